@@ -1,0 +1,1 @@
+"""Who may come in, and when: tables and functions over frozen values; no clock, no I/O."""

@@ -1,0 +1,70 @@
+"""How many PIN guesses a card and a reader get: pure tables over values that survive a restart.
+
+A four-digit PIN falls to 10 000 guesses, so the count decides: three free failures, then a wait
+that grows, and an end at ten until staff reset it: 10 of 10 000 in no less than 4.2 hours.
+Elapsed time is CLOCK_BOOTTIME; a reboot starts a wait afresh, so pulling the plug gains nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from doorctl.moments import BootTime
+
+STOP_AT_FAILURES = 10
+"""After so many failures in a row a card waits for staff (ISO 9564 practice; 0.10 % of PINs)."""
+
+WAIT_AFTER_S = MappingProxyType({3: 30, 4: 120, 5: 600, 6: 3600, 7: 3600, 8: 3600, 9: 3600})
+"""Failures in a row -> seconds until the next try (NIST SP 800-63B: "30 seconds up to an hour")."""
+
+READER_BURST = 10
+"""Failures at one reader that cost nobody a wait: an evening's honest slips."""
+
+READER_REFILL_MS = 60_000
+"""One failure is forgiven each minute, so a sweep over many cards stays slow for good."""
+
+READER_DELAY_S = 5.0
+"""What an exhausted reader adds to every answer, right or wrong: a bounded wait, never a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardThrottle:
+    """Failures in a row of one card, and when the latest was; `at` is None for none."""
+
+    failures: int = 0
+    at: BootTime | None = None
+
+    def charged(self, now: BootTime) -> CardThrottle:
+        """Count a failure, before it is known to be one."""
+        return CardThrottle(min(self.failures + 1, STOP_AT_FAILURES), now)
+
+    def holds(self, now: BootTime) -> bool:
+        """Tell whether the card has to wait; for ever once stopped."""
+        if self.failures >= STOP_AT_FAILURES:
+            return True
+        wait_s = WAIT_AFTER_S.get(self.failures, 0)
+        return self.at is not None and now.ms_since(self.at) < wait_s * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderThrottle:
+    """A token bucket of failures at one reader; `spent_ms` is the debt left at `at`."""
+
+    spent_ms: int = 0
+    at: BootTime | None = None
+
+    def left(self, now: BootTime) -> ReaderThrottle:
+        """Return the debt as it stands now."""
+        elapsed = 0 if self.at is None else now.ms_since(self.at)
+        return ReaderThrottle(max(0, self.spent_ms - elapsed), now)
+
+    def charged(self, now: BootTime) -> ReaderThrottle:
+        """Count a failure at this reader, whoever's card it was."""
+        spent = self.left(now).spent_ms + READER_REFILL_MS
+        return ReaderThrottle(min(spent, READER_BURST * READER_REFILL_MS), now)
+
+    def delay_s(self, now: BootTime) -> float:
+        """Tell how much later every answer at this reader comes: 0 or :data:`READER_DELAY_S`."""
+        free_ms = READER_BURST * READER_REFILL_MS - self.left(now).spent_ms
+        return READER_DELAY_S if free_ms < READER_REFILL_MS else 0.0

@@ -1,0 +1,1 @@
+"""A narrated evening at the door, played on the real daemon."""

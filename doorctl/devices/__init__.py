@@ -1,0 +1,1 @@
+"""Serial lines and pins; nothing here decides anything."""

@@ -1,0 +1,92 @@
+"""One exception tree. Each leaf says whose fault it is; each text says what to do next.
+
+An adapter turns a library's exception into one of these at its edge; the command line catches
+:class:`DoorctlError` at one place and prints one line. Anything else that is raised is a bug of
+ours: the relay goes off, the traceback goes to the journal and systemd starts the daemon again.
+
+No text in this tree may hold a PIN, a card number, a CPR number, a name or an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class DoorctlError(Exception):
+    """Root of everything that doorctl raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file that somebody wrote.
+
+    Args:
+        where: the key (``door.release_s``) or the line (``line 7``).
+        what: what is wrong, what was found and what would be right, without a final full stop.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class ProblemsError(DoorctlError, ValueError):
+    """A file is wrong in one or more places; all of them are told at once."""
+
+    def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
+        self.subject = subject
+        self.problems = tuple(problems)
+        super().__init__(subject, self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{self.subject}: {problem}" for problem in self.problems)
+
+
+class ConfigError(ProblemsError):
+    """The technician's: the configuration can't be used."""
+
+
+class FeedError(ProblemsError):
+    """The library system's export: a row can't be used, so none was."""
+
+
+class InputError(DoorctlError, ValueError):
+    """The caller's: something typed on the command line can't be read."""
+
+
+class AlreadyExistsError(DoorctlError, FileExistsError):
+    """The technician's: doorctl refuses to overwrite what is there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class KeyFileError(DoorctlError, OSError):
+    """The technician's: the installation key is missing, too open or of the wrong length."""
+
+
+class StoreError(DoorctlError, OSError):
+    """The machine's: a database can't be read or written; trying again may help."""
+
+
+class StoreDamagedError(StoreError):
+    """The disk's: a database is malformed; trying again won't help, setting it aside will."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds what only one may hold; try again when it is done."""
+
+
+class DeviceError(DoorctlError, OSError):
+    """The machine's: a device can't be used; the text names it."""
+
+
+class LineLostError(DeviceError):
+    """A serial line was unplugged or could not be opened; trying again may help."""
+
+
+class NotAnsweringError(DoorctlError, ConnectionError):
+    """The door process could not be asked; it is not running or it is stuck."""

@@ -1,0 +1,1 @@
+"""The machine around the daemon: clocks, journal, scheduler, supervisor."""

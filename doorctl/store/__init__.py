@@ -1,0 +1,1 @@
+"""The databases on the SD card and the key that seals them."""

@@ -1,0 +1,1 @@
+"""How other processes of this machine ask the door process."""
