@@ -7,11 +7,11 @@ for the rules; `ops` reads the real clocks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 HOLDOVER_LIMIT = timedelta(days=7)
-"""How long a clock that lost its source is still good: 20 ppm of a Pi's crystal are 12 s in 7 days."""
+"""How long a clock without its source is still good: 20 ppm of a crystal are 12 s in 7 days."""
 
 
 class ClockState(Enum):
@@ -45,8 +45,8 @@ class Moment:
 
     Args:
         local: the best guess, aware, in the branch's time zone; right where `dependable`.
-        high_water: the highest trusted time ever seen, aware; while the clock is untrusted it
-            is the one thing known for certain: it is not earlier than this.
+        high_water: the highest trusted time ever seen, UTC; while the clock is untrusted it is
+            the one thing known for certain: it is not earlier than this.
         state: where the reading comes from.
     """
 
@@ -71,10 +71,15 @@ class Timekeeper:
     Trusted while a source vouches for the clock. In holdover when one did earlier in this boot:
     the time is then the last trusted one carried on by CLOCK_BOOTTIME, whatever the wall clock
     does. Else untrusted.
+
+    Args:
+        high_water: the highest trusted time of earlier runs, aware; kept in UTC.
     """
 
     def __init__(self, high_water: datetime) -> None:
-        self.high_water = high_water
+        # Within one time zone datetime adds and compares what the wall shows: an hour wrong
+        # whenever the clocks change. So all that is kept and compared is UTC.
+        self.high_water = high_water.astimezone(UTC)
         self._trusted: tuple[datetime, timedelta] | None = None
 
     def read(self, wall: datetime, boot: timedelta, *, vouched: bool) -> Moment:
@@ -86,14 +91,16 @@ class Timekeeper:
             vouched: whether a time source says that the system clock is right just now.
         """
         if vouched:
-            self._trusted = (wall, boot)
+            self._trusted = (wall.astimezone(UTC), boot)
             return self._dependable(wall, ClockState.TRUSTED)
         if self._trusted is not None:
             base, at = self._trusted
             if boot - at <= HOLDOVER_LIMIT:
-                return self._dependable(base + (boot - at), ClockState.HOLDOVER)
-        return Moment(max(wall, self.high_water), self.high_water, ClockState.UNTRUSTED)
+                carried_on = (base + (boot - at)).astimezone(wall.tzinfo)
+                return self._dependable(carried_on, ClockState.HOLDOVER)
+        guess = max(wall.astimezone(UTC), self.high_water).astimezone(wall.tzinfo)
+        return Moment(guess, self.high_water, ClockState.UNTRUSTED)
 
     def _dependable(self, local: datetime, state: ClockState) -> Moment:
-        self.high_water = max(self.high_water, local)
+        self.high_water = max(self.high_water, local.astimezone(UTC))
         return Moment(local, self.high_water, state)

@@ -235,7 +235,7 @@ class VisitRetention(Protocol):
         """Delete attempts before a UTC time and throttles untouched since; return how many."""
 
     def compact(self) -> tuple[int, int, int]:
-        """VACUUM, then ``wal_checkpoint(TRUNCATE)``; return its answer, ``(0, 0, 0)`` if all is gone."""
+        """VACUUM, then ``wal_checkpoint(TRUNCATE)``; ``(0, 0, 0)`` says that all is gone."""
 
     def oldest(self) -> datetime | None:
         """Return the time of the oldest attempt, UTC."""
@@ -246,6 +246,9 @@ class VisitReader(Protocol):
 
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first."""
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row; a card never seen has none."""
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""

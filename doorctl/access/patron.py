@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from doorctl.masked import Pin, StretchedKey
@@ -31,7 +31,7 @@ class Patron:
     """
 
     patron_ref: str
-    pin_check: bytes | None = None
+    pin_check: bytes | None = field(default=None, repr=False)
     resident: bool = False
     active: bool = True
     blocks: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ NO_PIN = bytes(PIN_CHECK_BYTES)
 
 
 def proves(stretched: StretchedKey, patron: Patron | None, pin: Pin) -> bool:
-    """Tell whether `pin` is the patron's, in the same time for an unknown card as for a wrong PIN."""
+    """Tell whether `pin` is the patron's; an unknown card takes as long as a wrong PIN."""
     known = None if patron is None else patron.pin_check
     matches = hmac.compare_digest(pin_check(stretched, pin), known or NO_PIN)
     return matches and known is not None

@@ -25,7 +25,7 @@ READER_REFILL_MS = 60_000
 """One failure is forgiven each minute, so a sweep over many cards stays slow for good."""
 
 READER_DELAY_S = 5.0
-"""What an exhausted reader adds to every answer, right or wrong: a bounded wait, never a refusal."""
+"""What an exhausted reader adds to every answer, right or wrong: a wait, never a refusal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Bytes to frames to identifiers: health card stripe and barcode, plastic card, PIN keys; no I/O."""
+"""Bytes to frames to identifiers: health card stripe, barcode, plastic card, PIN keys; no I/O."""

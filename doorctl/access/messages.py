@@ -1,0 +1,120 @@
+"""What an attempt hears and what it asks for: its events, its effects and what it judges by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from doorctl.access.patron import Patron
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from doorctl.access.reasons import Reason
+from doorctl.masked import Identifier, StretchedKey
+from doorctl.moments import Moment
+from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that is known of a card, as of `Prepare`.
+
+    Args:
+        attempt: the attempt that asked.
+        stretched: the key that proves a PIN.
+        row_key: the 16 bytes that stand for the card in the door log.
+        patron: the card's row; None for an unknown card.
+        throttled: whether the card has to wait after too many wrong PINs.
+        delay_s: what the reader's own throttle adds to the answer.
+        cache_applied_at: when the latest push came, UTC, or None.
+    """
+
+    attempt: int
+    stretched: StretchedKey
+    row_key: bytes = field(repr=False)
+    patron: Patron | None
+    throttled: bool = False
+    delay_s: float = 0.0
+    cache_applied_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareFailed:
+    """The card could not be looked up: nobody can be let in by it."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Time went on; `Now` says how far."""
+
+
+Event = CardRead | CardUnreadable | KeyPressed | Prepared | PrepareFailed | TimePassed
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What may have changed since the last event.
+
+    Args:
+        s: monotonic seconds.
+        moment: the wall clock and its quality.
+        cache_version: another number after each push; None while the cache can't be read.
+    """
+
+    s: float
+    moment: Moment
+    cache_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Stretch, look up, ask the throttle, put the attempt on record; answer `Prepared`."""
+
+    attempt: int
+    identifiers: tuple[Identifier, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """A push came after the row was read: read it again; answer `Prepared`."""
+
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A card was read: ask for the PIN, or for a moment's patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clicked:
+    """A key was pressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """An attempt is over: open the door or don't, tell, log, record.
+
+    Args:
+        attempt: its number.
+        reason: how it ended.
+        shape: why a card was unreadable.
+        silent: superseded by another card, which is being answered already.
+    """
+
+    attempt: int
+    reason: Reason
+    shape: Shape | None = None
+    silent: bool = False
+
+
+Effect = Prepare | LookAgain | Asked | Clicked | Concluded
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The branch's rules for one attempt."""
+
+    policy: Policy
+    pad: PadRules

@@ -1,0 +1,257 @@
+"""Builds what a single command needs, runs it once and puts it away again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from doorctl.access.patron import row_key
+from doorctl.bootstrap.door import report_as_dict
+from doorctl.bootstrap.rules import (
+    access_policy,
+    patrons_db,
+    retention,
+    system_clock,
+    visits_db,
+    work_directory,
+)
+from doorctl.cards.identify import normalise
+from doorctl.config import Config
+from doorctl.devices.pins import open_factory
+from doorctl.devices.pins import relay_off as switch_relay_off
+from doorctl.enquiry import Explanation
+from doorctl.enquiry import explain as ask_why
+from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, StoreError
+from doorctl.masked import Identifier
+from doorctl.moments import ClockState, Moment
+from doorctl.ports import Visit
+from doorctl.privacy.retention import purge as purge_visits
+from doorctl.privacy.retention import visible_since
+from doorctl.store.key_file import create_key, read_key
+from doorctl.store.patrons import PatronCache, check_sealed_with
+from doorctl.store.patrons_writer import create_patrons, open_or_create_patrons
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
+from doorctl.store.visits_reader import VisitHistory
+from doorctl.sync.load import Loaded
+from doorctl.sync.load import load as load_feed
+from doorctl.transports.control import Question, ask
+
+PURGE_LIMIT_S = 60.0
+ANSWER_LIMIT_S = 5.0
+
+
+def zone(config: Config) -> ZoneInfo:
+    """Return the branch's time zone."""
+    return ZoneInfo(config.branch.time_zone)
+
+
+def initialise(config: Config) -> list[Path]:
+    """Make the installation key and the empty databases; return their paths.
+
+    Raises:
+        AlreadyExistsError: one of them is there; nothing was changed.
+        DoorctlError: one can't be made.
+    """
+    key = config.secrets.installation_key_file
+    patrons, visits = patrons_db(config), visits_db(config)
+    for path in (key, patrons, visits):
+        if path.exists():
+            raise AlreadyExistsError(f"{path} is there already; nothing was changed")
+    for directory in (config.storage.directory, key.parent):
+        _make_directory(directory)
+    create_key(key)
+    create_patrons(patrons, _sealer(config).seal)
+    create_visits(visits)
+    return [key, patrons, visits]
+
+
+def load_patrons(
+    config: Config, feed: Path, *, full: bool, on_progress: Callable[[int, int], None]
+) -> Loaded:
+    """Seal a feed and put it into the cache.
+
+    Raises:
+        FeedError: with every wrong row; nothing was changed.
+        DoorctlError: nothing was changed.
+    """
+    sealer = _sealer(config)
+    with closing(open_or_create_patrons(patrons_db(config), sealer.seal)) as writer:
+        return load_feed(
+            feed,
+            sealer=sealer,
+            writer=writer,
+            moment=system_clock(config).moment(),
+            pin_length=config.policy.pin_length,
+            minimum_age=config.policy.minimum_age,
+            full=full,
+            workers=os.cpu_count() or 1,
+            on_progress=on_progress,
+        )
+
+
+def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
+    """Say whether a card would get in, and why not.
+
+    Args:
+        config: the whole configuration.
+        typed: what stands on the card.
+        at: local time without a zone; None for now.
+
+    Raises:
+        InputError: it is no card number and no CPR number.
+        DoorctlError: a key or a database can't be read.
+    """
+    clock = system_clock(config)
+    moment = clock.moment()
+    if at is not None:
+        local = at.replace(tzinfo=zone(config))
+        moment = Moment(local, moment.high_water, ClockState.TRUSTED)
+    with _cache(config) as patrons, _history(config) as visits:
+        return ask_why(
+            _identifiers(typed),
+            moment,
+            policy=access_policy(config),
+            sealer=_sealer(config),
+            patrons=patrons,
+            visits=visits,
+            clock=clock,
+        )
+
+
+def unlock(config: Config, typed: str) -> None:
+    """Forget the failures of a card, under each reading of what was typed."""
+    sealer = _sealer(config)
+    for identifier in _identifiers(typed):
+        key = row_key(sealer.stretch(identifier))
+        question = Question("unlock", key.hex())
+        _by_the_writer(config, question, ANSWER_LIMIT_S, partial(_reset, key))
+
+
+def list_visits(config: Config, since: datetime | None) -> list[Visit]:
+    """Return the visits that may be shown, oldest first.
+
+    Args:
+        config: the whole configuration.
+        since: local time without a zone; None for all.
+    """
+    not_before = visible_since(system_clock(config).moment().latest_known, retention(config))
+    if since is not None:
+        not_before = max(not_before, since.replace(tzinfo=zone(config)))
+    with _history(config) as history:
+        return list(history.visits(not_before))
+
+
+def purge(config: Config) -> dict[str, Any]:
+    """Purge the door log, or have the running door do it; return the report."""
+    clock = system_clock(config)
+    return _by_the_writer(
+        config,
+        Question("purge"),
+        PURGE_LIMIT_S,
+        lambda visits: report_as_dict(
+            purge_visits(visits, clock.moment(), clock.boot_time(), retention(config))
+        ),
+    )
+
+
+def status(config: Config) -> dict[str, Any]:
+    """Return how the door process and the databases are."""
+    try:
+        door = ask(config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
+        found: dict[str, Any] = {"running": True, **door}
+    except NotAnsweringError:
+        found = {"running": False}
+    return {**found, **_cache_status(config)}
+
+
+def relay_off(config: Config) -> None:
+    """Switch the relay off.
+
+    Raises:
+        DeviceError: it can't be driven.
+    """
+    gpio = config.gpio
+    with closing(open_factory(gpio.factory, work_directory(config, os.environ))) as factory:
+        switch_relay_off(factory, gpio.relay_pin, active_high=gpio.relay_active_high)
+
+
+def _cache_status(config: Config) -> dict[str, Any]:
+    now = system_clock(config).moment()
+    try:
+        with _cache(config) as cache:
+            stamp = cache.stamp()
+    except StoreError as err:
+        return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
+    known = stamp.applied_at is not None and now.dependable
+    age = now.local - stamp.applied_at if known and stamp.applied_at else None
+    problem = None
+    if stamp.epoch and stamp.minimum_age != config.policy.minimum_age:
+        problem = (
+            f"patrons were sealed for a minimum age of {stamp.minimum_age}; load the full feed "
+            "again to apply policy.minimum_age"
+        )
+    return {
+        "epoch": stamp.epoch,
+        "patrons": stamp.patrons,
+        "cache_age_s": None if age is None else round(age.total_seconds()),
+        "problem": problem,
+    }
+
+
+def _by_the_writer(
+    config: Config,
+    question: Question,
+    timeout_s: float,
+    otherwise: Callable[[VisitStore], dict[str, Any]],
+) -> dict[str, Any]:
+    """Ask the door process, which owns the door log; be the owner only while it is not running."""
+    try:
+        return ask(config.control.socket, question, timeout_s=timeout_s)
+    except NotAnsweringError:
+        # If it runs but does not answer, its lock refuses us here, with one clear line.
+        with closing(open_or_create_visits(visits_db(config))) as visits:
+            return otherwise(visits)
+
+
+def _reset(key: bytes, visits: VisitStore) -> dict[str, Any]:
+    visits.reset_card(key)
+    return {}
+
+
+def _identifiers(typed: str) -> tuple[Identifier, ...]:
+    identifiers = normalise(typed)
+    if not identifiers:
+        raise InputError("that is no card number and no CPR number")
+    return identifiers
+
+
+def _sealer(config: Config) -> ArgonSealer:
+    key = read_key(config.secrets.installation_key_file)
+    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+
+
+@contextmanager
+def _cache(config: Config) -> Iterator[PatronCache]:
+    with closing(PatronCache(patrons_db(config))) as cache:
+        check_sealed_with(cache, _sealer(config).seal)
+        yield cache
+
+
+@contextmanager
+def _history(config: Config) -> Iterator[VisitHistory]:
+    with closing(VisitHistory(visits_db(config))) as history:
+        yield history
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise StoreError(f"{directory} can't be made: {err.strerror}") from err

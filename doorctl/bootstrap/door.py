@@ -1,0 +1,287 @@
+"""Builds and runs the door process."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import doorctl
+from doorctl.bootstrap.rules import (
+    patrons_db,
+    retention,
+    rules,
+    system_clock,
+    visits_db,
+    work_directory,
+)
+from doorctl.cards.reader import CardReader
+from doorctl.config import Config
+from doorctl.continuity import SteadyVisitLog
+from doorctl.controller import (
+    KEYPAD,
+    READER,
+    Controller,
+    Mailbox,
+    PostedEvent,
+    StopRequested,
+    ThreadFailed,
+)
+from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
+from doorctl.devices.serial_line import SerialLine
+from doorctl.errors import StoreError
+from doorctl.housekeeping import Housekeeping
+from doorctl.ledger import Ledger
+from doorctl.ops.clock import SystemClock
+from doorctl.ops.logs import JsonLog
+from doorctl.ops.scheduler import PurgeSchedule
+from doorctl.ops.supervision import SystemdSupervisor
+from doorctl.ops.worker import WorkerThread
+from doorctl.ports import EventLog
+from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.store.key_file import read_key
+from doorctl.store.patrons import PatronCache, check_sealed_with
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.visits import VisitStore, open_or_create_visits
+from doorctl.transports.control import ControlServer, Question
+
+PURGE_EVERY_H = 6.0
+STORES_LIMIT_S = 60.0
+"""Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
+
+ANSWER_LIMIT_S = 30.0
+"""Longest wait of a question on the control socket for the worker."""
+
+
+def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> int:
+    """Run the door until SIGTERM or SIGINT.
+
+    Args:
+        config: the whole configuration.
+        environment: the process's; systemd speaks through it.
+        stdout: the file descriptor for log lines.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        DoorctlError: the door can't start. The relay is off all the same.
+    """
+    mailbox: Mailbox = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
+    with ExitStack() as stack:
+        log = stack.enter_context(closing(JsonLog(stdout)))
+        factory = stack.enter_context(
+            closing(open_factory(config.gpio.factory, work_directory(config, environment)))
+        )
+        relay = GpioRelay(factory, config.gpio.relay_pin, active_high=config.gpio.relay_active_high)
+        stack.enter_context(closing(relay))
+        gpio = config.gpio
+        signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
+        stack.enter_context(closing(signals))
+        door = _Door(config, environment, mailbox, log, stack)
+        door.controller(relay, signals).run(mailbox)
+        door.supervisor.stopping()
+    return 0
+
+
+class _Door:
+    """Everything behind the controller, in the order in which it must start."""
+
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        mailbox: Mailbox,
+        log: EventLog,
+        stack: ExitStack,
+    ) -> None:
+        self._config = config
+        self._log = log
+        self._stack = stack
+        self._mailbox = mailbox
+        self.supervisor = SystemdSupervisor(environment)
+        self._clock: SystemClock = system_clock(config)
+        seal = config.seal
+        key = read_key(config.secrets.installation_key_file)
+        self._sealer = ArgonSealer(key, seal.memory_kib, seal.iterations)
+        self._worker: WorkerThread[PostedEvent] = WorkerThread(mailbox.put, self._failed)
+        self._worker.start()
+        stack.callback(self._worker.stop, 10.0)
+        self._patrons = PatronCache(patrons_db(config))
+        stack.callback(self._patrons.close)
+        self._visits = self._worker.call(self._open_stores, timeout_s=STORES_LIMIT_S)
+        stack.callback(lambda: self._worker.submit(self._visits.close))
+        self._steady = SteadyVisitLog(self._visits, log)
+
+    def controller(self, relay: GpioRelay, signals: GpioSignals) -> Controller:
+        """Start the threads and return the loop that they post to."""
+        lines = self._serial_lines()
+        schedule = PurgeSchedule(PURGE_EVERY_H, lambda: self._worker.submit(self._purge))
+        housekeeping = Housekeeping(
+            clock=self._clock,
+            supervisor=self.supervisor,
+            threads_alive=lambda: all(line.alive for line in lines.values()),
+            stepped=self._clock.stepped,
+            purge_soon=schedule.nudge,
+            keep_time=lambda: self._worker.submit(self._keep_time),
+            ping=self._worker.submit,
+        )
+        controller = Controller(
+            rules=rules(self._config),
+            release_s=self._config.door.release_s,
+            cards=CardReader(carries_keys=not self._config.keypad.port),
+            relay=relay,
+            signals=signals,
+            clock=self._clock,
+            log=self._log,
+            cache=self._patrons,
+            ledger=Ledger(
+                sealer=self._sealer,
+                patrons=self._patrons,
+                visits=self._steady,
+                clock=self._clock,
+                counts_guesses=self._config.policy.require_pin,
+            ),
+            worker=self._worker,
+            last_number=self._worker.call(self._steady.last_attempt, timeout_s=STORES_LIMIT_S),
+            lines=frozenset(lines),
+            when_ready=self._ready,
+            each_turn=housekeeping.turn,
+        )
+        self._start(lines, schedule, controller)
+        return controller
+
+    def _serial_lines(self) -> dict[str, SerialLine]:
+        config = self._config
+        ports = {READER: (config.reader.port, config.reader.baud)}
+        if config.keypad.port:
+            ports[KEYPAD] = (config.keypad.port, config.keypad.baud)
+        return {
+            name: SerialLine(name, port, baud, self._mailbox.put, self._mailbox.qsize)
+            for name, (port, baud) in ports.items()
+        }
+
+    def _start(
+        self, lines: Mapping[str, SerialLine], schedule: PurgeSchedule, controller: Controller
+    ) -> None:
+        answers: dict[str, Callable[[Question], Mapping[str, Any]]] = {
+            "status": lambda _question: self._status(controller),
+            "purge": lambda _question: self._answer(self._purge_report),
+            "unlock": lambda question: self._answer(partial(self._unlock, question.card)),
+        }
+        server = ControlServer(self._config.control.socket, answers)
+        server.start()
+        self._stack.callback(server.stop)
+        schedule.start()
+        self._stack.callback(schedule.stop)
+        for line in lines.values():
+            line.start()
+            self._stack.callback(line.stop)
+
+    def _open_stores(self) -> VisitStore:
+        at = self._clock.moment().local
+        for path in (visits_db(self._config), patrons_db(self._config)):
+            self._set_aside(path, at)
+        visits = open_or_create_visits(visits_db(self._config))
+        try:
+            check_sealed_with(self._patrons, self._sealer.seal)
+        except StoreError as err:
+            self._log.emit("alarm", kind="patron_cache_failing", why=str(err))
+        return visits
+
+    def _set_aside(self, path: Path, at: datetime) -> None:
+        try:
+            aside = set_aside_if_damaged(path, at)
+        except StoreError as err:
+            self._log.emit("alarm", kind="store_damaged", why=str(err))
+            return
+        if aside is not None:
+            why = f"{path.name} is damaged and was set aside as {aside.name}"
+            self._log.emit("alarm", kind="store_damaged", why=why)
+
+    def _ready(self) -> None:
+        try:
+            stamp = self._worker.call(self._patrons.stamp, timeout_s=ANSWER_LIMIT_S)
+            epoch, patrons = stamp.epoch, stamp.patrons
+        except StoreError:
+            epoch, patrons = None, 0
+        self._log.emit(
+            "ready",
+            version=doorctl.__version__,
+            pid=os.getpid(),
+            epoch=epoch,
+            patrons=patrons,
+            clock=self._clock.moment().state.value,
+        )
+        self.supervisor.ready()
+
+    def _purge(self) -> None:
+        try:
+            report = self._purge_report()
+        except StoreError as err:
+            self._log.emit("alarm", kind="purge_failed", why=str(err))
+            return
+        self._log.emit(
+            "purge",
+            deleted=report["deleted"],
+            cutoff=report["cutoff"],
+            complete=report["complete"],
+        )
+
+    def _purge_report(self) -> dict[str, Any]:
+        report = purge(
+            self._visits, self._clock.moment(), self._clock.boot_time(), retention(self._config)
+        )
+        return report_as_dict(report)
+
+    def _keep_time(self) -> None:
+        moment = self._clock.moment()
+        if moment.dependable:
+            try:
+                self._visits.keep_time(moment.latest_known, self._clock.boot_time())
+            except StoreError as err:
+                self._log.emit("alarm", kind="visit_log_failing", why=str(err))
+
+    def _unlock(self, card: str) -> dict[str, Any]:
+        self._steady.reset_card(bytes.fromhex(card))
+        return {}
+
+    def _status(self, controller: Controller) -> dict[str, Any]:
+        return {
+            "reader": _connected(controller.connected.get(READER)),
+            "keypad": _connected(controller.connected.get(KEYPAD)),
+            "released": controller.released,
+            "clock": self._clock.moment().state.value,
+            "pid": os.getpid(),
+            "version": doorctl.__version__,
+        }
+
+    def _answer(self, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        return self._worker.call(job, timeout_s=ANSWER_LIMIT_S)
+
+    def _failed(self, error: BaseException) -> None:
+        self._mailbox.put(ThreadFailed(error))
+
+
+def report_as_dict(report: PurgeReport) -> dict[str, Any]:
+    """Return a purge report as it is printed and sent over the control socket."""
+    cutoff = report.cutoff
+    return {
+        "deleted": report.deleted,
+        "cutoff": None if cutoff is None else cutoff.isoformat(timespec="seconds"),
+        "complete": report.complete,
+        "postponed": report.postponed,
+    }
+
+
+def _connected(state: bool | None) -> str | None:
+    return None if state is None else ("connected" if state else "lost")

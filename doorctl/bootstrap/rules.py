@@ -1,0 +1,72 @@
+"""From the configuration's values to the rules that the pure rooms know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from doorctl.access.hours import WeeklyHours
+from doorctl.access.messages import Rules
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from doorctl.config import Config
+from doorctl.errors import StoreError
+from doorctl.ops.clock import SystemClock
+from doorctl.store.visits_reader import VisitHistory
+
+DAWN = datetime(2026, 1, 1, tzinfo=UTC)
+"""No clock of a running doorctl is right that shows less: the project is younger."""
+
+
+def patrons_db(config: Config) -> Path:
+    """Return where the patron cache is."""
+    return config.storage.directory / "patrons.db"
+
+
+def visits_db(config: Config) -> Path:
+    """Return where the door log is."""
+    return config.storage.directory / "visits.db"
+
+
+def rules(config: Config) -> Rules:
+    """Return the rules of one attempt."""
+    keypad, policy = config.keypad, config.policy
+    pad = PadRules(policy.pin_length, keypad.digit_timeout_s, keypad.total_timeout_s)
+    return Rules(access_policy(config), pad)
+
+
+def access_policy(config: Config) -> Policy:
+    """Return the rules of the decision."""
+    policy = config.policy
+    return Policy(
+        require_pin=policy.require_pin,
+        require_resident=policy.require_resident,
+        deny_blocks=frozenset(policy.deny_blocks),
+        deny_other_blocks=policy.deny_other_blocks,
+        max_cache_age=timedelta(hours=policy.max_cache_age_h),
+        hours=None if config.hours is None else WeeklyHours(config.hours),
+    )
+
+
+def work_directory(config: Config, environment: Mapping[str, str]) -> Path:
+    """Return where a driver may leave its own files: systemd's runtime directory, if any."""
+    return Path(environment.get("RUNTIME_DIRECTORY") or config.storage.directory)
+
+
+def retention(config: Config) -> timedelta:
+    """Return how long visits are kept."""
+    return timedelta(days=config.visits.retention_days)
+
+
+def system_clock(config: Config) -> SystemClock:
+    """Return this machine's clock, which never undercuts the highest trusted time on record."""
+    try:
+        history = VisitHistory(visits_db(config))
+        try:
+            high_water = history.high_water() or DAWN
+        finally:
+            history.close()
+    except StoreError:
+        high_water = DAWN
+    return SystemClock(config.branch.time_zone, config.clock.trust, high_water)

@@ -1,0 +1,121 @@
+"""Bytes to frames: CR, LF, CRLF or STX ... ETX; bounded, and never waiting for ever."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from math import inf
+
+from doorctl.readings import Shape
+
+STX, ETX = b"\x02\x03"
+TERMINATORS = frozenset((*b"\r\n", ETX))
+
+MAX_FRAME_BYTES = 256
+"""Longest frame: both tracks of a health card are 116 bytes, track 3 is 107 (ISO 7811), and the
+rest is room for prefixes and LRC bytes."""
+
+FRAME_IDLE_S = 0.5
+"""A frame that gets no byte for so long is over: at 9600 baud the longest takes 0.27 s in all."""
+
+BURST_GAP_S = 0.03
+"""Bytes closer than this come from a machine: USB chips (FTDI) hand over every 16 ms at the latest,
+and nobody presses two keys within 30 ms."""
+
+
+class _State(Enum):
+    BETWEEN = auto()
+    OPEN = auto()
+    DISCARDING = auto()
+
+
+class Framer:
+    """Cut one line's bytes into frames. Not thread-safe; all times are monotonic seconds.
+
+    An LRC byte that a reader sends behind its ETX is dropped: by the next STX, by a terminator or
+    after a while, since nothing belongs to it.
+    """
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._state = _State.BETWEEN
+        self._opened_s = -inf
+        self._last_s = -inf
+        self._lrc_until_s = -inf
+
+    @property
+    def held(self) -> bytes:
+        """The bytes of the frame that is open, at most :data:`MAX_FRAME_BYTES`."""
+        return bytes(self._held)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next byte belongs to a frame that has begun, if only to be thrown away."""
+        return self._state is not _State.BETWEEN
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When the open frame is over for want of bytes; None between frames."""
+        if self._state is _State.BETWEEN:
+            return None
+        return self._last_s + (BURST_GAP_S if self._is_lrc else FRAME_IDLE_S)
+
+    def expects_lrc(self, now_s: float) -> bool:
+        """Tell whether an ETX came so shortly before `now_s` that one byte may be its LRC."""
+        return now_s < self._lrc_until_s
+
+    def take(self, byte: int, now_s: float) -> bytes | Shape | None:
+        """Take one byte; return the frame it completes, or ``TOO_LONG`` where it is one too many.
+
+        Empty frames vanish. After ``TOO_LONG`` everything up to the next terminator, STX or
+        :data:`FRAME_IDLE_S` of silence is thrown away.
+        """
+        if byte in TERMINATORS:
+            return self._end(byte, now_s)
+        self._last_s = now_s
+        if byte == STX:
+            self.forget()
+            self._state = _State.OPEN
+        elif self._state is not _State.DISCARDING:
+            return self._add(byte, now_s)
+        return None
+
+    def expire(self, now_s: float) -> Shape | None:
+        """Drop a frame whose deadline has passed; ``CUT_OFF`` where that is worth telling."""
+        if self.deadline_s is None or now_s < self.deadline_s:
+            return None
+        worth_telling = len(self._held) > 1
+        self.forget()
+        return Shape.CUT_OFF if worth_telling else None
+
+    def overflow(self, now_s: float) -> Shape:
+        """Give the open frame up and throw away the rest of it."""
+        self.forget()
+        self._state = _State.DISCARDING
+        self._last_s = now_s
+        return Shape.TOO_LONG
+
+    def forget(self) -> None:
+        """Be as new: the line was lost, or what is held is of no interest."""
+        self._held.clear()
+        self._state = _State.BETWEEN
+        self._lrc_until_s = -inf
+
+    @property
+    def _is_lrc(self) -> bool:
+        return len(self._held) == 1 and self.expects_lrc(self._opened_s)
+
+    def _add(self, byte: int, now_s: float) -> Shape | None:
+        if len(self._held) == MAX_FRAME_BYTES:
+            return self.overflow(now_s)
+        if not self._held:
+            self._opened_s = now_s
+        self._state = _State.OPEN
+        self._held.append(byte)
+        return None
+
+    def _end(self, byte: int, now_s: float) -> bytes | None:
+        frame = b"" if self._is_lrc else bytes(self._held)
+        self.forget()
+        if byte == ETX:
+            self._lrc_until_s = now_s + BURST_GAP_S
+        return frame or None

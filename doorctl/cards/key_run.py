@@ -1,0 +1,84 @@
+"""Key bytes on the reader's own line: pressed by a person, or a barcode that begins with digits?
+
+Speed tells. The first key is a key at once, so that typing is never delayed; what follows it
+within :data:`~doorctl.cards.framing.BURST_GAP_S` is held back until its end shows what it was.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from doorctl.cards.framing import BURST_GAP_S
+from doorctl.cards.keypad import KEYS, keys
+from doorctl.readings import KeyPressed
+
+MAX_KEYS = 12
+"""Longest run that can be keys: what a stalled process may find waiting from a hasty patron."""
+
+_SHORTEST_CARD = 5
+
+
+def looks_typed(frame: bytes) -> bool:
+    """Tell whether `frame` is keys and can't be a card, which has 5 characters and no ``#``, ``*``.
+
+    An empty frame counts as typed: there is nothing to lose in it.
+    """
+    return only_keys(frame) and (len(frame) < _SHORTEST_CARD or not frame.isdigit())
+
+
+def only_keys(frame: bytes) -> bool:
+    """Tell whether `frame` consists of keys and is short enough to have been typed."""
+    return len(frame) <= MAX_KEYS and KEYS.issuperset(frame)
+
+
+class KeyRun:
+    """Keys that came in one burst; false while there are none. Never longer than 12."""
+
+    def __init__(self) -> None:
+        self._keys = bytearray()
+        self._said = 0
+        self._last_s = -inf
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When the burst is over, monotonic seconds; None while there is none."""
+        return self._last_s + BURST_GAP_S if self._keys else None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more byte would make it too long to be keys."""
+        return len(self._keys) == MAX_KEYS
+
+    def take(self, key: int, now_s: float, *, maybe_lrc: bool) -> tuple[KeyPressed, ...]:
+        """Add a key; return it if it is certain by now: the first one, unless it may be an LRC."""
+        self._last_s = now_s
+        self._keys.append(key)
+        if len(self._keys) > 1 or maybe_lrc:
+            return ()
+        self._said = 1
+        return keys(bytes(self._keys))
+
+    def looks_typed(self) -> bool:
+        """Tell whether these keys, followed by a terminator, can't be a card."""
+        return looks_typed(bytes(self._keys))
+
+    def end_as_keys(self) -> tuple[KeyPressed, ...]:
+        """Forget the run and return what was held back; a lone byte held back was an LRC."""
+        held_back = keys(bytes(self._keys[self._said :]))
+        alone = len(self._keys) == 1
+        self.forget()
+        return () if alone else held_back
+
+    def end_as_frame(self) -> bytes:
+        """Forget the run and return all its bytes, those already said too."""
+        frame = bytes(self._keys)
+        self.forget()
+        return frame
+
+    def forget(self) -> None:
+        """Be as new."""
+        self._keys.clear()
+        self._said = 0

@@ -1,0 +1,159 @@
+"""A card reader's line without the line: bytes and times go in, one reading at a time comes out."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+
+from doorctl.cards.framing import FRAME_IDLE_S, STX, TERMINATORS, Framer
+from doorctl.cards.identify import ONLY_TRACK_1, identify
+from doorctl.cards.key_run import KeyRun, looks_typed, only_keys
+from doorctl.cards.keypad import KEYS
+from doorctl.readings import CardUnreadable, KeyPressed, Reading, Shape
+
+MAX_BACKLOG_BYTES = 4096
+"""What may wait to be pulled: as much as Linux's tty layer hands over at once."""
+
+_START_SENTINELS = frozenset(b";:%+")
+_FRAME_STARTS = _START_SENTINELS | {STX}
+
+
+class CardReader:
+    """What one line says, for every chunking of its bytes the same.
+
+    Call :meth:`receive` or :meth:`pass_time`, then :meth:`next_reading` until it returns None, then
+    wait until :attr:`deadline_s`. Not thread-safe; all times are monotonic seconds and never fall.
+
+    A track 1 or 3 in a frame of its own is held for :data:`FRAME_IDLE_S` and vanishes beside any
+    other frame, so that one swipe is one reading.
+
+    Args:
+        carries_keys: whether the PIN pad's keys come on this line too.
+    """
+
+    def __init__(self, *, carries_keys: bool) -> None:
+        self._carries_keys = carries_keys
+        self._framer = Framer()
+        self._run = KeyRun()
+        self._backlog: deque[tuple[float, bytes]] = deque()
+        self._backlog_bytes = 0
+        self._taken = 0
+        self._ready: deque[Reading] = deque()
+        self._spoke_s = -inf
+        self._track_1_until_s: float | None = None
+
+    def receive(self, data: bytes, now_s: float) -> None:
+        """Keep bytes until they are pulled.
+
+        One call may bring any amount. Where more than :data:`MAX_BACKLOG_BYTES` would pile up over
+        several calls, nobody is pulling: all of it is given up and is one ``TOO_LONG``.
+        """
+        if self._backlog_bytes and self._backlog_bytes + len(data) > MAX_BACKLOG_BYTES:
+            self.reset()
+            self._ready.append(CardUnreadable(self._framer.overflow(now_s)))
+        elif data:
+            self._backlog.append((now_s, data))
+            self._backlog_bytes += len(data)
+
+    def pass_time(self, now_s: float) -> None:
+        """Say that no byte came until `now_s`; call it at :attr:`deadline_s`, or more often."""
+        if self._backlog and not self._backlog[-1][1]:
+            self._backlog.pop()
+        self._backlog.append((now_s, b""))
+
+    def next_reading(self, *, awaiting_pin: bool) -> Reading | None:
+        """Return what was read next, or None when more bytes or more time are needed.
+
+        Args:
+            awaiting_pin: whether digits that come now are keys. It may change between two calls,
+                even if both readings came in one chunk. Keys that nobody awaits vanish.
+        """
+        while True:
+            while self._ready:
+                reading = self._ready.popleft()
+                if awaiting_pin or not isinstance(reading, KeyPressed):
+                    return reading
+            if not self._backlog:
+                return None
+            self._step(awaiting_pin=awaiting_pin and self._carries_keys)
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When :meth:`pass_time` is due; None while nothing is held. Pull everything first."""
+        if self._run:
+            return self._run.deadline_s
+        return self._framer.deadline_s if self._framer.is_open else self._track_1_until_s
+
+    def reset(self) -> None:
+        """Forget everything: the line was lost, and half a swipe must not become a card later."""
+        self._framer.forget()
+        self._run.forget()
+        self._backlog.clear()
+        self._backlog_bytes = self._taken = 0
+        self._ready.clear()
+        self._spoke_s = -inf
+        self._track_1_until_s = None
+
+    def _step(self, *, awaiting_pin: bool) -> None:
+        now_s, data = self._backlog[0]
+        if self.deadline_s is not None and self.deadline_s <= now_s:
+            self._expire(self.deadline_s)
+        elif self._taken < len(data):
+            self._taken += 1
+            self._take(data[self._taken - 1], now_s, awaiting_pin=awaiting_pin)
+        else:
+            self._backlog.popleft()
+            self._backlog_bytes -= len(data)
+            self._taken = 0
+
+    def _expire(self, deadline_s: float) -> None:
+        if self._run:
+            self._ready.extend(self._run.end_as_keys())
+        elif self._framer.is_open:
+            typed = self._carries_keys and looks_typed(self._framer.held)
+            shape = self._framer.expire(deadline_s)
+            self._hear(None if typed else shape, deadline_s)
+        else:
+            self._track_1_until_s = None
+            self._ready.append(ONLY_TRACK_1)
+
+    def _take(self, byte: int, now_s: float, *, awaiting_pin: bool) -> None:
+        is_key = awaiting_pin and byte in KEYS
+        if self._run and (not is_key or self._run.is_full):
+            self._end_run(byte, now_s)
+        if is_key and not self._framer.is_open:
+            maybe_lrc = self._framer.expects_lrc(now_s)
+            self._ready.extend(self._run.take(byte, now_s, maybe_lrc=maybe_lrc))
+            return
+        if byte in _START_SENTINELS and self._holds_stray_keys():
+            self._framer.forget()
+        self._hear(self._framer.take(byte, now_s), now_s)
+
+    def _holds_stray_keys(self) -> bool:
+        # A key that nobody asked for, just before a swipe, is no part of the stripe.
+        held = self._framer.held
+        return self._carries_keys and bool(held) and only_keys(held)
+
+    def _end_run(self, byte: int, now_s: float) -> None:
+        ends_or_starts = byte in _FRAME_STARTS or (byte in TERMINATORS and self._run.looks_typed())
+        if ends_or_starts:
+            self._ready.extend(self._run.end_as_keys())
+            return
+        for key in self._run.end_as_frame():
+            self._framer.take(key, now_s)
+
+    def _hear(self, heard: bytes | Shape | None, now_s: float) -> None:
+        reading = self._read(heard) if isinstance(heard, bytes) else heard and CardUnreadable(heard)
+        if reading == ONLY_TRACK_1:
+            self._hold_track_1(now_s)
+        elif reading is not None:
+            self._spoke_s = now_s
+            self._track_1_until_s = None
+            self._ready.append(reading)
+
+    def _read(self, frame: bytes) -> Reading | None:
+        return None if self._carries_keys and looks_typed(frame) else identify(frame)
+
+    def _hold_track_1(self, now_s: float) -> None:
+        if now_s >= self._spoke_s + FRAME_IDLE_S:
+            self._track_1_until_s = now_s + FRAME_IDLE_S

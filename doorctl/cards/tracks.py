@@ -1,0 +1,62 @@
+"""Magnetic stripes: which bytes of a frame are track 2; what stands beside it is never read.
+
+Track 1 holds the name and the address, track 2 of a health card is 37 digits: type 1, nationality
+3, use 1, issuer 3, CPR 10, group 1, doctor 6, region 3, kommune 3, valid from 6 (DDMMYY). Readers
+differ in the order of the tracks, in sentinels, in a prefix of their own and in an LRC byte behind
+each track. Sources: dauer/sygesikringskort; MagTek's ``M'`` prefix from a public parser.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PREFIX = rb"[ -$&-*,\-./<=>@-~]{0,8}"
+"""A reader's own, printable mark: neither digits nor sentinels."""
+
+_MARKED = _PREFIX + rb"[%+][^;]*.?"
+"""Track 1 or 3 with its start sentinel. The last byte is an LRC and may be a ``;``."""
+
+_BARE = rb"[^0-9;][^;]{68,}.?"
+"""Track 1 without sentinels: 75 characters, of which some may be padding that was stripped."""
+
+_OTHER = rb"(?:" + _MARKED + rb"|" + _BARE + rb")"
+_BEFORE = rb"(?:" + _PREFIX + rb"|" + _OTHER + rb")"
+
+_HEALTH = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        _BEFORE + rb"[;:]([0-9]{37})(?:\?.?|.?)" + _OTHER + rb"?",
+        # Track 1 ends with digits (kommune, postcode), so only the end of the text is certain.
+        _BEFORE + rb"(9208[0-9]{33}).?",
+        _PREFIX + rb"(9208[0-9]{33}).?" + _OTHER,
+    )
+)
+_PLASTIC = re.compile(
+    rb"(?:%b|%b)[;:]([0-9A-Za-z]{5,20})\?.?(?:%b)?" % (_PREFIX, _MARKED, _MARKED), re.DOTALL
+)
+_ONLY_OTHER = re.compile(
+    _PREFIX + rb"[%+][^;]*\?.?|[^0-9;][^;]{67,}[0-9]{7}.?",
+    re.DOTALL,
+)
+
+_CPR = slice(8, 18)
+
+
+def health_cpr(frame: bytes) -> str | None:
+    """Return the ten digits that stand where a health card's track 2 has its CPR number."""
+    for pattern in _HEALTH:
+        match = pattern.fullmatch(frame)
+        if match is not None:
+            return match[1][_CPR].decode("ascii")
+    return None
+
+
+def plastic_number(frame: bytes) -> str | None:
+    """Return what stands on the stripe of the library's own plastic card."""
+    match = _PLASTIC.fullmatch(frame)
+    return None if match is None else match[1].decode("ascii")
+
+
+def is_only_other_track(frame: bytes) -> bool:
+    """Tell whether `frame` is a track 1 or 3 whose track 2 may stand in a frame of its own."""
+    return _ONLY_OTHER.fullmatch(frame) is not None

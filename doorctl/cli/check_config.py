@@ -1,0 +1,20 @@
+"""``doorctl check-config``: every problem of a configuration at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from doorctl.cli.options import config_option, read_config, set_option
+
+
+@click.command("check-config")
+@click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[F]")
+@config_option
+@set_option
+def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...]) -> None:
+    """Check the configuration file F and say all that is wrong with it, one line a problem."""
+    path = file or config_path
+    config = read_config(path, overrides)
+    click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")

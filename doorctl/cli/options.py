@@ -1,0 +1,61 @@
+"""Options that every command shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from doorctl.config import Config, load
+
+DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
+
+ResultT = TypeVar("ResultT")
+Command = Callable[..., ResultT]
+
+config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    envvar="DOORCTL_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    show_envvar=True,
+    metavar="F",
+    help="The configuration file.",
+)
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one key, such as reader.port=/dev/ttyUSB0. Can be given again.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def with_config(command: Command[ResultT]) -> Command[ResultT]:
+    """Give a command ``--config`` and ``--set`` and call it with the loaded `Config` first."""
+
+    @config_option
+    @set_option
+    @wraps(command)
+    def loading(config_path: Path, overrides: tuple[str, ...], **arguments: Any) -> ResultT:
+        return command(read_config(config_path, overrides), **arguments)
+
+    return loading
+
+
+def read_config(path: Path, overrides: tuple[str, ...]) -> Config:
+    """Load the configuration.
+
+    Raises:
+        ConfigError: with every problem in it.
+    """
+    return load(path, overrides, os.environ)

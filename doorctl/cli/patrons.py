@@ -1,0 +1,94 @@
+"""``doorctl patrons``: fill the cache, ask why, let a card try again."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from doorctl.access.reasons import SENTENCES
+from doorctl.bootstrap import desk
+from doorctl.cli.options import json_option, with_config
+from doorctl.config import Config
+from doorctl.enquiry import Explanation
+
+IDENTIFIER = "IDENTIFIER"
+
+
+@click.group()
+def patrons() -> None:
+    """Fill the patron cache, ask why a card is refused, let a card try again."""
+
+
+@patrons.command()
+@click.argument("feed", type=click.Path(path_type=Path), metavar="FEED.ndjson")
+@click.option("--full", is_flag=True, help="The feed is the whole register: remove everyone else.")
+@with_config
+def load(config: Config, feed: Path, full: bool) -> None:
+    """Seal the patrons of FEED.ndjson and put them into the cache, all or none.
+
+    One JSON object a line. Without --full the patrons in the feed are added or replaced.
+    """
+    with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        loaded = desk.load_patrons(config, feed, full=full, on_progress=advance)
+    click.echo(
+        f"epoch {loaded.epoch}: {loaded.patrons} patrons with {loaded.identifiers} cards loaded, "
+        f"{loaded.removed} cards removed"
+    )
+    if loaded.left_out:
+        click.echo(f"{loaded.left_out} identifiers are neither CPR nor CARD and were left out")
+
+
+@patrons.command("explain")
+@click.argument("identifier", metavar=IDENTIFIER)
+@click.option("--at", type=click.DateTime(), help="At this local time instead of now.")
+@json_option
+@with_config
+def explain_card(config: Config, identifier: str, at: datetime | None, as_json: bool) -> None:
+    """Say whether the card IDENTIFIER would get in, which checks pass and which fails.
+
+    Give - to type the identifier unseen, so that it stands in no list of processes. It is
+    never printed. The PIN is taken to be right.
+    """
+    found = desk.explain(config, _typed(identifier), at)
+    click.echo(json.dumps(found.as_dict()) if as_json else _told(found))
+
+
+@patrons.command()
+@click.argument("identifier", metavar=IDENTIFIER)
+@with_config
+def unlock(config: Config, identifier: str) -> None:
+    """Forget the wrong PINs of the card IDENTIFIER, because staff have seen its owner.
+
+    Give - to type the identifier unseen.
+    """
+    desk.unlock(config, _typed(identifier))
+    click.echo("the card may try again")
+
+
+def _typed(identifier: str) -> str:
+    if identifier != "-":
+        return identifier
+    if click.get_text_stream("stdin").isatty():
+        return str(click.prompt(IDENTIFIER, hide_input=True, prompt_suffix=": "))
+    return click.get_text_stream("stdin").readline().strip()
+
+
+def _told(found: Explanation) -> str:
+    danish, english = SENTENCES[found.reason]
+    colour = "green" if found.granted else "red"
+    head = click.style(f"{found.verdict}: {found.reason.value}", fg=colour, bold=True)
+    checks = [
+        f"  {click.style('✓', fg='green')} {finding.check}"
+        if finding.refused_with is None
+        else f"  {click.style('✗', fg='red')} {finding.check}: {finding.refused_with.value}"
+        for finding in found.findings
+    ]
+    return "\n".join([head, f"  {danish} / {english}", *checks, f"  {found.source}"])

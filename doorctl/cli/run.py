@@ -1,0 +1,23 @@
+"""``doorctl run``: the door process."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from doorctl.bootstrap.door import open_door
+from doorctl.cli.options import with_config
+from doorctl.config import Config
+
+
+@click.command()
+@with_config
+def run(config: Config) -> None:
+    """Run the door until SIGTERM or SIGINT: reader, keypad, decision, relay, door log.
+
+    Prints one JSON line an event on stdout. The relay goes off first when it starts, and when
+    it stops for whatever reason.
+    """
+    sys.exit(open_door(config, os.environ, sys.stdout.fileno()))

@@ -1,0 +1,27 @@
+"""``doorctl status``: is the door deciding, and by what?"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from doorctl.bootstrap import desk
+from doorctl.cli.options import json_option, with_config
+from doorctl.config import Config
+
+
+@click.command()
+@json_option
+@with_config
+def status(config: Config, as_json: bool) -> None:
+    """Say how the door process and its databases are. Exit 1 if the door is not running."""
+    found = desk.status(config)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        for key, value in found.items():
+            click.echo(f"{key:16} {value if value is not None else '-'}")
+    if not found["running"]:
+        click.echo("doorctl: the door process is not running", err=True)
+        raise SystemExit(1)

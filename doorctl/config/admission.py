@@ -1,0 +1,85 @@
+"""Tables about who comes in, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from doorctl.config.description import key
+
+BlockCode = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}\Z")]
+Day = tuple[str, ...]
+_SPANS = 'a list of "HH:MM-HH:MM"'
+
+
+def _day(why: str) -> Meta:
+    return key(why, ["08:00-22:00"], _SPANS, max_length=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Who may come in."""
+
+    require_pin: Annotated[
+        bool,
+        key("Whether a card needs its PIN. False: whoever finds a card can use it."),
+    ] = True
+    pin_length: Annotated[
+        int,
+        key("Digits of a PIN; FBS has four (ISO 9564 allows 4 to 12).", ge=4, le=12),
+    ] = 4
+    require_resident: Annotated[
+        bool, key("Whether only those who live in the municipality come in.")
+    ] = True
+    minimum_age: Annotated[
+        int,
+        key(
+            "Years. 14 is the national template's rule for open libraries (DPL CMS); 0 is no "
+            "rule. Another value needs a full load.",
+            ge=0,
+            le=99,
+        ),
+    ] = 14
+    deny_blocks: Annotated[
+        tuple[BlockCode, ...],
+        key(
+            "Block codes of the library system that shut somebody out. Not E (debt) or W: a "
+            "library may refuse lending for these, not the room (biblioteksloven, section 31).",
+            allowed="a list of codes of 1 to 8 of A-Z and 0-9",
+            max_length=64,
+        ),
+    ] = ("O", "D", "S", "U", "F")
+    deny_other_blocks: Annotated[
+        bool,
+        key("Whether a code that doorctl does not know refuses too: any doubt refuses."),
+    ] = True
+    max_cache_age_h: Annotated[
+        float,
+        key(
+            "Hours since the last load or push after which nobody is let in by the old register. "
+            "72 outlast a weekend without a network.",
+            gt=0,
+            le=8760,
+        ),
+    ] = 72.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenHours:
+    """The weekly opening hours as they are written, in the branch's local time."""
+
+    monday: Annotated[
+        Day,
+        _day(
+            "Spans of local time in which patrons come in on Mondays. 24:00 may end a span; one "
+            "that ends before it starts goes on past midnight. Empty or absent: closed."
+        ),
+    ] = ()
+    tuesday: Annotated[Day, _day("The same for Tuesdays.")] = ()
+    wednesday: Annotated[Day, _day("The same for Wednesdays.")] = ()
+    thursday: Annotated[Day, _day("The same for Thursdays.")] = ()
+    friday: Annotated[Day, _day("The same for Fridays.")] = ()
+    saturday: Annotated[Day, _day("The same for Saturdays.")] = ()
+    sunday: Annotated[Day, _day("The same for Sundays.")] = ()

@@ -1,0 +1,116 @@
+"""From a TOML file to a frozen `Config`, or to every problem of it at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from doorctl.config.hours import DAYS, read_hours
+from doorctl.config.overrides import Tables, overridden
+from doorctl.config.places import placed
+from doorctl.config.rules import RULES
+from doorctl.config.schema import TABLES, Config
+from doorctl.config.sections import checked
+from doorctl.errors import ConfigError, Problem
+
+_PLACE = re.compile(r"(.*) \(at (line \d+, column \d+|end of document)\)", re.DOTALL)
+NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
+
+
+def load(
+    path: Path,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] = NO_ENVIRONMENT,
+) -> Config:
+    """Read a configuration file.
+
+    Args:
+        path: the file; relative paths in it, or in an override, count from its directory.
+        overrides: ``table.key=value`` each, as ``--set`` gives them; the last one wins.
+        environment: where a leading ``$CREDENTIALS_DIRECTORY/`` is looked up.
+
+    Raises:
+        ConfigError: with all problems: of the overrides, then of the keys in the schema's order,
+            then of unknown tables, then between keys. A file that can't be read or is no TOML
+            has one problem.
+    """
+    tables, malformed = overridden(_read(path), overrides)
+    base = path.absolute().parent
+    return from_tables(str(path), tables, base=base, environment=environment, malformed=malformed)
+
+
+def from_tables(
+    subject: str,
+    tables: Mapping[str, object],
+    *,
+    base: Path,
+    environment: Mapping[str, str],
+    malformed: Sequence[Problem] = (),
+) -> Config:
+    """Turn TOML that was read already into a `Config`; `load` says the rest.
+
+    Args:
+        subject: what the problems are of, in front of each line.
+        tables: as `tomllib` gives them.
+        base: absolute directory from which relative paths count.
+        environment: as for `load`.
+        malformed: problems known already, told first.
+
+    Raises:
+        ConfigError: with all problems.
+    """
+    values, wrong = checked(tables)
+    values, unreadable = read_hours(placed(values, base, environment))
+    between = [problem for rule in RULES for problem in rule(values)]
+    if problems := [*malformed, *wrong, *unreadable, *between]:
+        raise ConfigError(subject, problems)
+    return _built(values)
+
+
+def _built(values: Mapping[str, Any]) -> Config:
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        table, _, leaf = name.partition(".")
+        sections.setdefault(table, {})[leaf] = value
+    hours = sections.pop("hours", None)
+    week = None if hours is None else tuple(hours[day] for day in DAYS)
+    built = {table: TABLES[table](**section) for table, section in sections.items()}
+    return Config(**built, hours=week)
+
+
+def _read(path: Path) -> Tables:
+    try:
+        written = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(str(path), [_unreadable(error)]) from None
+    try:
+        # Editors on Windows put a byte-order mark first.
+        return tomllib.loads(written.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = Problem(f"line {line}", "holds what is no UTF-8; save the file as UTF-8")
+    except RecursionError:
+        problem = Problem("the file", "is no TOML that can be read: lists are nested too deep")
+    except ValueError as error:
+        problem = _no_toml(error)
+    raise ConfigError(str(path), [problem])
+
+
+def _unreadable(error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        advice = "copy config/doorctl.toml there and fill it in, or name another with --config"
+        return Problem("the file", f"does not exist; {advice}")
+    why = (error.strerror or type(error).__name__).lower()
+    return Problem("the file", f"can't be read ({why}); see its owner and mode, or use --config")
+
+
+def _no_toml(error: ValueError) -> Problem:
+    match = _PLACE.fullmatch(str(error))
+    if match is None:
+        return Problem("the file", "is no TOML: a number has too many digits")
+    what, where = match.groups()
+    return Problem(where, f"is no TOML: {what}; texts need quotes, a key and its value one line")

@@ -1,0 +1,90 @@
+"""What must hold beyond one key's own bounds: between keys, and against the machine.
+
+Each rule sees the values that are right by themselves, by full key, and may miss the others, so
+that one wrong key doesn't hide another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from os import fsencode
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from doorctl.config.wording import shown
+from doorctl.errors import Problem
+
+Values = Mapping[str, Any]
+Rule = Callable[[Values], Iterator[Problem]]
+
+SOCKET_PATH_BYTES = 107
+"""Linux's ``sockaddr_un`` holds 108 with the final NUL (unix(7))."""
+
+
+def zone_exists(values: Values) -> Iterator[Problem]:
+    """The branch's time zone is one that this machine knows."""
+    name = values.get("branch.time_zone")
+    if name is None or _is_zone(name):
+        return
+    close = get_close_matches(name, sorted(available_timezones()), n=1)
+    advice = f"did you mean {shown(close[0])}?" if close else 'give one such as "Europe/Copenhagen"'
+    yield Problem("branch.time_zone", f"found {shown(name)}, which is no time zone; {advice}")
+
+
+def ports_differ(values: Values) -> Iterator[Problem]:
+    """Reader and keypad are two lines, or the keypad's is left empty."""
+    port = values.get("keypad.port")
+    if port and port == values.get("reader.port"):
+        yield Problem(
+            "keypad.port",
+            f"found {shown(port)}, which is reader.port too; "
+            'give "" if the keys come on the reader\'s line',
+        )
+
+
+def timeouts_nest(values: Values) -> Iterator[Problem]:
+    """The whole PIN may take at least as long as one digit."""
+    digit, total = values.get("keypad.digit_timeout_s"), values.get("keypad.total_timeout_s")
+    if digit is not None and total is not None and total < digit:
+        yield Problem(
+            "keypad.total_timeout_s",
+            f"found {shown(total)}; give at least keypad.digit_timeout_s, which is {shown(digit)}",
+        )
+
+
+def pins_differ(values: Values) -> Iterator[Problem]:
+    """No pin does two jobs."""
+    taken: dict[int, str] = {}
+    for name, pin in values.items():
+        if not name.startswith("gpio.") or not name.endswith("_pin") or pin is None:
+            continue
+        if pin in taken:
+            yield Problem(
+                name, f"found {pin}, which is {taken[pin]} too; give each the pin it is wired to"
+            )
+        taken.setdefault(pin, name)
+
+
+def socket_fits(values: Values) -> Iterator[Problem]:
+    """The control socket's resolved path is one that Linux can bind."""
+    socket: Path | None = values.get("control.socket")
+    length = 0 if socket is None else len(fsencode(socket))
+    if length > SOCKET_PATH_BYTES:
+        yield Problem(
+            "control.socket",
+            f"the path is {length} bytes long and a Unix socket's may have {SOCKET_PATH_BYTES}; "
+            'give a shorter one such as "/run/doorctl/door.sock"',
+        )
+
+
+RULES: tuple[Rule, ...] = (zone_exists, ports_differ, timeouts_nest, pins_differ, socket_fits)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""The whole schema: every table, each key's type, bounds, default, unit and why, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from doorctl.config.admission import Policy, WrittenHours
+from doorctl.config.hours import Week
+from doorctl.config.installation import (
+    Branch,
+    ClockTrust,
+    Control,
+    Seal,
+    Secrets,
+    Storage,
+    Visits,
+    Web,
+)
+from doorctl.config.wiring import Door, Gpio, Keypad, Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration; thread-safe, for nothing in it changes.
+
+    Args:
+        hours: seven days, Monday first, in the branch's local time; None for always open.
+        control: `socket` is absolute once loaded; built by hand, it has no default of use.
+    """
+
+    branch: Branch
+    storage: Storage = field(default_factory=Storage)
+    secrets: Secrets = field(default_factory=Secrets)
+    seal: Seal = field(default_factory=Seal)
+    reader: Reader
+    keypad: Keypad = field(default_factory=Keypad)
+    gpio: Gpio = field(default_factory=Gpio)
+    door: Door = field(default_factory=Door)
+    policy: Policy = field(default_factory=Policy)
+    hours: Week | None = None
+    visits: Visits = field(default_factory=Visits)
+    clock: ClockTrust = field(default_factory=ClockTrust)
+    control: Control = field(default_factory=Control)
+    web: Web = field(default_factory=Web)
+
+
+TABLES: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "branch": Branch,
+        "storage": Storage,
+        "secrets": Secrets,
+        "seal": Seal,
+        "reader": Reader,
+        "keypad": Keypad,
+        "gpio": Gpio,
+        "door": Door,
+        "policy": Policy,
+        "hours": WrittenHours,
+        "visits": Visits,
+        "clock": ClockTrust,
+        "control": Control,
+        "web": Web,
+    }
+)
+"""Table -> what stands in it, in the order of ``config/doorctl.toml``."""

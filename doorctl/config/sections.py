@@ -1,0 +1,97 @@
+"""Check each key of each table by itself: known, there, of the right type, within its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from doorctl.config.keys import REQUIRED, Key, keys
+from doorctl.config.wording import LONGEST_SHOWN, shown, shown_key
+from doorctl.errors import Problem
+
+MAY_BE_ABSENT = frozenset({"hours"})
+"""Tables whose absence says something else than all their defaults: no hours are always open."""
+
+
+def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the right values by full key, defaults filled in, and what is wrong with the rest."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for table, known in keys().items():
+        if table in MAY_BE_ABSENT and table not in tables:
+            continue
+        written = tables.get(table, {})
+        if isinstance(written, dict):
+            problems += _check_table(known, written, values)
+            problems += [_unknown_key(table, leaf) for leaf in written if leaf not in known]
+        else:
+            problems.append(Problem(table, f"found {shown(written)}; give a table: [{table}]"))
+    problems += [_unknown_table(name, at) for name, at in tables.items() if name not in keys()]
+    return values, problems
+
+
+def _check_table(
+    known: Mapping[str, Key], written: Mapping[str, object], values: dict[str, Any]
+) -> Iterable[Problem]:
+    for leaf, key in known.items():
+        if leaf not in written:
+            if key.default is REQUIRED:
+                yield Problem(key.name, f"missing; give {_advice(key)}")
+            else:
+                values[key.name] = key.default
+            continue
+        try:
+            values[key.name] = _converted(key, written[leaf])
+        except (msgspec.ValidationError, ValueError):
+            yield Problem(key.name, f"found {shown(written[leaf])}; give {_advice(key)}")
+
+
+def _converted(key: Key, written: object) -> object:
+    for text in written if isinstance(written, list) else [written]:
+        if isinstance(text, str) and not _is_fit(text, may_be_blank=key.may_be_blank):
+            raise ValueError
+    return msgspec.convert(written, key.annotation, dec_hook=_as_path)
+
+
+def _is_fit(text: str, *, may_be_blank: bool) -> bool:
+    return text.isprintable() and (bool(text.strip()) or (text == "" and may_be_blank))
+
+
+def _as_path(_wanted: type, written: object) -> Path:
+    if not isinstance(written, str):
+        raise ValueError  # noqa: TRY004 - msgspec makes its own error of this one
+    return Path(written)
+
+
+def _advice(key: Key) -> str:
+    return f"{key.allowed}, such as {key.example}"
+
+
+def _unknown_key(table: str, leaf: str) -> Problem:
+    known = keys()[table]
+    meant = [f"{table}.{near}" for near in _near(leaf, known)] or _elsewhere(leaf)
+    hint = f"did you mean {meant[0]}?" if meant else f"[{table}] has {', '.join(known)}"
+    return Problem(shown_key(table, leaf), f"unknown key; {hint}")
+
+
+def _unknown_table(name: str, written: object) -> Problem:
+    if not isinstance(written, dict):
+        meant = _elsewhere(name)
+        hint = f"did you mean {meant[0]}?" if meant else "every key stands in a table"
+        return Problem(shown_key(name), f"unknown key; {hint}")
+    near = _near(name, keys())
+    hint = f"did you mean [{near[0]}]?" if near else f"there are {', '.join(keys())}"
+    return Problem(shown_key(name), f"unknown table; {hint}")
+
+
+def _near(written: str, known: Iterable[str]) -> list[str]:
+    return get_close_matches(written[:LONGEST_SHOWN].lower(), known, n=1)
+
+
+def _elsewhere(leaf: str) -> list[str]:
+    everywhere = {key.leaf: key.name for table in keys().values() for key in table.values()}
+    return [everywhere[near] for near in _near(leaf, everywhere)]

@@ -1,0 +1,154 @@
+"""The real door process on pseudo-terminals and mock pins, watched through its log lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import doorctl
+from doorctl.demo.plug import Plug
+from doorctl.errors import NotAnsweringError
+
+Line = dict[str, Any]
+
+STOP_LIMIT_S = 10.0
+
+
+class Stage:
+    """Start a door, let people come, and hear what it says. One thread.
+
+    Args:
+        directory: an empty one for the databases, the key and the devices.
+        config: the configuration; paths and ports are laid over it.
+        overrides: more ``--set`` values.
+        with_keypad: whether the keys come on a line of their own.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Path,
+        overrides: Sequence[str] = (),
+        *,
+        with_keypad: bool = True,
+    ) -> None:
+        self.directory = directory
+        self.reader = Plug(directory / "reader")
+        self.keypad = Plug(directory / "keypad") if with_keypad else self.reader
+        self.lines: list[Line] = []
+        self._unheard: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.options = [f"--config={config}"]
+        for override in (
+            f"storage.directory={directory}",
+            f"secrets.installation_key_file={directory / 'installation.key'}",
+            f"control.socket={directory / 'door.sock'}",
+            f"reader.port={self.reader.name}",
+            f"keypad.port={self.keypad.name if with_keypad else ''}",
+            *overrides,
+        ):
+            self.options += ["--set", override]
+
+    @property
+    def pid(self) -> int:
+        """The door process's number."""
+        assert self._process is not None  # noqa: S101 - asked for before the start
+        return self._process.pid
+
+    def command(self, *words: str) -> list[str]:
+        """Return a command line of doorctl for this stage's configuration."""
+        return [sys.executable, "-m", "doorctl", *words, *self.options]
+
+    def call(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run one command of doorctl to its end."""
+        return subprocess.run(  # noqa: S603 - our own command
+            self.command(*words), input=stdin, capture_output=True, text=True, check=False
+        )
+
+    def start(self) -> Line:
+        """Put the devices in, start the door and return its `ready` line."""
+        self.reader.put_in()
+        if self.keypad is not self.reader:
+            self.keypad.put_in()
+        return self.start_door()
+
+    def start_door(self) -> Line:
+        """Start the door alone and return its `ready` line."""
+        errors = (self.directory / "door.stderr").open("ab")
+        with contextlib.closing(errors):
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                self.command("run"), stdout=subprocess.PIPE, stderr=errors
+            )
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        return self.wait_for("ready", timeout_s=20)
+
+    def stop(self) -> int:
+        """Stop the door as systemd does and return its exit code."""
+        assert self._process is not None  # noqa: S101 - stopped before the start
+        self._process.terminate()
+        code = self._process.wait(STOP_LIMIT_S)
+        self._process = None
+        return code
+
+    def wait_for(self, event: str, *, timeout_s: float = 5.0, **fields: object) -> Line:
+        """Return the next line of that name with those fields.
+
+        Raises:
+            NotAnsweringError: it did not come in time, or the door ended.
+        """
+        wanted = {"event": event, **fields}
+        while True:
+            try:
+                line = self._unheard.get(timeout=timeout_s)
+            except queue.Empty:
+                raise NotAnsweringError(f"no line {wanted} within {timeout_s} s") from None
+            if line is None:
+                raise NotAnsweringError(f"the door ended: {self.complaint()}")
+            if wanted.items() <= line.items():
+                return line
+
+    def complaint(self) -> str:
+        """Return the last line that the door wrote on stderr."""
+        written = (self.directory / "door.stderr").read_text(errors="replace").strip()
+        return written.rsplit("\n", 1)[-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self.reader.pull()
+        self.keypad.pull()
+
+    def _listen(self, stdout: BinaryIO) -> None:
+        with stdout:
+            for written in stdout:
+                line = json.loads(written)
+                self.lines.append(line)
+                self._unheard.put(line)
+        self._unheard.put(None)
+
+
+def shipped(name: str) -> Path:
+    """Return a file of ``config/``, from a checkout or from where a wheel puts it."""
+    checkout = Path(doorctl.__file__).parent.parent / "config" / name
+    if checkout.exists():
+        return checkout
+    return Path(sysconfig.get_path("data")) / "share" / "doorctl" / name

@@ -1,0 +1,158 @@
+"""The strike's relay and the lamps on GPIO pins, through a named gpiozero factory."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from gpiozero import GPIOZeroError, OutputDevice
+from gpiozero.pins.mock import MockFactory
+
+from doorctl.devices.steady_pin import steady_pin
+from doorctl.door.indicator import Lamps
+from doorctl.errors import DeviceError
+
+
+class Factory(Protocol):
+    """What is used of a gpiozero pin factory; pins are numbered as Broadcom does (GPIO17 is 17)."""
+
+    def pin(self, name: int) -> Any:
+        """Return the one object of a pin."""
+
+    def close(self) -> None:
+        """Let go of all pins and of the chip."""
+
+
+def open_factory(name: str, work_directory: Path) -> Factory:
+    """Open a pin factory by name; nothing falls back to another one.
+
+    Args:
+        name: ``lgpio`` for a Pi, ``mock`` for none.
+        work_directory: writable; lgpio puts a FIFO there. Don't fork afterwards: it has a thread.
+
+    Raises:
+        DeviceError: there is no such factory, it is not installed or the chip can't be opened.
+    """
+    try:
+        opener = OPENERS[name]
+    except KeyError:
+        known = ", ".join(sorted(OPENERS))
+        raise DeviceError(f"there is no pin factory {name!r}; gpio.factory is {known}") from None
+    return opener(work_directory)
+
+
+class GpioRelay:
+    """The relay on one pin; an output at its off level from the first moment.
+
+    Args:
+        factory: from :func:`open_factory`.
+        pin: Broadcom number.
+        active_high: whether a high level energises it.
+
+    Raises:
+        DeviceError: the pin can't be had; later, from every call, that it can't be driven.
+    """
+
+    def __init__(self, factory: Factory, pin: int, *, active_high: bool) -> None:
+        self._name = f"GPIO{pin}"
+        self._output = _output(factory, pin, active_high=active_high)
+
+    def energise(self) -> None:
+        """Let the door be opened."""
+        with _driving(self._name):
+            self._output.on()
+
+    def de_energise(self) -> None:
+        """Lock the door."""
+        with _driving(self._name):
+            self._output.off()
+
+    def close(self) -> None:
+        """Switch off, then give the pin back; idempotent."""
+        if not self._output.closed:
+            try:
+                self.de_energise()
+            finally:
+                self._output.close()
+
+
+class GpioSignals:
+    """Green and red lamp and buzzer, active high; None for what is not wired. All off at first."""
+
+    def __init__(
+        self, factory: Factory, green: int | None, red: int | None, buzzer: int | None
+    ) -> None:
+        self._outputs: dict[str, Any] = {}
+        for name, pin in (("green", green), ("red", red), ("buzzer", buzzer)):
+            if pin is not None:
+                self._outputs[name] = _output(factory, pin, active_high=True)
+
+    def show(self, lamps: Lamps) -> None:
+        """Switch all of them to the given state; raises DeviceError."""
+        for name, output in self._outputs.items():
+            with _driving(f"the output {name}"):
+                output.value = getattr(lamps, name)
+
+    def close(self) -> None:
+        """Switch all off, then give the pins back; idempotent."""
+        outputs, self._outputs = self._outputs, {}
+        for output in outputs.values():
+            with _driving("a lamp"):
+                output.off()
+                output.close()
+
+
+def relay_off(factory: Factory, pin: int, *, active_high: bool) -> None:
+    """Drive the relay's pin to its off level, whatever it was left at; raises DeviceError."""
+    GpioRelay(factory, pin, active_high=active_high).close()
+
+
+def _output(factory: Factory, pin: int, *, active_high: bool) -> Any:
+    with _driving(f"GPIO{pin}"):
+        return OutputDevice(pin, active_high=active_high, initial_value=False, pin_factory=factory)
+
+
+@contextmanager
+def _driving(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DeviceError:
+        raise
+    except (GPIOZeroError, OSError) as error:
+        raise DeviceError(f"{name} can't be driven: {error}") from error
+
+
+def _open_lgpio(work_directory: Path) -> Factory:
+    # Read when lgpio is imported; without it the FIFO lands in the working directory.
+    os.environ["LG_WD"] = str(work_directory)
+    try:
+        lgpio = importlib.import_module("lgpio")
+        gpiozero_lgpio = importlib.import_module("gpiozero.pins.lgpio")
+    except (ImportError, OSError) as error:
+        raise DeviceError(
+            "lgpio can't be loaded; install it with: pip install 'doorctl[pi]'"
+            f" (and {work_directory} must be writable)"
+        ) from error
+    try:
+        factory = gpiozero_lgpio.LGPIOFactory()
+    except (GPIOZeroError, OSError, lgpio.error) as error:
+        raise DeviceError(
+            f"the GPIO chip can't be opened: {error}; is this a Raspberry Pi,"
+            " and is the daemon's user in the group gpio?"
+        ) from error
+    factory.pin_class = steady_pin(gpiozero_lgpio.LGPIOPin, lgpio)
+    return factory  # type: ignore[no-any-return]
+
+
+def _open_mock(_work_directory: Path) -> Factory:
+    return MockFactory()  # type: ignore[no-any-return]
+
+
+OPENERS: MappingProxyType[str, Callable[[Path], Factory]] = MappingProxyType(
+    {"lgpio": _open_lgpio, "mock": _open_mock}
+)

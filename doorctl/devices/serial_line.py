@@ -1,0 +1,183 @@
+"""One serial line, read by one thread, that comes back by itself after an unplug."""
+
+from __future__ import annotations
+
+import errno
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Lock, Thread, current_thread
+
+from serial import Serial
+from serial.serialutil import Timeout
+
+from doorctl.devices.reopening import LOOK_S, Node, Reopening
+from doorctl.ports import BytesReceived, LineConnected, LineEvent, LineLost
+
+CHUNK_BYTES = 4096
+"""The most that is read at once: what a terminal's kernel buffer holds."""
+
+DRAIN_QUIET_S = 0.03
+"""So long must a newly opened line be silent: 28 characters at 9600 baud."""
+
+DRAIN_LIMIT_S = 0.5
+"""A device that never stops talking is let in after so long; framing copes with half a frame."""
+
+MOST_PENDING = 256
+"""With so many events waiting reading pauses: no more than 1 MiB of them."""
+
+PAUSE_S = 0.005
+"""Between two looks at the backlog."""
+
+STOP_S = 2.0
+"""The longest that :meth:`SerialLine.stop` waits for the thread."""
+
+FAILURES = (OSError, ValueError, termios.error)
+"""SerialException is an OSError; ValueError is a bad speed, termios.error a node that just went."""
+
+WHAT_TO_CHECK = {
+    errno.ENOENT: "is not there; check the cable, and the name with: ls /dev/serial/by-id",
+    errno.EACCES: "may not be opened; add the daemon's user to the group dialout",
+    errno.EPERM: "may not be opened; check DeviceAllow= of the systemd unit",
+    errno.EAGAIN: "is in use; find the other program with: fuser",
+    errno.EBUSY: "is in use; find the other program with: fuser",
+}
+
+
+class SerialLine:
+    """Raw 8N1, opened exclusively; `post` is called from the line's own thread.
+
+    Whatever lay in the buffers when the line is opened is dropped, so that a swipe made while the
+    daemon or the cable was away never opens the door. One LineLost is posted for one loss, and for
+    a device that is not there at the start.
+
+    Args:
+        name: stands in every event.
+        port: a path that survives re-plugging, such as ``/dev/serial/by-id/...``.
+        baud: bits per second.
+        post: takes events; must not block or raise.
+        pending: how many events wait to be handled.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        port: str,
+        baud: int,
+        post: Callable[[LineEvent], None],
+        pending: Callable[[], int],
+    ) -> None:
+        self._name = name
+        self._port = port
+        self._baud = baud
+        self._post = post
+        self._pending = pending
+        self._stopping = Event()
+        self._lost = False
+        self._reopening = Reopening()
+        self._lock = Lock()
+        self._open: Serial | None = None
+        self._thread = Thread(target=self._run, name=f"serial-{name}", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; False before `start`, after `stop` and after a bug."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to look for the device; call once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the line; nothing is posted afterwards. Idempotent, from any thread."""
+        self._stopping.set()
+        with self._lock:
+            if self._open is not None:
+                self._open.cancel_read()
+        if self._thread.is_alive() and self._thread is not current_thread():
+            self._thread.join(STOP_S)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._reopening = self._reopening.looked(node_at(self._port))
+            if self._reopening.due:
+                self._reopening = self._reopening.tried()
+                self._use()
+            elif self._reopening.node is None:
+                self._lose(f"{self._port} {WHAT_TO_CHECK[errno.ENOENT]}")
+            # Also after a loss: a device that dies as soon as it is opened must not make this spin.
+            self._stopping.wait(LOOK_S)
+
+    def _use(self) -> None:
+        try:
+            line = self._opened()
+        except FAILURES as failure:
+            self._lose(f"{self._port} {_what_to_check(failure)}")
+            return
+        try:
+            self._drain(line)
+            self._connect()
+            self._read(line)
+        except FAILURES:
+            lost = True
+        else:
+            lost = False
+        finally:
+            # Before the next look at the path: a node that is held open is numbered anew.
+            self._close(line)
+        if lost:
+            self._lose(f"{self._port} was unplugged or stopped answering; check the cable")
+
+    def _opened(self) -> Serial:
+        line = Serial(self._port, self._baud, timeout=DRAIN_QUIET_S, exclusive=True)
+        with self._lock:
+            self._open = line
+        return line
+
+    def _close(self, line: Serial) -> None:
+        with self._lock:
+            self._open = None
+            line.close()
+
+    def _drain(self, line: Serial) -> None:
+        line.reset_input_buffer()
+        limit = Timeout(DRAIN_LIMIT_S)
+        while line.read(CHUNK_BYTES) and not limit.expired():
+            pass
+        line.timeout = None
+
+    def _read(self, line: Serial) -> None:
+        while not self._stopping.is_set():
+            if self._pending() > MOST_PENDING:
+                self._stopping.wait(PAUSE_S)
+                continue
+            data = line.read(min(line.in_waiting or 1, CHUNK_BYTES))
+            if data and not self._stopping.is_set():
+                self._reopening = self._reopening.worked()
+                self._post(BytesReceived(self._name, data))
+
+    def _connect(self) -> None:
+        if not self._stopping.is_set():
+            self._lost = False
+            self._post(LineConnected(self._name))
+
+    def _lose(self, why: str) -> None:
+        if not self._lost and not self._stopping.is_set():
+            self._lost = True
+            self._post(LineLost(self._name, why))
+
+
+def node_at(path: str) -> Node | None:
+    """Tell what a path leads to, without opening it; None where there is nothing."""
+    try:
+        real = Path(path).resolve(strict=True)
+        found = real.stat()
+        return Node(str(real), found.st_rdev, found.st_ino, found.st_ctime_ns)
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
+        return None
+
+
+def _what_to_check(failure: Exception) -> str:
+    number = failure.errno if isinstance(failure, OSError) else None
+    default = "can't be opened as a serial line; check the port and its speed"
+    return WHAT_TO_CHECK.get(number or 0, default)

@@ -1,0 +1,77 @@
+"""What the loop sees to about once a second: the watchdog, the clock, the time kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from doorctl.ports import Clock, Supervisor
+
+PING_EVERY_S = 5.0
+"""How often the worker is asked whether it still works."""
+
+WORKER_LIMIT_S = 60.0
+"""A worker silent for so long is stuck: the watchdog is not fed and systemd starts afresh.
+
+Longer than a purge of a branch's door log takes on a slow card (5 million rows: not measured).
+"""
+
+KEEP_TIME_EVERY_S = 600.0
+"""How often the high-water mark goes to disk: what a power cut can take back of it."""
+
+
+class Housekeeping:
+    """Turn once with each turn of the loop; one thread.
+
+    Args:
+        clock: the machine's.
+        supervisor: fed only while everything answers.
+        threads_alive: whether every thread that the door needs is still there.
+        stepped: whether the wall clock jumped since it was asked last.
+        purge_soon: what follows a jump: visits may have become old.
+        keep_time: has the worker store the highest trusted time.
+        ping: has the worker call its argument.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        supervisor: Supervisor,
+        threads_alive: Callable[[], bool],
+        stepped: Callable[[], bool],
+        purge_soon: Callable[[], None],
+        keep_time: Callable[[], None],
+        ping: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._clock = clock
+        self._supervisor = supervisor
+        self._threads_alive = threads_alive
+        self._stepped = stepped
+        self._purge_soon = purge_soon
+        self._keep_time = keep_time
+        self._ping = ping
+        self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
+        self._dependable = False
+
+    def turn(self) -> None:
+        """Feed the watchdog if all is well, and do what is due."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._pinged_s >= PING_EVERY_S:
+            self._pinged_s = now_s
+            self._ping(self._answer)
+        if now_s - self._answered_s < WORKER_LIMIT_S and self._threads_alive():
+            self._supervisor.alive()
+        if self._stepped():
+            self._purge_soon()
+        self._keep_time_when_due(now_s)
+
+    def _answer(self) -> None:
+        self._answered_s = self._clock.monotonic_s()
+
+    def _keep_time_when_due(self, now_s: float) -> None:
+        dependable = self._clock.moment().dependable
+        newly = dependable and not self._dependable
+        self._dependable = dependable
+        if newly or (dependable and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
+            self._kept_s = now_s
+            self._keep_time()

@@ -1,0 +1,156 @@
+"""The machine's clocks: the only place where they are read."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+from doorctl.moments import BootTime, Moment, Timekeeper
+
+BUILD_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
+"""It is later than this: the program did not exist before."""
+
+RTC_FLOOR_YEAR = 2025
+"""A battery clock that says an earlier year has no battery (a Pi 5 without one starts in 1970)."""
+
+STEP_S = 5.0
+"""A wall clock that moved so much against CLOCK_BOOTTIME was set, not slewed (500 ppm at most)."""
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+STA_UNSYNC = 0x0040
+TIME_ERROR = 5
+
+
+def kernel_synchronised() -> bool:
+    """Ask adjtimex(2), changing nothing, whether a time daemon disciplines the clock.
+
+    False where a seccomp filter refuses the call; it must answer EPERM, not kill.
+    """
+    state = _Timex()
+    answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(state))
+    return answer not in (-1, TIME_ERROR) and not state.status & STA_UNSYNC
+
+
+class _Timex(ctypes.Structure):
+    """The head of ``struct timex``, and room for the rest of it; all zero reads only."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSources:
+    """Who can vouch for the wall clock; any one of them is enough.
+
+    Args:
+        timesyncd: the file that systemd-timesyncd makes once it has synchronised.
+        rtc: the file that says ``1`` where the clock was set from a battery clock at boot.
+        kernel: what the kernel says, for chrony and others.
+    """
+
+    timesyncd: Path = Path("/run/systemd/timesync/synchronized")
+    rtc: Path = Path("/sys/class/rtc/rtc0/hctosys")
+    kernel: Callable[[], bool] = kernel_synchronised
+
+    def vouch(self, wall: datetime) -> bool:
+        """Tell whether the reading `wall` can be trusted."""
+        return self.timesyncd.exists() or self._from_battery(wall) or self.kernel()
+
+    def _from_battery(self, wall: datetime) -> bool:
+        return wall.year >= RTC_FLOOR_YEAR and _line(self.rtc) == "1"
+
+
+class SystemClock:
+    """The real Clock.
+
+    Args:
+        zone: the branch's time zone, such as ``Europe/Copenhagen``.
+        trust: ``always`` on a machine whose clock is known to be right, such as a server.
+        high_water: the highest trusted time ever stored; :data:`BUILD_FLOOR` if it is earlier.
+        sources: who can vouch for the wall clock.
+        boot_id: the file that names this boot; without it each start counts as a boot.
+    """
+
+    def __init__(
+        self,
+        zone: str,
+        trust: Literal["auto", "always"],
+        high_water: datetime,
+        sources: TimeSources | None = None,
+        boot_id: Path = BOOT_ID,
+    ) -> None:
+        self._zone: tzinfo = ZoneInfo(zone)
+        self._always = trust == "always"
+        self._sources = sources or TimeSources()
+        self._boot_id = _line(boot_id) or uuid4().hex
+        self._lock = Lock()
+        self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR))
+        self._steps = StepWatch()
+
+    def monotonic_s(self) -> float:
+        """Return CLOCK_MONOTONIC in seconds."""
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+    def boot_time(self) -> BootTime:
+        """Return CLOCK_BOOTTIME of this boot."""
+        return BootTime(self._boot_id, int(_boot_s() * 1000))
+
+    def moment(self) -> Moment:
+        """Return the wall clock in the branch's zone, judged; a few system calls."""
+        with self._lock:
+            wall = utc_now().astimezone(self._zone)
+            vouched = self._always or self._sources.vouch(wall)
+            return self._timekeeper.read(wall, timedelta(seconds=_boot_s()), vouched=vouched)
+
+    def stepped(self) -> bool:
+        """Tell whether the wall clock was set since the last call; False the first time."""
+        with self._lock:
+            return self._steps.look(_wall_s(), _boot_s())
+
+
+class StepWatch:
+    """Notices that the wall clock was set; not thread-safe."""
+
+    def __init__(self) -> None:
+        self._difference_s: float | None = None
+
+    def look(self, wall_s: float, boot_s: float) -> bool:
+        """Compare both clocks, in seconds, with the last look."""
+        before, self._difference_s = self._difference_s, wall_s - boot_s
+        return before is not None and abs(self._difference_s - before) > STEP_S
+
+
+def utc_now() -> datetime:
+    """Return the wall clock as it is, trusted or not; where that matters ask the Clock."""
+    return datetime.fromtimestamp(_wall_s(), UTC)
+
+
+def _wall_s() -> float:
+    return time.clock_gettime(time.CLOCK_REALTIME)
+
+
+def _boot_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

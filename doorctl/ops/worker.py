@@ -1,0 +1,81 @@
+"""One thread for everything that may wait for a disk or for Argon2, in the order it was asked."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from doorctl.errors import NotAnsweringError
+
+PostedT = TypeVar("PostedT")
+ResultT = TypeVar("ResultT")
+
+
+class WorkerThread(Generic[PostedT]):
+    """Do jobs in order on one thread, so that a database connection can belong to it.
+
+    Args:
+        post: takes what a job returns, unless it is None.
+        failed: takes an exception that a job let through: a bug, or a dying machine.
+    """
+
+    def __init__(
+        self, post: Callable[[PostedT], None], failed: Callable[[BaseException], None]
+    ) -> None:
+        self._post = post
+        self._failed = failed
+        self._jobs: queue.SimpleQueue[Callable[[], PostedT | None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, job: Callable[[], PostedT | None]) -> None:
+        """Queue a job. Thread-safe, never blocks."""
+        self._jobs.put(job)
+
+    def call(self, job: Callable[[], ResultT], *, timeout_s: float) -> ResultT:
+        """Have a job done in its turn and return its result, or raise what it raised.
+
+        Thread-safe; not for the worker itself, nor for the controller once it runs.
+
+        Raises:
+            NotAnsweringError: it was not done in time; it is done later all the same.
+        """
+        done: Future[ResultT] = Future()
+
+        def fulfil() -> None:
+            try:
+                done.set_result(job())
+            except BaseException as err:  # noqa: BLE001 - raised again where it was asked for
+                done.set_exception(err)
+
+        self.submit(fulfil)
+        try:
+            return done.result(timeout_s)
+        except TimeoutError:
+            raise NotAnsweringError("the disk is busy; try again in a minute") from None
+
+    def backlog(self) -> int:
+        """Return about how many jobs wait. Thread-safe."""
+        return self._jobs.qsize()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Finish what is queued and end; tell whether it ended in time."""
+        self._jobs.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                posted = job()
+            except BaseException as err:  # noqa: BLE001 - handed over whole, to be raised there
+                self._failed(err)
+                return
+            if posted is not None:
+                self._post(posted)

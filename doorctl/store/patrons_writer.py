@@ -1,0 +1,170 @@
+"""The patron cache's one writer: a push is applied as a whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from doorctl.errors import StoreError
+from doorctl.ports import Applied, SealedRow
+from doorctl.store.connection import create_file, transaction, translated
+from doorctl.store.patron_rows import COLUMNS, migrations, to_record
+from doorctl.store.sealing import Seal
+from doorctl.store.writer import Writer
+
+BATCH_ROWS = 1000
+"""Rows in memory at a time, however long the push."""
+
+_VALUES = ", ".join("?" * (len(COLUMNS.split(", ")) + 2))
+_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in [*COLUMNS.split(", "), "epoch"])
+# The constants above are all that these are made of; values are always bound.
+_PUT = f"""
+    INSERT INTO patrons (row_key, {COLUMNS}, epoch) VALUES ({_VALUES})
+    ON CONFLICT (row_key) DO UPDATE SET {_CHANGES} WHERE patrons.epoch < excluded.epoch
+"""  # noqa: S608 -- as said
+_REMOVE_ALL_ELSE = "DELETE FROM patrons WHERE epoch < :epoch"
+_REMOVE_THEIR_OTHERS = """
+    DELETE FROM patrons WHERE epoch < :epoch
+    AND patron_ref IN (SELECT patron_ref FROM patrons WHERE epoch = :epoch)
+"""
+_STAMP = """
+    UPDATE cache SET epoch = ?, applied_at = ?, minimum_age = ?,
+    patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?
+"""
+
+
+class PatronCacheWriter:
+    """Fill ``patrons.db``; implements `PatronWriter`. Belongs to the thread that makes it.
+
+    Args:
+        path: the database; it must exist.
+        seal: what the rows to come are sealed with. Rows of another seal could not be found any
+            more, so only a full push may bring a new one.
+
+    Raises:
+        StoreBusyError: another process is the writer.
+        StoreError: the file is missing or can't be used.
+    """
+
+    def __init__(self, path: Path, seal: Seal) -> None:
+        self.path = path
+        self._seal = seal
+        self._writer = Writer(path, migrations)
+        try:
+            self._start_empty()
+        except BaseException:
+            self.close()
+            raise
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+    ) -> Applied:
+        """Apply rows in one durable transaction, or change nothing; see `PatronWriter.apply`.
+
+        What `rows` itself raises passes through. Memory does not grow with their number.
+
+        Raises:
+            StoreError: two rows are of one identifier; a row takes an identifier from a patron
+                who is not among the rows; the seal is another one; the disk failed.
+        """
+        at = None if applied_at is None else applied_at.astimezone(UTC).isoformat()
+        with translated(self.path), transaction(self._writer.database) as connection:
+            epoch = self._next_epoch(connection, full=full)
+            robbed = self._put(connection, rows, epoch, full=full)
+            self._refuse_robbery(connection, robbed, epoch)
+            remove = _REMOVE_ALL_ELSE if full else _REMOVE_THEIR_OTHERS
+            removed = connection.execute(remove, {"epoch": epoch}).rowcount
+            seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
+            connection.execute(_STAMP, (epoch, at, minimum_age, *seal))
+            (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
+        return Applied(epoch, held, removed)
+
+    def close(self) -> None:
+        """Let the next writer in; idempotent."""
+        self._writer.close()
+
+    def _start_empty(self) -> None:
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO cache VALUES (1, 0, NULL, 0, 0, ?, ?, ?)",
+                (self._seal.key_id, self._seal.memory_kib, self._seal.iterations),
+            )
+
+    def _next_epoch(self, connection: sqlite3.Connection, *, full: bool) -> int:
+        epoch, *seal = connection.execute(
+            "SELECT epoch, key_id, memory_kib, iterations FROM cache"
+        ).fetchone()
+        if not full and Seal(*seal) != self._seal:
+            raise StoreError(
+                f"{self.path} was sealed with another installation key or other seal costs; "
+                "load the full feed again"
+            )
+        return int(epoch) + 1
+
+    def _put(
+        self, connection: sqlite3.Connection, rows: Iterable[SealedRow], epoch: int, *, full: bool
+    ) -> set[str]:
+        robbed: set[str] = set()
+        for batch in _batches(rows):
+            if not full:
+                robbed.update(_owners_robbed(connection, batch, epoch))
+            records = [to_record(row, epoch) for row in batch]
+            # A row of this epoch is not overwritten, so a second one changes nothing.
+            if connection.executemany(_PUT, records).rowcount != len(batch):
+                raise StoreError("two rows are of the same identifier; nothing was changed")
+        return robbed
+
+    def _refuse_robbery(
+        self, connection: sqlite3.Connection, robbed: Iterable[str], epoch: int
+    ) -> None:
+        among = "SELECT EXISTS (SELECT 1 FROM patrons WHERE patron_ref = ? AND epoch = ?)"
+        for patron_ref in robbed:
+            if not connection.execute(among, (patron_ref, epoch)).fetchone()[0]:
+                raise StoreError(
+                    "a row takes an identifier from a patron who is not among the rows; "
+                    "nothing was changed"
+                )
+
+
+def create_patrons(path: Path, seal: Seal) -> None:
+    """Create an empty cache, mode 0600: it holds nobody, epoch 0.
+
+    Raises:
+        AlreadyExistsError: the path is taken; nothing was touched.
+        StoreError: it can't be created.
+    """
+    create_file(path)
+    PatronCacheWriter(path, seal).close()
+
+
+def open_or_create_patrons(path: Path, seal: Seal) -> PatronCacheWriter:
+    """Open the cache's writer, on an empty file if it is missing or was set aside."""
+    if not path.exists():
+        create_file(path)
+    return PatronCacheWriter(path, seal)
+
+
+def _batches(rows: Iterable[SealedRow]) -> Iterator[list[SealedRow]]:
+    remaining = iter(rows)
+    while batch := list(islice(remaining, BATCH_ROWS)):
+        yield batch
+
+
+def _owners_robbed(
+    connection: sqlite3.Connection, batch: list[SealedRow], epoch: int
+) -> Iterator[str]:
+    owners = {row.row_key: row.patron.patron_ref for row in batch}
+    marks = ", ".join("?" * len(owners))
+    found = connection.execute(
+        f"SELECT row_key, patron_ref FROM patrons WHERE epoch < ? AND row_key IN ({marks})",  # noqa: S608 -- marks only
+        (epoch, *owners),
+    )
+    return (owner for row_key, owner in found if owner != owners[row_key])

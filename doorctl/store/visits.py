@@ -1,0 +1,203 @@
+"""The door log's one writer: attempts, throttles and the clock's high-water mark."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from doorctl.access.reasons import Reason
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.errors import StoreError
+from doorctl.moments import BootTime
+from doorctl.ports import Stamped
+from doorctl.store.connection import create_file, transaction, translated
+from doorctl.store.quarantine import discard_set_aside
+from doorctl.store.visit_purge import compact, date_rows, delete_attempts, delete_throttles
+from doorctl.store.visit_rows import THROTTLE, from_ms, migrations, to_boot, to_ms, to_throttle
+from doorctl.store.writer import Writer
+
+_CLOSE = """
+    UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
+    WHERE attempt = ? AND verdict IS NULL
+"""
+_CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
+
+
+class VisitStore:
+    """Write ``visits.db``; implements `VisitLog` and `VisitRetention`.
+
+    Belongs to the thread that makes it. Opening it closes attempts that a power cut left open,
+    as refused by a fault; what their throttle was charged stays charged.
+
+    Args:
+        path: the database; it must exist.
+
+    Raises:
+        StoreBusyError: another process is the writer.
+        StoreError: the file is missing or can't be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = Writer(path, migrations)
+        try:
+            with self._transaction() as connection:
+                connection.execute(_CLOSE_ALL, (Reason.FAULT.verdict, Reason.FAULT.value))
+        except BaseException:
+            self.close()
+            raise
+
+    def open_attempt(
+        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+    ) -> None:
+        """Put an attempt on record, with the card's throttle as charged for it."""
+        at_ms = to_ms(at.utc)
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+                (attempt, at_ms, at.state.value, at.boot.boot_id, at.boot.ms, row_key),
+            )
+            if row_key is not None and throttle is not None:
+                _keep_throttle(connection, row_key, throttle, at_ms)
+
+    def close_attempt(
+        self,
+        attempt: int,
+        reason: Reason,
+        row_key: bytes | None = None,
+        throttle: CardThrottle | None = None,
+        reader: ReaderThrottle | None = None,
+    ) -> None:
+        """Record how an attempt ended, with the throttles as they stand after it.
+
+        Raises:
+            StoreError: there is no such attempt, or it has ended before; nothing was written.
+        """
+        with self._transaction() as connection:
+            ending = (reason.verdict, reason.value, row_key, attempt)
+            if connection.execute(_CLOSE, ending).rowcount != 1:
+                raise StoreError(f"{self.path}: attempt {attempt} is not open")
+            if row_key is not None and throttle is not None:
+                at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", attempt)
+                _keep_throttle(connection, row_key, throttle, at_ms or 0)
+            if reader is not None:
+                _keep_reader(connection, reader)
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row; a card never seen has none."""
+        with translated(self.path):
+            return to_throttle(self._connection.execute(THROTTLE, (row_key,)).fetchone())
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket; a new file's is full."""
+        with translated(self.path):
+            record = self._connection.execute(
+                "SELECT spent_ms, boot_id, boot_ms FROM reader"
+            ).fetchone()
+        return (
+            ReaderThrottle() if record is None else ReaderThrottle(record[0], to_boot(*record[1:]))
+        )
+
+    def reset_card(self, row_key: bytes) -> None:
+        """Forget a card's failures: staff have seen the patron."""
+        with self._transaction() as connection:
+            _forget_throttle(connection, row_key)
+
+    def last_attempt(self) -> int:
+        """Return the highest attempt number ever on record, purged or not; 0 for none."""
+        with translated(self.path):
+            last = "SELECT seq FROM sqlite_sequence WHERE name = 'attempts'"
+            return _value(self._connection, last) or 0
+
+    def keep_time(self, high_water: datetime, boot: BootTime) -> None:
+        """Store the highest trusted time and date rows that were written before it was known."""
+        with self._transaction() as connection:
+            date_rows(connection, to_ms(high_water), boot)
+
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete what is from before a UTC time; return the number of attempts.
+
+        With them go throttles untouched since and damaged copies set aside before.
+        """
+        with translated(self.path):
+            deleted = delete_attempts(self._writer.database, to_ms(cutoff))
+            delete_throttles(self._writer.database, to_ms(cutoff))
+        discard_set_aside(self.path, cutoff)
+        return deleted
+
+    def compact(self) -> tuple[int, int, int]:
+        """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""
+        with translated(self.path):
+            return compact(self._connection)
+
+    def oldest(self) -> datetime | None:
+        """Return the time of the oldest attempt, UTC."""
+        with translated(self.path):
+            oldest_ms = _value(self._connection, "SELECT min(at_ms) FROM attempts")
+        return None if oldest_ms is None else from_ms(oldest_ms)
+
+    def close(self) -> None:
+        """Let the next writer in; idempotent."""
+        self._writer.close()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = self._writer.database.conn
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with translated(self.path), transaction(self._writer.database) as connection:
+            yield connection
+
+
+def create_visits(path: Path) -> None:
+    """Create an empty door log, mode 0600.
+
+    Raises:
+        AlreadyExistsError: the path is taken; nothing was touched.
+        StoreError: it can't be created.
+    """
+    create_file(path)
+    VisitStore(path).close()
+
+
+def open_or_create_visits(path: Path) -> VisitStore:
+    """Open the door log, an empty one if it is missing or was set aside: the door must go on."""
+    if not path.exists():
+        create_file(path)
+    return VisitStore(path)
+
+
+def _keep_throttle(
+    connection: sqlite3.Connection, row_key: bytes, throttle: CardThrottle, touched_ms: int
+) -> None:
+    if throttle.failures == 0:
+        _forget_throttle(connection, row_key)
+        return
+    connection.execute(
+        "INSERT OR REPLACE INTO throttles VALUES (?, ?, ?, ?, ?)",
+        (row_key, throttle.failures, *_columns(throttle.at), touched_ms),
+    )
+
+
+def _forget_throttle(connection: sqlite3.Connection, row_key: bytes) -> None:
+    connection.execute("DELETE FROM throttles WHERE row_key = ?", (row_key,))
+
+
+def _keep_reader(connection: sqlite3.Connection, reader: ReaderThrottle) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", (reader.spent_ms, *_columns(reader.at))
+    )
+
+
+def _columns(boot: BootTime | None) -> tuple[str | None, int | None]:
+    return (None, None) if boot is None else (boot.boot_id, boot.ms)
+
+
+def _value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int | None:
+    record: tuple[int | None] | None = connection.execute(sql, parameters).fetchone()
+    return None if record is None else record[0]

@@ -1,0 +1,73 @@
+"""The door log, read-only: works while the door writes, and never stands in the purge's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from doorctl.access.throttle import CardThrottle
+from doorctl.moments import ClockState
+from doorctl.ports import Visit
+from doorctl.store.connection import translated
+from doorctl.store.visit_rows import THROTTLE, from_ms, to_ms, to_throttle
+from doorctl.store.watched_reader import WatchedReader
+
+PAGE_ROWS = 500
+"""Rows read at a time; between two pages no transaction is open, however slow the caller."""
+
+CARD_HEX_DIGITS = 8
+
+_PAGE = """
+    SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts
+    WHERE (at_ms, attempt) > (?, ?) ORDER BY at_ms, attempt LIMIT ?
+"""
+
+
+class VisitHistory:
+    """Read ``visits.db`` from any process; implements `VisitReader`. One thread.
+
+    The file is opened at the first call and again when another file takes its place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = WatchedReader(path)
+
+    def visits(self, not_before: datetime) -> Iterator[Visit]:
+        """Yield attempts from a UTC time on, oldest first; ones that end meanwhile may show it."""
+        last = (to_ms(not_before), -1)
+        while page := self._fetch(_PAGE, *last, PAGE_ROWS):
+            yield from map(_to_visit, page)
+            last = page[-1][:2]
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row; a card never seen has none."""
+        found = self._fetch(THROTTLE, row_key)
+        return to_throttle(found[0] if found else None)
+
+    def high_water(self) -> datetime | None:
+        """Return the highest trusted time ever stored, UTC."""
+        found = self._fetch("SELECT high_water_ms FROM clock")
+        return from_ms(found[0][0]) if found else None
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._reader.close()
+
+    def _fetch(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with translated(self.path):
+            return self._reader.current().execute(sql, parameters).fetchall()
+
+
+def _to_visit(record: tuple[Any, ...]) -> Visit:
+    at_ms, attempt, clock, verdict, reason, row_key = record
+    return Visit(
+        attempt=attempt,
+        at=from_ms(at_ms),
+        clock=ClockState(clock),
+        verdict=verdict,
+        reason=reason,
+        card=None if row_key is None else row_key.hex()[:CARD_HEX_DIGITS],
+    )

@@ -1,0 +1,100 @@
+"""Load a feed into this machine's patron cache: read, seal, apply; all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+
+from doorctl.errors import FeedError, Problem
+from doorctl.moments import Moment
+from doorctl.ports import PatronWriter, Sealer
+from doorctl.sync.feed import FeedPatron, read_feed
+from doorctl.sync.seal import seal_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did.
+
+    Args:
+        epoch: the cache's new number.
+        patrons: rows of the feed.
+        identifiers: cards and CPR numbers sealed from them.
+        left_out: identifiers of types that no reader reads.
+        removed: identifiers that the cache held before and holds no more.
+    """
+
+    epoch: int
+    patrons: int
+    identifiers: int
+    left_out: int
+    removed: int
+
+
+def load(
+    path: Path,
+    *,
+    sealer: Sealer,
+    writer: PatronWriter,
+    moment: Moment,
+    pin_length: int,
+    minimum_age: int,
+    full: bool,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> Loaded:
+    """Read, check and seal the whole feed, then apply it in one transaction.
+
+    The writer is asked last, so it holds its lock for seconds and not for the hour that sealing
+    a town takes.
+
+    Args:
+        path: see :func:`doorctl.sync.feed.read_feed`.
+        sealer: called from `workers` threads at once.
+        writer: called once, on this thread, when every row is sealed.
+        moment: now; the cache's age counts from it.
+        pin_length: the most digits that a PIN can have.
+        minimum_age: in years; 0 for none.
+        full: whether the feed is the whole register, so that everyone else is removed.
+        workers: threads that seal.
+        on_progress: told how many identifiers have been sealed so far, and of how many.
+
+    Raises:
+        FeedError: a row is wrong, or the feed would do something else than it seems to.
+        StoreError: the cache can't be written; nothing was changed.
+    """
+    patrons = read_feed(path, pin_length=pin_length)
+    _refuse_surprises(path.name, patrons, full=full)
+    rows = list(
+        seal_rows(
+            patrons,
+            sealer,
+            minimum_age=minimum_age,
+            on=moment.latest_known.date(),
+            workers=workers,
+            on_progress=on_progress,
+        )
+    )
+    # Even an unset clock's word is kept: it is seldom ahead, and a date to come counts as too old.
+    applied_at = moment.local.astimezone(UTC)
+    applied = writer.apply(rows, full=full, applied_at=applied_at, minimum_age=minimum_age)
+    left_out = sum(patron.left_out for patron in patrons)
+    return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)
+
+
+def _refuse_surprises(subject: str, patrons: Sequence[FeedPatron], *, full: bool) -> None:
+    if full and not any(patron.identifiers for patron in patrons):
+        what = "holds no card and no CPR number, so it would lock everybody out; export it again"
+        raise FeedError(subject, [Problem("file", what)])
+    if not full:
+        _refuse_lost_cards(subject, patrons)
+
+
+def _refuse_lost_cards(subject: str, patrons: Sequence[FeedPatron]) -> None:
+    """Changes are applied card by card: without one, a patron's old cards would stay in force."""
+    bare = [patron for patron in patrons if not patron.identifiers]
+    if bare:
+        what = "identifiers: no card and no CPR number; only a full feed can take a last card away"
+        raise FeedError(subject, [Problem(f"line {patron.line}", what) for patron in bare[:20]])

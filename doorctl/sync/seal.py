@@ -1,0 +1,114 @@
+"""From checked feed rows to sealed ones: no number, birthday or PIN is left in them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+
+from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.ports import SealedRow, Sealer
+from doorctl.sync.ages import born, old_enough_from
+from doorctl.sync.feed import FeedIdentifier, FeedPatron
+
+IN_FLIGHT_PER_WORKER = 4
+"""Enough that no worker waits for the consumer, few enough that a million rows don't queue up."""
+
+
+def seal_rows(
+    patrons: Sequence[FeedPatron],
+    sealer: Sealer,
+    *,
+    minimum_age: int,
+    on: date | None,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[SealedRow]:
+    """Seal each identifier, in the order of the feed.
+
+    Args:
+        patrons: the checked rows.
+        sealer: called from `workers` threads at once.
+        minimum_age: in years; 0 where the door has no age limit.
+        on: a day that has certainly come, so that no `enter_from` is kept for those already old
+            enough; None keeps it for everybody.
+        workers: threads, 1 or more; Argon2 runs outside Python's lock.
+        on_progress: told, on the caller's thread, how many rows are sealed, and of how many.
+    """
+    total = sum(len(patron.identifiers) for patron in patrons)
+    drafts = _drafts(patrons, minimum_age, on)
+    with ThreadPoolExecutor(workers, thread_name_prefix="seal") as pool:
+        for done, row in enumerate(_in_order(pool, sealer, drafts, workers), start=1):
+            on_progress(done, total)
+            yield row
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What is to be sealed: a row that still lacks its key and its PIN check."""
+
+    identifier: Identifier
+    pin: Pin | None
+    patron: Patron
+
+    def seal(self, sealer: Sealer) -> SealedRow:
+        stretched = sealer.stretch(self.identifier)
+        check = None if self.pin is None else pin_check(stretched, self.pin)
+        return SealedRow(row_key(stretched), replace(self.patron, pin_check=check))
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, sealer: Sealer, drafts: Iterable[_Draft], workers: int
+) -> Iterator[SealedRow]:
+    pending: deque[Future[SealedRow]] = deque()
+    for draft in drafts:
+        pending.append(pool.submit(draft.seal, sealer))
+        if len(pending) >= workers * IN_FLIGHT_PER_WORKER:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _drafts(patrons: Iterable[FeedPatron], minimum_age: int, on: date | None) -> Iterator[_Draft]:
+    for patron in patrons:
+        enter_from = _enter_from(patron, minimum_age, on)
+        for identifier in patron.identifiers:
+            row = _row(patron, identifier, enter_from)
+            yield _Draft(identifier.identifier, patron.pin, row)
+
+
+def _row(patron: FeedPatron, identifier: FeedIdentifier, enter_from: date | None) -> Patron:
+    return Patron(
+        patron_ref=patron.patron_ref,
+        resident=patron.resident,
+        active=identifier.active,
+        blocks=patron.blocks,
+        enter_from=enter_from,
+        valid_until=identifier.valid_until,
+        hold_from=patron.hold_from,
+        hold_until=patron.hold_until,
+        tags=patron.tags,
+    )
+
+
+def _enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:
+    birthday = patron.birthday or _youngest(patron)
+    if birthday is None or minimum_age == 0:
+        return None
+    day = old_enough_from(birthday, minimum_age)
+    return None if on is not None and day <= on else day
+
+
+def _youngest(patron: FeedPatron) -> date | None:
+    """Return the latest birthday in the patron's CPR numbers; institutions have none."""
+    return max((born(number) for number in _cpr_numbers(patron)), default=None)
+
+
+def _cpr_numbers(patron: FeedPatron) -> Iterator[str]:
+    for each in patron.identifiers:
+        kind, _, number = each.identifier.reveal().partition(":")
+        if kind == IdentifierKind.CPR.value:
+            yield number

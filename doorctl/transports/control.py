@@ -1,0 +1,135 @@
+"""The door process's Unix socket: one JSON line asks, one JSON line answers.
+
+It exists because each database has one writing process: whoever wants the door log purged asks
+the door. The socket is for its owner only (0600, in a directory of mode 0700).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from doorctl.errors import DoorctlError, NotAnsweringError, StoreError
+
+LINE_LIMIT = 4096
+"""Longest question in bytes; the longest real one is under 100."""
+
+QUESTION_LIMIT_S = 2.0
+"""A caller that does not ask within this is cut off."""
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked: ``status``, ``purge`` or ``unlock``; `card` is a row key in hex."""
+
+    ask: str
+    card: str = ""
+
+
+Answer = Mapping[str, Any]
+Answers = Mapping[str, Callable[[Question], Answer]]
+
+
+class ControlServer:
+    """Answer questions, each on a thread of its own.
+
+    Args:
+        path: where the socket is made; an old one is replaced, so hold the writer's lock.
+        answers: what can be asked; an answer may raise `DoorctlError`, which is told.
+
+    Raises:
+        StoreError: the socket could not be made.
+    """
+
+    def __init__(self, path: Path, answers: Answers) -> None:
+        self._path = path
+        path.unlink(missing_ok=True)
+        umask = os.umask(0o177)
+        try:
+            self._server = _Server(str(path), answers)
+        except OSError as err:
+            raise StoreError(
+                f"control socket {path}: {err.strerror}; is the path too long?"
+            ) from err
+        finally:
+            os.umask(umask)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.2,), name="control", daemon=True
+        )
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and remove the socket."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, path: str, answers: Answers) -> None:
+        self.answers = answers
+        super().__init__(path, _Handler)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    timeout = QUESTION_LIMIT_S
+    server: _Server
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            line = self.rfile.readline(LINE_LIMIT)
+            self.wfile.write(msgspec.json.encode(self._answer(line)) + b"\n")
+
+    def _answer(self, line: bytes) -> Answer:
+        try:
+            question = msgspec.json.decode(line, type=Question)
+            answer = self.server.answers[question.ask]
+        except (msgspec.MsgspecError, KeyError):
+            return {"error": "that question is not known"}
+        try:
+            return answer(question)
+        except DoorctlError as err:
+            return {"error": str(err)}
+
+
+def ask(path: Path, question: Question, *, timeout_s: float) -> dict[str, Any]:
+    """Ask the door process and return its answer.
+
+    Args:
+        path: the control socket.
+        question: what is asked.
+        timeout_s: longest wait for the whole answer.
+
+    Raises:
+        NotAnsweringError: no door process answers there, or not in time.
+        StoreError: it answered that it could not do it.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(timeout_s)
+            line.connect(str(path))
+            line.sendall(msgspec.json.encode(question) + b"\n")
+            with line.makefile("rb") as answers:
+                answer = msgspec.json.decode(answers.readline(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError) as err:
+        raise NotAnsweringError(
+            f"the door process does not answer on {path}; "
+            "is it running? (systemctl status doorctl-door)"
+        ) from err
+    if "error" in answer:
+        raise StoreError(str(answer["error"]))
+    return answer

@@ -1,0 +1,37 @@
+"""Invented patrons and moments that the tests of this room share."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from doorctl.access.patron import Patron, pin_check
+from doorctl.masked import Pin, StretchedKey
+from doorctl.moments import ClockState, Moment
+
+COPENHAGEN = ZoneInfo("Europe/Copenhagen")
+NOW = datetime(2026, 3, 12, 19, 0, tzinfo=COPENHAGEN)
+"""A Thursday evening."""
+
+HIGH_WATER = (NOW - timedelta(days=10)).astimezone(UTC)
+"""What an unset clock is known to be past, ten days before the real time."""
+
+STRETCHED = StretchedKey(bytes(range(32)))
+RIGHT_PIN = Pin("4711")
+WRONG_PIN = Pin("4712")
+ROW_KEY = bytes(16)
+
+PATRON = Patron("1001", pin_check(STRETCHED, RIGHT_PIN), resident=True)
+"""Whom nothing keeps out."""
+
+
+def moment(state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return `NOW` as each quality of clock tells it; an unset one is off by years."""
+    if state is ClockState.UNTRUSTED:
+        return Moment(NOW.replace(year=2030), HIGH_WATER, state)
+    return Moment(NOW, NOW.astimezone(UTC), state)
+
+
+def day(offset: int) -> date:
+    """Return the day so many days from today."""
+    return NOW.date() + timedelta(days=offset)

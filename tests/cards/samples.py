@@ -1,0 +1,92 @@
+"""The two synthetic stripes, invented numbers, and a caller that pulls as the door's loop does."""
+
+from collections.abc import Iterable
+
+from doorctl.cards.reader import CardReader
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
+
+TRACK_1 = b"DOE^JOHN JOHNNY                   ]L\\KKE ALLE 7 3                   4615000"
+TRACK_2 = b"9208100401017023451041173083461010814"
+TRACK_2_RANDERS = b"9208100401017023451041173082730010814"
+STRIPE = b"%" + TRACK_1 + b"?;" + TRACK_2 + b"?"
+
+PIN_LENGTH = 4
+
+
+def card(number: str) -> Identifier:
+    """Return a plastic card's identifier."""
+    return Identifier(IdentifierKind.CARD, number)
+
+
+def cpr(digits: str) -> Identifier:
+    """Return a CPR identifier."""
+    return Identifier(IdentifierKind.CPR, digits)
+
+
+HEALTH_CARD = CardRead((cpr("0101702345"),))
+PLASTIC_CARD = CardRead((card("3000001234"),))
+GARBAGE = CardUnreadable(Shape.GARBAGE)
+TOO_LONG = CardUnreadable(Shape.TOO_LONG)
+CUT_OFF = CardUnreadable(Shape.CUT_OFF)
+ONLY_TRACK_1 = CardUnreadable(Shape.ONLY_TRACK_1)
+BAD_DATE = CardUnreadable(Shape.BAD_DATE)
+
+
+def pressed(keys: str) -> list[Reading]:
+    """Return the readings of `keys`."""
+    return [KeyPressed(key) for key in keys]
+
+
+class Caller:
+    """Awaits a PIN after each card, until four keys came; notes all it is told."""
+
+    def __init__(self, *, carries_keys: bool = False, awaiting_pin: bool = False) -> None:
+        self.reader = CardReader(carries_keys=carries_keys)
+        self.readings: list[Reading] = []
+        self._keys_to_come = PIN_LENGTH if awaiting_pin else 0
+
+    def receive(self, data: bytes, now_s: float) -> None:
+        """Hand bytes over and pull."""
+        self.reader.receive(data, now_s)
+        self._pull()
+
+    def pass_time(self, now_s: float) -> None:
+        """Say what time it is and pull."""
+        self.reader.pass_time(now_s)
+        self._pull()
+
+    def wait(self) -> None:
+        """Wake at every deadline until none is left."""
+        while self.reader.deadline_s is not None:
+            self.pass_time(self.reader.deadline_s)
+
+    def _pull(self) -> None:
+        while True:
+            reading = self.reader.next_reading(awaiting_pin=self._keys_to_come > 0)
+            if reading is None:
+                return
+            self.readings.append(reading)
+            self._count(reading)
+
+    def _count(self, reading: Reading) -> None:
+        if isinstance(reading, CardRead):
+            self._keys_to_come = PIN_LENGTH
+        elif isinstance(reading, KeyPressed):
+            self._keys_to_come -= 1
+
+
+def readings_of(
+    *chunks: bytes, carries_keys: bool = False, awaiting_pin: bool = False
+) -> list[Reading]:
+    """Return all that is read of chunks that come at one moment, once every deadline has passed."""
+    caller = Caller(carries_keys=carries_keys, awaiting_pin=awaiting_pin)
+    for chunk in chunks:
+        caller.receive(chunk, 0.0)
+    caller.wait()
+    return caller.readings
+
+
+def byte_by_byte(data: bytes) -> Iterable[bytes]:
+    """Cut `data` into its bytes."""
+    return (bytes([byte]) for byte in data)

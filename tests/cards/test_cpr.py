@@ -1,0 +1,102 @@
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.cards.cpr import is_cpr
+
+
+@pytest.mark.parametrize("seventh", "0123")
+@pytest.mark.parametrize("year", ["00", "36", "37", "57", "58", "99"])
+def test_a_seventh_digit_0_to_3_means_the_1900s(seventh: str, year: str) -> None:
+    """1900 was no leap year; every other leap year of the 1900s is a multiple of four."""
+    leap = int(year) % 4 == 0 and year != "00"
+
+    assert is_cpr(f"2902{year}{seventh}111") is leap
+
+
+@pytest.mark.parametrize(
+    ("digits", "real"),
+    [
+        ("2902004111", True),  # 2000
+        ("2902364111", True),  # 2036
+        ("2902374111", False),  # 1937
+        ("2902404111", True),  # 1940
+        ("2902009111", True),  # 2000
+        ("2902369111", True),  # 2036
+        ("2902379111", False),  # 1937
+        ("2902005111", True),  # 2000
+        ("2902565111", True),  # 2056
+        ("2902575111", False),  # 2057
+        ("2902588111", False),  # 1858
+        ("2902608111", True),  # 1860
+        ("2902968111", True),  # 1896
+    ],
+)
+def test_29_february_needs_a_leap_year_of_the_right_century(digits: str, *, real: bool) -> None:
+    """The seventh digit and the year decide on the century, and the century on the leap year."""
+    assert is_cpr(digits) is real
+
+
+@pytest.mark.parametrize("seventh", "0123456789")
+def test_each_seventh_digit_places_the_years_as_the_table_says(seventh: str) -> None:
+    """An oracle of its own: the table written out as ranges of whole years."""
+    years = {
+        **dict.fromkeys("0123", range(1900, 2000)),
+        **dict.fromkeys("49", range(1937, 2037)),
+        **dict.fromkeys("5678", range(1958 - 100, 1900)),
+    }[seventh]
+    by_two_digits = {year % 100: year for year in years}
+    if seventh in "5678":
+        by_two_digits |= {year % 100: year for year in range(2000, 2058)}
+
+    for two_digits, year in by_two_digits.items():
+        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        assert is_cpr(f"2902{two_digits:02d}{seventh}111") is leap, year
+
+
+@pytest.mark.parametrize("first", ["61", "91"])
+def test_a_replacement_number_has_sixty_added_to_its_day(first: str) -> None:
+    """Days 61 and 91 are the first and the last of January."""
+    assert is_cpr(f"{first}01701234")
+
+
+@pytest.mark.parametrize(
+    "digits",
+    [
+        "0001701234",
+        "3201701234",
+        "6001701234",
+        "9201701234",
+        "9104701234",
+        "0100701234",
+        "0113701234",
+        "3104701234",
+        "9902701234",
+    ],
+)
+def test_an_impossible_date_is_no_cpr_number(digits: str) -> None:
+    """Days 0, 32-60 and 92-99, months 0 and 13, and the 31st of April do not exist."""
+    assert not is_cpr(digits)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "010170123", "01017012345", "010170-1234", "٠١٠١٧٠١٢٣٤", "010170123²", " 101701234"],
+)
+def test_only_ten_ascii_digits_are_asked_for_a_date(text: str) -> None:
+    """Digits of other scripts are no digits of a card."""
+    assert not is_cpr(text)
+
+
+@given(st.dates(date(1900, 1, 1), date(1999, 12, 31)), st.integers(0, 3999))
+def test_the_checksum_is_never_a_reason(day: date, number: int) -> None:
+    """Every real date with every number is accepted, whatever modulus 11 says."""
+    assert is_cpr(f"{day:%d%m%y}{number:04d}")
+
+
+@given(st.text())
+def test_no_text_raises(text: str) -> None:
+    """Whatever comes, the answer is yes or no."""
+    assert is_cpr(text) in {True, False}

@@ -1,0 +1,107 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S, MAX_FRAME_BYTES, Framer
+from doorctl.readings import Shape
+
+
+def frames_of(framer: Framer, data: bytes, now_s: float = 0.0) -> list[bytes | Shape]:
+    """Return the frames that `data` completes."""
+    taken = [framer.take(byte, now_s) for byte in data]
+    return [frame for frame in taken if frame is not None]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"a\rb\r", b"a\nb\n", b"a\r\nb\r\n", b"\x02a\x03\x02b\x03", b"\r\n\x02\x03a\r\r\x02b\n"],
+)
+def test_every_framing_gives_the_same_frames(data: bytes) -> None:
+    """CR, LF, CRLF and STX ... ETX may even be mixed; empty frames vanish."""
+    assert frames_of(Framer(), data) == [b"a", b"b"]
+
+
+def test_an_stx_starts_afresh() -> None:
+    """What came before it was never ended, so it was no frame."""
+    assert frames_of(Framer(), b"half a frame\x02a\x03") == [b"a"]
+
+
+def test_an_lrc_behind_an_etx_is_no_frame() -> None:
+    """It vanishes before a terminator, and after a moment by itself."""
+    framer = Framer()
+
+    assert frames_of(framer, b"\x02a\x03L\r") == [b"a"]
+    assert frames_of(framer, b"\x02a\x03L") == [b"a"]
+    assert framer.deadline_s == BURST_GAP_S
+    assert framer.expire(BURST_GAP_S) is None
+    assert not framer.is_open
+
+
+def test_a_byte_long_after_an_etx_is_no_lrc() -> None:
+    """An LRC follows at once; what comes later begins a frame."""
+    framer = Framer()
+    frames_of(framer, b"\x02a\x03")
+
+    assert frames_of(framer, b"b\r", BURST_GAP_S) == [b"b"]
+
+
+def test_one_byte_between_stx_and_etx_is_no_lrc() -> None:
+    """It stands in a frame of its own."""
+    assert frames_of(Framer(), b"\x02a\x03\x02b\x03") == [b"a", b"b"]
+
+
+def test_the_longest_frame_passes_and_one_byte_more_is_too_long() -> None:
+    """The bound is exact, told once, and what follows up to the terminator is thrown away."""
+    longest = b"x" * MAX_FRAME_BYTES
+
+    assert frames_of(Framer(), longest + b"\r") == [longest]
+    assert frames_of(Framer(), longest + b"x") == [Shape.TOO_LONG]
+    assert frames_of(Framer(), longest + b"xyz" + longest + b"\ra\r") == [Shape.TOO_LONG, b"a"]
+    assert frames_of(Framer(), longest + b"xyz\x02a\r") == [Shape.TOO_LONG, b"a"]
+
+
+def test_discarding_ends_when_the_line_is_silent() -> None:
+    """A sender without terminators does not make the reader deaf for good."""
+    framer = Framer()
+    frames_of(framer, b"x" * (MAX_FRAME_BYTES + 1), 1.0)
+
+    assert framer.expire(1.0 + FRAME_IDLE_S) is None
+    assert frames_of(framer, b"a\r", 2.0) == [b"a"]
+
+
+def test_a_frame_that_gets_no_more_bytes_is_cut_off() -> None:
+    """The time runs from its last byte, and not a moment less is waited."""
+    framer = Framer()
+    framer.take(ord("a"), 1.0)
+    framer.take(ord("b"), 1.25)
+
+    assert framer.deadline_s == 1.25 + FRAME_IDLE_S
+    assert framer.expire(1.25 + FRAME_IDLE_S - 0.01) is None
+    assert framer.is_open
+    assert framer.expire(1.25 + FRAME_IDLE_S) is Shape.CUT_OFF
+    assert framer.deadline_s is None
+
+
+@pytest.mark.parametrize("leftover", [b"\x02", b"L", b"\x02L"])
+def test_a_leftover_is_dropped_silently(leftover: bytes) -> None:
+    """One byte is an LRC or noise, no swipe."""
+    framer = Framer()
+    frames_of(framer, leftover)
+
+    assert framer.expire(FRAME_IDLE_S) is None
+    assert not framer.is_open
+
+
+def test_between_frames_nothing_expires() -> None:
+    """Time alone says nothing."""
+    assert Framer().expire(1e9) is None
+
+
+@given(st.binary())
+def test_no_more_than_one_frame_is_ever_held(data: bytes) -> None:
+    """Whatever comes, the buffer is bounded and each frame has at most its length."""
+    framer = Framer()
+
+    for frame in frames_of(framer, data * 20):
+        assert isinstance(frame, Shape) or 0 < len(frame) <= MAX_FRAME_BYTES
+    assert len(framer.held) <= MAX_FRAME_BYTES

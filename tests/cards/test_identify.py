@@ -1,0 +1,207 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.cards.framing import MAX_FRAME_BYTES
+from doorctl.cards.identify import identify, normalise
+from doorctl.readings import CardRead
+from tests.cards.samples import (
+    BAD_DATE,
+    GARBAGE,
+    HEALTH_CARD,
+    ONLY_TRACK_1,
+    PLASTIC_CARD,
+    STRIPE,
+    TRACK_1,
+    TRACK_2,
+    card,
+    cpr,
+)
+
+BAD_TRACK_2 = TRACK_2.replace(b"010170", b"320170")
+
+
+@pytest.mark.parametrize("number", ["00042", "3000001234", "Ab3d5", "12345678901234567890"])
+def test_a_plastic_card_is_its_exact_text(number: str) -> None:
+    """Leading zeros, case and every length from 5 to 20 are kept."""
+    assert identify(number.encode()) == CardRead((card(number),))
+
+
+@pytest.mark.parametrize("number", [b"300000123", b"30000012345678"])
+def test_nine_and_fourteen_digits_are_plastic(number: bytes) -> None:
+    """A length tells nothing about a card."""
+    assert identify(number) == CardRead((card(number.decode()),))
+
+
+@pytest.mark.parametrize("tail", ["", "7", "K", "K7"])
+def test_a_barcode_without_hyphen_is_a_card_first_and_a_cpr_number_second(tail: str) -> None:
+    """Ten digits may be either; the exact card number is asked for first."""
+    text = "0101701234" + tail
+
+    assert identify(text.encode()) == CardRead((card(text), cpr("0101701234")))
+
+
+@pytest.mark.parametrize("tail", ["", "7", "K7"])
+def test_a_barcode_with_hyphen_is_only_a_cpr_number(tail: str) -> None:
+    """No plastic card has a hyphen."""
+    assert identify(f"010170-1234{tail}".encode()) == CardRead((cpr("0101701234"),))
+
+
+def test_ten_digits_without_a_date_are_just_a_plastic_card() -> None:
+    """What can't be a CPR number is not asked for as one."""
+    assert identify(b"3201701234") == CardRead((card("3201701234"),))
+
+
+def test_a_barcode_with_hyphen_and_no_date_says_so() -> None:
+    """It was meant as a CPR number, so the date is what is wrong."""
+    assert identify(b"320170-1234") == BAD_DATE
+
+
+@pytest.mark.parametrize("frame", [b"", b" ", b" \t "])
+def test_blanks_say_nothing(frame: bytes) -> None:
+    """An empty line is not an attempt."""
+    assert identify(frame) is None
+
+
+def test_blanks_around_a_number_are_dropped() -> None:
+    """Some readers pad."""
+    assert identify(b"  3000001234 ") == PLASTIC_CARD
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"1234",
+        b"123456789012345678901",
+        b"'; DROP TABLE patrons; --",
+        b"../../etc/passwd",
+        b"<script>alert(1)</script>",
+        b"3000001234&branchcode=oest",
+        b"%00%0a",
+        b";card=?",
+        b";E?",
+        b"\x00",
+        b"3000001234\x00",
+        b"\x003000001234",
+        b"\x1b[31m3000001234",
+        b"300000\xff1234",
+        "٣٠٠٠٠٠١٢٣٤".encode(),
+        "3000001234é".encode("latin-1"),
+        b"\x00;" + TRACK_2 + b"?",
+        b"010170-123",
+        b"010170--1234",
+        b"010170-1234KKK",
+        b";3000001234",
+        b"noise in front;" + TRACK_2 + b"?",
+        b";" + TRACK_2 + b"?xx",
+        b";" + TRACK_2[:-1] + b"?",
+        b";" + TRACK_2 + b"12?",
+        b";" + TRACK_2 + b"?;" + TRACK_2 + b"?",
+        STRIPE + STRIPE,
+        TRACK_2[1:],
+        TRACK_2 + b"11",
+        b"%" + TRACK_1 + b"?;E?",
+        b"A" * 256,
+    ],
+)
+def test_everything_else_is_garbage(frame: bytes) -> None:
+    """What is no card is one unreadable shape, whatever it was meant to do."""
+    assert identify(frame) == GARBAGE
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b";" + BAD_TRACK_2 + b"?",
+        BAD_TRACK_2,
+        b"%" + TRACK_1 + b"?;" + BAD_TRACK_2 + b"?",
+        TRACK_1 + BAD_TRACK_2,
+    ],
+)
+def test_a_health_card_without_a_real_date_says_so(frame: bytes) -> None:
+    """A misread digit is told apart from noise."""
+    assert identify(frame) == BAD_DATE
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"%" + TRACK_1 + b"?",
+        b"%" + TRACK_1 + b"?5",
+        b"%" + TRACK_1 + b"?;",
+        b"M'%" + TRACK_1 + b"?",
+        b"%" + TRACK_1,
+        TRACK_1,
+        TRACK_1.replace(b"]L\\KKE", b"\xc5L\xd8KKE") + b"5",
+        b"%E?",
+        b"+0123456789?",
+    ],
+)
+def test_track_1_or_3_alone_has_a_mark_of_its_own(frame: bytes) -> None:
+    """Track 2 may stand in the next frame; the caller waits for it."""
+    assert identify(frame) == ONLY_TRACK_1
+
+
+@pytest.mark.parametrize("prefix", [b"", b"M'"])
+@pytest.mark.parametrize("lrc", [b"", b"8", b"?", b"\x00", b"\xff", b";", b" "])
+@pytest.mark.parametrize("beside", [b"", b"%LIBRARY CARD?"])
+def test_a_plastic_cards_stripe_is_its_bare_text(prefix: bytes, lrc: bytes, beside: bytes) -> None:
+    """Sentinels, a reader's prefix, an LRC byte and another track change nothing."""
+    assert identify(prefix + beside + b";3000001234?" + lrc) == PLASTIC_CARD
+
+
+def test_what_a_person_types_follows_the_same_rules() -> None:
+    """The command line names people as the reader does."""
+    assert normalise(" 010170-1234\n") == (cpr("0101701234"),)
+    assert normalise("0101701234") == (card("0101701234"), cpr("0101701234"))
+    assert normalise(STRIPE.decode()) == HEALTH_CARD.identifiers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  ",
+        "1234",
+        "Jens Jensen",
+        "010170-1234é",
+        "٣٠٠٠٠٠١٢٣٤",
+        "3000001234\udcff",
+        "320170-1234",
+    ],
+)
+def test_what_is_no_card_normalises_to_nothing(text: str) -> None:
+    """Unreadable text is no identifier, and no exception."""
+    assert normalise(text) == ()
+
+
+def test_text_longer_than_a_frame_is_not_looked_at() -> None:
+    """Only the length of a frame is ever searched, which bounds the work."""
+    longest = b"%" + TRACK_1.ljust(MAX_FRAME_BYTES - 40) + b"?;" + TRACK_2
+    assert identify(longest) == HEALTH_CARD
+
+    assert normalise(longest.decode()) == HEALTH_CARD.identifiers
+    assert normalise(longest.decode().replace("?", " ?")) == ()
+
+
+@given(st.binary(max_size=MAX_FRAME_BYTES) | st.text().map(str.encode))
+def test_any_bytes_are_a_reading_that_shows_no_number(frame: bytes) -> None:
+    """Nothing raises, and a printed reading has no digit of the frame."""
+    shown = repr(identify(frame)).replace("ONLY_TRACK_1", "").replace("only_track_1", "")
+
+    assert not any(character.isdigit() for character in shown)
+
+
+@given(st.from_regex(r"[0-9A-Za-z]{5,20}", fullmatch=True))
+def test_every_plastic_number_reads_as_itself_first(number: str) -> None:
+    """No plastic card is taken for something else."""
+    reading = identify(number.encode())
+
+    assert isinstance(reading, CardRead)
+    assert reading.identifiers[0] == card(number)
+
+
+@given(st.text())
+def test_typing_never_raises(text: str) -> None:
+    """Whatever a person pastes, the answer is a tuple."""
+    assert isinstance(normalise(text), tuple)

@@ -1,0 +1,24 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.cards.keypad import KEYS, keys
+from tests.cards.samples import pressed
+
+
+def test_digits_enter_and_clear_are_keys() -> None:
+    """All twelve keys come out, in their order."""
+    assert list(keys(b"0123456789#*")) == pressed("0123456789#*")
+
+
+def test_line_ends_and_noise_mean_nothing() -> None:
+    """A keypad's CR and LF, and what a loose wire makes, are ignored."""
+    assert list(keys(b"4\r7\n\x00;1\xff1\r\n")) == pressed("4711")
+
+
+@given(st.binary())
+def test_any_bytes_give_only_keys(data: bytes) -> None:
+    """Nothing raises, nothing else comes out, and no key is shown."""
+    found = keys(data)
+
+    assert len(found) == sum(byte in KEYS for byte in data)
+    assert all(repr(key) == "KeyPressed()" for key in found)

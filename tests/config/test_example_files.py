@@ -1,0 +1,140 @@
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from doorctl.config import describe, load
+from doorctl.config.keys import REQUIRED, keys
+
+CONFIG = Path(__file__).parents[2] / "config"
+EXAMPLE = CONFIG / "doorctl.toml"
+SAMPLES = {"branch.isil": "DK-773000", "keypad.port": "/dev/serial/by-id/usb-KEYPAD-if00-port0"}
+"""Keys whose default says "none", shown with what a branch would write."""
+
+_COMMENTED = re.compile(r"^# (\[[a-z]+\]|[a-z_]+ = .*)$", re.MULTILINE)
+
+
+def comments() -> dict[str, str]:
+    """Return the comment above each key of the example, on one line."""
+    found: dict[str, str] = {}
+    table = ""
+    block: list[str] = []
+    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
+        bare = line.removeprefix("# ")
+        if header := re.fullmatch(r"\[([a-z]+)\]", bare):
+            table, block = header[1], []
+        elif key := re.match(r"([a-z_]+) = ", bare):
+            found[f"{table}.{key[1]}"] = " ".join(block)
+            block = []
+        elif line.startswith("# "):
+            block.append(bare)
+    return found
+
+
+def test_the_example_loads() -> None:
+    """What the example says is a right configuration, with the branch's samples in it."""
+    config = load(EXAMPLE, environment={})
+
+    assert config.branch.name == "Randers Bibliotek, Øst"
+    assert (config.branch.id, config.branch.isil) == ("oest", "DK-773000")
+    assert config.reader.port == "/dev/serial/by-id/usb-CARD_READER-if00-port0"
+    assert config.hours is None
+
+
+def test_the_example_has_every_key_in_order() -> None:
+    """The example names every key of the schema, commented out or not, and no other, in order."""
+    whole = _COMMENTED.sub(r"\1", EXAMPLE.read_text(encoding="utf-8"))
+    named = [(table, list(section)) for table, section in tomllib.loads(whole).items()]
+
+    assert named == [(table, list(known)) for table, known in keys().items()]
+
+
+def test_the_example_with_every_comment_taken_off_loads(tmp_path: Path) -> None:
+    """Whatever line somebody takes the # off, it is a right one, alone and with all others."""
+    path = tmp_path / "doorctl.toml"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    path.write_text(_COMMENTED.sub(r"\1", text), encoding="utf-8")
+
+    config = load(path, environment={})
+
+    assert config.gpio.green_pin == 23
+    assert config.hours is not None
+
+
+def test_the_example_shows_the_defaults() -> None:
+    """Each key that is not commented out has the schema's default, or is a known sample."""
+    written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    defaults = {one.key: one.default for one in describe()}
+
+    for table, section in written.items():
+        for leaf, value in section.items():
+            default = keys()[table][leaf].default
+            if default is REQUIRED or f"{table}.{leaf}" in SAMPLES:
+                continue
+            shown = tomllib.loads(f"default = {defaults[f'{table}.{leaf}']}")["default"]
+            assert (leaf, type(value), value) == (leaf, type(shown), shown)
+
+
+def test_what_is_commented_out_is_absent_by_default() -> None:
+    """A key stands behind a # only where leaving it out means something of its own."""
+    written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    left_out = {
+        one.key
+        for one in describe()
+        if one.key.split(".")[1] not in written.get(one.key.split(".")[0], {})
+    }
+
+    assert left_out == {
+        one.key for one in describe() if one.default == "absent" or one.key.startswith("hours.")
+    }
+
+
+@pytest.mark.parametrize("one", describe(), ids=lambda one: one.key)
+def test_the_example_says_what_the_schema_says(one: tuple[str, str, str, str]) -> None:
+    """The comment above a key is the schema's: unit and why, what is allowed, the default."""
+    key, allowed, default, why = one
+    told = {"required": "Required.", "absent": "Absent by default."}
+    note = told.get(default, f"Default {default}.")
+
+    assert comments()[key].endswith(f"{why} Allowed: {allowed}. {note}")
+
+
+UNITS = {"_s": "Seconds ", "_h": "Hours ", "_kib": "KiB ", "_days": "Days ", "_pin": "BCM number "}
+
+
+@pytest.mark.parametrize("one", describe(), ids=lambda one: one.key)
+def test_a_unit_in_the_name_is_told_first(one: tuple[str, str, str, str]) -> None:
+    """A key whose name ends in a unit is described by that unit."""
+    key, _, _, why = one
+    unit = next((word for end, word in UNITS.items() if key.endswith(end)), "")
+
+    assert why.startswith(unit) or key == "policy.require_pin"
+    assert why.endswith(".")
+
+
+def test_the_demo_file_is_cheap_safe_and_short() -> None:
+    """The demo drives mock pins only, seals cheaply, waits briefly and believes the clock."""
+    config = load(CONFIG / "demo.toml", environment={})
+
+    assert config.gpio.factory == "mock"
+    assert (config.seal.memory_kib, config.seal.iterations) == (1024, 1)
+    assert (config.keypad.digit_timeout_s, config.keypad.total_timeout_s) == (4.0, 8.0)
+    assert config.door.release_s == 1.0
+    assert config.clock.trust == "always"
+    assert "demo` only" in (CONFIG / "demo.toml").read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_the_demo_file_takes_the_overrides_of_a_run(tmp_path: Path) -> None:
+    """What the demo lays over its file at run time makes a configuration of that directory."""
+    overrides = [
+        f"storage.directory={tmp_path}",
+        f"secrets.installation_key_file={tmp_path}/installation.key",
+        "reader.port=/dev/pts/3",
+        "keypad.port=/dev/pts/4",
+    ]
+
+    config = load(CONFIG / "demo.toml", overrides, environment={})
+
+    assert config.control.socket == tmp_path / "door.sock"
+    assert config.keypad.port == "/dev/pts/4"

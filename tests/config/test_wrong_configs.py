@@ -1,0 +1,350 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from doorctl.config import load
+from doorctl.errors import ConfigError
+
+RIGHT = """
+[branch]
+name = "Randers Bibliotek, Øst"
+id = "oest"
+[reader]
+port = "/dev/ttyUSB0"
+"""
+
+Wrong = Callable[..., list[str]]
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Wrong:
+    """Return a function that loads a text and returns the problems' lines."""
+
+    def lines_of(text: str, *overrides: str) -> list[str]:
+        path = tmp_path / "doorctl.toml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load(path, overrides, environment={})
+        assert str(caught.value).splitlines() == [
+            f"{path}: {problem}" for problem in caught.value.problems
+        ]
+        return [str(problem) for problem in caught.value.problems]
+
+    return lines_of
+
+
+ONE_KEY = [
+    (
+        "door.relase_s = 5",
+        "door.relase_s: unknown key; did you mean door.release_s?",
+    ),
+    (
+        "door.RELEASE_S = 5",
+        "door.RELEASE_S: unknown key; did you mean door.release_s?",
+    ),
+    (
+        "door.retention_days = 5",
+        "door.retention_days: unknown key; did you mean visits.retention_days?",
+    ),
+    (
+        "door.xyzzy = 5",
+        "door.xyzzy: unknown key; [door] has release_s, held_open_s",
+    ),
+    (
+        'door."a\\nb" = 5',
+        'door."a\\u000ab": unknown key; [door] has release_s, held_open_s',
+    ),
+    ("release_s = 5", "release_s: unknown key; did you mean door.release_s?"),
+    ("xyzzy = 5", "xyzzy: unknown key; every key stands in a table"),
+    ("[dor]", "dor: unknown table; did you mean [door]?"),
+    (
+        "[xyzzy]",
+        (
+            "xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, "
+            "door, policy, hours, visits, clock, control, web"
+        ),
+    ),
+    ("door = 5", "door: found 5; give a table: [door]"),
+    ("[[door]]", "door: found [a table]; give a table: [door]"),
+    ("hours = true", "hours: found true; give a table: [hours]"),
+    (
+        'door.release_s = "5"',
+        'door.release_s: found "5"; give a number from 0.5 to 30, such as 5.0',
+    ),
+    (
+        "door.release_s = true",
+        "door.release_s: found true; give a number from 0.5 to 30, such as 5.0",
+    ),
+    (
+        "door.release_s = nan",
+        "door.release_s: found nan; give a number from 0.5 to 30, such as 5.0",
+    ),
+    (
+        "door.release_s = 0.49",
+        "door.release_s: found 0.49; give a number from 0.5 to 30, such as 5.0",
+    ),
+    (
+        "door.release_s = 31",
+        "door.release_s: found 31; give a number from 0.5 to 30, such as 5.0",
+    ),
+    (
+        "door.release_s.x = 5",
+        "door.release_s: found a table; give a number from 0.5 to 30, such as 5.0",
+    ),
+    (
+        "visits.retention_days = 31",
+        "visits.retention_days: found 31; give a whole number from 1 to 30, such as 30",
+    ),
+    (
+        "visits.retention_days = 30.0",
+        "visits.retention_days: found 30.0; give a whole number from 1 to 30, such as 30",
+    ),
+    (
+        f"web.port = 0x{'f' * 9000}",
+        "web.port: found a huge number; give a whole number from 1 to 65535, such as 8080",
+    ),
+    (
+        'keypad.baud = "fast"',
+        (
+            'keypad.baud: found "fast"; give one of 1200, 2400, 4800, 9600, 19200, 38400, 57600, '
+            "115200, such as 9600"
+        ),
+    ),
+    (
+        "keypad.baud = 9601",
+        (
+            "keypad.baud: found 9601; give one of 1200, 2400, 4800, 9600, 19200, 38400, 57600, "
+            "115200, such as 9600"
+        ),
+    ),
+    (
+        "gpio.relay_active_high = 1",
+        "gpio.relay_active_high: found 1; give true or false, such as true",
+    ),
+    (
+        'gpio.factory = "pigpio"',
+        'gpio.factory: found "pigpio"; give one of "lgpio", "mock", such as "lgpio"',
+    ),
+    (
+        "gpio.contact_pin = 28",
+        "gpio.contact_pin: found 28; give a whole number from 0 to 27, such as 22",
+    ),
+    (
+        "gpio.relay_pin = -1",
+        "gpio.relay_pin: found -1; give a whole number from 0 to 27, such as 17",
+    ),
+    (
+        "gpio.red_pin = 17",
+        "gpio.red_pin: found 17, which is gpio.relay_pin too; give each the pin it is wired to",
+    ),
+    (
+        'policy.deny_blocks = ["O", "d"]',
+        (
+            'policy.deny_blocks: found ["O", "d"]; give a list of codes of 1 to 8 of A-Z and 0-9, '
+            'such as ["O", "D", "S", "U", "F"]'
+        ),
+    ),
+    (
+        'policy.deny_blocks = "O"',
+        (
+            'policy.deny_blocks: found "O"; give a list of codes of 1 to 8 of A-Z and 0-9, '
+            'such as ["O", "D", "S", "U", "F"]'
+        ),
+    ),
+    (
+        "policy.deny_blocks = [[]]",
+        (
+            "policy.deny_blocks: found [a list]; give a list of codes of 1 to 8 of A-Z and 0-9, "
+            'such as ["O", "D", "S", "U", "F"]'
+        ),
+    ),
+    (
+        "policy.max_cache_age_h = 0",
+        "policy.max_cache_age_h: found 0; give a number above 0, at most 8760, such as 72.0",
+    ),
+    (
+        "policy.max_cache_age_h = inf",
+        "policy.max_cache_age_h: found inf; give a number above 0, at most 8760, such as 72.0",
+    ),
+    (
+        "policy.pin_length = 3",
+        "policy.pin_length: found 3; give a whole number from 4 to 12, such as 4",
+    ),
+    (
+        "policy.minimum_age = 2008-01-01",
+        "policy.minimum_age: found 2008-01-01; give a whole number from 0 to 99, such as 14",
+    ),
+    (
+        "seal.memory_kib = 7",
+        "seal.memory_kib: found 7; give a whole number from 8 to 1048576, such as 19456",
+    ),
+    (
+        "keypad.total_timeout_s = 9",
+        "keypad.total_timeout_s: found 9.0; give at least keypad.digit_timeout_s, which is 10.0",
+    ),
+    (
+        'keypad.port = "/dev/ttyUSB0"',
+        (
+            'keypad.port: found "/dev/ttyUSB0", which is reader.port too; '
+            'give "" if the keys come on the reader\'s line'
+        ),
+    ),
+    (
+        'storage.directory = ""',
+        'storage.directory: found ""; give a path, such as "/var/lib/doorctl"',
+    ),
+    (
+        "storage.directory = 1",
+        'storage.directory: found 1; give a path, such as "/var/lib/doorctl"',
+    ),
+    (
+        'storage.directory = "/a\\u0000"',
+        'storage.directory: found "/a\\u0000"; give a path, such as "/var/lib/doorctl"',
+    ),
+    (
+        'control.socket = " "',
+        'control.socket: found " "; give a path, or "", such as "/run/doorctl/door.sock"',
+    ),
+    (
+        f'control.socket = "/{"x" * 107}"',
+        (
+            "control.socket: the path is 108 bytes long and a Unix socket's may have 107; "
+            'give a shorter one such as "/run/doorctl/door.sock"'
+        ),
+    ),
+    (
+        'clock.trust = "never"',
+        'clock.trust: found "never"; give one of "always", "auto", such as "auto"',
+    ),
+    (
+        'web.host = "a b"',
+        'web.host: found "a b"; give an address or a host name, such as "127.0.0.1"',
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "problem"), ONE_KEY)
+def test_one_wrong_key_is_one_line(wrong: Wrong, line: str, problem: str) -> None:
+    """A wrong key is told with its name, the value found, what is allowed and a suggestion."""
+    assert wrong(f"{line}\n{RIGHT}") == [problem]
+
+
+IN_BRANCH = [
+    (
+        'time_zone = "Europe/Copenhaven"',
+        (
+            'branch.time_zone: found "Europe/Copenhaven", which is no time zone; '
+            'did you mean "Europe/Copenhagen"?'
+        ),
+    ),
+    (
+        'time_zone = "../../etc/passwd"',
+        (
+            'branch.time_zone: found "../../etc/passwd", which is no time zone; '
+            'give one such as "Europe/Copenhagen"'
+        ),
+    ),
+    (
+        'language = "sv"',
+        'branch.language: found "sv"; give one of "da", "en", such as "da"',
+    ),
+    (
+        'isil = "773000"',
+        'branch.isil: found "773000"; give an ISIL, or "" for none, such as "DK-773000"',
+    ),
+    (
+        'isil = "DK-773000\\n"',
+        'branch.isil: found "DK-773000\\u000a"; give an ISIL, or "" for none, such as "DK-773000"',
+    ),
+    (
+        'phone = "ring os op"',
+        (
+            'branch.phone: found "ring os op"; give at most 32 digits, spaces, +, -, ( and ), '
+            'or "" for none, such as "12 34 56 78"'
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "problem"), IN_BRANCH)
+def test_a_wrong_key_of_the_branch_is_one_line(wrong: Wrong, line: str, problem: str) -> None:
+    """A wrong time zone, language, ISIL or telephone number is told like any other key."""
+    assert wrong(RIGHT.replace("[reader]", f"{line}\n[reader]")) == [problem]
+
+
+def test_a_folder_of_zones_is_no_zone(wrong: Wrong) -> None:
+    """A name that is a directory of the zone files is refused like any other."""
+    (line,) = wrong(RIGHT.replace("[reader]", 'time_zone = "Europe"\n[reader]'))
+
+    assert line.startswith('branch.time_zone: found "Europe", which is no time zone; ')
+
+
+def test_what_is_required_is_asked_for(wrong: Wrong) -> None:
+    """An empty file is told every required key, each with a sample."""
+    assert wrong("") == [
+        (
+            "branch.name: missing; give text of at most 80 characters, "
+            'such as "Randers Bibliotek, Øst"'
+        ),
+        'branch.id: missing; give 1 to 32 of a-z, 0-9 and -, such as "oest"',
+        (
+            "reader.port: missing; give the path of a serial device, "
+            'such as "/dev/serial/by-id/usb-CARD_READER-if00-port0"'
+        ),
+    ]
+
+
+def test_all_problems_are_told_at_once(wrong: Wrong) -> None:
+    """Eight mistakes of every sort give eight lines: none hides another."""
+    text = """
+        [branch]
+        name = " "
+        id = "Øst"
+        [reader]
+        port = "/dev/ttyUSB0"
+        baud = "fast"
+        [gpio]
+        factory = "pigpio"
+        green_pin = 23
+        red_pin = 23
+        [door]
+        relase_s = 5
+        held_open_s = 0
+        [hours]
+        monday = ["8-22"]
+        [dooor]
+    """
+
+    assert [line.split(":")[0] for line in wrong(text)] == [
+        "branch.name",
+        "branch.id",
+        "reader.baud",
+        "gpio.factory",
+        "door.held_open_s",
+        "door.relase_s",
+        "dooor",
+        "hours.monday",
+        "gpio.red_pin",
+    ]
+
+
+def test_a_rule_between_keys_waits_for_both(wrong: Wrong) -> None:
+    """Two keys that are wrong by themselves are told as such, not as equal to each other."""
+    text = RIGHT.replace('"/dev/ttyUSB0"', "1")
+
+    lines = wrong(f"keypad.port = 1\nkeypad.total_timeout_s = 0\n{text}")
+
+    assert [line.split(";")[0] for line in lines] == [
+        "reader.port: found 1",
+        "keypad.port: found 1",
+        "keypad.total_timeout_s: found 0",
+    ]
+
+
+def test_a_long_value_is_cut_off(wrong: Wrong) -> None:
+    """A value of a megabyte makes one short line."""
+    (line,) = wrong(f'web.host = "{"x" * 1_000_000}"\n{RIGHT}')
+
+    advice = 'give an address or a host name, such as "127.0.0.1"'
+    assert line == f'web.host: found "{"x" * 59}…; {advice}'

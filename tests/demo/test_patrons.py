@@ -1,0 +1,157 @@
+import json
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.reasons import Reason
+from doorctl.cards.identify import identify
+from doorctl.demo.patrons import CAST, Role, stripe, synthetic_feed, write_feed
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.readings import CardRead
+from doorctl.sync.ages import born
+from doorctl.sync.feed import FeedPatron, read_feed
+
+TODAY = date(2028, 2, 29)
+
+
+@pytest.fixture(scope="module")
+def patrons(tmp_path_factory: pytest.TempPathFactory) -> list[FeedPatron]:
+    """The cast and 300 more, as the feed's reader sees them."""
+    path = tmp_path_factory.mktemp("feed") / "patrons.ndjson"
+    assert write_feed(path, 300, 7, TODAY) == 305
+    return read_feed(path, pin_length=4)
+
+
+def remainder(number: str) -> int:
+    """Zero for a number that passes modulus 11."""
+    return sum(w * int(d) for w, d in zip((4, 3, 2, 7, 6, 5, 4, 3, 2, 1), number, strict=True)) % 11
+
+
+def cpr_numbers(patrons: list[FeedPatron]) -> list[tuple[FeedPatron, str]]:
+    """Every CPR number with its patron."""
+    return [
+        (patron, each.identifier.reveal().removeprefix("cpr:"))
+        for patron in patrons
+        for each in patron.identifiers
+        if each.identifier.kind is IdentifierKind.CPR
+    ]
+
+
+def test_the_feed_is_one_that_can_be_loaded(patrons: list[FeedPatron]) -> None:
+    """Nothing in it is wrong or stands twice, and there is all of it."""
+    assert len(patrons) == 305
+
+
+def test_the_same_seed_gives_the_same_patrons() -> None:
+    """A figure or a failure can be had again; another seed gives others."""
+    first, again, other = (list(synthetic_feed(50, seed)) for seed in (1, 1, 2))
+
+    assert first == again
+    assert first != other
+
+
+def test_more_patrons_begin_with_the_same_ones() -> None:
+    """A larger feed is the smaller one and more."""
+    assert list(synthetic_feed(60, 1))[:50] == list(synthetic_feed(50, 1))
+
+
+def test_no_cpr_number_can_be_a_real_one(patrons: list[FeedPatron]) -> None:
+    """All fail modulus 11, and none is a 1 January, where real numbers may fail it."""
+    numbers = [number for _, number in cpr_numbers(patrons)]
+    numbers += [role.number for role in CAST if role.kind == "CPR"]
+
+    assert numbers
+    assert [number for number in numbers if remainder(number) == 0] == []
+    assert [number for number in numbers if number.startswith("0101")] == []
+
+
+def test_cpr_numbers_are_those_of_the_birthday(patrons: list[FeedPatron]) -> None:
+    """The century rule leads from the number back to the birthday of the row."""
+    pairs = [(p.birthday, born(number)) for p, number in cpr_numbers(patrons) if p.birthday]
+
+    assert len(pairs) > 200
+    assert [pair for pair in pairs if pair[0] != pair[1]] == []
+
+
+def test_the_mix_has_something_of_everything(patrons: list[FeedPatron]) -> None:
+    """Residents and others, blocks and none, children with plastic cards, two cards in a hand."""
+    kinds = Counter(tuple(i.identifier.kind.value for i in p.identifiers) for p in patrons)
+    blocks = {code for patron in patrons for code in patron.blocks}
+
+    assert set(kinds) == {("cpr",), ("card",), ("cpr", "card")}
+    assert {"E", "O"} <= blocks
+    assert {patron.resident for patron in patrons} == {True, False}
+    assert sum(patron.resident and not patron.blocks for patron in patrons) > 250
+
+
+def test_the_cast_has_one_role_for_each_turn() -> None:
+    """The evening's outcomes, each expected of one invented person."""
+    assert {role.name: role.expected for role in CAST} == {
+        "granted": Reason.OK,
+        "not_resident": Reason.NOT_RESIDENT,
+        "stolen": Reason.BLOCKED,
+        "debt_only": Reason.OK,
+        "under_age": Reason.UNDER_AGE,
+        "unknown_card": Reason.UNKNOWN_CARD,
+    }
+
+
+def test_the_cast_is_in_the_feed_as_its_roles_say(patrons: list[FeedPatron]) -> None:
+    """Residence, block, PIN and card of each role stand in the feed; the unknown one does not."""
+    by_number = {
+        each.identifier.reveal().split(":")[1]: patron
+        for patron in patrons
+        for each in patron.identifiers
+    }
+    for role in CAST:
+        if not role.in_feed:
+            assert role.number not in by_number
+            continue
+        patron = by_number[role.number]
+        assert patron.pin is not None
+        assert patron.pin.reveal() == role.pin
+        assert patron.resident == role.resident
+        assert patron.blocks == ({role.block} if role.block else frozenset())
+
+
+@pytest.mark.parametrize("today", [TODAY, date(2026, 12, 31)])
+def test_the_child_is_a_child_on_the_day_of_the_demo(tmp_path: Path, today: date) -> None:
+    """Nine years old, whenever the demo is played, also on a 29th of February."""
+    write_feed(tmp_path / "feed", 0, 1, today)
+    [child] = [p for p in read_feed(tmp_path / "feed", pin_length=4) if p.birthday is not None]
+
+    assert child.birthday is not None
+    assert timedelta(days=9 * 365) < today - child.birthday < timedelta(days=10 * 365)
+
+
+def test_a_row_is_written_as_the_design_has_it(tmp_path: Path) -> None:
+    """One JSON object a line with FBS's names."""
+    write_feed(tmp_path / "feed", 1, 1, TODAY)
+    last = json.loads((tmp_path / "feed").read_text(encoding="utf-8").splitlines()[-1])
+
+    assert list(last) == [
+        "patronId", "identifiers", "pincode", "resident", "birthday", "blockStatus", "onHold",
+        "tags", "preferredPickupBranch",
+    ]  # fmt: skip
+
+
+def test_a_stripe_is_the_synthetic_cards_own() -> None:
+    """For the number of the synthetic card it gives that card, byte by byte, and CR."""
+    vector = (
+        rb"%DOE^JOHN JOHNNY                   ]L\KKE ALLE 7 3                   4615000?"
+        rb";9208100401017023451041173083461010814?"
+    )
+
+    assert stripe("0101702345") == vector + b"\r"
+
+
+@pytest.mark.parametrize("role", CAST, ids=[role.name for role in CAST])
+def test_a_swipe_is_read_as_the_roles_card(role: Role) -> None:
+    """What the reader sends is read as the kind of card and the number that the feed has."""
+    kind = IdentifierKind[role.kind]
+    reading = identify(role.swipe.removesuffix(b"\r"))
+
+    assert isinstance(reading, CardRead)
+    assert Identifier(kind, role.number) in reading.identifiers

@@ -1,0 +1,142 @@
+"""One contract for the relay: the gpiozero adapter on mock pins, and the fake that others use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from doorctl.devices.pins import GpioRelay, relay_off
+from doorctl.errors import DeviceError
+from doorctl.ports import Relay
+from tests.fakes.relay import FakeRelay
+
+PIN = 17
+
+Rig = tuple[Relay, Callable[[], list[bool]]]
+"""A relay, and how to ask for every state that its strike went through."""
+
+
+def levels(factory: MockFactory) -> list[bool]:
+    """Return each level of the pin, the first as it was found."""
+    return [state.state for state in factory.pin(PIN).states]
+
+
+def gpio_rig(*, active_high: bool) -> Rig:
+    """Put the adapter on a mock pin."""
+    factory = MockFactory()
+    relay = GpioRelay(factory, PIN, active_high=active_high)
+    factory.pin(PIN).clear_states()
+    return relay, lambda: [level is active_high for level in levels(factory)]
+
+
+def fake_rig() -> Rig:
+    """Take the fake of `tests/fakes`."""
+    relay = FakeRelay()
+    return relay, lambda: [False, *(edge.energised for edge in relay.edges)]
+
+
+@pytest.fixture(params=["active-high", "active-low", "fake"])
+def rig(request: pytest.FixtureRequest) -> Rig:
+    """Each of them in turn."""
+    if request.param == "fake":
+        return fake_rig()
+    return gpio_rig(active_high=request.param == "active-high")
+
+
+def test_a_new_relay_is_de_energised(rig: Rig) -> None:
+    """Nothing is let in before the first decision."""
+    _, states = rig
+
+    assert states() == [False]
+
+
+def test_the_strike_follows_the_calls_exactly(rig: Rig) -> None:
+    """One edge for each change, none in between."""
+    relay, states = rig
+    relay.energise()
+    relay.de_energise()
+    relay.energise()
+
+    assert states() == [False, True, False, True]
+
+
+def test_both_calls_are_idempotent(rig: Rig) -> None:
+    """Saying it twice leaves no second edge."""
+    relay, states = rig
+    relay.de_energise()
+    relay.energise()
+    relay.energise()
+    relay.de_energise()
+    relay.de_energise()
+
+    assert states() == [False, True, False]
+
+
+@pytest.mark.parametrize(("active_high", "expected"), [(True, [False]), (False, [False, True])])
+def test_the_pin_goes_straight_to_its_off_level(expected: list[bool], *, active_high: bool) -> None:
+    """The first level written is off: low for active-high boards, high for active-low ones."""
+    factory = MockFactory()
+    relay = GpioRelay(factory, PIN, active_high=active_high)
+
+    assert levels(factory) == expected
+    assert factory.pin(PIN).function == "output"
+    relay.close()
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_closing_switches_off_first(*, active_high: bool) -> None:
+    """close() leaves the door locked, and may be called again."""
+    factory = MockFactory()
+    relay = GpioRelay(factory, PIN, active_high=active_high)
+    relay.energise()
+    relay.close()
+    relay.close()
+
+    assert levels(factory)[-2:] == [active_high, not active_high]
+
+
+def test_a_closed_relay_says_so() -> None:
+    """A call after close() is a DeviceError that names the pin, not a silent nothing."""
+    relay = GpioRelay(MockFactory(), PIN, active_high=True)
+    relay.close()
+
+    with pytest.raises(DeviceError, match="GPIO17 can't be driven"):
+        relay.energise()
+
+
+def test_a_pin_that_is_taken_is_refused() -> None:
+    """Relay and lamp on one pin is a wiring mistake that must be heard of at the start."""
+    factory = MockFactory()
+    relay = GpioRelay(factory, PIN, active_high=True)
+
+    with pytest.raises(DeviceError, match="GPIO17 can't be driven"):
+        GpioRelay(factory, PIN, active_high=True)
+    relay.close()
+
+
+def test_a_pin_that_does_not_exist_is_refused() -> None:
+    """A number that is no GPIO of a Pi is a DeviceError."""
+    with pytest.raises(DeviceError, match="GPIO99 can't be driven"):
+        GpioRelay(MockFactory(), 99, active_high=True)
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_relay_off_locks_what_a_dead_daemon_left_open(*, active_high: bool) -> None:
+    """Whatever level the pin was left at, its last one is off."""
+    factory = MockFactory()
+    left = factory.pin(PIN)
+    left.output_with_state(active_high)
+    relay_off(factory, PIN, active_high=active_high)
+
+    assert levels(factory)[-1] is not active_high
+
+
+def test_the_fake_can_be_broken() -> None:
+    """Others test with it what happens when the output can't be driven."""
+    relay = FakeRelay(broken=True)
+
+    with pytest.raises(DeviceError):
+        relay.energise()
+    assert relay.edges == []

@@ -1,0 +1,297 @@
+"""The serial line on real pseudo-terminals."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from serial import Serial, SerialException
+
+from doorctl.devices.serial_line import CHUNK_BYTES, MOST_PENDING, SerialLine
+from doorctl.ports import BytesReceived, LineConnected, LineEvent, LineLost
+from tests.fakes.serial_port import FakeSerialPort
+
+SWIPE = b";3000001234?\r"
+LONG_S = 5.0
+"""Far more than anything here takes; only a failing test waits so long."""
+
+
+class Inbox:
+    """What a controller would do: take the events of a line one by one."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[LineEvent] = queue.SimpleQueue()
+
+    def take(self, within_s: float = LONG_S) -> LineEvent:
+        """Return the next event."""
+        return self.events.get(timeout=within_s)
+
+    def bytes(self, count: int, within_s: float = LONG_S) -> bytes:
+        """Return the next bytes, however they were cut."""
+        data = b""
+        while len(data) < count:
+            event = self.take(within_s)
+            assert isinstance(event, BytesReceived)
+            data += event.data
+        return data
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[FakeSerialPort]:
+    """A device with a by-id name, not yet plugged in."""
+    port = FakeSerialPort(tmp_path)
+    yield port
+    port.unplug()
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    """Nothing has happened yet."""
+    return Inbox()
+
+
+@pytest.fixture
+def line(port: FakeSerialPort, inbox: Inbox) -> Iterator[SerialLine]:
+    """A line to that device, not yet started."""
+    line = SerialLine("reader", port.path, 9600, inbox.events.put, inbox.events.qsize)
+    yield line
+    line.stop()
+
+
+def open_descriptors() -> int:
+    """Count what this process holds open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_bytes_arrive_after_the_line_is_connected(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """A device that is there gives LineConnected, then its bytes unchanged, raw."""
+    port.plug()
+    line.start()
+
+    assert inbox.take() == LineConnected("reader")
+    everything = bytes(range(256))
+    port.send(everything)
+    assert inbox.bytes(256) == everything
+
+
+def test_what_was_swiped_while_the_daemon_was_away_is_dropped(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """Bytes in the buffer at the start never arrive; those after LineConnected do."""
+    port.plug()
+    port.send(b";3000009999?\r")
+    line.start()
+
+    assert inbox.take() == LineConnected("reader")
+    port.send(SWIPE)
+    assert inbox.bytes(len(SWIPE)) == SWIPE
+
+
+def test_bytes_that_trickle_in_while_the_line_is_opened_are_dropped(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """The line counts as connected only once it has been silent."""
+    port.plug()
+    line.start()
+    connected_while_talking = False
+    for _ in range(10):
+        port.send(b"9")
+        time.sleep(0.01)
+        connected_while_talking |= not inbox.events.empty()
+
+    assert not connected_while_talking
+    assert inbox.take() == LineConnected("reader")
+    port.send(SWIPE)
+    assert inbox.bytes(len(SWIPE)) == SWIPE
+
+
+def test_a_device_that_never_stops_talking_is_let_in(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """The wait for silence has an end."""
+    port.plug()
+    line.start()
+    for _ in range(500):
+        port.send(b"9")
+        time.sleep(0.005)
+        if not inbox.events.empty():
+            break
+
+    assert inbox.take() == LineConnected("reader")
+
+
+def test_a_missing_device_is_reported_once_and_used_when_it_comes(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """One LineLost that names the port and what to check; LineConnected as soon as it is there."""
+    line.start()
+
+    lost = inbox.take()
+    assert isinstance(lost, LineLost)
+    assert port.path in lost.why
+    assert "check the cable" in lost.why
+    time.sleep(0.6)
+    assert inbox.events.empty()
+    port.plug()
+    assert inbox.take() == LineConnected("reader")
+
+
+def test_each_of_twenty_unplugs_heals_within_a_second(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """After the by-id link exists the next swipe works within 1 s; no descriptor is left behind."""
+    port.plug()
+    line.start()
+    inbox.take()
+    before = open_descriptors()
+    for _ in range(20):
+        port.unplug()
+        assert isinstance(inbox.take(), LineLost)
+        port.plug()
+        assert inbox.take(within_s=1.0) == LineConnected("reader")
+        port.send(SWIPE)
+        assert inbox.bytes(len(SWIPE)) == SWIPE
+
+    assert open_descriptors() == before
+    assert inbox.events.empty()
+
+
+def test_a_device_renumbered_between_two_looks_is_found(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox, tmp_path: Path
+) -> None:
+    """The by-id name may lead to another node from one moment to the next."""
+    port.plug()
+    line.start()
+    inbox.take()
+    elsewhere = FakeSerialPort(tmp_path, "ttyUSB7")
+    elsewhere.plug()
+    port.unplug()
+    Path(port.path).symlink_to(elsewhere.path)
+
+    assert isinstance(inbox.take(), LineLost)
+    assert inbox.take(within_s=1.0) == LineConnected("reader")
+    elsewhere.send(SWIPE)
+    assert inbox.bytes(len(SWIPE)) == SWIPE
+    line.stop()
+    elsewhere.unplug()
+
+
+def test_nobody_else_can_open_the_line(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """A second program that reads the port would steal half of each swipe."""
+    port.plug()
+    line.start()
+    inbox.take()
+
+    with pytest.raises(SerialException):
+        Serial(port.path, exclusive=True)
+
+
+def test_a_busy_device_is_reported_and_taken_when_it_is_free(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """The text says that another program holds it; nobody has to restart the daemon."""
+    port.plug()
+    with Serial(port.path, exclusive=True):
+        line.start()
+        lost = inbox.take()
+    assert isinstance(lost, LineLost)
+    assert lost.why == f"{port.path} is in use; find the other program with: fuser"
+
+    assert inbox.take() == LineConnected("reader")
+
+
+def test_a_path_that_is_no_serial_line_is_reported(tmp_path: Path, inbox: Inbox) -> None:
+    """An ordinary file behind `reader.port` gives one clear reason, no traceback."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a tty")
+    line = SerialLine("reader", str(path), 9600, inbox.events.put, inbox.events.qsize)
+    line.start()
+    lost = inbox.take()
+    line.stop()
+
+    assert lost == LineLost(
+        "reader", f"{path} can't be opened as a serial line; check the port and its speed"
+    )
+
+
+def test_a_flood_waits_in_the_kernel(port: FakeSerialPort) -> None:
+    """While the controller is behind, nothing more is read; afterwards every byte arrives."""
+    inbox = Inbox()
+    behind = threading.Event()
+    behind.set()
+    line = SerialLine(
+        "reader",
+        port.path,
+        9600,
+        inbox.events.put,
+        lambda: MOST_PENDING + 1 if behind.is_set() else 0,
+    )
+    port.plug()
+    line.start()
+    assert inbox.take() == LineConnected("reader")
+    flood = SWIPE * 80_000
+    sender = threading.Thread(target=port.send, args=(flood,), daemon=True)
+    sender.start()
+    time.sleep(0.2)
+    assert inbox.events.empty()
+
+    behind.clear()
+    assert inbox.bytes(len(flood)) == flood
+    sender.join()
+    line.stop()
+
+
+def test_a_chunk_is_no_larger_than_the_limit(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """One event never holds more than 4 KiB."""
+    port.plug()
+    line.start()
+    inbox.take()
+    threading.Thread(target=port.send, args=(SWIPE * 5000,), daemon=True).start()
+    received = 0
+    while received < len(SWIPE) * 5000:
+        event = inbox.take()
+        assert isinstance(event, BytesReceived)
+        assert len(event.data) <= CHUNK_BYTES
+        received += len(event.data)
+
+
+@pytest.mark.parametrize("plugged", [True, False])
+def test_stop_ends_a_thread_that_waits(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox, *, plugged: bool
+) -> None:
+    """Blocked in a read or waiting for a device: stop() ends it, closes the port, twice is fine."""
+    before = open_descriptors()
+    if plugged:
+        port.plug()
+    line.start()
+    inbox.take()
+    running = line.alive
+
+    line.stop()
+    line.stop()
+    assert (running, line.alive) == (True, False)
+    port.unplug()
+    assert open_descriptors() == before
+    assert inbox.events.empty()
+
+
+def test_a_line_that_never_started_can_be_stopped(line: SerialLine) -> None:
+    """A daemon that fails half-way through its start can still clean up."""
+    line.stop()
+
+    assert not line.alive
+
+
+def test_events_do_not_show_the_bytes() -> None:
+    """A swipe can't get into a log or an assertion's message."""
+    assert "3000001234" not in repr(BytesReceived("reader", SWIPE))

@@ -1,0 +1,69 @@
+"""A clock that only moves when the test says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from doorctl.moments import BootTime, Moment, Timekeeper
+
+START = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
+"""A Monday evening, 19:00 in Copenhagen."""
+
+
+@dataclass
+class FakeClock:
+    """Three clocks as plain attributes; judged by the real Timekeeper.
+
+    Args:
+        wall: the system clock, aware.
+        monotonic: CLOCK_MONOTONIC in seconds.
+        boot_ms: CLOCK_BOOTTIME.
+        boot_id: another one after a reboot.
+        vouched: whether a time source stands behind the system clock.
+        high_water: the highest trusted time of earlier runs.
+        zone: the branch's.
+    """
+
+    wall: datetime = START
+    monotonic: float = 1000.0
+    boot_ms: int = 1_000_000
+    boot_id: str = "boot-1"
+    vouched: bool = True
+    high_water: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    zone: tzinfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
+
+    def __post_init__(self) -> None:
+        self._timekeeper = Timekeeper(self.high_water)
+
+    def monotonic_s(self) -> float:
+        """Return `monotonic`."""
+        return self.monotonic
+
+    def boot_time(self) -> BootTime:
+        """Return `boot_ms` of this boot."""
+        return BootTime(self.boot_id, self.boot_ms)
+
+    def moment(self) -> Moment:
+        """Judge `wall` by whether it is vouched for."""
+        boot = timedelta(milliseconds=self.boot_ms)
+        local = self.wall.astimezone(self.zone)
+        moment = self._timekeeper.read(local, boot, vouched=self.vouched)
+        self.high_water = moment.high_water
+        return moment
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on all three clocks."""
+        self.wall += timedelta(seconds=seconds)
+        self.monotonic += seconds
+        self.boot_ms += round(seconds * 1000)
+
+    def step(self, wall: datetime) -> None:
+        """Set the wall clock, as a person or a time server would; the others don't notice."""
+        self.wall = wall
+
+    def reboot(self, boot_id: str) -> None:
+        """Begin another boot: both running clocks start anew, what vouched is forgotten."""
+        self.boot_id, self.boot_ms, self.monotonic = boot_id, 0, 0.0
+        self._timekeeper = Timekeeper(self.high_water)

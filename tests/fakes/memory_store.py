@@ -1,0 +1,266 @@
+"""The store's ports in memory: they pass the same contract suites as the SQLite adapters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from doorctl.access.patron import Patron
+from doorctl.access.reasons import Reason
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.errors import StoreError
+from doorctl.masked import Identifier, StretchedKey
+from doorctl.moments import BootTime, ClockState
+from doorctl.ports import Applied, CacheStamp, SealedRow, Stamped, Visit
+
+
+class FastSealer:
+    """A `Sealer` that costs nothing and protects nothing."""
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Return the identifier's SHA-256."""
+        return StretchedKey(hashlib.sha256(identifier.reveal().encode()).digest())
+
+
+class MemoryPatrons:
+    """`PatronLookup` and `PatronWriter` over one dict; `broken` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._rows: dict[bytes, Patron] = {}
+        self._stamp = CacheStamp(epoch=0, applied_at=None, minimum_age=0, patrons=0)
+
+    def find(self, row_key: bytes) -> Patron | None:
+        """Return the row of a 16-byte key."""
+        self._fail_if_broken()
+        return self._rows.get(row_key)
+
+    def stamp(self) -> CacheStamp:
+        """Return the cache's epoch and age."""
+        self._fail_if_broken()
+        return self._stamp
+
+    def version(self) -> int:
+        """Return the epoch: each commit is a push here."""
+        self._fail_if_broken()
+        return self._stamp.epoch
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+    ) -> Applied:
+        """Apply rows as a whole or not at all."""
+        self._fail_if_broken()
+        new: dict[bytes, Patron] = {}
+        for row in rows:
+            if row.row_key in new:
+                raise StoreError("two rows are of the same identifier; nothing was changed")
+            new[row.row_key] = row.patron
+        refs = {patron.patron_ref for patron in new.values()}
+        kept = {
+            key: patron
+            for key, patron in self._rows.items()
+            if not full and patron.patron_ref not in refs
+        }
+        if kept.keys() & new.keys():
+            raise StoreError(
+                "a row takes an identifier from a patron who is not among the rows; "
+                "nothing was changed"
+            )
+        removed = len(self._rows.keys() - kept.keys() - new.keys())
+        self._rows = kept | new
+        epoch = self._stamp.epoch + 1
+        self._stamp = CacheStamp(epoch, applied_at, minimum_age, len(self._rows))
+        return Applied(epoch, len(self._rows), removed)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _fail_if_broken(self) -> None:
+        if self.broken:
+            raise StoreError("the memory cache was told to fail")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    at: Stamped
+    row_key: bytes | None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    throttle: CardThrottle
+    at: datetime
+
+
+class MemoryVisits:
+    """`VisitLog`, `VisitRetention` and `VisitReader` over dicts; `broken` makes writes fail.
+
+    Args:
+        survivor: another one, whose process has died: its open attempts end as faults.
+    """
+
+    def __init__(self, survivor: MemoryVisits | None = None) -> None:
+        self.broken = False
+        self.checkpoint = (0, 0, 0)
+        self._attempts: dict[int, _Attempt] = {}
+        self._throttles: dict[bytes, _Touched] = {}
+        self._reader = ReaderThrottle()
+        self._high_water: datetime | None = None
+        self._last = 0
+        if survivor is not None:
+            self._inherit(survivor)
+
+    def open_attempt(
+        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+    ) -> None:
+        """Put an attempt on record, with the card's throttle as charged for it."""
+        self._fail_if_broken()
+        if attempt in self._attempts:
+            raise StoreError(f"attempt {attempt} is taken")
+        at = replace(at, utc=_in_ms(at.utc))
+        self._attempts[attempt] = _Attempt(at, row_key)
+        self._last = max(self._last, attempt)
+        self._keep_throttle(row_key, throttle, at.utc)
+
+    def close_attempt(
+        self,
+        attempt: int,
+        reason: Reason,
+        row_key: bytes | None = None,
+        throttle: CardThrottle | None = None,
+        reader: ReaderThrottle | None = None,
+    ) -> None:
+        """Record how an attempt ended, with the throttles as they stand after it."""
+        self._fail_if_broken()
+        found = self._attempts.get(attempt)
+        if found is None or found.reason is not None:
+            raise StoreError(f"attempt {attempt} is not open")
+        self._attempts[attempt] = replace(found, reason=reason, row_key=row_key or found.row_key)
+        self._keep_throttle(row_key, throttle, found.at.utc)
+        self._reader = reader or self._reader
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row; a card never seen has none."""
+        touched = self._throttles.get(row_key)
+        return CardThrottle() if touched is None else touched.throttle
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket."""
+        return self._reader
+
+    def reset_card(self, row_key: bytes) -> None:
+        """Forget a card's failures."""
+        self._fail_if_broken()
+        self._throttles.pop(row_key, None)
+
+    def last_attempt(self) -> int:
+        """Return the highest attempt number ever on record."""
+        return self._last
+
+    def keep_time(self, high_water: datetime, boot: BootTime) -> None:
+        """Store the highest trusted time and date rows that were written before it was known."""
+        self._fail_if_broken()
+        self._high_water = max(self._high_water or high_water, high_water)
+        began = high_water - timedelta(milliseconds=boot.ms)
+        for number, attempt in self._attempts.items():
+            self._attempts[number] = replace(attempt, at=_dated(attempt.at, high_water, boot))
+        for row_key, touched in self._throttles.items():
+            at = touched.throttle.at
+            known = at is not None and at.boot_id == boot.boot_id
+            then = _age_off(high_water, boot, at) if at and known else min(touched.at, began)
+            self._throttles[row_key] = replace(touched, at=then)
+
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete attempts before a UTC time and throttles untouched since."""
+        self._fail_if_broken()
+        old = [number for number, attempt in self._attempts.items() if attempt.at.utc < cutoff]
+        for number in old:
+            del self._attempts[number]
+        self._throttles = {
+            row_key: touched for row_key, touched in self._throttles.items() if touched.at >= cutoff
+        }
+        return len(old)
+
+    def compact(self) -> tuple[int, int, int]:
+        """Return `checkpoint`."""
+        self._fail_if_broken()
+        return self.checkpoint
+
+    def oldest(self) -> datetime | None:
+        """Return the time of the oldest attempt, UTC."""
+        return min((attempt.at.utc for attempt in self._attempts.values()), default=None)
+
+    def visits(self, not_before: datetime) -> Iterator[Visit]:
+        """Yield attempts from a UTC time on, oldest first."""
+        found = [
+            (attempt.at.utc, number)
+            for number, attempt in self._attempts.items()
+            if attempt.at.utc >= not_before
+        ]
+        for _, number in sorted(found):
+            yield self._visit(number)
+
+    def high_water(self) -> datetime | None:
+        """Return the highest trusted time ever stored, UTC."""
+        return self._high_water
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _visit(self, number: int) -> Visit:
+        attempt = self._attempts[number]
+        return Visit(
+            attempt=number,
+            at=attempt.at.utc,
+            clock=attempt.at.state,
+            verdict=None if attempt.reason is None else attempt.reason.verdict,
+            reason=None if attempt.reason is None else attempt.reason.value,
+            card=None if attempt.row_key is None else attempt.row_key.hex()[:8],
+        )
+
+    def _keep_throttle(
+        self, row_key: bytes | None, throttle: CardThrottle | None, at: datetime
+    ) -> None:
+        if row_key is None or throttle is None:
+            return
+        self._throttles.pop(row_key, None)
+        if throttle.failures:
+            self._throttles[row_key] = _Touched(throttle, at)
+
+    def _inherit(self, survivor: MemoryVisits) -> None:
+        self._attempts = {
+            number: replace(attempt, reason=attempt.reason or Reason.FAULT)
+            for number, attempt in survivor._attempts.items()
+        }
+        self._throttles = dict(survivor._throttles)
+        self._reader = survivor.reader_throttle()
+        self._high_water = survivor.high_water()
+        self._last = survivor.last_attempt()
+
+    def _fail_if_broken(self) -> None:
+        if self.broken:
+            raise StoreError("the memory log was told to fail")
+
+
+def _dated(at: Stamped, now: datetime, boot: BootTime) -> Stamped:
+    if at.state is not ClockState.UNTRUSTED:
+        return at
+    if at.boot.boot_id == boot.boot_id:
+        return replace(at, utc=_age_off(now, boot, at.boot), state=ClockState.HOLDOVER)
+    return replace(at, utc=min(at.utc, now - timedelta(milliseconds=boot.ms)))
+
+
+def _age_off(now: datetime, boot: BootTime, then: BootTime) -> datetime:
+    return now - timedelta(milliseconds=boot.ms_since(then))
+
+
+def _in_ms(at: datetime) -> datetime:
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -1,0 +1,20 @@
+"""Lamps and buzzer that remember what they showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from doorctl.door.indicator import Lamps
+
+
+@dataclass
+class FakeSignals:
+    """What is lit now, and every state shown, in order."""
+
+    lamps: Lamps = field(default_factory=Lamps)
+    shown: list[Lamps] = field(default_factory=list)
+
+    def show(self, lamps: Lamps) -> None:
+        """Remember a state."""
+        self.lamps = lamps
+        self.shown.append(lamps)

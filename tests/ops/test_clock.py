@@ -1,0 +1,207 @@
+"""The real clocks, with the files that vouch for them in a directory of the test's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.moments import ClockState
+from doorctl.ops.clock import (
+    BUILD_FLOOR,
+    STEP_S,
+    StepWatch,
+    SystemClock,
+    TimeSources,
+    kernel_synchronised,
+    utc_now,
+)
+from doorctl.ports import Clock
+from tests.fakes.clock import FakeClock
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+ZONE = "Europe/Copenhagen"
+
+
+def sources(directory: Path, *, kernel: bool = False) -> TimeSources:
+    """Look for the files in `directory`; let the kernel say `kernel`."""
+    return TimeSources(directory / "synchronized", directory / "hctosys", lambda: kernel)
+
+
+def real_clock(directory: Path) -> SystemClock:
+    """Return a clock that is vouched for."""
+    return SystemClock(ZONE, "always", LONG_AGO, sources(directory))
+
+
+def fake_clock(_directory: Path) -> FakeClock:
+    """Return the clock that others test with."""
+    return FakeClock()
+
+
+@pytest.mark.parametrize("make", [real_clock, fake_clock])
+def test_a_clock_keeps_its_contract(tmp_path: Path, make: Callable[[Path], Clock]) -> None:
+    """Time never goes back, the boot stays the same, the moment is aware and in the local zone."""
+    clock = make(tmp_path)
+    seconds, boot, moment = clock.monotonic_s(), clock.boot_time(), clock.moment()
+
+    assert clock.monotonic_s() >= seconds
+    assert clock.boot_time().boot_id == boot.boot_id
+    assert clock.boot_time().ms_since(boot) >= 0
+    assert str(moment.local.tzinfo) == ZONE
+    assert moment.state is ClockState.TRUSTED
+    assert moment.high_water >= moment.local
+
+
+def test_the_clocks_are_the_machines(tmp_path: Path) -> None:
+    """Seconds are CLOCK_MONOTONIC's, so that a log's edges can be compared with another's."""
+    clock = real_clock(tmp_path)
+    before = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
+    found = clock.monotonic_s(), clock.boot_time().ms / 1000, clock.moment().local.timestamp()
+    after = time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
+
+    for low, reading, high in zip(before, found, after, strict=True):
+        assert low - 0.001 <= reading <= high
+
+
+def test_nobody_vouches_for_a_clock_without_a_source(tmp_path: Path) -> None:
+    """No file, no battery, no daemon: untrusted."""
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
+
+    assert clock.moment().state is ClockState.UNTRUSTED
+
+
+def test_timesyncds_file_vouches(tmp_path: Path) -> None:
+    """The file that systemd-timesyncd makes is enough, from the moment it is there."""
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
+    (tmp_path / "synchronized").touch()
+
+    assert clock.moment().state is ClockState.TRUSTED
+
+
+def test_the_kernel_vouches(tmp_path: Path) -> None:
+    """A daemon that disciplines the clock, such as chrony, is enough."""
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path, kernel=True))
+
+    assert clock.moment().state is ClockState.TRUSTED
+
+
+@pytest.mark.parametrize(
+    ("hctosys", "year", "vouched"),
+    [("1\n", 2026, True), ("1\n", 2025, True), ("1\n", 1970, False), ("0\n", 2026, False)],
+)
+def test_a_battery_clock_vouches_if_it_has_a_battery(
+    tmp_path: Path, hctosys: str, year: int, *, vouched: bool
+) -> None:
+    """The clock was set from it at boot, and it did not begin in 1970."""
+    (tmp_path / "hctosys").write_text(hctosys)
+
+    assert sources(tmp_path).vouch(datetime(year, 6, 1, tzinfo=UTC)) is vouched
+
+
+def test_a_battery_clock_that_cannot_be_read_does_not_vouch(tmp_path: Path) -> None:
+    """Garbage in the file is no source and no error."""
+    (tmp_path / "hctosys").write_bytes(b"\xff\xfe")
+
+    assert not sources(tmp_path).vouch(utc_now())
+
+
+def test_a_source_that_goes_leaves_holdover(tmp_path: Path) -> None:
+    """A clock that was trusted in this boot carries on."""
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
+    (tmp_path / "synchronized").touch()
+    clock.moment()
+    (tmp_path / "synchronized").unlink()
+
+    assert clock.moment().state is ClockState.HOLDOVER
+
+
+def test_it_is_later_than_the_build(tmp_path: Path) -> None:
+    """An empty door log can't make the clock believe in 1970."""
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
+
+    assert clock.moment().high_water == BUILD_FLOOR
+
+
+def test_a_stored_high_water_mark_is_kept(tmp_path: Path) -> None:
+    """An untrusted clock is never earlier than the highest trusted time of earlier runs."""
+    stored = utc_now() + timedelta(days=400)
+    moment = SystemClock(ZONE, "auto", stored, sources(tmp_path)).moment()
+
+    assert (moment.local, moment.high_water) == (stored, stored)
+
+
+def test_the_boot_is_named_by_the_kernel(tmp_path: Path) -> None:
+    """Two processes of one boot agree, so that a throttle survives a restart of the daemon."""
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("0f0e0d0c-aaaa-bbbb-cccc-000000000001\n")
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), boot_id)
+
+    assert clock.boot_time().boot_id == "0f0e0d0c-aaaa-bbbb-cccc-000000000001"
+
+
+def test_without_a_boot_id_each_start_is_a_boot(tmp_path: Path) -> None:
+    """Where the kernel's name can't be read, waits start afresh; they are never cut short."""
+    first, second = (
+        SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), tmp_path / "absent")
+        for _ in range(2)
+    )
+
+    assert first.boot_time().boot_id != second.boot_time().boot_id
+
+
+def test_the_kernel_can_be_asked() -> None:
+    """The call works or is refused; it is never an exception."""
+    assert kernel_synchronised() in {True, False}
+
+
+def test_many_threads_may_ask_at_once(tmp_path: Path) -> None:
+    """The high-water mark each thread sees only grows."""
+    clock = real_clock(tmp_path)
+
+    def marks(_thread: int) -> list[datetime]:
+        return [clock.moment().high_water for _ in range(300)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for seen in pool.map(marks, range(4)):
+            assert seen == sorted(seen)
+
+
+def test_a_clock_that_nobody_sets_has_not_stepped(tmp_path: Path) -> None:
+    """Neither the first look nor the second is a step."""
+    clock = real_clock(tmp_path)
+
+    assert [clock.stepped(), clock.stepped()] == [False, False]
+
+
+@given(
+    wall_s=st.floats(0, 4e9),
+    passed_s=st.floats(0, 1e6),
+    jump_s=st.floats(-1e9, 1e9).filter(lambda jump: abs(abs(jump) - STEP_S) > 0.01),
+)
+def test_only_a_jump_is_a_step(wall_s: float, passed_s: float, jump_s: float) -> None:
+    """Time that passes on both clocks is none, however much; more than 5 s on one of them is."""
+    watch = StepWatch()
+    watch.look(wall_s, 100.0)
+
+    assert watch.look(wall_s + passed_s + jump_s, 100.0 + passed_s) is (abs(jump_s) > STEP_S)
+    assert not watch.look(wall_s + passed_s + jump_s, 100.0 + passed_s)
+
+
+def test_the_fake_moves_only_when_told() -> None:
+    """A step moves the wall clock alone; a reboot begins the running clocks anew."""
+    clock = FakeClock()
+    boot, seconds = clock.boot_time(), clock.monotonic_s()
+    clock.step(clock.wall - timedelta(days=1))
+    clock.advance(2.5)
+
+    assert (clock.boot_time().ms_since(boot), clock.monotonic_s() - seconds) == (2500, 2.5)
+    clock.vouched = False
+    assert clock.moment().state is ClockState.UNTRUSTED
+    clock.reboot("boot-2")
+    assert clock.boot_time().ms == 0

@@ -1,0 +1,248 @@
+"""The log lines, read from a real pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.ops.line_writer import QUEUED_LINES
+from doorctl.ops.logs import ALLOWED_KEYS, LONGEST_TEXT, JsonLog
+from doorctl.ports import EventLog
+from tests.fakes.event_log import FakeEventLog
+
+
+class Pipe:
+    """A stdout that is read when the test says so."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self._data: list[bytes] = []
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+
+    def read_from_now_on(self) -> None:
+        """Let it flow."""
+        self._thread.start()
+
+    def lines(self) -> list[bytes]:
+        """Close the writing end; return all that came, line by line."""
+        os.close(self.writer)
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._thread.join()
+        os.close(self.reader)
+        data = b"".join(self._data)
+        assert data.endswith(b"\n") or not data
+        return data.split(b"\n")[:-1]
+
+    def _drain(self) -> None:
+        while data := os.read(self.reader, 65536):
+            self._data.append(data)
+
+
+def written(*emits: dict[str, Any]) -> list[dict[str, Any]]:
+    """Emit lines (the name under ``event``); return what arrived, decoded."""
+    pipe = Pipe()
+    log = JsonLog(pipe.writer)
+    for fields in emits:
+        log.emit(**fields)
+    log.close()
+    return [json.loads(line) for line in pipe.lines()]
+
+
+@contextmanager
+def stalled() -> Iterator[tuple[Pipe, JsonLog]]:
+    """Return a log whose reader does not read yet."""
+    pipe = Pipe()
+    log = JsonLog(pipe.writer)
+    yield pipe, log
+    log.close()
+
+
+def test_a_line_is_one_json_object() -> None:
+    """The name is under `event`, the time is UTC under `at`, values keep their types."""
+    (line,) = written({"event": "relay", "energised": True, "monotonic_ns": 12, "why": None})
+    at = datetime.fromisoformat(line.pop("at"))
+
+    assert at.utcoffset() == timedelta(0)
+    assert line == {
+        "event": "relay",
+        "energised": True,
+        "monotonic_ns": 12,
+        "why": None,
+        "level": "info",
+    }
+
+
+def test_an_alarm_is_a_warning() -> None:
+    """Whoever filters by level sees alarms."""
+    (line,) = written({"event": "alarm", "kind": "clock_untrusted"})
+
+    assert (line["level"], line["kind"]) == ("warning", "clock_untrusted")
+
+
+@given(st.text(min_size=1).filter(lambda key: key.isidentifier() and key not in ALLOWED_KEYS))
+def test_a_key_that_nobody_allowed_vanishes(key: str) -> None:
+    """A mistake in a caller can't put a name, a card or a PIN into the log."""
+    if key in {"self", "event"}:
+        return
+    (line,) = written({"event": "decision", key: "Karen Testesen", "verdict": "granted"})
+
+    assert line.keys() == {"event", "verdict", "at", "level"}
+
+
+@pytest.mark.parametrize("number", ["0101701234", "010170-1234", "010170 1234"])
+def test_what_looks_like_a_cpr_number_is_scrubbed(number: str) -> None:
+    """Also in a value that is allowed, and in the name of the line."""
+    lines = written({"event": f"x {number}", "why": f"a row with {number}, a letter"})
+
+    assert lines[0]["why"] == "a row with [scrubbed], a letter"
+    assert number not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("forger", ["\n", "\r\n", "\x00", "\x1b[2J", "\x85", "\u2028", "\x9b"])
+def test_control_characters_cannot_forge_a_line(forger: str) -> None:
+    """Whatever a value holds, one emit is one line, and a terminal obeys none of it."""
+    pipe = Pipe()
+    log = JsonLog(pipe.writer)
+    log.emit("reader", why=f'x{forger}{{"event":"decision","verdict":"granted"}}')
+    log.close()
+    (line,) = pipe.lines()
+
+    assert line.decode().isprintable()
+    assert json.loads(line)["event"] == "reader"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(ALLOWED_KEYS - {"event", "at", "level"})),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+        max_size=6,
+    ),
+    st.text(st.characters(exclude_categories=())),
+)
+def test_any_value_makes_a_valid_line(fields: dict[str, Any], event: str) -> None:
+    """Lone surrogates, huge integers, infinities, even types that don't belong: never an error."""
+    (line,) = written({"event": event, **fields})
+
+    assert line.keys() == fields.keys() | {"event", "at", "level"}
+
+
+def test_a_long_text_is_cut() -> None:
+    """A megabyte of garbage does not get into the journal."""
+    (line,) = written({"event": "reader", "why": "x" * 1_000_000})
+
+    assert line["why"] == "x" * LONGEST_TEXT
+
+
+def test_lines_of_many_threads_are_in_the_order_of_their_times() -> None:
+    """Each thread's lines keep their order, and `at` never goes back."""
+    pipe = Pipe()
+    log = JsonLog(pipe.writer)
+    pipe.read_from_now_on()
+
+    def talk(name: str) -> None:
+        for number in range(200):
+            log.emit("push", line=name, count=number)
+
+    threads = [threading.Thread(target=talk, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    lines = [json.loads(line) for line in pipe.lines()]
+
+    assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
+    for name in "abcd":
+        assert [line["count"] for line in lines if line.get("line") == name] == list(range(200))
+
+
+def test_a_stalled_stdout_holds_nobody_up() -> None:
+    """10 000 emits return while nobody reads; then the oldest arrive, and the gap is told."""
+    with stalled() as (pipe, log):
+        for number in range(10_000):
+            log.emit("decision", attempt=number)
+        pipe.read_from_now_on()
+        log.close()
+        lines = [json.loads(line) for line in pipe.lines()]
+
+    kept = [line["attempt"] for line in lines if line["event"] == "decision"]
+    gaps = [line for line in lines if line["event"] == "alarm"]
+    assert kept == list(range(len(kept)))
+    assert len(kept) >= QUEUED_LINES
+    assert [(gap["kind"], gap["level"]) for gap in gaps] == [("log_dropped", "warning")]
+    assert gaps[0]["dropped"] + len(kept) == 10_000
+
+
+def test_after_a_gap_the_lines_go_on() -> None:
+    """The gap's alarm stands between what came before it and what came after."""
+    with stalled() as (pipe, log):
+        for number in range(5000):
+            log.emit("decision", attempt=number)
+        pipe.read_from_now_on()
+        attempt = 5000
+        while not (told := _gap_told(log)):
+            attempt += 1
+        log.emit("ready")
+        log.close()
+        lines = [json.loads(line)["event"] for line in pipe.lines()]
+
+    assert told
+    assert lines[-1] == "ready"
+    assert lines.count("alarm") == 1
+
+
+def test_closing_twice_and_logging_after_it_are_harmless() -> None:
+    """A thread that outlives the log is not broken by it."""
+    pipe = Pipe()
+    log = JsonLog(pipe.writer)
+    log.emit("ready")
+    log.close()
+    log.close()
+    log.emit("decision")
+
+    assert len(pipe.lines()) == 1
+
+
+def test_a_reader_that_went_away_is_harmless() -> None:
+    """A broken pipe costs the lines, not the daemon."""
+    reader, writer = os.pipe()
+    log = JsonLog(writer)
+    os.close(reader)
+    for _ in range(3):
+        log.emit("ready")
+    log.close()
+    os.close(writer)
+
+
+def test_a_non_blocking_stdout_loses_nothing() -> None:
+    """A terminal that another process has made non-blocking is waited for."""
+    pipe = Pipe()
+    os.set_blocking(pipe.writer, False)
+    log = JsonLog(pipe.writer)
+    for number in range(QUEUED_LINES):
+        log.emit("decision", attempt=number, why="x" * 400)
+    pipe.read_from_now_on()
+    log.close()
+
+    assert [json.loads(line)["attempt"] for line in pipe.lines()] == list(range(QUEUED_LINES))
+
+
+def test_the_fake_keeps_lines_by_name() -> None:
+    """Tests of others find what was emitted, with every key."""
+    fake = FakeEventLog()
+    log: EventLog = fake
+    log.emit("door", state="released")
+    log.emit("relay", energised=True)
+
+    assert fake.named("relay") == [{"event": "relay", "energised": True}]
+    assert len(fake.lines) == 2

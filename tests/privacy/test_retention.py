@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from doorctl.errors import StoreError
+from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.ports import Stamped
+from doorctl.privacy.retention import PurgeReport, purge, visible_since
+from tests.fakes.memory_store import MemoryVisits
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+RETENTION = timedelta(days=30)
+BOOT = BootTime("boot-1", 60_000)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _moment(at: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
+    return Moment(at, at, state)
+
+
+def _log(*ages: timedelta) -> MemoryVisits:
+    visits = MemoryVisits()
+    for attempt, age in enumerate(ages, start=1):
+        visits.open_attempt(attempt, Stamped(NOON - age, ClockState.TRUSTED, BOOT), None, None)
+    return visits
+
+
+def test_visits_are_kept_for_the_retention_and_not_a_moment_longer() -> None:
+    """What is exactly as old as the retention stays; a millisecond more and it goes."""
+    visits = _log(RETENTION, RETENTION + timedelta(milliseconds=1))
+
+    report = purge(visits, _moment(NOON), BOOT, RETENTION)
+
+    assert report == PurgeReport(1, NOON - RETENTION, (0, 0, 0))
+    assert report.complete
+    assert not report.postponed
+    assert visits.oldest() == NOON - RETENTION
+    assert visits.high_water() == NOON
+
+
+@pytest.mark.parametrize("state", [ClockState.TRUSTED, ClockState.HOLDOVER])
+def test_holdover_time_is_as_good_as_trusted(state: ClockState) -> None:
+    """A branch that lost its network for a week still forgets."""
+    visits = _log(31 * timedelta(days=1))
+
+    assert purge(visits, _moment(NOON, state), BOOT, RETENTION).deleted == 1
+
+
+def test_nothing_is_deleted_on_a_guess() -> None:
+    """An untrusted clock ten years ahead deletes nothing, keeps no time, and says so."""
+    visits = _log(timedelta(days=1), timedelta(days=40))
+    moment = Moment(NOON + timedelta(days=3650), NOON, ClockState.UNTRUSTED)
+
+    report = purge(visits, moment, BOOT, RETENTION)
+
+    assert report == PurgeReport()
+    assert report.postponed
+    assert not report.complete
+    assert len(list(visits.visits(EVER))) == 2
+    assert visits.high_water() is None
+
+
+@pytest.mark.parametrize("checkpoint", [(1, 75, 0), (0, 3, 3), (0, -1, -1)])
+def test_a_purge_is_complete_only_when_no_byte_can_be_left(
+    checkpoint: tuple[int, int, int],
+) -> None:
+    """A reader in the way, or a WAL that is not empty, is reported: purge again."""
+    visits = _log(timedelta(days=40))
+    visits.checkpoint = checkpoint
+
+    report = purge(visits, _moment(NOON), BOOT, RETENTION)
+
+    assert (report.deleted, report.complete, report.postponed) == (1, False, False)
+    visits.checkpoint = (0, 0, 0)
+    assert purge(visits, _moment(NOON), BOOT, RETENTION).complete
+
+
+def test_a_clock_set_back_brings_nothing_back() -> None:
+    """The cutoff counts from the highest trusted time, so it never moves backwards."""
+    visits = _log(timedelta(days=31))
+    moment = Moment(NOON - timedelta(days=5), NOON, ClockState.TRUSTED)
+
+    assert purge(visits, moment, BOOT, RETENTION).cutoff == NOON - RETENTION
+
+
+def test_the_cutoff_is_utc_whatever_the_branchs_zone() -> None:
+    """The same instant in Danish time gives the same cutoff, told in UTC."""
+    danish = NOON.astimezone(timezone(timedelta(hours=2)))
+
+    assert visible_since(danish, RETENTION) == NOON - RETENTION
+    assert visible_since(danish, RETENTION).tzinfo is UTC
+
+
+def test_a_failing_log_is_told_to_the_caller() -> None:
+    """A purge that could not delete must not look like one that did."""
+    visits = _log(timedelta(days=40))
+    visits.broken = True
+
+    with pytest.raises(StoreError):
+        purge(visits, _moment(NOON), BOOT, RETENTION)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from doorctl.moments import BootTime, ClockState, Moment, Timekeeper
+from doorctl.ports import Stamped
+from doorctl.privacy.retention import purge, visible_since
+from tests.fakes.memory_store import MemoryVisits
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+RETENTION = timedelta(days=30)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+class Branch(RuleBasedStateMachine):
+    """A branch whose wall clock jumps, loses its source and restarts; the test knows the truth.
+
+    All times are whole hours, so that holdover is exact.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.truth = NOON
+        self.error = timedelta(0)
+        self.booted = NOON
+        self.boots = 0
+        self.vouched = False
+        self.keeper = Timekeeper(NOON)
+        self.visits = MemoryVisits()
+        self.made: dict[int, tuple[datetime, int]] = {}
+        self.dated: set[int] = set()
+        """Visits whose time was known for certain, when they were made or later in that boot."""
+
+    @rule(hours=st.integers(1, 45 * 24))
+    def time_passes(self, hours: int) -> None:
+        """Let up to a month and a half go by."""
+        self.truth += hours * HOUR
+
+    @rule()
+    def visit(self) -> None:
+        """Swipe a card."""
+        attempt, moment = len(self.made) + 1, self._moment()
+        stamped = Stamped(moment.local, moment.state, self._boot())
+        self.visits.open_attempt(attempt, stamped, None, None)
+        self.made[attempt] = (self.truth, self.boots)
+        if moment.dependable:
+            self.dated.add(attempt)
+
+    @rule()
+    def purge(self) -> None:
+        """Purge, and check that only a dependable clock deletes, and then all that is due."""
+        before, moment = self._kept(), self._moment()
+        report = purge(self.visits, moment, self._boot(), RETENTION)
+        assert report.postponed is (not moment.dependable)
+        if report.postponed:
+            assert self._kept() == before
+            return
+        self.dated |= {each for each in before if self.made[each][1] == self.boots}
+        for attempt in self.dated & self._kept():
+            assert self.truth - self.made[attempt][0] <= RETENTION
+        for visit in self.visits.visits(EVER):
+            assert self.truth - RETENTION <= visit.at <= self.truth
+
+    @precondition(lambda self: not self.vouched)
+    @rule(days=st.integers(-400, 4000))
+    def wall_clock_jumps(self, days: int) -> None:
+        """Set the system clock wrong; while a source vouches for it nobody can."""
+        self.error = timedelta(days=days)
+
+    @rule()
+    def time_source_comes(self) -> None:
+        """Synchronise."""
+        self.vouched, self.error = True, timedelta(0)
+
+    @rule()
+    def time_source_goes(self) -> None:
+        """Lose the network."""
+        self.vouched = False
+
+    @rule(days_off=st.integers(0, 60))
+    def restart(self, days_off: int) -> None:
+        """Cut the power; a Pi then starts with whatever time its disk remembers."""
+        self.truth += days_off * 24 * HOUR
+        self.error -= days_off * 24 * HOUR
+        self.booted, self.boots, self.vouched = self.truth, self.boots + 1, False
+        self.keeper = Timekeeper(self.keeper.high_water)
+        self.visits = MemoryVisits(self.visits)
+
+    @invariant()
+    def nothing_known_goes_early(self) -> None:
+        """A visit of known time is there for 30 days of true time."""
+        kept = self._kept()
+        for attempt in self.dated:
+            if self.truth - self.made[attempt][0] <= RETENTION:
+                assert attempt in kept
+
+    @invariant()
+    def nothing_shows_late(self) -> None:
+        """What is known to be older than 30 days is not listed, purged or not."""
+        since = visible_since(self._moment().latest_known, RETENTION)
+        shown = {visit.attempt for visit in self.visits.visits(since)}
+        for attempt in self.dated & shown:
+            assert self.keeper.high_water - self.made[attempt][0] <= RETENTION
+
+    @invariant()
+    def dated_is_right(self) -> None:
+        """A time that is not marked as a guess is the truth."""
+        for visit in self.visits.visits(EVER):
+            if visit.clock is not ClockState.UNTRUSTED:
+                assert visit.at == self.made[visit.attempt][0]
+
+    def _moment(self) -> Moment:
+        elapsed = self.truth - self.booted
+        return self.keeper.read(self.truth + self.error, elapsed, vouched=self.vouched)
+
+    def _boot(self) -> BootTime:
+        elapsed = self.truth - self.booted
+        return BootTime(f"boot-{self.boots}", elapsed // timedelta(milliseconds=1))
+
+    def _kept(self) -> set[int]:
+        return {visit.attempt for visit in self.visits.visits(EVER)}
+
+
+TestBranch = Branch.TestCase
+TestBranch.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

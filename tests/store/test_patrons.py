@@ -1,0 +1,214 @@
+"""What only the SQLite cache has: files, threads, seals."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.errors import AlreadyExistsError, StoreError
+from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin
+from doorctl.ports import SealedRow
+from doorctl.store.patrons import PatronCache, check_sealed_with
+from doorctl.store.patrons_writer import (
+    PatronCacheWriter,
+    create_patrons,
+    open_or_create_patrons,
+)
+from doorctl.store.sealing import ArgonSealer
+from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an empty cache stands."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    return path
+
+
+@pytest.fixture
+def cache(path: Path) -> Iterator[PatronCache]:
+    """The reading side."""
+    with closing(PatronCache(path)) as cache:
+        yield cache
+
+
+def _fill(path: Path, *rows: SealedRow, full: bool = True) -> None:
+    with closing(open_or_create_patrons(path, SEAL)) as writer:
+        writer.apply(rows, full=full, applied_at=NOON, minimum_age=15)
+
+
+def test_init_overwrites_nothing(path: Path) -> None:
+    """A cache that exists is left alone, with all whom it holds."""
+    _fill(path, sealed(1, "a"))
+    before = path.read_bytes()
+
+    with pytest.raises(AlreadyExistsError):
+        create_patrons(path, SEAL)
+
+    assert path.read_bytes() == before
+
+
+def test_a_missing_cache_lets_nobody_in_and_is_found_when_it_appears(tmp_path: Path) -> None:
+    """A door starts without it; the first push is seen without a restart."""
+    path = tmp_path / "patrons.db"
+    with closing(PatronCache(path)) as cache:
+        for ask in (cache.version, cache.stamp, lambda: cache.find(key_of(1))):
+            with pytest.raises(StoreError, match="is missing; run `doorctl init`"):
+                ask()
+
+        _fill(path, sealed(1, "a"))
+
+        assert cache.find(key_of(1)) == sealed(1, "a").patron
+        assert cache.version() > 0
+
+
+def test_a_file_without_tables_is_an_error_and_not_an_empty_register(tmp_path: Path) -> None:
+    """A file cut off at its making must not look like a town without patrons."""
+    path = tmp_path / "patrons.db"
+    path.touch(0o600)
+    with closing(PatronCache(path)) as cache:
+        with pytest.raises(StoreError, match="does not hold doorctl's tables"):
+            cache.find(key_of(1))
+
+        _fill(path, sealed(1, "a"))
+        assert cache.find(key_of(1)) == sealed(1, "a").patron
+
+
+def test_a_replaced_file_is_followed(path: Path, cache: PatronCache) -> None:
+    """After a restore or a setting aside no decision uses the old file's rows."""
+    _fill(path, sealed(1, "old"))
+    assert cache.find(key_of(1)) == sealed(1, "old").patron
+    before = cache.version()
+    other = path.with_name("other.db")
+    _fill(other, sealed(2, "new"))
+
+    other.rename(path)
+
+    assert cache.version() != before
+    assert cache.find(key_of(1)) is None
+    assert cache.find(key_of(2)) == sealed(2, "new").patron
+    path.unlink()
+    with pytest.raises(StoreError):
+        cache.find(key_of(2))
+
+
+def test_version_may_be_asked_on_another_thread(path: Path, cache: PatronCache) -> None:
+    """The loop asks for the version while the worker looks rows up; one thread closes both."""
+    _fill(path, sealed(1, "a"))
+    versions: list[int] = []
+    asking = Thread(target=lambda: versions.append(cache.version()))
+    asking.start()
+    assert cache.find(key_of(1)) is not None
+    asking.join()
+
+    assert versions == [versions[0]]
+
+
+def test_looking_up_leaves_no_snapshot_open(path: Path, cache: PatronCache) -> None:
+    """A lookup that kept its read transaction would see old rows and let the WAL grow."""
+    _fill(path, sealed(1, "a"))
+    cache.find(key_of(1))
+    cache.stamp()
+    cache.version()
+
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        other.execute("UPDATE patrons SET resident = 0")
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    found = cache.find(key_of(1))
+    assert found is not None
+    assert not found.resident
+
+
+def test_readers_see_the_old_push_until_the_new_one_is_whole(
+    path: Path, cache: PatronCache
+) -> None:
+    """While rows stream in every answer is of the push before, and versions stand still."""
+    _fill(path, sealed(1, "a"))
+    seen: list[Patron | None] = []
+
+    def rows() -> Iterator[SealedRow]:
+        for number in range(2, 3002):
+            yield sealed(number, str(number))
+        seen.append(cache.find(key_of(1)))
+        seen.append(cache.find(key_of(2)))
+        assert cache.version() == before
+
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        before = cache.version()
+        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15)
+
+    assert seen == [sealed(1, "a").patron, None]
+    assert cache.find(key_of(1)) is None
+
+
+def test_a_seal_of_another_key_or_cost_is_recognised(cache: PatronCache) -> None:
+    """Rows that can't be found any more are told as such, not as unknown cards."""
+    check_sealed_with(cache, SEAL)
+
+    for other in (replace(SEAL, key_id="feedf00d"), replace(SEAL, iterations=3)):
+        with pytest.raises(StoreError, match="another installation key or other seal costs"):
+            check_sealed_with(cache, other)
+
+
+def test_only_a_full_push_brings_a_new_seal(path: Path, cache: PatronCache) -> None:
+    """Two seals in one cache would make half the town unknown."""
+    _fill(path, sealed(1, "a"))
+    other = replace(SEAL, key_id="feedf00d")
+    with closing(PatronCacheWriter(path, other)) as writer:
+        with pytest.raises(StoreError, match="load the full feed again"):
+            writer.apply([sealed(2, "b")], full=False, applied_at=NOON, minimum_age=15)
+        check_sealed_with(cache, SEAL)
+
+        writer.apply([sealed(2, "b")], full=True, applied_at=NOON, minimum_age=15)
+
+    check_sealed_with(cache, other)
+    assert cache.find(key_of(1)) is None
+
+
+def test_a_row_that_breaks_the_rules_changes_nothing(path: Path, cache: PatronCache) -> None:
+    """A key of the wrong length is refused by the table itself."""
+    _fill(path, sealed(1, "a"))
+
+    with pytest.raises(StoreError, match="breaks the table's rules"):
+        _fill(path, sealed(2, "b"), SealedRow(b"short", Patron("c")))
+
+    assert cache.find(key_of(1)) is not None
+    assert cache.stamp().epoch == 1
+
+
+def test_no_number_and_no_pin_is_in_any_file(tmp_path: Path) -> None:
+    """What lies on the card after a push holds no CPR, card number or PIN, in text or bytes."""
+    path = tmp_path / "patrons.db"
+    sealer = ArgonSealer(InstallationKey(bytes(range(32))), memory_kib=8, iterations=1)
+    create_patrons(path, sealer.seal)
+    numbers = [
+        *[(IdentifierKind.CPR, f"01017{number:05}") for number in range(100)],
+        *[(IdentifierKind.CARD, f"30000{number:05}") for number in range(100)],
+    ]
+    pin = Pin("4711")
+
+    def rows() -> Iterator[SealedRow]:
+        for index, (kind, number) in enumerate(numbers):
+            stretched = sealer.stretch(Identifier(kind, number))
+            check = pin_check(stretched, pin)
+            yield SealedRow(row_key(stretched), Patron(f"ref-{index}", pin_check=check))
+
+    with closing(PatronCacheWriter(path, sealer.seal)) as writer:
+        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15)
+        files = files_of(tmp_path)
+
+    assert {"patrons.db", "patrons.db-wal", "patrons.db-shm"} <= files.keys()
+    everything = b"".join(files.values())
+    assert b"ref-199" in everything
+    assert pin.reveal().encode() not in everything
+    for _, number in numbers:
+        assert number.encode() not in everything
+        assert bytes.fromhex(number) not in everything

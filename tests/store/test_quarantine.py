@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from doorctl.errors import StoreBusyError, StoreDamagedError
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import (
+    PatronCacheWriter,
+    create_patrons,
+    open_or_create_patrons,
+)
+from doorctl.store.quarantine import discard_set_aside, set_aside_if_damaged
+from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
+from tests.store.samples import DAY, NOON, SEAL, key_of, sealed, stamped
+
+PAGE = 4096
+
+
+@pytest.fixture
+def patrons(tmp_path: Path) -> Path:
+    """A cache of 500 patrons, closed."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    writer = PatronCacheWriter(path, SEAL)
+    rows = (sealed(number, str(number)) for number in range(500))
+    writer.apply(rows, full=True, applied_at=NOON, minimum_age=15)
+    writer.close()
+    return path
+
+
+def _flip_header(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[3] ^= 0xFF
+    path.write_bytes(content)
+
+
+def _flip_a_page_header(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for offset in range(8):
+        content[6 * PAGE + offset] ^= 0xFF
+    path.write_bytes(content)
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // PAGE // 2 * PAGE)
+
+
+def _zero_a_page(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[6 * PAGE : 7 * PAGE] = bytes(PAGE)
+    path.write_bytes(content)
+
+
+def _write_text(path: Path) -> None:
+    path.write_text("This is a note of somebody, not a database.\n" * 50)
+
+
+@pytest.mark.parametrize(
+    "damage", [_flip_header, _flip_a_page_header, _truncate, _zero_a_page, _write_text]
+)
+def test_a_damaged_file_is_renamed_with_its_companions(
+    patrons: Path, damage: Callable[[Path], None]
+) -> None:
+    """Evidence is kept under a name that says when; the door can start anew at the old one."""
+    damage(patrons)
+    damaged = patrons.read_bytes()
+    patrons.with_name("patrons.db-wal").write_bytes(b"half a frame")
+
+    aside = set_aside_if_damaged(patrons, NOON)
+
+    assert aside == patrons.with_name("patrons.db.damaged-20260504T120000")
+    assert aside.read_bytes() == damaged
+    assert aside.with_name(f"{aside.name}-wal").exists()
+    assert not patrons.exists()
+    assert not patrons.with_name("patrons.db-wal").exists()
+
+
+def test_a_sound_a_new_and_a_missing_file_stay(patrons: Path) -> None:
+    """Nothing is renamed without need."""
+    empty = patrons.with_name("empty.db")
+    empty.touch()
+    before = patrons.read_bytes()
+
+    for path in (patrons, empty, patrons.with_name("missing.db")):
+        assert set_aside_if_damaged(path, NOON) is None
+
+    assert patrons.read_bytes() == before
+
+
+def test_a_database_in_use_is_checked_and_stays(tmp_path: Path) -> None:
+    """The check reads the WAL too, works beside the writer and takes nothing from it."""
+    path = tmp_path / "visits.db"
+    create_visits(path)
+    store = VisitStore(path)
+    store.open_attempt(1, stamped(), key_of(1), None)
+
+    assert set_aside_if_damaged(path, NOON) is None
+    store.open_attempt(2, stamped(), key_of(1), None)
+    assert store.last_attempt() == 2
+    store.close()
+
+
+def test_a_damaged_file_is_not_renamed_under_its_writer(patrons: Path) -> None:
+    """While a process still holds it the caller is told, and the file stays."""
+    writer = PatronCacheWriter(patrons, SEAL)
+    _write_text(patrons)
+
+    with pytest.raises(StoreBusyError):
+        set_aside_if_damaged(patrons, NOON)
+
+    assert patrons.exists()
+    writer.close()
+
+
+def test_evidence_is_not_overwritten(patrons: Path) -> None:
+    """Without a battery clock two boots can bear the same second."""
+    _write_text(patrons)
+    first = set_aside_if_damaged(patrons, NOON)
+    patrons.write_text("another one")
+    second = set_aside_if_damaged(patrons, NOON)
+
+    assert first is not None
+    assert second is not None
+    assert "note" in first.read_text()
+    assert second.read_text() == "another one"
+
+
+def test_after_setting_aside_the_log_starts_empty_and_the_cache_holds_nobody(
+    patrons: Path,
+) -> None:
+    """The door goes on with an empty log; everybody the cache held is unknown until a push."""
+    visits = patrons.with_name("visits.db")
+    for path in (patrons, visits):
+        _write_text(path)
+        set_aside_if_damaged(path, NOON)
+
+    store = open_or_create_visits(visits)
+    writer = open_or_create_patrons(patrons, SEAL)
+    cache = PatronCache(patrons)
+    assert store.oldest() is None
+    assert cache.find(key_of(1)) is None
+    assert cache.stamp().epoch == 0
+    cache.close()
+    writer.close()
+    store.close()
+
+
+def test_a_wal_left_alone_does_not_leak_into_a_new_database(tmp_path: Path) -> None:
+    """Cut off between two renames, an old WAL never becomes part of the new file."""
+    old, new = tmp_path / "old.db", tmp_path / "visits.db"
+    create_visits(old)
+    store = VisitStore(old)
+    store.open_attempt(7, stamped(), key_of(7), None)
+    shutil.copy(f"{old}-wal", f"{new}-wal")
+    store.close()
+
+    fresh = open_or_create_visits(new)
+
+    assert fresh.last_attempt() == 0
+    fresh.close()
+
+
+def test_a_damaged_log_is_not_kept_longer_than_visits(tmp_path: Path) -> None:
+    """The purge deletes set-aside copies from before its cutoff, and only those."""
+    path = tmp_path / "visits.db"
+    for age_days in (0, 29, 31):
+        _write_text(path)
+        set_aside_if_damaged(path, NOON - age_days * DAY)
+    bystander = tmp_path / "patrons.db.damaged-20000101T000000"
+    bystander.touch()
+    store = open_or_create_visits(path)
+
+    store.delete_before(NOON - 30 * DAY)
+
+    store.close()
+    stamps = sorted(file.name[-15:] for file in tmp_path.glob("visits.db.damaged-*"))
+    assert stamps == ["20260405T120000", "20260504T120000"]
+    assert bystander.exists()
+    assert discard_set_aside(path, NOON) == 1
+
+
+def test_a_value_that_was_changed_on_disk_is_told_as_damage(patrons: Path) -> None:
+    """What the check can't see is found when the row is read, and the row is not quoted."""
+    content = patrons.read_bytes().replace(b"[]", b"[\xff")
+    patrons.write_bytes(content)
+    assert set_aside_if_damaged(patrons, NOON) is None
+    cache = PatronCache(patrons)
+
+    with pytest.raises(StoreDamagedError) as caught:
+        cache.find(key_of(1))
+
+    assert caught.value.__suppress_context__
+    cache.close()

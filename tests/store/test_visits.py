@@ -1,0 +1,147 @@
+"""What only the SQLite door log has: files, power cuts, readers in its way."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.reasons import Reason
+from doorctl.access.throttle import CardThrottle
+from doorctl.errors import AlreadyExistsError, StoreError
+from doorctl.moments import BootTime
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.visit_rows import from_ms, to_ms
+from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
+from doorctl.store.visits_reader import PAGE_ROWS, VisitHistory
+from tests.store.samples import DAY, NOON, files_of, key_of, stamped
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an empty log stands."""
+    path = tmp_path / "visits.db"
+    create_visits(path)
+    return path
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[VisitStore]:
+    """Its writer."""
+    with closing(VisitStore(path)) as store:
+        yield store
+
+
+def test_init_overwrites_nothing_and_a_missing_log_starts_empty(path: Path) -> None:
+    """Init refuses what is there, opening strictly needs a file, the door starts without one."""
+    with pytest.raises(AlreadyExistsError):
+        create_visits(path)
+    path.unlink()
+    with pytest.raises(StoreError, match="can't be opened"):
+        VisitStore(path)
+
+    with closing(open_or_create_visits(path)) as store:
+        assert store.oldest() is None
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_has_returned_survives_the_process(path: Path, store: VisitStore) -> None:
+    """At each step a copy of the files, as a power cut leaves them, opens sound and complete."""
+    at = BootTime("boot-1", 61_000)
+    for attempt in range(1, 40):
+        store.open_attempt(attempt, stamped(), key_of(attempt), CardThrottle(1, at))
+        if attempt % 3:
+            store.close_attempt(attempt, Reason.OK, key_of(attempt), CardThrottle())
+        copy = path.parent / f"cut-{attempt}" / "visits.db"
+        copy.parent.mkdir()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+
+        assert set_aside_if_damaged(copy, NOON) is None
+        with closing(VisitStore(copy)) as after, closing(VisitHistory(copy)) as history:
+            last = list(history.visits(NOON))[-1]
+            assert (last.attempt, last.reason) == (attempt, "ok" if attempt % 3 else "fault")
+            assert after.card_throttle(key_of(attempt)).failures == (0 if attempt % 3 else 1)
+
+
+def test_a_write_that_fails_leaves_nothing_half_done(path: Path, store: VisitStore) -> None:
+    """When the throttle can't be stored, the attempt is not on record either."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("DROP TABLE throttles")
+
+    with pytest.raises(StoreError):
+        store.open_attempt(1, stamped(), key_of(1), CardThrottle(1, BootTime("b", 1)))
+
+    assert store.last_attempt() == 0
+    store.open_attempt(1, stamped(), key_of(1), None)
+
+
+def test_an_open_reader_makes_the_purge_incomplete_until_it_is_gone(
+    path: Path, store: VisitStore
+) -> None:
+    """While somebody reads an old snapshot, bytes stay and the answer says so; later none do."""
+    store.open_attempt(1, stamped(), key_of(1), None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM attempts").fetchone()
+
+        assert store.delete_before(NOON + DAY) == 1
+        assert store.compact() != (0, 0, 0)
+        assert key_of(1) in b"".join(files_of(path.parent).values())
+
+    assert store.compact() == (0, 0, 0)
+    assert key_of(1) not in b"".join(files_of(path.parent).values())
+
+
+def test_a_slow_listing_does_not_hold_up_the_purge(path: Path, store: VisitStore) -> None:
+    """Between two pages no transaction is open, and what was deleted meanwhile is not shown."""
+    for attempt in range(1, PAGE_ROWS + 100):
+        store.open_attempt(attempt, stamped(), key_of(attempt), None)
+    with closing(VisitHistory(path)) as history:
+        visits = history.visits(NOON)
+        assert next(visits).attempt == 1
+
+        store.delete_before(NOON + DAY)
+
+        assert store.compact() == (0, 0, 0)
+        assert len(list(visits)) == PAGE_ROWS - 1
+
+
+def test_reading_never_writes_and_sees_each_commit(path: Path, store: VisitStore) -> None:
+    """The history is usable while the door writes, and after it has stopped."""
+    with closing(VisitHistory(path)) as history:
+        for attempt in range(1, 4):
+            store.open_attempt(attempt, stamped(), None, None)
+            assert len(list(history.visits(NOON))) == attempt
+        store.close()
+        assert len(list(history.visits(NOON))) == 3
+
+
+def test_the_history_follows_a_log_that_was_set_aside(path: Path, store: VisitStore) -> None:
+    """The staff page shows the new log without a restart of its own."""
+    store.open_attempt(1, stamped(), None, None)
+    with closing(VisitHistory(path)) as history:
+        assert len(list(history.visits(NOON))) == 1
+        store.close()
+        path.rename(path.with_name("visits.db.damaged"))
+        with pytest.raises(StoreError, match="is missing"):
+            list(history.visits(NOON))
+
+        with closing(open_or_create_visits(path)):
+            assert list(history.visits(NOON)) == []
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001 -- Hypothesis wants naive bounds
+def test_times_come_back_to_the_millisecond(naive: datetime) -> None:
+    """A time is stored rounded down to its millisecond, whatever its zone."""
+    at = naive.replace(tzinfo=UTC)
+
+    assert timedelta(0) <= at - from_ms(to_ms(at)) < timedelta(milliseconds=1)
+    assert to_ms(at.astimezone(timezone(timedelta(hours=2)))) == to_ms(at)

@@ -1,0 +1,280 @@
+"""What every door log does: the SQLite one and the one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.reasons import Reason
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.errors import StoreError
+from doorctl.moments import BootTime, ClockState
+from doorctl.ports import Visit, VisitReader
+from doorctl.store.visits import VisitStore, create_visits
+from doorctl.store.visits_reader import VisitHistory
+from tests.fakes.memory_store import MemoryVisits
+from tests.store.samples import DAY, NOON, key_of, stamped
+
+EVER = datetime.min.replace(year=1970, tzinfo=NOON.tzinfo)
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Log:
+    """A door log as written and as read; `restart` is a power cut and a new process."""
+
+    store: VisitStore | MemoryVisits
+    history: VisitReader
+    restart: Callable[[], None]
+
+    def listed(self, not_before: datetime = EVER) -> list[Visit]:
+        """Return what a reader sees."""
+        return list(self.history.visits(not_before))
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
+    """An empty door log."""
+    log = _sqlite(tmp_path / "visits.db") if request.param == "sqlite" else _memory()
+    yield log
+    log.store.close()
+    if isinstance(log.history, VisitHistory):
+        log.history.close()
+
+
+def _sqlite(path: Path) -> Log:
+    create_visits(path)
+
+    def restart() -> None:
+        log.store.close()
+        log.store = VisitStore(path)
+
+    log = Log(VisitStore(path), VisitHistory(path), restart)
+    return log
+
+
+def _memory() -> Log:
+    def restart() -> None:
+        assert isinstance(log.store, MemoryVisits)
+        log.store = log.history = MemoryVisits(log.store)
+
+    both = MemoryVisits()
+    log = Log(both, both, restart)
+    return log
+
+
+def test_a_new_log_is_empty(log: Log) -> None:
+    """Nothing was seen, nobody has to wait, no time is known."""
+    assert log.listed() == []
+    assert log.store.last_attempt() == 0
+    assert log.store.oldest() is None
+    assert log.store.card_throttle(key_of(1)) == CardThrottle()
+    assert log.store.reader_throttle() == ReaderThrottle()
+    assert log.history.high_water() is None
+
+
+def test_an_attempt_is_on_record_while_it_is_open_and_after_it(log: Log) -> None:
+    """It shows at once without an outcome, later with one, and the card only as a pseudonym."""
+    log.store.open_attempt(7, stamped(), key_of(1), None)
+    card = key_of(1).hex()[:8]
+    assert log.listed() == [Visit(7, NOON, ClockState.TRUSTED, None, None, card)]
+
+    log.store.close_attempt(7, Reason.OK)
+
+    assert log.listed() == [Visit(7, NOON, ClockState.TRUSTED, "granted", "ok", card)]
+    assert log.store.last_attempt() == 7
+
+
+def test_an_unreadable_card_has_no_pseudonym(log: Log) -> None:
+    """An attempt without a row key is kept all the same."""
+    log.store.open_attempt(1, stamped(), None, None)
+    log.store.close_attempt(1, Reason.CARD_UNREADABLE)
+
+    assert log.listed() == [Visit(1, NOON, ClockState.TRUSTED, "refused", "card_unreadable", None)]
+
+
+def test_an_attempt_begins_once_and_ends_once(log: Log) -> None:
+    """A number that is taken, unknown or already ended is refused and nothing is written."""
+    log.store.open_attempt(1, stamped(), key_of(1), None)
+    with pytest.raises(StoreError):
+        log.store.open_attempt(1, stamped(), key_of(2), CardThrottle(1, BootTime("b", 1)))
+    with pytest.raises(StoreError):
+        log.store.close_attempt(2, Reason.OK, key_of(2), CardThrottle(1, BootTime("b", 1)))
+    log.store.close_attempt(1, Reason.WRONG_PIN)
+    with pytest.raises(StoreError):
+        log.store.close_attempt(1, Reason.OK)
+
+    assert [visit.reason for visit in log.listed()] == ["wrong_pin"]
+    assert log.store.card_throttle(key_of(2)) == CardThrottle()
+
+
+def test_throttles_are_kept_with_the_attempt_and_survive_a_restart(log: Log) -> None:
+    """What a guess costs is on disk before the answer is known, and after it as it then is."""
+    at = BootTime("boot-1", 61_000)
+    log.store.open_attempt(1, stamped(), key_of(1), CardThrottle(3, at))
+    log.restart()
+    assert log.store.card_throttle(key_of(1)) == CardThrottle(3, at)
+
+    log.store.open_attempt(2, stamped(), key_of(1), CardThrottle(4, at))
+    log.store.close_attempt(
+        2, Reason.WRONG_PIN, key_of(1), CardThrottle(4, at), ReaderThrottle(60_000, at)
+    )
+    log.restart()
+
+    assert log.store.card_throttle(key_of(1)) == CardThrottle(4, at)
+    assert log.history.card_throttle(key_of(1)) == CardThrottle(4, at)
+    assert log.store.card_throttle(key_of(2)) == CardThrottle()
+    assert log.store.reader_throttle() == ReaderThrottle(60_000, at)
+
+
+def test_success_and_staff_forget_failures(log: Log) -> None:
+    """A right PIN or a word from staff leaves no failure of that card, and others' alone."""
+    at = BootTime("boot-1", 61_000)
+    for number in (1, 2, 3):
+        log.store.open_attempt(number, stamped(), key_of(number), CardThrottle(9, at))
+
+    log.store.close_attempt(1, Reason.OK, key_of(1), CardThrottle())
+    log.store.reset_card(key_of(2))
+
+    failures = [log.store.card_throttle(key_of(number)).failures for number in (1, 2, 3)]
+    assert failures == [0, 0, 9]
+
+
+def test_a_power_cut_ends_open_attempts_as_faults_and_keeps_their_charge(log: Log) -> None:
+    """Pulling the plug gives nobody a free guess and leaves no attempt open for ever."""
+    at = BootTime("boot-1", 61_000)
+    log.store.open_attempt(1, stamped(), key_of(1), CardThrottle(1, at))
+    log.store.close_attempt(1, Reason.WRONG_PIN, key_of(1), CardThrottle(1, at))
+    log.store.open_attempt(2, stamped(), key_of(1), CardThrottle(2, at))
+
+    log.restart()
+
+    outcomes = [(visit.verdict, visit.reason) for visit in log.listed()]
+    assert outcomes == [("refused", "wrong_pin"), ("refused", "fault")]
+    assert log.store.card_throttle(key_of(1)) == CardThrottle(2, at)
+
+
+def test_listing_is_oldest_first_and_from_a_time_on(log: Log) -> None:
+    """However many there are and however they were numbered, the order is that of time."""
+    times = [NOON - timedelta(minutes=number % 700) for number in range(1200)]
+    for number, at in enumerate(times, start=1):
+        log.store.open_attempt(number, stamped(at), None, None)
+
+    listed = log.listed(NOON - timedelta(minutes=600))
+
+    expected = sorted(
+        (at, number)
+        for number, at in enumerate(times, start=1)
+        if at >= NOON - timedelta(minutes=600)
+    )
+    assert [(visit.at, visit.attempt) for visit in listed] == expected
+
+
+def test_deleting_takes_what_is_older_and_nothing_else(log: Log) -> None:
+    """The cutoff itself stays; more rows than one transaction holds all go."""
+    for number in range(1, 1203):
+        log.store.open_attempt(number, stamped(NOON - DAY), key_of(number), None)
+    log.store.open_attempt(1203, stamped(NOON), key_of(1), None)
+
+    assert log.store.oldest() == NOON - DAY
+    assert log.store.delete_before(NOON) == 1202
+    assert [visit.attempt for visit in log.listed()] == [1203]
+    assert log.store.oldest() == NOON
+    assert log.store.delete_before(NOON) == 0
+
+
+def test_deleting_takes_throttles_that_nobody_touched_since(log: Log) -> None:
+    """A card that stays away is forgotten altogether; one that came again is not."""
+    at = BootTime("boot-1", 61_000)
+    log.store.open_attempt(1, stamped(NOON - DAY), key_of(1), CardThrottle(1, at))
+    log.store.open_attempt(2, stamped(NOON - DAY), key_of(2), CardThrottle(1, at))
+    log.store.open_attempt(3, stamped(NOON), key_of(2), CardThrottle(2, at))
+
+    log.store.delete_before(NOON)
+
+    assert log.store.card_throttle(key_of(1)) == CardThrottle()
+    assert log.store.card_throttle(key_of(2)) == CardThrottle(2, at)
+
+
+def test_numbers_go_on_after_everything_is_purged(log: Log) -> None:
+    """An attempt's number in an old log line never comes to mean another attempt."""
+    log.store.open_attempt(41, stamped(), None, None)
+    log.store.delete_before(NOON + DAY)
+    log.store.compact()
+    log.restart()
+
+    assert log.listed() == []
+    assert log.store.last_attempt() == 41
+
+
+def test_compact_says_when_all_is_gone(log: Log) -> None:
+    """With nobody reading, nothing is left in the WAL."""
+    log.store.open_attempt(1, stamped(), key_of(1), None)
+
+    assert log.store.compact() == (0, 0, 0)
+
+
+def test_the_high_water_mark_only_rises(log: Log) -> None:
+    """A clock that is set back does not bring old visits back."""
+    boot = BootTime("boot-1", HOUR_MS)
+    log.store.keep_time(NOON, boot)
+    log.store.keep_time(NOON - DAY, boot)
+    assert log.history.high_water() == NOON
+
+    log.store.keep_time(NOON + DAY, boot)
+    log.restart()
+    assert log.history.high_water() == NOON + DAY
+
+
+def test_rows_of_this_boot_are_dated_once_the_time_is_known(log: Log) -> None:
+    """A guess becomes the trusted time less the row's age; what was trusted stays."""
+    guess = NOON - 40 * DAY
+    early = stamped(guess, BootTime("boot-2", HOUR_MS), ClockState.UNTRUSTED)
+    right = stamped(NOON - DAY, BootTime("boot-2", 2 * HOUR_MS), ClockState.TRUSTED)
+    log.store.open_attempt(1, early, key_of(1), CardThrottle(1, early.boot))
+    log.store.open_attempt(2, right, None, None)
+
+    log.store.keep_time(NOON, BootTime("boot-2", 3 * HOUR_MS))
+
+    listed = {visit.attempt: (visit.at, visit.clock) for visit in log.listed()}
+    assert listed == {
+        1: (NOON - timedelta(hours=2), ClockState.HOLDOVER),
+        2: (NOON - DAY, ClockState.TRUSTED),
+    }
+    log.store.delete_before(NOON - DAY)
+    assert log.store.card_throttle(key_of(1)).failures == 1
+
+
+def test_a_guess_from_an_earlier_boot_cannot_lie_in_the_future(log: Log) -> None:
+    """A clock that once jumped ahead does not keep a visit or a throttle for ever."""
+    wrong = stamped(NOON + 365 * DAY, BootTime("boot-1", 9), ClockState.UNTRUSTED)
+    low = stamped(NOON - 3 * DAY, BootTime("boot-1", 9), ClockState.UNTRUSTED)
+    log.store.open_attempt(1, wrong, key_of(1), CardThrottle(1, wrong.boot))
+    log.store.open_attempt(2, low, None, None)
+
+    log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
+
+    listed = {visit.attempt: (visit.at, visit.clock) for visit in log.listed()}
+    assert listed == {
+        1: (NOON - timedelta(hours=1), ClockState.UNTRUSTED),
+        2: (NOON - 3 * DAY, ClockState.UNTRUSTED),
+    }
+    log.store.delete_before(NOON)
+    assert log.store.card_throttle(key_of(1)) == CardThrottle()
+
+
+def test_keeping_time_again_changes_nothing(log: Log) -> None:
+    """A row is dated once; later readings of both clocks don't move it."""
+    log.store.open_attempt(
+        1, stamped(NOON, BootTime("boot-2", 0), ClockState.UNTRUSTED), key_of(1), None
+    )
+    log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
+    before = log.listed()
+
+    log.store.keep_time(NOON + 5 * DAY, BootTime("boot-2", 2 * HOUR_MS))
+
+    assert log.listed() == before

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from doorctl.errors import StoreBusyError, StoreError
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.visits import VisitStore, create_visits
+from doorctl.store.writer_lock import WriterLock
+from tests.store.samples import SEAL
+
+HOLD = """
+import sys
+from pathlib import Path
+from doorctl.store.visits import VisitStore
+store = VisitStore(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+    """While one process writes another can't; when the first is killed, it can at once."""
+    path = tmp_path / "visits.db"
+    create_visits(path)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        with pytest.raises(StoreBusyError) as caught:
+            VisitStore(path)
+        assert str(caught.value) == (
+            f"another doorctl process is writing {path}; wait for it or stop it"
+        )
+        holder.kill()
+        holder.wait()
+
+    VisitStore(path).close()
+
+
+def test_a_second_writer_in_the_same_process_is_refused(tmp_path: Path) -> None:
+    """The rule holds between two threads' connections too."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    writer = PatronCacheWriter(path, SEAL)
+
+    with pytest.raises(StoreBusyError):
+        PatronCacheWriter(path, SEAL)
+    writer.close()
+    writer.close()
+
+    PatronCacheWriter(path, SEAL).close()
+
+
+def test_a_writer_that_fails_to_open_leaves_no_lock(tmp_path: Path) -> None:
+    """After a damaged file is replaced, the next try is not refused for the last one's sake."""
+    path = tmp_path / "visits.db"
+    path.write_bytes(b"this is a text, and no database at all" * 100)
+    with pytest.raises(StoreError):
+        VisitStore(path)
+    path.unlink()
+    create_visits(path)
+
+
+def test_the_lock_file_is_private_and_stays(tmp_path: Path) -> None:
+    """Removing it would let two processes lock two files of one name."""
+    with WriterLock(tmp_path / "some.db"):
+        pass
+
+    assert (tmp_path / "some.db.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A missing directory is the machine's fault, with the path in the text."""
+    with pytest.raises(StoreError, match=r"some\.db\.lock can't be opened"):
+        WriterLock(tmp_path / "nowhere" / "some.db")
