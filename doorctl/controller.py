@@ -266,9 +266,9 @@ class Controller:
             self._drive(self._strike.after(strike.Granted(now_s, self._release_s)))
         if not concluded.silent:
             self._show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
-        shape = concluded.shape.value if concluded.shape else None
+        shape = {} if concluded.shape is None else {"shape": concluded.shape.value}
         self._log.emit(
-            "decision", verdict=reason.verdict, reason=reason.value, attempt=number, shape=shape
+            "decision", verdict=reason.verdict, reason=reason.value, attempt=number, **shape
         )
         if concluded.shape is None or self._worker.backlog() < BACKLOG_LIMIT:
             self._worker.submit(lambda: self._ledger.settle(number, reason))

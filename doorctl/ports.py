@@ -86,7 +86,7 @@ class CacheStamp:
 
     Args:
         epoch: number of the last document applied; it only grows.
-        applied_at: when, UTC; None where the clock could not be trusted then.
+        applied_at: when, UTC, by whatever clock there was; None if there was none yet.
         minimum_age: the age that the rows' `enter_from` was computed for.
         patrons: how many identifiers it holds.
     """
@@ -152,7 +152,7 @@ class PatronWriter(Protocol):
         Args:
             rows: sealed rows; each `patron_ref` among them is replaced with all its identifiers.
             full: whether they are the whole register, so that everyone else is removed.
-            applied_at: trusted UTC time, or None.
+            applied_at: UTC, by whatever clock there is; None for not known.
             minimum_age: what `enter_from` was computed for.
         """
 

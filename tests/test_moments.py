@@ -129,7 +129,7 @@ def test_a_vouched_step_back_is_believed_but_the_mark_stays() -> None:
 
     moment = keeper.read(NOON, UP, vouched=True)
 
-    assert (NOON, TRUSTED) == (moment.local, moment.state)
+    assert (moment.local, moment.state) == (NOON, TRUSTED)
     assert moment.high_water == NOON + timedelta(days=1)
     assert moment.latest_known == NOON + timedelta(days=1)
 

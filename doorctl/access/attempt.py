@@ -36,7 +36,10 @@ from doorctl.masked import Pin
 from doorctl.readings import CardRead, CardUnreadable, KeyPressed
 
 PREPARE_LIMIT_S = 5.0
-"""Longest wait for :class:`Prepared` after the last digit; sealing takes 0.8 s at the worst."""
+"""Longest wait for :class:`Prepared` after the last digit; sealing takes 0.8 s at the worst.
+
+Also how late a delayed answer may come: after it whoever stands at the door may be another.
+"""
 
 
 class Phase(Enum):
@@ -85,7 +88,11 @@ Handler = Callable[[Attempt, Event, Now, Rules], Step]
 
 
 def after(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    """Return the attempt as it stands after `event`, and what has to be done."""
+    """Return the attempt as it stands after `event`, and what has to be done.
+
+    A deadline counts for every event, not for `TimePassed` alone: a loop that was held up may
+    take a key or a row before it lets time pass.
+    """
     if isinstance(event, Prepared | PrepareFailed) and event.attempt != attempt.number:
         return attempt, ()
     return TRANSITIONS[attempt.phase, type(event)].handler(attempt, event, now, rules)
@@ -122,6 +129,8 @@ def _complain(attempt: Attempt, event: Event, _now: Now, _rules: Rules) -> Step:
 def _type(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
     assert attempt.pad is not None  # noqa: S101 - typing has a pad
+    if _due(attempt, now):
+        return _conclude(attempt, Reason.PIN_TIMEOUT)
     pad = attempt.pad.pressed(event.key, now.s)
     pin = pad.entered(event.key)
     if pin is None:
@@ -134,10 +143,7 @@ def _type(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
 
 def _time_out(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    assert attempt.pad is not None  # noqa: S101 - typing has a pad
-    if now.s < attempt.pad.deadline_s:
-        return attempt, ()
-    return _conclude(attempt, Reason.PIN_TIMEOUT)
+    return _conclude(attempt, Reason.PIN_TIMEOUT) if _due(attempt, now) else (attempt, ())
 
 
 def _keep(attempt: Attempt, event: Event, _now: Now, _rules: Rules) -> Step:
@@ -146,6 +152,8 @@ def _keep(attempt: Attempt, event: Event, _now: Now, _rules: Rules) -> Step:
 
 
 def _keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+    if _due(attempt, now):
+        return _conclude(attempt, Reason.FAULT)
     kept, _ = _keep(attempt, event, now, rules)
     return _judge(kept, now, rules)
 
@@ -191,17 +199,21 @@ def _reason(prepared: Prepared, pin: Pin | None, now: Now, policy: Policy) -> Re
 
 
 def _answer(attempt: Attempt, _event: Event, now: Now, rules: Rules) -> Step:
-    assert attempt.until_s is not None  # noqa: S101 - a delay has an end
-    return (attempt, ()) if now.s < attempt.until_s else _judge(attempt, now, rules)
+    if _due(attempt, now, late_s=PREPARE_LIMIT_S):
+        return _conclude(attempt, Reason.FAULT)
+    return _judge(attempt, now, rules) if _due(attempt, now) else (attempt, ())
 
 
 def _give_up(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    assert attempt.until_s is not None  # noqa: S101 - checking has an end
-    return (attempt, ()) if now.s < attempt.until_s else _conclude(attempt, Reason.FAULT)
+    return _conclude(attempt, Reason.FAULT) if _due(attempt, now) else (attempt, ())
 
 
 def _fail(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
     return _conclude(attempt, Reason.FAULT)
+
+
+def _due(attempt: Attempt, now: Now, late_s: float = 0.0) -> bool:
+    return attempt.deadline_s is not None and now.s >= attempt.deadline_s + late_s
 
 
 def _conclude(attempt: Attempt, reason: Reason) -> Step:

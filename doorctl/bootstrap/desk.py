@@ -15,6 +15,7 @@ from doorctl.access.patron import row_key
 from doorctl.bootstrap.door import report_as_dict
 from doorctl.bootstrap.rules import (
     access_policy,
+    outdated,
     patrons_db,
     retention,
     system_clock,
@@ -191,17 +192,11 @@ def _cache_status(config: Config) -> dict[str, Any]:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
     known = stamp.applied_at is not None and now.dependable
     age = now.local - stamp.applied_at if known and stamp.applied_at else None
-    problem = None
-    if stamp.epoch and stamp.minimum_age != config.policy.minimum_age:
-        problem = (
-            f"patrons were sealed for a minimum age of {stamp.minimum_age}; load the full feed "
-            "again to apply policy.minimum_age"
-        )
     return {
         "epoch": stamp.epoch,
         "patrons": stamp.patrons,
         "cache_age_s": None if age is None else round(age.total_seconds()),
-        "problem": problem,
+        "problem": outdated(stamp, config),
     }
 
 

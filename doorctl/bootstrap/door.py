@@ -14,6 +14,7 @@ from typing import Any
 
 import doorctl
 from doorctl.bootstrap.rules import (
+    outdated,
     patrons_db,
     retention,
     rules,
@@ -43,7 +44,7 @@ from doorctl.ops.logs import JsonLog
 from doorctl.ops.scheduler import PurgeSchedule
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ops.worker import WorkerThread
-from doorctl.ports import EventLog
+from doorctl.ports import CacheStamp, EventLog
 from doorctl.privacy.retention import PurgeReport, purge
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache, check_sealed_with
@@ -118,6 +119,7 @@ class _Door:
         stack.callback(self._worker.stop, 10.0)
         self._patrons = PatronCache(patrons_db(config))
         stack.callback(self._patrons.close)
+        self._stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
         self._visits = self._worker.call(self._open_stores, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self._worker.submit(self._visits.close))
         self._steady = SteadyVisitLog(self._visits, log)
@@ -194,32 +196,34 @@ class _Door:
         visits = open_or_create_visits(visits_db(self._config))
         try:
             check_sealed_with(self._patrons, self._sealer.seal)
+            self._stamp = self._patrons.stamp()
         except StoreError as err:
-            self._log.emit("alarm", kind="patron_cache_failing", why=str(err))
+            self._alarm("patron_cache_failing", str(err))
+        problem = outdated(self._stamp, self._config)
+        if problem is not None:
+            self._alarm("patrons_outdated", problem)
         return visits
+
+    def _alarm(self, kind: str, why: str) -> None:
+        self._log.emit("alarm", kind=kind, why=why)
 
     def _set_aside(self, path: Path, at: datetime) -> None:
         try:
             aside = set_aside_if_damaged(path, at)
         except StoreError as err:
-            self._log.emit("alarm", kind="store_damaged", why=str(err))
+            self._alarm("store_damaged", str(err))
             return
         if aside is not None:
             why = f"{path.name} is damaged and was set aside as {aside.name}"
-            self._log.emit("alarm", kind="store_damaged", why=why)
+            self._alarm("store_damaged", why)
 
     def _ready(self) -> None:
-        try:
-            stamp = self._worker.call(self._patrons.stamp, timeout_s=ANSWER_LIMIT_S)
-            epoch, patrons = stamp.epoch, stamp.patrons
-        except StoreError:
-            epoch, patrons = None, 0
         self._log.emit(
             "ready",
             version=doorctl.__version__,
             pid=os.getpid(),
-            epoch=epoch,
-            patrons=patrons,
+            epoch=self._stamp.epoch,
+            patrons=self._stamp.patrons,
             clock=self._clock.moment().state.value,
         )
         self.supervisor.ready()
@@ -228,7 +232,7 @@ class _Door:
         try:
             report = self._purge_report()
         except StoreError as err:
-            self._log.emit("alarm", kind="purge_failed", why=str(err))
+            self._alarm("purge_failed", str(err))
             return
         self._log.emit(
             "purge",
@@ -249,7 +253,7 @@ class _Door:
             try:
                 self._visits.keep_time(moment.latest_known, self._clock.boot_time())
             except StoreError as err:
-                self._log.emit("alarm", kind="visit_log_failing", why=str(err))
+                self._alarm("visit_log_failing", str(err))
 
     def _unlock(self, card: str) -> dict[str, Any]:
         self._steady.reset_card(bytes.fromhex(card))

@@ -13,6 +13,7 @@ from doorctl.access.policy import Policy
 from doorctl.config import Config
 from doorctl.errors import StoreError
 from doorctl.ops.clock import SystemClock
+from doorctl.ports import CacheStamp
 from doorctl.store.visits_reader import VisitHistory
 
 DAWN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,3 +71,13 @@ def system_clock(config: Config) -> SystemClock:
     except StoreError:
         high_water = DAWN
     return SystemClock(config.branch.time_zone, config.clock.trust, high_water)
+
+
+def outdated(stamp: CacheStamp, config: Config) -> str | None:
+    """Return what is to be done where the cache was sealed for another age limit, or None."""
+    if not stamp.epoch or stamp.minimum_age == config.policy.minimum_age:
+        return None
+    return (
+        f"patrons were sealed for a minimum age of {stamp.minimum_age}; "
+        "load the full feed again to apply policy.minimum_age"
+    )

@@ -18,20 +18,26 @@ _LATEST_OF_THE_2000S = MappingProxyType({"4": 36, "9": 36, "5": 57, "6": 57, "7"
 def is_cpr(digits: str) -> bool:
     """Tell whether `digits` are ten ASCII digits that begin with a real date.
 
-    A replacement number (day + 60) is accepted. Modulus 11 is not asked: numbers without it are
-    valid since 2007 (cpr.dk). The date is not compared with today's: a Pi with a wrong clock would
-    turn away children.
+    Modulus 11 is not asked: numbers without it are valid since 2007 (cpr.dk). The date is not
+    compared with today's: a Pi with a wrong clock would turn away children.
+    """
+    return birth_date(digits) is not None
+
+
+def birth_date(digits: str) -> date | None:
+    """Return the birthday in a CPR number; right for most, since a number can be changed.
+
+    A replacement number (day + 60) has one as well. None for what is no CPR number.
     """
     if not _TEN_DIGITS.fullmatch(digits):
-        return False
+        return None
     day = int(digits[:2])
     if day > _REPLACEMENT_DAY:
         day -= _REPLACEMENT_DAY
     try:
-        date(_year(digits[6], int(digits[4:6])), int(digits[2:4]), day)
+        return date(_year(digits[6], int(digits[4:6])), int(digits[2:4]), day)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _year(seventh_digit: str, two_digits: int) -> int:

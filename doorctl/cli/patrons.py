@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -76,9 +77,9 @@ def unlock(config: Config, identifier: str) -> None:
 def _typed(identifier: str) -> str:
     if identifier != "-":
         return identifier
-    if click.get_text_stream("stdin").isatty():
+    if sys.stdin.isatty():
         return str(click.prompt(IDENTIFIER, hide_input=True, prompt_suffix=": "))
-    return click.get_text_stream("stdin").readline().strip()
+    return sys.stdin.readline().strip()
 
 
 def _told(found: Explanation) -> str:

@@ -140,7 +140,7 @@ class SerialLine:
             line.close()
 
     def _drain(self, line: Serial) -> None:
-        line.reset_input_buffer()
+        # Opening has emptied the kernel's buffer; this is for what an adapter still sends after it.
         limit = Timeout(DRAIN_LIMIT_S)
         while line.read(CHUNK_BYTES) and not limit.expired():
             pass

@@ -18,16 +18,17 @@ CLOSE_S = 1.0
 class LineWriter:
     """A bounded queue and the thread that empties it in order. Thread-safe, never raises.
 
-    What does not fit is counted. What a closed pipe or a full disk refuses is lost.
+    What does not fit is counted, and told once half of the queue is free again or at the end.
+    What a closed pipe or a full disk refuses is lost.
 
     Args:
         fd: a file descriptor; stays open.
-        idle: called from the writer's thread when all is written and some lines had not fitted.
+        gap: makes the line that tells how many did not fit.
     """
 
-    def __init__(self, fd: int, idle: Callable[[], None]) -> None:
+    def __init__(self, fd: int, gap: Callable[[int], bytes]) -> None:
         self._fd = fd
-        self._idle = idle
+        self._gap = gap
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         # Re-entrant, because a signal handler may log while the main thread is logging.
         self._lock = RLock()
@@ -36,23 +37,17 @@ class LineWriter:
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def put(self, line: bytes) -> None:
-        """Queue a line without its end, or count it."""
+    def put(self, make: Callable[[], bytes]) -> None:
+        """Make a line (without its end) and queue it, as one step; or count it unmade."""
         with self._lock:
             if self._closed:
                 return
-            if self._queue.qsize() < QUEUED_LINES:
-                self._queue.put(line)
-            else:
+            self._tell_gap()
+            # A gap that is not told yet goes on, else its alarm would come too late.
+            if self._dropped or self._queue.qsize() >= QUEUED_LINES:
                 self._dropped += 1
-
-    def take_dropped(self) -> int:
-        """Return how many lines did not fit since it was last told, 0 while it is still crowded."""
-        with self._lock:
-            if self._queue.qsize() > QUEUED_LINES // 2:
-                return 0
-            dropped, self._dropped = self._dropped, 0
-            return dropped
+            else:
+                self._queue.put(make())
 
     def close(self) -> None:
         """Take no more lines and wait a little until the queue is written; idempotent."""
@@ -62,11 +57,19 @@ class LineWriter:
                 self._queue.put(None)
         self._thread.join(CLOSE_S)
 
+    def _tell_gap(self) -> None:
+        if self._dropped and self._queue.qsize() <= QUEUED_LINES // 2:
+            dropped, self._dropped = self._dropped, 0
+            self._queue.put(self._gap(dropped))
+
     def _run(self) -> None:
         while (line := self._queue.get()) is not None:
             self._write(line + b"\n")
-            if self._dropped and self._queue.empty():
-                self._idle()
+            with self._lock:
+                if not self._closed:
+                    self._tell_gap()
+        if self._dropped:
+            self._write(self._gap(self._dropped) + b"\n")
 
     def _write(self, data: bytes) -> None:
         while data:

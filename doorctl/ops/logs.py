@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, MutableMapping
-from threading import RLock
+from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -77,11 +76,8 @@ class JsonLog:
     """
 
     def __init__(self, fd: int, allowed: Collection[str] = ALLOWED_KEYS) -> None:
-        # Stamping and queueing are one step, else two threads' lines could swap.
-        self._lock = RLock()
-        self._writer = LineWriter(fd, idle=self._tell_dropped)
         self._lines = structlog.wrap_logger(
-            _Sink(self._writer),
+            structlog.ReturnLogger(),
             processors=[
                 _AllowList(allowed),
                 _plain,
@@ -92,35 +88,23 @@ class JsonLog:
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             context_class=dict,
         ).bind()
+        self._writer = LineWriter(fd, gap=self._gap)
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Queue one line; an ``alarm`` is a warning, the others are news."""
-        with self._lock:
-            self._tell_dropped()
-            self._queue(event, fields)
+        self._writer.put(lambda: self._rendered(event, fields))
 
     def close(self) -> None:
         """Take no more lines and wait up to a second for the queued ones; idempotent."""
         self._writer.close()
 
-    def _queue(self, event: str, fields: dict[str, Any]) -> None:
-        if event == ALARM:
-            self._lines.warning(event, **fields)
-        else:
-            self._lines.info(event, **fields)
+    def _gap(self, dropped: int) -> bytes:
+        return self._rendered(ALARM, {"kind": "log_dropped", "dropped": dropped})
 
-    def _tell_dropped(self) -> None:
-        with self._lock:
-            if dropped := self._writer.take_dropped():
-                self._queue(ALARM, {"kind": "log_dropped", "dropped": dropped})
-
-
-class _Sink:
-    """The last link of the pipeline: rendered bytes go to the queue."""
-
-    def __init__(self, writer: LineWriter) -> None:
-        self.info = writer.put
-        self.warning = writer.put
+    def _rendered(self, event: str, fields: Mapping[str, Any]) -> bytes:
+        level = self._lines.warning if event == ALARM else self._lines.info
+        line: bytes = level(event, **fields)
+        return line
 
 
 class _AllowList:

@@ -9,10 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.cards.cpr import birth_date
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import SealedRow, Sealer
-from doorctl.sync.ages import born, old_enough_from
+from doorctl.sync.ages import old_enough_from
 from doorctl.sync.feed import FeedIdentifier, FeedPatron
+
+NEVER = date.max
+"""When somebody of unknown age is old enough: any doubt refuses."""
 
 IN_FLIGHT_PER_WORKER = 4
 """Enough that no worker waits for the consumer, few enough that a million rows don't queue up."""
@@ -95,16 +99,19 @@ def _row(patron: FeedPatron, identifier: FeedIdentifier, enter_from: date | None
 
 
 def _enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:
-    birthday = patron.birthday or _youngest(patron)
-    if birthday is None or minimum_age == 0:
+    if minimum_age == 0:
         return None
+    birthday = patron.birthday or _youngest(patron)
+    if birthday is None:
+        return NEVER
     day = old_enough_from(birthday, minimum_age)
     return None if on is not None and day <= on else day
 
 
 def _youngest(patron: FeedPatron) -> date | None:
     """Return the latest birthday in the patron's CPR numbers; institutions have none."""
-    return max((born(number) for number in _cpr_numbers(patron)), default=None)
+    born = (birth_date(number) for number in _cpr_numbers(patron))
+    return max((birthday for birthday in born if birthday is not None), default=None)
 
 
 def _cpr_numbers(patron: FeedPatron) -> Iterator[str]:

@@ -14,7 +14,7 @@ def frames_of(framer: Framer, data: bytes, now_s: float = 0.0) -> list[bytes | S
 
 @pytest.mark.parametrize(
     "data",
-    [b"a\rb\r", b"a\nb\n", b"a\r\nb\r\n", b"\x02a\x03\x02b\x03", b"\r\n\x02\x03a\r\r\x02b\n"],
+    [b"a\rb\r", b"a\nb\n", b"a\r\nb\r\n", b"\x02a\x03\x02b\x03", b"\r\n\x02a\x03\r\r\x02b\n"],
 )
 def test_every_framing_gives_the_same_frames(data: bytes) -> None:
     """CR, LF, CRLF and STX ... ETX may even be mixed; empty frames vanish."""

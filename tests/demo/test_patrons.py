@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.reasons import Reason
+from doorctl.cards.cpr import birth_date
 from doorctl.cards.identify import identify
 from doorctl.demo.patrons import CAST, Role, stripe, synthetic_feed, write_feed
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.readings import CardRead
-from doorctl.sync.ages import born
 from doorctl.sync.feed import FeedPatron, read_feed
 
 TODAY = date(2028, 2, 29)
@@ -69,7 +69,7 @@ def test_no_cpr_number_can_be_a_real_one(patrons: list[FeedPatron]) -> None:
 
 def test_cpr_numbers_are_those_of_the_birthday(patrons: list[FeedPatron]) -> None:
     """The century rule leads from the number back to the birthday of the row."""
-    pairs = [(p.birthday, born(number)) for p, number in cpr_numbers(patrons) if p.birthday]
+    pairs = [(p.birthday, birth_date(number)) for p, number in cpr_numbers(patrons) if p.birthday]
 
     assert len(pairs) > 200
     assert [pair for pair in pairs if pair[0] != pair[1]] == []

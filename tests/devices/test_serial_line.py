@@ -122,6 +122,8 @@ def test_a_device_that_never_stops_talking_is_let_in(
         time.sleep(0.005)
         if not inbox.events.empty():
             break
+    else:
+        pytest.fail("still not connected after 2.5 s")
 
     assert inbox.take() == LineConnected("reader")
 
@@ -160,6 +162,25 @@ def test_each_of_twenty_unplugs_heals_within_a_second(
 
     assert open_descriptors() == before
     assert inbox.events.empty()
+
+
+def test_a_lost_device_is_closed_before_it_is_reported(port: FakeSerialPort) -> None:
+    """A node that is still held open when the device returns would get another number."""
+    before = open_descriptors()
+    held: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def post(event: LineEvent) -> None:
+        if isinstance(event, LineLost):
+            held.put(open_descriptors())
+        else:
+            port.unplug()
+
+    port.plug()
+    line = SerialLine("reader", port.path, 9600, post, lambda: 0)
+    line.start()
+
+    assert held.get(timeout=LONG_S) == before
+    line.stop()
 
 
 def test_a_device_renumbered_between_two_looks_is_found(

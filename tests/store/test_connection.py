@@ -96,9 +96,14 @@ def test_nothing_is_overwritten_or_made_by_opening(path: Path) -> None:
 
 def test_a_transaction_is_all_or_nothing(writer: Database) -> None:
     """Whatever is raised inside undoes the whole block and passes through."""
-    with pytest.raises(KeyboardInterrupt), transaction(writer) as connection:
-        connection.execute("INSERT INTO names VALUES ('a')")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with transaction(writer) as connection:
+            connection.execute("INSERT INTO names VALUES ('a')")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
     assert not writer.conn.in_transaction
     assert writer.execute("SELECT count(*) FROM names").fetchone() == (0,)

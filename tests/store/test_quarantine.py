@@ -184,9 +184,10 @@ def test_a_damaged_log_is_not_kept_longer_than_visits(tmp_path: Path) -> None:
     assert discard_set_aside(path, NOON) == 1
 
 
-def test_a_value_that_was_changed_on_disk_is_told_as_damage(patrons: Path) -> None:
+@pytest.mark.parametrize("codes", [b"[\xff", b"[x", b"12"])
+def test_a_value_that_was_changed_on_disk_is_told_as_damage(patrons: Path, codes: bytes) -> None:
     """What the check can't see is found when the row is read, and the row is not quoted."""
-    content = patrons.read_bytes().replace(b"[]", b"[\xff")
+    content = patrons.read_bytes().replace(b"[]", codes)
     patrons.write_bytes(content)
     assert set_aside_if_damaged(patrons, NOON) is None
     cache = PatronCache(patrons)

@@ -50,21 +50,21 @@ def _sqlite(path: Path) -> Log:
     create_visits(path)
 
     def restart() -> None:
-        log.store.close()
-        log.store = VisitStore(path)
+        made.store.close()
+        made.store = VisitStore(path)
 
-    log = Log(VisitStore(path), VisitHistory(path), restart)
-    return log
+    made = Log(VisitStore(path), VisitHistory(path), restart)
+    return made
 
 
 def _memory() -> Log:
     def restart() -> None:
-        assert isinstance(log.store, MemoryVisits)
-        log.store = log.history = MemoryVisits(log.store)
+        assert isinstance(made.store, MemoryVisits)
+        made.store = made.history = MemoryVisits(made.store)
 
     both = MemoryVisits()
-    log = Log(both, both, restart)
-    return log
+    made = Log(both, both, restart)
+    return made
 
 
 def test_a_new_log_is_empty(log: Log) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,22 @@ def test_a_writer_that_fails_to_open_leaves_no_lock(tmp_path: Path) -> None:
         VisitStore(path)
     path.unlink()
     create_visits(path)
+
+
+def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """Migrations that can't be applied leave no lock, no half of a table and no record."""
+    path = tmp_path / "visits.db"
+    with closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("CREATE TABLE throttles (somebody TEXT)")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="does not hold doorctl's tables"):
+            VisitStore(path)
+
+    with closing(sqlite3.connect(path)) as foreign:
+        names = {name for (name,) in foreign.execute("SELECT name FROM sqlite_schema")}
+        assert "attempts" not in names
+        applied = foreign.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()
+        assert applied == (0,)
 
 
 def test_the_lock_file_is_private_and_stays(tmp_path: Path) -> None:

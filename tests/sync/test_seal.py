@@ -65,7 +65,7 @@ def sealed(
             minimum_age=minimum_age,
             on=on,
             workers=workers,
-            on_progress=list[int]().append,
+            on_progress=lambda _done, _total: None,
         )
     )
 
@@ -151,23 +151,28 @@ def test_order_and_count_are_the_feeds(cards_each: list[int], workers: int) -> N
 
 
 def test_progress_is_told_row_by_row() -> None:
-    """Whoever waits sees how many rows are done, counted from one."""
-    told: list[int] = []
+    """Whoever waits sees how many rows are done, counted from one, and of how many."""
+    told: list[tuple[int, int]] = []
     patrons = [replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(20)]
     rows = seal_rows(
-        patrons, FastSealer(), minimum_age=0, on=None, workers=2, on_progress=told.append
+        patrons,
+        FastSealer(),
+        minimum_age=0,
+        on=None,
+        workers=2,
+        on_progress=lambda done, total: told.append((done, total)),
     )
 
     assert len(list(rows)) == 20
-    assert told == list(range(1, 21))
+    assert told == [(done, 20) for done in range(1, 21)]
 
 
 def test_only_a_few_rows_are_sealed_ahead() -> None:
     """A consumer that stops leaves the rest unsealed: memory is bounded by the window."""
     sealer = CountingSealer()
-    patrons = (replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(1000))
+    patrons = [replace(PLAIN, identifiers=(card(10_000 + n),)) for n in range(1000)]
     rows: Iterator[SealedRow] = seal_rows(
-        patrons, sealer, minimum_age=0, on=None, workers=2, on_progress=list[int]().append
+        patrons, sealer, minimum_age=0, on=None, workers=2, on_progress=lambda _done, _total: None
     )
     next(rows)
     del rows
@@ -207,9 +212,9 @@ def test_without_an_age_limit_no_age_is_kept() -> None:
     assert enter_from(replace(PLAIN, birthday=date(2020, 5, 17)), minimum_age=0, on=None) is None
 
 
-def test_an_institution_has_no_age() -> None:
-    """Companies and schools have a card, no birthday and no CPR number."""
-    assert enter_from(PLAIN, on=None) is None
+def test_somebody_of_unknown_age_is_never_old_enough() -> None:
+    """Without a birthday and a CPR number there is doubt, and any doubt refuses."""
+    assert enter_from(PLAIN, on=None) == date.max
 
 
 @pytest.mark.parametrize(

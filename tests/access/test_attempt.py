@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from doorctl.access.attempt import PREPARE_LIMIT_S, TRANSITIONS, Attempt, Phase, after
+from doorctl.access.messages import (
+    Asked,
+    Clicked,
+    Concluded,
+    Effect,
+    Event,
+    LookAgain,
+    Now,
+    Prepare,
+    Prepared,
+    PrepareFailed,
+    Rules,
+    TimePassed,
+)
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from doorctl.access.reasons import Reason
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
+from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, moment
+
+CARD = CardRead((Identifier(IdentifierKind.CARD, "3000001234"),))
+GARBAGE = CardUnreadable(Shape.GARBAGE)
+RULES = Rules(Policy(), PadRules())
+NO_PIN_RULES = Rules(Policy(require_pin=False), PadRules())
+KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)
+UNKNOWN = replace(KNOWN, patron=None)
+
+
+def now(s: float, version: int | None = 1) -> Now:
+    """Return a time at which the cache has a version."""
+    return Now(s, moment(), version)
+
+
+Told = tuple[Event, float] | tuple[Event, float, int | None]
+"""An event, its time and the cache's version then, 1 where none is given."""
+
+
+def play(*steps: Told, rules: Rules = RULES) -> tuple[Attempt, list[Effect]]:
+    """Tell events; return the attempt at the end and all effects."""
+    attempt, effects = Attempt(), list[Effect]()
+    for event, at, *version in steps:
+        attempt, more = after(attempt, event, now(at, *version), rules)
+        effects.extend(more)
+    return attempt, effects
+
+
+def keys(digits: str, start_s: float = 1.0, version: int | None = 1) -> list[Told]:
+    """Return key presses, a second apart."""
+    return [(KeyPressed(key), start_s + at, version) for at, key in enumerate(digits)]
+
+
+def ended(effects: list[Effect]) -> list[tuple[int, Reason]]:
+    """Return what was concluded."""
+    return [(it.attempt, it.reason) for it in effects if isinstance(it, Concluded)]
+
+
+def test_every_event_has_its_answer_in_every_phase() -> None:
+    """No pair of phase and event is left out of the table."""
+    assert set(TRANSITIONS) == set(product(Phase, get_args(Event)))
+
+
+def test_the_way_in() -> None:
+    """Card, row and PIN open the door; the last key clicks like the others."""
+    attempt, effects = play((CARD, 0.0), (KNOWN, 0.8), *keys("4711"))
+
+    assert effects == [
+        Prepare(1, CARD.identifiers),
+        Asked(),
+        *[Clicked()] * 3,
+        Concluded(1, Reason.OK),
+        Clicked(),
+    ]
+    assert attempt == Attempt(number=1, last_number=1)
+
+
+def test_the_row_may_come_after_the_pin() -> None:
+    """A slow Pi answers as soon as the row is there, and keeps no PIN afterwards."""
+    attempt, effects = play((CARD, 0.0), *keys("4711"), (KNOWN, 4.9))
+
+    assert ended(effects) == [(1, Reason.OK)]
+    assert attempt.pin is None
+
+
+def test_without_a_pin_the_row_decides() -> None:
+    """Where no PIN is required keys do nothing and the row opens the door."""
+    attempt, effects = play((CARD, 0.0), *keys("4"), (KNOWN, 2.0), rules=NO_PIN_RULES)
+
+    assert effects == [Prepare(1, CARD.identifiers), Asked(), Concluded(1, Reason.OK)]
+    assert attempt.phase is Phase.IDLE
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.001, 600.0])
+def test_a_key_at_the_deadline_is_too_late(late_s: float) -> None:
+    """A key that a busy loop takes before it lets time pass is judged by when it came."""
+    steps: list[Told] = [
+        (CARD, 0.0),
+        (KNOWN, 0.5),
+        *keys("471", 1.0),
+        (KeyPressed("1"), 13.0 + late_s),
+    ]
+    attempt, effects = play(*steps)
+
+    assert ended(effects) == [(1, Reason.PIN_TIMEOUT)]
+    assert attempt.phase is Phase.IDLE
+
+
+def test_a_key_just_before_the_deadline_counts() -> None:
+    """The whole time-out may be used."""
+    _, effects = play((CARD, 0.0), (KNOWN, 0.5), *keys("471"), (KeyPressed("1"), 12.999))
+
+    assert ended(effects) == [(1, Reason.OK)]
+
+
+def test_the_total_timeout_counts_from_the_card() -> None:
+    """Keys that come often enough don't keep an attempt alive for longer than 30 s."""
+    slow: list[Told] = [(KeyPressed("*"), at) for at in (9.0, 18.0, 27.0)]
+
+    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 29.999))[1]) == []
+    assert ended(play((CARD, 0.0), *slow, (TimePassed(), 30.0))[1]) == [(1, Reason.PIN_TIMEOUT)]
+
+
+@pytest.mark.parametrize("late_s", [0.0, 600.0])
+def test_a_row_at_the_deadline_is_too_late(late_s: float) -> None:
+    """A row that comes when the patron may have left opens no door to whoever stands there."""
+    late = (KNOWN, 4.0 + PREPARE_LIMIT_S + late_s)
+
+    assert ended(play((CARD, 0.0), *keys("4711"), late)[1]) == [(1, Reason.FAULT)]
+
+
+def test_no_row_in_time_is_a_fault() -> None:
+    """Who typed a PIN gets an answer within the limit, even if the worker hangs."""
+    typed: list[Told] = [(CARD, 0.0), *keys("4711")]
+
+    assert ended(play(*typed, (TimePassed(), 4.0 + PREPARE_LIMIT_S - 0.001))[1]) == []
+    assert ended(play(*typed, (TimePassed(), 4.0 + PREPARE_LIMIT_S))[1]) == [(1, Reason.FAULT)]
+
+
+@pytest.mark.parametrize(("row", "reason"), [(KNOWN, Reason.OK), (UNKNOWN, Reason.UNKNOWN_CARD)])
+def test_a_slowed_reader_answers_late(row: Prepared, reason: Reason) -> None:
+    """The reader's delay comes once, before every answer, right or wrong."""
+    slowed = replace(row, delay_s=5.0)
+    typed: list[Told] = [(CARD, 0.0), (slowed, 0.5), *keys("4711")]
+
+    waiting, effects = play(*typed, (TimePassed(), 8.999))
+    assert (waiting.phase, waiting.deadline_s) == (Phase.DELAYED, 9.0)
+    assert ended(effects) == []
+    assert ended(play(*typed, (TimePassed(), 9.0))[1]) == [(1, reason)]
+
+
+def test_a_delayed_answer_can_be_too_late() -> None:
+    """A loop that was held up past a delay opens no door to whoever stands there."""
+    typed: list[Told] = [(CARD, 0.0), (replace(KNOWN, delay_s=5.0), 0.5), *keys("4711")]
+
+    in_time = (TimePassed(), 9.0 + PREPARE_LIMIT_S - 0.001)
+    assert ended(play(*typed, in_time)[1]) == [(1, Reason.OK)]
+    assert ended(play(*typed, (TimePassed(), 9.0 + PREPARE_LIMIT_S))[1]) == [(1, Reason.FAULT)]
+
+
+def test_a_push_between_row_and_pin_is_looked_at() -> None:
+    """After a push no decision uses the older row: it is read again first."""
+    attempt, effects = play((CARD, 0.0, 1), (KNOWN, 0.5, 1), *keys("4711", version=2))
+
+    assert effects[-2:] == [LookAgain(KNOWN), Clicked()]
+    assert (attempt.phase, attempt.cache_version) == (Phase.CHECKING, 2)
+
+    blocked = replace(KNOWN, patron=replace(PATRON, blocks=frozenset("O")))
+    attempt, (concluded,) = after(attempt, blocked, now(4.1, 2), RULES)
+    assert concluded == Concluded(1, Reason.BLOCKED)
+
+
+def test_a_push_while_the_row_was_read_is_looked_at() -> None:
+    """The version counts from before the row was asked for, not from when it came."""
+    _, effects = play((CARD, 0.0, 1), (KNOWN, 0.5, 2), *keys("4711", version=2))
+
+    assert ended(effects) == []
+    assert LookAgain(KNOWN) in effects
+
+
+def test_a_second_push_is_looked_at_as_well() -> None:
+    """A push while the row is read again has it read a third time."""
+    steps: list[Told] = [(CARD, 0.0, 1), (KNOWN, 0.5, 1), *keys("4711", version=2)]
+    again, effects = play(*steps, (KNOWN, 4.1, 3))
+
+    assert effects.count(LookAgain(KNOWN)) == 2
+    assert again.cache_version == 3
+
+
+def test_a_cache_that_was_away_is_looked_at() -> None:
+    """A row asked for while the cache had no version proves nothing: it is read again."""
+    typed: list[Told] = [(CARD, 0.0, None), (KNOWN, 0.5, 1), *keys("4711", version=1)]
+
+    assert ended(play(*typed)[1]) == []
+    assert ended(play(*typed, (KNOWN, 4.1, 1))[1]) == [(1, Reason.OK)]
+
+
+@pytest.mark.parametrize("at_card", [None, 1])
+def test_a_cache_that_is_away_lets_nobody_in(at_card: int | None) -> None:
+    """Without a version at the decision the answer is a fault."""
+    _, effects = play((CARD, 0.0, at_card), (KNOWN, 0.5, 1), *keys("4711", version=None))
+
+    assert ended(effects) == [(1, Reason.FAULT)]
+
+
+@pytest.mark.parametrize("row", [KNOWN, UNKNOWN])
+def test_a_push_is_no_way_around_the_delay(row: Prepared) -> None:
+    """A row that is read again carries no second delay and skips no first one."""
+    typed: list[Told] = [
+        (CARD, 0.0, 1),
+        (replace(row, delay_s=5.0), 0.5, 1),
+        *keys("4711", version=2),
+    ]
+    waiting, effects = play(*typed)
+    assert waiting.phase is Phase.DELAYED
+
+    again, (look,) = after(waiting, TimePassed(), now(9.0, 2), RULES)
+    assert look == LookAgain(row)
+    assert again.phase is Phase.CHECKING
+    _, (concluded,) = after(again, row, now(9.1, 2), RULES)
+    assert isinstance(concluded, Concluded)
+    assert ended(effects) == []
+
+
+def test_another_card_starts_afresh() -> None:
+    """A card in the middle of an entry ends it silently and takes none of its digits over."""
+    second = replace(KNOWN, attempt=2)
+    _, effects = play(
+        (CARD, 0.0), (KNOWN, 0.5), *keys("47"), (CARD, 3.0), (second, 3.5), *keys("11", 4.0)
+    )
+
+    assert Concluded(1, Reason.PIN_TIMEOUT, silent=True) in effects
+    assert ended(effects) == [(1, Reason.PIN_TIMEOUT)]
+
+
+def test_the_end_of_the_old_comes_before_the_start_of_the_new() -> None:
+    """The old attempt is settled before the new one is prepared, so that it counts by then."""
+    _, effects = play((CARD, 0.0), (CARD, 3.0))
+
+    assert effects[2:] == [
+        Concluded(1, Reason.PIN_TIMEOUT, silent=True),
+        Prepare(2, CARD.identifiers),
+        Asked(),
+    ]
+
+
+def test_an_answer_to_an_old_question_is_not_used() -> None:
+    """The row of the first card never decides about the second one."""
+    steps: list[Told] = [(CARD, 0.0), (CARD, 1.0), (KNOWN, 1.5)]
+    attempt, effects = play(*steps, *keys("4711", 2.0))
+
+    assert ended(effects) == [(1, Reason.PIN_TIMEOUT)]
+    assert attempt.prepared is None
+    assert ended(play(*steps, (PrepareFailed(1), 2.0))[1]) == [(1, Reason.PIN_TIMEOUT)]
+
+
+def test_an_unreadable_card_disturbs_nobody() -> None:
+    """Bytes that are no card are refused under a number of their own; typing goes on."""
+    _, effects = play((CARD, 0.0), (KNOWN, 0.5), *keys("47"), (GARBAGE, 2.5), *keys("11", 3.0))
+
+    assert ended(effects) == [(2, Reason.CARD_UNREADABLE), (1, Reason.OK)]
+    assert Concluded(2, Reason.CARD_UNREADABLE, Shape.GARBAGE) in effects
+
+
+def test_keys_without_a_card_do_nothing() -> None:
+    """An idle pad gives no sound and collects no digits for the next card."""
+    attempt, effects = play(*keys("4711"), (CARD, 5.0))
+
+    assert effects == [Prepare(1, CARD.identifiers), Asked()]
+    assert attempt.pad is not None
+    assert attempt.pad.digits == ""
+
+
+def test_numbers_go_on_where_they_ended() -> None:
+    """After a restart the next attempt has the number after the highest on record."""
+    attempt, (prepare, _) = after(Attempt(number=41, last_number=41), CARD, now(0.0), RULES)
+
+    assert prepare == Prepare(42, CARD.identifiers)
+    assert attempt.number == 42
+
+
+@pytest.mark.parametrize("digits", ["4711", "471#"])
+def test_nothing_of_an_attempt_can_be_read_in_a_traceback(digits: str) -> None:
+    """The state and all its effects can be printed without PIN, card number or PIN check."""
+    attempt, effects = play((CARD, 0.0), *keys(digits))
+    text = repr((attempt, effects, KNOWN, CARD, LookAgain(KNOWN)))
+
+    assert attempt.pin == Pin(digits.rstrip("#"))
+    for secret in (RIGHT_PIN.reveal(), "471", "3000001234", repr(PATRON.pin_check), repr(ROW_KEY)):
+        assert secret not in text
+
+
+def variants(attempt: Attempt, at: float) -> Iterator[tuple[Event, Now]]:
+    """Yield every sort of event, now and at the deadline, with and without a push before it."""
+    rows = (KNOWN, UNKNOWN, replace(KNOWN, delay_s=5.0))
+    events: tuple[Event, ...] = (
+        CARD,
+        GARBAGE,
+        *map(KeyPressed, "7*#"),
+        *(replace(row, attempt=attempt.number) for row in rows),
+        PrepareFailed(attempt.number),
+        TimePassed(),
+    )
+    times = (at, max(at, attempt.deadline_s or at))
+    for event, when, version in product(events, times, (1, 2)):
+        yield event, now(when, version)
+
+
+def sort_of(attempt: Attempt, at: float) -> tuple[object, ...]:
+    """Return what the next transition can hang on, so that each sort is visited once."""
+    return (
+        attempt.phase,
+        attempt.pad.digits if attempt.pad else None,
+        attempt.prepared.delay_s if attempt.prepared else None,
+        attempt.cache_version,
+        attempt.deadline_s is not None and at >= attempt.deadline_s,
+    )
+
+
+def test_the_table_says_where_each_transition_leads() -> None:
+    """Every phase that the table names is reached by it, and no other, however one gets there."""
+    seen: dict[tuple[Phase, type[Event]], set[Phase]] = {pair: set() for pair in TRANSITIONS}
+    for policy in (Policy(), Policy(require_pin=False)):
+        rules = Rules(policy, PadRules(pin_length=2))
+        reached = {sort_of(Attempt(), 0.0)}
+        open_ends = [(Attempt(), 0.0)]
+        while open_ends:
+            attempt, at = open_ends.pop()
+            for event, when in variants(attempt, at):
+                then, _ = after(attempt, event, when, rules)
+                seen[attempt.phase, type(event)].add(then.phase)
+                if sort_of(then, when.s) not in reached:
+                    reached.add(sort_of(then, when.s))
+                    open_ends.append((then, when.s))
+
+    assert {pair: set(transition.to) for pair, transition in TRANSITIONS.items()} == seen

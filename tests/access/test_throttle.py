@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.moments import BootTime
+
+WAITS_S = [0, 0, 0, 30, 120, 600, 3600, 3600, 3600, 3600]
+"""Seconds to wait after so many failures, as the issue and NIST SP 800-63B have them."""
+
+FOREVER_MS = 10 * 365 * 24 * 3600 * 1000
+
+
+def at(ms: int, boot: int = 1) -> BootTime:
+    """Return a time of a boot."""
+    return BootTime(f"boot-{boot}", ms)
+
+
+def failed(times: int, ms: int = 0) -> CardThrottle:
+    """Return the throttle of a card that failed so many times in a row at one time."""
+    throttle = CardThrottle()
+    for _ in range(times):
+        throttle = throttle.charged(at(ms))
+    return throttle
+
+
+@pytest.mark.parametrize(("failures", "wait_s"), list(enumerate(WAITS_S)))
+def test_waits_grow_with_the_failures(failures: int, wait_s: int) -> None:
+    """Three failures are free, then each has its wait, which ends to the millisecond."""
+    throttle = failed(failures, ms=5000)
+
+    assert not throttle.holds(at(5000 + wait_s * 1000))
+    if wait_s:
+        assert throttle.holds(at(5000))
+        assert throttle.holds(at(5000 + wait_s * 1000 - 1))
+
+
+@pytest.mark.parametrize("later", [at(0), at(FOREVER_MS), at(FOREVER_MS, boot=2)])
+def test_ten_failures_stop_a_card_for_good(later: BootTime) -> None:
+    """No time and no reboot lets a card try again after ten failures; staff do."""
+    assert failed(10).holds(later)
+    assert failed(11).holds(later)
+    assert failed(11).failures == 10
+    assert not CardThrottle().holds(later)
+
+
+def test_a_stopped_card_on_record_without_a_time_is_stopped() -> None:
+    """The count alone stops a card, even where the time of the failure is lost."""
+    assert CardThrottle(10, None).holds(at(FOREVER_MS))
+
+
+def test_a_reboot_begins_the_wait_afresh() -> None:
+    """Of the time before a reboot nothing is certain, so the whole wait is served after it."""
+    throttle = failed(4, ms=0)
+
+    assert throttle.holds(at(119_999, boot=2))
+    assert not throttle.holds(at(120_000, boot=2))
+
+
+class CardMachine(RuleBasedStateMachine):
+    """Someone tries PINs at one card, pulls the plug at will and turns the clock back.
+
+    Real time is kept beside what the machine's own clock shows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.throttle = CardThrottle()
+        self.boot, self.ms = 1, 0
+        self.real_ms = 0
+        self.failed_at_ms = 0
+        self.certain_ms = 0
+        self.first_ms: int | None = None
+        self.failures = 0
+
+    @property
+    def now(self) -> BootTime:
+        """What CLOCK_BOOTTIME shows."""
+        return at(self.ms, self.boot)
+
+    @rule(
+        ms=st.integers(0, 4_000_000)
+        | st.sampled_from([29_999, 30_000, 120_000, 600_000, 3_600_000])
+    )
+    def wait(self, ms: int) -> None:
+        """Let time pass."""
+        self.ms += ms
+        self.real_ms += ms
+        self.certain_ms += ms
+
+    @rule(dark_ms=st.integers(0, 10_000_000))
+    def pull_the_plug(self, dark_ms: int) -> None:
+        """Boot again after a while in the dark, of which nobody knows how long it was."""
+        self.boot += 1
+        self.ms = 0
+        self.real_ms += dark_ms
+        self.certain_ms = 0
+
+    @precondition(lambda self: not self.throttle.holds(self.now))
+    @rule()
+    def try_a_wrong_pin(self) -> None:
+        """Guess; the guess is charged before it is known to be wrong."""
+        if self.first_ms is None:
+            self.first_ms = self.real_ms
+        self.throttle = self.throttle.charged(self.now)
+        self.failed_at_ms = self.real_ms
+        self.certain_ms = 0
+        self.failures += 1
+
+    @rule()
+    def go_on_as_fast_as_allowed(self) -> None:
+        """Wait out exactly what has to be waited, and guess."""
+        if self.failures < 10:
+            self.wait(max(0, WAITS_S[self.failures] * 1000 - self.certain_ms))
+            assert not self.throttle.holds(self.now)
+            self.try_a_wrong_pin()
+
+    @rule(back_ms=st.integers(1, 10_000_000))
+    def look_with_a_clock_gone_back(self, back_ms: int) -> None:
+        """A clock that goes backwards within a boot ends no wait."""
+        if self.throttle.holds(self.now):
+            assert self.throttle.holds(at(max(0, self.ms - back_ms), self.boot))
+
+    @invariant()
+    def holds_as_long_as_the_table_says(self) -> None:
+        """It holds exactly while less than the wait has certainly passed, and never too short."""
+        assert self.throttle.failures == self.failures <= 10
+        if self.failures == 10:
+            assert self.throttle.holds(self.now)
+            return
+        wait_ms = WAITS_S[self.failures] * 1000
+        assert self.throttle.holds(self.now) == (self.certain_ms < wait_ms)
+        if not self.throttle.holds(self.now):
+            assert self.real_ms - self.failed_at_ms >= wait_ms
+
+    @invariant()
+    def ten_guesses_take_over_four_hours(self) -> None:
+        """Ten guesses take at least 4.2 hours, whatever is done between them."""
+        if self.failures == 10 and self.first_ms is not None:
+            assert self.failed_at_ms - self.first_ms >= 4.2 * 3600 * 1000
+
+
+TestCard = CardMachine.TestCase
+TestCard.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+
+
+@given(st.lists(st.booleans(), min_size=10, max_size=10))
+def test_an_attacker_with_the_plug_in_hand(pulls: list[bool]) -> None:
+    """As fast as allowed, with a power cut before any guess: ten guesses in 4.2 h or more."""
+    throttle, boot, ms, real_ms = CardThrottle(), 1, 0, 0
+    for pull in pulls:
+        if pull:
+            boot, ms = boot + 1, 0
+        while throttle.holds(at(ms, boot)):
+            ms, real_ms = ms + 1000, real_ms + 1000
+        throttle = throttle.charged(at(ms, boot))
+
+    assert real_ms == 15_150_000
+    assert real_ms >= 4.2 * 3600 * 1000
+    assert throttle.holds(at(FOREVER_MS, boot))
+
+
+def test_a_sweep_over_many_cards_is_slowed_from_the_eleventh_on() -> None:
+    """Ten failures at once cost nobody a wait; every answer after them comes 5 s later."""
+    reader, delays = ReaderThrottle(), []
+    for _ in range(13):
+        delays.append(reader.delay_s(at(0)))
+        reader = reader.charged(at(0))
+
+    assert delays == [0.0] * 10 + [5.0] * 3
+
+
+def test_an_honest_evening_is_never_slowed() -> None:
+    """A slip every two minutes for eight hours costs nobody a wait."""
+    reader = ReaderThrottle()
+    for slip in range(240):
+        now = at(slip * 120_000)
+        assert reader.delay_s(now) == 0.0
+        reader = reader.charged(now)
+
+
+def test_a_sweep_stays_slow_for_good() -> None:
+    """A failure every 6 s, which is as fast as the wait allows, is slowed for ever."""
+    reader = ReaderThrottle()
+    delays = []
+    for guess in range(600):
+        now = at(guess * 6_000)
+        delays.append(reader.delay_s(now))
+        reader = reader.charged(now)
+
+    first = delays.index(5.0)
+    assert first < 13
+    assert sum(delays[first:]) >= 5.0 * (600 - first) * 0.85
+
+
+def test_the_bucket_forgives_one_failure_a_minute() -> None:
+    """After ten failures the next answer is free again in a minute, to the millisecond."""
+    reader = ReaderThrottle()
+    for _ in range(10):
+        reader = reader.charged(at(0))
+
+    assert reader.delay_s(at(59_999)) == 5.0
+    assert reader.delay_s(at(60_000)) == 0.0
+    assert reader.left(at(600_000)) == ReaderThrottle(0, at(600_000))
+
+
+class ReaderMachine(RuleBasedStateMachine):
+    """Failures, time and power cuts at one reader, against a debt kept in real time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader = ReaderThrottle()
+        self.boot, self.ms = 1, 0
+        self.debt_ms = 0
+        self.least_ms = 0
+
+    @property
+    def now(self) -> BootTime:
+        """What CLOCK_BOOTTIME shows."""
+        return at(self.ms, self.boot)
+
+    @rule(ms=st.integers(0, 700_000) | st.just(60_000))
+    def wait(self, ms: int) -> None:
+        """Let time pass."""
+        self.ms += ms
+        self.debt_ms = max(0, self.debt_ms - ms)
+        self.least_ms = max(0, self.least_ms - ms)
+
+    @rule(dark_ms=st.integers(0, 700_000))
+    def pull_the_plug(self, dark_ms: int) -> None:
+        """Boot again; the debt is as it was when it was last written down."""
+        self.boot += 1
+        self.ms = 0
+        self.debt_ms = self.reader.spent_ms
+        self.least_ms = max(0, self.least_ms - dark_ms)
+
+    @rule()
+    def fail(self) -> None:
+        """A wrong PIN, whoever's."""
+        self.reader = self.reader.charged(self.now)
+        self.debt_ms = min(self.debt_ms + 60_000, 600_000)
+        self.least_ms = min(self.least_ms + 60_000, 600_000)
+
+    @rule()
+    def write_down(self) -> None:
+        """Store the debt as it stands; nothing changes by it."""
+        self.reader = self.reader.left(self.now)
+
+    @rule(back_ms=st.integers(0, 10_000_000))
+    def look_with_a_clock_gone_back(self, back_ms: int) -> None:
+        """A clock that goes backwards within a boot forgives nothing."""
+        earlier = at(max(0, self.ms - back_ms), self.boot)
+        assert self.reader.left(earlier).spent_ms >= self.reader.left(self.now).spent_ms
+
+    @invariant()
+    def owes_what_it_should(self) -> None:
+        """The debt is the model's, bounded, and a power cut never forgives more than time did."""
+        left = self.reader.left(self.now)
+        assert left.spent_ms == self.debt_ms
+        assert self.least_ms <= left.spent_ms <= 600_000
+        assert self.reader.delay_s(self.now) == (5.0 if self.debt_ms > 540_000 else 0.0)
+
+
+TestReader = ReaderMachine.TestCase
+TestReader.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+@given(st.integers(0, 700_000), st.integers(0, 10**9))
+def test_the_delay_is_nothing_or_five_seconds(spent_ms: int, ms: int) -> None:
+    """Whatever stands on record, others wait five seconds at the most."""
+    reader = replace(ReaderThrottle(), spent_ms=spent_ms, at=at(0))
+
+    assert reader.delay_s(at(ms)) in {0.0, 5.0}

@@ -1,0 +1,180 @@
+"""A whole door in memory: the real controller, parser and ledger over fakes of every port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from doorctl.access.messages import Rules
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.policy import Policy
+from doorctl.cards.reader import CardReader
+from doorctl.continuity import SteadyVisitLog
+from doorctl.controller import KEYPAD, READER, Controller
+from doorctl.ledger import Ledger
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Visit
+from tests.fakes.clock import FakeClock
+from tests.fakes.event_log import FakeEventLog
+from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.fakes.relay import FakeRelay
+from tests.fakes.signals import FakeSignals
+from tests.fakes.worker import FakeWorker
+
+RELEASE_S = 5.0
+CARD = "3000001234"
+OTHER_CARD = "3000005678"
+UNKNOWN_CARD = "3000009999"
+RIGHT_PIN = "4711"
+WRONG_PIN = "4712"
+
+
+def swiped(number: str) -> bytes:
+    """Return what the reader says of a plastic card."""
+    return number.encode() + b"\r"
+
+
+def identifier(number: str) -> Identifier:
+    """Return a plastic card's identifier."""
+    return Identifier(IdentifierKind.CARD, number)
+
+
+def key_of(number: str) -> bytes:
+    """Return the row key of a plastic card."""
+    return row_key(FastSealer().stretch(identifier(number)))
+
+
+def resident(number: str, pin: str = RIGHT_PIN) -> Patron:
+    """Return a patron whom nothing keeps out."""
+    check = pin_check(FastSealer().stretch(identifier(number)), Pin(pin))
+    return Patron(f"ref {number}", check, resident=True)
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+@dataclass
+class FakeDoor:
+    """Two residents are known; the worker does nothing until `work`.
+
+    Args:
+        rules: the branch's.
+        carries_keys: whether the keys come on the reader's line.
+        each_turn: what the loop calls.
+    """
+
+    rules: Rules = field(default_factory=lambda: Rules(Policy(), PadRules()))
+    carries_keys: bool = False
+    each_turn: Callable[[], None] = nothing
+    clock: FakeClock = field(default_factory=FakeClock)
+    signals: FakeSignals = field(default_factory=FakeSignals)
+    log: FakeEventLog = field(default_factory=FakeEventLog)
+    patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
+    visits: MemoryVisits = field(default_factory=MemoryVisits)
+    lines: frozenset[str] = frozenset({READER, KEYPAD})
+    readied: int = 0
+
+    def __post_init__(self) -> None:
+        self.relay = FakeRelay(self.clock.monotonic_s)
+        self.push({CARD: resident(CARD), OTHER_CARD: resident(OTHER_CARD)})
+        self.start(self.relay)
+
+    def start(self, relay: Relay) -> None:
+        """Make the controller, as a new process does."""
+        self.steady = SteadyVisitLog(self.visits, self.log)
+        self.worker = FakeWorker(lambda event: self.controller.handle(event))
+        self.controller = Controller(
+            rules=self.rules,
+            release_s=RELEASE_S,
+            cards=CardReader(carries_keys=self.carries_keys),
+            relay=relay,
+            signals=self.signals,
+            clock=self.clock,
+            log=self.log,
+            cache=self.patrons,
+            ledger=Ledger(
+                sealer=FastSealer(),
+                patrons=self.patrons,
+                visits=self.steady,
+                clock=self.clock,
+                counts_guesses=self.rules.policy.require_pin,
+            ),
+            worker=self.worker,
+            last_number=self.steady.last_attempt(),
+            lines=self.lines,
+            when_ready=self._count_ready,
+            each_turn=self.each_turn,
+        )
+
+    def restart(self) -> None:
+        """Let the process die and start another one over the same files."""
+        self.relay.de_energise()
+        self.visits = MemoryVisits(self.visits)
+        self.start(self.relay)
+
+    def push(self, register: dict[str, Patron]) -> None:
+        """Replace the whole register."""
+        rows = [SealedRow(key_of(number), patron) for number, patron in register.items()]
+        self.patrons.apply(rows, full=True, applied_at=self.clock.moment().local, minimum_age=0)
+
+    def says(self, data: bytes) -> None:
+        """Let the reader's line say something, each byte by itself."""
+        for byte in data:
+            self.controller.handle(BytesReceived(READER, bytes([byte])))
+
+    def swipe(self, number: str) -> None:
+        """Swipe a plastic card."""
+        self.says(swiped(number))
+
+    def types(self, keys: str) -> None:
+        """Press keys on whichever line carries them."""
+        line = READER if self.carries_keys else KEYPAD
+        for key in keys:
+            self.controller.handle(BytesReceived(line, key.encode()))
+
+    def work(self) -> None:
+        """Let the worker do all that waits."""
+        self.worker.work()
+
+    def visit(self, number: str, pin: str) -> str:
+        """Swipe, type, wait, and return the reason."""
+        self.swipe(number)
+        self.work()
+        self.types(pin)
+        self.work()
+        return self.reasons[-1]
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, waking at every deadline as the loop does."""
+        end_s = self.clock.monotonic_s() + seconds
+        while (due_s := self.controller.deadline_s) is not None and due_s <= end_s:
+            self.clock.advance(max(0.0, due_s - self.clock.monotonic_s()))
+            self.controller.pass_time()
+        self.clock.advance(end_s - self.clock.monotonic_s())
+        self.controller.pass_time()
+
+    def connect(self) -> None:
+        """Let both lines connect."""
+        for line in sorted(self.lines):
+            self.controller.handle(LineConnected(line))
+
+    @property
+    def reasons(self) -> list[str]:
+        """How attempts ended, in order."""
+        return [str(line["reason"]) for line in self.log.named("decision")]
+
+    @property
+    def recorded(self) -> list[Visit]:
+        """The door log, oldest first."""
+        long_ago = self.clock.wall.replace(year=2000)
+        return sorted(self.visits.visits(long_ago), key=lambda visit: visit.attempt)
+
+    @property
+    def outcomes(self) -> list[str | None]:
+        """How attempts ended by the door log; None for one that is open."""
+        return [visit.reason for visit in self.recorded]
+
+    def _count_ready(self) -> None:
+        self.readied += 1

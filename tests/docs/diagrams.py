@@ -1,0 +1,95 @@
+"""Draws README's state diagrams and tables from the code: ``python -m tests.docs.diagrams``.
+
+The text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` in README is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from pathlib import Path
+
+from doorctl.access import attempt
+from doorctl.access.policy import CHECKS
+from doorctl.access.reasons import SENTENCES, Reason
+from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
+from doorctl.door import strike
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def attempt_states() -> str:
+    """Draw an attempt's phases; what changes nothing is left out."""
+    return _diagram(
+        (phase, event, to)
+        for (phase, event), transition in attempt.TRANSITIONS.items()
+        for to in transition.to
+    )
+
+
+def strike_states() -> str:
+    """Draw the strike's states."""
+    return _diagram(
+        (state, event, to)
+        for (state, event), transition in strike.TRANSITIONS.items()
+        for to in transition.to
+    )
+
+
+def reasons() -> str:
+    """List every reason with both sentences."""
+    rows = [
+        f"| `{reason.value}` | {SENTENCES[reason][0]} | {SENTENCES[reason][1]} |"
+        for reason in Reason
+    ]
+    return "\n".join(["| reason | dansk | English |", "|---|---|---|", *rows])
+
+
+def checks() -> str:
+    """List the decision's checks in their order."""
+    return " → ".join(f"**{name}**" for name in ("known", *(check.name for check in CHECKS), "ok"))
+
+
+def throttle() -> str:
+    """Tell the waits after wrong PINs."""
+    waits = [f"{failures} wrong: {wait_s} s" for failures, wait_s in WAIT_AFTER_S.items()]
+    return " · ".join(
+        [*waits, f"{STOP_AT_FAILURES} wrong: until staff say `doorctl patrons unlock`"]
+    )
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "attempt": attempt_states,
+    "strike": strike_states,
+    "reasons": reasons,
+    "checks": checks,
+    "throttle": throttle,
+}
+
+
+def drawn(text: str) -> str:
+    """Return README with every part drawn anew."""
+    for name, draw in PARTS.items():
+        opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, rest = text.split(opening)
+        after = rest.split(closing)[1]
+        text = f"{before}{opening}{draw()}\n{closing}{after}"
+    return text
+
+
+def _diagram(arrows: Iterable[tuple[Enum, type, Enum]]) -> str:
+    labels: dict[tuple[str, str], list[str]] = {}
+    for start, event, to in arrows:
+        if start is not to:
+            labels.setdefault((start.value, to.value), []).append(event.__name__)
+    drawn_arrows = [
+        f"    {start} --> {to}: {', '.join(names)}" for (start, to), names in labels.items()
+    ]
+    first = next(iter(labels))[0]
+    return "\n".join(
+        ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}", *drawn_arrows, "```"]
+    )
+
+
+if __name__ == "__main__":
+    README.write_text(drawn(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from doorctl.access.reasons import Reason
+from doorctl.cli.app import app
+from tests.docs.diagrams import README, drawn
+
+ROOT = Path(__file__).parents[2]
+TEXT = README.read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """Every command, sub-commands with their group."""
+    context = click.Context(app)
+    names = []
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        if isinstance(command, click.Group):
+            names += [f"{name} {sub}" for sub in command.commands]
+        else:
+            names.append(name)
+    return names
+
+
+def test_what_is_drawn_from_the_code_is_up_to_date() -> None:
+    """Diagrams, checks, throttle and reasons in README are what the tables say today."""
+    assert drawn(TEXT) == TEXT, "run: python -m tests.docs.diagrams"
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_in_the_readme(command: str) -> None:
+    """A command that README does not list is not there for its reader."""
+    assert f"`doorctl {command}" in TEXT
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_help(command: str) -> None:
+    """Each command says in a sentence what it does, and each option what it is for."""
+    context = click.Context(app)
+    found: click.Command | None = app
+    for word in command.split():
+        assert isinstance(found, click.Group)
+        found = found.get_command(context, word)
+    assert found is not None
+    assert found.help
+    options = [param for param in found.params if isinstance(param, click.Option)]
+    assert all(option.help for option in options)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_is_in_the_readme(reason: Reason) -> None:
+    """Staff can look up each reason in both languages."""
+    assert f"| `{reason.value}` |" in TEXT
+
+
+def test_every_event_and_alarm_that_is_emitted_is_in_the_readme() -> None:
+    """Scripts rely on the names of log lines: none is written that README does not name."""
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "doorctl").rglob("*.py"))
+    events = set(re.findall(r'\.emit\(\s*"(\w+)"', sources))
+    kinds = set(re.findall(r'(?:kind=|_alarm\(\s*)"(\w+)"', sources))
+
+    assert {"ready", "decision", "relay"} <= events
+    assert {name for name in events | kinds if f"`{name}`" not in TEXT} == set()
+
+
+def test_the_top_level_holds_what_was_agreed() -> None:
+    """The customer fixed the top level; nothing else may grow there."""
+    allowed = {
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "config",
+        "doorctl",
+        "pyproject.toml",
+        "requirements.lock",
+        "systemd",
+        "tests",
+    }
+    built = {"build", "doorctl.egg-info", "dist"}
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+
+    assert found - built == allowed
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "tests/requirements.lock"])
+def test_the_lock_files_hold_every_dependency(lock: str) -> None:
+    """What pyproject asks for is pinned with a hash, so an install can't drift."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = list(project["dependencies"])
+    if lock.startswith("tests"):
+        wanted += project["optional-dependencies"]["test"]
+    text = (ROOT / lock).read_text("utf-8")
+    pinned = dict(re.findall(r"^([a-z0-9-]+)==\S+ .*\n +--hash=(sha256)", text, re.MULTILINE))
+    names = {re.split(r"[<>=]", name)[0].lower().replace("_", "-") for name in wanted}
+
+    assert names - set(pinned) == set()

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.door.indicator import (
+    CLICK_S,
+    GRANTED_S,
+    PATTERNS,
+    REFUSED_S,
+    Indicator,
+    Lamps,
+    Signal,
+)
+
+OFF = Lamps()
+RED = Lamps(red=True)
+GREEN = Lamps(green=True)
+BUZZING = Lamps(buzzer=True)
+
+histories = st.lists(st.tuples(st.sampled_from(Signal), st.floats(0, 4)), max_size=12)
+
+
+def after(history: list[tuple[Signal, float]]) -> tuple[Indicator, float]:
+    """Show signals one after the other, each after a while in which time was told."""
+    shown, now_s = Indicator(), 0.0
+    for signal, gap_s in history:
+        now_s += gap_s
+        shown = shown.at(now_s).signalled(signal, now_s)
+    return shown, now_s
+
+
+def test_every_signal_has_a_pattern() -> None:
+    """No signal is left without an answer."""
+    assert set(PATTERNS) == set(Signal)
+
+
+def test_a_refusal_is_red_for_exactly_its_time() -> None:
+    """Red from the refusal on until two seconds later, and dark from then on."""
+    refused = Indicator().signalled(Signal.REFUSED, 100.0)
+
+    assert refused.lamps == RED
+    assert refused.deadline_s == 100.0 + REFUSED_S
+    assert refused.at(100.0 + REFUSED_S - 0.001).lamps == RED
+    assert refused.at(100.0 + REFUSED_S) == Indicator()
+
+
+def test_a_grant_is_green_for_exactly_its_time() -> None:
+    """Green from the grant on until three seconds later, and dark from then on."""
+    granted = Indicator().signalled(Signal.GRANTED, 100.0)
+
+    assert granted.lamps == GREEN
+    assert granted.at(100.0 + GRANTED_S - 0.001).lamps == GREEN
+    assert granted.at(100.0 + GRANTED_S) == Indicator()
+
+
+def test_a_click_is_short_and_ends() -> None:
+    """A key buzzes for 50 ms."""
+    clicked = Indicator().signalled(Signal.KEY, 100.0)
+
+    assert clicked.lamps == BUZZING
+    assert clicked.at(100.0 + CLICK_S - 0.001).lamps == BUZZING
+    assert clicked.at(100.0 + CLICK_S) == Indicator()
+
+
+@given(histories)
+def test_a_click_is_the_same_in_every_state(history: list[tuple[Signal, float]]) -> None:
+    """Whatever is lit, a key buzzes equally long and changes no lamp: it says nothing."""
+    before, now_s = after(history)
+
+    clicked = before.signalled(Signal.KEY, now_s)
+
+    assert clicked.lamps == Lamps(before.lamps.green, before.lamps.red, buzzer=True)
+    assert clicked.lamp_until_s == before.lamp_until_s
+    assert clicked.buzzer_until_s == now_s + CLICK_S
+
+
+@given(histories)
+def test_a_card_puts_out_the_answer_to_the_one_before(history: list[tuple[Signal, float]]) -> None:
+    """The lamps of the last patron's answer are off as soon as the next card is read."""
+    before, now_s = after(history)
+
+    shown = before.signalled(Signal.CARD_READ, now_s)
+
+    assert shown.lamps == BUZZING
+    assert shown.deadline_s == now_s + CLICK_S
+
+
+@given(histories, st.sampled_from([(Signal.REFUSED, RED, 2.0), (Signal.GRANTED, GREEN, 3.0)]))
+def test_the_latest_answer_wins(
+    history: list[tuple[Signal, float]], answer: tuple[Signal, Lamps, float]
+) -> None:
+    """An answer shows its own lamp alone for its full time, whatever was shown before."""
+    signal, lamps, lasts_s = answer
+    before, now_s = after(history)
+
+    shown = before.signalled(signal, now_s)
+
+    assert (lamps.green, lamps.red) == (shown.lamps.green, shown.lamps.red)
+    assert shown.lamps.buzzer == before.lamps.buzzer
+    assert shown.lamp_until_s == now_s + lasts_s
+    assert shown.at(now_s + lasts_s) == Indicator()
+
+
+@given(histories)
+def test_idle_puts_out_the_lamps(history: list[tuple[Signal, float]]) -> None:
+    """Idle shows no answer; a click that sounds is let finish."""
+    before, now_s = after(history)
+
+    shown = before.signalled(Signal.IDLE, now_s)
+
+    assert shown.lamps == Lamps(buzzer=before.lamps.buzzer)
+    assert shown.at(now_s + CLICK_S) == Indicator()
+
+
+@given(histories)
+def test_everything_is_off_after_the_last_deadline(history: list[tuple[Signal, float]]) -> None:
+    """Following the deadlines one by one, three steps at the most lead into the dark."""
+    shown, now_s = after(history)
+    for _ in range(3):
+        if shown.deadline_s is None:
+            break
+        assert shown.deadline_s > now_s
+        now_s = shown.deadline_s
+        shown = shown.at(now_s)
+
+    assert shown == Indicator()
+    assert now_s <= sum(gap for _, gap in history) + max(GRANTED_S, REFUSED_S)
+
+
+@given(histories)
+def test_nothing_is_lit_without_a_deadline(history: list[tuple[Signal, float]]) -> None:
+    """What is on has an end, what is off has none, and red and green are never on together."""
+    shown, _ = after(history)
+
+    assert (shown.lamps.red or shown.lamps.green) == (shown.lamp_until_s is not None)
+    assert shown.lamps.buzzer == (shown.buzzer_until_s is not None)
+    assert not (shown.lamps.red and shown.lamps.green)
+
+
+@given(histories, st.floats(0, 10))
+def test_time_is_told_once_or_twice_with_the_same_result(
+    history: list[tuple[Signal, float]], gap_s: float
+) -> None:
+    """Telling the time again changes nothing, and late is as good as in steps."""
+    shown, now_s = after(history)
+    late = shown.at(now_s + gap_s)
+
+    assert late.at(now_s + gap_s) == late
+    assert shown.at(now_s + gap_s / 2).at(now_s + gap_s) == late
+
+
+@pytest.mark.parametrize("signal", [Signal.REFUSED, Signal.GRANTED])
+def test_an_answer_makes_no_sound_of_its_own(signal: Signal) -> None:
+    """The buzzer says that a key was pressed and never why somebody was refused."""
+    assert not Indicator().signalled(signal, 0.0).lamps.buzzer

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.door import Door
+from tests.e2e.people import write_feed
+
+CONFIG = """
+[branch]
+name = "Prøvebiblioteket"
+id = "proeve"
+
+[storage]
+directory = "replaced"
+
+[secrets]
+installation_key_file = "replaced"
+
+[seal] # as cheap as Argon2 can be: nothing here is secret
+memory_kib = 8
+iterations = 1
+
+[reader]
+port = "replaced"
+
+[keypad]
+digit_timeout_s = 1.0
+total_timeout_s = 3.0
+
+[gpio]
+factory = "mock"
+green_pin = 23
+red_pin = 24
+buzzer_pin = 25
+
+[door]
+release_s = 0.5
+
+[clock]
+trust = "always"
+"""
+
+LOADED = ("installation.key", "patrons.db", "visits.db")
+
+
+class Doors:
+    """Makes doors whose patrons are loaded already; each has a directory of its own."""
+
+    def __init__(self, factory: pytest.TempPathFactory, stack: ExitStack, loaded: Loaded) -> None:
+        self._factory = factory
+        self._stack = stack
+        self._loaded = loaded
+
+    def made(self, *overrides: str, with_keypad: bool = True) -> Door:
+        """Return a door that has not been started."""
+        directory = self._factory.mktemp("door")
+        for name in LOADED:
+            shutil.copy2(self._loaded.directory / name, directory / name)
+        return self.bare(directory, *overrides, with_keypad=with_keypad)
+
+    def started(self, *overrides: str, with_keypad: bool = True) -> Door:
+        """Return a door that is ready."""
+        door = self.made(*overrides, with_keypad=with_keypad)
+        door.start()
+        return door
+
+    def bare(self, directory: Path, *overrides: str, with_keypad: bool = True) -> Door:
+        """Return a door in a directory in which nothing has been made for it."""
+        door = Door(
+            directory,
+            self._loaded.config,
+            overrides,
+            pins=self._loaded.pins,
+            with_keypad=with_keypad,
+        )
+        return self._stack.enter_context(door)
+
+
+class Loaded:
+    """What `init` and `patrons load` leave, made once: a template that doors are copied from."""
+
+    def __init__(self, root: Path) -> None:
+        self.config = root / "door.toml"
+        self.config.write_text(CONFIG, encoding="utf-8")
+        self.pins = root / "pins"
+        self.directory = root / "loaded"
+        self.feed = write_feed(root / "feed.ndjson")
+        self.directory.mkdir()
+        self._make_entry_point()
+        with Door(self.directory, self.config, pins=self.pins) as door:
+            for words in (("init",), ("patrons", "load", str(self.feed), "--full")):
+                done = door.call(*words)
+                assert done.returncode == 0, done.stderr
+
+    def _make_entry_point(self) -> None:
+        information = self.pins / "recorded_pins-1.dist-info"
+        information.mkdir(parents=True)
+        shutil.copy2(Path(__file__).with_name("recorded_pins.py"), self.pins)
+        (information / "METADATA").write_text("Metadata-Version: 2.1\nName: recorded-pins\n")
+        (information / "entry_points.txt").write_text(
+            "[gpiozero_mock_pin_classes]\nrecorded = recorded_pins:RecordedPin\n"
+        )
+
+
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return Loaded(tmp_path_factory.mktemp("e2e"))
+
+
+@pytest.fixture
+def doors(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Doors]:
+    with ExitStack() as stack:
+        yield Doors(tmp_path_factory, stack, loaded)
+
+
+@pytest.fixture(scope="module")
+def shared_door(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Door]:
+    """Give a running door to tests that can't disturb each other."""
+    with ExitStack() as stack:
+        yield Doors(tmp_path_factory, stack, loaded).started()

@@ -1,0 +1,189 @@
+"""A real door process for a test: swiped at, typed at, killed, and read from every side."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from doorctl.demo.stage import Line, Stage
+from tests.e2e.people import Person
+
+LIMIT_S = 10.0
+"""Longest wait for anything: far more than it takes, since a test asserts that it comes, not when.
+"""
+
+KEY_GAP_S = 0.05
+"""Between two keys on the reader's own line, where keys that come faster are a card's."""
+
+RELAY = "GPIO17"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """An attempt as it stands in the door log."""
+
+    attempt: int
+    at_ms: int
+    clock: str
+    row_key: bytes | None
+    verdict: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One time that a pin was driven."""
+
+    pin: str
+    level: int
+    monotonic_ns: int
+
+
+class Door(Stage):
+    """A `Stage` with pins that leave a record.
+
+    Args:
+        pins: a directory with the entry point of :class:`tests.e2e.recorded_pins.RecordedPin`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Path,
+        overrides: Sequence[str] = (),
+        *,
+        pins: Path,
+        with_keypad: bool = True,
+    ) -> None:
+        super().__init__(directory, config, overrides, with_keypad=with_keypad)
+        self._pins = pins
+        self._paced = not with_keypad
+
+    def command(self, *words: str) -> list[str]:
+        """Return the command line, with the pins' entry point laid over the environment."""
+        path = os.pathsep.join(filter(None, (str(self._pins), os.environ.get("PYTHONPATH"))))
+        environment = (
+            "GPIOZERO_MOCK_PIN_CLASS=recorded",
+            f"RECORDED_PINS={self._pins}",
+            f"PYTHONPATH={path}",
+        )
+        return ["env", *environment, *super().command(*words)]
+
+    def configured(self, *overrides: str) -> Self:
+        """Lay more over the configuration, for everything that is started from now on."""
+        for override in overrides:
+            self.options += ["--set", override]
+        return self
+
+    def swipe(self, card: bytes) -> int:
+        """Swipe a card, wait until the attempt is on record, and return its number."""
+        before = self.open_attempts()
+        self.reader.send(card)
+        return until(lambda: max(self.open_attempts() - before, default=None))
+
+    def press(self, keys: str) -> None:
+        """Press keys one by one."""
+        for key in keys:
+            self.keypad.send(key.encode())
+            if self._paced:
+                time.sleep(KEY_GAP_S)
+
+    def visit(self, person: Person, pin: str | None = None) -> Line:
+        """Have somebody swipe and type; return the decision."""
+        attempt = self.swipe(person.swipe)
+        self.press(pin or person.pin)
+        return self.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)
+
+    def let_in(self, person: Person) -> Line:
+        """Have somebody in, wait until the door is locked again and return the decision."""
+        decision = self.visit(person)
+        assert decision["reason"] == "ok"
+        self.wait_for("relay", energised=False, timeout_s=LIMIT_S)
+        return decision
+
+    def signalled(self, number: int) -> int:
+        """Send the process a signal and return its exit code; negative where that killed it."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.send_signal(number)
+        return process.wait(LIMIT_S)
+
+    def exit_code(self) -> int:
+        """Wait until the process ends by itself."""
+        return self.signalled(0)
+
+    def said(self, event: str) -> list[Line]:
+        """Return all lines of that name so far."""
+        return [line for line in self.lines if line["event"] == event]
+
+    def drives(self, pid: int, pin: str = RELAY) -> list[Drive]:
+        """Return each time that a process drove a pin."""
+        record = self._pins / f"pins-{pid}"
+        written = record.read_text(encoding="ascii") if record.exists() else ""
+        fields = (line.split() for line in written.splitlines())
+        return [Drive(name, int(level), int(ns)) for name, level, ns in fields if name == pin]
+
+    def edges(self, pid: int, pin: str = RELAY) -> list[Drive]:
+        """Return each time that a process changed a pin's level, which is 0 at first."""
+        level, changes = 0, []
+        for drive in self.drives(pid, pin):
+            if drive.level != level:
+                changes.append(drive)
+            level = drive.level
+        return changes
+
+    def rows(self) -> list[Row]:
+        """Return the whole door log."""
+        columns = "attempt, at_ms, clock, row_key, verdict, reason"
+        return [Row(*row) for row in self.query(f"SELECT {columns} FROM attempts ORDER BY attempt")]  # noqa: S608 - a constant
+
+    def settled(self, attempt: int) -> Row:
+        """Wait until an attempt's outcome is on record and return it."""
+
+        def row() -> Row | None:
+            found = (row for row in self.rows() if row.attempt == attempt)
+            return next((row for row in found if row.verdict is not None), None)
+
+        return until(row)
+
+    def open_attempts(self) -> set[int]:
+        """Return the attempts whose outcome is not on record yet."""
+        return {number for (number,) in self.query(_OPEN)}
+
+    def query(self, sql: str, *, database: str = "visits.db") -> list[tuple[Any, ...]]:
+        """Read a database as it stands on the disk."""
+        path = self.directory / database
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def change(self, sql: str, *values: object, database: str = "visits.db") -> None:
+        """Change a database behind the door's back."""
+        with closing(sqlite3.connect(self.directory / database)) as connection, connection:
+            connection.execute(sql, values)
+
+    def dump(self, database: str) -> str:
+        """Return a database's whole content as text."""
+        with closing(sqlite3.connect(self.directory / database)) as connection:
+            return "\n".join(connection.iterdump())
+
+
+_OPEN = "SELECT attempt FROM attempts WHERE verdict IS NULL"
+
+
+def until(look: Callable[[], T | None]) -> T:
+    """Look until there is something; fail after :data:`LIMIT_S`."""
+    end_s = time.monotonic() + LIMIT_S
+    while time.monotonic() < end_s:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise AssertionError("it did not happen")

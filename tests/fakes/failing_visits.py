@@ -1,0 +1,69 @@
+"""A door log on a disk that fails at chosen calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from doorctl.access.reasons import Reason
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.errors import StoreError
+from doorctl.ports import Stamped
+from tests.fakes.memory_store import MemoryVisits
+
+T = TypeVar("T")
+
+
+@dataclass
+class FailingVisits:
+    """A `VisitLog` over a memory log; each of its calls is numbered from 0.
+
+    Args:
+        fails: tells of a call's number whether it fails; nothing is written or read then.
+        inner: what is stored.
+        calls: how many calls there were.
+    """
+
+    fails: Callable[[int], bool]
+    inner: MemoryVisits = field(default_factory=MemoryVisits)
+    calls: int = 0
+
+    def open_attempt(
+        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+    ) -> None:
+        """Put an attempt on record, or fail."""
+        self._call(lambda: self.inner.open_attempt(attempt, at, row_key, throttle))
+
+    def close_attempt(
+        self,
+        attempt: int,
+        reason: Reason,
+        row_key: bytes | None = None,
+        throttle: CardThrottle | None = None,
+        reader: ReaderThrottle | None = None,
+    ) -> None:
+        """Record how an attempt ended, or fail."""
+        self._call(lambda: self.inner.close_attempt(attempt, reason, row_key, throttle, reader))
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row, or fail."""
+        return self._call(lambda: self.inner.card_throttle(row_key))
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket, or fail."""
+        return self._call(self.inner.reader_throttle)
+
+    def reset_card(self, row_key: bytes) -> None:
+        """Forget a card's failures, or fail."""
+        self._call(lambda: self.inner.reset_card(row_key))
+
+    def last_attempt(self) -> int:
+        """Return the highest attempt number on record, or fail."""
+        return self._call(self.inner.last_attempt)
+
+    def _call(self, do: Callable[[], T]) -> T:
+        number, self.calls = self.calls, self.calls + 1
+        if self.fails(number):
+            raise StoreError("the disk was told to fail")
+        return do()

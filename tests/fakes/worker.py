@@ -1,0 +1,39 @@
+"""A worker whose jobs run when the test says so."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from doorctl.controller import PostedEvent
+
+Job = Callable[[], PostedEvent | None]
+
+
+@dataclass
+class FakeWorker:
+    """Jobs in order, none of them run by itself.
+
+    Args:
+        post: takes what a job returns, such as ``controller.handle``.
+        jobs: what waits.
+    """
+
+    post: Callable[[PostedEvent], None]
+    jobs: deque[Job] = field(default_factory=deque)
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        self.jobs.append(job)
+
+    def backlog(self) -> int:
+        """Return how many jobs wait."""
+        return len(self.jobs)
+
+    def work(self) -> None:
+        """Do all jobs, those that are asked for meanwhile too."""
+        while self.jobs:
+            posted = self.jobs.popleft()()
+            if posted is not None:
+                self.post(posted)
