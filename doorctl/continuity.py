@@ -1,7 +1,8 @@
 """The door goes on when its log can't be written: a full or failing disk keeps nobody out.
 
-What could not be stored is kept in memory, alarmed once, and stored with the next write that
-succeeds. Guesses are counted all the same; only a power cut during the outage forgets them.
+The outage is alarmed once, and attempts during it are not on record. Guesses are counted all the
+same, in memory, and stored with the card's next attempt that can be. A restart before that forgets
+them, and a count that can't be read starts at none.
 """
 
 from __future__ import annotations

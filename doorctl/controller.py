@@ -45,6 +45,7 @@ from doorctl.ports import (
     Relay,
     Signals,
 )
+from doorctl.readings import CardRead
 
 READER = "reader"
 KEYPAD = "keypad"
@@ -53,7 +54,10 @@ TURN_LIMIT_S = 1.0
 """Longest sleep of the loop: how often the watchdog is fed and the clock looked at."""
 
 BACKLOG_LIMIT = 64
-"""Jobs in the worker's queue beyond which unreadable cards are answered but not recorded."""
+"""Jobs in the worker's queue beyond which a card is turned away and an unreadable one not recorded.
+
+A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,10 @@ class Controller:
             reading = self._cards.next_reading(awaiting_pin=typing)
             if reading is None:
                 return
-            self._step(reading)
+            if isinstance(reading, CardRead) and self._worker.backlog() >= BACKLOG_LIMIT:
+                self._show(Signal.REFUSED)
+            else:
+                self._step(reading)
 
     def _step(self, event: Event) -> None:
         now = Now(self._clock.monotonic_s(), self._clock.moment(), self._cache_version())

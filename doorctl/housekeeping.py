@@ -27,7 +27,7 @@ class Housekeeping:
         supervisor: fed only while everything answers.
         threads_alive: whether every thread that the door needs is still there.
         stepped: whether the wall clock jumped since it was asked last.
-        purge_soon: what follows a jump: visits may have become old.
+        purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
         keep_time: has the worker store the highest trusted time.
         ping: has the worker call its argument.
     """
@@ -51,7 +51,7 @@ class Housekeeping:
         self._keep_time = keep_time
         self._ping = ping
         self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
-        self._dependable = False
+        self._dependable = clock.moment().dependable
 
     def turn(self) -> None:
         """Feed the watchdog if all is well, and do what is due."""
@@ -72,6 +72,9 @@ class Housekeeping:
         dependable = self._clock.moment().dependable
         newly = dependable and not self._dependable
         self._dependable = dependable
+        if newly:
+            # The purge at the start was postponed if nobody vouched for the clock then.
+            self._purge_soon()
         if newly or (dependable and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
             self._kept_s = now_s
             self._keep_time()

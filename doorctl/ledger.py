@@ -19,8 +19,9 @@ from doorctl.ports import Clock, PatronLookup, Sealer, Stamped, VisitLog
 
 @dataclass(frozen=True, slots=True)
 class _OpenAttempt:
+    # `before` is None where no guess was charged: no PIN is asked for, or the card has to wait.
     row_key: bytes = field(repr=False)
-    before: CardThrottle
+    before: CardThrottle | None
 
 
 class Ledger:
@@ -64,9 +65,10 @@ class Ledger:
         now = self._clock.boot_time()
         before = self._visits.card_throttle(found.row_key)
         throttled = self._counts_guesses and before.holds(now)
-        charged = before.charged(now) if self._counts_guesses and not throttled else None
+        counts = self._counts_guesses and not throttled
+        charged = before.charged(now) if counts else None
         self._visits.open_attempt(attempt, self._stamped(now), found.row_key, charged)
-        self._open[attempt] = _OpenAttempt(found.row_key, before)
+        self._open[attempt] = _OpenAttempt(found.row_key, before if counts else None)
         delay_s = self._visits.reader_throttle().delay_s(now) if self._counts_guesses else 0.0
         return replace(found, throttled=throttled, delay_s=delay_s)
 
@@ -93,7 +95,8 @@ class Ledger:
         reader = None
         if self._counts_guesses and reason in BEFORE_PROOF:
             reader = self._visits.reader_throttle().charged(now)
-        throttle = self._throttle_after(opened.before, reason, now)
+        before = opened.before
+        throttle = None if before is None else _throttle_after(before, reason, now)
         self._visits.close_attempt(attempt, reason, opened.row_key, throttle, reader)
 
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
@@ -106,15 +109,12 @@ class Ledger:
         best = next((reading for reading in readings if reading.patron is not None), readings[0])
         return replace(best, cache_applied_at=self._patrons.stamp().applied_at)
 
-    def _throttle_after(
-        self, before: CardThrottle, reason: Reason, now: BootTime
-    ) -> CardThrottle | None:
-        if not self._counts_guesses or reason is Reason.THROTTLED:
-            return None
-        if reason in UNJUDGED:
-            return before
-        return before.charged(now) if reason in BEFORE_PROOF else CardThrottle()
-
     def _stamped(self, now: BootTime) -> Stamped:
         moment = self._clock.moment()
         return Stamped(moment.local, moment.state, now)
+
+
+def _throttle_after(before: CardThrottle, reason: Reason, now: BootTime) -> CardThrottle:
+    if reason in UNJUDGED:
+        return before
+    return before.charged(now) if reason in BEFORE_PROOF else CardThrottle()

@@ -12,7 +12,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from doorctl.access.patron import row_key
-from doorctl.bootstrap.door import report_as_dict
 from doorctl.bootstrap.rules import (
     access_policy,
     outdated,
@@ -35,7 +34,7 @@ from doorctl.ports import Visit
 from doorctl.privacy.retention import purge as purge_visits
 from doorctl.privacy.retention import visible_since
 from doorctl.store.key_file import create_key, read_key
-from doorctl.store.patrons import PatronCache, check_sealed_with
+from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons, open_or_create_patrons
 from doorctl.store.sealing import ArgonSealer
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
@@ -156,9 +155,9 @@ def purge(config: Config) -> dict[str, Any]:
         config,
         Question("purge"),
         PURGE_LIMIT_S,
-        lambda visits: report_as_dict(
-            purge_visits(visits, clock.moment(), clock.boot_time(), retention(config))
-        ),
+        lambda visits: purge_visits(
+            visits, clock.moment(), clock.boot_time(), retention(config)
+        ).as_dict(),
     )
 
 
@@ -234,8 +233,7 @@ def _sealer(config: Config) -> ArgonSealer:
 
 @contextmanager
 def _cache(config: Config) -> Iterator[PatronCache]:
-    with closing(PatronCache(patrons_db(config))) as cache:
-        check_sealed_with(cache, _sealer(config).seal)
+    with closing(PatronCache(patrons_db(config), _sealer(config).seal)) as cache:
         yield cache
 
 

@@ -47,13 +47,14 @@ from doorctl.ops.worker import WorkerThread
 from doorctl.ports import CacheStamp, EventLog
 from doorctl.privacy.retention import PurgeReport, purge
 from doorctl.store.key_file import read_key
-from doorctl.store.patrons import PatronCache, check_sealed_with
+from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.sealing import ArgonSealer
 from doorctl.store.visits import VisitStore, open_or_create_visits
 from doorctl.transports.control import ControlServer, Question
 
 PURGE_EVERY_H = 6.0
+PURGE_AGAIN_S = 60.0
 STORES_LIMIT_S = 60.0
 """Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
 
@@ -116,8 +117,9 @@ class _Door:
         self._sealer = ArgonSealer(key, seal.memory_kib, seal.iterations)
         self._worker: WorkerThread[PostedEvent] = WorkerThread(mailbox.put, self._failed)
         self._worker.start()
+        self._schedule = PurgeSchedule(PURGE_EVERY_H, partial(self._worker.submit, self._purge))
         stack.callback(self._worker.stop, 10.0)
-        self._patrons = PatronCache(patrons_db(config))
+        self._patrons = PatronCache(patrons_db(config), self._sealer.seal)
         stack.callback(self._patrons.close)
         self._stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
         self._visits = self._worker.call(self._open_stores, timeout_s=STORES_LIMIT_S)
@@ -127,13 +129,12 @@ class _Door:
     def controller(self, relay: GpioRelay, signals: GpioSignals) -> Controller:
         """Start the threads and return the loop that they post to."""
         lines = self._serial_lines()
-        schedule = PurgeSchedule(PURGE_EVERY_H, lambda: self._worker.submit(self._purge))
         housekeeping = Housekeeping(
             clock=self._clock,
             supervisor=self.supervisor,
             threads_alive=lambda: all(line.alive for line in lines.values()),
             stepped=self._clock.stepped,
-            purge_soon=schedule.nudge,
+            purge_soon=self._schedule.nudge,
             keep_time=lambda: self._worker.submit(self._keep_time),
             ping=self._worker.submit,
         )
@@ -159,7 +160,7 @@ class _Door:
             when_ready=self._ready,
             each_turn=housekeeping.turn,
         )
-        self._start(lines, schedule, controller)
+        self._start(lines, controller)
         return controller
 
     def _serial_lines(self) -> dict[str, SerialLine]:
@@ -172,19 +173,17 @@ class _Door:
             for name, (port, baud) in ports.items()
         }
 
-    def _start(
-        self, lines: Mapping[str, SerialLine], schedule: PurgeSchedule, controller: Controller
-    ) -> None:
+    def _start(self, lines: Mapping[str, SerialLine], controller: Controller) -> None:
         answers: dict[str, Callable[[Question], Mapping[str, Any]]] = {
             "status": lambda _question: self._status(controller),
-            "purge": lambda _question: self._answer(self._purge_report),
+            "purge": lambda _question: self._answer(lambda: self._purge_report().as_dict()),
             "unlock": lambda question: self._answer(partial(self._unlock, question.card)),
         }
         server = ControlServer(self._config.control.socket, answers)
         server.start()
         self._stack.callback(server.stop)
-        schedule.start()
-        self._stack.callback(schedule.stop)
+        self._schedule.start()
+        self._stack.callback(self._schedule.stop)
         for line in lines.values():
             line.start()
             self._stack.callback(line.stop)
@@ -195,7 +194,6 @@ class _Door:
             self._set_aside(path, at)
         visits = open_or_create_visits(visits_db(self._config))
         try:
-            check_sealed_with(self._patrons, self._sealer.seal)
             self._stamp = self._patrons.stamp()
         except StoreError as err:
             self._alarm("patron_cache_failing", str(err))
@@ -234,18 +232,15 @@ class _Door:
         except StoreError as err:
             self._alarm("purge_failed", str(err))
             return
-        self._log.emit(
-            "purge",
-            deleted=report["deleted"],
-            cutoff=report["cutoff"],
-            complete=report["complete"],
-        )
+        if not report.complete and not report.postponed:
+            self._alarm("purge_incomplete", "a reader kept traces alive; trying again in a minute")
+            self._schedule.nudge(in_s=PURGE_AGAIN_S)
+        self._log.emit("purge", **report.as_dict())
 
-    def _purge_report(self) -> dict[str, Any]:
-        report = purge(
+    def _purge_report(self) -> PurgeReport:
+        return purge(
             self._visits, self._clock.moment(), self._clock.boot_time(), retention(self._config)
         )
-        return report_as_dict(report)
 
     def _keep_time(self) -> None:
         moment = self._clock.moment()
@@ -274,17 +269,6 @@ class _Door:
 
     def _failed(self, error: BaseException) -> None:
         self._mailbox.put(ThreadFailed(error))
-
-
-def report_as_dict(report: PurgeReport) -> dict[str, Any]:
-    """Return a purge report as it is printed and sent over the control socket."""
-    cutoff = report.cutoff
-    return {
-        "deleted": report.deleted,
-        "cutoff": None if cutoff is None else cutoff.isoformat(timespec="seconds"),
-        "complete": report.complete,
-        "postponed": report.postponed,
-    }
 
 
 def _connected(state: bool | None) -> str | None:

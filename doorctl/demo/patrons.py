@@ -87,7 +87,8 @@ CAST = (
     Role("granted", "Anna", "1102701234", "CPR", "4711", Reason.OK),
     Role("not_resident", "Bo", "1503823456", "CPR", "2580", Reason.NOT_RESIDENT, resident=False),
     Role("stolen", "Carl", "2207917890", "CPR", "1944", Reason.BLOCKED, block="O"),
-    Role("debt_only", "Dorte", "3000001234", "CARD", "8123", Reason.OK, block="E"),
+    # A plastic card tells no birthday, and somebody of unknown age is refused.
+    Role("debt_only", "Dorte", "3000001234", "CARD", "8123", Reason.OK, block="E", age=41),
     Role("under_age", "Emil", "3000005678", "CARD", "3669", Reason.UNDER_AGE, age=9),
     Role("unknown_card", "Freja", "3000009999", "CARD", "5050", Reason.UNKNOWN_CARD, in_feed=False),
 )

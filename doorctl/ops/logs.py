@@ -37,6 +37,7 @@ ALLOWED_KEYS = frozenset(
         "what",
         "deleted",
         "complete",
+        "postponed",
         "version",
         "patrons",
         "clock",

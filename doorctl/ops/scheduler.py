@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, timedelta
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -54,15 +54,18 @@ class PurgeSchedule:
         _silence()
         self._scheduler.start()
 
-    def nudge(self) -> None:
-        """Run now: the wall clock was set, so the due time means nothing. Thread-safe.
+    def nudge(self, in_s: float = 0) -> None:
+        """Run soon: the wall clock was set, so the due time means nothing. Thread-safe.
 
-        While a run is going on it does nothing.
+        While a run is going on, running now does nothing.
+
+        Args:
+            in_s: seconds from now.
 
         Needed because APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
         """
         if self._scheduler.running:
-            self._scheduler.modify_job(JOB, next_run_time=utc_now())
+            self._scheduler.modify_job(JOB, next_run_time=utc_now() + timedelta(seconds=in_s))
 
     def stop(self) -> None:
         """Start no other run; does not wait for one that is going on. Idempotent."""

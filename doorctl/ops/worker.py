@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from doorctl.errors import NotAnsweringError
@@ -41,7 +41,7 @@ class WorkerThread(Generic[PostedT]):
     def call(self, job: Callable[[], ResultT], *, timeout_s: float) -> ResultT:
         """Have a job done in its turn and return its result, or raise what it raised.
 
-        Thread-safe; not for the worker itself, nor for the controller once it runs.
+        Thread-safe; not for the worker itself, nor for the controller's loop, which it would hold.
 
         Raises:
             NotAnsweringError: it was not done in time; it is done later all the same.
@@ -55,10 +55,9 @@ class WorkerThread(Generic[PostedT]):
                 done.set_exception(err)
 
         self.submit(fulfil)
-        try:
-            return done.result(timeout_s)
-        except TimeoutError:
-            raise NotAnsweringError("the disk is busy; try again in a minute") from None
+        if not wait([done], timeout_s).done:
+            raise NotAnsweringError("the disk is busy; try again in a minute")
+        return done.result()
 
     def backlog(self) -> int:
         """Return about how many jobs wait. Thread-safe."""

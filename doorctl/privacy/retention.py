@@ -35,6 +35,16 @@ class PurgeReport:
         """Whether no byte of what was deleted is left in the files; else purge again soon."""
         return self.checkpoint == _ALL_GONE
 
+    def as_dict(self) -> dict[str, int | str | bool | None]:
+        """Return it as it is logged and printed."""
+        cutoff = None if self.cutoff is None else self.cutoff.isoformat(timespec="seconds")
+        return {
+            "deleted": self.deleted,
+            "cutoff": cutoff,
+            "complete": self.complete,
+            "postponed": self.postponed,
+        }
+
 
 def purge(
     visits: VisitRetention, moment: Moment, boot: BootTime, retention: timedelta

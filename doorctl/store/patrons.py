@@ -15,8 +15,9 @@ from doorctl.store.sealing import Seal
 from doorctl.store.watched_reader import WatchedReader
 
 _FIND = f"SELECT {COLUMNS} FROM patrons WHERE row_key = ?"  # noqa: S608 -- a constant of ours
-_STAMP = "SELECT epoch, applied_at, minimum_age, patrons FROM cache"
-_SEAL = "SELECT key_id, memory_kib, iterations FROM cache"
+_STAMP = """
+    SELECT epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations FROM cache
+"""
 _COMMITS_BITS = 32
 
 
@@ -26,10 +27,15 @@ class PatronCache:
     The file is opened at the first call and again when another file takes its place, so a door
     can start before there is one. `version` has a connection of its own and may be called on
     another thread than the rest; closing may be left to whoever shuts down.
+
+    Args:
+        path: the database.
+        seal: what the reader seals identifiers with.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal) -> None:
         self.path = path
+        self._seal = seal
         self._rows = WatchedReader(path)
         self._commits = WatchedReader(path)
 
@@ -45,17 +51,25 @@ class PatronCache:
             raise self._damaged() from None
 
     def stamp(self) -> CacheStamp:
-        """Return the cache's epoch and age."""
-        epoch, applied_at, minimum_age, patrons = self._fetch_always(_STAMP)
+        """Return the cache's epoch and age.
+
+        Raises:
+            StoreError: it can't be read, or its rows can't be found under this seal.
+        """
+        record = self._fetch(_STAMP)
+        if record is None:
+            raise StoreError(f"{self.path} was never filled; load the full feed")
+        epoch, applied_at, minimum_age, patrons, *seal = record
+        if Seal(*seal) != self._seal:
+            raise StoreError(
+                f"{self.path} was sealed with another installation key or other seal costs; "
+                "load the full feed again"
+            )
         try:
             at = None if applied_at is None else datetime.fromisoformat(applied_at)
         except ValueError:
             raise self._damaged() from None
         return CacheStamp(epoch, at, minimum_age, patrons)
-
-    def seal(self) -> Seal:
-        """Return what its rows were sealed with."""
-        return Seal(*self._fetch_always(_SEAL))
 
     def version(self) -> int:
         """Return a number that is another one after each commit and each new file."""
@@ -76,24 +90,5 @@ class PatronCache:
             )
             return record
 
-    def _fetch_always(self, sql: str) -> tuple[Any, ...]:
-        record = self._fetch(sql)
-        if record is None:
-            raise StoreError(f"{self.path} was never filled; load the full feed")
-        return record
-
     def _damaged(self) -> StoreDamagedError:
         return StoreDamagedError(f"{self.path} is damaged: a row can't be read; set it aside")
-
-
-def check_sealed_with(cache: PatronCache, seal: Seal) -> None:
-    """Check that rows of the cache can be found by this installation key at these costs.
-
-    Raises:
-        StoreError: they can't, or the cache can't be read.
-    """
-    if cache.seal() != seal:
-        raise StoreError(
-            f"{cache.path} was sealed with another installation key or other seal costs; "
-            "load the full feed again"
-        )

@@ -23,7 +23,7 @@ LINE_LIMIT = 4096
 """Longest question in bytes; the longest real one is under 100."""
 
 QUESTION_LIMIT_S = 2.0
-"""A caller that does not ask within this is cut off."""
+"""A caller that says nothing for so long is cut off."""
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,14 +50,13 @@ class ControlServer:
 
     def __init__(self, path: Path, answers: Answers) -> None:
         self._path = path
-        path.unlink(missing_ok=True)
         umask = os.umask(0o177)
         try:
+            path.unlink(missing_ok=True)
             self._server = _Server(str(path), answers)
         except OSError as err:
-            raise StoreError(
-                f"control socket {path}: {err.strerror}; is the path too long?"
-            ) from err
+            # The socket module's own complaint, of a path that is too long, has no strerror.
+            raise StoreError(f"control socket {path}: {err.strerror or err}") from err
         finally:
             os.umask(umask)
         self._thread = threading.Thread(

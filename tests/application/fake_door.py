@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from doorctl.access.messages import Rules
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
 from doorctl.continuity import SteadyVisitLog

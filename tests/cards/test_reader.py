@@ -218,6 +218,37 @@ def test_a_caller_that_never_pulls_loses_bytes_not_memory() -> None:
     assert reader.next_reading(awaiting_pin=False) is None
 
 
+def test_a_full_backlog_is_still_read() -> None:
+    """Several chunks may wait; only a byte more than the bound gives them up."""
+    line = b"3000001234\r"
+    rest = b"\r" * (MAX_BACKLOG_BYTES - len(line))
+    reader = CardReader(carries_keys=False)
+    reader.receive(line, 0.0)
+    reader.receive(rest, 0.0)
+    assert reader.next_reading(awaiting_pin=False) == PLASTIC_CARD
+    assert reader.next_reading(awaiting_pin=False) is None
+
+    reader.receive(line, 0.0)
+    reader.receive(rest + b"\r", 0.0)
+    assert reader.next_reading(awaiting_pin=False) == TOO_LONG
+    assert reader.next_reading(awaiting_pin=False) is None
+
+
+def test_time_that_nobody_pulls_costs_no_memory() -> None:
+    """Of several moments without a byte between them the last one counts."""
+    reader = CardReader(carries_keys=False)
+    reader.receive(b"half", 0.0)
+    tracemalloc.start()
+    for tick in range(20_000):
+        reader.pass_time(tick * 0.001)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 100_000
+    assert reader.next_reading(awaiting_pin=False) == CUT_OFF
+    assert reader.next_reading(awaiting_pin=False) is None
+
+
 def test_an_endless_line_costs_no_memory() -> None:
     """A line that never ends is held no longer than a frame."""
     caller = Caller(carries_keys=True, awaiting_pin=True)

@@ -26,7 +26,7 @@ class FakeMailbox(queue.SimpleQueue[PostedEvent]):
         self._events = deque((clock.monotonic_s() + at_s, event) for at_s, event in events)
         self.waits_s: list[float] = []
 
-    def get(self, block: bool = True, timeout: float | None = None) -> PostedEvent:  # noqa: FBT001, FBT002 - the queue's signature
+    def get(self, block: bool = True, timeout: float | None = None) -> PostedEvent:
         """Return what is due within `timeout`; an empty mailbox would wait for ever."""
         assert block
         assert timeout is not None

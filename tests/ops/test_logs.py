@@ -126,7 +126,7 @@ def test_control_characters_cannot_forge_a_line(forger: str) -> None:
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
         max_size=6,
     ),
-    st.text() | st.text(st.characters(categories=["Cs", "Cc", "Nd"])),
+    st.text() | st.text(st.characters(categories=["Cs", "Cc"])),
 )
 def test_any_value_makes_a_valid_line(fields: dict[str, Any], event: str) -> None:
     """Lone surrogates, huge integers, infinities, even types that don't belong: never an error."""

@@ -37,7 +37,7 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
     path = tmp_path / "patrons.db"
     create_patrons(path, SEAL)
     with (
-        closing(PatronCache(path)) as lookup,
+        closing(PatronCache(path, SEAL)) as lookup,
         closing(PatronCacheWriter(path, SEAL)) as writer,
     ):
         yield Cache(lookup, writer)

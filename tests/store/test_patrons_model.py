@@ -35,7 +35,7 @@ class CacheAgainstDict(RuleBasedStateMachine):
         self._path = Path(self._directory.name) / "patrons.db"
         create_patrons(self._path, SEAL)
         self._writer = PatronCacheWriter(self._path, SEAL)
-        self._cache = PatronCache(self._path)
+        self._cache = PatronCache(self._path, SEAL)
         self._held: dict[bytes, Patron] = {}
         self._epoch = 0
 

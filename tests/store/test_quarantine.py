@@ -141,7 +141,7 @@ def test_after_setting_aside_the_log_starts_empty_and_the_cache_holds_nobody(
 
     store = open_or_create_visits(visits)
     writer = open_or_create_patrons(patrons, SEAL)
-    cache = PatronCache(patrons)
+    cache = PatronCache(patrons, SEAL)
     assert store.oldest() is None
     assert cache.find(key_of(1)) is None
     assert cache.stamp().epoch == 0
@@ -190,7 +190,7 @@ def test_a_value_that_was_changed_on_disk_is_told_as_damage(patrons: Path, codes
     content = patrons.read_bytes().replace(b"[]", codes)
     patrons.write_bytes(content)
     assert set_aside_if_damaged(patrons, NOON) is None
-    cache = PatronCache(patrons)
+    cache = PatronCache(patrons, SEAL)
 
     with pytest.raises(StoreDamagedError) as caught:
         cache.find(key_of(1))

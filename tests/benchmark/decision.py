@@ -1,0 +1,179 @@
+"""Last digit to relay inside one process: our own time, without pseudo-terminals or threads.
+
+Everything is the real thing but the pins; the relay is wrapped so that it notes its edge.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from doorctl.bootstrap.rules import rules
+from doorctl.cards.reader import CardReader
+from doorctl.config import load
+from doorctl.continuity import SteadyVisitLog
+from doorctl.controller import KEYPAD, READER, Controller, PostedEvent, ThreadFailed
+from doorctl.demo.stage import shipped
+from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
+from doorctl.ledger import Ledger
+from doorctl.ops.clock import BUILD_FLOOR, SystemClock
+from doorctl.ops.logs import JsonLog
+from doorctl.ops.worker import WorkerThread
+from doorctl.ports import BytesReceived, EventLog, Relay
+from doorctl.store.patrons import PatronCache
+from doorctl.store.visits import open_or_create_visits
+from tests.benchmark.figures import Figure, Spread
+from tests.benchmark.plan import Plan
+from tests.benchmark.register import Card, Register, cards, fill
+
+LIMIT_S = 10.0
+WARM_UP = 5
+"""Attempts that are not counted: the first ones fill SQLite's cache of pages and statements."""
+
+P50_MS, P99_MS, GROWTH = 0.2, 1.0, 1.5
+"""Budgets of the design."""
+
+
+class TimedRelay:
+    """A relay that notes when it was last energised; `perf_counter` nanoseconds."""
+
+    def __init__(self, inner: Relay) -> None:
+        self._inner = inner
+        self.edge_ns = 0
+
+    def energise(self) -> None:
+        """Energise, then note the time."""
+        self._inner.energise()
+        self.edge_ns = time.perf_counter_ns()
+
+    def de_energise(self) -> None:
+        """Pass it on."""
+        self._inner.de_energise()
+
+
+class InProcessDoor:
+    """A controller with all that belongs to it, turned by hand on the caller's thread.
+
+    Args:
+        register: its patrons; the door log is made beside them.
+    """
+
+    def __init__(self, register: Register) -> None:
+        self._stack = ExitStack()
+        self._mailbox: SimpleQueue[PostedEvent] = SimpleQueue()
+        sink = os.open(os.devnull, os.O_WRONLY)
+        self._stack.callback(os.close, sink)
+        log = self._stack.enter_context(closing(JsonLog(sink)))
+        self._worker: WorkerThread[PostedEvent] = WorkerThread(self._mailbox.put, self._failed)
+        self._worker.start()
+        self._stack.callback(self._worker.stop, LIMIT_S)
+        self._relay, self._signals = self._pins(register.directory)
+        self._controller = self._built(register, log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def prepare_ns(self, card: Card) -> int:
+        """Swipe a card and return how long it takes until all is known of it."""
+        before = time.perf_counter_ns()
+        self._controller.handle(BytesReceived(READER, card.swipe))
+        prepared = self._mailbox.get(timeout=LIMIT_S)
+        taken = time.perf_counter_ns() - before
+        self._controller.handle(prepared)
+        return taken
+
+    def open_ns(self, card: Card) -> int:
+        """Let a patron in; return the time from the last digit's event to the relay's edge."""
+        self.prepare_ns(card)
+        *first, last = (BytesReceived(KEYPAD, key.encode()) for key in card.pin)
+        for event in first:
+            self._controller.handle(event)
+        before = time.perf_counter_ns()
+        self._controller.handle(last)
+        taken = self._relay.edge_ns - before
+        assert taken > 0, "the card was not let in"
+        self._controller.pass_time()
+        # The outcome is on record before the next one comes, as between two people.
+        self._worker.call(lambda: None, timeout_s=LIMIT_S)
+        return taken
+
+    def _pins(self, directory: Path) -> tuple[TimedRelay, GpioSignals]:
+        factory = self._stack.enter_context(closing(open_factory("mock", directory)))
+        relay = self._stack.enter_context(closing(GpioRelay(factory, 17, active_high=True)))
+        return TimedRelay(relay), self._stack.enter_context(
+            closing(GpioSignals(factory, 23, 24, 25))
+        )
+
+    def _built(self, register: Register, log: EventLog) -> Controller:
+        cache = self._stack.enter_context(closing(PatronCache(register.path)))
+        visits_db = register.directory / "visits.db"
+        visits = self._worker.call(lambda: open_or_create_visits(visits_db), timeout_s=LIMIT_S)
+        self._stack.callback(lambda: self._worker.call(visits.close, timeout_s=LIMIT_S))
+        clock = SystemClock("Europe/Copenhagen", "auto", BUILD_FLOOR)
+        return Controller(
+            rules=rules(load(shipped("demo.toml"))),
+            release_s=0.0,
+            cards=CardReader(carries_keys=False),
+            relay=self._relay,
+            signals=self._signals,
+            clock=clock,
+            log=log,
+            cache=cache,
+            ledger=Ledger(
+                sealer=register.sealer,
+                patrons=cache,
+                visits=SteadyVisitLog(visits, log),
+                clock=clock,
+                counts_guesses=True,
+            ),
+            worker=self._worker,
+            last_number=0,
+            lines=frozenset(),
+            when_ready=lambda: None,
+            each_turn=lambda: None,
+        )
+
+    def _failed(self, error: BaseException) -> None:
+        self._mailbox.put(ThreadFailed(error))
+
+
+def measure(plan: Plan, work: Path) -> Iterator[Figure]:
+    """Time grants at registers of each size, one at each in turn."""
+    with ExitStack() as stack:
+        doors = {
+            size: stack.enter_context(InProcessDoor(fill(work / f"{size}", size)))
+            for size in plan.sizes
+        }
+        spreads = _timed(doors, plan.attempts)
+    for size, spread in spreads.items():
+        part = f"last digit -> relay, own time in one process, {size:,} patrons"
+        yield from spread.figures(part, p50=P50_MS, p99=P99_MS)
+    smallest, *larger = spreads.items()
+    for size, spread in larger:
+        growth = spread.p50 / smallest[1].p50
+        what = f"p50, {smallest[0]:,} -> {size:,} patrons"
+        part = "last digit -> relay, own time in one process, growth"
+        yield Figure(part, what, growth, "x", spread.n, budget=GROWTH)
+
+
+def _timed(doors: dict[int, InProcessDoor], attempts: int) -> dict[int, Spread]:
+    taken: dict[int, list[int]] = {size: [] for size in doors}
+    for card in islice(cards(), WARM_UP + attempts):
+        for size, door in doors.items():
+            taken[size].append(door.open_ns(card))
+    return {size: Spread.of_ns(each[WARM_UP:]) for size, each in taken.items()}

@@ -1,0 +1,82 @@
+"""How much is measured: everything, enough for one minute, or hardly anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The sizes of one run.
+
+    Args:
+        sizes: patrons in the registers that are compared, smallest first.
+        attempts: grants timed inside one process, for each size.
+        rounds: grants timed at each whole door.
+        lanes: whole doors for each size; they take turns.
+        starts: starts timed.
+        swipes: grants between the two looks at the memory.
+        rows: identifiers in one push.
+        pairs: times that a piece of work and its floor are timed, one after the other.
+        busy_rounds: grants timed at each door while its machine is busy.
+        feed: patrons in the feed that is loaded meanwhile.
+        visits_per_day: rows of the door log for each of 30 days, and for one that has expired.
+    """
+
+    sizes: tuple[int, ...]
+    attempts: int
+    rounds: int
+    lanes: int
+    starts: int
+    swipes: int
+    rows: int
+    pairs: int
+    busy_rounds: int
+    feed: int
+    visits_per_day: int
+
+
+FULL = Plan(
+    sizes=(1_000, 100_000),
+    attempts=2_000,
+    rounds=100,
+    lanes=2,
+    starts=5,
+    swipes=200,
+    rows=100_000,
+    pairs=3,
+    busy_rounds=100,
+    feed=20_000,
+    visits_per_day=300,
+)
+
+QUICK = Plan(
+    sizes=(1_000, 100_000),
+    attempts=400,
+    rounds=30,
+    lanes=2,
+    starts=3,
+    swipes=50,
+    rows=30_000,
+    pairs=3,
+    busy_rounds=15,
+    feed=5_000,
+    visits_per_day=300,
+)
+
+SMALLEST = Plan(
+    sizes=(10, 50),
+    attempts=2,
+    rounds=1,
+    lanes=1,
+    starts=1,
+    swipes=1,
+    rows=20,
+    pairs=1,
+    busy_rounds=1,
+    feed=5,
+    visits_per_day=2,
+)
+"""For the test of the benchmark itself; its figures say nothing."""

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from doorctl.demo.plug import Plug
+from tests.e2e.conftest import Doors
+from tests.e2e.door import Door, until
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STOLEN
+
+
+@contextmanager
+def listening(plug: Plug) -> Iterator[int]:
+    """Hold a device open as the kernel does for a reader that is plugged in; yields its fd."""
+    descriptor = os.open(plug.name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def waiting(descriptor: int) -> int:
+    """Return how many bytes lie in the kernel's buffer."""
+    answer = fcntl.ioctl(descriptor, termios.FIONREAD, struct.pack("i", 0))
+    count: int = struct.unpack("i", answer)[0]
+    return count
+
+
+@pytest.mark.parametrize("with_keypad", [True, False], ids=["own line", "shared line"])
+def test_swiped_before_start(doors: Doors, *, with_keypad: bool) -> None:
+    """A swipe and a PIN that waited in the kernel's buffers never open the door."""
+    door = doors.made(with_keypad=with_keypad)
+    door.reader.put_in()
+    if with_keypad:
+        door.keypad.put_in()
+    with listening(door.reader) as reader, listening(door.keypad) as keypad:
+        door.reader.send(ENTITLED.swipe)
+        door.keypad.send(ENTITLED.pin.encode())
+        assert waiting(reader) > 0
+        assert waiting(keypad) > 0
+        door.start_door()
+
+        assert waiting(reader) == waiting(keypad) == 0
+    assert_next_is_the_first(door)
+
+
+def test_swiped_while_it_was_down(doors: Doors) -> None:
+    """What was swiped between two runs is gone, and the second run goes on where it stopped."""
+    door = doors.started()
+    door.let_in(ENTITLED)
+    with listening(door.reader) as reader:
+        assert door.stop() == 0
+        door.reader.send(ALSO_ENTITLED.swipe)
+        assert waiting(reader) > 0
+        door.lines.clear()
+        door.start_door()
+
+    assert door.let_in(ALSO_ENTITLED)["attempt"] == 2
+    assert [line["attempt"] for line in door.said("decision")] == [2]
+
+
+def test_swiped_while_the_reader_was_away(doors: Doors) -> None:
+    """A reader that comes back with a swipe in its buffer does not open the door with it."""
+    door = doors.started()
+    door.reader.pull()
+    door.wait_for("reader", state="lost")
+
+    buffered = Plug(door.directory / "buffered")
+    buffered.put_in()
+    with listening(buffered) as reader:
+        buffered.send(ENTITLED.swipe)
+        assert waiting(reader) > 0
+        buffered.name.rename(door.reader.name)
+        door.wait_for("reader", state="connected")
+        assert waiting(reader) == 0
+    door.press(ENTITLED.pin)
+    buffered.send(STOLEN.swipe)
+    attempt = until(lambda: max(door.open_attempts(), default=None))
+    door.press(STOLEN.pin)
+
+    assert door.wait_for("decision")["attempt"] == attempt == 1
+    assert door.edges(door.pid) == []
+    os.unlink(door.reader.name)
+    buffered.pull()
+
+
+def test_reader_pulled_and_back(doors: Doors) -> None:
+    """After a reader was unplugged and put back the next swipe works, time and again."""
+    door = doors.started()
+    for _ in range(2):
+        door.reader.pull()
+        door.wait_for("reader", state="lost")
+        door.reader.put_in()
+        door.wait_for("reader", state="connected")
+        door.let_in(ENTITLED)
+
+    states = [line["state"] for line in door.said("reader")]
+    assert states == ["connected", "lost", "connected", "lost", "connected"]
+
+
+def test_half_a_swipe(doors: Doors) -> None:
+    """Half a swipe before the loss and half after it are not one card."""
+    door = doors.started()
+    half = len(ALSO_ENTITLED.swipe) // 2
+    door.reader.send(ALSO_ENTITLED.swipe[:half])
+    door.reader.pull()
+    door.wait_for("reader", state="lost")
+    door.reader.put_in()
+    door.wait_for("reader", state="connected")
+    door.reader.send(ALSO_ENTITLED.swipe[half:])
+
+    door.let_in(ENTITLED)
+
+    outcomes = [line["reason"] for line in door.said("decision")]
+    assert outcomes.count("ok") == 1
+    assert set(outcomes) <= {"ok", "card_unreadable"}
+
+
+def test_keypad_pulled_and_back(doors: Doors) -> None:
+    """Without its keypad nobody gets in; with it the next one does."""
+    door = doors.started()
+    door.keypad.pull()
+    door.wait_for("keypad", state="lost")
+    alone = door.swipe(ENTITLED.swipe)
+    assert door.wait_for("decision")["reason"] == "pin_timeout"
+
+    door.keypad.put_in()
+    door.wait_for("keypad", state="connected")
+
+    assert door.let_in(ENTITLED)["attempt"] == alone + 1
+
+
+def test_reader_absent_at_start(doors: Doors) -> None:
+    """A door whose devices are missing starts, says so, and works once they are there."""
+    door = doors.made()
+    door.start_door()
+    assert {line["state"] for line in door.said("reader") + door.said("keypad")} == {"lost"}
+
+    door.reader.put_in()
+    door.keypad.put_in()
+    door.wait_for("reader", state="connected")
+    if len(door.said("keypad")) == 1:
+        door.wait_for("keypad", state="connected")
+
+    door.let_in(ENTITLED)
+
+
+def test_reader_lost_in_mid_pulse(doors: Doors) -> None:
+    """The relay goes off in time although the reader is pulled while it is on."""
+    door = doors.started()
+    door.visit(ENTITLED)
+    door.reader.pull()
+
+    door.wait_for("relay", energised=False)
+
+    assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
+
+
+def assert_next_is_the_first(door: Door) -> None:
+    """Let somebody in and assert that nothing was decided before."""
+    assert door.let_in(ALSO_ENTITLED)["attempt"] == 1
+    assert [line["reason"] for line in door.said("decision")] == ["ok"]
+    assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
+    assert len(door.rows()) == 1

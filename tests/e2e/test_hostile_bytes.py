@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.e2e.conftest import Doors
+from tests.e2e.door import Door
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED
+
+NUMBER = ALSO_ENTITLED.number.encode()
+
+HOSTILE = {
+    "a megabyte": b"A" * 1_048_576 + b"\r",
+    "NUL": b"\x00" * 40 + b"\r",
+    "NUL in a card": NUMBER + b"\x00\r",
+    "ANSI": b"\x1b[2J\x1b[31m" + NUMBER + b"\x1b[0m\r",
+    "SQL": b"'; DROP TABLE patrons;--\r",
+    "SQL behind a card": NUMBER + b"' OR '1'='1\r",
+    "no UTF-8": b"\xff\xfe\xc3\x28\xa0\xa1\r",
+    "markup": b"<script>alert('" + NUMBER + b"')</script>\r",
+    "a log line": b'{"event":"decision","verdict":"granted","reason":"ok","attempt":1}\n',
+    "format": b"%s%n%x{0.__class__}${jndi:ldap://x}\r",
+    "path": b"../../../../etc/passwd\r",
+    "other digits": "３０００００１２３４\r".encode(),
+    "too long by far, closed twice": b"9" * 5000 + b"\r\n",
+    "half a stripe": b";92081004010170\r",
+    "wildcards": b"3000001%\r",
+}
+
+
+@pytest.mark.parametrize("frame", HOSTILE.values(), ids=HOSTILE)
+def test_one_unreadable_card(shared_door: Door, frame: bytes) -> None:
+    """Whatever comes down the line is one unreadable card, and the next patron gets in."""
+    seen = len(shared_door.lines)
+
+    shared_door.reader.send(frame)
+    unreadable = shared_door.wait_for("decision")
+    row = shared_door.settled(unreadable["attempt"])
+    shared_door.let_in(ENTITLED)
+
+    assert (unreadable["verdict"], unreadable["reason"]) == ("refused", "card_unreadable")
+    assert (row.verdict, row.reason, row.row_key) == ("refused", "card_unreadable", None)
+    said = [line for line in shared_door.lines[seen:] if line["event"] != "purge"]
+    names = [line["event"] for line in said]
+    assert names == ["decision", "relay", "door", "decision", "relay", "door"]
+
+
+@pytest.mark.parametrize(
+    "frame", [b"'; DROP TABLE patrons;--\r", b"\x00\xff" * 200 + b"\r"], ids=["SQL", "noise"]
+)
+@pytest.mark.parametrize("with_keypad", [True, False], ids=["own line", "shared line"])
+def test_between_card_and_pin(doors: Doors, frame: bytes, *, with_keypad: bool) -> None:
+    """Noise in the middle of an entry is an attempt of its own and costs the patron nothing."""
+    door = doors.started(with_keypad=with_keypad)
+    attempt = door.swipe(ENTITLED.swipe)
+    door.press(ENTITLED.pin[:2])
+    door.reader.send(frame)
+    assert door.wait_for("decision")["reason"] == "card_unreadable"
+
+    door.press(ENTITLED.pin[2:])
+
+    assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
+
+
+def test_hostile_keypad(doors: Doors) -> None:
+    """Bytes that are no keys change no PIN and break nothing."""
+    door = doors.started()
+    attempt = door.swipe(ENTITLED.swipe)
+    for key in ENTITLED.pin:
+        door.keypad.send(b"\x00\x1b[A\xff\xfe'; DROP <script>" + key.encode())
+
+    assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
+
+
+def test_flood_in_mid_pulse(doors: Doors) -> None:
+    """A reader that never stops talking does not keep the door open: the relay goes off in time."""
+    door = doors.started()
+    door.visit(ENTITLED)
+    released = door.edges(door.pid)[0].monotonic_ns
+    while len(door.edges(door.pid)) == 1:
+        door.reader.send(b"noise\xff\r" * 50)
+        # No assertion on speed, but a bound: without one a door that stays open would never fail.
+        assert time.monotonic_ns() - released < 10e9
+
+    on, off = door.edges(door.pid)
+    assert off.monotonic_ns - on.monotonic_ns < 1.5e9
+    assert (on.level, off.level) == (1, 0)
