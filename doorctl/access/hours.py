@@ -21,7 +21,7 @@ class Span:
     opens: int
     closes: int
 
-    def holds(self, minute: float) -> bool:
+    def holds(self, minute: int) -> bool:
         """Tell whether a minute of the day on which the span opens lies in it."""
         return self.opens <= minute < self.closes
 
@@ -38,7 +38,8 @@ class WeeklyHours:
         Rules speak of what clocks on the wall show: when the clocks go back, an hour that is
         open is open twice; when they go forward, the hour that is left out does not exist.
         """
-        minute = local.hour * 60 + local.minute + local.second / 60 + local.microsecond / 6e7
+        # Spans begin and end on whole minutes, so what goes beyond the minute can't matter.
+        minute = local.hour * 60 + local.minute
         today = self.days[local.weekday()]
         yesterday = self.days[local.weekday() - 1]
         return any(span.holds(minute) for span in today) or any(

@@ -23,7 +23,7 @@ def purge(config: Config, as_json: bool) -> None:
     report = desk.purge(config)
     if as_json:
         click.echo(json.dumps(report))
-    else:
+    elif not report["postponed"]:
         click.echo(f"{report['deleted']} rows deleted; nothing before {report['cutoff']} is left")
     if report["postponed"]:
         raise StoreError(

@@ -6,6 +6,8 @@ import os
 import tty
 from pathlib import Path
 
+from doorctl.errors import DeviceError
+
 
 class Plug:
     """A serial device made of a pty; one thread.
@@ -18,14 +20,31 @@ class Plug:
         self.name = name
         self._master = -1
 
-    def put_in(self) -> None:
-        """Make the device appear."""
-        master, slave = os.openpty()
+    @property
+    def is_in(self) -> bool:
+        """Whether the device is there."""
+        return self._master >= 0
+
+    def put_in(self, stored: bytes = b"") -> None:
+        """Make the device appear.
+
+        Args:
+            stored: what it kept while it was out and says at once: it lies in the kernel's
+                buffer when the daemon opens the line. At most 4095 bytes.
+
+        Raises:
+            DeviceError: this machine makes no pseudo-terminals.
+        """
+        try:
+            master, slave = os.openpty()
+        except OSError as err:
+            raise DeviceError(f"no pseudo-terminal: {err.strerror}; is /dev/pts mounted?") from err
+        self._master = master
         # Without raw mode the line discipline would echo, and turn CR into LF.
         tty.setraw(slave)
         terminal = os.ttyname(slave)
         os.close(slave)
-        self._master = master
+        self.send(stored)
         fresh = self.name.with_name(f"{self.name.name}.new")
         fresh.symlink_to(terminal)
         fresh.replace(self.name)

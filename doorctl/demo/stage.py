@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
-import sysconfig
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import doorctl
 from doorctl.demo.plug import Plug
-from doorctl.errors import NotAnsweringError
+from doorctl.errors import NotAnsweringError, StoreError
+from doorctl.store.visits_reader import VisitHistory
 
 Line = dict[str, Any]
 
 STOP_LIMIT_S = 10.0
+
+LOOK_S = 0.01
+"""Between two looks at the door log."""
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Stage:
@@ -68,10 +76,25 @@ class Stage:
         """Return a command line of doorctl for this stage's configuration."""
         return [sys.executable, "-m", "doorctl", *words, *self.options]
 
-    def call(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run one command of doorctl to its end."""
+    def call(
+        self, *words: str, stdin: str = "", aloud: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command of doorctl to its end.
+
+        Args:
+            words: the command.
+            stdin: what it reads.
+            aloud: whether its stdout goes to ours, with its progress bars.
+        """
         return subprocess.run(  # noqa: S603 - our own command
-            self.command(*words), input=stdin, capture_output=True, text=True, check=False
+            self.command(*words),
+            input=stdin,
+            stdout=None if aloud else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=None if aloud else {**os.environ, "PYTHONIOENCODING": "utf-8"},
+            check=False,
         )
 
     def start(self) -> Line:
@@ -86,17 +109,27 @@ class Stage:
         errors = (self.directory / "door.stderr").open("ab")
         with contextlib.closing(errors):
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self.command("run"), stdout=subprocess.PIPE, stderr=errors
+                self.command("run"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
             )
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
         return self.wait_for("ready", timeout_s=20)
 
     def stop(self) -> int:
-        """Stop the door as systemd does and return its exit code."""
+        """Stop the door as systemd does and return its exit code.
+
+        Raises:
+            NotAnsweringError: it goes on.
+        """
         assert self._process is not None  # noqa: S101 - stopped before the start
         self._process.terminate()
-        code = self._process.wait(STOP_LIMIT_S)
+        try:
+            code = self._process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise NotAnsweringError(f"the door did not stop within {STOP_LIMIT_S} s") from None
         self._process = None
         return code
 
@@ -113,9 +146,37 @@ class Stage:
             except queue.Empty:
                 raise NotAnsweringError(f"no line {wanted} within {timeout_s} s") from None
             if line is None:
+                self._unheard.put(None)
                 raise NotAnsweringError(f"the door ended: {self.complaint()}")
             if wanted.items() <= line.items():
                 return line
+
+    def skip(self) -> None:
+        """Let go of what has been said so far: nobody waited for it."""
+        with contextlib.suppress(queue.Empty):
+            while (line := self._unheard.get_nowait()) is not None:
+                pass
+            self._unheard.put(line)
+
+    def wait_for_attempt(self, *, timeout_s: float = 5.0) -> int:
+        """Return the number of the attempt that a swipe began, once the door asks for its PIN.
+
+        Keys that come earlier are nobody's. No log line tells it, but the attempt is on record.
+
+        Raises:
+            NotAnsweringError: the swipe was not heard in time.
+        """
+        last = max(
+            (line["attempt"] for line in self.lines if line["event"] == "decision"), default=0
+        )
+        pause = threading.Event()
+        with contextlib.closing(VisitHistory(self.directory / "visits.db")) as history:
+            for _ in range(round(timeout_s / LOOK_S)):
+                for visit in history.visits(EVER):
+                    if visit.attempt > last and visit.verdict is None:
+                        return visit.attempt
+                pause.wait(LOOK_S)
+        raise NotAnsweringError(f"no swipe was heard within {timeout_s} s")
 
     def complaint(self) -> str:
         """Return the last line that the door wrote on stderr."""
@@ -147,8 +208,16 @@ class Stage:
 
 
 def shipped(name: str) -> Path:
-    """Return a file of ``config/``, from a checkout or from where a wheel puts it."""
+    """Return a file of ``config/``, from a checkout or from where a wheel put it.
+
+    Raises:
+        StoreError: it came with neither.
+    """
     checkout = Path(doorctl.__file__).parent.parent / "config" / name
     if checkout.exists():
         return checkout
-    return Path(sysconfig.get_path("data")) / "share" / "doorctl" / name
+    # The wheel's own record knows where it is under --user, --prefix and --target as well.
+    for file in metadata.files("doorctl") or ():
+        if file.match(f"share/doorctl/{name}"):
+            return Path(str(file.locate())).resolve()
+    raise StoreError(f"{name} is missing from this installation; install doorctl again")

@@ -146,6 +146,15 @@ def test_no_row_in_time_is_a_fault() -> None:
     assert ended(play(*typed, (TimePassed(), 4.0 + PREPARE_LIMIT_S))[1]) == [(1, Reason.FAULT)]
 
 
+@pytest.mark.parametrize("digits", ["", "47", "4711"])
+def test_a_card_that_cannot_be_looked_up_is_told_at_once(digits: str) -> None:
+    """Nobody types a PIN to the end, or waits for the limit, for a cache that can't be read."""
+    attempt, effects = play((CARD, 0.0), *keys(digits), (PrepareFailed(1), 4.5))
+
+    assert ended(effects) == [(1, Reason.FAULT)]
+    assert attempt == Attempt(number=1, last_number=1)
+
+
 @pytest.mark.parametrize(("row", "reason"), [(KNOWN, Reason.OK), (UNKNOWN, Reason.UNKNOWN_CARD)])
 def test_a_slowed_reader_answers_late(row: Prepared, reason: Reason) -> None:
     """The reader's delay comes once, before every answer, right or wrong."""

@@ -11,10 +11,10 @@ from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.cards.reader import CardReader
 from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller
+from doorctl.controller import KEYPAD, READER, Controller, PostedEvent, Worker
 from doorctl.ledger import Ledger
 from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Visit
+from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Sealer, Visit
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
@@ -23,6 +23,7 @@ from tests.fakes.signals import FakeSignals
 from tests.fakes.worker import FakeWorker
 
 RELEASE_S = 5.0
+KEY_GAP_S = 0.2
 CARD = "3000001234"
 OTHER_CARD = "3000005678"
 UNKNOWN_CARD = "3000009999"
@@ -73,6 +74,7 @@ class FakeDoor:
     log: FakeEventLog = field(default_factory=FakeEventLog)
     patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
     visits: MemoryVisits = field(default_factory=MemoryVisits)
+    sealer: Sealer = field(default_factory=FastSealer)
     lines: frozenset[str] = frozenset({READER, KEYPAD})
     readied: int = 0
 
@@ -84,8 +86,12 @@ class FakeDoor:
     def start(self, relay: Relay) -> None:
         """Make the controller, as a new process does."""
         self.steady = SteadyVisitLog(self.visits, self.log)
-        self.worker = FakeWorker(lambda event: self.controller.handle(event))
-        self.controller = Controller(
+        self.worker = FakeWorker(self._hear)
+        self.controller = self.build(relay, self.worker)
+
+    def build(self, relay: Relay, worker: Worker) -> Controller:
+        """Return a controller over these ports."""
+        return Controller(
             rules=self.rules,
             release_s=RELEASE_S,
             cards=CardReader(carries_keys=self.carries_keys),
@@ -95,13 +101,13 @@ class FakeDoor:
             log=self.log,
             cache=self.patrons,
             ledger=Ledger(
-                sealer=FastSealer(),
+                sealer=self.sealer,
                 patrons=self.patrons,
                 visits=self.steady,
                 clock=self.clock,
                 counts_guesses=self.rules.policy.require_pin,
             ),
-            worker=self.worker,
+            worker=worker,
             last_number=self.steady.last_attempt(),
             lines=self.lines,
             when_ready=self._count_ready,
@@ -129,9 +135,10 @@ class FakeDoor:
         self.says(swiped(number))
 
     def types(self, keys: str) -> None:
-        """Press keys on whichever line carries them."""
+        """Press keys; on the reader's line at a person's speed, which tells them from a card."""
         line = READER if self.carries_keys else KEYPAD
         for key in keys:
+            self.wait(KEY_GAP_S if self.carries_keys else 0.0)
             self.controller.handle(BytesReceived(line, key.encode()))
 
     def work(self) -> None:
@@ -175,6 +182,9 @@ class FakeDoor:
     def outcomes(self) -> list[str | None]:
         """How attempts ended by the door log; None for one that is open."""
         return [visit.reason for visit in self.recorded]
+
+    def _hear(self, event: PostedEvent) -> None:
+        self.controller.handle(event)
 
     def _count_ready(self) -> None:
         self.readied += 1

@@ -1,4 +1,4 @@
-"""Whole swipes through the real parser, attempt, policy and ledger, with a worker in slow motion."""
+"""Whole swipes through the real parser, policy and ledger, with a worker in slow motion."""
 
 from __future__ import annotations
 

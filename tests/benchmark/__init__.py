@@ -1,1 +1,1 @@
-"""How fast and how small the door is, each figure beside its floor: ``python -m tests.benchmark``."""
+"""How fast and how small the door is, beside the floors: ``python -m tests.benchmark``."""

@@ -120,7 +120,8 @@ class InProcessDoor:
         )
 
     def _built(self, register: Register, log: EventLog) -> Controller:
-        cache = self._stack.enter_context(closing(PatronCache(register.path)))
+        cache = PatronCache(register.path, register.sealer.seal)
+        self._stack.callback(cache.close)
         visits_db = register.directory / "visits.db"
         visits = self._worker.call(lambda: open_or_create_visits(visits_db), timeout_s=LIMIT_S)
         self._stack.callback(lambda: self._worker.call(visits.close, timeout_s=LIMIT_S))

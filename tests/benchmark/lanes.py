@@ -5,28 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from doorctl.demo.stage import Stage, shipped
 from doorctl.errors import NotAnsweringError
-from doorctl.moments import BootTime
 from doorctl.store.visits_reader import VisitHistory
+from tests.benchmark.floor import Echo
 from tests.benchmark.register import Register, cards
 
 RELEASE_S = 0.5
 """The shortest that the configuration allows; the next grant is timed once it is over."""
 
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+LIMIT_S = 10.0
 LOOK_S = 0.005
-PREPARE_LIMIT_S = 10.0
-TYPING_S = 0.03
 
 
 class Lane:
     """One running door and its patrons.
 
     Args:
-        stage: a started door.
-        history: its door log.
+        stage: a started door with an empty door log.
+        history: that log.
     """
 
     def __init__(self, stage: Stage, history: VisitHistory) -> None:
@@ -38,7 +39,7 @@ class Lane:
         self._locked = True
 
     def approach(self) -> None:
-        """Swipe the next card and type all digits but the last, once the attempt is on record."""
+        """Swipe the next card; once the attempt is on record type all digits but the last."""
         card = next(self._cards)
         self.stage.reader.send(card.swipe)
         self._attempts += 1
@@ -50,9 +51,14 @@ class Lane:
         """Type the last digit; return how long it takes until the relay is on."""
         before = time.monotonic_ns()
         self.stage.keypad.send(self._last_digit)
-        line = self.stage.wait_for("relay", energised=True)
+        line = self.stage.wait_for("relay", timeout_s=LIMIT_S, energised=True)
         self._locked = False
         return int(line["monotonic_ns"]) - before
+
+    def enter(self) -> None:
+        """Type the last digit and wait for the decision, whether or not the door is open."""
+        self.stage.keypad.send(self._last_digit)
+        self.stage.wait_for("decision", timeout_s=LIMIT_S, verdict="granted")
 
     def await_lock(self) -> None:
         """Wait until the last patron's release is over."""
@@ -61,8 +67,73 @@ class Lane:
             self._locked = True
 
     def _await_record(self) -> None:
-        limit_s = time.monotonic() + PREPARE_LIMIT_S
-        while self._history.last_attempt() < self._attempts:
+        limit_s = time.monotonic() + LIMIT_S
+        while self._last_attempt() < self._attempts:
             if time.monotonic() > limit_s:
-                raise NotAnsweringError("a swipe was not put on record")
+                raise NotAnsweringError("a swipe was not put on record in time")
             time.sleep(LOOK_S)
+
+    def _last_attempt(self) -> int:
+        return max((visit.attempt for visit in self._history.visits(LONG_AGO)), default=0)
+
+
+@contextmanager
+def staged(register: Register, *overrides: str) -> Iterator[Stage]:
+    """Yield a stage for a register's directory; its door is not started yet.
+
+    Args:
+        register: its patrons.
+        overrides: more ``--set`` values.
+    """
+    seal = register.sealer.seal
+    values = (
+        f"door.release_s={RELEASE_S}",
+        f"seal.memory_kib={seal.memory_kib}",
+        f"seal.iterations={seal.iterations}",
+        *overrides,
+    )
+    with Stage(register.directory, shipped("demo.toml"), values) as stage:
+        yield stage
+
+
+@contextmanager
+def opened(register: Register, *overrides: str) -> Iterator[Lane]:
+    """Yield a running door."""
+    with staged(register, *overrides) as stage:
+        stage.start()
+        with closing(VisitHistory(register.directory / "visits.db")) as history:
+            yield Lane(stage, history)
+        stage.stop()
+
+
+@contextmanager
+def opened_all(registers: Sequence[Register], *overrides: str) -> Iterator[list[Lane]]:
+    """Yield a running door for each register."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(opened(register, *overrides)) for register in registers]
+
+
+def play(lanes: Sequence[Lane], echo: Echo, rounds: int) -> tuple[list[list[int]], list[int]]:
+    """Let people in, one at each door in turn.
+
+    Returns:
+        Nanoseconds from the last digit to the relay, a list for each door; and of the echo,
+        which takes its turn too.
+    """
+    taken: list[list[int]] = [[] for _ in lanes]
+    floor: list[int] = []
+    for _ in range(rounds):
+        for lane in lanes:
+            lane.approach()
+        for lane, times in zip(lanes, taken, strict=True):
+            lane.await_lock()
+            times.append(lane.enter_ns())
+        floor.append(echo.time_ns())
+    return taken, floor
+
+
+def echo_directory(work: Path) -> Path:
+    """Return a new directory for an echo's pseudo-terminal."""
+    directory = work / "echo"
+    directory.mkdir(parents=True)
+    return directory

@@ -53,7 +53,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 def _shown(value: float | None, unit: str) -> str:
     if value is None:
         return ""
-    number = f"{value:.0f}" if not unit else f"{value:.3g}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004 - three digits
+    number = f"{value:.0f}" if not unit else f"{value:.3g}" if value < 100 else f"{value:.0f}"
     return f"{number} {unit}".rstrip()
 
 

@@ -137,7 +137,9 @@ def test_a_burst_too_long_for_keys_and_without_an_end_is_cut_off(
     assert readings == pressed(keys[:4]) if not last else [*pressed("1"), *last]
 
 
-@pytest.mark.parametrize("keys", [b"4", b"4711", b"#", b"*", b"4711#", b"1#2*3#4*"])
+@pytest.mark.parametrize(
+    "keys", [b"4", b"4711", b"#", b"*", b"4711#", b"1#2*3#4*", b"#" * MAX_KEYS]
+)
 @pytest.mark.parametrize("end", [b"", b"\r", b"\x03"])
 def test_keys_that_nobody_awaits_vanish(keys: bytes, end: bytes) -> None:
     """Playing with the pad is no card, readable or not."""
@@ -171,6 +173,16 @@ def test_an_lrc_that_is_a_key_byte_is_no_key(lrc: bytes) -> None:
         caller.receive(key, 1.0 + number)
 
     assert caller.readings == [HEALTH_CARD, *pressed("4711")]
+
+
+def test_a_pin_in_one_write_behind_an_etx_keeps_its_first_key() -> None:
+    """More than one byte is no LRC, whatever was typed before."""
+    caller = awaiting()
+    caller.receive(b"9", 0.0)
+    caller.receive(b"\x023000001234\x034711", 1.0)
+    caller.wait()
+
+    assert caller.readings == [*pressed("9"), PLASTIC_CARD, *pressed("4711")]
 
 
 def test_a_card_in_stx_and_etx_is_never_keys() -> None:

@@ -55,6 +55,16 @@ def test_a_grant_is_green_for_exactly_its_time() -> None:
     assert granted.at(100.0 + GRANTED_S) == Indicator()
 
 
+def test_a_click_and_a_lamp_end_each_in_its_own_time() -> None:
+    """A click over the end of a red lamp sounds to its own end, and the lamp doesn't wait."""
+    clicked = Indicator().signalled(Signal.REFUSED, 0.0).signalled(Signal.KEY, 1.98)
+
+    assert clicked.lamps == Lamps(red=True, buzzer=True)
+    assert clicked.at(2.0).lamps == BUZZING
+    assert clicked.at(2.0).deadline_s == 1.98 + CLICK_S
+    assert clicked.at(2.04) == Indicator()
+
+
 def test_a_click_is_short_and_ends() -> None:
     """A key buzzes for 50 ms."""
     clicked = Indicator().signalled(Signal.KEY, 100.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ KEY_GAP_S = 0.05
 """Between two keys on the reader's own line, where keys that come faster are a card's."""
 
 RELAY = "GPIO17"
+BUZZER = "GPIO25"
 
 T = TypeVar("T")
 
@@ -96,6 +98,22 @@ class Door(Stage):
             if self._paced:
                 time.sleep(KEY_GAP_S)
 
+    def press_heard(self, keys: str) -> None:
+        """Press keys, each once the click of the one before is over; wait for every click.
+
+        Two lines have no order between them: only a key that was heard came before the next card.
+        """
+
+        def quiet() -> bool:
+            return not self.drives(self.pid, BUZZER) or not self.drives(self.pid, BUZZER)[-1].level
+
+        until(quiet)
+        for key in keys:
+            clicks = len(self.edges(self.pid, BUZZER))
+            self.keypad.send(key.encode())
+            until(lambda before=clicks: len(self.edges(self.pid, BUZZER)) > before)
+            until(quiet)
+
     def visit(self, person: Person, pin: str | None = None) -> Line:
         """Have somebody swipe and type; return the decision."""
         attempt = self.swipe(person.swipe)
@@ -106,15 +124,25 @@ class Door(Stage):
         """Have somebody in, wait until the door is locked again and return the decision."""
         decision = self.visit(person)
         assert decision["reason"] == "ok"
-        self.wait_for("relay", energised=False, timeout_s=LIMIT_S)
+        self.wait_for("door", state="locked", timeout_s=LIMIT_S)
         return decision
 
     def signalled(self, number: int) -> int:
-        """Send the process a signal and return its exit code; negative where that killed it."""
+        """Send the process a signal; return its exit code, negative where the signal killed it.
+
+        All that it said is in `lines` then.
+        """
         assert self._process is not None
         process, self._process = self._process, None
         process.send_signal(number)
-        return process.wait(LIMIT_S)
+        code = process.wait(LIMIT_S)
+        while self._unheard.get(timeout=LIMIT_S) is not None:
+            pass
+        return code
+
+    def stop(self) -> int:
+        """Stop the door as systemd does, hear all that it said, and return its exit code."""
+        return self.signalled(signal.SIGTERM)
 
     def exit_code(self) -> int:
         """Wait until the process ends by itself."""
@@ -123,6 +151,10 @@ class Door(Stage):
     def said(self, event: str) -> list[Line]:
         """Return all lines of that name so far."""
         return [line for line in self.lines if line["event"] == event]
+
+    def processes(self) -> set[int]:
+        """Return the numbers of all processes that ever drove a pin of any door."""
+        return {int(record.name.removeprefix("pins-")) for record in self._pins.glob("pins-*")}
 
     def drives(self, pid: int, pin: str = RELAY) -> list[Drive]:
         """Return each time that a process drove a pin."""

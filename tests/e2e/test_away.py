@@ -4,6 +4,7 @@ import fcntl
 import os
 import struct
 import termios
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ def listening(plug: Plug) -> Iterator[int]:
     """Hold a device open as the kernel does for a reader that is plugged in; yields its fd."""
     descriptor = os.open(plug.name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
+        tty.setraw(descriptor)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -42,8 +44,8 @@ def test_swiped_before_start(doors: Doors, *, with_keypad: bool) -> None:
     with listening(door.reader) as reader, listening(door.keypad) as keypad:
         door.reader.send(ENTITLED.swipe)
         door.keypad.send(ENTITLED.pin.encode())
-        assert waiting(reader) > 0
-        assert waiting(keypad) > 0
+        until(lambda: waiting(reader))
+        until(lambda: waiting(keypad))
         door.start_door()
 
         assert waiting(reader) == waiting(keypad) == 0
@@ -57,7 +59,7 @@ def test_swiped_while_it_was_down(doors: Doors) -> None:
     with listening(door.reader) as reader:
         assert door.stop() == 0
         door.reader.send(ALSO_ENTITLED.swipe)
-        assert waiting(reader) > 0
+        until(lambda: waiting(reader))
         door.lines.clear()
         door.start_door()
 
@@ -75,7 +77,7 @@ def test_swiped_while_the_reader_was_away(doors: Doors) -> None:
     buffered.put_in()
     with listening(buffered) as reader:
         buffered.send(ENTITLED.swipe)
-        assert waiting(reader) > 0
+        until(lambda: waiting(reader))
         buffered.name.rename(door.reader.name)
         door.wait_for("reader", state="connected")
         assert waiting(reader) == 0
@@ -107,19 +109,16 @@ def test_reader_pulled_and_back(doors: Doors) -> None:
 def test_half_a_swipe(doors: Doors) -> None:
     """Half a swipe before the loss and half after it are not one card."""
     door = doors.started()
-    half = len(ALSO_ENTITLED.swipe) // 2
-    door.reader.send(ALSO_ENTITLED.swipe[:half])
+    door.reader.send(ALSO_ENTITLED.swipe[:-3])
     door.reader.pull()
     door.wait_for("reader", state="lost")
     door.reader.put_in()
     door.wait_for("reader", state="connected")
-    door.reader.send(ALSO_ENTITLED.swipe[half:])
+    door.reader.send(ALSO_ENTITLED.swipe[-3:])
 
+    assert door.wait_for("decision")["reason"] == "card_unreadable"
     door.let_in(ENTITLED)
-
-    outcomes = [line["reason"] for line in door.said("decision")]
-    assert outcomes.count("ok") == 1
-    assert set(outcomes) <= {"ok", "card_unreadable"}
+    assert len(door.said("decision")) == 2
 
 
 def test_keypad_pulled_and_back(doors: Doors) -> None:

@@ -1,0 +1,157 @@
+"""What is written to the viewer: two languages, colours and line ends that fit the terminal."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TextIO
+
+import click
+
+from doorctl.demo.scenes import Words
+
+LABEL_COLUMNS = 13
+NARROWEST, WIDEST = 40, 120
+"""Longer lines than this are hard to read, shorter ones can't hold a label and a word."""
+
+PLAIN_COLUMNS = 80
+"""Where nobody looks at a terminal: a file, a mail, a CI log."""
+
+ASCII = str.maketrans(
+    {
+        "æ": "ae", "ø": "oe", "å": "aa", "Æ": "Ae", "Ø": "Oe", "Å": "Aa",
+        "●": "(*)", "○": "( )", "✓": "ok", "✗": "NO", "─": "-", "…": "...",
+    }
+)  # fmt: skip
+"""As Danes write where the letters are missing; anything else becomes a question mark."""
+
+TRACK_1 = re.compile(r"^(%.{15}).{20,}(?=;)")
+
+SHADES: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "heading": {"bold": True, "fg": "cyan"},
+        "quiet": {"dim": True},
+        "good": {"bold": True, "fg": "green"},
+        "bad": {"bold": True, "fg": "red"},
+        "plain": {},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """Where the story is written. One thread.
+
+    Args:
+        columns: longest line of prose.
+        colour: whether escape codes may be written.
+        ascii_only: whether nothing but ASCII can be shown.
+        live: whether somebody watches: raw lines are then broken, to be read, not copied.
+    """
+
+    columns: int = PLAIN_COLUMNS
+    colour: bool = False
+    ascii_only: bool = False
+    live: bool = False
+
+    @classmethod
+    def fitting(cls, stream: TextIO, environment: Mapping[str, str]) -> Paper:
+        """Return the paper for a stream, by what its terminal can show."""
+        live = stream.isatty()
+        dull = "NO_COLOR" in environment or environment.get("TERM", "dumb") == "dumb"
+        columns = shutil.get_terminal_size((PLAIN_COLUMNS, 24)).columns if live else PLAIN_COLUMNS
+        return cls(
+            columns=min(max(columns, NARROWEST), WIDEST),
+            colour=live and not dull,
+            ascii_only=_ascii_only(stream, environment),
+            live=live,
+        )
+
+    def write(self, text: str = "", shade: str = "plain", *, end: str = "\n") -> None:
+        """Write text as it is, in a shade of :data:`SHADES`."""
+        shown = self._fit(text.encode("utf-8", "replace").decode("utf-8"))
+        if self.colour and shown:
+            shown = click.style(shown, **SHADES[shade])  # type: ignore[arg-type]
+        click.echo(f"{shown}{end}", nl=False, color=self.colour)
+
+    def rule(self) -> None:
+        """Draw a line across."""
+        self.write("─" * self.columns, "quiet")
+
+    def heading(self, at: str, title: Words, count: str) -> None:
+        """Open a scene: its time, its title and how far the evening is."""
+        self.write()
+        self.rule()
+        room = self.columns - len(at) - len(count) - 3
+        self.write(f"{at}  {self._fit(title.da):<{room}} {count}", "heading")
+        self.write(f"{' ' * len(at)}  {title.en}", "quiet")
+
+    def tell(self, words: Words) -> None:
+        """Write a paragraph, Danish first."""
+        for text, shade in ((words.da, "plain"), (words.en, "quiet")):
+            for line in textwrap.wrap(self._fit(text), self.columns - 2):
+                self.write(f"  {line}", shade)
+
+    def item(self, label: str, text: str, shade: str = "plain") -> None:
+        """Write one labelled line, or as many as it takes."""
+        room = self.columns - LABEL_COLUMNS - 2
+        lines = textwrap.wrap(self._fit(text), room, break_long_words=True) or [""]
+        for number, line in enumerate(lines):
+            self.label(label if number == 0 else "")
+            self.write(line, shade)
+
+    def label(self, label: str) -> None:
+        """Write a label and stay on its line."""
+        self.write(f"  {self._fit(label):<{LABEL_COLUMNS}}", "quiet", end="")
+
+    def raw(self, label: str, line: str) -> None:
+        """Write a line of the door's own, whole where a program may read it."""
+        parts = _broken(line, self.columns - LABEL_COLUMNS - 2) if self.live else [line]
+        for number, part in enumerate(parts):
+            self.label(label if number == 0 else "")
+            self.write(part)
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write rows below each other, the first one quietly as their head."""
+        fitted = [[self._fit(cell) for cell in row] for row in rows]
+        widths = [max(len(row[column]) for row in fitted) for column in range(len(fitted[0]) - 1)]
+        for number, row in enumerate(fitted):
+            cells = (f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=False))
+            start = f"  {''.join(cells)}"
+            for line in textwrap.wrap(row[-1], self.columns - len(start)):
+                self.write(f"{start}{line}", "plain" if number else "quiet")
+                start = " " * len(start)
+
+    def _fit(self, text: str) -> str:
+        if not self.ascii_only:
+            return text
+        return text.translate(ASCII).encode("ascii", "replace").decode("ascii")
+
+
+def visible(data: bytes) -> str:
+    """Return bytes so that they can be looked at: escapes for what is not ASCII, track 1 cut."""
+    text = data.decode("ascii", "surrogateescape").encode("unicode_escape").decode("ascii")
+    text = text.replace("\\udc", "\\x").replace("\\\\", "\\")
+    return TRACK_1.sub(r"\1 … ", text)
+
+
+def _ascii_only(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    # Python takes UTF-8 for granted under LANG=C (PEP 540), the terminal may not.
+    named = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG")
+                  if environment.get(name)), "")  # fmt: skip
+    encoding = (stream.encoding or "ascii").lower().replace("-", "")
+    return named in {"C", "POSIX"} or encoding != "utf8"
+
+
+def _broken(line: str, room: int) -> list[str]:
+    """Break JSON behind its commas."""
+    lines = [""]
+    for part in re.split(r"(?<=,)", line):
+        if lines[-1] and len(lines[-1]) + len(part) > room:
+            lines.append("")
+        lines[-1] += part
+    return lines

@@ -1,0 +1,230 @@
+"""Why? The answer names the check and the data's age, and never the person."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from doorctl.access.hours import WeeklyHours
+from doorctl.access.patron import Patron, row_key
+from doorctl.access.policy import CHECKS, Policy
+from doorctl.access.reasons import Reason
+from doorctl.access.throttle import CardThrottle
+from doorctl.enquiry import Explanation, explain
+from doorctl.errors import StoreError
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.ports import SealedRow, Stamped
+from tests.application.fake_door import CARD, identifier, key_of, resident
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+
+PLASTIC_OR_CPR = (
+    Identifier(IdentifierKind.CARD, "0101701234"),
+    Identifier(IdentifierKind.CPR, "0101701234"),
+)
+CLOSED = Policy(hours=WeeklyHours(((),) * 7))
+
+
+@dataclass
+class Desk:
+    """What staff ask at, with one resident."""
+
+    patron: Patron = field(default_factory=lambda: resident(CARD))
+    policy: Policy = field(default_factory=Policy)
+    clock: FakeClock = field(default_factory=FakeClock)
+    patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
+    visits: MemoryVisits = field(default_factory=MemoryVisits)
+    applied_at: datetime | None = START - timedelta(hours=2, minutes=5)
+
+    def __post_init__(self) -> None:
+        row = SealedRow(key_of(CARD), self.patron)
+        self.patrons.apply([row], full=True, applied_at=self.applied_at, minimum_age=0)
+
+    def throttle(self, failures: int) -> None:
+        """Let wrong PINs have come just now."""
+        at = Stamped(START, self.clock.moment().state, self.clock.boot_time())
+        charge = CardThrottle(failures, self.clock.boot_time())
+        self.visits.open_attempt(1, at, key_of(CARD), charge)
+
+    def why(self, *identifiers: Identifier) -> Explanation:
+        """Ask about a card, now."""
+        return explain(
+            identifiers or (identifier(CARD),),
+            self.clock.moment(),
+            policy=self.policy,
+            sealer=FastSealer(),
+            patrons=self.patrons,
+            visits=self.visits,
+            clock=self.clock,
+        )
+
+
+def failed(found: Explanation) -> list[str]:
+    """Return the names of the checks that refuse."""
+    return [finding.check for finding in found.findings if finding.refused_with is not None]
+
+
+def test_each_check_appears_in_the_order_in_which_it_counts() -> None:
+    """So that a new check is explained without anybody thinking of it."""
+    found = Desk().why()
+
+    assert [finding.check for finding in found.findings] == [
+        "known",
+        *(check.name for check in CHECKS),
+    ]
+    assert found.granted
+    assert (found.verdict, found.reason) == ("granted", Reason.OK)
+
+
+@pytest.mark.parametrize(
+    ("desk", "checks", "reason"),
+    [
+        (Desk(replace(resident(CARD), blocks=frozenset("U"))), ["blocked"], Reason.BLOCKED),
+        (Desk(replace(resident(CARD), resident=False)), ["resident"], Reason.NOT_RESIDENT),
+        (Desk(replace(resident(CARD), restricted=True)), ["restricted"], Reason.RESTRICTED),
+        (Desk(replace(resident(CARD), enter_from=date(2030, 1, 1))), ["age"], Reason.UNDER_AGE),
+        (Desk(replace(resident(CARD), active=False)), ["expired"], Reason.EXPIRED),
+        (Desk(policy=CLOSED), ["hours"], Reason.CLOSED),
+        (
+            Desk(policy=Policy(max_cache_age=timedelta(hours=1))),
+            ["cache_age"],
+            Reason.CACHE_TOO_OLD,
+        ),
+        (
+            Desk(replace(resident(CARD), resident=False, blocks=frozenset("U")), CLOSED),
+            ["blocked", "resident", "hours"],
+            Reason.BLOCKED,
+        ),
+    ],
+)
+def test_every_failing_check_is_told_and_the_first_is_the_reason(
+    desk: Desk, checks: list[str], reason: Reason
+) -> None:
+    """Staff see all that has to be mended, and what the patron met."""
+    found = desk.why()
+
+    assert failed(found) == checks
+    assert found.reason is reason
+    assert found.verdict == "refused"
+    assert not found.granted
+
+
+def test_the_pin_is_taken_for_right() -> None:
+    """Staff don't know it; a patron without any is still told about the rest."""
+    assert Desk(replace(resident(CARD), pin_check=None)).why().granted
+
+
+def test_an_unknown_card_fails_one_check() -> None:
+    """There is nothing to ask about it."""
+    found = Desk().why(identifier("3000009999"))
+
+    assert failed(found) == ["known"]
+    assert found.reason is Reason.UNKNOWN_CARD
+
+
+def test_a_card_that_has_to_wait_is_told() -> None:
+    """Until the wait is over, and only where a PIN is asked for."""
+    desk = Desk()
+    desk.throttle(3)
+    assert desk.why().reason is Reason.THROTTLED
+    desk.policy = Policy(require_pin=False)
+    assert desk.why().granted
+    desk.policy = Policy()
+    desk.clock.advance(30.0)
+    assert desk.why().granted
+
+
+@pytest.mark.parametrize("reading", [0, 1])
+def test_any_reading_of_what_was_typed_may_be_the_known_one(reading: int) -> None:
+    """Ten digits are a plastic card or a CPR number."""
+    desk = Desk()
+    sealed = FastSealer().stretch(PLASTIC_OR_CPR[reading])
+    row = SealedRow(row_key(sealed), resident(CARD))
+    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0)
+
+    assert desk.why(*PLASTIC_OR_CPR).granted
+
+
+def test_nothing_in_the_answer_identifies_anybody() -> None:
+    """Neither number, row key, patron reference nor PIN check, however it is printed."""
+    desk = Desk(replace(resident(CARD), resident=False))
+    found = desk.why()
+    said = f"{found!r} {found.as_dict()} {found.source}"
+
+    check = desk.patron.pin_check
+    assert check is not None
+    secrets = (CARD, desk.patron.patron_ref, key_of(CARD).hex()[:8], check.hex(), repr(check))
+    assert not [secret for secret in secrets if secret in said]
+
+
+def test_the_source_says_by_which_data_and_for_when() -> None:
+    """Epoch, age in hours and minutes, and the local time that was asked about."""
+    assert Desk().why().source == (
+        "by epoch 1 of the patron register, 2 h 5 min old, for 2026-03-02 19:00"
+    )
+
+
+@pytest.mark.parametrize(
+    "desk", [Desk(applied_at=None), Desk(clock=FakeClock(vouched=False))], ids=["never", "no clock"]
+)
+def test_an_age_that_nobody_knows_is_not_invented(desk: Desk) -> None:
+    """No push yet, or a clock that can't be trusted."""
+    found = desk.why()
+
+    assert found.data_age is None
+    assert "of unknown age" in found.source
+    assert found.as_dict()["data_age_s"] is None
+
+
+def test_a_push_from_the_future_is_no_negative_age() -> None:
+    """A clock that was set back a little does not confuse staff."""
+    found = Desk(applied_at=START + timedelta(seconds=30)).why()
+
+    assert "0 h 0 min old" in found.source
+
+
+def test_scripts_get_it_as_json() -> None:
+    """Whole, with each check."""
+    found = Desk(policy=CLOSED).why()
+    told = json.loads(json.dumps(found.as_dict()))
+
+    assert told.pop("checks")[9:] == [
+        {"check": "hours", "passed": False, "reason": "closed"},
+        {"check": "cache_age", "passed": True, "reason": None},
+    ]
+    assert told == {
+        "verdict": "refused",
+        "reason": "closed",
+        "at": "2026-03-02T19:00:00+01:00",
+        "epoch": 1,
+        "data_age_s": 7500,
+    }
+
+
+def test_a_cache_that_cannot_be_read_is_an_error() -> None:
+    """No answer is better than a wrong one."""
+    desk = Desk()
+    desk.patrons.broken = True
+    with pytest.raises(StoreError):
+        desk.why()
+
+
+def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
+    """`at` decides about hours and dates; the data's age is as of now."""
+    desk = Desk(replace(resident(CARD), valid_until=date(2026, 3, 2)))
+    tomorrow = FakeClock(wall=datetime(2026, 3, 3, 12, tzinfo=UTC)).moment()
+    found = explain(
+        (identifier(CARD),),
+        tomorrow,
+        policy=desk.policy,
+        sealer=FastSealer(),
+        patrons=desk.patrons,
+        visits=desk.visits,
+        clock=desk.clock,
+    )
+
+    assert found.reason is Reason.EXPIRED
+    assert found.data_age == timedelta(hours=2, minutes=5)

@@ -1,0 +1,164 @@
+"""What the loop sees to each second, by a clock that only the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from doorctl.housekeeping import (
+    KEEP_TIME_EVERY_S,
+    PING_EVERY_S,
+    WORKER_LIMIT_S,
+    Housekeeping,
+)
+from tests.fakes.clock import FakeClock
+from tests.fakes.supervisor import FakeSupervisor
+
+
+@dataclass
+class House:
+    """Housekeeping, and all that it calls, as counters."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    supervisor: FakeSupervisor = field(default_factory=FakeSupervisor)
+    threads_alive: bool = True
+    worker_answers: bool = True
+    steps: int = 0
+    purges: int = 0
+    times_kept: list[float] = field(default_factory=list)
+    pings: list[Callable[[], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.began_s = self.clock.monotonic_s()
+        self.keeping = Housekeeping(
+            clock=self.clock,
+            supervisor=self.supervisor,
+            threads_alive=lambda: self.threads_alive,
+            stepped=self._take_step,
+            purge_soon=self._purge,
+            keep_time=lambda: self.times_kept.append(self.clock.monotonic_s() - self.began_s),
+            ping=self._ping,
+        )
+
+    def turn(self, seconds: float = 0.0) -> None:
+        """Turn once a second for some seconds, at least once."""
+        self.keeping.turn()
+        for _ in range(round(seconds)):
+            self.clock.advance(1.0)
+            self.keeping.turn()
+
+    def fed(self, seconds: float = 0.0) -> int:
+        """Turn and return how often the watchdog was fed meanwhile."""
+        before = len(self.supervisor.told)
+        self.turn(seconds)
+        return len(self.supervisor.told) - before
+
+    def _ping(self, answer: Callable[[], None]) -> None:
+        self.pings.append(answer)
+        if self.worker_answers:
+            answer()
+
+    def _take_step(self) -> bool:
+        stepped, self.steps = self.steps > 0, 0
+        return stepped
+
+    def _purge(self) -> None:
+        self.purges += 1
+
+
+def test_the_watchdog_is_fed_each_turn_while_all_is_well() -> None:
+    """Far longer than the worker's limit, and with nothing but ``alive``."""
+    house = House()
+
+    assert house.fed(3 * WORKER_LIMIT_S) == 3 * WORKER_LIMIT_S + 1
+    assert set(house.supervisor.told) == {"alive"}
+
+
+def test_the_worker_is_asked_now_and_then_not_each_turn() -> None:
+    """Its queue is not filled with questions."""
+    house = House()
+    house.turn(10 * PING_EVERY_S)
+
+    assert len(house.pings) == 10
+
+
+def test_a_stuck_worker_starves_the_watchdog() -> None:
+    """From its limit on nothing is fed, so that systemd starts the daemon afresh."""
+    house = House(worker_answers=False)
+
+    assert house.fed(WORKER_LIMIT_S - 1) == WORKER_LIMIT_S
+    assert house.fed(100.0) == 1, "the turn in which the limit was not yet reached"
+
+
+def test_a_worker_that_answers_after_all_saves_the_process() -> None:
+    """A long purge is no reason to die, if the watchdog's own time is not over."""
+    house = House(worker_answers=False)
+    house.turn(WORKER_LIMIT_S + 1)
+    assert house.fed() == 0
+    house.pings[0]()
+
+    assert house.fed() == 1
+
+
+def test_a_dead_thread_starves_the_watchdog_at_once() -> None:
+    """A door that can't hear its reader must not look alive."""
+    house = House()
+    house.turn()
+    house.threads_alive = False
+
+    assert house.fed(10.0) == 0
+
+
+def test_a_wall_clock_jump_is_neither_a_stuck_worker_nor_a_reason_to_store() -> None:
+    """Only the monotonic clock counts here."""
+    house = House()
+    house.turn()
+    house.clock.step(house.clock.wall + timedelta(days=400))
+
+    assert house.fed(5.0) == 6
+    assert house.times_kept == [0.0]
+
+
+def test_a_clock_step_is_followed_by_a_purge_once() -> None:
+    """Visits may have become old in that moment."""
+    house = House()
+    house.turn(5.0)
+    assert house.purges == 0
+    house.steps = 1
+    house.turn(5.0)
+
+    assert house.purges == 1
+
+
+def test_time_is_stored_at_once_and_every_ten_minutes() -> None:
+    """A power cut takes back no more than that of the highest trusted time."""
+    house = House()
+    house.turn(2 * KEEP_TIME_EVERY_S + 1)
+
+    assert house.times_kept == [0.0, KEEP_TIME_EVERY_S, 2 * KEEP_TIME_EVERY_S]
+
+
+def test_a_guess_is_never_stored_as_time() -> None:
+    """Before the clock is synchronised nothing is kept; at the first good second it is."""
+    house = House(FakeClock(vouched=False))
+    house.turn(2 * KEEP_TIME_EVERY_S)
+    assert house.times_kept == []
+    house.clock.vouched = True
+    house.turn(10.0)
+
+    assert house.times_kept == [2 * KEEP_TIME_EVERY_S]
+
+
+def test_time_is_stored_again_when_the_clock_becomes_good_again() -> None:
+    """After a reboot's worth of not knowing, not only when ten minutes are over."""
+    house = House()
+    house.turn()
+    house.clock.reboot("boot-2")
+    house.clock.monotonic = house.began_s + 5.0
+    house.clock.vouched = False
+    house.turn()
+    house.clock.vouched = True
+    house.turn()
+
+    assert house.times_kept == [0.0, 5.0]

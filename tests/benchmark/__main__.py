@@ -1,0 +1,55 @@
+"""``python -m tests.benchmark``: measure, print, and judge only if asked to."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from tests.benchmark import machine
+from tests.benchmark.parts import measured
+from tests.benchmark.plan import FULL, MILLION, QUICK
+from tests.benchmark.table import as_json, as_table
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Under a minute, for each commit; fewer repeats.")
+@click.option("--million", is_flag=True, help="Also time grants at a register of 1,000,000.")
+@click.option("--json", "as_json_", is_flag=True, help="Print JSON, for scripts.")
+@click.option(
+    "--gate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="FACTOR",
+    help="Exit 1 if a figure is more than FACTOR times its budget.",
+)
+def benchmark(quick: bool, million: bool, as_json_: bool, gate: float | None) -> None:
+    """Print how fast and how small the door is on this machine, each figure beside its floor.
+
+    Exit 0 whatever the figures are, unless --gate is given; anything that breaks is a traceback.
+    """
+    plan = QUICK if quick else FULL
+    if million:
+        plan = replace(plan, sizes=(*plan.sizes, MILLION))
+    before = time.monotonic()
+    here = machine.described()
+    with tempfile.TemporaryDirectory(prefix="doorctl-benchmark-") as work:
+        figures = measured(plan, Path(work), _tell)
+    here["took"] = f"{time.monotonic() - before:.0f} s"
+    click.echo(as_json(here, figures) if as_json_ else as_table(here, figures))
+    missed = [each for each in figures if gate and (each.of_budget or 0) > gate]
+    for figure in missed:
+        click.echo(f"over {gate:g} x its budget: {figure.part}, {figure.what}", err=True)
+    sys.exit(bool(missed))
+
+
+def _tell(part: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"measuring: {part} ...", err=True)
+
+
+if __name__ == "__main__":
+    benchmark()

@@ -1,0 +1,282 @@
+"""The control socket, over real Unix sockets, with callers who don't know how to behave."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from doorctl.errors import NotAnsweringError, StoreBusyError, StoreError
+from doorctl.transports import control
+from doorctl.transports.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
+
+LONG_S = 5.0
+UNKNOWN = {"error": "that question is not known"}
+
+Answers = dict[str, Callable[[Question], Mapping[str, Any]]]
+
+
+def fail(_question: Question) -> Mapping[str, Any]:
+    """Answer as a store that is busy."""
+    raise StoreBusyError("visits.db is busy; try again when it is done")
+
+
+ANSWERS: Answers = {
+    "status": lambda _question: {"reader": "connected", "released": False},
+    "unlock": lambda question: {"card": question.card},
+    "purge": fail,
+}
+
+
+@contextmanager
+def serving(path: Path, answers: Answers = ANSWERS) -> Iterator[Path]:
+    """Serve on a socket for a while."""
+    server = ControlServer(path, answers)
+    server.start()
+    try:
+        yield path
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """A socket that answers."""
+    with serving(tmp_path / "door.sock") as path:
+        yield path
+
+
+def say(path: Path, line: bytes) -> bytes:
+    """Say something rude or polite, hang up one's own half, and return all that is answered."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(LONG_S)
+        caller.connect(str(path))
+        caller.sendall(line)
+        caller.shutdown(socket.SHUT_WR)
+        with caller.makefile("rb") as answers:
+            return answers.read()
+
+
+def test_a_question_is_answered(path: Path) -> None:
+    """With what the door says, and with the card where one is asked about."""
+    assert ask(path, Question("status"), timeout_s=LONG_S) == {
+        "reader": "connected",
+        "released": False,
+    }
+    assert ask(path, Question("unlock", "00ff"), timeout_s=LONG_S) == {"card": "00ff"}
+
+
+def test_what_the_door_could_not_do_is_told(path: Path) -> None:
+    """In the door's own words, as a `StoreError`."""
+    with pytest.raises(StoreError, match=r"visits\.db is busy; try again"):
+        ask(path, Question("purge"), timeout_s=LONG_S)
+
+
+def test_an_unknown_question_is_told(path: Path) -> None:
+    """Such as one of a newer command line."""
+    with pytest.raises(StoreError, match="not known"):
+        ask(path, Question("open"), timeout_s=LONG_S)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"status\n",
+        b"{}\n",
+        b"[]\n",
+        b'{"ask": 1}\n',
+        b'{"ask": "status", "as": "root"}\n',
+        b'{"ask": "__class__"}\n',
+        b'{"ask": "status"',
+        b"\xff\xfe\x00\n",
+        b"[" * 2000 + b"\n",
+    ],
+)
+def test_garbage_gets_one_answer_and_the_next_caller_is_served(path: Path, line: bytes) -> None:
+    """The same for all of it, without a word of what was said."""
+    assert json.loads(say(path, line)) == UNKNOWN
+    assert ask(path, Question("status"), timeout_s=LONG_S)
+
+
+@given(line=st.binary(max_size=200))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_stop_the_server(path: Path, line: bytes) -> None:
+    """Each caller gets exactly one line of JSON."""
+    answer = say(path, line + b"\n")
+
+    assert json.loads(answer) == UNKNOWN
+    assert answer.count(b"\n") == 1
+
+
+def test_a_line_that_is_too_long_is_not_read_on(path: Path) -> None:
+    """The first bytes are no question; the rest is not kept."""
+    question = b'{"ask": "status", "card": "' + b"0" * LINE_LIMIT + b'"}\n'
+    with pytest.raises((ConnectionError, AssertionError)):
+        assert json.loads(say(path, question)) != UNKNOWN
+    assert ask(path, Question("status"), timeout_s=LONG_S)
+
+
+def test_a_silent_caller_is_cut_off(path: Path) -> None:
+    """Without an answer, and without being in anybody's way meanwhile."""
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.settimeout(QUESTION_LIMIT_S + LONG_S)
+        silent.connect(str(path))
+        assert ask(path, Question("status"), timeout_s=LONG_S)
+
+        assert silent.recv(1) == b""
+
+
+def test_a_caller_who_does_not_wait_harms_nobody(path: Path) -> None:
+    """The answer meets a closed socket."""
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX) as hasty:
+            hasty.connect(str(path))
+            hasty.sendall(b'{"ask": "status"}\n')
+
+    assert ask(path, Question("status"), timeout_s=LONG_S)
+
+
+def test_two_are_served_at_once(tmp_path: Path) -> None:
+    """A purge that takes long does not hide the status: each answer waits for the other one."""
+    both = threading.Barrier(2, timeout=LONG_S)
+    answers: Answers = {"purge": lambda _question: {"arrived": both.wait() >= 0}}
+    with serving(tmp_path / "door.sock", answers) as path:
+        heard: list[dict[str, Any]] = []
+        other = threading.Thread(
+            target=lambda: heard.append(ask(path, Question("purge"), timeout_s=LONG_S))
+        )
+        other.start()
+        heard.append(ask(path, Question("purge"), timeout_s=LONG_S))
+        other.join()
+
+    assert heard == [{"arrived": True}] * 2
+
+
+def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
+    """The caller is told that the door does not answer; the door goes on."""
+    gate = threading.Event()
+    answers: Answers = {"status": lambda _question: {"waited": gate.wait(LONG_S)}}
+    with serving(tmp_path / "door.sock", answers) as path:
+        with pytest.raises(NotAnsweringError, match="does not answer"):
+            ask(path, Question("status"), timeout_s=0.05)
+        gate.set()
+
+        assert ask(path, Question("status"), timeout_s=LONG_S) == {"waited": True}
+
+
+def test_a_bug_in_an_answer_ends_one_call_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its traceback goes to the journal; the caller hears no details."""
+    answers: Answers = {
+        **ANSWERS,
+        "unlock": lambda question: {"card": bytes.fromhex(question.card)},
+    }
+    with serving(tmp_path / "door.sock", answers) as path:
+        with pytest.raises(NotAnsweringError):
+            ask(path, Question("unlock", "no hex"), timeout_s=LONG_S)
+
+        assert ask(path, Question("status"), timeout_s=LONG_S)
+    assert "ValueError" in capfd.readouterr().err
+
+
+def test_the_socket_is_its_owners_alone(path: Path) -> None:
+    """Mode 0600 from the start, and the process's own umask is as before."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert umask != 0o177
+
+
+def test_what_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
+    """A socket file that nobody listens on, after a SIGKILL."""
+    stale = tmp_path / "door.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(stale))
+    with pytest.raises(NotAnsweringError):
+        ask(stale, Question("status"), timeout_s=LONG_S)
+    with serving(stale) as path:
+        assert ask(path, Question("status"), timeout_s=LONG_S)
+
+    assert not stale.exists()
+
+
+def test_a_server_that_never_began_can_be_stopped(tmp_path: Path) -> None:
+    """A door that fails to start cleans up all the same."""
+    server = ControlServer(tmp_path / "door.sock", ANSWERS)
+    server.stop()
+
+    assert not (tmp_path / "door.sock").exists()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["no file", "a dead socket"])
+def test_a_door_that_is_gone_is_told_with_a_hint(tmp_path: Path, there: bool) -> None:
+    """What to look at, and no traceback's worth of errno."""
+    path = tmp_path / "door.sock"
+    if there:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+
+    with pytest.raises(NotAnsweringError) as caught:
+        ask(path, Question("status"), timeout_s=LONG_S)
+    assert str(caught.value) == (
+        f"the door process does not answer on {path}; is it running? (systemctl status doorctl-door)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("no/such/directory/door.sock", "No such file or directory"),
+        ("x" * 120, "AF_UNIX path too long"),
+        ("taken", "Is a directory"),
+    ],
+)
+def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path, place: str, why: str) -> None:
+    """The path and why, for the technician."""
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(StoreError) as caught:
+        ControlServer(tmp_path / place, ANSWERS)
+
+    assert str(caught.value) == f"control socket {tmp_path / place}: {why}"
+
+
+def test_an_answer_that_is_no_json_is_no_answer(tmp_path: Path) -> None:
+    """Another program on that path is not taken for the door."""
+    path = tmp_path / "door.sock"
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(LINE_LIMIT)
+                caller.sendall(b"SSH-2.0-OpenSSH\n")
+
+        other = threading.Thread(target=answer)
+        other.start()
+        with pytest.raises(NotAnsweringError):
+            ask(path, Question("status"), timeout_s=LONG_S)
+        other.join()
+
+
+def test_the_limits_leave_room_for_real_questions() -> None:
+    """The longest one is far below the limit."""
+    longest = json.dumps({"ask": "unlock", "card": "0" * 32})
+
+    assert len(longest) < control.LINE_LIMIT / 10
