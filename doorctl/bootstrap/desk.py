@@ -102,7 +102,7 @@ def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
     Args:
         config: the whole configuration.
         typed: what stands on the card.
-        at: local time without a zone; None for now.
+        at: a time; without an offset it is local; None for now.
 
     Raises:
         InputError: it is no card number and no CPR number.
@@ -111,7 +111,7 @@ def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
     clock = system_clock(config)
     moment = clock.moment()
     if at is not None:
-        local = at.replace(tzinfo=zone(config))
+        local = _local(at, config)
         moment = Moment(local, moment.high_water, ClockState.TRUSTED)
     with _cache(config) as patrons, _history(config) as visits:
         return ask_why(
@@ -139,11 +139,11 @@ def list_visits(config: Config, since: datetime | None) -> list[Visit]:
 
     Args:
         config: the whole configuration.
-        since: local time without a zone; None for all.
+        since: a time; without an offset it is local; None for all.
     """
     not_before = visible_since(system_clock(config).moment().latest_known, retention(config))
     if since is not None:
-        not_before = max(not_before, since.replace(tzinfo=zone(config)))
+        not_before = max(not_before, _local(since, config))
     with _history(config) as history:
         return list(history.visits(not_before))
 
@@ -212,6 +212,11 @@ def _by_the_writer(
         # If it runs but does not answer, its lock refuses us here, with one clear line.
         with closing(open_or_create_visits(visits_db(config))) as visits:
             return otherwise(visits)
+
+
+def _local(at: datetime, config: Config) -> datetime:
+    branch = zone(config)
+    return at.replace(tzinfo=branch) if at.tzinfo is None else at.astimezone(branch)
 
 
 def _reset(key: bytes, visits: VisitStore) -> dict[str, Any]:

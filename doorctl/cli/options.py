@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,23 @@ set_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+class IsoTime(click.ParamType[datetime]):
+    """A time as ISO 8601 writes it; without an offset it is the branch's local time."""
+
+    name = "ISO"
+
+    def convert(
+        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the time, aware only if it was written with an offset."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("write it as 2026-11-25 or 2026-11-25T21:00", param, ctx)
 
 
 def with_config(command: Command[ResultT]) -> Command[ResultT]:

@@ -11,7 +11,7 @@ import click
 
 from doorctl.access.reasons import SENTENCES
 from doorctl.bootstrap import desk
-from doorctl.cli.options import json_option, with_config
+from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 
@@ -49,7 +49,7 @@ def load(config: Config, feed: Path, full: bool) -> None:
 
 @patrons.command("explain")
 @click.argument("identifier", metavar=IDENTIFIER)
-@click.option("--at", type=click.DateTime(), help="At this local time instead of now.")
+@click.option("--at", type=IsoTime(), help="At this local time instead of now.")
 @json_option
 @with_config
 def explain_card(config: Config, identifier: str, at: datetime | None, as_json: bool) -> None:

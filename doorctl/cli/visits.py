@@ -10,7 +10,7 @@ import click
 
 from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.bootstrap import desk
-from doorctl.cli.options import json_option, with_config
+from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.config import Config
 from doorctl.ports import Visit
 
@@ -21,7 +21,7 @@ def visits() -> None:
 
 
 @visits.command("list")
-@click.option("--since", type=click.DateTime(), help="From this local time on.")
+@click.option("--since", type=IsoTime(), help="From this local time on.")
 @json_option
 @with_config
 def list_visits(config: Config, since: datetime | None, as_json: bool) -> None:

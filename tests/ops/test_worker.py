@@ -28,7 +28,10 @@ class Workshop:
 
     def hold(self) -> None:
         """Have the worker wait at the gate."""
-        self.worker.submit(lambda: self.gate.wait(LONG_S) and None)
+        self.worker.submit(self._wait)
+
+    def _wait(self) -> None:
+        self.gate.wait(LONG_S)
 
 
 class JobBrokeError(Exception):

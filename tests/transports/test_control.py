@@ -233,7 +233,8 @@ def test_a_door_that_is_gone_is_told_with_a_hint(tmp_path: Path, there: bool) ->
     with pytest.raises(NotAnsweringError) as caught:
         ask(path, Question("status"), timeout_s=LONG_S)
     assert str(caught.value) == (
-        f"the door process does not answer on {path}; is it running? (systemctl status doorctl-door)"
+        f"the door process does not answer on {path}; "
+        "is it running? (systemctl status doorctl-door)"
     )
 
 

@@ -1,0 +1,67 @@
+"""The command line's front door: what it lists, what it imports, how it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from doorctl.cli.app import COMMANDS, app
+
+
+def call(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run doorctl as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "doorctl", *words], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_in_the_table_is_there(name: str) -> None:
+    """Under its own name and with a help text."""
+    command = app.get_command(click.Context(app), name)
+
+    assert command is not None
+    assert command.name == name
+    assert command.help
+
+
+def test_help_lists_the_commands_in_the_tables_order() -> None:
+    """Not in the alphabet's: a newcomer reads from the top."""
+    answer = call("--help")
+    listed = [line.split()[0] for line in answer.stdout.split("Commands:")[1].splitlines() if line]
+
+    assert answer.returncode == 0
+    assert listed == list(COMMANDS)
+
+
+def test_a_command_that_does_not_exist_is_wrong_usage() -> None:
+    """Exit code 2, and nothing on stdout."""
+    answer = call("open-sesame")
+
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert "No such command" in answer.stderr
+
+
+def test_our_own_errors_are_one_line_and_exit_code_1() -> None:
+    """No traceback for a file that is not there."""
+    answer = call("status", "--config", "/nowhere/doorctl.toml")
+
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert len(answer.stderr.splitlines()) == 1
+    assert "/nowhere/doorctl.toml" in answer.stderr
+
+
+def test_the_front_door_alone_imports_no_driver() -> None:
+    """A command pays for what it needs; `run` is ready in half a second on a small Pi."""
+    heavy = {"gpiozero", "serial", "apscheduler", "argon2", "structlog", "sqlite_utils"}
+    script = "import sys, doorctl.cli.app; print(*sys.modules)"
+    imported = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert not heavy & set(imported.stdout.split())

@@ -1,0 +1,125 @@
+"""The configuration's values become the rules of the pure rooms, each in its place."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from doorctl.bootstrap.rules import (
+    DAWN,
+    access_policy,
+    outdated,
+    patrons_db,
+    retention,
+    rules,
+    system_clock,
+    visits_db,
+    work_directory,
+)
+from doorctl.config import Config, load
+from doorctl.moments import BootTime
+from doorctl.ports import CacheStamp
+from doorctl.store.visits import VisitStore, create_visits
+
+RIGHT = """
+[branch]
+name = "Randers Bibliotek, Øst"
+id = "oest"
+[reader]
+port = "/dev/ttyUSB0"
+"""
+
+
+def config_of(directory: Path, *overrides: str, hours: str = "") -> Config:
+    """Return a whole configuration that stores in `directory`."""
+    written = directory / "doorctl.toml"
+    written.write_text(RIGHT + hours, encoding="utf-8")
+    return load(written, (f"storage.directory={directory}", *overrides), environment={})
+
+
+def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
+    """Values that differ from all defaults, so that none can be mixed up or left out."""
+    config = config_of(
+        tmp_path,
+        "policy.require_pin=false",
+        "policy.require_resident=false",
+        'policy.deny_blocks=["O", "E"]',
+        "policy.deny_other_blocks=false",
+        "policy.max_cache_age_h=7",
+        "policy.pin_length=6",
+        "keypad.digit_timeout_s=4",
+        "keypad.total_timeout_s=12",
+    )
+
+    assert access_policy(config) == Policy(
+        require_pin=False,
+        require_resident=False,
+        deny_blocks=frozenset("OE"),
+        deny_other_blocks=False,
+        max_cache_age=timedelta(hours=7),
+        hours=None,
+    )
+    assert rules(config).pad == PadRules(6, 4.0, 12.0)
+    assert rules(config).policy == access_policy(config)
+
+
+def test_the_weekly_table_is_the_doors_own(tmp_path: Path) -> None:
+    """Monday's hours hold on Mondays; a day that is left out is closed."""
+    config = config_of(tmp_path, hours='[hours]\nmonday = ["08:00-22:00"]\n')
+    hours = access_policy(config).hours
+
+    assert hours is not None
+    assert hours.open_at(datetime(2026, 3, 2, 21, 59))  # noqa: DTZ001 - what the wall shows
+    assert not hours.open_at(datetime(2026, 3, 2, 22, 0))  # noqa: DTZ001 - as above
+    assert not hours.open_at(datetime(2026, 3, 3, 12, 0))  # noqa: DTZ001 - as above
+
+
+def test_files_stand_in_the_storage_directory(tmp_path: Path) -> None:
+    """Under their fixed names; a driver's own files go to systemd's directory if there is one."""
+    config = config_of(tmp_path, "visits.retention_days=14")
+
+    assert patrons_db(config) == tmp_path / "patrons.db"
+    assert visits_db(config) == tmp_path / "visits.db"
+    assert work_directory(config, {}) == tmp_path
+    assert work_directory(config, {"RUNTIME_DIRECTORY": "/run/doorctl"}) == Path("/run/doorctl")
+    assert retention(config) == timedelta(days=14)
+
+
+@pytest.mark.parametrize("content", [None, b"no database at all"])
+def test_without_a_door_log_time_begins_at_dawn(tmp_path: Path, content: bytes | None) -> None:
+    """A missing or damaged log keeps no clock from being made."""
+    config = config_of(tmp_path)
+    if content is not None:
+        visits_db(config).write_bytes(content)
+
+    assert system_clock(config).moment().high_water >= DAWN
+
+
+def test_the_clock_never_undercuts_the_time_on_record(tmp_path: Path) -> None:
+    """What was trusted before a reboot is known to be past."""
+    config = config_of(tmp_path)
+    recorded = datetime(2126, 1, 1, tzinfo=UTC)
+    create_visits(visits_db(config))
+    store = VisitStore(visits_db(config))
+    store.keep_time(recorded, BootTime("boot-1", 1000))
+    store.close()
+
+    assert system_clock(config).moment().high_water >= recorded
+
+
+@pytest.mark.parametrize(("epoch", "age", "told"), [(0, 99, False), (7, 15, False), (7, 99, True)])
+def test_a_cache_for_another_age_limit_is_told(
+    tmp_path: Path, epoch: int, age: int, told: bool
+) -> None:
+    """With both what it was sealed for and what to do; an empty cache is for any."""
+    config = config_of(tmp_path, "policy.minimum_age=15")
+    advice = outdated(CacheStamp(epoch, None, age, 3), config)
+
+    assert (advice is not None) is told
+    if advice is not None:
+        assert "99" in advice
+        assert "load the full feed again" in advice
