@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -36,7 +37,7 @@ from doorctl.controller import (
 )
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.devices.serial_line import SerialLine
-from doorctl.errors import StoreError
+from doorctl.errors import InputError, StoreError
 from doorctl.housekeeping import Housekeeping
 from doorctl.ledger import Ledger
 from doorctl.ops.clock import SystemClock
@@ -60,6 +61,8 @@ STORES_LIMIT_S = 60.0
 
 ANSWER_LIMIT_S = 30.0
 """Longest wait of a question on the control socket for the worker."""
+
+ROW_KEY = re.compile("[0-9a-f]{32}")
 
 
 def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> int:
@@ -251,7 +254,7 @@ class _Door:
                 self._alarm("visit_log_failing", str(err))
 
     def _unlock(self, card: str) -> dict[str, Any]:
-        self._steady.reset_card(bytes.fromhex(card))
+        self._steady.reset_card(_row_key(card))
         return {}
 
     def _status(self, controller: Controller) -> dict[str, Any]:
@@ -269,6 +272,12 @@ class _Door:
 
     def _failed(self, error: BaseException) -> None:
         self._mailbox.put(ThreadFailed(error))
+
+
+def _row_key(card: str) -> bytes:
+    if not ROW_KEY.fullmatch(card):
+        raise InputError("that is no row key; give 32 hex digits")
+    return bytes.fromhex(card)
 
 
 def _connected(state: bool | None) -> str | None:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import click
 
-from doorctl.demo.evening import spend
+from doorctl.demo.evening import complaint, spend
 from doorctl.demo.paper import Paper
 
 
@@ -24,9 +24,9 @@ def demo(once: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     outcomes = spend(Paper.fitting(sys.stdout, os.environ), sys.stdin.buffer, once=once)
-    wrong = [outcome.scene.name for outcome in outcomes if outcome.wrong is not None]
-    if wrong:
-        click.echo(f"doorctl: scenes that went wrong: {', '.join(wrong)}", err=True)
+    wrong = complaint(outcomes)
+    if wrong is not None:
+        click.echo(f"doorctl: {wrong}", err=True)
         sys.exit(1)
 
 

@@ -124,6 +124,12 @@ def spend(paper: Paper, source: BinaryIO, *, once: bool) -> tuple[Outcome, ...]:
     return outcomes
 
 
+def complaint(outcomes: Sequence[Outcome]) -> str | None:
+    """Return one line that names the scenes that went wrong; None if none did."""
+    wrong = [outcome.scene.name for outcome in outcomes if outcome.wrong is not None]
+    return f"scenes that went wrong: {', '.join(wrong)}" if wrong else None
+
+
 def refuse_wrong_clock(now: datetime) -> None:
     """Refuse to play where the clock says that it is before doorctl was made.
 

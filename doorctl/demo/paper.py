@@ -15,8 +15,8 @@ import click
 from doorctl.demo.scenes import Words
 
 LABEL_COLUMNS = 13
-NARROWEST, WIDEST = 40, 120
-"""Longer lines than this are hard to read, shorter ones can't hold a label and a word."""
+NARROWEST, WIDEST = 60, 120
+"""Longer lines than this are hard to read, shorter ones can't hold a scene's title."""
 
 PLAIN_COLUMNS = 80
 """Where nobody looks at a terminal: a file, a mail, a CI log."""
@@ -115,6 +115,12 @@ class Paper:
             self.label(label if number == 0 else "")
             self.write(part)
 
+    def quote(self, text: str) -> None:
+        """Write what a command printed, line by line."""
+        for line in self._fit(text).splitlines():
+            for part in textwrap.wrap(line, self.columns, subsequent_indent="    "):
+                self.write(part)
+
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Write rows below each other, the first one quietly as their head."""
         fitted = [[self._fit(cell) for cell in row] for row in rows]
@@ -140,11 +146,15 @@ def visible(data: bytes) -> str:
 
 
 def _ascii_only(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    # Python takes UTF-8 for granted under LANG=C (PEP 540), the terminal may not.
-    named = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG")
-                  if environment.get(name)), "")  # fmt: skip
-    encoding = (stream.encoding or "ascii").lower().replace("-", "")
-    return named in {"C", "POSIX"} or encoding != "utf8"
+    if (stream.encoding or "ascii").lower().replace("-", "") != "utf8":
+        return True
+    # Under LANG=C Python takes UTF-8 for granted and even sets LC_CTYPE (PEP 538, PEP 540);
+    # the terminal may know better.
+    overall = environment.get("LC_ALL")
+    chosen = environment.get("LC_CTYPE", "") if overall is None else ""
+    if chosen in {"C.UTF-8", "C.utf8", "UTF-8"}:
+        chosen = ""
+    return (overall or chosen or environment.get("LANG")) in {"C", "POSIX"}
 
 
 def _broken(line: str, room: int) -> list[str]:

@@ -119,7 +119,7 @@ class Visitor:
             self._paper.item(command, what)
 
     def _log(self) -> None:
-        self._paper.write(self._visits().rstrip("\n"))
+        self._paper.quote(self._visits())
 
     def _pull(self) -> None:
         if self._plugged:

@@ -77,7 +77,7 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
         stages = [lane.stage for lane in lanes]
         with _background(stages, feed) as (loads, purges):
             taken, floor = play(lanes, echo, plan.busy_rounds)
-    part = f"last digit -> relay, whole door, {size:,} patrons, while others load and purge"
+    part = f"last digit -> relay beside loads and purges, whole door, {size:,} patrons"
     spread = Spread.of_ns(list(chain.from_iterable(taken)))
     yield from spread.figures(part, Spread.of_ns(floor), p99=P99_MS)
     yield Figure(part, f"loads of {plan.feed:,} patrons meanwhile", loads.runs, "", loads.runs)

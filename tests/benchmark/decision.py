@@ -30,12 +30,18 @@ from doorctl.ports import BytesReceived, EventLog, Relay
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
 from tests.benchmark.figures import Figure, Spread
+from tests.benchmark.floor import least_ns
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import Card, Register, cards, fill
 
 LIMIT_S = 10.0
 WARM_UP = 5
 """Attempts that are not counted: the first ones fill SQLite's cache of pages and statements."""
+
+REST_S = 0.02
+"""A patron's keys are further apart, so a door never decides with warm processor caches."""
+
+PART = "last digit -> relay, own time in one process"
 
 P50_MS, P99_MS, GROWTH = 0.2, 1.0, 1.5
 """Budgets of the design."""
@@ -97,12 +103,18 @@ class InProcessDoor:
         self._controller.handle(prepared)
         return taken
 
-    def open_ns(self, card: Card) -> int:
-        """Let a patron in; return the time from the last digit's event to the relay's edge."""
+    def open_ns(self, card: Card, rest_s: float = 0.0) -> int:
+        """Let a patron in; return the time from the last digit's event to the relay's edge.
+
+        Args:
+            card: one that is let in.
+            rest_s: seconds of sleep before the last digit.
+        """
         self.prepare_ns(card)
         *first, last = (BytesReceived(KEYPAD, key.encode()) for key in card.pin)
         for event in first:
             self._controller.handle(event)
+        time.sleep(rest_s)
         before = time.perf_counter_ns()
         self._controller.handle(last)
         taken = self._relay.edge_ns - before
@@ -154,27 +166,37 @@ class InProcessDoor:
 
 
 def measure(plan: Plan, work: Path) -> Iterator[Figure]:
-    """Time grants at registers of each size, one at each in turn."""
+    """Time grants at registers of each size, one at each in turn; back to back and rested."""
     with ExitStack() as stack:
         doors = {
             size: stack.enter_context(InProcessDoor(fill(work / f"{size}", size)))
             for size in plan.sizes
         }
-        spreads = _timed(doors, plan.attempts)
+        yield from _figures("back to back", doors, plan.attempts, 0.0)
+        yield from _figures(f"after {REST_S * 1000:.0f} ms of rest", doors, plan.rested, REST_S)
+
+
+def _figures(
+    how: str, doors: dict[int, InProcessDoor], attempts: int, rest_s: float
+) -> Iterator[Figure]:
+    floor = Spread.of_ns(least_ns(WARM_UP + attempts, rest_s)[WARM_UP:])
+    spreads = _timed(doors, attempts, rest_s)
     for size, spread in spreads.items():
-        part = f"last digit -> relay, own time in one process, {size:,} patrons"
-        yield from spread.figures(part, p50=P50_MS, p99=P99_MS)
-    smallest, *larger = spreads.items()
+        yield from spread.figures(f"{PART}, {size:,} patrons, {how}", floor, p50=P50_MS, p99=P99_MS)
+    yield from growth(f"{PART}, growth, {how}", spreads)
+
+
+def growth(part: str, spreads: dict[int, Spread]) -> Iterator[Figure]:
+    """Yield how much longer the median of each larger register is than the smallest one's."""
+    (smallest, base), *larger = spreads.items()
     for size, spread in larger:
-        growth = spread.p50 / smallest[1].p50
-        what = f"p50, {smallest[0]:,} -> {size:,} patrons"
-        part = "last digit -> relay, own time in one process, growth"
-        yield Figure(part, what, growth, "x", spread.n, budget=GROWTH)
+        what = f"p50, {smallest:,} -> {size:,} patrons"
+        yield Figure(part, what, spread.p50 / base.p50, "x", spread.n, budget=GROWTH)
 
 
-def _timed(doors: dict[int, InProcessDoor], attempts: int) -> dict[int, Spread]:
+def _timed(doors: dict[int, InProcessDoor], attempts: int, rest_s: float) -> dict[int, Spread]:
     taken: dict[int, list[int]] = {size: [] for size in doors}
     for card in islice(cards(), WARM_UP + attempts):
         for size, door in doors.items():
-            taken[size].append(door.open_ns(card))
+            taken[size].append(door.open_ns(card, rest_s))
     return {size: Spread.of_ns(each[WARM_UP:]) for size, each in taken.items()}

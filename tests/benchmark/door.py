@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from tests.benchmark.decision import GROWTH, P50_MS, P99_MS
+from tests.benchmark.decision import P50_MS, P99_MS, growth
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import Echo
 from tests.benchmark.lanes import echo_directory, opened_all, play
@@ -27,21 +27,13 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
         of_size = taken[place * plan.lanes : (place + 1) * plan.lanes]
         spreads[size] = Spread.of_ns(list(chain.from_iterable(of_size)))
         yield from _figures(f"{PART}, {size:,} patrons", spreads[size], floor)
-    yield from _growth(spreads)
+    yield from growth(f"{PART}, growth", spreads)
 
 
 def _figures(part: str, whole: Spread, floor: Spread) -> Iterator[Figure]:
     yield from whole.figures(part, floor)
     yield Figure(part, "p50 less the floor's", whole.p50 - floor.p50, "ms", whole.n, budget=P50_MS)
     yield Figure(part, "p99 less the floor's", whole.p99 - floor.p99, "ms", whole.n, budget=P99_MS)
-
-
-def _growth(spreads: dict[int, Spread]) -> Iterator[Figure]:
-    (smallest, base), *larger = spreads.items()
-    for size, spread in larger:
-        what = f"p50, {smallest:,} -> {size:,} patrons"
-        growth = spread.p50 / base.p50
-        yield Figure(f"{PART}, growth", what, growth, "x", spread.n, budget=GROWTH)
 
 
 def _copies(work: Path, size: int, count: int) -> list[Register]:

@@ -14,6 +14,7 @@ class Plan:
     Args:
         sizes: patrons in the registers that are compared, smallest first.
         attempts: grants timed inside one process, for each size.
+        rested: the same, each after a rest.
         rounds: grants timed at each whole door.
         lanes: whole doors for each size; they take turns.
         starts: starts timed.
@@ -27,6 +28,7 @@ class Plan:
 
     sizes: tuple[int, ...]
     attempts: int
+    rested: int
     rounds: int
     lanes: int
     starts: int
@@ -41,6 +43,7 @@ class Plan:
 FULL = Plan(
     sizes=(1_000, 100_000),
     attempts=2_000,
+    rested=400,
     rounds=100,
     lanes=2,
     starts=5,
@@ -55,6 +58,7 @@ FULL = Plan(
 QUICK = Plan(
     sizes=(1_000, 100_000),
     attempts=400,
+    rested=60,
     rounds=30,
     lanes=2,
     starts=3,
@@ -69,6 +73,7 @@ QUICK = Plan(
 SMALLEST = Plan(
     sizes=(10, 50),
     attempts=2,
+    rested=1,
     rounds=1,
     lanes=1,
     starts=1,

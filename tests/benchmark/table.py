@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.benchmark.figures import Figure
 
 HEADS = ("", "measured", "floor", "x floor", "budget", "n", "")
-WIDTHS = (42, 12, 12, 9, 10, 6, 6)
+WIDTHS = (56, 12, 12, 9, 10, 6, 6)
 
 
 def as_table(machine: Mapping[str, str], figures: Sequence[Figure]) -> str:

@@ -55,6 +55,7 @@ class Doors:
         self._factory = factory
         self._stack = stack
         self._loaded = loaded
+        self.feed = loaded.feed
 
     def made(self, *overrides: str, with_keypad: bool = True) -> Door:
         """Return a door that has not been started."""
@@ -109,11 +110,13 @@ class Loaded:
 
 @pytest.fixture(scope="session")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """Seal the patrons once for all tests."""
     return Loaded(tmp_path_factory.mktemp("e2e"))
 
 
 @pytest.fixture
 def doors(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Doors]:
+    """Make doors that end with the test."""
     with ExitStack() as stack:
         yield Doors(tmp_path_factory, stack, loaded)
 
@@ -123,3 +126,15 @@ def shared_door(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Ite
     """Give a running door to tests that can't disturb each other."""
     with ExitStack() as stack:
         yield Doors(tmp_path_factory, stack, loaded).started()
+
+
+@pytest.fixture
+def door(doors: Doors) -> Door:
+    """Give a door that has not been started."""
+    return doors.made()
+
+
+@pytest.fixture
+def bare(doors: Doors, tmp_path: Path) -> Door:
+    """Give a door in an empty directory."""
+    return doors.bare(tmp_path)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -89,7 +90,7 @@ class Door(Stage):
         """Swipe a card, wait until the attempt is on record, and return its number."""
         before = self.open_attempts()
         self.reader.send(card)
-        return until(lambda: max(self.open_attempts() - before, default=None))
+        return until(lambda: max(self.open_attempts() - before, default=0))
 
     def press(self, keys: str) -> None:
         """Press keys one by one."""
@@ -97,6 +98,12 @@ class Door(Stage):
             self.keypad.send(key.encode())
             if self._paced:
                 time.sleep(KEY_GAP_S)
+
+    def hear_click(self, do: Callable[[], None]) -> None:
+        """Do something that the buzzer answers, and wait for its click."""
+        clicks = len(self.edges(self.pid, BUZZER))
+        do()
+        until(lambda: len(self.edges(self.pid, BUZZER)) > clicks)
 
     def press_heard(self, keys: str) -> None:
         """Press keys, each once the click of the one before is over; wait for every click.
@@ -109,9 +116,7 @@ class Door(Stage):
 
         until(quiet)
         for key in keys:
-            clicks = len(self.edges(self.pid, BUZZER))
-            self.keypad.send(key.encode())
-            until(lambda before=clicks: len(self.edges(self.pid, BUZZER)) > before)
+            self.hear_click(partial(self.keypad.send, key.encode()))
             until(quiet)
 
     def visit(self, person: Person, pin: str | None = None) -> Line:
@@ -219,3 +224,12 @@ def until(look: Callable[[], T | None]) -> T:
             return found
         time.sleep(0.005)
     raise AssertionError("it did not happen")
+
+
+def refusal(door: Door, *words: str, stdin: str = "") -> str:
+    """Run a command that has to fail with exit 1, one line on stderr and no stdout; return it."""
+    done = door.call(*words, stdin=stdin)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.endswith("\n")
+    return done.stderr

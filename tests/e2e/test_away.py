@@ -88,7 +88,7 @@ def test_swiped_while_the_reader_was_away(doors: Doors) -> None:
 
     assert door.wait_for("decision")["attempt"] == attempt == 1
     assert door.edges(door.pid) == []
-    os.unlink(door.reader.name)
+    door.reader.name.unlink()
     buffered.pull()
 
 

@@ -22,7 +22,7 @@ HOSTILE = {
     "a log line": b'{"event":"decision","verdict":"granted","reason":"ok","attempt":1}\n',
     "format": b"%s%n%x{0.__class__}${jndi:ldap://x}\r",
     "path": b"../../../../etc/passwd\r",
-    "other digits": "３０００００１２３４\r".encode(),
+    "full-width digits": b"\xef\xbc\x93" + b"\xef\xbc\x90" * 9 + b"\r",
     "too long by far, closed twice": b"9" * 5000 + b"\r\n",
     "half a stripe": b";92081004010170\r",
     "wildcards": b"3000001%\r",

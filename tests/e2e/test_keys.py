@@ -6,7 +6,15 @@ import pytest
 
 from tests.e2e.conftest import Doors
 from tests.e2e.door import KEY_GAP_S, Door
-from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STOLEN, THIRD_ENTITLED, Person, blocked, write_feed
+from tests.e2e.people import (
+    ALSO_ENTITLED,
+    ENTITLED,
+    STOLEN,
+    THIRD_ENTITLED,
+    Person,
+    blocked,
+    write_feed,
+)
 
 BOTH_LINES = pytest.mark.parametrize("with_keypad", [True, False], ids=["own line", "shared line"])
 

@@ -54,7 +54,7 @@ def test_stopped_while_typing(doors: Doors, number: int) -> None:
 
 @pytest.mark.parametrize("active_high", ["true", "false"])
 def test_killed_in_mid_pulse(doors: Doors, active_high: str) -> None:
-    """After a SIGKILL `relay-off` drives the relay to its off level and exits 0; so does a start."""
+    """After a SIGKILL `relay-off` drives the relay to off and exits 0; so does a start."""
     door = doors.started(LONG, f"gpio.relay_active_high={active_high}")
     pid = door.pid
     door.visit(ENTITLED)
@@ -74,7 +74,7 @@ def test_killed_in_mid_pulse(doors: Doors, active_high: str) -> None:
 
 
 def test_start_never_energises(doors: Doors) -> None:
-    """From the start to `ready` the relay is driven to off and never to on, whichever level it is."""
+    """From the start to `ready` the relay is driven to off, never to on, whichever level that is."""
     for active_high in (True, False):
         door = doors.started(f"gpio.relay_active_high={str(active_high).lower()}")
         assert {drive.level for drive in door.drives(door.pid, RELAY)} == {int(not active_high)}

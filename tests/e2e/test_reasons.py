@@ -126,7 +126,9 @@ def test_restricted(doors: Doors) -> None:
     """A patron under restricted processing is refused, whatever else the row says."""
     door = doors.made()
     ref = "1012"  # RESTRICTED's place in the feed
-    door.change("UPDATE patrons SET restricted = 1 WHERE patron_ref = ?", ref, database="patrons.db")
+    door.change(
+        "UPDATE patrons SET restricted = 1 WHERE patron_ref = ?", ref, database="patrons.db"
+    )
     door.start()
 
     assert_told(door, door.visit(RESTRICTED), "restricted")
@@ -147,7 +149,9 @@ def test_cache_too_old(doors: Doors, applied: timedelta | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("person", "hours"), [(DATED, []), (CHILD, []), (ENTITLED, ALL_WEEK)], ids=["card", "age", "hours"]
+    ("person", "hours"),
+    [(DATED, []), (CHILD, []), (ENTITLED, ALL_WEEK)],
+    ids=["card", "age", "hours"],
 )
 def test_clock_untrusted(doors: Doors, person: Person, hours: list[str]) -> None:
     """On a clock that nobody vouches for, nothing that depends on the date lets anybody in."""

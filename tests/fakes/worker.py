@@ -34,6 +34,10 @@ class FakeWorker:
     def work(self) -> None:
         """Do all jobs, those that are asked for meanwhile too."""
         while self.jobs:
-            posted = self.jobs.popleft()()
-            if posted is not None:
-                self.post(posted)
+            self.work_once()
+
+    def work_once(self) -> None:
+        """Do the next job."""
+        posted = self.jobs.popleft()()
+        if posted is not None:
+            self.post(posted)

@@ -1,0 +1,218 @@
+"""The demo as a newcomer starts it: real processes, real pseudo-terminals, real files."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from doorctl.demo.evening import refuse_wrong_clock
+from doorctl.demo.paper import visible
+from doorctl.demo.patrons import CAST
+from doorctl.demo.scenes import EVENING
+from doorctl.errors import DeviceError
+
+LIMIT_S = 60
+
+LOG = re.compile(r"^  log +(\{.*\})$", re.MULTILINE)
+
+
+def start(
+    tmp: Path, *options: str, stdin: int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[str]:
+    """Start the demo with a temporary directory of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "doorctl", "demo", *options],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "TMPDIR": str(tmp), "TERM": "xterm", **environment},
+    )
+
+
+def read_until(stream: IO[str], wanted: str) -> str:
+    """Read what is written up to and with a text; all of it if the text never comes."""
+    seen = ""
+    while wanted not in seen and (character := stream.read(1)):
+        seen += character
+    return seen
+
+
+def limited(process: subprocess.Popen[str]) -> threading.Timer:
+    """Kill the demo should it hang, so that the test fails and does not wait."""
+    timer = threading.Timer(LIMIT_S, process.kill)
+    timer.start()
+    return timer
+
+
+def door_of(output: str) -> int:
+    """Return the door's process number, as its ready line has it."""
+    lines = [json.loads(line) for line in LOG.findall(output)]
+    [pid] = [line["pid"] for line in lines if line["event"] == "ready"]
+    return int(pid)
+
+
+def assert_nothing_is_left(tmp: Path, output: str) -> None:
+    """The directory is deleted and the door's process is gone."""
+    assert list(tmp.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(door_of(output), 0)
+
+
+@dataclass
+class Ended:
+    """A demo that has ended."""
+
+    code: int
+    output: str
+    errors: str
+    tmp: Path
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """``doorctl demo --once`` into a pipe."""
+    tmp = tmp_path_factory.mktemp("once")
+    process = start(tmp, "--once", LANG="C.UTF-8")
+    output, errors = process.communicate(timeout=LIMIT_S)
+    return Ended(process.returncode, output, errors, tmp)
+
+
+def test_once_every_scene_ends_as_expected(once: Ended) -> None:
+    """Exit code 0, every heading in order, one check mark each, the summary counts them."""
+    found = [once.output.find(f"{scene.at}  {scene.title.da}") for scene in EVENING]
+
+    assert (once.code, once.errors) == (0, "")
+    assert -1 not in found
+    assert found == sorted(found)
+    assert once.output.count("✓") == len(EVENING)
+    assert "10 of 10 scenes ended as expected" in once.output
+
+
+def test_once_into_a_pipe_writes_no_control_characters(once: Ended) -> None:
+    """What is piped can be read, mailed and compared."""
+    assert re.findall(r"[^\n -~\xa0-\uffff]", once.output) == []
+    assert [line for line in once.output.splitlines() if line != line.rstrip()] == []
+
+
+def test_once_shows_the_doors_own_lines(once: Ended) -> None:
+    """Each decision of the table is there as the door logged it, in order."""
+    lines = [json.loads(line) for line in LOG.findall(once.output)]
+    decided = [line["reason"] for line in lines if line["event"] == "decision"]
+    deleted = [line["deleted"] for line in lines if line["event"] == "purge"]
+
+    assert decided == [reason.value for scene in EVENING for reason in scene.expected]
+    assert deleted == [1]
+
+
+def test_once_shows_no_number_but_the_casts(once: Ended) -> None:
+    """No key and no one of the thousand is printed."""
+    rest = once.output
+    for role in CAST:
+        rest = rest.replace(visible(role.swipe), "").replace(role.number, "")
+
+    assert re.findall(r"[0-9]{7,}|[0-9a-f]{16,}", rest.replace("Z", "")) == []
+
+
+def test_once_leaves_nothing_behind(once: Ended) -> None:
+    """No directory and no process."""
+    assert_nothing_is_left(once.tmp, once.output)
+
+
+def test_the_viewer_swipes_by_typing(tmp_path: Path) -> None:
+    """A name, a number, a stripe, the plug and the log can be typed at a terminal, in ASCII."""
+    master, slave = os.openpty()
+    process = start(tmp_path, stdin=slave, LANG="C")
+    os.close(slave)
+    timer = limited(process)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    output = process.stdout
+
+    def typed(line: str, until: str = "kort/card> ") -> str:
+        os.write(master, f"{line}\n".encode())
+        return read_until(output, until)
+
+    with process:
+        evening = read_until(output, "kort/card> ")
+        asked = typed("anna", "it)> ")
+        granted = typed("4711")
+        typed("1503823456", "it)> ")
+        refused = typed("2580")
+        garbage = typed("b\x16\x1b[31mx;;")
+        typed("pull")
+        unplugged = typed("Anna")
+        typed("plug")
+        log = typed("log")
+        end = typed("quit", "never")
+        errors = process.stderr.read()
+    timer.cancel()
+    os.close(master)
+
+    assert (process.returncode, errors) == (0, "")
+    assert "real door never shows it" in asked
+    assert ("Doeren aabnes." in granted, "(*) TIL / on" in granted) == (True, True)
+    assert '"reason":"not_resident"' in refused
+    assert '"reason":"card_unreadable"' in garbage
+    assert "\\x1b[31mx;;" in garbage
+    assert "The plug is out" in unplugged
+    assert re.findall(r"(granted|refused) ", log)[-3:] == ["granted", "refused", "refused"]
+    everything = evening + asked + granted + refused + garbage + unplugged + log + end
+    assert everything.isascii()
+    assert "\x1b" not in everything
+    assert_nothing_is_left(tmp_path, evening)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    """In the middle of a scene: no door and no directory is left, and it counts as a failure."""
+    process = start(tmp_path, "--once", LANG="C.UTF-8")
+    timer = limited(process)
+    assert process.stdout is not None
+    with process:
+        output = read_until(process.stdout, EVENING[0].title.da)
+        process.send_signal(number)
+        output += process.stdout.read()
+    timer.cancel()
+
+    assert process.returncode == 1
+    assert_nothing_is_left(tmp_path, output)
+
+
+def test_a_clock_that_was_never_set_is_told() -> None:
+    """With it no age and no retention would be right."""
+    with pytest.raises(DeviceError, match="clock says 1970-01-01; set it"):
+        refuse_wrong_clock(datetime(1970, 1, 1, tzinfo=UTC))
+    refuse_wrong_clock(datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def test_a_machine_without_pseudo_terminals_is_told(tmp_path: Path) -> None:
+    """One clear line; here no file descriptor is left to make one with."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from doorctl.demo.plug import Plug\n"
+        "from doorctl.errors import DeviceError\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "try:\n"
+        "    Plug(Path(sys.argv[1])).put_in()\n"
+        "except DeviceError as err:\n"
+        "    print(err)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "reader")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert re.fullmatch(r"no pseudo-terminal: .*; is /dev/pts mounted\?\n", done.stdout)

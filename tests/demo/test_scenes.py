@@ -1,0 +1,64 @@
+import re
+
+import pytest
+
+from doorctl.access.reasons import Reason
+from doorctl.demo.patrons import CAST
+from doorctl.demo.scenes import ANNA, EVENING, Forget, Pull, PutBack, Scene, Swipe, Type
+
+
+def test_the_evening_has_every_scene_in_order() -> None:
+    """All that a newcomer is promised is played, ending as promised."""
+    assert [(scene.name, scene.expected) for scene in EVENING] == [
+        ("granted", (Reason.OK,)),
+        ("wrong_pin_then_right", (Reason.WRONG_PIN, Reason.OK)),
+        ("not_resident", (Reason.NOT_RESIDENT,)),
+        ("stolen", (Reason.BLOCKED,)),
+        ("debt_only", (Reason.OK,)),
+        ("under_age", (Reason.UNDER_AGE,)),
+        ("unknown_card", (Reason.UNKNOWN_CARD,)),
+        ("worn_stripe", (Reason.CARD_UNREADABLE,)),
+        ("reader_unplugged", (Reason.OK,)),
+        ("purged", ()),
+    ]
+
+
+def test_each_of_the_cast_comes_with_the_right_pin() -> None:
+    """A refusal is the card's, never a slip of the table; all of the cast have their scene."""
+    played = [
+        (swipe.data, pin.pin)
+        for scene in EVENING
+        for swipe, pin in zip(scene.acts, scene.acts[1:], strict=False)
+        if isinstance(swipe, Swipe) and isinstance(pin, Type)
+    ]
+
+    assert {(role.swipe, role.pin) for role in CAST} <= set(played)
+
+
+def test_the_swipe_at_the_unplugged_reader_is_followed_by_its_pin() -> None:
+    """Only then would a door that kept the old swipe open, and the scene go wrong."""
+    [scene] = [scene for scene in EVENING if scene.name == "reader_unplugged"]
+
+    assert scene.acts[:3] == (Pull(), PutBack(ANNA.swipe), Type(ANNA.pin))
+
+
+def test_the_old_visit_comes_last() -> None:
+    """The purge is proved when the evening's own visits are on record."""
+    assert EVENING[-1].acts == (Forget(),)
+
+
+def test_the_evening_goes_forward() -> None:
+    """Times are Danish clock times and only grow."""
+    times = [scene.at for scene in EVENING]
+
+    assert times == sorted(times)
+    assert all(re.fullmatch(r"(19|2[0-2])\.[0-5][0-9]", at) for at in times)
+
+
+@pytest.mark.parametrize("scene", EVENING, ids=[scene.name for scene in EVENING])
+def test_each_scene_is_told_in_both_languages(scene: Scene) -> None:
+    """Nobody is left with half a story."""
+    for words in (scene.title, scene.story):
+        assert words.da
+        assert words.en
+        assert words.da != words.en

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import socket
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Doors
+from tests.e2e.door import Door, until
+from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
+
+PAGE_BYTES = 4096
+
+
+def garbage(path: Path) -> None:
+    """Write over the whole file, as a card that was pulled while writing does."""
+    path.write_bytes(os.urandom(3 * PAGE_BYTES))
+
+
+def one_page(path: Path) -> None:
+    """Write over one page in the middle."""
+    with path.open("r+b") as file:
+        file.seek(PAGE_BYTES)
+        file.write(b"\xa5" * PAGE_BYTES)
+
+
+def cut_off(path: Path) -> None:
+    """Cut the file off in its second page."""
+    with path.open("r+b") as file:
+        file.truncate(PAGE_BYTES + 100)
+
+
+DAMAGES = pytest.mark.parametrize("damage", [garbage, one_page, cut_off])
+
+
+@DAMAGES
+def test_damaged_patrons(doors: Doors, damage: Callable[[Path], None]) -> None:
+    """A damaged patron cache is set aside and alarmed; the door runs and refuses everybody.
+
+    A full load makes it work again without a restart.
+    """
+    door = doors.made()
+    damage(door.directory / "patrons.db")
+    door.start()
+
+    assert_set_aside(door, "patrons.db")
+    door.reader.send(ENTITLED.swipe)
+    assert door.wait_for("decision")["reason"] == "fault"
+    assert door.edges(door.pid) == []
+
+    feed = str(doors.feed)
+    assert door.call("patrons", "load", feed, "--full").returncode == 0
+    door.let_in(ENTITLED)
+
+
+@DAMAGES
+def test_damaged_visits(doors: Doors, damage: Callable[[Path], None]) -> None:
+    """A damaged door log is set aside and alarmed; the door starts an empty one and lets in."""
+    door = doors.made()
+    damage(door.directory / "visits.db")
+    door.start()
+
+    assert_set_aside(door, "visits.db")
+    assert door.let_in(ENTITLED)["attempt"] == 1
+    assert [row.reason for row in door.rows()] == ["ok"]
+
+
+def assert_set_aside(door: Door, name: str) -> None:
+    """Assert that there is one damaged copy and one alarm that names it."""
+    copies = door.directory.glob(f"{name}.damaged-*")
+    (aside,) = (copy for copy in copies if not copy.name.endswith(("-wal", "-shm")))
+    (alarm,) = (line for line in door.said("alarm") if line["kind"] == "store_damaged")
+    assert (alarm["level"], aside.name in alarm["why"]) == ("warning", True)
+
+
+def test_missing_visits(doors: Doors) -> None:
+    """A door log that is gone keeps nobody out."""
+    door = doors.made()
+    (door.directory / "visits.db").unlink()
+    door.start()
+
+    assert door.let_in(ENTITLED)["attempt"] == 1
+
+
+def test_nobody_reads_stdout(doors: Doors) -> None:
+    """A journal that has stopped reading does not stop the door: it lets in and locks again."""
+    door = doors.made()
+    door.reader.put_in()
+    door.keypad.put_in()
+    process = subprocess.Popen(door.command("run"), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        read_until_ready(process.stdout.fileno())
+        sent = 700  # A pipe holds 64 KiB, some 440 lines.
+        for _ in range(sent // 50):
+            door.reader.send(b"worn-out\xff\r" * 50)
+        until(lambda: max((row.attempt for row in door.rows()), default=0) > sent // 2)
+        before = set(door.open_attempts())
+        door.reader.send(ENTITLED.swipe)
+        attempt = until(lambda: opened(door, before))
+        door.press(ENTITLED.pin)
+
+        assert door.settled(attempt).reason == "ok"
+        until(lambda: [edge.level for edge in door.edges(process.pid)] == [1, 0])
+        assert json.loads(door.call("status", "--json").stdout)["running"]
+    finally:
+        process.terminate()
+        process.stdout.close()
+        code = process.wait()
+    assert code == 0
+
+
+def opened(door: Door, before: set[int]) -> int | None:
+    """Return the attempt that has a card and was not there before."""
+    fresh = (row for row in door.rows() if row.verdict is None and row.row_key is not None)
+    return next((row.attempt for row in fresh if row.attempt not in before), None)
+
+
+def read_until_ready(descriptor: int) -> None:
+    """Read the daemon's first lines, and nothing more once it is ready."""
+    read = b""
+    while b'"ready"' not in read:
+        read += os.read(descriptor, 4096)
+
+
+def test_stdout_closed(doors: Doors) -> None:
+    """A journal that has gone away does not stop the door either."""
+    door = doors.made()
+    door.reader.put_in()
+    door.keypad.put_in()
+    process = subprocess.Popen(door.command("run"), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        read_until_ready(process.stdout.fileno())
+        process.stdout.close()
+        door.swipe(ENTITLED.swipe)
+        door.press(ENTITLED.pin)
+        until(lambda: [edge.level for edge in door.edges(process.pid)] == [1, 0])
+    finally:
+        process.terminate()
+        code = process.wait()
+    assert code == 0
+
+
+def test_disk_full(doors: Doors) -> None:
+    """Where the door log can't be written the entitled get in, and staff hear of it, once.
+
+    Wrong PINs count all the same, and once there is room again the log goes on.
+    """
+    door = doors.started("keypad.digit_timeout_s=30", "keypad.total_timeout_s=30")
+    first = door.let_in(ENTITLED)["attempt"]
+    door.settled(first)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file can grow beyond the log that SQLite appends to; the record of the pins is smaller.
+    full = (door.directory / "visits.db-wal").stat().st_size
+    resource.prlimit(door.pid, resource.RLIMIT_FSIZE, (full, hard))
+
+    door.reader.send(ENTITLED.swipe)
+    door.wait_for("alarm", kind="visit_log_failing")
+    door.press(ENTITLED.pin)
+    assert door.wait_for("decision")["reason"] == "ok"
+    door.wait_for("door", state="locked")
+    reasons = [blind_visit(door, ALSO_ENTITLED.swipe, ALSO_ENTITLED.wrong_pin) for _ in range(3)]
+    reasons.append(blind_visit(door, ALSO_ENTITLED.swipe, ALSO_ENTITLED.pin))
+    assert reasons == ["wrong_pin"] * 3 + ["throttled"]
+    assert [row.attempt for row in door.rows()] == [first]
+
+    resource.prlimit(door.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    last = door.let_in(DEBTOR)["attempt"]
+
+    assert door.settled(last).reason == "ok"
+    kinds = [alarm["kind"] for alarm in door.said("alarm")]
+    assert kinds == ["visit_log_failing", "visit_log_cleared"]
+    assert len(door.said("decision")) == last == first + 6
+    assert door.visit(ALSO_ENTITLED)["reason"] == "throttled"
+
+
+def blind_visit(door: Door, swipe: bytes, pin: str) -> object:
+    """Swipe and type while nothing can be put on record; the click says that the card was read."""
+    door.hear_click(partial(door.reader.send, swipe))
+    door.press_heard(pin)
+    return door.wait_for("decision")["reason"]
+
+
+def test_odd_questions(doors: Doors) -> None:
+    """Odd bytes on the control socket change nothing, and the daemon goes on answering."""
+    door = doors.started()
+    for question in (b"", b"\n", b"{}\n", b"\xff" * 9000, b'{"ask":"nonsense"}\n', b"[" * 4000):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(door.directory / "door.sock"))
+            with contextlib.suppress(OSError):
+                line.sendall(question)
+                line.shutdown(socket.SHUT_WR)
+                answer = line.recv(9000)
+                assert answer == b"" or "error" in json.loads(answer)
+
+    assert json.loads(door.call("status", "--json").stdout)["running"]
+    door.let_in(ENTITLED)
+    assert door.complaint() == ""
+
+
+@pytest.mark.parametrize("card", ["", "zz", "00", "0" * 33, "00" * 2000])
+def test_wrong_card_on_the_control_socket(doors: Doors, card: str) -> None:
+    """A row key that is none is answered with an error, not with a traceback."""
+    door = doors.started()
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(door.directory / "door.sock"))
+        line.sendall(json.dumps({"ask": "unlock", "card": card}).encode() + b"\n")
+        answer = line.recv(9000)
+
+    assert "error" in json.loads(answer)
+    assert door.complaint() == ""
+    door.let_in(ENTITLED)
+
+
+def test_cache_damaged_while_it_runs(doors: Doors) -> None:
+    """A row that can't be read refuses that card as a fault; everybody else gets in."""
+    door = doors.started()
+    ref = "1006"  # STOLEN's place in the feed
+    door.change("UPDATE patrons SET blocks = 'O' WHERE patron_ref = ?", ref, database="patrons.db")
+
+    door.reader.send(STOLEN.swipe)
+    assert door.wait_for("decision")["reason"] == "fault"
+
+    door.let_in(ENTITLED)

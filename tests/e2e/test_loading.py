@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.door import Door
+from tests.e2e.people import (
+    ALSO_ENTITLED,
+    ENTITLED,
+    STRANGER,
+    Person,
+    blocked,
+    write_feed,
+)
+
+
+def test_one_bad_row(door: Door, tmp_path: Path) -> None:
+    """A feed with wrong rows changes nothing, and each problem is one line."""
+    before = door.dump("patrons.db")
+    rows = [STRANGER.feed_row(1), STRANGER.feed_row(2), ENTITLED.feed_row(3)]
+    rows[1]["pincode"] = "12"
+    rows[1]["resident"] = "yes"
+    feed = tmp_path / "feed.ndjson"
+    feed.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{broken\n")
+
+    done = door.call("patrons", "load", str(feed), "--full")
+
+    assert done.returncode == 1
+    problems = [line for line in done.stderr.splitlines() if line.startswith("feed.ndjson: ")]
+    assert [line.split(":")[1] for line in problems] == [" line 2", " line 2", " line 4"]
+    assert done.stderr.splitlines() == problems
+    assert door.dump("patrons.db") == before
+
+
+@pytest.mark.parametrize("feed", ["missing.ndjson", "."])
+def test_no_feed(feed: str, door: Door, tmp_path: Path) -> None:
+    """A feed that can't be read changes nothing."""
+    before = door.dump("patrons.db")
+
+    done = door.call("patrons", "load", str(tmp_path / feed))
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert door.dump("patrons.db") == before
+
+
+def test_while_the_door_runs(door: Door, tmp_path: Path) -> None:
+    """A load counts from the next decision on, without a restart: added, changed, removed."""
+    door.start()
+    assert door.visit(STRANGER)["reason"] == "unknown_card"
+    newly_blocked = Person(ENTITLED.number, ENTITLED.pin, blocked("D"), kind="CPR")
+    feed = write_feed(tmp_path / "feed.ndjson", (STRANGER, newly_blocked))
+
+    done = door.call("patrons", "load", str(feed), "--full")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert door.let_in(STRANGER)["reason"] == "ok"
+    assert door.visit(ENTITLED)["reason"] == "blocked"
+    assert door.visit(ALSO_ENTITLED)["reason"] == "unknown_card"
+
+
+def test_second_load_at_the_same_time(door: Door, tmp_path: Path) -> None:
+    """While one process loads, another one is refused; the first one's patrons are in."""
+    feed = write_feed(tmp_path / "feed.ndjson", (STRANGER,))
+    slow = tmp_path / "slow.ndjson"
+    os.mkfifo(slow)
+    first = subprocess.Popen(door.command("patrons", "load", str(slow)), stderr=subprocess.PIPE)
+    # Opening a pipe to write waits until the other side has opened it to read.
+    with slow.open("wb") as pipe, first:
+        said = refusal_of_load(door, feed)
+        pipe.write(feed.read_bytes())
+        pipe.close()
+        assert first.wait() == 0
+
+    assert "another doorctl process" in said
+    assert door.query("SELECT epoch FROM cache", database="patrons.db") == [(2,)]
+
+
+def refusal_of_load(door: Door, feed: Path) -> str:
+    """Run a load that has to be refused in one line; return the line."""
+    done = door.call("patrons", "load", str(feed))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    return done.stderr

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.e2e.door import Door, refusal, until
+from tests.e2e.people import (
+    CHILD,
+    ENTITLED,
+    STOLEN,
+    STRANGER,
+    Person,
+)
+
+
+@pytest.mark.parametrize(
+    ("person", "reason"),
+    [(ENTITLED, "ok"), (STOLEN, "blocked"), (CHILD, "under_age"), (STRANGER, "unknown_card")],
+)
+def test_explain_stdin(person: Person, reason: str, door: Door) -> None:
+    """`explain -` reads the card from stdin, tells what the door would say, and quotes nothing."""
+    done = door.call("patrons", "explain", "-", "--json", stdin=f"{person.number}\n")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["reason"] == reason
+    assert found["verdict"] == ("granted" if reason == "ok" else "refused")
+    failed = [check["reason"] for check in found["checks"] if not check["passed"]]
+    assert failed == ([] if reason == "ok" else [reason])
+    assert person.number not in done.stdout
+
+
+def test_explain_stripe_and_hyphen(door: Door) -> None:
+    """What a reader types into a terminal, and a number with its hyphen, are understood."""
+    hyphened = f"{ENTITLED.number[:6]}-{ENTITLED.number[6:]}"
+    for typed in (ENTITLED.swipe.decode(), hyphened, ENTITLED.number):
+        done = door.call("patrons", "explain", "-", stdin=f"{typed}\n")
+        assert done.stdout.startswith("granted: ok"), typed
+
+
+def test_explain_at(door: Door) -> None:
+    """`--at` asks about another time: a child is old enough in some years."""
+    later = (datetime.now(UTC) + timedelta(days=365 * 6)).strftime("%Y-%m-%d")
+    options = ("--at", later, "--json", "--set", "policy.max_cache_age_h=8760")
+
+    done = door.call("patrons", "explain", CHILD.number, *options)
+
+    found = json.loads(done.stdout)
+    assert "under_age" not in {check["reason"] for check in found["checks"]}
+
+
+@pytest.mark.parametrize("typed", ["", "x", "not a card", "9" * 5000])
+def test_explain_no_card(typed: str, door: Door) -> None:
+    """What is no card is refused in one line that does not repeat it."""
+    said = refusal(door, "patrons", "explain", "-", stdin=typed)
+
+    assert said == "doorctl: that is no card number and no CPR number\n"
+
+
+def test_explain_throttled(door: Door) -> None:
+    """Staff see that a card has to wait."""
+    door.start()
+    for _ in range(3):
+        door.visit(ENTITLED, ENTITLED.wrong_pin)
+    until(lambda: not door.open_attempts())
+
+    done = door.call("patrons", "explain", ENTITLED.number, "--json")
+
+    assert json.loads(done.stdout)["reason"] == "throttled"
+
+
+def test_visits_since(door: Door) -> None:
+    """`--since` is local time and leaves out what was before."""
+    door.start()
+    door.let_in(ENTITLED)
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%d")
+    yesterday = (datetime.now(UTC) - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S")
+
+    listed = [
+        json.loads(door.call("visits", "list", "--json", "--since", day).stdout)
+        for day in (yesterday, tomorrow)
+    ]
+
+    assert [len(visits) for visits in listed] == [1, 0]
+
+
+def test_visits_in_words(door: Door) -> None:
+    """For people it is a line a visit, in the branch's language; an empty log says so."""
+    assert door.call("visits", "list").stdout == "no visits\n"
+    door.start()
+    door.let_in(ENTITLED)
+    door.settled(door.visit(STOLEN)["attempt"])
+
+    danish = door.call("visits", "list").stdout.splitlines()
+    english = door.configured("branch.language=en").call("visits", "list").stdout.splitlines()
+
+    assert ["Døren åbnes." in danish[0], "Spærret" in danish[1]] == [True, True]
+    assert ["The door opens." in english[0], "Blocked" in english[1]] == [True, True]
+
+
+def test_visits_no_log(door: Door) -> None:
+    """Without a door log it is one line and exit 1."""
+    (door.directory / "visits.db").unlink()
+
+    assert "visits.db" in refusal(door, "visits", "list")

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.door import Door, refusal
+from tests.e2e.people import (
+    ENTITLED,
+)
+
+
+def test_second_daemon(door: Door) -> None:
+    """A second daemon on the same storage is refused with one line; the first one goes on."""
+    door.start()
+
+    done = door.call("run")
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "another doorctl process" in done.stderr
+    assert "ready" not in done.stdout
+    assert json.loads(door.call("status", "--json").stdout)["pid"] == door.pid
+    door.let_in(ENTITLED)
+
+
+@pytest.mark.parametrize("missing", ["installation.key"])
+def test_without_key(missing: str, door: Door) -> None:
+    """Without its key the daemon does not start: one line that names the file."""
+    (door.directory / missing).unlink()
+
+    done = door.call("run")
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert missing in done.stderr
+
+
+def test_wrong_key(door: Door) -> None:
+    """With another key the daemon starts, alarms, and lets nobody in."""
+    (door.directory / "installation.key").write_bytes(bytes(range(32)))
+    door.start()
+
+    assert [alarm["kind"] for alarm in door.said("alarm")] == ["patron_cache_failing"]
+    door.reader.send(ENTITLED.swipe)
+    assert door.wait_for("decision")["reason"] == "fault"
+    assert door.edges(door.pid) == []
+
+
+def test_lgpio_without_a_pi(door: Door) -> None:
+    """Nothing falls back to mock pins: without a GPIO chip the daemon says so and ends."""
+    if Path("/dev/gpiochip0").exists():
+        pytest.skip("this machine has GPIO pins")
+
+    for word in ("run", "relay-off"):
+        done = door.call(word, "--set", "gpio.factory=lgpio")
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("doorctl: ")
+
+
+def test_status_running(door: Door) -> None:
+    """`status` tells of the daemon and of the databases, for scripts with ``--json``."""
+    ready = door.start()
+    door.let_in(ENTITLED)
+
+    done = door.call("status", "--json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    age = found.pop("cache_age_s")
+    assert 0 <= age < 3600
+    assert found == {
+        "running": True,
+        "reader": "connected",
+        "keypad": "connected",
+        "released": False,
+        "clock": "trusted",
+        "pid": ready["pid"],
+        "version": ready["version"],
+        "epoch": 1,
+        "patrons": 13,
+        "problem": None,
+    }
+
+
+def test_status_lost_reader_and_released(door: Door) -> None:
+    """A lost reader and a released strike show."""
+    door.configured("door.release_s=20").start()
+    door.visit(ENTITLED)
+    door.reader.pull()
+    door.wait_for("reader", state="lost")
+
+    found = json.loads(door.call("status", "--json").stdout)
+
+    assert (found["reader"], found["keypad"], found["released"]) == ("lost", "connected", True)
+
+
+def test_status_not_running(door: Door) -> None:
+    """Without a daemon it exits 1 and still tells of the cache."""
+    done = door.call("status", "--json")
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    found = json.loads(done.stdout)
+    assert (found["running"], found["patrons"]) == (False, 13)
+
+
+def test_status_stuck(door: Door) -> None:
+    """A daemon that hangs is not taken for one that is not there: its database stays its own."""
+    door.start()
+    os.kill(door.pid, 19)
+    try:
+        said = refusal(door.configured(), "patrons", "unlock", ENTITLED.number)
+    finally:
+        os.kill(door.pid, 18)
+
+    assert "another doorctl process" in said
+    door.let_in(ENTITLED)

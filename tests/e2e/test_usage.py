@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from doorctl.cli.app import COMMANDS
+from tests.e2e.door import Door
+
+GROUPS = {"patrons": ("load", "explain", "unlock"), "visits": ("list",)}
+ALL = [(name,) for name in COMMANDS] + [
+    (group, name) for group, names in GROUPS.items() for name in names
+]
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_help(words: tuple[str, ...], door: Door) -> None:
+    """Every command says what it does, without a configuration."""
+    done = plain(*words, "--help")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: doorctl {' '.join(words)}")
+    assert len(done.stdout.splitlines()) > 5
+
+
+def test_all_commands_are_listed() -> None:
+    """`doorctl --help` names every command, each with a sentence."""
+    told = plain("--help").stdout
+
+    for name in COMMANDS:
+        (line,) = (line for line in told.splitlines() if line.split()[:1] == [name])
+        assert len(line.split()) > 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",),
+        ("run", "--nonsense"),
+        ("run", "too-much"),
+        ("patrons", "load"),
+        ("patrons", "explain"),
+        ("patrons", "explain", "3000001234", "--at", "tomorrow"),
+        ("visits", "list", "--since", "yesterday"),
+        ("patrons", "nonsense"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(words: tuple[str, ...]) -> None:
+    """Wrong usage exits 2, and says how it is right."""
+    done = plain(*words)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage: doorctl" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("run",), ("init",), ("status",), ("purge",), ("visits", "list"), ("relay-off",)],
+    ids=" ".join,
+)
+def test_no_configuration(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Without its configuration every command fails with one line that names the file."""
+    missing = tmp_path / "missing.toml"
+    for done in (
+        plain(*words, "--config", str(missing)),
+        plain(*words, environment={"DOORCTL_CONFIG": str(missing)}),
+    ):
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+        assert str(missing) in done.stderr
+
+
+def test_check_config_every_mistake_at_once(tmp_path: Path) -> None:
+    """Several mistakes are one line each, with key, value and advice; nothing on stdout."""
+    config = tmp_path / "wrong.toml"
+    config.write_text(
+        '[branch]\nname = "x"\nid = "x"\n[reader]\nport = "/dev/x"\nbaut = 9600\n'
+        '[keypad]\nport = "/dev/x"\n[door]\nrelease_s = 0\n[visits]\nretention_days = 31\n'
+        '[gpio]\nrelay_pin = 40\n[hours]\nmonday = ["25:00-26:00"]\n[clock]\ntrust = "maybe"\n'
+    )
+
+    done = plain("check-config", str(config))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    keys = (
+        "reader.baut",
+        "keypad.port",
+        "door.release_s",
+        "visits.retention_days",
+        "gpio.relay_pin",
+        "hours.monday",
+        "clock.trust",
+    )
+    assert len(lines) == len(keys)
+    for key in keys:
+        (line,) = (line for line in lines if key in line.split(":")[1])
+        assert line.startswith(f"{config}: ")
+        assert len(line.split(": ", 2)[2]) > 10
+
+
+def test_check_config_good(door: Door) -> None:
+    """A good file is said to be good, on stdout."""
+    done = door.call("check-config")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "good" in done.stdout
+
+
+def test_check_config_run_tells_the_same(door: Door) -> None:
+    """A daemon with a wrong configuration does not start and says why as `check-config` does."""
+    wrong = ("--set", "door.release_s=0", "--set", "gpio.relay_pin=99")
+
+    said = [door.call(word, *wrong).stderr for word in ("check-config", "run")]
+
+    assert said[0] == said[1]
+    assert said[0].count("\n") == 2
+
+
+def plain(
+    *words: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run doorctl without a configuration of ours."""
+    return subprocess.run(
+        [sys.executable, "-m", "doorctl", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | (environment or {}),
+    )
