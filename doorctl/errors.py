@@ -90,3 +90,27 @@ class LineLostError(DeviceError):
 
 class NotAnsweringError(DoorctlError, ConnectionError):
     """The door process could not be asked; it is not running or it is stuck."""
+
+
+class PushError(DoorctlError, ValueError):
+    """The sender's: a push was refused and nothing was changed."""
+
+
+class PushUnsignedError(PushError):
+    """The push is not signed by a key of this branch, or is for another branch (401)."""
+
+
+class PushOutOfOrderError(PushError):
+    """The push is older than what is held, or does not follow on it (409)."""
+
+
+class PushTooLargeError(PushError):
+    """The push has more bytes or rows than this branch takes (413)."""
+
+
+class PushInvalidError(ProblemsError, PushError):
+    """Lines of the push are wrong, or their number or digest is not the manifest's (422)."""
+
+
+class PushGuardedError(PushError):
+    """The push would lock out more patrons than is likely; somebody has to approve it (422)."""

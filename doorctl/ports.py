@@ -6,7 +6,7 @@ An adapter for each stands in `devices`, `store`, `ops` or `transports`; its fak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -131,6 +131,38 @@ class Applied:
     removed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Which push the cache holds: its number and the SHA-256 of its rows in hex.
+
+    The digest is empty for a feed that was loaded on this machine.
+    """
+
+    epoch: int
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What applying a push is about to change, in identifiers.
+
+    Args:
+        held: how many were held before.
+        removed: how many are not held afterwards.
+        newly_blocked: how many had no block code before and have one afterwards.
+        newly_non_resident: how many were resident before and are not afterwards.
+    """
+
+    held: int
+    removed: int
+    newly_blocked: int
+    newly_non_resident: int
+
+
+Guard = Callable[[Changes], None]
+"""Raises `PushGuardedError` where the changes are not to be believed."""
+
+
 class PatronWriter(Protocol):
     """The one writer of the patron cache. One thread.
 
@@ -139,6 +171,9 @@ class PatronWriter(Protocol):
         StoreError: nothing was changed.
     """
 
+    def held(self) -> Push:
+        """Return the push that the cache holds; epoch 0 for none."""
+
     def apply(
         self,
         rows: Iterable[SealedRow],
@@ -146,6 +181,9 @@ class PatronWriter(Protocol):
         full: bool,
         applied_at: datetime | None,
         minimum_age: int,
+        guard: Guard,
+        removals: Iterable[str] = (),
+        push: Push | None = None,
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing.
 
@@ -154,6 +192,9 @@ class PatronWriter(Protocol):
             full: whether they are the whole register, so that everyone else is removed.
             applied_at: UTC, by whatever clock there is; None for not known.
             minimum_age: what `enter_from` was computed for.
+            guard: asked before the commit.
+            removals: each `patron_ref` that is removed with all its identifiers; read after `rows`.
+            push: the push's number and digest; None for the next number and no digest.
         """
 
 

@@ -39,6 +39,7 @@ from doorctl.store.patrons_writer import create_patrons, open_or_create_patrons
 from doorctl.store.sealing import ArgonSealer
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from doorctl.store.visits_reader import VisitHistory
+from doorctl.sync.guard import guard, unguarded
 from doorctl.sync.load import Loaded
 from doorctl.sync.load import load as load_feed
 from doorctl.transports.control import Question, ask
@@ -73,7 +74,12 @@ def initialise(config: Config) -> list[Path]:
 
 
 def load_patrons(
-    config: Config, feed: Path, *, full: bool, on_progress: Callable[[int, int], None]
+    config: Config,
+    feed: Path,
+    *,
+    full: bool,
+    approved_by: str | None = None,
+    on_progress: Callable[[int, int], None],
 ) -> Loaded:
     """Seal a feed and put it into the cache.
 
@@ -91,6 +97,7 @@ def load_patrons(
             pin_length=config.policy.pin_length,
             minimum_age=config.policy.minimum_age,
             full=full,
+            guard=guard() if approved_by is None else unguarded,
             workers=os.cpu_count() or 1,
             on_progress=on_progress,
         )

@@ -55,6 +55,12 @@ def create_patrons_and_cache(database: Database) -> None:
     """)
 
 
+@migrations()
+def add_digest(database: Database) -> None:
+    """Remember which push is held, so that the same one is answered and not applied again."""
+    database.execute("ALTER TABLE cache ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
+
+
 def to_record(row: SealedRow, epoch: int) -> tuple[object, ...]:
     """Return a sealed row as the values of ``row_key``, :data:`COLUMNS` and ``epoch``."""
     patron = row.patron

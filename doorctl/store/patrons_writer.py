@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from doorctl.errors import StoreError
-from doorctl.ports import Applied, SealedRow
+from doorctl.ports import Applied, Changes, Guard, Push, SealedRow
 from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.patron_rows import COLUMNS, migrations, to_record
 from doorctl.store.sealing import Seal
@@ -30,10 +30,27 @@ _REMOVE_THEIR_OTHERS = """
     DELETE FROM patrons WHERE epoch < :epoch
     AND patron_ref IN (SELECT patron_ref FROM patrons WHERE epoch = :epoch)
 """
+_REMOVE_ONE = "DELETE FROM patrons WHERE patron_ref = ?"
 _STAMP = """
-    UPDATE cache SET epoch = ?, applied_at = ?, minimum_age = ?,
+    UPDATE cache SET epoch = ?, digest = ?, applied_at = ?, minimum_age = ?,
     patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?
 """
+_WATCH = (
+    "CREATE TEMP TABLE IF NOT EXISTS lost (blocked INTEGER, moved INTEGER)",
+    "DELETE FROM lost",
+    "INSERT INTO lost VALUES (0, 0)",
+    """
+    CREATE TEMP TRIGGER IF NOT EXISTS newly_blocked AFTER UPDATE ON patrons
+    WHEN old.blocks = '[]' AND new.blocks <> '[]'
+    BEGIN UPDATE lost SET blocked = blocked + 1; END
+    """,
+    """
+    CREATE TEMP TRIGGER IF NOT EXISTS newly_non_resident AFTER UPDATE ON patrons
+    WHEN old.resident AND NOT new.resident
+    BEGIN UPDATE lost SET moved = moved + 1; END
+    """,
+)
+"""Temporary triggers count while rows are put: comparing afterwards would read everything twice."""
 
 
 class PatronCacheWriter:
@@ -59,6 +76,12 @@ class PatronCacheWriter:
             self.close()
             raise
 
+    def held(self) -> Push:
+        """Return the push that the cache holds; epoch 0 for none."""
+        with translated(self.path):
+            record = self._writer.database.execute("SELECT epoch, digest FROM cache").fetchone()
+        return Push(*record)
+
     def apply(
         self,
         rows: Iterable[SealedRow],
@@ -66,26 +89,34 @@ class PatronCacheWriter:
         full: bool,
         applied_at: datetime | None,
         minimum_age: int,
+        guard: Guard,
+        removals: Iterable[str] = (),
+        push: Push | None = None,
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing; see `PatronWriter.apply`.
 
         What `rows` itself raises passes through. Memory does not grow with their number.
 
         Raises:
+            PushGuardedError: what `guard` raises passes through.
             StoreError: two rows are of one identifier; a row takes an identifier from a patron
                 who is not among the rows; the seal is another one; the disk failed.
         """
         at = None if applied_at is None else applied_at.astimezone(UTC).isoformat()
         with translated(self.path), transaction(self._writer.database) as connection:
-            epoch = self._next_epoch(connection, full=full)
-            robbed = self._put(connection, rows, epoch, full=full)
-            self._refuse_robbery(connection, robbed, epoch)
-            remove = _REMOVE_ALL_ELSE if full else _REMOVE_THEIR_OTHERS
-            removed = connection.execute(remove, {"epoch": epoch}).rowcount
+            push = push or Push(self._next_epoch(connection))
+            self._refuse_other_seal(connection, full=full)
+            (before,) = connection.execute("SELECT patrons FROM cache").fetchone()
+            for statement in _WATCH:
+                connection.execute(statement)
+            robbed = self._put(connection, rows, push.epoch, full=full)
+            self._refuse_robbery(connection, robbed, push.epoch)
+            removed = self._remove(connection, removals, push.epoch, full=full)
+            guard(Changes(before, removed, *connection.execute("SELECT * FROM lost").fetchone()))
             seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
-            connection.execute(_STAMP, (epoch, at, minimum_age, *seal))
+            connection.execute(_STAMP, (push.epoch, push.digest, at, minimum_age, *seal))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
-        return Applied(epoch, held, removed)
+        return Applied(push.epoch, held, removed)
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
@@ -94,20 +125,38 @@ class PatronCacheWriter:
     def _start_empty(self) -> None:
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO cache VALUES (1, 0, NULL, 0, 0, ?, ?, ?)",
+                """
+                INSERT OR IGNORE INTO cache
+                (only, epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations)
+                VALUES (1, 0, NULL, 0, 0, ?, ?, ?)
+                """,
                 (self._seal.key_id, self._seal.memory_kib, self._seal.iterations),
             )
 
-    def _next_epoch(self, connection: sqlite3.Connection, *, full: bool) -> int:
-        epoch, *seal = connection.execute(
-            "SELECT epoch, key_id, memory_kib, iterations FROM cache"
-        ).fetchone()
+    def _next_epoch(self, connection: sqlite3.Connection) -> int:
+        (epoch,) = connection.execute("SELECT epoch FROM cache").fetchone()
+        return int(epoch) + 1
+
+    def _refuse_other_seal(self, connection: sqlite3.Connection, *, full: bool) -> None:
+        seal = connection.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
         if not full and Seal(*seal) != self._seal:
             raise StoreError(
                 f"{self.path} was sealed with another installation key or other seal costs; "
                 "load the full feed again"
             )
-        return int(epoch) + 1
+
+    def _remove(
+        self,
+        connection: sqlite3.Connection,
+        removals: Iterable[str],
+        epoch: int,
+        *,
+        full: bool,
+    ) -> int:
+        remove = _REMOVE_ALL_ELSE if full else _REMOVE_THEIR_OTHERS
+        others = connection.execute(remove, {"epoch": epoch}).rowcount
+        named = connection.executemany(_REMOVE_ONE, ((ref,) for ref in removals)).rowcount
+        return others + max(0, named)
 
     def _put(
         self, connection: sqlite3.Connection, rows: Iterable[SealedRow], epoch: int, *, full: bool

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from doorctl.errors import FeedError, Problem
 from doorctl.moments import Moment
-from doorctl.ports import PatronWriter, Sealer
+from doorctl.ports import Guard, PatronWriter, Sealer
 from doorctl.sync.feed import FeedPatron, read_feed
 from doorctl.sync.seal import seal_rows
 
@@ -42,6 +42,7 @@ def load(
     pin_length: int,
     minimum_age: int,
     full: bool,
+    guard: Guard,
     workers: int,
     on_progress: Callable[[int, int], None],
 ) -> Loaded:
@@ -58,6 +59,7 @@ def load(
         pin_length: the most digits that a PIN can have.
         minimum_age: in years; 0 for none.
         full: whether the feed is the whole register, so that everyone else is removed.
+        guard: asked before the commit.
         workers: threads that seal.
         on_progress: told how many identifiers have been sealed so far, and of how many.
 
@@ -79,7 +81,9 @@ def load(
     )
     # Even an unset clock's word is kept: it is seldom ahead, and a date to come counts as too old.
     applied_at = moment.local.astimezone(UTC)
-    applied = writer.apply(rows, full=full, applied_at=applied_at, minimum_age=minimum_age)
+    applied = writer.apply(
+        rows, full=full, applied_at=applied_at, minimum_age=minimum_age, guard=guard
+    )
     left_out = sum(patron.left_out for patron in patrons)
     return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)
 

@@ -42,7 +42,7 @@ def cache(path: Path) -> Iterator[PatronCache]:
 
 def _fill(path: Path, *rows: SealedRow, full: bool = True) -> None:
     with closing(open_or_create_patrons(path, SEAL)) as writer:
-        writer.apply(rows, full=full, applied_at=NOON, minimum_age=15)
+        writer.apply(rows, full=full, applied_at=NOON, minimum_age=15, guard=unguarded)
 
 
 def test_init_overwrites_nothing(path: Path) -> None:
@@ -143,7 +143,7 @@ def test_readers_see_the_old_push_until_the_new_one_is_whole(
 
     with closing(PatronCacheWriter(path, SEAL)) as writer:
         before = cache.version()
-        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15)
+        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
 
     assert seen == [sealed(1, "a").patron, None]
     assert cache.find(key_of(1)) is None
@@ -167,10 +167,10 @@ def test_only_a_full_push_brings_a_new_seal(path: Path, cache: PatronCache) -> N
     other = replace(SEAL, key_id="feedf00d")
     with closing(PatronCacheWriter(path, other)) as writer:
         with pytest.raises(StoreError, match="load the full feed again"):
-            writer.apply([sealed(2, "b")], full=False, applied_at=NOON, minimum_age=15)
+            writer.apply([sealed(2, "b")], full=False, applied_at=NOON, minimum_age=15, guard=unguarded)
         assert cache.stamp().epoch == 1
 
-        writer.apply([sealed(2, "b")], full=True, applied_at=NOON, minimum_age=15)
+        writer.apply([sealed(2, "b")], full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
 
     with closing(PatronCache(path, other)) as renewed:
         assert renewed.stamp().epoch == 2
@@ -206,7 +206,7 @@ def test_no_number_and_no_pin_is_in_any_file(tmp_path: Path) -> None:
             yield SealedRow(row_key(stretched), Patron(f"ref-{index}", pin_check=check))
 
     with closing(PatronCacheWriter(path, sealer.seal)) as writer:
-        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15)
+        writer.apply(rows(), full=True, applied_at=NOON, minimum_age=15, guard=unguarded)
         files = files_of(tmp_path)
 
     assert {"patrons.db", "patrons.db-wal", "patrons.db-shm"} <= files.keys()

@@ -44,7 +44,7 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
 
 
 def _push(cache: Cache, *rows: SealedRow, full: bool = False) -> Applied:
-    return cache.writer.apply(rows, full=full, applied_at=NOON, minimum_age=15)
+    return cache.writer.apply(rows, full=full, applied_at=NOON, minimum_age=15, guard=unguarded)
 
 
 def test_a_new_cache_holds_nobody(cache: Cache) -> None:
@@ -158,7 +158,7 @@ def test_rows_that_break_off_change_nothing(cache: Cache, full: bool) -> None:
 def test_the_stamp_says_when_and_for_what_age(cache: Cache) -> None:
     """Trusted time is kept as UTC; a push without one leaves no guess behind."""
     danish = datetime(2026, 5, 4, 14, tzinfo=timezone(timedelta(hours=2)))
-    cache.writer.apply([sealed(1, "a")], full=True, applied_at=danish, minimum_age=15)
+    cache.writer.apply([sealed(1, "a")], full=True, applied_at=danish, minimum_age=15, guard=unguarded)
     assert cache.lookup.stamp() == CacheStamp(1, NOON, 15, 1)
 
     cache.writer.apply([sealed(2, "b")], full=False, applied_at=None, minimum_age=18)

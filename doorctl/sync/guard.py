@@ -1,0 +1,40 @@
+"""Is a push to be believed? An export that went wrong must not lock the town out."""
+
+from __future__ import annotations
+
+from doorctl.errors import PushGuardedError
+from doorctl.ports import Changes, Guard
+
+FLOOR = 50
+"""So many identifiers may always be shut out: in a small branch 5 % is one family."""
+
+SHARE_PERCENT = 5.0
+"""More of the register than this is not shut out in a day by anything but a mistake (design)."""
+
+
+def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
+    """Return a guard that refuses more than a share of the register and more than a floor.
+
+    Args:
+        max_percent: of the identifiers held before, 0-100.
+        floor: identifiers that are never too many.
+    """
+
+    def refuse(changes: Changes) -> None:
+        for count, what in (
+            (changes.removed, "remove"),
+            (changes.newly_blocked, "newly block"),
+            (changes.newly_non_resident, "make non-resident"),
+        ):
+            if count > floor and count * 100 > max_percent * changes.held:
+                raise PushGuardedError(
+                    f"it would {what} {count} of {changes.held} cards, more than {max_percent:g} % "
+                    f"and more than {floor}; nothing was changed; look at the export, and if it is "
+                    "right send it once more with an approver's name"
+                )
+
+    return refuse
+
+
+def unguarded(_changes: Changes) -> None:
+    """Let everything pass: somebody has approved it by name."""
