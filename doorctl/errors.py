@@ -80,6 +80,10 @@ class StoreBusyError(StoreError):
     """Another process holds what only one may hold; try again when it is done."""
 
 
+class RowsClashError(StoreError):
+    """The sender's: two rows claim one identifier, so none was stored; trying again won't help."""
+
+
 class DeviceError(DoorctlError, OSError):
     """The machine's: a device can't be used; the text names it."""
 
@@ -102,6 +106,10 @@ class PushUnsignedError(PushError):
 
 class PushOutOfOrderError(PushError):
     """The push is older than what is held, or does not follow on it (409)."""
+
+
+class PushConflictError(PushOutOfOrderError):
+    """The push bears the number of the one that is held, but holds other rows (409, alarm)."""
 
 
 class PushTooLargeError(PushError):

@@ -13,9 +13,11 @@ from doorctl.errors import DoorctlError, ProblemsError
 COMMANDS = {
     "demo": "doorctl.cli.demo:demo",
     "run": "doorctl.cli.run:run",
+    "web": "doorctl.cli.web:web",
     "init": "doorctl.cli.init:init",
     "check-config": "doorctl.cli.check_config:check_config",
     "patrons": "doorctl.cli.patrons:patrons",
+    "sync": "doorctl.cli.sync:sync",
     "visits": "doorctl.cli.visits:visits",
     "purge": "doorctl.cli.purge:purge",
     "status": "doorctl.cli.status:status",

@@ -11,11 +11,12 @@ from doorctl.config.installation import (
     Secrets,
     Storage,
     Visits,
-    Web,
 )
 from doorctl.config.keys import KeyDescription, describe
 from doorctl.config.loading import load
 from doorctl.config.schema import Config
+from doorctl.config.sync import Sync, Target
+from doorctl.config.web import Push, Tls, Web
 from doorctl.config.wiring import Door, Gpio, Keypad, Reader
 
 __all__ = [
@@ -28,11 +29,15 @@ __all__ = [
     "KeyDescription",
     "Keypad",
     "Policy",
+    "Push",
     "Reader",
     "Seal",
     "Secrets",
     "Span",
     "Storage",
+    "Sync",
+    "Target",
+    "Tls",
     "Visits",
     "Web",
     "Week",

@@ -152,18 +152,3 @@ class Control:
             'a path, or ""',
         ),
     ] = Path()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Web:
-    """Where the web process listens."""
-
-    host: Annotated[
-        str,
-        key(
-            "Address on which the web process listens; 127.0.0.1 is this machine only.",
-            allowed="an address or a host name",
-            pattern=r"^[A-Za-z0-9.:_-]{1,253}\Z",
-        ),
-    ] = "127.0.0.1"
-    port: Annotated[int, key("TCP port on which the web process listens.", ge=1, le=65535)] = 8080

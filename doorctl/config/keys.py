@@ -88,15 +88,17 @@ def describe() -> list[KeyDescription]:
 
 @cache
 def keys() -> Mapping[str, Mapping[str, Key]]:
-    """Return table -> last part of a key -> key, in the schema's order."""
-    return MappingProxyType({name: _table(name, section) for name, section in TABLES.items()})
+    """Return table, such as ``web.tls`` -> last part of a key -> key, in the schema's order."""
+    return MappingProxyType({name: section_keys(name, section) for name, section in TABLES.items()})
 
 
-def _table(name: str, section: type[Any]) -> Mapping[str, Key]:
+def section_keys(name: str, section: type[Any]) -> Mapping[str, Key]:
+    """Return last part of a key -> key of one section that stands at `name`."""
     hints = get_type_hints(section, include_extras=True)
     return {
         field.name: Key(name, field.name, hints[field.name], field.default)
         for field in dataclasses.fields(section)
+        if f"{name}.{field.name}" not in TABLES
     }
 
 

@@ -15,6 +15,8 @@ from doorctl.config.places import placed
 from doorctl.config.rules import RULES
 from doorctl.config.schema import TABLES, Config
 from doorctl.config.sections import checked
+from doorctl.config.sync import Sync
+from doorctl.config.targets import read_targets
 from doorctl.errors import ConfigError, Problem
 
 _PLACE = re.compile(r"(.*) \(at (line \d+, column \d+|end of document)\)", re.DOTALL)
@@ -65,8 +67,9 @@ def from_tables(
     """
     values, wrong = checked(tables)
     values, unreadable = read_hours(placed(values, base, environment))
+    values, wrong_targets = read_targets(values, base, environment)
     between = [problem for rule in RULES for problem in rule(values)]
-    if problems := [*malformed, *wrong, *unreadable, *between]:
+    if problems := [*malformed, *wrong, *unreadable, *wrong_targets, *between]:
         raise ConfigError(subject, problems)
     return _built(values)
 
@@ -74,12 +77,17 @@ def from_tables(
 def _built(values: Mapping[str, Any]) -> Config:
     sections: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
-        table, _, leaf = name.partition(".")
+        table, _, leaf = name.rpartition(".")
         sections.setdefault(table, {})[leaf] = value
     hours = sections.pop("hours", None)
     week = None if hours is None else tuple(hours[day] for day in DAYS)
-    built = {table: TABLES[table](**section) for table, section in sections.items()}
-    return Config(**built, hours=week)
+    sending = sections.pop("sync", None)
+    sync = None if sending is None else Sync(**sending)
+    # Inner tables first, for the outer one holds them.
+    for table in sorted(sections, key=lambda name: name.count("."), reverse=True):
+        outer, _, leaf = table.rpartition(".")
+        sections.setdefault(outer, {})[leaf] = TABLES[table](**sections[table])
+    return Config(**sections[""], hours=week, sync=sync)
 
 
 def _read(path: Path) -> Tables:

@@ -23,15 +23,23 @@ def overridden(tables: Tables, overrides: Sequence[str]) -> tuple[Tables, list[P
     problems = []
     for written in overrides:
         name, equals, text = written.partition("=")
-        table, dot, leaf = (part.strip() for part in name.partition("."))
-        if not (equals and dot and table and leaf) or "." in leaf:
+        table, dot, leaf = (part.strip() for part in name.rpartition("."))
+        if not (equals and dot and table and leaf) or ("." in table and table not in keys()):
             problems.append(_malformed(written))
             continue
-        there = result.get(table, {})
-        # A table that is none is told of as such; the override can't mend it.
-        if isinstance(there, dict):
-            result[table] = {**there, leaf: _value(table, leaf, text.strip())}
+        result = _laid_over(result, [*table.split("."), leaf], _value(table, leaf, text.strip()))
     return result, problems
+
+
+def _laid_over(tables: Tables, way: Sequence[str], value: object) -> Tables:
+    name, *further = way
+    if not further:
+        return {**tables, name: value}
+    there = tables.get(name, {})
+    # A table that is none is told of as such; the override can't mend it.
+    return (
+        {**tables, name: _laid_over(there, further, value)} if isinstance(there, dict) else tables
+    )
 
 
 def _value(table: str, leaf: str, text: str) -> object:

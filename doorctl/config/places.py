@@ -8,6 +8,21 @@ from typing import Any
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 SOCKET_NAME = "door.sock"
+FILES = frozenset(
+    {
+        "secrets.installation_key_file",
+        "sync.signing_key_file",
+        "web.tls.certificate_file",
+        "web.tls.key_file",
+        "web.tls.client_ca_file",
+    }
+)
+"""Keys that name a file which systemd may hand over; an empty one names none."""
+
+DIRECTORIES = frozenset({"storage.directory", "sync.feed", "sync.state_directory"})
+"""Keys whose path is only made absolute."""
+
+PUBLIC_KEYS = "web.push.public_key_files"
 
 
 def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -21,11 +36,12 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
             key without it reads the variable's name in the error.
     """
     result = dict(values)
-    if "storage.directory" in result:
-        result["storage.directory"] = base / result["storage.directory"]
-    if "secrets.installation_key_file" in result:
-        written = result["secrets.installation_key_file"]
-        result["secrets.installation_key_file"] = base / _filled_in(written, environment)
+    for name in DIRECTORIES & result.keys():
+        result[name] = base / result[name]
+    for name in FILES & result.keys():
+        result[name] = placed_file(result[name], base, environment)
+    if PUBLIC_KEYS in result:
+        result[PUBLIC_KEYS] = tuple(base / written for written in result[PUBLIC_KEYS])
     if "control.socket" in result:
         result["control.socket"] = _socket(result, base)
     if result.get("control.socket") is None:
@@ -33,11 +49,14 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
     return result
 
 
-def _filled_in(path: Path, environment: Mapping[str, str]) -> Path:
+def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Path:
+    """Return where one file is; an empty path names none."""
+    if written == Path():
+        return written
     directory = environment.get(CREDENTIALS)
-    if directory and path.parts[:1] == (f"${CREDENTIALS}",):
-        return Path(directory, *path.parts[1:])
-    return path
+    if directory and written.parts[:1] == (f"${CREDENTIALS}",):
+        return Path(directory, *written.parts[1:])
+    return base / written
 
 
 def _socket(values: Mapping[str, Any], base: Path) -> Path | None:

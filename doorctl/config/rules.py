@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from os import fsencode
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from doorctl.errors import Problem
 
 Values = Mapping[str, Any]
 Rule = Callable[[Values], Iterator[Problem]]
+
+TLS_FILES = ("certificate_file", "key_file", "client_ca_file")
 
 SOCKET_PATH_BYTES = 107
 """Linux's ``sockaddr_un`` holds 108 with the final NUL (unix(7))."""
@@ -79,7 +82,49 @@ def socket_fits(values: Values) -> Iterator[Problem]:
         )
 
 
-RULES: tuple[Rule, ...] = (zone_exists, ports_differ, timeouts_nest, pins_differ, socket_fits)
+def tls_is_whole(values: Values) -> Iterator[Problem]:
+    """A certificate has its key, and clients' certificates are asked for under TLS only."""
+    files = {leaf: values.get(f"web.tls.{leaf}") for leaf in TLS_FILES}
+    if None in files.values():
+        return
+    missing = [leaf for leaf in TLS_FILES[:2] if files[leaf] == Path()]
+    there = [leaf for leaf in TLS_FILES if files[leaf] != Path()]
+    if there:
+        yield from (
+            Problem(f"web.tls.{leaf}", f"missing beside web.tls.{there[0]}; give its path")
+            for leaf in missing
+        )
+
+
+def plain_stays_here(values: Values) -> Iterator[Problem]:
+    """Without TLS the web process listens to this machine only, unless told otherwise."""
+    host, allowed = values.get("web.host"), values.get("web.allow_plain")
+    plain = values.get("web.tls.certificate_file") == values.get("web.tls.key_file") == Path()
+    if plain and host is not None and allowed is False and not _is_loopback(host):
+        yield Problem(
+            "web.host",
+            f"found {shown(host)}, which other machines reach, without web.tls; give "
+            "certificate_file and key_file there, or web.allow_plain = true if something in front "
+            "encrypts",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    zone_exists,
+    ports_differ,
+    timeouts_nest,
+    pins_differ,
+    socket_fits,
+    tls_is_whole,
+    plain_stays_here,
+)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _is_zone(name: str) -> bool:

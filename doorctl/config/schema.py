@@ -17,8 +17,9 @@ from doorctl.config.installation import (
     Secrets,
     Storage,
     Visits,
-    Web,
 )
+from doorctl.config.sync import Sync, WrittenSync
+from doorctl.config.web import Push, Tls, Web
 from doorctl.config.wiring import Door, Gpio, Keypad, Reader
 
 
@@ -28,6 +29,7 @@ class Config:
 
     Args:
         hours: seven days, Monday first, in the branch's local time; None for always open.
+        sync: None where this machine sends to no branch.
         control: `socket` is absolute once loaded; built by hand, it has no default of use.
     """
 
@@ -45,6 +47,7 @@ class Config:
     clock: ClockTrust = field(default_factory=ClockTrust)
     control: Control = field(default_factory=Control)
     web: Web = field(default_factory=Web)
+    sync: Sync | None = None
 
 
 TABLES: Mapping[str, type[Any]] = MappingProxyType(
@@ -63,6 +66,12 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "clock": ClockTrust,
         "control": Control,
         "web": Web,
+        "web.tls": Tls,
+        "web.push": Push,
+        "sync": WrittenSync,
     }
 )
-"""Table -> what stands in it, in the order of ``config/doorctl.toml``."""
+"""Table -> what stands in it, in the order of ``config/doorctl.toml``; `sync` is the sender's own.
+
+A dotted table stands in the one before the dot, and so does its section's value in that section.
+"""

@@ -13,8 +13,11 @@ from doorctl.config.keys import REQUIRED, Key, keys
 from doorctl.config.wording import LONGEST_SHOWN, shown, shown_key
 from doorctl.errors import Problem
 
-MAY_BE_ABSENT = frozenset({"hours"})
+MAY_BE_ABSENT = frozenset({"hours", "sync"})
 """Tables whose absence says something else than all their defaults: no hours are always open."""
+
+SENDER, OF_A_DOOR = "sync", frozenset({"reader"})
+"""A sender's file may leave out what only a door has; a door's file may not."""
 
 
 def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
@@ -24,19 +27,47 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
     for table, known in keys().items():
         if table in MAY_BE_ABSENT and table not in tables:
             continue
-        written = tables.get(table, {})
+        if table in OF_A_DOOR and SENDER in tables and table not in tables:
+            values |= {one.name: _default_or_blank(one) for one in known.values()}
+            continue
+        written = _written(tables, table)
         if isinstance(written, dict):
-            problems += _check_table(known, written, values)
-            problems += [_unknown_key(table, leaf) for leaf in written if leaf not in known]
+            problems += check_table(known, written, values)
+            problems += [
+                _unknown_key(table, leaf) for leaf in written if leaf not in _leaves(table)
+            ]
         else:
             problems.append(Problem(table, f"found {shown(written)}; give a table: [{table}]"))
-    problems += [_unknown_table(name, at) for name, at in tables.items() if name not in keys()]
+    problems += [_unknown_table(name, at) for name, at in tables.items() if name not in _outer()]
     return values, problems
 
 
-def _check_table(
+def _written(tables: Mapping[str, object], table: str) -> object:
+    """Return what stands at a table's name; where a table around it is none, nothing does."""
+    found: object = tables
+    for part in table.split("."):
+        found = found.get(part, {}) if isinstance(found, dict) else {}
+    return found
+
+
+def _default_or_blank(key: Key) -> object:
+    return "" if key.default is REQUIRED else key.default
+
+
+def _outer() -> list[str]:
+    return [table for table in keys() if "." not in table]
+
+
+def _leaves(table: str) -> list[str]:
+    """Return what may stand in a table: its keys, then the tables in it."""
+    inner = (name.rpartition(".") for name in keys())
+    return [*keys()[table], *(leaf for outer, _, leaf in inner if outer == table)]
+
+
+def check_table(
     known: Mapping[str, Key], written: Mapping[str, object], values: dict[str, Any]
 ) -> Iterable[Problem]:
+    """Put the right values of one table among `values` and yield what is wrong with the rest."""
     for leaf, key in known.items():
         if leaf not in written:
             if key.default is REQUIRED:
@@ -72,10 +103,10 @@ def _advice(key: Key) -> str:
 
 
 def _unknown_key(table: str, leaf: str) -> Problem:
-    known = keys()[table]
+    known = _leaves(table)
     meant = [f"{table}.{near}" for near in _near(leaf, known)] or _elsewhere(leaf)
     hint = f"did you mean {meant[0]}?" if meant else f"[{table}] has {', '.join(known)}"
-    return Problem(shown_key(table, leaf), f"unknown key; {hint}")
+    return Problem(shown_key(*table.split("."), leaf), f"unknown key; {hint}")
 
 
 def _unknown_table(name: str, written: object) -> Problem:

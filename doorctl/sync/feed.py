@@ -1,8 +1,8 @@
-"""The library system's export, one JSON row a line, read whole before any of it is used."""
+"""The library system's export, JSON lines or CSV, read whole before any of it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -12,6 +12,7 @@ from doorctl.errors import FeedError, Problem
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.lines import NotJsonError, decoded, numbered
 from doorctl.sync.rows import RowReader
+from doorctl.sync.sheet import is_sheet, sheet_rows
 from doorctl.sync.written import WrittenIdentifier, WrittenPatron
 
 TOLD_PROBLEMS = 20
@@ -58,7 +59,8 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
     """Read and check every row; return them all or raise.
 
     Args:
-        path: UTF-8, one JSON object a line; blank lines are skipped.
+        path: UTF-8, one JSON object a line, or with the suffix ``.csv`` as
+            :mod:`doorctl.sync.sheet` says; blank lines are skipped.
         pin_length: the most digits that a PIN can have at this door.
 
     Raises:
@@ -67,7 +69,8 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
     """
     try:
         with path.open("rb") as file:
-            return _Reading(RowReader(pin_length)).read(path.name, file)
+            rows = sheet_rows(file) if is_sheet(path) else _json_rows(file)
+            return _Reading(RowReader(pin_length)).read(path.name, rows)
     except OSError as error:
         what = f"can't be read ({error.strerror}); check the path and its permissions"
         raise FeedError(path.name, [Problem("file", what)]) from error
@@ -83,28 +86,22 @@ class _Reading:
         self._problems: list[Problem] = []
         self._more_lines = 0
 
-    def read(self, subject: str, file: BinaryIO) -> list[FeedPatron]:
-        for number, line in numbered(file):
-            if texts := list(self._take(number, line)):
+    def read(self, subject: str, rows: Iterable[tuple[int, object]]) -> list[FeedPatron]:
+        for number, value in rows:
+            if texts := list(self._take(number, value)):
                 self._note(f"line {number}", texts)
         if self._problems:
             raise FeedError(subject, [*self._problems, *self._closing()])
         return self._patrons
 
-    def _take(self, number: int, line: bytes) -> Iterator[str]:
-        row = self._row(line)
+    def _take(self, number: int, value: object) -> Iterator[str]:
+        row = [str(value)] if isinstance(value, ValueError) else self._rows.read(value)
         if isinstance(row, WrittenPatron):
             patron = _patron(number, row)
             self._patrons.append(patron)
             yield from self._repeated(row, patron)
         else:
             yield from row
-
-    def _row(self, line: bytes) -> WrittenPatron | list[str]:
-        try:
-            return self._rows.read(decoded(line))
-        except NotJsonError as error:
-            return [str(error)]
 
     def _repeated(self, row: WrittenPatron, patron: FeedPatron) -> Iterator[str]:
         first = self._first_line.setdefault(patron.patron_ref, patron.line)
@@ -128,6 +125,14 @@ class _Reading:
             yield Problem("further down", "and 1 more line is wrong")
         elif self._more_lines:
             yield Problem("further down", f"and {self._more_lines} more lines are wrong")
+
+
+def _json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
+    for number, line in numbered(file):
+        try:
+            yield number, decoded(line)
+        except NotJsonError as error:
+            yield number, error
 
 
 def _patron(line: int, row: WrittenPatron) -> FeedPatron:

@@ -78,19 +78,19 @@ def _in_order(
 
 def _drafts(patrons: Iterable[FeedPatron], minimum_age: int, on: date | None) -> Iterator[_Draft]:
     for patron in patrons:
-        enter_from = _enter_from(patron, minimum_age, on)
+        first_day = enter_from(patron, minimum_age, on)
         for identifier in patron.identifiers:
-            row = _row(patron, identifier, enter_from)
+            row = _row(patron, identifier, first_day)
             yield _Draft(identifier.identifier, patron.pin, row)
 
 
-def _row(patron: FeedPatron, identifier: FeedIdentifier, enter_from: date | None) -> Patron:
+def _row(patron: FeedPatron, identifier: FeedIdentifier, first_day: date | None) -> Patron:
     return Patron(
         patron_ref=patron.patron_ref,
         resident=patron.resident,
         active=identifier.active,
         blocks=patron.blocks,
-        enter_from=enter_from,
+        enter_from=first_day,
         valid_until=identifier.valid_until,
         hold_from=patron.hold_from,
         hold_until=patron.hold_until,
@@ -98,7 +98,8 @@ def _row(patron: FeedPatron, identifier: FeedIdentifier, enter_from: date | None
     )
 
 
-def _enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:
+def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:
+    """Return the day on which a patron is old enough, None for those who are; see `seal_rows`."""
     if minimum_age == 0:
         return None
     birthday = patron.birthday or _youngest(patron)

@@ -15,6 +15,7 @@ from doorctl.controller import KEYPAD, READER, Controller, PostedEvent, Worker
 from doorctl.ledger import Ledger
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Sealer, Visit
+from doorctl.sync.guard import unguarded
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
@@ -123,7 +124,9 @@ class FakeDoor:
     def push(self, register: dict[str, Patron]) -> None:
         """Replace the whole register."""
         rows = [SealedRow(key_of(number), patron) for number, patron in register.items()]
-        self.patrons.apply(rows, full=True, applied_at=self.clock.moment().local, minimum_age=0)
+        self.patrons.apply(
+            rows, full=True, applied_at=self.clock.moment().local, minimum_age=0, guard=unguarded
+        )
 
     def says(self, data: bytes) -> None:
         """Let the reader's line say something, each byte by itself."""

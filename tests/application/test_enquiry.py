@@ -17,6 +17,7 @@ from doorctl.enquiry import Explanation, explain
 from doorctl.errors import StoreError
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.ports import SealedRow, Stamped
+from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, identifier, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
@@ -41,7 +42,9 @@ class Desk:
 
     def __post_init__(self) -> None:
         row = SealedRow(key_of(CARD), self.patron)
-        self.patrons.apply([row], full=True, applied_at=self.applied_at, minimum_age=0)
+        self.patrons.apply(
+            [row], full=True, applied_at=self.applied_at, minimum_age=0, guard=unguarded
+        )
 
     def throttle(self, failures: int) -> None:
         """Let wrong PINs have come just now."""
@@ -143,7 +146,7 @@ def test_any_reading_of_what_was_typed_may_be_the_known_one(reading: int) -> Non
     desk = Desk()
     sealed = FastSealer().stretch(PLASTIC_OR_CPR[reading])
     row = SealedRow(row_key(sealed), resident(CARD))
-    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0)
+    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0, guard=unguarded)
 
     assert desk.why(*PLASTIC_OR_CPR).granted
 

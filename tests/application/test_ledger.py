@@ -19,6 +19,7 @@ from doorctl.errors import StoreError
 from doorctl.ledger import Ledger
 from doorctl.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.ports import SealedRow, Visit
+from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
@@ -66,7 +67,7 @@ class Books:
 
     def push(self, *rows: SealedRow) -> None:
         """Replace the register."""
-        self.patrons.apply(rows, full=True, applied_at=START, minimum_age=0)
+        self.patrons.apply(rows, full=True, applied_at=START, minimum_age=0, guard=unguarded)
 
     def open(self, *identifiers: Identifier) -> int:
         """Prepare an attempt and return its number."""
@@ -264,7 +265,9 @@ def test_a_second_look_changes_the_row_alone() -> None:
     books = Books()
     books.open()
     prepared = replace(books.prepared, throttled=True, delay_s=5.0)
-    books.patrons.apply((), full=True, applied_at=START.replace(hour=19), minimum_age=0)
+    books.patrons.apply(
+        (), full=True, applied_at=START.replace(hour=19), minimum_age=0, guard=unguarded
+    )
 
     again = books.ledger.look_again(prepared)
 

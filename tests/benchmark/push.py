@@ -14,6 +14,7 @@ from doorctl.store.connection import open_writer, transaction
 from doorctl.store.patron_rows import to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.sealing import Seal
+from doorctl.sync.guard import unguarded
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows
@@ -55,7 +56,9 @@ def _pair(directory: Path, rows: Sequence[SealedRow]) -> list[tuple[float, float
 def _apply_s(path: Path, rows: Sequence[SealedRow]) -> float:
     with closing(PatronCacheWriter(path, SEAL)) as writer:
         before = time.monotonic()
-        writer.apply(rows, full=True, applied_at=utc_now(), minimum_age=MINIMUM_AGE)
+        writer.apply(
+            rows, full=True, applied_at=utc_now(), minimum_age=MINIMUM_AGE, guard=unguarded
+        )
         return time.monotonic() - before
 
 

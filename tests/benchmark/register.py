@@ -21,6 +21,7 @@ from doorctl.ports import SealedRow
 from doorctl.store.key_file import create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.sealing import ArgonSealer
+from doorctl.sync.guard import unguarded
 
 CHEAP_SEAL = (1024, 1)
 """KiB and passes, as in the demo: what is timed comes after the sealing."""
@@ -83,7 +84,9 @@ def fill(directory: Path, patrons: int, seal: tuple[int, int] = CHEAP_SEAL) -> R
     create_patrons(register.path, sealer.seal)
     rows = chain(known_rows(sealer), random_rows(patrons - KNOWN))
     with closing(PatronCacheWriter(register.path, sealer.seal)) as writer:
-        writer.apply(rows, full=True, applied_at=utc_now(), minimum_age=MINIMUM_AGE)
+        writer.apply(
+            rows, full=True, applied_at=utc_now(), minimum_age=MINIMUM_AGE, guard=unguarded
+        )
     return register
 
 

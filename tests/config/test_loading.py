@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doorctl.config import Branch, Config, Gpio, Reader, Seal, load
+from doorctl.config import Branch, Config, Gpio, Push, Reader, Seal, Tls, load
 from doorctl.config.keys import keys
 from doorctl.config.loading import from_tables
 from doorctl.errors import ConfigError
@@ -116,6 +116,7 @@ def test_overrides_are_typed_and_the_last_one_wins(path: Path) -> None:
         'hours.monday=["08:00-09:00"]',
         "branch.phone=12345678",
         "keypad.port=",
+        "web.push.max_rows=10",
     ]
 
     config = load(path, overrides, environment={})
@@ -126,6 +127,7 @@ def test_overrides_are_typed_and_the_last_one_wins(path: Path) -> None:
     assert config.hours is not None
     assert config.branch.phone == "12345678"
     assert config.keypad.port == ""
+    assert config.web.push == Push(max_rows=10)
     assert config.branch.name == "Randers Bibliotek, Øst"
 
 
@@ -160,13 +162,48 @@ def test_an_override_does_not_hide_a_broken_table(path: Path) -> None:
 
 def test_relative_paths_count_from_the_file(path: Path) -> None:
     """Relative paths are of the configuration's directory, whoever starts doorctl from where."""
-    overrides = ["storage.directory=data", "secrets.installation_key_file=keys/k"]
+    overrides = [
+        "storage.directory=data",
+        "secrets.installation_key_file=keys/k",
+        "web.tls.certificate_file=web.pem",
+        "web.tls.key_file=web.key",
+        'web.push.public_key_files=["one.pem", "/two.pem"]',
+    ]
 
     config = load(path, overrides, environment={})
 
     assert config.storage.directory == path.parent / "data"
     assert config.secrets.installation_key_file == path.parent / "keys" / "k"
     assert config.control.socket == path.parent / "data" / "door.sock"
+    assert config.web.tls == Tls(
+        certificate_file=path.parent / "web.pem", key_file=path.parent / "web.key"
+    )
+    assert config.web.push.public_key_files == (path.parent / "one.pem", Path("/two.pem"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["web.host=127.0.0.7"],
+        ["web.host=::1"],
+        ["web.host=localhost"],
+        ["web.host=192.0.2.7", "web.allow_plain=true"],
+        ["web.host=192.0.2.7", "web.tls.certificate_file=c", "web.tls.key_file=k"],
+    ],
+)
+def test_where_the_web_process_may_listen(path: Path, overrides: list[str]) -> None:
+    """On this machine, elsewhere under TLS, or where somebody has allowed plain HTTP."""
+    assert load(path, overrides, environment={}).web.host in overrides[0]
+
+
+def test_tables_within_tables_are_read(path: Path) -> None:
+    """A table within a table is written like any other, and its section stands in the outer one."""
+    path.write_text(f"{RIGHT}[web]\nport = 81\n[web.push]\nmax_rows = 7\n", encoding="utf-8")
+
+    web = load(path, environment={}).web
+
+    assert (web.port, web.push.max_rows, web.push.removed_floor) == (81, 7, 50)
+    assert not web.tls.wanted
 
 
 def test_a_relative_file_gives_absolute_paths() -> None:
@@ -219,7 +256,8 @@ written = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=6,
 )
-names = {table: list(known) for table, known in keys().items()}
+names = {table: list(known) for table, known in keys().items() if "." not in table}
+names["web"] += ["tls", "push"]
 tables = st.fixed_dictionaries(
     {},
     optional={

@@ -62,7 +62,7 @@ ONE_KEY = [
         "[xyzzy]",
         (
             "xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, "
-            "door, policy, hours, visits, clock, control, web"
+            "door, policy, hours, visits, clock, control, web, web.tls, web.push, sync"
         ),
     ),
     ("door = 5", "door: found 5; give a table: [door]"),
@@ -221,6 +221,52 @@ ONE_KEY = [
         'web.host = "a b"',
         'web.host: found "a b"; give an address or a host name, such as "127.0.0.1"',
     ),
+    ("web.tls = 5", "web.tls: found 5; give a table: [web.tls]"),
+    ("web = 5", "web: found 5; give a table: [web]"),
+    ("[web.tsl]", "web.tsl: unknown key; did you mean web.tls?"),
+    (
+        '["web.tls"]',
+        '"web.tls": unknown table; did you mean [web.tls]?',
+    ),
+    ("web.tls.keyfile = 'k'", "web.tls.keyfile: unknown key; did you mean web.tls.key_file?"),
+    ("web.key_file = 'k'", "web.key_file: unknown key; did you mean web.tls.key_file?"),
+    (
+        "web.tls.certificate_file = 'c'",
+        "web.tls.key_file: missing beside web.tls.certificate_file; give its path",
+    ),
+    (
+        "web.tls.key_file = 'k'",
+        "web.tls.certificate_file: missing beside web.tls.key_file; give its path",
+    ),
+    (
+        "web.push.public_key_files = 'k'",
+        (
+            'web.push.public_key_files: found "k"; give a list of at most 4 paths, '
+            'such as ["/etc/doorctl/push.pem"]'
+        ),
+    ),
+    (
+        "web.push.public_key_files = ['']",
+        (
+            'web.push.public_key_files: found [""]; give a list of at most 4 paths, '
+            'such as ["/etc/doorctl/push.pem"]'
+        ),
+    ),
+    (
+        "web.push.max_removed_percent = 101",
+        "web.push.max_removed_percent: found 101; give a number from 0 to 100, such as 5.0",
+    ),
+    *(
+        (
+            f'web.host = "{host}"',
+            (
+                f'web.host: found "{host}", which other machines reach, without web.tls; give '
+                "certificate_file and key_file there, or web.allow_plain = true if something in "
+                "front encrypts"
+            ),
+        )
+        for host in ("0.0.0.0", "::", "192.0.2.7", "door.example", "127.0.0.1.example")  # noqa: S104 - refused
+    ),
 ]
 
 
@@ -339,6 +385,16 @@ def test_a_rule_between_keys_waits_for_both(wrong: Wrong) -> None:
         "reader.port: found 1",
         "keypad.port: found 1",
         "keypad.total_timeout_s: found 0",
+    ]
+
+
+def test_clients_certificates_need_tls(wrong: Wrong) -> None:
+    """Asking clients for a certificate without having one is told by both files that lack."""
+    lines = wrong(f"web.tls.client_ca_file = 'c'\n{RIGHT}")
+
+    assert lines == [
+        "web.tls.certificate_file: missing beside web.tls.client_ca_file; give its path",
+        "web.tls.key_file: missing beside web.tls.client_ca_file; give its path",
     ]
 
 

@@ -10,10 +10,19 @@ from datetime import datetime, timedelta
 from doorctl.access.patron import Patron
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.errors import StoreError
+from doorctl.errors import RowsClashError, StoreError
 from doorctl.masked import Identifier, StretchedKey
 from doorctl.moments import BootTime, ClockState
-from doorctl.ports import Applied, CacheStamp, SealedRow, Stamped, Visit
+from doorctl.ports import (
+    Applied,
+    CacheStamp,
+    Changes,
+    Guard,
+    Push,
+    SealedRow,
+    Stamped,
+    Visit,
+)
 
 
 class FastSealer:
@@ -31,6 +40,7 @@ class MemoryPatrons:
         self.broken = False
         self._rows: dict[bytes, Patron] = {}
         self._stamp = CacheStamp(epoch=0, applied_at=None, minimum_age=0, patrons=0)
+        self._push = Push(0)
 
     def find(self, row_key: bytes) -> Patron | None:
         """Return the row of a 16-byte key."""
@@ -47,6 +57,11 @@ class MemoryPatrons:
         self._fail_if_broken()
         return self._stamp.epoch
 
+    def held(self) -> Push:
+        """Return the push that is held."""
+        self._fail_if_broken()
+        return self._push
+
     def apply(
         self,
         rows: Iterable[SealedRow],
@@ -54,37 +69,53 @@ class MemoryPatrons:
         full: bool,
         applied_at: datetime | None,
         minimum_age: int,
+        guard: Guard,
+        removals: Iterable[str] = (),
+        push: Push | None = None,
     ) -> Applied:
         """Apply rows as a whole or not at all."""
         self._fail_if_broken()
-        new: dict[bytes, Patron] = {}
-        for row in rows:
-            if row.row_key in new:
-                raise StoreError("two rows are of the same identifier; nothing was changed")
-            new[row.row_key] = row.patron
-        refs = {patron.patron_ref for patron in new.values()}
-        kept = {
-            key: patron
-            for key, patron in self._rows.items()
-            if not full and patron.patron_ref not in refs
-        }
+        new = _once_each(rows)
+        kept = {} if full else self._without({patron.patron_ref for patron in new.values()})
         if kept.keys() & new.keys():
-            raise StoreError(
+            raise RowsClashError(
                 "a row takes an identifier from a patron who is not among the rows; "
                 "nothing was changed"
             )
-        removed = len(self._rows.keys() - kept.keys() - new.keys())
-        self._rows = kept | new
-        epoch = self._stamp.epoch + 1
-        self._stamp = CacheStamp(epoch, applied_at, minimum_age, len(self._rows))
-        return Applied(epoch, len(self._rows), removed)
+        gone = set(removals)
+        after = kept | new
+        named = {key for key, patron in after.items() if patron.patron_ref in gone}
+        removed = len(self._rows.keys() - after.keys()) + len(named)
+        guard(self._changes(new, removed))
+        self._rows = {key: patron for key, patron in after.items() if key not in named}
+        self._push = push or Push(self._stamp.epoch + 1)
+        self._stamp = CacheStamp(self._push.epoch, applied_at, minimum_age, len(self._rows))
+        return Applied(self._push.epoch, len(self._rows), removed)
 
     def close(self) -> None:
         """Do nothing."""
 
+    def _without(self, refs: set[str]) -> dict[bytes, Patron]:
+        return {key: patron for key, patron in self._rows.items() if patron.patron_ref not in refs}
+
+    def _changes(self, new: dict[bytes, Patron], removed: int) -> Changes:
+        pairs = [(self._rows[key], new[key]) for key in self._rows.keys() & new.keys()]
+        blocked = sum(not before.blocks and bool(after.blocks) for before, after in pairs)
+        moved = sum(before.resident and not after.resident for before, after in pairs)
+        return Changes(len(self._rows), removed, blocked, moved)
+
     def _fail_if_broken(self) -> None:
         if self.broken:
             raise StoreError("the memory cache was told to fail")
+
+
+def _once_each(rows: Iterable[SealedRow]) -> dict[bytes, Patron]:
+    new: dict[bytes, Patron] = {}
+    for row in rows:
+        if row.row_key in new:
+            raise RowsClashError("two rows are of the same identifier; nothing was changed")
+        new[row.row_key] = row.patron
+    return new
 
 
 @dataclass(frozen=True, slots=True)

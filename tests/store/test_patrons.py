@@ -12,9 +12,9 @@ from threading import Thread
 import pytest
 
 from doorctl.access.patron import Patron, pin_check, row_key
-from doorctl.errors import AlreadyExistsError, StoreError
+from doorctl.errors import AlreadyExistsError, PushGuardedError, StoreError
 from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin
-from doorctl.ports import SealedRow
+from doorctl.ports import Changes, SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import (
     PatronCacheWriter,
@@ -22,6 +22,7 @@ from doorctl.store.patrons_writer import (
     open_or_create_patrons,
 )
 from doorctl.store.sealing import ArgonSealer, Seal
+from doorctl.sync.guard import unguarded
 from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
 
 
@@ -149,6 +150,32 @@ def test_readers_see_the_old_push_until_the_new_one_is_whole(
     assert cache.find(key_of(1)) is None
 
 
+def test_a_refusal_leaves_every_byte_of_the_dump(path: Path) -> None:
+    """After the guard or a broken row refused, the file's dump is the very same text."""
+
+    def refuse(_changes: Changes) -> None:
+        raise PushGuardedError("too many")
+
+    _fill(path, *[sealed(number, str(number)) for number in range(100)])
+    before = _dump(path)
+    rows = [sealed(number, str(number), resident=False) for number in range(50, 150)]
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        for full in (True, False):
+            with pytest.raises(PushGuardedError):
+                writer.apply(rows, full=full, applied_at=NOON, minimum_age=18, guard=refuse)
+            with pytest.raises(StoreError):
+                writer.apply(
+                    [*rows, rows[0]], full=full, applied_at=NOON, minimum_age=18, guard=unguarded
+                )
+
+    assert _dump(path) == before
+
+
+def _dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return list(database.iterdump())
+
+
 @pytest.mark.parametrize(
     "other", [replace(SEAL, key_id="feedf00d"), replace(SEAL, iterations=3)], ids=["key", "cost"]
 )
@@ -167,7 +194,9 @@ def test_only_a_full_push_brings_a_new_seal(path: Path, cache: PatronCache) -> N
     other = replace(SEAL, key_id="feedf00d")
     with closing(PatronCacheWriter(path, other)) as writer:
         with pytest.raises(StoreError, match="load the full feed again"):
-            writer.apply([sealed(2, "b")], full=False, applied_at=NOON, minimum_age=15, guard=unguarded)
+            writer.apply(
+                [sealed(2, "b")], full=False, applied_at=NOON, minimum_age=15, guard=unguarded
+            )
         assert cache.stamp().epoch == 1
 
         writer.apply([sealed(2, "b")], full=True, applied_at=NOON, minimum_age=15, guard=unguarded)

@@ -13,6 +13,7 @@ from doorctl.errors import StoreError
 from doorctl.ports import SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.sync.guard import unguarded
 from tests.store.samples import NOON, SEAL, key_of
 
 NUMBERS = range(8)
@@ -50,7 +51,9 @@ class CacheAgainstDict(RuleBasedStateMachine):
             self._expect_refusal(rows, full=full)
             assert self._cache.version() == before
             return
-        applied = self._writer.apply(rows, full=full, applied_at=NOON, minimum_age=0)
+        applied = self._writer.apply(
+            rows, full=full, applied_at=NOON, minimum_age=0, guard=unguarded
+        )
         removed = self._held.keys() - others.keys() - new.keys()
         self._held, self._epoch = others | new, self._epoch + 1
         assert (applied.epoch, applied.rows) == (self._epoch, len(self._held))
@@ -66,7 +69,7 @@ class CacheAgainstDict(RuleBasedStateMachine):
             raise EOFError
 
         try:
-            self._writer.apply(broken(), full=full, applied_at=NOON, minimum_age=9)
+            self._writer.apply(broken(), full=full, applied_at=NOON, minimum_age=9, guard=unguarded)
         except (EOFError, StoreError):
             return
         raise AssertionError("the broken push was applied")
@@ -96,7 +99,7 @@ class CacheAgainstDict(RuleBasedStateMachine):
 
     def _expect_refusal(self, rows: list[SealedRow], *, full: bool) -> None:
         try:
-            self._writer.apply(rows, full=full, applied_at=NOON, minimum_age=9)
+            self._writer.apply(rows, full=full, applied_at=NOON, minimum_age=9, guard=unguarded)
         except StoreError:
             return
         raise AssertionError("the push was applied")

@@ -1,0 +1,179 @@
+"""Builds the sender, runs it once and puts it away again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from doorctl.bootstrap.rules import system_clock
+from doorctl.config import Config, Sync
+from doorctl.errors import AlreadyExistsError, ConfigError, InputError, Problem, StoreError
+from doorctl.store.key_file import create_key, read_key
+from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.signing_keys import create_signing_key, read_signing_key
+from doorctl.sync.branches import Branch
+from doorctl.sync.delivery import Delivery, Sender, deliver
+from doorctl.sync.exports import FeedExports
+from doorctl.sync.manifest import SealedWith
+from doorctl.sync.outbox import Terms
+from doorctl.sync.patience import PatientBranch
+from doorctl.sync.push import Refreshed, refresh
+from doorctl.sync.rehearsal import RehearsedBranch
+from doorctl.transports.http_push import HttpBranch, tls_context
+
+LONGEST_NAME = 64
+OUTBOX = "outbox.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one run is asked for.
+
+    Args:
+        full: send every branch all rows.
+        dry_run: seal and compare, but send nothing and remember nothing.
+        approved_by: who approves of it whatever a branch's guard says.
+    """
+
+    full: bool = False
+    dry_run: bool = False
+    approved_by: str | None = None
+
+
+def initialise(config: Config) -> list[Path]:
+    """Make what a sender needs and return the paths that were made.
+
+    The installation key is made if it is not there: it may come from a branch that has one.
+
+    Raises:
+        AlreadyExistsError: the signing key or the outbox is there; nothing was changed.
+        DoorctlError: one can't be made.
+    """
+    sync = _sync(config)
+    private, public = sync.signing_key_file, public_key_file(sync)
+    outbox, key = sync.state_directory / OUTBOX, config.secrets.installation_key_file
+    for path in (private, public, outbox):
+        if path.exists():
+            raise AlreadyExistsError(f"{path} is there already; nothing was changed")
+    for directory in (sync.state_directory, private.parent, key.parent):
+        _make_directory(directory)
+    made = [private, public, outbox]
+    if not key.exists():
+        create_key(key)
+        made.append(key)
+    create_signing_key(private, public)
+    open_or_create_outbox(outbox).close()
+    return made
+
+
+def public_key_file(sync: Sync) -> Path:
+    """Return where the key is that every branch needs."""
+    return sync.signing_key_file.with_suffix(".pub")
+
+
+def push(
+    config: Config,
+    wishes: Wishes,
+    *,
+    on_progress: Callable[[int, int], None],
+    on_refreshed: Callable[[Refreshed], None],
+    on_delivery: Callable[[Delivery], None],
+) -> tuple[Refreshed, list[Delivery]]:
+    """Read the source, seal what has changed and bring every branch up to date.
+
+    Args:
+        config: the whole configuration.
+        wishes: see there.
+        on_progress: told how many identifiers have been sealed so far, and of how many.
+        on_refreshed: told once, before anything is sent.
+        on_delivery: told of each branch as soon as it has ended with it.
+
+    Raises:
+        FeedError: with every wrong row; nothing was changed.
+        StoreBusyError: another run is at work.
+        DoorctlError: nothing was sent.
+    """
+    sync = _sync(config)
+    _refuse_odd_name(wishes.approved_by)
+    key = read_key(config.secrets.installation_key_file)
+    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
+    terms = Terms(seal, config.policy.minimum_age)
+    private_key = read_signing_key(sync.signing_key_file)
+    deliveries = []
+    with (
+        _branches(sync, dry_run=wishes.dry_run) as branches,
+        _outbox(sync, dry_run=wishes.dry_run) as outbox,
+    ):
+        refreshed = refresh(
+            FeedExports(sync.feed, pin_length=config.policy.pin_length),
+            outbox,
+            sealer=sealer,
+            key=key,
+            terms=terms,
+            on=system_clock(config).moment().latest_known.date(),
+            workers=sync.workers or os.cpu_count() or 1,
+            on_progress=on_progress,
+        )
+        on_refreshed(refreshed)
+        sender = Sender(private_key, terms, wishes.approved_by, wishes.full, outbox.path.parent)
+        with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
+            for delivery in deliver(branches, outbox, sender, pool):
+                on_delivery(delivery)
+                deliveries.append(delivery)
+    return refreshed, deliveries
+
+
+@contextmanager
+def _branches(sync: Sync, *, dry_run: bool) -> Iterator[list[Branch]]:
+    with ExitStack() as stack:
+        branches: list[Branch] = []
+        for target in sync.targets:
+            context = tls_context(target.ca_file, target.certificate_file, target.key_file)
+            branch = stack.enter_context(closing(HttpBranch(target.branch, target.url, context)))
+            patient = PatientBranch(branch, Event().wait)
+            branches.append(RehearsedBranch(branch) if dry_run else patient)
+        yield branches
+
+
+@contextmanager
+def _outbox(sync: Sync, *, dry_run: bool) -> Iterator[OutboxStore]:
+    path = sync.state_directory / OUTBOX
+    if not dry_run:
+        _make_directory(sync.state_directory)
+        with closing(open_or_create_outbox(path)) as outbox:
+            yield outbox
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory, OUTBOX)
+        copy_outbox(path, copy)
+        with closing(OutboxStore(copy)) as outbox:
+            yield outbox
+
+
+def _sync(config: Config) -> Sync:
+    if config.sync is None:
+        what = "missing; this machine is no sender until there is one, see config/sync.toml"
+        raise ConfigError("configuration", [Problem("[sync]", what)])
+    return config.sync
+
+
+def _refuse_odd_name(name: str | None) -> None:
+    if name is not None and not (
+        name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
+    ):
+        raise InputError(f"--approved-by takes a name of 1 to {LONGEST_NAME} letters")
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise StoreError(f"{directory} can't be made: {err.strerror}") from err

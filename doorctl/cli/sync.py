@@ -1,0 +1,138 @@
+"""``doorctl sync``: on the library's server, bring every branch's patrons up to date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from doorctl.bootstrap import sync as sender
+from doorctl.cli.options import json_option, with_config
+from doorctl.config import Config
+from doorctl.sync.delivery import Delivery, Result
+from doorctl.sync.push import Refreshed
+
+
+@click.group()
+def sync() -> None:
+    """Push patrons from the library system to every branch; run on the library's server."""
+
+
+@sync.command()
+@with_config
+def init(config: Config) -> None:
+    """Make the key pair that signs pushes, the outbox, and the installation key if it is missing.
+
+    Overwrites nothing: if the signing key or the outbox is there already, nothing is changed.
+    """
+    for path in sender.initialise(config):
+        click.echo(f"made {path}")
+    click.echo(
+        f"Next, for every branch: copy {config.secrets.installation_key_file} there as its "
+        "installation key, and name the .pub file in its web.push.public_key_files."
+    )
+
+
+@sync.command()
+@click.option("--full", is_flag=True, help="Send every branch all rows, as once a night.")
+@click.option("--dry-run", is_flag=True, help="Seal and say what would be sent; change nothing.")
+@click.option(
+    "--approved-by",
+    metavar="NAME",
+    help="Somebody looked at it: a branch takes it however many patrons it shuts out.",
+)
+@json_option
+@with_config
+def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_json: bool) -> None:
+    """Seal what has changed in the library system and push it to every branch.
+
+    Each branch gets the changes since what it holds, or all rows where that is not known. Exit 0
+    only if every branch is up to date; one that can't be reached catches up in a later run.
+    """
+    say = _silent if as_json else click.echo
+    with click.progressbar(length=1, label="Sealing", show_pos=True, file=sys.stderr) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        def told(refreshed: Refreshed) -> None:
+            bar.finish()
+            bar.render_finish()
+            say(_found(refreshed))
+
+        refreshed, deliveries = sender.push(
+            config,
+            sender.Wishes(full, dry_run, approved_by),
+            on_progress=advance,
+            on_refreshed=told,
+            on_delivery=lambda delivery: say(_told(delivery, dry_run=dry_run)),
+        )
+    if as_json:
+        click.echo(json.dumps(_as_dict(refreshed, deliveries, dry_run=dry_run)))
+    behind = [delivery.branch for delivery in deliveries if not delivery.up_to_date]
+    if behind:
+        names = ", ".join(sorted(behind))
+        of = f"{len(behind)} of {len(deliveries)} branches"
+        click.echo(f"doorctl: not up to date: {of} ({names})", err=True)
+        raise SystemExit(1)
+
+
+def _silent(_line: str) -> None:
+    """Say nothing before the JSON."""
+
+
+def _found(refreshed: Refreshed) -> str:
+    line = (
+        f"epoch {refreshed.epoch}: {refreshed.patrons} patrons in the register, "
+        f"{refreshed.changed} sealed again, {refreshed.removed} taken out"
+    )
+    if not refreshed.left_out:
+        return line
+    return f"{line}\n{refreshed.left_out} identifiers are neither CPR nor CARD and were left out"
+
+
+def _told(delivery: Delivery, *, dry_run: bool) -> str:
+    name = click.style(delivery.branch, bold=True)
+    if delivery.result is Result.FAILED:
+        return f"{name}: {click.style('not up to date', fg='red')}: {delivery.why}"
+    up_to_date = click.style(f"up to date at epoch {delivery.epoch}", fg="green")
+    if delivery.result is Result.UNCHANGED:
+        return f"{name}: {up_to_date}; there was nothing to send"
+    volume = delivery.volume
+    what = "all rows" if delivery.snapshot else "what has changed"
+    amount = f"{what}: {volume.cards} cards, {volume.removed} patrons taken out"
+    if dry_run:
+        return f"{name}: would be sent {amount}, as epoch {delivery.epoch}"
+    return f"{name}: {up_to_date}; it was sent {amount}"
+
+
+def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "epoch": refreshed.epoch,
+        "patrons": refreshed.patrons,
+        "changed": refreshed.changed,
+        "removed": refreshed.removed,
+        "left_out": refreshed.left_out,
+        "branches": [
+            {
+                "branch": delivery.branch,
+                "result": delivery.result.value,
+                "epoch": delivery.epoch,
+                "kind": _kind(delivery),
+                "cards": delivery.volume.cards,
+                "removed": delivery.volume.removed,
+                "why": delivery.why,
+            }
+            for delivery in deliveries
+        ],
+    }
+
+
+def _kind(delivery: Delivery) -> str | None:
+    if delivery.result is not Result.SENT:
+        return None
+    return "snapshot" if delivery.snapshot else "changes"

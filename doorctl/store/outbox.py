@@ -1,0 +1,229 @@
+"""The sender's own database: sealed rows and fingerprints; no number, name, birthday or PIN."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database, Migrations
+
+from doorctl.store.connection import create_file, open_reader, transaction, translated
+from doorctl.store.writer import Writer
+from doorctl.sync.manifest import SealedWith
+from doorctl.sync.outbox import Revision, Standing, Terms, Volume
+
+migrations = Migrations("outbox")
+
+_PUT = """
+    INSERT INTO patrons (patron_ref, fingerprint, lines, cards, first_epoch, changed_epoch)
+    VALUES (:ref, :fingerprint, :lines, :cards, :epoch, :epoch)
+    ON CONFLICT (patron_ref) DO UPDATE SET fingerprint = excluded.fingerprint,
+    lines = excluded.lines, cards = excluded.cards, changed_epoch = excluded.changed_epoch
+"""
+_TAKE_OUT = """
+    UPDATE patrons SET fingerprint = NULL, lines = x'', cards = 0, changed_epoch = ?
+    WHERE patron_ref = ? AND fingerprint IS NOT NULL
+"""
+_VOLUME = """
+    SELECT (SELECT coalesce(sum(cards), 0) FROM register WHERE changed_epoch > :after),
+    (SELECT count(*) FROM taken_out WHERE changed_epoch > :after AND first_epoch <= :after)
+"""
+_STANDING = """
+    SELECT epoch, floor_epoch, (SELECT count(*) FROM register),
+    key_id, memory_kib, iterations, minimum_age FROM outbox
+"""
+_STAND = """
+    UPDATE outbox SET epoch = ?, floor_epoch = ?,
+    key_id = ?, memory_kib = ?, iterations = ?, minimum_age = ?
+"""
+_RAISE_FLOOR = """
+    UPDATE outbox SET floor_epoch = max(floor_epoch, (
+        SELECT coalesce(max(changed_epoch), 0) FROM taken_out WHERE changed_epoch <= :through
+    ))
+"""
+_FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :through"
+
+
+@migrations()
+def create_tables(database: Database) -> None:
+    """Lay out the tables; a patron without a fingerprint was taken out."""
+    database.execute("""
+        CREATE TABLE patrons (
+            patron_ref TEXT NOT NULL PRIMARY KEY,
+            fingerprint BLOB CHECK (length(fingerprint) = 32),
+            lines BLOB NOT NULL,
+            cards INTEGER NOT NULL,
+            first_epoch INTEGER NOT NULL,
+            changed_epoch INTEGER NOT NULL
+        ) STRICT
+    """)
+    database.execute("CREATE INDEX patrons_by_epoch ON patrons (changed_epoch)")
+    database.execute("""
+        CREATE VIEW register AS SELECT * FROM patrons WHERE fingerprint IS NOT NULL
+    """)
+    database.execute("CREATE VIEW taken_out AS SELECT * FROM patrons WHERE fingerprint IS NULL")
+    database.execute("""
+        CREATE TABLE outbox (
+            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+            epoch INTEGER NOT NULL,
+            floor_epoch INTEGER NOT NULL,
+            key_id TEXT,
+            memory_kib INTEGER,
+            iterations INTEGER,
+            minimum_age INTEGER
+        ) STRICT
+    """)
+    database.execute("INSERT INTO outbox VALUES (1, 0, 0, NULL, NULL, NULL, NULL)")
+    database.execute("""
+        CREATE TABLE sent (
+            branch TEXT NOT NULL,
+            epoch INTEGER NOT NULL,
+            digest TEXT NOT NULL,
+            PRIMARY KEY (branch, epoch, digest)
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
+class OutboxStore:
+    """Keep ``outbox.db``; implements `Outbox`. Belongs to the thread that makes it.
+
+    Args:
+        path: the database; it must exist.
+
+    Raises:
+        StoreBusyError: another sender is at work.
+        StoreError: the file is missing or can't be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = Writer(path, migrations)
+
+    def standing(self) -> Standing:
+        """Return its numbers."""
+        ((epoch, floor_epoch, patrons, *seal, minimum_age),) = self._fetch(_STANDING)
+        terms = None if seal[0] is None else Terms(SealedWith(*seal), minimum_age)
+        return Standing(epoch, floor_epoch, terms, patrons)
+
+    def fingerprints(self) -> dict[str, bytes]:
+        """Return patron_ref -> fingerprint of everyone in the register."""
+        return dict(self._fetch("SELECT patron_ref, fingerprint FROM register"))
+
+    def record(
+        self, revisions: Iterable[Revision], removed: Iterable[str], terms: Terms
+    ) -> Standing:
+        """Put patrons and take others out, under the next epoch; see `Outbox.record`."""
+        before = self.standing()
+        epoch = before.epoch + 1
+        with translated(self.path), transaction(self._writer.database) as connection:
+            puts = connection.executemany(_PUT, (_to_put(one, epoch) for one in revisions))
+            takings = connection.executemany(_TAKE_OUT, ((epoch, ref) for ref in removed))
+            if max(0, puts.rowcount) + max(0, takings.rowcount) > 0:
+                floor_epoch = before.floor_epoch if terms == before.terms else epoch
+                seal = (terms.seal.key_id, terms.seal.memory_kib, terms.seal.iterations)
+                connection.execute(_STAND, (epoch, floor_epoch, *seal, terms.minimum_age))
+        return self.standing()
+
+    def outrank(self, epoch: int) -> int:
+        """Make the epoch one more than `epoch` if it is not higher, and return it."""
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute("UPDATE outbox SET epoch = max(epoch, ? + 1)", (epoch,))
+        return self.standing().epoch
+
+    def volume(self, after: int) -> Volume:
+        """Tell how much `rows` and `removals` yield."""
+        (record,) = self._fetch(_VOLUME, after=after)
+        return Volume(*record)
+
+    def rows(self, after: int) -> Iterator[bytes]:
+        """Yield the wire lines of everyone in the register who changed after an epoch."""
+        for lines in self._stream("SELECT lines FROM register WHERE changed_epoch > ?", after):
+            yield from lines.splitlines(keepends=True)
+
+    def removals(self, after: int) -> Iterator[str]:
+        """Yield who was taken out after an epoch and was there before it."""
+        since = "SELECT patron_ref FROM taken_out WHERE changed_epoch > ? AND first_epoch <= ?"
+        yield from self._stream(since, after, after)
+
+    def note_sent(self, branch: str, held: int, epoch: int, digest: str) -> None:
+        """Remember a push before it is sent; see `Outbox.note_sent`."""
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute("DELETE FROM sent WHERE branch = ? AND epoch < ?", (branch, held))
+            connection.execute(
+                "INSERT OR IGNORE INTO sent VALUES (?, ?, ?)", (branch, epoch, digest)
+            )
+
+    def was_sent(self, branch: str, epoch: int, digest: str | None) -> bool:
+        """Tell whether a branch can hold this push from us; None for a digest it did not tell."""
+        found = self._fetch(
+            "SELECT 1 FROM sent WHERE branch = :branch AND epoch = :epoch "
+            "AND digest = coalesce(:digest, digest)",
+            branch=branch,
+            epoch=epoch,
+            digest=digest,
+        )
+        return bool(found)
+
+    def forget_removed(self, through: int) -> None:
+        """Forget who was taken out up to an epoch that every branch holds; raises the floor."""
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute(_RAISE_FLOOR, {"through": through})
+            connection.execute(_FORGET, {"through": through})
+
+    def close(self) -> None:
+        """Let the next sender in; idempotent."""
+        self._writer.close()
+
+    def _fetch(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
+        with translated(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def _stream(self, sql: str, *parameters: int) -> Iterator[Any]:
+        with translated(self.path):
+            for (value,) in self._connection.execute(sql, parameters):
+                yield value
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = self._writer.database.conn
+        return connection
+
+
+def open_or_create_outbox(path: Path) -> OutboxStore:
+    """Open the outbox, an empty one if it is missing: every patron is then sealed again.
+
+    Raises:
+        StoreError: it can't be created or used.
+    """
+    if not path.exists():
+        create_file(path)
+    return OutboxStore(path)
+
+
+def copy_outbox(path: Path, copy: Path) -> None:
+    """Copy the outbox as it was last committed, if there is one, to a file that is not there yet.
+
+    Raises:
+        StoreError: it can't be read or the copy can't be written.
+    """
+    create_file(copy)
+    if path.exists():
+        with (
+            translated(path),
+            closing(open_reader(path)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.conn.backup(target)
+
+
+def _to_put(revision: Revision, epoch: int) -> dict[str, object]:
+    return {
+        "ref": revision.patron_ref,
+        "fingerprint": revision.fingerprint,
+        "lines": b"".join(revision.lines),
+        "cards": len(revision.lines),
+        "epoch": epoch,
+    }

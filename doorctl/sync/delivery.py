@@ -1,0 +1,192 @@
+"""Bring every branch to what the outbox holds, each by the shortest way, none waiting for another.
+
+All that touches the outbox happens on the caller's thread; only questions to branches go to the
+pool. So a branch that does not answer holds up nothing but its own conversation.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.document import write_document
+from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
+from doorctl.sync.wire import Line, Removal, decode
+
+Answer = Held | Taken | OutOfOrder | Refused | Away
+Talk = Generator[Callable[[], Answer], Answer, "Delivery"]
+
+
+class Result(Enum):
+    """How it ended with one branch."""
+
+    SENT = "sent"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one branch got.
+
+    Args:
+        branch: its id.
+        result: how it ended; all but `FAILED` say that the branch is up to date.
+        epoch: the push that it holds now; None if it failed.
+        snapshot: whether all rows were sent, or what had changed.
+        volume: how much was sent.
+        why: what went wrong.
+    """
+
+    branch: str
+    result: Result
+    epoch: int | None = None
+    snapshot: bool = False
+    volume: Volume = NOTHING
+    why: str = ""
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the branch holds what the outbox holds."""
+        return self.result is not Result.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What a push is signed with and how it is made.
+
+    Args:
+        private_key: the sender's.
+        terms: what the outbox's rows were sealed for.
+        approved_by: who approves of it whatever a branch's guard says.
+        full: whether to send all rows to every branch.
+        directory: where documents lie while they are sent, without a name.
+    """
+
+    private_key: Ed25519PrivateKey
+    terms: Terms
+    approved_by: str | None
+    full: bool
+    directory: Path
+
+
+def deliver(
+    branches: Sequence[Branch], outbox: Outbox, sender: Sender, pool: Executor
+) -> Iterator[Delivery]:
+    """Yield each branch's delivery as soon as it has ended; forget what every branch knows.
+
+    Args:
+        branches: each with a name of its own.
+        outbox: used on this thread only.
+        sender: see there.
+        pool: runs the questions; with a thread a branch, all are asked at once.
+
+    Raises:
+        StoreError: the outbox failed.
+    """
+    courier = _Courier(outbox, sender)
+    epochs: list[int] = []
+    pending: dict[Future[Answer], Talk] = {}
+    for branch in branches:
+        talk = courier.talk(branch)
+        pending[pool.submit(next(talk))] = talk
+    while pending:
+        done, _ = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            talk = pending.pop(future)
+            try:
+                question = talk.send(future.result())
+            except StopIteration as end:
+                delivery: Delivery = end.value
+                epochs += [] if delivery.epoch is None else [delivery.epoch]
+                yield delivery
+            else:
+                pending[pool.submit(question)] = talk
+    if epochs and len(epochs) == len(branches):
+        outbox.forget_removed(min(epochs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A push to a branch that holds `held`: whatever changed after an epoch, 0 for everything."""
+
+    held: int
+    after: int
+    epoch: int
+    volume: Volume
+
+    @property
+    def snapshot(self) -> bool:
+        return self.after == 0
+
+
+class _Courier:
+    def __init__(self, outbox: Outbox, sender: Sender) -> None:
+        self._outbox = outbox
+        self._sender = sender
+
+    def talk(self, branch: Branch) -> Talk:
+        """Ask, send, and send everything if the branch disagrees on what it holds."""
+        held = yield branch.held
+        if not isinstance(held, Held):
+            return _failed(branch, held)
+        plan = self._plan(branch, held)
+        if plan is None:
+            return Delivery(branch.name, Result.UNCHANGED, held.epoch)
+        answer = yield from self._send(branch, plan)
+        if isinstance(answer, OutOfOrder):
+            held = yield branch.held
+            if not isinstance(held, Held):
+                return _failed(branch, held)
+            plan = self._everything(held)
+            answer = yield from self._send(branch, plan)
+        if not isinstance(answer, Taken):
+            return _failed(branch, answer)
+        return Delivery(branch.name, Result.SENT, plan.epoch, plan.snapshot, plan.volume)
+
+    def _plan(self, branch: Branch, held: Held) -> _Plan | None:
+        standing = self._outbox.standing()
+        known = self._outbox.was_sent(branch.name, held.epoch, held.digest)
+        if self._sender.full or not known or held.epoch < standing.floor_epoch:
+            return self._everything(held)
+        volume = self._outbox.volume(held.epoch)
+        return _Plan(held.epoch, held.epoch, standing.epoch, volume) if volume else None
+
+    def _everything(self, held: Held) -> _Plan:
+        epoch = self._outbox.outrank(held.epoch)
+        return _Plan(held.epoch, 0, epoch, self._outbox.volume(0))
+
+    def _send(self, branch: Branch, plan: _Plan) -> Generator[Callable[[], Answer], Answer, Answer]:
+        terms = self._sender.terms
+        with tempfile.TemporaryFile(dir=self._sender.directory) as content:
+            manifest = write_document(
+                content,
+                self._lines(plan.after),
+                branch=branch.name,
+                kind="snapshot" if plan.snapshot else "changes",
+                epoch=plan.epoch,
+                previous_epoch=plan.held,
+                seal=terms.seal,
+                minimum_age=terms.minimum_age,
+                approved_by=self._sender.approved_by,
+                private_key=self._sender.private_key,
+                compress=True,
+            )
+            self._outbox.note_sent(branch.name, plan.held, plan.epoch, manifest.sha256)
+            return (yield partial(branch.send, Parcel(plan.snapshot, content, content.tell())))
+
+    def _lines(self, after: int) -> Iterator[Line]:
+        yield from map(decode, self._outbox.rows(after))
+        yield from map(Removal, self._outbox.removals(after))
+
+
+def _failed(branch: Branch, answer: Answer) -> Delivery:
+    return Delivery(branch.name, Result.FAILED, why=getattr(answer, "why", "answered out of turn"))

@@ -1,0 +1,93 @@
+"""Who has changed since the last run: only they are sealed again."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import msgspec
+
+from doorctl.masked import InstallationKey
+from doorctl.sync.feed import FeedPatron
+from doorctl.sync.outbox import Terms
+from doorctl.sync.seal import enter_from
+from doorctl.sync.source import Export
+
+PURPOSE = b"outbox"
+"""Sets the fingerprints' key apart from whatever else is derived from the installation key."""
+
+
+class Fingerprints:
+    """Name what a patron's sealed rows will be, without sealing.
+
+    HMAC-SHA256 under the installation key over all that is sealed and its terms. A birthday
+    counts only by the day it lets the patron in from: so a row changes on the day that somebody
+    comes of age, and that day is forgotten. With the installation key a fingerprint can be
+    guessed at fast: the outbox belongs on the machine that reads the export in the clear.
+
+    Args:
+        key: the branches' common installation key.
+        terms: what the rows are sealed for.
+        on: a day that has certainly come; None keeps everyone's `enter_from`.
+    """
+
+    def __init__(self, key: InstallationKey, terms: Terms, on: date | None) -> None:
+        self._key = hmac.digest(key.reveal(), PURPOSE, "sha256")
+        self._terms = terms
+        self._on = on
+
+    def of(self, patron: FeedPatron) -> bytes:
+        """Return 32 bytes; equal for rows that differ in order only."""
+        canonical = [self._terms, patron.patron_ref, *self._values(patron)]
+        return hmac.digest(self._key, msgspec.json.encode(canonical), "sha256")
+
+    def _values(self, patron: FeedPatron) -> Iterator[object]:
+        yield sorted(
+            (each.identifier.reveal(), each.active, _day(each.valid_until))
+            for each in patron.identifiers
+        )
+        yield None if patron.pin is None else patron.pin.reveal()
+        yield patron.resident
+        yield sorted(patron.blocks)
+        yield _day(enter_from(patron, self._terms.minimum_age, self._on))
+        yield _day(patron.hold_from)
+        yield _day(patron.hold_until)
+        yield sorted(patron.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What has to be recorded.
+
+    Args:
+        changed: patrons to be sealed, in the export's order.
+        fingerprints: theirs, in the same order.
+        removed: who was in the register and can't enter any more.
+    """
+
+    changed: Sequence[FeedPatron]
+    fingerprints: Sequence[bytes] = field(repr=False)
+    removed: Sequence[str]
+
+
+def differ(export: Export, known: Mapping[str, bytes], fingerprints: Fingerprints) -> Difference:
+    """Compare an export with the fingerprints of everyone in the register."""
+    changed: list[FeedPatron] = []
+    theirs: list[bytes] = []
+    gone = set(known) if export.whole else set()
+    for patron in export.patrons:
+        if not patron.identifiers:
+            gone |= {patron.patron_ref} & known.keys()
+            continue
+        gone.discard(patron.patron_ref)
+        fingerprint = fingerprints.of(patron)
+        if known.get(patron.patron_ref) != fingerprint:
+            changed.append(patron)
+            theirs.append(fingerprint)
+    return Difference(changed, theirs, sorted(gone))
+
+
+def _day(day: date | None) -> str:
+    return "" if day is None else day.isoformat()

@@ -1,0 +1,166 @@
+"""The first line of a push: which one it is, for whom, of what rows, and who vouches for it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Meta, Struct
+
+from doorctl.errors import Problem, PushInvalidError, PushUnsignedError
+from doorctl.sync.lines import NotJsonError, decoded
+from doorctl.sync.wire import wrong
+
+SUBJECT = "push"
+"""What problems are told of: a push has no file name."""
+
+FORMAT: Literal["doorctl-patrons/1"] = "doorctl-patrons/1"
+
+Kind = Literal["snapshot", "changes"]
+"""A snapshot is the whole register; changes follow on the push before."""
+
+Number = Annotated[
+    int, Meta(ge=0, le=2**63 - 1, description="give a whole number from 0 to 2^63 - 1")
+]
+Positive = Annotated[
+    int, Meta(ge=1, le=2**63 - 1, description="give a whole number from 1 to 2^63 - 1")
+]
+
+
+class SealedWith(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the rows were sealed with.
+
+    Args:
+        key_id: names the installation key, in hex; see `doorctl.store.sealing.key_id`.
+        memory_kib: Argon2id's memory in KiB.
+        iterations: Argon2id's passes.
+    """
+
+    key_id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
+    memory_kib: Positive
+    iterations: Positive
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a push says of itself.
+
+    Args:
+        format: the format's name and version.
+        branch: the branch's id that it is for.
+        kind: see `Kind`.
+        epoch: its number; 1 or more.
+        previous_epoch: the push that changes follow on; lower than `epoch`, 0 for none.
+        count: rows and removals, which is lines without this one.
+        sha256: of all bytes after this line, uncompressed, in hex.
+        seal: what the rows were sealed with.
+        minimum_age: years that `enter_from` was computed for.
+        approved_by: who has approved of a push that the guard refuses.
+        signature: Ed25519, base64, of the line without it; empty before it is signed.
+    """
+
+    format: Annotated[Literal["doorctl-patrons/1"], Meta(description=f'give "{FORMAT}"')]
+    branch: Annotated[
+        str, Meta(pattern=r"\A[a-z0-9-]{1,32}\Z", description="give 1 to 32 of a-z, 0-9 and -")
+    ]
+    kind: Annotated[Kind, Meta(description='give "snapshot" or "changes"')]
+    epoch: Positive
+    previous_epoch: Number
+    count: Number
+    sha256: Annotated[
+        str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="give 64 hex digits in lower case")
+    ]
+    seal: Annotated[
+        SealedWith, Meta(description="give an object with key_id, memory_kib and iterations")
+    ]
+    minimum_age: Annotated[int, Meta(ge=0, le=150, description="give a whole number from 0 to 150")]
+    approved_by: Annotated[
+        Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")] | None,
+        Meta(description="give a name of 1 to 64 letters or leave it out"),
+    ] = None
+    signature: Annotated[str, Meta(max_length=88, description="give the base64 of 64 bytes")] = ""
+
+    def __post_init__(self) -> None:
+        if self.previous_epoch >= self.epoch:
+            raise ValueError("previous_epoch: not before epoch; give a lower number")
+
+
+def written(manifest: Manifest) -> bytes:
+    r"""Return the one way to write a manifest, with its ``\n``."""
+    return msgspec.json.encode(manifest, order="deterministic") + b"\n"
+
+
+def sign(manifest: Manifest, private_key: Ed25519PrivateKey) -> Manifest:
+    """Return the manifest with its signature."""
+    signature = base64.b64encode(private_key.sign(_signed_bytes(manifest))).decode()
+    return msgspec.structs.replace(manifest, signature=signature)
+
+
+def verify(manifest: Manifest, public_keys: Sequence[Ed25519PublicKey]) -> None:
+    """Return if one of the keys has signed the manifest.
+
+    Raises:
+        PushUnsignedError: none of them has.
+    """
+    signature = _signature(manifest)
+    message = _signed_bytes(manifest)
+    if not any(_is_signed(key, signature, message) for key in public_keys):
+        raise PushUnsignedError(
+            "the push is signed by no key of this branch; give the branch the sender's public key"
+        )
+
+
+def read_manifest(line: bytes) -> Manifest:
+    r"""Read the first line of a push, with or without its ``\n``; the signature is not checked.
+
+    Raises:
+        PushInvalidError: it is no manifest, or not written as :func:`written` writes it, which
+            leaves no room for a second meaning.
+    """
+    line = line.removesuffix(b"\n")
+    manifest = _typed(line)
+    if isinstance(manifest, Manifest) and written(manifest) == line + b"\n":
+        return manifest
+    problem = (
+        "not written in the one way that is accepted; write the keys in their order, no blanks"
+        if isinstance(manifest, Manifest)
+        else manifest
+    )
+    raise PushInvalidError(SUBJECT, [Problem("line 1", problem)])
+
+
+def _typed(line: bytes) -> Manifest | str:
+    try:
+        value = decoded(line)
+    except NotJsonError as error:
+        return str(error)
+    try:
+        return msgspec.convert(value, Manifest)
+    except msgspec.ValidationError:
+        return wrong(value, Manifest)
+
+
+def _signed_bytes(manifest: Manifest) -> bytes:
+    unsigned = msgspec.structs.replace(manifest, signature="")
+    return msgspec.json.encode(unsigned, order="deterministic")
+
+
+def _signature(manifest: Manifest) -> bytes:
+    try:
+        signature = base64.b64decode(manifest.signature, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    # The last letter has bits to spare: only one of its spellings is accepted.
+    return signature if base64.b64encode(signature).decode() == manifest.signature else b""
+
+
+def _is_signed(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,121 @@
+"""What the sender remembers between two runs: sealed rows, and the push that last changed each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from doorctl.sync.manifest import SealedWith
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What rows were sealed for; rows of other terms are of no use to a door.
+
+    Args:
+        seal: the installation key and what sealing costs.
+        minimum_age: in years; what `enter_from` was computed for.
+    """
+
+    seal: SealedWith
+    minimum_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A patron who is new or has changed.
+
+    Args:
+        patron_ref: the library system's opaque number, as text.
+        fingerprint: of the row as it was sealed; see `Fingerprints`.
+        lines: one sealed row for each identifier, as they go over the wire; at least one.
+    """
+
+    patron_ref: str
+    fingerprint: bytes = field(repr=False)
+    lines: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the outbox stands.
+
+    Args:
+        epoch: number of the last push; 0 for none.
+        floor_epoch: a branch that holds an earlier one needs all rows: the outbox does not know
+            any more what has changed since.
+        terms: what its rows were sealed for; None for none.
+        patrons: how many are in the register.
+    """
+
+    epoch: int
+    floor_epoch: int
+    terms: Terms | None
+    patrons: int
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How much a push holds: sealed cards and CPR numbers, and patrons taken out."""
+
+    cards: int
+    removed: int
+
+    def __bool__(self) -> bool:
+        return self != NOTHING
+
+
+NOTHING = Volume(0, 0)
+
+
+class Outbox(Protocol):
+    """The sender's memory; one writer, one thread, each call one durable transaction.
+
+    Raises:
+        StoreBusyError: another sender is at work.
+        StoreError: nothing was changed.
+    """
+
+    def standing(self) -> Standing:
+        """Return its numbers."""
+
+    def fingerprints(self) -> dict[str, bytes]:
+        """Return patron_ref -> fingerprint of everyone in the register."""
+
+    def record(
+        self, revisions: Iterable[Revision], removed: Iterable[str], terms: Terms
+    ) -> Standing:
+        """Put patrons and take others out, under the next epoch; none given, nothing is done.
+
+        Other terms than before raise the floor to the new epoch. What `revisions` raises passes
+        through and undoes all.
+        """
+
+    def outrank(self, epoch: int) -> int:
+        """Make the epoch one more than `epoch` if it is not higher, and return it."""
+
+    def volume(self, after: int) -> Volume:
+        """Tell how much `rows` and `removals` yield."""
+
+    def rows(self, after: int) -> Iterator[bytes]:
+        """Yield the wire lines of everyone in the register who changed after an epoch."""
+
+    def removals(self, after: int) -> Iterator[str]:
+        """Yield who was taken out after an epoch and was there before it."""
+
+    def note_sent(self, branch: str, held: int, epoch: int, digest: str) -> None:
+        """Remember a push before it is sent, since its answer may be lost.
+
+        Args:
+            branch: the branch's id.
+            held: the epoch that it holds; what was sent before that one is forgotten.
+            epoch: the push's.
+            digest: of its rows.
+        """
+
+    def was_sent(self, branch: str, epoch: int, digest: str | None) -> bool:
+        """Tell whether a branch can hold this push from us; None for a digest it did not tell."""
+
+    def forget_removed(self, through: int) -> None:
+        """Forget who was taken out up to an epoch that every branch holds; raises the floor."""

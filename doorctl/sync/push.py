@@ -1,0 +1,91 @@
+"""Bring the outbox to what the library system says: read all, check all, seal what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from doorctl.errors import FeedError, Problem
+from doorctl.masked import InstallationKey
+from doorctl.ports import Sealer
+from doorctl.sync.differ import Fingerprints, differ
+from doorctl.sync.outbox import Outbox, Standing, Terms
+from doorctl.sync.reseal import reseal
+from doorctl.sync.source import Export, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a run found.
+
+    Args:
+        epoch: the outbox's number now.
+        patrons: how many are in the register now.
+        changed: patrons sealed again.
+        removed: patrons taken out.
+        left_out: identifiers of types that no reader reads.
+    """
+
+    epoch: int
+    patrons: int
+    changed: int
+    removed: int
+    left_out: int
+
+
+def refresh(
+    source: Source,
+    outbox: Outbox,
+    *,
+    sealer: Sealer,
+    key: InstallationKey,
+    terms: Terms,
+    on: date | None,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> Refreshed:
+    """Record what has changed at the source, under a new epoch if anything has.
+
+    Args:
+        source: read whole before anything is sealed.
+        outbox: changed in one transaction.
+        sealer: called from `workers` threads at once.
+        key: the branches' common installation key.
+        terms: what rows are sealed for; `sealer`'s own.
+        on: a day that has certainly come; see `seal_rows`.
+        workers: threads that seal.
+        on_progress: told how many identifiers have been sealed so far, and of how many.
+
+    Raises:
+        FeedError: something in the source is wrong, or would do something else than it seems to.
+        StoreError: the outbox failed; nothing was changed.
+    """
+    export = source.read()
+    standing = outbox.standing()
+    _refuse_surprises(export, standing, terms)
+    difference = differ(export, outbox.fingerprints(), Fingerprints(key, terms, on))
+    revisions = reseal(
+        difference,
+        sealer,
+        minimum_age=terms.minimum_age,
+        on=on,
+        workers=workers,
+        on_progress=on_progress,
+    )
+    after = outbox.record(revisions, difference.removed, terms)
+    left_out = sum(patron.left_out for patron in export.patrons)
+    changed, removed = len(difference.changed), len(difference.removed)
+    return Refreshed(after.epoch, after.patrons, changed, removed, left_out)
+
+
+def _refuse_surprises(export: Export, standing: Standing, terms: Terms) -> None:
+    if export.whole and not any(patron.identifiers for patron in export.patrons):
+        what = "holds no card and no CPR number, so it would lock everybody out; export it again"
+        raise FeedError(export.subject, [Problem("export", what)])
+    if not export.whole and terms != standing.terms:
+        what = (
+            "holds changes only, but the installation key, seal.* or policy.minimum_age is another "
+            "one than in the last run, or there was none; give the whole register once"
+        )
+        raise FeedError(export.subject, [Problem("export", what)])

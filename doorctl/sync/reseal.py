@@ -1,0 +1,36 @@
+"""Seal those who have changed, in parallel, and write their rows as they go over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from itertools import islice
+
+from doorctl.ports import Sealer
+from doorctl.sync.differ import Difference
+from doorctl.sync.outbox import Revision
+from doorctl.sync.seal import seal_rows
+from doorctl.sync.wire import encode
+
+
+def reseal(
+    difference: Difference,
+    sealer: Sealer,
+    *,
+    minimum_age: int,
+    on: date | None,
+    workers: int,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[Revision]:
+    """Yield a revision for each changed patron; see `seal_rows` for the arguments."""
+    rows = seal_rows(
+        difference.changed,
+        sealer,
+        minimum_age=minimum_age,
+        on=on,
+        workers=workers,
+        on_progress=on_progress,
+    )
+    for patron, fingerprint in zip(difference.changed, difference.fingerprints, strict=True):
+        lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))
+        yield Revision(patron.patron_ref, fingerprint, lines)

@@ -1,0 +1,100 @@
+"""What each end of a push means in HTTP, in the log and for whoever is on duty: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+
+from doorctl.errors import (
+    DoorctlError,
+    ProblemsError,
+    PushConflictError,
+    PushGuardedError,
+    PushInvalidError,
+    PushOutOfOrderError,
+    PushTooLargeError,
+    PushUnsignedError,
+    RowsClashError,
+    StoreError,
+)
+
+TOLD_PROBLEMS = 20
+"""More helps nobody: the rest is wrong for the same reason."""
+
+RETRY_AFTER_S = 5
+"""When to ask again, told with each 503: longer than a push of changes, shorter than a coffee."""
+
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    # A push is rare, and a connection that ends is one that nobody can hold on to.
+    "Connection": "close",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a push that was not taken is told.
+
+    Args:
+        status: of HTTP.
+        result: in the answer and in the log line.
+        alarm: the alarm's kind, where somebody has to look at it.
+    """
+
+    status: int
+    result: str
+    alarm: str | None = None
+
+    def answer(
+        self, cause: Exception | None = None, headers: Mapping[str, str] | None = None
+    ) -> JSONResponse:
+        """Return it as JSON: its name, and its cause's sentence or first problems."""
+        content: dict[str, Any] = {"error": self.result}
+        if isinstance(cause, ProblemsError):
+            content["problems"] = [str(problem) for problem in cause.problems[:TOLD_PROBLEMS]]
+        elif isinstance(cause, DoorctlError):
+            content["why"] = str(cause)
+        later = (
+            {"Retry-After": str(RETRY_AFTER_S)}
+            if self.status == HTTPStatus.SERVICE_UNAVAILABLE
+            else {}
+        )
+        return JSONResponse(content, self.status, {**HEADERS, **later, **(headers or {})})
+
+
+BUSY = Refusal(503, "busy")
+STOPPING = Refusal(503, "stopping")
+FAULT = Refusal(500, "fault")
+NOT_FOUND = Refusal(404, "not_found")
+WRONG_METHOD = Refusal(405, "wrong_method")
+
+REFUSALS: tuple[tuple[type[Exception], Refusal], ...] = (
+    (PushUnsignedError, Refusal(401, "unsigned")),
+    (PushConflictError, Refusal(409, "conflict", "push_conflict")),
+    (PushOutOfOrderError, Refusal(409, "out_of_order")),
+    (PushTooLargeError, Refusal(413, "too_large")),
+    (PushGuardedError, Refusal(422, "guarded", "push_guarded")),
+    (PushInvalidError, Refusal(422, "invalid")),
+    (TimeoutError, Refusal(408, "too_slow")),
+    (ClientDisconnect, Refusal(400, "cut_off")),
+    (RowsClashError, Refusal(422, "invalid")),
+    (StoreError, Refusal(500, "failed", "patron_cache_failing")),
+)
+"""First match wins."""
+
+REFUSED: tuple[type[Exception], ...] = tuple(kind for kind, _ in REFUSALS)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Return how one of :data:`REFUSED` is told."""
+    return next(refusal for kind, refusal in REFUSALS if isinstance(error, kind))
+
+
+def answer(content: Mapping[str, Any]) -> JSONResponse:
+    """Return a 200."""
+    return JSONResponse(dict(content), headers=HEADERS)

@@ -1,0 +1,123 @@
+"""The three addresses of the patron cache: push all, push changes, ask what is held."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from doorctl.ports import EventLog
+from doorctl.sync.manifest import Kind
+from doorctl.sync.receive import Received
+from doorctl.web.answers import BUSY, REFUSED, STOPPING, Refusal, answer, refusal_of
+from doorctl.web.body import Body, Patience
+from doorctl.web.reception import Intake, Reception
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A push that was not taken.
+
+    Args:
+        refusal: how it is told.
+        epoch: its number, where that is known.
+        cause: what was raised.
+    """
+
+    refusal: Refusal
+    epoch: int | None = None
+    cause: Exception | None = None
+
+
+class Pushes:
+    """Answer requests about the patron cache; belongs to the event loop.
+
+    Args:
+        reception: does the work, on `worker` alone.
+        worker: of one thread, so that a database connection can belong to it.
+        log: gets one `push` line a push.
+        patience: how much, and for how long, a sender may send.
+    """
+
+    def __init__(
+        self, reception: Reception, worker: Executor, log: EventLog, patience: Patience
+    ) -> None:
+        self._reception = reception
+        self._worker = worker
+        self._log = log
+        self._patience = patience
+        self._taking = False
+
+    async def epoch(self, _request: Request) -> Response:
+        """Say which push is held."""
+        try:
+            held = await self._work(self._reception.held)
+        except REFUSED as err:
+            return refusal_of(err).answer(err)
+        return answer({"epoch": held.epoch, "digest": held.digest, "patrons": held.patrons})
+
+    async def snapshot(self, request: Request) -> Response:
+        """Take the whole register."""
+        return await self._one(request, "snapshot")
+
+    async def changes(self, request: Request) -> Response:
+        """Take what has changed since the push before."""
+        return await self._one(request, "changes")
+
+    async def _one(self, request: Request, kind: Kind) -> Response:
+        body = Body(request, self._patience)
+        if self._taking:
+            return await self._refuse(body, Refused(BUSY))
+        self._taking = True
+        try:
+            outcome = await self._outcome(body, kind)
+        finally:
+            self._taking = False
+        if isinstance(outcome, Refused):
+            return await self._refuse(body, outcome)
+        return answer(
+            {"epoch": outcome.epoch, "applied": outcome.applied, "unchanged": outcome.unchanged}
+        )
+
+    async def _outcome(self, body: Body, kind: Kind) -> Received | Refused:
+        intake = Intake(self._reception)
+        try:
+            await self._work(intake.open)
+            await body.read(lambda chunk: self._work(partial(intake.feed, chunk)))
+            received = await self._work(partial(intake.settle, kind))
+        except REFUSED as err:
+            return Refused(refusal_of(err), intake.epoch, err)
+        except asyncio.CancelledError:
+            # Only a process that stops cancels; the sender is told to come again.
+            return Refused(STOPPING, intake.epoch)
+        finally:
+            # Behind whatever still reads it, so that a commit under way comes to its end.
+            self._worker.submit(intake.close)
+        self._tell(received, approved=intake.approved)
+        return received
+
+    def _tell(self, received: Received, *, approved: bool) -> None:
+        result = "unchanged" if received.unchanged else "applied"
+        self._log.emit("push", epoch=received.epoch, result=result)
+        if approved:
+            why = f"push {received.epoch} was let past the guard, by the name that stands in it"
+            self._log.emit("alarm", kind="push_approved", why=why)
+
+    async def _refuse(self, body: Body, refused: Refused) -> Response:
+        refusal = refused.refusal
+        self._log.emit("push", epoch=refused.epoch, result=refusal.result)
+        if refusal.alarm is not None:
+            self._log.emit("alarm", kind=refusal.alarm, why=str(refused.cause))
+        await body.discard()
+        return refusal.answer(refused.cause)
+
+    async def _work(self, job: Callable[[], ResultT]) -> ResultT:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, job)

@@ -1,0 +1,175 @@
+"""One push from its first byte to the commit, on the one thread that owns the patron cache."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from doorctl.errors import (
+    Problem,
+    PushConflictError,
+    PushInvalidError,
+    PushOutOfOrderError,
+    StoreError,
+)
+from doorctl.ports import Clock, Guard, PatronLookup, PatronWriter
+from doorctl.sync.manifest import SUBJECT, Kind, SealedWith
+from doorctl.sync.receive import Received, receive
+from doorctl.sync.staging import Limits, Staged, Staging
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Which pushes this branch believes.
+
+    Args:
+        branch: its id.
+        public_keys: of those who may sign; none for nobody.
+        limits: of one document.
+        seal: what its rows have to be sealed with.
+        guard: what a push without an approver may not change.
+    """
+
+    branch: str
+    public_keys: Sequence[Ed25519PublicKey]
+    limits: Limits
+    seal: SealedWith
+    guard: Guard
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Which push the cache holds; epoch 0 and no digest for none.
+
+    Args:
+        epoch: its number.
+        digest: SHA-256 of its rows in hex; empty for a feed that was loaded on this machine.
+        patrons: identifiers that the door can find; 0 where they were sealed otherwise.
+    """
+
+    epoch: int
+    digest: str
+    patrons: int
+
+
+class Reception:
+    """Takes pushes in, one at a time. Belongs to the thread that made `writer`.
+
+    Args:
+        terms: which pushes are believed.
+        writer: the patron cache's.
+        lookup: the same cache, for counting.
+        clock: for when a push was applied.
+        directory: where a document waits for its last byte; on the databases' own disk.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        *,
+        writer: PatronWriter,
+        lookup: PatronLookup,
+        clock: Clock,
+        directory: Path,
+    ) -> None:
+        self.terms = terms
+        self.writer = writer
+        self.clock = clock
+        self.directory = directory
+        self._lookup = lookup
+
+    def held(self) -> Held:
+        """Return which push is held.
+
+        Raises:
+            StoreError: the cache can't be read.
+        """
+        push = self.writer.held()
+        try:
+            patrons = self._lookup.stamp().patrons
+        except StoreError:
+            # The one call before has read the same row of the same file.
+            patrons = 0
+        return Held(push.epoch, push.digest, patrons)
+
+
+class Intake:
+    """A document on its way in; leaves nothing behind when it is closed, nor when the process dies.
+
+    Its methods belong to the reception's thread. `epoch` is its number, once that is known;
+    `approved` is whether somebody has let it past the guard, once it is applied.
+    """
+
+    def __init__(self, reception: Reception) -> None:
+        self.epoch: int | None = None
+        self.approved = False
+        self._reception = reception
+        self._stack = ExitStack()
+
+    def open(self) -> None:
+        """Make ready for the first byte.
+
+        Raises:
+            StoreError: there is no place for it.
+        """
+        directory, terms = self._reception.directory, self._reception.terms
+        try:
+            # Readable by nobody else and without a name: no crash can leave it lying about.
+            spool = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - see close
+        except OSError as err:
+            raise StoreError(f"{directory} takes no file: {err.strerror}") from err
+        self._stack.enter_context(spool)
+        self._staging = Staging(
+            spool, branch=terms.branch, public_keys=terms.public_keys, limits=terms.limits
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        """Take and check the next bytes.
+
+        Raises:
+            PushError: something is wrong with them.
+            StoreError: they can't be kept.
+        """
+        self._staging.feed(chunk)
+
+    def settle(self, kind: Kind) -> Received:
+        """Apply the whole document, or change nothing.
+
+        Raises:
+            PushError: it is refused.
+            StoreError: it can't be applied.
+        """
+        staged = self._staging.finish()
+        manifest = staged.manifest
+        self.epoch = manifest.epoch
+        if manifest.kind != kind:
+            what = f'kind: sent to where a push is of kind "{kind}"; see the address'
+            raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
+        received = self._received(staged)
+        self.approved = manifest.approved_by is not None and not received.unchanged
+        return received
+
+    def _received(self, staged: Staged) -> Received:
+        reception = self._reception
+        try:
+            return receive(
+                staged,
+                writer=reception.writer,
+                seal=reception.terms.seal,
+                applied_at=reception.clock.moment().local.astimezone(UTC),
+                guard=reception.terms.guard,
+            )
+        except PushOutOfOrderError as err:
+            if reception.writer.held().epoch == self.epoch:
+                raise PushConflictError(str(err)) from None
+            raise
+
+    def close(self) -> None:
+        """Let go of the document; idempotent."""
+        self._stack.close()

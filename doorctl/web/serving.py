@@ -1,0 +1,168 @@
+"""The HTTP server: uvicorn with h11, in one process, quiet, on a socket that is bound already."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from doorctl.errors import DeviceError, KeyFileError
+
+STOP_LIMIT_S = 2
+"""So long a push that is still coming in has, once the process stops; its sender comes again."""
+
+MOST_CONNECTIONS = 64
+"""A sender needs one; beyond it the answer is 503."""
+
+ALIVE_EVERY_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """PEM files for TLS.
+
+    Args:
+        certificate: the server's, with those above it.
+        key: its private key, without a password.
+        client_ca: whose certificates a client must have; None for any client.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class ImpatientProtocol(H11Protocol):
+    """Closes a connection on which no request begins in time; uvicorn would wait for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _lose_patience(self) -> None:
+        if self.conn.their_state is h11.IDLE:
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """Serve one application; belongs to the main thread, except :meth:`stop`.
+
+    Args:
+        app: the application.
+        certificates: for TLS; None for plain HTTP.
+        head_s: longest wait for the head of a request, rounded to seconds, at least 1.
+        when_ready: called once it answers.
+        alive: called every :data:`ALIVE_EVERY_S` by the loop that answers.
+
+    Raises:
+        KeyFileError: a certificate or its key can't be used.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        certificates: Certificates | None,
+        *,
+        head_s: float,
+        when_ready: Callable[[], None],
+        alive: Callable[[], None],
+    ) -> None:
+        async def notify() -> None:
+            alive()
+
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http=ImpatientProtocol,
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_keep_alive=max(1, round(head_s)),
+                timeout_graceful_shutdown=STOP_LIMIT_S,
+                callback_notify=notify,
+                timeout_notify=ALIVE_EVERY_S,
+                **_tls(certificates),
+            )
+        )
+        _load(self.config)
+        self._when_ready = when_ready
+
+    def stop(self) -> None:
+        """Take no more connections, finish what is under way and end. From a signal handler too."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer."""
+        await super().startup(sockets)
+        self._when_ready()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket.
+
+    Raises:
+        DeviceError: the address can't be had.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address, family=family)
+    except OSError as err:
+        raise DeviceError(
+            f"{host} port {port} can't be listened on: {err.strerror}; see web.host and web.port"
+        ) from err
+
+
+def _tls(certificates: Certificates | None) -> dict[str, Any]:
+    if certificates is None:
+        return {}
+    authority = certificates.client_ca
+    return {
+        "ssl_certfile": certificates.certificate,
+        "ssl_keyfile": certificates.key,
+        "ssl_ca_certs": authority,
+        "ssl_cert_reqs": ssl.CERT_NONE if authority is None else ssl.CERT_REQUIRED,
+    }
+
+
+def _load(config: uvicorn.Config) -> None:
+    for path in (config.ssl_certfile, config.ssl_keyfile, config.ssl_ca_certs):
+        _refuse_unreadable(path)
+    try:
+        config.load()
+    except ssl.SSLError:
+        raise KeyFileError(
+            "the files of web.tls are no PEM or don't belong together: certificate_file, key_file "
+            "(without a password), client_ca_file"
+        ) from None
+
+
+def _refuse_unreadable(path: str | os.PathLike[str] | None) -> None:
+    try:
+        if path is not None:
+            Path(path).read_bytes()
+    except OSError as err:
+        raise KeyFileError(f"{path} can't be read: {err.strerror}; see web.tls") from err

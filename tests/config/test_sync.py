@@ -1,0 +1,233 @@
+"""The sender's tables: what is right, what is wrong, and the example that shows them."""
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from doorctl.config import Config, Sync, Target, describe, load
+from doorctl.config.keys import REQUIRED, keys, section_keys
+from doorctl.config.wording import shown
+from doorctl.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "sync.toml"
+RIGHT = """
+[branch]
+name = "Randers Bibliotek"
+id = "sender"
+[sync]
+feed = "exports"
+[[sync.targets]]
+branch = "oest"
+url = "http://127.0.0.1:8080"
+"""
+AN_ADDRESS = 'an address that begins with https:// or http://, such as "https://oest.example:8443"'
+
+Loading = Callable[..., Config]
+Wrong = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Loading:
+    """Return a function that loads a text."""
+
+    def load_text(text: str, *overrides: str) -> Config:
+        path = tmp_path / "sync.toml"
+        path.write_text(text, encoding="utf-8")
+        return load(path, overrides, environment={"CREDENTIALS_DIRECTORY": "/run/credentials"})
+
+    return load_text
+
+
+@pytest.fixture
+def wrong(loaded: Loading) -> Wrong:
+    """Return a function that loads a text and returns its problems' lines."""
+
+    def lines_of(text: str) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            loaded(text)
+        return [str(problem) for problem in caught.value.problems]
+
+    return lines_of
+
+
+def test_a_senders_file_needs_no_door(loaded: Loading, tmp_path: Path) -> None:
+    """A sender names its feed and its branches; a reader it has not."""
+    config = loaded(RIGHT)
+
+    assert config.sync == Sync(
+        feed=tmp_path / "exports",
+        targets=(Target(branch="oest", url="http://127.0.0.1:8080"),),
+    )
+    assert config.reader.port == ""
+    assert hash(config)
+
+
+def test_a_door_is_no_sender(loaded: Loading) -> None:
+    """Without the table there is no sender, and the reader is missed."""
+    door = "[branch]\nname = 'Øst'\nid = 'oest'\n"
+
+    assert loaded(door + "[reader]\nport = '/dev/ttyS0'\n").sync is None
+    with pytest.raises(ConfigError, match=r"reader\.port: missing"):
+        loaded(door)
+
+
+def test_a_reader_beside_the_sender_is_checked(wrong: Wrong) -> None:
+    """One machine may be both; what it says of its door must then be right."""
+    assert wrong(RIGHT + "[reader]\nbaud = 9600\n") == [
+        (
+            "reader.port: missing; give the path of a serial device, such as "
+            '"/dev/serial/by-id/usb-CARD_READER-if00-port0"'
+        )
+    ]
+
+
+def test_paths_count_from_the_file(loaded: Loading, tmp_path: Path) -> None:
+    """Relative paths are of the file's directory, and systemd's credentials are found."""
+    files = 'ca_file = "ca.pem"\ncertificate_file = "/c.pem"\n'
+    key = 'key_file = "$CREDENTIALS_DIRECTORY/sender.key"\n'
+    overrides = ["sync.signing_key_file=$CREDENTIALS_DIRECTORY/k", "sync.state_directory=state"]
+
+    sync = loaded(RIGHT.replace("http:", "https:") + files + key, *overrides).sync
+
+    assert sync is not None
+    assert sync.signing_key_file == Path("/run/credentials/k")
+    assert sync.state_directory == tmp_path / "state"
+    assert sync.targets[0].ca_file == tmp_path / "ca.pem"
+    assert sync.targets[0].certificate_file == Path("/c.pem")
+    assert sync.targets[0].key_file == Path("/run/credentials/sender.key")
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (
+            ("feed =", "# feed ="),
+            'sync.feed: missing; give a path, such as "/srv/doorctl/exports"',
+        ),
+        (
+            ("[[sync.targets]]", "[sync.targets]"),
+            (
+                "sync.targets: found a table; give at least one table [[sync.targets]], such as "
+                "[a table]"
+            ),
+        ),
+        (
+            ('branch = "oest"', 'branch = "Øst"'),
+            'sync.targets[0].branch: found "Øst"; give 1 to 32 of a-z, 0-9 and -, such as "oest"',
+        ),
+        (
+            ("url =", "uri ="),
+            f"sync.targets[0].url: missing; give {AN_ADDRESS}",
+        ),
+        (
+            ("http:", "ftp:"),
+            f'sync.targets[0].url: found "ftp://127.0.0.1:8080"; give {AN_ADDRESS}',
+        ),
+        (
+            ("\nurl", '\ncert = "x"\nurl'),
+            (
+                "sync.targets[0].cert: unknown key; there are branch, url, ca_file, "
+                "certificate_file, key_file"
+            ),
+        ),
+        (
+            ("\nurl", '\nca_file = "x"\nurl'),
+            'sync.targets[0].url: found "http://127.0.0.1:8080" beside certificates; give https',
+        ),
+        (
+            ("http:", 's"\ncertificate_file = "x"\n#'),
+            f'sync.targets[0].url: found "s"; give {AN_ADDRESS}',
+        ),
+        (
+            ('"http:', '"https://h"\nkey_file = "x"\n#'),
+            "sync.targets[0].certificate_file: missing beside key_file; give its path",
+        ),
+        (
+            ('"http:', '"https://h"\ncertificate_file = "x"\n#'),
+            "sync.targets[0].key_file: missing beside certificate_file; give its path",
+        ),
+        (
+            ("[[sync", '[[sync.targets]]\nbranch = "oest"\nurl = "http://h"\n[[sync'),
+            (
+                'sync.targets[1].branch: found "oest", which is another target\'s too; give each '
+                "one's own"
+            ),
+        ),
+        (
+            ("feed =", 'source = "fbs"\nfeed ='),
+            'sync.source: found "fbs"; give one of "feed", such as "feed"',
+        ),
+        (
+            ("feed =", "workers = 0\nfeed ="),
+            "sync.workers: found 0; give a whole number from 1 to 256, such as 2",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told(wrong: Wrong, changed: tuple[str, str], expected: str) -> None:
+    """Each problem names its key, the place of its target, and what would be right."""
+    assert expected in wrong(RIGHT.replace(*changed))
+
+
+def test_no_targets(wrong: Wrong) -> None:
+    """A sender without a branch has nothing to do: it is told, not run."""
+    assert wrong(RIGHT.split("[[", maxsplit=1)[0] + "targets = []")[0].startswith(
+        "sync.targets: found []; give at least one table"
+    )
+
+
+def test_the_example_loads() -> None:
+    """What the example says is a right configuration of a sender."""
+    sync = load(EXAMPLE, environment={}).sync
+
+    assert sync is not None
+    assert [target.branch for target in sync.targets] == ["oest"]
+
+
+def test_the_example_says_what_the_schema_says() -> None:
+    """Each key of the sender and of a target stands there in order, with the schema's words."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    sender, targets = text[text.index("\n[sync]\n") :].split("\n[[sync.targets]]\n")
+    described = {one.key: one for one in describe() if one.key.startswith("sync.")}
+
+    named = [name for name, _ in _commented(sender)]
+    assert named == [*(name for name in keys()["sync"] if name != "targets"), "targets"]
+    for name, comment in _commented(sender):
+        _, allowed, default, why = described[f"sync.{name}"]
+        told = {"required": "Required.", "absent": "Absent by default."}
+        note = told.get(default, f"Default {default}.")
+        assert comment == f"{why} Allowed: {allowed}. {note}"
+    of_a_target = section_keys("sync.targets", Target)
+    assert [name for name, _ in _commented(targets)] == list(of_a_target)
+    for name, comment in _commented(targets):
+        one = of_a_target[name]
+        note = "Required." if one.default is REQUIRED else f"Default {shown(one.default)}."
+        assert comment == f"{one.why} Allowed: {one.allowed}. {note}"
+
+
+def test_the_example_shows_the_defaults() -> None:
+    """Beside what a library has to fill in, the sender's example shows the defaults."""
+    written = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+
+    for table in ("secrets", "seal", "policy"):
+        for leaf, value in written[table].items():
+            default = keys()[table][leaf].default
+            assert value == (str(default) if isinstance(default, Path) else default)
+    sync = keys()["sync"]
+    assert written["sync"]["signing_key_file"] == str(sync["signing_key_file"].default)
+    assert written["sync"]["state_directory"] == str(sync["state_directory"].default)
+
+
+def _commented(text: str) -> list[tuple[str, str]]:
+    """Return each key and the comment above it on one line; the last comment is the targets'."""
+    found: list[tuple[str, str]] = []
+    block: list[str] = []
+    for line in text.splitlines():
+        if key := re.match(r"(?:# )?([a-z_]+) = ", line):
+            found.append((key[1], " ".join(block)))
+            block = []
+        elif line.startswith("# "):
+            block.append(line.removeprefix("# "))
+    return [*found, ("targets", " ".join(block))] if block else found

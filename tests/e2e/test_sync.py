@@ -1,0 +1,238 @@
+"""The sender and a branch's web process, as they are run, with certificates on both sides."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.branch import Branch
+from tests.web.certificates import Authority
+
+
+class SenderDirectory:
+    """A sender's directory for a branch that runs.
+
+    Args:
+        directory: an empty one.
+        branch: whose keys it has.
+        authority: issues its certificate.
+    """
+
+    def __init__(self, directory: Path, branch: Branch, authority: Authority) -> None:
+        self.directory = directory
+        certificate, key = authority.issue("sender")
+        (directory / "sync.toml").write_text(
+            f"""
+            [branch]
+            name = "Biblioteket"
+            id = "sender"
+            [secrets]
+            installation_key_file = "{branch.config.secrets.installation_key_file}"
+            [seal]
+            memory_kib = 8
+            iterations = 1
+            [clock]
+            trust = "always"
+            [sync]
+            feed = "exports"
+            signing_key_file = "{branch.directory / "push.key"}"
+            state_directory = "state"
+            [[sync.targets]]
+            branch = "demo"
+            url = "https://127.0.0.1:{branch.port}"
+            ca_file = "{authority.path}"
+            certificate_file = "{certificate}"
+            key_file = "{key}"
+            """,
+            encoding="utf-8",
+        )
+        (directory / "exports").mkdir()
+
+    def export(self, name: str, *patrons: dict[str, Any]) -> None:
+        """Put an export where the sender looks for it."""
+        lines = "".join(json.dumps(patron) + "\n" for patron in patrons)
+        (self.directory / "exports" / name).write_text(lines, encoding="utf-8")
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``doorctl sync``."""
+        config = str(self.directory / "sync.toml")
+        return subprocess.run(
+            [sys.executable, "-m", "doorctl", "sync", *words, "--config", config],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def push(self, *words: str) -> dict[str, Any]:
+        """Push and return what the one branch got; everything must have gone well."""
+        done = self.call("push", "--json", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        (branch,) = report["branches"]
+        return dict(branch)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom both sides trust."""
+    return Authority(tmp_path_factory.mktemp("authority"), "authority")
+
+
+@pytest.fixture(scope="module")
+def branch(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Branch]:
+    """A web process that speaks TLS with those who have a certificate."""
+    certificate, key = authority.issue("branch")
+    branch = Branch(
+        tmp_path_factory.mktemp("branch"),
+        f"web.tls.certificate_file={certificate}",
+        f"web.tls.key_file={key}",
+        f"web.tls.client_ca_file={authority.path}",
+        "web.push.removed_floor=2",
+    )
+    branch.start()
+    yield branch
+    branch.end()
+
+
+@pytest.fixture
+def sender(tmp_path: Path, branch: Branch, authority: Authority) -> SenderDirectory:
+    """A sender that remembers nothing, whatever the branch holds."""
+    return SenderDirectory(tmp_path, branch, authority)
+
+
+def patron(number: int, *, pin: str = "4711") -> dict[str, Any]:
+    """An invented row of the library system's export."""
+    card = {"identifier": str(3_000_000_000 + number), "identifierType": "CARD", "status": "ACTIVE"}
+    row = {"patronId": number, "identifiers": [card], "pincode": pin, "resident": True}
+    return {**row, "birthday": "1970-01-01"}
+
+
+def held(branch: Branch) -> tuple[int, set[str]]:
+    """Return the epoch and who stands in a branch's own database."""
+    path = branch.config.storage.directory / "patrons.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        (epoch,) = database.execute("SELECT epoch FROM cache").fetchone()
+        return epoch, {ref for (ref,) in database.execute("SELECT patron_ref FROM patrons")}
+
+
+def test_a_day_of_a_sender(sender: SenderDirectory, branch: Branch) -> None:
+    """Everything first, then what has changed, then nothing; the branch's database agrees."""
+    sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
+    first = sender.push("--approved-by", "B. Hansen")
+    sender.export("02-changes.ndjson", patron(1, pin="0815"), {**patron(2), "identifiers": []})
+    second = sender.push()
+    third = sender.push()
+
+    assert (first["kind"], first["cards"], first["removed"]) == ("snapshot", 3, 0)
+    assert (second["kind"], second["cards"], second["removed"]) == ("changes", 1, 1)
+    assert second["epoch"] == first["epoch"] + 1
+    assert third == {**third, "result": "unchanged", "epoch": second["epoch"], "kind": None}
+    assert held(branch) == (second["epoch"], {"1", "3"})
+
+
+def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
+    """Says what would be sent and changes nothing, here or there."""
+    before = held(branch)
+    sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
+
+    done = sender.call("push", "--dry-run")
+
+    assert done.returncode == 0
+    assert "demo: would be sent all rows: 4 cards, 0 patrons taken out" in done.stdout
+    assert held(branch) == before
+    assert not (sender.directory / "state").exists()
+
+
+def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Branch) -> None:
+    """A branch that would lose many keeps what it has, and says why, until it is approved."""
+    sender.export("01-full.ndjson", *map(patron, range(1, 10)))
+    sender.push("--approved-by", "B. Hansen")
+    before = held(branch)
+    sender.export("01-full.ndjson", *map(patron, range(1, 5)))
+
+    done = sender.call("push")
+
+    assert done.returncode == 1
+    assert "demo: not up to date: it does not believe the push" in done.stdout
+    assert "it would remove 5 of 9 cards" in done.stdout
+    assert done.stderr.splitlines()[-1] == ("doorctl: not up to date: 1 of 1 branches (demo)")
+    assert held(branch) == before
+    assert sender.push("--approved-by", "B. Hansen")["removed"] == 5
+    assert len(held(branch)[1]) == 4
+
+
+def test_a_wrong_row_stops_the_run(sender: SenderDirectory, branch: Branch) -> None:
+    """Nothing is sealed or sent, and each problem is one line."""
+    before = held(branch)
+    sender.export("01-full.ndjson", patron(1), patron(2, pin="12"))
+
+    done = sender.call("push")
+
+    assert done.returncode == 1
+    assert "01-full.ndjson: line 2: pincode: found another text; give 4 digits as text" in (
+        done.stderr.splitlines()
+    )
+    assert held(branch) == before
+
+
+def test_a_new_sender(tmp_path: Path) -> None:
+    """`init` makes keys and an outbox, private, once."""
+    config = tmp_path / "sync.toml"
+    config.write_text(
+        """
+        branch = {name = "Biblioteket", id = "sender"}
+        secrets = {installation_key_file = "keys/installation.key"}
+        [sync]
+        feed = "export.ndjson"
+        signing_key_file = "keys/signing.key"
+        state_directory = "state"
+        targets = [{branch = "oest", url = "http://127.0.0.1:1"}]
+        """,
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "doorctl", "sync", "init", "--config", str(config)]
+
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(2)
+    )
+
+    assert first.returncode == 0, first.stderr
+    modes = {
+        path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path != config
+    }
+    assert modes == {
+        "keys/installation.key": 0o600,
+        "keys/signing.key": 0o600,
+        "keys/signing.pub": 0o644,
+        "state/outbox.db": 0o600,
+        "state/outbox.db.lock": 0o600,
+    }
+    assert second.returncode == 1
+    assert second.stderr.endswith("signing.key is there already; nothing was changed\n")
+
+
+def test_a_door_is_no_sender(tmp_path: Path) -> None:
+    """Without its table the command says what is missing, in one line."""
+    config = tmp_path / "doorctl.toml"
+    config.write_text('branch = {name = "x", id = "x"}\nreader = {port = "/dev/x"}\n')
+
+    done = subprocess.run(
+        [sys.executable, "-m", "doorctl", "sync", "push", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("configuration: [sync]: missing")

@@ -1,0 +1,126 @@
+"""Branches in memory that follow the rules of a push, written down once more."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
+
+ArgumentsT = ParamSpec("ArgumentsT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A push as it arrived: its manifest, its rows and who is removed."""
+
+    manifest: dict[str, Any]
+    rows: tuple[dict[str, Any], ...]
+    removed: frozenset[str]
+
+    @property
+    def patrons(self) -> set[str]:
+        """Everyone whom it tells of."""
+        return {row["ref"] for row in self.rows} | self.removed
+
+
+@dataclass
+class FakeBranch:
+    """A `Branch` over a dict; what it is told to do wrong it does until told otherwise.
+
+    Args:
+        name: its id.
+        away: it can't be reached.
+        mute: it does as it is told, but its answer is lost.
+        refuses: why it takes nothing.
+    """
+
+    name: str
+    away: bool = False
+    mute: bool = False
+    refuses: str = ""
+    epoch: int = 0
+    digest: str = ""
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    arrived: list[Document] = field(default_factory=list)
+    asked: int = 0
+
+    def held(self) -> Held | Refused | Away:
+        """Say what it holds."""
+        self.asked += 1
+        return Away("away") if self.away else Held(self.epoch, self.digest)
+
+    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+        """Apply a document, whole or not at all."""
+        if self.away:
+            return Away("away")
+        document = _opened(parcel)
+        assert document.manifest["branch"] == self.name
+        assert parcel.snapshot == (document.manifest["kind"] == "snapshot")
+        self.arrived.append(document)
+        if self.refuses:
+            return Refused(self.refuses)
+        answer = self._apply(document)
+        return Away("lost") if self.mute else answer
+
+    def patrons(self) -> dict[str, list[dict[str, Any]]]:
+        """Return who is held, with the rows of each."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in sorted(self.rows.values(), key=lambda row: str(row["key"])):
+            found.setdefault(row["ref"], []).append(row)
+        return found
+
+    def _apply(self, document: Document) -> Taken | OutOfOrder:
+        manifest = document.manifest
+        epoch, digest = manifest["epoch"], manifest["sha256"]
+        if (epoch, digest) == (self.epoch, self.digest):
+            return Taken(epoch)
+        snapshot = manifest["kind"] == "snapshot"
+        if epoch <= self.epoch or not (snapshot or manifest["previous_epoch"] == self.epoch):
+            return OutOfOrder("out of order")
+        kept = {} if snapshot else self._without(document.patrons)
+        new = {row["key"]: row for row in document.rows}
+        assert len(new) == len(document.rows)
+        assert not kept.keys() & new.keys()
+        self.rows, self.epoch, self.digest = kept | new, epoch, digest
+        return Taken(epoch)
+
+    def _without(self, refs: set[str]) -> dict[str, dict[str, Any]]:
+        return {key: row for key, row in self.rows.items() if row["ref"] not in refs}
+
+
+class AtOnce(Executor):
+    """A pool that does everything on the caller's thread, in order."""
+
+    def submit(
+        self,
+        fn: Callable[ArgumentsT, ResultT],
+        /,
+        *args: ArgumentsT.args,
+        **kwargs: ArgumentsT.kwargs,
+    ) -> Future[ResultT]:
+        """Do it now."""
+        future: Future[ResultT] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def _opened(parcel: Parcel) -> Document:
+    parcel.content.seek(0)
+    packed = parcel.content.read()
+    assert len(packed) == parcel.bytes_long
+    first, _, rest = gzip.decompress(packed).partition(b"\n")
+    manifest = json.loads(first)
+    lines = [json.loads(line) for line in rest.splitlines()]
+    assert hashlib.sha256(rest).hexdigest() == manifest["sha256"]
+    assert len(lines) == manifest["count"]
+    rows = tuple(line for line in lines if "remove" not in line)
+    removed = frozenset(line["remove"] for line in lines if "remove" in line)
+    assert not (removed and manifest["kind"] == "snapshot")
+    return Document(manifest, rows, removed)

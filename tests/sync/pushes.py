@@ -1,0 +1,78 @@
+"""Invented pushes and the keys that sign them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from doorctl.access.patron import Patron
+from doorctl.ports import SealedRow
+from doorctl.sync.document import write_document
+from doorctl.sync.manifest import Kind, SealedWith
+from doorctl.sync.staging import Limits, Staged, Staging
+from doorctl.sync.wire import Line
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+SEAL = SealedWith("0badcafe", 64, 1)
+LIMITS = Limits(max_bytes=1_000_000, max_line_bytes=4096, max_rows=10_000)
+EMPTY_DIGEST = hashlib.sha256().hexdigest()
+
+
+def row(number: int, patron_ref: str = "", *, resident: bool = True, blocks: str = "") -> SealedRow:
+    """Return a sealed row of the card with an invented number; each letter is a block code."""
+    key = hashlib.sha256(b"card %d" % number).digest()[:16]
+    check = hashlib.sha256(b"pin %d" % number).digest()
+    patron = Patron(patron_ref or str(number), check, resident=resident, blocks=frozenset(blocks))
+    return SealedRow(key, patron)
+
+
+@dataclass(frozen=True)
+class Document:
+    """What goes into a push; valid for branch oest as it stands."""
+
+    lines: Sequence[Line] = ()
+    kind: Kind = "snapshot"
+    epoch: int = 1
+    previous_epoch: int = 0
+    branch: str = "oest"
+    seal: SealedWith = SEAL
+    minimum_age: int = 14
+    approved_by: str | None = None
+    key: Ed25519PrivateKey = KEY
+
+    def data(self, *, compress: bool = False) -> bytes:
+        """Return the bytes that travel."""
+        target = io.BytesIO()
+        write_document(
+            target,
+            self.lines,
+            branch=self.branch,
+            kind=self.kind,
+            epoch=self.epoch,
+            previous_epoch=self.previous_epoch,
+            seal=self.seal,
+            minimum_age=self.minimum_age,
+            approved_by=self.approved_by,
+            private_key=self.key,
+            compress=compress,
+        )
+        return target.getvalue()
+
+
+def stage(*chunks: bytes, limits: Limits = LIMITS) -> Staged:
+    """Take a push in at branch oest."""
+    staging = staging_of(limits=limits)
+    for chunk in chunks:
+        staging.feed(chunk)
+    return staging.finish()
+
+
+def staging_of(*, limits: Limits = LIMITS, keys: Iterable[Ed25519PrivateKey] = (KEY,)) -> Staging:
+    """Return what takes a push in at branch oest."""
+    public_keys = [key.public_key() for key in keys]
+    return Staging(io.BytesIO(), branch="oest", public_keys=public_keys, limits=limits)

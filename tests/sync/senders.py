@@ -1,0 +1,114 @@
+"""A sender over a real outbox, a list of patrons and branches in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
+from doorctl.store.outbox import open_or_create_outbox
+from doorctl.sync.delivery import Delivery, Sender, deliver
+from doorctl.sync.feed import FeedIdentifier, FeedPatron
+from doorctl.sync.manifest import SealedWith
+from doorctl.sync.outbox import Terms
+from doorctl.sync.push import Refreshed, refresh
+from doorctl.sync.source import Export
+from tests.fakes.branch import AtOnce, FakeBranch
+from tests.fakes.memory_store import FastSealer
+
+KEY = InstallationKey(bytes(range(32)))
+TODAY = date(2026, 3, 1)
+TERMS = Terms(SealedWith("0badcafe", 64, 1), 0)
+PRIVATE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+def patron(
+    number: int,
+    *cards: int,
+    pin: str | None = "4711",
+    resident: bool = True,
+    birthday: date | None = None,
+    tags: Iterable[str] = (),
+) -> FeedPatron:
+    """An invented patron with plastic cards; without any named, one of the patron's number."""
+    return FeedPatron(
+        line=number,
+        patron_ref=str(number),
+        identifiers=tuple(card(each) for each in cards or (number,)),
+        left_out=0,
+        pin=None if pin is None else Pin(pin),
+        resident=resident,
+        birthday=birthday,
+        blocks=frozenset(),
+        hold_from=None,
+        hold_until=None,
+        tags=frozenset(tags),
+    )
+
+
+def card(number: int) -> FeedIdentifier:
+    """A plastic card in force."""
+    return FeedIdentifier(Identifier(IdentifierKind.CARD, str(3_000_000_000 + number)), True, None)
+
+
+@dataclass
+class ListSource:
+    """A `Source` that says what it is told to."""
+
+    patrons: Sequence[FeedPatron] = ()
+    whole: bool = True
+
+    def read(self) -> Export:
+        """Return the list."""
+        return Export("list", self.patrons, self.whole)
+
+
+class CountingSealer(FastSealer):
+    """Counts what it seals."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Count it, then hash it."""
+        self.count += 1
+        return super().stretch(identifier)
+
+
+@dataclass
+class Town:
+    """A sender and its branches; each call of `push` is a run of its own, as after a restart."""
+
+    directory: Path
+    branches: list[FakeBranch]
+    source: ListSource = field(default_factory=ListSource)
+    sealer: CountingSealer = field(default_factory=CountingSealer)
+
+    @property
+    def outbox_path(self) -> Path:
+        """Where the outbox is."""
+        return self.directory / "outbox.db"
+
+    def push(
+        self, *, full: bool = False, terms: Terms = TERMS, on: date = TODAY
+    ) -> tuple[Refreshed, dict[str, Delivery]]:
+        """Run once; return what was found and each branch's delivery."""
+        with closing(open_or_create_outbox(self.outbox_path)) as outbox:
+            refreshed = refresh(
+                self.source,
+                outbox,
+                sealer=self.sealer,
+                key=KEY,
+                terms=terms,
+                on=on,
+                workers=1,
+                on_progress=lambda _done, _of: None,
+            )
+            sender = Sender(PRIVATE_KEY, terms, None, full, self.directory)
+            deliveries = deliver(self.branches, outbox, sender, AtOnce())
+            return refreshed, {delivery.branch: delivery for delivery in deliveries}

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from doorctl.masked import InstallationKey, Pin
+from doorctl.sync.differ import Fingerprints, differ
+from doorctl.sync.feed import FeedPatron
+from doorctl.sync.manifest import SealedWith
+from doorctl.sync.outbox import Terms
+from doorctl.sync.source import Export
+from tests.sync.senders import KEY, TERMS, TODAY, card, patron
+
+GROWN = Terms(TERMS.seal, 14)
+Changed = Callable[[FeedPatron], FeedPatron]
+
+
+def of(row: FeedPatron, *, key: InstallationKey = KEY, terms: Terms = TERMS) -> bytes:
+    """The fingerprint of a row."""
+    return Fingerprints(key, terms, TODAY).of(row)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: replace(row, patron_ref="2"),
+        lambda row: replace(row, identifiers=(card(1),)),
+        lambda row: replace(row, identifiers=(replace(card(1), active=False), card(2))),
+        lambda row: replace(row, identifiers=(replace(card(1), valid_until=TODAY), card(2))),
+        lambda row: replace(row, pin=Pin("0815")),
+        lambda row: replace(row, pin=None),
+        lambda row: replace(row, resident=False),
+        lambda row: replace(row, blocks=frozenset("E")),
+        lambda row: replace(row, hold_from=TODAY),
+        lambda row: replace(row, hold_from=TODAY, hold_until=TODAY),
+        lambda row: replace(row, tags=frozenset({"staff"})),
+    ],
+)
+def test_whatever_is_sealed_counts(change: Changed) -> None:
+    """A change of any part of a sealed row is a change of its fingerprint."""
+    row = patron(1, 1, 2)
+
+    assert of(change(row)) != of(row)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        Terms(SealedWith("deadbeef", 64, 1), 0),
+        Terms(SealedWith("0badcafe", 65, 1), 0),
+        Terms(SealedWith("0badcafe", 64, 2), 0),
+        GROWN,
+    ],
+)
+def test_whatever_it_is_sealed_for_counts(terms: Terms) -> None:
+    """Rows of other terms are sealed again."""
+    assert of(patron(1), terms=terms) != of(patron(1))
+
+
+def test_without_the_key_it_can_not_be_computed() -> None:
+    """Another installation key gives another fingerprint."""
+    assert of(patron(1), key=InstallationKey(bytes(32))) != of(patron(1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: replace(row, line=77),
+        lambda row: replace(row, left_out=3),
+        lambda row: replace(row, identifiers=row.identifiers[::-1]),
+        lambda row: replace(row, birthday=date(1971, 1, 1)),
+    ],
+)
+def test_what_is_not_sealed_does_not_count(change: Changed) -> None:
+    """Order, place and the birthday of a grown-up patron change no row."""
+    row = patron(1, 1, 2, birthday=date(1970, 1, 1))
+
+    assert of(change(row), terms=GROWN) == of(row, terms=GROWN)
+
+
+def test_the_birthday_of_a_child_counts() -> None:
+    """The day on which the child may enter is sealed."""
+    young, younger = (patron(1, birthday=date(2015, 1, day)) for day in (1, 2))
+
+    assert of(young, terms=GROWN) != of(younger, terms=GROWN)
+
+
+@pytest.mark.parametrize(("whole", "removed"), [(True, ["2", "3"]), (False, ["3"])])
+def test_who_is_gone(whole: bool, removed: list[str]) -> None:
+    """Whoever is missing in the whole register, and in any export who has no card left."""
+    known = {ref: bytes(32) for ref in ("1", "2", "3")}
+    bare = [replace(patron(number), identifiers=()) for number in (3, 4)]
+    export = Export("list", [patron(1), *bare], whole)
+
+    found = differ(export, known, Fingerprints(KEY, TERMS, TODAY))
+
+    assert [row.patron_ref for row in found.changed] == ["1"]
+    assert found.fingerprints == [of(patron(1))]
+    assert found.removed == removed

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from doorctl.errors import FeedError
+from doorctl.masked import Identifier, StretchedKey
+from doorctl.store.outbox import open_or_create_outbox
+from doorctl.sync.branches import Held, OutOfOrder, Parcel, Taken
+from doorctl.sync.delivery import Delivery, Result, Sender, deliver
+from doorctl.sync.manifest import SealedWith
+from doorctl.sync.outbox import Terms, Volume
+from tests.fakes.branch import FakeBranch
+from tests.sync.senders import PRIVATE_KEY, TERMS, CountingSealer, Town, patron
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    """Two branches and three patrons, nothing sent yet."""
+    town = Town(tmp_path, [FakeBranch("oest"), FakeBranch("syd")])
+    town.source.patrons = [patron(1), patron(2, 20, 21), patron(3)]
+    return town
+
+
+def test_the_first_push_is_everything(town: Town) -> None:
+    """A branch that holds nothing gets all rows, and both hold the same."""
+    refreshed, deliveries = town.push()
+
+    assert (refreshed.epoch, refreshed.patrons, refreshed.changed) == (1, 3, 3)
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 1, True, Volume(4, 0))
+    oest, syd = town.branches
+    assert {ref: len(rows) for ref, rows in oest.patrons().items()} == {"1": 1, "2": 2, "3": 1}
+    assert oest.rows == syd.rows
+
+
+def test_nothing_new_is_nothing_sent(town: Town) -> None:
+    """A second run asks each branch what it holds, seals nothing and sends nothing."""
+    town.push()
+    sealed = town.sealer.count
+
+    refreshed, deliveries = town.push()
+
+    assert (refreshed.epoch, refreshed.changed, refreshed.removed) == (1, 0, 0)
+    assert town.sealer.count == sealed
+    assert deliveries["syd"] == Delivery("syd", Result.UNCHANGED, 1)
+    assert [len(branch.arrived) for branch in town.branches] == [1, 1]
+    assert [branch.asked for branch in town.branches] == [2, 2]
+
+
+def test_what_has_changed_and_no_more(town: Town) -> None:
+    """A document of changes holds who is new, who has changed and who is gone; no one else."""
+    town.push()
+    sealed = town.sealer.count
+    town.source.patrons = [patron(1, pin="0815"), patron(2, 20, 21), patron(4)]
+
+    refreshed, deliveries = town.push()
+
+    document = town.branches[0].arrived[-1]
+    assert (document.manifest["kind"], document.manifest["previous_epoch"]) == ("changes", 1)
+    assert {row["ref"] for row in document.rows} == {"1", "4"}
+    assert document.removed == {"3"}
+    assert deliveries["oest"].volume == Volume(2, 1)
+    assert (refreshed.changed, refreshed.removed) == (2, 1)
+    assert town.sealer.count == sealed + 2
+    assert set(town.branches[0].patrons()) == {"1", "2", "4"}
+
+
+def test_a_branch_that_was_away_catches_up(town: Town) -> None:
+    """Its next document holds all that it has missed and follows on what it holds."""
+    town.push()
+    oest, syd = town.branches
+    syd.away = True
+    for number in (5, 6, 7):
+        town.source.patrons = [*town.source.patrons, patron(number)]
+        _, deliveries = town.push()
+        assert deliveries["syd"] == Delivery("syd", Result.FAILED, why="away")
+        assert deliveries["oest"].result is Result.SENT
+    syd.away = False
+
+    _, deliveries = town.push()
+
+    assert deliveries["syd"] == Delivery("syd", Result.SENT, 4, False, Volume(3, 0))
+    assert deliveries["oest"].result is Result.UNCHANGED
+    assert syd.rows == oest.rows
+
+
+def test_who_came_and_went_meanwhile_is_not_told_of(town: Town) -> None:
+    """A patron whom an absent branch never had is not removed there either."""
+    town.push()
+    town.branches[1].away = True
+    before = town.source.patrons
+    town.source.patrons = [*before, patron(5)]
+    town.push()
+    town.source.patrons = before
+    town.push()
+    town.branches[1].away = False
+
+    _, deliveries = town.push()
+
+    assert deliveries["syd"].result is Result.UNCHANGED
+
+
+def test_a_lost_answer_is_found_again(town: Town) -> None:
+    """What a branch took without our hearing of it is known by number and digest."""
+    town.branches[0].mute = True
+    _, deliveries = town.push()
+    assert deliveries["oest"] == Delivery("oest", Result.FAILED, why="lost")
+    town.branches[0].mute = False
+    town.source.patrons = [*town.source.patrons, patron(4)]
+
+    _, deliveries = town.push()
+
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, False, Volume(1, 0))
+
+
+def test_full_sends_all_rows_under_a_new_number(town: Town) -> None:
+    """Even where nothing has changed, and sealing nothing again."""
+    town.push()
+    sealed = town.sealer.count
+
+    _, deliveries = town.push(full=True)
+
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, True, Volume(4, 0))
+    assert town.sealer.count == sealed
+    assert town.branches[0].epoch == 2
+
+
+def test_a_lost_outbox_outranks_what_branches_hold(town: Town) -> None:
+    """With its memory gone the sender sends all rows under a number above the branch's."""
+    town.push()
+    town.push(full=True)
+    town.push(full=True)
+    town.outbox_path.unlink()
+    town.source.patrons = [patron(9)]
+
+    refreshed, deliveries = town.push()
+
+    assert refreshed.epoch == 1
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 4, True, Volume(1, 0))
+    assert set(town.branches[0].patrons()) == {"9"}
+
+
+def test_an_equal_number_of_another_outbox_is_not_believed(town: Town) -> None:
+    """A branch that holds the number we have, but not from us, gets all rows."""
+    town.push()
+    town.outbox_path.unlink()
+    town.source.patrons = [patron(9)]
+
+    _, deliveries = town.push()
+
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, True, Volume(1, 0))
+    assert set(town.branches[0].patrons()) == {"9"}
+
+
+def test_a_branch_filled_by_somebody_else_gets_all_rows(town: Town) -> None:
+    """A feed that was loaded at the branch has our number and no digest."""
+    town.push()
+    town.branches[0].digest = ""
+
+    _, deliveries = town.push()
+
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, True, Volume(4, 0))
+    assert deliveries["syd"].result is Result.UNCHANGED
+
+
+def test_other_terms_seal_and_send_everything(town: Town) -> None:
+    """Rows of another key, cost or age limit are of no use, so no document mixes them."""
+    town.push()
+    others = Terms(SealedWith("deadbeef", 64, 1), 0)
+
+    refreshed, deliveries = town.push(terms=others)
+
+    assert refreshed.changed == 3
+    assert deliveries["oest"].snapshot
+    assert town.branches[0].arrived[-1].manifest["seal"]["key_id"] == "deadbeef"
+
+
+def test_changed_rows_alone(town: Town) -> None:
+    """An export of changes leaves others alone; one without cards is taken out."""
+    town.push()
+    town.source.whole = False
+    town.source.patrons = [patron(1, resident=False), replace(patron(2), identifiers=())]
+
+    refreshed, _ = town.push()
+
+    assert (refreshed.patrons, refreshed.changed, refreshed.removed) == (2, 1, 1)
+    assert set(town.branches[0].patrons()) == {"1", "3"}
+
+
+@pytest.mark.parametrize("terms", [TERMS, Terms(TERMS.seal, 14)])
+def test_changed_rows_need_a_register_of_the_same_terms(town: Town, terms: Terms) -> None:
+    """Otherwise doors would hold a handful of patrons, or rows of two seals."""
+    if terms != TERMS:
+        town.push()
+    town.source.whole = False
+
+    with pytest.raises(FeedError, match="give the whole register"):
+        town.push(terms=terms)
+
+
+def test_an_empty_register_is_not_believed(town: Town) -> None:
+    """An export that went wrong locks nobody out, and the outbox stays as it was."""
+    town.push()
+    town.source.patrons = []
+
+    with pytest.raises(FeedError, match="lock everybody out"):
+        town.push()
+    town.source.patrons = [patron(1), patron(2, 20, 21), patron(3)]
+    assert town.push()[1]["oest"].result is Result.UNCHANGED
+
+
+def test_a_crash_while_sealing_forgets_all_of_it(town: Town) -> None:
+    """Half a run is no run: the same number is given again, to all that has changed."""
+
+    class Failing(CountingSealer):
+        def stretch(self, identifier: Identifier) -> StretchedKey:
+            if self.count == 2:
+                raise KeyboardInterrupt
+            return super().stretch(identifier)
+
+    town.sealer = Failing()
+    with pytest.raises(KeyboardInterrupt):
+        town.push()
+    town.sealer = CountingSealer()
+
+    refreshed, _ = town.push()
+
+    assert (refreshed.epoch, refreshed.changed) == (1, 3)
+
+
+def test_a_refusal_is_told_and_sent_again_next_time(town: Town) -> None:
+    """What a branch does not believe it is sent again, until somebody has looked at it."""
+    town.push()
+    town.branches[0].refuses = "too many patrons would be shut out"
+    town.source.patrons = [patron(1)]
+    _, deliveries = town.push()
+    assert deliveries["oest"].why == "too many patrons would be shut out"
+    assert not deliveries["oest"].up_to_date
+    town.branches[0].refuses = ""
+
+    _, deliveries = town.push()
+
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 2, False, Volume(0, 2))
+
+
+def test_out_of_order_is_answered_with_everything(tmp_path: Path) -> None:
+    """A branch that changed between question and document is asked again and gets all rows."""
+
+    class Restored(FakeBranch):
+        def send(self, parcel: Parcel) -> Taken | OutOfOrder:
+            """Come back from a backup just before the changes arrive."""
+            if not parcel.snapshot:
+                self.epoch, self.digest = 7, "f" * 64
+                return OutOfOrder("changes follow on something else")
+            answer = super().send(parcel)
+            assert isinstance(answer, Taken)
+            return answer
+
+    town = Town(tmp_path, [Restored("oest")])
+    town.source.patrons = [patron(1)]
+    town.push()
+    town.source.patrons = [patron(1), patron(2)]
+
+    _, deliveries = town.push()
+
+    assert deliveries["oest"] == Delivery("oest", Result.SENT, 8, True, Volume(2, 0))
+
+
+def test_who_is_gone_is_forgotten_once_every_branch_knows(town: Town) -> None:
+    """Nobody's number stays for ever; a branch restored to before that gets all rows."""
+    town.push()
+    oest, _ = town.branches
+    backup = (oest.epoch, oest.digest, dict(oest.rows))
+    town.source.patrons = [patron(1)]
+    town.push()
+
+    with closing(open_or_create_outbox(town.outbox_path)) as outbox:
+        assert outbox.standing().floor_epoch == 2
+        assert list(outbox.removals(1)) == []
+    oest.epoch, oest.digest, oest.rows = backup
+    assert town.push()[1]["oest"].snapshot
+    assert set(oest.patrons()) == {"1"}
+
+
+def test_coming_of_age_is_a_change_of_one_day(town: Town) -> None:
+    """The day on which somebody may enter is sent while it is to come, and then taken back."""
+    terms = Terms(TERMS.seal, 14)
+    town.source.patrons = [patron(1, birthday=date(2012, 3, 5))]
+    town.push(terms=terms, on=date(2026, 3, 1))
+    assert [row["enter_from"] for row in town.branches[0].rows.values()] == ["2026-03-05"]
+
+    refreshed, _ = town.push(terms=terms, on=date(2026, 3, 5))
+
+    assert refreshed.changed == 1
+    assert [row["enter_from"] for row in town.branches[0].rows.values()] == [None]
+
+
+def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
+    """While one does not answer at all, the other's delivery has already been told."""
+    release = threading.Event()
+
+    class Hanging(FakeBranch):
+        def held(self) -> Held:
+            """Answer only when the test has seen the other's delivery."""
+            release.wait(timeout=20)
+            return Held(0)
+
+    branches = [Hanging("dead"), FakeBranch("oest")]
+    sender = Sender(PRIVATE_KEY, TERMS, "B. Hansen", full=False, directory=tmp_path)
+    with (
+        closing(open_or_create_outbox(tmp_path / "outbox.db")) as outbox,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        deliveries = deliver(branches, outbox, sender, pool)
+        first = next(deliveries)
+        assert not release.is_set()
+        release.set()
+        assert [first.branch, *(one.branch for one in deliveries)] == ["oest", "dead"]
+    assert branches[1].arrived[0].manifest["approved_by"] == "B. Hansen"

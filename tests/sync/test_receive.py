@@ -1,0 +1,330 @@
+import errno
+import io
+import os
+import sqlite3
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from doorctl.errors import (
+    PushConflictError,
+    PushGuardedError,
+    PushInvalidError,
+    PushOutOfOrderError,
+    StoreError,
+)
+from doorctl.ports import CacheStamp, Changes, Guard, Push, SealedRow
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.sealing import Seal
+from doorctl.sync.document import write_document
+from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import Received, receive
+from doorctl.sync.staging import Limits, Staged, Staging
+from doorctl.sync.wire import Line, Removal
+from tests.fakes.memory_store import MemoryPatrons
+from tests.sync.pushes import KEY, SEAL, Document, row, stage
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
+
+
+def refusing(_changes: Changes) -> None:
+    """Believe nothing."""
+    raise PushGuardedError("too many")
+
+
+class Branch:
+    """A cache in memory that takes pushes."""
+
+    def __init__(self) -> None:
+        self.patrons = MemoryPatrons()
+
+    def takes(self, document: Document, guard: Guard = unguarded) -> Received:
+        """Stage and apply a push."""
+        return receive(
+            stage(document.data()),
+            writer=self.patrons,
+            seal=SEAL,
+            applied_at=NOON,
+            guard=guard,
+        )
+
+    def holds(self, *numbers: int) -> bool:
+        """Tell whether exactly these of the cards 0-9 are held."""
+        return [n for n in range(10) if self.patrons.find(row(n).row_key)] == list(numbers)
+
+
+@pytest.fixture
+def branch() -> Branch:
+    """A branch that holds push 5 with cards 1, 2 and 3."""
+    branch = Branch()
+    branch.takes(Document([row(1), row(2), row(3)], epoch=5))
+    return branch
+
+
+def test_a_snapshot_replaces_everything(branch: Branch) -> None:
+    """Its number may skip some: between them others were refused or lost."""
+    document = Document([row(2), row(4)], epoch=9, previous_epoch=5, minimum_age=16)
+
+    assert branch.takes(document) == Received(epoch=9, applied=2, unchanged=False)
+    assert branch.holds(2, 4)
+    assert branch.patrons.stamp() == CacheStamp(9, NOON, 16, 2)
+    assert branch.patrons.held() == Push(9, stage(document.data()).manifest.sha256)
+
+
+def test_a_snapshot_need_not_know_what_was_held(branch: Branch) -> None:
+    """A sender that has lost its memory can always start again."""
+    assert branch.takes(Document([row(4)], epoch=6, previous_epoch=0)).epoch == 6
+    assert branch.holds(4)
+
+
+def test_changes_replace_and_remove_patrons(branch: Branch) -> None:
+    """Rows and removals may stand in any order; whoever is not named stays."""
+    lines: list[Line] = [Removal("1"), row(4), Removal("nobody"), row(2, resident=False)]
+
+    received = branch.takes(Document(lines, "changes", epoch=6, previous_epoch=5))
+
+    assert received == Received(epoch=6, applied=4, unchanged=False)
+    assert branch.holds(2, 3, 4)
+    changed = branch.patrons.find(row(2).row_key)
+    assert changed is not None
+    assert not changed.resident
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "changes"])
+def test_the_same_push_again_is_answered_and_not_applied(branch: Branch, kind: str) -> None:
+    """A sender whose answer got lost repeats it; nothing is asked, written or stamped anew."""
+    document = Document([row(4)], epoch=6, previous_epoch=5)
+    if kind == "changes":
+        document = Document([Removal("1")], "changes", epoch=6, previous_epoch=5)
+    first = branch.takes(document)
+    branch.patrons.apply = None  # type: ignore[assignment, method-assign]
+
+    again = branch.takes(document, guard=refusing)
+
+    assert again == Received(first.epoch, first.applied, unchanged=True)
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (Document([row(1), row(2), row(3)], epoch=4), "push 4 is older than push 5"),
+        (Document([row(4)], epoch=1), "push 1 is older than push 5"),
+        (Document([row(4)], "changes", epoch=7, previous_epoch=6), "follow on push 6, but push 5"),
+        (Document([row(4)], "changes", epoch=6, previous_epoch=4), "follow on push 4, but push 5"),
+    ],
+)
+def test_a_push_out_of_order_changes_nothing(
+    branch: Branch, document: Document, problem: str
+) -> None:
+    """What is held only ever moves on, whoever delays or repeats a push."""
+    with pytest.raises(PushOutOfOrderError, match=problem) as caught:
+        branch.takes(document)
+
+    assert not isinstance(caught.value, PushConflictError)
+    assert branch.holds(1, 2, 3)
+    assert branch.patrons.held().epoch == 5
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        Document([row(4)], epoch=5),
+        Document([row(2), row(1), row(3)], epoch=5),
+        Document([row(4)], "changes", epoch=5, previous_epoch=4),
+        Document([row(4)], "changes", epoch=5, previous_epoch=0, approved_by="M. Sørensen"),
+    ],
+)
+def test_a_number_that_is_held_with_other_rows_is_a_conflict(
+    branch: Branch, document: Document
+) -> None:
+    """Two pushes of one number are the sender's fault, or not the sender's: neither is applied."""
+    with pytest.raises(PushConflictError, match="push 5 is held with other rows"):
+        branch.takes(document)
+
+    assert branch.holds(1, 2, 3)
+    assert branch.patrons.held().epoch == 5
+
+
+def test_the_first_push_may_have_any_number() -> None:
+    """A new branch holds push 0; changes follow on it only if they say so."""
+    branch = Branch()
+    with pytest.raises(PushOutOfOrderError, match="follow on push 41, but push 0 is held"):
+        branch.takes(Document([row(1)], "changes", epoch=42, previous_epoch=41))
+
+    assert branch.takes(Document([row(1)], "changes", epoch=42)).epoch == 42
+
+
+@pytest.mark.parametrize("change", [{"key_id": "feedf00d"}, {"memory_kib": 65}, {"iterations": 2}])
+def test_rows_of_another_seal_are_refused(branch: Branch, change: dict[str, str | int]) -> None:
+    """They would make every card unknown."""
+    seal = msgspec.structs.replace(SEAL, **change)
+
+    with pytest.raises(PushInvalidError, match="line 1: seal: another installation key"):
+        branch.takes(Document([row(1)], epoch=6, seal=seal))
+
+    assert branch.holds(1, 2, 3)
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "changes"])
+def test_the_guard_is_asked_unless_somebody_has_approved(branch: Branch, kind: str) -> None:
+    """What is refused changes nothing; the same rows with a name are applied."""
+    document = Document([row(4)], epoch=6, previous_epoch=5)
+    approved = Document([row(4)], epoch=6, previous_epoch=5, approved_by="M. Sørensen")
+    if kind == "changes":
+        document = Document([Removal("1"), row(4)], "changes", epoch=6, previous_epoch=5)
+        approved = Document(
+            document.lines, "changes", epoch=6, previous_epoch=5, approved_by="M. Sørensen"
+        )
+    with pytest.raises(PushGuardedError, match="too many"):
+        branch.takes(document, guard=refusing)
+    assert branch.holds(1, 2, 3)
+    assert branch.patrons.held().epoch == 5
+
+    assert branch.takes(approved, guard=refusing).epoch == 6
+    assert branch.holds(4) if kind == "snapshot" else branch.holds(2, 3, 4)
+
+
+def test_two_rows_of_one_card_are_refused(branch: Branch) -> None:
+    """Which of them is right nobody knows."""
+    with pytest.raises(StoreError, match="same identifier"):
+        branch.takes(Document([row(4), row(4, "other")], epoch=6))
+
+    assert branch.holds(1, 2, 3)
+
+
+def test_the_seal_of_the_store_has_the_fields_of_the_manifests() -> None:
+    """The branch's own seal is turned into the manifest's field by field."""
+    assert set(Seal.__dataclass_fields__) == {
+        field.name for field in msgspec.structs.fields(type(SEAL))
+    }
+
+
+class FailingDisk(io.BytesIO):
+    """A spool that can't be read beyond a line.
+
+    Args:
+        content: what was staged.
+        after: lines that can be read, over all readings.
+    """
+
+    def __init__(self, content: bytes, after: int) -> None:
+        super().__init__(content)
+        self._left = after
+
+    def __next__(self) -> bytes:
+        """Return a line while there are any left."""
+        if self._left == 0:
+            raise OSError(errno.EIO, "Input/output error")
+        self._left -= 1
+        return super().__next__()
+
+
+class LyingDisk(FailingDisk):
+    """A spool that gives another line back."""
+
+    def __next__(self) -> bytes:
+        """Change what is read of one line."""
+        self._left -= 1
+        line = io.BytesIO.__next__(self)
+        if self._left >= 0:
+            return line
+        return line.replace(b"true", b"false").replace(b'"remove":"0"', b'"remove":"1"')
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an empty cache stands."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, STORE_SEAL)
+    return path
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[PatronCacheWriter]:
+    """Its writer."""
+    with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+        yield writer
+
+
+def dump(path: Path) -> str:
+    """Return everything that a database holds, as text."""
+    with closing(sqlite3.connect(path)) as database:
+        return "\n".join(database.iterdump())
+
+
+@pytest.mark.parametrize("disk", [FailingDisk, LyingDisk])
+@pytest.mark.parametrize("kind", ["snapshot", "changes"])
+def test_a_disk_that_fails_at_any_line_changes_nothing(
+    path: Path, writer: PatronCacheWriter, kind: str, disk: Callable[[bytes, int], io.BytesIO]
+) -> None:
+    """Rows already written are taken back, in the first reading and in that for removals."""
+    _apply(writer, stage(Document([row(n) for n in range(9)], epoch=1).data()))
+    before = dump(path)
+    document = Document([row(n, resident=False) for n in range(3, 12)], epoch=2)
+    if kind == "changes":
+        lines = [*document.lines[:5], Removal("0"), *document.lines[5:]]
+        document = Document(lines, "changes", epoch=2, previous_epoch=1)
+    staged = stage(document.data())
+    content = staged.spool.read() if staged.spool.seek(0) == 0 else b""
+    readings = 1 if kind == "snapshot" else 2
+
+    for line in range(len(document.lines) * readings):
+        with pytest.raises(StoreError):
+            _apply(writer, Staged(staged.manifest, disk(content, line)))
+        assert dump(path) == before
+
+    _apply(writer, staged)
+    assert writer.held() == Push(2, staged.manifest.sha256)
+
+
+def test_a_town_is_taken_in_with_flat_memory(
+    path: Path, writer: PatronCacheWriter, tmp_path: Path
+) -> None:
+    """Rows of 10 MB are staged and applied in 4; ROWS=200000 asks for 50 MB, in 15 seconds."""
+    count = int(os.environ.get("ROWS", "40000"))
+
+    def rows() -> Iterator[SealedRow]:
+        yield from (row(number) for number in range(count))
+
+    pushed = tmp_path / "push"
+    with pushed.open("wb") as target:
+        write_document(
+            target,
+            rows(),
+            branch="oest",
+            kind="snapshot",
+            epoch=1,
+            previous_epoch=0,
+            seal=SEAL,
+            minimum_age=14,
+            approved_by=None,
+            private_key=KEY,
+            compress=False,
+        )
+    tracemalloc.start()
+    try:
+        with pushed.open("rb") as source, (tmp_path / "spool").open("w+b") as spool:
+            staging = Staging(spool, branch="oest", public_keys=[KEY.public_key()], limits=Limits())
+            while chunk := source.read(65_536):
+                staging.feed(chunk)
+            received = _apply(writer, staging.finish())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert received.applied == count
+    assert pushed.stat().st_size > 240 * count
+    assert peak < 4_000_000
+    with closing(PatronCache(path, STORE_SEAL)) as cache:
+        assert cache.stamp().patrons == count
+
+
+def _apply(writer: PatronCacheWriter, staged: Staged) -> Received:
+    return receive(staged, writer=writer, seal=SEAL, applied_at=NOON, guard=unguarded)

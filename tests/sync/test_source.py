@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from doorctl.errors import FeedError
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.sync.exports import FeedExports
+from doorctl.sync.feed import FeedPatron, read_feed
+from doorctl.sync.source import Export
+
+HEADER = "patronId,identifier,identifierType,status,expiryDate,pincode,resident,birthday,blocks"
+HEADER += ",onHoldFrom,onHoldTo,tags"
+
+Put = Callable[..., Path]
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """Return a function that writes an export of patrons with a card each."""
+
+    def write(name: str, *patrons: tuple[int, int], pin: str = "4711") -> Path:
+        path = tmp_path / name
+        rows = [
+            {
+                "patronId": ref,
+                "identifiers": [
+                    {"identifier": str(number), "identifierType": "CARD", "status": "ACTIVE"}
+                ],
+                "pincode": pin,
+                "resident": True,
+            }
+            for ref, number in patrons
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    return write
+
+
+def read(path: Path) -> Export:
+    """What a path gives."""
+    return FeedExports(path, pin_length=4).read()
+
+
+def refs(path: Path) -> list[str]:
+    """Who stands in what a path gives."""
+    return [patron.patron_ref for patron in read(path).patrons]
+
+
+def sheet(directory: Path, *lines: str, header: str = HEADER) -> list[FeedPatron]:
+    """What a CSV file of these lines holds."""
+    path = directory / "feed.csv"
+    path.write_bytes("\r\n".join([header, *lines]).encode())
+    return read_feed(path, pin_length=4)
+
+
+def refusal(directory: Path, *lines: str, header: str = HEADER) -> str:
+    """What is told of a wrong CSV file."""
+    with pytest.raises(FeedError) as refused:
+        sheet(directory, *lines, header=header)
+    return str(refused.value)
+
+
+def test_a_file_is_the_whole_register(put: Put) -> None:
+    """Unless its name says that it holds changes."""
+    assert read(put("patrons.ndjson", (1, 30001))).whole
+    assert not read(put("2026-changes.ndjson", (1, 30001))).whole
+
+
+def test_a_directory_counts_from_the_newest_full_export(put: Put, tmp_path: Path) -> None:
+    """Older exports are not read, later changes take the place of earlier rows."""
+    put("01-full.ndjson", (9, 30009))
+    put("02-changes.ndjson", (8, 30008))
+    put("03-full.ndjson", (1, 30001), (2, 30002))
+    put("04-changes.ndjson", (2, 30022), (3, 30003))
+    put("05-changes.ndjson", (3, 30033))
+
+    export = read(tmp_path)
+
+    cards = {p.patron_ref: p.identifiers[0].identifier for p in export.patrons}
+    assert export.whole
+    assert cards == {
+        ref: Identifier(IdentifierKind.CARD, number)
+        for ref, number in {"1": "30001", "2": "30022", "3": "30033"}.items()
+    }
+
+
+def test_changes_alone_are_not_the_register(put: Put, tmp_path: Path) -> None:
+    """Without a full export among them nobody is missing."""
+    put("04-changes.ndjson", (2, 30022))
+
+    assert not read(tmp_path).whole
+
+
+def test_what_is_being_written_is_not_read(put: Put, tmp_path: Path) -> None:
+    """Hidden names and other suffixes are somebody's work in progress."""
+    put("01-full.ndjson", (1, 30001))
+    put(".02-full.ndjson", (2, 30002))
+    put("02-full.ndjson.part", (3, 30003))
+    (tmp_path / "03-full.ndjson").mkdir()
+
+    assert refs(tmp_path) == ["1"]
+
+
+def test_a_name_that_says_nothing_is_told(put: Put, tmp_path: Path) -> None:
+    """An export whose meaning is not certain stops the run."""
+    put("01-full.ndjson", (1, 30001))
+    put("02.ndjson", (2, 30002))
+
+    with pytest.raises(FeedError, match=r"02\.ndjson: neither ends in full nor in changes"):
+        read(tmp_path)
+
+
+def test_an_empty_directory_is_told(tmp_path: Path) -> None:
+    """No export is not an empty register."""
+    with pytest.raises(FeedError, match="holds no export"):
+        read(tmp_path)
+
+
+def test_a_missing_feed_is_told(tmp_path: Path) -> None:
+    """With its name and what is wrong with it."""
+    with pytest.raises(FeedError, match=r"none\.ndjson: file: can't be read"):
+        read(tmp_path / "none.ndjson")
+
+
+def test_one_card_of_two_patrons_is_told_across_files(put: Put, tmp_path: Path) -> None:
+    """Rows that are right by themselves can contradict each other; both places are named."""
+    put("01-full.ndjson", (1, 30001), (2, 30002))
+    put("02-changes.ndjson", (3, 30002))
+
+    with pytest.raises(FeedError) as refused:
+        read(tmp_path)
+    assert "02-changes.ndjson line 1: identifiers: one stands in 01-full.ndjson line 2" in str(
+        refused.value
+    )
+    assert "30002" not in str(refused.value)
+
+
+def test_every_file_is_checked_before_any_counts(put: Put, tmp_path: Path) -> None:
+    """A wrong row in a later file stops the run, with that file's name."""
+    put("01-full.ndjson", (1, 30001))
+    put("02-changes.ndjson", (2, 30002), pin="12")
+
+    with pytest.raises(FeedError, match=r"02-changes\.ndjson: line 1: pincode"):
+        read(tmp_path)
+
+
+def test_a_sheet_holds_what_json_holds(tmp_path: Path) -> None:
+    """Each column arrives as the value that a JSON row of the same content gives."""
+    patron = "4711,true,1970-01-01,E|O,2026-01-01,,staff|a b"
+    json_row = {
+        "patronId": "1001",
+        "identifiers": [
+            {"identifier": "010170-1234", "identifierType": "CPR", "status": "ACTIVE",
+             "expiryDate": "2027-05-31"},
+            {"identifier": "3000001234", "identifierType": "CARD", "status": "LOST"},
+        ],
+        "pincode": "4711",
+        "resident": True,
+        "birthday": "1970-01-01",
+        "blockStatus": [{"blockedReason": "E"}, {"blockedReason": "O"}],
+        "onHold": {"from": "2026-01-01", "to": None},
+        "tags": ["staff", "a b"],
+    }  # fmt: skip
+    path = tmp_path / "feed.ndjson"
+    path.write_text("\n" + json.dumps(json_row))
+
+    found = sheet(
+        tmp_path,
+        f"1001,010170-1234,CPR,ACTIVE,2027-05-31,{patron}",
+        f"1001,3000001234,CARD,LOST,,{patron}",
+    )
+
+    assert found == read_feed(path, pin_length=4)
+
+
+def test_a_sheet_may_be_a_danish_one(tmp_path: Path) -> None:
+    """Semicolons, quotation marks, a byte order mark and another order of columns are right."""
+    header = "\ufeffresident;patronId;identifierType;status;identifier;pincode"
+
+    (found,) = sheet(tmp_path, '"TRUE";1001;CARD;ACTIVE;"3000001234";0042', header=header)
+
+    assert found.pin == Pin("0042")
+    assert found.patron_ref == "1001"
+
+
+def test_a_patron_without_a_card_has_a_row(tmp_path: Path) -> None:
+    """Empty identifier cells say that there is none."""
+    (found,) = sheet(tmp_path, "1001,,,,,4711,false,,,,,")
+
+    assert found.identifiers == ()
+    assert not found.resident
+
+
+def test_rows_of_one_patron_need_not_stand_together(tmp_path: Path) -> None:
+    """A sheet may be sorted by card."""
+    found = sheet(
+        tmp_path,
+        "1,30001,CARD,ACTIVE,,,true,,,,,",
+        "2,30002,CARD,ACTIVE,,,true,,,,,",
+        "1,30003,CARD,ACTIVE,,,true,,,,,",
+    )
+
+    assert [(patron.patron_ref, len(patron.identifiers)) for patron in found] == [
+        ("1", 2),
+        ("2", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["1,30001,CARD,ACTIVE,,,true,,,,"], "line 2: row: has 11 cells and the header 12"),
+        (["1,30001,CARD,ACTIVE,,,ja,,,,,"], "line 2: resident: found another text"),
+        (["1,30001,CARD,ACTIVE,,47,true,,,,,"], "line 2: pincode: found another text"),
+        ([",30001,CARD,ACTIVE,,,true,,,,,"], "line 2: patronId: missing"),
+        (
+            ["1,30001,CARD,ACTIVE,,,true,,,,,", "1,30002,CARD,ACTIVE,,,false,,,,,"],
+            "line 3: resident: is another one in line 2, same patron",
+        ),
+        (
+            ["1,30001,CARD,ACTIVE,,,true,,,,,", "2,30001,CARD,ACTIVE,,,true,,,,,"],
+            "line 3: identifiers[0]: stands in line 2 too",
+        ),
+        (['1,"30001,CARD'], "line 2: row: not CSV"),
+        (["1,30001,CARD,ACTIVE,,,true,,,,,2026" + "x" * 70_000], "longer than 65536 bytes"),
+    ],
+)
+def test_wrong_rows_of_a_sheet_are_told(tmp_path: Path, lines: list[str], expected: str) -> None:
+    """With the line, the column and what would be right, and without any value."""
+    told = refusal(tmp_path, *lines)
+
+    assert expected in told
+    assert "30001" not in told
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", HEADER.replace("resident", "resdent"), HEADER + ",tags", "0101701234,4711", "patronId"],
+)
+def test_a_sheet_without_its_header_is_told(tmp_path: Path, header: str) -> None:
+    """A first line that is a patron is not quoted."""
+    told = refusal(tmp_path, "1,30001,CARD,ACTIVE,,,true,,,,,", header=header)
+
+    assert "line 1: header: give the names of the columns" in told.replace("line 2", "line 1")
+    assert "0101701234" not in told
+
+
+def test_a_sheet_of_another_encoding_is_told(tmp_path: Path) -> None:
+    """In any line, the first one too."""
+    path = tmp_path / "feed.csv"
+    for content in (b"patron\xd8\n", HEADER.encode() + b"\n1,\xd8\n"):
+        path.write_bytes(content)
+        with pytest.raises(FeedError, match="not UTF-8"):
+            read_feed(path, pin_length=4)
+
+
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_no_bytes_break_a_sheet(tmp_path: Path, content: bytes) -> None:
+    """Whatever stands in a file, it is patrons or a told problem."""
+    path = tmp_path / "feed.csv"
+    for start in (b"", HEADER.encode() + b"\n"):
+        path.write_bytes(start + content)
+        with suppress(FeedError):
+            read_feed(path, pin_length=4)

@@ -1,0 +1,297 @@
+import base64
+import errno
+import gzip
+import hashlib
+import io
+import json
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from doorctl.errors import (
+    PushError,
+    PushInvalidError,
+    PushTooLargeError,
+    PushUnsignedError,
+    StoreError,
+)
+from doorctl.sync.manifest import read_manifest, sign, written
+from doorctl.sync.staging import Limits, Staged, Staging
+from doorctl.sync.wire import Removal, encode
+from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, Document, row, stage, staging_of
+
+ROWS = [row(number) for number in range(5)]
+VALID = Document(ROWS).data()
+FIRST, *REST = VALID.splitlines(keepends=True)
+
+
+def resigned(*lines: bytes, kind: str = "snapshot") -> bytes:
+    """Return a push that is signed by the right sender, whatever its lines are."""
+    rows = b"".join(lines)
+    manifest = read_manifest(FIRST)
+    fields: dict[str, Any] = json.loads(FIRST) | {
+        "kind": kind,
+        "count": len(lines),
+        "sha256": hashlib.sha256(rows).hexdigest(),
+    }
+    changed = type(manifest)(**fields | {"seal": manifest.seal})
+    return written(sign(changed, KEY)) + rows
+
+
+def test_a_push_that_nobody_here_trusts_is_refused_at_its_first_line() -> None:
+    """Not a byte after an untrusted manifest is looked at or kept."""
+    spool = io.BytesIO()
+    staging = Staging(spool, branch="oest", public_keys=[OTHER_KEY.public_key()], limits=LIMITS)
+
+    with pytest.raises(PushUnsignedError, match="by no key of this branch"):
+        staging.feed(FIRST)
+
+    assert spool.getvalue() == b""
+
+
+def test_either_of_two_keys_may_have_signed() -> None:
+    """While the sender's key is replaced, pushes of both are taken."""
+    for key in (KEY, OTHER_KEY):
+        staging = staging_of(keys=[OTHER_KEY, KEY])
+        staging.feed(Document(ROWS, key=key).data())
+        assert list(staging.finish().lines()) == ROWS
+
+
+def test_a_push_for_another_branch_is_refused() -> None:
+    """Also a rightly signed one: each branch has rows of its own seal."""
+    with pytest.raises(PushUnsignedError, match="for another branch than oest"):
+        stage(Document(ROWS, branch="syd").data())
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "push: line 1: cut off"),
+        (FIRST[:-1], "push: line 1: cut off"),
+        (b"\n" + VALID, "push: line 1: row: not JSON"),
+        (FIRST, "push: line 2: missing; 5 rows were announced, 0 came"),
+        (FIRST + b"".join(REST[:4]), "push: line 6: missing; 5 rows were announced, 4 came"),
+        (VALID[:-1], "push: line 6: cut off"),
+        (VALID[:-40], "push: line 6: cut off"),
+        (VALID + REST[0], "push: line 7: one row too many; 5 were announced"),
+        (VALID + b"\n", "push: line 7: one row too many"),
+        (VALID + b"x", "push: line 7: cut off"),
+        (FIRST + b"".join([*REST[1:], REST[0]]), "push: rows: not those that were signed"),
+        (FIRST + b"".join([REST[0], *REST[:4]]), "push: rows: not those that were signed"),
+        (FIRST + REST[0] + b"\n" + b"".join(REST[2:]), "push: line 3: row: not JSON"),
+        (VALID.replace(b"true", b"NaN!", 1), "push: line 2: row: not JSON"),
+        (VALID.replace(b'"ref":"3"', b'"ref":"\xff"'), "push: line 5: row: not UTF-8"),
+        (VALID.replace(b'"ref":"3"', b'"ref":3  '), "push: line 5: ref: give a text"),
+        (VALID.replace(b'"resident":true', b'"resident":1234'), "push: line 2: resident: give"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(data: bytes, problem: str) -> None:
+    """The sender's technician finds the place; plain or gzip, in one chunk or in many."""
+    for chunks in (
+        [data],
+        [gzip.compress(data)],
+        [data[n : n + 7] for n in range(0, len(data), 7)],
+    ):
+        with pytest.raises(PushInvalidError) as caught:
+            stage(*chunks)
+        assert str(caught.value).splitlines()[0].startswith(problem)
+
+
+def test_signed_rows_are_checked_like_any_others() -> None:
+    """A sender's mistake does not come in because it is signed; the first 20 are told."""
+    twice = REST[0].replace(b"{", b'{"resident":true,', 1)
+    with pytest.raises(PushInvalidError, match="line 3: row: a field stands in it twice"):
+        stage(resigned(REST[1], twice, REST[2]))
+
+    with pytest.raises(PushInvalidError) as caught:
+        stage(resigned(*[b"{}\n"] * 100))
+    assert [problem.where for problem in caught.value.problems] == [
+        f"line {number}" for number in range(2, 22)
+    ]
+
+
+def test_a_few_wrong_rows_are_told_together_at_the_end() -> None:
+    """Whoever repairs the sender sees all of them at once."""
+    staging = staging_of()
+    staging.feed(resigned(b"{}\n", REST[0], b"[]\n", kind="changes"))
+
+    with pytest.raises(PushInvalidError) as caught:
+        staging.finish()
+
+    assert str(caught.value).splitlines() == [
+        "push: line 2: key: missing; give the base64 of 16 bytes",
+        "push: line 4: row: give an object",
+    ]
+
+
+def test_a_snapshot_removes_nobody_by_name() -> None:
+    """A removal belongs to changes; in a snapshot it would be read over."""
+    removal = encode(Removal("7"))
+
+    assert list(stage(resigned(removal, kind="changes")).lines()) == [Removal("7")]
+    with pytest.raises(PushInvalidError, match="line 2: remove: stands in a snapshot"):
+        stage(resigned(removal))
+
+
+def test_a_line_may_not_be_too_long() -> None:
+    """It is refused when the limit is passed, not when its end comes; so is the manifest."""
+    limits = Limits(max_bytes=100_000, max_line_bytes=len(FIRST) - 1, max_rows=10)
+    assert list(stage(VALID, limits=limits).lines()) == ROWS
+
+    for data, number in ((b"{" * 1000, 1), (FIRST + b"{" * 1000, 2)):
+        staging = staging_of(limits=limits)
+        with pytest.raises(PushInvalidError, match=f"line {number}: longer than"):
+            staging.feed(data)
+    with pytest.raises(PushInvalidError, match="line 1: longer than"):
+        stage(VALID, limits=Limits(100_000, len(FIRST) - 2, 10))
+
+
+def test_a_push_may_not_have_too_many_rows() -> None:
+    """The manifest's word is enough to refuse it."""
+    assert list(stage(VALID, limits=Limits(100_000, 4096, 5)).lines()) == ROWS
+
+    with pytest.raises(PushTooLargeError, match="has 5 rows, more than 4"):
+        staging_of(limits=Limits(100_000, 4096, 4)).feed(FIRST)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_push_may_not_have_too_many_bytes(pack: Callable[[bytes], bytes]) -> None:
+    """Bytes count as they are once unfolded."""
+    size = len(VALID)
+    assert list(stage(pack(VALID), limits=Limits(size, 4096, 5)).lines()) == ROWS
+
+    with pytest.raises(PushTooLargeError, match=f"more than {size - 1} bytes"):
+        stage(pack(VALID), limits=Limits(size - 1, 4096, 5))
+
+
+def test_bytes_count_as_they_travel_too() -> None:
+    """A gzip header without an end unfolds to nothing, and is not read for ever."""
+    endless_name = b"\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\xff"
+    thousands = [b"n" * 1000] * (LIMITS.max_bytes // 1000)
+
+    with pytest.raises(PushTooLargeError):
+        stage(endless_name, *thousands)
+
+
+@pytest.mark.parametrize("filler", [b"\n", b" ", b"0", b"{}\n"])
+def test_a_gzip_bomb_goes_off_at_the_limit(filler: bytes) -> None:
+    """What would unfold to 100 MiB is refused before 4 MB of memory are taken."""
+    bomb = zlib.compressobj(9, wbits=31)
+    data = bomb.compress(FIRST) + bomb.compress(filler * (100 * 2**20 // len(filler)))
+
+    tracemalloc.start()
+    try:
+        with pytest.raises((PushTooLargeError, PushInvalidError)):
+            stage(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (gzip.compress(VALID)[:-1], "gzip: cut off"),
+        (gzip.compress(VALID)[:-9], "gzip: cut off|cut off before its end"),
+        (gzip.compress(VALID)[:5], "line 1: gzip: cut off"),
+        (gzip.compress(VALID) + b"x", "gzip: bytes follow its end"),
+        (gzip.compress(VALID) + gzip.compress(b""), "gzip: bytes follow its end"),
+        (gzip.compress(FIRST) + gzip.compress(b"".join(REST)), "gzip: bytes follow its end"),
+        (gzip.compress(VALID)[:-8] + bytes(8), "gzip: damaged"),
+        (gzip.compress(gzip.compress(VALID)), "line 1: row: not"),
+        (b"\x1f", "line 1: gzip: cut off"),
+        (b"\x1f\x8b\xff\x00", "line 1: gzip: damaged"),
+        (b"\x1f" * 100, "line 1: gzip: damaged"),
+    ],
+)
+def test_a_damaged_gzip_stream_is_refused(data: bytes, problem: str) -> None:
+    """In one chunk or byte by byte, there is one stream, and it is whole."""
+    for chunks in ([data], [bytes([byte]) for byte in data]):
+        with pytest.raises(PushInvalidError, match=problem):
+            stage(*chunks)
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 131_072])
+def test_gzip_is_unfolded_to_its_last_byte(size: int) -> None:
+    """A stream whose unfolded pieces end exactly where a buffer ends loses nothing."""
+    rows = [row(1000 + number) for number in range(size // len(encode(row(1000))) - 4)]
+    lines = [*map(encode, rows)]
+    missing = size - len(resigned(*lines))
+    data = resigned(lines[0][:-1] + b" " * missing + b"\n", *lines[1:])
+    assert len(data) == size
+
+    for pieces in ([gzip.compress(data)], [bytes([byte]) for byte in gzip.compress(data)]):
+        assert list(stage(*pieces).lines()) == rows
+
+
+def test_a_refused_push_can_not_be_continued() -> None:
+    """Who overlooks a refusal can't make the next bytes a manifest or a row."""
+    staging = staging_of()
+    with pytest.raises(PushError):
+        staging.feed(b"{}\n")
+
+    with pytest.raises(RuntimeError, match="refused or finished"):
+        staging.feed(VALID)
+    with pytest.raises(RuntimeError, match="refused or finished"):
+        staging.finish()
+
+
+def test_a_finished_push_can_not_be_continued() -> None:
+    """What has been checked as a whole does not grow."""
+    staging = staging_of()
+    staging.feed(VALID)
+    staging.finish()
+
+    with pytest.raises(RuntimeError, match="refused or finished"):
+        staging.feed(REST[0])
+
+
+class FullDisk(io.BytesIO):
+    """A file on a disk with room for 2 rows."""
+
+    def write(self, data: Any) -> int:
+        """Fail beyond 1000 bytes."""
+        if self.tell() + len(data) > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_full_disk_is_the_machines_fault_and_not_the_senders() -> None:
+    """The sender is not told that its push is wrong; trying again may help."""
+    staging = Staging(FullDisk(), branch="oest", public_keys=[KEY.public_key()], limits=LIMITS)
+
+    with pytest.raises(StoreError, match="No space left on device; make room"):
+        staging.feed(VALID)
+
+
+def test_what_the_disk_gives_back_is_checked_again() -> None:
+    """Between check and use rows lie on a disk: a row it changed is not applied."""
+    staged = stage(VALID)
+    content = staged.spool.read() if staged.spool.seek(0) == 0 else b""
+    for changed in (
+        content.replace(b'"resident":true', b'"resident":null', 1),
+        content.replace(b'"active":true', b'"active":true ', 1),
+        content[: len(REST[0])],
+        content + REST[0],
+        b"",
+    ):
+        with pytest.raises(StoreError, match="does not give back the push"):
+            list(Staged(staged.manifest, io.BytesIO(changed)).lines())
+
+
+def test_no_refusal_quotes_the_push() -> None:
+    """A patron's reference, key or PIN check is in no text, nor in what caused it."""
+    secrets = [b"3000001234", base64.b64encode(bytes(range(16)))]
+    bad = REST[0].replace(b'"ref":"0"', b'"ref":"%s \xc3"' % secrets[0])
+    lines = [bad, b'{"%s":1}\n' % secrets[1], b'{"remove":["%s"]}\n' % secrets[0]]
+    with pytest.raises(PushError) as caught:
+        stage(resigned(*lines))
+
+    told = f"{caught.value}{caught.value!r}{caught.value.__cause__!r}{caught.value.__context__!r}"
+    for secret in secrets:
+        assert secret.decode() not in told

@@ -1,0 +1,215 @@
+"""A branch with a real web process, and a sender that may sign its pushes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import queue
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx2
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from doorctl.access.patron import Patron
+from doorctl.bootstrap.desk import initialise
+from doorctl.config import load
+from doorctl.demo.stage import Line, Stage, shipped
+from doorctl.ports import SealedRow
+from doorctl.store.key_file import read_key
+from doorctl.store.sealing import key_id
+from doorctl.store.signing_keys import create_signing_key, read_signing_key
+from doorctl.sync.document import write_document
+from doorctl.sync.manifest import Kind, SealedWith
+from doorctl.sync.wire import Line as Written
+
+LIMIT_S = 10.0
+"""Longest wait for anything; a test asserts that it comes, not when."""
+
+SNAPSHOT = "/v1/patrons"
+CHANGES = "/v1/patrons/changes"
+EPOCH = "/v1/patrons/epoch"
+
+
+class Branch:
+    """A branch whose keys and databases are made; one thread.
+
+    Args:
+        directory: an empty one.
+        overrides: more ``--set`` values.
+    """
+
+    def __init__(self, directory: Path, *overrides: str) -> None:
+        self.directory = directory
+        self.port = free_port()
+        public = directory / "push.pub"
+        create_signing_key(directory / "push.key", public)
+        self.key = read_signing_key(directory / "push.key")
+        settings = (
+            f"web.port={self.port}",
+            f'web.push.public_key_files=["{public}"]',
+            "seal.memory_kib=8",
+            *overrides,
+        )
+        self.stage = Stage(directory, shipped("demo.toml"), settings)
+        self.config = load(shipped("demo.toml"), self.stage.options[2::2])
+        initialise(self.config)
+        name = key_id(read_key(self.config.secrets.installation_key_file))
+        self.seal = SealedWith(name, 8, 1)
+        self.lines: list[Line] = []
+        self.scheme = "http"
+        self.tls: ssl.SSLContext | bool = False
+        self._unheard: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the web process and wait until it answers."""
+        self._unheard = queue.SimpleQueue()
+        with (self.directory / "web.stderr").open("ab") as errors:
+            self._process = subprocess.Popen(
+                self.stage.command("web"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        assert self._process.stdout is not None
+        listening = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        listening.start()
+        self.wait_for("ready")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send the process a signal and return its exit code; idempotent."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            code = process.wait(LIMIT_S)
+        finally:
+            process.kill()
+        while self._unheard.get(timeout=LIMIT_S) is not None:
+            pass
+        return code
+
+    def wait_for(self, event: str, **fields: object) -> Line:
+        """Return the next line of that name with those fields."""
+        wanted = {"event": event, **fields}
+        while True:
+            line = self._unheard.get(timeout=LIMIT_S)
+            assert line is not None, self.errors()
+            if wanted.items() <= line.items():
+                return line
+
+    def errors(self) -> str:
+        """Return what the process wrote on stderr."""
+        return (self.directory / "web.stderr").read_text(encoding="utf-8")
+
+    def document(
+        self,
+        lines: Iterable[Written],
+        epoch: int,
+        *,
+        kind: Kind = "snapshot",
+        previous: int | None = None,
+        key: Ed25519PrivateKey | None = None,
+        branch: str = "demo",
+        seal: SealedWith | None = None,
+        approved_by: str | None = None,
+        compress: bool = False,
+    ) -> bytes:
+        """Return a push as the sender writes it."""
+        target = io.BytesIO()
+        write_document(
+            target,
+            lines,
+            branch=branch,
+            kind=kind,
+            epoch=epoch,
+            previous_epoch=epoch - 1 if previous is None else previous,
+            seal=seal or self.seal,
+            minimum_age=14,
+            approved_by=approved_by,
+            private_key=key or self.key,
+            compress=compress,
+        )
+        return target.getvalue()
+
+    def ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        """Send a request on a connection of its own."""
+        with httpx2.Client(verify=self.tls, timeout=LIMIT_S, trust_env=False) as client:
+            return client.request(method, f"{self.scheme}://127.0.0.1:{self.port}{path}", **request)
+
+    def push(self, document: bytes, *, kind: Kind = "snapshot") -> httpx2.Response:
+        """Send a push to where its kind goes."""
+        if kind == "snapshot":
+            return self.ask("PUT", SNAPSHOT, content=document)
+        return self.ask("POST", CHANGES, content=document)
+
+    def held(self) -> dict[str, Any]:
+        """Return what the web process says it holds."""
+        answer: dict[str, Any] = self.ask("GET", EPOCH).json()
+        return answer
+
+    def fill(self, count: int = 100) -> int:
+        """Push so many patrons as the next snapshot, whatever was there; return its epoch."""
+        epoch = int(self.held()["epoch"]) + 1
+        answer = self.push(self.document(rows(count), epoch, approved_by="test"))
+        assert answer.status_code == 200, answer.text
+        return epoch
+
+    def hanging(self, document: bytes, sent: int, path: str = SNAPSHOT) -> socket.socket:
+        """Begin to push and stop after so many bytes; return the connection."""
+        method = "PUT" if path == SNAPSHOT else "POST"
+        connection = socket.create_connection(("127.0.0.1", self.port), LIMIT_S)
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(document)}\r\n\r\n"
+        connection.sendall(head.encode() + document[:sent])
+        return connection
+
+    def files(self) -> set[str]:
+        """Return the names in the storage, without those that SQLite makes and removes."""
+        names = {path.name for path in self.directory.iterdir()}
+        return {name for name in names if not name.endswith(("-wal", "-shm", ".lock"))}
+
+    def _listen(self, stdout: BinaryIO) -> None:
+        unheard = self._unheard
+        with stdout:
+            for written in stdout:
+                line = json.loads(written)
+                self.lines.append(line)
+                unheard.put(line)
+        unheard.put(None)
+
+
+def rows(count: int, **patron: Any) -> list[SealedRow]:
+    """Return invented patrons with one identifier each."""
+    return [row(number, **patron) for number in range(count)]
+
+
+def row(number: int, **patron: Any) -> SealedRow:
+    """Return the one identifier of an invented patron."""
+    key = hashlib.sha256(b"row %d" % number).digest()[:16]
+    return SealedRow(key, Patron(**{"patron_ref": str(1000 + number), "resident": True, **patron}))
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """Return all that a server says until it hangs up."""
+    said = b""
+    with closing(connection), suppress(ConnectionResetError):
+        while data := connection.recv(65536):
+            said += data
+    return said
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,136 @@
+"""A real door and a real web process on the same storage."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from doorctl.access.patron import pin_check, row_key
+from doorctl.cards.identify import normalise
+from doorctl.masked import Pin
+from doorctl.ports import SealedRow
+from doorctl.store.key_file import read_key
+from doorctl.store.sealing import ArgonSealer
+from doorctl.sync.wire import Line, Removal
+from tests.web.branch import LIMIT_S, Branch, row
+
+CARD = "3000001234"
+PIN = "4711"
+
+FOREIGN = ("starlette", "uvicorn", "h11", "cryptography", "httpx2")
+
+
+@pytest.fixture
+def branch(branches: Callable[..., Branch]) -> Iterator[Branch]:
+    """A branch whose web process runs and holds one patron; its door has not been started."""
+    branch = branches()
+    branch.start()
+    with branch.stage:
+        assert branch.push(branch.document([patron(branch)], 1)).status_code == 200
+        yield branch
+
+
+def patron(branch: Branch) -> SealedRow:
+    """Return the row of the card, as the library's server seals it."""
+    key = read_key(branch.config.secrets.installation_key_file)
+    stretched = ArgonSealer(key, 8, 1).stretch(normalise(CARD)[0])
+    made = row(1, pin_check=pin_check(stretched, Pin(PIN)))
+    return replace(made, row_key=row_key(stretched))
+
+
+def blocked(branch: Branch) -> SealedRow:
+    """Return the same row with a stolen card's block."""
+    entitled = patron(branch)
+    return replace(entitled, patron=replace(entitled.patron, blocks=frozenset({"O"})))
+
+
+def swipe(branch: Branch) -> int:
+    """Swipe the card and return the attempt's number."""
+    branch.stage.reader.send(f"{CARD}\r".encode())
+    return branch.stage.wait_for_attempt(timeout_s=LIMIT_S)
+
+
+def reason(branch: Branch, attempt: int) -> object:
+    """Return what the door decided."""
+    return branch.stage.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)["reason"]
+
+
+def press(branch: Branch, keys: str) -> None:
+    """Press keys."""
+    for key in keys:
+        branch.stage.keypad.send(key.encode())
+
+
+def changed(branch: Branch, epoch: int, *lines: Line) -> None:
+    """Push changes, and have them applied."""
+    document = branch.document(lines, epoch, kind="changes")
+    assert branch.push(document, kind="changes").status_code == 200
+
+
+def test_a_patron_who_was_pushed_comes_in_and_a_removed_one_does_not(branch: Branch) -> None:
+    """The door uses a push from the next swipe on, without being told."""
+    branch.stage.start()
+    attempt = swipe(branch)
+    press(branch, PIN)
+    assert reason(branch, attempt) == "ok"
+    branch.stage.wait_for("door", state="locked", timeout_s=LIMIT_S)
+
+    changed(branch, 2, Removal("1001"))
+
+    attempt = swipe(branch)
+    press(branch, PIN)
+    assert reason(branch, attempt) == "unknown_card"
+
+    changed(branch, 3, patron(branch))
+
+    attempt = swipe(branch)
+    press(branch, PIN)
+    assert reason(branch, attempt) == "ok"
+
+
+def test_blocked_between_the_card_and_the_last_digit(branch: Branch) -> None:
+    """After the answer to a push no decision uses older rows, not even one that has begun."""
+    branch.stage.start()
+    attempt = swipe(branch)
+    press(branch, PIN[:-1])
+
+    changed(branch, 2, blocked(branch))
+    press(branch, PIN[-1])
+
+    assert reason(branch, attempt) == "blocked"
+
+
+def test_the_door_goes_on_deciding_without_it(branch: Branch) -> None:
+    """Killed in the middle of a push, the web process takes nothing of the door with it."""
+    branch.stage.start()
+    with closing(branch.hanging(branch.document([blocked(branch)], 2), 300)):
+        branch.end(signal.SIGKILL)
+
+    attempt = swipe(branch)
+    press(branch, PIN)
+
+    assert reason(branch, attempt) == "ok"
+
+
+def test_the_door_loads_nothing_of_the_web_process(branch: Branch) -> None:
+    """Neither at its start nor for a decision does the door load a server or a signature."""
+    os.environ["PYTHONPROFILEIMPORTTIME"] = "1"
+    try:
+        branch.stage.start()
+    finally:
+        del os.environ["PYTHONPROFILEIMPORTTIME"]
+    attempt = swipe(branch)
+    press(branch, PIN)
+    assert reason(branch, attempt) == "ok"
+    branch.stage.stop()
+
+    profile = (branch.directory / "door.stderr").read_text(encoding="utf-8")
+    modules = [line.rpartition("|")[2].strip() for line in profile.splitlines()]
+    assert "doorctl.controller" in modules
+    assert [name for name in modules if name.partition(".")[0] in FOREIGN] == []
+    assert [name for name in modules if name.startswith("doorctl.web")] == []

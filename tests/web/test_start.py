@@ -1,0 +1,159 @@
+"""What keeps the web process from starting, and what it keeps others from."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.web.branch import Branch, rows
+from tests.web.certificates import Authority
+
+Branches = Callable[..., Branch]
+
+
+def keyless(branch: Branch) -> Branch:
+    """Return a branch whose key is where only the door has it."""
+    key = "$CREDENTIALS_DIRECTORY/installation.key"
+    branch.stage.options += ["--set", f"secrets.installation_key_file={key}"]
+    return branch
+
+
+def refusal(branch: Branch, *words: str, **overrides: str) -> str:
+    """Run a command that has to fail with exit 1 and one line on stderr alone; return the line."""
+    for key, value in overrides.items():
+        branch.stage.options += ["--set", f"{key.replace('__', '.')}={value}"]
+    done = branch.stage.call(*(words or ("web",)))
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_other_machines_are_not_listened_to_without_tls(branches: Branches) -> None:
+    """A non-loopback address without TLS is refused with what to do."""
+    line = refusal(branches(), web__host="0.0.0.0")  # noqa: S104 - it is refused
+
+    assert "web.host: found" in line
+    assert "web.allow_plain = true" in line
+
+
+def test_other_machines_are_listened_to_where_it_is_allowed(branches: Branches) -> None:
+    """Plain HTTP for other machines starts once somebody has written that it is meant."""
+    branch = branches("web.host=0.0.0.0", "web.allow_plain=true")
+
+    branch.start()
+
+    assert branch.held()["epoch"] == 0
+
+
+def test_a_port_that_is_taken(branches: Branches) -> None:
+    """An address that another process has is told with its keys."""
+    branch = branches()
+    with closing(socket.create_server(("127.0.0.1", branch.port))):
+        line = refusal(branch)
+
+    assert f"127.0.0.1 port {branch.port} can't be listened on: Address already in use" in line
+
+
+@pytest.mark.parametrize("leaf", ["certificate_file", "key_file", "client_ca_file"])
+def test_files_of_tls_that_are_not_there(branches: Branches, tmp_path: Path, leaf: str) -> None:
+    """The missing one is named."""
+    authority = Authority(tmp_path, "authority")
+    certificate, key = authority.issue("branch")
+    files = {
+        "web__tls__certificate_file": str(certificate),
+        "web__tls__key_file": str(key),
+        "web__tls__client_ca_file": str(authority.path),
+        f"web__tls__{leaf}": "/nowhere/x.pem",
+    }
+
+    assert "/nowhere/x.pem can't be read" in refusal(branches(), **files)
+
+
+def test_files_of_tls_that_do_not_belong_together(branches: Branches, tmp_path: Path) -> None:
+    """The key of another certificate is refused."""
+    authority = Authority(tmp_path, "authority")
+    certificate, _ = authority.issue("branch")
+    _, key = authority.issue("other")
+
+    line = refusal(
+        branches(), web__tls__certificate_file=str(certificate), web__tls__key_file=str(key)
+    )
+
+    assert "web.tls" in line
+
+
+def test_a_public_key_that_is_not_there(branches: Branches) -> None:
+    """A key whose signature is to be believed has to be there."""
+    line = refusal(branches(), web__push__public_key_files='["/nowhere/push.pub"]')
+
+    assert "/nowhere/push.pub is missing" in line
+
+
+def test_without_public_keys_every_push_is_refused(branches: Branches) -> None:
+    """A branch that believes nobody takes no push, and says so."""
+    branch = branches("web.push.public_key_files=[]")
+    branch.start()
+
+    assert branch.push(branch.document(rows(1), 1)).status_code == 401
+
+
+def test_one_key_takes_over_from_another(branches: Branches) -> None:
+    """While a sender's key is replaced, pushes signed by either are taken."""
+    old, new = branches(), branches()
+    files = f'["{old.directory / "push.pub"}", "{new.directory / "push.pub"}"]'
+    branch = branches(f"web.push.public_key_files={files}")
+    branch.start()
+
+    first = branch.push(branch.document(rows(60), 1, key=old.key))
+    second = branch.push(branch.document(rows(61), 2, key=new.key))
+
+    assert (first.status_code, second.status_code) == (200, 200)
+
+
+def test_a_feed_is_not_loaded_beside_it(branches: Branches) -> None:
+    """While the web process runs it is the one writer; a second one is refused too."""
+    branch = branches()
+    feed = branch.directory / "feed.ndjson"
+    feed.write_text(
+        '{"patronId":1,"identifiers":[{"identifier":"3000001234","identifierType":"CARD",'
+        '"status":"ACTIVE"}],"pincode":"4711","resident":true,"birthday":"1970-01-01"}\n'
+    )
+    branch.start()
+
+    done = branch.stage.call("patrons", "load", str(feed), "--full")
+
+    assert done.returncode == 1
+    assert "another doorctl process is writing" in done.stderr
+    assert "another doorctl process is writing" in refusal(branch)
+    assert branch.held()["epoch"] == 0
+
+
+def test_the_installation_key_is_not_needed(branches: Branches) -> None:
+    """On a branch only the door can read it; which key it is stands in the cache."""
+    branch = keyless(branches())
+    branch.start()
+
+    assert branch.push(branch.document(rows(1), 1)).status_code == 200
+
+
+def test_without_key_and_cache_it_does_not_start(branches: Branches) -> None:
+    """Where nothing says what rows have to be sealed with, the way out is told."""
+    branch = keyless(branches())
+    (branch.directory / "patrons.db").unlink()
+
+    assert "run `doorctl init`" in refusal(branch)
+
+
+def test_a_damaged_cache_is_set_aside(branches: Branches) -> None:
+    """It starts with an empty cache and an alarm, and a snapshot fills it."""
+    branch = branches()
+    (branch.directory / "patrons.db").write_bytes(b"no database" * 1000)
+
+    branch.start()
+
+    assert [line.get("kind") for line in branch.lines][:1] == ["store_damaged"]
+    assert branch.push(branch.document(rows(1), 1)).status_code == 200
