@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import doorctl
+from doorctl.bootstrap.memory import return_large_blocks, spare_the_collector
 from doorctl.bootstrap.rules import (
     outdated,
     patrons_db,
@@ -79,6 +80,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     Raises:
         DoorctlError: the door can't start. The relay is off all the same.
     """
+    return_large_blocks()
     mailbox: Mailbox = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
@@ -228,6 +230,7 @@ class _Door:
             clock=self._clock.moment().state.value,
         )
         self.supervisor.ready()
+        spare_the_collector()
 
     def _purge(self) -> None:
         try:

@@ -206,16 +206,16 @@ def test_odd_questions(doors: Doors) -> None:
     assert door.complaint() == ""
 
 
-@pytest.mark.parametrize("card", ["", "zz", "00", "0" * 33, "00" * 2000])
-def test_wrong_card_on_the_control_socket(doors: Doors, card: str) -> None:
+def test_wrong_card_on_the_control_socket(doors: Doors) -> None:
     """A row key that is none is answered with an error, not with a traceback."""
     door = doors.started()
-    with socket.socket(socket.AF_UNIX) as line:
-        line.connect(str(door.directory / "door.sock"))
-        line.sendall(json.dumps({"ask": "unlock", "card": card}).encode() + b"\n")
-        answer = line.recv(9000)
+    for card in ("", "zz" * 16, "00", "0" * 33, "00" * 1500, "\u0663" * 32):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(door.directory / "door.sock"))
+            line.sendall(json.dumps({"ask": "unlock", "card": card}).encode() + b"\n")
+            answer = line.recv(9000)
+        assert "error" in json.loads(answer), card
 
-    assert "error" in json.loads(answer)
     assert door.complaint() == ""
     door.let_in(ENTITLED)
 

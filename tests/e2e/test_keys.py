@@ -20,18 +20,19 @@ BOTH_LINES = pytest.mark.parametrize("with_keypad", [True, False], ids=["own lin
 
 
 @BOTH_LINES
-@pytest.mark.parametrize(
-    ("before", "reason"),
-    [("", "ok"), ("12*", "ok"), ("123*", "ok"), ("*", "ok"), ("#", "ok"), ("1", "wrong_pin")],
-)
-def test_clear(doors: Doors, before: str, reason: str, *, with_keypad: bool) -> None:
+def test_clear(doors: Doors, *, with_keypad: bool) -> None:
     """Clear takes back what was typed; enter on an empty pad is nothing; a digit too much is not.
 
     The same holds for keys on a line of their own and on the reader's.
     """
     door = doors.started(with_keypad=with_keypad)
 
-    assert door.visit(ENTITLED, before + ENTITLED.pin)["reason"] == reason
+    reasons = [
+        door.visit(ENTITLED, before + ENTITLED.pin)["reason"]
+        for before in ("", "12*", "123*", "*", "#", "1")
+    ]
+
+    assert reasons == ["ok"] * 5 + ["wrong_pin"]
 
 
 @BOTH_LINES

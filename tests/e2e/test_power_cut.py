@@ -74,7 +74,7 @@ def test_killed_in_mid_pulse(doors: Doors, active_high: str) -> None:
 
 
 def test_start_never_energises(doors: Doors) -> None:
-    """From the start to `ready` the relay is driven to off, never to on, whichever level that is."""
+    """From the start to `ready` the relay is driven to off and never to on."""
     for active_high in (True, False):
         door = doors.started(f"gpio.relay_active_high={str(active_high).lower()}")
         assert {drive.level for drive in door.drives(door.pid, RELAY)} == {int(not active_high)}
