@@ -31,8 +31,8 @@ from doorctl.access.reasons import Reason
 from doorctl.cards.keypad import keys
 from doorctl.cards.reader import CardReader
 from doorctl.door import strike
-from doorctl.door.indicator import Indicator, Signal
-from doorctl.errors import StoreError
+from doorctl.door.indicator import Indicator, Lamps, Signal
+from doorctl.errors import DeviceError, StoreError
 from doorctl.ledger import Ledger
 from doorctl.ports import (
     BytesReceived,
@@ -141,6 +141,7 @@ class Controller:
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._strike = strike.Strike()
         self._indicator = Indicator()
+        self._lamps_failing = False
 
     @property
     def released(self) -> bool:
@@ -298,8 +299,19 @@ class Controller:
 
     def _indicate(self, after: Indicator) -> None:
         if after.lamps != self._indicator.lamps:
-            self._signals.show(after.lamps)
+            self._light(after.lamps)
         self._indicator = after
+
+    def _light(self, lamps: Lamps) -> None:
+        try:
+            self._signals.show(lamps)
+        except DeviceError as err:
+            # A broken lamp keeps nobody out; each further failure would say the same.
+            if not self._lamps_failing:
+                self._log.emit("alarm", kind="lamps_failing", why=str(err))
+            self._lamps_failing = True
+        else:
+            self._lamps_failing = False
 
     def _wait_s(self) -> float:
         deadline_s = self.deadline_s

@@ -160,7 +160,7 @@ class _Door:
                 counts_guesses=self._config.policy.require_pin,
             ),
             worker=self._worker,
-            last_number=self._worker.call(self._steady.last_attempt, timeout_s=STORES_LIMIT_S),
+            last_number=self._worker.call(self._visits.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
             each_turn=housekeeping.turn,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -159,6 +160,7 @@ class FakeDoor:
         while (due_s := self.controller.deadline_s) is not None and due_s <= end_s:
             self.clock.advance(max(0.0, due_s - self.clock.monotonic_s()))
             self.controller.pass_time()
+            assert due_s < (self.controller.deadline_s or math.inf), "the loop would spin"
         self.clock.advance(end_s - self.clock.monotonic_s())
         self.controller.pass_time()
 

@@ -154,7 +154,7 @@ def test_disk_full(doors: Doors) -> None:
 
     Wrong PINs count all the same, and once there is room again the log goes on.
     """
-    door = doors.started("keypad.digit_timeout_s=30", "keypad.total_timeout_s=30")
+    door = doors.started()
     first = door.let_in(ENTITLED)["attempt"]
     door.settled(first)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
