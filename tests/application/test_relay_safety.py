@@ -138,7 +138,7 @@ class UnwiredSignals(FakeSignals):
 
     def show(self, lamps: Lamps) -> None:
         """Fail as the adapter does."""
-        raise DeviceError("the output green can't be driven")
+        raise DeviceError(f"an output can't be driven: {lamps}")
 
 
 class BreakableSignals(FakeSignals):
