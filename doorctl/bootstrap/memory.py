@@ -26,8 +26,8 @@ def return_large_blocks() -> None:
 def spare_the_collector() -> None:
     """Collect now, and never look again at what is alive now: some 40 000 objects of imports.
 
-    A full collection over them takes 15 to 40 ms (measured), and one would come while somebody
-    stands at the door.
+    A full collection over them takes 15 to 40 ms (measured), and nothing keeps one from coming
+    while somebody stands at the door.
     """
     gc.collect()
     gc.freeze()
