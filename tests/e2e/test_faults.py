@@ -230,3 +230,18 @@ def test_cache_damaged_while_it_runs(doors: Doors) -> None:
     assert door.wait_for("decision")["reason"] == "fault"
 
     door.let_in(ENTITLED)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a stored time beyond the calendar raises OverflowError, not a StoreError"
+)
+def test_impossible_high_water(doors: Doors) -> None:
+    """A stored time that no calendar has does not keep the door from starting."""
+    door = doors.made()
+    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", 2**62)
+
+    listed = door.call("visits", "list")
+
+    assert "Traceback" not in listed.stderr
+    door.start()
+    door.let_in(ENTITLED)
