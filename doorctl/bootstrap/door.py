@@ -8,7 +8,7 @@ import re
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,9 @@ PURGE_EVERY_H = 6.0
 PURGE_AGAIN_S = 60.0
 STORES_LIMIT_S = 60.0
 """Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
+
+CLOCK_DOUBT = timedelta(days=1)
+"""A trusted clock that is so far behind an earlier trusted one: one of the two was wrong."""
 
 ANSWER_LIMIT_S = 30.0
 """Longest wait of a question on the control socket for the worker."""
@@ -250,11 +253,15 @@ class _Door:
 
     def _keep_time(self) -> None:
         moment = self._clock.moment()
-        if moment.dependable:
-            try:
-                self._visits.keep_time(moment.latest_known, self._clock.boot_time())
-            except StoreError as err:
-                self._alarm("visit_log_failing", str(err))
+        if not moment.dependable:
+            return
+        if moment.high_water - moment.local > CLOCK_DOUBT:
+            why = f"a trusted clock once said {moment.high_water:%Y-%m-%d}; older visits are hidden"
+            self._alarm("clock_set_back", why)
+        try:
+            self._visits.keep_time(moment.local, self._clock.boot_time())
+        except StoreError as err:
+            self._alarm("visit_log_failing", str(err))
 
     def _unlock(self, card: str) -> dict[str, Any]:
         self._steady.reset_card(_row_key(card))

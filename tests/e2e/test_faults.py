@@ -232,9 +232,6 @@ def test_cache_damaged_while_it_runs(doors: Doors) -> None:
     door.let_in(ENTITLED)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a stored time beyond the calendar raises OverflowError, not a StoreError"
-)
 def test_impossible_high_water(doors: Doors) -> None:
     """A stored time that no calendar has does not keep the door from starting."""
     door = doors.made()

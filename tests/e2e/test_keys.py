@@ -64,10 +64,6 @@ def test_another_card(doors: Doors, second: Person, *, with_keypad: bool) -> Non
     assert door.settled(first).row_key != door.settled(swiped).row_key
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the first digit of a card without sentinels is a key at once on the reader's own line",
-)
 def test_another_card_after_three_digits(doors: Doors) -> None:
     """Somebody else's card is never the missing digit of a PIN that was begun.
 
