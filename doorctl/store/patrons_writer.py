@@ -34,6 +34,10 @@ _STAMP = """
     UPDATE cache SET epoch = ?, applied_at = ?, minimum_age = ?,
     patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?
 """
+_STAMP_CHANGES = """
+    UPDATE cache SET epoch = ?, patrons = (SELECT count(*) FROM patrons)
+"""
+"""Some rows say nothing of the others: the cache gets no younger by them."""
 
 
 class PatronCacheWriter:
@@ -77,13 +81,16 @@ class PatronCacheWriter:
         """
         at = None if applied_at is None else applied_at.astimezone(UTC).isoformat()
         with translated(self.path), transaction(self._writer.database) as connection:
-            epoch = self._next_epoch(connection, full=full)
+            epoch = self._next_epoch(connection, minimum_age, full=full)
             robbed = self._put(connection, rows, epoch, full=full)
             self._refuse_robbery(connection, robbed, epoch)
             remove = _REMOVE_ALL_ELSE if full else _REMOVE_THEIR_OTHERS
             removed = connection.execute(remove, {"epoch": epoch}).rowcount
-            seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
-            connection.execute(_STAMP, (epoch, at, minimum_age, *seal))
+            if full or epoch == 1:
+                seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
+                connection.execute(_STAMP, (epoch, at, minimum_age, *seal))
+            else:
+                connection.execute(_STAMP_CHANGES, (epoch,))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
         return Applied(epoch, held, removed)
 
@@ -98,14 +105,18 @@ class PatronCacheWriter:
                 (self._seal.key_id, self._seal.memory_kib, self._seal.iterations),
             )
 
-    def _next_epoch(self, connection: sqlite3.Connection, *, full: bool) -> int:
-        epoch, *seal = connection.execute(
-            "SELECT epoch, key_id, memory_kib, iterations FROM cache"
+    def _next_epoch(self, connection: sqlite3.Connection, minimum_age: int, *, full: bool) -> int:
+        epoch, age, *seal = connection.execute(
+            "SELECT epoch, minimum_age, key_id, memory_kib, iterations FROM cache"
         ).fetchone()
         if not full and Seal(*seal) != self._seal:
             raise StoreError(
                 f"{self.path} was sealed with another installation key or other seal costs; "
                 "load the full feed again"
+            )
+        if not full and epoch and age != minimum_age:
+            raise StoreError(
+                f"{self.path} was sealed for another minimum age; load the full feed again"
             )
         return int(epoch) + 1
 

@@ -139,8 +139,8 @@ class FakeDoor:
         """Press keys; on the reader's line at a person's speed, which tells them from a card."""
         line = READER if self.carries_keys else KEYPAD
         for key in keys:
-            self.wait(KEY_GAP_S if self.carries_keys else 0.0)
             self.controller.handle(BytesReceived(line, key.encode()))
+            self.wait(KEY_GAP_S if self.carries_keys else 0.0)
 
     def work(self) -> None:
         """Let the worker do all that waits."""

@@ -49,6 +49,7 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
         "policy.require_resident=true",
         'policy.deny_blocks=["O", "E"]',
         "policy.deny_other_blocks=false",
+        "policy.minimum_age=9",
         "policy.max_cache_age_h=7",
         "policy.pin_length=6",
         "keypad.digit_timeout_s=4",
@@ -60,6 +61,7 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
         require_resident=True,
         deny_blocks=frozenset("OE"),
         deny_other_blocks=False,
+        minimum_age=9,
         max_cache_age=timedelta(hours=7),
         hours=None,
     )

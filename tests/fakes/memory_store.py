@@ -57,6 +57,9 @@ class MemoryPatrons:
     ) -> Applied:
         """Apply rows as a whole or not at all."""
         self._fail_if_broken()
+        first = full or self._stamp.epoch == 0
+        if not first and minimum_age != self._stamp.minimum_age:
+            raise StoreError("sealed for another minimum age; load the full feed again")
         new: dict[bytes, Patron] = {}
         for row in rows:
             if row.row_key in new:
@@ -76,7 +79,9 @@ class MemoryPatrons:
         removed = len(self._rows.keys() - kept.keys() - new.keys())
         self._rows = kept | new
         epoch = self._stamp.epoch + 1
-        self._stamp = CacheStamp(epoch, applied_at, minimum_age, len(self._rows))
+        self._stamp = replace(self._stamp, epoch=epoch, patrons=len(self._rows))
+        if first:
+            self._stamp = replace(self._stamp, applied_at=applied_at, minimum_age=minimum_age)
         return Applied(epoch, len(self._rows), removed)
 
     def close(self) -> None:
