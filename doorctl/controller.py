@@ -25,14 +25,15 @@ from doorctl.access.messages import (
     Prepared,
     PrepareFailed,
     Rules,
+    Stalled,
     TimePassed,
 )
 from doorctl.access.reasons import Reason
 from doorctl.cards.keypad import keys
 from doorctl.cards.reader import CardReader
 from doorctl.door import strike
-from doorctl.door.indicator import Indicator, Signal
-from doorctl.errors import StoreError
+from doorctl.door.indicator import Indicator, Lamps, Signal
+from doorctl.errors import DeviceError, StoreError
 from doorctl.ledger import Ledger
 from doorctl.ports import (
     BytesReceived,
@@ -53,11 +54,18 @@ KEYPAD = "keypad"
 TURN_LIMIT_S = 1.0
 """Longest sleep of the loop: how often the watchdog is fed and the clock looked at."""
 
-BACKLOG_LIMIT = 64
+BACKLOG_LIMIT = 8
 """Jobs in the worker's queue beyond which a card is turned away and an unreadable one not recorded.
 
-A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three.
+A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three. More waiting
+would outlast the patience of whoever comes next.
 """
+
+STALL_LIMIT_S = 3.0
+"""A loop that has not turned for so long stood still (SIGSTOP, a dying disk under swap)."""
+
+STALE_S = 0.5
+"""After standing still, what the lines deliver within this was sent before: it opens nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,10 @@ class Controller:
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._strike = strike.Strike()
         self._indicator = Indicator()
+        self._lamps_failing = False
+        self._was_overloaded = False
+        self._turned_s: float | None = None
+        self._stale_until_s = 0.0
 
     @property
     def released(self) -> bool:
@@ -162,6 +174,7 @@ class Controller:
         """Turn until `StopRequested`; the relay is off afterwards, whatever happened."""
         try:
             while True:
+                self._notice_stall()
                 self.pass_time()
                 self._each_turn()
                 try:
@@ -170,9 +183,21 @@ class Controller:
                     continue
                 if isinstance(event, StopRequested):
                     return
+                self._notice_stall()
                 self.handle(event)
         finally:
             self.shut_down()
+
+    def _notice_stall(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._turned_s is not None and now_s - self._turned_s > STALL_LIMIT_S:
+            self._log.emit(
+                "alarm", kind="stalled", why="the door stood still; what was typed is void"
+            )
+            self._cards.reset()
+            self._step(Stalled())
+            self._stale_until_s = now_s + STALE_S
+        self._turned_s = now_s
 
     def shut_down(self) -> None:
         """Lock the door; idempotent."""
@@ -194,6 +219,8 @@ class Controller:
     def handle(self, event: PostedEvent) -> None:
         """Take one event."""
         match event:
+            case BytesReceived() if self._clock.monotonic_s() < self._stale_until_s:
+                pass
             case BytesReceived(line=line, data=data) if line == KEYPAD:
                 for key in keys(data):
                     self._step(key)
@@ -226,10 +253,19 @@ class Controller:
             reading = self._cards.next_reading(awaiting_pin=typing)
             if reading is None:
                 return
-            if isinstance(reading, CardRead) and self._worker.backlog() >= BACKLOG_LIMIT:
+            if isinstance(reading, CardRead) and self._overloaded():
                 self._show(Signal.REFUSED)
             else:
                 self._step(reading)
+
+    def _overloaded(self) -> bool:
+        overloaded = self._worker.backlog() >= BACKLOG_LIMIT
+        if overloaded and not self._was_overloaded:
+            self._log.emit(
+                "alarm", kind="overloaded", why="cards come faster than they are looked up"
+            )
+        self._was_overloaded = overloaded
+        return overloaded
 
     def _step(self, event: Event) -> None:
         now = Now(self._clock.monotonic_s(), self._clock.moment(), self._cache_version())
@@ -298,8 +334,19 @@ class Controller:
 
     def _indicate(self, after: Indicator) -> None:
         if after.lamps != self._indicator.lamps:
-            self._signals.show(after.lamps)
+            self._light(after.lamps)
         self._indicator = after
+
+    def _light(self, lamps: Lamps) -> None:
+        try:
+            self._signals.show(lamps)
+        except DeviceError as err:
+            # A broken lamp keeps nobody out; each further failure would say the same.
+            if not self._lamps_failing:
+                self._log.emit("alarm", kind="lamps_failing", why=str(err))
+            self._lamps_failing = True
+        else:
+            self._lamps_failing = False
 
     def _wait_s(self) -> float:
         deadline_s = self.deadline_s

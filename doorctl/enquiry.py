@@ -82,7 +82,7 @@ def explain(
     visits: VisitReader,
     clock: Clock,
 ) -> Explanation:
-    """Ask every check about a card, as if its PIN were right.
+    """Ask every check about a card, as if its PIN were right where one is known.
 
     Args:
         identifiers: the readings of what was typed, best first; at least one.
@@ -101,9 +101,10 @@ def explain(
     case = Case(
         patron=patron,
         moment=moment,
-        pin=PinProof.PROVED,
+        pin=PinProof.NOT_GIVEN if patron is None or patron.pin_check is None else PinProof.PROVED,
         throttled=policy.require_pin and visits.card_throttle(key).holds(clock.boot_time()),
         cache_applied_at=stamp.applied_at,
+        cache_minimum_age=stamp.minimum_age,
     )
     now = clock.moment()
     known = stamp.applied_at is not None and now.dependable

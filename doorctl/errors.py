@@ -81,7 +81,7 @@ class StoreBusyError(StoreError):
 
 
 class RowsClashError(StoreError):
-    """The sender's: two rows claim one identifier, so none was stored; trying again won't help."""
+    """The sender's: rows clash with each other or with what is held; trying again won't help."""
 
 
 class DeviceError(DoorctlError, OSError):

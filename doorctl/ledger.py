@@ -7,6 +7,7 @@ Speaks to ports only; all calls on one thread.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import row_key
@@ -81,7 +82,7 @@ class Ledger:
         return replace(
             prepared,
             patron=self._patrons.find(prepared.row_key),
-            cache_applied_at=self._patrons.stamp().applied_at,
+            **self._cache(),
         )
 
     def settle(self, attempt: int, reason: Reason) -> None:
@@ -107,7 +108,11 @@ class Ledger:
             for key in (row_key(stretched),)
         ]
         best = next((reading for reading in readings if reading.patron is not None), readings[0])
-        return replace(best, cache_applied_at=self._patrons.stamp().applied_at)
+        return replace(best, **self._cache())
+
+    def _cache(self) -> dict[str, Any]:
+        stamp = self._patrons.stamp()
+        return {"cache_applied_at": stamp.applied_at, "cache_minimum_age": stamp.minimum_age}
 
     def _stamped(self, now: BootTime) -> Stamped:
         moment = self._clock.moment()

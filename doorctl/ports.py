@@ -47,7 +47,11 @@ class Relay(Protocol):
 
 
 class Signals(Protocol):
-    """Lamps and buzzer at the reader. One thread; a missing output is silently absent."""
+    """Lamps and buzzer at the reader. One thread; an output that is not wired is left out.
+
+    Raises:
+        DeviceError: an output could not be driven.
+    """
 
     def show(self, lamps: Lamps) -> None:
         """Switch all of them to the given state."""

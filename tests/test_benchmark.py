@@ -53,7 +53,7 @@ def test_a_figure_is_judged_by_its_budget_and_shown_beside_its_floor() -> None:
 
 
 def test_a_spread_tells_median_99th_percentile_and_maximum() -> None:
-    """Of 1 to 200 ms the median is 100.5 ms, and 1 % of the values are above the 99th percentile."""
+    """Of 1 to 200 ms the median is 100.5 ms; only 1 % of them are above the 99th percentile."""
     spread = Spread.of_ns([ms * 1_000_000 for ms in range(200, 0, -1)])
 
     assert spread == Spread(p50=100.5, p99=199.0, longest=200.0, n=200)

@@ -26,6 +26,7 @@ from doorctl.access.messages import (
     Prepared,
     PrepareFailed,
     Rules,
+    Stalled,
     TimePassed,
 )
 from doorctl.access.patron import proves
@@ -194,6 +195,7 @@ def _reason(prepared: Prepared, pin: Pin | None, now: Now, policy: Policy) -> Re
         pin=proof,
         throttled=prepared.throttled,
         cache_applied_at=prepared.cache_applied_at,
+        cache_minimum_age=prepared.cache_minimum_age,
     )
     return decide(policy, case)
 
@@ -243,23 +245,27 @@ TRANSITIONS: Mapping[tuple[Phase, type[Event]], Transition] = MappingProxyType(
         (_I, Prepared): Transition(_ignore, (_I,)),
         (_I, PrepareFailed): Transition(_ignore, (_I,)),
         (_I, TimePassed): Transition(_ignore, (_I,)),
+        (_I, Stalled): Transition(_ignore, (_I,)),
         (_T, CardRead): Transition(_begin_afresh, (_T,)),
         (_T, CardUnreadable): Transition(_complain, (_T,)),
         (_T, KeyPressed): Transition(_type, (_T, _C, _D, _I)),
         (_T, Prepared): Transition(_keep, (_T,)),
         (_T, PrepareFailed): Transition(_fail, (_I,)),
         (_T, TimePassed): Transition(_time_out, (_T, _I)),
+        (_T, Stalled): Transition(_fail, (_I,)),
         (_C, CardRead): Transition(_begin_afresh, (_T, _C)),
         (_C, CardUnreadable): Transition(_complain, (_C,)),
         (_C, KeyPressed): Transition(_ignore, (_C,)),
         (_C, Prepared): Transition(_keep_and_judge, (_C, _D, _I)),
         (_C, PrepareFailed): Transition(_fail, (_I,)),
         (_C, TimePassed): Transition(_give_up, (_C, _I)),
+        (_C, Stalled): Transition(_fail, (_I,)),
         (_D, CardRead): Transition(_begin_afresh, (_T, _C)),
         (_D, CardUnreadable): Transition(_complain, (_D,)),
         (_D, KeyPressed): Transition(_ignore, (_D,)),
         (_D, Prepared): Transition(_ignore, (_D,)),
         (_D, PrepareFailed): Transition(_ignore, (_D,)),
         (_D, TimePassed): Transition(_answer, (_D, _C, _I)),
+        (_D, Stalled): Transition(_fail, (_I,)),
     }
 )

@@ -26,6 +26,7 @@ class Prepared:
         throttled: whether the card has to wait after too many wrong PINs.
         delay_s: what the reader's own throttle adds to the answer.
         cache_applied_at: when the latest push came, UTC, or None.
+        cache_minimum_age: the age limit that the rows were sealed for, in years.
     """
 
     attempt: int
@@ -35,6 +36,7 @@ class Prepared:
     throttled: bool = False
     delay_s: float = 0.0
     cache_applied_at: datetime | None = None
+    cache_minimum_age: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,12 @@ class TimePassed:
     """Time went on; `Now` says how far."""
 
 
-Event = CardRead | CardUnreadable | KeyPressed | Prepared | PrepareFailed | TimePassed
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The daemon stood still: nobody knows who stands at the door by now."""
+
+
+Event = CardRead | CardUnreadable | KeyPressed | Prepared | PrepareFailed | TimePassed | Stalled
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ counts. And a check sees nothing but the case: no clock, no database, no earlier
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 
@@ -41,6 +41,7 @@ class Policy:
         require_resident: whether only residents of the municipality come in.
         deny_blocks: block codes that keep somebody out.
         deny_other_blocks: whether a code outside :data:`KNOWN_BLOCKS` does as well.
+        minimum_age: in years; 0 for no age limit.
         max_cache_age: how old the copy of the patron register may be; None for any age.
         hours: opening hours; None for always open.
     """
@@ -49,6 +50,7 @@ class Policy:
     require_resident: bool = True
     deny_blocks: frozenset[str] = frozenset("ODSUF")
     deny_other_blocks: bool = True
+    minimum_age: int = 0
     max_cache_age: timedelta | None = None
     hours: WeeklyHours | None = None
 
@@ -64,6 +66,7 @@ class Case:
         throttled: whether the card has to wait after too many wrong PINs.
         banned: whether the library has banned the patron from this branch.
         cache_applied_at: when the latest push came, UTC; None if none ever came.
+        cache_minimum_age: the age limit that the rows were sealed for, in years.
     """
 
     patron: Patron | None
@@ -71,7 +74,8 @@ class Case:
     pin: PinProof = PinProof.NOT_GIVEN
     throttled: bool = False
     banned: bool = False
-    cache_applied_at: datetime | None = field(default=None)
+    cache_applied_at: datetime | None = None
+    cache_minimum_age: int = 0
 
 
 Refuses = Callable[[Policy, Case, Patron], Reason | None]
@@ -113,7 +117,10 @@ def _resident(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
     return Reason.NOT_RESIDENT if policy.require_resident and not patron.resident else None
 
 
-def _age(_policy: Policy, case: Case, patron: Patron) -> Reason | None:
+def _age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
+    if case.cache_minimum_age < policy.minimum_age:
+        # A row without a date says "old enough for the limit of then": for this one it is doubt.
+        return Reason.CACHE_TOO_OLD
     if patron.enter_from is None or _today(case) >= patron.enter_from:
         return None
     return Reason.UNDER_AGE if case.moment.dependable else Reason.CLOCK_UNTRUSTED

@@ -8,12 +8,13 @@ import re
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import doorctl
+from doorctl.bootstrap.memory import return_large_blocks, spare_the_collector
 from doorctl.bootstrap.rules import (
     outdated,
     patrons_db,
@@ -59,6 +60,9 @@ PURGE_AGAIN_S = 60.0
 STORES_LIMIT_S = 60.0
 """Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
 
+CLOCK_DOUBT = timedelta(days=1)
+"""A trusted clock that is so far behind an earlier trusted one: one of the two was wrong."""
+
 ANSWER_LIMIT_S = 30.0
 """Longest wait of a question on the control socket for the worker."""
 
@@ -79,6 +83,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     Raises:
         DoorctlError: the door can't start. The relay is off all the same.
     """
+    return_large_blocks()
     mailbox: Mailbox = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
@@ -158,7 +163,7 @@ class _Door:
                 counts_guesses=self._config.policy.require_pin,
             ),
             worker=self._worker,
-            last_number=self._worker.call(self._steady.last_attempt, timeout_s=STORES_LIMIT_S),
+            last_number=self._worker.call(self._visits.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
             each_turn=housekeeping.turn,
@@ -228,6 +233,7 @@ class _Door:
             clock=self._clock.moment().state.value,
         )
         self.supervisor.ready()
+        spare_the_collector()
 
     def _purge(self) -> None:
         try:
@@ -247,11 +253,15 @@ class _Door:
 
     def _keep_time(self) -> None:
         moment = self._clock.moment()
-        if moment.dependable:
-            try:
-                self._visits.keep_time(moment.latest_known, self._clock.boot_time())
-            except StoreError as err:
-                self._alarm("visit_log_failing", str(err))
+        if not moment.dependable:
+            return
+        if moment.high_water - moment.local > CLOCK_DOUBT:
+            why = f"a trusted clock once said {moment.high_water:%Y-%m-%d}; older visits are hidden"
+            self._alarm("clock_set_back", why)
+        try:
+            self._visits.keep_time(moment.local, self._clock.boot_time())
+        except StoreError as err:
+            self._alarm("visit_log_failing", str(err))
 
     def _unlock(self, card: str) -> dict[str, Any]:
         self._steady.reset_card(_row_key(card))

@@ -45,6 +45,7 @@ def access_policy(config: Config) -> Policy:
         require_resident=policy.require_resident,
         deny_blocks=frozenset(policy.deny_blocks),
         deny_other_blocks=policy.deny_other_blocks,
+        minimum_age=policy.minimum_age,
         max_cache_age=timedelta(hours=policy.max_cache_age_h),
         hours=None if config.hours is None else WeeklyHours(config.hours),
     )

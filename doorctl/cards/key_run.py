@@ -1,7 +1,8 @@
 """Key bytes on the reader's own line: pressed by a person, or a barcode that begins with digits?
 
-Speed tells. The first key is a key at once, so that typing is never delayed; what follows it
-within :data:`~doorctl.cards.framing.BURST_GAP_S` is held back until its end shows what it was.
+Speed tells. What comes is held back until :data:`~doorctl.cards.framing.BURST_GAP_S` of quiet, or
+a terminator, shows what it was: 30 ms that nobody feels, and without which the first digit of
+somebody's card could be the last one of somebody else's PIN.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class KeyRun:
 
     def __init__(self) -> None:
         self._keys = bytearray()
-        self._said = 0
+        self._maybe_lrc = False
         self._last_s = -inf
 
     def __bool__(self) -> bool:
@@ -52,28 +53,24 @@ class KeyRun:
         """Whether one more byte would make it too long to be keys."""
         return len(self._keys) == MAX_KEYS
 
-    def take(self, key: int, now_s: float, *, maybe_lrc: bool) -> tuple[KeyPressed, ...]:
-        """Add a key; return it if it is certain by now: the first one, unless it may be an LRC."""
+    def take(self, key: int, now_s: float, *, maybe_lrc: bool) -> None:
+        """Add a key; alone in its run it may be an LRC."""
+        self._maybe_lrc = maybe_lrc and not self._keys
         self._last_s = now_s
         self._keys.append(key)
-        if len(self._keys) > 1 or maybe_lrc:
-            return ()
-        self._said = 1
-        return keys(bytes(self._keys))
 
     def looks_typed(self) -> bool:
         """Tell whether these keys, followed by a terminator, can't be a card."""
         return looks_typed(bytes(self._keys))
 
     def end_as_keys(self) -> tuple[KeyPressed, ...]:
-        """Forget the run and return what was held back; a lone byte held back was an LRC."""
-        held_back = keys(bytes(self._keys[self._said :]))
-        alone = len(self._keys) == 1
+        """Forget the run and return its keys."""
+        pressed = () if self._maybe_lrc else keys(bytes(self._keys))
         self.forget()
-        return () if alone else held_back
+        return pressed
 
     def end_as_frame(self) -> bytes:
-        """Forget the run and return all its bytes, those already said too."""
+        """Forget the run and return its bytes."""
         frame = bytes(self._keys)
         self.forget()
         return frame
@@ -81,4 +78,4 @@ class KeyRun:
     def forget(self) -> None:
         """Be as new."""
         self._keys.clear()
-        self._said = 0
+        self._maybe_lrc = False

@@ -123,7 +123,7 @@ class CardReader:
             self._end_run(byte, now_s)
         if is_key and not self._framer.is_open:
             maybe_lrc = self._framer.expects_lrc(now_s)
-            self._ready.extend(self._run.take(byte, now_s, maybe_lrc=maybe_lrc))
+            self._run.take(byte, now_s, maybe_lrc=maybe_lrc)
             return
         if byte in _START_SENTINELS and self._holds_stray_keys():
             self._framer.forget()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -55,6 +56,10 @@ def app() -> None:
 
 def main() -> None:
     """Run the command line; the one place where our own errors become a line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # An ASCII-only terminal shows a ? for an å; it is no reason to fail.
+            stream.reconfigure(errors="replace")
     try:
         app(prog_name="doorctl")
     except ProblemsError as err:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ def load(config: Config, feed: Path, full: bool) -> None:
 
     One JSON object a line. Without --full the patrons in the feed are added or replaced.
     """
+    # Sealing takes every core for minutes; whoever stands at the door comes first.
+    os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:
 
         def advance(done: int, total: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.bootstrap import desk
 from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.config import Config
+from doorctl.moments import ClockState
 from doorctl.ports import Visit
 
 
@@ -25,15 +27,22 @@ def visits() -> None:
 @json_option
 @with_config
 def list_visits(config: Config, since: datetime | None, as_json: bool) -> None:
-    """List attempts, oldest first. A card is shown as a pseudonym."""
+    """List attempts, oldest first: time, attempt, card, outcome.
+
+    A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for.
+    """
     shown = desk.list_visits(config, since)
     if as_json:
         click.echo(json.dumps([_as_dict(visit) for visit in shown]))
         return
     if not shown:
         click.echo("no visits")
-    for visit in shown:
-        click.echo(_as_line(visit, config))
+    branch = desk.zone(config)
+    english = config.branch.language == "en"
+    for day, of_day in groupby(shown, key=lambda visit: visit.at.astimezone(branch).date()):
+        click.secho(day.isoformat(), bold=True)
+        for visit in of_day:
+            click.echo(_as_line(visit, visit.at.astimezone(branch), english=english))
 
 
 def _as_dict(visit: Visit) -> dict[str, Any]:
@@ -47,12 +56,12 @@ def _as_dict(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _as_line(visit: Visit, config: Config) -> str:
-    local = visit.at.astimezone(desk.zone(config))
-    reason = Reason(visit.reason) if visit.reason else None
-    colour = "green" if reason is Reason.OK else "red"
-    verdict = click.style(f"{visit.verdict or 'open':8}", fg=colour if reason else None)
-    sentence = SENTENCES[reason][config.branch.language != "da"] if reason else ""
-    card = visit.card or "-"
-    when = f"{local:%Y-%m-%d %H:%M:%S}" + ("" if visit.clock.value == "trusted" else "?")
-    return f"{when:20} {visit.attempt:6}  {card:8}  {verdict} {visit.reason or '':16} {sentence}"
+def _as_line(visit: Visit, local: datetime, *, english: bool) -> str:
+    doubt = " " if visit.clock is ClockState.TRUSTED else "?"
+    head = f"{local:%H:%M:%S}{doubt} {visit.attempt:5}  {visit.card or '-':8}"
+    if visit.reason is None:
+        return f"{head}  · open"
+    reason = Reason(visit.reason)
+    mark, colour = ("✓", "green") if reason is Reason.OK else ("✗", "red")
+    told = click.style(f"{mark} {reason.value:15}", fg=colour)
+    return f"{head}  {told} {SENTENCES[reason][english]}"

@@ -62,18 +62,18 @@ def purge(
     """
     if not moment.dependable:
         return PurgeReport()
-    visits.keep_time(moment.latest_known, boot)
-    cutoff = visible_since(moment.latest_known, retention)
+    # Not by the high-water mark: one evening with a wrong clock would delete every visit for good.
+    visits.keep_time(moment.local, boot)
+    cutoff = visible_since(moment.local, retention)
     deleted = visits.delete_before(cutoff)
     return PurgeReport(deleted, cutoff, visits.compact())
 
 
-def visible_since(latest_known: datetime, retention: timedelta) -> datetime:
+def visible_since(now: datetime, retention: timedelta) -> datetime:
     """Return the UTC time before which nothing may be listed, purged or not.
 
     Args:
-        latest_known: a moment's `latest_known` or the stored high-water mark: no lower bound of
-            the time now may be left out, no guess may be put in.
+        now: for a list, a moment's `latest_known`; never a guess.
         retention: how long visits may be kept.
     """
-    return latest_known.astimezone(UTC) - retention
+    return now.astimezone(UTC) - retention

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from doorctl.errors import StoreError
-from doorctl.ports import Applied, Changes, Guard, Push, SealedRow
+from doorctl.errors import RowsClashError
+from doorctl.ports import Applied, CacheStamp, Changes, Guard, Push, SealedRow
 from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.patron_rows import COLUMNS, migrations, to_record
 from doorctl.store.sealing import Seal
@@ -35,6 +35,11 @@ _STAMP = """
     UPDATE cache SET epoch = ?, digest = ?, applied_at = ?, minimum_age = ?,
     patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?
 """
+_STAMP_ROWS = """
+    UPDATE cache SET epoch = ?, digest = ?, patrons = (SELECT count(*) FROM patrons)
+"""
+"""Some rows of a feed say nothing of the others: the cache gets no younger by them."""
+
 _WATCH = (
     "CREATE TEMP TABLE IF NOT EXISTS lost (blocked INTEGER, moved INTEGER)",
     "DELETE FROM lost",
@@ -99,22 +104,29 @@ class PatronCacheWriter:
 
         Raises:
             PushGuardedError: what `guard` raises passes through.
-            StoreError: two rows are of one identifier; a row takes an identifier from a patron
-                who is not among the rows; the seal is another one; the disk failed.
+            RowsClashError: two rows are of one identifier; a row takes an identifier from a patron
+                who is neither among the rows nor removed; a seal or an age limit is another one.
+            StoreError: the disk failed.
         """
         at = None if applied_at is None else applied_at.astimezone(UTC).isoformat()
         with translated(self.path), transaction(self._writer.database) as connection:
-            push = push or Push(self._next_epoch(connection))
-            self._refuse_other_seal(connection, full=full)
-            (before,) = connection.execute("SELECT patrons FROM cache").fetchone()
+            before = self._before(connection, minimum_age, full=full)
+            # A numbered push follows on what is held; a feed without a number proves nothing.
+            whole = full or push is not None or before.epoch == 0
+            push = push or Push(before.epoch + 1)
             for statement in _WATCH:
                 connection.execute(statement)
             robbed = self._put(connection, rows, push.epoch, full=full)
-            self._refuse_robbery(connection, robbed, push.epoch)
-            removed = self._remove(connection, removals, push.epoch, full=full)
-            guard(Changes(before, removed, *connection.execute("SELECT * FROM lost").fetchone()))
-            seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
-            connection.execute(_STAMP, (push.epoch, push.digest, at, minimum_age, *seal))
+            gone = set(removals)
+            self._refuse_robbery(connection, robbed - gone, push.epoch)
+            removed = self._remove(connection, gone, push.epoch, full=full)
+            lost = connection.execute("SELECT blocked, moved FROM lost").fetchone()
+            guard(Changes(before.patrons, removed, *lost))
+            if whole:
+                seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
+                connection.execute(_STAMP, (push.epoch, push.digest, at, minimum_age, *seal))
+            else:
+                connection.execute(_STAMP_ROWS, (push.epoch, push.digest))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
         return Applied(push.epoch, held, removed)
 
@@ -133,17 +145,22 @@ class PatronCacheWriter:
                 (self._seal.key_id, self._seal.memory_kib, self._seal.iterations),
             )
 
-    def _next_epoch(self, connection: sqlite3.Connection) -> int:
-        (epoch,) = connection.execute("SELECT epoch FROM cache").fetchone()
-        return int(epoch) + 1
-
-    def _refuse_other_seal(self, connection: sqlite3.Connection, *, full: bool) -> None:
-        seal = connection.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
+    def _before(
+        self, connection: sqlite3.Connection, minimum_age: int, *, full: bool
+    ) -> CacheStamp:
+        epoch, age, patrons, *seal = connection.execute(
+            "SELECT epoch, minimum_age, patrons, key_id, memory_kib, iterations FROM cache"
+        ).fetchone()
         if not full and Seal(*seal) != self._seal:
-            raise StoreError(
+            raise RowsClashError(
                 f"{self.path} was sealed with another installation key or other seal costs; "
                 "load the full feed again"
             )
+        if not full and epoch and age != minimum_age:
+            raise RowsClashError(
+                f"{self.path} was sealed for another minimum age; load the full feed again"
+            )
+        return CacheStamp(epoch, None, age, patrons)
 
     def _remove(
         self,
@@ -168,7 +185,7 @@ class PatronCacheWriter:
             records = [to_record(row, epoch) for row in batch]
             # A row of this epoch is not overwritten, so a second one changes nothing.
             if connection.executemany(_PUT, records).rowcount != len(batch):
-                raise StoreError("two rows are of the same identifier; nothing was changed")
+                raise RowsClashError("two rows are of the same identifier; nothing was changed")
         return robbed
 
     def _refuse_robbery(
@@ -177,7 +194,7 @@ class PatronCacheWriter:
         among = "SELECT EXISTS (SELECT 1 FROM patrons WHERE patron_ref = ? AND epoch = ?)"
         for patron_ref in robbed:
             if not connection.execute(among, (patron_ref, epoch)).fetchone()[0]:
-                raise StoreError(
+                raise RowsClashError(
                     "a row takes an identifier from a patron who is not among the rows; "
                     "nothing was changed"
                 )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlite_utils import Database, Migrations
 
 from doorctl.access.throttle import CardThrottle
+from doorctl.errors import StoreDamagedError
 from doorctl.moments import BootTime
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
@@ -64,8 +65,15 @@ def to_ms(at: datetime) -> int:
 
 
 def from_ms(ms: int) -> datetime:
-    """Return the UTC time of milliseconds since 1970."""
-    return _EPOCH + ms * _MILLISECOND
+    """Return the UTC time of milliseconds since 1970.
+
+    Raises:
+        StoreDamagedError: no calendar has that time.
+    """
+    try:
+        return _EPOCH + ms * _MILLISECOND
+    except OverflowError:
+        raise StoreDamagedError("a stored time lies beyond the calendar") from None
 
 
 def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:

@@ -20,6 +20,7 @@ from doorctl.access.messages import (
     Prepared,
     PrepareFailed,
     Rules,
+    Stalled,
     TimePassed,
 )
 from doorctl.access.pin_pad import PadRules
@@ -318,6 +319,7 @@ def variants(attempt: Attempt, at: float) -> Iterator[tuple[Event, Now]]:
         *(replace(row, attempt=attempt.number) for row in rows),
         PrepareFailed(attempt.number),
         TimePassed(),
+        Stalled(),
     )
     times = (at, max(at, attempt.deadline_s or at))
     for event, when, version in product(events, times, (1, 2)):

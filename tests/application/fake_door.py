@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -141,8 +142,8 @@ class FakeDoor:
         """Press keys; on the reader's line at a person's speed, which tells them from a card."""
         line = READER if self.carries_keys else KEYPAD
         for key in keys:
-            self.wait(KEY_GAP_S if self.carries_keys else 0.0)
             self.controller.handle(BytesReceived(line, key.encode()))
+            self.wait(KEY_GAP_S if self.carries_keys else 0.0)
 
     def work(self) -> None:
         """Let the worker do all that waits."""
@@ -162,6 +163,7 @@ class FakeDoor:
         while (due_s := self.controller.deadline_s) is not None and due_s <= end_s:
             self.clock.advance(max(0.0, due_s - self.clock.monotonic_s()))
             self.controller.pass_time()
+            assert due_s < (self.controller.deadline_s or math.inf), "the loop would spin"
         self.clock.advance(end_s - self.clock.monotonic_s())
         self.controller.pass_time()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -54,6 +55,18 @@ def test_our_own_errors_are_one_line_and_exit_code_1() -> None:
     assert answer.stdout == ""
     assert len(answer.stderr.splitlines()) == 1
     assert "/nowhere/doorctl.toml" in answer.stderr
+
+
+def test_every_problem_of_a_file_is_a_line_of_its_own(tmp_path: Path) -> None:
+    """With the file's name, so that an editor can jump there, and exit code 1."""
+    wrong = tmp_path / "doorctl.toml"
+    wrong.write_text("[door]\nrelease_s = 0\n", encoding="utf-8")
+    answer = call("status", "--config", str(wrong))
+    lines = answer.stderr.splitlines()
+
+    assert answer.returncode == 1
+    assert len(lines) > 1
+    assert all(line.startswith(f"{wrong}: ") for line in lines)
 
 
 def test_the_front_door_alone_imports_no_driver() -> None:

@@ -115,9 +115,10 @@ def test_every_failing_check_is_told_and_the_first_is_the_reason(
     assert not found.granted
 
 
-def test_the_pin_is_taken_for_right() -> None:
-    """Staff don't know it; a patron without any is still told about the rest."""
-    assert Desk(replace(resident(CARD), pin_check=None)).why().granted
+def test_the_pin_is_taken_for_right_where_there_is_one() -> None:
+    """Staff don't know it; but a patron without any is refused at the door, and so here."""
+    assert Desk(resident(CARD)).why().granted
+    assert Desk(replace(resident(CARD), pin_check=None)).why().reason is Reason.WRONG_PIN
 
 
 def test_an_unknown_card_fails_one_check() -> None:

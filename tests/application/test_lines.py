@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.cards.framing import FRAME_IDLE_S
 from doorctl.controller import KEYPAD, READER
 from doorctl.ports import LineConnected, LineLost
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
@@ -83,6 +84,16 @@ def test_half_a_swipe_before_a_loss_and_half_after_make_no_card(cut: int, swipe:
     door.types(RIGHT_PIN)
     door.work()
     assert not door.relay.edges
+
+
+def test_the_loop_wakes_for_a_swipe_that_never_ends() -> None:
+    """The frame's own time-out is one of the loop's deadlines: the red lamp does not wait."""
+    door = FakeDoor()
+    door.says(b";30000")
+    assert door.controller.deadline_s == door.clock.monotonic_s() + FRAME_IDLE_S
+    door.wait(FRAME_IDLE_S)
+
+    assert door.reasons == ["card_unreadable"]
 
 
 def test_a_lost_reader_leaves_the_attempt_to_its_pin() -> None:

@@ -133,6 +133,14 @@ def test_a_thread_that_failed_ends_the_loop_with_its_error() -> None:
 
 
 @dataclass
+class UnwiredSignals(FakeSignals):
+    """Lamps whose pins can't be driven."""
+
+    def show(self, lamps: Lamps) -> None:
+        """Fail as the adapter does."""
+        raise DeviceError(f"an output can't be driven: {lamps}")
+
+
 class BreakableSignals(FakeSignals):
     """Lamps that raise once they are broken."""
 
@@ -163,6 +171,16 @@ def run_into_a_bug(door: FakeDoor, *events: tuple[float, PostedEvent]) -> None:
     with pytest.raises(PortBrokeError):
         door.controller.run(FakeMailbox(door.clock, *events, stop()))
     assert not door.relay.energised
+
+
+def test_a_broken_lamp_keeps_nobody_out() -> None:
+    """The door opens in the dark; staff hear of it once, not at every blink."""
+    door = FakeDoor(signals=UnwiredSignals())
+
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    assert door.relay.energised
+    door.wait(LONG_AFTER_S)
+    assert [line["kind"] for line in door.log.named("alarm")] == ["lamps_failing"]
 
 
 def test_lamps_that_raise_leave_the_relay_off() -> None:

@@ -42,13 +42,14 @@ def config_of(directory: Path, *overrides: str, hours: str = "") -> Config:
 
 
 def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
-    """Values that differ from all defaults, so that none can be mixed up or left out."""
+    """No two values could be mixed up, and none left at its default unnoticed."""
     config = config_of(
         tmp_path,
         "policy.require_pin=false",
-        "policy.require_resident=false",
+        "policy.require_resident=true",
         'policy.deny_blocks=["O", "E"]',
         "policy.deny_other_blocks=false",
+        "policy.minimum_age=9",
         "policy.max_cache_age_h=7",
         "policy.pin_length=6",
         "keypad.digit_timeout_s=4",
@@ -57,12 +58,14 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
 
     assert access_policy(config) == Policy(
         require_pin=False,
-        require_resident=False,
+        require_resident=True,
         deny_blocks=frozenset("OE"),
         deny_other_blocks=False,
+        minimum_age=9,
         max_cache_age=timedelta(hours=7),
         hours=None,
     )
+    assert not access_policy(config_of(tmp_path, "policy.require_resident=false")).require_resident
     assert rules(config).pad == PadRules(6, 4.0, 12.0)
     assert rules(config).policy == access_policy(config)
 

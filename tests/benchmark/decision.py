@@ -5,6 +5,7 @@ Everything is the real thing but the pins; the relay is wrapped so that it notes
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from doorctl.bootstrap.memory import spare_the_collector
 from doorctl.bootstrap.rules import rules
 from doorctl.cards.reader import CardReader
 from doorctl.config import load
@@ -172,6 +174,9 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
             size: stack.enter_context(InProcessDoor(fill(work / f"{size}", size)))
             for size in plan.sizes
         }
+        # As the door process does at its start.
+        spare_the_collector()
+        stack.callback(gc.unfreeze)
         yield from _figures("back to back", doors, plan.attempts, 0.0)
         yield from _figures(f"after {REST_S * 1000:.0f} ms of rest", doors, plan.rested, REST_S)
 

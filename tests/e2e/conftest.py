@@ -29,8 +29,8 @@ iterations = 1
 port = "replaced"
 
 [keypad]
-digit_timeout_s = 1.0
-total_timeout_s = 3.0
+digit_timeout_s = 20.0
+total_timeout_s = 30.0
 
 [gpio]
 factory = "mock"
@@ -44,6 +44,9 @@ release_s = 0.5
 [clock]
 trust = "always"
 """
+
+IMPATIENT = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=3")
+"""For tests that wait for a time-out; all others would fail by it on a machine that is busy."""
 
 LOADED = ("installation.key", "patrons.db", "visits.db")
 

@@ -23,6 +23,9 @@ LIMIT_S = 10.0
 KEY_GAP_S = 0.05
 """Between two keys on the reader's own line, where keys that come faster are a card's."""
 
+UNHEARD_S = 0.5
+"""Long enough for keys that make no click, because nobody awaits them, to be through."""
+
 RELAY = "GPIO17"
 BUZZER = "GPIO25"
 
@@ -192,7 +195,7 @@ class Door(Stage):
         return until(row)
 
     def open_attempts(self) -> set[int]:
-        """Return the attempts whose outcome is not on record yet."""
+        """Return the attempts with a card whose outcome is not on record yet."""
         return {number for (number,) in self.query(_OPEN)}
 
     def query(self, sql: str, *, database: str = "visits.db") -> list[tuple[Any, ...]]:
@@ -212,7 +215,8 @@ class Door(Stage):
             return "\n".join(connection.iterdump())
 
 
-_OPEN = "SELECT attempt FROM attempts WHERE verdict IS NULL"
+_OPEN = "SELECT attempt FROM attempts WHERE verdict IS NULL AND row_key IS NOT NULL"
+"""An unreadable card is never waited for: its row is opened and closed at once."""
 
 
 def until(look: Callable[[], T | None]) -> T:

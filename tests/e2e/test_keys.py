@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import KEY_GAP_S, Door
+from tests.e2e.door import UNHEARD_S, Door
 from tests.e2e.people import (
     ALSO_ENTITLED,
     ENTITLED,
@@ -20,18 +20,19 @@ BOTH_LINES = pytest.mark.parametrize("with_keypad", [True, False], ids=["own lin
 
 
 @BOTH_LINES
-@pytest.mark.parametrize(
-    ("before", "reason"),
-    [("", "ok"), ("12*", "ok"), ("123*", "ok"), ("*", "ok"), ("#", "ok"), ("1", "wrong_pin")],
-)
-def test_clear(doors: Doors, before: str, reason: str, *, with_keypad: bool) -> None:
+def test_clear(doors: Doors, *, with_keypad: bool) -> None:
     """Clear takes back what was typed; enter on an empty pad is nothing; a digit too much is not.
 
     The same holds for keys on a line of their own and on the reader's.
     """
     door = doors.started(with_keypad=with_keypad)
 
-    assert door.visit(ENTITLED, before + ENTITLED.pin)["reason"] == reason
+    reasons = [
+        door.visit(ENTITLED, before + ENTITLED.pin)["reason"]
+        for before in ("", "12*", "123*", "*", "#", "1")
+    ]
+
+    assert reasons == ["ok"] * 5 + ["wrong_pin"]
 
 
 @BOTH_LINES
@@ -63,10 +64,6 @@ def test_another_card(doors: Doors, second: Person, *, with_keypad: bool) -> Non
     assert door.settled(first).row_key != door.settled(swiped).row_key
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the first digit of a card without sentinels is a key at once on the reader's own line",
-)
 def test_another_card_after_three_digits(doors: Doors) -> None:
     """Somebody else's card is never the missing digit of a PIN that was begun.
 
@@ -98,8 +95,8 @@ def test_keys_without_a_card(doors: Doors) -> None:
     for with_keypad in (True, False):
         door = doors.started(with_keypad=with_keypad)
         door.press("99#*9")
-        # A line's bytes are in order, two lines' are not: the keys must be heard before the card.
-        time.sleep(6 * KEY_GAP_S)
+        # Two lines have no order between them: the keys must be heard before the card.
+        time.sleep(UNHEARD_S)
 
         assert door.visit(ENTITLED)["reason"] == "ok"
 
@@ -115,7 +112,7 @@ def test_whole_entry_in_one_burst(doors: Doors) -> None:
 
 def test_push_between_card_and_pin(doors: Doors, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A block that arrives while the patron types counts: no decision uses older rows."""
-    door = doors.started("keypad.digit_timeout_s=20", "keypad.total_timeout_s=20")
+    door = doors.started()
     feed = tmp_path_factory.mktemp("push") / "feed.ndjson"
     now_blocked = Person(ENTITLED.number, ENTITLED.pin, blocked("O"), kind="CPR")
     write_feed(feed, (now_blocked, STOLEN))

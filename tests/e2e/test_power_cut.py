@@ -9,7 +9,6 @@ from tests.e2e.door import RELAY, Door, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED
 
 LONG = "door.release_s=20"
-UNHURRIED = ("keypad.digit_timeout_s=30", "keypad.total_timeout_s=30")
 LAST_NUMBER = 2**63 - 1
 
 
@@ -39,7 +38,7 @@ def test_stopped_in_mid_pulse(doors: Doors, number: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_while_typing(doors: Doors, number: int) -> None:
     """An attempt that a stop cut short opens nothing and is closed as a fault at the next start."""
-    door = doors.started(*UNHURRIED)
+    door = doors.started()
     attempt = door.swipe(ENTITLED.swipe)
     door.press(ENTITLED.pin[:3])
 
@@ -74,7 +73,7 @@ def test_killed_in_mid_pulse(doors: Doors, active_high: str) -> None:
 
 
 def test_start_never_energises(doors: Doors) -> None:
-    """From the start to `ready` the relay is driven to off, never to on, whichever level that is."""
+    """From the start to `ready` the relay is driven to off and never to on."""
     for active_high in (True, False):
         door = doors.started(f"gpio.relay_active_high={str(active_high).lower()}")
         assert {drive.level for drive in door.drives(door.pid, RELAY)} == {int(not active_high)}
@@ -85,7 +84,7 @@ def test_power_cut_gives_no_free_guess(doors: Doors) -> None:
 
     Else whoever can pull the plug could try all 10 000 PINs.
     """
-    door = doors.made(*UNHURRIED)
+    door = doors.made()
     door.reader.put_in()
     door.keypad.put_in()
     for number in (1, 2, 3):
@@ -142,7 +141,7 @@ def test_bug_in_mid_pulse(doors: Doors) -> None:
 
 def test_open_attempt_is_durable_before_the_pin(doors: Doors) -> None:
     """The attempt and its charge are committed before a digit is asked about."""
-    door = doors.started(*UNHURRIED)
+    door = doors.started()
     attempt = door.swipe(ENTITLED.swipe)
 
     assert door.query("SELECT failures FROM throttles") == [(1,)]

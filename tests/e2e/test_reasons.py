@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from doorctl.demo.stage import Line
-from tests.e2e.conftest import Doors
-from tests.e2e.door import Door
+from tests.e2e.conftest import IMPATIENT, Doors
+from tests.e2e.door import KEY_GAP_S, Door
 from tests.e2e.people import (
     ALSO_ENTITLED,
     BLOCKED_UNHEARD_OF,
@@ -79,18 +80,30 @@ def test_wrong_pin(shared_door: Door) -> None:
     assert shared_door.let_in(THIRD_ENTITLED)["reason"] == "ok"
 
 
-def test_pin_timeout(shared_door: Door) -> None:
+def test_pin_timeout(doors: Doors) -> None:
     """Whoever does not finish is refused, and the last digit that comes later opens nothing."""
-    before = pulses(shared_door)
-    attempt = shared_door.swipe(ALSO_ENTITLED.swipe)
-    shared_door.press(ALSO_ENTITLED.pin[:-1])
+    door = doors.started(*IMPATIENT)
+    attempt = door.swipe(ENTITLED.swipe)
+    door.press(ENTITLED.pin[:-1])
 
-    decision = shared_door.wait_for("decision", attempt=attempt)
-    shared_door.press(ALSO_ENTITLED.pin[-1])
-    assert_told(shared_door, decision, "pin_timeout")
+    decision = door.wait_for("decision", attempt=attempt)
+    door.press(ENTITLED.pin[-1])
+    assert_told(door, decision, "pin_timeout")
 
-    assert shared_door.visit(STOLEN)["attempt"] == attempt + 1
-    assert pulses(shared_door) == before
+    door.reader.send(b"worn-out\xff\r")
+    assert door.wait_for("decision")["attempt"] == attempt + 1
+    assert pulses(door) == 0
+
+
+def test_total_timeout(doors: Doors) -> None:
+    """Keys that keep coming do not keep an entry open: from the card on the time is limited."""
+    door = doors.started(*IMPATIENT)
+    attempt = door.swipe(ENTITLED.swipe)
+    while not door.said("decision"):
+        door.press("7*")
+        time.sleep(KEY_GAP_S)
+
+    assert_told(door, door.wait_for("decision", attempt=attempt), "pin_timeout")
 
 
 def test_card_unreadable(shared_door: Door) -> None:

@@ -17,7 +17,7 @@ ALL = [(name,) for name in COMMANDS] + [
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_help(words: tuple[str, ...], door: Door) -> None:
+def test_help(words: tuple[str, ...]) -> None:
     """Every command says what it does, without a configuration."""
     done = plain(*words, "--help")
 

@@ -35,6 +35,7 @@ class FakeMailbox(queue.SimpleQueue[PostedEvent]):
         at_s = self._events[0][0]
         wait_s = max(0.0, at_s - self._clock.monotonic_s())
         if wait_s > timeout:
+            assert timeout > 0.0, "a deadline that was let pass is still due: the loop spins"
             self._clock.advance(timeout)
             raise queue.Empty
         self._clock.advance(wait_s + self._turn_s)

@@ -75,21 +75,26 @@ class MemoryPatrons:
     ) -> Applied:
         """Apply rows as a whole or not at all."""
         self._fail_if_broken()
+        whole = full or push is not None or self._stamp.epoch == 0
+        if not full and self._stamp.epoch and minimum_age != self._stamp.minimum_age:
+            raise RowsClashError("sealed for another minimum age; load the full feed again")
         new = _once_each(rows)
         kept = {} if full else self._without({patron.patron_ref for patron in new.values()})
-        if kept.keys() & new.keys():
+        gone = set(removals)
+        robbed = {kept[key].patron_ref for key in kept.keys() & new.keys()}
+        if robbed - gone:
             raise RowsClashError(
                 "a row takes an identifier from a patron who is not among the rows; "
                 "nothing was changed"
             )
-        gone = set(removals)
         after = kept | new
         named = {key for key, patron in after.items() if patron.patron_ref in gone}
         removed = len(self._rows.keys() - after.keys()) + len(named)
         guard(self._changes(new, removed))
         self._rows = {key: patron for key, patron in after.items() if key not in named}
         self._push = push or Push(self._stamp.epoch + 1)
-        self._stamp = CacheStamp(self._push.epoch, applied_at, minimum_age, len(self._rows))
+        at = applied_at if whole else self._stamp.applied_at
+        self._stamp = CacheStamp(self._push.epoch, at, minimum_age, len(self._rows))
         return Applied(self._push.epoch, len(self._rows), removed)
 
     def close(self) -> None:

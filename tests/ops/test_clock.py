@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -113,12 +114,26 @@ def test_a_battery_clock_that_cannot_be_read_does_not_vouch(tmp_path: Path) -> N
 
 def test_a_source_that_goes_leaves_holdover(tmp_path: Path) -> None:
     """A clock that was trusted in this boot carries on."""
-    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path))
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), ask_every_s=0)
     (tmp_path / "synchronized").touch()
     clock.moment()
     (tmp_path / "synchronized").unlink()
 
     assert clock.moment().state is ClockState.HOLDOVER
+
+
+def test_the_sources_are_not_asked_at_every_moment(tmp_path: Path) -> None:
+    """Asking costs more than the whole decision; an answer holds for a while."""
+    asked: list[None] = []
+
+    def kernel() -> bool:
+        asked.append(None)
+        return True
+
+    clock = SystemClock(ZONE, "auto", LONG_AGO, replace(sources(tmp_path), kernel=kernel))
+
+    assert [clock.moment().state for _ in range(3)] == [ClockState.TRUSTED] * 3
+    assert len(asked) == 1
 
 
 def test_it_is_later_than_the_build(tmp_path: Path) -> None:

@@ -77,12 +77,14 @@ def test_a_purge_is_complete_only_when_no_byte_can_be_left(
     assert purge(visits, _moment(NOON), BOOT, RETENTION).complete
 
 
-def test_a_clock_set_back_brings_nothing_back() -> None:
-    """The cutoff counts from the highest trusted time, so it never moves backwards."""
-    visits = _log(timedelta(days=31))
-    moment = Moment(NOON - timedelta(days=5), NOON, ClockState.TRUSTED)
+def test_a_clock_that_was_once_wrong_deletes_nothing_early() -> None:
+    """The cutoff counts from the trusted time of now, not from one that a wrong clock once gave."""
+    visits = _log(timedelta(days=1))
+    moment = Moment(NOON, NOON + timedelta(days=9999), ClockState.TRUSTED)
 
-    assert purge(visits, moment, BOOT, RETENTION).cutoff == NOON - RETENTION
+    report = purge(visits, moment, BOOT, RETENTION)
+
+    assert (report.deleted, report.cutoff) == (0, NOON - RETENTION)
 
 
 def test_the_cutoff_is_utc_whatever_the_branchs_zone() -> None:

@@ -173,7 +173,7 @@ def test_rows_that_break_off_change_nothing(cache: Cache, full: bool) -> None:
         raise FeedError("feed.ndjson", [Problem("line 2501", "is cut off")])
 
     with pytest.raises(FeedError, match="line 2501"):
-        cache.writer.apply(rows(), full=full, applied_at=NOON, minimum_age=18, guard=unguarded)
+        cache.writer.apply(rows(), full=full, applied_at=NOON, minimum_age=15, guard=unguarded)
 
     assert cache.lookup.find(key_of(2000)) is None
     assert cache.lookup.find(key_of(1)) == sealed(1, "a").patron
@@ -190,9 +190,33 @@ def test_the_stamp_says_when_and_for_what_age(cache: Cache) -> None:
     assert cache.lookup.stamp() == CacheStamp(1, NOON, 15, 1)
 
     cache.writer.apply(
-        [sealed(2, "b")], full=False, applied_at=None, minimum_age=18, guard=unguarded
+        [sealed(2, "b")], full=True, applied_at=None, minimum_age=18, guard=unguarded
     )
-    assert cache.lookup.stamp() == CacheStamp(2, None, 18, 2)
+    assert cache.lookup.stamp() == CacheStamp(2, None, 18, 1)
+
+
+def test_some_rows_make_the_rest_no_younger(cache: Cache) -> None:
+    """A few rows loaded today say nothing of a register that is a month old."""
+    cache.writer.apply(
+        [sealed(1, "a")], full=False, applied_at=NOON, minimum_age=15, guard=unguarded
+    )
+    later = NOON + timedelta(days=30)
+    cache.writer.apply(
+        [sealed(2, "b")], full=False, applied_at=later, minimum_age=15, guard=unguarded
+    )
+
+    assert cache.lookup.stamp() == CacheStamp(2, NOON, 15, 2)
+
+
+def test_some_rows_bring_no_other_age_limit(cache: Cache) -> None:
+    """The others were sealed for the old one: a child among them would get in."""
+    _push(cache, sealed(1, "a"))
+
+    with pytest.raises(StoreError, match="another minimum age"):
+        cache.writer.apply(
+            [sealed(2, "b")], full=False, applied_at=NOON, minimum_age=18, guard=unguarded
+        )
+    assert cache.lookup.stamp() == CacheStamp(1, NOON, 15, 1)
 
 
 def test_the_version_changes_with_each_push_and_only_then(cache: Cache) -> None:
