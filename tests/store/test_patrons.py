@@ -162,7 +162,7 @@ def test_a_refusal_leaves_every_byte_of_the_dump(path: Path) -> None:
     with closing(PatronCacheWriter(path, SEAL)) as writer:
         for full in (True, False):
             with pytest.raises(PushGuardedError):
-                writer.apply(rows, full=full, applied_at=NOON, minimum_age=18, guard=refuse)
+                writer.apply(rows, full=full, applied_at=NOON, minimum_age=15, guard=refuse)
             with pytest.raises(StoreError):
                 writer.apply(
                     [*rows, rows[0]], full=full, applied_at=NOON, minimum_age=18, guard=unguarded

@@ -210,7 +210,6 @@ def test_rows_of_another_seal_are_422(shared: Branch) -> None:
     assert (status, answer["error"]) == (422, "invalid")
 
 
-@pytest.mark.xfail(reason="the store raises its general error instead of RowsClashError")
 @pytest.mark.parametrize(
     "second", [row(0), replace(row(0), patron=replace(row(0).patron, patron_ref="9999"))]
 )
