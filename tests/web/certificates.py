@@ -13,6 +13,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """Signs certificates; its own is `path`."""
 
@@ -21,8 +34,12 @@ class Authority:
         self._name = _name(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.path = directory / f"{name}.pem"
-        made = _builder(self._name, self._name, self._key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        public = self._key.public_key()
+        made = (
+            _builder(self._name, self._name, public)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_MAY_SIGN, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         )
         self._write(self.path, made)
 
@@ -30,8 +47,12 @@ class Authority:
         """Return the files of a certificate for 127.0.0.1 and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-        made = _builder(_name(name), self._name, key.public_key()).add_extension(
-            address, critical=False
+        # Without it Python 3.13 takes no certificate: its default asks for all of RFC 5280.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        made = (
+            _builder(_name(name), self._name, key.public_key())
+            .add_extension(address, critical=False)
+            .add_extension(issuer, critical=False)
         )
         certificate, private = self._directory / f"{name}.pem", self._directory / f"{name}.key"
         self._write(certificate, made)
