@@ -14,7 +14,7 @@ from doorctl.config.installation import (
     Web,
 )
 from doorctl.config.keys import KeyDescription, describe
-from doorctl.config.loading import load
+from doorctl.config.loading import load, load_gpio
 from doorctl.config.schema import Config
 from doorctl.config.wiring import Door, Gpio, Keypad, Reader
 
@@ -38,4 +38,5 @@ __all__ = [
     "Week",
     "describe",
     "load",
+    "load_gpio",
 ]

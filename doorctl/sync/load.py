@@ -47,8 +47,7 @@ def load(
 ) -> Loaded:
     """Read, check and seal the whole feed, then apply it in one transaction.
 
-    The writer is asked last, so it holds its lock for seconds and not for the hour that sealing
-    a town takes.
+    The writer is asked last, so it need not hold its lock for the hour that sealing a town takes.
 
     Args:
         path: see :func:`doorctl.sync.feed.read_feed`.
