@@ -294,6 +294,9 @@ class Controller:
 
     def _ask(self, number: int, question: Callable[[], Prepared]) -> None:
         def answered() -> PostedEvent:
+            if number < self._attempt.number:
+                # Another card came meanwhile: stretching this one would only keep that one waiting.
+                return PrepareFailed(number)
             try:
                 return question()
             except StoreError as err:

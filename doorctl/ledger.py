@@ -100,6 +100,17 @@ class Ledger:
         throttle = None if before is None else _throttle_after(before, reason, now)
         self._visits.close_attempt(attempt, reason, opened.row_key, throttle, reader)
 
+    def unlock(self, row_key: bytes) -> None:
+        """Forget a card's failures, so that no open attempt brings them back when it ends.
+
+        Raises:
+            StoreError: it could not be stored; nothing is forgotten.
+        """
+        self._visits.reset_card(row_key)
+        for number, opened in self._open.items():
+            if opened.row_key == row_key and opened.before is not None:
+                self._open[number] = replace(opened, before=CardThrottle())
+
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         # Each reading is stretched and looked up, found or not: the work must not tell which.
         readings = [

@@ -282,9 +282,6 @@ class VisitRetention(Protocol):
     def compact(self) -> tuple[int, int, int]:
         """VACUUM, then ``wal_checkpoint(TRUNCATE)``; ``(0, 0, 0)`` says that all is gone."""
 
-    def oldest(self) -> datetime | None:
-        """Return the time of the oldest attempt, UTC."""
-
 
 class VisitReader(Protocol):
     """The door log, read-only, from any process. One thread; raises StoreError."""

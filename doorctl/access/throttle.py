@@ -2,6 +2,7 @@
 
 A four-digit PIN falls to 10 000 guesses, so the count decides: three free failures, then a wait
 that grows, and an end at ten until staff reset it: 10 of 10 000 in no less than 4.2 hours.
+The count is a person's data too and is forgotten with the visits, 30 days after its last failure.
 Elapsed time is CLOCK_BOOTTIME; a reboot starts a wait afresh, so pulling the plug gains nothing.
 """
 
@@ -13,7 +14,10 @@ from types import MappingProxyType
 from doorctl.moments import BootTime
 
 STOP_AT_FAILURES = 10
-"""After so many failures in a row a card waits for staff (ISO 9564 practice; 0.10 % of PINs)."""
+"""After so many failures in a row a card waits for staff, or until the count is forgotten.
+
+ISO 9564 practice; 0.10 % of PINs.
+"""
 
 WAIT_AFTER_S = MappingProxyType({3: 30, 4: 120, 5: 600, 6: 3600, 7: 3600, 8: 3600, 9: 3600})
 """Failures in a row -> seconds until the next try (NIST SP 800-63B: "30 seconds up to an hour")."""
@@ -40,7 +44,7 @@ class CardThrottle:
         return CardThrottle(min(self.failures + 1, STOP_AT_FAILURES), now)
 
     def holds(self, now: BootTime) -> bool:
-        """Tell whether the card has to wait; for ever once stopped."""
+        """Tell whether the card has to wait; once stopped, for as long as the count is kept."""
         if self.failures >= STOP_AT_FAILURES:
             return True
         wait_s = WAIT_AFTER_S.get(self.failures, 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,24 +20,22 @@ from doorctl.bootstrap.rules import (
     retention,
     system_clock,
     visits_db,
-    work_directory,
 )
 from doorctl.cards.identify import normalise
 from doorctl.config import Config
-from doorctl.devices.pins import open_factory
-from doorctl.devices.pins import relay_off as switch_relay_off
 from doorctl.enquiry import Explanation
 from doorctl.enquiry import explain as ask_why
 from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, StoreError
 from doorctl.masked import Identifier
 from doorctl.moments import ClockState, Moment
-from doorctl.ports import Visit
+from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.retention import purge as purge_visits
 from doorctl.privacy.retention import visible_since
 from doorctl.store.key_file import create_key, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons, open_or_create_patrons
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.sealing import ArgonSealer, Seal
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from doorctl.store.visits_reader import VisitHistory
 from doorctl.sync.guard import guard, unguarded
@@ -53,24 +52,39 @@ def zone(config: Config) -> ZoneInfo:
     return ZoneInfo(config.branch.time_zone)
 
 
-def initialise(config: Config) -> list[Path]:
-    """Make the installation key and the empty databases; return their paths.
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What :func:`initialise` made, and what it kept: a key that another branch has too."""
+
+    made: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+def initialise(config: Config) -> Initialised:
+    """Make the installation key, unless there is one, and the empty databases.
 
     Raises:
-        AlreadyExistsError: one of them is there; nothing was changed.
-        DoorctlError: one can't be made.
+        AlreadyExistsError: one of the databases is there; nothing was changed.
+        DoorctlError: one can't be made, or the key can't be used; no file was left.
     """
     key = config.secrets.installation_key_file
     patrons, visits = patrons_db(config), visits_db(config)
-    for path in (key, patrons, visits):
+    for path in (patrons, visits):
         if path.exists():
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")
     for directory in (config.storage.directory, key.parent):
         _make_directory(directory)
-    create_key(key)
-    create_patrons(patrons, _sealer(config).seal)
-    create_visits(visits)
-    return [key, patrons, visits]
+    kept = (key,) if key.exists() else ()
+    with ExitStack() as undo:
+        if not kept:
+            create_key(key)
+            undo.callback(_remove, key)
+        seal = _sealer(config).seal
+        _create(patrons, partial(create_patrons, seal=seal))
+        undo.callback(_remove, patrons)
+        _create(visits, create_visits)
+        undo.pop_all()
+    return Initialised((patrons, visits) if kept else (key, patrons, visits), kept)
 
 
 def load_patrons(
@@ -88,19 +102,19 @@ def load_patrons(
         DoorctlError: nothing was changed.
     """
     sealer = _sealer(config)
-    with closing(open_or_create_patrons(patrons_db(config), sealer.seal)) as writer:
-        return load_feed(
-            feed,
-            sealer=sealer,
-            writer=writer,
-            moment=system_clock(config).moment(),
-            pin_length=config.policy.pin_length,
-            minimum_age=config.policy.minimum_age,
-            full=full,
-            guard=guard() if approved_by is None else unguarded,
-            workers=os.cpu_count() or 1,
-            on_progress=on_progress,
-        )
+    moment = system_clock(config).moment()
+    return load_feed(
+        feed,
+        sealer=sealer,
+        writer=_LateWriter(patrons_db(config), sealer.seal, moment.local),
+        moment=moment,
+        pin_length=config.policy.pin_length,
+        minimum_age=config.policy.minimum_age,
+        full=full,
+        guard=guard() if approved_by is None else unguarded,
+        workers=os.cpu_count() or 1,
+        on_progress=on_progress,
+    )
 
 
 def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
@@ -120,12 +134,13 @@ def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
     if at is not None:
         local = _local(at, config)
         moment = Moment(local, moment.high_water, ClockState.TRUSTED)
-    with _cache(config) as patrons, _history(config) as visits:
+    sealer = _sealer(config)
+    with _cache(config, sealer) as patrons, _history(config) as visits:
         return ask_why(
             _identifiers(typed),
             moment,
             policy=access_policy(config),
-            sealer=_sealer(config),
+            sealer=sealer,
             patrons=patrons,
             visits=visits,
             clock=clock,
@@ -178,21 +193,10 @@ def status(config: Config) -> dict[str, Any]:
     return {**found, **_cache_status(config)}
 
 
-def relay_off(config: Config) -> None:
-    """Switch the relay off.
-
-    Raises:
-        DeviceError: it can't be driven.
-    """
-    gpio = config.gpio
-    with closing(open_factory(gpio.factory, work_directory(config, os.environ))) as factory:
-        switch_relay_off(factory, gpio.relay_pin, active_high=gpio.relay_active_high)
-
-
 def _cache_status(config: Config) -> dict[str, Any]:
     now = system_clock(config).moment()
     try:
-        with _cache(config) as cache:
+        with _cache(config, _sealer(config)) as cache:
             stamp = cache.stamp()
     except StoreError as err:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
@@ -204,6 +208,34 @@ def _cache_status(config: Config) -> dict[str, Any]:
         "cache_age_s": None if age is None else round(age.total_seconds()),
         "problem": outdated(stamp, config),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _LateWriter:
+    """A writer that touches the disk only once it is called: a wrong feed leaves no file.
+
+    A damaged cache is set aside where the rows are everybody, since only then nobody is missed.
+    """
+
+    path: Path
+    seal: Seal
+    at: datetime
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+        guard: Guard,
+    ) -> Applied:
+        if full:
+            set_aside_if_damaged(self.path, self.at)
+        with closing(open_or_create_patrons(self.path, self.seal)) as writer:
+            return writer.apply(
+                rows, full=full, applied_at=applied_at, minimum_age=minimum_age, guard=guard
+            )
 
 
 def _by_the_writer(
@@ -244,8 +276,8 @@ def _sealer(config: Config) -> ArgonSealer:
 
 
 @contextmanager
-def _cache(config: Config) -> Iterator[PatronCache]:
-    with closing(PatronCache(patrons_db(config), _sealer(config).seal)) as cache:
+def _cache(config: Config, sealer: ArgonSealer) -> Iterator[PatronCache]:
+    with closing(PatronCache(patrons_db(config), sealer.seal)) as cache:
         yield cache
 
 
@@ -253,6 +285,22 @@ def _cache(config: Config) -> Iterator[PatronCache]:
 def _history(config: Config) -> Iterator[VisitHistory]:
     with closing(VisitHistory(visits_db(config))) as history:
         yield history
+
+
+def _create(database: Path, create: Callable[[Path], None]) -> None:
+    try:
+        create(database)
+    except AlreadyExistsError:
+        raise  # Made meanwhile, by somebody else.
+    except BaseException:
+        _remove(database)
+        raise
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            path.with_name(f"{path.name}{suffix}").unlink()
 
 
 def _make_directory(directory: Path) -> None:

@@ -8,12 +8,13 @@ import re
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import doorctl
+from doorctl.bootstrap.doubt import ClockDoubt
 from doorctl.bootstrap.memory import return_large_blocks, spare_the_collector
 from doorctl.bootstrap.rules import (
     outdated,
@@ -38,7 +39,7 @@ from doorctl.controller import (
 )
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.devices.serial_line import SerialLine
-from doorctl.errors import InputError, StoreError
+from doorctl.errors import InputError, StoreBusyError, StoreError
 from doorctl.housekeeping import Housekeeping
 from doorctl.ledger import Ledger
 from doorctl.ops.clock import SystemClock
@@ -52,7 +53,7 @@ from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.sealing import ArgonSealer
-from doorctl.store.visits import VisitStore, open_or_create_visits
+from doorctl.store.visits_retried import RetriedVisits
 from doorctl.transports.control import ControlServer, Question
 
 PURGE_EVERY_H = 6.0
@@ -60,17 +61,17 @@ PURGE_AGAIN_S = 60.0
 STORES_LIMIT_S = 60.0
 """Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
 
-CLOCK_DOUBT = timedelta(days=1)
-"""A trusted clock that is so far behind an earlier trusted one: one of the two was wrong."""
-
 ANSWER_LIMIT_S = 30.0
 """Longest wait of a question on the control socket for the worker."""
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Whatever would else end the process on the spot, with the relay as it is (but for SIGKILL)."""
 
 ROW_KEY = re.compile("[0-9a-f]{32}")
 
 
 def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> int:
-    """Run the door until SIGTERM or SIGINT.
+    """Run the door until one of :data:`STOPPING` comes.
 
     Args:
         config: the whole configuration.
@@ -85,10 +86,12 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     """
     return_large_blocks()
     mailbox: Mailbox = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPING:
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
     with ExitStack() as stack:
         log = stack.enter_context(closing(JsonLog(stdout)))
+        if config.gpio.not_driven is not None:
+            log.emit("alarm", kind="not_driven", why=config.gpio.not_driven)
         factory = stack.enter_context(
             closing(open_factory(config.gpio.factory, work_directory(config, environment)))
         )
@@ -133,6 +136,14 @@ class _Door:
         self._visits = self._worker.call(self._open_stores, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self._worker.submit(self._visits.close))
         self._steady = SteadyVisitLog(self._visits, log)
+        self._ledger = Ledger(
+            sealer=self._sealer,
+            patrons=self._patrons,
+            visits=self._steady,
+            clock=self._clock,
+            counts_guesses=config.policy.require_pin,
+        )
+        self._doubt = ClockDoubt(self._alarm)
 
     def controller(self, relay: GpioRelay, signals: GpioSignals) -> Controller:
         """Start the threads and return the loop that they post to."""
@@ -155,15 +166,9 @@ class _Door:
             clock=self._clock,
             log=self._log,
             cache=self._patrons,
-            ledger=Ledger(
-                sealer=self._sealer,
-                patrons=self._patrons,
-                visits=self._steady,
-                clock=self._clock,
-                counts_guesses=self._config.policy.require_pin,
-            ),
+            ledger=self._ledger,
             worker=self._worker,
-            last_number=self._worker.call(self._visits.last_attempt, timeout_s=STORES_LIMIT_S),
+            last_number=self._worker.call(self._steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
             each_turn=housekeeping.turn,
@@ -187,20 +192,31 @@ class _Door:
             "purge": lambda _question: self._answer(lambda: self._purge_report().as_dict()),
             "unlock": lambda question: self._answer(partial(self._unlock, question.card)),
         }
-        server = ControlServer(self._config.control.socket, answers)
-        server.start()
-        self._stack.callback(server.stop)
+        try:
+            server = ControlServer(self._config.control.socket, answers)
+        except StoreError as err:
+            self._alarm("control_failing", str(err))
+        else:
+            server.start()
+            self._stack.callback(server.stop)
         self._schedule.start()
         self._stack.callback(self._schedule.stop)
         for line in lines.values():
             line.start()
             self._stack.callback(line.stop)
 
-    def _open_stores(self) -> VisitStore:
+    def _open_stores(self) -> RetriedVisits:
         at = self._clock.moment().local
         for path in (visits_db(self._config), patrons_db(self._config)):
             self._set_aside(path, at)
-        visits = open_or_create_visits(visits_db(self._config))
+        visits = RetriedVisits(visits_db(self._config))
+        try:
+            visits.open()
+        except StoreBusyError:
+            raise
+        except StoreError:
+            # A disk that fails keeps nobody out; the first call that needs the log alarms.
+            pass
         try:
             self._stamp = self._patrons.stamp()
         except StoreError as err:
@@ -255,16 +271,14 @@ class _Door:
         moment = self._clock.moment()
         if not moment.dependable:
             return
-        if moment.high_water - moment.local > CLOCK_DOUBT:
-            why = f"a trusted clock once said {moment.high_water:%Y-%m-%d}; older visits are hidden"
-            self._alarm("clock_set_back", why)
+        self._doubt.look(moment)
         try:
             self._visits.keep_time(moment.local, self._clock.boot_time())
         except StoreError as err:
             self._alarm("visit_log_failing", str(err))
 
     def _unlock(self, card: str) -> dict[str, Any]:
-        self._steady.reset_card(_row_key(card))
+        self._ledger.unlock(_row_key(card))
         return {}
 
     def _status(self, controller: Controller) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from doorctl.access.hours import WeeklyHours
@@ -12,12 +12,9 @@ from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.config import Config
 from doorctl.errors import StoreError
-from doorctl.ops.clock import SystemClock
+from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ports import CacheStamp
 from doorctl.store.visits_reader import VisitHistory
-
-DAWN = datetime(2026, 1, 1, tzinfo=UTC)
-"""No clock of a running doorctl is right that shows less: the project is younger."""
 
 
 def patrons_db(config: Config) -> Path:
@@ -66,11 +63,11 @@ def system_clock(config: Config) -> SystemClock:
     try:
         history = VisitHistory(visits_db(config))
         try:
-            high_water = history.high_water() or DAWN
+            high_water = history.high_water() or BUILD_FLOOR
         finally:
             history.close()
     except StoreError:
-        high_water = DAWN
+        high_water = BUILD_FLOOR
     return SystemClock(config.branch.time_zone, config.clock.trust, high_water)
 
 

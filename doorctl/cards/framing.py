@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from math import inf
 
@@ -9,6 +10,7 @@ from doorctl.readings import Shape
 
 STX, ETX = b"\x02\x03"
 TERMINATORS = frozenset((*b"\r\n", ETX))
+_LOOKED_FOR = re.compile(rb"[\r\n\x02\x03]")
 
 MAX_FRAME_BYTES = 256
 """Longest frame: both tracks of a health card are 116 bytes, track 3 is 107 (ISO 7811), and the
@@ -78,6 +80,20 @@ class Framer:
         elif self._state is not _State.DISCARDING:
             return self._add(byte, now_s)
         return None
+
+    def skip(self, data: bytes, start: int, now_s: float) -> int:
+        """Throw away at once what :meth:`take` would byte by byte, and return how many bytes.
+
+        Zero unless the rest of a frame that was too long is awaited. A device that pours out a
+        megabyte must not hold up the loop for as long as a megabyte of cards would.
+        """
+        if self._state is not _State.DISCARDING:
+            return 0
+        found = _LOOKED_FOR.search(data, start)
+        skipped = (len(data) if found is None else found.start()) - start
+        if skipped:
+            self._last_s = now_s
+        return skipped
 
     def expire(self, now_s: float) -> Shape | None:
         """Drop a frame whose deadline has passed; ``CUT_OFF`` where that is worth telling."""

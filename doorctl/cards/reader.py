@@ -98,6 +98,8 @@ class CardReader:
         now_s, data = self._backlog[0]
         if self.deadline_s is not None and self.deadline_s <= now_s:
             self._expire(self.deadline_s)
+        elif skipped := self._framer.skip(data, self._taken, now_s):
+            self._taken += skipped
         elif self._taken < len(data):
             self._taken += 1
             self._take(data[self._taken - 1], now_s, awaiting_pin=awaiting_pin)

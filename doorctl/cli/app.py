@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 
 import click
 
 import doorctl
+from doorctl.cli.streams import open_streams, stdout_refuses
 from doorctl.errors import DoorctlError, ProblemsError
 
 COMMANDS = {
@@ -56,14 +56,15 @@ def app() -> None:
 
 def main() -> None:
     """Run the command line; the one place where our own errors become a line and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # An ASCII-only terminal shows a ? for an å; it is no reason to fail.
-            stream.reconfigure(errors="replace")
+    open_streams()
     try:
         app(prog_name="doorctl")
     except ProblemsError as err:
         click.echo(str(err), err=True)
     except DoorctlError as err:
         click.echo(f"doorctl: {err}", err=True)
+    except OSError as err:
+        if not stdout_refuses():
+            raise
+        click.echo(f"doorctl: the output can't be written: {err.strerror}", err=True)
     sys.exit(1)

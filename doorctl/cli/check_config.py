@@ -14,7 +14,12 @@ from doorctl.cli.options import config_option, read_config, set_option
 @config_option
 @set_option
 def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...]) -> None:
-    """Check the configuration file F and say all that is wrong with it, one line a problem."""
+    """Check the configuration file F and say all that is wrong with it, one line a problem.
+
+    What is right but has no effect is a warning: one line on stderr too, and exit 0.
+    """
     path = file or config_path
     config = read_config(path, overrides)
+    if config.gpio.not_driven is not None:
+        click.echo(f"{path}: warning: {config.gpio.not_driven}", err=True)
     click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")

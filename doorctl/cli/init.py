@@ -14,9 +14,13 @@ from doorctl.config import Config
 def init(config: Config) -> None:
     """Make the installation key and the empty databases of a new branch.
 
-    Overwrites nothing: if the key or a database is there already, nothing is changed.
+    Overwrites nothing: a key that is there is kept, because branches can share one, and if a
+    database is there already, nothing is changed.
     """
-    for path in initialise(config):
+    done = initialise(config)
+    for path in done.kept:
+        click.echo(f"kept {path}")
+    for path in done.made:
         click.echo(f"made {path}")
     click.echo(
         "Keep a copy of the key in a safe place: without it every patron must be sealed again."

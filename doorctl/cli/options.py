@@ -15,6 +15,9 @@ from doorctl.config import Config, load
 
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""Beyond is a slip of the pen; at the calendar's very ends no time zone can be applied."""
+
 ResultT = TypeVar("ResultT")
 Command = Callable[..., ResultT]
 
@@ -53,9 +56,12 @@ class IsoTime(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.fromisoformat(value)
+            at = datetime.fromisoformat(value)
         except ValueError:
             self.fail("write it as 2026-11-25 or 2026-11-25T21:00", param, ctx)
+        if not FIRST_YEAR <= at.year <= LAST_YEAR:
+            self.fail(f"give a year from {FIRST_YEAR} to {LAST_YEAR}", param, ctx)
+        return at
 
 
 def with_config(command: Command[ResultT]) -> Command[ResultT]:

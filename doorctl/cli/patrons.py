@@ -27,8 +27,13 @@ def patrons() -> None:
 @patrons.command()
 @click.argument("feed", type=click.Path(path_type=Path), metavar="FEED.ndjson")
 @click.option("--full", is_flag=True, help="The feed is the whole register: remove everyone else.")
+@click.option(
+    "--approved-by",
+    metavar="NAME",
+    help="Somebody looked at the feed: load it however many patrons it shuts out.",
+)
 @with_config
-def load(config: Config, feed: Path, full: bool) -> None:
+def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> None:
     """Seal the patrons of FEED.ndjson and put them into the cache, all or none.
 
     One JSON object a line. Without --full the patrons in the feed are added or replaced.
@@ -41,7 +46,9 @@ def load(config: Config, feed: Path, full: bool) -> None:
             bar.length = total
             bar.update(done - bar.pos)
 
-        loaded = desk.load_patrons(config, feed, full=full, on_progress=advance)
+        loaded = desk.load_patrons(
+            config, feed, full=full, approved_by=approved_by, on_progress=advance
+        )
     click.echo(
         f"epoch {loaded.epoch}: {loaded.patrons} patrons with {loaded.identifiers} cards loaded, "
         f"{loaded.removed} cards removed"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
-from doorctl.bootstrap.desk import relay_off as switch_off
-from doorctl.cli.options import with_config
-from doorctl.config import Config
+from doorctl.bootstrap.locking import lock
+from doorctl.cli.options import config_option, set_option
+from doorctl.config import load_gpio
 
 
 @click.command("relay-off")
-@with_config
-def relay_off(config: Config) -> None:
-    """Switch the relay off; systemd runs this after the daemon has stopped or died."""
-    switch_off(config)
+@config_option
+@set_option
+def relay_off(config_path: Path, overrides: tuple[str, ...]) -> None:
+    """Switch the relay off; systemd runs this after the daemon has stopped or died.
+
+    Of the configuration only [gpio] has to be right.
+    """
+    lock(load_gpio(config_path, overrides), os.environ)

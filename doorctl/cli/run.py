@@ -15,7 +15,7 @@ from doorctl.config import Config
 @click.command()
 @with_config
 def run(config: Config) -> None:
-    """Run the door until SIGTERM or SIGINT: reader, keypad, decision, relay, door log.
+    """Run the door until a signal ends it: reader, keypad, decision, relay, door log.
 
     Prints one JSON line an event on stdout. The relay goes off first when it starts, and when
     it stops for whatever reason.

@@ -11,6 +11,8 @@ import click
 
 from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.bootstrap import desk
+from doorctl.bootstrap.doubt import is_set_back
+from doorctl.bootstrap.rules import retention, system_clock
 from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.config import Config
 from doorctl.moments import ClockState
@@ -31,6 +33,7 @@ def list_visits(config: Config, since: datetime | None, as_json: bool) -> None:
 
     A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for.
     """
+    _tell_hidden(config)
     shown = desk.list_visits(config, since)
     if as_json:
         click.echo(json.dumps([_as_dict(visit) for visit in shown]))
@@ -43,6 +46,21 @@ def list_visits(config: Config, since: datetime | None, as_json: bool) -> None:
         click.secho(day.isoformat(), bold=True)
         for visit in of_day:
             click.echo(_as_line(visit, visit.at.astimezone(branch), english=english))
+
+
+def _tell_hidden(config: Config) -> None:
+    """Say what a clock hides that once was far ahead: without that, no visits are a riddle."""
+    moment = system_clock(config).moment()
+    if not is_set_back(moment):
+        return
+    from_then = f"{moment.high_water - retention(config):%Y-%m-%d}"
+    all_hidden = moment.high_water - moment.local > retention(config)
+    hidden = f", which is all of them until {from_then}" if all_hidden else ""
+    click.echo(
+        f"doorctl: a trusted clock once said {moment.high_water:%Y-%m-%d}; "
+        f"visits before {from_then} are hidden{hidden}",
+        err=True,
+    )
 
 
 def _as_dict(visit: Visit) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from doorctl.config.installation import (
     Visits,
 )
 from doorctl.config.keys import KeyDescription, describe
-from doorctl.config.loading import load
+from doorctl.config.loading import load, load_gpio
 from doorctl.config.schema import Config
 from doorctl.config.sync import Sync, Target
 from doorctl.config.web import Push, Tls, Web
@@ -43,4 +43,5 @@ __all__ = [
     "Week",
     "describe",
     "load",
+    "load_gpio",
 ]

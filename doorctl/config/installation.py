@@ -84,8 +84,9 @@ class Secrets:
         Path,
         key(
             "File of 32 secret bytes (mode 0600, made by doorctl init) without which patrons.db "
-            "says nothing. A leading $CREDENTIALS_DIRECTORY/ is where systemd's LoadCredential= "
-            "puts it; a relative path counts from this file's directory."
+            "says nothing. Root alone reads it; systemd hands the door process a copy "
+            "(LoadCredential=), which its unit names with --set and $CREDENTIALS_DIRECTORY/. A "
+            "relative path counts from this file's directory."
         ),
     ] = Path("/etc/doorctl/installation.key")
 

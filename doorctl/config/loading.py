@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from doorctl.config.hours import DAYS, read_hours
+from doorctl.config.keys import describe
 from doorctl.config.overrides import Tables, overridden
 from doorctl.config.places import placed
 from doorctl.config.rules import RULES
@@ -17,6 +18,7 @@ from doorctl.config.schema import TABLES, Config
 from doorctl.config.sections import checked
 from doorctl.config.sync import Sync
 from doorctl.config.targets import read_targets
+from doorctl.config.wiring import Gpio
 from doorctl.errors import ConfigError, Problem
 
 _PLACE = re.compile(r"(.*) \(at (line \d+, column \d+|end of document)\)", re.DOTALL)
@@ -43,6 +45,29 @@ def load(
     tables, malformed = overridden(_read(path), overrides)
     base = path.absolute().parent
     return from_tables(str(path), tables, base=base, environment=environment, malformed=malformed)
+
+
+def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
+    """Read the pins alone, so that the relay can be switched off whatever else is wrong.
+
+    Args:
+        path: the file.
+        overrides: as for `load`.
+
+    Raises:
+        ConfigError: with all problems that may be the pins': of [gpio] itself, of overrides that
+            can't be read and, where there is no [gpio], of names that may be a misspelt one.
+            A pin that is guessed could be the wrong one.
+    """
+    tables, malformed = overridden(_read(path), overrides)
+    values, wrong = checked(tables)
+    names = {*tables.keys() & TABLES.keys(), *(one.key for one in describe())}
+    guessed = [one for one in wrong if "gpio" not in tables and one.where not in names]
+    own = [one for one in wrong if one.where.partition(".")[0] == "gpio"]
+    if problems := [*malformed, *own, *guessed]:
+        raise ConfigError(str(path), problems)
+    pins = {name: value for name, value in values.items() if name.startswith("gpio.")}
+    return Gpio(**{name.removeprefix("gpio."): value for name, value in pins.items()})
 
 
 def from_tables(

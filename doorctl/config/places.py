@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
+CREDENTIALS_SPELT = (f"${CREDENTIALS}", f"${{{CREDENTIALS}}}")
 SOCKET_NAME = "door.sock"
 FILES = frozenset(
     {
@@ -32,8 +33,7 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
         values: what is right by itself, by full key; keys may be missing.
         base: absolute directory from which relative paths count.
         environment: where ``$CREDENTIALS_DIRECTORY`` is looked up. Where it isn't set, the name
-            stays in the path: only the door process has the credential, and whoever needs the
-            key without it reads the variable's name in the error.
+            stays in the path, and a rule tells of it.
     """
     result = dict(values)
     for name in DIRECTORIES & result.keys():
@@ -54,7 +54,7 @@ def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Pa
     if written == Path():
         return written
     directory = environment.get(CREDENTIALS)
-    if directory and written.parts[:1] == (f"${CREDENTIALS}",):
+    if directory and written.parts[:1] and written.parts[0] in CREDENTIALS_SPELT:
         return Path(directory, *written.parts[1:])
     return base / written
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from doorctl.config.places import CREDENTIALS, CREDENTIALS_SPELT
 from doorctl.config.wording import shown
 from doorctl.errors import Problem
 
@@ -109,8 +110,20 @@ def plain_stays_here(values: Values) -> Iterator[Problem]:
         )
 
 
+def credentials_are_there(values: Values) -> Iterator[Problem]:
+    """The variable in the key's path was filled in: no directory has that name."""
+    path: Path | None = values.get("secrets.installation_key_file")
+    if path is not None and not set(CREDENTIALS_SPELT).isdisjoint(path.parts):
+        yield Problem(
+            "secrets.installation_key_file",
+            f"${CREDENTIALS} is set only for a systemd service with LoadCredential=; give the "
+            'key\'s own path, such as "/etc/doorctl/installation.key"',
+        )
+
+
 RULES: tuple[Rule, ...] = (
     zone_exists,
+    credentials_are_there,
     ports_differ,
     timeouts_nest,
     pins_differ,

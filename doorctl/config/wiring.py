@@ -78,14 +78,20 @@ class Gpio:
         key("Whether the relay is on while its pin is high; false for most opto-coupled boards."),
     ] = True
     contact_pin: Annotated[
-        BcmPin | None, key("BCM number of the door contact. Absent: not wired.", 22)
+        BcmPin | None,
+        key("BCM number of the door contact. Absent: not wired. Not driven by this version.", 22),
     ] = None
     exit_button_pin: Annotated[
-        BcmPin | None, key("BCM number of the exit button. Absent: not wired.", 27)
+        BcmPin | None,
+        key("BCM number of the exit button. Absent: not wired. Not driven by this version.", 27),
     ] = None
     fire_pin: Annotated[
         BcmPin | None,
-        key("BCM number of the fire alarm's dry contact. Absent: not wired.", 5),
+        key(
+            "BCM number of the fire alarm's dry contact. Absent: not wired. Not driven by this "
+            "version.",
+            5,
+        ),
     ] = None
     green_pin: Annotated[
         BcmPin | None, key("BCM number of the green lamp. Absent: not wired.", 23)
@@ -96,6 +102,13 @@ class Gpio:
     buzzer_pin: Annotated[
         BcmPin | None, key("BCM number of the buzzer. Absent: not wired.", 25)
     ] = None
+
+    @property
+    def not_driven(self) -> str | None:
+        """A warning that names the keys that are set for nothing; None if there are none."""
+        pins = ("contact_pin", "exit_button_pin", "fire_pin")
+        told = ", ".join(f"gpio.{pin}" for pin in pins if getattr(self, pin) is not None)
+        return f"{told}: set, but not driven by this version" if told else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from doorctl.bootstrap.rules import DAWN
 from doorctl.demo.old_visit import Forgotten, Traces, plant, traces
 from doorctl.demo.paper import Paper
 from doorctl.demo.patrons import write_feed
@@ -18,7 +17,7 @@ from doorctl.demo.scenes import EVENING, Words
 from doorctl.demo.stage import Line, Stage, shipped
 from doorctl.demo.typed import Visitor
 from doorctl.errors import DeviceError, NotAnsweringError, StoreError
-from doorctl.ops.clock import utc_now
+from doorctl.ops.clock import BUILD_FLOOR, utc_now
 
 PATRONS = 1000
 SEED = 1
@@ -136,7 +135,7 @@ def refuse_wrong_clock(now: datetime) -> None:
     Raises:
         DeviceError: as above; with it no age, block or retention would be right.
     """
-    if now < DAWN:
+    if now < BUILD_FLOOR:
         raise DeviceError(f"this machine's clock says {now:%Y-%m-%d}; set it and try again")
 
 

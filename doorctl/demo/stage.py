@@ -23,7 +23,10 @@ from doorctl.store.visits_reader import VisitHistory
 
 Line = dict[str, Any]
 
-STOP_LIMIT_S = 10.0
+LIMIT_S = 20.0
+"""Longest wait for a line, or for the end: a machine that is busy with other things is slow."""
+
+START_LIMIT_S = 60.0
 
 LOOK_S = 0.01
 """Between two looks at the door log."""
@@ -116,7 +119,7 @@ class Stage:
             )
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
-        return self.wait_for("ready", timeout_s=20)
+        return self.wait_for("ready", timeout_s=START_LIMIT_S)
 
     def stop(self) -> int:
         """Stop the door as systemd does and return its exit code.
@@ -127,13 +130,13 @@ class Stage:
         assert self._process is not None  # noqa: S101 - stopped before the start
         self._process.terminate()
         try:
-            code = self._process.wait(STOP_LIMIT_S)
+            code = self._process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
-            raise NotAnsweringError(f"the door did not stop within {STOP_LIMIT_S} s") from None
+            raise NotAnsweringError(f"the door did not stop within {LIMIT_S} s") from None
         self._process = None
         return code
 
-    def wait_for(self, event: str, *, timeout_s: float = 5.0, **fields: object) -> Line:
+    def wait_for(self, event: str, *, timeout_s: float = LIMIT_S, **fields: object) -> Line:
         """Return the next line of that name with those fields.
 
         Raises:
@@ -158,7 +161,7 @@ class Stage:
                 pass
             self._unheard.put(line)
 
-    def wait_for_attempt(self, *, timeout_s: float = 5.0) -> int:
+    def wait_for_attempt(self, *, timeout_s: float = LIMIT_S) -> int:
         """Return the number of the attempt that a swipe began, once the door asks for its PIN.
 
         Keys that come earlier are nobody's. No log line tells it, but the attempt is on record.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -93,18 +93,27 @@ class GpioSignals:
                 self._outputs[name] = _output(factory, pin, active_high=True)
 
     def show(self, lamps: Lamps) -> None:
-        """Switch all of them to the given state; raises DeviceError."""
-        for name, output in self._outputs.items():
-            with _driving(f"the output {name}"):
-                output.value = getattr(lamps, name)
+        """Switch all of them to the given state.
+
+        Raises:
+            DeviceError: of the first that can't be driven; the others are switched all the same.
+        """
+        with ExitStack() as all_of_them:
+            for name, output in self._outputs.items():
+                all_of_them.callback(_light, name, output, lit=getattr(lamps, name))
 
     def close(self) -> None:
-        """Switch all off, then give the pins back; idempotent."""
+        """Switch all off, then give the pins back; idempotent. Raises as `show` does."""
         outputs, self._outputs = self._outputs, {}
-        for output in outputs.values():
-            with _driving("a lamp"):
-                output.off()
-                output.close()
+        with ExitStack() as all_of_them:
+            for name, output in outputs.items():
+                all_of_them.callback(output.close)
+                all_of_them.callback(_light, name, output, lit=False)
+
+
+def _light(name: str, output: Any, *, lit: bool) -> None:
+    with _driving(f"the output {name}"):
+        output.value = lit
 
 
 def relay_off(factory: Factory, pin: int, *, active_high: bool) -> None:

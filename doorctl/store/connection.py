@@ -37,6 +37,12 @@ _WRITER = (
     "foreign_keys=ON",
     f"journal_size_limit={WAL_KEPT_BYTES}",
 )
+_READER = (
+    *_COMMON,
+    "query_only=ON",
+    # The first that touches the file: what can't be read is told here, not at the first question.
+    "schema_version",
+)
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _PRIMARY_CODE = 0xFF
@@ -74,7 +80,7 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     code = error.sqlite_errorcode & _PRIMARY_CODE
     name = error.sqlite_errorname
     if code in _DAMAGED:
-        return StoreDamagedError(f"{path} is damaged ({name}); it has to be set aside")
+        return StoreDamagedError(f"{path} is damaged ({name}); a start of the door sets it aside")
     if code in _BUSY:
         return StoreBusyError(f"{path} is in use by another process ({name}); try again")
     hint = _HINTS.get(code, "SQLite refused")
@@ -119,10 +125,23 @@ def open_reader(path: Path) -> Database:
     Used by one thread at a time; another one may close it.
 
     Raises:
+        StoreError: it is missing or can't be opened, or its -shm can't be made.
+    """
+    with translated(path):
+        return _connected(path, "ro", _READER, same_thread=False)
+
+
+def open_unshared_reader(path: Path) -> Database:
+    """Open an existing file as one that nobody can write; its -wal is not looked at.
+
+    Needs no -shm, so it works on a disk that is full or read-only. A change of the file is not
+    seen, and may be read half: open it anew then.
+
+    Raises:
         StoreError: it is missing or can't be opened.
     """
     with translated(path):
-        return _connected(path, "ro", (*_COMMON, "query_only=ON"), same_thread=False)
+        return _connected(path, "ro&immutable=1", _READER, same_thread=False)
 
 
 @contextmanager

@@ -11,14 +11,29 @@ def create_private(path: Path, content: bytes = b"") -> None:
 
     Raises:
         FileExistsError: the path is taken, also by a dangling link; nothing was touched.
-        OSError: the file can't be written.
+        OSError: the file can't be written; there is none then.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_directory(path.parent)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            hand_over(file.fileno(), path.parent)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def hand_over(descriptor: int, directory: Path) -> None:
+    """Where root made a file, give it to the owner of its directory: the daemon's own user."""
+    if os.geteuid() != 0:
+        return
+    owner, file = directory.stat(), os.fstat(descriptor)
+    if (file.st_uid, file.st_gid) != (owner.st_uid, owner.st_gid):
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync_directory(directory: Path) -> None:

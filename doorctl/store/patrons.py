@@ -19,6 +19,7 @@ _STAMP = """
     SELECT epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations FROM cache
 """
 _COMMITS_BITS = 32
+_CURE = "load the full feed: doorctl patrons load FEED --full"
 
 
 class PatronCache:
@@ -36,8 +37,8 @@ class PatronCache:
     def __init__(self, path: Path, seal: Seal) -> None:
         self.path = path
         self._seal = seal
-        self._rows = WatchedReader(path)
-        self._commits = WatchedReader(path)
+        self._rows = WatchedReader(path, _CURE)
+        self._commits = WatchedReader(path, _CURE)
 
     def find(self, row_key: bytes) -> Patron | None:
         """Return the row of a 16-byte key, as of the last committed push."""
@@ -75,7 +76,9 @@ class PatronCache:
         """Return a number that is another one after each commit and each new file."""
         with translated(self.path):
             database = self._commits.current()
-            commits: int = database.execute("PRAGMA data_version").fetchone()[0]
+            commits = 0
+            if self._commits.shared:
+                commits = database.execute("PRAGMA data_version").fetchone()[0]
         return (self._commits.generation << _COMMITS_BITS) + commits
 
     def close(self) -> None:

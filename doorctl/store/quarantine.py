@@ -1,17 +1,25 @@
-"""A damaged database is set aside as evidence, and not for longer than visits may be kept."""
+"""A damaged database is set aside as evidence for a day.
+
+Its rows can be as old as visits may be, and nothing purges them.
+"""
 
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 from doorctl.errors import StoreDamagedError, StoreError
-from doorctl.store.connection import open_reader, translated
+from doorctl.store.connection import translated
 from doorctl.store.new_file import sync_directory
+from doorctl.store.watched_reader import WatchedReader
 from doorctl.store.writer_lock import WriterLock
 
+KEPT = timedelta(days=1)
+"""How long a damaged copy is there for whoever wants to look into it."""
+
+_MARK = ".damaged-"
 _STAMP = "%Y%m%dT%H%M%S"
 _STAMP_CHARACTERS = len("20260102T030405")
 _COMPANIONS = ("-wal", "-shm", "")
@@ -49,32 +57,42 @@ def set_aside_if_damaged(path: Path, at: datetime) -> Path | None:
     return aside
 
 
-def discard_set_aside(path: Path, cutoff: datetime) -> int:
-    """Delete what was set aside of `path` before a time; return how many files that were.
+def discard_set_aside(directory: Path, now: datetime) -> int:
+    """Delete what was set aside in a directory more than :data:`KEPT` ago.
+
+    What bears a time to come, of a clock that was wrong then, goes as well.
+
+    Args:
+        directory: where the databases are.
+        now: the time, aware and trusted.
+
+    Returns:
+        How many files were deleted.
 
     Raises:
         StoreError: one can't be deleted.
     """
-    prefix = f"{path.name}.damaged-"
-    limit = cutoff.astimezone(UTC).strftime(_STAMP)
+    kept = (_stamp(now - KEPT), _stamp(now))
     try:
         expired = [
             file
-            for file in path.parent.iterdir()
-            if file.name.startswith(prefix)
-            and file.name.removeprefix(prefix)[:_STAMP_CHARACTERS] < limit
+            for file in directory.iterdir()
+            if _MARK in file.name
+            and not kept[0] <= file.name.split(_MARK)[1][:_STAMP_CHARACTERS] <= kept[1]
         ]
         for file in expired:
             file.unlink()
     except OSError as error:
-        raise StoreError(f"{path}: a damaged copy can't be deleted: {error.strerror}") from error
+        raise StoreError(
+            f"{directory}: a damaged copy can't be deleted: {error.strerror}"
+        ) from error
     return len(expired)
 
 
 def _sound(path: Path) -> bool:
     try:
-        with translated(path), closing(open_reader(path)) as database:
-            found = database.execute("PRAGMA quick_check(1)").fetchall()
+        with translated(path), closing(WatchedReader(path, "nothing is lost")) as reader:
+            found = reader.current().execute("PRAGMA quick_check(1)").fetchall()
     except StoreDamagedError:
         return False
     return found == [("ok",)]
@@ -82,9 +100,13 @@ def _sound(path: Path) -> bool:
 
 def _free_name(path: Path, at: datetime) -> Path:
     # Without a battery clock two boots can bear the same second; evidence is not overwritten.
-    first = path.with_name(f"{path.name}.damaged-{at.astimezone(UTC).strftime(_STAMP)}")
+    first = path.with_name(f"{path.name}{_MARK}{_stamp(at)}")
     names = (first if number == 0 else _beside(first, f".{number}") for number in count())
     return next(name for name in names if not name.exists())
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime(_STAMP)
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -42,6 +42,7 @@ class VisitStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = _identity(path)
         self._writer = Writer(path, migrations)
         try:
             with self._transaction() as connection:
@@ -113,31 +114,33 @@ class VisitStore:
             return _value(self._connection, last) or 0
 
     def keep_time(self, high_water: datetime, boot: BootTime) -> None:
-        """Store the highest trusted time and date rows that were written before it was known."""
+        """Store the highest trusted time and date rows that were written before it was known.
+
+        Raises:
+            StoreError: also where the file was removed or replaced: all that is written is lost.
+        """
+        if _identity(self.path) != self._file:
+            raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
         with self._transaction() as connection:
             date_rows(connection, to_ms(high_water), boot)
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time; return the number of attempts.
 
-        With them go throttles untouched since and damaged copies set aside before.
+        With them go throttles untouched since and, by the highest trusted time, all damaged
+        copies in this directory that were set aside more than a day ago.
         """
         with translated(self.path):
             deleted = delete_attempts(self._writer.database, to_ms(cutoff))
             delete_throttles(self._writer.database, to_ms(cutoff))
-        discard_set_aside(self.path, cutoff)
+            now_ms = _value(self._connection, "SELECT high_water_ms FROM clock")
+        discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
         return deleted
 
     def compact(self) -> tuple[int, int, int]:
         """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""
         with translated(self.path):
             return compact(self._connection)
-
-    def oldest(self) -> datetime | None:
-        """Return the time of the oldest attempt, UTC."""
-        with translated(self.path):
-            oldest_ms = _value(self._connection, "SELECT min(at_ms) FROM attempts")
-        return None if oldest_ms is None else from_ms(oldest_ms)
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
@@ -196,6 +199,14 @@ def _keep_reader(connection: sqlite3.Connection, reader: ReaderThrottle) -> None
 
 def _columns(boot: BootTime | None) -> tuple[str | None, int | None]:
     return (None, None) if boot is None else (boot.boot_id, boot.ms)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int | None:

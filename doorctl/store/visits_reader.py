@@ -33,7 +33,7 @@ class VisitHistory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reader = WatchedReader(path)
+        self._reader = WatchedReader(path, "start the door, which makes one")
 
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first; ones that end meanwhile may show it."""

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from doorctl.errors import StoreError
-from doorctl.store.connection import open_reader
+from doorctl.errors import StoreBusyError, StoreDamagedError, StoreError
+from doorctl.store.connection import open_reader, open_unshared_reader
 
 
 class WatchedReader:
     """Open `path` at the first use, and again whenever the file there is another one.
 
+    Where no -shm can be made, because the disk is full or read-only, and no commit waits in the
+    -wal, the file is read as one that nobody writes, and opened again as soon as somebody does.
+
     One thread uses it; closing may be left to whoever shuts down.
 
     Args:
         path: the database; it may appear later.
+        cure: what is to be done where it is missing.
+
+    Attributes:
+        generation: another number after each opening.
+        shared: whether commits of others show without a new opening.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cure: str) -> None:
         self.path = path
         self.generation = 0
-        self._file: tuple[int, int] | None = None
+        self.shared = True
+        self._cure = cure
+        self._wal = path.with_name(f"{path.name}-wal")
+        self._shm = path.with_name(f"{path.name}-shm")
+        self._file: tuple[int, ...] = ()
         self._database: Database | None = None
 
     def current(self) -> Database:
-        """Return a connection to the file that stands at the path now; costs one stat.
+        """Return a connection to the file that stands at the path now; costs one stat, or two.
 
         Raises:
             StoreError: the file is missing or can't be opened.
         """
-        file = self._identify()
-        if self._database is None or file != self._file:
+        if self._database is None or self._identify() != self._file:
             self.close()
-            self._database = open_reader(self.path)
-            # Identified before it was opened: a change in between is noticed at the next call.
-            self._file = file
+            self._database = self._opened()
             self.generation += 1
         return self._database
 
@@ -46,13 +56,42 @@ class WatchedReader:
             self._database.close()
             self._database = None
 
-    def _identify(self) -> tuple[int, int]:
+    def _opened(self) -> Database:
+        # Identified before it is opened: a change in between is noticed at the next call.
+        self.shared = self._shm_writable()
+        self._file = self._identify()
+        try:
+            return open_reader(self.path)
+        except (StoreBusyError, StoreDamagedError):
+            raise
+        except StoreError:
+            self.shared = False
+            self._file = self._identify()
+            if self._file[-1]:
+                raise
+        return open_unshared_reader(self.path)
+
+    def _shm_writable(self) -> bool:
+        # Through one that can't be written SQLite reads, and calls each answer a new commit.
+        return not self._shm.exists() or os.access(self._shm, os.W_OK)
+
+    def _identify(self) -> tuple[int, ...]:
         try:
             status = self.path.stat()
         except FileNotFoundError:
-            raise StoreError(
-                f"{self.path} is missing; run `doorctl init` or load the full feed"
-            ) from None
+            raise StoreError(f"{self.path} is missing; {self._cure}") from None
         except OSError as error:
             raise StoreError(f"{self.path} can't be opened: {error.strerror}") from error
-        return status.st_dev, status.st_ino
+        file = (status.st_dev, status.st_ino)
+        if self.shared:
+            return file
+        # The -wal last: there a writer's commit shows first.
+        return (*file, status.st_mtime_ns, status.st_size, self._wal_bytes())
+
+    def _wal_bytes(self) -> int:
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise StoreError(f"{self._wal} can't be looked at: {error.strerror}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -37,6 +39,13 @@ class Writer:
             raise
 
     def close(self) -> None:
-        """Close the connection, then let the next writer in; idempotent."""
+        """Close the connection, then let the next writer in; idempotent.
+
+        While readers hold the file its WAL stays, but empty: what stands in it could not be read
+        by a door that starts on a full disk.
+        """
+        # Closed before, or a disk that fails: then the WAL says what the file does not.
+        with suppress(sqlite3.Error):
+            self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.database.close()
         self._lock.close()

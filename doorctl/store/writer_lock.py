@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from doorctl.errors import StoreBusyError, StoreError
+from doorctl.store.new_file import hand_over
 
 
 class WriterLock:
@@ -28,6 +29,7 @@ class WriterLock:
         except OSError as error:
             raise StoreError(f"{lock} can't be opened: {error.strerror}") from error
         try:
+            hand_over(self._descriptor, lock.parent)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.close()

@@ -29,8 +29,8 @@ def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
             if count > floor and count * 100 > max_percent * changes.held:
                 raise PushGuardedError(
                     f"it would {what} {count} of {changes.held} cards, more than {max_percent:g} % "
-                    f"and more than {floor}; nothing was changed; look at the export, and if it is "
-                    "right send it once more with an approver's name"
+                    f"and more than {floor}; nothing was changed; look at the export; if it is "
+                    "right, do it once more with --approved-by"
                 )
 
     return refuse

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from doorctl.errors import FeedError, Problem
 from doorctl.moments import Moment
-from doorctl.ports import Guard, PatronWriter, Sealer
+from doorctl.ports import Applied, Guard, SealedRow, Sealer
 from doorctl.sync.feed import FeedPatron, read_feed
 from doorctl.sync.seal import seal_rows
+
+
+class RowWriter(Protocol):
+    """The part of a `PatronWriter` that a load needs."""
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+        guard: Guard,
+    ) -> Applied:
+        """Apply rows in one durable transaction, or change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +53,7 @@ def load(
     path: Path,
     *,
     sealer: Sealer,
-    writer: PatronWriter,
+    writer: RowWriter,
     moment: Moment,
     pin_length: int,
     minimum_age: int,
@@ -48,8 +64,7 @@ def load(
 ) -> Loaded:
     """Read, check and seal the whole feed, then apply it in one transaction.
 
-    The writer is asked last, so it holds its lock for seconds and not for the hour that sealing
-    a town takes.
+    The writer is asked last, so it need not hold its lock for the hour that sealing a town takes.
 
     Args:
         path: see :func:`doorctl.sync.feed.read_feed`.

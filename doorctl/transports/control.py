@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import socketserver
+import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from doorctl.errors import DoorctlError, NotAnsweringError, StoreError
+from doorctl.errors import AlreadyExistsError, DoorctlError, NotAnsweringError, StoreError
 
 LINE_LIMIT = 4096
 """Longest question in bytes; the longest real one is under 100."""
@@ -45,20 +46,21 @@ class ControlServer:
         answers: what can be asked; an answer may raise `DoorctlError`, which is told.
 
     Raises:
+        AlreadyExistsError: something that is no socket is there; it was not touched.
         StoreError: the socket could not be made.
     """
 
     def __init__(self, path: Path, answers: Answers) -> None:
         self._path = path
-        umask = os.umask(0o177)
         try:
-            path.unlink(missing_ok=True)
+            if not _remove_socket(path):
+                raise AlreadyExistsError(f"{path} is no socket; name another path: control.socket")
             self._server = _Server(str(path), answers)
         except OSError as err:
             # The socket module's own complaint, of a path that is too long, has no strerror.
+            if isinstance(err, AlreadyExistsError):
+                raise
             raise StoreError(f"control socket {path}: {err.strerror or err}") from err
-        finally:
-            os.umask(umask)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.2,), name="control", daemon=True
         )
@@ -72,7 +74,20 @@ class ControlServer:
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            # On a disk that has become read-only it stays; the next start replaces it.
+            _remove_socket(self._path)
+
+
+def _remove_socket(path: Path) -> bool:
+    """Remove the socket at a path; tell whether nothing is there then."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    return True
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -82,6 +97,11 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, path: str, answers: Answers) -> None:
         self.answers = answers
         super().__init__(path, _Handler)
+
+    def server_bind(self) -> None:
+        # The file gets the mode of the socket; the umask would be that of every thread.
+        os.fchmod(self.socket.fileno(), 0o600)
+        super().server_bind()
 
 
 class _Handler(socketserver.StreamRequestHandler):

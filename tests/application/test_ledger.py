@@ -169,6 +169,46 @@ def test_what_staff_reset_meanwhile_stays_reset() -> None:
     assert books.failures() == 0
 
 
+@pytest.mark.parametrize(
+    ("reason", "failures"), [(Reason.PIN_TIMEOUT, 0), (Reason.WRONG_PIN, 1), (Reason.OK, 0)]
+)
+def test_an_unlock_outlasts_the_attempt_that_was_open(reason: Reason, failures: int) -> None:
+    """What staff forget while the card is at the reader does not come back when it leaves."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.ledger.unlock(key_of(CARD))
+    books.ledger.settle(number, reason)
+
+    assert books.failures() == failures
+
+
+def test_an_unlock_is_of_one_card() -> None:
+    """Another card that is at the reader meanwhile keeps its failures."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.ledger.unlock(key_of(UNKNOWN_CARD))
+    books.ledger.settle(number, Reason.PIN_TIMEOUT)
+
+    assert books.failures() == 1
+
+
+def test_an_unlock_that_is_not_stored_forgets_nothing() -> None:
+    """Staff are told so and try again; the card is as it was."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.visits.broken = True
+    with pytest.raises(StoreError):
+        books.ledger.unlock(key_of(CARD))
+    books.visits.broken = False
+    books.ledger.settle(number, Reason.PIN_TIMEOUT)
+
+    assert books.failures() == 1
+
+
 def test_each_failure_before_the_proof_is_the_readers_too() -> None:
     """Ten on different cards, and every answer at this reader comes later."""
     books = Books()

@@ -10,7 +10,6 @@ import pytest
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.bootstrap.rules import (
-    DAWN,
     access_policy,
     outdated,
     patrons_db,
@@ -22,6 +21,7 @@ from doorctl.bootstrap.rules import (
 )
 from doorctl.config import Config, load
 from doorctl.moments import BootTime
+from doorctl.ops.clock import BUILD_FLOOR
 from doorctl.ports import CacheStamp
 from doorctl.store.visits import VisitStore, create_visits
 
@@ -99,7 +99,7 @@ def test_without_a_door_log_time_begins_at_dawn(tmp_path: Path, content: bytes |
     if content is not None:
         visits_db(config).write_bytes(content)
 
-    assert system_clock(config).moment().high_water >= DAWN
+    assert system_clock(config).moment().high_water >= BUILD_FLOOR
 
 
 def test_the_clock_never_undercuts_the_time_on_record(tmp_path: Path) -> None:

@@ -60,6 +60,28 @@ def test_the_longest_frame_passes_and_one_byte_more_is_too_long() -> None:
     assert frames_of(Framer(), longest + b"xyz\x02a\r") == [Shape.TOO_LONG, b"a"]
 
 
+@given(st.binary(max_size=9) | st.text("xy\r\x02\x03", max_size=9).map(str.encode))
+def test_skipping_is_taking_at_once(data: bytes) -> None:
+    """The rest of a frame that was too long ends in the same place, taken or skipped."""
+    taking, skipping = Framer(), Framer()
+    for framer in (taking, skipping):
+        frames_of(framer, b"x" * (MAX_FRAME_BYTES + 1))
+    skipped = skipping.skip(data, 0, 1.0)
+
+    assert frames_of(taking, data[:skipped], 1.0) == []
+    assert taking.deadline_s == skipping.deadline_s
+    assert frames_of(taking, data[skipped:], 1.0) == frames_of(skipping, data[skipped:], 1.0)
+    assert data[skipped : skipped + 1] in {b"", b"\r", b"\n", b"\x02", b"\x03"}
+
+
+def test_nothing_of_a_frame_is_skipped() -> None:
+    """Between frames and within one that may still be good every byte counts."""
+    framer = Framer()
+    assert framer.skip(b"a\r", 0, 0.0) == 0
+    framer.take(ord("a"), 0.0)
+    assert framer.skip(b"b\r", 0, 0.0) == 0
+
+
 def test_discarding_ends_when_the_line_is_silent() -> None:
     """A sender without terminators does not make the reader deaf for good."""
     framer = Framer()

@@ -1,6 +1,7 @@
 """One line without keys: frames, deadlines, two tracks, loss of the line, hostile senders."""
 
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,24 @@ def test_an_endless_line_is_told_while_it_lasts() -> None:
 
     caller.receive(b"yz\r3000001234\r", 0.1)
     assert caller.readings == [TOO_LONG, PLASTIC_CARD]
+
+
+class Watched(bytes):
+    """Bytes that count how many of them were looked at one by one."""
+
+    looked = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        self.looked += 1
+        return super().__getitem__(key)
+
+
+def test_the_rest_of_an_endless_line_is_not_looked_at_one_by_one() -> None:
+    """A device gone mad costs the loop next to nothing, or whoever types would wait for it."""
+    flood = Watched(b"x" * 100_000 + b"\r3000001234\r")
+
+    assert readings_of(flood) == [TOO_LONG, PLASTIC_CARD]
+    assert flood.looked < 2 * MAX_FRAME_BYTES
 
 
 def test_discarding_is_not_ended_by_a_sentinel() -> None:

@@ -225,18 +225,21 @@ def test_the_credentials_directory_is_filled_in(path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("spelt", ["$CREDENTIALS_DIRECTORY", "${CREDENTIALS_DIRECTORY}"])
 @pytest.mark.parametrize("environment", [{}, {"CREDENTIALS_DIRECTORY": ""}])
-def test_an_unknown_credentials_directory_keeps_its_name(
-    path: Path, environment: dict[str, str]
+def test_an_unknown_credentials_directory_is_told(
+    path: Path, environment: dict[str, str], spelt: str
 ) -> None:
-    """Without the variable, as in the web process, the file loads and the path names it."""
-    override = "secrets.installation_key_file=$CREDENTIALS_DIRECTORY/installation.key"
+    """Without the variable no directory of that name is looked for, or made."""
+    override = f"secrets.installation_key_file={spelt}/installation.key"
 
-    config = load(path, [override], environment=environment)
+    with pytest.raises(ConfigError) as caught:
+        load(path, [override], environment=environment)
 
-    assert config.secrets.installation_key_file == (
-        path.parent / "$CREDENTIALS_DIRECTORY" / "installation.key"
-    )
+    (problem,) = caught.value.problems
+    assert problem.where == "secrets.installation_key_file"
+    assert "$CREDENTIALS_DIRECTORY is set only for" in problem.what
+    assert '"/etc/doorctl/installation.key"' in problem.what
 
 
 scalars: st.SearchStrategy[Any] = (

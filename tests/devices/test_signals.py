@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from gpiozero.pins.mock import MockFactory
+from gpiozero import PinSetInput
+from gpiozero.pins.mock import MockFactory, MockPin
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,52 @@ def test_closing_leaves_all_dark() -> None:
     signals.close()
 
     assert [factory.pin(pin).states[-1].state for pin in (GREEN, RED, BUZZER)] == [False] * 3
+
+
+class BrokenPin(MockPin):  # type: ignore[misc]
+    """A pin that can't be switched on or off once it is `broken`."""
+
+    broken = False
+
+    def _set_state(self, value: bool) -> None:
+        if self.broken:
+            raise PinSetInput("the wire is off")
+        super()._set_state(value)
+
+
+@pytest.mark.parametrize("broken", [GREEN, RED, BUZZER])
+def test_one_that_fails_keeps_no_other_from_being_switched(broken: int) -> None:
+    """The buzzer falls silent though a lamp is broken; the failure is raised all the same."""
+    factory = MockFactory(pin_class=BrokenPin)
+    signals = GpioSignals(factory, GREEN, RED, BUZZER)
+    sound = [pin for pin in (GREEN, RED, BUZZER) if pin != broken]
+    factory.pin(broken).broken = True
+
+    with pytest.raises(DeviceError):
+        signals.show(Lamps(green=True, red=True, buzzer=True))
+    assert [factory.pin(pin).state for pin in sound] == [True, True]
+
+    with pytest.raises(DeviceError):
+        signals.show(Lamps())
+    assert [factory.pin(pin).state for pin in sound] == [False, False]
+
+
+@pytest.mark.parametrize("broken", [GREEN, RED, BUZZER])
+def test_one_that_fails_keeps_no_other_from_being_dark_after_closing(broken: int) -> None:
+    """close() switches off what can be, gives back every pin, and raises the failure once."""
+    factory = MockFactory(pin_class=BrokenPin)
+    signals = GpioSignals(factory, GREEN, RED, BUZZER)
+    signals.show(Lamps(green=True, red=True, buzzer=True))
+    factory.pin(broken).broken = True
+
+    with pytest.raises(DeviceError):
+        signals.close()
+    signals.close()
+
+    sound = [pin for pin in (GREEN, RED, BUZZER) if pin != broken]
+    assert [factory.pin(pin).states[-1].state for pin in sound] == [False, False]
+    factory.pin(broken).broken = False
+    GpioSignals(factory, GREEN, RED, BUZZER).close()
 
 
 def test_two_lamps_on_one_pin_are_refused() -> None:

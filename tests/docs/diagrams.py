@@ -53,9 +53,8 @@ def checks() -> str:
 def throttle() -> str:
     """Tell the waits after wrong PINs."""
     waits = [f"{failures} wrong: {wait_s} s" for failures, wait_s in WAIT_AFTER_S.items()]
-    return " · ".join(
-        [*waits, f"{STOP_AT_FAILURES} wrong: until staff say `doorctl patrons unlock`"]
-    )
+    stop = f"{STOP_AT_FAILURES} wrong: until staff say `doorctl patrons unlock`, or for 30 days"
+    return " · ".join([*waits, stop])
 
 
 PARTS: dict[str, Callable[[], str]] = {

@@ -124,11 +124,38 @@ def doors(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[
         yield Doors(tmp_path_factory, stack, loaded)
 
 
+class Sharing:
+    """Keeps one door running for many tests."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._door: Door | None = None
+
+    def door(self) -> Door:
+        """Return the door that was used last, or a fresh one."""
+        if self._door is None:
+            self._door = self._doors.started()
+        return self._door
+
+    def give_up(self) -> None:
+        """Give the next test a fresh door."""
+        self._door = None
+
+
 @pytest.fixture(scope="module")
-def shared_door(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Door]:
-    """Give a running door to tests that can't disturb each other."""
+def sharing(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Sharing]:
+    """Let the tests of one file share a door."""
     with ExitStack() as stack:
-        yield Doors(tmp_path_factory, stack, loaded).started()
+        yield Sharing(Doors(tmp_path_factory, stack, loaded))
+
+
+@pytest.fixture
+def shared_door(sharing: Sharing, request: pytest.FixtureRequest) -> Iterator[Door]:
+    """Give a running door to tests that can't disturb each other, unless one of them fails."""
+    failed = request.session.testsfailed
+    yield sharing.door()
+    if request.session.testsfailed > failed:
+        sharing.give_up()
 
 
 @pytest.fixture

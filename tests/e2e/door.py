@@ -13,12 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from doorctl.demo.stage import Line, Stage
+from doorctl.demo.stage import LIMIT_S, Line, Stage
 from tests.e2e.people import Person
-
-LIMIT_S = 10.0
-"""Longest wait for anything: far more than it takes, since a test asserts that it comes, not when.
-"""
 
 KEY_GAP_S = 0.05
 """Between two keys on the reader's own line, where keys that come faster are a card's."""
@@ -126,13 +122,13 @@ class Door(Stage):
         """Have somebody swipe and type; return the decision."""
         attempt = self.swipe(person.swipe)
         self.press(pin or person.pin)
-        return self.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)
+        return self.wait_for("decision", attempt=attempt)
 
     def let_in(self, person: Person) -> Line:
         """Have somebody in, wait until the door is locked again and return the decision."""
         decision = self.visit(person)
         assert decision["reason"] == "ok"
-        self.wait_for("door", state="locked", timeout_s=LIMIT_S)
+        self.wait_for("door", state="locked")
         return decision
 
     def signalled(self, number: int) -> int:
@@ -220,7 +216,10 @@ _OPEN = "SELECT attempt FROM attempts WHERE verdict IS NULL AND row_key IS NOT N
 
 
 def until(look: Callable[[], T | None]) -> T:
-    """Look until there is something; fail after :data:`LIMIT_S`."""
+    """Look until there is something.
+
+    Fail after :data:`LIMIT_S`, far more than it takes: a test asserts that it comes, not when.
+    """
     end_s = time.monotonic() + LIMIT_S
     while time.monotonic() < end_s:
         found = look()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, until
+from tests.e2e.conftest import Doors, Loaded
+from tests.e2e.door import Door, refusal, until
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
 
 PAGE_BYTES = 4096
@@ -180,6 +181,105 @@ def test_disk_full(doors: Doors) -> None:
     assert kinds == ["visit_log_failing", "visit_log_cleared"]
     assert len(door.said("decision")) == last == first + 6
     assert door.visit(ALSO_ENTITLED)["reason"] == "throttled"
+
+
+class HinderedDoor(Door):
+    """A door whose process is started through another command, which hinders it.
+
+    Args:
+        like: the door to take directory and patrons from.
+        through: that command, with its options.
+    """
+
+    def __init__(self, like: Door, loaded: Loaded, through: tuple[str, ...]) -> None:
+        super().__init__(like.directory, loaded.config, pins=loaded.pins)
+        self._through = through
+
+    def command(self, *words: str) -> list[str]:
+        """Return the command line, behind what hinders it."""
+        return [*self._through, *super().command(*words)]
+
+
+FULL = ("prlimit", "--fsize=16384:")
+"""No file can grow: half of what a -shm needs. Only the soft limit, so that it can be lifted."""
+
+POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
+"""Root minds the modes of files only without its capabilities."""
+
+
+@pytest.mark.parametrize(("log", "number"), [(True, 101), (False, 6)], ids=["a log", "no log"])
+def test_started_on_a_full_disk(doors: Doors, loaded: Loaded, log: bool, number: int) -> None:
+    """After a restart on a full disk the entitled get in all the same, and staff hear of it.
+
+    Wrong PINs count, and once there is room the log goes on without a restart, after what it
+    holds already.
+    """
+    made = doors.made()
+    made.change("INSERT INTO sqlite_sequence VALUES ('attempts', 100)")
+    if not log:
+        (made.directory / "visits.db").unlink()
+    with HinderedDoor(made, loaded, FULL) as door:
+        door.start()
+        assert "visit_log_failing" in [alarm["kind"] for alarm in door.said("alarm")]
+        assert blind_visit(door, ENTITLED.swipe, ENTITLED.pin) == "ok"
+        wrong = [blind_visit(door, DEBTOR.swipe, DEBTOR.wrong_pin) for _ in range(3)]
+        assert wrong == ["wrong_pin"] * 3
+        assert blind_visit(door, DEBTOR.swipe, DEBTOR.pin) == "throttled"
+
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(door.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        assert blind_visit(door, ALSO_ENTITLED.swipe, ALSO_ENTITLED.pin) == "ok"
+        assert "visit_log_cleared" in [alarm["kind"] for alarm in door.said("alarm")]
+        until(lambda: [(row.attempt, row.reason) for row in door.rows()][-1] == (number, "ok"))
+        assert blind_visit(door, DEBTOR.swipe, DEBTOR.pin) == "throttled"
+        assert door.complaint() == ""
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["closed files", "files of a dead door"])
+def test_started_on_a_read_only_disk(doors: Doors, loaded: Loaded, used: bool) -> None:
+    """A storage that was mounted read-only after an error lets in whom the cache knows."""
+    made = doors.made()
+    if used:
+        made.start()
+        assert made.call("patrons", "load", str(doors.feed), "--full").returncode == 0
+        made.let_in(ENTITLED)
+        made.signalled(signal.SIGKILL)
+    with HinderedDoor(made, loaded, POWERLESS) as door:
+        door.reader.put_in()
+        door.keypad.put_in()
+        (door.directory / "door.stderr").touch()
+        for file in door.directory.glob("*.db*"):
+            file.chmod(0o400)
+        door.directory.chmod(0o500)
+        try:
+            door.start_door()
+            kinds = {alarm["kind"] for alarm in door.said("alarm")}
+            assert kinds >= {"visit_log_failing", "control_failing"}
+            assert blind_visit(door, ENTITLED.swipe, ENTITLED.pin) == "ok"
+            assert blind_visit(door, DEBTOR.swipe, DEBTOR.wrong_pin) == "wrong_pin"
+            assert door.stop() == 0
+        finally:
+            door.directory.chmod(0o700)
+
+
+def test_log_taken_away_while_it_runs(doors: Doors) -> None:
+    """Whoever purges hears that the log has gone: what is written to it would be lost."""
+    door = doors.started()
+    (door.directory / "visits.db").unlink()
+
+    assert "was removed or replaced" in refusal(door, "purge")
+
+
+def test_socket_set_to_the_key(doors: Doors) -> None:
+    """A `control.socket` that names another file costs that file nothing: the door says so."""
+    door = doors.made()
+    key = door.directory / "installation.key"
+    before = key.read_bytes()
+    door.configured(f"control.socket={key}")
+
+    assert "installation.key is no socket" in refusal(door, "run")
+
+    assert key.read_bytes() == before
 
 
 def blind_visit(door: Door, swipe: bytes, pin: str) -> object:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door
+from tests.e2e.door import LIMIT_S, Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED
 
 NUMBER = ALSO_ENTITLED.number.encode()
@@ -81,8 +81,7 @@ def test_flood_in_mid_pulse(doors: Doors) -> None:
     while len(door.edges(door.pid)) == 1:
         door.reader.send(b"noise\xff\r" * 50)
         # No assertion on speed, but a bound: without one a door that stays open would never fail.
-        assert time.monotonic_ns() - released < 10e9
+        assert time.monotonic_ns() - released < LIMIT_S * 1e9
 
     on, off = door.edges(door.pid)
-    assert off.monotonic_ns - on.monotonic_ns < 1.5e9
     assert (on.level, off.level) == (1, 0)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,42 @@ def test_makes_what_is_needed(bare: Door) -> None:
 
 @pytest.mark.parametrize("there", ["installation.key", "patrons.db", "visits.db"])
 def test_overwrites_nothing(there: str, bare: Door) -> None:
-    """If any of its files is there it makes none of the others and touches nothing."""
+    """If a database is there, or a key that is none, it makes no other and touches nothing."""
     (bare.directory / there).write_bytes(b"something")
     before = digest(bare.directory)
 
     assert there in refusal(bare, "init")
 
     assert digest(bare.directory) == before
+
+
+def test_keeps_the_key_of_another_branch(bare: Door, door: Door) -> None:
+    """A second branch shares the key, so that the same sealed rows can be found there."""
+    key = bare.directory / "installation.key"
+    shared = door.directory / "installation.key"
+    key.write_bytes(shared.read_bytes())
+    key.chmod(0o600)
+
+    done = bare.call("init")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    made = [f"made {bare.directory / name}" for name in ("patrons.db", "visits.db")]
+    assert done.stdout.splitlines()[:3] == [f"kept {key}", *made]
+    assert key.read_bytes() == shared.read_bytes()
+    bare.start()
+    assert bare.visit(ENTITLED)["reason"] == "unknown_card"
+
+
+@pytest.mark.parametrize("limit", [0, 32, 8192, 32_000])
+def test_can_be_repeated_after_a_failure(bare: Door, limit: int) -> None:
+    """On a disk that is full after so many bytes a file nothing is left of what it made."""
+    command = ["prlimit", f"--fsize={limit}", *bare.command("init")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    made = [path for path in bare.directory.iterdir() if path.suffix != ".lock"]
+    assert made == []
+
+    assert bare.call("init").returncode == 0
 
 
 def test_twice(door: Door) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.store.writer_lock import WriterLock
 from tests.e2e.door import Door
 from tests.e2e.people import (
     ALSO_ENTITLED,
@@ -64,20 +65,57 @@ def test_while_the_door_runs(door: Door, tmp_path: Path) -> None:
 
 
 def test_second_load_at_the_same_time(door: Door, tmp_path: Path) -> None:
-    """While one process loads, another one is refused; the first one's patrons are in."""
+    """Whoever still reads a feed, or seals it for an hour, keeps nobody else from loading."""
     feed = write_feed(tmp_path / "feed.ndjson", (STRANGER,))
     slow = tmp_path / "slow.ndjson"
     os.mkfifo(slow)
     first = subprocess.Popen(door.command("patrons", "load", str(slow)), stderr=subprocess.PIPE)
     # Opening a pipe to write waits until the other side has opened it to read.
     with slow.open("wb") as pipe, first:
-        said = refusal_of_load(door, feed)
+        assert door.call("patrons", "load", str(feed)).returncode == 0
+        assert door.query("SELECT epoch FROM cache", database="patrons.db") == [(2,)]
         pipe.write(feed.read_bytes())
         pipe.close()
         assert first.wait() == 0
 
+    assert door.query("SELECT epoch FROM cache", database="patrons.db") == [(3,)]
+
+
+def test_load_while_another_one_writes(door: Door, tmp_path: Path) -> None:
+    """There is one writer: another one is refused, and nothing is changed."""
+    feed = write_feed(tmp_path / "feed.ndjson", (STRANGER,))
+    with WriterLock(door.directory / "patrons.db"):
+        said = refusal_of_load(door, feed)
+
     assert "another doorctl process" in said
-    assert door.query("SELECT epoch FROM cache", database="patrons.db") == [(2,)]
+    assert door.query("SELECT epoch FROM cache", database="patrons.db") == [(1,)]
+
+
+def test_wrong_feed_without_a_cache(door: Door, tmp_path: Path) -> None:
+    """Where there is no cache a wrong feed makes none: an empty one would look like a load."""
+    (door.directory / "patrons.db").unlink()
+    feed = tmp_path / "feed.ndjson"
+    feed.write_text("{broken\n")
+
+    assert "line 1" in refusal_of_load(door, feed)
+
+    assert list(door.directory.glob("patrons.db*")) == []
+
+
+def test_full_load_onto_a_damaged_cache(door: Door) -> None:
+    """It sets the damaged one aside itself; changes alone would leave everybody else unknown."""
+    cache = door.directory / "patrons.db"
+    cache.write_bytes(b"no database" * 1000)
+    feed = write_feed(door.directory / "feed.ndjson", (ENTITLED,))
+    assert "start of the door sets it aside" in refusal_of_load(door, feed)
+    assert cache.read_bytes() == b"no database" * 1000
+
+    assert door.call("patrons", "load", str(feed), "--full").returncode == 0
+
+    (aside,) = door.directory.glob("patrons.db.damaged-*")
+    assert aside.read_bytes() == b"no database" * 1000
+    door.start()
+    door.let_in(ENTITLED)
 
 
 def refusal_of_load(door: Door, feed: Path) -> str:

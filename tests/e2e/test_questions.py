@@ -100,6 +100,29 @@ def test_visits_in_words(door: Door) -> None:
     assert 0 < english.index("The door opens.") < english.index("Blocked")
 
 
+@pytest.mark.parametrize("days", [10, 400])
+def test_visits_hidden_by_the_clock(days: int, door: Door) -> None:
+    """After a clock that was far ahead one line says which visits are hidden, and until when."""
+    ahead = datetime.now(UTC) + timedelta(days=days)
+    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
+
+    done = door.call("visits", "list")
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "no visits\n", 1)
+    assert f"once said {ahead:%Y-%m-%d}" in done.stderr
+    from_then = (ahead - timedelta(days=30)).strftime("%Y-%m-%d")
+    assert f"visits before {from_then} are hidden" in done.stderr
+    assert (f"until {from_then}" in done.stderr) == (days == 400)
+
+
+def test_visits_none_hidden(door: Door) -> None:
+    """With a clock that is right, or a little behind an earlier one, nothing is said."""
+    ahead = datetime.now(UTC) + timedelta(hours=23)
+    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
+
+    assert door.call("visits", "list").stderr == ""
+
+
 def test_visits_no_log(door: Door) -> None:
     """Without a door log it is one line and exit 1."""
     (door.directory / "visits.db").unlink()

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.door import Door, refusal
+from tests.e2e.door import UNHEARD_S, Door, refusal, until
 from tests.e2e.people import (
     ENTITLED,
 )
@@ -98,6 +101,70 @@ def test_status_lost_reader_and_released(door: Door) -> None:
     assert (found["reader"], found["keypad"], found["released"]) == ("lost", "connected", True)
 
 
+def test_no_stdout(door: Door) -> None:
+    """A daemon that is started without a stdout opens the door; no database takes its place."""
+    door.reader.put_in()
+    door.keypad.put_in()
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *door.command("run")]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: json.loads(door.call("status", "--json").stdout)["running"])
+            stdout = Path(f"/proc/{process.pid}/fd/1").readlink()
+            door.swipe(ENTITLED.swipe)
+            door.press(ENTITLED.pin)
+            until(lambda: [edge.level for edge in door.edges(process.pid)] == [1, 0])
+        finally:
+            process.terminate()
+
+    assert (process.returncode, str(stdout)) == (0, os.devnull)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_other_signals_lock_too(number: int, door: Door) -> None:
+    """A terminal that hangs up in the middle of a release ends the daemon with the door locked."""
+    door.configured("door.release_s=30").start()
+    door.visit(ENTITLED)
+
+    code = door.signalled(number)
+
+    assert code == 0
+    assert [line["energised"] for line in door.said("relay")] == [True, False]
+
+
+def test_not_driven(door: Door) -> None:
+    """A door with a pin that this version drives nothing by alarms once, and lets people in."""
+    door.configured("gpio.exit_button_pin=27", "gpio.fire_pin=5").start()
+
+    (alarm,) = (line for line in door.said("alarm") if line["kind"] == "not_driven")
+
+    assert "gpio.exit_button_pin, gpio.fire_pin" in alarm["why"]
+    door.let_in(ENTITLED)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["door.release_s=99", "branch.time_zone=Mars/Olympus", "reader.port=", "xyzzy.x=1"],
+)
+def test_relay_off_with_a_wrong_configuration(wrong: str, door: Door) -> None:
+    """The relay is switched off by its pin alone, without a key and without a right rest."""
+    (door.directory / "installation.key").unlink()
+    before = door.processes()
+
+    done = door.call("relay-off", "--set", wrong, "--set", f"storage.directory={door.directory}/x")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    (pid,) = door.processes() - before
+    assert [drive.level for drive in door.drives(pid)][-1] == 0
+
+
+def test_relay_off_with_a_wrong_pin(door: Door) -> None:
+    """Where the pin itself is wrong nothing is driven: one line says so."""
+    before = door.processes()
+
+    assert "gpio.relay_pin" in refusal(door, "relay-off", "--set", "gpio.relay_pin=99")
+    assert door.processes() == before
+
+
 def test_status_not_running(door: Door) -> None:
     """Without a daemon it exits 1 and still tells of the cache."""
     done = door.call("status", "--json")
@@ -117,4 +184,6 @@ def test_status_stuck(door: Door) -> None:
         os.kill(door.pid, 18)
 
     assert "another doorctl process" in said
+    door.wait_for("alarm", kind="stalled")
+    time.sleep(2 * UNHEARD_S)  # until what may have been swiped meanwhile is not taken any more
     door.let_in(ENTITLED)

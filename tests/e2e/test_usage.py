@@ -15,6 +15,8 @@ ALL = [(name,) for name in COMMANDS] + [
     (group, name) for group, names in GROUPS.items() for name in names
 ]
 
+DOORCTL = (sys.executable, "-m", "doorctl")
+
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_help(words: tuple[str, ...]) -> None:
@@ -45,6 +47,9 @@ def test_all_commands_are_listed() -> None:
         ("patrons", "explain"),
         ("patrons", "explain", "3000001234", "--at", "tomorrow"),
         ("visits", "list", "--since", "yesterday"),
+        ("visits", "list", "--since", "0001-01-01T00:00+01:00"),
+        ("visits", "list", "--since", "9999-12-31T23:59-12:00"),
+        ("patrons", "explain", "3000001234", "--at", "0001-01-01T00:00+02:00"),
         ("patrons", "nonsense"),
     ],
     ids=" ".join,
@@ -111,6 +116,17 @@ def test_check_config_good(door: Door) -> None:
     assert "good" in done.stdout
 
 
+def test_check_config_not_driven(door: Door) -> None:
+    """A pin that this version drives nothing by is right, but one line says so."""
+    door.configured("gpio.fire_pin=5", "gpio.contact_pin=22")
+
+    done = door.call("check-config")
+
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "warning: gpio.contact_pin, gpio.fire_pin: set, but not driven" in done.stderr
+    assert "good" in done.stdout
+
+
 def test_check_config_run_tells_the_same(door: Door) -> None:
     """A daemon with a wrong configuration does not start and says why as `check-config` does."""
     wrong = ("--set", "door.release_s=0", "--set", "gpio.relay_pin=99")
@@ -121,12 +137,86 @@ def test_check_config_run_tells_the_same(door: Door) -> None:
     assert said[0].count("\n") == 2
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(closed: str, door: Door) -> None:
+    """A command that is started without a stream does its work: it exits as it always does."""
+    assert redirected(door, closed, "check-config").returncode == 0
+    done = redirected(door, closed, "status")
+
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
+def test_nobody_types(door: Door) -> None:
+    """Where there is no stdin an empty one is read."""
+    done = redirected(door, "<&-", "patrons", "explain", "-")
+
+    assert done.returncode == 1
+    assert done.stderr == "doorctl: that is no card number and no CPR number\n"
+
+
+def test_typed_in_no_encoding(door: Door) -> None:
+    """Bytes that are no text are no card."""
+    done = subprocess.run(
+        door.command("patrons", "explain", "-"), input=b"\xff\n", capture_output=True, check=False
+    )
+
+    assert done.stderr == b"doorctl: that is no card number and no CPR number\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    [("status", "--json"), ("visits", "list"), ("check-config",), ("run", "--help")],
+    ids=" ".join,
+)
+def test_full_output(words: tuple[str, ...], unbuffered: str, door: Door) -> None:
+    """An output that takes nothing is one line on stderr and exit 1."""
+    done = redirected(door, ">/dev/full", *words, environment={"PYTHONUNBUFFERED": unbuffered})
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("visits", "list"), ("status",), ("--help",)], ids=" ".join)
+def test_nobody_reads(words: tuple[str, ...], door: Door) -> None:
+    """A reader that goes away, as ``head`` does, has seen enough: nothing is said about it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            door.command(*words) if words != ("--help",) else [*DOORCTL, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def redirected(
+    door: Door, redirection: str, *words: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of doorctl with its streams as a shell redirects them."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", *door.command(*words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | (environment or {}),
+    )
+
+
 def plain(
     *words: str, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run doorctl without a configuration of ours."""
     return subprocess.run(
-        [sys.executable, "-m", "doorctl", *words],
+        [*DOORCTL, *words],
         capture_output=True,
         text=True,
         check=False,

@@ -230,10 +230,6 @@ class MemoryVisits:
         self._fail_if_broken()
         return self.checkpoint
 
-    def oldest(self) -> datetime | None:
-        """Return the time of the oldest attempt, UTC."""
-        return min((attempt.at.utc for attempt in self._attempts.values()), default=None)
-
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first."""
         found = [

@@ -150,7 +150,7 @@ def test_lines_of_many_threads_are_in_the_order_of_their_times() -> None:
 
     def talk(name: str) -> None:
         for number in range(200):
-            log.emit("push", line=name, count=number)
+            log.emit("push", kind=name, attempt=number)
 
     threads = [threading.Thread(target=talk, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -162,7 +162,7 @@ def test_lines_of_many_threads_are_in_the_order_of_their_times() -> None:
 
     assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
     for name in "abcd":
-        assert [line["count"] for line in lines if line.get("line") == name] == list(range(200))
+        assert [line["attempt"] for line in lines if line.get("kind") == name] == list(range(200))
 
 
 def accounted(lines: list[dict[str, Any]]) -> int:

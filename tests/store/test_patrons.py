@@ -62,7 +62,7 @@ def test_a_missing_cache_lets_nobody_in_and_is_found_when_it_appears(tmp_path: P
     path = tmp_path / "patrons.db"
     with closing(PatronCache(path, SEAL)) as cache:
         for ask in (cache.version, cache.stamp, lambda: cache.find(key_of(1))):
-            with pytest.raises(StoreError, match="is missing; run `doorctl init`"):
+            with pytest.raises(StoreError, match="is missing; load the full feed: doorctl"):
                 ask()
 
         _fill(path, sealed(1, "a"))

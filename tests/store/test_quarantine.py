@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from doorctl.errors import StoreBusyError, StoreDamagedError
+from doorctl.moments import BootTime
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import (
     PatronCacheWriter,
@@ -143,7 +145,7 @@ def test_after_setting_aside_the_log_starts_empty_and_the_cache_holds_nobody(
     store = open_or_create_visits(visits)
     writer = open_or_create_patrons(patrons, SEAL)
     cache = PatronCache(patrons, SEAL)
-    assert store.oldest() is None
+    assert store.last_attempt() == 0
     assert cache.find(key_of(1)) is None
     assert cache.stamp().epoch == 0
     cache.close()
@@ -166,23 +168,50 @@ def test_a_wal_left_alone_does_not_leak_into_a_new_database(tmp_path: Path) -> N
     fresh.close()
 
 
-def test_a_damaged_log_is_not_kept_longer_than_visits(tmp_path: Path) -> None:
-    """The purge deletes set-aside copies from before its cutoff, and only those."""
-    path = tmp_path / "visits.db"
-    for age_days in (0, 29, 31):
-        _write_text(path)
-        set_aside_if_damaged(path, NOON - age_days * DAY)
-    bystander = tmp_path / "patrons.db.damaged-20000101T000000"
-    bystander.touch()
+@pytest.mark.parametrize("name", ["visits.db", "patrons.db"])
+def test_a_damaged_copy_is_kept_for_a_day(tmp_path: Path, name: str) -> None:
+    """Its rows can be 30 days old already: the first purge after a day takes it, each database's.
+
+    One that bears a time to come, of a clock that was wrong, would stay for ever and goes too.
+    """
+    damaged, path = tmp_path / name, tmp_path / "visits.db"
+    for age_hours in (0, 24, 25, 29 * 24, -1):
+        _write_text(damaged)
+        set_aside_if_damaged(damaged, NOON - timedelta(hours=age_hours))
     store = open_or_create_visits(path)
+    store.keep_time(NOON, BootTime("boot-1", 60_000))
 
     store.delete_before(NOON - 30 * DAY)
 
     store.close()
-    stamps = sorted(file.name[-15:] for file in tmp_path.glob("visits.db.damaged-*"))
-    assert stamps == ["20260405T120000", "20260504T120000"]
-    assert bystander.exists()
-    assert discard_set_aside(path, NOON) == 1
+    stamps = sorted(file.name[-15:] for file in tmp_path.glob("*.damaged-*"))
+    assert stamps == ["20260503T120000", "20260504T120000"]
+
+
+def test_no_copy_is_deleted_by_a_time_that_nobody_vouched_for(tmp_path: Path) -> None:
+    """Before a trusted time is on record only what is older than the retention goes."""
+    path = tmp_path / "visits.db"
+    _write_text(path)
+    set_aside_if_damaged(path, NOON - 31 * DAY)
+    store = open_or_create_visits(path)
+
+    store.delete_before(NOON - 31 * DAY)
+
+    store.close()
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    assert discard_set_aside(tmp_path, NOON) == 1
+
+
+def test_the_companions_of_a_copy_go_with_it(tmp_path: Path) -> None:
+    """Its WAL holds rows as well."""
+    path = tmp_path / "visits.db"
+    _write_text(path)
+    path.with_name("visits.db-wal").write_bytes(b"half a frame")
+    set_aside_if_damaged(path, NOON)
+
+    assert list(tmp_path.glob("*.damaged-*-wal")) != []
+    discard_set_aside(tmp_path, NOON + 2 * DAY)
+    assert list(tmp_path.glob("*.damaged-*")) == []
 
 
 @pytest.mark.parametrize("codes", [b"[\xff", b"[x", b"12"])

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle
-from doorctl.errors import AlreadyExistsError, StoreError
+from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreError
 from doorctl.moments import BootTime
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.visit_rows import from_ms, to_ms
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from doorctl.store.visits_reader import PAGE_ROWS, VisitHistory
+from doorctl.store.visits_retried import RetriedVisits
 from tests.store.samples import DAY, NOON, files_of, key_of, stamped
 
 
@@ -48,7 +49,7 @@ def test_init_overwrites_nothing_and_a_missing_log_starts_empty(path: Path) -> N
         VisitStore(path)
 
     with closing(open_or_create_visits(path)) as store:
-        assert store.oldest() is None
+        assert store.last_attempt() == 0
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -136,6 +137,39 @@ def test_the_history_follows_a_log_that_was_set_aside(path: Path, store: VisitSt
 
         with closing(open_or_create_visits(path)):
             assert list(history.visits(NOON)) == []
+
+
+def test_a_log_that_was_taken_away_is_noticed(path: Path, store: VisitStore) -> None:
+    """SQLite writes on into a file without a name, and nothing of it would be left."""
+    boot = BootTime("boot-1", 60_000)
+    store.keep_time(NOON, boot)
+    path.rename(path.with_name("kept.db"))
+    with pytest.raises(StoreError, match=r"visits\.db was removed or replaced"):
+        store.keep_time(NOON, boot)
+    path.touch()
+
+    with pytest.raises(StoreError, match="restart the door"):
+        store.keep_time(NOON, boot)
+
+
+def test_a_log_that_opens_late_goes_on_with_its_own_numbers(path: Path, store: VisitStore) -> None:
+    """A door that could not read the last number counts from 1; no row of before is hit by it."""
+    for attempt in (1, 2, 3):
+        store.open_attempt(attempt, stamped(), key_of(attempt), None)
+    with closing(RetriedVisits(path)) as late:
+        for busy in (late.last_attempt, lambda: late.open_attempt(1, stamped(), None, None)):
+            with pytest.raises(StoreBusyError):
+                busy()
+        store.close()
+        for attempt in (2, 3):
+            late.open_attempt(attempt, stamped(), key_of(9), None)
+            late.close_attempt(attempt, Reason.OK, key_of(9), CardThrottle())
+        with pytest.raises(StoreError, match="is not open"):
+            late.close_attempt(1, Reason.OK)
+
+    with closing(VisitHistory(path)) as history:
+        told = [(visit.attempt, visit.reason) for visit in history.visits(NOON)]
+    assert told == [(1, "fault"), (2, "fault"), (3, "fault"), (4, "ok"), (5, "ok")]
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001 -- Hypothesis wants naive bounds

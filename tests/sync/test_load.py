@@ -8,8 +8,9 @@ import pytest
 
 from doorctl.errors import FeedError, StoreError
 from doorctl.moments import ClockState, Moment
-from doorctl.ports import Applied, PatronWriter, SealedRow
-from doorctl.sync.load import Loaded, load
+from doorctl.ports import Applied, Changes, Guard, SealedRow
+from doorctl.sync.guard import unguarded
+from doorctl.sync.load import Loaded, RowWriter, load
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
 
 NOW = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))
@@ -28,8 +29,10 @@ class NotingWriter:
         full: bool,
         applied_at: datetime | None,
         minimum_age: int,
+        guard: Guard,
     ) -> Applied:
         """Take the rows; say that three others went."""
+        guard(Changes(held=43, removed=3, newly_blocked=0, newly_non_resident=0))
         self.calls.append((list(rows), full, applied_at, minimum_age))
         return Applied(epoch=8, rows=40, removed=3)
 
@@ -53,7 +56,7 @@ def person(number: int, *, cards: int = 1, birthday: str | None = None) -> dict[
 def loaded(
     directory: Path,
     *rows: dict[str, object],
-    writer: PatronWriter,
+    writer: RowWriter,
     full: bool = True,
     state: ClockState = ClockState.TRUSTED,
     local: datetime = NOW,
@@ -69,6 +72,7 @@ def loaded(
         pin_length=4,
         minimum_age=14,
         full=full,
+        guard=unguarded,
         workers=2,
         on_progress=lambda _done, _total: None,
     )
