@@ -58,7 +58,7 @@ def test_the_text_says_what_would_happen_and_what_to_do() -> None:
     with pytest.raises(
         PushGuardedError,
         match=r"it would newly block 501 of 10000 cards, more than 5 % and more than 50; "
-        r"nothing was changed; .* with an approver's name",
+        r"nothing was changed; .* with --approved-by",
     ):
         guard()(_changes(newly_blocked=501))
 

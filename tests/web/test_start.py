@@ -17,7 +17,7 @@ Branches = Callable[..., Branch]
 
 def keyless(branch: Branch) -> Branch:
     """Return a branch whose key is where only the door has it."""
-    key = "$CREDENTIALS_DIRECTORY/installation.key"
+    key = branch.directory / "only-the-doors" / "installation.key"
     branch.stage.options += ["--set", f"secrets.installation_key_file={key}"]
     return branch
 
