@@ -274,6 +274,16 @@ def test_a_removal_wins_over_a_row_of_the_same_push(cache: Cache) -> None:
     assert cache.lookup.find(key_of(2)) is None
 
 
+def test_a_card_can_move_from_a_patron_who_is_removed(cache: Cache) -> None:
+    """Two records of one person are merged: one goes, the other gets the card."""
+    _push(cache, sealed(1, "a"), sealed(2, "b"))
+    _push(cache, sealed(1, "b"), sealed(2, "b"), full=False, removals=["a"])
+
+    moved = cache.lookup.find(key_of(1))
+    assert moved is not None
+    assert moved.patron_ref == "b"
+
+
 def test_removals_are_read_after_the_rows(cache: Cache) -> None:
     """Both may come from one file that is read twice."""
     read: list[str] = []
