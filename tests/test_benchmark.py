@@ -15,6 +15,7 @@ ROWS = Counter(
         "last digit -> relay, whole door": 2 * 5 + 1,
         "last digit -> relay beside loads and purges": 5,
         "door process": 7,
+        "reader unplugged and back": 1,
         "swipe": 1,
         "push of 20 rows": 4,
         "purge of 30 days": 1,

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from doorctl.demo.stage import Stage, shipped
+from doorctl.demo.stage import LIMIT_S, Stage, shipped
 from doorctl.errors import NotAnsweringError
 from doorctl.store.visits_reader import VisitHistory
 from tests.benchmark.floor import Echo
@@ -18,7 +18,6 @@ RELEASE_S = 0.5
 """The shortest that the configuration allows; the next grant is timed once it is over."""
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-LIMIT_S = 10.0
 LOOK_S = 0.005
 
 
@@ -51,14 +50,14 @@ class Lane:
         """Type the last digit; return how long it takes until the relay is on."""
         before = time.monotonic_ns()
         self.stage.keypad.send(self._last_digit)
-        line = self.stage.wait_for("relay", timeout_s=LIMIT_S, energised=True)
+        line = self.stage.wait_for("relay", energised=True)
         self._locked = False
         return int(line["monotonic_ns"]) - before
 
     def enter(self) -> None:
         """Type the last digit and wait for the decision, whether or not the door is open."""
         self.stage.keypad.send(self._last_digit)
-        self.stage.wait_for("decision", timeout_s=LIMIT_S, verdict="granted")
+        self.stage.wait_for("decision", verdict="granted")
 
     def await_lock(self) -> None:
         """Wait until the last patron's release is over."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.benchmark import busy, decision, door, purge, push, start, swipe
+from tests.benchmark import busy, decision, door, purge, push, replug, start, swipe
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 
@@ -16,6 +16,7 @@ PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = Mapping
         "door": door.measure,
         "busy": busy.measure,
         "start": start.measure,
+        "replug": replug.measure,
         "swipe": swipe.measure,
         "push": push.measure,
         "purge": purge.measure,

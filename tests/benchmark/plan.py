@@ -18,6 +18,7 @@ class Plan:
         rounds: grants timed at each whole door.
         lanes: whole doors for each size; they take turns.
         starts: starts timed.
+        replugs: times that a reader is pulled and put back.
         swipes: grants between the two looks at the memory.
         rows: identifiers in one push.
         pairs: times that a piece of work and its floor are timed, one after the other.
@@ -32,6 +33,7 @@ class Plan:
     rounds: int
     lanes: int
     starts: int
+    replugs: int
     swipes: int
     rows: int
     pairs: int
@@ -47,6 +49,7 @@ FULL = Plan(
     rounds=100,
     lanes=2,
     starts=5,
+    replugs=20,
     swipes=200,
     rows=100_000,
     pairs=3,
@@ -62,6 +65,7 @@ QUICK = Plan(
     rounds=30,
     lanes=2,
     starts=3,
+    replugs=5,
     swipes=50,
     rows=30_000,
     pairs=3,
@@ -77,6 +81,7 @@ SMALLEST = Plan(
     rounds=1,
     lanes=1,
     starts=1,
+    replugs=1,
     swipes=1,
     rows=20,
     pairs=1,

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from doorctl.demo.stage import LIMIT_S
 from tests.e2e.conftest import Doors
-from tests.e2e.door import LIMIT_S, Door
+from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED
 
 NUMBER = ALSO_ENTITLED.number.encode()
