@@ -219,7 +219,10 @@ def test_a_crash_while_sealing_forgets_all_of_it(town: Town) -> None:
     """Half a run is no run: the same number is given again, to all that has changed."""
 
     class Failing(CountingSealer):
+        """A sealer that fails at the second card."""
+
         def stretch(self, identifier: Identifier) -> StretchedKey:
+            """Stretch, or fail."""
             if self.count == 2:
                 raise KeyboardInterrupt
             return super().stretch(identifier)
@@ -253,6 +256,8 @@ def test_out_of_order_is_answered_with_everything(tmp_path: Path) -> None:
     """A branch that changed between question and document is asked again and gets all rows."""
 
     class Restored(FakeBranch):
+        """A branch that answers out of order."""
+
         def send(self, parcel: Parcel) -> Taken | OutOfOrder:
             """Come back from a backup just before the changes arrive."""
             if not parcel.snapshot:
@@ -306,6 +311,8 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
     release = threading.Event()
 
     class Hanging(FakeBranch):
+        """A branch that does not answer."""
+
         def held(self) -> Held:
             """Answer only when the test has seen the other's delivery."""
             release.wait(timeout=20)
