@@ -55,11 +55,14 @@ TURN_LIMIT_S = 1.0
 """Longest sleep of the loop: how often the watchdog is fed and the clock looked at."""
 
 BACKLOG_LIMIT = 8
-"""Jobs in the worker's queue beyond which a card is turned away and an unreadable one not recorded.
+"""Jobs in the worker's queue beyond which a card is turned away.
 
 A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three. More waiting
 would outlast the patience of whoever comes next.
 """
+
+UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
+"""Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
 
 STALL_LIMIT_S = 3.0
 """A loop that has not turned for so long stood still (SIGSTOP, a dying disk under swap)."""
@@ -316,7 +319,7 @@ class Controller:
         self._log.emit(
             "decision", verdict=reason.verdict, reason=reason.value, attempt=number, **shape
         )
-        if concluded.shape is None or self._worker.backlog() < BACKLOG_LIMIT:
+        if concluded.shape is None or self._worker.backlog() < UNRECORDED_LIMIT:
             self._worker.submit(lambda: self._ledger.settle(number, reason))
 
     def _drive(self, after: strike.Strike) -> None:

@@ -13,7 +13,7 @@ from doorctl.access.patron import Patron
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
-from doorctl.controller import BACKLOG_LIMIT, READER
+from doorctl.controller import BACKLOG_LIMIT, READER, UNRECORDED_LIMIT
 from doorctl.door.indicator import GRANTED_S, REFUSED_S, Lamps
 from doorctl.ports import BytesReceived
 from tests.application.fake_door import (
@@ -402,10 +402,19 @@ def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
     for _ in range(10 * BACKLOG_LIMIT):
         door.says(b"?\r")
 
-    assert door.worker.backlog() == BACKLOG_LIMIT
+    assert door.worker.backlog() == UNRECORDED_LIMIT
     assert door.reasons == ["card_unreadable"] * 10 * BACKLOG_LIMIT
     door.work()
-    assert door.outcomes == ["card_unreadable"] * BACKLOG_LIMIT
+    assert door.outcomes == ["card_unreadable"] * UNRECORDED_LIMIT
+
+
+def test_a_storm_of_unreadable_cards_turns_no_card_away() -> None:
+    """Whoever swipes right after it is asked for the PIN at once."""
+    door = FakeDoor()
+    for _ in range(10 * BACKLOG_LIMIT):
+        door.says(b"?\r")
+
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
 
 
 def test_a_reader_that_repeats_a_card_fills_no_queue() -> None:
