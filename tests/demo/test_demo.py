@@ -45,7 +45,7 @@ def start_uncovered(tmp: Path) -> subprocess.Popen[str]:
     Coverage would wait for ever for a lock of its own if the signal came while it holds it.
     """
     without = dict.fromkeys((key for key in os.environ if "COVERAGE" in key), "")
-    return start(tmp, "--once", LANG="C.UTF-8", **without)
+    return start(tmp, "--once", stdin=subprocess.DEVNULL, LANG="C.UTF-8", **without)
 
 
 def read_until(stream: IO[str], wanted: str) -> str:
