@@ -122,3 +122,17 @@ class PushInvalidError(ProblemsError, PushError):
 
 class PushGuardedError(PushError):
     """The push would lock out more patrons than is likely; somebody has to approve it (422)."""
+
+
+class LibrarySystemError(DoorctlError, ConnectionError):
+    """The library system was not reached or can't be understood; a later card asks again.
+
+    `spent` says whether it may have counted a wrong PIN all the same.
+    """
+
+    def __init__(self, why: str, *, spent: bool) -> None:
+        super().__init__(why)
+        self.spent = spent
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
+from doorctl.access.messages import LibraryAnswer
 from doorctl.access.patron import Patron
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.door.indicator import Lamps
-from doorctl.masked import Identifier, StretchedKey
+from doorctl.masked import Identifier, Pin, StretchedKey
 from doorctl.moments import BootTime, ClockState, Moment
 
 
@@ -199,6 +200,64 @@ class PatronWriter(Protocol):
             guard: asked before the commit.
             removals: each `patron_ref` that is removed with all its identifiers; read after `rows`.
             push: the push's number and digest; None for the next number and no digest.
+        """
+
+    def keep(self, row: SealedRow, *, row_until: date, pin_until: date) -> None:
+        """Keep what the library system said of one card, durably; the push held stays the same.
+
+        Where a push has brought the card's row, only the PIN check is kept, and only if the push
+        brought none. Else the whole row is kept until the next snapshot, or the next push that
+        has it, at the longest until the end of `row_until`.
+
+        Args:
+            row: sealed here, with a PIN check.
+            row_until: the last day on which a row that no push has brought counts.
+            pin_until: the last day on which the PIN check counts for a row that a push brought.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPatron:
+    """What the library system knows of a patron, as far as the door may know it.
+
+    Args:
+        patron_ref: its opaque number, as text; the same as in a feed where both have one.
+        active: the identifier that was asked about is in force.
+    """
+
+    patron_ref: str
+    resident: bool
+    active: bool
+    birthday: date | None = field(repr=False)
+    blocks: frozenset[str]
+    valid_until: date | None
+    hold_from: date | None
+    hold_until: date | None
+    tags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryReply:
+    """The library system's answer; `patron` only where it is yes and the row was wanted."""
+
+    answer: LibraryAnswer
+    patron: LibraryPatron | None = None
+
+
+class LibrarySystem(Protocol):
+    """The library's own system, asked about one card and one PIN. Thread-safe.
+
+    Raises:
+        LibrarySystemError: it was not reached, or gave no answer that can be read in time;
+            `spent` says whether it may have counted a wrong PIN.
+    """
+
+    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
+        """Ask whether the PIN is the card's, once, within the adapter's time limit.
+
+        Never says yes to an empty PIN, to an answer that leaves anything open, or by default.
+        The answer is ``YES``, ``NO`` or, where the library system has locked the patron out,
+        ``WAITS``.
         """
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from doorctl.access.patron import Patron
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.reasons import Reason
-from doorctl.masked import Identifier, StretchedKey
+from doorctl.masked import Identifier, Pin, StretchedKey
 from doorctl.moments import Moment
 from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
 
@@ -27,6 +28,9 @@ class Prepared:
         delay_s: what the reader's own throttle adds to the answer.
         cache_applied_at: when the latest push came, UTC, or None.
         cache_minimum_age: the age limit that the rows were sealed for, in years.
+        lent: the row that the library system has just given for a card that the cache lacks; a
+            row of the cache goes before it.
+        proved: whether the library system has just said that the PIN is right.
     """
 
     attempt: int
@@ -37,6 +41,8 @@ class Prepared:
     delay_s: float = 0.0
     cache_applied_at: datetime | None = None
     cache_minimum_age: int = 0
+    lent: Patron | None = None
+    proved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,32 @@ class PrepareFailed:
     """The card could not be looked up: nobody can be let in by it."""
 
     attempt: int
+
+
+class LibraryAnswer(Enum):
+    """What the library system says of a card and a PIN."""
+
+    YES = "yes"
+    NO = "no"
+    WAITS = "waits"
+    """Too many wrong PINs, there or here: it was not asked, or it did not look."""
+    SILENT = "silent"
+    """Not asked, not reached, or no answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryAnswered:
+    """The library system answered `AskLibrary`, or will not.
+
+    Args:
+        attempt: the attempt that asked.
+        answer: what it said.
+        lent: the card's row, sealed here, where the cache has none and the answer is yes.
+    """
+
+    attempt: int
+    answer: LibraryAnswer
+    lent: Patron | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +88,16 @@ class Stalled:
     """The daemon stood still: nobody knows who stands at the door by now."""
 
 
-Event = CardRead | CardUnreadable | KeyPressed | Prepared | PrepareFailed | TimePassed | Stalled
+Event = (
+    CardRead
+    | CardUnreadable
+    | KeyPressed
+    | Prepared
+    | PrepareFailed
+    | LibraryAnswered
+    | TimePassed
+    | Stalled
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +131,14 @@ class LookAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class AskLibrary:
+    """The cache can't judge this card: ask the library system once; answer `LibraryAnswered`."""
+
+    prepared: Prepared
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A card was read: ask for the PIN, or for a moment's patience."""
 
@@ -116,12 +165,21 @@ class Concluded:
     silent: bool = False
 
 
-Effect = Prepare | LookAgain | Asked | Clicked | Concluded
+Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | Concluded
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The branch's rules for one attempt."""
+    """The branch's rules for one attempt.
+
+    Args:
+        policy: who comes in.
+        pad: how a PIN is typed.
+        ask_s: how long the library system may take over a card that the cache can't judge, in
+            seconds; None where it is never asked. So long takes every refusal before the PIN is
+            proved, so that none tells whether the card is known.
+    """
 
     policy: Policy
     pad: PadRules
+    ask_s: float | None = None

@@ -28,6 +28,8 @@ class Patron:
         hold_from: first day of a period on hold.
         hold_until: last day of it; None for an open end. Only with `hold_from`.
         tags: rights that the library system carries.
+        pin_until: the last day on which a check that was learnt from the library system counts;
+            None for one that a push brought. Only with `pin_check`.
     """
 
     patron_ref: str
@@ -41,6 +43,7 @@ class Patron:
     hold_from: date | None = None
     hold_until: date | None = None
     tags: frozenset[str] = frozenset()
+    pin_until: date | None = None
 
 
 def row_key(stretched: StretchedKey) -> bytes:

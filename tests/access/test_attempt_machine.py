@@ -319,4 +319,4 @@ class AttemptMachine(RuleBasedStateMachine):
 
 
 TestAttempt = AttemptMachine.TestCase
-TestAttempt.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestAttempt.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)

@@ -45,7 +45,7 @@ release_s = 0.5
 trust = "always"
 """
 
-IMPATIENT = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=3")
+IMPATIENT = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=2")
 """For tests that wait for a time-out; all others would fail by it on a machine that is busy."""
 
 LOADED = ("installation.key", "patrons.db", "visits.db")

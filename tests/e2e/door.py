@@ -77,7 +77,7 @@ class Door(Stage):
             f"RECORDED_PINS={self._pins}",
             f"PYTHONPATH={path}",
         )
-        return ["env", *environment, *super().command(*words)]
+        return [*_LEASH, "env", *environment, *super().command(*words)]
 
     def configured(self, *overrides: str) -> Self:
         """Lay more over the configuration, for everything that is started from now on."""
@@ -210,6 +210,11 @@ class Door(Stage):
         with closing(sqlite3.connect(self.directory / database)) as connection:
             return "\n".join(connection.iterdump())
 
+
+_LEASH = ("setpriv", "--pdeathsig", "KILL")
+"""An orphan of tests that were killed would go on looking for its reader, under a name that leads
+to a number which the kernel gives to the next pseudo-terminal: a later door would find it in use.
+"""
 
 _OPEN = "SELECT attempt FROM attempts WHERE verdict IS NULL AND row_key IS NOT NULL"
 """An unreadable card is never waited for: its row is opened and closed at once."""

@@ -1,0 +1,1 @@
+"""The library systems that can be asked about one card and one PIN, one file each."""
