@@ -1,7 +1,7 @@
 """The door process's loop: events in, effects out, one thread, never sleeps, never touches disk.
 
-Everybody else only posts: serial lines, signal handlers, the worker. Each turn first lets time
-pass, so that a flood of events can't hold the relay; then takes one event. Relay and lamps are
+Everybody else only posts: serial lines, pins, signal handlers, the worker. Each turn first lets
+time pass, so that a flood of events can't hold the relay; then takes one event. The doorway is
 driven here and at once; whatever touches the disk goes to the worker and comes back as an event.
 """
 
@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from doorctl.access.attempt import Attempt, Phase, after
+from doorctl.access.calendar import Mode
 from doorctl.access.messages import (
+    Accompanied,
     Asked,
+    AskLibrary,
     Clicked,
     Concluded,
     Effect,
     Event,
+    LibraryAnswer,
+    LibraryAnswered,
     LookAgain,
     Now,
     Prepare,
@@ -29,13 +34,17 @@ from doorctl.access.messages import (
     TimePassed,
 )
 from doorctl.access.reasons import Reason
+from doorctl.access.refusals import Refusals
+from doorctl.asking import Asking
 from doorctl.cards.keypad import keys
 from doorctl.cards.reader import CardReader
-from doorctl.door import strike
-from doorctl.door.indicator import Indicator, Lamps, Signal
-from doorctl.errors import DeviceError, StoreError
+from doorctl.daily_round import DailyRound, HoursRead
+from doorctl.door.indicator import Signal
+from doorctl.doorway import Doorway
+from doorctl.errors import StoreError
 from doorctl.ledger import Ledger
 from doorctl.ports import (
+    BranchBook,
     BytesReceived,
     Clock,
     EventLog,
@@ -43,10 +52,8 @@ from doorctl.ports import (
     LineEvent,
     LineLost,
     PatronLookup,
-    Relay,
-    Signals,
 )
-from doorctl.readings import CardRead
+from doorctl.readings import CardRead, CardUnreadable, KeyPressed
 
 READER = "reader"
 KEYPAD = "keypad"
@@ -61,8 +68,14 @@ A reader that repeats itself brings 80 cards a second; the smallest Pi prepares 
 would outlast the patience of whoever comes next.
 """
 
+ASKING_LIMIT = 2
+"""Questions to the library system that wait beyond which another is not put: it hangs."""
+
 UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
 """Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
+
+VERSION_BITS = 64
+"""The version of either database is a number of fewer bits."""
 
 STALL_LIMIT_S = 3.0
 """A loop that has not turned for so long stood still (SIGSTOP, a dying disk under swap)."""
@@ -77,13 +90,33 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class PinsTouched:
+    """A level may have changed: look at the inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaffOpened:
+    """Staff let somebody in from where they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadFailed:
     """A thread ended by an exception that nobody expected: the daemon must not go on without it."""
 
     error: BaseException
 
 
-PostedEvent = LineEvent | Prepared | PrepareFailed | StopRequested | ThreadFailed
+PostedEvent = (
+    LineEvent
+    | PinsTouched
+    | Prepared
+    | PrepareFailed
+    | LibraryAnswered
+    | HoursRead
+    | StaffOpened
+    | StopRequested
+    | ThreadFailed
+)
 Mailbox = queue.SimpleQueue[PostedEvent]
 
 
@@ -97,78 +130,81 @@ class Worker(Protocol):
         """Return how many jobs wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class LibraryDesk:
+    """Where the library system is asked: what is asked, and the thread that waits for it."""
+
+    asking: Asking
+    worker: Worker
+
+
 class Controller:
     """Run the door.
 
     Args:
         rules: the branch's rules.
-        release_s: how long the strike is released.
         cards: the parser of the reader's line.
-        relay: the strike's.
-        signals: lamps and buzzer.
+        doorway: strike, leaf, lamps.
+        daily: knows which mode stands.
         clock: the machine's.
         log: takes the fixed log lines.
         cache: asked for its version only.
+        branch: asked for its version only.
         ledger: what the worker is asked to do.
         worker: the thread that does it.
         last_number: the highest attempt number on record.
         lines: names of the serial lines; once each has been tried, the daemon is ready.
         when_ready: called then, once.
         each_turn: called at least every second while the loop turns (watchdog, clock watch).
+        library: asked about a card that the cache can't judge; None where nobody is asked.
     """
 
     def __init__(
         self,
         *,
         rules: Rules,
-        release_s: float,
         cards: CardReader,
-        relay: Relay,
-        signals: Signals,
+        doorway: Doorway,
+        daily: DailyRound,
         clock: Clock,
         log: EventLog,
         cache: PatronLookup,
+        branch: BranchBook,
         ledger: Ledger,
         worker: Worker,
         last_number: int,
         lines: frozenset[str],
         when_ready: Callable[[], None],
         each_turn: Callable[[], None],
+        library: LibraryDesk | None = None,
     ) -> None:
         self._rules = rules
-        self._release_s = release_s
         self._cards = cards
-        self._relay = relay
-        self._signals = signals
+        self._doorway = doorway
+        self._daily = daily
         self._clock = clock
         self._log = log
         self._cache = cache
+        self._branch = branch
         self._ledger = ledger
         self._worker = worker
         self._untried = set(lines)
         self._when_ready = when_ready
         self._each_turn = each_turn
+        self._library = library
         self.connected: dict[str, bool] = dict.fromkeys(lines, False)
         self._attempt = Attempt(number=last_number, last_number=last_number)
-        self._strike = strike.Strike()
-        self._indicator = Indicator()
-        self._lamps_failing = False
+        self._refusals = Refusals()
         self._was_overloaded = False
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
 
     @property
-    def released(self) -> bool:
-        """Whether the strike is released just now. Thread-safe."""
-        return self._strike.energised
-
-    @property
     def deadline_s(self) -> float | None:
         """When time has to pass next, monotonic seconds; None while nothing is pending."""
         pending = (
-            self._strike.until_s,
+            self._doorway.deadline_s,
             self._attempt.deadline_s,
-            self._indicator.deadline_s,
             self._cards.deadline_s,
         )
         return min((at for at in pending if at is not None), default=None)
@@ -176,6 +212,7 @@ class Controller:
     def run(self, mailbox: Mailbox) -> None:
         """Turn until `StopRequested`; the relay is off afterwards, whatever happened."""
         try:
+            self._doorway.begin()
             while True:
                 self._notice_stall()
                 self.pass_time()
@@ -204,29 +241,42 @@ class Controller:
 
     def shut_down(self) -> None:
         """Lock the door; idempotent."""
-        try:
-            self._drive(self._strike.after(strike.ShutDown()))
-        finally:
-            self._relay.de_energise()
+        self._doorway.shut_down()
 
     def pass_time(self) -> None:
         """Let every deadline that is due have its effect."""
         now_s = self._clock.monotonic_s()
-        self._drive(self._strike.after(strike.TimePassed(now_s)))
+        self._doorway.pass_time()
+        self._daily.turn(self._clock.moment())
         self._cards.pass_time(now_s)
         self._take_readings()
         if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
             self._step(TimePassed())
-        self._indicate(self._indicator.at(now_s))
 
     def handle(self, event: PostedEvent) -> None:
         """Take one event."""
+        match event:
+            case BytesReceived() | LineConnected() | LineLost():
+                self._hear_line(event)
+            case Prepared() | PrepareFailed() | LibraryAnswered():
+                self._step(event)
+            case HoursRead():
+                self._daily.heard(event, self._clock.moment())
+            case StaffOpened():
+                self._log.emit("opened_by_staff")
+                self._doorway.let_in()
+            case PinsTouched():
+                self._doorway.look()
+            case ThreadFailed(error=error):
+                raise error
+
+    def _hear_line(self, event: LineEvent) -> None:
         match event:
             case BytesReceived() if self._clock.monotonic_s() < self._stale_until_s:
                 pass
             case BytesReceived(line=line, data=data) if line == KEYPAD:
                 for key in keys(data):
-                    self._step(key)
+                    self._take_reading(key)
             case BytesReceived(data=data):
                 self._cards.receive(data, self._clock.monotonic_s())
                 self._take_readings()
@@ -238,10 +288,6 @@ class Controller:
                     self._cards.reset()
                 self._log.emit(line, state="lost", why=why)
                 self._note_line(line, connected=False)
-            case Prepared() | PrepareFailed():
-                self._step(event)
-            case ThreadFailed(error=error):
-                raise error
 
     def _note_line(self, line: str, *, connected: bool) -> None:
         self.connected[line] = connected
@@ -256,10 +302,21 @@ class Controller:
             reading = self._cards.next_reading(awaiting_pin=typing)
             if reading is None:
                 return
-            if isinstance(reading, CardRead) and self._overloaded():
-                self._show(Signal.REFUSED)
-            else:
-                self._step(reading)
+            self._take_reading(reading)
+
+    def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
+        standing = self._daily.standing
+        if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
+            # The door stands free: nobody is asked who they are.
+            if isinstance(reading, CardRead):
+                self._doorway.show(Signal.GRANTED)
+        elif isinstance(reading, CardRead) and self._overloaded():
+            self._doorway.show(Signal.REFUSED)
+        else:
+            self._step(reading)
+
+    def _attempt_is_over(self) -> bool:
+        return self._attempt.phase is Phase.IDLE
 
     def _overloaded(self) -> bool:
         overloaded = self._worker.backlog() >= BACKLOG_LIMIT
@@ -271,14 +328,17 @@ class Controller:
         return overloaded
 
     def _step(self, event: Event) -> None:
-        now = Now(self._clock.monotonic_s(), self._clock.moment(), self._cache_version())
+        moment = self._clock.moment()
+        mode, no_entry = self._daily.mode_at(moment)
+        now = Now(self._clock.monotonic_s(), moment, self._version(), mode, no_entry)
         self._attempt, effects = after(self._attempt, event, now, self._rules)
         for effect in effects:
             self._carry_out(effect)
 
-    def _cache_version(self) -> int | None:
+    def _version(self) -> int | None:
+        """Return another number after each change of what a card is judged by."""
         try:
-            return self._cache.version()
+            return (self._cache.version() << VERSION_BITS) + self._branch.version()
         except StoreError:
             return None
 
@@ -288,10 +348,15 @@ class Controller:
                 self._ask(number, lambda: self._ledger.prepare(number, identifiers))
             case LookAgain(prepared=prepared):
                 self._ask(prepared.attempt, lambda: self._ledger.look_again(prepared))
+            case AskLibrary():
+                self._ask_library(effect)
             case Asked():
-                self._show(Signal.CARD_READ)
+                self._doorway.show(Signal.CARD_READ)
             case Clicked():
-                self._show(Signal.KEY)
+                self._doorway.show(Signal.KEY)
+            case Accompanied(attempt=number, companions=companions):
+                self._doorway.bring(companions)
+                self._log.emit("companions", attempt=number, count=companions)
             case Concluded():
                 self._conclude(effect)
 
@@ -308,51 +373,37 @@ class Controller:
 
         self._worker.submit(answered)
 
+    def _ask_library(self, question: AskLibrary) -> None:
+        library = self._library
+        if library is None or library.worker.backlog() >= ASKING_LIMIT:
+            number = question.prepared.attempt
+            self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
+            return
+        library.worker.submit(lambda: library.asking.ask(question.prepared, question.pin))
+        library.worker.submit(library.asking.keep)
+
     def _conclude(self, concluded: Concluded) -> None:
         reason, number = concluded.reason, concluded.attempt
         if reason is Reason.OK:
-            now_s = self._clock.monotonic_s()
-            self._drive(self._strike.after(strike.Granted(now_s, self._release_s)))
+            self._doorway.let_in(needs_time=concluded.long_release)
         if not concluded.silent:
-            self._show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
+            self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
         shape = {} if concluded.shape is None else {"shape": concluded.shape.value}
         self._log.emit(
             "decision", verdict=reason.verdict, reason=reason.value, attempt=number, **shape
         )
+        if not concluded.silent:
+            self._count(reason)
+        if concluded.duress:
+            # Which attempt it was is told to nobody who reads over a shoulder.
+            self._log.emit("alarm", kind="duress")
         if concluded.shape is None or self._worker.backlog() < UNRECORDED_LIMIT:
             self._worker.submit(lambda: self._ledger.settle(number, reason))
 
-    def _drive(self, after: strike.Strike) -> None:
-        switched = after.energised != self._strike.energised
-        self._strike = after
-        if not switched:
-            return
-        if after.energised:
-            self._relay.energise()
-        else:
-            self._relay.de_energise()
-        edge_ns = round(self._clock.monotonic_s() * 1e9)
-        self._log.emit("relay", energised=after.energised, monotonic_ns=edge_ns)
-        self._log.emit("door", state=after.state.value)
-
-    def _show(self, signal: Signal) -> None:
-        self._indicate(self._indicator.signalled(signal, self._clock.monotonic_s()))
-
-    def _indicate(self, after: Indicator) -> None:
-        if after.lamps != self._indicator.lamps:
-            self._light(after.lamps)
-        self._indicator = after
-
-    def _light(self, lamps: Lamps) -> None:
-        try:
-            self._signals.show(lamps)
-        except DeviceError as err:
-            # A broken lamp keeps nobody out; each further failure would say the same.
-            if not self._lamps_failing:
-                self._log.emit("alarm", kind="lamps_failing", why=str(err))
-            self._lamps_failing = True
-        else:
-            self._lamps_failing = False
+    def _count(self, reason: Reason) -> None:
+        self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())
+        for one in unusual:
+            self._log.emit("alarm", kind="refusals_unusual", why=one.why)
 
     def _wait_s(self) -> float:
         deadline_s = self.deadline_s

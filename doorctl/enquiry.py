@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from doorctl.access import codes_throttle
+from doorctl.access.calendar import Mode
+from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.patron import Patron, row_key
-from doorctl.access.policy import Case, Finding, PinProof, Policy, findings
+from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.reasons import Reason
-from doorctl.masked import Identifier
+from doorctl.access.rights import Ban, Pass, banned
+from doorctl.masked import Identifier, IdentifierKind
 from doorctl.moments import Moment
-from doorctl.ports import CacheStamp, Clock, PatronLookup, Sealer, VisitReader
+from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, Sealer, VisitReader
+
+
+@dataclass(frozen=True, slots=True)
+class BranchNow:
+    """What the branch is at the time that is asked about.
+
+    Args:
+        mode: None where nobody knows.
+        no_entry: whether it closes so soon that nobody new comes in.
+    """
+
+    mode: Mode | None
+    no_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +36,23 @@ class Explanation:
     """What was found; it names nobody.
 
     Args:
-        findings: each check's answer, in the order in which it counts.
+        findings: each check's answer, in the order in which it counts; a pass's come last and
+            are enough by themselves.
+        reason: what the door would say.
         at: the local time that was asked about.
+        standing: what the branch is then.
         stamp: the cache's epoch and age.
         data_age: how old the cache is now; None where that is not known.
+        with_rights: whether bans and passes were asked for.
     """
 
     findings: tuple[Finding, ...]
+    reason: Reason
     at: datetime
+    standing: BranchNow
     stamp: CacheStamp
     data_age: timedelta | None
-
-    @property
-    def reason(self) -> Reason:
-        """The first refusal, or ``ok``."""
-        refusals = (finding.refused_with for finding in self.findings)
-        return next((reason for reason in refusals if reason is not None), Reason.OK)
+    with_rights: bool = False
 
     @property
     def granted(self) -> bool:
@@ -50,8 +68,14 @@ class Explanation:
     def source(self) -> str:
         """One line that says by which data this was found."""
         age = "of unknown age" if self.data_age is None else f"{_hours(self.data_age)} old"
-        asked = f"{self.at:%Y-%m-%d %H:%M}"
-        return f"by epoch {self.stamp.epoch} of the patron register, {age}, for {asked}"
+        rights = ", bans and passes as of now" if self.with_rights else ""
+        asked = f"{self.at:%Y-%m-%d %H:%M} ({self._branch})"
+        return f"by epoch {self.stamp.epoch} of the patron register, {age}{rights}, for {asked}"
+
+    @property
+    def _branch(self) -> str:
+        mode = "hours not known" if self.standing.mode is None else self.standing.mode.value
+        return f"{mode}, no entry any more" if self.standing.no_entry else mode
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for scripts."""
@@ -67,6 +91,8 @@ class Explanation:
                 for finding in self.findings
             ],
             "at": self.at.isoformat(),
+            "mode": None if self.standing.mode is None else self.standing.mode.value,
+            "no_entry": self.standing.no_entry,
             "epoch": self.stamp.epoch,
             "data_age_s": None if self.data_age is None else round(self.data_age.total_seconds()),
         }
@@ -76,51 +102,109 @@ def explain(
     identifiers: tuple[Identifier, ...],
     moment: Moment,
     *,
+    standing: BranchNow,
     policy: Policy,
     sealer: Sealer,
     patrons: PatronLookup,
+    branch: BranchBook | None,
     visits: VisitReader,
     clock: Clock,
 ) -> Explanation:
-    """Ask every check about a card, as if its PIN were right where one is known.
+    """Ask every check about a card or a code, as if its PIN were right where one is known.
 
     Args:
         identifiers: the readings of what was typed, best first; at least one.
         moment: the time that is asked about.
+        standing: what the branch is at that time.
         policy: the branch's rules.
         sealer: makes the row keys.
         patrons: the cache.
+        branch: bans and passes, as they are now; None where there are none.
         visits: knows who has to wait after wrong PINs.
         clock: tells how old the cache is.
 
     Raises:
         StoreError: a database can't be read.
     """
-    patron, key = _find(identifiers, sealer, patrons)
+    found = _find(identifiers, sealer, patrons, branch)
     stamp = patrons.stamp()
+    known_pin = PinProof.PROVED if knows_pin(found.patron, moment) else PinProof.UNKNOWN
     case = Case(
-        patron=patron,
+        patron=found.patron,
         moment=moment,
-        pin=PinProof.NOT_GIVEN if patron is None or patron.pin_check is None else PinProof.PROVED,
-        throttled=policy.require_pin and visits.card_throttle(key).holds(clock.boot_time()),
+        pin=known_pin,
+        throttled=_throttled(found, policy, visits, clock),
+        banned=banned(found.bans, moment, policy.branch),
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
+        mode=standing.mode,
+        no_entry=standing.no_entry,
+        held=found.held,
+        pass_pin=PinProof.PROVED if _knows_pass_pin(found) else known_pin,
     )
-    now = clock.moment()
-    known = stamp.applied_at is not None and now.dependable
-    age = now.local - stamp.applied_at if known and stamp.applied_at else None
-    return Explanation(findings(policy, case), moment.local, stamp, age)
+    return Explanation(
+        findings(policy, case),
+        decide(policy, case).reason,
+        moment.local,
+        standing,
+        stamp,
+        _age(stamp, clock.moment()),
+        with_rights=branch is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    key: bytes = field(repr=False)
+    by_code: bool
+    patron: Patron | None
+    bans: tuple[Ban, ...]
+    held: Pass | None
 
 
 def _find(
-    identifiers: tuple[Identifier, ...], sealer: Sealer, patrons: PatronLookup
-) -> tuple[Patron | None, bytes]:
-    keys = [row_key(sealer.stretch(identifier)) for identifier in identifiers]
-    for key in keys:
-        patron = patrons.find(key)
-        if patron is not None:
-            return patron, key
-    return None, keys[0]
+    identifiers: tuple[Identifier, ...],
+    sealer: Sealer,
+    patrons: PatronLookup,
+    branch: BranchBook | None,
+) -> _Found:
+    readings = [_read(identifier, sealer, patrons, branch) for identifier in identifiers]
+    known = [reading for reading in readings if reading.patron is not None]
+    with_pass = [reading for reading in readings if reading.held is not None]
+    return (known or with_pass or readings)[0]
+
+
+def _read(
+    identifier: Identifier, sealer: Sealer, patrons: PatronLookup, branch: BranchBook | None
+) -> _Found:
+    key = row_key(sealer.stretch(identifier))
+    by_code = identifier.kind is IdentifierKind.CODE
+    patron = None if by_code else patrons.find(key)
+    if branch is None:
+        return _Found(key, by_code, patron, (), None)
+    bans = branch.bans(key, None if patron is None else patron.patron_ref)
+    return _Found(key, by_code, patron, bans, branch.pass_of(key))
+
+
+def _throttled(found: _Found, policy: Policy, visits: VisitReader, clock: Clock) -> bool:
+    now = clock.boot_time()
+    if found.by_code:
+        return codes_throttle.holds(visits.card_throttle(CODES_KEY), now)
+    return policy.require_pin and visits.card_throttle(found.key).holds(now)
+
+
+def _knows_pass_pin(found: _Found) -> bool:
+    # A code is asked for no PIN, so one that needs one opens nothing.
+    held = found.held
+    if held is None:
+        return False
+    return not held.needs_pin if found.by_code else held.pin_check is not None
+
+
+def _age(stamp: CacheStamp, now: Moment) -> timedelta | None:
+    if stamp.applied_at is None or not now.dependable:
+        return None
+    return now.local - stamp.applied_at
 
 
 def _hours(age: timedelta) -> str:

@@ -53,6 +53,10 @@ class FeedError(ProblemsError):
     """The library system's export: a row can't be used, so none was."""
 
 
+class WebsiteHoursError(ProblemsError):
+    """The website's: what it says of the hours can't be used, or it says nothing; none was."""
+
+
 class InputError(DoorctlError, ValueError):
     """The caller's: something typed on the command line can't be read."""
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from doorctl.access import codes_throttle
+from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.messages import Prepared
-from doorctl.access.patron import row_key
+from doorctl.access.patron import Patron, row_key
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.throttle import CardThrottle
-from doorctl.masked import Identifier
+from doorctl.masked import Identifier, IdentifierKind
 from doorctl.moments import BootTime
-from doorctl.ports import Clock, PatronLookup, Sealer, Stamped, VisitLog
+from doorctl.ports import BranchBook, Clock, PatronLookup, Sealer, Stamped, VisitLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,17 @@ class _OpenAttempt:
     # `before` is None where no guess was charged: no PIN is asked for, or the card has to wait.
     row_key: bytes = field(repr=False)
     before: CardThrottle | None
+    by_code: bool = False
+    proves_nothing: bool = False
+
+    @property
+    def forgives(self) -> bool:
+        """Whether it shows that nobody guesses; a code shows it of itself alone."""
+        return not (self.by_code or self.proves_nothing)
+
+    def charged(self, now: BootTime) -> CardThrottle:
+        """Return the count with this guess as a wrong one."""
+        return _charged(self.before or CardThrottle(), now, by_code=self.by_code)
 
 
 class Ledger:
@@ -34,7 +47,8 @@ class Ledger:
         visits: the door log; wrap it in :class:`~doorctl.continuity.SteadyVisitLog` so that a
             full disk keeps nobody out.
         clock: for the log and the throttles.
-        counts_guesses: whether a PIN is asked for at all.
+        counts_guesses: whether a PIN is asked for at all; codes are counted in any case.
+        branch: bans and passes; None where there are none.
     """
 
     def __init__(
@@ -45,44 +59,58 @@ class Ledger:
         visits: VisitLog,
         clock: Clock,
         counts_guesses: bool,
+        branch: BranchBook | None = None,
     ) -> None:
         self._sealer = sealer
         self._patrons = patrons
         self._visits = visits
         self._clock = clock
         self._counts_guesses = counts_guesses
+        self._branch = branch
         self._open: dict[int, _OpenAttempt] = {}
 
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
-        """Find out all that is known of a card and put the attempt on record, durably.
+        """Find out all that is known of a card or a code and put the attempt on record, durably.
 
         The guess is charged before it is made, so that a power cut never gives one away. The
-        steps are the same for a card that nobody has heard of.
+        steps are the same for a card that nobody has heard of. All codes are counted and put on
+        record as one, so the door log does not tell which was used.
 
         Raises:
-            StoreError: the patron cache can't be read.
+            StoreError: the patron cache, or bans and passes, can't be read.
         """
         found = self._find(attempt, identifiers)
         now = self._clock.boot_time()
-        before = self._visits.card_throttle(found.row_key)
-        throttled = self._counts_guesses and before.holds(now)
-        counts = self._counts_guesses and not throttled
-        charged = before.charged(now) if counts else None
-        self._visits.open_attempt(attempt, self._stamped(now), found.row_key, charged)
-        self._open[attempt] = _OpenAttempt(found.row_key, before if counts else None)
+        counts = self._counts_guesses or found.by_code
+        key = CODES_KEY if found.by_code else found.row_key
+        before = self._visits.card_throttle(key)
+        throttled = counts and _holds(before, now, by_code=found.by_code)
+        opened = _OpenAttempt(
+            key,
+            before if counts and not throttled else None,
+            by_code=found.by_code,
+            proves_nothing=found.held is not None and not found.held.needs_pin,
+        )
+        charged = None if opened.before is None else opened.charged(now)
+        self._visits.open_attempt(attempt, self._stamped(now), key, charged)
+        self._open[attempt] = opened
         delay_s = self._visits.reader_throttle().delay_s(now) if self._counts_guesses else 0.0
         return replace(found, throttled=throttled, delay_s=delay_s)
 
     def look_again(self, prepared: Prepared) -> Prepared:
-        """Read a card's row once more, after a push; everything else stays as it was.
+        """Read a card's row, bans and pass once more; everything else stays as it was.
+
+        The bans of a patron whom the library system has just named are among them.
 
         Raises:
-            StoreError: the patron cache can't be read.
+            StoreError: the patron cache, or bans and passes, can't be read.
         """
+        patron = None if prepared.by_code else self._patrons.find(prepared.row_key)
         return replace(
             prepared,
-            patron=self._patrons.find(prepared.row_key),
+            patron=patron,
             **self._cache(),
+            **self._rights(prepared.row_key, patron or prepared.lent),
         )
 
     def settle(self, attempt: int, reason: Reason) -> None:
@@ -94,10 +122,9 @@ class Ledger:
             self._visits.close_attempt(attempt, reason)
             return
         reader = None
-        if self._counts_guesses and reason in BEFORE_PROOF:
+        if self._counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
             reader = self._visits.reader_throttle().charged(now)
-        before = opened.before
-        throttle = None if before is None else _throttle_after(before, reason, now)
+        throttle = _throttle_after(opened, reason, now)
         self._visits.close_attempt(attempt, reason, opened.row_key, throttle, reader)
 
     def unlock(self, row_key: bytes) -> None:
@@ -113,13 +140,24 @@ class Ledger:
 
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         # Each reading is stretched and looked up, found or not: the work must not tell which.
-        readings = [
-            Prepared(attempt, stretched, key, self._patrons.find(key))
-            for stretched in map(self._sealer.stretch, identifiers)
-            for key in (row_key(stretched),)
-        ]
-        best = next((reading for reading in readings if reading.patron is not None), readings[0])
+        readings = [self._read(attempt, identifier) for identifier in identifiers]
+        known = [reading for reading in readings if reading.patron is not None]
+        with_pass = [reading for reading in readings if reading.held is not None]
+        best = (known or with_pass or readings)[0]
         return replace(best, **self._cache())
+
+    def _read(self, attempt: int, identifier: Identifier) -> Prepared:
+        stretched = self._sealer.stretch(identifier)
+        key = row_key(stretched)
+        patron = None if identifier.kind is IdentifierKind.CODE else self._patrons.find(key)
+        rights = self._rights(key, patron)
+        return Prepared(attempt, stretched, key, patron, identifier=identifier, **rights)
+
+    def _rights(self, key: bytes, patron: Patron | None) -> dict[str, Any]:
+        if self._branch is None:
+            return {}
+        bans = self._branch.bans(key, None if patron is None else patron.patron_ref)
+        return {"bans": bans, "held": self._branch.pass_of(key)}
 
     def _cache(self) -> dict[str, Any]:
         stamp = self._patrons.stamp()
@@ -130,7 +168,17 @@ class Ledger:
         return Stamped(moment.local, moment.state, now)
 
 
-def _throttle_after(before: CardThrottle, reason: Reason, now: BootTime) -> CardThrottle:
-    if reason in UNJUDGED:
-        return before
-    return before.charged(now) if reason in BEFORE_PROOF else CardThrottle()
+def _holds(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> bool:
+    return codes_throttle.holds(throttle, now) if by_code else throttle.holds(now)
+
+
+def _charged(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> CardThrottle:
+    return codes_throttle.charged(throttle, now) if by_code else throttle.charged(now)
+
+
+def _throttle_after(opened: _OpenAttempt, reason: Reason, now: BootTime) -> CardThrottle | None:
+    if opened.before is None or reason in UNJUDGED:
+        return opened.before
+    if reason in BEFORE_PROOF:
+        return opened.charged(now)
+    return CardThrottle() if opened.forgives else opened.before

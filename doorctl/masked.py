@@ -68,6 +68,7 @@ class IdentifierKind(Enum):
     """What sort of number an identifier is; part of what is sealed."""
 
     CARD = "card"
+    CODE = "code"
     CPR = "cpr"
 
 

@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import Enum
 from typing import Protocol
 
+from doorctl.access.calendar import Day
 from doorctl.access.messages import LibraryAnswer
+from doorctl.access.modes import Override
 from doorctl.access.patron import Patron
 from doorctl.access.reasons import Reason
+from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.alarms import Urgency, Words
 from doorctl.door.indicator import Lamps
+from doorctl.errors import DoorctlError
 from doorctl.masked import Identifier, Pin, StretchedKey
 from doorctl.moments import BootTime, ClockState, Moment
 
@@ -93,7 +99,7 @@ class CacheStamp:
         epoch: number of the last document applied; it only grows.
         applied_at: when, UTC, by whatever clock there was; None if there was none yet.
         minimum_age: the age that the rows' `enter_from` was computed for.
-        patrons: how many identifiers it holds.
+        patrons: how many identifiers it holds by a push; a sender can compare it with its export.
     """
 
     epoch: int
@@ -110,7 +116,7 @@ class PatronLookup(Protocol):
     """
 
     def find(self, row_key: bytes) -> Patron | None:
-        """Return the row of a 16-byte key, as of the last committed push."""
+        """Return the row of a 16-byte key, as of the last committed push or `keep`."""
 
     def stamp(self) -> CacheStamp:
         """Return the cache's epoch and age."""
@@ -121,10 +127,17 @@ class PatronLookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SealedRow:
-    """One identifier's row as it is stored."""
+    """One identifier's row as it is stored.
+
+    Args:
+        row_key: 16 bytes, which name the identifier to those who have the installation key.
+        pin_changed: the day on which the patron last changed the PIN, None for not known: a check
+            that was learnt on that day or before counts no more.
+    """
 
     row_key: bytes = field(repr=False)
     patron: Patron
+    pin_changed: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +215,25 @@ class PatronWriter(Protocol):
             push: the push's number and digest; None for the next number and no digest.
         """
 
-    def keep(self, row: SealedRow, *, row_until: date, pin_until: date) -> None:
+    def keep(
+        self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date = date.min
+    ) -> None:
         """Keep what the library system said of one card, durably; the push held stays the same.
 
         Where a push has brought the card's row, only the PIN check is kept, and only if the push
         brought none. Else the whole row is kept until the next snapshot, or the next push that
-        has it, at the longest until the end of `row_until`.
+        has it or its patron, at the longest until the end of `row_until`; if that push brings the
+        card without a PIN check, this one stays with it. The same again changes nothing.
 
         Args:
             row: sealed here, with a PIN check.
             row_until: the last day on which a row that no push has brought counts.
             pin_until: the last day on which the PIN check counts for a row that a push brought.
+            learnt_on: the day on which the library system was asked; `date.min` for not known:
+                then every change of the PIN that a push tells of is taken for a later one.
+
+        Raises:
+            RowsClashError: the cache was sealed otherwise, so no card would find the row.
         """
 
 
@@ -259,6 +280,21 @@ class LibrarySystem(Protocol):
         The answer is ``YES``, ``NO`` or, where the library system has locked the patron out,
         ``WAITS``.
         """
+
+
+class Library(Protocol):
+    """What the door knows of the library system: somebody else asks it. One thread.
+
+    It never raises, and nothing that fails behind it is the door's affair.
+    """
+
+    def ask(
+        self, card: bytes, identifier: Identifier, pin: Pin, *, row_wanted: bool
+    ) -> LibraryReply:
+        """Ask about a card, by its row key and its number; waits a second or two at the most."""
+
+    def keep(self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date) -> None:
+        """Have the patron cache's writer keep what was learnt; see `PatronWriter.keep`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,3 +415,279 @@ class LineLost:
 
 
 LineEvent = BytesReceived | LineConnected | LineLost
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What the door's inputs say at one moment, unfiltered; None for what is not wired.
+
+    Args:
+        contact_open: the leaf is not in its frame.
+        exit_pressed: somebody inside wants out.
+        fire: the fire alarm's contact says so.
+        other_door_open: the lobby's other leaf is not in its frame.
+        failing: which pins can't be read and why; each has its level of `IN_DOUBT`.
+    """
+
+    contact_open: bool | None = None
+    exit_pressed: bool | None = None
+    fire: bool | None = None
+    other_door_open: bool | None = None
+    failing: str | None = None
+
+
+IN_DOUBT = Levels(contact_open=True, exit_pressed=False, fire=True, other_door_open=True)
+"""What a cut wire or a pin that can't be read counts as: what alarms, and what opens nothing."""
+
+
+class Inputs(Protocol):
+    """Door contact, exit button, fire alarm and the other door's contact. One thread.
+
+    A wake-up tells that a level may have changed. One can be lost, so ask every second as well.
+    """
+
+    def levels(self) -> Levels:
+        """Read all of them now; never raises and filters nothing: a bounce shows as it is."""
+
+
+class Outputs(Protocol):
+    """What is switched with the hours, by name: light, alarm arming, announcement. Idempotent.
+
+    Raises:
+        DeviceError: there is none of that name or it could not be switched; the others are as
+            they were.
+    """
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """Switch one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BanEntry:
+    """A ban as staff see it listed.
+
+    Args:
+        ban: with its number.
+        card: the first 8 hex digits of the row key, a pseudonym; None for a ban of the patron.
+        patron_ref: the library system's opaque number; None for a ban of the card alone.
+        lifted_at: when staff lifted it, UTC; None if they did not.
+    """
+
+    ban: Ban
+    card: str | None
+    patron_ref: str | None = field(repr=False)
+    lifted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PassEntry:
+    """A pass as staff see it listed; `card` is a pseudonym as in :class:`BanEntry`."""
+
+    held: Pass
+    card: str
+    revoked_at: datetime | None = None
+
+
+class DaySource(Enum):
+    """Who says what the hours of a date are."""
+
+    CONFIG = "config"
+    HOLIDAY = "holiday"
+    STAFF = "staff"
+    WEBSITE = "website"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDay:
+    """What one source says of one date; `note` is for people ("Grundlovsdag")."""
+
+    day: date
+    spans: Day
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDays:
+    """All that one source says.
+
+    Args:
+        source: who says it.
+        days: by date; days that are past stay for a month.
+        known_until: the last date that the source spoke of, also by leaving it out; None where
+            it only names exceptions.
+        fetched_at: when it said so, UTC.
+    """
+
+    source: DaySource
+    days: tuple[StoredDay, ...]
+    known_until: date | None
+    fetched_at: datetime
+
+
+Week = tuple[Day, ...]
+"""Seven days' spans, Monday first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCalendar:
+    """The branch's stored hours; who goes before whom is the calendar's affair.
+
+    Args:
+        week: the table that staff edited; None while the configuration's counts.
+        sources: one of each source that ever spoke.
+    """
+
+    week: Week | None = None
+    sources: tuple[StoredDays, ...] = ()
+
+
+class BranchBook(Protocol):
+    """Bans, passes and hours, read-only. All calls on one thread, except `version` (any one).
+
+    A branch that never stored any has none of them.
+
+    Raises:
+        StoreError: they are lost or can't be read; who is banned is not known then.
+    """
+
+    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
+        """Return the bans of a card and of its patron that were not lifted, in force or not."""
+
+    def pass_of(self, row_key: bytes) -> Pass | None:
+        """Return the latest pass of a card or code that was not revoked, in force or not."""
+
+    def calendar(self) -> StoredCalendar:
+        """Return the stored hours, as of one commit."""
+
+    def override(self) -> Override | None:
+        """Return the mode set by hand last, unless staff ended it; its time may be over."""
+
+    def setting(self, key: str) -> str | None:
+        """Return a small fact that a process left for itself or another."""
+
+    def version(self) -> int:
+        """Return a number that is another one after each commit; costs microseconds, no disk."""
+
+
+class RightsList(Protocol):
+    """All bans and passes, for staff. One thread; raises StoreError."""
+
+    def every_ban(self) -> tuple[BanEntry, ...]:
+        """Return every ban that is still stored, newest first, lifted and ended ones too."""
+
+    def every_pass(self) -> tuple[PassEntry, ...]:
+        """Return every pass that is still stored, newest first, revoked and ended ones too."""
+
+
+class RightsWriter(Protocol):
+    """The one writer of bans and passes. One thread; each call is one durable transaction.
+
+    A call also deletes what ended more than 30 days ago, where the clock is dependable.
+
+    Raises:
+        InputError: it makes no sense; nothing was changed.
+        StoreError: nothing was changed.
+    """
+
+    def ban(
+        self, ban: Ban, moment: Moment, *, row_key: bytes | None, patron_ref: str | None
+    ) -> Ban:
+        """Ban a card, a patron with all cards, or both; return the ban with its number."""
+
+    def lift(self, number: int, moment: Moment) -> Ban:
+        """Lift a ban before its end; return it. One that is lifted or unknown is refused."""
+
+    def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
+        """Issue a pass for a card or code; return it with its number.
+
+        Refused where the card or code has one already, and where so many codes of that length
+        are in force that one could be guessed.
+        """
+
+    def revoke(self, number: int, moment: Moment) -> Pass:
+        """Take a pass back; return it. One that is revoked or unknown is refused."""
+
+
+class CalendarWriter(Protocol):
+    """The one writer of hours and modes set by hand; as :class:`RightsWriter`."""
+
+    def set_days(
+        self,
+        source: DaySource,
+        days: Iterable[StoredDay],
+        moment: Moment,
+        *,
+        known_until: date | None,
+    ) -> StoredDays:
+        """Replace all that a source said of today and later; return what it says now.
+
+        A date that is past or named twice is refused.
+        """
+
+    def set_week(self, week: Week | None, moment: Moment) -> None:
+        """Replace the weekly table; None for the configuration's."""
+
+    def set_override(self, override: Override, moment: Moment) -> None:
+        """Set a mode by hand in place of any other; one that has ended already is refused."""
+
+    def end_override(self, moment: Moment) -> Override:
+        """End the mode set by hand; return it. Where none is set, that is refused."""
+
+    def keep_setting(self, key: str, value: str, moment: Moment) -> None:
+        """Keep a small fact under a key."""
+
+
+class BranchWriter(RightsWriter, CalendarWriter, Protocol):
+    """The whole of ``branch.db`` to whoever may write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An alarm as it leaves the house; it names nobody.
+
+    Args:
+        id: 32 hex digits; the same for each try, so that a second copy can be told from news.
+        branch: the branch's name.
+        kind: the alarm's name, which scripts rely on.
+        at: when it was heard last, local time, aware.
+        clock: how good that time is.
+        times: how often it was heard since the last notice of this kind, at least 1.
+        clears: the kind whose end this is, None for an alarm.
+    """
+
+    id: str
+    branch: str
+    kind: str
+    urgency: Urgency
+    at: datetime
+    clock: ClockState
+    why: str
+    means: Words
+    act: Words
+    times: int = 1
+    clears: str | None = None
+
+
+class NotSentError(DoorctlError, ConnectionError):
+    """The mail server's, the webhook's or the road's: an alarm did not go; it is tried again."""
+
+
+class AlarmSink(Protocol):
+    """One way by which alarms leave the house. One thread; may wait for its own time limit.
+
+    Raises:
+        NotSentError: it did not go, or nobody knows; the text says nothing of what was sent.
+    """
+
+    def send(self, notice: Notice) -> None:
+        """Send one notice; return when the other end has taken it."""
+
+
+class Disk(Protocol):
+    """The disk that the databases are on. One thread; raises StoreError."""
+
+    def free_bytes(self) -> int:
+        """Return how many bytes the daemon may still write."""
+
+    def prove_writable(self) -> None:
+        """Write a little to it and to the medium below; nothing of that stays."""

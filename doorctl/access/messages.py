@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from doorctl.access.calendar import Mode
 from doorctl.access.patron import Patron
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.reasons import Reason
-from doorctl.masked import Identifier, Pin, StretchedKey
+from doorctl.access.rights import Ban, Pass
+from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.moments import Moment
 from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
 
@@ -31,6 +33,9 @@ class Prepared:
         lent: the row that the library system has just given for a card that the cache lacks; a
             row of the cache goes before it.
         proved: whether the library system has just said that the PIN is right.
+        identifier: what the card says, for asking the library system about it; or the code.
+        bans: the bans of the card and its patron that were not lifted, in force or not.
+        held: the pass of the card or code, in force or not.
     """
 
     attempt: int
@@ -43,6 +48,14 @@ class Prepared:
     cache_minimum_age: int = 0
     lent: Patron | None = None
     proved: bool = False
+    identifier: Identifier | None = None
+    bans: tuple[Ban, ...] = field(default=(), repr=False)
+    held: Pass | None = field(default=None, repr=False)
+
+    @property
+    def by_code(self) -> bool:
+        """Whether a code was typed in place of a card."""
+        return self.identifier is not None and self.identifier.kind is IdentifierKind.CODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +120,17 @@ class Now:
     Args:
         s: monotonic seconds.
         moment: the wall clock and its quality.
-        cache_version: another number after each push; None while the cache can't be read.
+        cache_version: another number after each push and each change of bans or passes; None
+            while they can't be read.
+        mode: what the branch is; None where nobody knows.
+        no_entry: whether it closes so soon that nobody new comes in.
     """
 
     s: float
     moment: Moment
     cache_version: int | None
+    mode: Mode | None = Mode.SELF_SERVICE
+    no_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +143,11 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """A push came after the row was read: read it again; answer `Prepared`."""
+    """What was read is out of date: read row, bans and pass again; answer `Prepared`.
+
+    A push came meanwhile, or the library system has lent the row of a patron whose bans nobody
+    has looked up yet.
+    """
 
     prepared: Prepared
 
@@ -157,15 +179,33 @@ class Concluded:
         reason: how it ended.
         shape: why a card was unreadable.
         silent: superseded by another card, which is being answered already.
+        duress: the PIN was one higher in its last digit: raise an alarm that nobody at the door
+            notices.
+        long_release: this patron needs longer to get through the door; only where it opens.
     """
 
     attempt: int
     reason: Reason
     shape: Shape | None = None
     silent: bool = False
+    duress: bool = False
+    long_release: bool = False
 
 
-Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | Concluded
+@dataclass(frozen=True, slots=True)
+class Accompanied:
+    """Who was just let in brings so many others along, 1-9; told once at most.
+
+    Args:
+        attempt: the number of the attempt that opened.
+        companions: how many.
+    """
+
+    attempt: int
+    companions: int
+
+
+Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | Concluded | Accompanied
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +218,14 @@ class Rules:
         ask_s: how long the library system may take over a card that the cache can't judge, in
             seconds; None where it is never asked. So long takes every refusal before the PIN is
             proved, so that none tells whether the card is known.
+        companions_max: how many others a patron may let in; 0 for nobody. A pass has its own.
+        long_release_tags: tags of patrons for whom the door stays released for longer.
+        codes: whether codes are taken where no card was read.
     """
 
     policy: Policy
     pad: PadRules
     ask_s: float | None = None
+    companions_max: int = 0
+    long_release_tags: frozenset[str] = frozenset()
+    codes: bool = False

@@ -1,19 +1,22 @@
-"""The decision: an ordered table of named checks; the first refusal wins, the default refuses.
+"""The decision: two ordered tables of named checks; the first refusal wins, the default refuses.
 
-Two rules stand in this file. All that decides is in :data:`CHECKS`, in the order in which it
-counts. And a check sees nothing but the case: no clock, no database, no earlier decision.
+Three rules stand in this file. All that decides is in :data:`CHECKS` and :data:`PASS_CHECKS`, in
+the order in which it counts. A check sees nothing but the case: no clock, no database, no earlier
+decision. And a pass adds rights and takes none: who comes in by either table comes in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
+from typing import Generic, TypeVar
 
-from doorctl.access.hours import WeeklyHours
+from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.patron import Patron
-from doorctl.access.reasons import Reason
+from doorctl.access.reasons import BEFORE_PROOF, Reason
+from doorctl.access.rights import Pass
 from doorctl.moments import Moment
 
 KNOWN_BLOCKS = frozenset({"O", "D", "S", "F", "U", "E", "W"})
@@ -29,6 +32,8 @@ class PinProof(Enum):
 
     PROVED = "proved"
     WRONG = "wrong"
+    UNKNOWN = "unknown"
+    """There is nothing to compare it with: see :func:`knows_pin`."""
     NOT_GIVEN = "not_given"
 
 
@@ -43,7 +48,9 @@ class Policy:
         deny_other_blocks: whether a code outside :data:`KNOWN_BLOCKS` does as well.
         minimum_age: in years; 0 for no age limit.
         max_cache_age: how old the copy of the patron register may be; None for any age.
-        hours: opening hours; None for always open.
+        branch: this branch's identity, as bans name it.
+        duress: whether a PIN whose last digit is one higher than the right one opens as well and
+            raises a silent alarm. It costs a second right PIN for each patron: two of 10 000 open.
     """
 
     require_pin: bool = True
@@ -52,7 +59,8 @@ class Policy:
     deny_other_blocks: bool = True
     minimum_age: int = 0
     max_cache_age: timedelta | None = None
-    hours: WeeklyHours | None = None
+    branch: str = ""
+    duress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,13 @@ class Case:
         moment: now.
         pin: what is known of the PIN.
         throttled: whether the card has to wait after too many wrong PINs.
-        banned: whether the library has banned the patron from this branch.
+        banned: whether the library has banned the card or the patron from this branch.
         cache_applied_at: when the latest push came, UTC; None if none ever came.
         cache_minimum_age: the age limit that the rows were sealed for, in years.
+        mode: what the branch is now; None where nobody knows.
+        no_entry: whether it closes so soon that nobody new comes in.
+        held: the pass of the card or code, in force or not.
+        pass_pin: what is known of the PIN that the pass asks for; a code is its own proof.
     """
 
     patron: Patron | None
@@ -76,26 +88,35 @@ class Case:
     banned: bool = False
     cache_applied_at: datetime | None = None
     cache_minimum_age: int = 0
+    mode: Mode | None = Mode.SELF_SERVICE
+    no_entry: bool = False
+    held: Pass | None = None
+    pass_pin: PinProof = PinProof.NOT_GIVEN
+
+    @property
+    def mode_for_entry(self) -> Mode | None:
+        """The mode for whoever wants in: just before closing the branch counts as closed."""
+        return Mode.CLOSED if self.no_entry and self.mode in OPEN else self.mode
 
 
-Refuses = Callable[[Policy, Case, Patron], Reason | None]
+JudgedT = TypeVar("JudgedT", Patron, Pass)
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One row of the table: a name for people, and what it refuses with, or None."""
+class Check(Generic[JudgedT]):
+    """One row of a table: a name for people, and what it refuses with, or None."""
 
     name: str
-    refuses: Refuses
+    refuses: Callable[[Policy, Case, JudgedT], Reason | None]
 
 
 def _pin(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
     if not policy.require_pin or case.pin is PinProof.PROVED:
         return None
-    return Reason.WRONG_PIN
+    return Reason.PIN_UNKNOWN if case.pin is PinProof.UNKNOWN else Reason.WRONG_PIN
 
 
-def _throttled(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
+def _throttled(_policy: Policy, case: Case, _judged: Patron | Pass) -> Reason | None:
     return Reason.THROTTLED if case.throttled else None
 
 
@@ -103,7 +124,7 @@ def _restricted(_policy: Policy, _case: Case, patron: Patron) -> Reason | None:
     return Reason.RESTRICTED if patron.restricted else None
 
 
-def _banned(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
+def _banned(_policy: Policy, case: Case, _judged: Patron | Pass) -> Reason | None:
     return Reason.BANNED if case.banned else None
 
 
@@ -145,12 +166,8 @@ def _on_hold(case: Case, patron: Patron) -> bool:
     return patron.hold_from <= _today(case) <= (patron.hold_until or date.max)
 
 
-def _hours(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
-    if policy.hours is None:
-        return None
-    if not case.moment.dependable:
-        return Reason.CLOCK_UNTRUSTED
-    return None if policy.hours.open_at(case.moment.local) else Reason.CLOSED
+def _hours(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
+    return closed(case.mode_for_entry, case.moment)
 
 
 def _cache_age(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
@@ -158,25 +175,51 @@ def _cache_age(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
         return None
     if case.cache_applied_at is None:
         return Reason.CACHE_TOO_OLD
-    age = _known_time(case) - case.cache_applied_at
+    age = known_time(case.moment) - case.cache_applied_at
     # A push dated in the future was dated by a clock that was wrong: its age is in doubt.
     doubtful = case.moment.dependable and age < -CLOCK_SLACK
     return Reason.CACHE_TOO_OLD if doubtful or age > policy.max_cache_age else None
 
 
-def _known_time(case: Case) -> datetime:
-    # An unset clock may be wrong in either direction; the high-water mark is certainly past.
-    moment = case.moment
+def _pass_pin(_policy: Policy, case: Case, held: Pass) -> Reason | None:
+    # The pass's own rule counts, not the branch's: it opens where the branch's PIN does not.
+    if not held.needs_pin or case.pass_pin is PinProof.PROVED:
+        return None
+    return Reason.PIN_UNKNOWN if case.pass_pin is PinProof.UNKNOWN else Reason.WRONG_PIN
+
+
+def _not_admitted(_policy: Policy, case: Case, held: Pass) -> Reason | None:
+    reason = held.admits(case.moment, case.mode_for_entry)
+    return None if reason is Reason.OK else reason
+
+
+def closed(mode: Mode | None, moment: Moment) -> Reason | None:
+    """Return why patrons don't come in by themselves now, whoever they are; None if they do."""
+    if mode in OPEN:
+        return None
+    unknown = mode is None and not moment.dependable
+    return Reason.CLOCK_UNTRUSTED if unknown else Reason.CLOSED
+
+
+def knows_pin(patron: Patron | None, moment: Moment) -> bool:
+    """Tell whether a row can prove a PIN: it has a check, and a learnt one counts to this day."""
+    if patron is None or patron.pin_check is None:
+        return False
+    return patron.pin_until is None or known_time(moment).date() <= patron.pin_until
+
+
+def known_time(moment: Moment) -> datetime:
+    """Return the local time that is certain: an unset clock is only past its high-water mark."""
     if moment.dependable:
         return moment.local
     return moment.high_water.astimezone(moment.local.tzinfo)
 
 
 def _today(case: Case) -> date:
-    return _known_time(case).date()
+    return known_time(case.moment).date()
 
 
-CHECKS = (
+CHECKS: tuple[Check[Patron], ...] = (
     # A card that has to wait comes before its PIN: even the right one then proves nothing.
     Check("throttle", _throttled),
     Check("pin", _pin),
@@ -191,6 +234,14 @@ CHECKS = (
 )
 """What is asked of a known card, in this order."""
 
+PASS_CHECKS: tuple[Check[Pass], ...] = (
+    Check("pass_throttle", _throttled),
+    Check("pass_pin", _pass_pin),
+    Check("pass_banned", _banned),
+    Check("pass_admits", _not_admitted),
+)
+"""What is asked of a pass, in this order; what the library system says of a patron is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -201,20 +252,64 @@ class Finding:
 
 
 def findings(policy: Policy, case: Case) -> tuple[Finding, ...]:
-    """Ask every check, in order, for staff who want to know why."""
-    if case.patron is None:
-        return (Finding("known", Reason.UNKNOWN_CARD),)
-    patron = case.patron
-    asked = (Finding(check.name, check.refuses(policy, case, patron)) for check in CHECKS)
-    return (Finding("known", None), *asked)
+    """Ask every check, in order, for staff who want to know why; the pass's come last."""
+    asked: tuple[Finding, ...] = (Finding("known", Reason.UNKNOWN_CARD),)
+    if case.patron is not None:
+        asked = (Finding("known", None), *_asked(CHECKS, policy, case, case.patron))
+    if case.held is None:
+        return asked
+    return (*asked, *_asked(PASS_CHECKS, policy, case, case.held))
 
 
-def decide(policy: Policy, case: Case) -> Reason:
-    """Return the first refusal, or ``ok`` where every check passed."""
-    if case.patron is None:
-        return Reason.UNKNOWN_CARD
-    for check in CHECKS:
-        reason = check.refuses(policy, case, case.patron)
+def _asked(
+    checks: Iterable[Check[JudgedT]], policy: Policy, case: Case, judged: JudgedT
+) -> Iterable[Finding]:
+    return (Finding(check.name, check.refuses(policy, case, judged)) for check in checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How it ends, and by whose rights: both are false where nobody comes in."""
+
+    reason: Reason
+    by_patron: bool = False
+    by_pass: bool = False
+
+
+def decide(policy: Policy, case: Case) -> Decision:
+    """Return ``ok`` where either table lets somebody in, else the refusal that is told.
+
+    That is the patron's; the pass's where the card has no row, or where its PIN alone was proved.
+    Where nothing was proved it is one of :data:`BEFORE_PROOF`, so that a pass can't be told from
+    none.
+    """
+    by_patron = Reason.UNKNOWN_CARD
+    if case.patron is not None:
+        by_patron = _first(CHECKS, policy, case, case.patron)
+    if case.held is None:
+        return Decision(by_patron, by_patron=by_patron is Reason.OK)
+    by_pass = _first(PASS_CHECKS, policy, case, case.held)
+    opened = Reason.OK in {by_patron, by_pass}
+    return Decision(
+        Reason.OK if opened else _told(policy, case, by_patron, by_pass),
+        by_patron=by_patron is Reason.OK,
+        by_pass=by_pass is Reason.OK,
+    )
+
+
+def _first(checks: Iterable[Check[JudgedT]], policy: Policy, case: Case, judged: JudgedT) -> Reason:
+    for check in checks:
+        reason = check.refuses(policy, case, judged)
         if reason is not None:
             return reason
     return Reason.OK
+
+
+def _told(policy: Policy, case: Case, by_patron: Reason, by_pass: Reason) -> Reason:
+    if by_patron not in BEFORE_PROOF:
+        return by_patron
+    if by_pass in BEFORE_PROOF:
+        return by_pass if case.patron is None else by_patron
+    # Where no PIN is required there is nothing to prove, and nothing to hide until then.
+    proved = case.pass_pin is PinProof.PROVED or not policy.require_pin
+    return by_pass if proved else by_patron

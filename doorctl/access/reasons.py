@@ -11,6 +11,7 @@ class Reason(Enum):
     OK = "ok"
     UNKNOWN_CARD = "unknown_card"
     WRONG_PIN = "wrong_pin"
+    PIN_UNKNOWN = "pin_unknown"
     PIN_TIMEOUT = "pin_timeout"
     THROTTLED = "throttled"
     NOT_RESIDENT = "not_resident"
@@ -32,7 +33,9 @@ class Reason(Enum):
         return "granted" if self is Reason.OK else "refused"
 
 
-BEFORE_PROOF = frozenset({Reason.UNKNOWN_CARD, Reason.WRONG_PIN, Reason.THROTTLED})
+BEFORE_PROOF = frozenset(
+    {Reason.UNKNOWN_CARD, Reason.WRONG_PIN, Reason.PIN_UNKNOWN, Reason.THROTTLED}
+)
 """Refusals of somebody who has not proved a PIN: signals and timing must not tell them apart."""
 
 UNJUDGED = frozenset({Reason.PIN_TIMEOUT, Reason.FAULT, Reason.CARD_UNREADABLE})
@@ -42,6 +45,7 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.OK: ("Døren åbnes.", "The door opens."),
     Reason.UNKNOWN_CARD: ("Kortet kendes ikke.", "The card is not known."),
     Reason.WRONG_PIN: ("Forkert pinkode.", "Wrong PIN."),
+    Reason.PIN_UNKNOWN: ("Pinkoden kendes ikke endnu.", "The PIN is not known yet."),
     Reason.PIN_TIMEOUT: ("Der kom ingen pinkode i tide.", "No PIN came in time."),
     Reason.THROTTLED: (
         "For mange forkerte pinkoder; kortet holder pause.",
@@ -60,8 +64,8 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.BANNED: ("Udelukket af biblioteket.", "Banned by the library."),
     Reason.CLOSED: ("Biblioteket er lukket nu.", "The library is closed now."),
     Reason.NOT_PERMITTED: (
-        "Kortet giver ikke adgang her.",
-        "The card gives no access here.",
+        "Kortet eller koden giver ikke adgang nu.",
+        "The card or code gives no access now.",
     ),
     Reason.RESTRICTED: (
         "Oplysningerne er under begrænset behandling.",

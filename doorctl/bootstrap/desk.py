@@ -13,8 +13,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from doorctl.access.patron import row_key
+from doorctl.bootstrap.branch import open_book
+from doorctl.bootstrap.hours import branch_at
 from doorctl.bootstrap.rules import (
     access_policy,
+    branch_db,
     outdated,
     patrons_db,
     retention,
@@ -31,6 +34,7 @@ from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.retention import purge as purge_visits
 from doorctl.privacy.retention import visible_since
+from doorctl.store.branch_writer import create_branch, open_or_create_branch
 from doorctl.store.key_file import create_key, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons, open_or_create_patrons
@@ -68,8 +72,8 @@ def initialise(config: Config) -> Initialised:
         DoorctlError: one can't be made, or the key can't be used; no file was left.
     """
     key = config.secrets.installation_key_file
-    patrons, visits = patrons_db(config), visits_db(config)
-    for path in (patrons, visits):
+    patrons, visits, branch = patrons_db(config), visits_db(config), branch_db(config)
+    for path in (patrons, visits, branch):
         if path.exists():
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")
     for directory in (config.storage.directory, key.parent):
@@ -83,8 +87,13 @@ def initialise(config: Config) -> Initialised:
         _create(patrons, partial(create_patrons, seal=seal))
         undo.callback(_remove, patrons)
         _create(visits, create_visits)
+        undo.callback(_remove, visits)
+        _create(branch, _create_branch)
+        undo.callback(_remove_branch, branch)
+        _store_holidays(config, branch)
         undo.pop_all()
-    return Initialised((patrons, visits) if kept else (key, patrons, visits), kept)
+    made = (patrons, visits, branch)
+    return Initialised(made if kept else (key, *made), kept)
 
 
 def load_patrons(
@@ -135,10 +144,16 @@ def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
         local = _local(at, config)
         moment = Moment(local, moment.high_water, ClockState.TRUSTED)
     sealer = _sealer(config)
-    with _cache(config, sealer) as patrons, _history(config) as visits:
+    with (
+        _cache(config, sealer) as patrons,
+        _history(config) as visits,
+        open_book(config) as branch,
+    ):
         return ask_why(
             _identifiers(typed),
             moment,
+            standing=branch_at(config, branch, moment),
+            branch=branch,
             policy=access_policy(config),
             sealer=sealer,
             patrons=patrons,
@@ -152,7 +167,7 @@ def unlock(config: Config, typed: str) -> None:
     sealer = _sealer(config)
     for identifier in _identifiers(typed):
         key = row_key(sealer.stretch(identifier))
-        question = Question("unlock", key.hex())
+        question = Question("unlock", {"card": key.hex()})
         _by_the_writer(config, question, ANSWER_LIMIT_S, partial(_reset, key))
 
 
@@ -295,6 +310,32 @@ def _create(database: Path, create: Callable[[Path], None]) -> None:
     except BaseException:
         _remove(database)
         raise
+
+
+def _create_branch(database: Path) -> None:
+    try:
+        create_branch(database)
+    except AlreadyExistsError:
+        raise  # Its lock is somebody else's.
+    except BaseException:
+        _remove_branch(database)
+        raise
+
+
+def _remove_branch(database: Path) -> None:
+    # A lock that is left alone would say that bans were lost.
+    for path in (database, database.with_name(f"{database.name}.lock")):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _store_holidays(config: Config, branch: Path) -> None:
+    if config.opening.holidays == "ignore":
+        return
+    from doorctl.bootstrap.rounds import store_holidays  # noqa: PLC0415 - loads what `init` alone needs
+
+    with closing(open_or_create_branch(branch)) as writer:
+        store_holidays(config, writer, system_clock(config).moment())
 
 
 def _remove(path: Path) -> None:

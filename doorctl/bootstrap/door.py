@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import doorctl
+from doorctl.access.calendar import Calendar
+from doorctl.bootstrap.alarm_road import doors_alarm_log
 from doorctl.bootstrap.doubt import ClockDoubt
+from doorctl.bootstrap.inspection import house
+from doorctl.bootstrap.library import open_doors_desk
 from doorctl.bootstrap.memory import return_large_blocks, spare_the_collector
+from doorctl.bootstrap.pins import open_inputs, open_outputs
 from doorctl.bootstrap.rules import (
+    branch_db,
+    day_rules,
+    door_rules,
     outdated,
     patrons_db,
     retention,
@@ -32,16 +40,24 @@ from doorctl.controller import (
     KEYPAD,
     READER,
     Controller,
+    LibraryDesk,
     Mailbox,
+    PinsTouched,
     PostedEvent,
+    StaffOpened,
     StopRequested,
     ThreadFailed,
 )
+from doorctl.daily_round import DailyRound
+from doorctl.devices.inputs import GpioInputs
+from doorctl.devices.outputs import GpioOutputs
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.devices.serial_line import SerialLine
+from doorctl.doorway import Doorway
 from doorctl.errors import InputError, StoreBusyError, StoreError
 from doorctl.housekeeping import Housekeeping
 from doorctl.ledger import Ledger
+from doorctl.opening_hours import calendar_of
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.scheduler import PurgeSchedule
@@ -49,6 +65,9 @@ from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import CacheStamp, EventLog
 from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.self_test.findings import Finding, as_answer
+from doorctl.self_test.run import run as run_self_test
+from doorctl.store.branch import BranchRecords
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
@@ -63,6 +82,9 @@ STORES_LIMIT_S = 60.0
 
 ANSWER_LIMIT_S = 30.0
 """Longest wait of a question on the control socket for the worker."""
+
+ASKING_STOP_S = 4.0
+"""Longest wait at the end for a question to the library system that is under way."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """Whatever would else end the process on the spot, with the relay as it is (but for SIGKILL)."""
@@ -89,9 +111,8 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     for number in STOPPING:
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
     with ExitStack() as stack:
-        log = stack.enter_context(closing(JsonLog(stdout)))
-        if config.gpio.not_driven is not None:
-            log.emit("alarm", kind="not_driven", why=config.gpio.not_driven)
+        journal = stack.enter_context(closing(JsonLog(stdout)))
+        log = doors_alarm_log(config, journal, system_clock(config), stack)
         factory = stack.enter_context(
             closing(open_factory(config.gpio.factory, work_directory(config, environment)))
         )
@@ -101,7 +122,9 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
         stack.enter_context(closing(signals))
         door = _Door(config, environment, mailbox, log, stack)
-        door.controller(relay, signals).run(mailbox)
+        inputs = open_inputs(config, factory, lambda: mailbox.put(PinsTouched()), stack)
+        outputs = open_outputs(config, factory, log, stack)
+        door.controller(relay, signals, inputs, outputs).run(mailbox)
         door.supervisor.stopping()
     return 0
 
@@ -123,6 +146,7 @@ class _Door:
         self._mailbox = mailbox
         self.supervisor = SystemdSupervisor(environment)
         self._clock: SystemClock = system_clock(config)
+        self._purged_s = self._clock.monotonic_s()
         seal = config.seal
         key = read_key(config.secrets.installation_key_file)
         self._sealer = ArgonSealer(key, seal.memory_kib, seal.iterations)
@@ -132,6 +156,8 @@ class _Door:
         stack.callback(self._worker.stop, 10.0)
         self._patrons = PatronCache(patrons_db(config), self._sealer.seal)
         stack.callback(self._patrons.close)
+        self._branch = BranchRecords(branch_db(config))
+        stack.callback(self._branch.close)
         self._stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
         self._visits = self._worker.call(self._open_stores, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self._worker.submit(self._visits.close))
@@ -139,15 +165,41 @@ class _Door:
         self._ledger = Ledger(
             sealer=self._sealer,
             patrons=self._patrons,
+            branch=self._branch,
             visits=self._steady,
             clock=self._clock,
             counts_guesses=config.policy.require_pin,
         )
         self._doubt = ClockDoubt(self._alarm)
 
-    def controller(self, relay: GpioRelay, signals: GpioSignals) -> Controller:
+    def controller(
+        self,
+        relay: GpioRelay,
+        signals: GpioSignals,
+        inputs: GpioInputs | None,
+        outputs: GpioOutputs | None,
+    ) -> Controller:
         """Start the threads and return the loop that they post to."""
         lines = self._serial_lines()
+        doorway = Doorway(
+            rules=door_rules(self._config),
+            relay=relay,
+            signals=signals,
+            inputs=inputs,
+            clock=self._clock,
+            log=self._log,
+        )
+        daily = DailyRound(
+            rules=day_rules(self._config),
+            calendar_of=partial(calendar_of, self._config.opening),
+            branch=self._branch,
+            submit=self._worker.submit,
+            doorway=doorway,
+            outputs=outputs,
+            log=self._log,
+            stands_free=self._config.door.free_when_staffed,
+            test=lambda: self._worker.submit(lambda: self._test(controller)),
+        )
         housekeeping = Housekeeping(
             clock=self._clock,
             supervisor=self.supervisor,
@@ -159,22 +211,34 @@ class _Door:
         )
         controller = Controller(
             rules=rules(self._config),
-            release_s=self._config.door.release_s,
             cards=CardReader(carries_keys=not self._config.keypad.port),
-            relay=relay,
-            signals=signals,
+            doorway=doorway,
+            daily=daily,
             clock=self._clock,
             log=self._log,
             cache=self._patrons,
+            branch=self._branch,
             ledger=self._ledger,
             worker=self._worker,
             last_number=self._worker.call(self._steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
             each_turn=housekeeping.turn,
+            library=self._library(),
         )
-        self._start(lines, controller)
+        self._start(lines, controller, doorway)
         return controller
+
+    def _library(self) -> LibraryDesk | None:
+        opened = open_doors_desk(
+            self._config, self._clock, self._log, self._mailbox.put, self._failed
+        )
+        if opened is None:
+            return None
+        desk, worker = opened
+        worker.start()
+        self._stack.callback(worker.stop, ASKING_STOP_S)
+        return desk
 
     def _serial_lines(self) -> dict[str, SerialLine]:
         config = self._config
@@ -186,11 +250,20 @@ class _Door:
             for name, (port, baud) in ports.items()
         }
 
-    def _start(self, lines: Mapping[str, SerialLine], controller: Controller) -> None:
+    def _start(
+        self, lines: Mapping[str, SerialLine], controller: Controller, doorway: Doorway
+    ) -> None:
         answers: dict[str, Callable[[Question], Mapping[str, Any]]] = {
-            "status": lambda _question: self._status(controller),
+            "status": lambda _question: self._status(controller, doorway),
             "purge": lambda _question: self._answer(lambda: self._purge_report().as_dict()),
-            "unlock": lambda question: self._answer(partial(self._unlock, question.card)),
+            "unlock": lambda question: self._answer(
+                partial(self._unlock, str(question.about.get("card", "")))
+            ),
+            "selftest": lambda _question: self._answer(
+                lambda: as_answer(self._self_test(controller))
+            ),
+            "open": lambda _question: self._open_once(),
+            "seal": lambda _question: self._seal(),
         }
         try:
             server = ControlServer(self._config.control.socket, answers)
@@ -263,9 +336,12 @@ class _Door:
         self._log.emit("purge", **report.as_dict())
 
     def _purge_report(self) -> PurgeReport:
-        return purge(
+        report = purge(
             self._visits, self._clock.moment(), self._clock.boot_time(), retention(self._config)
         )
+        if report.complete:
+            self._purged_s = self._clock.monotonic_s()
+        return report
 
     def _keep_time(self) -> None:
         moment = self._clock.moment()
@@ -281,11 +357,48 @@ class _Door:
         self._ledger.unlock(_row_key(card))
         return {}
 
-    def _status(self, controller: Controller) -> dict[str, Any]:
+    def _self_test(self, controller: Controller) -> tuple[Finding, ...]:
+        """Look at everything; on the worker's thread."""
+        lines = {name: bool(up) for name, up in controller.connected.items()}
+        return run_self_test(
+            house(
+                self._config,
+                clock=self._clock,
+                sealer=self._sealer,
+                patrons=self._patrons,
+                calendar=self._calendar,
+                visits=self._visits,
+                lines=lines,
+                purged_s=self._purged_s,
+            )
+        )
+
+    def _test(self, controller: Controller) -> None:
+        for finding in self._self_test(controller):
+            if not finding.ok:
+                self._alarm("self_test_failed", f"{finding.what} {finding.do}")
+
+    def _calendar(self) -> Calendar:
+        return calendar_of(self._config.opening, self._branch.calendar())
+
+    def _open_once(self) -> dict[str, Any]:
+        self._mailbox.put(StaffOpened())
+        return {}
+
+    def _seal(self) -> dict[str, Any]:
+        seal = self._sealer.seal
+        return {
+            "key_id": seal.key_id,
+            "memory_kib": seal.memory_kib,
+            "iterations": seal.iterations,
+        }
+
+    def _status(self, controller: Controller, doorway: Doorway) -> dict[str, Any]:
         return {
             "reader": _connected(controller.connected.get(READER)),
             "keypad": _connected(controller.connected.get(KEYPAD)),
-            "released": controller.released,
+            "released": doorway.released,
+            "door": doorway.state,
             "clock": self._clock.moment().state.value,
             "pid": os.getpid(),
             "version": doorctl.__version__,

@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from doorctl.access.hours import WeeklyHours
+from doorctl.access.day import DayRules
 from doorctl.access.messages import Rules
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.config import Config
+from doorctl.door.leaf_messages import LeafRules
+from doorctl.doorway import DoorRules
 from doorctl.errors import StoreError
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ports import CacheStamp
 from doorctl.store.visits_reader import VisitHistory
+
+ROAD_S = 0.5
+"""What the way through the web process may add to the library system's own limit."""
 
 
 def patrons_db(config: Config) -> Path:
@@ -27,11 +32,53 @@ def visits_db(config: Config) -> Path:
     return config.storage.directory / "visits.db"
 
 
+def branch_db(config: Config) -> Path:
+    """Return where bans, passes and hours are."""
+    return config.storage.directory / "branch.db"
+
+
+def door_rules(config: Config) -> DoorRules:
+    """Return how the door itself behaves."""
+    door, gpio = config.door, config.gpio
+    return DoorRules(
+        release_s=door.release_s,
+        long_release_s=door.long_release_s,
+        exit_release_s=door.exit_release_s,
+        wait_s=door.interlock_wait_s,
+        leaf=LeafRules(
+            held_open_s=door.held_open_s,
+            prewarn_s=door.prewarn_s,
+            exit_is_free=gpio.exit_button_pin is None,
+        ),
+    )
+
+
+def day_rules(config: Config) -> DayRules:
+    """Return what follows from the hours; outputs on pins only, for commands are web's."""
+    return DayRules(
+        warn_min=config.closing.warn_min,
+        no_entry_min=config.closing.no_entry_min,
+        outputs=tuple(one.rule for one in config.outputs if one.pin is not None),
+    )
+
+
 def rules(config: Config) -> Rules:
     """Return the rules of one attempt."""
     keypad, policy = config.keypad, config.policy
     pad = PadRules(policy.pin_length, keypad.digit_timeout_s, keypad.total_timeout_s)
-    return Rules(access_policy(config), pad)
+    return Rules(
+        access_policy(config),
+        pad,
+        ask_s(config),
+        companions_max=policy.companions_max,
+        long_release_tags=frozenset(config.door.long_release_tags),
+        codes=policy.code_entry,
+    )
+
+
+def ask_s(config: Config) -> float | None:
+    """Return how long an answer may take to reach the door; None where nobody is asked."""
+    return config.lms.timeout_s + ROAD_S if config.lms.wanted else None
 
 
 def access_policy(config: Config) -> Policy:
@@ -44,7 +91,8 @@ def access_policy(config: Config) -> Policy:
         deny_other_blocks=policy.deny_other_blocks,
         minimum_age=policy.minimum_age,
         max_cache_age=timedelta(hours=policy.max_cache_age_h),
-        hours=None if config.hours is None else WeeklyHours(config.hours),
+        branch=config.branch.id,
+        duress=policy.duress,
     )
 
 

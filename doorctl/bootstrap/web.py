@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 import doorctl
+from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.rules import patrons_db, system_clock
 from doorctl.config import Config
-from doorctl.errors import KeyFileError, StoreError
+from doorctl.errors import KeyFileError, NotAnsweringError, StoreError
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor
-from doorctl.ports import EventLog
+from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
@@ -28,11 +29,15 @@ from doorctl.store.signing_keys import read_public_keys
 from doorctl.sync.guard import guard
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.staging import Limits
+from doorctl.transports.control import Answers, ControlServer, Question, ask
 from doorctl.web.app import application
 from doorctl.web.body import Patience
 from doorctl.web.pushes import Pushes
 from doorctl.web.reception import Reception, Terms
 from doorctl.web.serving import Certificates, Server, listen
+
+DOOR_LIMIT_S = 2.0
+"""Longest wait at the start for the door to say what it seals cards with."""
 
 
 def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int:
@@ -50,13 +55,19 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         DoorctlError: it can't start.
     """
     with ExitStack() as stack:
-        log = stack.enter_context(closing(JsonLog(stdout)))
+        clock = system_clock(config)
+        journal = stack.enter_context(closing(JsonLog(stdout)))
+        log, alarms = _alarms(config, journal, clock, stack)
         supervisor = SystemdSupervisor(environment)
         # One thread, for the cache's one writing connection belongs to the thread that opened it.
         worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
         stores = ExitStack()
         stack.callback(worker.submit, stores.close)
         reception = worker.submit(partial(_reception, config, log, stores)).result()
+        library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
+        branch = _branch(config, clock, log, stack)
+        _answer(config, {**library, **branch.answers(), **alarms}, log, stack)
+        _go_rounds(config, clock, log, branch, stack)
         push = config.web.push
         patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
 
@@ -78,6 +89,72 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         server.run([listener])
         supervisor.stopping()
     return 0
+
+
+# What a branch does not use is not loaded: on a Pi each of these costs megabytes.
+
+
+def _alarms(
+    config: Config, journal: EventLog, clock: Clock, stack: ExitStack
+) -> tuple[EventLog, Answers]:
+    if not config.alarms.wanted:
+        return journal, {}
+    from doorctl.bootstrap.alarms import webs_alarms  # noqa: PLC0415 - as said above
+
+    return webs_alarms(config, journal, clock, stack)
+
+
+def _library(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    stack: ExitStack,
+    *,
+    worker: ThreadPoolExecutor,
+    writer: PatronWriter,
+) -> Answers:
+    if not config.lms.wanted:
+        return {}
+    from doorctl.bootstrap.library_desk import library_desk  # noqa: PLC0415 - as said above
+
+    return library_desk(config, clock, log, stack, worker=worker, writer=writer)
+
+
+def _go_rounds(
+    config: Config, clock: Clock, log: EventLog, branch: BranchDesk, stack: ExitStack
+) -> None:
+    opening = config.opening
+    by_command = any(one.command for one in config.outputs)
+    if opening.source != "website" and opening.holidays == "ignore" and not by_command:
+        return
+    from doorctl.bootstrap.rounds import rounds  # noqa: PLC0415 - as said above
+
+    stack.enter_context(rounds(config, clock, log, partial(_write, branch)))
+
+
+def _branch(config: Config, clock: Clock, log: EventLog, stack: ExitStack) -> BranchDesk:
+    desk = BranchDesk(config, clock)
+    stack.callback(desk.close)
+    try:
+        desk.open()
+    except StoreError as err:
+        # Pushes come in all the same; whoever wants to change it is told, and it is tried again.
+        log.emit("alarm", kind="branch_failing", why=str(err))
+    return desk
+
+
+def _write(branch: BranchDesk, job: Callable[[CalendarWriter], object]) -> None:
+    branch.run(lambda opened, _moment: job(opened.writer))
+
+
+def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
+    try:
+        server = ControlServer(config.web.socket, answers)
+    except StoreError as err:
+        log.emit("alarm", kind="control_failing", why=str(err))
+        return
+    server.start()
+    stack.callback(server.stop)
 
 
 def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
@@ -112,25 +189,36 @@ def _set_aside(path: Path, clock: SystemClock, log: EventLog) -> None:
 def _own_seal(config: Config) -> Seal:
     """Return what the door seals cards with.
 
-    On a branch this process can't read the installation key; which one it is stands in the cache.
+    On a branch this process can't read the installation key: the door says which one it is, or,
+    while that is not running, the cache does.
     """
     try:
-        name = key_id(read_key(config.secrets.installation_key_file))
+        name: str | None = key_id(read_key(config.secrets.installation_key_file))
     except KeyFileError as unreadable:
-        name = _key_on_record(config, unreadable)
+        name = _doors_key(config) or _key_on_record(config)
+        if name is None:
+            raise KeyFileError(
+                f"{unreadable}; without it the door has to be running, or patrons.db to be there: "
+                "start doorctl-door, or run `doorctl init`"
+            ) from None
+    assert name is not None  # noqa: S101 - read, told or raised
     return Seal(name, config.seal.memory_kib, config.seal.iterations)
 
 
-def _key_on_record(config: Config, unreadable: KeyFileError) -> str:
+def _doors_key(config: Config) -> str | None:
+    try:
+        answer = ask(config.control.socket, Question("seal"), timeout_s=DOOR_LIMIT_S)
+    except (NotAnsweringError, StoreError):
+        return None
+    return str(answer["key_id"])
+
+
+def _key_on_record(config: Config) -> str | None:
     try:
         seal = seal_on_record(patrons_db(config))
     except StoreError:
-        seal = None
-    if seal is None:
-        raise KeyFileError(
-            f"{unreadable}; without it patrons.db has to be there: run `doorctl init`"
-        ) from None
-    return seal.key_id
+        return None
+    return None if seal is None else seal.key_id
 
 
 def _certificates(config: Config) -> Certificates | None:

@@ -19,9 +19,16 @@ COMMANDS = {
     "check-config": "doorctl.cli.check_config:check_config",
     "patrons": "doorctl.cli.patrons:patrons",
     "sync": "doorctl.cli.sync:sync",
+    "mode": "doorctl.cli.mode:mode",
+    "open": "doorctl.cli.open:open_once",
+    "calendar": "doorctl.cli.calendar:calendar",
+    "bans": "doorctl.cli.bans:bans",
+    "passes": "doorctl.cli.passes:passes",
     "visits": "doorctl.cli.visits:visits",
     "purge": "doorctl.cli.purge:purge",
     "status": "doorctl.cli.status:status",
+    "selftest": "doorctl.cli.selftest:selftest",
+    "alarm": "doorctl.cli.alarm:alarm",
     "relay-off": "doorctl.cli.relay_off:relay_off",
 }
 """Name -> where it is; in the order in which a newcomer needs them."""

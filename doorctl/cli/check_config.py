@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
+from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import config_option, read_config, set_option
+from doorctl.config import Config, past_exceptions
+from doorctl.errors import ConfigError
 
 
 @click.command("check-config")
@@ -16,10 +19,17 @@ from doorctl.cli.options import config_option, read_config, set_option
 def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...]) -> None:
     """Check the configuration file F and say all that is wrong with it, one line a problem.
 
-    What is right but has no effect is a warning: one line on stderr too, and exit 0.
+    Dated hours that are past are wrong here alone; no process refuses to start for them.
     """
     path = file or config_path
     config = read_config(path, overrides)
-    if config.gpio.not_driven is not None:
-        click.echo(f"{path}: warning: {config.gpio.not_driven}", err=True)
+    _refuse_the_past(path, config)
     click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")
+
+
+def _refuse_the_past(path: Path, config: Config) -> None:
+    # Also by a clock that is not set: it refuses nothing but this, and somebody reads why.
+    today = system_clock(config).moment().local.date()
+    problems = tuple(past_exceptions(config.opening, today))
+    if problems:
+        raise ConfigError(str(path), problems)

@@ -1,4 +1,4 @@
-"""Tables about who comes in, and when."""
+"""The table about who comes in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from msgspec import Meta
 from doorctl.config.description import key
 
 BlockCode = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}\Z")]
-Day = tuple[str, ...]
-_SPANS = 'a list of "HH:MM-HH:MM"'
-
-
-def _day(why: str) -> Meta:
-    return key(why, ["08:00-22:00"], _SPANS, max_length=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +49,26 @@ class Policy:
         bool,
         key("Whether a code that doorctl does not know refuses too: any doubt refuses."),
     ] = True
+    companions_max: Annotated[
+        int,
+        key(
+            "How many companions a patron may tell with a key 1-9 in the seconds after the door "
+            "opened; 0 asks nobody. It only counts heads and holds the door a little longer.",
+            ge=0,
+            le=9,
+        ),
+    ] = 0
+    duress: Annotated[
+        bool,
+        key(
+            "Whether a PIN whose last digit is one higher (9 becomes 0) opens like the right one "
+            "and raises a silent alarm. It makes two of 10 000 PINs right."
+        ),
+    ] = False
+    code_entry: Annotated[
+        bool,
+        key("Whether an issued code of 6 to 9 digits and # opens without a card."),
+    ] = False
     max_cache_age_h: Annotated[
         float,
         key(
@@ -64,22 +78,3 @@ class Policy:
             le=8760,
         ),
     ] = 72.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenHours:
-    """The weekly opening hours as they are written, in the branch's local time."""
-
-    monday: Annotated[
-        Day,
-        _day(
-            "Spans of local time in which patrons come in on Mondays. 24:00 may end a span; one "
-            "that ends before it starts goes on past midnight. Empty or absent: closed."
-        ),
-    ] = ()
-    tuesday: Annotated[Day, _day("The same for Tuesdays.")] = ()
-    wednesday: Annotated[Day, _day("The same for Wednesdays.")] = ()
-    thursday: Annotated[Day, _day("The same for Thursdays.")] = ()
-    friday: Annotated[Day, _day("The same for Fridays.")] = ()
-    saturday: Annotated[Day, _day("The same for Saturdays.")] = ()
-    sunday: Annotated[Day, _day("The same for Sundays.")] = ()

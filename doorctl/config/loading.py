@@ -9,8 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from doorctl.config.hours import DAYS, read_hours
+from doorctl.config.hours import read_hours
 from doorctl.config.keys import describe
+from doorctl.config.outputs import output_problems
 from doorctl.config.overrides import Tables, overridden
 from doorctl.config.places import placed
 from doorctl.config.rules import RULES
@@ -93,7 +94,7 @@ def from_tables(
     values, wrong = checked(tables)
     values, unreadable = read_hours(placed(values, base, environment))
     values, wrong_targets = read_targets(values, base, environment)
-    between = [problem for rule in RULES for problem in rule(values)]
+    between = [problem for rule in (*RULES, output_problems) for problem in rule(values)]
     if problems := [*malformed, *wrong, *unreadable, *wrong_targets, *between]:
         raise ConfigError(subject, problems)
     return _built(values)
@@ -104,15 +105,13 @@ def _built(values: Mapping[str, Any]) -> Config:
     for name, value in values.items():
         table, _, leaf = name.rpartition(".")
         sections.setdefault(table, {})[leaf] = value
-    hours = sections.pop("hours", None)
-    week = None if hours is None else tuple(hours[day] for day in DAYS)
     sending = sections.pop("sync", None)
     sync = None if sending is None else Sync(**sending)
     # Inner tables first, for the outer one holds them.
-    for table in sorted(sections, key=lambda name: name.count("."), reverse=True):
+    for table in sorted(sections.keys() - {""}, key=lambda name: name.count("."), reverse=True):
         outer, _, leaf = table.rpartition(".")
         sections.setdefault(outer, {})[leaf] = TABLES[table](**sections[table])
-    return Config(**sections[""], hours=week, sync=sync)
+    return Config(**sections[""], sync=sync)
 
 
 def _read(path: Path) -> Tables:

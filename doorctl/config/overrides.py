@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Sequence
 
 from doorctl.config.keys import keys
+from doorctl.config.schema import LISTED
 from doorctl.config.wording import shown
 from doorctl.errors import Problem
 
@@ -24,7 +25,8 @@ def overridden(tables: Tables, overrides: Sequence[str]) -> tuple[Tables, list[P
     for written in overrides:
         name, equals, text = written.partition("=")
         table, dot, leaf = (part.strip() for part in name.rpartition("."))
-        if not (equals and dot and table and leaf) or ("." in table and table not in keys()):
+        whole = equals and dot and table and leaf
+        if not whole or table in LISTED or ("." in table and table not in keys()):
             problems.append(_malformed(written))
             continue
         result = _laid_over(result, [*table.split("."), leaf], _value(table, leaf, text.strip()))

@@ -8,9 +8,18 @@ from typing import Any
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CREDENTIALS_SPELT = (f"${CREDENTIALS}", f"${{{CREDENTIALS}}}")
-SOCKET_NAME = "door.sock"
+SOCKETS = {"control.socket": "door.sock", "web.socket": "web.sock"}
+"""Keys that name a socket, and what it is called in storage.directory where none is given."""
+
 FILES = frozenset(
     {
+        "alarms.email.ca_file",
+        "alarms.email.password_file",
+        "alarms.webhook.ca_file",
+        "alarms.webhook.secret_file",
+        "lms.ca_file",
+        "lms.password_file",
+        "lms.terminal_password_file",
         "secrets.installation_key_file",
         "sync.signing_key_file",
         "web.tls.certificate_file",
@@ -42,10 +51,12 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
         result[name] = placed_file(result[name], base, environment)
     if PUBLIC_KEYS in result:
         result[PUBLIC_KEYS] = tuple(base / written for written in result[PUBLIC_KEYS])
-    if "control.socket" in result:
-        result["control.socket"] = _socket(result, base)
-    if result.get("control.socket") is None:
-        result.pop("control.socket", None)
+    for name in SOCKETS.keys() & result.keys():
+        socket = _socket(name, result, base)
+        if socket is None:
+            del result[name]
+        else:
+            result[name] = socket
     return result
 
 
@@ -59,9 +70,9 @@ def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Pa
     return base / written
 
 
-def _socket(values: Mapping[str, Any], base: Path) -> Path | None:
-    written: Path = values["control.socket"]
+def _socket(name: str, values: Mapping[str, Any], base: Path) -> Path | None:
+    written: Path = values[name]
     if written != Path():
         return base / written
     directory: Path | None = values.get("storage.directory")
-    return None if directory is None else directory / SOCKET_NAME
+    return None if directory is None else directory / SOCKETS[name]

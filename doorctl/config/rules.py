@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
 from os import fsencode
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.places import CREDENTIALS, CREDENTIALS_SPELT
+from doorctl.config.alarms import ALARM_RULES
+from doorctl.config.lms import is_this_machine
+from doorctl.config.lms_rules import LMS_RULES
+from doorctl.config.places import CREDENTIALS, CREDENTIALS_SPELT, SOCKETS
+from doorctl.config.wiring_rules import WIRING_RULES
 from doorctl.config.wording import shown
 from doorctl.errors import Problem
 
@@ -72,15 +75,16 @@ def pins_differ(values: Values) -> Iterator[Problem]:
 
 
 def socket_fits(values: Values) -> Iterator[Problem]:
-    """The control socket's resolved path is one that Linux can bind."""
-    socket: Path | None = values.get("control.socket")
-    length = 0 if socket is None else len(fsencode(socket))
-    if length > SOCKET_PATH_BYTES:
-        yield Problem(
-            "control.socket",
-            f"the path is {length} bytes long and a Unix socket's may have {SOCKET_PATH_BYTES}; "
-            'give a shorter one such as "/run/doorctl/door.sock"',
-        )
+    """Each socket's resolved path is one that Linux can bind."""
+    for name, file in SOCKETS.items():
+        socket: Path | None = values.get(name)
+        length = 0 if socket is None else len(fsencode(socket))
+        if length > SOCKET_PATH_BYTES:
+            yield Problem(
+                name,
+                f"the path is {length} bytes long and a Unix socket's may have "
+                f'{SOCKET_PATH_BYTES}; give a shorter one such as "/run/doorctl/{file}"',
+            )
 
 
 def tls_is_whole(values: Values) -> Iterator[Problem]:
@@ -101,7 +105,7 @@ def plain_stays_here(values: Values) -> Iterator[Problem]:
     """Without TLS the web process listens to this machine only, unless told otherwise."""
     host, allowed = values.get("web.host"), values.get("web.allow_plain")
     plain = values.get("web.tls.certificate_file") == values.get("web.tls.key_file") == Path()
-    if plain and host is not None and allowed is False and not _is_loopback(host):
+    if plain and host is not None and allowed is False and not is_this_machine(host):
         yield Problem(
             "web.host",
             f"found {shown(host)}, which other machines reach, without web.tls; give "
@@ -127,17 +131,13 @@ RULES: tuple[Rule, ...] = (
     ports_differ,
     timeouts_nest,
     pins_differ,
+    *WIRING_RULES,
     socket_fits,
     tls_is_whole,
     plain_stays_here,
+    *LMS_RULES,
+    *ALARM_RULES,
 )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _is_zone(name: str) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from doorctl.config.admission import Policy, WrittenHours
-from doorctl.config.hours import Week
+from doorctl.config.admission import Policy
+from doorctl.config.alarms import AlarmEmail, Alarms, AlarmWebhook
+from doorctl.config.hours_tables import Closing, WrittenException, WrittenHours, WrittenStaffed
 from doorctl.config.installation import (
     Branch,
     ClockTrust,
@@ -18,6 +19,9 @@ from doorctl.config.installation import (
     Storage,
     Visits,
 )
+from doorctl.config.lms import Lms
+from doorctl.config.opening import Opening, Week
+from doorctl.config.outputs import WiredOutput
 from doorctl.config.sync import Sync, WrittenSync
 from doorctl.config.web import Push, Tls, Web
 from doorctl.config.wiring import Door, Gpio, Keypad, Reader
@@ -28,7 +32,9 @@ class Config:
     """The whole configuration; thread-safe, for nothing in it changes.
 
     Args:
-        hours: seven days, Monday first, in the branch's local time; None for always open.
+        hours: seven days of self-service, Monday first, local time; None for always open.
+        opening: all that is said of the hours; `hours` is its week.
+        outputs: what else follows the mode, each name and pin once.
         sync: None where this machine sends to no branch.
         control: `socket` is absolute once loaded; built by hand, it has no default of use.
     """
@@ -43,10 +49,15 @@ class Config:
     door: Door = field(default_factory=Door)
     policy: Policy = field(default_factory=Policy)
     hours: Week | None = None
+    opening: Opening = field(default_factory=Opening)
+    closing: Closing = field(default_factory=Closing)
+    outputs: tuple[WiredOutput, ...] = ()
     visits: Visits = field(default_factory=Visits)
     clock: ClockTrust = field(default_factory=ClockTrust)
     control: Control = field(default_factory=Control)
     web: Web = field(default_factory=Web)
+    lms: Lms = field(default_factory=Lms)
+    alarms: Alarms = field(default_factory=Alarms)
     sync: Sync | None = None
 
 
@@ -62,12 +73,20 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "door": Door,
         "policy": Policy,
         "hours": WrittenHours,
+        "hours.staffed": WrittenStaffed,
+        "hours.exceptions": WrittenException,
+        "closing": Closing,
+        "outputs": WiredOutput,
         "visits": Visits,
         "clock": ClockTrust,
         "control": Control,
         "web": Web,
         "web.tls": Tls,
         "web.push": Push,
+        "lms": Lms,
+        "alarms": Alarms,
+        "alarms.email": AlarmEmail,
+        "alarms.webhook": AlarmWebhook,
         "sync": WrittenSync,
     }
 )
@@ -75,3 +94,6 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
 
 A dotted table stands in the one before the dot, and so does its section's value in that section.
 """
+
+LISTED = frozenset({"hours.exceptions", "outputs"})
+"""Tables of which a file may have many, each under ``[[name]]``."""

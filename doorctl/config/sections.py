@@ -9,12 +9,19 @@ from typing import Any
 
 import msgspec
 
-from doorctl.config.keys import REQUIRED, Key, keys
+from doorctl.config.keys import REQUIRED, Key, keys, section_keys
+from doorctl.config.schema import LISTED, TABLES
 from doorctl.config.wording import LONGEST_SHOWN, shown, shown_key
 from doorctl.errors import Problem
 
 MAY_BE_ABSENT = frozenset({"hours", "sync"})
 """Tables whose absence says something else than all their defaults: no hours are always open."""
+
+STAFFED = "hours.staffed"
+"""Has the keys of another table; who misplaces one of them means the other table's."""
+
+MOST_LISTED = 400
+"""A file with more dates or outputs than this was made by a mistake."""
 
 SENDER, OF_A_DOOR = "sync", frozenset({"reader"})
 """A sender's file may leave out what only a door has; a door's file may not."""
@@ -25,13 +32,16 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for table, known in keys().items():
-        if table in MAY_BE_ABSENT and table not in tables:
+        if (outer := table.partition(".")[0]) in MAY_BE_ABSENT and outer not in tables:
             continue
         if table in OF_A_DOOR and SENDER in tables and table not in tables:
             values |= {one.name: _default_or_blank(one) for one in known.values()}
             continue
         written = _written(tables, table)
-        if isinstance(written, dict):
+        if table in LISTED:
+            values[table], wrong = _each(table, written)
+            problems += wrong
+        elif isinstance(written, dict):
             problems += check_table(known, written, values)
             problems += [
                 _unknown_key(table, leaf) for leaf in written if leaf not in _leaves(table)
@@ -40,6 +50,40 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
             problems.append(Problem(table, f"found {shown(written)}; give a table: [{table}]"))
     problems += [_unknown_table(name, at) for name, at in tables.items() if name not in _outer()]
     return values, problems
+
+
+def _each(table: str, written: object) -> tuple[tuple[Any, ...], list[Problem]]:
+    """Return the sections written one by one under ``[[table]]``; None in place of a wrong one."""
+    if not written:
+        return (), []
+    if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
+        what = f"found {shown(written)}; give each a table: [[{table}]]"
+        return (), [Problem(table, what)]
+    if len(written) > MOST_LISTED:
+        return (), [Problem(table, f"found {len(written)} tables; give at most {MOST_LISTED}")]
+    found: list[Any] = []
+    problems: list[Problem] = []
+    for place, one in enumerate(written):
+        section, wrong = _one(f"{table}[{place}]", TABLES[table], one)
+        found.append(section)
+        problems += wrong
+    return tuple(found), problems
+
+
+def _one(
+    name: str, section: type[Any], written: Mapping[str, object]
+) -> tuple[object, list[Problem]]:
+    known = section_keys(name, section)
+    values: dict[str, Any] = {}
+    problems = list(check_table(known, written, values))
+    problems += [
+        Problem(f"{name}.{shown_key(leaf)}", f"unknown key; there are {', '.join(known)}")
+        for leaf in written
+        if leaf not in known
+    ]
+    if problems:
+        return None, problems
+    return section(**{leaf: values[f"{name}.{leaf}"] for leaf in known}), []
 
 
 def _written(tables: Mapping[str, object], table: str) -> object:
@@ -124,5 +168,10 @@ def _near(written: str, known: Iterable[str]) -> list[str]:
 
 
 def _elsewhere(leaf: str) -> list[str]:
-    everywhere = {key.leaf: key.name for table in keys().values() for key in table.values()}
+    everywhere = {
+        key.leaf: key.name
+        for table, known in keys().items()
+        for key in known.values()
+        if table not in LISTED and table != STAFFED
+    }
     return [everywhere[near] for near in _near(leaf, everywhere)]

@@ -133,5 +133,15 @@ class Web:
             "something in front of it encrypts."
         ),
     ] = False
+    socket: Annotated[
+        Path,
+        key(
+            "Unix socket on which the door process asks the web process, at most 107 bytes long. "
+            "Empty: web.sock in storage.directory. A relative path counts from this file's "
+            "directory.",
+            "/run/doorctl/web.sock",
+            'a path, or ""',
+        ),
+    ] = Path()
     tls: Tls = field(default_factory=Tls)
     push: Push = field(default_factory=Push)

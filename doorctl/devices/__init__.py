@@ -1,1 +1,1 @@
-"""Serial lines and pins; nothing here decides anything."""
+"""Serial lines, pins and commands; nothing here decides anything."""

@@ -60,16 +60,16 @@ class GpioRelay:
 
     def __init__(self, factory: Factory, pin: int, *, active_high: bool) -> None:
         self._name = f"GPIO{pin}"
-        self._output = _output(factory, pin, active_high=active_high)
+        self._output = claimed_output(factory, pin, active_high=active_high)
 
     def energise(self) -> None:
         """Let the door be opened."""
-        with _driving(self._name):
+        with telling(f"{self._name} can't be driven"):
             self._output.on()
 
     def de_energise(self) -> None:
         """Lock the door."""
-        with _driving(self._name):
+        with telling(f"{self._name} can't be driven"):
             self._output.off()
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class GpioSignals:
         self._outputs: dict[str, Any] = {}
         for name, pin in (("green", green), ("red", red), ("buzzer", buzzer)):
             if pin is not None:
-                self._outputs[name] = _output(factory, pin, active_high=True)
+                self._outputs[name] = claimed_output(factory, pin, active_high=True)
 
     def show(self, lamps: Lamps) -> None:
         """Switch all of them to the given state.
@@ -112,7 +112,7 @@ class GpioSignals:
 
 
 def _light(name: str, output: Any, *, lit: bool) -> None:
-    with _driving(f"the output {name}"):
+    with telling(f"the output {name} can't be driven"):
         output.value = lit
 
 
@@ -121,19 +121,21 @@ def relay_off(factory: Factory, pin: int, *, active_high: bool) -> None:
     GpioRelay(factory, pin, active_high=active_high).close()
 
 
-def _output(factory: Factory, pin: int, *, active_high: bool) -> Any:
-    with _driving(f"GPIO{pin}"):
+def claimed_output(factory: Factory, pin: int, *, active_high: bool) -> Any:
+    """Claim a pin as gpiozero's ``OutputDevice``, off from the first moment; raises DeviceError."""
+    with telling(f"GPIO{pin} can't be driven"):
         return OutputDevice(pin, active_high=active_high, initial_value=False, pin_factory=factory)
 
 
 @contextmanager
-def _driving(name: str) -> Iterator[None]:
+def telling(what: str) -> Iterator[None]:
+    """Turn gpiozero's exceptions into a DeviceError: `what` (``GPIO17 can't be read``) and why."""
     try:
         yield
     except DeviceError:
         raise
     except (GPIOZeroError, OSError) as error:
-        raise DeviceError(f"{name} can't be driven: {error}") from error
+        raise DeviceError(f"{what}: {error}") from error
 
 
 def _open_lgpio(work_directory: Path) -> Factory:

@@ -1,4 +1,8 @@
-"""Lamps and buzzer at the reader: which signal shows what, for how long; deadlines are state."""
+"""Lamps and buzzer at the reader: which signal shows what, for how long; deadlines are state.
+
+What is said about the door (warnings, alarms, the way out) is a sound alone and leaves the lamps
+to the patron: no alarm hides a refusal. Of two sounds the one that ends later is heard.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +21,18 @@ class Lamps:
 
 
 class Signal(Enum):
-    """What the patron is told. There is one refusal: no lamp tells the queue why."""
+    """What is told at the door. There is one refusal: no lamp tells the queue why."""
 
     IDLE = "idle"
     CARD_READ = "card_read"
     KEY = "key"
     GRANTED = "granted"
     REFUSED = "refused"
+    EXIT = "exit"
+    HELD_WARNING = "held_warning"
+    CLOSING_WARNING = "closing_warning"
+    ALARM = "alarm"
+    SILENCE = "silence"
 
 
 CLICK_S = 0.05
@@ -36,13 +45,29 @@ GRANTED_S = 3.0
 """Green lamp after a grant (EN 60839-11-1 table 3, row 1: visible indication on grant)."""
 
 
+EXIT_S = 0.5
+"""Buzzer when the exit button has released the door: who can't see the strike hears it."""
+
+HELD_WARNING_S = 1.0
+"""Buzzer before the leaf has been open for too long (EN 60839-11-1 table 3: pre-alert)."""
+
+CLOSING_WARNING_S = 2.0
+"""Buzzer 15, 10 and 5 minutes before the house closes."""
+
+ALARM_S = 10.0
+"""Buzzer for a leaf that is held open or forced; staff hear of it by the alarm itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Which lamp a signal lights (None: leave as it is) and both durations in seconds."""
+    """Which lamp a signal lights (None: leave as it is) and both durations in seconds.
+
+    `buzzer_s` is 0 where the signal makes no sound, None where it ends every sound.
+    """
 
     lamps: Lamps | None
     lamp_s: float
-    buzzer_s: float
+    buzzer_s: float | None
 
 
 PATTERNS = MappingProxyType(
@@ -52,6 +77,11 @@ PATTERNS = MappingProxyType(
         Signal.KEY: Pattern(None, 0.0, CLICK_S),
         Signal.GRANTED: Pattern(Lamps(green=True), GRANTED_S, 0.0),
         Signal.REFUSED: Pattern(Lamps(red=True), REFUSED_S, 0.0),
+        Signal.EXIT: Pattern(None, 0.0, EXIT_S),
+        Signal.HELD_WARNING: Pattern(None, 0.0, HELD_WARNING_S),
+        Signal.CLOSING_WARNING: Pattern(None, 0.0, CLOSING_WARNING_S),
+        Signal.ALARM: Pattern(None, 0.0, ALARM_S),
+        Signal.SILENCE: Pattern(None, 0.0, None),
     }
 )
 
@@ -78,10 +108,7 @@ class Indicator:
             until = now_s + pattern.lamp_s if pattern.lamp_s else None
             lamps = replace(pattern.lamps, buzzer=self.lamps.buzzer)
             shown = replace(self, lamps=lamps, lamp_until_s=until)
-        if pattern.buzzer_s:
-            lamps = replace(shown.lamps, buzzer=True)
-            shown = replace(shown, lamps=lamps, buzzer_until_s=now_s + pattern.buzzer_s)
-        return shown
+        return _sounding(shown, pattern.buzzer_s, now_s)
 
     def at(self, now_s: float) -> Indicator:
         """Switch off what has been on for long enough."""
@@ -93,3 +120,13 @@ class Indicator:
             lamps = replace(shown.lamps, buzzer=False)
             shown = replace(shown, lamps=lamps, buzzer_until_s=None)
         return shown
+
+
+def _sounding(shown: Indicator, buzzer_s: float | None, now_s: float) -> Indicator:
+    if buzzer_s is None:
+        return replace(shown, lamps=replace(shown.lamps, buzzer=False), buzzer_until_s=None)
+    if not buzzer_s:
+        return shown
+    # A click doesn't cut an alarm short, whichever key it was.
+    until_s = max(shown.buzzer_until_s or 0.0, now_s + buzzer_s)
+    return replace(shown, lamps=replace(shown.lamps, buzzer=True), buzzer_until_s=until_s)

@@ -1,13 +1,14 @@
-"""The strike: locked or released, with the end of a release held as state.
+"""The strike: locked, released for a while, free for hours, or waiting for the other door.
 
 All transitions stand in :data:`TRANSITIONS`; the README's diagram is generated from it. The
-controller drives the relay to whatever :attr:`Strike.energised` says after each step.
+controller drives the relay to whatever :attr:`Strike.energised` says after each step. The strike
+is told nothing of its own contact: no wire that is cut or bridged there can release it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -16,15 +17,54 @@ class StrikeState(Enum):
     """Whether the leaf can be pushed open from outside."""
 
     LOCKED = "locked"
+    WAITING = "waiting"
     RELEASED = "released"
+    FREE = "free"
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Somebody may enter; release for `release_s` seconds from `now_s` on."""
+    """Somebody may enter: a patron, or whoever staff open the door to once.
+
+    Args:
+        now_s: when, monotonic seconds.
+        release_s: for how long the strike is released.
+        wait_s: how long the grant may wait for the lobby's other door to close; then it lapses.
+    """
 
     now_s: float
     release_s: float
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPressed:
+    """Somebody inside wants out: release for `release_s` seconds from `now_s` on, come what may."""
+
+    now_s: float
+    release_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """The branch is staffed from `now_s` on: the door stands free until :class:`Unfreed`."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unfreed:
+    """The branch is no longer staffed from `now_s` on."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OtherDoorChanged:
+    """The lobby's other door was opened or closed; told only where the two are interlocked."""
+
+    open: bool
+    now_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,41 +79,123 @@ class ShutDown:
     """The daemon stops, for whatever reason."""
 
 
-StrikeEvent = Granted | TimePassed | ShutDown
+StrikeEvent = Granted | ExitPressed | Freed | Unfreed | OtherDoorChanged | TimePassed | ShutDown
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """The strike as it stands; `until_s` is None while locked."""
+    """The strike as it stands.
+
+    Args:
+        state: what it does.
+        until_s: when the release ends, or the waiting grant lapses; None where nothing ends. In
+            `FREE` it is the end of a pulse given meanwhile: who got it keeps it when staff go.
+        release_s: how long the waiting grant's release will be.
+        other_open: whether the lobby's other door stands open.
+    """
 
     state: StrikeState = StrikeState.LOCKED
     until_s: float | None = None
+    release_s: float = 0.0
+    other_open: bool = False
 
     @property
     def energised(self) -> bool:
         """Whether the relay has to be on."""
-        return self.state is StrikeState.RELEASED
+        return self.state in {StrikeState.RELEASED, StrikeState.FREE}
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When `TimePassed` has to be told, monotonic seconds; None while nothing ends."""
+        return self.until_s
 
     def after(self, event: StrikeEvent) -> Strike:
         """Return the strike after an event; the one place where the table is used."""
         return TRANSITIONS[self.state, type(event)].step(self, event)
 
 
+def _due(strike: Strike, now_s: float) -> bool:
+    return strike.until_s is None or now_s >= strike.until_s
+
+
 def _release(strike: Strike, event: StrikeEvent) -> Strike:
-    assert isinstance(event, Granted)  # noqa: S101 - the table's key says so
+    assert isinstance(event, Granted | ExitPressed)  # noqa: S101 - the table's key says so
     # A second patron's grant never shortens the first one's.
-    until = max(strike.until_s or 0.0, event.now_s + event.release_s)
-    return Strike(StrikeState.RELEASED, until)
+    ends_s = max(strike.until_s or 0.0, event.now_s + event.release_s)
+    return replace(strike, state=StrikeState.RELEASED, until_s=ends_s)
 
 
-def _relock_when_due(strike: Strike, event: StrikeEvent) -> Strike:
+def _release_or_wait(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, Granted)  # noqa: S101 - the table's key says so
+    if not strike.other_open:
+        return _release(strike, event)
+    lapses_s = event.now_s + event.wait_s
+    return Strike(StrikeState.WAITING, lapses_s, event.release_s, other_open=True)
+
+
+def _wait_on(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, Granted)  # noqa: S101 - the table's key says so
+    before = Strike(other_open=True) if _due(strike, event.now_s) else strike
+    again = _release_or_wait(before, event)
+    lapses_s = max(before.until_s or 0.0, event.now_s + event.wait_s)
+    return replace(again, until_s=lapses_s, release_s=max(before.release_s, event.release_s))
+
+
+def _let_out(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, ExitPressed)  # noqa: S101 - the table's key says so
+    # The exit's release serves whoever waits outside as well: nothing is left to wait for.
+    return _release(Strike(other_open=strike.other_open), event)
+
+
+def _prolong(strike: Strike, event: StrikeEvent) -> Strike:
+    # While the other door is open, grants one after the other would keep both of them open.
+    return strike if strike.other_open else _release(strike, event)
+
+
+def _keep_pulse(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, Granted | ExitPressed)  # noqa: S101 - the table's key says so
+    barred = strike.other_open and isinstance(event, Granted)
+    return strike if barred else replace(_release(strike, event), state=StrikeState.FREE)
+
+
+def _free(strike: Strike, _event: StrikeEvent) -> Strike:
+    pulse_s = strike.until_s if strike.state is StrikeState.RELEASED else None
+    return Strike(StrikeState.FREE, pulse_s, other_open=strike.other_open)
+
+
+def _end_freedom(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
+    if _due(strike, event.now_s):
+        return _lock(strike, event)
+    return replace(strike, state=StrikeState.RELEASED)
+
+
+def _note_other(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, OtherDoorChanged)  # noqa: S101 - the table's key says so
+    return replace(strike, other_open=event.open)
+
+
+def _release_when_closed(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, OtherDoorChanged)  # noqa: S101 - the table's key says so
+    if event.open:
+        return strike
+    if _due(strike, event.now_s):
+        return Strike()
+    return _release(Strike(), Granted(event.now_s, strike.release_s))
+
+
+def _lock_when_due(strike: Strike, event: StrikeEvent) -> Strike:
     assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
-    due = strike.until_s is None or event.now_s >= strike.until_s
-    return Strike() if due else strike
+    return _lock(strike, event) if _due(strike, event.now_s) else strike
 
 
-def _lock(_strike: Strike, _event: StrikeEvent) -> Strike:
-    return Strike()
+def _forget_pulse_when_due(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
+    return replace(strike, until_s=None) if _due(strike, event.now_s) else strike
+
+
+def _lock(strike: Strike, _event: StrikeEvent) -> Strike:
+    return Strike(other_open=strike.other_open)
 
 
 def _stay(strike: Strike, _event: StrikeEvent) -> Strike:
@@ -88,15 +210,42 @@ class Transition:
     to: tuple[StrikeState, ...]
 
 
-_L, _R = StrikeState.LOCKED, StrikeState.RELEASED
+_L, _W, _R, _F = (
+    StrikeState.LOCKED,
+    StrikeState.WAITING,
+    StrikeState.RELEASED,
+    StrikeState.FREE,
+)
 
 TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = MappingProxyType(
     {
-        (_L, Granted): Transition(_release, (_R,)),
+        (_L, Granted): Transition(_release_or_wait, (_R, _W)),
+        (_L, ExitPressed): Transition(_release, (_R,)),
+        (_L, Freed): Transition(_free, (_F,)),
+        (_L, Unfreed): Transition(_stay, (_L,)),
+        (_L, OtherDoorChanged): Transition(_note_other, (_L,)),
         (_L, TimePassed): Transition(_stay, (_L,)),
         (_L, ShutDown): Transition(_lock, (_L,)),
-        (_R, Granted): Transition(_release, (_R,)),
-        (_R, TimePassed): Transition(_relock_when_due, (_R, _L)),
+        (_W, Granted): Transition(_wait_on, (_W,)),
+        (_W, ExitPressed): Transition(_let_out, (_R,)),
+        (_W, Freed): Transition(_free, (_F,)),
+        (_W, Unfreed): Transition(_stay, (_W,)),
+        (_W, OtherDoorChanged): Transition(_release_when_closed, (_W, _R, _L)),
+        (_W, TimePassed): Transition(_lock_when_due, (_W, _L)),
+        (_W, ShutDown): Transition(_lock, (_L,)),
+        (_R, Granted): Transition(_prolong, (_R,)),
+        (_R, ExitPressed): Transition(_release, (_R,)),
+        (_R, Freed): Transition(_free, (_F,)),
+        (_R, Unfreed): Transition(_stay, (_R,)),
+        (_R, OtherDoorChanged): Transition(_note_other, (_R,)),
+        (_R, TimePassed): Transition(_lock_when_due, (_R, _L)),
         (_R, ShutDown): Transition(_lock, (_L,)),
+        (_F, Granted): Transition(_keep_pulse, (_F,)),
+        (_F, ExitPressed): Transition(_keep_pulse, (_F,)),
+        (_F, Freed): Transition(_stay, (_F,)),
+        (_F, Unfreed): Transition(_end_freedom, (_R, _L)),
+        (_F, OtherDoorChanged): Transition(_note_other, (_F,)),
+        (_F, TimePassed): Transition(_forget_pulse_when_due, (_F,)),
+        (_F, ShutDown): Transition(_lock, (_L,)),
     }
 )

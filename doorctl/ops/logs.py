@@ -42,6 +42,10 @@ ALLOWED_KEYS = frozenset(
         "cutoff",
         "dropped",
         "pid",
+        "cause",
+        "until",
+        "minutes",
+        "count",
     }
 )
 """All that a line may hold; any other key is left out, so that a mistake can't tell of a person."""

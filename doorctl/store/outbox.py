@@ -87,6 +87,17 @@ def create_tables(database: Database) -> None:
     """)
 
 
+@migrations()
+def add_pin_changed(database: Database) -> None:
+    """Write into rows sealed before this field that nothing is known of it: none is sealed anew."""
+    database.execute("""
+        UPDATE patrons SET lines = CAST(
+            replace(CAST(lines AS TEXT), '}' || char(10), ',"pin_changed":null}' || char(10))
+            AS BLOB
+        )
+    """)
+
+
 class OutboxStore:
     """Keep ``outbox.db``; implements `Outbox`. Belongs to the thread that makes it.
 

@@ -61,8 +61,56 @@ def add_digest(database: Database) -> None:
     database.execute("ALTER TABLE cache ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
 
 
-def to_record(row: SealedRow, epoch: int) -> tuple[object, ...]:
-    """Return a sealed row as the values of ``row_key``, :data:`COLUMNS` and ``epoch``."""
+@migrations()
+def add_learnt(database: Database) -> None:
+    """Lay out PIN checks that no push brought; each goes with the patron that it was learnt for.
+
+    One of a row that a push then brings with a check, or for another patron, goes too.
+    """
+    database.execute("""
+        CREATE TABLE learnt (
+            row_key BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE,
+            pin_check BLOB NOT NULL CHECK (length(pin_check) = 32),
+            learnt_on TEXT NOT NULL,
+            good_until TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    database.execute("CREATE INDEX learnt_by_end ON learnt (good_until)")
+    database.execute("""
+        CREATE TRIGGER learnt_no_more AFTER UPDATE OF pin_check, patron_ref ON patrons
+        WHEN old.pin_check IS NULL AND new.pin_check IS NOT NULL
+        OR old.patron_ref <> new.patron_ref
+        BEGIN DELETE FROM learnt WHERE row_key = new.row_key; END
+    """)
+
+
+@migrations()
+def add_asked(database: Database) -> None:
+    """Lay out rows that no push brought, apart: they count in no push and for no guard."""
+    database.execute("""
+        CREATE TABLE asked (
+            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
+            pin_check BLOB NOT NULL CHECK (length(pin_check) = 32),
+            patron_ref TEXT NOT NULL,
+            resident INTEGER NOT NULL,
+            active INTEGER NOT NULL,
+            blocks TEXT NOT NULL,
+            restricted INTEGER NOT NULL,
+            enter_from TEXT,
+            valid_until TEXT,
+            hold_from TEXT,
+            hold_until TEXT,
+            tags TEXT NOT NULL,
+            learnt_on TEXT NOT NULL,
+            good_until TEXT NOT NULL,
+            asked_until TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    database.execute("CREATE INDEX asked_by_ref ON asked (patron_ref)")
+
+
+def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
+    """Return a sealed row as the values of ``row_key`` and :data:`COLUMNS`, then `more`."""
     patron = row.patron
     return (
         row.row_key,
@@ -77,18 +125,18 @@ def to_record(row: SealedRow, epoch: int) -> tuple[object, ...]:
         _from_day(patron.hold_from),
         _from_day(patron.hold_until),
         _from_codes(patron.tags),
-        epoch,
+        *more,
     )
 
 
 def to_patron(record: tuple[Any, ...]) -> Patron:
-    """Return the patron of a record of :data:`COLUMNS`.
+    """Return the patron of a record of :data:`COLUMNS` and the last day of a learnt PIN check.
 
     Raises:
         TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
     """
-    pin_check, patron_ref, resident, active, blocks, restricted, *days, tags = record
-    enter_from, valid_until, hold_from, hold_until = map(_to_day, days)
+    pin_check, patron_ref, resident, active, blocks, restricted, *days, tags, end = record
+    enter_from, valid_until, hold_from, hold_until, pin_until = map(_to_day, (*days, end))
     return Patron(
         patron_ref=patron_ref,
         pin_check=pin_check,
@@ -101,6 +149,7 @@ def to_patron(record: tuple[Any, ...]) -> Patron:
         hold_from=hold_from,
         hold_until=hold_until,
         tags=_to_codes(tags),
+        pin_until=pin_until,
     )
 
 

@@ -14,7 +14,15 @@ from doorctl.store.patron_rows import COLUMNS, to_patron
 from doorctl.store.sealing import Seal
 from doorctl.store.watched_reader import WatchedReader
 
-_FIND = f"SELECT {COLUMNS} FROM patrons WHERE row_key = ?"  # noqa: S608 -- a constant of ours
+_PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)")
+_FIND = f"""
+    SELECT {_PUSHED}, good_until FROM patrons
+    LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
+    WHERE patrons.row_key = ?1
+    UNION ALL SELECT {COLUMNS}, asked_until FROM asked WHERE row_key = ?1
+"""  # noqa: S608 -- constants of ours
+"""A row that a push brought comes first; where one stands, `PatronWriter.keep` kept no other."""
+
 _STAMP = """
     SELECT epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations FROM cache
 """
@@ -41,7 +49,7 @@ class PatronCache:
         self._commits = WatchedReader(path, _CURE)
 
     def find(self, row_key: bytes) -> Patron | None:
-        """Return the row of a 16-byte key, as of the last committed push."""
+        """Return the row of a 16-byte key, as of the last committed push or `keep`."""
         record = self._fetch(_FIND, row_key)
         if record is None:
             return None

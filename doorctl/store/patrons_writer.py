@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from itertools import islice
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from doorctl.errors import RowsClashError
 from doorctl.ports import Applied, CacheStamp, Changes, Guard, Push, SealedRow
+from doorctl.store import patrons_learnt
+from doorctl.store.batches import batches
 from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.patron_rows import COLUMNS, migrations, to_record
+from doorctl.store.patrons_leaving import Leaving
 from doorctl.store.sealing import Seal
 from doorctl.store.writer import Writer
-
-BATCH_ROWS = 1000
-"""Rows in memory at a time, however long the push."""
 
 _VALUES = ", ".join("?" * (len(COLUMNS.split(", ")) + 2))
 _CHANGES = ", ".join(f"{name} = excluded.{name}" for name in [*COLUMNS.split(", "), "epoch"])
@@ -25,12 +24,6 @@ _PUT = f"""
     INSERT INTO patrons (row_key, {COLUMNS}, epoch) VALUES ({_VALUES})
     ON CONFLICT (row_key) DO UPDATE SET {_CHANGES} WHERE patrons.epoch < excluded.epoch
 """  # noqa: S608 -- as said
-_REMOVE_ALL_ELSE = "DELETE FROM patrons WHERE epoch < :epoch"
-_REMOVE_THEIR_OTHERS = """
-    DELETE FROM patrons WHERE epoch < :epoch
-    AND patron_ref IN (SELECT patron_ref FROM patrons WHERE epoch = :epoch)
-"""
-_REMOVE_ONE = "DELETE FROM patrons WHERE patron_ref = ?"
 _STAMP = """
     UPDATE cache SET epoch = ?, digest = ?, applied_at = ?, minimum_age = ?,
     patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?
@@ -108,7 +101,7 @@ class PatronCacheWriter:
                 who is neither among the rows nor removed; a seal or an age limit is another one.
             StoreError: the disk failed.
         """
-        at = None if applied_at is None else applied_at.astimezone(UTC).isoformat()
+        at = None if applied_at is None else applied_at.astimezone(UTC)
         with translated(self.path), transaction(self._writer.database) as connection:
             before = self._before(connection, minimum_age, full=full)
             # A numbered push follows on what is held; a feed without a number proves nothing.
@@ -116,19 +109,35 @@ class PatronCacheWriter:
             push = push or Push(before.epoch + 1)
             for statement in _WATCH:
                 connection.execute(statement)
-            robbed = self._put(connection, rows, push.epoch, full=full)
-            gone = set(removals)
-            self._refuse_robbery(connection, robbed - gone, push.epoch)
-            removed = self._remove(connection, gone, push.epoch, full=full)
+            leaving = Leaving(connection, push.epoch, full=full)
+            _put(connection, rows, push.epoch, leaving)
+            patrons_learnt.give_way(connection, push.epoch, at, full=full)
+            removed = leaving.remove(removals)
             lost = connection.execute("SELECT blocked, moved FROM lost").fetchone()
             guard(Changes(before.patrons, removed, *lost))
             if whole:
                 seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
-                connection.execute(_STAMP, (push.epoch, push.digest, at, minimum_age, *seal))
+                when = None if at is None else at.isoformat()
+                connection.execute(_STAMP, (push.epoch, push.digest, when, minimum_age, *seal))
             else:
                 connection.execute(_STAMP_ROWS, (push.epoch, push.digest))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
         return Applied(push.epoch, held, removed)
+
+    def keep(
+        self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date = date.min
+    ) -> None:
+        """Keep what the library system said of one card, durably; see `PatronWriter.keep`.
+
+        Raises:
+            RowsClashError: the cache was sealed otherwise.
+            StoreError: the row has no PIN check, or the disk failed.
+        """
+        with translated(self.path), transaction(self._writer.database) as connection:
+            self._refuse_other_seal(connection)
+            patrons_learnt.keep(
+                connection, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
+            )
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
@@ -148,56 +157,24 @@ class PatronCacheWriter:
     def _before(
         self, connection: sqlite3.Connection, minimum_age: int, *, full: bool
     ) -> CacheStamp:
-        epoch, age, patrons, *seal = connection.execute(
-            "SELECT epoch, minimum_age, patrons, key_id, memory_kib, iterations FROM cache"
+        epoch, age, patrons = connection.execute(
+            "SELECT epoch, minimum_age, patrons FROM cache"
         ).fetchone()
-        if not full and Seal(*seal) != self._seal:
-            raise RowsClashError(
-                f"{self.path} was sealed with another installation key or other seal costs; "
-                "load the full feed again"
-            )
+        if not full:
+            self._refuse_other_seal(connection)
         if not full and epoch and age != minimum_age:
             raise RowsClashError(
                 f"{self.path} was sealed for another minimum age; load the full feed again"
             )
         return CacheStamp(epoch, None, age, patrons)
 
-    def _remove(
-        self,
-        connection: sqlite3.Connection,
-        removals: Iterable[str],
-        epoch: int,
-        *,
-        full: bool,
-    ) -> int:
-        remove = _REMOVE_ALL_ELSE if full else _REMOVE_THEIR_OTHERS
-        others = connection.execute(remove, {"epoch": epoch}).rowcount
-        named = connection.executemany(_REMOVE_ONE, ((ref,) for ref in removals)).rowcount
-        return others + max(0, named)
-
-    def _put(
-        self, connection: sqlite3.Connection, rows: Iterable[SealedRow], epoch: int, *, full: bool
-    ) -> set[str]:
-        robbed: set[str] = set()
-        for batch in _batches(rows):
-            if not full:
-                robbed.update(_owners_robbed(connection, batch, epoch))
-            records = [to_record(row, epoch) for row in batch]
-            # A row of this epoch is not overwritten, so a second one changes nothing.
-            if connection.executemany(_PUT, records).rowcount != len(batch):
-                raise RowsClashError("two rows are of the same identifier; nothing was changed")
-        return robbed
-
-    def _refuse_robbery(
-        self, connection: sqlite3.Connection, robbed: Iterable[str], epoch: int
-    ) -> None:
-        among = "SELECT EXISTS (SELECT 1 FROM patrons WHERE patron_ref = ? AND epoch = ?)"
-        for patron_ref in robbed:
-            if not connection.execute(among, (patron_ref, epoch)).fetchone()[0]:
-                raise RowsClashError(
-                    "a row takes an identifier from a patron who is not among the rows; "
-                    "nothing was changed"
-                )
+    def _refuse_other_seal(self, connection: sqlite3.Connection) -> None:
+        seal = connection.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
+        if Seal(*seal) != self._seal:
+            raise RowsClashError(
+                f"{self.path} was sealed with another installation key or other seal costs; "
+                "load the full feed again"
+            )
 
 
 def create_patrons(path: Path, seal: Seal) -> None:
@@ -218,19 +195,13 @@ def open_or_create_patrons(path: Path, seal: Seal) -> PatronCacheWriter:
     return PatronCacheWriter(path, seal)
 
 
-def _batches(rows: Iterable[SealedRow]) -> Iterator[list[SealedRow]]:
-    remaining = iter(rows)
-    while batch := list(islice(remaining, BATCH_ROWS)):
-        yield batch
-
-
-def _owners_robbed(
-    connection: sqlite3.Connection, batch: list[SealedRow], epoch: int
-) -> Iterator[str]:
-    owners = {row.row_key: row.patron.patron_ref for row in batch}
-    marks = ", ".join("?" * len(owners))
-    found = connection.execute(
-        f"SELECT row_key, patron_ref FROM patrons WHERE epoch < ? AND row_key IN ({marks})",  # noqa: S608 -- marks only
-        (epoch, *owners),
-    )
-    return (owner for row_key, owner in found if owner != owners[row_key])
+def _put(
+    connection: sqlite3.Connection, rows: Iterable[SealedRow], epoch: int, leaving: Leaving
+) -> None:
+    for batch in batches(rows):
+        leaving.note(batch)
+        records = [to_record(row, epoch) for row in batch]
+        # A row of this epoch is not overwritten, so a second one changes nothing.
+        if connection.executemany(_PUT, records).rowcount != len(batch):
+            raise RowsClashError("two rows are of the same identifier; nothing was changed")
+        patrons_learnt.forget_changed(connection, batch)

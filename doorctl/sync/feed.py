@@ -40,6 +40,7 @@ class FeedPatron:
         left_out: how many identifiers of other types the row has.
         hold_from: first day on hold, `date.min` for an open beginning; None if not on hold.
         hold_until: last day on hold, None for an open end.
+        pin_changed: the day on which the PIN was last changed; None for not known.
     """
 
     line: int
@@ -53,6 +54,7 @@ class FeedPatron:
     hold_from: date | None
     hold_until: date | None
     tags: frozenset[str]
+    pin_changed: date | None = None
 
 
 def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
@@ -154,6 +156,7 @@ def _patron(line: int, row: WrittenPatron) -> FeedPatron:
         hold_from=None if hold is None else hold.starts or date.min,
         hold_until=None if hold is None else hold.ends,
         tags=frozenset(row.tags),
+        pin_changed=row.pincode_changed,
     )
 
 

@@ -55,6 +55,8 @@ def receive(
     """
     manifest = staged.manifest
     held = writer.held()
+    # The digest is of the rows alone. A number stands for one register, though: changes with the
+    # very rows of its snapshot bring everybody and remove nobody, so both leave the same behind.
     if held == Push(manifest.epoch, manifest.sha256):
         return Received(held.epoch, manifest.count, unchanged=True)
     _refuse_order(manifest, held)
@@ -104,5 +106,5 @@ def _rows(staged: Staged) -> Iterator[SealedRow]:
 
 def _removals(staged: Staged) -> Iterator[str]:
     """Read the spool once more, so that a million removals are never in memory."""
-    if staged.manifest.kind == "changes":
+    if staged.removals:
         yield from (line.patron_ref for line in staged.lines() if isinstance(line, Removal))

@@ -56,12 +56,14 @@ class _Draft:
 
     identifier: Identifier
     pin: Pin | None
+    pin_changed: date | None
     patron: Patron
 
     def seal(self, sealer: Sealer) -> SealedRow:
         stretched = sealer.stretch(self.identifier)
         check = None if self.pin is None else pin_check(stretched, self.pin)
-        return SealedRow(row_key(stretched), replace(self.patron, pin_check=check))
+        patron = replace(self.patron, pin_check=check)
+        return SealedRow(row_key(stretched), patron, self.pin_changed)
 
 
 def _in_order(
@@ -80,11 +82,12 @@ def _drafts(patrons: Iterable[FeedPatron], minimum_age: int, on: date | None) ->
     for patron in patrons:
         first_day = enter_from(patron, minimum_age, on)
         for identifier in patron.identifiers:
-            row = _row(patron, identifier, first_day)
-            yield _Draft(identifier.identifier, patron.pin, row)
+            row = patron_row(patron, identifier, first_day)
+            yield _Draft(identifier.identifier, patron.pin, patron.pin_changed, row)
 
 
-def _row(patron: FeedPatron, identifier: FeedIdentifier, first_day: date | None) -> Patron:
+def patron_row(patron: FeedPatron, identifier: FeedIdentifier, first_day: date | None) -> Patron:
+    """Return the row of one identifier, without a PIN check; `first_day` as of `enter_from`."""
     return Patron(
         patron_ref=patron.patron_ref,
         resident=patron.resident,

@@ -17,9 +17,13 @@ from typing import BinaryIO
 from doorctl.sync.lines import LONGEST_LINE_BYTES, numbered
 
 SUFFIX = ".csv"
+PLAIN_COLUMNS = ("patronId", "pincode", "pincodeChanged", "birthday")
+"""Columns that hold a field of a JSON row as it is."""
+
 IDENTIFIER_COLUMNS = ("identifier", "identifierType", "status", "expiryDate")
 PATRON_COLUMNS = (
-    "patronId", "pincode", "resident", "birthday", "blocks", "onHoldFrom", "onHoldTo", "tags",
+    "patronId", "pincode", "pincodeChanged", "resident", "birthday", "blocks", "onHoldFrom",
+    "onHoldTo", "tags",
 )  # fmt: skip
 COLUMNS = frozenset(IDENTIFIER_COLUMNS + PATRON_COLUMNS)
 NEEDED = frozenset({"patronId", "identifier", "identifierType", "status", "resident"})
@@ -124,9 +128,7 @@ def _patron(rows: Iterable[tuple[int, Cells]]) -> tuple[int, object]:
 
 
 def _fields(cells: Cells) -> dict[str, object]:
-    fields: dict[str, object] = {
-        name: cells[name] for name in ("patronId", "pincode", "birthday") if name in cells
-    }
+    fields: dict[str, object] = {name: cells[name] for name in PLAIN_COLUMNS if name in cells}
     if "resident" in cells:
         fields["resident"] = BOOLEANS.get(cells["resident"].lower(), cells["resident"])
     if "onHoldFrom" in cells or "onHoldTo" in cells:

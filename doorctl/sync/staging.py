@@ -20,7 +20,7 @@ from doorctl.errors import (
 from doorctl.sync.lines import LONGEST_LINE_BYTES
 from doorctl.sync.manifest import SUBJECT, Manifest, read_manifest, verify
 from doorctl.sync.unpacking import Unpacking, UnpackingError
-from doorctl.sync.wire import Line, WrittenRemoval, decode, parse
+from doorctl.sync.wire import Line, WrittenRemoval, WrittenRow, parse, reread
 
 TOLD_PROBLEMS = 20
 """More helps nobody: rows that are wrong everywhere are wrong for one reason."""
@@ -56,13 +56,18 @@ class Staged:
     Args:
         manifest: its first line.
         spool: its other lines, uncompressed, from the beginning.
+        removals: how many of them are one.
     """
 
     manifest: Manifest
     spool: BinaryIO
+    removals: int
 
     def lines(self) -> Iterator[Line]:
         """Read the spool again from its beginning; one reading at a time.
+
+        Each line was checked when it was staged. Whether the disk gives back the same ones is
+        known only after the last: nothing may be kept of a reading that did not come to its end.
 
         Raises:
             StoreError: it does not hold any more what was staged; the disk failed.
@@ -72,7 +77,7 @@ class Staged:
             self.spool.seek(0)
             for line in self.spool:
                 digest.update(line)
-                yield decode(line)
+                yield reread(line)
         except OSError as error:
             raise _spool_failed(error) from error
         except ValueError:
@@ -112,6 +117,7 @@ class Staging:
         self._travelled_bytes = 0
         self._bytes = 0
         self._rows = 0
+        self._removals = 0
         self._beginning = b""
         self._problems: list[Problem] = []
         self._refused = False
@@ -171,7 +177,7 @@ class Staging:
             )
         with _spooling():
             self._spool.flush()
-        return Staged(manifest, self._spool)
+        return Staged(manifest, self._spool, self._removals)
 
     def _take(self, piece: bytes) -> None:
         self._bytes += len(piece)
@@ -215,12 +221,18 @@ class Staging:
         except ValueError as error:
             self._note(str(error))
         else:
-            if isinstance(written, WrittenRemoval) and manifest.kind == "snapshot":
-                self._note("remove: stands in a snapshot; leave the patron out instead")
+            self._count(written, manifest)
         self._digest.update(line)
         self._digest.update(b"\n")
         with _spooling():
             self._spool.write(line + b"\n")
+
+    def _count(self, written: WrittenRow | WrittenRemoval, manifest: Manifest) -> None:
+        if not isinstance(written, WrittenRemoval):
+            return
+        self._removals += 1
+        if manifest.kind == "snapshot":
+            self._note("remove: stands in a snapshot; leave the patron out instead")
 
     def _note(self, what: str) -> None:
         self._problems.append(Problem(f"line {self._rows + 1}", what))

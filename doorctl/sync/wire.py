@@ -67,6 +67,7 @@ class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
         frozenset[Tag],
         Meta(max_length=MOST_CODES, description="give a list of texts without outer blanks"),
     ]
+    pin_changed: Day
 
     def __post_init__(self) -> None:
         if self.hold_until is None:
@@ -103,8 +104,21 @@ def decode(line: bytes) -> Line:
     Raises:
         ValueError: as :func:`parse`.
     """
-    written = parse(line)
-    return Removal(written.remove) if isinstance(written, WrittenRemoval) else _row(written)
+    return _line(parse(line))
+
+
+def reread(line: bytes) -> Line:
+    r"""Read a line that :func:`parse` has taken before, with or without its ``\n``.
+
+    In less time, since it is not asked again whether a field stands twice in it.
+
+    Raises:
+        ValueError: it is not the same line; one that is another line's may be read as that.
+    """
+    written = _typed(line)
+    if written is None:
+        raise ValueError("row: not what it was")
+    return _line(written)
 
 
 def parse(line: bytes) -> WrittenRow | WrittenRemoval:
@@ -188,7 +202,12 @@ def _written(line: Line) -> WrittenRow | WrittenRemoval:
         hold_from=patron.hold_from,
         hold_until=patron.hold_until,
         tags=patron.tags,
+        pin_changed=line.pin_changed,
     )
+
+
+def _line(written: WrittenRow | WrittenRemoval) -> Line:
+    return Removal(written.remove) if isinstance(written, WrittenRemoval) else _row(written)
 
 
 def _row(written: WrittenRow) -> SealedRow:
@@ -207,4 +226,5 @@ def _row(written: WrittenRow) -> SealedRow:
             hold_until=written.hold_until,
             tags=written.tags,
         ),
+        written.pin_changed,
     )

@@ -78,7 +78,11 @@ class WrittenHold(Written, frozen=True):
 
 
 class WrittenPatron(Written, frozen=True):
-    """A row; `preferred_pickup_branch` is not used."""
+    """A row; `preferred_pickup_branch` is not used.
+
+    Without a `pincode`, `pincode_changed` is the day from which on a PIN check that a door learnt
+    before must be learnt again; absent or null says that nothing is known of it.
+    """
 
     patron_id: Annotated[
         Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")],
@@ -99,6 +103,7 @@ class WrittenPatron(Written, frozen=True):
     tags: Annotated[
         list[Tag], Meta(description="give a list of texts of 1 to 64 letters without outer blanks")
     ] = []
+    pincode_changed: DateField = None
     preferred_pickup_branch: Annotated[
         str | None, Meta(description="give the branch's ISIL or leave it out")
     ] = None

@@ -1,7 +1,8 @@
-"""The door process's Unix socket: one JSON line asks, one JSON line answers.
+"""A process's Unix socket: one JSON line asks, one JSON line answers.
 
-It exists because each database has one writing process: whoever wants the door log purged asks
-the door. The socket is for its owner only (0600, in a directory of mode 0700).
+The door and the web process have one each, because each database has one writing process: whoever
+wants the door log purged asks the door, whoever has something to keep in the patron cache asks web.
+A socket is for its owner only (0600, in a directory of mode 0700).
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
 
 
-class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked: ``status``, ``purge`` or ``unlock``; `card` is a row key in hex."""
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is asked; `about` is as the one who answers wants it, and is shown nowhere."""
 
     ask: str
-    card: str = ""
+    about: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Question({self.ask})"
 
 
 Answer = Mapping[str, Any]
@@ -44,17 +48,18 @@ class ControlServer:
     Args:
         path: where the socket is made; an old one is replaced, so hold the writer's lock.
         answers: what can be asked; an answer may raise `DoorctlError`, which is told.
+        name: of the thread that waits for questions.
 
     Raises:
         AlreadyExistsError: something that is no socket is there; it was not touched.
         StoreError: the socket could not be made.
     """
 
-    def __init__(self, path: Path, answers: Answers) -> None:
+    def __init__(self, path: Path, answers: Answers, name: str = "control") -> None:
         self._path = path
         try:
             if not _remove_socket(path):
-                raise AlreadyExistsError(f"{path} is no socket; name another path: control.socket")
+                raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
             self._server = _Server(str(path), answers)
         except OSError as err:
             # The socket module's own complaint, of a path that is too long, has no strerror.
@@ -62,7 +67,7 @@ class ControlServer:
                 raise
             raise StoreError(f"control socket {path}: {err.strerror or err}") from err
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.2,), name="control", daemon=True
+            target=self._server.serve_forever, args=(0.2,), name=name, daemon=True
         )
 
     def start(self) -> None:
@@ -121,20 +126,25 @@ class _Handler(socketserver.StreamRequestHandler):
             return {"error": "that question is not known"}
         try:
             return answer(question)
+        except msgspec.ValidationError:
+            return {"error": "that question is not complete"}
         except DoorctlError as err:
             return {"error": str(err)}
 
 
-def ask(path: Path, question: Question, *, timeout_s: float) -> dict[str, Any]:
-    """Ask the door process and return its answer.
+def ask(
+    path: Path, question: Question, *, timeout_s: float, whom: str = "door"
+) -> dict[str, Any]:
+    """Ask a process and return its answer.
 
     Args:
-        path: the control socket.
+        path: its socket.
         question: what is asked.
         timeout_s: longest wait for the whole answer.
+        whom: ``door`` or ``web``, for the error's text.
 
     Raises:
-        NotAnsweringError: no door process answers there, or not in time.
+        NotAnsweringError: nobody answers there, or not in time.
         StoreError: it answered that it could not do it.
     """
     try:
@@ -146,8 +156,8 @@ def ask(path: Path, question: Question, *, timeout_s: float) -> dict[str, Any]:
                 answer = msgspec.json.decode(answers.readline(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError) as err:
         raise NotAnsweringError(
-            f"the door process does not answer on {path}; "
-            "is it running? (systemctl status doorctl-door)"
+            f"the {whom} process does not answer on {path}; "
+            f"is it running? (systemctl status doorctl-{whom})"
         ) from err
     if "error" in answer:
         raise StoreError(str(answer["error"]))

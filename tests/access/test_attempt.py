@@ -12,8 +12,9 @@ from doorctl.access.messages import (
     Asked,
     Clicked,
     Concluded,
-    Effect,
     Event,
+    LibraryAnswer,
+    LibraryAnswered,
     LookAgain,
     Now,
     Prepare,
@@ -26,44 +27,23 @@ from doorctl.access.messages import (
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.reasons import Reason
-from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
-from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, moment
-
-CARD = CardRead((Identifier(IdentifierKind.CARD, "3000001234"),))
-GARBAGE = CardUnreadable(Shape.GARBAGE)
-RULES = Rules(Policy(), PadRules())
-NO_PIN_RULES = Rules(Policy(require_pin=False), PadRules())
-KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)
-UNKNOWN = replace(KNOWN, patron=None)
-
-
-def now(s: float, version: int | None = 1) -> Now:
-    """Return a time at which the cache has a version."""
-    return Now(s, moment(), version)
-
-
-Told = tuple[Event, float] | tuple[Event, float, int | None]
-"""An event, its time and the cache's version then, 1 where none is given."""
-
-
-def play(*steps: Told, rules: Rules = RULES) -> tuple[Attempt, list[Effect]]:
-    """Tell events; return the attempt at the end and all effects."""
-    attempt, effects = Attempt(), list[Effect]()
-    for event, at, *version in steps:
-        attempt, more = after(attempt, event, now(at, *version), rules)
-        effects.extend(more)
-    return attempt, effects
-
-
-def keys(digits: str, start_s: float = 1.0, version: int | None = 1) -> list[Told]:
-    """Return key presses, a second apart."""
-    return [(KeyPressed(key), start_s + at, version) for at, key in enumerate(digits)]
-
-
-def ended(effects: list[Effect]) -> list[tuple[int, Reason]]:
-    """Return what was concluded."""
-    return [(it.attempt, it.reason) for it in effects if isinstance(it, Concluded)]
+from doorctl.access.rights import Pass, PassKind
+from doorctl.masked import Pin
+from doorctl.readings import KeyPressed, Shape
+from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, day
+from tests.access.telling import (
+    CARD,
+    GARBAGE,
+    KNOWN,
+    NO_PIN_RULES,
+    RULES,
+    UNKNOWN,
+    Told,
+    ended,
+    keys,
+    now,
+    play,
+)
 
 
 def test_every_event_has_its_answer_in_every_phase() -> None:
@@ -282,7 +262,7 @@ def test_an_unreadable_card_disturbs_nobody() -> None:
 
 
 def test_keys_without_a_card_do_nothing() -> None:
-    """An idle pad gives no sound and collects no digits for the next card."""
+    """Where no codes are taken an idle pad gives no sound and collects nothing for later."""
     attempt, effects = play(*keys("4711"), (CARD, 5.0))
 
     assert effects == [Prepare(1, CARD.identifiers), Asked()]
@@ -309,15 +289,30 @@ def test_nothing_of_an_attempt_can_be_read_in_a_traceback(digits: str) -> None:
         assert secret not in text
 
 
+CLEANER = Pass(1, PassKind.CLEANER, day(-9), day(9), needs_pin=False, label="club")
+
+
 def variants(attempt: Attempt, at: float) -> Iterator[tuple[Event, Now]]:
     """Yield every sort of event, now and at the deadline, with and without a push before it."""
-    rows = (KNOWN, UNKNOWN, replace(KNOWN, delay_s=5.0))
+    slow, waiting = replace(KNOWN, delay_s=5.0), replace(KNOWN, throttled=True)
+    rows = (
+        KNOWN,
+        replace(KNOWN, patron=replace(PATRON, pin_check=None)),
+        replace(UNKNOWN, held=CLEANER),
+        replace(slow, held=CLEANER),
+        UNKNOWN,
+        slow,
+        replace(slow, patron=None),
+        waiting,
+        replace(slow, throttled=True),
+    )
     events: tuple[Event, ...] = (
         CARD,
         GARBAGE,
-        *map(KeyPressed, "7*#"),
+        *map(KeyPressed, "17*#"),
         *(replace(row, attempt=attempt.number) for row in rows),
         PrepareFailed(attempt.number),
+        *(LibraryAnswered(attempt.number, answer, PATRON) for answer in LibraryAnswer),
         TimePassed(),
         Stalled(),
     )
@@ -331,7 +326,11 @@ def sort_of(attempt: Attempt, at: float) -> tuple[object, ...]:
     return (
         attempt.phase,
         attempt.pad.digits if attempt.pad else None,
-        attempt.prepared.delay_s if attempt.prepared else None,
+        attempt.code_pad.digits[:6] if attempt.code_pad else None,
+        attempt.company is not None,
+        attempt.early,
+        attempt.pin is not None,
+        attempt.prepared and replace(attempt.prepared, attempt=0),
         attempt.cache_version,
         attempt.deadline_s is not None and at >= attempt.deadline_s,
     )
@@ -340,8 +339,8 @@ def sort_of(attempt: Attempt, at: float) -> tuple[object, ...]:
 def test_the_table_says_where_each_transition_leads() -> None:
     """Every phase that the table names is reached by it, and no other, however one gets there."""
     seen: dict[tuple[Phase, type[Event]], set[Phase]] = {pair: set() for pair in TRANSITIONS}
-    for policy in (Policy(), Policy(require_pin=False)):
-        rules = Rules(policy, PadRules(pin_length=2))
+    for policy, ask_s in product((Policy(), Policy(require_pin=False)), (None, 2.0)):
+        rules = Rules(policy, PadRules(pin_length=2), ask_s, companions_max=1, codes=True)
         reached = {sort_of(Attempt(), 0.0)}
         open_ends = [(Attempt(), 0.0)]
         while open_ends:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.hours import Span, WeeklyHours
+from doorctl.access.calendar import Mode
 from doorctl.access.patron import Patron
 from doorctl.access.policy import (
     CHECKS,
@@ -19,11 +19,13 @@ from doorctl.access.policy import (
     Case,
     PinProof,
     Policy,
-    decide,
+    closed,
     findings,
+    knows_pin,
 )
 from doorctl.access.reasons import Reason
 from doorctl.moments import ClockState, Moment
+from tests.access.deciding import reason_of
 from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, PATRON, day, moment
 
 TRUSTED, UNTRUSTED = ClockState.TRUSTED, ClockState.UNTRUSTED
@@ -63,6 +65,7 @@ PINS = (
     always(PinProof.PROVED),
     always(PinProof.WRONG, Reason.WRONG_PIN),
     always(PinProof.NOT_GIVEN, Reason.WRONG_PIN),
+    always(PinProof.UNKNOWN, Reason.PIN_UNKNOWN),
 )
 RESTRICTED = (always(False), always(True, Reason.RESTRICTED))
 BANNED = (always(False), always(True, Reason.BANNED))
@@ -92,9 +95,14 @@ VALIDITY = (
     always(Patron("1001", hold_from=day(-10)), Reason.EXPIRED),
 )
 HOURS = (
-    always(None),
-    Option(WeeklyHours(((Span(0, 1440),),) * 7), None, DOUBT),
-    Option(WeeklyHours(((),) * 7), Reason.CLOSED, DOUBT),
+    always((Mode.SELF_SERVICE, False)),
+    always((Mode.STAFFED, False)),
+    always((Mode.CLOSED, False), Reason.CLOSED),
+    always((Mode.LOCKDOWN, False), Reason.CLOSED),
+    Option((None, False), Reason.CLOSED, DOUBT),
+    always((Mode.SELF_SERVICE, True), Reason.CLOSED),
+    always((Mode.STAFFED, True), Reason.CLOSED),
+    Option((None, True), Reason.CLOSED, DOUBT),
 )
 CACHE = (
     always((None, None)),
@@ -133,8 +141,9 @@ def circumstances() -> Iterator[tuple[Policy, Case, Options]]:
         for row in product(THROTTLED, PINS, BANNED, HOURS, CACHE):
             throttled, pin, banned, hours, cache = row
             max_age, applied_at = cache.value
-            policy = Policy(max_cache_age=max_age, hours=hours.value)
-            yield policy, Case(None, now, pin.value, throttled.value, banned.value, applied_at), row
+            mode, no_entry = hours.value
+            case = Case(None, now, pin.value, throttled.value, banned.value, applied_at)
+            yield Policy(max_cache_age=max_age), replace(case, mode=mode, no_entry=no_entry), row
 
 
 def first_refusal(answers: Options, state: ClockState) -> Reason:
@@ -151,23 +160,16 @@ def test_first_refusal_of_the_ordered_list_wins() -> None:
     everybody = list(patrons())
     for policy, asked, (throttled, pin, banned, hours, cache) in circumstances():
         for patron, (restricted, blocks, resident, age, validity) in everybody:
-            case = Case(
-                patron,
-                asked.moment,
-                asked.pin,
-                asked.throttled,
-                asked.banned,
-                asked.cache_applied_at,
-            )
+            case = replace(asked, patron=patron)
             order = (throttled, pin, restricted, banned, blocks, resident)
             expected = first_refusal((*order, age, validity, hours, cache), asked.moment.state)
-            assert expected is decide(policy, case), (policy, case)
+            assert expected is reason_of(policy, case), (policy, case)
 
 
 def test_an_unknown_card_is_told_nothing_else() -> None:
     """Whatever else is true, a card without a row is unknown, and no other check is asked."""
     for policy, case, _ in circumstances():
-        assert decide(policy, case) is Reason.UNKNOWN_CARD
+        assert reason_of(policy, case) is Reason.UNKNOWN_CARD
         assert [finding.check for finding in findings(policy, case)] == ["known"]
 
 
@@ -186,7 +188,7 @@ def test_default_deny_blocks(code: str) -> None:
     """By default stolen, deceased, self-service and both exclusions keep out; debt doesn't."""
     case = Case(replace(PATRON, blocks=frozenset(code)), moment(), PROVED)
 
-    assert decide(Policy(), case) is (Reason.BLOCKED if code in "ODSUF" else Reason.OK)
+    assert reason_of(Policy(), case) is (Reason.BLOCKED if code in "ODSUF" else Reason.OK)
 
 
 @given(st.frozensets(st.sampled_from([*KNOWN_BLOCKS, "X", "e", "", "OD"])))
@@ -195,7 +197,7 @@ def test_every_block_counts(codes: frozenset[str]) -> None:
     case = Case(replace(PATRON, blocks=codes), moment(), PROVED)
     harmless = codes <= {"E", "W"}
 
-    assert decide(Policy(), case) is (Reason.OK if harmless else Reason.BLOCKED)
+    assert reason_of(Policy(), case) is (Reason.OK if harmless else Reason.BLOCKED)
 
 
 def test_other_blocks_can_be_let_in() -> None:
@@ -204,8 +206,8 @@ def test_other_blocks_can_be_let_in() -> None:
     unheard_of = replace(PATRON, blocks=frozenset({"X"}))
     both = replace(PATRON, blocks=frozenset({"X", "O"}))
 
-    assert decide(policy, Case(unheard_of, moment(), PROVED)) is Reason.OK
-    assert decide(policy, Case(both, moment(), PROVED)) is Reason.BLOCKED
+    assert reason_of(policy, Case(unheard_of, moment(), PROVED)) is Reason.OK
+    assert reason_of(policy, Case(both, moment(), PROVED)) is Reason.BLOCKED
 
 
 def test_a_listed_code_is_denied_though_unheard_of() -> None:
@@ -213,7 +215,7 @@ def test_a_listed_code_is_denied_though_unheard_of() -> None:
     policy = Policy(deny_blocks=frozenset({"X"}), deny_other_blocks=False)
     case = Case(replace(PATRON, blocks=frozenset({"X"})), moment(), PROVED)
 
-    assert decide(policy, case) is Reason.BLOCKED
+    assert reason_of(policy, case) is Reason.BLOCKED
 
 
 @pytest.mark.parametrize("pin", PinProof)
@@ -221,29 +223,59 @@ def test_no_pin_is_needed_where_none_is_required(pin: PinProof) -> None:
     """Without `require_pin` the card is enough, and every other rule still counts."""
     policy = Policy(require_pin=False)
 
-    assert decide(policy, Case(PATRON, moment(), pin)) is Reason.OK
+    assert reason_of(policy, Case(PATRON, moment(), pin)) is Reason.OK
     stranger = Case(replace(PATRON, resident=False), moment(), pin)
-    assert decide(policy, stranger) is Reason.NOT_RESIDENT
+    assert reason_of(policy, stranger) is Reason.NOT_RESIDENT
 
 
 def test_strangers_come_in_where_residents_are_not_asked_for() -> None:
     """Without `require_resident` living elsewhere is no refusal."""
     case = Case(replace(PATRON, resident=False), moment(), PROVED)
 
-    assert decide(Policy(require_resident=False), case) is Reason.OK
+    assert reason_of(Policy(require_resident=False), case) is Reason.OK
+
+
+@pytest.mark.parametrize("state", ClockState)
+def test_a_row_without_a_check_knows_no_pin(state: ClockState) -> None:
+    """Where nothing is sealed there is nothing to prove, whatever else is in the row."""
+    assert not knows_pin(None, moment(state))
+    assert not knows_pin(replace(PATRON, pin_check=None), moment(state))
+    assert knows_pin(PATRON, moment(state))
+
+
+@pytest.mark.parametrize(
+    ("until", "by_trusted", "by_unset"),
+    [(0, True, True), (-1, False, True), (-10, False, True), (-11, False, False)],
+)
+def test_a_learnt_pin_counts_to_its_last_day(until: int, by_trusted: bool, by_unset: bool) -> None:
+    """The last day counts whole; an unset clock goes by the high-water mark, never by its guess."""
+    learnt = replace(PATRON, pin_until=day(until))
+
+    assert knows_pin(learnt, moment(TRUSTED)) == by_trusted
+    assert knows_pin(learnt, moment(ClockState.HOLDOVER)) == by_trusted
+    assert knows_pin(learnt, moment(UNTRUSTED)) == by_unset
+
+
+def test_closed_is_what_the_check_says() -> None:
+    """Whether the branch is open can be asked without a patron, with the same answer."""
+    for state, hours in product((TRUSTED, UNTRUSTED), HOURS):
+        mode, no_entry = hours.value
+        case = Case(None, moment(state), mode=mode, no_entry=no_entry)
+        expected = hours.unset_clock if state is UNTRUSTED else hours.refused_with
+        assert closed(case.mode_for_entry, case.moment) is expected
 
 
 def test_a_hold_without_a_beginning_is_none() -> None:
     """An end without a beginning is no period on hold: null dates keep nobody out."""
     case = Case(replace(PATRON, hold_until=day(5)), moment(), PROVED)
 
-    assert decide(Policy(), case) is Reason.OK
+    assert reason_of(Policy(), case) is Reason.OK
 
 
 def test_a_case_refuses_by_default() -> None:
     """Nothing but a patron and a moment is not enough to come in."""
-    assert decide(Policy(), Case(PATRON, moment())) is Reason.WRONG_PIN
-    assert decide(Policy(), Case(replace(PATRON, resident=False), moment(), PROVED)) is not (
+    assert reason_of(Policy(), Case(PATRON, moment())) is Reason.WRONG_PIN
+    assert reason_of(Policy(), Case(replace(PATRON, resident=False), moment(), PROVED)) is not (
         Reason.OK
     )
     assert Patron("1001").resident is False
@@ -262,7 +294,7 @@ def test_a_birthday_begins_at_local_midnight(local: datetime, expected: Reason) 
         replace(PATRON, enter_from=date(2026, 3, 12)), Moment(local, local, TRUSTED), PROVED
     )
 
-    assert decide(Policy(), case) is expected
+    assert reason_of(Policy(), case) is expected
 
 
 def test_the_high_water_mark_is_read_in_local_time() -> None:
@@ -271,4 +303,4 @@ def test_the_high_water_mark_is_read_in_local_time() -> None:
     unset = Moment(mark.astimezone(COPENHAGEN), mark, UNTRUSTED)
     case = Case(replace(PATRON, enter_from=date(2026, 3, 12)), unset, PROVED)
 
-    assert decide(Policy(), case) is Reason.OK
+    assert reason_of(Policy(), case) is Reason.OK

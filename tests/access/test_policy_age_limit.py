@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from doorctl.access.patron import Patron
-from doorctl.access.policy import Case, PinProof, Policy, decide
+from doorctl.access.policy import Case, PinProof, Policy
 from doorctl.access.reasons import Reason
 from doorctl.moments import ClockState, Moment
+from tests.access.deciding import reason_of
 
 NOW = datetime(2026, 11, 24, 20, tzinfo=UTC)
 
@@ -24,4 +25,4 @@ def test_rows_sealed_for_a_lower_age_limit_let_nobody_in(sealed_for: int, reason
         cache_minimum_age=sealed_for,
     )
 
-    assert decide(Policy(minimum_age=14), case) is reason
+    assert reason_of(Policy(minimum_age=14), case) is reason

@@ -5,9 +5,9 @@ import pytest
 from doorctl.access.reasons import BEFORE_PROOF, SENTENCES, UNJUDGED, Reason
 
 FIXED_NAMES = [
-    "ok", "unknown_card", "wrong_pin", "pin_timeout", "throttled", "not_resident", "blocked",
-    "under_age", "expired", "banned", "closed", "not_permitted", "restricted", "cache_too_old",
-    "clock_untrusted", "card_unreadable", "fault",
+    "ok", "unknown_card", "wrong_pin", "pin_unknown", "pin_timeout", "throttled", "not_resident",
+    "blocked", "under_age", "expired", "banned", "closed", "not_permitted", "restricted",
+    "cache_too_old", "clock_untrusted", "card_unreadable", "fault",
 ]  # fmt: skip
 
 

@@ -5,26 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from doorctl.access.calendar import Calendar
+from doorctl.access.day import DayRules
 from doorctl.access.messages import Rules
 from doorctl.access.patron import Patron, pin_check, row_key
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.asking import Asking, Keeping
 from doorctl.cards.reader import CardReader
 from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller, PostedEvent, Worker
+from doorctl.controller import KEYPAD, READER, Controller, LibraryDesk, PostedEvent, Worker
+from doorctl.daily_round import DailyRound
+from doorctl.door.leaf_messages import LeafRules
+from doorctl.doorway import DoorRules, Doorway
 from doorctl.ledger import Ledger
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Sealer, Visit
 from doorctl.sync.guard import unguarded
+from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.inputs import FakeInputs
+from tests.fakes.library import FakeLibrary
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.fakes.outputs import FakeOutputs
 from tests.fakes.relay import FakeRelay
 from tests.fakes.signals import FakeSignals
 from tests.fakes.worker import FakeWorker
 
 RELEASE_S = 5.0
+HELD_OPEN_S = 30.0
 KEY_GAP_S = 0.2
 CARD = "3000001234"
 OTHER_CARD = "3000005678"
@@ -78,6 +90,13 @@ class FakeDoor:
     visits: MemoryVisits = field(default_factory=MemoryVisits)
     sealer: Sealer = field(default_factory=FastSealer)
     lines: frozenset[str] = frozenset({READER, KEYPAD})
+    library: FakeLibrary | None = None
+    branch: MemoryBranch = field(default_factory=MemoryBranch)
+    calendar: Calendar = field(default_factory=Calendar)
+    inputs: FakeInputs | None = None
+    outputs: FakeOutputs | None = None
+    door_rules: DoorRules = DoorRules(release_s=RELEASE_S, leaf=LeafRules(held_open_s=HELD_OPEN_S))
+    day_rules: DayRules = DayRules()
     readied: int = 0
 
     def __post_init__(self) -> None:
@@ -89,22 +108,44 @@ class FakeDoor:
         """Make the controller, as a new process does."""
         self.steady = SteadyVisitLog(self.visits, self.log)
         self.worker = FakeWorker(self._hear)
+        self.asker = FakeWorker(self._hear)
         self.controller = self.build(relay, self.worker)
+        # The loop's first turn has the hours read.
+        self.controller.pass_time()
+        self.work()
 
     def build(self, relay: Relay, worker: Worker) -> Controller:
         """Return a controller over these ports."""
-        return Controller(
-            rules=self.rules,
-            release_s=RELEASE_S,
-            cards=CardReader(carries_keys=self.carries_keys),
+        self.doorway = Doorway(
+            rules=self.door_rules,
             relay=relay,
             signals=self.signals,
+            inputs=self.inputs,
+            clock=self.clock,
+            log=self.log,
+        )
+        self.daily = DailyRound(
+            rules=self.day_rules,
+            calendar_of=lambda _stored: self.calendar,
+            branch=self.branch,
+            submit=worker.submit,
+            doorway=self.doorway,
+            outputs=self.outputs,
+            log=self.log,
+        )
+        return Controller(
+            rules=self.rules,
+            cards=CardReader(carries_keys=self.carries_keys),
+            doorway=self.doorway,
+            daily=self.daily,
+            branch=self.branch,
             clock=self.clock,
             log=self.log,
             cache=self.patrons,
             ledger=Ledger(
                 sealer=self.sealer,
                 patrons=self.patrons,
+                branch=self.branch,
                 visits=self.steady,
                 clock=self.clock,
                 counts_guesses=self.rules.policy.require_pin,
@@ -114,7 +155,20 @@ class FakeDoor:
             lines=self.lines,
             when_ready=self._count_ready,
             each_turn=self.each_turn,
+            library=self._desk(),
         )
+
+    def _desk(self) -> LibraryDesk | None:
+        if self.library is None:
+            return None
+        keeping = Keeping(row=timedelta(days=3), pin=timedelta(days=30))
+        asking = Asking(
+            self.library,
+            self.clock,
+            minimum_age=self.rules.policy.minimum_age,
+            keeping=keeping,
+        )
+        return LibraryDesk(asking, self.asker)
 
     def restart(self) -> None:
         """Let the process die and start another one over the same files."""
@@ -126,7 +180,11 @@ class FakeDoor:
         """Replace the whole register."""
         rows = [SealedRow(key_of(number), patron) for number, patron in register.items()]
         self.patrons.apply(
-            rows, full=True, applied_at=self.clock.moment().local, minimum_age=0, guard=unguarded
+            rows,
+            full=True,
+            applied_at=self.clock.moment().local,
+            minimum_age=self.rules.policy.minimum_age,
+            guard=unguarded,
         )
 
     def says(self, data: bytes) -> None:

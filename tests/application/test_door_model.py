@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from doorctl.access.hours import Span, WeeklyHours
+from doorctl.access.calendar import Calendar, Mode, ModeSpan
 from doorctl.access.messages import Rules
 from doorctl.access.patron import Patron
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import READER_DELAY_S
 from doorctl.controller import READER
 from doorctl.ports import LineConnected, LineLost
@@ -31,32 +33,43 @@ from tests.application.fake_door import (
 from tests.application.who_may_enter import CACHE_GOOD_FOR, CLOSES, OPENS, Reference, Row
 from tests.fakes.clock import START
 
-HOURS = WeeklyHours(((Span(OPENS * 60, CLOSES * 60),),) * 7)
-RULES = Rules(Policy(max_cache_age=CACHE_GOOD_FOR, hours=HOURS), PadRules())
+HOURS = Calendar(((ModeSpan(Mode.SELF_SERVICE, OPENS * 60, CLOSES * 60),),) * 7)
+RULES = Rules(Policy(max_cache_age=CACHE_GOOD_FOR), PadRules())
+YEAR = timedelta(days=365)
+STAFF = Pass(
+    0, PassKind.STAFF, START.date() - YEAR, START.date() + 9 * YEAR, label="the night watch"
+)
+BAN = Ban(0, "shouting", START - YEAR, None, "staff-7", frozenset({"*"}))
+ASK_S = 2.0
 
 cards = st.sampled_from([CARD, CARD, OTHER_CARD, UNKNOWN_CARD])
 pins = st.sampled_from([RIGHT_PIN, RIGHT_PIN, WRONG_PIN])
 rows = st.one_of(
     st.none(),
     st.just(Row(RIGHT_PIN)),
-    st.builds(Row, pin=pins, blocked=st.booleans(), resident=st.booleans()),
+    st.builds(Row, pin=st.none() | pins, blocked=st.booleans(), resident=st.booleans()),
 )
 moments = st.sampled_from(["before", "between", "after"])
 
 
 def as_patron(card: str, row: Row) -> Patron:
     """Return the row as the cache holds it."""
-    good = resident(card, row.pin)
+    good = resident(card, row.pin or RIGHT_PIN)
+    check = None if row.pin is None else good.pin_check
     blocks = frozenset("U") if row.blocked else frozenset()
-    return Patron(good.patron_ref, good.pin_check, resident=row.resident, blocks=blocks)
+    return Patron(good.patron_ref, check, resident=row.resident, blocks=blocks)
 
 
 class DoorMachine(RuleBasedStateMachine):
     """After each rule the worker has nothing left to do; during one it works when the rule says."""
 
+    ask_s: float | None = None
+
     def __init__(self) -> None:
         super().__init__()
-        self.door = FakeDoor(RULES)
+        self.door = FakeDoor(replace(RULES, ask_s=self.ask_s), calendar=HOURS)
+        self.bans: dict[str, int] = {}
+        self.passes: dict[str, int] = {}
         self.earlier_boots_ms = -self.door.clock.boot_ms
         self.model = Reference({CARD: Row(RIGHT_PIN), OTHER_CARD: Row(RIGHT_PIN)}, self.local())
         self.expected: dict[int, str] = {}
@@ -139,12 +152,14 @@ class DoorMachine(RuleBasedStateMachine):
     @rule(card=cards, cut=st.integers(1, 10))
     def half_a_swipe(self, card: str, cut: int) -> None:
         """Pull the reader's cable in the middle of a swipe: nothing was read."""
+        answers = len(self.door.reasons)
         self.door.says(swiped(card)[:cut])
         self.door.controller.handle(LineLost(READER, "unplugged"))
         self.door.controller.handle(LineConnected(READER))
         self.door.says(b"\r")
         self.door.wait(1.0)
-        assert not self.door.worker.jobs
+        self.door.work()
+        assert len(self.door.reasons) == answers
 
     @rule(card=cards, row=rows)
     @precondition(lambda self: not self.door.patrons.broken)
@@ -156,6 +171,27 @@ class DoorMachine(RuleBasedStateMachine):
         self.model.pushed_at = self.local()
         register = self.model.register.items()
         self.door.push({number: as_patron(number, row) for number, row in register})
+
+    @rule(card=cards)
+    def ban_or_lift(self, card: str) -> None:
+        """Let staff ban a card, or lift its ban."""
+        branch, moment = self.door.branch, self.door.clock.moment()
+        if card in self.bans:
+            branch.lift(self.bans.pop(card), moment)
+        else:
+            ban = branch.ban(BAN, moment, row_key=key_of(card), patron_ref=None)
+            self.bans[card] = ban.number
+        self.model.banned = set(self.bans)
+
+    @rule(card=cards)
+    def issue_or_revoke(self, card: str) -> None:
+        """Let staff make a card one of theirs, or take that back."""
+        branch, moment = self.door.branch, self.door.clock.moment()
+        if card in self.passes:
+            branch.revoke(self.passes.pop(card), moment)
+        else:
+            self.passes[card] = branch.issue(STAFF, moment, row_key=key_of(card)).number
+        self.model.staff = set(self.passes)
 
     @rule(seconds=st.sampled_from([1.0, 31.0, 121.0, 601.0, 3601.0, 4 * 3600.0]))
     def wait(self, seconds: float) -> None:
@@ -216,8 +252,12 @@ class DoorMachine(RuleBasedStateMachine):
             assert self.door.visits.card_throttle(key_of(card)).failures == charged
 
     def let_it_be_answered(self, answers: int) -> None:
-        """Work, and wait for as long as an exhausted reader may delay an answer (invariant 19)."""
-        for delay_s in (0.0, READER_DELAY_S):
+        """Work, and wait for as long as an exhausted reader may delay an answer (invariant 19).
+
+        As long again as the library system may take, where it may be asked.
+        """
+        ask_s = self.ask_s or 0.0
+        for delay_s in (0.0, ask_s, READER_DELAY_S - ask_s, ask_s):
             if len(self.door.reasons) > answers:
                 break
             self.door.wait(delay_s)
@@ -263,5 +303,13 @@ class DoorMachine(RuleBasedStateMachine):
             assert charged == self.model.count(card)
 
 
+class AskingDoorMachine(DoorMachine):
+    """The same door where a library system may be asked that never answers: same ends, later."""
+
+    ask_s = ASK_S
+
+
 TestDoor = DoorMachine.TestCase
 TestDoor.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAskingDoor = AskingDoorMachine.TestCase
+TestAskingDoor.settings = TestDoor.settings

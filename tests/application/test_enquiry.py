@@ -8,17 +8,20 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from doorctl.access.hours import WeeklyHours
+from doorctl.access.calendar import Mode
+from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.patron import Patron, row_key
-from doorctl.access.policy import CHECKS, Policy
+from doorctl.access.policy import CHECKS, PASS_CHECKS, Policy
 from doorctl.access.reasons import Reason
+from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.enquiry import Explanation, explain
+from doorctl.enquiry import BranchNow, Explanation, explain
 from doorctl.errors import StoreError
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.ports import SealedRow, Stamped
 from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, identifier, key_of, resident
+from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
 
@@ -26,7 +29,16 @@ PLASTIC_OR_CPR = (
     Identifier(IdentifierKind.CARD, "0101701234"),
     Identifier(IdentifierKind.CPR, "0101701234"),
 )
-CLOSED = Policy(hours=WeeklyHours(((),) * 7))
+CLOSED = BranchNow(Mode.CLOSED)
+OPEN = BranchNow(Mode.SELF_SERVICE)
+CODE = Identifier(IdentifierKind.CODE, "483920")
+STAFF = Pass(
+    0,
+    PassKind.STAFF,
+    START.date() - timedelta(days=9),
+    START.date() + timedelta(days=9),
+    label="night watch",
+)
 
 
 @dataclass
@@ -34,7 +46,9 @@ class Desk:
     """What staff ask at, with one resident."""
 
     patron: Patron = field(default_factory=lambda: resident(CARD))
+    standing: BranchNow = OPEN
     policy: Policy = field(default_factory=Policy)
+    branch: MemoryBranch | None = None
     clock: FakeClock = field(default_factory=FakeClock)
     patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
     visits: MemoryVisits = field(default_factory=MemoryVisits)
@@ -52,14 +66,28 @@ class Desk:
         charge = CardThrottle(failures, self.clock.boot_time())
         self.visits.open_attempt(1, at, key_of(CARD), charge)
 
+    def give(self, held: Pass, key: bytes) -> None:
+        """Issue a pass."""
+        self.branch = self.branch or MemoryBranch()
+        self.branch.issue(held, self.clock.moment(), row_key=key)
+
+    def ban(self) -> None:
+        """Ban the resident."""
+        self.branch = self.branch or MemoryBranch()
+        ban = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+        ref = self.patron.patron_ref
+        self.branch.ban(ban, self.clock.moment(), row_key=None, patron_ref=ref)
+
     def why(self, *identifiers: Identifier) -> Explanation:
         """Ask about a card, now."""
         return explain(
             identifiers or (identifier(CARD),),
             self.clock.moment(),
+            standing=self.standing,
             policy=self.policy,
             sealer=FastSealer(),
             patrons=self.patrons,
+            branch=self.branch,
             visits=self.visits,
             clock=self.clock,
         )
@@ -90,7 +118,9 @@ def test_each_check_appears_in_the_order_in_which_it_counts() -> None:
         (Desk(replace(resident(CARD), restricted=True)), ["restricted"], Reason.RESTRICTED),
         (Desk(replace(resident(CARD), enter_from=date(2030, 1, 1))), ["age"], Reason.UNDER_AGE),
         (Desk(replace(resident(CARD), active=False)), ["expired"], Reason.EXPIRED),
-        (Desk(policy=CLOSED), ["hours"], Reason.CLOSED),
+        (Desk(standing=CLOSED), ["hours"], Reason.CLOSED),
+        (Desk(standing=BranchNow(None)), ["hours"], Reason.CLOSED),
+        (Desk(standing=BranchNow(Mode.SELF_SERVICE, no_entry=True)), ["hours"], Reason.CLOSED),
         (
             Desk(policy=Policy(max_cache_age=timedelta(hours=1))),
             ["cache_age"],
@@ -118,7 +148,18 @@ def test_every_failing_check_is_told_and_the_first_is_the_reason(
 def test_the_pin_is_taken_for_right_where_there_is_one() -> None:
     """Staff don't know it; but a patron without any is refused at the door, and so here."""
     assert Desk(resident(CARD)).why().granted
-    assert Desk(replace(resident(CARD), pin_check=None)).why().reason is Reason.WRONG_PIN
+    assert Desk(replace(resident(CARD), pin_check=None)).why().reason is Reason.PIN_UNKNOWN
+
+
+def test_a_learnt_pin_counts_to_its_last_day() -> None:
+    """Staff see that the library system has to be asked again, on the day that they ask about."""
+    today = FakeClock().moment().local.date()
+
+    assert Desk(replace(resident(CARD), pin_until=today)).why().granted
+    over = Desk(replace(resident(CARD), pin_until=today - timedelta(days=1)))
+    assert over.why().reason is Reason.PIN_UNKNOWN
+    over.policy = Policy(require_pin=False)
+    assert over.why().granted
 
 
 def test_an_unknown_card_fails_one_check() -> None:
@@ -167,7 +208,13 @@ def test_nothing_in_the_answer_identifies_anybody() -> None:
 def test_the_source_says_by_which_data_and_for_when() -> None:
     """Epoch, age in hours and minutes, and the local time that was asked about."""
     assert Desk().why().source == (
-        "by epoch 1 of the patron register, 2 h 5 min old, for 2026-03-02 19:00"
+        "by epoch 1 of the patron register, 2 h 5 min old, for 2026-03-02 19:00 (self_service)"
+    )
+    desk = Desk(standing=BranchNow(None, no_entry=True))
+    desk.ban()
+    assert desk.why().source == (
+        "by epoch 1 of the patron register, 2 h 5 min old, bans and passes as of now, "
+        "for 2026-03-02 19:00 (hours not known, no entry any more)"
     )
 
 
@@ -192,7 +239,7 @@ def test_a_push_from_the_future_is_no_negative_age() -> None:
 
 def test_scripts_get_it_as_json() -> None:
     """Whole, with each check."""
-    found = Desk(policy=CLOSED).why()
+    found = Desk(standing=CLOSED).why()
     told = json.loads(json.dumps(found.as_dict()))
 
     assert told.pop("checks")[9:] == [
@@ -203,6 +250,8 @@ def test_scripts_get_it_as_json() -> None:
         "verdict": "refused",
         "reason": "closed",
         "at": "2026-03-02T19:00:00+01:00",
+        "mode": "closed",
+        "no_entry": False,
         "epoch": 1,
         "data_age_s": 7500,
     }
@@ -223,12 +272,86 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
     found = explain(
         (identifier(CARD),),
         tomorrow,
+        standing=OPEN,
         policy=desk.policy,
         sealer=FastSealer(),
         patrons=desk.patrons,
+        branch=None,
         visits=desk.visits,
         clock=desk.clock,
     )
 
     assert found.reason is Reason.EXPIRED
     assert found.data_age == timedelta(hours=2, minutes=5)
+
+
+def test_a_ban_is_a_check_of_its_own() -> None:
+    """Staff see that it is theirs, and that nothing else keeps the patron out."""
+    desk = Desk()
+    desk.ban()
+    found = desk.why()
+
+    assert failed(found) == ["banned"]
+    assert found.reason is Reason.BANNED
+
+
+def test_a_pass_opens_where_the_patron_may_not() -> None:
+    """Its checks come after the patron's and are enough; the patron's are told all the same."""
+    desk = Desk(standing=CLOSED)
+    desk.give(STAFF, key_of(CARD))
+    found = desk.why()
+
+    assert [finding.check for finding in found.findings] == [
+        "known",
+        *(check.name for check in CHECKS),
+        *(check.name for check in PASS_CHECKS),
+    ]
+    assert failed(found) == ["hours"]
+    assert found.granted
+
+
+@pytest.mark.parametrize(
+    ("held", "reason", "checks"),
+    [
+        (replace(STAFF, needs_pin=False), Reason.OK, ["known"]),
+        (STAFF, Reason.PIN_UNKNOWN, ["known", "pass_pin"]),
+        (replace(STAFF, pin_check=bytes(32)), Reason.OK, ["known"]),
+        (
+            replace(STAFF, needs_pin=False, first_day=STAFF.last_day),
+            Reason.UNKNOWN_CARD,
+            ["known", "pass_admits"],
+        ),
+    ],
+)
+def test_a_pass_of_an_unknown_card(held: Pass, reason: Reason, checks: list[str]) -> None:
+    """Its own PIN is taken for right; what the door says may be less than what staff see."""
+    desk = Desk()
+    desk.give(held, key_of("3000009999"))
+    found = desk.why(identifier("3000009999"))
+
+    assert failed(found) == checks
+    assert found.reason is reason
+
+
+@pytest.mark.parametrize(("needs_pin", "reason"), [(False, Reason.OK), (True, Reason.PIN_UNKNOWN)])
+def test_a_code_is_explained_like_a_card(*, needs_pin: bool, reason: Reason) -> None:
+    """By its pass alone; one that needs a PIN opens nothing, for a code is asked for none."""
+    desk = Desk()
+    check = bytes(32) if needs_pin else None
+    held = replace(STAFF, code_digits=6, needs_pin=needs_pin, pin_check=check)
+    desk.give(held, row_key(FastSealer().stretch(CODE)))
+
+    assert desk.why(CODE).reason is reason
+
+
+def test_codes_that_have_to_wait_are_told() -> None:
+    """All of them do at once, and no card does."""
+    desk = Desk()
+    desk.give(replace(STAFF, code_digits=6, needs_pin=False), row_key(FastSealer().stretch(CODE)))
+    at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
+    desk.visits.open_attempt(1, at, CODES_KEY, CardThrottle(3, desk.clock.boot_time()))
+
+    assert desk.why(CODE).reason is Reason.THROTTLED
+    assert desk.why().granted
+    desk.clock.advance(30.0)
+    assert desk.why(CODE).granted

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 
+from doorctl.access.codes_throttle import CODES_KEY, MOST_FAILURES
 from doorctl.access.patron import row_key
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
+from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
     READER_BURST,
     READER_DELAY_S,
@@ -18,9 +21,10 @@ from doorctl.access.throttle import (
 from doorctl.errors import StoreError
 from doorctl.ledger import Ledger
 from doorctl.masked import Identifier, IdentifierKind, StretchedKey
-from doorctl.ports import SealedRow, Visit
+from doorctl.ports import BranchBook, SealedRow, Visit
 from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
+from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
 
@@ -28,6 +32,18 @@ CPR = Identifier(IdentifierKind.CPR, "0101701234")
 TEN_DIGITS = (Identifier(IdentifierKind.CARD, "0101701234"), CPR)
 CPR_KEY = row_key(FastSealer().stretch(CPR))
 PLASTIC_KEY = row_key(FastSealer().stretch(TEN_DIGITS[0]))
+
+CODE = Identifier(IdentifierKind.CODE, "483920")
+CODE_KEY = row_key(FastSealer().stretch(CODE))
+BAN = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+CLUB = Pass(
+    0,
+    PassKind.ASSOCIATION,
+    START.date() - timedelta(days=9),
+    START.date() + timedelta(days=9),
+    needs_pin=False,
+    label="club",
+)
 
 PROVED = [reason for reason in Reason if reason not in BEFORE_PROOF | UNJUDGED]
 
@@ -53,6 +69,7 @@ class Books:
     sealer: CountingSealer = field(default_factory=CountingSealer)
     patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
     visits: MemoryVisits = field(default_factory=MemoryVisits)
+    branch: MemoryBranch = field(default_factory=MemoryBranch)
     attempts: int = 0
 
     def __post_init__(self) -> None:
@@ -62,6 +79,7 @@ class Books:
             visits=self.visits,
             clock=self.clock,
             counts_guesses=self.counts_guesses,
+            branch=self.branch,
         )
         self.push(SealedRow(key_of(CARD), resident(CARD)))
 
@@ -80,6 +98,19 @@ class Books:
         number = self.open(*identifiers)
         self.clock.advance(1.0)
         self.ledger.settle(number, reason)
+
+    def ban(self, ban: Ban = BAN, *, key: bytes | None = None, ref: str | None = None) -> Ban:
+        """Let staff ban a card or a patron."""
+        return self.branch.ban(ban, self.clock.moment(), row_key=key, patron_ref=ref)
+
+    def issue(self, new: Pass, key: bytes) -> Pass:
+        """Let staff issue a pass."""
+        return self.branch.issue(new, self.clock.moment(), row_key=key)
+
+    @property
+    def code_failures(self) -> int:
+        """All codes' failures."""
+        return self.visits.card_throttle(CODES_KEY).failures
 
     def failures(self, number: str = CARD) -> int:
         """Return a card's failures in a row."""
@@ -324,3 +355,199 @@ def test_settled_attempts_are_forgotten() -> None:
         books.ledger.settle(1, Reason.OK)
 
     assert [visit.reason for visit in books.recorded] == ["ok"]
+
+
+def test_bans_and_the_pass_of_a_card_are_found_with_its_row() -> None:
+    """Those of the card and those of its patron; whether they hold is judged later."""
+    books = Books()
+    by_card = books.ban(key=key_of(CARD))
+    by_patron = books.ban(ref=resident(CARD).patron_ref)
+    books.ban(key=key_of(UNKNOWN_CARD))
+    held = books.issue(CLUB, key_of(CARD))
+    books.open()
+
+    assert books.prepared.bans == (by_card, by_patron)
+    assert books.prepared.held == held
+    assert books.prepared.patron == resident(CARD)
+
+
+def test_a_branch_without_a_book_has_neither() -> None:
+    """Nothing is asked, and nobody is banned."""
+    books = Books()
+    ledger = Ledger(
+        sealer=books.sealer,
+        patrons=books.patrons,
+        visits=books.visits,
+        clock=books.clock,
+        counts_guesses=True,
+    )
+    prepared = ledger.prepare(1, (identifier(CARD),))
+
+    assert (prepared.bans, prepared.held) == ((), None)
+    assert ledger.look_again(prepared) == prepared
+
+
+@pytest.mark.parametrize("known", [(), (PLASTIC_KEY,), (CPR_KEY,)])
+@pytest.mark.parametrize("with_pass", [None, PLASTIC_KEY, CPR_KEY])
+def test_each_reading_is_looked_up_in_the_book_whichever_is_known(
+    known: tuple[bytes, ...], with_pass: bytes | None
+) -> None:
+    """The work does not tell; a row goes before a pass, a pass before nothing."""
+    books = Books()
+    books.push(*(SealedRow(key, replace(resident(CARD), patron_ref=key.hex())) for key in known))
+    if with_pass is not None:
+        books.issue(CLUB, with_pass)
+    counting = CountingBook(books.branch)
+    books.ledger = Ledger(
+        sealer=books.sealer,
+        patrons=books.patrons,
+        visits=books.visits,
+        clock=books.clock,
+        counts_guesses=True,
+        branch=counting,
+    )
+    books.open(*TEN_DIGITS)
+
+    assert counting.asked == [PLASTIC_KEY, PLASTIC_KEY, CPR_KEY, CPR_KEY]
+    best = (*known, *([with_pass] if with_pass else []), PLASTIC_KEY)[0]
+    assert books.prepared.row_key == best
+    assert (books.prepared.held is not None) == (best == with_pass)
+
+
+class CountingBook(MemoryBranch):
+    """Remembers whose bans and passes were asked for."""
+
+    def __init__(self, book: MemoryBranch) -> None:
+        super().__init__()
+        self.book: BranchBook = book
+        self.asked: list[bytes] = []
+
+    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
+        """Return the bans, and remember whose."""
+        self.asked.append(row_key)
+        return self.book.bans(row_key, patron_ref)
+
+    def pass_of(self, row_key: bytes) -> Pass | None:
+        """Return the pass, and remember whose."""
+        self.asked.append(row_key)
+        return self.book.pass_of(row_key)
+
+
+def test_a_book_that_fails_lets_nobody_be_judged() -> None:
+    """Who is banned is not known then; the attempt is on record as a fault of ours."""
+    books = Books()
+    books.branch.broken = True
+    with pytest.raises(StoreError):
+        books.open()
+    books.ledger.settle(1, Reason.FAULT)
+
+    assert books.failures() == 0
+    assert [visit.reason for visit in books.recorded] == ["fault"]
+
+
+def test_a_second_look_reads_the_book_again() -> None:
+    """A ban and a pass that came meanwhile count, and one that was taken back does not."""
+    books = Books()
+    held = books.issue(CLUB, key_of(CARD))
+    books.open()
+    books.branch.revoke(held.number, books.clock.moment())
+    ban = books.ban(key=key_of(CARD))
+
+    again = books.ledger.look_again(books.prepared)
+
+    assert again == replace(books.prepared, bans=(ban,), held=None)
+
+
+def test_a_second_look_finds_the_bans_of_whom_the_library_system_named() -> None:
+    """The card is new to us, the patron may be not."""
+    books = Books()
+    ban = books.ban(ref="ref of a banned patron")
+    books.open(identifier(UNKNOWN_CARD))
+    lent = replace(resident(UNKNOWN_CARD), patron_ref="ref of a banned patron")
+
+    again = books.ledger.look_again(replace(books.prepared, lent=lent, proved=True))
+
+    assert books.prepared.bans == ()
+    assert (again.bans, again.lent, again.patron) == ((ban,), lent, None)
+
+
+def test_a_code_is_found_by_its_pass_and_never_by_a_row() -> None:
+    """Though a row stood under its key; the door log tells codes apart from cards alone."""
+    books = Books()
+    books.push(SealedRow(CODE_KEY, resident(CARD)))
+    held = books.issue(replace(CLUB, code_digits=6), CODE_KEY)
+    books.open(CODE)
+
+    assert (books.prepared.held, books.prepared.patron) == (held, None)
+    assert books.ledger.look_again(books.prepared) == books.prepared
+    assert [visit.card for visit in books.recorded] == [CODES_KEY.hex()[:8]]
+
+
+@pytest.mark.parametrize("counts_guesses", [True, False])
+def test_all_codes_share_one_count_and_no_card_feels_it(*, counts_guesses: bool) -> None:
+    """Another code waits as well, where PINs are asked for or not; cards and the reader don't."""
+    books = Books(counts_guesses=counts_guesses)
+    for at in range(3):
+        books.attempt(Reason.UNKNOWN_CARD, Identifier(IdentifierKind.CODE, f"48392{at}"))
+    code = books.ledger.prepare(11, (CODE,))
+    card = books.ledger.prepare(12, (identifier(CARD),))
+
+    assert (code.throttled, card.throttled) == (True, False)
+    assert books.visits.reader_throttle() == ReaderThrottle()
+    assert card.delay_s == 0.0
+
+
+def test_codes_never_stop_for_good() -> None:
+    """Ten and more wrong codes, each as soon as one may be typed, and an hour later one may."""
+    books = Books()
+    for _ in range(12):
+        books.attempt(Reason.UNKNOWN_CARD, CODE)
+        assert books.code_failures <= MOST_FAILURES
+        books.clock.advance(3600.0)
+    books.open(CODE)
+
+    assert not books.prepared.throttled
+
+
+@pytest.mark.parametrize("reason", [Reason.OK, Reason.NOT_PERMITTED, *sorted(UNJUDGED, key=str)])
+def test_a_right_code_costs_nothing_and_forgives_nothing(reason: Reason) -> None:
+    """Attack: guess at others' codes and type one's own in between. The count goes on."""
+    books = Books()
+    books.attempt(Reason.UNKNOWN_CARD, CODE)
+    books.attempt(Reason.UNKNOWN_CARD, CODE)
+    books.attempt(reason, CODE)
+
+    assert books.code_failures == 2
+
+
+def test_a_code_that_has_to_wait_pays_no_more() -> None:
+    """Whoever types on doesn't prolong the wait for everybody."""
+    books = Books()
+    for _ in range(3):
+        books.attempt(Reason.UNKNOWN_CARD, CODE)
+    held = books.visits.card_throttle(CODES_KEY)
+    books.attempt(Reason.THROTTLED, CODE)
+
+    assert books.visits.card_throttle(CODES_KEY) == held
+
+
+def test_a_slowed_reader_slows_codes() -> None:
+    """The reader's delay is before every answer."""
+    books = Books()
+    for number in range(READER_BURST):
+        books.attempt(Reason.UNKNOWN_CARD, identifier(f"31{number:08}"))
+    books.open(CODE)
+
+    assert books.prepared.delay_s == READER_DELAY_S
+
+
+@pytest.mark.parametrize(("needs_pin", "failures"), [(True, 0), (False, 2)])
+def test_a_pass_without_a_pin_forgives_no_wrong_pins(*, needs_pin: bool, failures: int) -> None:
+    """Attack: swipe a found card when its pass opens, and guess at its PIN in between."""
+    books = Books()
+    books.issue(replace(CLUB, needs_pin=needs_pin), key_of(CARD))
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(Reason.WRONG_PIN)
+    books.attempt(Reason.OK)
+
+    assert books.failures() == failures

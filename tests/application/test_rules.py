@@ -54,6 +54,10 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
         "policy.pin_length=6",
         "keypad.digit_timeout_s=4",
         "keypad.total_timeout_s=12",
+        "policy.duress=true",
+        "policy.companions_max=3",
+        "policy.code_entry=true",
+        'door.long_release_tags=["WHEELCHAIR"]',
     )
 
     assert access_policy(config) == Policy(
@@ -63,22 +67,15 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
         deny_other_blocks=False,
         minimum_age=9,
         max_cache_age=timedelta(hours=7),
-        hours=None,
+        branch="oest",
+        duress=True,
     )
     assert not access_policy(config_of(tmp_path, "policy.require_resident=false")).require_resident
     assert rules(config).pad == PadRules(6, 4.0, 12.0)
     assert rules(config).policy == access_policy(config)
-
-
-def test_the_weekly_table_is_the_doors_own(tmp_path: Path) -> None:
-    """Monday's hours hold on Mondays; a day that is left out is closed."""
-    config = config_of(tmp_path, hours='[hours]\nmonday = ["08:00-22:00"]\n')
-    hours = access_policy(config).hours
-
-    assert hours is not None
-    assert hours.open_at(datetime(2026, 3, 2, 21, 59))  # noqa: DTZ001 - what the wall shows
-    assert not hours.open_at(datetime(2026, 3, 2, 22, 0))  # noqa: DTZ001 - as above
-    assert not hours.open_at(datetime(2026, 3, 3, 12, 0))  # noqa: DTZ001 - as above
+    assert rules(config).companions_max == 3
+    assert rules(config).codes
+    assert rules(config).long_release_tags == {"WHEELCHAIR"}
 
 
 def test_files_stand_in_the_storage_directory(tmp_path: Path) -> None:

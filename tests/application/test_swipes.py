@@ -78,7 +78,7 @@ def test_the_relay_comes_before_the_log_line() -> None:
     door.visit(CARD, RIGHT_PIN)
 
     lines = [line["event"] for line in door.log.lines]
-    assert lines == ["relay", "door", "decision"]
+    assert lines == ["mode", "relay", "door", "decision"]
     assert door.relay.edges == [Edge(energised=True, at_s=0.0)]
 
 
@@ -134,7 +134,7 @@ def test_a_patron_gets_the_whole_release_and_no_more() -> None:
         Edge(energised=True, at_s=1000.0),
         Edge(energised=False, at_s=1000.0 + RELEASE_S),
     ]
-    assert not door.controller.released
+    assert not door.doorway.released
 
 
 def test_a_second_grant_prolongs_the_release() -> None:

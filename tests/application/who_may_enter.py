@@ -13,21 +13,27 @@ WAIT_MS = {3: 30_000, 4: 120_000, 5: 600_000} | dict.fromkeys(range(6, 10), 3_60
 
 @dataclass(frozen=True)
 class Row:
-    """A patron of the register."""
+    """A patron of the register; `pin` is None while it is not known."""
 
-    pin: str
+    pin: str | None
     blocked: bool = False
     resident: bool = True
 
 
 @dataclass
 class Reference:
-    """The register, and each card's failures in a row with the time of the latest."""
+    """The register, and each card's failures in a row with the time of the latest.
+
+    A card of `staff` comes in at any time by the PIN that the register has, whatever else that
+    says.
+    """
 
     register: dict[str, Row]
     pushed_at: datetime
     failures: dict[str, tuple[int, int]] = field(default_factory=dict)
     on_disk: dict[str, tuple[int, int]] = field(default_factory=dict)
+    banned: set[str] = field(default_factory=set)
+    staff: set[str] = field(default_factory=set)
 
     def count(self, card: str) -> int:
         """Return a card's failures in a row."""
@@ -44,17 +50,24 @@ class Reference:
         refusals = {
             "unknown_card": row is None,
             "throttled": waits,
+            "pin_unknown": row is not None and row.pin is None,
             "wrong_pin": row is not None and row.pin != pin,
+            "banned": card in self.banned,
             "blocked": row is not None and row.blocked,
             "not_resident": row is not None and not row.resident,
             "closed": not OPENS <= local.hour < CLOSES,
             "cache_too_old": local - self.pushed_at > CACHE_GOOD_FOR,
         }
-        return next((reason for reason, holds in refusals.items() if holds), "ok")
+        told = next((reason for reason, holds in refusals.items() if holds), "ok")
+        if card not in self.staff:
+            return told
+        if row is None:
+            return "throttled" if waits else "pin_unknown"
+        return "ok" if not waits and row.pin == pin and card not in self.banned else told
 
     def end(self, card: str, reason: str, now_ms: int, *, stored: bool) -> None:
         """Count a guess; without a disk it lasts until the next restart."""
-        if reason in {"unknown_card", "wrong_pin"}:
+        if reason in {"unknown_card", "pin_unknown", "wrong_pin"}:
             self.failures[card] = (self.count(card) + 1, now_ms)
         elif reason not in {"pin_timeout", "fault"}:
             self.failures[card] = (0, 0)

@@ -18,7 +18,9 @@ from tests.benchmark.table import as_json, as_table
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Under a minute, for each commit; fewer repeats.")
-@click.option("--million", is_flag=True, help="Also time grants at a register of 1,000,000.")
+@click.option(
+    "--million", is_flag=True, help="Also time grants at a register of 1,000,000, and push one."
+)
 @click.option("--json", "as_json_", is_flag=True, help="Print JSON, for scripts.")
 @click.option(
     "--gate",
@@ -33,7 +35,7 @@ def benchmark(quick: bool, million: bool, as_json_: bool, gate: float | None) ->
     """
     plan = QUICK if quick else FULL
     if million:
-        plan = replace(plan, sizes=(*plan.sizes, MILLION))
+        plan = replace(plan, sizes=(*plan.sizes, MILLION), received=MILLION)
     before = time.monotonic()
     here = machine.described()
     with tempfile.TemporaryDirectory(prefix="doorctl-benchmark-") as work:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain, cycle
 from pathlib import Path
-from subprocess import CompletedProcess
+from types import TracebackType
+from typing import Self
 
 from doorctl.demo.patrons import write_feed
 from doorctl.demo.stage import Stage
@@ -26,42 +26,44 @@ BUSY_SEAL = (8, 1)
 
 LANES = 2
 
-Work = Callable[[Stage], "CompletedProcess[str]"]
+Work = Callable[[], str]
+"""Does something once; returns what went wrong, or nothing."""
 
 
 class Background:
-    """A command that is run over and over, at one door after another, on a thread of its own.
+    """Work that is done over and over, one piece after another, on a thread of its own.
 
     Args:
-        stages: the doors.
-        work: runs it to its end.
+        works: the pieces.
     """
 
-    def __init__(self, stages: Sequence[Stage], work: Work) -> None:
-        self._stages = stages
-        self._work = work
+    def __init__(self, works: Sequence[Work]) -> None:
+        self._works = works
         self._stopping = threading.Event()
-        self._failure: CompletedProcess[str] | None = None
+        self._failure = ""
         self._thread = threading.Thread(target=self._run)
         self.runs = 0
 
-    def start(self) -> None:
-        """Begin."""
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Let the last run end; a run that failed is a failure of the benchmark."""
         self._stopping.set()
         self._thread.join()
-        if self._failure is not None:
-            raise RuntimeError(f"a command failed: {self._failure.stderr}")
+        if self._failure:
+            raise RuntimeError(f"work in the background failed: {self._failure}")
 
     def _run(self) -> None:
-        for stage in cycle(self._stages):
-            done = self._work(stage)
+        for work in cycle(self._works):
+            self._failure = work()
             self.runs += 1
-            if done.returncode:
-                self._failure = done
             if self._failure or self._stopping.is_set():
                 return
 
@@ -74,8 +76,9 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
     feed = work / "feed.ndjson"
     write_feed(feed, plan.feed, FEED_SEED, utc_now().date())
     with opened_all(registers) as lanes, Echo(echo_directory(work)) as echo:
-        stages = [lane.stage for lane in lanes]
-        with _background(stages, feed) as (loads, purges):
+        loading = [_command(lane.stage, "patrons", "load", str(feed)) for lane in lanes]
+        purging = [_command(lane.stage, "purge") for lane in lanes]
+        with Background(loading) as loads, Background(purging) as purges:
             taken, floor = play(lanes, echo, plan.busy_rounds)
     part = f"last digit -> relay beside loads and purges, whole door, {size:,} patrons"
     spread = Spread.of_ns(list(chain.from_iterable(taken)))
@@ -84,14 +87,9 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
     yield Figure(part, "purges meanwhile", purges.runs, "", purges.runs)
 
 
-@contextmanager
-def _background(stages: Sequence[Stage], feed: Path) -> Iterator[tuple[Background, Background]]:
-    loads = Background(stages, lambda stage: stage.call("patrons", "load", str(feed)))
-    purges = Background(stages, lambda stage: stage.call("purge"))
-    loads.start()
-    purges.start()
-    try:
-        yield loads, purges
-    finally:
-        loads.stop()
-        purges.stop()
+def _command(stage: Stage, *words: str) -> Work:
+    def run() -> str:
+        done = stage.call(*words)
+        return f"{done.returncode}: {done.stderr}" if done.returncode else ""
+
+    return run

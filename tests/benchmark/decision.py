@@ -16,19 +16,25 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from doorctl.access.calendar import Calendar
+from doorctl.access.day import DayRules
 from doorctl.bootstrap.memory import spare_the_collector
 from doorctl.bootstrap.rules import rules
 from doorctl.cards.reader import CardReader
 from doorctl.config import load
 from doorctl.continuity import SteadyVisitLog
 from doorctl.controller import KEYPAD, READER, Controller, PostedEvent, ThreadFailed
+from doorctl.daily_round import DailyRound
 from doorctl.demo.stage import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
+from doorctl.door.leaf_messages import LeafRules
+from doorctl.doorway import DoorRules, Doorway
 from doorctl.ledger import Ledger
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import BytesReceived, EventLog, Relay
+from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
 from tests.benchmark.figures import Figure, Spread
@@ -84,6 +90,9 @@ class InProcessDoor:
         self._stack.callback(self._worker.stop, LIMIT_S)
         self._relay, self._signals = self._pins(register.directory)
         self._controller = self._built(register, log)
+        # The loop's first turn has the hours read.
+        self._controller.pass_time()
+        self._controller.handle(self._mailbox.get(timeout=LIMIT_S))
 
     def __enter__(self) -> Self:
         return self
@@ -140,18 +149,37 @@ class InProcessDoor:
         visits = self._worker.call(lambda: open_or_create_visits(visits_db), timeout_s=LIMIT_S)
         self._stack.callback(lambda: self._worker.call(visits.close, timeout_s=LIMIT_S))
         clock = SystemClock("Europe/Copenhagen", "auto", BUILD_FLOOR)
-        return Controller(
-            rules=rules(load(shipped("demo.toml"))),
-            release_s=0.0,
-            cards=CardReader(carries_keys=False),
+        branch = BranchRecords(register.directory / "branch.db")
+        self._stack.callback(branch.close)
+        doorway = Doorway(
+            rules=DoorRules(release_s=0.0, leaf=LeafRules(held_open_s=60.0)),
             relay=self._relay,
             signals=self._signals,
+            clock=clock,
+            log=log,
+        )
+        daily = DailyRound(
+            rules=DayRules(),
+            calendar_of=lambda _stored: Calendar(),
+            branch=branch,
+            submit=self._worker.submit,
+            doorway=doorway,
+            outputs=None,
+            log=log,
+        )
+        return Controller(
+            rules=rules(load(shipped("demo.toml"))),
+            cards=CardReader(carries_keys=False),
+            doorway=doorway,
+            daily=daily,
+            branch=branch,
             clock=clock,
             log=log,
             cache=cache,
             ledger=Ledger(
                 sealer=register.sealer,
                 patrons=cache,
+                branch=branch,
                 visits=SteadyVisitLog(visits, log),
                 clock=clock,
                 counts_guesses=True,

@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.benchmark import busy, decision, door, purge, push, replug, start, swipe
+from tests.benchmark import (
+    busy,
+    changes,
+    decision,
+    door,
+    purge,
+    push,
+    pushing,
+    receiving,
+    replug,
+    start,
+    swipe,
+)
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 
@@ -15,10 +27,13 @@ PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = Mapping
         "decision": decision.measure,
         "door": door.measure,
         "busy": busy.measure,
+        "pushing": pushing.measure,
         "start": start.measure,
         "replug": replug.measure,
         "swipe": swipe.measure,
         "push": push.measure,
+        "changes": changes.measure,
+        "receiving": receiving.measure,
         "purge": purge.measure,
     }
 )

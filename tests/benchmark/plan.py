@@ -21,6 +21,8 @@ class Plan:
         replugs: times that a reader is pulled and put back.
         swipes: grants between the two looks at the memory.
         rows: identifiers in one push.
+        changed: rows of a document of changes.
+        received: identifiers in a push whose memory is looked at.
         pairs: times that a piece of work and its floor are timed, one after the other.
         busy_rounds: grants timed at each door while its machine is busy.
         feed: patrons in the feed that is loaded meanwhile.
@@ -36,6 +38,8 @@ class Plan:
     replugs: int
     swipes: int
     rows: int
+    changed: int
+    received: int
     pairs: int
     busy_rounds: int
     feed: int
@@ -52,6 +56,8 @@ FULL = Plan(
     replugs=20,
     swipes=200,
     rows=100_000,
+    changed=1_000,
+    received=100_000,
     pairs=3,
     busy_rounds=100,
     feed=20_000,
@@ -68,6 +74,8 @@ QUICK = Plan(
     replugs=5,
     swipes=50,
     rows=30_000,
+    changed=1_000,
+    received=100_000,
     pairs=3,
     busy_rounds=15,
     feed=5_000,
@@ -84,6 +92,8 @@ SMALLEST = Plan(
     replugs=1,
     swipes=1,
     rows=20,
+    changed=5,
+    received=20,
     pairs=1,
     busy_rounds=1,
     feed=5,

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlite_utils import Database
 
 from doorctl.ops.clock import utc_now
 from doorctl.ports import SealedRow
 from doorctl.store.connection import open_writer, transaction
-from doorctl.store.patron_rows import to_record
+from doorctl.store.patron_rows import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.sealing import Seal
+from doorctl.sync.document import write_document
 from doorctl.sync.guard import unguarded
+from doorctl.sync.manifest import Kind, SealedWith
+from doorctl.sync.receive import receive
+from doorctl.sync.staging import Limits, Staged, Staging
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows
@@ -23,14 +33,25 @@ OF_RAW = 2.0
 """The design's budget: times `sqlite3.executemany` of the same rows."""
 
 SEAL = Seal("0badcafe", 64, 1)
-INSERT = "INSERT OR REPLACE INTO patrons VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SEALED_WITH = SealedWith(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+CHUNK_BYTES = 64 * 1024
+"""What the web process's server hands on at once."""
+
+_FIELDS = f"row_key, {COLUMNS}, epoch"
+INSERT = (
+    f"INSERT OR REPLACE INTO patrons ({_FIELDS}) "  # noqa: S608 -- names only
+    f"VALUES ({', '.join('?' * len(_FIELDS.split(',')))})"
+)
 
 
 def measure(plan: Plan, work: Path) -> Iterator[Figure]:
     """Time pairs on fresh databases of the same schema and pragmas, then once more over them."""
     rows = list(random_rows(plan.rows))
     pairs = [_pair(work / f"push-{number}", rows) for number in range(plan.pairs)]
-    part = f"push of {plan.rows:,} rows applied; floor: raw executemany of tuples made before"
+    part = (
+        f"push of {plan.rows:,} rows, verified, applied; floor: executemany of tuples made before"
+    )
     for place, what in enumerate(("into an empty cache", "the same rows again")):
         ours = [pair[place][0] for pair in pairs]
         raw = [pair[place][1] for pair in pairs]
@@ -40,34 +61,76 @@ def measure(plan: Plan, work: Path) -> Iterator[Figure]:
         yield Figure(part, f"{what}, of the floor", ratio, "x", plan.pairs, budget=OF_RAW)
 
 
+def document(rows: Sequence[SealedRow], kind: Kind, epoch: int) -> bytes:
+    """Return the bytes of a push that follows on the one before."""
+    target = io.BytesIO()
+    write_document(
+        target,
+        rows,
+        branch="oest",
+        kind=kind,
+        epoch=epoch,
+        previous_epoch=epoch - 1,
+        seal=SEALED_WITH,
+        minimum_age=MINIMUM_AGE,
+        approved_by=None,
+        private_key=KEY,
+        compress=False,
+    )
+    return target.getvalue()
+
+
+def staging(spool: BinaryIO) -> Staging:
+    """Return what takes such a push in."""
+    return Staging(spool, branch="oest", public_keys=[KEY.public_key()], limits=Limits())
+
+
+def apply(writer: PatronCacheWriter, staged: Staged) -> None:
+    """Apply a push that was verified, whatever it changes."""
+    receive(staged, writer=writer, seal=SEALED_WITH, applied_at=utc_now(), guard=unguarded)
+
+
+def insert_s(database: Database, records: Sequence[tuple[object, ...]]) -> float:
+    """Return how many seconds one transaction takes that does nothing but put rows."""
+    before = time.monotonic()
+    with transaction(database) as connection:
+        connection.executemany(INSERT, records)
+    return time.monotonic() - before
+
+
 def _pair(directory: Path, rows: Sequence[SealedRow]) -> list[tuple[float, float]]:
     directory.mkdir(parents=True)
     ours, raw = directory / "ours.db", directory / "raw.db"
     create_patrons(ours, SEAL)
     create_patrons(raw, SEAL)
     times = [
-        (_apply_s(ours, rows), _insert_s(raw, [to_record(row, epoch) for row in rows]))
+        (
+            _apply_s(ours, document(rows, "snapshot", epoch)),
+            _insert_s(raw, [to_record(row, epoch) for row in rows]),
+        )
         for epoch in (1, 2)
     ]
     _check_same(ours, raw)
     return times
 
 
-def _apply_s(path: Path, rows: Sequence[SealedRow]) -> float:
-    with closing(PatronCacheWriter(path, SEAL)) as writer:
+def _apply_s(path: Path, data: bytes) -> float:
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as spool,
+        closing(PatronCacheWriter(path, SEAL)) as writer,
+    ):
+        taking = staging(spool)
+        for place in range(0, len(data), CHUNK_BYTES):
+            taking.feed(data[place : place + CHUNK_BYTES])
+        staged = taking.finish()
         before = time.monotonic()
-        writer.apply(
-            rows, full=True, applied_at=utc_now(), minimum_age=MINIMUM_AGE, guard=unguarded
-        )
+        apply(writer, staged)
         return time.monotonic() - before
 
 
 def _insert_s(path: Path, records: Sequence[tuple[object, ...]]) -> float:
     with closing(open_writer(path)) as database:
-        before = time.monotonic()
-        with transaction(database) as connection:
-            connection.executemany(INSERT, records)
-        return time.monotonic() - before
+        return insert_s(database, records)
 
 
 def _check_same(ours: Path, raw: Path) -> None:

@@ -64,21 +64,24 @@ def _held(part: str, register: Register, swipes: int) -> Iterator[Figure]:
         closing(VisitHistory(register.directory / "visits.db")) as history,
     ):
         stage.start()
-        yield Figure(part, "RSS at `ready`", _mb(stage.pid, "VmRSS"), "MB", 1, budget=RSS_MB)
+        yield Figure(
+            part, "RSS at `ready`", resident_mb(stage.pid, "VmRSS"), "MB", 1, budget=RSS_MB
+        )
         lane = Lane(stage, history)
         for _ in range(swipes):
             lane.approach()
             lane.enter()
         after = f"after {swipes} swipes"
-        yield Figure(part, f"RSS {after}", _mb(stage.pid, "VmRSS"), "MB", 1, budget=RSS_MB)
-        yield Figure(part, f"RSS at its highest {after}", _mb(stage.pid, "VmHWM"), "MB", 1)
+        yield Figure(part, f"RSS {after}", resident_mb(stage.pid, "VmRSS"), "MB", 1, budget=RSS_MB)
+        yield Figure(part, f"RSS at its highest {after}", resident_mb(stage.pid, "VmHWM"), "MB", 1)
         yield Figure(part, f"threads {after}", _status(stage.pid, "Threads"), "", 1)
         files = sum(1 for _ in Path(f"/proc/{stage.pid}/fd").iterdir())
         yield Figure(part, f"open files {after}", files, "", 1)
         stage.stop()
 
 
-def _mb(pid: int, name: str) -> float:
+def resident_mb(pid: int, name: str) -> float:
+    """Return how much memory a process has, in MiB: ``VmRSS`` now, ``VmHWM`` at its highest."""
     return _status(pid, name) / KIB_PER_MB
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from doorctl.config import describe, load
 from doorctl.config.keys import REQUIRED, keys
+from doorctl.config.schema import LISTED
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = CONFIG / "doorctl.toml"
@@ -15,19 +16,30 @@ SAMPLES = {"branch.isil": "DK-773000", "keypad.port": "/dev/serial/by-id/usb-KEY
 DESCRIBED = [one for one in describe() if not one.key.startswith("sync.")]
 """The sender's keys are shown in an example of their own, so that a door's stays readable."""
 
-_COMMENTED = re.compile(r"^# (\[[a-z.]+\]|[a-z_]+ = .*)$", re.MULTILINE)
+_COMMENTED = re.compile(r"^# (\[\[?[a-z.]+\]?\]|[a-z_]+ = .*)$", re.MULTILINE)
 
 
 def written_tables(text: str) -> dict[str, dict[str, object]]:
-    """Return each table of a TOML text by its dotted name, in order, without those within it."""
+    """Return each table of a TOML text by its dotted name, in order, without those within it.
+
+    Of tables under ``[[name]]`` the first is returned.
+    """
     found: dict[str, dict[str, object]] = {}
-    waiting: list[tuple[str, dict[str, object]]] = list(tomllib.loads(text).items())
+    waiting: list[tuple[str, object]] = list(tomllib.loads(text).items())
     while waiting:
         name, table = waiting.pop(0)
-        found[name] = {leaf: value for leaf, value in table.items() if not isinstance(value, dict)}
-        inner = [(leaf, value) for leaf, value in table.items() if isinstance(value, dict)]
-        waiting[:0] = [(f"{name}.{leaf}", value) for leaf, value in inner]
+        first = table[0] if isinstance(table, list) else table
+        assert isinstance(first, dict)
+        inner = {leaf: value for leaf, value in first.items() if is_table(value)}
+        found[name] = {leaf: value for leaf, value in first.items() if leaf not in inner}
+        waiting[:0] = [(f"{name}.{leaf}", value) for leaf, value in inner.items()]
     return found
+
+
+def is_table(value: object) -> bool:
+    """Tell whether a value is a table, or the tables of one name."""
+    first = value[0] if isinstance(value, list) and value else value
+    return isinstance(first, dict)
 
 
 def comments() -> dict[str, str]:
@@ -37,7 +49,7 @@ def comments() -> dict[str, str]:
     block: list[str] = []
     for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
         bare = line.removeprefix("# ")
-        if header := re.fullmatch(r"\[([a-z.]+)\]", bare):
+        if header := re.fullmatch(r"\[\[?([a-z.]+)\]?\]", bare):
             table, block = header[1], []
         elif key := re.match(r"([a-z_]+) = ", bare):
             found[f"{table}.{key[1]}"] = " ".join(block)
@@ -102,8 +114,15 @@ def test_what_is_commented_out_is_absent_by_default() -> None:
     }
 
     assert left_out == {
-        one.key for one in DESCRIBED if one.default == "absent" or one.key.startswith("hours.")
+        one.key
+        for one in DESCRIBED
+        if one.default == "absent" or one.key.startswith("hours.") or table_of(one.key) in LISTED
     }
+
+
+def table_of(key: str) -> str:
+    """Return the table in which a key stands."""
+    return key.rpartition(".")[0]
 
 
 @pytest.mark.parametrize("one", DESCRIBED, ids=lambda one: one.key)
@@ -119,6 +138,7 @@ def test_the_example_says_what_the_schema_says(one: tuple[str, str, str, str]) -
 UNITS = {
     "_s": "Seconds ",
     "_h": "Hours ",
+    "_min": "Minutes ",
     "_kib": "KiB ",
     "_bytes": "Bytes ",
     "_rows": "Rows ",

@@ -1,12 +1,15 @@
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.calendar import DatedDay, Mode, ModeSpan
 from doorctl.access.hours import DAY_MINUTES
-from doorctl.config import Span, Week, load
-from doorctl.config.hours import DAYS, WEEK_MINUTES, overlaps, span, written
+from doorctl.config import Opening, Span, Week, load, past_exceptions
+from doorctl.config.hours import span
+from doorctl.config.hours_rules import WEEK_MINUTES, problems_of_week, written
 from doorctl.errors import ConfigError
 
 RIGHT = """
@@ -51,6 +54,82 @@ def test_days_are_monday_first_and_absent_ones_closed(tmp_path: Path) -> None:
         *((),) * 5,
         (Span(600, 720),),
     )
+
+
+def test_staffed_hours_stand_beside_the_week(tmp_path: Path) -> None:
+    """Staffed hours of a day may lie within self-service, whose end they share, or apart."""
+    hours = """[hours]
+monday = ["08:00-20:00"]
+[hours.staffed]
+monday = ["10:00-20:00"]
+tuesday = ["10:00-18:00"]
+"""
+    calendar = opening(tmp_path, hours).calendar
+
+    assert calendar.day(date(2026, 3, 9)) == (
+        ModeSpan(Mode.SELF_SERVICE, 480, 600),
+        ModeSpan(Mode.STAFFED, 600, 1200),
+    )
+    assert calendar.day(date(2026, 3, 10)) == (ModeSpan(Mode.STAFFED, 600, 1080),)
+    assert calendar.day(date(2026, 3, 11)) == ()
+
+
+def test_without_a_table_the_calendar_is_always_open(tmp_path: Path) -> None:
+    """No hours are self-service at all hours, and what else there is has its default."""
+    path = tmp_path / "doorctl.toml"
+    path.write_text(RIGHT, encoding="utf-8")
+    config = load(path, environment={})
+
+    assert config.opening.calendar.always_open
+    assert (config.opening.source, config.opening.website_days) == ("config", 14)
+    assert (config.closing.warn_min, config.closing.no_entry_min) == ((15, 10, 5), 0)
+    assert config.outputs == ()
+
+
+@pytest.mark.parametrize("written_date", ["2026-12-24", '"2026-12-24"'])
+def test_exceptions_are_dated_days(tmp_path: Path, written_date: str) -> None:
+    """A date, with or without quotes, has its own hours and note; empty ones are closed."""
+    hours = f"""[hours]
+thursday = ["08:00-22:00"]
+[[hours.exceptions]]
+date = {written_date}
+self_service = ["10:00-14:00"]
+staffed = ["10:00-12:00"]
+note = "Juleaften"
+[[hours.exceptions]]
+date = 2026-12-31
+"""
+    calendar = opening(tmp_path, hours).calendar
+
+    assert calendar.days[date(2026, 12, 24)] == DatedDay(
+        (ModeSpan(Mode.SELF_SERVICE, 600, 840), ModeSpan(Mode.STAFFED, 600, 720)),
+        note="Juleaften",
+    )
+    assert calendar.day(date(2026, 12, 31)) == ()
+    assert calendar.day(date(2026, 12, 17)) == (ModeSpan(Mode.SELF_SERVICE, 480, 1320),)
+
+
+def test_exceptions_that_are_past(tmp_path: Path) -> None:
+    """The file loads all the same; who asks with today's date is told of those before it."""
+    hours = (
+        "[hours]\n[[hours.exceptions]]\ndate = 2026-12-24\n[[hours.exceptions]]\ndate = 2026-12-31"
+    )
+    found = opening(tmp_path, hours)
+
+    assert list(past_exceptions(found, date(2026, 12, 24))) == []
+    assert [str(problem) for problem in past_exceptions(found, date(2026, 12, 25))] == [
+        (
+            "hours.exceptions[0].date: found 2026-12-24, which is past; "
+            "take the exception out or correct the year"
+        )
+    ]
+
+
+def opening(tmp_path: Path, hours: str) -> Opening:
+    """Load a configuration with these lines at its end and return all it says of the hours."""
+    path = tmp_path / "doorctl.toml"
+    path.write_text(f"{RIGHT}{hours}", encoding="utf-8")
+    return load(path, environment={}).opening
 
 
 @pytest.mark.parametrize(
@@ -138,6 +217,219 @@ def test_overlaps_are_told(tmp_path: Path, hours: str, told: list[str]) -> None:
     assert problems(tmp_path, hours) == [f"{line}; join them or move one" for line in told]
 
 
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        (
+            'friday = ["08:00-09:59", "10:00-22:00"]',
+            (
+                'hours.friday: "10:00-22:00" begins 1 min after "08:00-09:59" of hours.friday '
+                "ends; join them or leave at least 15 min between"
+            ),
+        ),
+        (
+            'sunday = ["20:00-23:59"]\nmonday = ["00:00-02:00"]',
+            (
+                'hours.monday: "00:00-02:00" begins 1 min after "20:00-23:59" of hours.sunday '
+                "ends; join them or leave at least 15 min between"
+            ),
+        ),
+        (
+            'friday = ["08:00-12:00"]\n[hours.staffed]\nfriday = ["11:00-13:00"]',
+            (
+                'hours.staffed.friday: "11:00-13:00" lies only partly within "08:00-12:00" of '
+                "hours.friday; let it lie within or apart"
+            ),
+        ),
+        (
+            '[hours.staffed]\nfriday = ["11:00-13:00", "12:00-14:00"]',
+            (
+                'hours.staffed.friday: "12:00-14:00" overlaps "11:00-13:00" of '
+                "hours.staffed.friday; join them or move one"
+            ),
+        ),
+        (
+            'friday = ["08:00-09:50"]\n[hours.staffed]\nfriday = ["10:00-14:00"]',
+            (
+                'hours.staffed.friday: "10:00-14:00" begins 10 min after "08:00-09:50" of '
+                "hours.friday ends; join them or leave at least 15 min between"
+            ),
+        ),
+        (
+            '[hours.staffed]\nfriday = ["8-10"]',
+            (
+                'hours.staffed.friday: found "8-10"; write each span as "HH:MM-HH:MM", '
+                '00:00 to 24:00, such as "08:00-22:00"'
+            ),
+        ),
+        (
+            "[[hours.exceptions]]\ndate = 2026-12-24\n[[hours.exceptions]]\ndate = 2026-12-24",
+            (
+                "hours.exceptions[1].date: found 2026-12-24, which is hours.exceptions[0]'s too; "
+                "say all of a date at one place"
+            ),
+        ),
+        (
+            '[[hours.exceptions]]\ndate = 2026-12-24\nstaffed = ["8-10"]',
+            (
+                'hours.exceptions[0].staffed: found "8-10"; write each span as "HH:MM-HH:MM", '
+                '00:00 to 24:00, such as "08:00-22:00"'
+            ),
+        ),
+        (
+            "[[hours.exceptions]]\ndate = 9999-12-31",
+            "hours.exceptions[0].date: found 9999-12-31; give a date from 2000-01-01 to 2199-12-31",
+        ),
+        (
+            '[[hours.exceptions]]\ndate = "2026-02-30"',
+            (
+                'hours.exceptions[0].date: found "2026-02-30"; give a date, "YYYY-MM-DD", such as '
+                '"2030-12-24"'
+            ),
+        ),
+        (
+            "[[hours.exceptions]]\ndate = 2026-12-24T10:00:00",
+            (
+                "hours.exceptions[0].date: found 2026-12-24T10:00:00; give a date, "
+                '"YYYY-MM-DD", such as "2030-12-24"'
+            ),
+        ),
+        (
+            "[[hours.exceptions]]\nnote = 'x'",
+            ('hours.exceptions[0].date: missing; give a date, "YYYY-MM-DD", such as "2030-12-24"'),
+        ),
+        (
+            "[[hours.exceptions]]\ndate = 2026-12-24\nopen = []",
+            ("hours.exceptions[0].open: unknown key; there are date, self_service, staffed, note"),
+        ),
+        (
+            (
+                '[[hours.exceptions]]\ndate = 2026-12-24\nself_service = ["10:00-12:00"]\n'
+                'staffed = ["11:00-13:00"]'
+            ),
+            (
+                'hours.exceptions[0].staffed: "11:00-13:00" lies only partly within '
+                '"10:00-12:00" of hours.exceptions[0].self_service; let it lie within or apart'
+            ),
+        ),
+        (
+            (
+                'friday = ["01:00-22:00"]\n[[hours.exceptions]]\ndate = 2026-12-24\n'
+                'self_service = ["20:00-02:00"]'
+            ),
+            (
+                'hours.friday: "01:00-22:00" overlaps "20:00-02:00" of '
+                "hours.exceptions[0].self_service; join them or move one"
+            ),
+        ),
+        ("exceptions = 5", "hours.exceptions: found 5; give each a table: [[hours.exceptions]]"),
+        (
+            "[hours.exceptions]\ndate = 2026-12-24",
+            "hours.exceptions: found a table; give each a table: [[hours.exceptions]]",
+        ),
+        (
+            'source = "websites"',
+            (
+                'hours.source: found "websites"; give one of "config", "staff", "website", such '
+                'as "config"'
+            ),
+        ),
+        (
+            'holidays = "open"',
+            (
+                'hours.holidays: found "open"; give one of "closed", "ignore", "sunday", such as '
+                '"ignore"'
+            ),
+        ),
+        (
+            'website_url = "http://bibliotek.example"',
+            (
+                'hours.website_url: found "http://bibliotek.example"; give an address that begins '
+                'with https://, or "", such as "https://bibliotek.example"'
+            ),
+        ),
+    ],
+)
+def test_what_hours_may_not_say(tmp_path: Path, hours: str, told: str) -> None:
+    """Each slip is told by its key, with what is written and what would be right."""
+    assert problems(tmp_path, hours) == [told]
+
+
+def test_too_many_exceptions_are_a_mistake(tmp_path: Path) -> None:
+    """A file with more than 400 dates was made by something that ran wild."""
+    dates = "[[hours.exceptions]]\ndate = 2026-12-24\n" * 401
+
+    assert problems(tmp_path, dates) == [
+        "hours.exceptions: found 401 tables; give at most 400",
+    ]
+
+
+def test_the_website_needs_its_address_and_branch(tmp_path: Path) -> None:
+    """Hours from the website are those of one branch at one address."""
+    assert problems(tmp_path, 'source = "website"') == [
+        'hours.website_url: missing beside hours.source = "website"; give it',
+        'hours.website_branch: missing beside hours.source = "website"; give it',
+    ]
+
+
+@pytest.mark.parametrize("address", ["https://bibliotek.example", "http://localhost:8080"])
+def test_a_websites_address(tmp_path: Path, address: str) -> None:
+    """It is encrypted, or on this machine."""
+    hours = f'[hours]\nsource = "website"\nwebsite_url = "{address}"\nwebsite_branch = "12"\n'
+
+    found = opening(tmp_path, hours)
+
+    assert (found.website_url, found.website_branch) == (address, "12")
+
+
+def test_a_dated_night_before_a_dated_day_cuts_nothing(tmp_path: Path) -> None:
+    """Where the day after has hours of its own, the tail is cut off and overlaps nothing."""
+    hours = """[hours]
+friday = ["01:00-22:00"]
+[[hours.exceptions]]
+date = 2026-12-24
+self_service = ["20:00-02:00"]
+[[hours.exceptions]]
+date = 2026-12-25
+"""
+    assert len(opening(tmp_path, hours).exceptions) == 2
+
+
+def test_an_override_reaches_no_listed_table(tmp_path: Path) -> None:
+    """Nobody could say which of several tables is meant, so it is told and not passed over."""
+    path = tmp_path / "doorctl.toml"
+    path.write_text(RIGHT, encoding="utf-8")
+
+    for name in ("hours.exceptions.note=x", "outputs.name=x"):
+        with pytest.raises(ConfigError, match=r"is not table\.key=value"):
+            load(path, [name], environment={})
+
+
+@pytest.mark.parametrize(
+    "hours",
+    [
+        'friday = ["08:00-12:00", "12:15-22:00"]',
+        'sunday = ["20:00-02:00"]\n[hours.staffed]\nmonday = ["00:30-02:00"]',
+        'monday = ["08:00-12:00"]\n[hours.staffed]\nmonday = ["12:00-18:00"]',
+    ],
+)
+def test_what_hours_may_say(tmp_path: Path, hours: str) -> None:
+    """A break of a quarter of an hour, staff in the tail round the week, staff afterwards."""
+    assert opening(tmp_path, f"[hours]\n{hours}").week is not None
+
+
+def test_staff_half_within_the_tail_round_the_week(tmp_path: Path) -> None:
+    """Sunday's tail is Monday's early morning; who comes then and stays is half outside."""
+    hours = 'sunday = ["20:00-02:00"]\n[hours.staffed]\nmonday = ["00:30-03:00"]'
+
+    assert problems(tmp_path, hours) == [
+        (
+            'hours.staffed.monday: "00:30-03:00" lies only partly within "20:00-02:00" of '
+            "hours.sunday; let it lie within or apart"
+        )
+    ]
+
+
 def test_spans_may_touch(tmp_path: Path) -> None:
     """A span that begins where another ends, also at midnight, overlaps nothing."""
     hours = 'friday = ["08:00-12:00", "12:00-24:00"]\nsaturday = ["00:00-02:00"]'
@@ -158,14 +450,52 @@ def test_a_span_reads_back_what_it_shows(one: Span) -> None:
     assert span(written(one)) == one
 
 
-@given(st.dictionaries(st.sampled_from(DAYS), st.lists(spans, max_size=2), max_size=4))
-def test_overlaps_are_those_of_the_minutes(days: dict[str, list[Span]]) -> None:
-    """Spans are told of exactly if some minute of the week is in two of them."""
-    minutes = [
-        (DAYS.index(day) * DAY_MINUTES + minute) % WEEK_MINUTES
-        for day, listed in days.items()
-        for one in listed
+sparse = st.dictionaries(st.integers(0, 6), st.lists(spans, max_size=2), max_size=4)
+
+
+@given(sparse, sparse)
+def test_what_is_told_is_told_by_the_minutes(
+    hours: dict[int, list[Span]], desk: dict[int, list[Span]]
+) -> None:
+    """Minute by minute round the week: twice open, twice staffed, half outside, a short gap."""
+    week, staffed = (as_week(days) for days in (hours, desk))
+    told = [str(problem) for problem in problems_of_week(week, staffed)]
+    own, at_desk = minutes_of(week), minutes_of(staffed)
+
+    double = len(own) != len(set(own)) or len(at_desk) != len(set(at_desk))
+    assert any("overlaps" in line for line in told) == double
+    if not double:
+        assert any("partly" in line for line in told) == any(
+            0 < len({*minutes} & {*own}) < len(minutes)
+            for place, day in enumerate(staffed)
+            for one in day
+            for minutes in [minutes_of(as_week({place: [one]}))]
+        )
+        assert any(" begins " in line for line in told) == (
+            has_short_gap({*own, *at_desk}) or has_short_gap({*at_desk})
+        )
+
+
+def as_week(days: dict[int, list[Span]]) -> Week:
+    """Return the days, Monday is 0, as a week in order."""
+    return tuple(
+        tuple(sorted(days.get(place, []), key=lambda one: (one.opens, one.closes)))
+        for place in range(7)
+    )
+
+
+def minutes_of(week: Week) -> list[int]:
+    """Return each minute of each span, round the week, those of two spans twice."""
+    return [
+        (place * DAY_MINUTES + minute) % WEEK_MINUTES
+        for place, day in enumerate(week)
+        for one in day
         for minute in range(one.opens, one.closes)
     ]
 
-    assert bool(list(overlaps(days))) == (len(minutes) != len(set(minutes)))
+
+def has_short_gap(minutes: set[int]) -> bool:
+    """Tell whether fewer than 15 minutes lie between two of them, round the week."""
+    ordered = sorted(minutes)
+    following = [*ordered[1:], *(one + WEEK_MINUTES for one in ordered[:1])]
+    return any(0 < later - one - 1 < 15 for one, later in zip(ordered, following, strict=True))

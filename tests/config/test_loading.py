@@ -261,6 +261,7 @@ written = st.recursive(
 )
 names = {table: list(known) for table, known in keys().items() if "." not in table}
 names["web"] += ["tls", "push"]
+names["hours"] += ["staffed", "exceptions"]
 tables = st.fixed_dictionaries(
     {},
     optional={

@@ -49,11 +49,17 @@ ONE_KEY = [
     ),
     (
         "door.xyzzy = 5",
-        "door.xyzzy: unknown key; [door] has release_s, held_open_s",
+        (
+            "door.xyzzy: unknown key; [door] has release_s, held_open_s, prewarn_s, "
+            "long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
+        ),
     ),
     (
         'door."a\\nb" = 5',
-        'door."a\\u000ab": unknown key; [door] has release_s, held_open_s',
+        (
+            'door."a\\u000ab": unknown key; [door] has release_s, held_open_s, prewarn_s, '
+            "long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
+        ),
     ),
     ("release_s = 5", "release_s: unknown key; did you mean door.release_s?"),
     ("xyzzy = 5", "xyzzy: unknown key; every key stands in a table"),
@@ -62,7 +68,9 @@ ONE_KEY = [
         "[xyzzy]",
         (
             "xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, "
-            "door, policy, hours, visits, clock, control, web, web.tls, web.push, sync"
+            "door, policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, "
+            "clock, control, web, web.tls, web.push, lms, alarms, alarms.email, alarms.webhook, "
+            "sync"
         ),
     ),
     ("door = 5", "door: found 5; give a table: [door]"),

@@ -18,6 +18,9 @@ RECORDING_LGPIO = '''
 """A driver that prints each call instead of doing it; found before the real one."""
 BOTH_EDGES, RISING_EDGE, FALLING_EDGE = 3, 1, 2
 SET_PULL_NONE, SET_PULL_UP, SET_PULL_DOWN = 128, 32, 64
+PULLS = {0: "as it is", 128: "floating", 32: "up", 64: "down"}
+claimed = {}
+watching = {}
 
 class error(Exception):
     pass
@@ -29,8 +32,31 @@ def gpiochip_close(handle):
     print("chip closed")
 
 def gpio_claim_input(handle, gpio, flags=0):
-    print("input", gpio)
+    if gpio == 5:
+        raise error("'GPIO busy'")
+    print("input", gpio, PULLS[flags])
+    claimed[gpio] = flags
     return 0
+
+def gpio_claim_alert(handle, gpio, edges, flags=0):
+    if gpio == 6:
+        raise error("'no interrupt'")
+    print("alert", gpio, edges, PULLS[flags])
+    return 0
+
+class callback:
+    def __init__(self, chip, gpio, edges, func):
+        watching[gpio] = func
+
+    def cancel(self):
+        print("not watched")
+
+def gpio_read(handle, gpio):
+    if gpio == 22 and failing:
+        raise error("'chip gone'")
+    return claimed[gpio] == SET_PULL_UP
+
+failing = []
 
 def gpio_claim_output(handle, gpio, level=0, flags=0):
     if gpio == 5:
@@ -43,13 +69,14 @@ def gpio_write(handle, gpio, level):
     return 0
 
 def gpio_get_mode(handle, gpio):
-    return 0
+    return claimed.get(gpio, 0)
 '''
 
 PRELUDE = """
 import lgpio
-from gpiozero import InputDevice
 from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
+from doorctl.devices.inputs import GpioInputs, InputPin
+from doorctl.devices.outputs import GpioOutputs, OutputPin
 from doorctl.devices.pins import GpioRelay, GpioSignals, relay_off
 from doorctl.devices.steady_pin import steady_pin
 
@@ -102,11 +129,82 @@ def test_relay_off_only_ever_drives_the_off_level(tmp_path: Path) -> None:
     assert calls(tmp_path, script) == ["output 17 1", "write 17 1", "chip closed"]
 
 
-def test_inputs_are_as_gpiozero_makes_them(tmp_path: Path) -> None:
-    """Only outputs are different."""
-    script = "InputDevice(27, pull_up=None, active_state=True, pin_factory=factory).close()"
+@pytest.mark.parametrize(("active_high", "pull"), [(True, "up"), (False, "down")])
+def test_an_input_never_floats(tmp_path: Path, pull: str, *, active_high: bool) -> None:
+    """One call makes the pin a pulled input; watching and letting it go keep the pull till last."""
+    script = (
+        f"contact = InputPin(27, active_high={active_high})\n"
+        "inputs = GpioInputs(factory, lambda: print('woken'), contact=contact)\n"
+        "print(inputs.levels().contact_open)\n"
+        "lgpio.watching[27](0, 27, 1, 5_000_000_000)\n"
+        "inputs.close()\nfactory.close()"
+    )
 
-    assert calls(tmp_path, script)[:2] == ["input 27", "input 27"]
+    assert calls(tmp_path, script) == [
+        f"input 27 {pull}",
+        f"alert 27 3 {pull}",
+        "True",
+        "woken",
+        "not watched",
+        f"input 27 {pull}",
+        "input 27 floating",
+        "chip closed",
+    ]
+
+
+def test_a_button_is_pulled_away_from_pressed(tmp_path: Path) -> None:
+    """A cut wire presses no button: its pull is the other way round."""
+    script = (
+        "button = InputPin(27, active_high=False)\n"
+        "inputs = GpioInputs(factory, lambda: None, exit_button=button)\n"
+        "print(inputs.levels().exit_pressed)\ninputs.close()"
+    )
+
+    assert calls(tmp_path, script)[:3] == ["input 27 up", "alert 27 3 up", "False"]
+
+
+def test_an_input_that_the_driver_loses_is_in_doubt(tmp_path: Path) -> None:
+    """The driver's own exception does not get out of a reading; the text names the pin."""
+    script = (
+        "button = InputPin(22, active_high=True)\n"
+        "inputs = GpioInputs(factory, lambda: None, contact=button)\n"
+        "lgpio.failing.append(True)\nprint(inputs.levels())\ninputs.close()"
+    )
+
+    (told,) = (line for line in calls(tmp_path, script) if line.startswith("Levels"))
+
+    assert "contact_open=True" in told
+    assert "GPIO22 can't be read: 'chip gone'" in told
+
+
+@pytest.mark.parametrize(
+    ("pin", "told"),
+    [
+        (5, "GPIO5 can't be read: 'GPIO busy'"),
+        (6, "GPIO6 can't be watched: 'no interrupt'"),
+        (2, "GPIO2 can't be read: it has a resistor that pulls it up"),
+    ],
+)
+def test_an_input_that_the_driver_refuses_is_told(tmp_path: Path, pin: int, told: str) -> None:
+    """A pin that is taken, can't be watched or can't have its pull stops the start by its name."""
+    script = (
+        f"from doorctl.errors import DeviceError\ncontact = InputPin({pin}, active_high=False)\n"
+        "try:\n    GpioInputs(factory, lambda: None, contact=contact)\n"
+        "except DeviceError as error:\n    print(error)"
+    )
+
+    assert calls(tmp_path, script)[-1] == told
+
+
+def test_named_outputs_are_steady_too(tmp_path: Path) -> None:
+    """An active-low light is off from its first level to its last, and is left driven."""
+    script = (
+        "light = OutputPin('light', 12, active_high=False)\n"
+        "outputs = GpioOutputs(factory, [light])\noutputs.switch('light', on=True)\n"
+        "outputs.close()\nfactory.close()"
+    )
+
+    assert calls(tmp_path, script) == ["output 12 1", "write 12 0", "write 12 1", "chip closed"]
 
 
 def test_a_refusal_of_the_driver_is_a_device_error(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from enum import Enum
 from pathlib import Path
 
 from doorctl.access import attempt
-from doorctl.access.policy import CHECKS
+from doorctl.access.policy import CHECKS, PASS_CHECKS
 from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
-from doorctl.door import strike
+from doorctl.alarms import KINDS
+from doorctl.door import leaf, strike
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -36,6 +37,15 @@ def strike_states() -> str:
     )
 
 
+def leaf_states() -> str:
+    """Draw the leaf's states."""
+    return _diagram(
+        (state, event, to)
+        for (state, event), transition in leaf.TRANSITIONS.items()
+        for to in transition.to
+    )
+
+
 def reasons() -> str:
     """List every reason with both sentences."""
     rows = [
@@ -46,8 +56,11 @@ def reasons() -> str:
 
 
 def checks() -> str:
-    """List the decision's checks in their order."""
-    return " → ".join(f"**{name}**" for name in ("known", *(check.name for check in CHECKS), "ok"))
+    """List the decision's checks in their order, a pass's on a line of their own."""
+    patron = ["known", *(check.name for check in CHECKS)]
+    held = [check.name for check in PASS_CHECKS]
+    lines = (" → ".join(f"**{name}**" for name in (*names, "ok")) for names in (patron, held))
+    return "\n\nor, by a pass:\n\n".join(lines)
 
 
 def throttle() -> str:
@@ -57,12 +70,24 @@ def throttle() -> str:
     return " · ".join([*waits, stop])
 
 
+def alarms() -> str:
+    """List every alarm: what it means, what to do, when."""
+    rows = [
+        f"| `{name}` | {kind.urgency.value} | {kind.means.en} {kind.act.en} "
+        f"| {kind.means.da} {kind.act.da} |"
+        for name, kind in KINDS.items()
+    ]
+    return "\n".join(["| kind | look | English | dansk |", "|---|---|---|---|", *rows])
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "attempt": attempt_states,
     "strike": strike_states,
+    "leaf": leaf_states,
     "reasons": reasons,
     "checks": checks,
     "throttle": throttle,
+    "alarms": alarms,
 }
 
 

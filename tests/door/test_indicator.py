@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.door.indicator import (
+    ALARM_S,
     CLICK_S,
+    EXIT_S,
     GRANTED_S,
     PATTERNS,
     REFUSED_S,
@@ -76,14 +78,17 @@ def test_a_click_is_short_and_ends() -> None:
 
 @given(histories)
 def test_a_click_is_the_same_in_every_state(history: list[tuple[Signal, float]]) -> None:
-    """Whatever is lit, a key buzzes equally long and changes no lamp: it says nothing."""
+    """Whatever is lit, a key buzzes equally long and changes no lamp: it says nothing.
+
+    Over an alarm no key is heard, whichever it was.
+    """
     before, now_s = after(history)
 
     clicked = before.signalled(Signal.KEY, now_s)
 
     assert clicked.lamps == Lamps(before.lamps.green, before.lamps.red, buzzer=True)
     assert clicked.lamp_until_s == before.lamp_until_s
-    assert clicked.buzzer_until_s == now_s + CLICK_S
+    assert clicked.buzzer_until_s == max(before.buzzer_until_s or 0.0, now_s + CLICK_S)
 
 
 @given(histories)
@@ -94,7 +99,7 @@ def test_a_card_puts_out_the_answer_to_the_one_before(history: list[tuple[Signal
     shown = before.signalled(Signal.CARD_READ, now_s)
 
     assert shown.lamps == BUZZING
-    assert shown.deadline_s == now_s + CLICK_S
+    assert shown.deadline_s == max(before.buzzer_until_s or 0.0, now_s + CLICK_S)
 
 
 @given(histories, st.sampled_from([(Signal.REFUSED, RED, 2.0), (Signal.GRANTED, GREEN, 3.0)]))
@@ -110,18 +115,18 @@ def test_the_latest_answer_wins(
     assert (lamps.green, lamps.red) == (shown.lamps.green, shown.lamps.red)
     assert shown.lamps.buzzer == before.lamps.buzzer
     assert shown.lamp_until_s == now_s + lasts_s
-    assert shown.at(now_s + lasts_s) == Indicator()
+    assert shown.at(now_s + lasts_s).lamp_until_s is None
 
 
 @given(histories)
 def test_idle_puts_out_the_lamps(history: list[tuple[Signal, float]]) -> None:
-    """Idle shows no answer; a click that sounds is let finish."""
+    """Idle shows no answer; a sound is let finish."""
     before, now_s = after(history)
 
     shown = before.signalled(Signal.IDLE, now_s)
 
     assert shown.lamps == Lamps(buzzer=before.lamps.buzzer)
-    assert shown.at(now_s + CLICK_S) == Indicator()
+    assert shown.deadline_s == before.buzzer_until_s
 
 
 @given(histories)
@@ -137,7 +142,7 @@ def test_everything_is_off_after_the_last_deadline(history: list[tuple[Signal, f
         shown = shown.at(now_s)
 
     assert shown == Indicator()
-    assert now_s <= last_s + max(GRANTED_S, REFUSED_S)
+    assert now_s <= last_s + max(GRANTED_S, REFUSED_S, ALARM_S)
 
 
 @given(histories)
@@ -166,3 +171,52 @@ def test_time_is_told_once_or_twice_with_the_same_result(
 def test_an_answer_makes_no_sound_of_its_own(signal: Signal) -> None:
     """The buzzer says that a key was pressed and never why somebody was refused."""
     assert not Indicator().signalled(signal, 0.0).lamps.buzzer
+
+
+SOUNDS = [Signal.EXIT, Signal.HELD_WARNING, Signal.CLOSING_WARNING, Signal.ALARM]
+
+
+@given(histories, st.sampled_from([*SOUNDS, Signal.SILENCE]))
+def test_what_is_said_about_the_door_leaves_the_lamps_alone(
+    history: list[tuple[Signal, float]], signal: Signal
+) -> None:
+    """No warning and no alarm hides a refusal, or makes it last longer or shorter."""
+    before, now_s = after(history)
+
+    shown = before.signalled(signal, now_s)
+
+    assert (shown.lamps.red, shown.lamps.green) == (before.lamps.red, before.lamps.green)
+    assert shown.lamp_until_s == before.lamp_until_s
+
+
+@pytest.mark.parametrize("signal", SOUNDS)
+def test_a_warning_is_heard_and_ends(signal: Signal) -> None:
+    """Each has its own length, longer than a click, by which it can be told from the others."""
+    lasts_s = PATTERNS[signal].buzzer_s
+    assert lasts_s is not None
+    heard = Indicator().signalled(signal, 100.0)
+
+    assert heard.lamps == BUZZING
+    assert lasts_s > CLICK_S
+    assert heard.at(100.0 + lasts_s - 0.001).lamps == BUZZING
+    assert heard.at(100.0 + lasts_s) == Indicator()
+    assert len({PATTERNS[each].buzzer_s for each in SOUNDS}) == len(SOUNDS)
+
+
+def test_a_shorter_sound_ends_no_longer_one() -> None:
+    """A key or the exit button in the middle of an alarm does not silence it."""
+    alarmed = Indicator().signalled(Signal.ALARM, 100.0)
+
+    assert alarmed.signalled(Signal.KEY, 101.0).buzzer_until_s == 100.0 + ALARM_S
+    assert alarmed.signalled(Signal.EXIT, 100.0 + ALARM_S).deadline_s == 100.0 + ALARM_S + EXIT_S
+
+
+@given(histories)
+def test_silence_ends_every_sound_at_once(history: list[tuple[Signal, float]]) -> None:
+    """Nobody has to shout over the buzzer in a fire; the lamps stay as they are."""
+    before, now_s = after(history)
+
+    shown = before.signalled(Signal.SILENCE, now_s)
+
+    assert not shown.lamps.buzzer
+    assert shown.deadline_s == before.lamp_until_s

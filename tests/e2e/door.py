@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,19 @@ UNHEARD_S = 0.5
 
 RELAY = "GPIO17"
 BUZZER = "GPIO25"
+
+CONTACT, EXIT, FIRE, OTHER_DOOR = "GPIO22", "GPIO27", "GPIO5", "GPIO6"
+
+WIRED = (
+    "gpio.contact_pin=22",
+    "gpio.exit_button_pin=27",
+    "gpio.fire_pin=5",
+    "gpio.other_door_pin=6",
+)
+"""What lays all four inputs over a configuration that has none."""
+
+LEFT_ALONE = {CONTACT: 0, EXIT: 1, FIRE: 0, OTHER_DOOR: 0}
+"""The levels of a door that is shut, with nobody at the button, no fire, and the other shut."""
 
 T = TypeVar("T")
 
@@ -68,6 +82,8 @@ class Door(Stage):
         super().__init__(directory, config, overrides, with_keypad=with_keypad)
         self._pins = pins
         self._paced = not with_keypad
+        self._outside = dict(LEFT_ALONE)
+        self.busy_pins = ""
 
     def command(self, *words: str) -> list[str]:
         """Return the command line, with the pins' entry point laid over the environment."""
@@ -75,6 +91,8 @@ class Door(Stage):
         environment = (
             "GPIOZERO_MOCK_PIN_CLASS=recorded",
             f"RECORDED_PINS={self._pins}",
+            f"OUTSIDE={' '.join(f'{pin}={level}' for pin, level in self._outside.items())}",
+            f"BUSY_PINS={self.busy_pins}",
             f"PYTHONPATH={path}",
         )
         return [*_LEASH, "env", *environment, *super().command(*words)]
@@ -97,6 +115,36 @@ class Door(Stage):
             self.keypad.send(key.encode())
             if self._paced:
                 time.sleep(KEY_GAP_S)
+
+    def contact(self, *, open: bool) -> None:  # noqa: A002 - what a leaf is
+        """Open or close the leaf."""
+        self._bring(CONTACT, int(open))
+
+    def other_door(self, *, open: bool) -> None:  # noqa: A002 - what a leaf is
+        """Open or close the lobby's other door."""
+        self._bring(OTHER_DOOR, int(open))
+
+    def fire(self, *, active: bool) -> None:
+        """Let the fire alarm go off or be over."""
+        self._bring(FIRE, int(active))
+
+    def press_exit(self, held_s: float = 0.4) -> None:
+        """Hold the exit button for a while; a press as short as the standard's by itself."""
+        self._reach_in(f"{EXIT}=0 {held_s} {EXIT}=1")
+
+    def _bring(self, pin: str, level: int) -> None:
+        self._outside[pin] = level
+        if self._process is not None:
+            self._reach_in(f"{pin}={level}")
+
+    def _reach_in(self, steps: str) -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(LIMIT_S)
+            connection.connect(str(self._pins / f"inputs-{self.pid}"))
+            connection.sendall(steps.encode())
+            connection.shutdown(socket.SHUT_WR)
+            # The end of the connection says that all was done.
+            connection.recv(1)
 
     def hear_click(self, do: Callable[[], None]) -> None:
         """Do something that the buzzer answers, and wait for its click."""
@@ -143,6 +191,10 @@ class Door(Stage):
         while self._unheard.get(timeout=LIMIT_S) is not None:
             pass
         return code
+
+    def alarms(self) -> list[str]:
+        """Return the kinds of all alarms so far."""
+        return [line["kind"] for line in self.said("alarm")]
 
     def stop(self) -> int:
         """Stop the door as systemd does, hear all that it said, and return its exit code."""

@@ -21,7 +21,7 @@ def test_makes_what_is_needed(bare: Door) -> None:
     assert bare.visit(ENTITLED)["reason"] == "unknown_card"
 
 
-@pytest.mark.parametrize("there", ["installation.key", "patrons.db", "visits.db"])
+@pytest.mark.parametrize("there", ["installation.key", "patrons.db", "visits.db", "branch.db"])
 def test_overwrites_nothing(there: str, bare: Door) -> None:
     """If a database is there, or a key that is none, it makes no other and touches nothing."""
     (bare.directory / there).write_bytes(b"something")
@@ -42,8 +42,8 @@ def test_keeps_the_key_of_another_branch(bare: Door, door: Door) -> None:
     done = bare.call("init")
 
     assert (done.returncode, done.stderr) == (0, "")
-    made = [f"made {bare.directory / name}" for name in ("patrons.db", "visits.db")]
-    assert done.stdout.splitlines()[:3] == [f"kept {key}", *made]
+    made = [f"made {bare.directory / name}" for name in ("patrons.db", "visits.db", "branch.db")]
+    assert done.stdout.splitlines()[:4] == [f"kept {key}", *made]
     assert key.read_bytes() == shared.read_bytes()
     bare.start()
     assert bare.visit(ENTITLED)["reason"] == "unknown_card"
@@ -60,6 +60,19 @@ def test_can_be_repeated_after_a_failure(bare: Door, limit: int) -> None:
     made = [path for path in bare.directory.iterdir() if path.suffix != ".lock"]
     assert made == []
 
+    assert bare.call("init").returncode == 0
+
+
+def test_a_failure_does_not_look_like_bans_that_were_lost(bare: Door) -> None:
+    """Where branch.db is the one that can't be made, not even its lock is left alone."""
+    in_the_way = bare.directory / "branch.db-wal"
+    in_the_way.mkdir()
+
+    assert "branch.db" in refusal(bare, "init")
+
+    left = {path.name for path in bare.directory.iterdir()}
+    assert left == {in_the_way.name, "patrons.db.lock", "visits.db.lock"}
+    in_the_way.rmdir()
     assert bare.call("init").returncode == 0
 
 

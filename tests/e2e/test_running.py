@@ -80,6 +80,7 @@ def test_status_running(door: Door) -> None:
         "reader": "connected",
         "keypad": "connected",
         "released": False,
+        "door": "locked",
         "clock": "trusted",
         "pid": ready["pid"],
         "version": ready["version"],
@@ -129,16 +130,6 @@ def test_other_signals_lock_too(number: int, door: Door) -> None:
 
     assert code == 0
     assert [line["energised"] for line in door.said("relay")] == [True, False]
-
-
-def test_not_driven(door: Door) -> None:
-    """A door with a pin that this version drives nothing by alarms once, and lets people in."""
-    door.configured("gpio.exit_button_pin=27", "gpio.fire_pin=5").start()
-
-    (alarm,) = (line for line in door.said("alarm") if line["kind"] == "not_driven")
-
-    assert "gpio.exit_button_pin, gpio.fire_pin" in alarm["why"]
-    door.let_in(ENTITLED)
 
 
 @pytest.mark.parametrize(

@@ -116,17 +116,6 @@ def test_check_config_good(door: Door) -> None:
     assert "good" in done.stdout
 
 
-def test_check_config_not_driven(door: Door) -> None:
-    """A pin that this version drives nothing by is right, but one line says so."""
-    door.configured("gpio.fire_pin=5", "gpio.contact_pin=22")
-
-    done = door.call("check-config")
-
-    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
-    assert "warning: gpio.contact_pin, gpio.fire_pin: set, but not driven" in done.stderr
-    assert "good" in done.stdout
-
-
 def test_check_config_run_tells_the_same(door: Door) -> None:
     """A daemon with a wrong configuration does not start and says why as `check-config` does."""
     wrong = ("--set", "door.release_s=0", "--set", "gpio.relay_pin=99")

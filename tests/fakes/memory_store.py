@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.patron import Patron
 from doorctl.access.reasons import Reason
@@ -33,19 +33,37 @@ class FastSealer:
         return StretchedKey(hashlib.sha256(identifier.reveal().encode()).digest())
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the library system said of a card."""
+
+    patron: Patron
+    learnt_on: date
+    row_until: date
+    pin_until: date
+
+
 class MemoryPatrons:
-    """`PatronLookup` and `PatronWriter` over one dict; `broken` makes every call fail."""
+    """`PatronLookup` and `PatronWriter` over dicts; `broken` makes every call fail."""
 
     def __init__(self) -> None:
         self.broken = False
+        self._commits = 0
         self._rows: dict[bytes, Patron] = {}
+        self._learnt: dict[bytes, _Kept] = {}
+        self._asked: dict[bytes, _Kept] = {}
         self._stamp = CacheStamp(epoch=0, applied_at=None, minimum_age=0, patrons=0)
         self._push = Push(0)
 
     def find(self, row_key: bytes) -> Patron | None:
         """Return the row of a 16-byte key."""
         self._fail_if_broken()
-        return self._rows.get(row_key)
+        patron, kept = self._rows.get(row_key), self._kept(row_key)
+        if kept is None:
+            return patron
+        if patron is None:
+            return replace(kept.patron, pin_until=kept.row_until)
+        return replace(patron, pin_check=kept.patron.pin_check, pin_until=kept.pin_until)
 
     def stamp(self) -> CacheStamp:
         """Return the cache's epoch and age."""
@@ -53,9 +71,9 @@ class MemoryPatrons:
         return self._stamp
 
     def version(self) -> int:
-        """Return the epoch: each commit is a push here."""
+        """Return how often something was committed."""
         self._fail_if_broken()
-        return self._stamp.epoch
+        return self._commits
 
     def held(self) -> Push:
         """Return the push that is held."""
@@ -78,6 +96,7 @@ class MemoryPatrons:
         whole = full or push is not None or self._stamp.epoch == 0
         if not full and self._stamp.epoch and minimum_age != self._stamp.minimum_age:
             raise RowsClashError("sealed for another minimum age; load the full feed again")
+        rows = list(rows)
         new = _once_each(rows)
         kept = {} if full else self._without({patron.patron_ref for patron in new.values()})
         gone = set(removals)
@@ -91,14 +110,67 @@ class MemoryPatrons:
         named = {key for key, patron in after.items() if patron.patron_ref in gone}
         removed = len(self._rows.keys() - after.keys()) + len(named)
         guard(self._changes(new, removed))
+        changed = {row.row_key: row.pin_changed for row in rows if row.pin_changed is not None}
+        self._give_way(new, changed, gone, applied_at, full=full)
         self._rows = {key: patron for key, patron in after.items() if key not in named}
+        self._learnt = {key: kept for key, kept in self._learnt.items() if key in self._rows}
+        self._commits += 1
         self._push = push or Push(self._stamp.epoch + 1)
         at = applied_at if whole else self._stamp.applied_at
         self._stamp = CacheStamp(self._push.epoch, at, minimum_age, len(self._rows))
         return Applied(self._push.epoch, len(self._rows), removed)
 
+    def keep(
+        self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date = date.min
+    ) -> None:
+        """Keep what the library system said of one card."""
+        self._fail_if_broken()
+        kept = _Kept(row.patron, learnt_on, row_until, pin_until)
+        pushed = self._rows.get(row.row_key)
+        if pushed is not None and pushed.pin_check is not None:
+            return
+        if row.patron.pin_check is None:
+            raise StoreError("a row without a PIN check")
+        (self._asked if pushed is None else self._learnt)[row.row_key] = kept
+        self._commits += 1
+
     def close(self) -> None:
         """Do nothing."""
+
+    def _kept(self, row_key: bytes) -> _Kept | None:
+        return self._learnt.get(row_key) or self._asked.get(row_key)
+
+    def _give_way(
+        self,
+        new: dict[bytes, Patron],
+        changed: dict[bytes, date],
+        gone: set[str],
+        at: datetime | None,
+        *,
+        full: bool,
+    ) -> None:
+        today = date.min if at is None else at.astimezone(UTC).date()
+        named = gone | {patron.patron_ref for patron in new.values()}
+
+        def stays(key: bytes, kept: _Kept) -> bool:
+            row, before = new.get(key), self._rows.get(key)
+            moved = row is not None and before is not None and row.patron_ref != before.patron_ref
+            pushed = row is not None and row.pin_check is not None
+            changed_since = key in changed and kept.learnt_on <= changed[key]
+            return not (moved or pushed or changed_since or kept.pin_until < today)
+
+        handed_on = {key: kept for key, kept in self._asked.items() if key in new}
+        self._learnt = {
+            key: kept for key, kept in (self._learnt | handed_on).items() if stays(key, kept)
+        }
+        self._asked = {
+            key: kept
+            for key, kept in self._asked.items()
+            if not full
+            and key not in new
+            and kept.patron.patron_ref not in named
+            and kept.row_until >= today
+        }
 
     def _without(self, refs: set[str]) -> dict[bytes, Patron]:
         return {key: patron for key, patron in self._rows.items() if patron.patron_ref not in refs}

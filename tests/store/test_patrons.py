@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -148,6 +149,28 @@ def test_readers_see_the_old_push_until_the_new_one_is_whole(
 
     assert seen == [sealed(1, "a").patron, None]
     assert cache.find(key_of(1)) is None
+
+
+def test_many_changes_take_flat_memory(path: Path) -> None:
+    """Neither removals nor the patrons of changes are all in memory at once."""
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        rows = (sealed(number, f"brought-{number}") for number in range(30_000))
+        removals = (f"removed-{number}" for number in range(200_000))
+        tracemalloc.start()
+        try:
+            writer.apply(
+                rows,
+                full=False,
+                applied_at=NOON,
+                minimum_age=15,
+                guard=unguarded,
+                removals=removals,
+            )
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert peak < 3_000_000
 
 
 def test_a_refusal_leaves_every_byte_of_the_dump(path: Path) -> None:

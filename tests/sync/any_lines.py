@@ -38,5 +38,5 @@ def _patrons(draw: st.DrawFn) -> Patron:
     )
 
 
-ROWS = st.builds(SealedRow, st.binary(min_size=16, max_size=16), _patrons())
+ROWS = st.builds(SealedRow, st.binary(min_size=16, max_size=16), _patrons(), _DAYS)
 LINES: st.SearchStrategy[Line] = ROWS | st.builds(Removal, _REFS)

@@ -1,4 +1,4 @@
-"""A process that applies one push after the other until it is killed.
+"""A process that keeps a row and applies a push, one after the other, until it is killed.
 
 ``python -m tests.sync.applying patrons.db [LINE]``: with a line it kills itself when that line
 of the first push is read for applying.
@@ -51,8 +51,12 @@ class DeadlySpool(io.BytesIO):
 def rows_of(epoch: int) -> Iterator[SealedRow]:
     """Yield the rows of a push: each says by a tag which one it is of."""
     for number in range(ROWS):
-        sealed = row(number)
-        yield replace(sealed, patron=replace(sealed.patron, tags=frozenset({str(epoch)})))
+        yield tagged(row(number), epoch)
+
+
+def tagged(sealed: SealedRow, epoch: int) -> SealedRow:
+    """Return a row that says by a tag before which push it was made."""
+    return replace(sealed, patron=replace(sealed.patron, tags=frozenset({str(epoch)})))
 
 
 def push_of(epoch: int) -> Document:
@@ -75,8 +79,10 @@ def main() -> None:
             staged = stage(push_of(epoch).data())
             if sys.argv[2:]:
                 content = staged.spool.read() if staged.spool.seek(0) == 0 else b""
-                staged = Staged(staged.manifest, DeadlySpool(content, int(sys.argv[2])))
+                staged = replace(staged, spool=DeadlySpool(content, int(sys.argv[2])))
             print("begin", epoch, flush=True)  # noqa: T201 - read by the test
+            day = NOON.date()
+            writer.keep(tagged(row(ROWS), epoch), row_until=day, pin_until=day)
             apply(writer, staged)
             print("end", epoch, flush=True)  # noqa: T201 - as above
 

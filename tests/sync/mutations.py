@@ -45,6 +45,7 @@ class Halting:
 
     def __init__(self, writer: PatronWriter) -> None:
         self.held = writer.held
+        self.keep = writer.keep
         self._writer = writer
 
     def apply(

@@ -55,6 +55,7 @@ def test_a_whole_row_is_read(tmp_path: Path) -> None:
                 CARD | {"status": "BLOCKED", "description": "blue"},
                 {"identifier": "abc@uni", "identifierType": "UNI_LOGIN", "status": "ACTIVE"},
             ],
+            pincodeChanged="2026-02-28",
             birthday="1970-01-01",
             blockStatus=[
                 {"blockedReason": "E", "blockedSince": "2026-01-02", "message": ""},
@@ -69,6 +70,7 @@ def test_a_whole_row_is_read(tmp_path: Path) -> None:
     cpr, card = patron.identifiers
     assert (patron.line, patron.patron_ref, patron.left_out) == (1, "1001", 1)
     assert (patron.pin, patron.resident) == (Pin("4711"), True)
+    assert patron.pin_changed == date(2026, 2, 28)
     assert patron.birthday == date(1970, 1, 1)
     assert cpr.identifier == Identifier(IdentifierKind.CPR, "0101701234")
     assert (cpr.active, cpr.valid_until) == (True, date(2027, 5, 31))
@@ -86,9 +88,12 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
     assert (patron.pin, patron.birthday, patron.resident) == (None, None, False)
     assert (patron.identifiers, patron.blocks, patron.tags) == ((), frozenset(), frozenset())
     assert (patron.hold_from, patron.hold_until) == (None, None)
+    assert patron.pin_changed is None
 
 
-@pytest.mark.parametrize("field", ["pincode", "birthday", "blockStatus", "onHold"])
+@pytest.mark.parametrize(
+    "field", ["pincode", "pincodeChanged", "birthday", "blockStatus", "onHold"]
+)
 def test_null_says_the_same_as_a_missing_field(tmp_path: Path, field: str) -> None:
     """The library system writes null where it has nothing to say."""
     assert read(tmp_path, row(**{field: None})) == read(tmp_path, row(**{field: ...}))
@@ -196,6 +201,10 @@ WRONG: list[tuple[Row, str]] = [
     (
         row(identifiers=[CPR | {"expireDate": None}]),
         'identifiers[0].expireDate: unknown field; did you mean "expiryDate"',
+    ),
+    (
+        row(pincodeChanged="2026-13-01"),
+        "pincodeChanged: found another text; give a date as YYYY-MM-DD, or null",
     ),
     (row(pincode=4711), f"pincode: found a number; {PIN}"),
     (row(pincode="471"), f"pincode: found another text; {PIN}"),
@@ -426,7 +435,8 @@ json_values = st.recursive(
 near_rows = st.fixed_dictionaries(
     {"patronId": st.integers() | st.text(max_size=3), "resident": st.booleans(),
      "identifiers": st.just([]) | json_values},
-    optional={"pincode": json_values, "birthday": st.dates().map(str) | json_values,
+    optional={"pincode": json_values, "pincodeChanged": json_values,
+              "birthday": st.dates().map(str) | json_values,
               "blockStatus": json_values, "onHold": json_values, "tags": json_values},
 )  # fmt: skip
 

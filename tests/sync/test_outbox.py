@@ -6,11 +6,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from doorctl.errors import StoreBusyError
-from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
+from doorctl.store.outbox import OutboxStore, copy_outbox, migrations, open_or_create_outbox
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Revision, Standing, Terms, Volume
+from doorctl.sync.wire import encode
+from tests.sync.pushes import row
 from tests.sync.senders import TERMS, Town, patron
 
 DIGEST = "a" * 64
@@ -167,6 +170,22 @@ def test_a_copy_of_nothing_is_empty(tmp_path: Path) -> None:
 
     with closing(OutboxStore(tmp_path / "copy.db")) as copy:
         assert copy.standing().epoch == 0
+
+
+def test_rows_sealed_before_a_field_was_known_get_it(path: Path) -> None:
+    """An outbox of before is sent as it is: no card is sealed again for a new field."""
+    line = encode(row(1, "1"))
+    before = line.replace(b',"pin_changed":null', b"")
+    put = "INSERT INTO patrons VALUES (?, ?, ?, ?, 1, ?)"
+    with closing(Database(path)) as database:
+        migrations.apply(database, stop_before="add_pin_changed")
+        with database.atomic():
+            database.execute(put, ("1", bytes(32), before + before, 2, 1))
+            database.execute(put, ("2", None, b"", 0, 2))
+
+    with closing(OutboxStore(path)) as outbox:
+        assert list(outbox.rows(0)) == [line, line]
+        assert list(outbox.removals(1)) == ["2"]
 
 
 def test_no_secret_lies_in_the_file(tmp_path: Path) -> None:

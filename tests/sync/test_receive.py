@@ -5,8 +5,10 @@ import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pytest
@@ -18,7 +20,7 @@ from doorctl.errors import (
     PushOutOfOrderError,
     StoreError,
 )
-from doorctl.ports import CacheStamp, Changes, Guard, Push, SealedRow
+from doorctl.ports import CacheStamp, Changes, Guard, PatronWriter, Push, SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.sealing import Seal
@@ -28,7 +30,7 @@ from doorctl.sync.receive import Received, receive
 from doorctl.sync.staging import Limits, Staged, Staging
 from doorctl.sync.wire import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
-from tests.sync.pushes import KEY, SEAL, Document, row, stage
+from tests.sync.pushes import KEY, LIMITS, SEAL, Document, row, stage
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
@@ -277,11 +279,80 @@ def test_a_disk_that_fails_at_any_line_changes_nothing(
 
     for line in range(len(document.lines) * readings):
         with pytest.raises(StoreError):
-            _apply(writer, Staged(staged.manifest, disk(content, line)))
+            _apply(writer, replace(staged, spool=disk(content, line)))
         assert dump(path) == before
 
     _apply(writer, staged)
     assert writer.held() == Push(2, staged.manifest.sha256)
+
+
+@pytest.mark.parametrize("bit", [0x01, 0x20])
+@pytest.mark.parametrize("kind", ["snapshot", "changes"])
+def test_a_byte_that_the_disk_changed_is_not_applied(
+    path: Path, writer: PatronCacheWriter, tmp_path: Path, kind: str, bit: int
+) -> None:
+    """Wherever it stands, and also where what it makes is a good row of somebody else."""
+    _apply(writer, stage(Document([row(n) for n in range(3)], epoch=1).data()))
+    before = dump(path)
+    document = Document([row(2, blocks="U"), row(3)], epoch=2)
+    if kind == "changes":
+        document = Document([*document.lines, Removal("0")], "changes", 2, previous_epoch=1)
+    with (tmp_path / "spool").open("w+b") as spool:
+        staging = Staging(spool, branch="oest", public_keys=[KEY.public_key()], limits=LIMITS)
+        staging.feed(document.data())
+        staged = staging.finish()
+        spool.seek(0)
+        content = spool.read()
+        for place, byte in enumerate(content):
+            _put_byte(spool, place, byte ^ bit)
+            with pytest.raises(StoreError, match="does not give back the push"):
+                _apply(writer, staged)
+            assert dump(path) == before
+            _put_byte(spool, place, byte)
+        _apply(writer, staged)
+
+    assert writer.held() == Push(2, staged.manifest.sha256)
+
+
+def _put_byte(spool: BinaryIO, place: int, byte: int) -> None:
+    spool.seek(place)
+    spool.write(bytes([byte]))
+    spool.flush()
+
+
+@pytest.mark.parametrize(("lines", "readings"), [([row(4)], 1), ([row(4), Removal("1")], 2)])
+def test_the_spool_is_read_again_for_removals_only(
+    branch: Branch, lines: list[Line], readings: int
+) -> None:
+    """A disk that fails after the first reading spoils no push without any."""
+    staged = stage(Document(lines, "changes", epoch=6, previous_epoch=5).data())
+    content = staged.spool.read() if staged.spool.seek(0) == 0 else b""
+    # The end of the file is asked for like a line.
+    failing = replace(staged, spool=FailingDisk(content, len(lines) + 1))
+
+    if readings == 1:
+        _apply(branch.patrons, failing)
+    else:
+        with pytest.raises(StoreError):
+            _apply(branch.patrons, failing)
+
+    assert branch.holds(1, 2, 3, 4) == (readings == 1)
+
+
+def test_a_snapshot_with_the_rows_of_changes_of_its_number_is_held_already() -> None:
+    """Changes that bring a whole register have removed nobody: it is the same register."""
+    rows: list[Line] = [row(1), row(2, resident=False)]
+    by_changes, by_snapshot = Branch(), Branch()
+    for each in (by_changes, by_snapshot):
+        each.takes(Document([row(2)], epoch=5))
+    by_changes.takes(Document(rows, "changes", epoch=6, previous_epoch=5))
+    by_snapshot.takes(Document(rows, epoch=6, previous_epoch=5))
+
+    assert by_changes.takes(Document(rows, epoch=6)).unchanged
+    assert by_changes.holds(1, 2)
+    for number in (1, 2):
+        key = row(number).row_key
+        assert by_changes.patrons.find(key) == by_snapshot.patrons.find(key)
 
 
 def test_a_town_is_taken_in_with_flat_memory(
@@ -326,5 +397,5 @@ def test_a_town_is_taken_in_with_flat_memory(
         assert cache.stamp().patrons == count
 
 
-def _apply(writer: PatronCacheWriter, staged: Staged) -> Received:
+def _apply(writer: PatronWriter, staged: Staged) -> Received:
     return receive(staged, writer=writer, seal=SEAL, applied_at=NOON, guard=unguarded)

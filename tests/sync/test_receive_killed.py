@@ -47,6 +47,10 @@ def _held_whole(path: Path) -> int:
         expected = [(f'["{epoch}"]', epoch, ROWS)] if epoch else []
         assert found.fetchall() == expected
         assert patrons == (ROWS if epoch else 0)
+        asked = database.execute("SELECT tags FROM asked").fetchall()
+        # The row that was kept before a snapshot goes with it: the snapshot lacks it.
+        before_changes = {(f'["{epoch}"]',)} if epoch % 2 else set()
+        assert set(asked) <= {(f'["{epoch + 1}"]',), *before_changes}
     return int(epoch)
 
 

@@ -128,6 +128,15 @@ def test_no_pin_gives_no_check() -> None:
     assert sealed(replace(PLAIN, pin=None))[0].patron.pin_check is None
 
 
+def test_the_day_of_a_new_pin_goes_with_every_row() -> None:
+    """Each of a patron's cards had a PIN check of its own, so each is told."""
+    day = date(2026, 2, 28)
+    patron = replace(PLAIN, identifiers=(card(30001), card(30002)), pin=None, pin_changed=day)
+
+    assert [row.pin_changed for row in sealed(patron)] == [day, day]
+    assert [row.pin_changed for row in sealed(PLAIN)] == [None]
+
+
 def test_a_patron_without_cards_gives_no_row() -> None:
     """One row an identifier, so none for none."""
     assert sealed(replace(PLAIN, identifiers=()), PLAIN) == sealed(PLAIN)

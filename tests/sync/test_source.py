@@ -163,6 +163,7 @@ def test_a_sheet_holds_what_json_holds(tmp_path: Path) -> None:
             {"identifier": "3000001234", "identifierType": "CARD", "status": "LOST"},
         ],
         "pincode": "4711",
+        "pincodeChanged": "2026-02-28",
         "resident": True,
         "birthday": "1970-01-01",
         "blockStatus": [{"blockedReason": "E"}, {"blockedReason": "O"}],
@@ -174,8 +175,9 @@ def test_a_sheet_holds_what_json_holds(tmp_path: Path) -> None:
 
     found = sheet(
         tmp_path,
-        f"1001,010170-1234,CPR,ACTIVE,2027-05-31,{patron}",
-        f"1001,3000001234,CARD,LOST,,{patron}",
+        f"1001,010170-1234,CPR,ACTIVE,2027-05-31,{patron},2026-02-28",
+        f"1001,3000001234,CARD,LOST,,{patron},2026-02-28",
+        header=f"{HEADER},pincodeChanged",
     )
 
     assert found == read_feed(path, pin_length=4)

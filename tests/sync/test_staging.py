@@ -7,6 +7,7 @@ import json
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from doorctl.errors import (
     StoreError,
 )
 from doorctl.sync.manifest import read_manifest, sign, written
-from doorctl.sync.staging import Limits, Staged, Staging
+from doorctl.sync.staging import Limits, Staging
 from doorctl.sync.wire import Removal, encode
 from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, Document, row, stage, staging_of
 
@@ -134,6 +135,17 @@ def test_a_snapshot_removes_nobody_by_name() -> None:
     assert list(stage(resigned(removal, kind="changes")).lines()) == [Removal("7")]
     with pytest.raises(PushInvalidError, match="line 2: remove: stands in a snapshot"):
         stage(resigned(removal))
+
+
+def test_removals_are_counted() -> None:
+    """Who applies the push knows whether it has to look for any."""
+    removals = [encode(Removal(name)) for name in "78"]
+
+    staged = stage(resigned(removals[0], *REST, removals[1], kind="changes"))
+
+    assert staged.removals == 2
+    assert stage(resigned(*REST, kind="changes")).removals == 0
+    assert stage(VALID).removals == 0
 
 
 def test_a_line_may_not_be_too_long() -> None:
@@ -281,7 +293,7 @@ def test_what_the_disk_gives_back_is_checked_again() -> None:
         b"",
     ):
         with pytest.raises(StoreError, match="does not give back the push"):
-            list(Staged(staged.manifest, io.BytesIO(changed)).lines())
+            list(replace(staged, spool=io.BytesIO(changed)).lines())
 
 
 def test_no_refusal_quotes_the_push() -> None:

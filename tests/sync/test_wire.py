@@ -1,12 +1,13 @@
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.sync.wire import Line, Removal, decode, encode
+from doorctl.sync.wire import Line, Removal, decode, encode, reread
 from tests.sync.any_lines import LINES
 from tests.sync.pushes import row
 
@@ -30,6 +31,26 @@ def test_equal_lines_give_equal_bytes(line: Line) -> None:
     assert encode(decode(encode(line))) == encode(line)
 
 
+@given(LINES, st.booleans())
+def test_a_line_that_was_checked_is_read_again_as_the_same(line: Line, foreign: bool) -> None:
+    """With or without its line feed, also as another program writes it."""
+    data = encode(line)
+    if foreign:
+        data = json.dumps(dict(reversed(json.loads(data).items()))).encode() + b"\n"
+
+    assert reread(data) == decode(data) == line
+    assert reread(data[:-1]) == line
+
+
+@given(st.binary() | LINES.map(encode).flatmap(lambda line: st.permutations(list(line)).map(bytes)))
+def test_what_is_no_line_is_not_read_again_either(data: bytes) -> None:
+    """No other exception comes of any bytes, none quotes them, and what is a line is read."""
+    told = _told(data, reread)
+
+    assert told in ("", "ValueError row: not what it was None None")
+    assert not told or _told(data)
+
+
 def test_a_row_is_written_as_the_format_says() -> None:
     """Other programs write the format too, so the fields' names and forms are fixed."""
     line = row(1, "1001", blocks="SE")
@@ -41,7 +62,7 @@ def test_a_row_is_written_as_the_format_says() -> None:
         == (
             f'{{"key":"{key}","ref":"1001","pin":"{pin}","resident":true,"active":true,'
             '"blocks":["E","S"],"restricted":false,"enter_from":null,"valid_until":null,'
-            '"hold_from":null,"hold_until":null,"tags":[]}\n'
+            '"hold_from":null,"hold_until":null,"tags":[],"pin_changed":null}\n'
         ).encode()
     )
     assert encode(Removal("1001")) == b'{"remove":"1001"}\n'
@@ -80,6 +101,7 @@ def test_another_writer_may_use_blanks_escapes_and_its_own_order() -> None:
         ({"valid_until": "2026-02-30"}, "valid_until: give a date"),
         ({"valid_until": 20260230}, "valid_until: give a date"),
         ({"enter_from": "2026-02-28T00:00:00"}, "enter_from: give a date"),
+        ({"pin_changed": "yesterday"}, "pin_changed: give a date"),
         ({"hold_until": "2026-01-01"}, "hold_until: not on or after hold_from"),
         (
             {"hold_from": "2026-01-02", "hold_until": "2026-01-01"},
@@ -150,9 +172,9 @@ def test_no_value_is_quoted(name: str, value: object) -> None:
     assert all(told[1:])
 
 
-def _told(line: bytes) -> str:
+def _told(line: bytes, read: Callable[[bytes], Line] = decode) -> str:
     try:
-        decode(line)
+        read(line)
     except ValueError as error:
         return f"{type(error).__name__} {error} {error.__cause__!r} {error.__context__!r}"
     return ""

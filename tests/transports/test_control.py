@@ -34,7 +34,7 @@ def fail(_question: Question) -> Mapping[str, Any]:
 
 ANSWERS: Answers = {
     "status": lambda _question: {"reader": "connected", "released": False},
-    "unlock": lambda question: {"card": question.card},
+    "unlock": lambda question: {"card": question.about["card"]},
     "purge": fail,
 }
 
@@ -74,7 +74,7 @@ def test_a_question_is_answered(path: Path) -> None:
         "reader": "connected",
         "released": False,
     }
-    assert ask(path, Question("unlock", "00ff"), timeout_s=LONG_S) == {"card": "00ff"}
+    assert ask(path, Question("unlock", {"card": "00ff"}), timeout_s=LONG_S) == {"card": "00ff"}
 
 
 def test_what_the_door_could_not_do_is_told(path: Path) -> None:
@@ -183,11 +183,11 @@ def test_a_bug_in_an_answer_ends_one_call_alone(
     """Its traceback goes to the journal; the caller hears no details."""
     answers: Answers = {
         **ANSWERS,
-        "unlock": lambda question: {"card": bytes.fromhex(question.card)},
+        "unlock": lambda question: {"card": bytes.fromhex(question.about["card"])},
     }
     with serving(tmp_path / "door.sock", answers) as path:
         with pytest.raises(NotAnsweringError):
-            ask(path, Question("unlock", "no hex"), timeout_s=LONG_S)
+            ask(path, Question("unlock", {"card": "no hex"}), timeout_s=LONG_S)
 
         assert ask(path, Question("status"), timeout_s=LONG_S)
     assert "ValueError" in capfd.readouterr().err

@@ -1,0 +1,242 @@
+"""What the branch is at every local minute: a week, dated days over it, and how far it is known.
+
+All rules speak of what clocks on the wall show. When the clocks go back, an hour that comes twice
+is judged twice the same; when they go forward, the hour that is left out is never. Only
+:meth:`Calendar.changes` deals in real time, so that a change is told at the instant it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from itertools import pairwise
+from types import MappingProxyType
+
+from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.wall_clock import clock_change, instants_of
+
+LOOK_AHEAD = timedelta(days=14)
+"""How far a next change is looked for; the website's hours are kept as far ahead."""
+
+ONE_DAY = timedelta(days=1)
+
+
+class Mode(Enum):
+    """What the branch is to patrons."""
+
+    STAFFED = "staffed"
+    """The door is free; somebody is at the desk."""
+    SELF_SERVICE = "self_service"
+    """Card and PIN."""
+    CLOSED = "closed"
+    LOCKDOWN = "lockdown"
+    """Nobody but emergency passes; never in a calendar, only by staff."""
+
+
+OPEN = frozenset({Mode.STAFFED, Mode.SELF_SERVICE})
+"""The modes in which patrons come in, and the only ones that a calendar spells out."""
+
+
+class Cause(Enum):
+    """Why a mode stands."""
+
+    SCHEDULE = "schedule"
+    EXCEPTION = "exception"
+    HOLIDAY = "holiday"
+    STAFF = "staff"
+    UNKNOWN_CALENDAR = "unknown_calendar"
+    CLOCK = "clock"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSpan:
+    """A mode from `starts` until just before `ends`.
+
+    Args:
+        mode: one of `OPEN`; what no span speaks of is closed.
+        starts: minutes after midnight, 0-1439.
+        ends: minutes after that same midnight, more than `starts` by at most a day; over 1440
+            for a span that ends on the next day.
+
+    Raises:
+        ValueError: the bounds or the mode are others.
+    """
+
+    mode: Mode
+    starts: int
+    ends: int
+
+    def __post_init__(self) -> None:
+        if self.mode not in OPEN:
+            raise ValueError(f"a calendar has no spans of {self.mode.value}")
+        if not 0 <= self.starts < DAY_MINUTES or not 0 < self.ends - self.starts <= DAY_MINUTES:
+            raise ValueError(f"no span of a day: minutes {self.starts} to {self.ends}")
+
+
+Day = tuple[ModeSpan, ...]
+"""A day's spans; where two overlap, `Mode.STAFFED` wins. None: closed."""
+
+ALL_DAY: Day = (ModeSpan(Mode.SELF_SERVICE, 0, DAY_MINUTES),)
+
+
+@dataclass(frozen=True, slots=True)
+class DatedDay:
+    """All that is said of one date.
+
+    Args:
+        spans: what stands on that date in place of the week's.
+        cause: why the date is another: exception or holiday; schedule where every date is given.
+        note: a few words for people, such as the holiday's name.
+    """
+
+    spans: Day
+    cause: Cause = Cause.EXCEPTION
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The branch's hours; thread-safe, for nothing in it changes.
+
+    Args:
+        week: seven days, Monday first; None for self-service at all hours.
+        days: what stands in place of the week on a date: of the whole local date, also of the
+            tail of a span that began the day before.
+        known_until: the last date of which it speaks; None for ever.
+    """
+
+    week: tuple[Day, ...] | None = None
+    days: Mapping[date, DatedDay] = field(default_factory=dict)
+    known_until: date | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "days", MappingProxyType(dict(self.days)))
+
+    @property
+    def always_open(self) -> bool:
+        """Whether it is self-service at every time, so that no clock is needed."""
+        return self.week is None and not self.days and self.known_until is None
+
+    def mode_at(self, local: datetime) -> Mode | None:
+        """Return the mode at a local time, to the microsecond; None beyond what is known.
+
+        None opens nothing: the door treats it as closed and tells somebody.
+        """
+        if not self._knows(local.date()):
+            return None
+        # Spans begin and end on whole minutes, so what goes beyond the minute can't matter.
+        return _mode(self._spans(local.date()), local.hour * 60 + local.minute)
+
+    def cause_on(self, day: date) -> Cause:
+        """Return why the hours of a date are what they are."""
+        dated = self.days.get(day)
+        if not self._knows(day):
+            return Cause.UNKNOWN_CALENDAR
+        return Cause.SCHEDULE if dated is None else dated.cause
+
+    def day(self, day: date) -> Day | None:
+        """Return a date's open spans, in order and apart, or None beyond what is known.
+
+        They lie within the date, from midnight to midnight, with the tail of the day before and
+        without their own; of two that overlap only `Mode.STAFFED` is left.
+        """
+        return _resolved(self._spans(day)) if self._knows(day) else None
+
+    def changes(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, Mode | None]]:
+        """Yield each instant after one and up to another at which `mode_at` becomes another.
+
+        Args:
+            after: aware, in the branch's time zone; not included.
+            until: aware; included.
+
+        Yields:
+            The instant in the zone of `after`, and the mode from then on.
+        """
+        zone = after.tzinfo
+        mode = self.mode_at(after)
+        for instant in self._instants(after, until):
+            local = instant.astimezone(zone)
+            following = self.mode_at(local)
+            if following is not mode:
+                yield local, following
+            mode = following
+
+    def next_change(self, local: datetime) -> tuple[datetime, Mode | None] | None:
+        """Return the first change within `LOOK_AHEAD`, and the mode from then on; else None."""
+        # Most changes come within a day; laying out all 14 costs six times as much.
+        reaches = (_later(local, reach) for reach in (ONE_DAY, LOOK_AHEAD))
+        found = (next(self.changes(local, until), None) for until in reaches)
+        return next((change for change in found if change is not None), None)
+
+    def opens_next(self, local: datetime) -> datetime | None:
+        """Return when patrons can come in: `local` if they can now, None if not in 14 days."""
+        if self.mode_at(local) in OPEN:
+            return local
+        ahead = self.changes(local, _later(local, LOOK_AHEAD))
+        return next((instant for instant, mode in ahead if mode in OPEN), None)
+
+    def over(self, days: Mapping[date, DatedDay]) -> Calendar:
+        """Return this calendar with `days` where it has none of its own: holidays, say."""
+        return replace(self, days={**days, **self.days})
+
+    def _knows(self, day: date) -> bool:
+        return self.known_until is None or day <= self.known_until
+
+    def _own(self, day: date) -> Day:
+        if (dated := self.days.get(day)) is not None:
+            return dated.spans
+        return ALL_DAY if self.week is None else self.week[day.weekday()]
+
+    def _spans(self, day: date) -> Day:
+        if day in self.days:
+            return self._own(day)
+        before = self._own(day - ONE_DAY)
+        tails = (
+            ModeSpan(one.mode, 0, one.ends - DAY_MINUTES)
+            for one in before
+            if one.ends > DAY_MINUTES
+        )
+        return (*tails, *self._own(day))
+
+    def _instants(self, after: datetime, until: datetime) -> list[datetime]:
+        """Return, in order, every instant at which the mode may change, in UTC."""
+        zone = after.tzinfo
+        first, last = after.astimezone(UTC), until.astimezone(UTC)
+        found: set[datetime] = set()
+        day, end = after.date(), until.astimezone(zone).date()
+        while day <= end:
+            found.update(instants_of(day, _bounds(self._spans(day)), zone))
+            found.update(clock_change(day, zone))
+            day += ONE_DAY
+        return sorted(instant for instant in found if first < instant <= last)
+
+
+def _mode(spans: Day, minute: int) -> Mode:
+    modes = {one.mode for one in spans if one.starts <= minute < one.ends}
+    if Mode.STAFFED in modes:
+        return Mode.STAFFED
+    return Mode.SELF_SERVICE if modes else Mode.CLOSED
+
+
+def _bounds(spans: Day) -> list[int]:
+    """Return where a date's mode may change: its midnight, and each end that lies within it."""
+    inner = {bound for one in spans for bound in (one.starts, one.ends) if bound < DAY_MINUTES}
+    return sorted({0, *inner})
+
+
+def _resolved(spans: Day) -> Day:
+    bounds = [*_bounds(spans), DAY_MINUTES]
+    found: list[ModeSpan] = []
+    for starts, ends in pairwise(bounds):
+        mode = _mode(spans, starts)
+        if found and found[-1].mode is mode and found[-1].ends == starts:
+            found[-1] = ModeSpan(mode, found[-1].starts, ends)
+        elif mode in OPEN:
+            found.append(ModeSpan(mode, starts, ends))
+    return tuple(found)
+
+
+def _later(local: datetime, by: timedelta) -> datetime:
+    return (local.astimezone(UTC) + by).astimezone(local.tzinfo)

@@ -1,0 +1,126 @@
+"""What an attempt makes of a card, a PIN and the library system's word; it holds no state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from doorctl.access.messages import LibraryAnswer, Now, Prepared, Rules
+from doorctl.access.policy import Case, Decision, PinProof, closed, decide, known_time
+from doorctl.access.proofs import Proofs, proofs
+from doorctl.access.reasons import BEFORE_PROOF, Reason
+from doorctl.access.rights import banned
+from doorctl.masked import Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an attempt ends.
+
+    Args:
+        reason: ``ok`` or the refusal.
+        duress: a PIN under duress was proved, whether it opens or not.
+        long_release: the door stays released for longer; only with ``ok``.
+        companions_max: how many others may come along, 0-9; only with ``ok``.
+    """
+
+    reason: Reason
+    duress: bool = False
+    long_release: bool = False
+    companions_max: int = 0
+
+
+def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdict:
+    """Return how an attempt ends by what is known now; `pin` is None where none was given."""
+    known = _with_lent(prepared, now, rules)
+    proved = proofs(known, pin, now.moment, duress=rules.policy.duress)
+    decision = decide(rules.policy, _case(known, proved, now, rules))
+    told = decision.reason not in BEFORE_PROOF
+    return Verdict(
+        decision.reason,
+        duress=proved.duress and told,
+        long_release=decision.reason is Reason.OK and _needs_long(known, rules),
+        companions_max=_companions(known, decision, rules),
+    )
+
+
+def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
+    return Case(
+        patron=known.patron,
+        moment=now.moment,
+        pin=proved.patron,
+        throttled=known.throttled,
+        banned=banned(known.bans, now.moment, rules.policy.branch),
+        cache_applied_at=known.cache_applied_at,
+        cache_minimum_age=known.cache_minimum_age,
+        mode=now.mode,
+        no_entry=now.no_entry,
+        held=known.held,
+        pass_pin=proved.held,
+    )
+
+
+def _with_lent(prepared: Prepared, now: Now, rules: Rules) -> Prepared:
+    if prepared.patron is not None or prepared.lent is None:
+        return prepared
+    # Asked for just now and sealed here: it is as fresh as can be, and for today's age limit.
+    return replace(
+        prepared,
+        patron=prepared.lent,
+        cache_applied_at=known_time(now.moment),
+        cache_minimum_age=rules.policy.minimum_age,
+    )
+
+
+def _needs_long(known: Prepared, rules: Rules) -> bool:
+    # What is restricted is not used, not even where a pass opens.
+    if known.patron is None or known.patron.restricted:
+        return False
+    return bool(known.patron.tags & rules.long_release_tags)
+
+
+def _companions(known: Prepared, decision: Decision, rules: Rules) -> int:
+    by_patron = rules.companions_max if decision.by_patron else 0
+    by_pass = known.held.companions_max if known.held is not None and decision.by_pass else 0
+    return max(by_patron, by_pass)
+
+
+def opens_without_pin(prepared: Prepared, now: Now, rules: Rules) -> bool:
+    """Tell whether a pass lets its card in just now though no PIN was typed."""
+    held = prepared.held
+    if held is None or held.needs_pin:
+        return False
+    return judged(prepared, None, now, rules).reason is Reason.OK
+
+
+def worth_asking(prepared: Prepared, now: Now, rules: Rules) -> bool:
+    """Tell whether the library system may prove a PIN that nothing here proves.
+
+    The patron's tries there are few: none is spent on a card that has to wait, where the right
+    PIN would open nothing for the hour, or on a PIN that a push brought. A learnt one may have
+    been changed meanwhile.
+    """
+    if prepared.throttled:
+        return False
+    row = prepared.patron
+    pushed = row is not None and row.pin_check is not None and row.pin_until is None
+    return not pushed and (_open(now) or _pass_may_open(prepared, now, rules))
+
+
+def _open(now: Now) -> bool:
+    case = Case(None, now.moment, mode=now.mode, no_entry=now.no_entry)
+    return closed(case.mode_for_entry, now.moment) is None
+
+
+def _pass_may_open(prepared: Prepared, now: Now, rules: Rules) -> bool:
+    """Tell whether the patron's right PIN would let the pass's holder in."""
+    if prepared.held is None or prepared.held.pin_check is not None:
+        return False
+    right = Proofs(PinProof.PROVED, PinProof.PROVED)
+    return decide(rules.policy, _case(prepared, right, now, rules)).by_pass
+
+
+def refusal(prepared: Prepared, answer: LibraryAnswer, withheld: Reason) -> Reason:
+    """Return what any answer but yes comes to; `withheld` is what it is without one."""
+    if answer is LibraryAnswer.NO:
+        return Reason.UNKNOWN_CARD if prepared.patron is None else Reason.WRONG_PIN
+    return Reason.THROTTLED if answer is LibraryAnswer.WAITS else withheld

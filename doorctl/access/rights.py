@@ -1,0 +1,269 @@
+"""People with a right of their own: whom the library has banned, and whom it gave a pass.
+
+Which pass opens in which mode stands in :data:`OPENS_IN`. A ban that may hold does hold; a pass
+that may be over is over. Nothing here says who somebody is: bans and passes are found by the key
+of a card's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from types import MappingProxyType
+
+from doorctl.access.calendar import Mode
+from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
+from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.patron import PIN_CHECK_BYTES
+from doorctl.access.reasons import Reason
+from doorctl.access.staff_text import LETTER_TEXT, refuse_text
+from doorctl.errors import InputError
+from doorctl.moments import Moment
+
+ALL_BRANCHES = "*"
+"""In a ban's branches: every branch of the library."""
+
+USUAL_BAN = timedelta(days=90)
+"""How long a ban lasts unless staff say otherwise; our choice, no rule that we found names one."""
+
+LONGEST_PASS = timedelta(days=366)
+"""Copenhagen gives its institution cards at most a year; who still needs one asks again."""
+
+COMPANIONS_LIMIT = 9
+"""As many as one key can say."""
+
+EVERY_DAY = frozenset(range(7))
+"""Weekdays as :meth:`datetime.date.weekday` counts them: 0 is Monday."""
+
+
+class PassKind(Enum):
+    """Whom a pass is for."""
+
+    ASSOCIATION = "association"
+    CLEANER = "cleaner"
+    TECHNICIAN = "technician"
+    CLASS = "class"
+    STAFF = "staff"
+    EMERGENCY = "emergency"
+
+
+_WHEN_OPEN = frozenset({Mode.STAFFED, Mode.SELF_SERVICE})
+OPENS_IN = MappingProxyType(
+    {
+        PassKind.ASSOCIATION: _WHEN_OPEN,
+        PassKind.CLEANER: _WHEN_OPEN,
+        PassKind.TECHNICIAN: _WHEN_OPEN,
+        PassKind.CLASS: _WHEN_OPEN,
+        PassKind.STAFF: _WHEN_OPEN | {Mode.CLOSED},
+        PassKind.EMERGENCY: _WHEN_OPEN | {Mode.CLOSED, Mode.LOCKDOWN},
+    }
+)
+"""In which modes a pass opens by its kind alone; a mode that is not listed stays shut."""
+
+ADDED_OUTSIDE_HOURS = frozenset({Mode.CLOSED})
+"""What `outside_hours` adds to that."""
+
+OPEN_BY_ANY_CLOCK = frozenset({PassKind.STAFF, PassKind.EMERGENCY})
+"""Who gets in though nobody knows the time: who comes to set the clock, or to put out the fire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A patron whom the library keeps out of some of its branches.
+
+    Args:
+        number: 0 for one that is not stored yet.
+        reason: what happened, for staff; no name and no number of anybody.
+        since: from when on, aware, kept in UTC; a letter may have to come first, so it can lie
+            ahead.
+        until: until just before when, aware, kept in UTC; None for no end, which must be meant:
+            :data:`USUAL_BAN` is what a page or a command proposes.
+        by: the staff account that decided it.
+        branches: identities of branches, or :data:`ALL_BRANCHES`; never empty.
+        note: what the letter to the patron says.
+
+    Raises:
+        InputError: the values make no sense together, or a text holds a person's number.
+    """
+
+    number: int
+    reason: str = field(repr=False)
+    since: datetime
+    until: datetime | None
+    by: str
+    branches: frozenset[str]
+    note: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        for bound in ("since", "until"):
+            object.__setattr__(self, bound, _in_utc(getattr(self, bound)))
+        if self.until is not None and self.until <= self.since:
+            raise InputError("the ban ends before it begins; give a later end")
+        if not self.branches or "" in self.branches:
+            raise InputError(f"the ban names no branch; name one, or {ALL_BRANCHES} for all")
+        refuse_text("reason", self.reason)
+        refuse_text("account", self.by)
+        refuse_text("letter", self.note, longest=LETTER_TEXT, optional=True)
+
+    def holds(self, moment: Moment, branch: str) -> bool:
+        """Tell whether it keeps the patron out of a branch now.
+
+        While nobody knows the time, one that lies ahead may have begun, so it has; and it has
+        ended only if its end is past for certain.
+        """
+        if self.branches.isdisjoint({branch, ALL_BRANCHES}):
+            return False
+        begun = not moment.dependable or self.since <= moment.latest_known
+        # Not by the high-water mark: a clock that once ran ahead would end bans for good.
+        now = moment.local if moment.dependable else moment.high_water
+        return begun and (self.until is None or now < self.until)
+
+
+def banned(bans: Iterable[Ban], moment: Moment, branch: str) -> bool:
+    """Tell whether one of a patron's bans holds."""
+    return any(ban.holds(moment, branch) for ban in bans)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A right to come in on some days at some times, bound to a card or to a code.
+
+    Args:
+        number: 0 for one that is not stored yet.
+        kind: whom it is for.
+        first_day: the first day, local.
+        last_day: the last one; not more than :data:`LONGEST_PASS` later, but for staff and
+            emergencies, whose cards are taken back by hand.
+        weekdays: 0 for Monday; those on which the time of day begins.
+        from_minute: minutes after midnight, 0-1439.
+        to_minute: until just before then, more than `from_minute`, at most a day later; over 1440
+            for one that ends on the next day.
+        outside_hours: whether it opens while the branch is closed too; staff and emergency passes
+            do without it.
+        needs_pin: whether a PIN has to be proved after the card or code.
+        pin_check: its own PIN, sealed as a patron's is; None for the PIN that `patrons.db` holds
+            for the card. Only with `needs_pin`.
+        code_digits: how long the code is; None for a card. A code has no row in `patrons.db`, so
+            one that needs a PIN brings its `pin_check`.
+        companions_max: how many others the holder may let in with them, 0-9.
+        label: the association, firm or school and what it comes for ("Skakklubben, Tuesdays"),
+            never a person's name: the branch keeps a list of who has which pass elsewhere.
+
+    Raises:
+        InputError: the values make no sense together, or the label holds a person's number.
+    """
+
+    number: int
+    kind: PassKind
+    first_day: date
+    last_day: date
+    weekdays: frozenset[int] = EVERY_DAY
+    from_minute: int = 0
+    to_minute: int = DAY_MINUTES
+    outside_hours: bool = False
+    needs_pin: bool = True
+    pin_check: bytes | None = field(default=None, repr=False)
+    code_digits: int | None = None
+    companions_max: int = 0
+    label: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        for nonsense, sentence in self._nonsense():
+            if nonsense:
+                raise InputError(sentence)
+        refuse_text("label", self.label)
+
+    def admits(self, moment: Moment, mode: Mode | None) -> Reason:
+        """Return ``ok``, or why the pass does not open now; whose PIN it is, is asked elsewhere.
+
+        ``expired`` after its last day, ``closed`` where the branch's mode forbids it,
+        ``clock_untrusted`` where its days can't be judged, ``not_permitted`` on other days and at
+        other times. A mode that nobody knows is judged as closed.
+        """
+        if self._over(moment):
+            return Reason.EXPIRED
+        if (mode or Mode.CLOSED) not in self._modes():
+            return Reason.CLOSED
+        if not moment.dependable:
+            known = self.kind in OPEN_BY_ANY_CLOCK
+            return Reason.OK if known else Reason.CLOCK_UNTRUSTED
+        spans = _spans_that_may_hold(moment.local)
+        allowed = any(self._counts(day, minute) for day, minute in spans)
+        return Reason.OK if allowed else Reason.NOT_PERMITTED
+
+    def _modes(self) -> frozenset[Mode]:
+        return OPENS_IN[self.kind] | (ADDED_OUTSIDE_HOURS if self.outside_hours else frozenset())
+
+    def _over(self, moment: Moment) -> bool:
+        # An unset clock may be wrong in either direction; the high-water mark is certainly past.
+        known = moment.local
+        if not moment.dependable:
+            known = moment.high_water.astimezone(moment.local.tzinfo)
+        (today, _), (yesterday, minute) = _spans_that_may_hold(known)
+        last_night = yesterday == self.last_day and minute < self.to_minute
+        return today > self.last_day and not last_night
+
+    def _counts(self, day: date, minute: int) -> bool:
+        return (
+            self.first_day <= day <= self.last_day
+            and day.weekday() in self.weekdays
+            and self.from_minute <= minute < self.to_minute
+        )
+
+    def _nonsense(self) -> Iterable[tuple[bool, str]]:
+        times = (self.weekdays, self.from_minute, self.to_minute)
+        all_week = times == (EVERY_DAY, 0, DAY_MINUTES)
+        no_time = not 0 <= self.from_minute < DAY_MINUTES or not (
+            0 < self.to_minute - self.from_minute <= DAY_MINUTES
+        )
+        too_long = self.last_day - self.first_day > LONGEST_PASS
+        digits = MIN_CODE_DIGITS if self.code_digits is None else self.code_digits
+        check = self.pin_check
+        no_check = check is not None and (not self.needs_pin or len(check) != PIN_CHECK_BYTES)
+        return (
+            (self.last_day < self.first_day, "the pass ends before it begins; give a later end"),
+            (
+                too_long and self.kind not in OPEN_BY_ANY_CLOCK,
+                f"the pass lasts more than {LONGEST_PASS.days} days; give an earlier last day",
+            ),
+            (
+                not self.weekdays or not self.weekdays <= EVERY_DAY,
+                "the pass has no weekday, or one that is none; 0 is Monday, 6 is Sunday",
+            ),
+            (no_time, "the pass's time of day is none, or lasts more than a day; give another"),
+            (
+                self.kind is PassKind.EMERGENCY and not all_week,
+                "an emergency keeps no hours; let an emergency pass open every day and all day",
+            ),
+            (
+                not 0 <= self.companions_max <= COMPANIONS_LIMIT,
+                f"companions are 0 to {COMPANIONS_LIMIT}: the holder says how many by one key",
+            ),
+            (
+                not MIN_CODE_DIGITS <= digits <= MAX_CODE_DIGITS,
+                f"a code has {MIN_CODE_DIGITS} to {MAX_CODE_DIGITS} digits",
+            ),
+            (no_check, f"a PIN check is {PIN_CHECK_BYTES} bytes of a pass that needs a PIN"),
+            (
+                self.code_digits is not None and self.needs_pin and check is None,
+                "a code that needs a PIN needs one of its own; give it one or let it need none",
+            ),
+        )
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    # Two times of one zone compare as the wall shows them: an hour wrong when clocks change.
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise InputError("a ban begins or ends at a time without a time zone; give one")
+    return at.astimezone(UTC)
+
+
+def _spans_that_may_hold(local: datetime) -> tuple[tuple[date, int], tuple[date, int]]:
+    """Return the minute of today, and the same one counted from yesterday's midnight."""
+    minute = local.hour * 60 + local.minute
+    today = local.date()
+    return (today, minute), (today - timedelta(days=1), minute + DAY_MINUTES)

@@ -1,0 +1,370 @@
+"""Every alarm: how urgent it is, what it means, what to do, and which other one it ends.
+
+Pure. The log says an alarm's name; whoever is called out at night needs these two sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+
+class Urgency(Enum):
+    """When somebody has to look: the values are fixed names in messages and scripts."""
+
+    NOW = "now"
+    TODAY = "today"
+    NOTE = "note"
+
+
+NOW, TODAY, NOTE = Urgency.NOW, Urgency.TODAY, Urgency.NOTE
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One plain sentence in both languages."""
+
+    da: str
+    en: str
+
+    def told(self, language: str) -> str:
+        """Return it in ``da`` or ``en``."""
+        return self.en if language == "en" else self.da
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmKind:
+    """What is known of one kind of alarm beforehand.
+
+    Args:
+        urgency: when somebody has to look.
+        means: what has happened.
+        act: what to do about it.
+        clears: the kind whose end this one tells, None for an alarm of its own.
+        wordless: whether nothing may be told beyond these sentences.
+    """
+
+    urgency: Urgency
+    means: Words
+    act: Words
+    clears: str | None = None
+    wordless: bool = False
+
+
+NOTHING = Words("Gør ingenting.", "Do nothing.")
+JOURNAL = Words(
+    "Se journalen: journalctl -u doorctl-door -u doorctl-web.",
+    "Read the journal: journalctl -u doorctl-door -u doorctl-web.",
+)
+
+HELD_BACK = "alarms_held_back"
+UNLISTED = "unlisted"
+NOT_SENT = "alarm_not_sent"
+DOOR_SILENT, DOOR_ANSWERS = "door_silent", "door_answers"
+TEST = "test"
+
+
+def _kind(
+    urgency: Urgency, da: str, en: str, act_da: str, act_en: str, *, wordless: bool = False
+) -> AlarmKind:
+    return AlarmKind(urgency, Words(da, en), Words(act_da, act_en), wordless=wordless)
+
+
+def _over(clears: str, da: str, en: str, act: Words = NOTHING) -> AlarmKind:
+    return AlarmKind(NOTE, Words(da, en), act, clears)
+
+
+KINDS: Mapping[str, AlarmKind] = MappingProxyType(
+    {
+        "door_forced": _kind(
+            NOW,
+            "Døren blev åbnet, uden at nogen var lukket ind.",
+            "The door was opened and nobody had been let in.",
+            "Se efter ved døren, eller ring til vagten.",
+            "Look at the door, or call guards.",
+        ),
+        "door_forced_cleared": _over(
+            "door_forced",
+            "Døren, der blev brudt op, er lukket.",
+            "The door that was forced is closed.",
+            Words("Se efter, om låsen stadig holder.", "See whether the lock still holds."),
+        ),
+        "door_held": _kind(
+            NOW,
+            "Døren har stået åben for længe.",
+            "The door has stood open for too long.",
+            "Luk døren, og fjern, hvad der holder den.",
+            "Close it; remove what holds it.",
+        ),
+        "door_held_cleared": _over(
+            "door_held", "Døren er lukket igen.", "The door is closed again."
+        ),
+        "duress": _kind(
+            NOW,
+            "Nogen ved døren har stille bedt om hjælp.",
+            "Somebody at the door has silently asked for help.",
+            "Ring 112, og ring ikke til biblioteket.",
+            "Call 112, and do not ring the library.",
+            wordless=True,
+        ),
+        "inputs_failing": _kind(
+            NOW,
+            "Dørkontakten eller en anden indgang kan ikke læses.",
+            "The door contact or another input can't be read.",
+            "Se kablerne efter, og genstart Pi'en.",
+            "Check the wires and restart the Pi.",
+        ),
+        "inputs_failing_cleared": _over(
+            "inputs_failing",
+            "Dørens indgange kan læses igen.",
+            "The door's inputs can be read again.",
+        ),
+        "patron_cache_failing": _kind(
+            NOW,
+            "Lånerregistret kan ikke læses, så ingen lånere lukkes ind.",
+            "The patron register can't be read, so no patron is let in.",
+            "Kør doorctl status, og send registret igen: doorctl sync push --full.",
+            "Run doorctl status and send the register again: doorctl sync push --full.",
+        ),
+        "store_damaged": _kind(
+            NOW,
+            "En database var ødelagt og er lagt til side.",
+            "A database was damaged and was set aside.",
+            "Send lånerregistret igen (doorctl sync push --full), og skift SD-kortet snart.",
+            "Send the register again (doorctl sync push --full) and soon change the SD card.",
+        ),
+        "self_test_failed": _kind(
+            NOW,
+            "Morgenens selvtest fandt en fejl.",
+            "The morning's self-test found a fault.",
+            "Kør doorctl selftest på stedet.",
+            "Run doorctl selftest on the machine.",
+        ),
+        "calendar_unknown": _kind(
+            NOW,
+            "Åbningstiderne kendes ikke, så døren er lukket for lånere.",
+            "The opening hours are not known, so the door is closed to patrons.",
+            "Skriv dagens åbningstid på personalesiden, eller ret [hours].",
+            "Write today's hours on the staff page, or mend [hours].",
+        ),
+        "calendar_unknown_cleared": _over(
+            "calendar_unknown",
+            "Åbningstiderne kendes igen.",
+            "The opening hours are known again.",
+        ),
+        "clock_untrusted_at_opening": _kind(
+            NOW,
+            "Uret er ikke stillet, så ingen lånere lukkes ind.",
+            "The clock is not set, so no patron is let in.",
+            "Se, om netværket og timedatectl er i orden.",
+            "See whether the network and timedatectl are right.",
+        ),
+        DOOR_SILENT: _kind(
+            NOW,
+            "Dørens proces svarer ikke.",
+            "The door process does not answer.",
+            "Kør systemctl status doorctl-door; genstart ellers Pi'en.",
+            "Run systemctl status doorctl-door; else restart the Pi.",
+        ),
+        DOOR_ANSWERS: _over(
+            DOOR_SILENT, "Dørens proces svarer igen.", "The door process answers again."
+        ),
+        "web_failed": _kind(
+            TODAY,
+            "Webprocessen er standset med en fejl; døren virker stadig.",
+            "The web process has failed; the door still works.",
+            "Kør systemctl status doorctl-web.",
+            "Run systemctl status doorctl-web.",
+        ),
+        "visit_log_failing": _kind(
+            TODAY,
+            "Dørloggen kan ikke skrives; lånere lukkes stadig ind.",
+            "The door log can't be written; patrons are still let in.",
+            "Se, om disken er fuld eller skrivebeskyttet (df, dmesg).",
+            "See whether the disk is full or read-only (df, dmesg).",
+        ),
+        "visit_log_cleared": _over(
+            "visit_log_failing", "Dørloggen skrives igen.", "The door log is written again."
+        ),
+        "patrons_outdated": _kind(
+            TODAY,
+            "Lånerregistret er lavet til en anden aldersgrænse.",
+            "The patron register was made for another age limit.",
+            "Send hele registret igen: doorctl sync push --full.",
+            "Send the whole register again: doorctl sync push --full.",
+        ),
+        "refusals_unusual": _kind(
+            TODAY,
+            "Usædvanligt mange afvises af samme grund.",
+            "Unusually many are refused for the same reason.",
+            "Se dørloggen, og prøv et kort.",
+            "Read the door log, and try a card yourself.",
+        ),
+        "push_guarded": _kind(
+            TODAY,
+            "En levering ville lukke for mange lånere ude og blev afvist.",
+            "A push would shut out too many patrons and was refused.",
+            "Se udtrækket efter; godkend det ellers med --approved-by NAVN.",
+            "Check the export; else approve it with --approved-by NAME.",
+        ),
+        "push_conflict": _kind(
+            TODAY,
+            "To leveringer har samme nummer og forskelligt indhold.",
+            "Two pushes have the same number and other contents.",
+            "Find ud af, om to servere sender til filialen.",
+            "Find out whether two servers send to this branch.",
+        ),
+        "push_approved": _kind(
+            NOTE,
+            "En stor ændring af lånerregistret er godkendt og taget i brug.",
+            "A large change of the patron register was approved and applied.",
+            "Spørg den, der godkendte den, hvis du undrer dig.",
+            "Ask whoever approved it, if you wonder.",
+        ),
+        "library_silent": _kind(
+            TODAY,
+            "Bibliotekssystemet svarer ikke; kendte kort virker stadig.",
+            "The library system does not answer; cards that are known still work.",
+            "Se, om netværket og leverandøren melder fejl.",
+            "See whether the network and the supplier report a fault.",
+        ),
+        "library_answers": _over(
+            "library_silent", "Bibliotekssystemet svarer igen.", "The library system answers again."
+        ),
+        "website_silent": _kind(
+            TODAY,
+            "Hjemmesidens åbningstider kan ikke hentes; de sidst hentede gælder.",
+            "The website's hours can't be fetched; the last ones count.",
+            "Se, om hjemmesiden er nede, inden dagene er brugt op.",
+            "See whether the website is down before the kept days are used up.",
+        ),
+        "website_answers": _over(
+            "website_silent",
+            "Hjemmesidens åbningstider hentes igen.",
+            "The website's hours are fetched again.",
+        ),
+        "website_unknown_category": _kind(
+            TODAY,
+            "Hjemmesiden har en slags åbningstid, som døren ikke kender.",
+            "The website has a kind of hours that the door does not know.",
+            "Se dagens tider efter; kald den på hjemmesiden det samme som de andre.",
+            "Check today's hours; on the website, call it as the others are called.",
+        ),
+        "holidays_failing": _kind(
+            TODAY,
+            "Helligdagene kunne ikke regnes ud eller gemmes.",
+            "The public holidays could not be computed or stored.",
+            "Skriv den næste helligdag på personalesiden.",
+            "Write the next holiday on the staff page.",
+        ),
+        "branch_failing": _kind(
+            TODAY,
+            "Filialens database kan ikke læses eller skrives.",
+            "The branch's database can't be read or written.",
+            "Se, om disken er fuld eller ødelagt, og genstart doorctl-web.",
+            "See whether the disk is full or broken, and restart doorctl-web.",
+        ),
+        "rounds_failing": _kind(
+            TODAY,
+            "En fast opgave i webprocessen fejlede.",
+            "A standing task of the web process failed.",
+            JOURNAL.da,
+            JOURNAL.en,
+        ),
+        "output_failing": _kind(
+            TODAY,
+            "Lys, alarm eller en anden udgang kan ikke styres.",
+            "Light, alarm or another output can't be switched.",
+            "Tænd og sluk med hånden, og se relæ eller kommando efter.",
+            "Switch it by hand, and check its relay or command.",
+        ),
+        "lamps_failing": _kind(
+            TODAY,
+            "Lamper eller summer ved læseren virker ikke.",
+            "Lamps or buzzer at the reader do not work.",
+            "Se ledningerne ved læseren efter.",
+            "Check the wires at the reader.",
+        ),
+        "overloaded": _kind(
+            TODAY,
+            "Der kommer kort hurtigere, end de kan slås op.",
+            "Cards come faster than they can be looked up.",
+            "Se, om læseren gentager et kort.",
+            "See whether the reader repeats a card.",
+        ),
+        "stalled": _kind(
+            TODAY,
+            "Dørens proces stod stille; det indtastede gælder ikke.",
+            "The door process stood still; what was typed is void.",
+            "Se strømforsyning og SD-kort efter, hvis det sker igen.",
+            "Check power supply and SD card if it happens again.",
+        ),
+        "clock_set_back": _kind(
+            TODAY,
+            "Uret blev stillet langt tilbage.",
+            "The clock was set far back.",
+            "Se, hvilken tidsserver Pi'en bruger.",
+            "See which time server the Pi uses.",
+        ),
+        "purge_failed": _kind(
+            TODAY,
+            "Gamle besøg kunne ikke slettes.",
+            "Old visits could not be deleted.",
+            "Kør doorctl purge, og se disken efter.",
+            "Run doorctl purge; check the disk.",
+        ),
+        "purge_incomplete": _kind(
+            TODAY,
+            "Spor af slettede besøg ligger endnu i en fil.",
+            "Traces of deleted visits are still in a file.",
+            "Det prøves igen; luk programmer, der læser visits.db.",
+            "It is tried again; close programs that read visits.db.",
+        ),
+        "control_failing": _kind(
+            TODAY,
+            "En proces kan ikke spørges: dens socket blev ikke lavet.",
+            "A process can't be asked: its socket was not made.",
+            "Se lagermappens ejer og rettigheder.",
+            "See the storage directory's owner, mode.",
+        ),
+        "not_kept": _kind(
+            NOTE,
+            "Et svar fra bibliotekssystemet blev ikke gemt.",
+            "An answer of the library system was not kept.",
+            "Næste besøg spørger igen; se disken efter, hvis det bliver ved.",
+            "The next visit asks again; check the disk if it goes on.",
+        ),
+        "log_dropped": _kind(
+            TODAY,
+            "Loglinjer gik tabt, fordi ingen læste dem.",
+            "Log lines were lost because nobody read them.",
+            "Se, om journald kører.",
+            "See whether journald runs.",
+        ),
+        NOT_SENT: _kind(
+            TODAY,
+            "En alarm kunne ikke sendes.",
+            "An alarm could not be sent.",
+            "Ret [alarms], og prøv med: doorctl alarm send test.",
+            "Mend [alarms], and try it: doorctl alarm send test.",
+        ),
+        HELD_BACK: _kind(
+            TODAY,
+            "Der kommer så mange alarmer, at nogle venter.",
+            "So many alarms come that some have to wait.",
+            JOURNAL.da,
+            JOURNAL.en,
+        ),
+        UNLISTED: _kind(
+            TODAY,
+            "En alarm, som ikke står på listen.",
+            "An alarm that is not on the list.",
+            JOURNAL.da,
+            JOURNAL.en,
+        ),
+        TEST: _kind(NOTE, "Dette er en prøve.", "This is a test.", NOTHING.da, NOTHING.en),
+    }
+)
+"""Kind -> what is known of it, most urgent first; scripts rely on the names."""

@@ -1,0 +1,95 @@
+"""The door asks once when its own copy of the register can't judge a card, and keeps the answer.
+
+Runs on a thread of its own: a library system that hangs holds up nobody but the patron whom no
+copy knows. Speaks to ports only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from doorctl.access.messages import LibraryAnswer, LibraryAnswered, Prepared
+from doorctl.access.patron import Patron, pin_check
+from doorctl.masked import Pin
+from doorctl.ports import Clock, Library, LibraryPatron, SealedRow
+from doorctl.sync.asked import lent_patron
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """For how long an answer is believed.
+
+    Args:
+        row: a card that no push has brought yet.
+        pin: the PIN check of a card that a push brought without one.
+    """
+
+    row: timedelta
+    pin: timedelta
+
+
+class Asking:
+    """Ask about one attempt at a time, then keep the answer; all calls on one thread.
+
+    Args:
+        library: whoever asks the library system.
+        clock: for how long an answer is kept.
+        minimum_age: the branch's age limit in years, which a new row is sealed for.
+        keeping: for how long.
+    """
+
+    def __init__(
+        self, library: Library, clock: Clock, *, minimum_age: int, keeping: Keeping
+    ) -> None:
+        self._library = library
+        self._clock = clock
+        self._minimum_age = minimum_age
+        self._keeping = keeping
+        self._learnt: SealedRow | None = None
+
+    def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
+        """Ask about the card and the PIN of an attempt."""
+        silent = LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
+        if prepared.identifier is None:
+            return silent
+        row_wanted = prepared.patron is None
+        reply = self._library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
+        if reply.answer is not LibraryAnswer.YES:
+            return LibraryAnswered(prepared.attempt, reply.answer)
+        lent = None
+        if row_wanted:
+            if reply.patron is None:
+                return silent
+            lent = self._lent(prepared, reply.patron, pin)
+        known = lent or prepared.patron
+        if known is not None:
+            check = pin_check(prepared.stretched, pin)
+            self._learnt = SealedRow(prepared.row_key, replace(known, pin_check=check))
+        return LibraryAnswered(prepared.attempt, reply.answer, lent)
+
+    def keep(self) -> None:
+        """Keep what the last question taught, if anything; after the door has its answer."""
+        row, self._learnt = self._learnt, None
+        if row is not None:
+            today = self._today()
+            self._library.keep(
+                row,
+                row_until=today + self._keeping.row,
+                pin_until=today + self._keeping.pin,
+                learnt_on=today,
+            )
+
+    def _lent(self, prepared: Prepared, answer: LibraryPatron, pin: Pin) -> Patron:
+        assert prepared.identifier is not None  # noqa: S101 - asked about it
+        return lent_patron(
+            answer,
+            prepared.identifier,
+            prepared.stretched,
+            pin,
+            minimum_age=self._minimum_age,
+            on=self._today(),
+        )
+
+    def _today(self) -> date:
+        return self._clock.moment().latest_known.date()

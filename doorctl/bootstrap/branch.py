@@ -1,0 +1,107 @@
+"""Builds both ends of ``branch.db``: its one writer, and whoever asks that one or only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, TypeVar
+
+from doorctl.bootstrap.rules import branch_db, system_clock
+from doorctl.config import Config
+from doorctl.errors import NotAnsweringError
+from doorctl.moments import Moment
+from doorctl.ports import Clock
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.transports.branch import ask_web, branch_answers
+from doorctl.transports.branch_requests import OpenBranch, Request
+from doorctl.transports.control import Answers
+
+WRITE_LIMIT_S = 30.0
+"""Longest wait for the web process; a write takes milliseconds, a failing disk long."""
+
+ResultT = TypeVar("ResultT")
+
+
+def change(config: Config, request: Request[ResultT]) -> ResultT:
+    """Have the web process, which owns ``branch.db``, change it; own it while web is not running.
+
+    Raises:
+        InputError: it makes no sense; nothing was changed.
+        DoorctlError: it could not be done.
+    """
+    clock = system_clock(config)
+    try:
+        now_s = clock.monotonic_s()
+        return ask_web(config.web.socket, request, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s)
+    except NotAnsweringError:
+        # If it runs but does not answer, its lock refuses us here, with one clear line.
+        with ExitStack() as stack:
+            branch = _opened(config, stack)
+            return request.carried_out(branch, clock.moment())
+
+
+@contextmanager
+def open_book(config: Config) -> Iterator[BranchRecords]:
+    """Open ``branch.db`` to read it, whoever writes it; nothing is made where there is none."""
+    with closing(BranchRecords(branch_db(config))) as book:
+        yield book
+
+
+class BranchDesk:
+    """The web process's ``branch.db``, on a thread of its own: a push keeps no lockdown waiting.
+
+    The file is opened at the first use, and where that fails again at the next. Thread-safe.
+
+    Args:
+        config: the whole configuration.
+        clock: says when it is.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._stack = ExitStack()
+        self._branch: OpenBranch | None = None
+        self._worker = ThreadPoolExecutor(1, "branch")
+
+    def run(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
+        """Use the file on its thread at the moment that is then, and return the result.
+
+        Raises:
+            StoreError: the file can't be opened, or whatever `use` raises.
+        """
+        return self._worker.submit(self._used, use).result()
+
+    def open(self) -> None:
+        """Open the file now, to learn of it early.
+
+        Raises:
+            StoreError: it can't be opened; the next use tries again.
+        """
+        self.run(lambda _branch, _moment: None)
+
+    def answers(self) -> Answers:
+        """Return what the web process answers on its socket."""
+        return branch_answers(self._carry_out, self._clock.monotonic_s)
+
+    def close(self) -> None:
+        """Finish what is under way and let the next writer in; nothing can be used after it."""
+        # On the thread that opened the file, for SQLite takes it from no other.
+        self._worker.submit(self._stack.close).result()
+        self._worker.shutdown()
+
+    def _carry_out(self, request: Request[Any]) -> Any:
+        return self.run(request.carried_out)
+
+    def _used(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
+        if self._branch is None:
+            self._branch = _opened(self._config, self._stack)
+        return use(self._branch, self._clock.moment())
+
+
+def _opened(config: Config, stack: ExitStack) -> OpenBranch:
+    path = branch_db(config)
+    writer = stack.enter_context(closing(open_or_create_branch(path)))
+    return OpenBranch(stack.enter_context(closing(BranchRecords(path))), writer)

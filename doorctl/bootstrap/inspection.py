@@ -1,0 +1,87 @@
+"""Builds what a self-test looks at: beside the running door, or in place of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+
+from doorctl.access.calendar import Calendar
+from doorctl.bootstrap.rules import branch_db, patrons_db, rules, system_clock
+from doorctl.cards.reader import CardReader
+from doorctl.config import Config
+from doorctl.errors import NotAnsweringError
+from doorctl.opening_hours import calendar_of
+from doorctl.ops.disk import DataDisk
+from doorctl.ports import Clock, PatronLookup, Sealer, VisitRetention
+from doorctl.self_test.findings import Finding, from_answer
+from doorctl.self_test.house import House
+from doorctl.self_test.run import run
+from doorctl.store.branch import BranchRecords
+from doorctl.store.key_file import read_key
+from doorctl.store.patrons import PatronCache
+from doorctl.store.sealing import ArgonSealer
+from doorctl.transports.control import Question, ask
+
+ANSWER_LIMIT_S = 30.0
+"""Longest wait for the door's own self-test: the worker may be in the middle of a purge."""
+
+
+def house(
+    config: Config,
+    *,
+    clock: Clock,
+    sealer: Sealer,
+    patrons: PatronLookup,
+    calendar: Callable[[], Calendar | None],
+    visits: VisitRetention | None = None,
+    lines: Mapping[str, bool] | None = None,
+    purged_s: float | None = None,
+) -> House:
+    """Return all that is looked at, as of now; the arguments are those of `House`."""
+    return House(
+        rules=rules(config),
+        release_s=config.door.release_s,
+        moment=clock.moment(),
+        now_s=clock.monotonic_s(),
+        boot=clock.boot_time(),
+        sealer=sealer,
+        patrons=patrons,
+        disk=DataDisk(config.storage.directory),
+        calendar=calendar,
+        visits=visits,
+        lines=lines,
+        purged_s=purged_s,
+        reader=lambda: CardReader(carries_keys=not config.keypad.port),
+    )
+
+
+def self_test(config: Config) -> tuple[Finding, ...]:
+    """Have the running door test itself, or test what can be tested without it.
+
+    Raises:
+        DoorctlError: the door could not do it, or the installation key can't be read.
+    """
+    question = Question("selftest")
+    try:
+        return from_answer(ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S))
+    except NotAnsweringError:
+        return _without_the_door(config)
+
+
+def _without_the_door(config: Config) -> tuple[Finding, ...]:
+    key = read_key(config.secrets.installation_key_file)
+    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    with (
+        closing(PatronCache(patrons_db(config), sealer.seal)) as patrons,
+        closing(BranchRecords(branch_db(config))) as branch,
+    ):
+        # The door log has its own writer, which may be hanging: it is left alone.
+        return run(
+            house(
+                config,
+                clock=system_clock(config),
+                sealer=sealer,
+                patrons=patrons,
+                calendar=lambda: calendar_of(config.opening, branch.calendar()),
+            )
+        )

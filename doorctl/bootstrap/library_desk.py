@@ -1,0 +1,103 @@
+"""Builds web's end of the road to the library system: whoever asks it, and keeps what it said."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from doorctl.config import Config, Lms
+from doorctl.config.lms import read_address
+from doorctl.errors import ConfigError, Problem
+from doorctl.library import LibraryDesk
+from doorctl.masked import Identifier, Masked, Pin
+from doorctl.ports import (
+    Clock,
+    EventLog,
+    LibraryReply,
+    LibrarySystem,
+    PatronWriter,
+    SealedRow,
+)
+from doorctl.sources.fbs import FbsLibrary
+from doorctl.sources.sip2 import Sip2Library
+from doorctl.sources.sip2_answers import Dialect
+from doorctl.sources.trust import read_password, trusting
+from doorctl.transports.control import Answers
+from doorctl.transports.library import library_answers
+
+
+def library_desk(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    stack: ExitStack,
+    *,
+    worker: Executor,
+    writer: PatronWriter,
+) -> Answers:
+    """Return what web answers to the door about the library system; nothing where it is off.
+
+    Args:
+        config: the whole configuration.
+        clock: for how long a card rests after a no.
+        log: is told when the library system falls silent and when it is back.
+        stack: closes the connection at the end.
+        worker: the one thread that `writer` belongs to.
+        writer: the patron cache's.
+
+    Raises:
+        DoorctlError: a password or a certificate can't be read.
+    """
+    if not config.lms.wanted:
+        return {}
+    system = _library_system(config.lms, clock, stack)
+    desk = LibraryDesk(system, clock, log, pause_s=config.lms.pause_min * 60)
+
+    def ask_card(card: bytes, identifier: Identifier, pin: Pin, row_wanted: bool) -> LibraryReply:
+        return desk.ask(card, identifier, pin, row_wanted=row_wanted)
+
+    def keep_row(row: SealedRow, row_until: date, pin_until: date, learnt_on: date) -> None:
+        keep = partial(
+            writer.keep, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
+        )
+        worker.submit(keep).result()
+
+    return library_answers(ask_card, keep_row)
+
+
+def _library_system(lms: Lms, clock: Clock, stack: ExitStack) -> LibrarySystem:
+    if lms.kind == "fbs":
+        fbs = FbsLibrary(
+            url=lms.url,
+            agency=lms.agency,
+            user=lms.user,
+            password=_password(lms.password_file) if lms.user else Masked(""),
+            context=trusting(lms.ca_file),
+            timeout_s=lms.timeout_s,
+        )
+        stack.callback(fbs.close)
+        return fbs
+    at = read_address(lms.url)
+    if at is None or at.port is None:
+        raise ConfigError("configuration", [Problem("lms.url", "give it with its port")])
+    sip2 = Sip2Library(
+        host=at.host,
+        port=at.port,
+        context=trusting(lms.ca_file) if at.encrypted else None,
+        institution=lms.agency,
+        clock=clock,
+        user=lms.user,
+        password=_password(lms.password_file) if lms.user else Masked(""),
+        terminal_password=_password(lms.terminal_password_file),
+        dialect=Dialect(frozenset(lms.resident_classes), frozenset(lms.deny_flags)),
+        timeout_s=lms.timeout_s,
+    )
+    stack.callback(sip2.close)
+    return sip2
+
+
+def _password(path: Path) -> Masked[str]:
+    return Masked("") if path == Path() else read_password(path)

@@ -1,0 +1,222 @@
+"""``doorctl bans``: whom the library keeps out, for how long, and the letter that tells them."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import click
+
+from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
+from doorctl.bootstrap import rights
+from doorctl.bootstrap.branch import change
+from doorctl.bootstrap.rights import Banned, TakenAs
+from doorctl.bootstrap.rules import system_clock
+from doorctl.cli.ban_letter import letter, letter_day
+from doorctl.cli.options import json_option, with_config
+from doorctl.cli.patrons import IDENTIFIER
+from doorctl.cli.staff_options import IsoDate, caller, take_as_option, typed_unseen
+from doorctl.config import Config
+from doorctl.errors import InputError
+from doorctl.moments import Moment
+from doorctl.ports import BanEntry
+from doorctl.transports.branch_requests import LiftBan
+
+NOTICE = "Send the letter: 7 days' written notice is usual."
+
+ONE_DAY = timedelta(days=1)
+HOLDS, AHEAD, ENDED, LIFTED, ELSEWHERE = "holds", "ahead", "ended", "lifted", "elsewhere"
+
+
+@click.group()
+def bans() -> None:
+    """Keep somebody out of the branch for a while, by the house rules."""
+
+
+@bans.command()
+@click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False)
+@click.option("--patron-ref", metavar="REF", help="The patron's number in the library system.")
+@take_as_option
+@click.option("--reason", required=True, metavar="R", help="What happened; nobody's name.")
+@click.option("--from", "first", type=IsoDate(), help="The first day; now if it is not given.")
+@click.option("--until", "last", type=IsoDate(), help="The last day.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3660),
+    metavar="N",
+    help=f"How many days instead; {USUAL_BAN.days} if neither is given.",
+)
+@click.option("--without-end", is_flag=True, help="Until it is lifted.")
+@click.option(
+    "--branches", metavar="ID,ID", help=f"The branches' ids, or {ALL_BRANCHES} for all; this one."
+)
+@click.option("--note", default="", metavar="N", help="What the letter says besides.")
+@with_config
+def add(
+    config: Config,
+    *,
+    identifier: str | None,
+    patron_ref: str | None,
+    taken_as: TakenAs | None,
+    reason: str,
+    first: date | None,
+    last: date | None,
+    days: int | None,
+    without_end: bool,
+    branches: str | None,
+    note: str,
+) -> None:
+    """Ban the card IDENTIFIER, and its patron with all cards where the register knows it.
+
+    Give - to type the identifier unseen, or --patron-ref in its place.
+    """
+    if (identifier is None) == (patron_ref is None):
+        raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
+    if sum((last is not None, days is not None, without_end)) > 1:
+        raise click.UsageError("give one of --until, --days and --without-end")
+    moment = system_clock(config).moment()
+    ban = Ban(
+        number=0,
+        reason=reason,
+        since=_since(first, moment),
+        until=None if without_end else _until(first, last, days, moment),
+        by=caller(),
+        branches=_branches(branches, config),
+        note=note,
+    )
+    for stored in _banned(config, identifier, patron_ref, taken_as, ban):
+        click.echo(_told(stored, moment))
+
+
+@bans.command("list")
+@json_option
+@with_config
+def list_bans(config: Config, as_json: bool) -> None:
+    """List bans, newest first, ended and lifted ones for another month; a card is a pseudonym."""
+    moment = system_clock(config).moment()
+    entries = rights.every_ban(config)
+    if as_json:
+        click.echo(json.dumps([_as_dict(one, moment, config) for one in entries]))
+        return
+    if not entries:
+        click.echo("Nobody is banned.")
+    for one in entries:
+        click.echo(_as_line(one, moment, config))
+
+
+@bans.command()
+@click.argument("number", type=int)
+@with_config
+def lift(config: Config, number: int) -> None:
+    """Lift the ban NUMBER before its end."""
+    change(config, LiftBan(number))
+    click.echo(f"Ban {number} is lifted.")
+
+
+@bans.command("letter")
+@click.argument("number", type=int)
+@with_config
+def write_letter(config: Config, number: int) -> None:
+    """Print the letter that tells a patron of the ban NUMBER, in Danish and English."""
+    found = [one for one in rights.every_ban(config) if one.ban.number == number]
+    if not found or found[0].lifted_at is not None:
+        raise InputError(f"there is no ban {number} to write of; list them")
+    click.echo(letter(found[0].ban, config.branch, system_clock(config).moment()))
+
+
+def _since(first: date | None, moment: Moment) -> datetime:
+    if first is not None:
+        return datetime.combine(first, time(), moment.local.tzinfo)
+    # An unset clock may be ahead; what is certainly past has begun by any clock.
+    return moment.local if moment.dependable else moment.high_water
+
+
+def _until(first: date | None, last: date | None, days: int | None, moment: Moment) -> datetime:
+    begins = first or moment.local.date()
+    length = USUAL_BAN if days is None else days * ONE_DAY
+    after = begins + length if last is None else last + ONE_DAY
+    return datetime.combine(after, time(), moment.local.tzinfo)
+
+
+def _branches(written: str | None, config: Config) -> frozenset[str]:
+    if written is None:
+        return frozenset({config.branch.id})
+    named = frozenset(one.strip() for one in written.split(","))
+    # A ban is stored here and nowhere else: a misspelt id would let somebody in.
+    if named.isdisjoint({config.branch.id, ALL_BRANCHES}):
+        raise InputError(
+            f"the ban would not hold here; this branch is {config.branch.id}, and "
+            f"{ALL_BRANCHES} is all of them"
+        )
+    return named
+
+
+def _banned(
+    config: Config,
+    identifier: str | None,
+    patron_ref: str | None,
+    taken_as: TakenAs | None,
+    ban: Ban,
+) -> tuple[Banned, ...]:
+    if identifier is None:
+        return (rights.ban_patron(config, patron_ref or "", ban),)
+    return rights.ban_card(config, typed_unseen(IDENTIFIER, identifier), taken_as, ban)
+
+
+def _told(stored: Banned, moment: Moment) -> str:
+    ban, begins = stored.ban, letter_day(stored.ban.since, moment)
+    holds = f"Ban {ban.number} holds from {begins}"
+    whom = "" if stored.whole_patron else " It is of this card alone: the register knows no owner."
+    if ban.until is None:
+        return f"{holds} and has no end; look at it again in a year.{whom} {NOTICE}"
+    return f"{holds} until {_last_day(ban, moment)}, that day too.{whom} {NOTICE}"
+
+
+def _last_day(ban: Ban, moment: Moment) -> date | None:
+    # It ends just before an instant, which is mostly a midnight.
+    return None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
+
+
+def _state(one: BanEntry, moment: Moment, config: Config) -> str:
+    if one.lifted_at is not None:
+        return LIFTED
+    if one.ban.holds(moment, config.branch.id):
+        return HOLDS
+    if one.ban.branches.isdisjoint({config.branch.id, ALL_BRANCHES}):
+        return ELSEWHERE
+    return AHEAD if one.ban.since > moment.latest_known else ENDED
+
+
+def _as_dict(one: BanEntry, moment: Moment, config: Config) -> dict[str, Any]:
+    ban = one.ban
+    return {
+        "number": ban.number,
+        "state": _state(one, moment, config),
+        "card": one.card,
+        "patron_ref": one.patron_ref,
+        "reason": ban.reason,
+        "since": ban.since.isoformat(timespec="seconds"),
+        "until": None if ban.until is None else ban.until.isoformat(timespec="seconds"),
+        "by": ban.by,
+        "branches": sorted(ban.branches),
+        "note": ban.note,
+        "lifted_at": None if one.lifted_at is None else one.lifted_at.isoformat(timespec="seconds"),
+    }
+
+
+def _as_line(one: BanEntry, moment: Moment, config: Config) -> str:
+    ban, state = one.ban, _state(one, moment, config)
+    colour = "red" if state == HOLDS else None
+    whom = " ".join(
+        (
+            *(() if one.card is None else (f"card {one.card}",)),
+            *(() if one.patron_ref is None else (f"patron {one.patron_ref}",)),
+        )
+    )
+    span = f"{letter_day(ban.since, moment)} to {_last_day(ban, moment) or 'no end'}"
+    where = " ".join(sorted(ban.branches))
+    return (
+        f"{ban.number:4} {click.style(f'{state:9}', fg=colour)} {span:24} {whom}; "
+        f"{where}; {ban.reason} ({ban.by})"
+    )

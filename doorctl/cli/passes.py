@@ -1,0 +1,229 @@
+"""``doorctl passes``: a right to come in for cleaners, classes, associations and staff."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import click
+
+from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
+from doorctl.access.hours import DAY_MINUTES, Span
+from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, Pass, PassKind
+from doorctl.bootstrap import rights
+from doorctl.bootstrap.branch import change
+from doorctl.bootstrap.rights import TakenAs
+from doorctl.bootstrap.rules import system_clock
+from doorctl.cli.options import json_option, with_config
+from doorctl.cli.patrons import IDENTIFIER
+from doorctl.cli.staff_options import (
+    Hours,
+    IsoDate,
+    Weekdays,
+    clock,
+    new_pin,
+    take_as_option,
+    typed_unseen,
+    weekday_names,
+)
+from doorctl.config import Config
+from doorctl.masked import Pin
+from doorctl.moments import Moment
+from doorctl.ports import PassEntry
+from doorctl.transports.branch_requests import RevokePass
+
+ALL_DAY = Span(0, DAY_MINUTES)
+VALID, AHEAD, OVER, REVOKED = "valid", "ahead", "over", "revoked"
+
+
+@click.group()
+def passes() -> None:
+    """Let cleaners, classes, associations and staff in, by a card or by a code."""
+
+
+@passes.command()
+@click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False)
+@click.option("--code", "by_code", is_flag=True, help="Issue a code in place of a card.")
+@click.option(
+    "--digits",
+    type=click.IntRange(MIN_CODE_DIGITS, MAX_CODE_DIGITS),
+    default=MIN_CODE_DIGITS,
+    show_default=True,
+    metavar="N",
+    help="How long the code is.",
+)
+@take_as_option
+@click.option(
+    "--kind",
+    type=click.Choice([one.value for one in PassKind]),
+    required=True,
+    metavar="K",
+    help=f"Whom it is for: {', '.join(one.value for one in PassKind)}.",
+)
+@click.option("--from", "first", type=IsoDate(), help="The first day; today if it is not given.")
+@click.option("--to", "last", type=IsoDate(), required=True, help="The last day.")
+@click.option("--weekdays", type=Weekdays(), default=EVERY_DAY, help="Such as mon,tue; all if not.")
+@click.option("--times", type=Hours(), default=ALL_DAY, help="Such as 17:00-21:00; all day if not.")
+@click.option("--outside-hours", is_flag=True, help="While the branch is closed too.")
+@click.option("--own-pin", is_flag=True, help="It has a PIN of its own, asked for twice, unseen.")
+@click.option("--no-pin", is_flag=True, help="No PIN is asked for.")
+@click.option(
+    "--companions",
+    type=click.IntRange(0, COMPANIONS_LIMIT),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="How many others may come in with the holder.",
+)
+@click.option(
+    "--label",
+    required=True,
+    metavar="L",
+    help="The association, firm or school and what it comes for; never a person's name.",
+)
+@with_config
+def add(
+    config: Config,
+    *,
+    identifier: str | None,
+    by_code: bool,
+    digits: int,
+    taken_as: TakenAs | None,
+    kind: str,
+    first: date | None,
+    last: date,
+    weekdays: frozenset[int],
+    times: Span,
+    outside_hours: bool,
+    own_pin: bool,
+    no_pin: bool,
+    companions: int,
+    label: str,
+) -> None:
+    """Issue a pass for the card IDENTIFIER, or for a new code that is shown once.
+
+    Give - to type the identifier unseen. Without --own-pin or --no-pin a card needs the PIN that
+    the register has for it; a code has none there, so it wants one of the two.
+    """
+    if (identifier is None) != by_code:
+        raise click.UsageError(f"give {IDENTIFIER} or --code")
+    if own_pin and no_pin:
+        raise click.UsageError("give one of --own-pin and --no-pin")
+    if by_code and not (own_pin or no_pin):
+        raise click.UsageError("a code has no PIN in the register; give --own-pin or --no-pin")
+    new = Pass(
+        number=0,
+        kind=PassKind(kind),
+        first_day=first or system_clock(config).moment().local.date(),
+        last_day=last,
+        weekdays=weekdays,
+        from_minute=times.opens,
+        to_minute=times.closes,
+        outside_hours=outside_hours,
+        # One of its own is put in once it is sealed, and then it is needed.
+        needs_pin=not no_pin and not (by_code and own_pin),
+        code_digits=digits if by_code else None,
+        companions_max=companions,
+        label=label,
+    )
+    number = "" if identifier is None else typed_unseen(IDENTIFIER, identifier)
+    pin = new_pin(config.policy.pin_length) if own_pin else None
+    click.echo(_issued(config, number, taken_as, new, pin))
+
+
+@passes.command("list")
+@json_option
+@with_config
+def list_passes(config: Config, as_json: bool) -> None:
+    """List passes, newest first, ended and revoked ones for another month; no code is shown."""
+    moment = system_clock(config).moment()
+    entries = rights.every_pass(config)
+    if as_json:
+        click.echo(json.dumps([_as_dict(one, moment) for one in entries]))
+        return
+    if not entries:
+        click.echo("No passes.")
+    for one in entries:
+        click.echo(_as_line(one, moment))
+
+
+@passes.command()
+@click.argument("number", type=int)
+@with_config
+def revoke(config: Config, number: int) -> None:
+    """Take the pass NUMBER back."""
+    change(config, RevokePass(number))
+    click.echo(f"Pass {number} opens nothing from now on.")
+
+
+def _issued(
+    config: Config, number: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
+) -> str:
+    if new.code_digits is None:
+        held = rights.issue_for_card(config, number, taken_as, new, own_pin)
+        return f"Pass {held.number} is issued until {held.last_day}, that day too."
+    held, code = rights.issue_for_code(config, new, own_pin)
+    shown = rights.digits_of(code)
+    groups = " ".join(shown[start : start + 3] for start in range(0, len(shown), 3))
+    return f"Pass {held.number} is issued. The code is {groups}; it is shown only now."
+
+
+def _state(one: PassEntry, moment: Moment) -> str:
+    if one.revoked_at is not None:
+        return REVOKED
+    today = moment.local.date()
+    if one.held.last_day < today:
+        return OVER
+    return AHEAD if one.held.first_day > today else VALID
+
+
+def _as_dict(one: PassEntry, moment: Moment) -> dict[str, Any]:
+    held = one.held
+    return {
+        "number": held.number,
+        "state": _state(one, moment),
+        "kind": held.kind.value,
+        "label": held.label,
+        "card": one.card,
+        "code_digits": held.code_digits,
+        "from": held.first_day.isoformat(),
+        "to": held.last_day.isoformat(),
+        "weekdays": weekday_names(held.weekdays),
+        "times": _times(held),
+        "outside_hours": held.outside_hours,
+        "pin": _pin(held),
+        "companions": held.companions_max,
+        "revoked_at": None
+        if one.revoked_at is None
+        else one.revoked_at.isoformat(timespec="seconds"),
+    }
+
+
+def _as_line(one: PassEntry, moment: Moment) -> str:
+    held, state = one.held, _state(one, moment)
+    bearer = (
+        f"card {one.card}" if held.code_digits is None else f"code of {held.code_digits} digits"
+    )
+    facts = [
+        bearer,
+        "all week" if held.weekdays == EVERY_DAY else " ".join(weekday_names(held.weekdays)),
+        "all day" if (held.from_minute, held.to_minute) == (0, DAY_MINUTES) else _times(held),
+        {"own": "PIN of its own", "register": "the register's PIN", None: "no PIN"}[_pin(held)],
+        *(("outside hours too",) if held.outside_hours else ()),
+        *((f"with {held.companions_max}",) if held.companions_max else ()),
+        held.label,
+    ]
+    mark = click.style(f"{state:7}", fg="green" if state == VALID else None)
+    span = f"{held.first_day} to {held.last_day}"
+    return f"{held.number:4} {mark} {held.kind.value:11} {span}  {', '.join(facts)}"
+
+
+def _times(held: Pass) -> str:
+    return f"{clock(held.from_minute)}-{clock(held.to_minute)}"
+
+
+def _pin(held: Pass) -> str | None:
+    if not held.needs_pin:
+        return None
+    return "register" if held.pin_check is None else "own"

@@ -1,0 +1,274 @@
+"""What the web process does about the hours: asks the website, has the holidays computed.
+
+The door has no network and no room for either. Each round belongs to one thread, which may wait,
+and is asked every few seconds to do what is due. Nothing is done while the clock is not set: nobody
+knows then which days to ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date
+from math import inf
+
+from doorctl.access.calendar import DatedDay, Mode
+from doorctl.config.opening import Opening
+from doorctl.config.wording import shown
+from doorctl.errors import DoorctlError, StoreError, WebsiteHoursError
+from doorctl.moments import Moment
+from doorctl.ports import BranchBook, CalendarWriter, Clock, DaySource, EventLog, StoredDay, Week
+from doorctl.sync.holidays_wanted import HolidaysWanted
+from doorctl.sync.website import Asked, Published
+
+FETCH_EVERY_S = 3 * 3600.0
+AGAIN_S = 600.0
+"""After a failure: at boot the network may come a little later than this process."""
+
+SILENT_S = 24 * 3600.0
+"""A website that is down for a night is nothing to call anybody for."""
+
+TOLD_CATEGORIES = 5
+
+INITIAL_YEARS = 10
+"""Where no web process goes on from there: longer than a memory card lives."""
+
+Write = Callable[[Callable[[CalendarWriter], object]], None]
+"""Has the one writer do a job on its thread; returns once it is done, raises what it raised."""
+
+Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
+
+
+class WebsiteRound:
+    """Keep the website's hours in ``branch.db``, as far ahead as configured. One thread.
+
+    A failure changes nothing that is stored: the last good answer counts until its end.
+
+    Args:
+        opening: whom to ask, and how far ahead.
+        isil: the branch's own; "" where it has none.
+        fetch: asks the website; raises WebsiteHoursError.
+        branch: what is stored.
+        write: see :data:`Write`.
+        clock: tells which day it is, and how long ago the last good answer was.
+        log: hears ``website_silent`` once there has been no good answer for a day, or ever;
+            ``website_answers`` once there is one again; ``website_unknown_category`` once for
+            each title; ``branch_failing`` once until an answer can be stored.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        isil: str,
+        *,
+        fetch: Callable[[Asked], Published],
+        branch: BranchBook,
+        write: Write,
+        clock: Clock,
+        log: EventLog,
+    ) -> None:
+        self._opening = opening
+        self._isil = isil
+        self._fetch = fetch
+        self._branch = branch
+        self._write = write
+        self._clock = clock
+        self._log = log
+        self._due_s = -inf
+        self._good_s: float | None = None
+        self._silent = False
+        self._branch_failing = False
+        self._known_titles: frozenset[str] = frozenset()
+
+    def turn(self) -> None:
+        """Ask, if it is time; never raises what the website or the disk does."""
+        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        if not moment.dependable or now_s < self._due_s:
+            return
+        self._due_s = now_s + AGAIN_S
+        try:
+            if self._good_s is None:
+                self._good_s = self._last_good_s(moment, now_s)
+            self._ask(moment)
+        except WebsiteHoursError as error:
+            self._missed(error)
+        except DoorctlError as error:
+            if not self._branch_failing:
+                self._branch_failing = True
+                self._log.emit("alarm", kind="branch_failing", why=str(error))
+
+    def _ask(self, moment: Moment) -> None:
+        first = moment.local.date()
+        last = date.fromordinal(first.toordinal() + self._opening.website_days)
+        means = self._opening.website_open_means
+        opens = None if means == "ignore" else Mode(means)
+        asked = Asked(self._opening.website_branch, first, last, self._isil, opens)
+        published = self._fetch(asked)
+        _store(self._write, self._clock, DaySource.WEBSITE, published.days, published.known_until)
+        self._good_s = self._clock.monotonic_s()
+        self._due_s = self._good_s + FETCH_EVERY_S
+        self._branch_failing = False
+        self._came(published)
+
+    def _came(self, published: Published) -> None:
+        if self._silent:
+            self._silent = False
+            self._log.emit("alarm", kind="website_answers")
+        new = sorted(published.unknown - self._known_titles)
+        if new:
+            self._known_titles |= published.unknown
+            named = ", ".join(map(shown, new[:TOLD_CATEGORIES]))
+            why = f"the website has categories that open nothing here: {named}"
+            self._log.emit("alarm", kind="website_unknown_category", why=why)
+
+    def _missed(self, error: WebsiteHoursError) -> None:
+        good_s = -inf if self._good_s is None else self._good_s
+        if self._silent or self._clock.monotonic_s() - good_s < SILENT_S:
+            return
+        self._silent = True
+        more = len(error.problems) - 1
+        why = f"{error.subject}: {error.problems[0]}" + (f" (and {more} more)" if more else "")
+        self._log.emit("alarm", kind="website_silent", why=why)
+
+    def _last_good_s(self, moment: Moment, now_s: float) -> float:
+        """Return when the last good answer came, by this boot's clock; long ago for never."""
+        for said in self._branch.calendar().sources:
+            if said.source is DaySource.WEBSITE:
+                age = moment.local.astimezone(UTC) - said.fetched_at
+                return now_s - max(0.0, age.total_seconds())
+        return -inf
+
+
+class HolidayRound:
+    """Keep the public holidays of this year and the next in ``branch.db``. One thread.
+
+    They are stored at the start and again when another year or another week stands: what is
+    configured can change only before a start.
+
+    Args:
+        opening: what a holiday is here, and the week that gives Sunday's hours.
+        compute: knows the holidays; raises DoorctlError.
+        branch: has the week that staff have set.
+        write: see :data:`Write`.
+        clock: tells which year it is.
+        log: hears ``holidays_failing`` where they could not be computed or stored, once until
+            they could.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        *,
+        compute: Compute,
+        branch: BranchBook,
+        write: Write,
+        clock: Clock,
+        log: EventLog,
+    ) -> None:
+        self._opening = opening
+        self._compute = compute
+        self._branch = branch
+        self._write = write
+        self._clock = clock
+        self._log = log
+        self._due_s = -inf
+        self._version: int | None = None
+        self._week: Week | None = None
+        self._stored: HolidaysWanted | None = None
+        self._failing = False
+
+    def turn(self) -> None:
+        """Compute and store them, if others are wanted than are stored."""
+        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        if not moment.dependable or now_s < self._due_s:
+            return
+        try:
+            self._look_at_branch()
+            wanted = holidays_wanted(self._opening, self._week, moment.local.year, 2)
+            if wanted != self._stored:
+                days = self._compute(wanted)
+                _store(self._write, self._clock, DaySource.HOLIDAY, days, wanted.known_until)
+                self._stored = wanted
+            self._failing = False
+        except DoorctlError as error:
+            self._due_s = now_s + AGAIN_S
+            if not self._failing:
+                self._failing = True
+                self._log.emit("alarm", kind="holidays_failing", why=str(error))
+
+    def _look_at_branch(self) -> None:
+        version = self._branch.version()
+        if version != self._version:
+            self._week = self._branch.calendar().week
+            self._version = version
+
+
+def are_holidays_wanted(opening: Opening) -> bool:
+    """Tell whether public holidays are to be stored; the website's hours have them in place."""
+    return opening.holidays != "ignore" and opening.source != "website"
+
+
+def holidays_wanted(
+    opening: Opening, staffs_week: Week | None, first_year: int, years: int
+) -> HolidaysWanted:
+    """Return what has to be computed for so many years.
+
+    Args:
+        opening: what is configured.
+        staffs_week: the stored one, which counts where staff are the source.
+        first_year: this one.
+        years: how many; from 1.
+    """
+    own = opening.source == "staff" and staffs_week is not None
+    return HolidaysWanted(
+        years=tuple(range(first_year, first_year + years)),
+        rule=opening.holidays,
+        week=staffs_week if own else opening.calendar.week,
+        also=opening.holidays_also,
+    )
+
+
+def store_initial_holidays(
+    opening: Opening, writer: CalendarWriter, moment: Moment, compute: Compute
+) -> None:
+    """Store the holidays of `INITIAL_YEARS`, for a branch that may never run a web process.
+
+    Does nothing where none are wanted. While the clock is not set, they begin with the latest
+    year that is known to have come.
+
+    Args:
+        opening: what is configured.
+        writer: of an empty ``branch.db``.
+        moment: now.
+        compute: knows the holidays.
+
+    Raises:
+        DoorctlError: they can't be computed or stored; nothing was changed.
+    """
+    if not are_holidays_wanted(opening):
+        return
+    known = moment.local if moment.dependable else moment.high_water
+    first = known.astimezone(moment.local.tzinfo).date()
+    wanted = holidays_wanted(opening, None, first.year, INITIAL_YEARS)
+    days = _from(first, compute(wanted))
+    writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
+
+
+def _store(
+    write: Write,
+    clock: Clock,
+    source: DaySource,
+    days: Mapping[date, DatedDay],
+    known_until: date,
+) -> None:
+    # Not the moment of the question: midnight may have passed, and what is past is refused.
+    moment = clock.moment()
+    if not moment.dependable:
+        raise StoreError("the clock is not set any more; the hours stay as they were stored")
+    ahead = _from(moment.local.date(), days)
+    write(lambda writer: writer.set_days(source, ahead, moment, known_until=known_until))
+
+
+def _from(first: date, days: Mapping[date, DatedDay]) -> tuple[StoredDay, ...]:
+    return tuple(
+        StoredDay(day, dated.spans, dated.note) for day, dated in days.items() if day >= first
+    )

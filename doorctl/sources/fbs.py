@@ -1,0 +1,250 @@
+"""FBS (Cicero) asked over its CMS API: log in once, authenticate a card, read the person."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import httpx2
+import msgspec
+
+from doorctl.access.messages import LibraryAnswer
+from doorctl.config.lms import is_this_machine
+from doorctl.errors import InputError, LibrarySystemError
+from doorctl.masked import Identifier, Masked, Pin
+from doorctl.ports import LibraryPatron, LibraryReply
+from doorctl.sources.fbs_answers import (
+    PERSON,
+    AnswerT,
+    Authenticated,
+    LoggedIn,
+    Person,
+    no_person,
+    read_answer,
+)
+from doorctl.sources.spelling import spelt
+from doorctl.sources.time_limit import TimeLimit
+from doorctl.sources.trust import unreached
+
+TIMEOUT_S = 2.0
+
+KEPT_S = 5.0
+"""A connection that is idle for longer may be dead by then behind a firewall, without a word."""
+
+LONGEST_ANSWER_BYTES = 65_536
+"""A person with addresses, notes and interests has 2 KiB."""
+
+ANSWERS: Mapping[str, LibraryAnswer] = MappingProxyType(
+    {
+        "VALID": LibraryAnswer.YES,
+        "INVALID": LibraryAnswer.NO,
+        "LOANER_LOCKED_OUT": LibraryAnswer.WAITS,
+    }
+)
+
+LOGIN_REFUSED = frozenset({400, 401, 403})
+"""What FBS says to a client whose name or password is wrong is 403 (its own document)."""
+
+
+@dataclass(slots=True)
+class _Question:
+    """How far one question got.
+
+    Args:
+        sent: the PIN may have reached the library system.
+        renewed: a session that had run out was replaced already.
+    """
+
+    sent: bool = False
+    renewed: bool = False
+
+
+class FbsLibrary:
+    """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
+
+    Proxies that the environment names are not used and no redirect is followed. Card numbers and
+    PINs stand in bodies only.
+
+    Args:
+        url: such as ``https://cms.example/rest``; the addresses are below it.
+        agency: the agency's ISIL.
+        user: the client system's account.
+        password: its password.
+        context: how FBS's certificate is checked; see `trusting`.
+        timeout_s: for one question with login and all, in seconds.
+
+    Raises:
+        InputError: `url` would send PINs to another machine in the clear.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        agency: str,
+        user: str,
+        password: Masked[str],
+        context: ssl.SSLContext,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        address = httpx2.URL(url)
+        if address.scheme != "https" and not is_this_machine(address.host):
+            raise InputError("FBS is asked over https only; see lms.url")
+        self._base = url.rstrip("/")
+        self._agency = agency
+        self._user = user
+        self._password = password
+        self._context = context
+        self._limit = TimeLimit(timeout_s, "fbs")
+        self._logging_in = asyncio.Lock()
+        self._session: Masked[str] | None = None
+        self._client: httpx2.AsyncClient | None = None
+
+    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
+        """Ask whether the PIN is the card's; the port says the rest.
+
+        What no card or keypad can say is a no without being sent.
+        """
+        told = spelt(identifier, pin)
+        if told is None:
+            return LibraryReply(LibraryAnswer.NO)
+        question = _Question()
+        try:
+            return self._limit.run(lambda: self._ask(question, told, row_wanted=row_wanted))
+        except LibrarySystemError as error:
+            why = str(error)
+        except TimeoutError:
+            why = "it does not answer in time"
+        except httpx2.ConnectError as error:
+            why = unreached(error)
+        except httpx2.HTTPError:
+            why = "it breaks off in the middle of an answer"
+        # Out here nothing of the library's text hangs on it as a context: that may hold an answer.
+        raise LibrarySystemError(why, spent=question.sent)
+
+    def close(self) -> None:
+        """Close its connections; idempotent."""
+        with suppress(TimeoutError, httpx2.HTTPError):
+            if self._client is not None:
+                self._limit.run(self._client.aclose)
+        self._client = None
+        self._limit.close()
+
+    async def _ask(
+        self, question: _Question, told: tuple[str, str], *, row_wanted: bool
+    ) -> LibraryReply:
+        content = dict(zip(("libraryCardNumber", "pincode"), told, strict=True))
+        path = "patrons/authenticate/v9"
+        said = await self._asked(question, "POST", path, Authenticated, content)
+        answer = ANSWERS[said.authenticate_status]
+        if answer is not LibraryAnswer.YES or not row_wanted or said.patron_id is None:
+            return LibraryReply(answer)
+        if said.patron_type != PERSON:
+            return LibraryReply(answer, no_person(said.patron_id))
+        return LibraryReply(answer, await self._person(question, said.patron_id))
+
+    async def _person(self, question: _Question, patron_id: int) -> LibraryPatron:
+        person = await self._asked(question, "GET", f"patrons/person/{patron_id}/v4", Person)
+        if person.patron_id != patron_id:
+            raise LibrarySystemError("it answers about another patron", spent=question.sent)
+        return person.patron()
+
+    async def _asked(
+        self,
+        question: _Question,
+        method: str,
+        path: str,
+        kind: type[AnswerT],
+        content: Mapping[str, str] | None = None,
+    ) -> AnswerT:
+        session = await self._logged_in(None)
+        address = f"/external/{self._agency}/{path}"
+        status, body = await self._exchange(method, address, content, session, question)
+        if status == httpx2.codes.UNAUTHORIZED and not question.renewed:
+            question.renewed = True
+            session = await self._logged_in(session)
+            status, body = await self._exchange(method, address, content, session, question)
+        return _read(status, body, kind, spent=question.sent)
+
+    async def _logged_in(self, expired: Masked[str] | None) -> Masked[str]:
+        async with self._logging_in:
+            if self._session is None or self._session == expired:
+                self._session = None
+                self._session = await self._log_in()
+            return self._session
+
+    async def _log_in(self) -> Masked[str]:
+        account = {"username": self._user, "password": self._password.reveal()}
+        address = f"/external/v1/{self._agency}/authentication/login"
+        status, body = await self._exchange("POST", address, account)
+        if status in LOGIN_REFUSED:
+            why = "it does not accept doorctl's account; see lms.user and lms.password_file"
+            raise LibrarySystemError(why, spent=False)
+        return Masked(_read(status, body, LoggedIn, spent=False).session_key)
+
+    async def _exchange(
+        self,
+        method: str,
+        address: str,
+        content: Mapping[str, str] | None,
+        session: Masked[str] | None = None,
+        question: _Question | None = None,
+    ) -> tuple[int, bytes]:
+        async def note(event: str, _info: object) -> None:
+            if question is not None and content and event.endswith("send_request_headers.started"):
+                question.sent = True
+
+        request = self._opened().build_request(
+            method,
+            address,
+            content=None if content is None else msgspec.json.encode(content),
+            headers=_headers(content, session),
+            extensions={"trace": note},
+        )
+        response = await self._opened().send(request, stream=True)
+        try:
+            return response.status_code, await _body(response)
+        finally:
+            await response.aclose()
+
+    def _opened(self) -> httpx2.AsyncClient:
+        if self._client is None:
+            self._client = httpx2.AsyncClient(
+                base_url=self._base,
+                verify=self._context,
+                trust_env=False,
+                timeout=None,
+                limits=httpx2.Limits(keepalive_expiry=KEPT_S),
+            )
+        return self._client
+
+
+def _headers(content: object, session: Masked[str] | None) -> dict[str, str]:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    if session is not None:
+        headers["X-Session"] = session.reveal()
+    return headers
+
+
+async def _body(response: httpx2.Response) -> bytes:
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LONGEST_ANSWER_BYTES:
+            return b""
+    return body
+
+
+def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> AnswerT:
+    if status != httpx2.codes.OK:
+        raise LibrarySystemError(f"it answers with HTTP status {status}", spent=spent)
+    answer = read_answer(body, kind)
+    if answer is None:
+        raise LibrarySystemError("its answer is none that FBS gives; see lms.url", spent=spent)
+    return answer

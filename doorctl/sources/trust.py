@@ -1,0 +1,71 @@
+"""How a library system is believed, which password doorctl shows it, why it can't be reached."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+from pathlib import Path
+
+from doorctl.errors import KeyFileError
+from doorctl.masked import Masked
+from doorctl.sources.spelling import is_sendable
+
+LONGEST_PASSWORD_BYTES = 256
+
+
+def trusting(ca_file: Path) -> ssl.SSLContext:
+    """Return a context that checks the certificate and the name in it.
+
+    Args:
+        ca_file: the authority in PEM; empty for the system's own.
+
+    Raises:
+        KeyFileError: it can't be read or used.
+    """
+    try:
+        return ssl.create_default_context(cafile=None if ca_file == Path() else ca_file)
+    except (OSError, ValueError) as error:
+        raise KeyFileError(f"{ca_file} holds no certificate authority in PEM") from error
+
+
+def read_password(path: Path) -> Masked[str]:
+    """Return the one line of a password file, without its line end.
+
+    Raises:
+        KeyFileError: it is missing, anybody may read it, or it does not hold one line of visible
+            ASCII without ``|``; says what to do and nothing of what it holds.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            written = os.read(descriptor, LONGEST_PASSWORD_BYTES + 2)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
+    if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
+        raise KeyFileError(f"{path} can be read by everybody; run `chmod 600 {path}`")
+    line = written.rstrip(b"\r\n").decode("latin-1")
+    if not is_sendable(line) or len(line) > LONGEST_PASSWORD_BYTES:
+        raise KeyFileError(
+            f"{path} does not hold a password: give one line of at most {LONGEST_PASSWORD_BYTES} "
+            "visible ASCII characters without |"
+        )
+    return Masked(line)
+
+
+def unreached(error: BaseException) -> str:
+    """Return why a connection was not made or broke off, without a word of what came through it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not accepted: {cause.verify_message}; see lms.ca_file"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS with it fails ({cause.reason or 'no reason given'})"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"no connection ({cause.strerror})"
+        cause = cause.__cause__ or cause.__context__
+    return f"no connection ({type(error).__name__})"

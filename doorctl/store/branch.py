@@ -1,0 +1,208 @@
+"""Bans, passes and hours, read-only: what the door and the staff pages look up.
+
+A branch without a file has none of them. But a file that was there and is gone, or can't be
+read, is an error: without it every ban would be forgotten. So a damaged one is left where it
+stands and not set aside, and an empty one never takes its place by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from doorctl.access.modes import Override
+from doorctl.access.rights import Ban, Pass
+from doorctl.errors import StoreDamagedError, StoreError
+from doorctl.ports import BanEntry, DaySource, PassEntry, StoredCalendar, StoredDay, StoredDays
+from doorctl.store.branch_rows import (
+    BANS,
+    OVERRIDES,
+    PASSES,
+    to_ban,
+    to_override,
+    to_pass,
+    to_spans,
+    to_week,
+)
+from doorctl.store.connection import translated
+from doorctl.store.visit_rows import from_ms
+from doorctl.store.visits_reader import CARD_HEX_DIGITS
+from doorctl.store.watched_reader import WatchedReader
+
+# The column lists are all that these are made of; values are always bound.
+_BANS = f"""
+    SELECT {BANS} FROM bans WHERE (row_key = ? OR patron_ref = ?) AND lifted_ms IS NULL
+    ORDER BY number
+"""  # noqa: S608 -- as said
+_PASS = f"""
+    SELECT {PASSES} FROM passes WHERE row_key = ? AND revoked_ms IS NULL
+    ORDER BY number DESC LIMIT 1
+"""  # noqa: S608 -- as said
+_EVERY_BAN = f"SELECT row_key, patron_ref, lifted_ms, {BANS} FROM bans ORDER BY number DESC"  # noqa: S608 -- as said
+_EVERY_PASS = f"SELECT row_key, revoked_ms, {PASSES} FROM passes ORDER BY number DESC"  # noqa: S608 -- as said
+_OVERRIDE = f"""
+    SELECT {OVERRIDES} FROM overrides WHERE number = (SELECT max(number) FROM overrides)
+    AND ended_ms IS NULL
+"""  # noqa: S608 -- as said
+_CALENDAR = """
+    SELECT 'week', days, NULL, NULL, NULL FROM week
+    UNION ALL SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
+    UNION ALL SELECT 'day', source, day, spans, note FROM days
+"""
+"""One statement, so that all of it is of one commit."""
+
+_COMMITS_BITS = 32
+_CURE = "restore it from its backup"
+
+RecordT = TypeVar("RecordT")
+
+
+class BranchRecords:
+    """Look up ``branch.db``; implements `BranchBook` and `RightsList`.
+
+    The file is opened at the first call and again when another file takes its place. `version` has
+    a connection of its own and may be called on another thread than the rest; closing may be left
+    to whoever shuts down.
+
+    Args:
+        path: the database; it may appear later.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = WatchedReader(path, _CURE)
+        self._commits = WatchedReader(path, _CURE)
+
+    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
+        """Return the bans of a card and of its patron that were not lifted, in force or not."""
+        return self._fetch(to_ban, _BANS, row_key, patron_ref)
+
+    def pass_of(self, row_key: bytes) -> Pass | None:
+        """Return the latest pass of a card or code that was not revoked, in force or not."""
+        found = self._fetch(to_pass, _PASS, row_key)
+        return found[0] if found else None
+
+    def calendar(self) -> StoredCalendar:
+        """Return the stored hours, as of one commit."""
+        return self._read(_to_calendar, self._records(_CALENDAR))
+
+    def override(self) -> Override | None:
+        """Return the mode set by hand last, unless staff ended it; its time may be over."""
+        found = self._fetch(to_override, _OVERRIDE)
+        return found[0] if found else None
+
+    def setting(self, key: str) -> str | None:
+        """Return a small fact that a process left for itself or another."""
+        found = self._records("SELECT value FROM settings WHERE key = ?", key)
+        return found[0][0] if found else None
+
+    def every_ban(self) -> tuple[BanEntry, ...]:
+        """Return every ban that is still stored, newest first."""
+        return self._fetch(_to_ban_entry, _EVERY_BAN)
+
+    def every_pass(self) -> tuple[PassEntry, ...]:
+        """Return every pass that is still stored, newest first."""
+        return self._fetch(_to_pass_entry, _EVERY_PASS)
+
+    def version(self) -> int:
+        """Return a number that is another one after each commit and each new file."""
+        if never_made(self.path):
+            return -self._commits.generation
+        with translated(self.path):
+            database = self._commits.current()
+            commits = 0
+            if self._commits.shared:
+                commits = database.execute("PRAGMA data_version").fetchone()[0]
+        return (self._commits.generation << _COMMITS_BITS) + commits
+
+    def close(self) -> None:
+        """Close both connections; idempotent."""
+        self._rows.close()
+        self._commits.close()
+
+    def _fetch(
+        self, to_value: Callable[[tuple[Any, ...]], RecordT], sql: str, *parameters: object
+    ) -> tuple[RecordT, ...]:
+        records = self._records(sql, *parameters)
+        return self._read(lambda found: tuple(map(to_value, found)), records)
+
+    def _records(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        if never_made(self.path):
+            return []
+        with translated(self.path):
+            return self._rows.current().execute(sql, parameters).fetchall()
+
+    def _read(
+        self, to_value: Callable[[list[tuple[Any, ...]]], RecordT], records: list[tuple[Any, ...]]
+    ) -> RecordT:
+        try:
+            return to_value(records)
+        except (TypeError, ValueError, LookupError):
+            # The cause would quote the row.
+            raise StoreDamagedError(
+                f"{self.path} is damaged: a row can't be read; {_CURE}"
+            ) from None
+
+
+def never_made(path: Path) -> bool:
+    """Tell whether a branch has no such file and never had one.
+
+    A writer leaves its lock file behind, so where that stands alone the database was lost.
+    """
+    return _absent(path) and _absent(path.with_name(f"{path.name}.lock"))
+
+
+def lost(path: Path) -> StoreError:
+    """Return what to say where :func:`never_made` says no and there is no file."""
+    return StoreError(f"{path} is missing; {_CURE}")
+
+
+def _absent(file: Path) -> bool:
+    try:
+        file.lstat()
+    except OSError as error:
+        # Any other doubt, such as a link that leads nowhere, is for whoever opens the file.
+        return isinstance(error, FileNotFoundError)
+    return False
+
+
+def _to_ban_entry(record: tuple[Any, ...]) -> BanEntry:
+    row_key, patron_ref, lifted_ms, *ban = record
+    card = None if row_key is None else _pseudonym(row_key)
+    lifted_at = None if lifted_ms is None else from_ms(lifted_ms)
+    return BanEntry(to_ban(tuple(ban)), card, patron_ref, lifted_at)
+
+
+def _to_pass_entry(record: tuple[Any, ...]) -> PassEntry:
+    row_key, revoked_ms, *held = record
+    revoked_at = None if revoked_ms is None else from_ms(revoked_ms)
+    return PassEntry(to_pass(tuple(held)), _pseudonym(row_key), revoked_at)
+
+
+def _pseudonym(row_key: bytes) -> str:
+    return row_key.hex()[:CARD_HEX_DIGITS]
+
+
+def _to_calendar(records: list[tuple[Any, ...]]) -> StoredCalendar:
+    weeks = [to_week(record[1]) for record in records if record[0] == "week"]
+    sources = [record for record in records if record[0] == "source"]
+    days = [record for record in records if record[0] == "day"]
+    return StoredCalendar(
+        week=weeks[0] if weeks else None,
+        sources=tuple(_to_days(source, days) for source in sorted(sources)),
+    )
+
+
+def _to_days(record: tuple[Any, ...], days: list[tuple[Any, ...]]) -> StoredDays:
+    _, source, known_until, fetched_ms, _ = record
+    own = sorted((day, spans, note) for _, whose, day, spans, note in days if whose == source)
+    return StoredDays(
+        source=DaySource(source),
+        days=tuple(
+            StoredDay(date.fromisoformat(day), to_spans(spans)[0], note) for day, spans, note in own
+        ),
+        known_until=None if known_until is None else date.fromisoformat(known_until),
+        fetched_at=from_ms(fetched_ms),
+    )

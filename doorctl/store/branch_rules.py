@@ -1,0 +1,99 @@
+"""What may not be written into ``branch.db``: things that are over already, or that clash.
+
+Judged by what is known of the time for certain, so that a clock that was not set refuses nothing
+that staff may want. What makes no sense at any time, its own class refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from doorctl.access.modes import Override
+from doorctl.access.rights import Ban, Pass
+from doorctl.access.staff_text import refuse_text
+from doorctl.errors import InputError
+from doorctl.moments import Moment
+from doorctl.ports import StoredDay, Week
+from doorctl.store.branch_rows import WEEKDAYS
+
+LONGEST_OVERRIDE = timedelta(days=31)
+"""A mode set by hand ends by itself; what lasts longer than a month belongs into the calendar."""
+
+
+def known(moment: Moment) -> datetime:
+    """Return the time, or while the clock is not set the latest one known to have come; UTC.
+
+    Otherwise the high-water mark says nothing: a clock that once ran ahead would refuse for good.
+    """
+    return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
+
+
+def today(moment: Moment) -> date:
+    """Return the local date of :func:`known`."""
+    return known(moment).astimezone(moment.local.tzinfo).date()
+
+
+def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str | None) -> None:
+    """Refuse a ban of nobody, or one that is over.
+
+    Raises:
+        InputError: with what to do.
+    """
+    if not row_key and not patron_ref:
+        raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
+    if ban.until is not None and ban.until <= known(moment):
+        raise InputError("the ban would be over already; give a later end")
+
+
+def refuse_pass(new: Pass, moment: Moment) -> None:
+    """Refuse a pass that is over.
+
+    Raises:
+        InputError: with what to do.
+    """
+    if new.last_day < today(moment):
+        raise InputError(f"the pass would be over since {new.last_day}; give a later last day")
+
+
+def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
+    """Refuse dates that are past or named twice, and notes with a person's number.
+
+    Raises:
+        InputError: with the first such date.
+    """
+    named: set[date] = set()
+    for one in days:
+        if one.day < today(moment):
+            raise InputError(f"{one.day} is past; leave it out")
+        if one.day in named:
+            raise InputError(f"{one.day} is named twice; say once what it is")
+        named.add(one.day)
+        refuse_text(f"note for {one.day}", one.note, optional=True)
+
+
+def refuse_week(week: Week) -> None:
+    """Refuse a week that has not seven days.
+
+    Raises:
+        InputError: with how many it has.
+    """
+    if len(week) != WEEKDAYS:
+        raise InputError(f"the week has {len(week)} days; give seven, Monday first")
+
+
+def refuse_override(override: Override, moment: Moment) -> None:
+    """Refuse a mode set by hand that is over, or for so long that it would be forgotten.
+
+    Raises:
+        InputError: with what to do.
+    """
+    refuse_text("cause", override.cause)
+    refuse_text("account", override.by)
+    if override.until <= known(moment):
+        raise InputError("the mode would end before now; give a later end")
+    # While nobody knows the time, a lockdown must be possible all the same.
+    if moment.dependable and override.until > moment.local + LONGEST_OVERRIDE:
+        raise InputError(
+            f"the mode would last more than {LONGEST_OVERRIDE.days} days; change the calendar"
+        )

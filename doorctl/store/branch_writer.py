@@ -1,0 +1,256 @@
+"""The one writer of bans, passes and hours: each call is one transaction, durable or undone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from doorctl.access.codes import codes_allowed
+from doorctl.access.modes import Override
+from doorctl.access.rights import Ban, Pass
+from doorctl.access.staff_text import refuse_text
+from doorctl.errors import InputError, StoreError
+from doorctl.moments import Moment
+from doorctl.ports import DaySource, StoredDay, StoredDays, Week
+from doorctl.store.branch import lost, never_made
+from doorctl.store.branch_purge import delete_ended
+from doorctl.store.branch_rows import (
+    BANS,
+    OVERRIDES,
+    PASSES,
+    from_ban,
+    from_override,
+    from_pass,
+    from_spans,
+    migrations,
+    to_ban,
+    to_override,
+    to_pass,
+)
+from doorctl.store.branch_rules import (
+    known,
+    refuse_ban,
+    refuse_days,
+    refuse_override,
+    refuse_pass,
+    refuse_week,
+    today,
+)
+from doorctl.store.connection import create_file, transaction, translated
+from doorctl.store.visit_purge import compact
+from doorctl.store.visit_rows import from_ms, to_ms
+from doorctl.store.writer import Writer
+
+# The column lists are all that these are made of; values are always bound.
+_ADD_BAN = f"""
+    INSERT INTO bans (row_key, patron_ref, {BANS}) VALUES (?, ?, NULL, ?, ?, ?, ?, ?, ?)
+    RETURNING {BANS}
+"""  # noqa: S608 -- as said
+_LIFT = f"UPDATE bans SET lifted_ms = ? WHERE number = ? AND lifted_ms IS NULL RETURNING {BANS}"  # noqa: S608 -- as said
+_ADD_PASS = f"""
+    INSERT INTO passes (row_key, {PASSES}) VALUES (?, NULL, {", ".join("?" * 12)})
+    RETURNING {PASSES}
+"""  # noqa: S608 -- as said
+_REVOKE = f"""
+    UPDATE passes SET revoked_ms = ? WHERE number = ? AND revoked_ms IS NULL RETURNING {PASSES}
+"""  # noqa: S608 -- as said
+_END_OVERRIDE = f"""
+    UPDATE overrides SET ended_ms = :now WHERE ended_ms IS NULL AND until_ms > :now
+    RETURNING {OVERRIDES}
+"""  # noqa: S608 -- as said
+_TAKEN = """
+    SELECT EXISTS (
+        SELECT 1 FROM passes WHERE row_key = ? AND revoked_ms IS NULL AND last_day >= ?
+    )
+"""
+_CODES = """
+    SELECT count(*) FROM passes WHERE code_digits = ? AND revoked_ms IS NULL AND last_day >= ?
+"""
+_ADD_OVERRIDE = f"INSERT INTO overrides ({OVERRIDES}, set_ms) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- as said
+
+
+class BranchRecordsWriter:
+    """Write ``branch.db``; implements `BranchWriter`. Belongs to the thread that makes it.
+
+    Each call also deletes what ended more than a month ago, and then rewrites the file without
+    it. If a reader or the disk prevents that, the next call, or the next start, does it.
+
+    Args:
+        path: the database; it must exist.
+
+    Attributes:
+        database: the one writing connection, for other tables of the file on the same thread.
+
+    Raises:
+        StoreBusyError: another process is the writer.
+        StoreError: the file is missing or can't be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # A lock without a database would say that there was one.
+        if not path.exists():
+            raise lost(path)
+        self.path = path
+        self._writer = Writer(path, migrations)
+        self._stale = True
+        self._compact_if_stale()
+
+    @property
+    def database(self) -> Database:
+        """The one writing connection."""
+        return self._writer.database
+
+    def ban(
+        self, ban: Ban, moment: Moment, *, row_key: bytes | None, patron_ref: str | None
+    ) -> Ban:
+        """Ban a card, a patron with all cards, or both; return the ban with its number."""
+        refuse_ban(ban, moment, row_key, patron_ref)
+        with self._transaction(moment) as connection:
+            values = (row_key, patron_ref, *from_ban(ban))
+            return to_ban(connection.execute(_ADD_BAN, values).fetchone())
+
+    def lift(self, number: int, moment: Moment) -> Ban:
+        """Lift a ban before its end; return it."""
+        with self._transaction(moment) as connection:
+            record = connection.execute(_LIFT, (to_ms(known(moment)), number)).fetchone()
+            if record is None:
+                raise InputError(f"there is no ban {number} that could be lifted; list them")
+        return to_ban(record)
+
+    def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
+        """Issue a pass for a card or code; return it with its number."""
+        refuse_pass(new, moment)
+        day = today(moment)
+        with self._transaction(moment) as connection:
+            if connection.execute(_TAKEN, (row_key, day.isoformat())).fetchone()[0]:
+                raise InputError("the card or code has a pass already; revoke that one first")
+            _refuse_too_many_codes(connection, new.code_digits, day)
+            values = (row_key, *from_pass(new))
+            return to_pass(connection.execute(_ADD_PASS, values).fetchone())
+
+    def revoke(self, number: int, moment: Moment) -> Pass:
+        """Take a pass back; return it."""
+        with self._transaction(moment) as connection:
+            record = connection.execute(_REVOKE, (to_ms(known(moment)), number)).fetchone()
+            if record is None:
+                raise InputError(f"there is no pass {number} that could be revoked; list them")
+        return to_pass(record)
+
+    def set_days(
+        self,
+        source: DaySource,
+        days: Iterable[StoredDay],
+        moment: Moment,
+        *,
+        known_until: date | None,
+    ) -> StoredDays:
+        """Replace all that a source said of today and later; return what it says now."""
+        listed = tuple(sorted(days, key=lambda one: one.day))
+        refuse_days(listed, moment)
+        fetched_ms = to_ms(known(moment))
+        until = None if known_until is None else known_until.isoformat()
+        with self._transaction(moment) as connection:
+            ahead = (source.value, today(moment).isoformat())
+            connection.execute("DELETE FROM days WHERE source = ? AND day >= ?", ahead)
+            connection.executemany(
+                "INSERT INTO days (source, day, spans, note) VALUES (?, ?, ?, ?)",
+                (_from_day(source, one) for one in listed),
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO day_sources VALUES (?, ?, ?)",
+                (source.value, until, fetched_ms),
+            )
+        return StoredDays(source, listed, known_until, from_ms(fetched_ms))
+
+    def set_week(self, week: Week | None, moment: Moment) -> None:
+        """Replace the weekly table; None for the configuration's."""
+        if week is not None:
+            refuse_week(week)
+        with self._transaction(moment) as connection:
+            connection.execute("DELETE FROM week")
+            if week is not None:
+                connection.execute("INSERT INTO week VALUES (1, ?)", (from_spans(week),))
+
+    def set_override(self, override: Override, moment: Moment) -> None:
+        """Set a mode by hand in place of any other."""
+        refuse_override(override, moment)
+        now_ms = to_ms(known(moment))
+        with self._transaction(moment) as connection:
+            connection.execute(_END_OVERRIDE, {"now": now_ms}).fetchall()
+            connection.execute(_ADD_OVERRIDE, (*from_override(override), now_ms))
+
+    def end_override(self, moment: Moment) -> Override:
+        """End the mode set by hand; return it."""
+        with self._transaction(moment) as connection:
+            now = {"now": to_ms(known(moment))}
+            found = connection.execute(_END_OVERRIDE, now).fetchall()
+            if not found:
+                raise InputError("no mode is set by hand, so there is none to end")
+        return to_override(found[0])
+
+    def keep_setting(self, key: str, value: str, moment: Moment) -> None:
+        """Keep a small fact under a key."""
+        refuse_text(f"setting {key}", value)
+        with self._transaction(moment) as connection:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        """Let the next writer in; idempotent."""
+        self._writer.close()
+
+    @contextmanager
+    def _transaction(self, moment: Moment) -> Iterator[sqlite3.Connection]:
+        with translated(self.path), transaction(self.database) as connection:
+            yield connection
+            deleted = delete_ended(connection, moment)
+        self._stale = self._stale or deleted
+        self._compact_if_stale()
+
+    def _compact_if_stale(self) -> None:
+        # What was to be written is written by now: no failure here may say otherwise.
+        if self._stale:
+            with suppress(StoreError), translated(self.path):
+                self._stale = compact(self.database.conn) != (0, 0, 0)
+
+
+def create_branch(path: Path) -> None:
+    """Create an empty file, mode 0600: nobody is banned, nobody has a pass, no hours are stored.
+
+    Raises:
+        AlreadyExistsError: the path is taken; nothing was touched.
+        StoreError: it can't be created.
+    """
+    create_file(path)
+    BranchRecordsWriter(path).close()
+
+
+def open_or_create_branch(path: Path) -> BranchRecordsWriter:
+    """Open the writer, on an empty file if the branch never had one.
+
+    Raises:
+        StoreBusyError: another process is the writer.
+        StoreError: the file was there and is gone, or can't be used.
+    """
+    if never_made(path):
+        create_file(path)
+    return BranchRecordsWriter(path)
+
+
+def _from_day(source: DaySource, one: StoredDay) -> tuple[str, ...]:
+    return source.value, one.day.isoformat(), from_spans((one.spans,)), one.note
+
+
+def _refuse_too_many_codes(connection: sqlite3.Connection, digits: int | None, day: date) -> None:
+    if digits is None:
+        return
+    allowed = codes_allowed(digits)
+    if connection.execute(_CODES, (digits, day.isoformat())).fetchone()[0] >= allowed:
+        raise InputError(
+            f"{allowed} codes of {digits} digits are in force, and with more of them one could "
+            "be guessed; revoke some or issue longer ones"
+        )

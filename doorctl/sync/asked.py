@@ -1,0 +1,53 @@
+"""From the library system's answer about one card to a sealed row, as a push would bring it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from doorctl.access.patron import Patron, pin_check
+from doorctl.masked import Identifier, Pin, StretchedKey
+from doorctl.ports import LibraryPatron
+from doorctl.sync.feed import FeedIdentifier, FeedPatron
+from doorctl.sync.seal import enter_from, patron_row
+
+NO_LINE = 0
+"""It stands in no file."""
+
+
+def lent_patron(
+    answer: LibraryPatron,
+    identifier: Identifier,
+    stretched: StretchedKey,
+    pin: Pin,
+    *,
+    minimum_age: int,
+    on: date | None,
+) -> Patron:
+    """Return the row of a patron whom no push has brought yet, with the PIN that was proved.
+
+    Args:
+        answer: what the library system says.
+        identifier: the number that was asked about.
+        stretched: made of it.
+        pin: the one that the library system has just called right.
+        minimum_age: in years; 0 for no age limit.
+        on: a day that has certainly come; None keeps `enter_from` for everybody.
+    """
+    asked = FeedPatron(
+        line=NO_LINE,
+        patron_ref=answer.patron_ref,
+        identifiers=(FeedIdentifier(identifier, answer.active, answer.valid_until),),
+        left_out=0,
+        pin=pin,
+        resident=answer.resident,
+        birthday=answer.birthday,
+        blocks=answer.blocks,
+        hold_from=answer.hold_from,
+        hold_until=answer.hold_until,
+        tags=answer.tags,
+    )
+    return replace(
+        patron_row(asked, asked.identifiers[0], enter_from(asked, minimum_age, on)),
+        pin_check=pin_check(stretched, pin),
+    )

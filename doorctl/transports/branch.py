@@ -1,0 +1,132 @@
+"""Questions to ``branch.db``'s one writer on their way to the web process, over its Unix socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import msgspec
+
+from doorctl.access.modes import Override
+from doorctl.access.rights import Ban, Pass
+from doorctl.errors import InputError, StoreError
+from doorctl.moments import Moment
+from doorctl.transports.branch_requests import (
+    AddBan,
+    ClearDay,
+    EndMode,
+    IssuePass,
+    LiftBan,
+    OpenBranch,
+    Request,
+    RevokePass,
+    SetDay,
+    SetMode,
+)
+from doorctl.transports.control import LINE_LIMIT, Answer, Answers, Question, ask
+
+ASKED: Mapping[str, tuple[type[Any], Any]] = MappingProxyType(
+    {
+        "add_ban": (AddBan, Ban),
+        "lift_ban": (LiftBan, Ban),
+        "issue_pass": (IssuePass, Pass),
+        "revoke_pass": (RevokePass, Pass),
+        "set_mode": (SetMode, None),
+        "end_mode": (EndMode, Override),
+        "set_day": (SetDay, None),
+        "clear_day": (ClearDay, None),
+    }
+)
+"""What a question is called on the socket, how it is asked and what comes of it."""
+
+MARGIN_S = 5.0
+"""A change that has not begun so long before the asker gives up is not made any more."""
+
+_NAMES = {kind: name for name, (kind, _) in ASKED.items()}
+
+ResultT = TypeVar("ResultT")
+
+
+class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request on the socket; `before_s` is CLOCK_MONOTONIC, which is one for the machine."""
+
+    request: dict[str, Any]
+    before_s: float
+
+    def __repr__(self) -> str:
+        return "_Asked(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class _InTime:
+    """A request that is refused once whoever asked has gone: they were told that it failed."""
+
+    request: Request[Any]
+    before_s: float
+    monotonic_s: Callable[[], float]
+
+    def carried_out(self, branch: OpenBranch, moment: Moment) -> Any:
+        if self.monotonic_s() >= self.before_s:
+            raise StoreError("the web process was stuck and nothing was changed; try again")
+        return self.request.carried_out(branch, moment)
+
+
+def ask_web(
+    path: Path, request: Request[ResultT], *, timeout_s: float, monotonic_s: float
+) -> ResultT:
+    """Have the web process change ``branch.db``; return what came of it.
+
+    Args:
+        path: web's socket.
+        request: what is to be done, by web's clock.
+        timeout_s: longest wait, more than :data:`MARGIN_S`. What has not begun that long before
+            its end is not done later either.
+        monotonic_s: now.
+
+    Raises:
+        InputError: it was refused, with the writer's reason; nothing was changed.
+        NotAnsweringError: web is not running, or it did not answer in time.
+        StoreError: the file can't be written; nothing was changed.
+    """
+    name = _NAMES[type(request)]
+    about = _Asked(msgspec.to_builtins(request), monotonic_s + timeout_s - MARGIN_S)
+    question = Question(name, msgspec.to_builtins(about))
+    if len(msgspec.json.encode(question)) >= LINE_LIMIT:
+        raise InputError("that is too much text to hand to the web process; shorten it")
+    told = ask(path, question, timeout_s=timeout_s, whom="web")
+    if "refused" in told:
+        raise InputError(str(told["refused"]))
+    try:
+        result: ResultT = msgspec.convert(told.get("done"), ASKED[name][1])
+    except msgspec.ValidationError:
+        raise StoreError("the web process is of another version; restart it") from None
+    return result
+
+
+def branch_answers(
+    carry_out: Callable[[Request[Any]], Any], monotonic_s: Callable[[], float]
+) -> Answers:
+    """Return what the web process answers to those who want ``branch.db`` changed.
+
+    Args:
+        carry_out: has the writer do it, on the writer's thread; may raise `DoorctlError`. Called
+            on a thread for each question.
+        monotonic_s: tells CLOCK_MONOTONIC.
+    """
+
+    def answer(kind: type[Any], question: Question) -> Answer:
+        asked = msgspec.convert(question.about, _Asked)
+        request = msgspec.convert(asked.request, kind)
+        try:
+            done = carry_out(_InTime(request, asked.before_s, monotonic_s))
+        except InputError as refusal:
+            return {"refused": str(refusal)}
+        return {"done": msgspec.to_builtins(done)}
+
+    def answering(kind: type[Any]) -> Callable[[Question], Answer]:
+        return lambda question: answer(kind, question)
+
+    return {name: answering(kind) for name, (kind, _) in ASKED.items()}

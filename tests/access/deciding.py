@@ -1,0 +1,11 @@
+"""The decision's reason alone, for tests that ask for no more."""
+
+from __future__ import annotations
+
+from doorctl.access.policy import Case, Policy, decide
+from doorctl.access.reasons import Reason
+
+
+def reason_of(policy: Policy, case: Case) -> Reason:
+    """Return how a case ends."""
+    return decide(policy, case).reason

@@ -1,0 +1,412 @@
+"""What happens when the cache can't judge a card and the library system may be asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+from itertools import product
+
+import pytest
+
+from doorctl.access.attempt import PREPARE_LIMIT_S, Attempt, Phase, after
+from doorctl.access.calendar import Mode
+from doorctl.access.messages import (
+    AskLibrary,
+    Concluded,
+    Effect,
+    LibraryAnswer,
+    LibraryAnswered,
+    LookAgain,
+    Now,
+    Prepared,
+    Rules,
+    Stalled,
+    TimePassed,
+)
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
+from doorctl.access.rights import Ban
+from doorctl.moments import ClockState
+from doorctl.readings import KeyPressed
+from tests.access.samples import NOW, PATRON, RIGHT_PIN, WRONG_PIN, day, moment
+from tests.access.telling import CARD, KNOWN, NO_PIN_RULES, RULES, UNKNOWN, ended, keys, now, play
+
+RIGHT, WRONG = RIGHT_PIN.reveal(), WRONG_PIN.reveal()
+YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
+WAITS, SILENT = LibraryAnswer.WAITS, LibraryAnswer.SILENT
+
+ASK_S = 2.0
+ASKING_RULES = replace(RULES, ask_s=ASK_S)
+TYPED_S = 4.0
+"""When the last digit comes."""
+
+TOLD_S = TYPED_S + ASK_S
+
+NO_PIN = replace(KNOWN, patron=replace(PATRON, pin_check=None))
+OUTDATED = replace(KNOWN, patron=replace(PATRON, pin_until=day(-1)))
+LEARNT = replace(KNOWN, patron=replace(PATRON, pin_until=day(0)))
+WAITING = replace(KNOWN, throttled=True)
+LENT = replace(PATRON, patron_ref="1002", pin_check=None)
+BLOCKED = replace(PATRON, blocks=frozenset("O"))
+
+ASKED = {
+    "no row": (UNKNOWN, RIGHT, Reason.UNKNOWN_CARD),
+    "no PIN": (NO_PIN, RIGHT, Reason.PIN_UNKNOWN),
+    "PIN learnt too long ago": (OUTDATED, RIGHT, Reason.PIN_UNKNOWN),
+    "learnt PIN that is another": (LEARNT, WRONG, Reason.WRONG_PIN),
+}
+NOT_ASKED = {
+    "pushed PIN that is another": (KNOWN, WRONG, Reason.WRONG_PIN),
+    "card that waits": (WAITING, RIGHT, Reason.THROTTLED),
+    "unknown card that waits": (replace(UNKNOWN, throttled=True), RIGHT, Reason.UNKNOWN_CARD),
+    "card without PIN that waits": (replace(NO_PIN, throttled=True), RIGHT, Reason.THROTTLED),
+}
+
+
+def typed(
+    row: Prepared, digits: str = RIGHT, rules: Rules = ASKING_RULES
+) -> tuple[Attempt, list[Effect]]:
+    """Read a card and type a PIN, the last digit at `TYPED_S`."""
+    return play((CARD, 0.0), (row, 0.5), *keys(digits), rules=rules)
+
+
+def answered(
+    row: Prepared,
+    answer: LibraryAnswered,
+    *,
+    at_s: float = TYPED_S + 1.0,
+    version: int | None = 1,
+    digits: str = RIGHT,
+    rules: Rules = ASKING_RULES,
+) -> tuple[Attempt, tuple[Effect, ...]]:
+    """Go on to the library system's answer; return the attempt and what it brought about."""
+    attempt, _ = typed(row, digits, rules)
+    assert attempt.phase is Phase.ASKING
+    return after(attempt, answer, now(at_s, version), rules)
+
+
+def looked_up(
+    step: tuple[Attempt, tuple[Effect, ...]], when: Now, rules: Rules = ASKING_RULES
+) -> tuple[Attempt, tuple[Effect, ...]]:
+    """Answer the question for the bans of a patron whose row was lent, if there is one."""
+    attempt, effects = step
+    if not (effects and isinstance(effects[0], LookAgain)):
+        return step
+    return after(attempt, effects[0].prepared, when, rules)
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_whom_the_library_system_is_asked_about(case: str) -> None:
+    """A card that the cache can't judge is asked about at once, with the PIN as typed."""
+    row, digits, reason = ASKED[case]
+    attempt, effects = typed(row, digits)
+
+    (asked,) = [effect for effect in effects if isinstance(effect, AskLibrary)]
+    assert (asked.prepared, asked.pin.reveal()) == (row, digits)
+    assert (attempt.phase, attempt.withheld) == (Phase.ASKING, reason)
+    assert attempt.deadline_s == TOLD_S
+    assert ended(effects) == []
+
+
+@pytest.mark.parametrize("case", NOT_ASKED)
+def test_whom_it_is_not_asked_about(case: str) -> None:
+    """A pushed PIN is its own word, and a card that waits gets no guess; the refusal is late."""
+    row, digits, reason = NOT_ASKED[case]
+    attempt, effects = typed(row, digits)
+
+    assert not any(isinstance(effect, AskLibrary) for effect in effects)
+    assert (attempt.phase, attempt.withheld) == (Phase.WITHHELD, reason)
+    assert attempt.deadline_s == TOLD_S
+    assert ended(effects) == []
+
+
+@pytest.mark.parametrize("state", ClockState)
+@pytest.mark.parametrize(
+    ("mode", "no_entry", "phase"),
+    [
+        (Mode.SELF_SERVICE, False, Phase.ASKING),
+        (Mode.STAFFED, False, Phase.ASKING),
+        (Mode.SELF_SERVICE, True, Phase.WITHHELD),
+        (Mode.CLOSED, False, Phase.WITHHELD),
+        (Mode.LOCKDOWN, False, Phase.WITHHELD),
+        (None, False, Phase.WITHHELD),
+    ],
+)
+def test_no_guess_is_spent_at_a_closed_door(
+    mode: Mode | None, state: ClockState, phase: Phase, *, no_entry: bool
+) -> None:
+    """Where nobody would come in, or nobody knows, nobody is asked; the time is the same."""
+    before, _ = play((CARD, 0.0), (UNKNOWN, 0.5), *keys("471"), rules=ASKING_RULES)
+    now_ = Now(TYPED_S, moment(state), 1, mode, no_entry)
+    attempt, _ = after(before, KeyPressed("1"), now_, ASKING_RULES)
+
+    assert (attempt.phase, attempt.deadline_s) == (phase, TOLD_S)
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_yes_opens_at_once(case: str) -> None:
+    """Whose PIN the library system knows comes in, and nothing of the attempt is kept."""
+    row, digits, _ = ASKED[case]
+    lent = LENT if row.patron is None else None
+    step = answered(row, LibraryAnswered(1, YES, lent), digits=digits)
+    attempt, effects = looked_up(step, now(5.0))
+
+    assert effects == (Concluded(1, Reason.OK),)
+    assert attempt == Attempt(number=1, last_number=1)
+
+
+@pytest.mark.parametrize("row", [UNKNOWN, NO_PIN])
+@pytest.mark.parametrize(
+    ("against", "reason"),
+    [
+        ({"blocks": frozenset("O")}, Reason.BLOCKED),
+        ({"resident": False}, Reason.NOT_RESIDENT),
+        ({"restricted": True}, Reason.RESTRICTED),
+        ({"valid_until": day(-1)}, Reason.EXPIRED),
+        ({"enter_from": day(1)}, Reason.UNDER_AGE),
+    ],
+)
+def test_yes_is_no_way_around_the_rules(
+    row: Prepared, against: dict[str, object], reason: Reason
+) -> None:
+    """A proved PIN brings in nobody whom another rule keeps out, and that is told at once."""
+    patron = replace(PATRON, pin_check=None, **against)  # type: ignore[arg-type]
+    kept, lent = (None, patron) if row.patron is None else (patron, None)
+    step = answered(replace(row, patron=kept), LibraryAnswered(1, YES, lent))
+    _, effects = looked_up(step, now(5.0))
+
+    assert effects == (Concluded(1, reason),)
+
+
+@pytest.mark.parametrize("state", ClockState)
+def test_a_lent_row_is_fresh_and_the_caches_is_not(state: ClockState) -> None:
+    """The cache's age and age limit bind the cache's rows, not one that was lent just now."""
+    rules = replace(ASKING_RULES, policy=Policy(max_cache_age=timedelta(hours=1), minimum_age=15))
+    old = NOW.astimezone(UTC) - timedelta(days=30)
+    yes = LibraryAnswered(1, YES, LENT)
+    too_old = Reason.CACHE_TOO_OLD
+    for row, sealed_for, expected in ((UNKNOWN, 0, Reason.OK), (NO_PIN, 15, too_old)):
+        stale = replace(row, cache_applied_at=old, cache_minimum_age=sealed_for)
+        attempt, _ = typed(stale, rules=rules)
+        when = Now(5.0, moment(state), 1)
+        _, effects = looked_up(after(attempt, yes, when, rules), when, rules)
+        assert effects == (Concluded(1, expected),)
+
+
+@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("answer", [NO, WAITS, SILENT])
+def test_any_other_answer_is_told_when_it_would_be_due(case: str, answer: LibraryAnswer) -> None:
+    """However early the answer, the refusal comes at the deadline, with what it came to."""
+    row, digits, cached = ASKED[case]
+    refused = Reason.UNKNOWN_CARD if row.patron is None else Reason.WRONG_PIN
+    expected = {NO: refused, WAITS: Reason.THROTTLED, SILENT: cached}[answer]
+
+    waiting, effects = answered(row, LibraryAnswered(1, answer), digits=digits)
+
+    assert effects == ()
+    assert (waiting.phase, waiting.deadline_s) == (Phase.WITHHELD, TOLD_S)
+    assert after(waiting, TimePassed(), now(TOLD_S - 0.001), ASKING_RULES) == (waiting, ())
+    _, effects = after(waiting, TimePassed(), now(TOLD_S), ASKING_RULES)
+    assert effects == (Concluded(1, expected),)
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_nobody_waits_longer_for_no_answer(case: str) -> None:
+    """Without any answer the refusal of the cache is told at the same deadline."""
+    row, digits, reason = ASKED[case]
+    attempt, _ = typed(row, digits)
+
+    assert after(attempt, TimePassed(), now(TOLD_S - 0.001), ASKING_RULES) == (attempt, ())
+    _, effects = after(attempt, TimePassed(), now(TOLD_S), ASKING_RULES)
+    assert effects == (Concluded(1, reason),)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.001, 600.0])
+def test_a_late_yes_opens_nothing(late_s: float) -> None:
+    """An answer that a busy loop takes after the deadline is too late: who stands there now?"""
+    late, effects = answered(UNKNOWN, LibraryAnswered(1, YES, LENT), at_s=TOLD_S + late_s)
+
+    assert effects == ()
+    _, effects = after(late, TimePassed(), now(TOLD_S + late_s), ASKING_RULES)
+    assert effects == (Concluded(1, Reason.UNKNOWN_CARD),)
+
+
+@pytest.mark.parametrize("answer", LibraryAnswer)
+def test_an_answer_that_nobody_waits_for_does_nothing(answer: LibraryAnswer) -> None:
+    """Only an attempt that asked hears an answer, once, and only its own."""
+    told = LibraryAnswered(1, answer, LENT)
+    slow = replace(UNKNOWN, delay_s=5.0)
+    others = [
+        play(rules=ASKING_RULES),
+        play((CARD, 0.0), (UNKNOWN, 0.5), rules=ASKING_RULES),
+        play((CARD, 0.0), *keys(RIGHT), rules=ASKING_RULES),
+        play((CARD, 0.0), (slow, 0.5), *keys(RIGHT), rules=ASKING_RULES),
+        typed(KNOWN, WRONG),
+    ]
+
+    phases = set()
+    for attempt, _ in others:
+        phases.add(attempt.phase)
+        told_it = replace(told, attempt=attempt.number)
+        assert after(attempt, told_it, now(5.0), ASKING_RULES) == (attempt, ())
+    assert phases == set(Phase) - {Phase.ASKING}
+
+
+def test_yes_to_one_attempt_opens_no_other() -> None:
+    """The answer about the first card never lets the second one in, though it asks as well."""
+    second = replace(UNKNOWN, attempt=2)
+    steps = [(CARD, 0.0), (UNKNOWN, 0.5), *keys(RIGHT), (CARD, 4.5), (second, 4.6)]
+    attempt, _ = play(*steps, *keys(RIGHT, 4.7), rules=ASKING_RULES)
+    assert (attempt.phase, attempt.number) == (Phase.ASKING, 2)
+
+    for number in (0, 1, 3):
+        wrong = LibraryAnswered(number, YES, LENT)
+        assert after(attempt, wrong, now(8.0), ASKING_RULES) == (attempt, ())
+    step = after(attempt, LibraryAnswered(2, YES, LENT), now(8.0), ASKING_RULES)
+    assert looked_up(step, now(8.0))[1] == (Concluded(2, Reason.OK),)
+
+
+@pytest.mark.parametrize(
+    ("row", "pushed", "reason"),
+    [
+        (UNKNOWN, None, Reason.OK),
+        (UNKNOWN, BLOCKED, Reason.BLOCKED),
+        (UNKNOWN, NO_PIN.patron, Reason.OK),
+        (NO_PIN, NO_PIN.patron, Reason.OK),
+        (NO_PIN, BLOCKED, Reason.BLOCKED),
+        (NO_PIN, None, Reason.UNKNOWN_CARD),
+    ],
+)
+def test_a_push_between_question_and_answer_is_obeyed(
+    row: Prepared, pushed: object, reason: Reason
+) -> None:
+    """What a push brought, changed or took away counts, whatever was lent; nobody asks again."""
+    lent = replace(LENT, resident=True)
+    again, (look,) = answered(row, LibraryAnswered(1, YES, lent), version=2)
+    assert isinstance(look, LookAgain)
+    assert look.prepared.proved
+    assert (again.phase, again.deadline_s) == (Phase.CHECKING, TYPED_S + 1.0 + PREPARE_LIMIT_S)
+    assert again.withheld is None
+
+    read = replace(look.prepared, patron=pushed)  # type: ignore[arg-type]
+    _, effects = after(again, read, now(5.5, 2), ASKING_RULES)
+    assert effects == (Concluded(1, reason),)
+
+
+def test_a_row_that_one_push_brings_and_the_next_takes_is_gone() -> None:
+    """A row that was lent before both is older than what the second one says."""
+    again, (look,) = answered(UNKNOWN, LibraryAnswered(1, YES, LENT), version=2)
+    assert isinstance(look, LookAgain)
+    brought = replace(look.prepared, patron=PATRON)
+    again, (look,) = after(again, brought, now(5.5, 3), ASKING_RULES)
+    assert isinstance(look, LookAgain)
+    _, effects = after(again, replace(look.prepared, patron=None), now(5.6, 3), ASKING_RULES)
+
+    assert effects == (Concluded(1, Reason.UNKNOWN_CARD),)
+
+
+def test_the_bans_of_whom_the_library_system_names_are_looked_up() -> None:
+    """A new card of a banned patron opens nothing: whose it is, only the answer tells."""
+    again, (look,) = answered(UNKNOWN, LibraryAnswered(1, YES, LENT))
+    assert isinstance(look, LookAgain)
+    assert (look.prepared.lent, look.prepared.proved) == (LENT, True)
+    assert (again.phase, again.withheld) == (Phase.CHECKING, None)
+
+    ban = Ban(1, "shouting", NOW - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+    _, effects = after(again, replace(look.prepared, bans=(ban,)), now(5.1), ASKING_RULES)
+    assert effects == (Concluded(1, Reason.BANNED),)
+
+
+def test_yes_without_a_row_opens_nothing() -> None:
+    """A right PIN of somebody of whom nothing is known proves no right to come in."""
+    _, effects = answered(UNKNOWN, LibraryAnswered(1, YES))
+
+    assert effects == (Concluded(1, Reason.UNKNOWN_CARD),)
+
+
+def test_yes_while_the_cache_is_away_opens_nothing() -> None:
+    """Without a version nobody knows whether a push has blocked the card: a fault."""
+    _, effects = answered(UNKNOWN, LibraryAnswered(1, YES, LENT), version=None)
+
+    assert effects == (Concluded(1, Reason.FAULT),)
+
+
+@pytest.mark.parametrize("case", [*ASKED, *NOT_ASKED])
+@pytest.mark.parametrize("answer", [None, NO, WAITS, SILENT])
+def test_a_new_swipe_makes_no_guess_free(case: str, answer: LibraryAnswer | None) -> None:
+    """Attack: swipe again before the refusal is told. The guess is charged all the same."""
+    row, digits, _ = (ASKED | NOT_ASKED)[case]
+    attempt, _ = typed(row, digits)
+    if answer is not None:
+        attempt, _ = after(attempt, LibraryAnswered(1, answer), now(4.1), ASKING_RULES)
+
+    begun, effects = after(attempt, CARD, now(4.2), ASKING_RULES)
+
+    superseded = effects[0]
+    assert isinstance(superseded, Concluded)
+    assert (superseded.attempt, superseded.silent) == (1, True)
+    assert superseded.reason in BEFORE_PROOF - UNJUDGED
+    assert (begun.phase, begun.number, begun.withheld) == (Phase.TYPING, 2, None)
+
+
+@pytest.mark.parametrize("case", [*ASKED, *NOT_ASKED])
+def test_standing_still_makes_no_guess_free(case: str) -> None:
+    """A daemon that stood still tells what was withheld: the guess was made before."""
+    row, digits, reason = (ASKED | NOT_ASKED)[case]
+    attempt, _ = typed(row, digits)
+    _, effects = after(attempt, Stalled(), now(700.0), ASKING_RULES)
+
+    assert effects == (Concluded(1, reason),)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 5.0])
+def test_a_late_row_and_a_slowed_reader_ask_as_well(delay_s: float) -> None:
+    """The question counts from when the card could be judged, asked or not."""
+    for row, phase in ((UNKNOWN, Phase.ASKING), (WAITING, Phase.WITHHELD)):
+        late = replace(row, delay_s=delay_s)
+        attempt, _ = play((CARD, 0.0), *keys(RIGHT), (late, 4.5), rules=ASKING_RULES)
+        if delay_s:
+            attempt, _ = after(attempt, TimePassed(), now(4.5 + delay_s), ASKING_RULES)
+        assert (attempt.phase, attempt.deadline_s) == (phase, 4.5 + delay_s + ASK_S)
+
+
+@pytest.mark.parametrize("case", [*ASKED, *NOT_ASKED])
+def test_who_may_not_ask_refuses_at_once(case: str) -> None:
+    """A branch that never asks tells every refusal as soon as it is known."""
+    row, digits, reason = (ASKED | NOT_ASKED)[case]
+
+    assert ended(typed(row, digits, RULES)[1]) == [(1, reason)]
+
+
+def test_a_card_without_a_pin_is_never_asked_about() -> None:
+    """Where the card is enough there is no PIN to ask with, and nothing to withhold."""
+    rules = replace(NO_PIN_RULES, ask_s=ASK_S)
+
+    assert ended(play((CARD, 0.0), (UNKNOWN, 0.5), rules=rules)[1]) == [(1, Reason.UNKNOWN_CARD)]
+    for row in (NO_PIN, OUTDATED):
+        assert ended(play((CARD, 0.0), (row, 0.5), rules=rules)[1]) == [(1, Reason.OK)]
+
+
+@pytest.mark.parametrize(("row", "digits"), [(UNKNOWN, RIGHT), (KNOWN, WRONG)])
+def test_the_pin_is_not_kept_while_a_refusal_is_withheld(row: Prepared, digits: str) -> None:
+    """It goes out with the question; a memory dump of the wait holds none."""
+    attempt, effects = typed(row, digits)
+
+    assert attempt.pin is None
+    assert digits not in repr((attempt, effects))
+    if attempt.phase is Phase.WITHHELD:
+        assert attempt.prepared is None
+
+
+def test_a_proved_pin_is_kept_out_by_nothing_that_precedes_the_proof() -> None:
+    """With any row and any sort of check, yes is enough of a proof."""
+    checks = (None, PATRON.pin_check)
+    for check, until in product(checks, (None, day(-1), day(5))):
+        patron = replace(PATRON, pin_check=check, pin_until=until)
+        again, (look,) = answered(UNKNOWN, LibraryAnswered(1, YES, LENT), version=2)
+        assert isinstance(look, LookAgain)
+        read = replace(look.prepared, patron=patron)
+        assert after(again, read, now(5.5, 2), Rules(Policy(), PadRules(), ASK_S))[1] == (
+            Concluded(1, Reason.OK),
+        )

@@ -1,0 +1,299 @@
+"""Keys where no card is at hand: codes, and how many come along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from doorctl.access.attempt import PREPARE_LIMIT_S, Attempt, Phase, after
+from doorctl.access.code_entry import TOO_MANY_DIGITS, CodePad
+from doorctl.access.companions import COMPANION_S
+from doorctl.access.messages import (
+    Accompanied,
+    Asked,
+    Clicked,
+    Concluded,
+    Effect,
+    Prepare,
+    Prepared,
+    Rules,
+    Stalled,
+    TimePassed,
+)
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from doorctl.access.reasons import Reason
+from doorctl.access.rights import Pass, PassKind
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.readings import KeyPressed
+from tests.access.samples import ROW_KEY, STRETCHED, day
+from tests.access.telling import (
+    CARD,
+    GARBAGE,
+    KNOWN,
+    RULES,
+    UNKNOWN,
+    Told,
+    ended,
+    keys,
+    now,
+    play,
+)
+
+CODES = replace(RULES, codes=True)
+COMPANY = replace(RULES, companions_max=3)
+CODE = Identifier(IdentifierKind.CODE, "483920")
+CLUB = Pass(1, PassKind.ASSOCIATION, day(-9), day(9), needs_pin=False, code_digits=6, label="club")
+ISSUED = Prepared(1, STRETCHED, ROW_KEY, None, identifier=CODE, held=CLUB)
+PINLESS = replace(UNKNOWN, held=replace(CLUB, code_digits=None))
+
+
+def prepares(effects: list[Effect]) -> list[Prepare]:
+    """Return what was asked to be looked up."""
+    return [effect for effect in effects if isinstance(effect, Prepare)]
+
+
+def test_a_code_is_asked_about_like_a_card() -> None:
+    """At enter an attempt begins, without a PIN and with the limit of every lookup."""
+    attempt, effects = play(*keys("483920#"), rules=CODES)
+
+    assert effects == [*[Clicked()] * 6, Prepare(1, (CODE,)), Asked()]
+    assert (attempt.phase, attempt.number) == (Phase.CHECKING, 1)
+    assert attempt.deadline_s == 7.0 + PREPARE_LIMIT_S
+    assert attempt.code_pad is None
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (ISSUED, Reason.OK),
+        (replace(ISSUED, held=None), Reason.UNKNOWN_CARD),
+        (replace(ISSUED, throttled=True), Reason.THROTTLED),
+        (replace(ISSUED, held=replace(CLUB, first_day=day(1))), Reason.NOT_PERMITTED),
+    ],
+)
+@pytest.mark.parametrize("ask_s", [None, 2.0])
+def test_how_a_code_ends(found: Prepared, reason: Reason, ask_s: float | None) -> None:
+    """As soon as the pass is there; nobody is asked about a code and nothing is withheld."""
+    rules = replace(CODES, ask_s=ask_s)
+    attempt, effects = play(*keys("483920#"), (found, 7.5), rules=rules)
+
+    assert effects[-1] == Concluded(1, reason)
+    assert attempt == Attempt(number=1, last_number=1)
+
+
+def test_a_slowed_reader_slows_codes_too() -> None:
+    """Every refusal at this reader takes the same."""
+    slow = replace(ISSUED, delay_s=5.0)
+    typed: list[Told] = [*keys("483920#"), (slow, 8.0)]
+
+    assert ended(play(*typed, (TimePassed(), 12.9), rules=CODES)[1]) == []
+    assert ended(play(*typed, (TimePassed(), 13.0), rules=CODES)[1]) == [(1, Reason.OK)]
+
+
+@pytest.mark.parametrize(
+    "typed", ["#", "48392#", "12345678901#", "1234567890#", "483*920#", "483#920#", "*", "483920*#"]
+)
+def test_what_is_no_code_does_nothing_at_all(typed: str) -> None:
+    """Too few digits, too many, or cleared: no attempt, no number, and no digit stays."""
+    attempt, effects = play(*keys(typed), rules=CODES)
+
+    assert set(map(type, effects)) == {Clicked}
+    assert attempt == Attempt()
+
+
+@pytest.mark.parametrize("digits", ["483920", "4839201", "483920123"])
+def test_codes_have_six_to_nine_digits(digits: str) -> None:
+    """As many as can be issued; each is taken as a whole."""
+    (asked,) = prepares(play(*keys(f"12*{digits}#"), rules=CODES)[1])
+
+    assert asked.identifiers == (Identifier(IdentifierKind.CODE, digits),)
+
+
+def test_digits_before_a_pause_count_no_more() -> None:
+    """A pad that was left is empty, told or not, after 10 s without a key or 30 s in all."""
+    left: list[Told] = [*keys("483", 1.0)]
+    assert play(*left, rules=CODES)[0].deadline_s == 13.0
+    assert play(*left, (TimePassed(), 12.9), rules=CODES)[0].code_pad is not None
+    assert play(*left, (TimePassed(), 13.0), rules=CODES)[0] == Attempt()
+    assert prepares(play(*left, *keys("920#", 13.0), rules=CODES)[1]) == []
+
+    slow: list[Told] = [(KeyPressed(key), 1.0 + 8 * at) for at, key in enumerate("483920#")]
+    assert prepares(play(*slow, rules=CODES)[1]) == []
+
+
+@pytest.mark.parametrize("event", [CARD, Stalled()])
+def test_what_was_typed_is_void_after_a_card_or_a_stall(event: object) -> None:
+    """Neither a PIN nor a code is ever put together of two people's digits."""
+    told: list[Told] = [*keys("4839"), (event, 5.0)]  # type: ignore[list-item]
+    attempt, _ = play(*told, rules=CODES)
+
+    assert attempt.code_pad is None
+    assert "4839" not in str([slot for slot in (attempt.pad, attempt.pin) if slot])
+
+
+def test_a_worn_card_disturbs_nobody_who_types_a_code() -> None:
+    """It takes a number of its own."""
+    _, effects = play(*keys("483"), (GARBAGE, 4.5), *keys("920#", 5.0), rules=CODES)
+
+    assert prepares(effects) == [Prepare(2, (CODE,))]
+
+
+def test_no_digit_of_a_code_can_be_read_in_a_traceback() -> None:
+    """Neither in the pad nor in what it asks for."""
+    attempt, effects = play(*keys("4839"), rules=CODES)
+    pad = CodePad(PadRules(), 0.0, 0.0, "4839")
+
+    assert "4839" not in repr((attempt, effects, pad, Prepare(1, (CODE,))))
+
+
+def test_a_pad_keeps_no_more_than_it_needs() -> None:
+    """Whoever leans on a key fills no memory."""
+    attempt, _ = play(*[(KeyPressed("1"), 1.0 + at / 100) for at in range(500)], rules=CODES)
+
+    assert attempt.code_pad is not None
+    assert len(attempt.code_pad.digits) == TOO_MANY_DIGITS
+
+
+def granted(*more: Told, rules: Rules = COMPANY) -> tuple[Attempt, list[Effect]]:
+    """Let somebody in at 4 s, then go on."""
+    attempt, effects = play((CARD, 0.0), (KNOWN, 0.5), *keys("4711"), *more, rules=rules)
+    return attempt, effects[7:]
+
+
+@pytest.mark.parametrize("key", "123")
+def test_a_key_after_the_grant_says_how_many_come_along(key: str) -> None:
+    """Once: a second key says nothing, and nothing is kept."""
+    attempt, effects = granted((KeyPressed(key), 5.0), (KeyPressed("1"), 5.5))
+
+    assert effects == [Accompanied(1, int(key)), Clicked()]
+    assert attempt == Attempt(number=1, last_number=1)
+
+
+@pytest.mark.parametrize("key", "0456789*#")
+def test_a_key_beyond_says_nothing(key: str) -> None:
+    """Nor does it end the time for one that does."""
+    _, effects = granted((KeyPressed(key), 5.0), (KeyPressed("2"), 6.0))
+
+    assert effects == [Accompanied(1, 2), Clicked()]
+
+
+def test_a_key_counts_for_8_s() -> None:
+    """At the deadline it is too late, told or not."""
+    last = (KeyPressed("2"), 4.0 + COMPANION_S - 0.001)
+    assert granted(last)[1] == [Accompanied(1, 2), Clicked()]
+    assert granted((KeyPressed("2"), 4.0 + COMPANION_S))[1] == []
+    assert granted()[0].deadline_s == 4.0 + COMPANION_S
+    assert granted((TimePassed(), 4.0 + COMPANION_S))[0] == Attempt(number=1, last_number=1)
+
+
+@pytest.mark.parametrize("event", [CARD, Stalled()])
+def test_the_next_card_ends_the_time_for_companions(event: object) -> None:
+    """A PIN's first digit is never taken for a number of people."""
+    told: list[Told] = [(event, 5.0), *keys("4711", 6.0)]  # type: ignore[list-item]
+    _, effects = granted(*told)
+
+    assert not any(isinstance(effect, Accompanied) for effect in effects)
+
+
+def test_nobody_is_asked_for_companions_after_a_refusal_or_where_there_are_none() -> None:
+    """Off by default, and a refusal opens nothing for others."""
+    assert granted(rules=RULES)[0] == Attempt(number=1, last_number=1)
+    refused, _ = play((CARD, 0.0), (UNKNOWN, 0.5), *keys("4711"), rules=COMPANY)
+    assert refused.company is None
+
+
+def test_codes_and_companions_share_the_keys() -> None:
+    """While companions can be told no code begins; with the next key one does."""
+    both = replace(COMPANY, codes=True)
+    told: list[Told] = [(KeyPressed("2"), 5.0), *keys("483920#", 6.0)]
+    _, effects = granted(*told, rules=both)
+
+    assert Accompanied(1, 2) in effects
+    assert prepares(effects) == [Prepare(2, (CODE,))]
+
+
+def test_a_pass_that_needs_no_pin_opens_when_it_is_found() -> None:
+    """Nobody waits for digits, and those typed so far are gone."""
+    attempt, effects = play((CARD, 0.0), *keys("47"), (PINLESS, 2.5))
+
+    assert effects[-1] == Concluded(1, Reason.OK)
+    assert attempt == Attempt(number=1, last_number=1)
+
+
+@pytest.mark.parametrize("held", [replace(CLUB, first_day=day(1)), replace(CLUB, last_day=day(-1))])
+def test_a_pass_that_does_not_open_now_looks_like_none(held: Pass) -> None:
+    """The pad goes on asking for a PIN, and the refusal is one that everybody gets."""
+    shut = replace(UNKNOWN, held=held)
+
+    assert play((CARD, 0.0), (shut, 0.5))[0].phase is Phase.TYPING
+    assert ended(play((CARD, 0.0), (shut, 0.5), *keys("4711"))[1]) == [(1, Reason.UNKNOWN_CARD)]
+
+
+def test_a_pass_too_waits_for_a_slowed_reader() -> None:
+    """It opens when the delay is over."""
+    steps: list[Told] = [(CARD, 0.0), (replace(PINLESS, delay_s=5.0), 0.5), *keys("47")]
+
+    assert play(*steps)[0].phase is Phase.DELAYED
+    assert ended(play(*steps, (TimePassed(), 5.5))[1]) == [(1, Reason.OK)]
+
+
+def test_a_pass_that_was_taken_back_while_it_was_looked_at_opens_nothing() -> None:
+    """The swipe counts for nothing: no PIN was typed, so no guess was made."""
+    attempt, effects = play((CARD, 0.0, 1), (PINLESS, 0.5, 2))
+    assert attempt.phase is Phase.CHECKING
+    assert ended(effects) == []
+
+    _, told = after(attempt, replace(PINLESS, held=None), now(0.6, 2), RULES)
+    assert told == (Concluded(1, Reason.PIN_TIMEOUT),)
+    _, told = after(attempt, PINLESS, now(0.6, 2), RULES)
+    assert told == (Concluded(1, Reason.OK),)
+
+
+def test_a_row_after_the_pads_time_opens_nothing() -> None:
+    """A pass that is found when its holder may have left is not used; time ends the attempt."""
+    attempt, effects = play((CARD, 0.0), (PINLESS, 10.0))
+
+    assert ended(effects) == []
+    assert ended(list(after(attempt, TimePassed(), now(10.0), RULES)[1])) == [
+        (1, Reason.PIN_TIMEOUT)
+    ]
+
+
+def test_a_duress_pin_opens_and_says_so_to_nobody_at_the_door() -> None:
+    """All effects are those of the right PIN but for the flag."""
+    rules = replace(RULES, policy=Policy(duress=True))
+    _, right = play((CARD, 0.0), (KNOWN, 0.5), *keys("4711"), rules=rules)
+    _, forced = play((CARD, 0.0), (KNOWN, 0.5), *keys("4712"), rules=rules)
+
+    assert right[-2:] == [Concluded(1, Reason.OK), Clicked()]
+    assert forced == [*right[:-2], Concluded(1, Reason.OK, duress=True), Clicked()]
+    _, off = play((CARD, 0.0), (KNOWN, 0.5), *keys("4712"))
+    assert ended(off) == [(1, Reason.WRONG_PIN)]
+
+
+@pytest.mark.parametrize(("throttled", "duress"), [(False, True), (True, False)])
+def test_a_refusal_under_duress_alarms_where_the_pin_was_proved(
+    *, throttled: bool, duress: bool
+) -> None:
+    """Who is blocked may be in danger all the same; a card that waits proves nothing."""
+    assert KNOWN.patron is not None
+    blocked = replace(KNOWN.patron, blocks=frozenset("O"))
+    row = replace(KNOWN, patron=blocked, throttled=throttled)
+    rules = replace(RULES, policy=Policy(duress=True))
+    _, effects = play((CARD, 0.0), (row, 0.5), *keys("4712"), rules=rules)
+
+    (end,) = [effect for effect in effects if isinstance(effect, Concluded)]
+    assert end.reason is (Reason.THROTTLED if throttled else Reason.BLOCKED)
+    assert end.duress is duress
+
+
+def test_who_needs_longer_gets_a_longer_release() -> None:
+    """The tag is the library's; the effect says only that."""
+    assert KNOWN.patron is not None
+    slow = replace(KNOWN, patron=replace(KNOWN.patron, tags=frozenset({"slow"})))
+    rules = replace(RULES, long_release_tags=frozenset({"slow"}))
+    _, effects = play((CARD, 0.0), (slow, 0.5), *keys("4711"), rules=rules)
+
+    assert Concluded(1, Reason.OK, long_release=True) in effects

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from doorctl.access.calendar import Calendar, Cause, Mode, ModeSpan
+from doorctl.access.day import (
+    CalendarFound,
+    CalendarLost,
+    ClosingWarned,
+    Day,
+    DayEffect,
+    DayRules,
+    ModeChanged,
+    OutputsChanged,
+    told,
+    turned,
+)
+from doorctl.access.modes import Override
+from doorctl.access.outputs import Output
+from doorctl.moments import ClockState, Moment
+from tests.access.calendars import CLOSED, OPEN, STAFFED, at, every_day
+
+LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))
+LIGHT = Output("light", frozenset({STAFFED, OPEN}), lead_min=10, lag_min=15)
+RULES = DayRules(warn_min=(5, 10, 15), no_entry_min=15, outputs=(LIGHT,))
+SECOND = timedelta(seconds=1)
+
+
+def clock(text: str, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return a time of Christmas Eve."""
+    local = at(f"2026-12-24T{text}")
+    return Moment(local, datetime(2026, 12, 1, tzinfo=UTC), state)
+
+
+def unset(text: str) -> Moment:
+    """Return the same by a clock that nobody vouches for."""
+    return clock(text, ClockState.UNTRUSTED)
+
+
+def looked(*moments: Moment, day: Day | None = None) -> tuple[Day, tuple[DayEffect, ...]]:
+    """Look at each moment; return the day and what the last look told."""
+    day, effects = day or Day(LIBRARY), ()
+    for moment in moments:
+        day, effects = turned(day, moment, RULES)
+    return day, effects
+
+
+def warnings(*moments: Moment, day: Day | None = None) -> list[int]:
+    """Return the warnings of all looks, in order."""
+    day, told_of = day or Day(LIBRARY), []
+    for moment in moments:
+        day, effects = turned(day, moment, RULES)
+        told_of += [one.minutes for one in effects if isinstance(one, ClosingWarned)]
+    return told_of
+
+
+def test_the_first_look_tells_all() -> None:
+    """The mode with its end, and each output, for nobody knows what it was before."""
+    day, effects = looked(clock("21:00:00"))
+
+    assert [type(one) for one in effects] == [ModeChanged, OutputsChanged]
+    assert effects[1] == OutputsChanged(frozenset({"light"}))
+    assert day.standing is not None
+    assert (day.standing.mode, day.standing.until) == (OPEN, at("2026-12-24T22:00"))
+
+
+def test_nothing_is_told_twice() -> None:
+    """Neither in the same minute nor in the next one."""
+    assert looked(clock("20:00:00"), clock("20:00:59"))[1] == ()
+    assert looked(clock("20:00:00"), clock("20:01:00"))[1] == ()
+
+
+def test_the_mode_changes_at_its_end() -> None:
+    """Not a microsecond earlier or later, whenever the last look was."""
+    day, _ = looked(clock("21:59:30"))
+
+    assert day.mode_at(clock("21:59:59.999999"), RULES) == (OPEN, True)
+    assert day.mode_at(clock("22:00:00"), RULES) == (CLOSED, False)
+    assert [type(one) for one in turned(day, clock("22:00:00"), RULES)[1]] == [ModeChanged]
+
+
+def test_a_change_by_staff_ends_within_a_minute_too() -> None:
+    """Staff's own end is to the second, and the last look was before it."""
+    lockdown = Override(Mode.LOCKDOWN, at("2026-12-24T20:00:30"))
+    day, _ = looked(clock("20:00:00"), day=Day(LIBRARY, lockdown))
+
+    assert day.mode_at(clock("20:00:29.999999"), RULES) == (Mode.LOCKDOWN, False)
+    assert day.mode_at(clock("20:00:30"), RULES) == (OPEN, False)
+
+
+def test_before_the_first_look_it_is_judged_all_the_same() -> None:
+    """Nobody comes in by mistake: without a calendar it is closed."""
+    assert Day(None).mode_at(clock("12:00:00"), RULES) == (CLOSED, False)
+    assert Day(LIBRARY).mode_at(clock("21:50:00"), RULES) == (OPEN, True)
+
+
+@pytest.mark.parametrize("looked_before", [True, False])
+@pytest.mark.parametrize(
+    ("text", "late"),
+    [
+        ("21:44:59.999999", False),
+        ("21:45:00", True),
+        ("21:59:59.999999", True),
+        ("17:59:00", False),
+    ],
+)
+def test_the_last_minutes(text: str, *, late: bool, looked_before: bool) -> None:
+    """From 15 minutes before closing on nobody new comes in, to the microsecond."""
+    moment = clock(text)
+    minute = moment.local.replace(second=0, microsecond=0)
+    day = (
+        looked(Moment(minute, moment.high_water, moment.state))[0]
+        if looked_before
+        else Day(LIBRARY)
+    )
+
+    assert day.mode_at(moment, RULES)[1] is late
+
+
+def test_where_staff_take_over_everybody_comes_in() -> None:
+    """Even where the staffed hours close soon after: the door is free then anyway."""
+    short = every_day(ModeSpan(OPEN, 420, 1075), ModeSpan(STAFFED, 1075, 1080))
+    day, _ = looked(clock("17:54:00"), day=Day(short))
+
+    assert day.mode_at(clock("17:54:30"), RULES) == (OPEN, False)
+
+
+def test_without_last_minutes_everybody_comes_in_until_the_end() -> None:
+    """Zero is for none, also at the last moment."""
+    rules = DayRules(warn_min=(15,))
+    day, _ = turned(Day(LIBRARY), clock("21:59:00"), rules)
+
+    assert day.mode_at(clock("21:59:59.999999"), rules) == (OPEN, False)
+    assert Day(LIBRARY).mode_at(clock("21:59:59.999999"), rules) == (OPEN, False)
+
+
+def test_warnings_come_once() -> None:
+    """At 15, 10 and 5 minutes, by looks each half minute, none at the first look."""
+    start = at("2026-12-24T21:40")
+    looks = [
+        Moment(start + step * 30 * SECOND, start.astimezone(UTC), ClockState.TRUSTED)
+        for step in range(60)
+    ]
+
+    assert warnings(*looks) == [15, 10, 5]
+    assert warnings(clock("21:45:00"), clock("21:49:00")) == []
+
+
+def test_whoever_looks_late_says_the_shortest() -> None:
+    """After a quarter of an hour without a look, or by an unset clock, one warning is enough."""
+    assert warnings(clock("21:40:00"), clock("21:56:00")) == [5]
+    assert warnings(clock("21:40:00"), unset("21:45:30"), clock("21:52:00")) == [10]
+
+
+def test_a_closing_that_is_over_is_warned_of_no_more() -> None:
+    """Neither while closed nor the next morning, however long nobody looked."""
+    assert warnings(clock("21:40:00"), clock("22:10:00")) == []
+    assert warnings(clock("06:00:00"), unset("06:10:00"), clock("12:00:00")) == []
+    reopened = every_day(ModeSpan(OPEN, 420, 1310), ModeSpan(OPEN, 1312, 1320))
+    assert warnings(clock("21:40:00"), clock("21:53:00"), day=Day(reopened)) == []
+
+
+def test_a_clock_that_goes_back_warns_nobody_again() -> None:
+    """A time server's step is no second closing; what was over a day ahead was wrong."""
+    back = [clock("21:44:30"), clock("21:45:00"), clock("21:44:30"), clock("21:45:00")]
+    assert warnings(*back, clock("21:50:00")) == [15, 10]
+
+    next_year = Moment(at("2027-12-24T12:00"), back[0].high_water, ClockState.TRUSTED)
+    assert warnings(next_year, *back) == [15]
+
+
+def test_a_new_calendar_warns_of_its_own_closing() -> None:
+    """Of one that comes sooner what is still ahead; of the same one nothing twice."""
+    day, _ = looked(clock("21:44:30"), clock("21:45:00"))
+    sooner = told(day, every_day(ModeSpan(OPEN, 420, 1315)), None)
+
+    assert warnings(clock("21:48:00"), clock("21:50:00"), day=sooner) == [5]
+    assert warnings(clock("21:45:30"), clock("21:50:00"), day=told(day, LIBRARY, None)) == [10]
+
+
+def test_outputs_follow_with_their_offsets() -> None:
+    """Told once, when they change; what is off already after closing stays so."""
+    assert looked(clock("22:14:00"), clock("22:14:59"))[1] == ()
+    assert looked(clock("22:14:00"), clock("22:15:00"))[1] == (OutputsChanged(frozenset()),)
+    assert looked(clock("22:15:00"), clock("22:16:00"))[1] == ()
+
+
+def test_by_an_unset_clock_outputs_and_warnings_stay() -> None:
+    """The mode is found all the same, and what is on stays on."""
+    day, effects = looked(clock("21:40:00"), unset("22:30:00"))
+
+    assert [type(one) for one in effects] == [ModeChanged]
+    assert day.standing is not None
+    assert (day.standing.mode, day.standing.cause) == (None, Cause.CLOCK)
+    assert day.on == frozenset({"light"})
+    assert looked(unset("21:40:00"))[0].on is None
+
+
+def test_an_unset_clock_that_is_known_to_be_later() -> None:
+    """A change by staff that has certainly ended meanwhile is over, in the same state of clock."""
+    closed = Override(CLOSED, at("2026-12-24T12:00"))
+    day, _ = looked(unset("10:00:00"), day=Day(Calendar(), closed))
+    later = Moment(
+        at("2026-12-24T12:30"), at("2026-12-24T12:30").astimezone(UTC), ClockState.UNTRUSTED
+    )
+
+    assert day.mode_at(unset("11:00:00"), RULES) == (CLOSED, False)
+    assert day.mode_at(later, RULES) == (OPEN, False)
+
+
+def test_a_lost_calendar_is_told_once_and_its_end_too() -> None:
+    """Whether it is missing or at its end, and whatever staff have set meanwhile."""
+    day, effects = looked(clock("12:00:00"), day=Day(None))
+    assert [type(one) for one in effects] == [CalendarLost, ModeChanged, OutputsChanged]
+
+    ended = told(day, Calendar(LIBRARY.week, known_until=date(2026, 12, 23)), None)
+    day, effects = turned(ended, clock("12:01:00"), RULES)
+    assert [type(one) for one in effects] == [ModeChanged]
+
+    staff = told(day, None, Override(OPEN, at("2026-12-24T20:00")))
+    day, effects = turned(staff, clock("12:02:00"), RULES)
+    assert CalendarLost() not in effects
+
+    found = told(day, LIBRARY, None)
+    assert CalendarFound() in turned(found, clock("12:03:00"), RULES)[1]

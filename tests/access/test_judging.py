@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.calendar import Mode
+from doorctl.access.judging import Verdict, judged, opens_without_pin, worth_asking
+from doorctl.access.messages import Now, Prepared, Rules
+from doorctl.access.patron import pin_check
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Case, PinProof, Policy
+from doorctl.access.reasons import Reason
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from tests.access.samples import (
+    NOW,
+    PATRON,
+    RIGHT_PIN,
+    ROW_KEY,
+    STRETCHED,
+    WRONG_PIN,
+    day,
+    moment,
+)
+from tests.access.test_policy_properties import WORSENINGS, cases, policies
+
+KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)
+CODE = Identifier(IdentifierKind.CODE, "483920")
+STAFF = Pass(1, PassKind.STAFF, day(-20), day(20), label="club", companions_max=3)
+OWN_PIN = Pin("8802")
+OWN = replace(STAFF, pin_check=pin_check(STRETCHED, OWN_PIN))
+BAN = Ban(1, "shouting", NOW - timedelta(days=1), None, "staff-7", frozenset({"oest"}))
+
+
+def rules_of(policy: Policy) -> Rules:
+    """Return a branch with this policy."""
+    return Rules(policy, PadRules(), companions_max=2, long_release_tags=frozenset({"slow"}))
+
+
+def at(case: Case) -> Now:
+    """Return the case's time and mode."""
+    return Now(0.0, case.moment, 1, case.mode, case.no_entry)
+
+
+def verdict(
+    prepared: Prepared,
+    pin: Pin | None = RIGHT_PIN,
+    mode: Mode | None = Mode.SELF_SERVICE,
+    policy: Policy | None = None,
+) -> Verdict:
+    """Judge at `NOW`."""
+    now = Now(0.0, moment(), 1, mode)
+    return judged(prepared, pin, now, rules_of(policy or Policy(branch="oest")))
+
+
+def lent(policy: Policy, case: Case) -> Reason:
+    """Judge a patron whose row is lent; the PIN was answered with yes, or with nothing."""
+    assert case.patron is not None
+    proved = case.pin is PinProof.PROVED
+    prepared = Prepared(
+        1, STRETCHED, ROW_KEY, None, case.throttled, lent=case.patron, proved=proved, held=case.held
+    )
+    return judged(prepared, WRONG_PIN, at(case), rules_of(policy)).reason
+
+
+@pytest.mark.parametrize("name", WORSENINGS)
+@given(policies, cases, st.data())
+def test_nothing_bad_helps_a_lent_row(
+    name: str, policy: Policy, case: Case, data: st.DataObject
+) -> None:
+    """Whoever comes in by a lent row with more against them would have come in without it."""
+    assert case.patron is not None
+    worse_policy, worse_case = WORSENINGS[name](data, policy, case, case.patron)
+
+    if lent(worse_policy, worse_case) is Reason.OK:
+        assert lent(policy, case) is Reason.OK
+
+
+@given(policies, cases)
+def test_a_lent_row_is_judged_like_one_that_was_just_pushed(policy: Policy, case: Case) -> None:
+    """A lent row gets the answer of the cache's own, but that it is never too old."""
+    assert case.patron is not None
+    prepared = Prepared(
+        1, STRETCHED, ROW_KEY, case.patron, case.throttled, proved=True, held=case.held
+    )
+    fresh = replace(prepared, cache_minimum_age=policy.minimum_age)
+    undated = rules_of(replace(policy, max_cache_age=None))
+
+    proved = replace(case, pin=PinProof.PROVED)
+    assert lent(policy, proved) is judged(fresh, None, at(case), undated).reason
+
+
+@given(policies, cases)
+def test_a_card_that_waits_is_never_asked_about(policy: Policy, case: Case) -> None:
+    """No guess reaches the library system that the door's own throttle holds back."""
+    prepared = Prepared(1, STRETCHED, ROW_KEY, case.patron, throttled=True, held=case.held)
+
+    assert not worth_asking(prepared, at(case), rules_of(policy))
+
+
+@pytest.mark.parametrize(
+    ("held", "mode", "expected"),
+    [
+        (None, Mode.SELF_SERVICE, True),
+        (None, Mode.CLOSED, False),
+        (STAFF, Mode.CLOSED, True),
+        (STAFF, Mode.LOCKDOWN, False),
+        (OWN, Mode.CLOSED, False),
+        (OWN, Mode.SELF_SERVICE, True),
+        (replace(STAFF, last_day=day(-1)), Mode.CLOSED, False),
+    ],
+)
+def test_the_library_system_is_asked_where_its_yes_would_open(
+    held: Pass | None, mode: Mode, *, expected: bool
+) -> None:
+    """At a closed door only for a pass that asks for the patron's PIN and opens now."""
+    prepared = replace(KNOWN, patron=None, held=held)
+
+    assert worth_asking(prepared, Now(0.0, moment(), 1, mode), rules_of(Policy())) is expected
+
+
+def test_a_ban_counts_at_its_branch() -> None:
+    """Judging asks the ban about this branch and this moment."""
+    banned = replace(KNOWN, bans=(BAN,))
+    elsewhere = replace(KNOWN, bans=(replace(BAN, branches=frozenset({"syd"})),))
+    over = replace(KNOWN, bans=(replace(BAN, until=NOW.astimezone(UTC)),))
+
+    assert verdict(banned).reason is Reason.BANNED
+    assert verdict(banned, WRONG_PIN).reason is Reason.WRONG_PIN
+    assert verdict(elsewhere).reason is verdict(over).reason is Reason.OK
+
+
+@pytest.mark.parametrize(
+    ("held", "pin", "reason"),
+    [
+        (STAFF, RIGHT_PIN, Reason.OK),
+        (STAFF, WRONG_PIN, Reason.WRONG_PIN),
+        (OWN, OWN_PIN, Reason.OK),
+        (OWN, RIGHT_PIN, Reason.CLOSED),
+        (OWN, WRONG_PIN, Reason.WRONG_PIN),
+        (replace(STAFF, needs_pin=False), None, Reason.OK),
+        (STAFF, None, Reason.WRONG_PIN),
+    ],
+)
+def test_which_pin_a_pass_asks_for(held: Pass, pin: Pin | None, reason: Reason) -> None:
+    """Its own where it has one, which is not the patron's; else the patron's; or none."""
+    assert verdict(replace(KNOWN, held=held), pin, Mode.CLOSED).reason is reason
+
+
+def test_a_pass_of_a_card_without_a_row_has_no_pin_but_its_own() -> None:
+    """What nobody knows proves nothing; who waits for a row is told what an unknown PIN is."""
+    unknown = replace(KNOWN, patron=None)
+
+    assert verdict(replace(unknown, held=STAFF)).reason is Reason.PIN_UNKNOWN
+    assert verdict(replace(unknown, held=OWN), OWN_PIN).reason is Reason.OK
+    assert verdict(replace(unknown, held=OWN)).reason is Reason.WRONG_PIN
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        (None, Reason.UNKNOWN_CARD),
+        (replace(STAFF, needs_pin=False), Reason.OK),
+        (replace(STAFF, needs_pin=False, first_day=day(2)), Reason.NOT_PERMITTED),
+        (OWN, Reason.WRONG_PIN),
+    ],
+)
+def test_a_code_is_its_own_proof(held: Pass | None, reason: Reason) -> None:
+    """Who types a right code at a wrong time is told so; one that needs a PIN opens nothing."""
+    typed = replace(KNOWN, patron=None, identifier=CODE, held=held)
+
+    assert verdict(typed, None, Mode.CLOSED).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("held", "pin", "mode", "companions"),
+    [
+        (None, RIGHT_PIN, Mode.SELF_SERVICE, 2),
+        (None, WRONG_PIN, Mode.SELF_SERVICE, 0),
+        (STAFF, RIGHT_PIN, Mode.SELF_SERVICE, 3),
+        (STAFF, RIGHT_PIN, Mode.CLOSED, 3),
+        (replace(STAFF, companions_max=0), RIGHT_PIN, Mode.CLOSED, 0),
+        (replace(STAFF, companions_max=0), RIGHT_PIN, Mode.SELF_SERVICE, 2),
+        (replace(STAFF, first_day=day(2)), RIGHT_PIN, Mode.SELF_SERVICE, 2),
+    ],
+)
+def test_how_many_may_come_along(held: Pass | None, pin: Pin, mode: Mode, companions: int) -> None:
+    """As many as the way in allows, and the more of two where both ways are open."""
+    assert verdict(replace(KNOWN, held=held), pin, mode).companions_max == companions
+
+
+def test_who_gets_a_long_release() -> None:
+    """A patron with the tag, where the door opens, and not by data that must not be used."""
+    slow = replace(PATRON, tags=frozenset({"slow", "x"}))
+    by_pass = replace(STAFF, needs_pin=False)
+
+    assert verdict(replace(KNOWN, patron=slow)).long_release
+    assert not verdict(KNOWN).long_release
+    assert not verdict(replace(KNOWN, patron=slow), WRONG_PIN).long_release
+    restricted = replace(KNOWN, patron=replace(slow, restricted=True), held=by_pass)
+    assert verdict(restricted) == Verdict(Reason.OK, companions_max=3)
+    assert not verdict(replace(KNOWN, patron=None, held=by_pass)).long_release
+
+
+@pytest.mark.parametrize(
+    ("held", "mode", "opens"),
+    [
+        (None, Mode.SELF_SERVICE, False),
+        (STAFF, Mode.CLOSED, False),
+        (replace(STAFF, needs_pin=False), Mode.CLOSED, True),
+        (replace(STAFF, needs_pin=False), Mode.LOCKDOWN, False),
+    ],
+)
+def test_what_opens_without_a_pin(held: Pass | None, mode: Mode, *, opens: bool) -> None:
+    """A pass that says so, while it opens; a patron's right never does."""
+    prepared = replace(KNOWN, held=held)
+
+    assert opens_without_pin(prepared, Now(0.0, moment(), 1, mode), rules_of(Policy())) is opens

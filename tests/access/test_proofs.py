@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.messages import Prepared
+from doorctl.access.patron import pin_check
+from doorctl.access.policy import PinProof
+from doorctl.access.proofs import Proofs, one_lower, proofs
+from doorctl.access.rights import Pass, PassKind
+from doorctl.masked import Pin
+from tests.access.samples import PATRON, ROW_KEY, STRETCHED, day, moment
+
+KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)
+OWN = Pass(
+    1, PassKind.STAFF, day(-9), day(9), label="club", pin_check=pin_check(STRETCHED, Pin("8809"))
+)
+PROVED, WRONG, UNKNOWN = PinProof.PROVED, PinProof.WRONG, PinProof.UNKNOWN
+
+
+def proved_by(prepared: Prepared, pin: str, *, duress: bool = True) -> Proofs:
+    """Return what a PIN proves now."""
+    return proofs(prepared, Pin(pin), moment(), duress=duress)
+
+
+@pytest.mark.parametrize(
+    ("pin", "lower"), [("4712", "4711"), ("4710", "4719"), ("0000", "0009"), ("5", "4")]
+)
+def test_the_pin_under_duress_is_one_higher_in_its_last_digit(pin: str, lower: str) -> None:
+    """9 goes on to 0, and no other digit changes."""
+    assert one_lower(Pin(pin)) == Pin(lower)
+
+
+@pytest.mark.parametrize(
+    ("pin", "on", "off"),
+    [
+        ("4711", Proofs(PROVED, PROVED), Proofs(PROVED, PROVED)),
+        ("4712", Proofs(PROVED, PROVED, duress=True), Proofs(WRONG, WRONG)),
+        ("4710", Proofs(WRONG, WRONG), Proofs(WRONG, WRONG)),
+    ],
+)
+def test_one_more_pin_opens_where_duress_is_on(pin: str, on: Proofs, off: Proofs) -> None:
+    """It opens as the right one does, and says so to those who hear the alarm."""
+    assert proved_by(KNOWN, pin) == on
+    assert proved_by(KNOWN, pin, duress=False) == off
+
+
+def test_a_pass_has_its_own_pin_and_its_own_under_duress() -> None:
+    """Nine goes on to zero; the patron's PIN proves nothing of a pass with one of its own."""
+    held = replace(KNOWN, held=OWN)
+
+    assert proved_by(held, "8809") == Proofs(WRONG, PROVED)
+    assert proved_by(held, "8800") == Proofs(WRONG, PROVED, duress=True)
+    assert proved_by(held, "4711") == Proofs(PROVED, WRONG)
+    assert proved_by(held, "4712") == Proofs(PROVED, WRONG, duress=True)
+
+
+def test_what_is_right_for_one_is_no_duress_for_the_other() -> None:
+    """Whose PINs happen to be neighbours types one of them, and calls nobody."""
+    check = pin_check(STRETCHED, Pin("4712"))
+    neighbours = replace(KNOWN, held=replace(OWN, pin_check=check))
+
+    assert proved_by(neighbours, "4712") == Proofs(PROVED, PROVED)
+    assert proved_by(neighbours, "4713") == Proofs(WRONG, PROVED, duress=True)
+
+
+def test_the_library_systems_word_is_never_duress() -> None:
+    """It was asked about the PIN as typed, so that is the patron's."""
+    changed = replace(KNOWN, proved=True)
+
+    assert proved_by(changed, "4712") == Proofs(PROVED, PROVED)
+    assert proofs(changed, None, moment(), duress=True) == Proofs(PROVED, PROVED)
+    assert proved_by(replace(changed, held=OWN), "1111") == Proofs(PROVED, WRONG)
+
+
+def test_a_learnt_pin_that_counts_no_more_is_none_under_duress_either() -> None:
+    """There is nothing to prove by it, whatever the last digit."""
+    outdated = replace(KNOWN, patron=replace(PATRON, pin_until=day(-1)))
+
+    assert proved_by(outdated, "4712") == proved_by(outdated, "4711") == Proofs(UNKNOWN, UNKNOWN)
+
+
+def test_without_a_pin_nothing_is_proved() -> None:
+    """Neither the patron's nor the pass's."""
+    nothing = Proofs(PinProof.NOT_GIVEN, PinProof.NOT_GIVEN)
+
+    assert proofs(KNOWN, None, moment(), duress=True) == nothing
+    assert proofs(replace(KNOWN, held=OWN), None, moment(), duress=True) == nothing
+
+
+@given(st.text("0123456789", min_size=4, max_size=4))
+def test_two_of_all_pins_open(pin: str) -> None:
+    """The right one and the one above it: that is the whole price."""
+    assert (proved_by(KNOWN, pin).patron is PROVED) == (pin in {"4711", "4712"})
+    assert proved_by(KNOWN, pin).duress == (pin == "4712")
+    assert proved_by(replace(KNOWN, patron=None), pin) == Proofs(UNKNOWN, UNKNOWN)

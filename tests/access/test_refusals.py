@@ -1,0 +1,198 @@
+"""Unusual refusals are told once, and one patron's are not unusual."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.reasons import Reason
+from doorctl.access.refusals import AGAIN_S, LAST, WATCHED, WINDOW_S, Refusals, Unusual
+from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
+
+VISIT_S = 360.0
+"""50 visits in an evening of five hours."""
+
+DECISIONS = st.lists(
+    st.tuples(st.sampled_from(Reason), st.floats(0.0, WINDOW_S / 8)), min_size=1, max_size=80
+)
+"""Reasons with the seconds since the one before."""
+
+
+def tell(
+    decisions: list[Reason], every_s: float = VISIT_S, start: Refusals | None = None
+) -> tuple[Refusals, list[Unusual]]:
+    """Tell decisions at even distances; return what is remembered and every alarm."""
+    refusals = start or Refusals()
+    alarms: list[Unusual] = []
+    begins_s = refusals.told[-1].at_s + every_s if refusals.told else 0.0
+    for number, reason in enumerate(decisions):
+        refusals, new = refusals.after(reason, begins_s + number * every_s)
+        alarms += new
+    return refusals, alarms
+
+
+def evening(*, wrong: Reason, one_in: int, visits: int = 50) -> list[Reason]:
+    """Return an evening on which one visit in so many is refused."""
+    return [wrong if number % one_in == 0 else Reason.OK for number in range(visits)]
+
+
+@pytest.mark.parametrize("reason", WATCHED)
+def test_a_reason_that_everybody_meets_is_told_soon_and_once(reason: Reason) -> None:
+    """A broken feed, a dead keypad, an old cache: after as many patrons as the table says."""
+    watch = WATCHED[reason]
+    _, early = tell([reason] * (watch.at_least - 1))
+    _, alarms = tell([reason] * 50)
+
+    assert early == []
+    assert alarms == [Unusual(reason, watch.at_least, watch.at_least)]
+
+
+@pytest.mark.parametrize("reason", WATCHED)
+def test_a_fault_after_a_good_day_is_told_within_one_window(reason: Reason) -> None:
+    """Fifty granted visits don't hide it."""
+    _, alarms = tell([*[Reason.OK] * 50, *[reason] * LAST])
+
+    assert [alarm.reason for alarm in alarms] == [reason]
+
+
+@pytest.mark.parametrize(
+    ("reason", "one_in"),
+    [
+        (Reason.WRONG_PIN, 4),
+        (Reason.CARD_UNREADABLE, 3),
+        (Reason.PIN_TIMEOUT, 5),
+        (Reason.NOT_RESIDENT, 5),
+        (Reason.UNDER_AGE, 5),
+    ],
+)
+def test_a_usual_evening_is_not_told(reason: Reason, one_in: int) -> None:
+    """Patrons slip, neighbours try, children come."""
+    _, alarms = tell(evening(wrong=reason, one_in=one_in))
+
+    assert alarms == []
+
+
+@pytest.mark.parametrize("reason", [Reason.OK, Reason.THROTTLED, Reason.BANNED])
+def test_what_points_at_no_fault_is_not_told(reason: Reason) -> None:
+    """However often it comes."""
+    _, alarms = tell([reason] * 200)
+
+    assert alarms == []
+    assert reason not in WATCHED
+
+
+def test_one_patron_who_types_wrong_ten_times_is_not_told() -> None:
+    """With the waits that wrong PINs cost, in an otherwise empty house."""
+    waits_s = [max(8, WAIT_AFTER_S.get(failures, 8)) for failures in range(1, STOP_AT_FAILURES)]
+    refusals = Refusals()
+    alarms: list[Unusual] = []
+    for at_s in accumulate(waits_s, initial=0):
+        refusals, new = refusals.after(Reason.WRONG_PIN, float(at_s))
+        alarms += new
+
+    assert alarms == []
+    assert len(refusals.told) == 7
+
+
+def test_a_patron_who_swipes_again_and_again_counts_once() -> None:
+    """Ten unreadable swipes in a minute and a half are one patron's stripe, not a dirty reader."""
+    refusals, alarms = tell([Reason.CARD_UNREADABLE] * 10, every_s=9.0)
+
+    assert alarms == []
+    assert len(refusals.told) == 1
+
+
+def test_a_queue_is_not_one_patron() -> None:
+    """Refusals without a pause still count every two minutes: ten minutes' queue is told."""
+    watch = WATCHED[Reason.NOT_RESIDENT]
+    _, alarms = tell([Reason.NOT_RESIDENT] * 100, every_s=10.0)
+
+    assert [alarm.count for alarm in alarms] == [watch.at_least]
+    assert (watch.at_least - 1) * AGAIN_S == 600.0
+
+
+def test_after_a_mended_fault_the_next_one_is_told_again() -> None:
+    """Its share has to fall first, well below where it was."""
+    bad, good = [Reason.NOT_RESIDENT] * 12, [Reason.OK] * LAST
+    refusals, first = tell(bad)
+    refusals, calm = tell(good, start=refusals)
+    _, second = tell(bad, start=refusals)
+
+    assert (len(first), len(calm), len(second)) == (1, 0, 1)
+
+
+def test_a_share_at_the_edge_is_told_once() -> None:
+    """A little more than half refused, a little less, and so on for weeks."""
+    more = [*[Reason.NOT_RESIDENT] * 11, *[Reason.OK] * 9]
+    fewer = [*[Reason.NOT_RESIDENT] * 9, *[Reason.OK] * 11]
+    _, alarms = tell([*more, *fewer] * 20)
+
+    assert len(alarms) == 1
+
+
+def test_yesterdays_refusals_are_forgotten() -> None:
+    """What was refused more than 24 h ago counts for nothing."""
+    watch = WATCHED[Reason.EXPIRED]
+    refusals, _ = tell([Reason.EXPIRED] * (watch.at_least - 1))
+    _, new = refusals.after(Reason.EXPIRED, refusals.told[0].at_s + WINDOW_S)
+
+    assert new == ()
+
+
+def test_two_reasons_may_be_unusual_at_once() -> None:
+    """Each is told under its own name, with what to do."""
+    both = [Reason.CLOCK_UNTRUSTED, Reason.NOT_RESIDENT] * 10
+    _, alarms = tell(both)
+
+    assert {alarm.reason for alarm in alarms} == {Reason.CLOCK_UNTRUSTED, Reason.NOT_RESIDENT}
+    assert alarms[0].why.startswith("2 of the last 3 decisions were clock_untrusted. Give")
+
+
+def test_every_reason_is_either_watched_or_left_out_on_purpose() -> None:
+    """A new reason has to be thought about."""
+    assert set(Reason) - set(WATCHED) == {Reason.OK, Reason.THROTTLED, Reason.BANNED}
+    assert all(watch.act.endswith(".") for watch in WATCHED.values())
+
+
+@given(DECISIONS)
+def test_memory_is_bounded_and_holds_reasons_and_times_only(
+    decisions: list[tuple[Reason, float]],
+) -> None:
+    """Whatever comes, at most `LAST` entries, none too old, and an alarm only for what is there."""
+    refusals, now_s = Refusals(), 0.0
+    for reason, pause_s in decisions:
+        now_s += pause_s
+        before = refusals.alarmed
+        refusals, new = refusals.after(reason, now_s)
+
+        assert len(refusals.told) <= LAST
+        assert all(now_s - one.at_s < WINDOW_S for one in refusals.told)
+        for alarm in new:
+            told = [one.reason for one in refusals.told]
+            watch = WATCHED[alarm.reason]
+            assert alarm.reason not in before
+            assert (alarm.count, alarm.of) == (told.count(alarm.reason), len(told))
+            assert alarm.count >= watch.at_least
+            assert alarm.count / alarm.of >= watch.share
+        assert {alarm.reason for alarm in new} <= refusals.alarmed <= set(WATCHED)
+
+
+@given(DECISIONS)
+def test_grants_alone_never_alarm_and_end_every_alarm(
+    decisions: list[tuple[Reason, float]],
+) -> None:
+    """After a window of grants nothing stands."""
+    refusals, now_s = Refusals(), 0.0
+    for reason, pause_s in decisions:
+        now_s += pause_s
+        refusals, _ = refusals.after(reason, now_s)
+    raised: list[Unusual] = []
+    for _ in range(LAST):
+        refusals, new = refusals.after(Reason.OK, now_s)
+        raised += new
+
+    assert raised == []
+    assert refusals.alarmed == frozenset()

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from doorctl.access.calendar import Mode
+from doorctl.access.patron import pin_check
+from doorctl.access.reasons import Reason
+from doorctl.access.rights import (
+    ALL_BRANCHES,
+    EVERY_DAY,
+    LONGEST_PASS,
+    OPEN_BY_ANY_CLOCK,
+    OPENS_IN,
+    Ban,
+    Pass,
+    PassKind,
+    banned,
+)
+from doorctl.errors import InputError
+from doorctl.moments import ClockState, Moment
+from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, RIGHT_PIN, STRETCHED, day, moment
+
+HERE = "oest"
+HOUR = timedelta(hours=1)
+UNSET = moment(ClockState.UNTRUSTED)
+BAN = Ban(
+    number=1,
+    reason="smoked in the reading room",
+    since=NOW - HOUR,
+    until=NOW + HOUR,
+    by="staff-7",
+    branches=frozenset({HERE}),
+)
+CLEANERS = Pass(
+    number=1,
+    kind=PassKind.CLEANER,
+    first_day=day(-1),
+    last_day=day(1),
+    from_minute=18 * 60,
+    to_minute=20 * 60,
+    label="Rent Hus A/S, evenings",
+)
+CHECK = pin_check(STRETCHED, RIGHT_PIN)
+
+
+def at(local: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return a moment of a clock that is right."""
+    return Moment(local, local.astimezone(UTC), state)
+
+
+@pytest.mark.parametrize(
+    ("offset", "holds"),
+    [
+        (-HOUR - timedelta(microseconds=1), False),
+        (-HOUR, True),
+        (HOUR - timedelta(microseconds=1), True),
+        (HOUR, False),
+    ],
+)
+def test_a_ban_holds_from_its_start_until_just_before_its_end(
+    offset: timedelta, holds: bool
+) -> None:
+    """Its span is half-open, to the microsecond."""
+    assert BAN.holds(at(NOW + offset), HERE) is holds
+
+
+def test_a_ban_without_an_end_holds_for_ever() -> None:
+    """Nothing but staff ends it."""
+    endless = replace(BAN, until=None)
+
+    assert endless.holds(at(NOW.replace(year=2099)), HERE)
+
+
+@pytest.mark.parametrize(
+    ("branches", "holds"),
+    [({HERE}, True), ({"syd", HERE}, True), ({"syd"}, False), ({ALL_BRANCHES}, True)],
+)
+def test_a_ban_holds_where_it_says(branches: set[str], holds: bool) -> None:
+    """It names branches, or all of them."""
+    assert replace(BAN, branches=frozenset(branches)).holds(moment(), HERE) is holds
+
+
+def test_an_unset_clock_ends_no_ban_that_may_hold() -> None:
+    """One that lies ahead may have begun; one has ended only if that is past for certain."""
+    high = HIGH_WATER
+    ahead = replace(BAN, since=NOW.replace(year=2031), until=None)
+    may_be_over = replace(BAN, since=high - HOUR, until=high + timedelta(microseconds=1))
+    over = replace(BAN, since=high - HOUR, until=high)
+
+    assert ahead.holds(UNSET, HERE)
+    assert not ahead.holds(moment(), HERE)
+    assert may_be_over.holds(UNSET, HERE)
+    assert not over.holds(UNSET, HERE)
+
+
+def test_a_clock_that_once_ran_ahead_ends_no_ban() -> None:
+    """The high-water mark may be of next year; the trusted time of now says that it holds."""
+    ahead = Moment(NOW, (NOW + timedelta(days=365)).astimezone(UTC), ClockState.TRUSTED)
+
+    assert BAN.holds(ahead, HERE)
+
+
+def test_a_ban_lasts_real_hours_when_the_clocks_go_back() -> None:
+    """Bounds are kept in UTC: two times of one zone compare as the wall shows them."""
+    second_half_past_two = datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=COPENHAGEN)
+    ban = replace(
+        BAN,
+        since=datetime(2026, 10, 25, 2, 0, tzinfo=COPENHAGEN),
+        until=datetime(2026, 10, 25, 2, 45, tzinfo=COPENHAGEN),
+    )
+
+    assert ban.since == datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
+    assert not ban.holds(at(second_half_past_two), HERE)
+
+
+def test_one_ban_is_enough() -> None:
+    """A patron is banned while any of theirs holds, and nobody is by none."""
+    elsewhere = replace(BAN, branches=frozenset({"syd"}))
+
+    assert banned([elsewhere, BAN], moment(), HERE)
+    assert not banned([elsewhere], moment(), HERE)
+    assert not banned([], moment(), HERE)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("until", BAN.since, "ends before it begins"),
+        ("since", datetime(2026, 1, 1), "without a time zone"),  # noqa: DTZ001 -- that is it
+        ("branches", frozenset(), "names no branch"),
+        ("branches", frozenset({"", HERE}), "names no branch"),
+        ("reason", " ", "the reason is empty"),
+        ("reason", "x" * 201, "longer than 200"),
+        ("reason", "010170-1234 smoked", "CPR or card number"),
+        ("reason", "010170 1234 smoked", "CPR or card number"),
+        ("reason", "card 3000001234", "CPR or card number"),
+        ("reason", "\x1b[2J", "can't be printed"),
+        ("by", "", "the account is empty"),
+        ("note", "Dear 0101701234", "the letter holds"),
+        ("note", "x" * 2001, "longer than 2000"),
+    ],
+)
+def test_a_ban_that_makes_no_sense_is_refused(field: str, value: object, sentence: str) -> None:
+    """One clear sentence says what to change and repeats nothing of what was written."""
+    with pytest.raises(InputError, match=sentence) as caught:
+        replace(BAN, **{field: value})  # type: ignore[arg-type]  # whatever the table says
+
+    assert "0101" not in str(caught.value)
+    assert "3000001234" not in str(caught.value)
+
+
+def test_what_was_written_about_somebody_is_not_shown() -> None:
+    """Neither a ban nor a pass shows its texts or its PIN check in a traceback."""
+    ban = replace(BAN, note="Dear patron,\nsince 2026-05-04 12:00 you are banned.")
+    with_pin = replace(CLEANERS, pin_check=CHECK)
+
+    assert "smoked" not in repr(ban)
+    assert "patron" not in repr(ban)
+    assert "Rent Hus" not in repr(with_pin)
+    assert str(CHECK) not in repr(with_pin)
+
+
+TABLE = {
+    # A kind's modes without and with `outside_hours`, written down a second time on purpose.
+    PassKind.ASSOCIATION: ("staffed self_service", "staffed self_service closed"),
+    PassKind.CLEANER: ("staffed self_service", "staffed self_service closed"),
+    PassKind.TECHNICIAN: ("staffed self_service", "staffed self_service closed"),
+    PassKind.CLASS: ("staffed self_service", "staffed self_service closed"),
+    PassKind.STAFF: ("staffed self_service closed", "staffed self_service closed"),
+    PassKind.EMERGENCY: (
+        "staffed self_service closed lockdown",
+        "staffed self_service closed lockdown",
+    ),
+}
+
+
+@pytest.mark.parametrize("outside_hours", [False, True])
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("kind", PassKind)
+def test_which_pass_opens_in_which_mode(kind: PassKind, mode: Mode, outside_hours: bool) -> None:
+    """Staff also when closed, emergencies also in a lockdown, others when closed if it says so."""
+    one = Pass(1, kind, day(-1), day(1), outside_hours=outside_hours, label="x")
+
+    expected = Reason.OK if mode.value in TABLE[kind][outside_hours].split() else Reason.CLOSED
+    assert one.admits(moment(), mode) is expected
+
+
+def test_every_kind_has_its_modes_and_nobody_knows_is_closed() -> None:
+    """A kind that is added without a row fails here; an unknown mode opens as closed does."""
+    assert set(OPENS_IN) == set(PassKind)
+    assert CLEANERS.admits(moment(), None) is Reason.CLOSED
+    assert replace(CLEANERS, outside_hours=True).admits(moment(), None) is Reason.OK
+
+
+@pytest.mark.parametrize(
+    ("local", "expected"),
+    [
+        (NOW.replace(hour=17, minute=59, second=59), Reason.NOT_PERMITTED),
+        (NOW.replace(hour=18), Reason.OK),
+        (NOW.replace(hour=19, minute=59, second=59), Reason.OK),
+        (NOW.replace(hour=20), Reason.NOT_PERMITTED),
+        (NOW - timedelta(days=2), Reason.NOT_PERMITTED),
+        (NOW - timedelta(days=1), Reason.OK),
+        (NOW + timedelta(days=1), Reason.OK),
+        (NOW + timedelta(days=2), Reason.EXPIRED),
+    ],
+)
+def test_a_pass_keeps_its_days_and_its_times(local: datetime, expected: Reason) -> None:
+    """Its days are whole and local, its time of day is half-open."""
+    assert CLEANERS.admits(at(local), Mode.SELF_SERVICE) is expected
+
+
+@pytest.mark.parametrize("weekday", range(7))
+def test_a_pass_keeps_its_weekdays(weekday: int) -> None:
+    """On the other six days it opens nothing."""
+    one = replace(CLEANERS, first_day=day(-7), last_day=day(7), weekdays=frozenset({weekday}))
+
+    expected = Reason.OK if NOW.weekday() == weekday else Reason.NOT_PERMITTED
+    assert one.admits(moment(), Mode.SELF_SERVICE) is expected
+
+
+@pytest.mark.parametrize(
+    ("local", "expected"),
+    [
+        (NOW.replace(hour=21, minute=59), Reason.NOT_PERMITTED),
+        (NOW.replace(hour=22), Reason.OK),
+        (NOW.replace(hour=1, minute=59) + timedelta(days=1), Reason.OK),
+        (NOW.replace(hour=2) + timedelta(days=1), Reason.EXPIRED),
+        (NOW.replace(hour=1), Reason.NOT_PERMITTED),
+    ],
+)
+def test_a_pass_over_midnight_belongs_to_the_day_on_which_it_begins(
+    local: datetime, expected: Reason
+) -> None:
+    """The last night ends in the morning after the last day, and no night began before it."""
+    tonight = replace(
+        CLEANERS,
+        first_day=day(0),
+        last_day=day(0),
+        weekdays=frozenset({NOW.weekday()}),
+        from_minute=22 * 60,
+        to_minute=26 * 60,
+    )
+
+    assert tonight.admits(at(local), Mode.SELF_SERVICE) is expected
+
+
+@pytest.mark.parametrize("kind", PassKind)
+def test_without_the_time_only_staff_and_emergencies_come_in(kind: PassKind) -> None:
+    """Days can't be judged by an unset clock; who comes to set it must get in all the same."""
+    one = Pass(1, kind, day(-20), day(20), label="x")
+
+    expected = Reason.OK if kind in OPEN_BY_ANY_CLOCK else Reason.CLOCK_UNTRUSTED
+    assert one.admits(UNSET, Mode.SELF_SERVICE) is expected
+
+
+@pytest.mark.parametrize("kind", PassKind)
+def test_what_is_over_for_certain_is_over_by_any_clock(kind: PassKind) -> None:
+    """The high-water mark is past, so a pass that ended before it has ended for everybody."""
+    one = Pass(1, kind, day(-20), day(-11), label="x")
+
+    assert one.admits(UNSET, Mode.SELF_SERVICE) is Reason.EXPIRED
+
+
+def test_holdover_counts_as_the_time() -> None:
+    """A clock that was right earlier in this boot judges a pass's days."""
+    assert CLEANERS.admits(moment(ClockState.HOLDOVER), Mode.SELF_SERVICE) is Reason.OK
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"last_day": day(-2)}, "ends before it begins"),
+        ({"last_day": day(-1) + LONGEST_PASS + timedelta(days=1)}, "more than 366 days"),
+        ({"weekdays": frozenset()}, "no weekday"),
+        ({"weekdays": frozenset({7})}, "no weekday"),
+        ({"from_minute": -1}, "time of day"),
+        ({"from_minute": 1440, "to_minute": 1500}, "time of day"),
+        ({"from_minute": 600, "to_minute": 600}, "time of day"),
+        ({"from_minute": 600, "to_minute": 600 + 1441}, "time of day"),
+        ({"kind": PassKind.EMERGENCY}, "keeps no hours"),
+        ({"companions_max": 10}, "0 to 9"),
+        ({"companions_max": -1}, "0 to 9"),
+        ({"code_digits": 5, "needs_pin": False}, "6 to 9 digits"),
+        ({"code_digits": 10, "needs_pin": False}, "6 to 9 digits"),
+        ({"code_digits": 6}, "one of its own"),
+        ({"pin_check": CHECK, "needs_pin": False}, "a PIN check is"),
+        ({"pin_check": b"short"}, "a PIN check is"),
+        ({"label": ""}, "the label is empty"),
+        ({"label": "Ida 0101701234"}, "CPR or card number"),
+    ],
+)
+def test_a_pass_that_makes_no_sense_is_refused(changes: dict[str, object], sentence: str) -> None:
+    """One clear sentence says what to change."""
+    with pytest.raises(InputError, match=sentence):
+        replace(CLEANERS, **changes)  # type: ignore[arg-type]  # whatever the table says
+
+
+def test_passes_at_the_bounds_of_sense_are_taken() -> None:
+    """A year, a night of 24 hours, nine companions; staff's last longer than a year."""
+    year = replace(CLEANERS, last_day=CLEANERS.first_day + LONGEST_PASS)
+    night = replace(year, from_minute=1439, to_minute=1439 + 1440, companions_max=9)
+    staff = Pass(1, PassKind.STAFF, day(0), date.max, EVERY_DAY, label="desk")
+    code = replace(night, code_digits=6, needs_pin=False)
+
+    assert code.code_digits == 6
+    assert replace(code, needs_pin=True, pin_check=CHECK).pin_check == CHECK
+    assert staff.admits(moment(), Mode.CLOSED) is Reason.OK

@@ -1,0 +1,126 @@
+"""Which of those who speak of a date is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from doorctl.access.calendar import ALL_DAY, Cause, Day, Mode, ModeSpan
+from doorctl.access.hours import Span
+from doorctl.config import DatedHours, Opening
+from doorctl.config.hours_tables import HoursSource
+from doorctl.opening_hours import calendar_of
+from doorctl.ports import DaySource, StoredCalendar, StoredDay, StoredDays
+
+DAY = date(2026, 12, 24)
+FETCHED = datetime(2026, 12, 1, tzinfo=UTC)
+ZONE = ZoneInfo("Europe/Copenhagen")
+
+
+def hours(starts: int) -> Day:
+    """Return a day that is open for one hour, to be told from others by its start."""
+    return (ModeSpan(Mode.SELF_SERVICE, starts * 60, (starts + 1) * 60),)
+
+
+SAID = {
+    DaySource.STAFF: (hours(1), Cause.EXCEPTION),
+    DaySource.CONFIG: (hours(2), Cause.EXCEPTION),
+    DaySource.WEBSITE: (hours(3), Cause.SCHEDULE),
+    DaySource.HOLIDAY: (hours(4), Cause.HOLIDAY),
+}
+"""Whoever comes first is heard."""
+
+KNOW_AN_END = frozenset({DaySource.WEBSITE, DaySource.HOLIDAY})
+WEEK = (hours(5),) * 7
+CONFIGURED_WEEK = ((Span(6 * 60, 7 * 60),),) * 7
+EXCEPTION = DatedHours("hours.exceptions[0]", DAY, (Span(2 * 60, 3 * 60),))
+
+
+def stored(sources: Iterable[DaySource]) -> StoredCalendar:
+    """Return what branch.db holds of these."""
+    return StoredCalendar(
+        WEEK,
+        tuple(
+            StoredDays(
+                source,
+                (StoredDay(DAY, SAID[source][0], source.value),),
+                DAY if source in KNOW_AN_END else None,
+                FETCHED,
+            )
+            for source in sources
+            if source is not DaySource.CONFIG
+        ),
+    )
+
+
+SOME = [some for count in range(1, len(SAID) + 1) for some in combinations(SAID, count)]
+
+
+@pytest.mark.parametrize("some", SOME, ids=lambda some: "+".join(one.value for one in some))
+def test_of_one_date_the_first_is_heard(some: tuple[DaySource, ...]) -> None:
+    """Staff, the configuration's exceptions, the website, public holidays: all combinations."""
+    opening = Opening(
+        week=CONFIGURED_WEEK,
+        exceptions=(EXCEPTION,) if DaySource.CONFIG in some else (),
+        source="website" if DaySource.WEBSITE in some else "config",
+        holidays="closed" if DaySource.HOLIDAY in some else "ignore",
+    )
+    calendar = calendar_of(opening, stored(some))
+    spans, cause = SAID[some[0]]
+
+    assert calendar.day(DAY) == spans
+    assert calendar.cause_on(DAY) is cause
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("config", hours(6)), ("staff", hours(5)), ("website", None)],
+)
+def test_the_week_is_the_sources(source: HoursSource, expected: Day | None) -> None:
+    """On a date of which nobody speaks; the website is not asked about dates beyond its last."""
+    calendar = calendar_of(Opening(week=CONFIGURED_WEEK, source=source), stored(SAID))
+
+    assert calendar.day(DAY + timedelta(days=7)) == expected
+
+
+def test_staff_who_have_not_edited_the_week_leave_the_configurations() -> None:
+    """So a new branch opens by its file until somebody says otherwise."""
+    opening = Opening(week=CONFIGURED_WEEK, source="staff")
+
+    assert calendar_of(opening, StoredCalendar()).day(DAY) == hours(6)
+
+
+def test_what_the_website_said_counts_only_where_it_is_the_source() -> None:
+    """Who goes back to the file has the file's hours, whatever is still stored."""
+    opening = Opening(week=CONFIGURED_WEEK, source="config")
+
+    assert calendar_of(opening, stored([DaySource.WEBSITE])).day(DAY) == hours(6)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        Opening(week=CONFIGURED_WEEK, source="website"),
+        Opening(week=CONFIGURED_WEEK, holidays="closed"),
+        Opening(week=CONFIGURED_WEEK, source="staff", holidays="sunday"),
+    ],
+    ids=["website", "holidays", "staff's week and holidays"],
+)
+def test_a_source_that_never_spoke_opens_nothing(opening: Opening) -> None:
+    """Not even where the file has hours: the mode is unknown, which somebody is told."""
+    calendar = calendar_of(opening, StoredCalendar(WEEK))
+
+    assert calendar.mode_at(datetime(2026, 12, 24, 6, 30, tzinfo=ZONE)) is None
+    assert calendar.cause_on(DAY) is Cause.UNKNOWN_CALENDAR
+
+
+def test_without_any_hours_it_is_always_open() -> None:
+    """As a branch without [hours] was before there was a calendar."""
+    calendar = calendar_of(Opening(), StoredCalendar())
+
+    assert calendar.always_open
+    assert calendar.day(DAY) == ALL_DAY

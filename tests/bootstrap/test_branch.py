@@ -1,0 +1,121 @@
+"""Who writes branch.db: the web process while it runs, else whoever has something to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.calendar import Mode
+from doorctl.access.modes import Override
+from doorctl.bootstrap.branch import BranchDesk, change, open_book
+from doorctl.bootstrap.rules import branch_db, system_clock
+from doorctl.config import Config
+from doorctl.errors import InputError, StoreBusyError, StoreError
+from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.transports.branch_requests import EndMode, SetMode
+from doorctl.transports.control import ControlServer
+from tests.bootstrap.branches import configured, initialised
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A branch."""
+    return initialised(tmp_path)
+
+
+@pytest.fixture
+def desk(config: Config) -> Iterator[BranchDesk]:
+    """What web has of it."""
+    desk = BranchDesk(config, system_clock(config))
+    yield desk
+    desk.close()
+
+
+def override(config: Config) -> Override:
+    """Return a mode for the next hour."""
+    ends = system_clock(config).moment().local + timedelta(hours=1)
+    return Override(Mode.CLOSED, ends.replace(microsecond=0), "test", "staff-7")
+
+
+def read(config: Config) -> Override | None:
+    """Return the mode that is set by hand."""
+    with open_book(config) as book:
+        return book.override()
+
+
+def test_without_web_the_caller_is_the_writer(config: Config) -> None:
+    """And lets the next one in at once."""
+    wanted = override(config)
+    change(config, SetMode(wanted))
+
+    assert read(config) == wanted
+    assert change(config, EndMode()) == wanted
+    assert read(config) is None
+
+
+def test_a_branch_that_never_had_the_file_gets_it(tmp_path: Path) -> None:
+    """One that was installed before there were bans needs no second `init`."""
+    config = configured(tmp_path)
+    change(config, SetMode(override(config)))
+
+    assert read(config) is not None
+    assert branch_db(config).stat().st_mode & 0o077 == 0
+
+
+def test_reading_makes_nothing(tmp_path: Path) -> None:
+    """A question leaves no file: an empty one would say that nobody was ever banned."""
+    assert read(configured(tmp_path)) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_while_web_runs_it_is_the_writer(config: Config, desk: BranchDesk) -> None:
+    """It holds the file all the time, and is asked over its socket."""
+    desk.open()
+    server = ControlServer(config.web.socket, desk.answers())
+    server.start()
+    try:
+        wanted = override(config)
+        change(config, SetMode(wanted))
+        assert read(config) == wanted
+        assert change(config, EndMode()) == wanted
+        with pytest.raises(InputError, match="no mode is set by hand"):
+            change(config, EndMode())
+    finally:
+        server.stop()
+
+
+def test_a_web_process_that_is_stuck_is_not_gone_round(config: Config, desk: BranchDesk) -> None:
+    """Two writers could damage the file, so there is one line and nothing is changed."""
+    desk.open()
+
+    with pytest.raises(StoreBusyError, match=r"branch\.db"):
+        change(config, SetMode(override(config)))
+
+    assert read(config) is None
+
+
+def test_a_file_that_is_lost_is_told_and_looked_for_again(config: Config, desk: BranchDesk) -> None:
+    """No empty one takes its place; once it is restored, web goes on without a restart."""
+    path = branch_db(config)
+    away = path.rename(path.with_name("backup"))
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match="missing"):
+            desk.open()
+    assert not path.exists()
+    away.rename(path)
+    desk.run(SetMode(override(config)).carried_out)
+
+    assert read(config) is not None
+
+
+def test_the_file_is_free_once_web_has_ended(config: Config) -> None:
+    """The next start, or the next command, is the writer."""
+    desk = BranchDesk(config, system_clock(config))
+    desk.open()
+    desk.close()
+
+    open_or_create_branch(branch_db(config)).close()

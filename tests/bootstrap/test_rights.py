@@ -1,0 +1,178 @@
+"""Whom a ban or a pass is found by, once the number is sealed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.patron import Patron, proves, row_key
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.bootstrap import rights
+from doorctl.bootstrap.branch import open_book
+from doorctl.bootstrap.rules import patrons_db
+from doorctl.config import Config
+from doorctl.errors import InputError
+from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.ports import SealedRow
+from doorctl.store.key_file import read_key
+from doorctl.store.patrons_writer import open_or_create_patrons
+from doorctl.store.sealing import ArgonSealer
+from doorctl.sync.guard import unguarded
+from tests.bootstrap.branches import initialised
+
+CARD, CPR, EITHER = "3000001234", "010170-1234", "0101701234"
+SOME_DAY = date(2099, 6, 1)
+BAN = Ban(0, "smoke", datetime(2026, 1, 1, tzinfo=UTC), None, "staff-7", frozenset({"*"}))
+
+CARD_PASS = Pass(0, PassKind.CLEANER, SOME_DAY, SOME_DAY, label="Rengøring A/S")
+CODE_PASS = replace(CARD_PASS, needs_pin=False, code_digits=7)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A branch with an empty register."""
+    return initialised(tmp_path)
+
+
+def stretched(config: Config, kind: IdentifierKind, number: str) -> StretchedKey:
+    """Return ``K`` of a number."""
+    key = read_key(config.secrets.installation_key_file)
+    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    return sealer.stretch(Identifier(kind, number))
+
+
+def key(config: Config, kind: IdentifierKind, number: str) -> bytes:
+    """Return the row key of a number."""
+    return row_key(stretched(config, kind, number))
+
+
+def register(config: Config, *known: tuple[IdentifierKind, str, str]) -> None:
+    """Have the register know numbers: kind, number, whose."""
+    key_of = read_key(config.secrets.installation_key_file)
+    seal = ArgonSealer(key_of, config.seal.memory_kib, config.seal.iterations).seal
+    writer = open_or_create_patrons(patrons_db(config), seal)
+    writer.apply(
+        [SealedRow(key(config, kind, number), Patron(ref)) for kind, number, ref in known],
+        full=True,
+        applied_at=datetime(2026, 1, 1, tzinfo=UTC),
+        minimum_age=0,
+        guard=unguarded,
+    )
+    writer.close()
+
+
+class TestBans:
+    """A ban holds for whoever the card is."""
+
+    def test_of_a_card_that_the_register_knows_is_of_the_patron(self, config: Config) -> None:
+        """So another card of the same patron is banned too."""
+        register(config, (IdentifierKind.CARD, CARD, "1001"))
+        (banned,) = rights.ban_card(config, CARD, None, BAN)
+
+        assert banned.whole_patron
+        with open_book(config) as book:
+            assert book.bans(bytes(16), "1001") == (banned.ban,)
+            assert book.bans(key(config, IdentifierKind.CARD, CARD), None) == (banned.ban,)
+
+    def test_of_ten_digits_that_nobody_knows_is_of_both_readings(self, config: Config) -> None:
+        """Swiped as a plastic card or as a health card, it is banned."""
+        banned = rights.ban_card(config, EITHER, None, BAN)
+
+        assert [one.whole_patron for one in banned] == [False, False]
+        with open_book(config) as book:
+            for kind in (IdentifierKind.CARD, IdentifierKind.CPR):
+                assert len(book.bans(key(config, kind, EITHER), None)) == 1
+
+    def test_of_ten_digits_is_of_the_reading_that_is_known(self, config: Config) -> None:
+        """Nobody is banned twice, and no stranger besides."""
+        register(config, (IdentifierKind.CPR, EITHER, "1001"))
+        (banned,) = rights.ban_card(config, EITHER, None, BAN)
+
+        assert banned.whole_patron
+        with open_book(config) as book:
+            assert book.bans(key(config, IdentifierKind.CARD, EITHER), None) == ()
+
+    def test_of_a_number_that_is_two_patrons_is_refused_until_it_is_said(
+        self, config: Config
+    ) -> None:
+        """One patron's card number can be another's CPR number."""
+        register(
+            config,
+            (IdentifierKind.CPR, EITHER, "1001"),
+            (IdentifierKind.CARD, EITHER, "1002"),
+        )
+        with pytest.raises(InputError, match="--as"):
+            rights.ban_card(config, EITHER, None, BAN)
+        rights.ban_card(config, EITHER, "card", BAN)
+
+        with open_book(config) as book:
+            assert book.bans(bytes(16), "1001") == ()
+            assert len(book.bans(bytes(16), "1002")) == 1
+
+    def test_without_a_register_the_card_is_banned(self, config: Config) -> None:
+        """A lost register is no reason to keep nobody out."""
+        patrons_db(config).unlink()
+        (banned,) = rights.ban_card(config, CARD, None, BAN)
+
+        assert not banned.whole_patron
+
+    def test_of_a_patron_needs_no_card(self, config: Config) -> None:
+        """The library system's own number will do."""
+        banned = rights.ban_patron(config, "1001", BAN)
+
+        with open_book(config) as book:
+            assert book.bans(bytes(16), "1001") == (banned.ban,)
+
+    @pytest.mark.parametrize(("typed", "taken_as"), [("x", None), (CARD, "cpr"), (CPR, "card")])
+    def test_of_no_number_is_refused(
+        self, typed: str, taken_as: rights.TakenAs | None, config: Config
+    ) -> None:
+        """The line does not repeat what was typed."""
+        with pytest.raises(InputError) as refusal:
+            rights.ban_card(config, typed, taken_as, BAN)
+
+        assert typed not in str(refusal.value) or typed == "x"
+        assert rights.every_ban(config) == ()
+
+
+class TestPasses:
+    """A pass is bound to one card or code."""
+
+    def test_a_code_is_found_by_what_is_typed(self, config: Config) -> None:
+        """Its digits stand nowhere; its length does, for how many there may be."""
+        held, code = rights.issue_for_code(config, CODE_PASS, None)
+        digits = rights.digits_of(code)
+
+        assert len(digits) == 7
+        assert digits.isdigit()
+        with open_book(config) as book:
+            assert book.pass_of(key(config, IdentifierKind.CODE, digits)) == held
+
+    def test_a_pin_of_its_own_is_proved_with_the_code(self, config: Config) -> None:
+        """It is sealed as a patron's is: with the code that it belongs to."""
+        held, code = rights.issue_for_code(config, CODE_PASS, Pin("4711"))
+        of_code = stretched(config, IdentifierKind.CODE, rights.digits_of(code))
+
+        assert held.needs_pin
+        assert proves(of_code, Patron("", pin_check=held.pin_check), Pin("4711"))
+        assert not proves(of_code, Patron("", pin_check=held.pin_check), Pin("4712"))
+
+    def test_a_card_that_may_be_two_is_refused_until_it_is_said(self, config: Config) -> None:
+        """A pass for the wrong reading would open nothing."""
+        with pytest.raises(InputError, match="--as"):
+            rights.issue_for_card(config, EITHER, None, CARD_PASS, None)
+        held = rights.issue_for_card(config, EITHER, "cpr", CARD_PASS, None)
+
+        with open_book(config) as book:
+            assert book.pass_of(key(config, IdentifierKind.CPR, EITHER)) == held
+
+    def test_one_card_has_one_pass(self, config: Config) -> None:
+        """The second is refused and the first one stays."""
+        held = rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711"))
+        with pytest.raises(InputError, match="has a pass already"):
+            rights.issue_for_card(config, CARD, None, CARD_PASS, None)
+
+        assert [one.held for one in rights.every_pass(config)] == [held]

@@ -1,0 +1,83 @@
+"""Times as staff write and read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.hours import DAY_MINUTES
+from doorctl.cli.staff_options import (
+    EndTime,
+    Hours,
+    Weekdays,
+    clock,
+    instant,
+    weekday_names,
+)
+from doorctl.moments import ClockState, Moment
+
+ZONE = ZoneInfo("Europe/Copenhagen")
+LOCAL = datetime(2026, 11, 25, 14, 30, tzinfo=ZONE)
+NOW = Moment(LOCAL, LOCAL.astimezone(UTC), ClockState.TRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("21:00", datetime(2026, 11, 25, 21, tzinfo=ZONE)),
+        ("00:00", datetime(2026, 11, 25, tzinfo=ZONE)),
+        ("2026-11-26T08:00", datetime(2026, 11, 26, 8, tzinfo=ZONE)),
+        ("2026-11-26", datetime(2026, 11, 26, tzinfo=ZONE)),
+        ("2026-11-26T08:00+00:00", datetime(2026, 11, 26, 9, tzinfo=ZONE)),
+        ("2026-07-01T08:00", datetime(2026, 7, 1, 6, tzinfo=UTC)),
+    ],
+)
+def test_an_end_is_local_unless_it_says_otherwise(written: str, meant: datetime) -> None:
+    """A time of day is today's, also one that is past: the writer refuses it, nobody guesses."""
+    found = instant(EndTime().convert(written, None, None), NOW)
+
+    assert found == meant
+    assert found.utcoffset() == meant.astimezone(ZONE).utcoffset()
+
+
+@pytest.mark.parametrize("written", ["24:00", "9", "9:00", "21.00", "21:60", "", "soon", "²1:00"])
+def test_an_end_that_can_be_read_in_two_ways_is_refused(written: str) -> None:
+    """Nothing is guessed from half a time."""
+    with pytest.raises(click.BadParameter):
+        EndTime().convert(written, None, None)
+
+
+@given(st.integers(0, DAY_MINUTES - 1), st.integers(1, DAY_MINUTES))
+def test_a_span_is_read_as_it_is_shown(starts: int, length: int) -> None:
+    """Each span of a day, over midnight or not, comes back from its own text."""
+    ends = starts + length
+    if length == DAY_MINUTES and starts:
+        return  # One that ends when it began is written for no day but the whole one.
+    shown = f"{clock(starts)}-{clock(ends)}"
+    found = Hours().convert(shown, None, None)
+
+    assert (found.opens, found.closes) == (starts, ends)
+
+
+@given(st.frozensets(st.integers(0, 6), min_size=1))
+def test_weekdays_are_read_as_they_are_shown(days: frozenset[int]) -> None:
+    """In any order, and Monday comes first."""
+    names = weekday_names(days)
+
+    assert Weekdays().convert(",".join(reversed(names)), None, None) == days
+    assert [date(2026, 11, 23) + timedelta(days=day) for day in sorted(days)] == [
+        day
+        for day in (date(2026, 11, 23) + timedelta(days=ahead) for ahead in range(7))
+        if f"{day:%a}".lower() in names
+    ]
+
+
+def test_what_is_read_already_stays() -> None:
+    """A default is a value and not a text."""
+    assert EndTime().convert(time(21), None, None) == time(21)
+    assert Weekdays().convert(frozenset({1}), None, None) == frozenset({1})

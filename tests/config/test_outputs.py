@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.calendar import Mode
+from doorctl.access.outputs import Output
+from doorctl.config import WiredOutput, load
+from doorctl.errors import ConfigError
+
+RIGHT = """
+[branch]
+name = "Randers Bibliotek, Øst"
+id = "oest"
+[reader]
+port = "/dev/ttyUSB0"
+"""
+LIGHT = '[[outputs]]\nname = "light"\npin = 12\nmodes = ["staffed", "self_service"]\n'
+PCS = '[[outputs]]\nname = "pcs"\ncommand = ["/usr/local/bin/pcs", "--all"]\nmodes = ["staffed"]\n'
+
+
+def outputs(tmp_path: Path, text: str) -> tuple[WiredOutput, ...]:
+    """Load a configuration with these lines at its end and return its outputs."""
+    path = tmp_path / "doorctl.toml"
+    path.write_text(f"{RIGHT}{text}", encoding="utf-8")
+    return load(path, environment={}).outputs
+
+
+def test_outputs_are_pins_or_commands(tmp_path: Path) -> None:
+    """Each has a name, a pin or a command, its modes and its offsets."""
+    light, pcs = outputs(tmp_path, f"{LIGHT}lead_min = 10\nlag_min = -5\n{PCS}")
+
+    assert (light.pin, light.command) == (12, ())
+    assert light.rule == Output("light", frozenset({Mode.STAFFED, Mode.SELF_SERVICE}), 10, -5)
+    assert (pcs.pin, pcs.command) == (None, ("/usr/local/bin/pcs", "--all"))
+    assert pcs.rule == Output("pcs", frozenset({Mode.STAFFED}))
+
+
+def test_an_announcement_needs_no_modes(tmp_path: Path) -> None:
+    """What is only heard at the warnings is on in no mode, and for ten seconds by default."""
+    text = PCS.replace('"staffed"', "") + "at_warnings = true\n"
+
+    (found,) = outputs(tmp_path, text)
+    assert (found.rule.modes, found.at_warnings, found.pulse_s) == (frozenset(), True, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            LIGHT + PCS.replace("pcs", "light"),
+            'outputs[1].name: found "light", which is outputs[0]\'s too; give each its own',
+        ),
+        (
+            LIGHT + LIGHT.replace("light", "lamp"),
+            (
+                "outputs[1].pin: found 12, which is outputs[0].pin too; give each the pin it is "
+                "wired to"
+            ),
+        ),
+        (
+            LIGHT.replace("12", "17"),
+            (
+                "outputs[0].pin: found 17, which is gpio.relay_pin too; give each the pin it is "
+                "wired to"
+            ),
+        ),
+        (
+            LIGHT.replace("pin = 12\n", ""),
+            "outputs[0].pin: missing; give a pin, or a command instead",
+        ),
+        (
+            LIGHT + 'command = ["/bin/true"]\n',
+            "outputs[0].command: found beside a pin; give one of them",
+        ),
+        (
+            PCS.replace("/usr/local/bin/", ""),
+            ('outputs[0].command: found ["pcs", "--all"]; begin with the command\'s whole path'),
+        ),
+        (
+            LIGHT.replace("staffed", "open"),
+            (
+                'outputs[0].modes: found ["open", "self_service"]; give a list of "staffed", '
+                '"self_service", "closed", "lockdown", such as ["staffed", "self_service"]'
+            ),
+        ),
+        (
+            LIGHT.replace('"staffed", "self_service"', ""),
+            "outputs[0].modes: found []; give those in which it is on, or at_warnings",
+        ),
+        (
+            f"{LIGHT}at_warnings = true\n",
+            (
+                "outputs[0].at_warnings: found beside a pin; give a command, for at a warning no "
+                "pin is switched"
+            ),
+        ),
+        (
+            f"{PCS}at_warnings = true\npulse_s = 0\n",
+            "outputs[0].pulse_s: found 0; give a number from 1 to 300, such as 10.0",
+        ),
+        (
+            f"{LIGHT}lead_min = 241\n",
+            ("outputs[0].lead_min: found 241; give a whole number from -240 to 240, such as 0"),
+        ),
+        ('[outputs]\nname = "light"', "outputs: found a table; give each a table: [[outputs]]"),
+    ],
+)
+def test_what_outputs_may_not_say(tmp_path: Path, text: str, told: str) -> None:
+    """Each slip is told by the output's place and key, with what is found and what is right."""
+    with pytest.raises(ConfigError) as caught:
+        outputs(tmp_path, text)
+
+    assert [str(problem) for problem in caught.value.problems] == [told]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("warn_min = [0]", "closing.warn_min: found [0]"),
+        ("warn_min = 5", "closing.warn_min: found 5"),
+        ("no_entry_min = -1", "closing.no_entry_min: found -1"),
+    ],
+)
+def test_minutes_before_closing_have_bounds(tmp_path: Path, text: str, told: str) -> None:
+    """A warning comes a minute to two hours before, and entry ends at the earliest so too."""
+    with pytest.raises(ConfigError) as caught:
+        outputs(tmp_path, f"[closing]\n{text}")
+
+    assert [str(problem).split(";")[0] for problem in caught.value.problems] == [told]

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from doorctl.door.leaf import TRANSITIONS, after
+from doorctl.door.leaf_messages import (
+    Alarm,
+    AlarmCleared,
+    AlarmRaised,
+    Entered,
+    HeldWarned,
+    LeafEvent,
+    Left,
+    NoEntry,
+    Passed,
+    Released,
+    Relocked,
+    Started,
+)
+from doorctl.door.leaf_state import GRACE_S, Leaf, LeafState
+from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
+from tests.door.leaves import (
+    EVENTS,
+    EXIT,
+    FREE_EXIT,
+    HELD_S,
+    RELEASE,
+    RULES,
+    WARN_S,
+    closed,
+    every_leaf,
+    leaf_after,
+    opened,
+    told,
+)
+
+HELD_RAISED, HELD_CLEARED = AlarmRaised(Alarm.HELD), AlarmCleared(Alarm.HELD)
+FORCED_RAISED, FORCED_CLEARED = AlarmRaised(Alarm.FORCED), AlarmCleared(Alarm.FORCED)
+
+
+def test_every_event_has_its_answer_in_every_state() -> None:
+    """No pair of state and event is left out of the table."""
+    assert set(TRANSITIONS) == set(product(LeafState, get_args(LeafEvent)))
+
+
+def test_the_table_says_where_each_transition_leads() -> None:
+    """Every state that the table names is reached by it, and no other."""
+    seen: dict[tuple[LeafState, type[LeafEvent]], set[LeafState]] = {}
+    for leaf, event, rules in product(every_leaf(), EVENTS, (RULES, FREE_EXIT)):
+        stepped, _ = TRANSITIONS[leaf.state, type(event)].step(leaf, event, rules)
+        seen.setdefault((leaf.state, type(event)), set()).add(stepped.state)
+
+    assert seen == {pair: set(transition.to) for pair, transition in TRANSITIONS.items()}
+
+
+def test_a_visit() -> None:
+    """Granted, opened, closed, locked: one entry, no alarm and nothing else."""
+    leaf, effects = told(RELEASE, opened(12.0), closed(14.0), Relocked(15.0), TimePassed(99.0))
+
+    assert effects == [Entered(1, 12.0)]
+    assert leaf == leaf_after()
+
+
+def test_a_release_that_nobody_uses_is_no_entry() -> None:
+    """It is told once, when no late opening can be meant any more, and the leaf is locked."""
+    waiting, early = told(RELEASE, Relocked(15.0), TimePassed(15.9))
+    leaf, effects = told(TimePassed(16.0), TimePassed(17.0), leaf=waiting)
+
+    assert waiting.state is LeafState.LOCKED
+    assert early == []
+    assert effects == [NoEntry()]
+    assert leaf == leaf_after()
+
+
+def test_an_exit_that_nobody_uses_is_nothing() -> None:
+    """Nobody was let in, so nobody is missed."""
+    assert told(EXIT, Relocked(15.0), TimePassed(99.0)) == (leaf_after(), [])
+
+
+@pytest.mark.parametrize("pulled_s", [14.99, 15.0, 15.0 + GRACE_S - 0.01])
+def test_a_pull_at_the_last_moment_is_an_entry(pulled_s: float) -> None:
+    """The contact settles after the strike has locked; nothing was forced, somebody came in."""
+    leaf, effects = told(RELEASE, Relocked(15.0), opened(pulled_s))
+
+    assert leaf.state is LeafState.OPEN
+    assert effects == [Entered(1, pulled_s)]
+
+
+def test_opening_a_locked_leaf_is_forced() -> None:
+    """One alarm while it stands open, however long, and one clear when it closes."""
+    leaf, effects = told(opened(11.0), opened(12.0), TimePassed(1e6))
+
+    assert leaf.state is LeafState.FORCED
+    assert leaf.deadline_s is None
+    assert effects == [FORCED_RAISED, Passed(11.0)]
+    assert told(closed(1e6), closed(1e6), leaf=leaf) == (leaf_after(), [FORCED_CLEARED])
+
+
+def test_a_door_forced_twice_is_two_alarms() -> None:
+    """Having been forced a moment ago explains nothing."""
+    _, effects = told(opened(11.0), closed(12.0), opened(12.1))
+
+    assert effects == [FORCED_RAISED, Passed(11.0), FORCED_CLEARED, FORCED_RAISED, Passed(12.1)]
+
+
+def test_a_forced_leaf_may_be_entered_and_closed_in_a_release() -> None:
+    """The alarm stands until the leaf closes; then the release that is not over goes on."""
+    leaf, effects = told(opened(11.0), Released(12.0, 17.0), closed(13.0))
+
+    assert leaf.state is LeafState.RELEASED
+    assert effects[2:] == [Entered(1, 12.0), FORCED_CLEARED]
+
+
+def test_where_the_way_out_is_free_nothing_is_forced() -> None:
+    """Without an exit button the handle inside looks like force: it counts as leaving."""
+    leaf, effects = told(opened(11.0), TimePassed(11.0 + HELD_S), rules=FREE_EXIT)
+
+    assert leaf.state is LeafState.HELD
+    assert effects == [Left(11.0), HELD_RAISED]
+
+
+def test_the_exit_button_explains_an_opening() -> None:
+    """Who presses it and leaves forces nothing."""
+    assert told(EXIT, opened(12.0))[1] == [Left(12.0)]
+
+
+def test_a_leaf_that_is_held_is_warned_of_alarmed_and_cleared_once_each() -> None:
+    """Warning, alarm and clear at their times, which count from the opening."""
+    leaf, effects = told(RELEASE, opened(12.0), Relocked(15.0))
+    assert leaf.deadline_s == 12.0 + HELD_S - WARN_S
+
+    leaf, effects = told(TimePassed(31.9), TimePassed(32.0), TimePassed(32.1), leaf=leaf)
+    assert effects == [HeldWarned()]
+    assert leaf.deadline_s == 12.0 + HELD_S
+
+    leaf, effects = told(TimePassed(41.9), TimePassed(42.0), TimePassed(1e6), leaf=leaf)
+    assert effects == [HELD_RAISED]
+    assert leaf.deadline_s is None
+    assert leaf.sounding
+
+    leaf, effects = told(closed(1e6), TimePassed(2e6), leaf=leaf)
+    assert (leaf, effects) == (leaf_after(), [HELD_CLEARED])
+
+
+def test_a_wire_that_is_cut_is_one_alarm() -> None:
+    """The contact reads open for ever: forced, or held where a release explains it, then quiet."""
+    days = [TimePassed(86_400.0 * day) for day in range(1, 30)]
+
+    assert told(opened(11.0), *days)[1] == [FORCED_RAISED, Passed(11.0)]
+    assert told(RELEASE, opened(12.0), *days)[1] == [Entered(1, 12.0), HELD_RAISED]
+
+
+def test_a_loop_that_was_held_up_leaves_the_warning_out() -> None:
+    """A warning together with its alarm warns nobody."""
+    assert told(RELEASE, opened(12.0), TimePassed(99.0))[1] == [Entered(1, 12.0), HELD_RAISED]
+
+
+def test_no_warning_is_asked_for() -> None:
+    """With 0 seconds the alarm comes without one."""
+    rules = type(RULES)(HELD_S)
+    leaf, effects = told(RELEASE, opened(12.0), TimePassed(41.9), rules=rules)
+
+    assert effects == [Entered(1, 12.0)]
+    assert leaf.deadline_s == 12.0 + HELD_S
+
+
+def test_who_needs_more_time_gets_it_once() -> None:
+    """A longer time is of one release, never shorter than the rules', and gone with the next."""
+    slow = Released(10.0, 30.0, held_open_s=90.0)
+    leaf, _ = told(slow, opened(12.0))
+    assert leaf.held_s == 12.0 + 90.0
+
+    again, _ = told(closed(29.0), Relocked(30.0), TimePassed(40.0), leaf=leaf)
+    assert told(Released(41.0, 46.0), opened(42.0), leaf=again)[0].held_s == 42.0 + HELD_S
+    assert leaf_after(Released(10.0, 15.0, held_open_s=1.0), opened(12.0)).held_s == 42.0
+
+
+def test_two_grants_and_one_opening_are_two_entries() -> None:
+    """The second patron, and companions, walk in with the first."""
+    _, effects = told(RELEASE, Released(11.0, 16.0, persons=3), opened(12.0))
+
+    assert effects == [Entered(4, 12.0)]
+
+
+def test_a_grant_while_the_leaf_stands_open_is_an_entry() -> None:
+    """Nobody waits for a door to close to open it again, and the whole time begins anew."""
+    leaf, effects = told(RELEASE, opened(12.0), Released(20.0, 25.0), Relocked(25.0))
+
+    assert effects == [Entered(1, 12.0), Entered(1, 20.0)]
+    assert leaf.held_s == 20.0 + HELD_S
+    assert told(closed(30.0), TimePassed(99.0), leaf=leaf) == (leaf_after(), [])
+
+
+def test_who_comes_and_who_goes_may_use_one_opening() -> None:
+    """A grant outside and the button inside at the same time are both counted."""
+    assert told(RELEASE, EXIT, opened(12.0))[1] == [Entered(1, 12.0), Left(12.0)]
+
+
+def test_a_second_opening_in_one_release_is_somebody_unknown() -> None:
+    """The patron is in already; who passes now was told to nobody."""
+    _, effects = told(RELEASE, opened(11.0), closed(12.0), opened(13.0))
+
+    assert effects == [Entered(1, 11.0), Passed(13.0)]
+
+
+def test_a_leaf_that_springs_back_is_not_forced() -> None:
+    """It slams, opens once more before it latches, and closes: no alarm."""
+    leaf, effects = told(RELEASE, opened(11.0), Relocked(15.0), closed(20.0), opened(20.3))
+
+    assert leaf.state is LeafState.OPEN
+    assert effects == [Entered(1, 11.0), Passed(20.3)]
+    assert told(closed(21.0), opened(21.0 + GRACE_S), leaf=leaf)[1] == [
+        FORCED_RAISED,
+        Passed(21.0 + GRACE_S),
+    ]
+
+
+def test_in_staffed_hours_nothing_is_forced_or_held() -> None:
+    """The leaf may open and stand open all day; each opening is counted, without a direction."""
+    leaf, effects = told(Freed(10.0), opened(11.0), TimePassed(9e4), closed(9e4), opened(9.1e4))
+
+    assert leaf.state is LeafState.OPEN
+    assert leaf.deadline_s is None
+    assert effects == [Passed(11.0), Passed(9.1e4)]
+
+
+def test_in_staffed_hours_a_card_expects_nobody() -> None:
+    """Who swipes all the same is neither expected nor missed, and the strike's locking waits."""
+    for free in (leaf_after(Freed(10.0)), leaf_after(Freed(10.0), opened(11.0))):
+        leaf, effects = told(Released(12.0, 17.0), TimePassed(99.0), Relocked(99.0), leaf=free)
+
+        assert leaf.state is free.state
+        assert effects == []
+
+
+def test_a_pulse_outlasts_staffed_hours() -> None:
+    """Whoever was let in just before their end still finds the leaf released."""
+    for leaf in (leaf_after(RELEASE, Freed(11.0)), leaf_after(Freed(9.0), RELEASE)):
+        after_hours, _ = told(Unfreed(12.0), leaf=leaf)
+
+        assert after_hours.state is LeafState.RELEASED
+        assert after_hours.deadline_s == 15.0
+        assert told(opened(14.0), leaf=after_hours)[1] == [Passed(14.0)]
+
+
+def test_when_staff_go_an_open_leaf_has_its_time() -> None:
+    """It is warned of and alarmed as if it had just been opened; a closed one is locked."""
+    leaf, effects = told(Freed(10.0), opened(11.0), Unfreed(1000.0), TimePassed(1000.0 + HELD_S))
+
+    assert effects[-1] == HELD_RAISED
+    assert leaf.state is LeafState.HELD
+    assert leaf_after(Freed(10.0), Unfreed(1000.0)).state is LeafState.LOCKED
+
+
+def test_staffed_hours_end_an_alarm() -> None:
+    """What is free can't be held or forced, so the alarm is cleared, once."""
+    for alarmed, clear in (
+        (leaf_after(opened(11.0)), FORCED_CLEARED),
+        (leaf_after(RELEASE, opened(12.0), TimePassed(50.0)), HELD_CLEARED),
+    ):
+        leaf, effects = told(Freed(60.0), closed(61.0), leaf=alarmed)
+
+        assert effects == [clear]
+        assert leaf.state is LeafState.RELEASED
+
+
+def test_the_end_of_staffed_hours_ends_no_pulse() -> None:
+    """Told where nothing is free, it changes nothing."""
+    for leaf in (leaf_after(), leaf_after(RELEASE), leaf_after(RELEASE, opened(11.0))):
+        assert told(Unfreed(12.0), leaf=leaf) == (leaf, [])
+
+
+def test_an_open_leaf_at_the_start_is_open() -> None:
+    """A restart with the door propped open is no break-in; it is held in its time."""
+    leaf, effects = told(Started(open=True, now_s=100.0), TimePassed(100.0 + HELD_S), leaf=Leaf())
+
+    assert leaf.state is LeafState.HELD
+    assert effects == [HELD_RAISED]
+
+
+def test_a_start_under_an_alarm_tells_it_no_second_time() -> None:
+    """It stands while the leaf does, and is cleared where the leaf is closed by now."""
+    stopped, effects = told(opened(11.0), ShutDown())
+
+    assert stopped.state is LeafState.FORCED
+    assert effects == [FORCED_RAISED, Passed(11.0)]
+    assert told(Started(open=True, now_s=50.0), leaf=stopped) == (stopped, [])
+    assert told(Started(open=False, now_s=50.0), leaf=stopped) == (leaf_after(), [FORCED_CLEARED])
+
+
+def test_a_stop_expects_nobody() -> None:
+    """After it nothing is due, and who was let in is not missed."""
+    for leaf in every_leaf():
+        stopped, effects = told(ShutDown(), leaf=leaf)
+        assert stopped.deadline_s is None
+        assert effects == []
+        assert stopped.persons == 0
+
+
+@pytest.mark.parametrize("start", [[], [Started(open=None, now_s=0.0)]])
+def test_without_a_contact_it_is_locked_or_released(start: list[LeafEvent]) -> None:
+    """Nothing is seen, so nothing is alarmed, missed or counted; a stray edge means nothing."""
+    leaf, effects = told(*start, RELEASE, opened(11.0), leaf=Leaf())
+    assert (leaf.state, effects) == (LeafState.RELEASED, [])
+
+    leaf, effects = told(Relocked(15.0), opened(15.5), TimePassed(99.0), leaf=leaf)
+    assert (leaf, effects) == (Leaf(), [])
+
+
+def test_a_release_ends_by_its_time_alone() -> None:
+    """Should the strike never say that it has locked, the leaf still expects nobody for ever."""
+    leaf, effects = told(RELEASE, TimePassed(15.0))
+
+    assert leaf.state is LeafState.LOCKED
+    assert effects == []
+    assert told(RELEASE, TimePassed(99.0))[1] == [NoEntry()]
+
+
+def test_a_deadline_counts_for_every_event() -> None:
+    """An opening that a late loop takes first is judged by when it came."""
+    assert told(RELEASE, opened(99.0))[1] == [NoEntry(), FORCED_RAISED, Passed(99.0)]
+    assert after(leaf_after(RELEASE, opened(12.0)), closed(99.0), RULES)[1] == (
+        HELD_RAISED,
+        HELD_CLEARED,
+    )

@@ -1,0 +1,265 @@
+"""A branch with a door, a web process that may ask a library system, and that library system."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
+from typing import Any, Protocol
+
+from doorctl.access.patron import pin_check, row_key
+from doorctl.cards.identify import normalise
+from doorctl.demo.stage import Line, shipped
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.ports import SealedRow
+from doorctl.store.key_file import read_key
+from doorctl.store.sealing import ArgonSealer
+from tests.e2e.door import Door, until
+from tests.e2e.people import Person
+from tests.sources import fbs_server, real_sip2_server, sip2_server
+from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
+from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
+from tests.web.branch import Branch, row
+from tests.web.certificates import Authority
+
+PASSWORD = "a-password-of-a-branch"
+"""Of every stand-in here; visible ASCII, as a password file has to hold it."""
+
+PATIENT_S = 4.0
+"""For answers that come: no test waits so long for one, but a busy machine may need it."""
+
+BRIEF_S = 0.5
+"""For answers that don't."""
+
+ROAD_S = 0.5
+"""What the door grants the way through the web process besides."""
+
+HELD_S = 20.0
+
+REAL_SERVER = Path(real_sip2_server.__file__)
+
+ROW = {"birthday": "1970-01-01", "resident": True}
+
+
+class Peer(Protocol):
+    """A library system that a branch asks."""
+
+    settings: tuple[str, ...]
+
+    def know(self, person: Person) -> None:
+        """Register somebody."""
+
+    def asked(self) -> int:
+        """Return how many questions about a PIN arrived."""
+
+
+class _FbsWithFilePassword(FbsScript):
+    """Takes the password that can stand in a password file."""
+
+    def _login(self, account: object) -> fbs_server.Reply:
+        ours = account == ACCOUNT | {"password": PASSWORD}
+        return super()._login(ACCOUNT if ours else account)
+
+
+@dataclass
+class Fbs:
+    """FBS on loopback."""
+
+    settings: tuple[str, ...]
+    script: FbsScript
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def know(self, person: Person) -> None:
+        """Register somebody."""
+        patron_id = 5001 + len(self.script.patrons)
+        self.script.patrons[person.number] = Known(person.pin, patron_id, row=dict(ROW))
+
+    def asked(self) -> int:
+        """Return how many questions about a PIN arrived."""
+        return self.script.paths().count("v9")
+
+    def hang(self, _writer: object = None) -> None:
+        """Take a question and say nothing until the end."""
+        self.ended.wait(HELD_S)
+
+    def dribble(self, writer: Any) -> None:
+        """Answer a byte at a time, and never to the end."""
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+        while not self.ended.wait(0.05):
+            writer.write(b" ")
+            writer.flush()
+
+    def babble(self, writer: Any) -> None:
+        """Answer with what is no HTTP."""
+        writer.write(bytes(range(256)) * 40)
+
+
+@dataclass
+class Sip2:
+    """A SIP2 server on loopback, over TLS."""
+
+    settings: tuple[str, ...]
+    script: Sip2Script
+
+    def know(self, person: Person) -> None:
+        """Register somebody."""
+        self.script.patrons[person.number] = Sip2Patron(person.pin, more=b"PB19700101|PCVOKSEN|")
+
+    def asked(self) -> int:
+        """Return how many questions about a PIN arrived."""
+        return sum(frame.startswith(b"63") for frame in self.script.frames)
+
+
+@contextmanager
+def fbs(directory: Path, timeout_s: float = PATIENT_S) -> Iterator[Fbs]:
+    """Serve FBS until the end of the block."""
+    script = _FbsWithFilePassword()
+    with fbs_server.serving(script) as url:
+        peer = Fbs(_settings(directory, "fbs", url, AGENCY, timeout_s), script)
+        try:
+            yield peer
+        finally:
+            peer.ended.set()
+
+
+@contextmanager
+def sip2s(directory: Path, timeout_s: float = PATIENT_S, *, trusted: bool = True) -> Iterator[Sip2]:
+    """Serve SIP2 over TLS; `trusted` tells whether the branch believes its certificate."""
+    authority, other = Authority(directory, "lms-ca"), Authority(directory, "lms-other-ca")
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("lms"))
+    script = Sip2Script()
+    with sip2_server.serving(script, context) as port:
+        settings = _settings(directory, "sip2", f"sip2s://127.0.0.1:{port}", INSTITUTION, timeout_s)
+        believed = authority if trusted else other
+        more = (f"lms.ca_file={believed.path}", 'lms.resident_classes=["VOKSEN"]')
+        yield Sip2((*settings, *more), script)
+
+
+@contextmanager
+def real_sip2(directory: Path) -> Iterator[tuple[tuple[str, ...], subprocess.Popen[bytes]]]:
+    """Serve pysip2 as a process, which says nothing of where anybody lives or of a birthday."""
+    with subprocess.Popen(
+        [sys.executable, str(REAL_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        told = server.stdout.readline()
+        assert told, "the server did not start"
+        url = f"sip2://127.0.0.1:{int(told)}"
+        settings = _settings(directory, "sip2", url, real_sip2_server.INSTITUTION, PATIENT_S)
+        try:
+            yield (*settings, "policy.require_resident=false", "policy.minimum_age=0"), server
+        finally:
+            server.kill()
+
+
+class AskingBranch(Branch):
+    """A branch with a door whose pins leave a record; neither process has been started.
+
+    Args:
+        directory: an empty one, or one with the library system's password in it.
+        settings: the library system's, and more ``--set`` values.
+        pins: see :class:`Door`.
+    """
+
+    def __init__(self, directory: Path, *settings: str, pins: Path) -> None:
+        patient = ("keypad.digit_timeout_s=20", "keypad.total_timeout_s=30", "door.release_s=0.5")
+        super().__init__(directory, *patient, *settings)
+        self.door = Door(directory, shipped("demo.toml"), self.stage.options[2::2], pins=pins)
+
+    @property
+    def web_pid(self) -> int:
+        """The web process's number."""
+        assert self._process is not None
+        return self._process.pid
+
+    def load(self, *rows: dict[str, Any]) -> None:
+        """Load rows as the whole register; the web process must not run."""
+        feed = self.directory.parent / f"{self.directory.name}-feed.ndjson"
+        feed.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+        done = self.door.call("patrons", "load", str(feed), "--full", "--approved-by", "test")
+        feed.unlink()
+        assert done.returncode == 0, done.stderr
+
+    def sealed(self, person: Person, number: int, *, with_pin: bool = True) -> SealedRow:
+        """Return somebody's row as the library's server seals it."""
+        key = read_key(self.config.secrets.installation_key_file)
+        stretched = ArgonSealer(key, 8, 1).stretch(_identifier(person))
+        check = pin_check(stretched, Pin(person.pin)) if with_pin else None
+        return replace(row(number, pin_check=check), row_key=row_key(stretched))
+
+    def snapshot(self, *rows: SealedRow) -> None:
+        """Push rows as the whole register, and have them applied."""
+        epoch = int(self.held()["epoch"]) + 1
+        answer = self.push(self.document(rows, epoch, approved_by="test"))
+        assert answer.status_code == 200, answer.text
+
+    def count(self, table: str) -> int:
+        """Return how many rows the patron cache has in ``asked``, ``learnt`` or ``patrons``."""
+        ((found,),) = self.door.query(f"SELECT count(*) FROM {table}", database="patrons.db")  # noqa: S608 - a test's own
+        return int(found)
+
+    def await_kept(self, table: str, count: int = 1) -> None:
+        """Wait until the web process has kept what was learnt."""
+        until(lambda: self.count(table) == count)
+
+    def refused(self, person: Person, pin: str | None = None) -> tuple[str, float]:
+        """Have somebody swipe and type; return the refusal and how many seconds it took."""
+        attempt = self.door.swipe(person.swipe)
+        began_s = time.monotonic()
+        self.door.press(pin or person.pin)
+        reason = self.door.wait_for("decision", attempt=attempt)["reason"]
+        took_s = time.monotonic() - began_s
+        assert reason != "ok"
+        return str(reason), took_s
+
+    def begin(self, person: Person) -> int:
+        """Have somebody swipe and type, and don't wait for the answer; return the attempt."""
+        attempt = self.door.swipe(person.swipe)
+        self.door.press(person.pin)
+        return attempt
+
+    def alarms(self) -> list[str]:
+        """Return the kinds of alarm that the web process raised about the library system."""
+        kinds = [str(line["kind"]) for line in self.said("alarm")]
+        return [kind for kind in kinds if kind.startswith("library")]
+
+    def said(self, event: str) -> list[Line]:
+        """Return all lines of that name that the web process wrote so far."""
+        return [line for line in self.lines if line["event"] == event]
+
+
+def unlearnt(person: Person, number: int, **changed: Any) -> dict[str, Any]:
+    """Return somebody's row in a feed that tells no PINs."""
+    told = person.feed_row(number) | changed
+    del told["pincode"]
+    return told
+
+
+def _identifier(person: Person) -> Identifier:
+    if person.kind == "CPR":
+        return Identifier(IdentifierKind.CPR, person.number)
+    return normalise(person.number)[0]
+
+
+def _settings(
+    directory: Path, kind: str, url: str, agency: str, timeout_s: float
+) -> tuple[str, ...]:
+    password = directory / "lms.password"
+    password.write_text(f"{PASSWORD}\n", encoding="ascii")
+    password.chmod(0o600)
+    return (
+        f"lms.kind={kind}",
+        f"lms.url={url}",
+        f"lms.agency={agency}",
+        f"lms.user={ACCOUNT['username']}",
+        f"lms.password_file={password}",
+        f"lms.timeout_s={timeout_s}",
+    )

@@ -1,0 +1,260 @@
+"""The leaf as its contact shows it, the way out, the fire alarm and the lobby, at a real door."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.e2e.conftest import Doors
+from tests.e2e.door import BUZZER, CONTACT, EXIT, FIRE, UNHEARD_S, WIRED, Door, refusal, until
+from tests.e2e.hours import CLOSED, STAFFED, in_s
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED
+
+LONG = "door.release_s=20"
+BRIEF = ("door.held_open_s=2", "door.prewarn_s=1")
+"""The leaf is warned of after a second and held after two."""
+
+
+@pytest.fixture
+def wired(doors: Doors) -> Door:
+    """A door with all four inputs, not started."""
+    return doors.made(*WIRED)
+
+
+def states(door: Door) -> list[str]:
+    """Return what the leaf was, in order."""
+    return [line["state"] for line in door.said("door")]
+
+
+def levels(door: Door) -> list[int]:
+    """Return what the relay was, in order."""
+    return [edge.level for edge in door.edges(door.pid)]
+
+
+def await_buzzer(door: Door, after_ns: int) -> None:
+    """Wait until the buzzer sounds, later than a time."""
+    until(
+        lambda: any(e.level and e.monotonic_ns > after_ns for e in door.edges(door.pid, BUZZER))
+    )
+
+
+def test_somebody_comes_in(wired: Door) -> None:
+    """Released by card and PIN, opened, relocked behind the open leaf, locked once it is shut."""
+    wired.start()
+    assert wired.visit(ENTITLED)["reason"] == "ok"
+    wired.contact(open=True)
+    wired.wait_for("door", state="open")
+    wired.wait_for("relay", energised=False)
+    wired.contact(open=False)
+    wired.wait_for("door", state="locked")
+
+    assert states(wired) == ["released", "open", "locked"]
+    assert levels(wired) == [1, 0]
+    assert wired.alarms() == []
+
+
+def test_the_leaf_shuts_while_the_strike_is_still_released(wired: Door) -> None:
+    """It can be opened once more until the release is over."""
+    wired.configured(LONG).start()
+    wired.visit(ENTITLED)
+    for opened in (True, False, True):
+        wired.contact(open=opened)
+        wired.wait_for("door", state="open" if opened else "released")
+
+    assert states(wired) == ["released", "open", "released", "open"]
+    assert wired.alarms() == []
+
+
+def test_nobody_opens(wired: Door) -> None:
+    """EN 60839-11-1 table 3: whoever is let in and does not come is told as no entry."""
+    wired.start()
+    wired.visit(ENTITLED)
+    wired.wait_for("door", state="no_entry")
+
+    assert states(wired) == ["released", "locked", "no_entry"]
+
+
+def test_a_leaf_that_is_held_open_is_warned_of_alarmed_once_and_cleared(wired: Door) -> None:
+    """The buzzer warns before the alarm, which is told once and is over with the leaf shut."""
+    wired.configured(*BRIEF).start()
+    wired.visit(ENTITLED)
+    wired.contact(open=True)
+    wired.wait_for("door", state="open")
+    opened_ns = time.monotonic_ns()
+    await_buzzer(wired, opened_ns)
+    assert wired.alarms() == []
+    wired.wait_for("alarm", kind="door_held")
+    time.sleep(2 * UNHEARD_S)
+    wired.contact(open=False)
+    wired.wait_for("alarm", kind="door_held_cleared")
+
+    assert states(wired) == ["released", "open", "held", "locked"]
+    assert wired.alarms() == ["door_held", "door_held_cleared"]
+    until(lambda: not wired.edges(wired.pid, BUZZER)[-1].level)
+
+
+def test_a_leaf_that_is_forced_is_alarmed_once_and_cleared(wired: Door) -> None:
+    """Opened without any release it is forced; shut again it is watched again."""
+    wired.start()
+    wired.contact(open=True)
+    wired.wait_for("alarm", kind="door_forced")
+    wired.contact(open=False)
+    wired.wait_for("alarm", kind="door_forced_cleared")
+    wired.contact(open=True)
+    wired.wait_for("alarm", kind="door_forced")
+
+    assert wired.alarms() == ["door_forced", "door_forced_cleared", "door_forced"]
+    assert states(wired) == ["forced", "locked", "forced"]
+    assert levels(wired) == []
+
+
+def test_somebody_is_let_in_at_a_forced_leaf(wired: Door) -> None:
+    """A stuck contact keeps no entitled patron out."""
+    wired.start()
+    wired.contact(open=True)
+    wired.wait_for("alarm", kind="door_forced")
+
+    assert wired.visit(ENTITLED)["reason"] == "ok"
+    assert levels(wired)[0] == 1
+
+
+@pytest.mark.parametrize("hours", [(), CLOSED, STAFFED], ids=["self_service", "closed", "staffed"])
+def test_the_exit_button_lets_out_in_every_mode(hours: tuple[str, ...], wired: Door) -> None:
+    """Also while the branch is closed; what is opened by it is not forced."""
+    wired.configured(*hours, "door.exit_release_s=1").start()
+    wired.wait_for("mode")
+    before = len(levels(wired))
+    wired.press_exit()
+    await_buzzer(wired, 0)
+    wired.contact(open=True)
+    wired.wait_for("door", state="open")
+    wired.contact(open=False)
+
+    if hours is STAFFED:
+        wired.wait_for("door", state="released")
+        assert levels(wired) == [1]
+    else:
+        wired.wait_for("door", state="locked")
+        until(lambda: levels(wired)[before:] == [1, 0])
+    assert wired.alarms() == []
+
+
+def test_the_exit_button_lets_out_of_a_lockdown(wired: Door) -> None:
+    """Nobody is locked in, whatever is set by hand."""
+    wired.start()
+    words = ("mode", "set", "lockdown", "--until", in_s(3600), "--reason", "threat")
+    assert wired.call(*words).returncode == 0
+    wired.wait_for("mode", state="lockdown")
+    wired.press_exit()
+
+    wired.wait_for("relay", energised=True)
+    assert wired.visit(ENTITLED)["reason"] == "closed"
+
+
+def test_a_spike_on_the_exit_button_does_nothing(wired: Door) -> None:
+    """A relay or a radio makes a millisecond; a press that follows it is heard."""
+    wired.start()
+    for _ in range(20):
+        wired.press_exit(0.001)
+    time.sleep(UNHEARD_S)
+    assert levels(wired) == []
+    wired.press_exit()
+
+    wired.wait_for("relay", energised=True)
+
+
+def test_a_button_that_is_stuck_lets_out_once(wired: Door) -> None:
+    """A wedged button doesn't keep the door open."""
+    wired.configured("door.exit_release_s=0.5").start()
+    wired.press_exit(2.0)
+
+    until(lambda: levels(wired) == [1, 0])
+
+
+def test_a_fire_is_recorded_makes_no_noise_and_bars_nobody(wired: Door) -> None:
+    """The alarm of a leaf that stands open waits until it is over; exit and card go on."""
+    wired.configured(*BRIEF).start()
+    wired.fire(active=True)
+    assert wired.wait_for("fire")["state"] == "active"
+    silent_from = len(wired.edges(wired.pid, BUZZER))
+    wired.contact(open=True)
+    wired.wait_for("door", state="forced")
+    time.sleep(UNHEARD_S)
+    assert wired.alarms() == []
+    assert len(wired.edges(wired.pid, BUZZER)) == silent_from
+    wired.press_exit()
+    wired.wait_for("relay", energised=True)
+    wired.wait_for("relay", energised=False)
+    assert wired.visit(ENTITLED)["reason"] == "ok"
+    wired.fire(active=False)
+    assert wired.wait_for("fire")["state"] == "over"
+
+    wired.wait_for("alarm", kind="door_forced")
+
+
+def test_a_grant_waits_for_the_other_door(wired: Door) -> None:
+    """The strike is released once the lobby's other door is shut, and not before."""
+    wired.other_door(open=True)
+    wired.configured("door.interlock_wait_s=60", LONG).start()
+    assert wired.visit(ENTITLED)["reason"] == "ok"
+    time.sleep(UNHEARD_S)
+    assert levels(wired) == []
+    wired.other_door(open=False)
+
+    wired.wait_for("relay", energised=True)
+    wired.wait_for("door", state="released")
+    assert states(wired) == ["released"]
+
+
+def test_a_grant_lapses_while_the_other_door_stays_open(wired: Door) -> None:
+    """The card has to be read again: nobody comes in by a grant that is minutes old."""
+    wired.configured("door.interlock_wait_s=0.5").start()
+    wired.other_door(open=True)
+    time.sleep(UNHEARD_S)
+    assert wired.visit(ENTITLED)["reason"] == "ok"
+    time.sleep(2 * UNHEARD_S)
+    wired.other_door(open=False)
+    time.sleep(UNHEARD_S)
+    assert levels(wired) == []
+
+    assert wired.visit(ALSO_ENTITLED)["reason"] == "ok"
+    wired.wait_for("relay", energised=True)
+
+
+def test_the_exit_button_does_not_wait_for_the_other_door(wired: Door) -> None:
+    """Nobody is kept in a lobby or a house by an interlock."""
+    wired.other_door(open=True)
+    wired.start()
+    wired.press_exit()
+
+    wired.wait_for("relay", energised=True)
+
+
+def test_the_daemon_is_stopped_with_the_leaf_open(wired: Door) -> None:
+    """It ends with the strike locked, and the next one takes the leaf as it finds it."""
+    wired.configured(LONG).start()
+    wired.visit(ENTITLED)
+    wired.contact(open=True)
+    wired.wait_for("door", state="open")
+    first = wired.pid
+
+    assert wired.stop() == 0
+    assert [edge.level for edge in wired.edges(first)] == [1, 0]
+    wired.start_door()
+    wired.wait_for("door", state="open")
+    wired.contact(open=False)
+    wired.wait_for("door", state="locked")
+    assert wired.alarms() == []
+
+
+@pytest.mark.parametrize("pin", [CONTACT, EXIT, FIRE, "GPIO17", BUZZER])
+def test_a_pin_that_can_not_be_claimed_is_told_in_one_line(pin: str, wired: Door) -> None:
+    """A door that is not seen must not seem to be watched: it does not start."""
+    wired.busy_pins = pin
+    wired.reader.put_in()
+
+    said = refusal(wired, "run")
+
+    assert pin in said
+    assert "busy" in said

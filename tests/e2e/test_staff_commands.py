@@ -1,0 +1,380 @@
+"""What staff do at a shell: modes, hours, bans and passes, with the web process and without."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.rules import system_clock
+from doorctl.config import load
+from doorctl.demo.stage import Stage
+from doorctl.transports.control import Answer, ControlServer, Question
+from tests.e2e.door import Door, refusal
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
+from tests.web.branch import Branch
+
+NOW = datetime.now(UTC).astimezone(ZoneInfo("Europe/Copenhagen"))
+IN_AN_HOUR = (NOW + timedelta(hours=1)).isoformat(timespec="seconds")
+
+
+def ahead(days: int) -> str:
+    """Return the date so many days from today."""
+    return (NOW + timedelta(days=days)).date().isoformat()
+
+
+@pytest.fixture(params=["alone", "beside web"])
+def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
+    """A branch that is open at all hours, whose file nobody writes or web does."""
+    if request.param == "alone":
+        yield door
+        return
+    config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
+    with closing(BranchDesk(config, system_clock(config))) as desk:
+        desk.open()
+        server = ControlServer(config.web.socket, desk.answers())
+        server.start()
+        yield door
+        server.stop()
+
+
+def said(door: Stage, *words: str, stdin: str = "") -> str:
+    """Run a command that has to work, in silence on stderr; return what it said."""
+    done = door.call(*words, stdin=stdin)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def told(door: Stage, *words: str) -> Any:
+    """Run a command that has to print JSON; return it."""
+    return json.loads(said(door, *words, "--json"))
+
+
+def test_a_mode_is_set_seen_and_ended(branch: Door) -> None:
+    """It stands with who set it, why and until when; then the calendar counts again."""
+    usual = told(branch, "mode")
+    by_hand = said(branch, "mode", "set", "lockdown", "--until", IN_AN_HOUR, "--reason", "threat")
+    during = told(branch, "mode")
+    ended = said(branch, "mode", "end")
+
+    assert (usual["mode"], usual["cause"], usual["next"]) == ("self_service", "schedule", None)
+    assert by_hand.startswith("The branch is locked down until ")
+    assert {"mode": "lockdown", "cause": "staff", "reason": "threat"}.items() <= during.items()
+    assert datetime.fromisoformat(during["until"]) == datetime.fromisoformat(IN_AN_HOUR)
+    assert during["next"] == {"at": during["until"], "mode": "self_service"}
+    assert during["by"]
+    assert ended == "The branch is no longer locked down by hand; its calendar counts again.\n"
+    assert told(branch, "mode") == usual
+    assert "no mode is set by hand" in refusal(branch, "mode", "end")
+
+
+@pytest.mark.parametrize(
+    ("until", "advice"),
+    [("2026-01-01T10:00", "give a later end"), (ahead(40), "change the calendar")],
+)
+def test_a_mode_that_is_over_or_would_be_forgotten_is_refused(
+    until: str, advice: str, branch: Door
+) -> None:
+    """Every change by staff ends by itself, within a month."""
+    words = ("mode", "set", "closed", "--reason", "flood", "--until", until)
+
+    assert advice in refusal(branch, *words)
+    assert told(branch, "mode")["mode"] == "self_service"
+
+
+@pytest.mark.parametrize("words", [("mode",), ("calendar",)])
+def test_an_option_before_the_commands_name_is_wrong_usage(
+    words: tuple[str, ...], door: Door
+) -> None:
+    """It would count for nothing, and another branch would be changed than is meant."""
+    sub = {"mode": ("end",), "calendar": ("clear", ahead(3))}[words[0]]
+    command = door.command(*words)
+    done = door.call(*words, *command[command.index("--set") :], *sub)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"give options after `{sub[0]}`" in done.stderr
+
+
+def test_a_date_gets_hours_of_its_own_and_loses_them(branch: Door) -> None:
+    """They stand in the table with their note, and the other dates stay as they were."""
+    day, other = ahead(3), ahead(4)
+    first = said(
+        branch, "calendar", "except", day, "--staffed", "10:00-12:00",
+        "--self-service", "08:00-22:00", "--note", "Fernisering",
+    )  # fmt: skip
+    said(branch, "calendar", "except", other)
+    days = {one["date"]: one for one in told(branch, "calendar")["days"]}
+    shown = said(branch, "calendar", "--days", "5")
+    cleared = said(branch, "calendar", "clear", day)
+
+    assert first == (f"On {day} the branch is self-service 08:00-22:00, staffed 10:00-12:00.\n")
+    assert days[day]["cause"] == "exception"
+    assert days[day]["note"] == "Fernisering"
+    assert [(one["mode"], one["from"], one["to"]) for one in days[day]["spans"]] == [
+        ("self_service", "08:00", "10:00"),
+        ("staffed", "10:00", "12:00"),
+        ("self_service", "12:00", "22:00"),
+    ]
+    assert days[other]["spans"] == []
+    (line,) = (line for line in shown.splitlines() if day in line)
+    bar = "·" * 16 + "▒" * 4 + "█" * 4 + "▒" * 20 + "·" * 4
+    assert bar in line
+    assert "(Fernisering)" in line
+    assert shown.startswith("It is open.")
+    assert cleared == (f"{day} has no hours of its own any more; it is self-service 00:00-24:00.\n")
+    left = {one["date"]: one["cause"] for one in told(branch, "calendar")["days"]}
+    assert (left[day], left[other]) == ("schedule", "exception")
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (("except", ahead(-3)), "is past"),
+        (("except", ahead(3), "--note", "0101701234"), "CPR or card number"),
+        (
+            ("except", ahead(3), "--staffed", "10:00-12:00", "--staffed", "11:00-13:00"),
+            "overlaps",
+        ),
+        (("clear", ahead(3)), "staff have set no hours"),
+    ],
+)
+def test_hours_that_make_no_sense_are_refused(
+    words: tuple[str, ...], advice: str, branch: Door
+) -> None:
+    """With one line that says which, and the calendar stays as it was."""
+    before = told(branch, "calendar")["days"]
+
+    assert advice in refusal(branch, "calendar", *words)
+    assert told(branch, "calendar")["days"] == before
+
+
+def test_a_ban_holds_is_listed_and_lifted(branch: Door) -> None:
+    """90 days unless somebody says otherwise, of the patron, and the letter says what counts."""
+    assert said(branch, "bans", "list") == "Nobody is banned.\n"
+    added = said(branch, "bans", "add", "-", "--reason", "røg", stdin=f"{ENTITLED.number}\n")
+    (held,) = told(branch, "bans", "list")
+    letter = said(branch, "bans", "letter", "1")
+    lifted = said(branch, "bans", "lift", "1")
+
+    assert added.startswith(f"Ban 1 holds from {ahead(0)} until {ahead(89)}, that day too. Send")
+    assert (held["state"], held["patron_ref"], held["reason"]) == ("holds", "1001", "røg")
+    assert held["branches"] == ["proeve"]
+    assert held["by"]
+    for part in ("Grunden er: røg", "The reason is: røg", "husets regler", "the house rules"):
+        assert part in letter
+    assert "§" not in letter
+    assert lifted == "Ban 1 is lifted.\n"
+    assert told(branch, "bans", "list")[0]["state"] == "lifted"
+    assert "no ban 1" in refusal(branch, "bans", "lift", "1")
+    assert "no ban 1" in refusal(branch, "bans", "letter", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "end"),
+    [
+        (("--days", "7"), f"until {ahead(6)}, that day too."),
+        (("--until", ahead(20)), f"until {ahead(20)}, that day too."),
+        (("--from", ahead(8), "--days", "1"), f"until {ahead(8)}, that day too."),
+        (("--without-end",), "and has no end; look at it again in a year."),
+    ],
+)
+def test_how_long_a_ban_lasts(words: tuple[str, ...], end: str, door: Door) -> None:
+    """The last day counts; for ever only where it is meant."""
+    added = said(door, "bans", "add", "--patron-ref", "1001", "--reason", "r", *words)
+
+    assert end in added
+    begins = ahead(8) if "--from" in words else ahead(0)
+    assert f"holds from {begins}" in added
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ((ENTITLED.number, "--until", ahead(-2)), "ends before it begins"),
+        ((ENTITLED.number, "--from", ahead(-9), "--until", ahead(-2)), "over already"),
+        ((ENTITLED.number, "--branches", "syd,oest"), "would not hold here"),
+        (("12",), "no card number and no CPR number"),
+        (("--patron-ref", ""), "the ban is of nobody"),
+        ((ENTITLED.number, "--note", f"cpr {STRANGER.number}"), "leave it out"),
+    ],
+)
+def test_a_ban_that_makes_no_sense_is_refused(
+    words: tuple[str, ...], advice: str, branch: Door
+) -> None:
+    """With one line, which quotes no number; nobody is banned."""
+    line = refusal(branch, "bans", "add", "--reason", "r", *words)
+
+    assert advice in line
+    assert ENTITLED.number not in line
+    assert said(branch, "bans", "list") == "Nobody is banned.\n"
+
+
+def test_a_code_is_shown_once(branch: Door) -> None:
+    """It and its PIN stand in no file and in no list; a new one takes the place of a lost one."""
+    assert said(branch, "passes", "list") == "No passes.\n"
+    words = (
+        "passes", "add", "--code", "--digits", "8", "--kind", "association", "--to", ahead(60),
+        "--weekdays", "tue,mon", "--times", "17:00-21:00", "--companions", "3",
+        "--label", "Skakklubben", "--own-pin",
+    )  # fmt: skip
+    issued = said(branch, *words, stdin="4711\n4711\n")
+    found = re.fullmatch(
+        r"Pass 1 is issued\. The code is ([0-9 ]+); it is shown only now\.\n", issued
+    )
+    assert found
+    code = found[1].replace(" ", "")
+    (held,) = told(branch, "passes", "list")
+    listed = said(branch, "passes", "list")
+    revoked = said(branch, "passes", "revoke", "1")
+
+    assert len(code) == 8
+    assert held["weekdays"] == ["mon", "tue"]
+    assert (held["times"], held["pin"], held["companions"]) == ("17:00-21:00", "own", 3)
+    assert (held["state"], held["code_digits"], held["to"]) == ("valid", 8, ahead(60))
+    assert "Skakklubben" in listed
+    assert revoked == "Pass 1 opens nothing from now on.\n"
+    assert told(branch, "passes", "list")[0]["state"] == "revoked"
+    assert "no pass 1" in refusal(branch, "passes", "revoke", "1")
+    written = b"".join(path.read_bytes() for path in files(branch))
+    assert not {code, found[1]} & set(re.findall(r"[0-9 ]+", listed + json.dumps(held)))
+    assert code.encode() not in written
+
+
+def files(door: Door) -> list[Path]:
+    """Return all that has been made on the disk, but the keys."""
+    return [path for path in door.directory.iterdir() if path.suffix in {".db", ".db-wal"}]
+
+
+def test_a_card_gets_one_pass(branch: Door) -> None:
+    """With the register's PIN unless something else is said; the second is refused."""
+    words = ("passes", "add", ALSO_ENTITLED.number, "--kind", "technician", "--to", ahead(3))
+    issued = said(branch, *words, "--label", "VVS", "--outside-hours")
+    line = refusal(branch, *words, "--label", "VVS")
+    (held,) = told(branch, "passes", "list")
+
+    assert issued == f"Pass 1 is issued until {ahead(3)}, that day too.\n"
+    assert "has a pass already" in line
+    assert (held["pin"], held["outside_hours"], held["code_digits"]) == ("register", True, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "advice"),
+    [
+        (("-", "--own-pin"), "3000001234\n4711\n4712\n", "not the same"),
+        (("-", "--own-pin"), "3000001234\n47\n47\n", "a PIN is 4 digits"),
+        (("--code", "--no-pin", "--from", ahead(9)), "", "ends before it begins"),
+        (("--code", "--no-pin", "--to", ahead(400)), "", "earlier last day"),
+        (("--code", "--no-pin", "--to", ahead(-1), "--from", ahead(-2)), "", "would be over"),
+        ((STRANGER.number, "--label", STRANGER.number), "", "leave it out"),
+    ],
+)
+def test_a_pass_that_makes_no_sense_is_refused(
+    words: tuple[str, ...], stdin: str, advice: str, branch: Door
+) -> None:
+    """With one line, and nothing is issued."""
+    usual = ("--kind", "class", "--to", ahead(5), "--label", "4. b")
+
+    assert advice in refusal(branch, "passes", "add", *usual, *words, stdin=stdin)
+    assert said(branch, "passes", "list") == "No passes.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("mode", "set", "closed", "--reason", "flood"),
+        ("mode", "set", "closed", "--reason", "flood", "--until", "soon"),
+        ("mode", "set", "open", "--reason", "flood", "--until", "21:00"),
+        ("calendar", "except", "tomorrow"),
+        ("calendar", "except", ahead(1), "--staffed", "10-12"),
+        ("calendar", "--days", "0"),
+        ("bans", "add", "--reason", "r"),
+        ("bans", "add", "3000001234", "--patron-ref", "1001", "--reason", "r"),
+        ("bans", "add", "3000001234", "--reason", "r", "--days", "3", "--without-end"),
+        ("passes", "add", "--kind", "class", "--to", ahead(1), "--label", "x"),
+        ("passes", "add", "--code", "--kind", "class", "--to", ahead(1), "--label", "x"),
+        ("passes", "add", "-", "--kind", "king", "--to", ahead(1), "--label", "x"),
+        ("passes", "add", "-", "--kind", "class", "--to", ahead(1), "--label", "x",
+         "--weekdays", "man"),
+        ("passes", "add", "-", "--kind", "class", "--to", ahead(1), "--label", "x",
+         "--own-pin", "--no-pin"),
+        ("open",),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage(words: tuple[str, ...], door: Door) -> None:
+    """Exit 2, before anything is read or changed."""
+    done = door.call(*words)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage: doorctl" in done.stderr
+    assert not (door.directory / "branch.db").exists()
+
+
+def test_the_door_is_opened_once_by_the_desk(door: Door) -> None:
+    """The running door is asked, with the reason and by whom; without one nothing is claimed."""
+    heard: list[Mapping[str, Any]] = []
+
+    def opened(question: Question) -> Answer:
+        heard.append(question.about)
+        return {}
+
+    assert "is it running?" in refusal(door, "open", "--reason", "delivery")
+    server = ControlServer(door.directory / "door.sock", {"open": opened})
+    server.start()
+    try:
+        assert said(door, "open", "--reason", "delivery") == "The door is released, once.\n"
+        assert "leave it out" in refusal(door, "open", "--reason", f"for {STRANGER.number}")
+    finally:
+        server.stop()
+
+    ((about),) = heard
+    assert about["reason"] == "delivery"
+    assert about["by"]
+
+
+def test_bans_that_are_lost_are_told_and_no_empty_file_takes_their_place(door: Door) -> None:
+    """The lock says that there was a file; everything else waits for the backup."""
+    said(door, "bans", "add", ENTITLED.number, "--reason", "r")
+    (door.directory / "branch.db").unlink()
+
+    for words in (
+        ("bans", "list"),
+        ("mode",),
+        ("bans", "add", ENTITLED.number, "--reason", "r"),
+        ("mode", "end"),
+    ):
+        assert "restore it from its backup" in refusal(door, *words)
+    assert not (door.directory / "branch.db").exists()
+
+
+def test_beside_the_real_web_process(tmp_path: Path) -> None:
+    """While `doorctl web` runs, and after it has ended, each command does its work."""
+    running = Branch(tmp_path)
+    running.start()
+    try:
+        said(running.stage, "bans", "add", "--patron-ref", "1001", "--reason", "r")
+        said(running.stage, "mode", "set", "closed", "--until", IN_AN_HOUR, "--reason", "r")
+        assert told(running.stage, "mode")["mode"] == "closed"
+        assert told(running.stage, "bans", "list")[0]["state"] == "holds"
+    finally:
+        running.end()
+    assert said(running.stage, "mode", "end")
+    assert said(running.stage, "bans", "lift", "1") == "Ban 1 is lifted.\n"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root is believed to be somebody else")
+def test_who_it_was(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through sudo it is who called, and not root."""
+    monkeypatch.setenv("SUDO_USER", "grethe")
+    said(door, "bans", "add", ENTITLED.number, "--reason", "r")
+
+    assert told(door, "bans", "list")[0]["by"] == "grethe"

@@ -1,0 +1,254 @@
+"""Bans, passes and hours in memory: the same contract suite as the SQLite adapter's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+from doorctl.access.codes import codes_allowed
+from doorctl.access.modes import Override
+from doorctl.access.rights import Ban, Pass
+from doorctl.access.staff_text import refuse_text
+from doorctl.errors import InputError, StoreError
+from doorctl.moments import Moment
+from doorctl.ports import (
+    BanEntry,
+    DaySource,
+    PassEntry,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
+    Week,
+)
+from doorctl.store.branch_rules import (
+    known,
+    refuse_ban,
+    refuse_days,
+    refuse_override,
+    refuse_pass,
+    refuse_week,
+    today,
+)
+
+KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class _Banned:
+    ban: Ban
+    row_key: bytes | None
+    patron_ref: str | None
+    lifted_at: datetime | None = None
+
+    def ended_before(self, cutoff: datetime) -> bool:
+        ends = [end for end in (self.lifted_at, self.ban.until) if end is not None]
+        return bool(ends) and min(ends) < cutoff
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    held: Pass
+    row_key: bytes
+    revoked_at: datetime | None = None
+
+    def in_force(self, day: date) -> bool:
+        return self.revoked_at is None and self.held.last_day >= day
+
+
+class MemoryBranch:
+    """`BranchBook`, `RightsList` and `BranchWriter`; `broken` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._commits = 0
+        self._bans: dict[int, _Banned] = {}
+        self._passes: dict[int, _Issued] = {}
+        self._numbers = {"ban": 0, "pass": 0}
+        self._week: Week | None = None
+        self._sources: dict[DaySource, StoredDays] = {}
+        self._override: Override | None = None
+        self._settings: dict[str, str] = {}
+
+    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
+        """Return the bans of a card and of its patron that were not lifted."""
+        self._fail_if_broken()
+        return tuple(
+            one.ban
+            for one in self._bans.values()
+            if one.lifted_at is None
+            and (one.row_key == row_key or (patron_ref and one.patron_ref == patron_ref))
+        )
+
+    def pass_of(self, row_key: bytes) -> Pass | None:
+        """Return the latest pass of a card or code that was not revoked."""
+        self._fail_if_broken()
+        own = [one for one in self._passes.values() if one.row_key == row_key]
+        valid = [one.held for one in own if one.revoked_at is None]
+        return valid[-1] if valid else None
+
+    def calendar(self) -> StoredCalendar:
+        """Return the stored hours."""
+        self._fail_if_broken()
+        sources = sorted(self._sources.values(), key=lambda one: one.source.value)
+        return StoredCalendar(self._week, tuple(sources))
+
+    def override(self) -> Override | None:
+        """Return the mode set by hand last, unless staff ended it."""
+        self._fail_if_broken()
+        return self._override
+
+    def setting(self, key: str) -> str | None:
+        """Return a small fact."""
+        self._fail_if_broken()
+        return self._settings.get(key)
+
+    def version(self) -> int:
+        """Return the number of calls that changed something."""
+        self._fail_if_broken()
+        return self._commits
+
+    def every_ban(self) -> tuple[BanEntry, ...]:
+        """Return every ban, newest first."""
+        self._fail_if_broken()
+        return tuple(
+            BanEntry(one.ban, _pseudonym(one.row_key), one.patron_ref, one.lifted_at)
+            for one in reversed(self._bans.values())
+        )
+
+    def every_pass(self) -> tuple[PassEntry, ...]:
+        """Return every pass, newest first."""
+        self._fail_if_broken()
+        return tuple(
+            PassEntry(one.held, one.row_key.hex()[:8], one.revoked_at)
+            for one in reversed(self._passes.values())
+        )
+
+    def ban(
+        self, ban: Ban, moment: Moment, *, row_key: bytes | None, patron_ref: str | None
+    ) -> Ban:
+        """Ban a card, a patron, or both."""
+        refuse_ban(ban, moment, row_key, patron_ref)
+        stored = replace(ban, number=self._next("ban"))
+        self._bans[stored.number] = _Banned(stored, row_key, patron_ref)
+        self._commit(moment)
+        return stored
+
+    def lift(self, number: int, moment: Moment) -> Ban:
+        """Lift a ban."""
+        self._fail_if_broken()
+        found = self._bans.get(number)
+        if found is None or found.lifted_at is not None:
+            raise InputError(f"there is no ban {number} that could be lifted")
+        self._bans[number] = replace(found, lifted_at=known(moment))
+        self._commit(moment)
+        return found.ban
+
+    def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
+        """Issue a pass."""
+        refuse_pass(new, moment)
+        valid = [one for one in self._passes.values() if one.in_force(today(moment))]
+        if any(one.row_key == row_key for one in valid):
+            raise InputError("the card or code has a pass already")
+        digits = new.code_digits
+        codes = [one for one in valid if one.held.code_digits == digits]
+        if digits is not None and len(codes) >= codes_allowed(digits):
+            raise InputError(f"too many codes of {digits} digits")
+        stored = replace(new, number=self._next("pass"))
+        self._passes[stored.number] = _Issued(stored, row_key)
+        self._commit(moment)
+        return stored
+
+    def revoke(self, number: int, moment: Moment) -> Pass:
+        """Take a pass back."""
+        self._fail_if_broken()
+        found = self._passes.get(number)
+        if found is None or found.revoked_at is not None:
+            raise InputError(f"there is no pass {number} that could be revoked")
+        self._passes[number] = replace(found, revoked_at=known(moment))
+        self._commit(moment)
+        return found.held
+
+    def set_days(
+        self,
+        source: DaySource,
+        days: Iterable[StoredDay],
+        moment: Moment,
+        *,
+        known_until: date | None,
+    ) -> StoredDays:
+        """Replace all that a source said of today and later."""
+        listed = tuple(sorted(days, key=lambda one: one.day))
+        refuse_days(listed, moment)
+        before = self._sources[source].days if source in self._sources else ()
+        past = tuple(one for one in before if one.day < today(moment))
+        said = StoredDays(source, listed, known_until, known(moment))
+        self._sources[source] = replace(said, days=past + listed)
+        self._commit(moment)
+        return said
+
+    def set_week(self, week: Week | None, moment: Moment) -> None:
+        """Replace the weekly table."""
+        if week is not None:
+            refuse_week(week)
+        self._week = week
+        self._commit(moment)
+
+    def set_override(self, override: Override, moment: Moment) -> None:
+        """Set a mode by hand."""
+        refuse_override(override, moment)
+        self._override = override
+        self._commit(moment)
+
+    def end_override(self, moment: Moment) -> Override:
+        """End the mode set by hand."""
+        found = self._override
+        if found is None or found.until <= known(moment):
+            raise InputError("no mode is set by hand")
+        self._override = None
+        self._commit(moment)
+        return found
+
+    def keep_setting(self, key: str, value: str, moment: Moment) -> None:
+        """Keep a small fact."""
+        refuse_text("setting", value)
+        self._settings[key] = value
+        self._commit(moment)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _next(self, what: str) -> int:
+        self._fail_if_broken()
+        self._numbers[what] += 1
+        return self._numbers[what]
+
+    def _commit(self, moment: Moment) -> None:
+        self._fail_if_broken()
+        self._commits += 1
+        if moment.dependable:
+            self._forget(known(moment) - KEPT, today(moment) - KEPT)
+
+    def _forget(self, cutoff: datetime, first_day: date) -> None:
+        self._bans = {
+            number: one for number, one in self._bans.items() if not one.ended_before(cutoff)
+        }
+        self._passes = {
+            number: one
+            for number, one in self._passes.items()
+            if one.held.last_day >= first_day
+            and (one.revoked_at or datetime.max.replace(tzinfo=UTC)) >= cutoff
+        }
+        if self._override is not None and self._override.until < cutoff:
+            self._override = None
+        for source, said in self._sources.items():
+            kept = tuple(one for one in said.days if one.day >= first_day)
+            self._sources[source] = replace(said, days=kept)
+
+    def _fail_if_broken(self) -> None:
+        if self.broken:
+            raise StoreError("the memory branch was told to fail")
+
+
+def _pseudonym(row_key: bytes | None) -> str | None:
+    return None if row_key is None else row_key.hex()[:8]

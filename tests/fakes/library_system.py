@@ -1,0 +1,60 @@
+"""A library system that is a dict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from doorctl.access.messages import LibraryAnswer
+from doorctl.errors import LibrarySystemError
+from doorctl.masked import Identifier, Pin
+from doorctl.ports import LibraryPatron, LibraryReply
+
+NOBODY = LibraryPatron(
+    patron_ref="",
+    resident=True,
+    active=True,
+    birthday=None,
+    blocks=frozenset(),
+    valid_until=None,
+    hold_from=None,
+    hold_until=None,
+    tags=frozenset(),
+)
+
+
+@dataclass
+class FakeLibrarySystem:
+    """Knows PINs and rows by identifier; implements `LibrarySystem`.
+
+    Args:
+        pins: the right PIN of each.
+        rows: what it says of each; a resident without a birthday where nothing stands.
+        locked: whom it has locked out.
+        failure: raised instead of an answer.
+        meanwhile: called while it is being asked.
+        asked: each question.
+    """
+
+    pins: dict[Identifier, Pin] = field(default_factory=dict)
+    rows: dict[Identifier, LibraryPatron] = field(default_factory=dict)
+    locked: set[Identifier] = field(default_factory=set)
+    failure: LibrarySystemError | None = None
+    meanwhile: Callable[[], None] | None = None
+    asked: list[Identifier] = field(default_factory=list)
+
+    def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
+        """Answer from the dicts."""
+        if not pin.reveal():
+            return LibraryReply(LibraryAnswer.NO)
+        self.asked.append(identifier)
+        if self.meanwhile is not None:
+            self.meanwhile()
+        if self.failure is not None:
+            raise self.failure
+        if identifier in self.locked:
+            return LibraryReply(LibraryAnswer.WAITS)
+        if self.pins.get(identifier) != pin:
+            return LibraryReply(LibraryAnswer.NO)
+        row = self.rows.get(identifier, replace(NOBODY, patron_ref=f"fake-{len(self.asked)}"))
+        return LibraryReply(LibraryAnswer.YES, row if row_wanted else None)

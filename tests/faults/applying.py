@@ -1,0 +1,123 @@
+"""A process that takes in one push as the web process does, says so, and ends.
+
+``python -m tests.faults.applying DIRECTORY DOCUMENT [FLAW]``; a flaw makes it do so wrongly.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import Path
+
+from doorctl.errors import DoorctlError
+from doorctl.ports import Applied, Guard, Push, SealedRow
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.sealing import Seal
+from doorctl.sync.guard import unguarded
+from doorctl.sync.manifest import Kind
+from doorctl.sync.staging import Limits
+from doorctl.web.reception import Intake, Reception, Terms
+from tests.fakes.clock import FakeClock
+from tests.sync.pushes import KEY, SEAL
+
+STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
+TERMS = Terms("oest", (KEY.public_key(),), Limits(), SEAL, unguarded)
+CHUNK_BYTES = 16 * 1024
+"""About what arrives at once from a network."""
+
+ACKNOWLEDGED = "acknowledged"
+TORN, HASTY = "torn", "hasty"
+"""Flaws: a push that is committed in two parts; one that is acknowledged before its commit."""
+
+
+class TornWriter(PatronCacheWriter):
+    """Commits the first half of a snapshot for itself."""
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+        guard: Guard,
+        removals: Iterable[str] = (),
+        push: Push | None = None,
+    ) -> Applied:
+        """Apply rows wrongly."""
+        remaining = iter(rows)
+        half = list(islice(remaining, 50))
+        super().apply(half, full=False, applied_at=None, minimum_age=minimum_age, guard=guard)
+        return super().apply(
+            chain(half, remaining),
+            full=full,
+            applied_at=applied_at,
+            minimum_age=minimum_age,
+            guard=guard,
+            removals=removals,
+            push=push,
+        )
+
+
+def take_in(
+    directory: Path,
+    document: bytes,
+    kind: Kind,
+    flaw: str = "",
+    acknowledge: Callable[[], None] = lambda: None,
+) -> None:
+    """Take a push in from its first byte to the commit.
+
+    Args:
+        directory: the branch's storage.
+        document: the push.
+        kind: what it is sent as.
+        flaw: one of those above, or nothing.
+        acknowledge: is called once it is committed, while the cache is still open.
+
+    Raises:
+        DoorctlError: it is refused, or the disk fails.
+    """
+    path = directory / "patrons.db"
+    opened = TornWriter(path, STORE_SEAL) if flaw == TORN else None
+    with (
+        closing(opened or open_or_create_patrons(path, STORE_SEAL)) as writer,
+        closing(PatronCache(path, STORE_SEAL)) as lookup,
+    ):
+        reception = Reception(
+            TERMS, writer=writer, lookup=lookup, clock=FakeClock(), directory=directory
+        )
+        with closing(Intake(reception)) as intake:
+            intake.open()
+            for place in range(0, len(document), CHUNK_BYTES):
+                intake.feed(document[place : place + CHUNK_BYTES])
+            if flaw == HASTY:
+                acknowledge()
+            intake.settle(kind)
+            acknowledge()
+
+
+def _acknowledge() -> None:
+    # Not `write`: when no write gets through any more, this one still has to.
+    os.writev(sys.stdout.fileno(), [f"{ACKNOWLEDGED}\n".encode()])
+
+
+def main() -> int:
+    """Take one push in; the exit code is 1 if that fails."""
+    directory, document, flaw = Path(sys.argv[1]), Path(sys.argv[2]), "".join(sys.argv[3:])
+    kind: Kind = "snapshot" if document.name.startswith("snapshot") else "changes"
+    try:
+        take_in(directory, document.read_bytes(), kind, flaw, _acknowledge)
+    except (DoorctlError, OSError) as error:
+        os.writev(sys.stderr.fileno(), [f"{error}\n".encode()])
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

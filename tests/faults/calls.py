@@ -1,0 +1,97 @@
+"""The system calls that change a directory, as ``strace`` wrote them down. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+WRITES = (
+    *("write", "pwrite64", "pwritev", "ftruncate", "fallocate", "fsync", "fdatasync"),
+    *("openat", "mkdir", "rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat"),
+)
+"""Calls after which something else may stand on the disk. An `openat` counts if it can create.
+
+Not `writev`: a driver tells by it what it has done, also when no other write gets through. Stores
+into a mapped ``-shm`` are no calls; no file is believed for what stands in it.
+"""
+
+UNNAMED = "(unnamed)"
+"""Stands for every temporary file, whose number is another one each time."""
+
+_CALL = re.compile(r"\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>\S+)(?P<rest>.*)")
+_DESCRIPTOR = re.compile(r"\d+<(?P<path>/[^>]*)>")
+_PATH = re.compile(r'"(?P<path>/[^"]*)"')
+_CREATES = re.compile(r"\bO_(CREAT|TMPFILE)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One system call.
+
+    Args:
+        name: the call's.
+        nth: it is the process's n-th one of this name, from 1; calls elsewhere count too.
+        file: what it changes, below the directory; None for something elsewhere.
+    """
+
+    name: str
+    nth: int
+    file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What was written down of one run of one thread.
+
+    Args:
+        calls: all of them in their order.
+        struck: those that were made to fail, or at which the process was killed.
+    """
+
+    calls: tuple[Call, ...]
+    struck: tuple[Call, ...]
+
+    @property
+    def changes(self) -> tuple[Call, ...]:
+        """Those that change the directory."""
+        return tuple(call for call in self.calls if call.file is not None)
+
+
+def traced(lines: Iterable[str], directory: str) -> Traced:
+    """Read a trace of :data:`WRITES`, made with ``-f -y``.
+
+    Args:
+        lines: with or without their line feed; what is no call is skipped.
+        directory: absolute and without links, as the kernel names it.
+    """
+    numbered = list(_numbered(lines, directory))
+    struck = tuple(call for call, was_struck in numbered if was_struck)
+    return Traced(tuple(call for call, _ in numbered), struck)
+
+
+def _numbered(lines: Iterable[str], directory: str) -> Iterator[tuple[Call, bool]]:
+    seen: Counter[str] = Counter()
+    for line in lines:
+        if (found := _CALL.match(line)) is None:
+            continue
+        name, arguments = found["name"], found["arguments"]
+        seen[name] += 1
+        # A call at which the process is killed never returns.
+        was_struck = found["result"] == "?" or "(INJECTED)" in found["rest"]
+        yield Call(name, seen[name], _changed(name, arguments, directory)), was_struck
+
+
+def _changed(name: str, arguments: str, directory: str) -> str | None:
+    if name == "openat" and not _CREATES.search(arguments):
+        return None
+    by_path = name.startswith(("open", "mkdir", "rename", "link", "unlink"))
+    found = (_PATH if by_path else _DESCRIPTOR).search(arguments)
+    if found is None or not f"{found['path']}/".startswith(f"{directory}/"):
+        return None
+    file = found["path"].removeprefix(directory).removeprefix("/")
+    # An unnamed file is made in the directory and shown as ``#`` and its inode's number, or it
+    # has had a name for a moment.
+    is_unnamed = "O_TMPFILE" in arguments or file.startswith(("#", "tmp"))
+    return UNNAMED if is_unnamed else file or "."

@@ -1,0 +1,140 @@
+"""Strike a scenario at each call that changes its directory, and judge what is left."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.points import Fault, Point, points, spread
+from tests.faults.scenario import Scenario
+from tests.faults.tracing import Ran, run
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is run.
+
+    Args:
+        most: points of one scenario, evenly spread; None for as many as it wants itself.
+        jobs: runs at the same time.
+    """
+
+    most: int | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """How one run came out.
+
+    Args:
+        point: where and by what it was to be struck.
+        took: it was struck there, not elsewhere and not never.
+        violations: what is wrong with what it left.
+    """
+
+    point: Point
+    took: bool
+    violations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All runs of a scenario.
+
+    Args:
+        name: the scenario's.
+        calls: that change its directory, by name and file.
+        possible: points that there are.
+        struck: the runs.
+        seconds: that they took.
+    """
+
+    name: str
+    calls: Counter[tuple[str, str]]
+    possible: int
+    struck: tuple[Struck, ...]
+    seconds: float
+
+    @property
+    def kills(self) -> int:
+        """Runs that were killed where they were to be."""
+        return sum(each.took and each.point.fault is Fault.KILLED for each in self.struck)
+
+    @property
+    def errors(self) -> int:
+        """Runs whose disk failed where it was to."""
+        return sum(each.took and each.point.fault is not Fault.KILLED for each in self.struck)
+
+    @property
+    def violations(self) -> list[str]:
+        """What went wrong and where; also a point that could not be reached."""
+        told = [f"{each.point}: {what}" for each in self.struck for what in each.violations]
+        return told + [f"{each.point}: not struck there" for each in self.struck if not each.took]
+
+
+def enumerated(scenario: Scenario, plan: Plan, on_run: Callable[[int, int], None]) -> Found:
+    """Run a scenario once to count its calls, then once for each point.
+
+    Args:
+        scenario: what is run.
+        plan: how much.
+        on_run: told after each run how many there will be, and how many more are done.
+
+    Raises:
+        RuntimeError: the scenario is not all right when nothing strikes it.
+    """
+    before = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="doorctl-faults-") as name:
+        work = Path(name)
+        scenario.prepare(work)
+        unharmed = _unharmed(scenario, work)
+        possible = points(unharmed.traced.calls)
+        chosen = spread(possible, plan.most or scenario.most)
+
+        def strike(point: Point) -> Struck:
+            struck = _struck(scenario, work, point)
+            on_run(len(chosen), 1)
+            return struck
+
+        with ThreadPoolExecutor(plan.jobs) as workers:
+            struck = tuple(workers.map(strike, chosen))
+    calls = Counter((call.name, call.file or "") for call in unharmed.traced.changes)
+    return Found(scenario.name, calls, len(possible), struck, time.monotonic() - before)
+
+
+def _unharmed(scenario: Scenario, work: Path) -> Ran:
+    with _laid_out(scenario, work) as directory:
+        ran = run(scenario.command(directory), directory)
+        wrong = scenario.judge(directory, ran.said)
+    if wrong or ran.code or not ran.traced.changes:
+        raise RuntimeError(f"{scenario.name}: fails unharmed: {wrong} {ran.complained}")
+    return ran
+
+
+def _struck(scenario: Scenario, work: Path, point: Point) -> Struck:
+    with _laid_out(scenario, work) as directory:
+        ran = run(scenario.command(directory), directory, point.options)
+        wrong = scenario.judge(directory, ran.said)
+    if ran.code is None:
+        wrong.append("hangs")
+    took = ran.traced.struck[:1] == (point.call,)
+    return Struck(point, took, tuple(wrong))
+
+
+@contextmanager
+def _laid_out(scenario: Scenario, work: Path) -> Iterator[Path]:
+    # Always as long a name, and the same files in it: the calls have to be the same ones.
+    place = Path(tempfile.mkdtemp(prefix="run-", dir=work))
+    try:
+        scenario.lay_out(place / "state")
+        yield place / "state"
+    finally:
+        shutil.rmtree(place)

@@ -1,0 +1,88 @@
+"""Where and how a run is struck: each call that changes the directory, by each fault. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from tests.faults.calls import Call
+
+T = TypeVar("T")
+
+
+class Fault(Enum):
+    """What happens at a call, in ``strace``'s words, and whether at every later one too."""
+
+    KILLED = ("signal=KILL", False)
+    DISK_FAILS_ONCE = ("error=EIO", False)
+    DISK_FAILS_FOR_GOOD = ("error=EIO", True)
+    DISK_FULL_ONCE = ("error=ENOSPC", False)
+    DISK_FULL_FOR_GOOD = ("error=ENOSPC", True)
+
+    @property
+    def what(self) -> str:
+        """``signal=`` or ``error=`` and its name."""
+        return self.value[0]
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it goes on."""
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run.
+
+    Args:
+        call: where it is struck first.
+        fault: by what.
+        before: how many calls of each name come before it.
+        names: of all calls that change the directory; what lasts strikes all of them.
+    """
+
+    call: Call
+    fault: Fault
+    before: tuple[tuple[str, int], ...]
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        fault = self.fault.name.lower().replace("_", " ")
+        return f"{fault} at {self.call.name} {self.call.nth} of {self.call.file}"
+
+    @property
+    def options(self) -> list[str]:
+        """The options that make ``strace`` do it; it counts the calls of each name apart."""
+        once = ["-e", f"inject={self.call.name}:{self.fault.what}:when={self.call.nth}"]
+        if self.fault is Fault.KILLED:
+            return once
+        # The process then stops at no other calls. With a signal strace 6.13 does not strike so.
+        fast = ["--seccomp-bpf"]
+        if not self.fault.lasts:
+            return [*fast, *once]
+        before = Counter(dict(self.before))
+        each = (f"inject={name}:{self.fault.what}:when={before[name] + 1}+" for name in self.names)
+        return [*fast, *(option for inject in each for option in ("-e", inject))]
+
+
+def points(calls: Sequence[Call]) -> list[Point]:
+    """Return every point of a run that made these calls, in their order."""
+    names = tuple(sorted({call.name for call in calls if call.file is not None}))
+    before: Counter[str] = Counter()
+    found = []
+    for call in calls:
+        if call.file is not None:
+            so_far = tuple(sorted(before.items()))
+            found += [Point(call, fault, so_far, names) for fault in Fault]
+        before[call.name] += 1
+    return found
+
+
+def spread(items: Sequence[T], most: int | None) -> list[T]:
+    """Return at most so many of them, evenly spread and the same ones each time; None for all."""
+    if most is None or len(items) <= most:
+        return list(items)
+    return [items[place * len(items) // most] for place in range(most)]

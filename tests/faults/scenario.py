@@ -1,0 +1,36 @@
+"""What a scenario has to say of itself to be struck at each of its writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+
+class Scenario(Protocol):
+    """A command that changes files, and what may stand in them if it is struck."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def most(self) -> int | None:
+        """Points, evenly spread, that even a full run has; None for all."""
+
+    def prepare(self, work: Path) -> None:
+        """Make what all runs share, once, in an empty directory."""
+
+    def lay_out(self, directory: Path) -> None:
+        """Make the state before a run in a directory that does not exist yet."""
+
+    def command(self, directory: Path) -> Sequence[str]:
+        """Return what is run on it: one thread that makes the same calls each time."""
+
+    def judge(self, directory: Path, said: str) -> list[str]:
+        """Return what is wrong with what a run left behind; nothing if all is well.
+
+        Args:
+            directory: as the process left it; may be used up.
+            said: its standard output.
+        """

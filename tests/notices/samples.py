@@ -1,0 +1,23 @@
+"""Notices for tests; nothing in them is of a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from doorctl.moments import ClockState, Moment
+from doorctl.notices.desk import notice
+from doorctl.notices.rationing import Due, Heard
+from doorctl.ports import Notice
+
+BRANCH = "Randers Bibliotek, Øst"
+AT = datetime(2026, 3, 2, 19, 4, 5, tzinfo=ZoneInfo("Europe/Copenhagen"))
+MOMENT = Moment(AT, AT, ClockState.TRUSTED)
+
+
+def a_notice(kind: str = "door_forced", why: str = "", **changes: Any) -> Notice:
+    """Return the notice of one alarm, heard at `AT`."""
+    made = notice(Due(Heard(kind, why, 10.0), 1), BRANCH, MOMENT, 10.0)
+    return replace(made, **changes)

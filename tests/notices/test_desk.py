@@ -1,0 +1,186 @@
+"""From an alarm to a notice: what it says and what it never says; and the watch over the door."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.alarms import KINDS
+from doorctl.errors import NotAnsweringError
+from doorctl.moments import ClockState
+from doorctl.notices.desk import LONGEST_WHY, SILENT_AFTER, DoorWatch, NoticeDesk, notice
+from doorctl.notices.rationing import Due, Heard, Ration
+from tests.fakes.alarm_sink import FakeSink
+from tests.fakes.clock import FakeClock
+from tests.fakes.event_log import FakeEventLog
+from tests.notices.samples import AT, BRANCH, MOMENT, a_notice
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that the test moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def sink() -> FakeSink:
+    """Return a way out."""
+    return FakeSink()
+
+
+@pytest.fixture
+def log() -> FakeEventLog:
+    """Return a log."""
+    return FakeEventLog()
+
+
+@pytest.fixture
+def desk(clock: FakeClock, sink: FakeSink, log: FakeEventLog) -> NoticeDesk:
+    """Return a desk that sends each kind once an hour."""
+    return NoticeDesk(BRANCH, sink, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
+
+
+def test_a_notice_says_all_that_is_needed() -> None:
+    """Where, what, how urgent, when, why, what to do: whoever is woken needs no manual."""
+    heard = Heard("visit_log_failing", "the disk is full", 40.0)
+    made = notice(Due(heard, 3), BRANCH, MOMENT, 100.0)
+    known = KINDS["visit_log_failing"]
+
+    assert (made.branch, made.kind, made.urgency) == (BRANCH, "visit_log_failing", known.urgency)
+    assert (made.means, made.act, made.why) == (known.means, known.act, "the disk is full")
+    assert (made.at, made.clock) == (AT - timedelta(seconds=60), ClockState.TRUSTED)
+    assert (made.times, made.clears) == (3, None)
+
+
+def test_an_end_says_of_what() -> None:
+    """A ticket system can close what it opened."""
+    assert a_notice("door_held_cleared").clears == "door_held"
+
+
+def test_a_call_for_help_has_no_words() -> None:
+    """Nothing of the attempt, the card or the place in the log leaves with it."""
+    made = a_notice("duress", "attempt 17, card 3000001234")
+
+    assert made == a_notice("duress")
+    assert made.why == ""
+
+
+@pytest.mark.parametrize(
+    "number", ["0101701234", "010170-1234", "010170 1234", "3000001234", "12345678"]
+)
+def test_no_number_of_a_person_leaves(number: str) -> None:
+    """What looks like a CPR or card number is cut out, even if one of our texts held it."""
+    made = a_notice("stalled", f"it was {number}, wasn't it?")
+
+    assert number not in str(asdict(made))
+    assert made.why == "it was …, wasn't it?"
+
+
+@given(why=st.text(max_size=400))
+def test_words_fit_on_a_line(why: str) -> None:
+    """Whatever an alarm's words are, they become one printable line of bounded length."""
+    made = a_notice("stalled", why)
+
+    assert made.why.isprintable()
+    assert len(made.why) <= LONGEST_WHY
+
+
+def test_each_notice_has_its_own_number() -> None:
+    """Another kind, other words or another time is another notice; the same is the same."""
+    some = [a_notice(), a_notice(why="x"), a_notice("door_held")]
+
+    assert len({made.id for made in some}) == 3
+    assert a_notice().id == a_notice().id
+
+
+def test_an_alarm_becomes_a_notice(desk: NoticeDesk, sink: FakeSink, clock: FakeClock) -> None:
+    """It goes at the next turn, with the time at which it was raised."""
+    raised = clock.moment().local
+    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+    clock.advance(120)
+
+    assert not desk.turn()
+    assert [(made.kind, made.at) for made in sink.taken] == [("door_forced", raised)]
+
+
+def test_a_sink_that_fails_is_tried_again_and_told_once(
+    desk: NoticeDesk, sink: FakeSink, clock: FakeClock, log: FakeEventLog
+) -> None:
+    """The log says by which way it did not go and why; nothing is lost when it works again."""
+    sink.why = "the mail server: no connection"
+    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+
+    assert desk.turn()
+    clock.advance(10)
+    assert desk.turn()
+    clock.advance(100)
+    sink.why = None
+
+    assert not desk.turn()
+    assert [made.kind for made in sink.taken] == ["door_forced"]
+    assert log.lines == [
+        {
+            "event": "alarm",
+            "kind": "alarm_not_sent",
+            "why": "e-mail: the mail server: no connection",
+        }
+    ]
+
+
+def test_what_is_held_back_asks_for_another_turn(desk: NoticeDesk, clock: FakeClock) -> None:
+    """The desk says that it is not done while something waits for its interval."""
+    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+    assert not desk.turn()
+    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+
+    assert desk.turn()
+    clock.advance(3600)
+    assert not desk.turn()
+
+
+def test_the_time_of_a_clock_that_is_not_set_is_marked(
+    desk: NoticeDesk, sink: FakeSink, clock: FakeClock
+) -> None:
+    """Nobody looks for a visitor at a time that is wrong."""
+    clock.vouched = False
+    desk.hear(Heard("clock_untrusted_at_opening", "", clock.monotonic_s()))
+    desk.turn()
+
+    assert sink.taken[0].clock is ClockState.UNTRUSTED
+
+
+class Door:
+    """A door process that answers or not."""
+
+    def __init__(self) -> None:
+        self.there = True
+
+    def ask(self) -> None:
+        """Answer."""
+        if not self.there:
+            raise NotAnsweringError("the door process does not answer")
+
+
+def test_a_door_that_is_silent_is_told_once_and_so_is_its_return(log: FakeEventLog) -> None:
+    """A restart is no alarm; a door that stays away is one, and its end is told too."""
+    door = Door()
+    watch = DoorWatch(door.ask, log)
+    watch.turn()
+    door.there = False
+    for _ in range(SILENT_AFTER - 1):
+        assert watch.turn()
+    assert log.lines == []
+    door.there = True
+    watch.turn()
+    door.there = False
+    for _ in range(3 * SILENT_AFTER):
+        watch.turn()
+    door.there = True
+    watch.turn()
+    watch.turn()
+
+    assert [line["kind"] for line in log.lines] == ["door_silent", "door_answers"]

@@ -1,0 +1,80 @@
+"""The units that tell of web's own end hold what the code relies on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from doorctl.alarms import KINDS
+from doorctl.transports.smtp import TOTAL_S
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+WEB = (SYSTEMD / "doorctl-web.service").read_text(encoding="utf-8")
+ALARM = (SYSTEMD / "doorctl-alarm@.service").read_text(encoding="utf-8")
+AFTER = re.findall(r"^ExecStopPost=-\+/bin/sh -c '(.*)'$", WEB, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("result", "started"),
+    [
+        ("success", ""),
+        ("exit-code", "start --no-block doorctl-alarm@web_failed.service\n"),
+        ("watchdog", "start --no-block doorctl-alarm@web_failed.service\n"),
+    ],
+)
+def test_an_end_is_told_unless_it_was_wanted(tmp_path: Path, result: str, started: str) -> None:
+    """A shell reads the line as systemd gives it on: a stop on purpose is no alarm."""
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text('#!/bin/sh\necho "$@"\n')
+    systemctl.chmod(0o755)
+    (line,) = AFTER
+    done = subprocess.run(
+        ["/bin/sh", "-c", line.replace("$$", "$")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "SERVICE_RESULT": result},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, started, "")
+
+
+def test_what_is_sent_is_on_the_list() -> None:
+    """The unit's name says which alarm it is, and the command knows that one."""
+    (kind,) = re.findall(r"doorctl-alarm@(\w+)\.service", AFTER[0])
+
+    assert kind in KINDS
+    assert "\nExecStart=/opt/doorctl/bin/doorctl alarm send %i\n" in ALARM
+
+
+def test_what_fails_again_and_again_is_told_once_an_hour() -> None:
+    """Web is started again every 5 s; whoever is on duty is not called that often."""
+    assert "\nStartLimitIntervalSec=1h\nStartLimitBurst=1\n" in ALARM
+
+
+def test_both_ways_have_their_time() -> None:
+    """A mail server that hangs to its limit leaves the webhook its own."""
+    (minutes,) = re.findall(r"^TimeoutStartSec=(\d+)min$", ALARM, re.MULTILINE)
+
+    assert int(minutes) * 60 > 2 * TOTAL_S
+
+
+@pytest.mark.parametrize("name", ["doorctl-web.service", "doorctl-alarm@.service"])
+def test_systemd_understands_it(tmp_path: Path, name: str) -> None:
+    """Where systemd is there, it finds nothing to complain about."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("this machine has no systemd-analyze")
+    unit = tmp_path / name.replace("@.", "@web_failed.")
+    text = (SYSTEMD / name).read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/doorctl/bin/doorctl", shutil.which("env") or ""))
+
+    done = subprocess.run(
+        [analyze, "verify", str(unit)], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")

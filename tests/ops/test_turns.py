@@ -1,0 +1,94 @@
+"""Turns on a thread of their own, on the real thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from doorctl.ops.turns import Turns
+
+LONG_S = 30.0
+"""Only a failing test waits so long."""
+
+
+@contextmanager
+def started(turns: Turns) -> Iterator[Turns]:
+    """Go the rounds for the length of a test."""
+    turns.start()
+    try:
+        yield turns
+    finally:
+        assert turns.stop(LONG_S)
+
+
+def unexpected(error: Exception) -> None:
+    """Take what should not fail."""
+    raise AssertionError from error
+
+
+@pytest.fixture
+def done() -> queue.SimpleQueue[str]:
+    """No turn yet."""
+    return queue.SimpleQueue()
+
+
+def noted(done: queue.SimpleQueue[str]) -> Callable[[], None]:
+    """Return a turn that tells on which thread it is."""
+    return lambda: done.put(threading.current_thread().name)
+
+
+def test_the_first_turn_is_at_the_start(done: queue.SimpleQueue[str]) -> None:
+    """However long the pauses are, and on the thread's own name."""
+    with started(Turns("hours", noted(done), 3600.0, unexpected)):
+        assert done.get(timeout=LONG_S) == "hours"
+
+
+def test_one_turn_follows_another(done: queue.SimpleQueue[str]) -> None:
+    """After each pause there is another."""
+    with started(Turns("hours", noted(done), 0.01, unexpected)):
+        for _ in range(3):
+            done.get(timeout=LONG_S)
+
+
+def test_a_turn_that_fails_is_told_and_not_the_last() -> None:
+    """A mistake of ours ends one turn; the next comes after a longer pause."""
+    failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+
+    def turn() -> None:
+        raise LookupError("a mistake")
+
+    with started(Turns("hours", turn, 3600.0, failures.put, after_failure_s=0.01)):
+        for _ in range(3):
+            assert str(failures.get(timeout=LONG_S)) == "a mistake"
+
+
+def test_after_the_stop_there_is_no_turn(done: queue.SimpleQueue[str]) -> None:
+    """Stopping ends a pause at once, and again does nothing."""
+    turns = Turns("hours", noted(done), 3600.0, unexpected)
+    with started(turns):
+        done.get(timeout=LONG_S)
+
+    assert turns.stop(0.0)
+    assert done.empty()
+
+
+def test_a_turn_that_hangs_keeps_nobody_from_ending() -> None:
+    """Whoever stops waits for so long; what breaks afterwards is nobody's fault."""
+    failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+    begun, over = threading.Event(), threading.Event()
+
+    def turn() -> None:
+        begun.set()
+        over.wait(LONG_S)
+        raise OSError("the database is closed")
+
+    with started(Turns("hours", turn, 0.01, failures.put)) as turns:
+        assert begun.wait(LONG_S)
+        assert not turns.stop(0.01)
+        over.set()
+
+    assert failures.empty()

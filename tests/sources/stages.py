@@ -1,0 +1,223 @@
+"""Each library system on a stage of its own, so that one contract can be held to all of them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
+from typing import Any, Protocol
+
+from doorctl.config.lms import read_address
+from doorctl.errors import LibrarySystemError
+from doorctl.masked import Identifier, IdentifierKind, Masked, Pin
+from doorctl.ports import LibrarySystem
+from doorctl.sources.fbs import FbsLibrary
+from doorctl.sources.sip2 import Sip2Library
+from doorctl.sources.sip2_answers import Dialect
+from doorctl.sources.trust import trusting
+from tests.fakes.clock import FakeClock
+from tests.fakes.library_system import NOBODY, FakeLibrarySystem
+from tests.sources import fbs_server, sip2_server
+from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known
+from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
+from tests.web.certificates import Authority
+
+PATIENT_S = 20.0
+"""For answers that come: no test waits for it."""
+
+BRIEF_S = 0.3
+"""For answers that don't."""
+
+BIRTHDAY = date(1970, 1, 1)
+
+
+def card(number: str) -> Identifier:
+    """Return a plastic card."""
+    return Identifier(IdentifierKind.CARD, number)
+
+
+class Stage(Protocol):
+    """A library system, and how a test makes it behave."""
+
+    system: LibrarySystem
+
+    def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
+        """Register a patron born on `BIRTHDAY`."""
+
+    def hang(self) -> None:
+        """Take questions from now on, and answer none."""
+
+    def asked(self) -> int:
+        """Return how many questions arrived there."""
+
+
+@dataclass
+class FakeStage:
+    """The dict."""
+
+    system: FakeLibrarySystem
+
+    def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
+        """Register a patron."""
+        blocks = frozenset({"O"} if lost else ())
+        self.system.pins[card(number)] = Pin(pin)
+        self.system.rows[card(number)] = replace(
+            NOBODY, patron_ref="1001", resident=resident, birthday=BIRTHDAY, blocks=blocks
+        )
+
+    def hang(self) -> None:
+        """Fail as a hanging one does."""
+        self.system.failure = LibrarySystemError("it does not answer in time", spent=True)
+
+    def asked(self) -> int:
+        """Return how many questions there were."""
+        return len(self.system.asked)
+
+
+@dataclass
+class FbsStage:
+    """The adapter and the stand-in that it asks."""
+
+    system: FbsLibrary
+    script: FbsScript
+    ended: threading.Event
+
+    def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
+        """Register a patron."""
+        blocks = [{"blockedReason": "O", "blockedSince": "2026-01-02", "message": ""}]
+        row: dict[str, object] = {"resident": resident, "blockStatus": blocks if lost else None}
+        patron_id = 1001 + len(self.script.patrons)
+        self.script.patrons[number] = Known(pin, patron_id, row=row)
+
+    def hang(self) -> None:
+        """Hold each question about a PIN until the test is over."""
+        self.script.raw["v9"] = lambda _: self.ended.wait(PATIENT_S)
+
+    def asked(self) -> int:
+        """Return how many questions about a PIN arrived."""
+        return self.script.paths().count("v9")
+
+
+@dataclass
+class Sip2Stage:
+    """The adapter and the stand-in that it asks."""
+
+    system: Sip2Library
+    script: Sip2Script
+    ended: threading.Event
+
+    def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
+        """Register a patron."""
+        flags = "    Y         " if lost else " " * 14
+        more = b"PB19700101|PC%s|" % (b"VOKSEN" if resident else b"GAEST")
+        self.script.patrons[number] = Sip2Patron(pin, flags=flags, more=more)
+
+    def hang(self) -> None:
+        """Hold each question about a PIN until the test is over."""
+        self.script.raw = lambda _: self.ended.wait(PATIENT_S)
+
+    def asked(self) -> int:
+        """Return how many questions about a PIN arrived."""
+        return sum(frame.startswith(b"63") for frame in self.script.frames)
+
+
+@contextmanager
+def fake_stage(_directory: Path, _timeout_s: float) -> Iterator[FakeStage]:
+    """Set up the fake."""
+    yield FakeStage(FakeLibrarySystem())
+
+
+@contextmanager
+def fbs_stage(_directory: Path, timeout_s: float) -> Iterator[FbsStage]:
+    """Set up FBS."""
+    script, ended = FbsScript(), threading.Event()
+    with fbs_server.serving(script) as url, closing(fbs_library(url, timeout_s)) as system:
+        try:
+            yield FbsStage(system, script, ended)
+        finally:
+            ended.set()
+
+
+@contextmanager
+def sip2_stage(_directory: Path, timeout_s: float) -> Iterator[Sip2Stage]:
+    """Set up SIP2 on this machine, with a login."""
+    with _sip2_stage(timeout_s, None, None) as stage:
+        yield stage
+
+
+@contextmanager
+def sip2s_stage(directory: Path, timeout_s: float) -> Iterator[Sip2Stage]:
+    """Set up SIP2 over TLS, with a login."""
+    authority = Authority(directory, "authority")
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("sip2"))
+    with _sip2_stage(timeout_s, context, authority.path) as stage:
+        yield stage
+
+
+Set = Callable[[Path, float], Any]
+STAGES: dict[str, Set] = {
+    "fake": fake_stage,
+    "fbs": fbs_stage,
+    "sip2": sip2_stage,
+    "sip2s": sip2s_stage,
+}
+
+
+def fbs_library(url: str, timeout_s: float = PATIENT_S) -> FbsLibrary:
+    """Return the adapter for the stand-in's account."""
+    return FbsLibrary(
+        url=url,
+        agency=AGENCY,
+        user=ACCOUNT["username"],
+        password=Masked(ACCOUNT["password"]),
+        context=trusting(Path()),
+        timeout_s=timeout_s,
+    )
+
+
+def sip2_library(port: int, timeout_s: float = PATIENT_S, **changed: Any) -> Sip2Library:
+    """Return the adapter for the stand-in's account."""
+    settings: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "context": None,
+        "institution": INSTITUTION,
+        "clock": FakeClock(),
+        "user": sip2_server.USER,
+        "password": Masked(sip2_server.PASSWORD),
+        "dialect": Dialect(resident_classes=frozenset({"VOKSEN"})),
+        "timeout_s": timeout_s,
+    }
+    return Sip2Library(**{**settings, **changed})
+
+
+def nobody_listens() -> str:
+    """Return an address on loopback that refuses connections."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/rest"
+    assert read_address(url) is not None
+    return url
+
+
+@contextmanager
+def _sip2_stage(
+    timeout_s: float, context: SSLContext | None, ca_file: Path | None
+) -> Iterator[Sip2Stage]:
+    script, ended = Sip2Script(), threading.Event()
+    trust = None if ca_file is None else trusting(ca_file)
+    with (
+        sip2_server.serving(script, context) as port,
+        closing(sip2_library(port, timeout_s, context=trust)) as system,
+    ):
+        try:
+            yield Sip2Stage(system, script, ended)
+        finally:
+            ended.set()

@@ -1,0 +1,494 @@
+"""SIP2 over real sockets: each way in which an answer can be no answer, and what a yes holds."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorctl.access.messages import LibraryAnswer
+from doorctl.errors import InputError, LibrarySystemError
+from doorctl.masked import Masked, Pin
+from doorctl.ports import LibraryPatron
+from doorctl.sources.sip2 import Sip2Library
+from doorctl.sources.sip2_answers import Dialect
+from doorctl.sources.sip2_frames import LONGEST_FRAME_BYTES
+from doorctl.sources.trust import trusting
+from tests.sources.sip2_server import (
+    AT,
+    INSTITUTION,
+    PASSWORD,
+    USER,
+    Sip2Patron,
+    Sip2Script,
+    checked,
+    information,
+    serving,
+)
+from tests.sources.stages import BRIEF_S, card, sip2_library
+from tests.web.certificates import Authority
+
+CARD, PIN = "3000001234", "4711"
+YES, NO = LibraryAnswer.YES, LibraryAnswer.NO
+
+
+@dataclass
+class Sip2:
+    """The stand-in and the adapter that asks it."""
+
+    script: Sip2Script
+    port: int
+    library: Sip2Library
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self, number: str = CARD, pin: str = PIN) -> LibraryAnswer:
+        """Ask about a card."""
+        return self.library.ask(card(number), Pin(pin), row_wanted=False).answer
+
+    def row(self, **changed: Any) -> LibraryPatron:
+        """Return the row of a patron who is so."""
+        self.script.patrons[CARD] = Sip2Patron(PIN, **changed)
+        patron = self.library.ask(card(CARD), Pin(PIN), row_wanted=True).patron
+        assert patron is not None
+        return patron
+
+    def fails(self) -> LibrarySystemError:
+        """Ask and return the error; nothing hangs on it that could tell of a patron."""
+        with pytest.raises(LibrarySystemError) as caught:
+            self.ask()
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+        assert CARD not in "".join(traceback.format_exception(caught.value))
+        return caught.value
+
+
+def set_up(timeout_s: float) -> Iterator[Sip2]:
+    """Serve and ask, with one patron."""
+    script = Sip2Script({CARD: Sip2Patron(PIN)})
+    with serving(script) as port, closing(sip2_library(port, timeout_s)) as library:
+        sip2 = Sip2(script, port, library)
+        try:
+            yield sip2
+        finally:
+            sip2.ended.set()
+
+
+@pytest.fixture
+def sip2() -> Iterator[Sip2]:
+    """With all the time in the world."""
+    yield from set_up(20.0)
+
+
+@pytest.fixture
+def hasty() -> Iterator[Sip2]:
+    """With little time."""
+    yield from set_up(BRIEF_S)
+
+
+def test_what_is_sent_is_what_the_protocol_says(sip2: Sip2) -> None:
+    """A login, then message 63 with institution, card, terminal password and PIN; both checked."""
+    sip2.ask()
+
+    login, asked = sip2.script.frames
+    assert login + b"\r" == checked(f"9300CN{USER}|CO{PASSWORD}|".encode(), b"0")
+    expected = f"63000{AT}{' ' * 10}AO{INSTITUTION}|AA{CARD}|AC|AD{PIN}|"
+    assert asked + b"\r" == checked(expected.encode(), b"1")
+
+
+def test_without_an_account_there_is_no_login(sip2: Sip2) -> None:
+    """A server that wants none gets none; the terminal password stands in AC."""
+    plain = sip2_library(sip2.port, user="", terminal_password=Masked("t-password"))
+
+    with closing(plain):
+        assert plain.ask(card(CARD), Pin(PIN), row_wanted=False).answer is YES
+
+    (asked,) = sip2.script.frames
+    assert asked.startswith(b"63")
+    assert b"|ACt-password|AD" in asked
+
+
+@pytest.mark.parametrize("answer", [b"940", b"94", b"942", b"96", b""])
+def test_an_account_that_is_not_accepted_is_told(sip2: Sip2, answer: bytes) -> None:
+    """The technician reads which keys to look at; no PIN was sent."""
+    sip2.script.login = answer
+
+    error = sip2.fails()
+
+    assert str(error).startswith("it does not accept doorctl's account; see lms.user")
+    assert not error.spent
+    assert len(sip2.script.frames) == 1
+
+
+def test_a_server_that_asks_for_the_login_again_is_an_error(sip2: Sip2) -> None:
+    """Message 96 (send it again) has no sequence number: a PIN is not sent twice."""
+    sip2.script.answered = lambda _message, _sequence: b"96AZFEF6\r"
+
+    assert sip2.fails().spent
+    assert len(sip2.script.frames) == 2
+
+
+@pytest.mark.parametrize(
+    ("valid", "proved", "expected"),
+    [
+        ("BLY|", "CQY|", YES),
+        ("BLN|", "CQY|", YES),
+        ("BLY|", "CQN|", NO),
+        ("BLY|", "CQ|", NO),
+        ("BLY|", "CQ |", NO),
+        ("BLY|", "CQy|", NO),
+        ("BLY|", "CQYY|", NO),
+        ("BLY|", "", NO),
+        ("BLN|", "", NO),
+        ("", "", NO),
+        ("", "CQN|", NO),
+    ],
+)
+def test_only_a_plain_yes_is_one(
+    sip2: Sip2, valid: str, proved: str, expected: LibraryAnswer
+) -> None:
+    """A blank or missing CQ, as servers say of a card that they don't know, is a no."""
+    sip2.script.patrons[CARD] = Sip2Patron(PIN, valid, proved)
+
+    assert sip2.ask() is expected
+
+
+@pytest.mark.parametrize("valid", ["", "BL|", "BL |", "BLX|"])
+def test_a_card_of_unknown_validity_is_an_error(sip2: Sip2, valid: str) -> None:
+    """A right PIN of a card of which nobody says whether it is valid opens nothing."""
+    sip2.script.patrons[CARD] = Sip2Patron(PIN, valid)
+
+    assert str(sip2.fails()) == "it does not say whether the card is valid"
+
+
+def test_an_expired_card_is_not_active(sip2: Sip2) -> None:
+    """BL N beside CQ Y is how servers say expired: a right PIN, and a card that opens nothing."""
+    assert not sip2.row(valid="BLN|").active
+    assert sip2.row().active
+
+
+def test_several_screen_messages_are_no_contradiction(sip2: Sip2) -> None:
+    """AF and fields that nobody named may come often, and in any order."""
+    more = b"AFGebyr|AFFor sent|ZZx|AF|"
+
+    assert sip2.row(more=more).active
+
+
+@pytest.mark.parametrize("more", [b"CQY|", b"BLY|", b"CQN|", b"AAother|", b"AOother|"])
+def test_a_decisive_field_stands_once(sip2: Sip2, more: bytes) -> None:
+    """An answer that says such a thing twice contradicts itself: somebody's name may hold it."""
+    sip2.script.patrons[CARD] = Sip2Patron(PIN, more=more)
+
+    assert str(sip2.fails()) == "its answer is no whole message 64"
+
+
+@pytest.mark.parametrize("institution", ["", "AO|", "AODK-775100|", f"AO{INSTITUTION} |"])
+def test_another_institutions_answer_is_none(sip2: Sip2, institution: str) -> None:
+    """A ban of one branch has no effect if another one answers: the technician is told."""
+    sip2.script.institution = institution
+
+    assert str(sip2.fails()) == "another institution answers; see lms.agency"
+
+
+@pytest.mark.parametrize("number", ["3000005678", "", "03000001234", "3000001234 "])
+def test_an_answer_about_another_card_is_none(sip2: Sip2, number: str) -> None:
+    """What comes must be about the very card that was asked about."""
+    sip2.script.answered = lambda _, sequence: checked(
+        information(number, Sip2Patron(PIN)), sequence
+    )
+
+    assert str(sip2.fails()) == "it answers about another card"
+
+
+def _spoilt(message: bytes, sequence: bytes) -> bytes:
+    return checked(message, sequence).replace(b"CQY", b"CQN").replace(b"BLY", b"BLN")
+
+
+def _other_sequence(message: bytes, _sequence: bytes) -> bytes:
+    return checked(message, b"7")
+
+
+def _unchecked(message: bytes, _sequence: bytes) -> bytes:
+    return message + b"\r"
+
+
+def _cut(message: bytes, sequence: bytes) -> bytes:
+    return checked(message, sequence)[:80] + b"\r"
+
+
+def _no_sequence(message: bytes, _sequence: bytes) -> bytes:
+    return message + b"AZ" + b"%04X" % (-sum(message + b"AZ") & 0xFFFF) + b"\r"
+
+
+@pytest.mark.parametrize(
+    "answered", [_spoilt, _other_sequence, _unchecked, _cut, _no_sequence], ids=lambda f: f.__name__
+)
+def test_an_answer_without_its_right_trailer_is_none(sip2: Sip2, answered: Any) -> None:
+    """Spoilt, cut off, or an answer to something else: it may have cost an attempt."""
+    sip2.script.answered = answered
+
+    error = sip2.fails()
+
+    assert str(error) == (
+        "its answer has no right checksum; turn on error detection at the SIP2 server"
+    )
+    assert error.spent
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"64",
+        b"24" + b" " * 59 + b"AA3000001234|BLY|CQY|",
+        information(CARD, Sip2Patron(PIN))[:-1],
+        information(CARD, Sip2Patron(PIN)) + b"|",
+        information(CARD, Sip2Patron(PIN)) + b"x|",
+        information(CARD, Sip2Patron(PIN)).replace(b"0000", b"000"),
+        information(CARD, Sip2Patron(PIN, flags="\t" * 14)),
+    ],
+)
+def test_half_a_message_is_none(sip2: Sip2, message: bytes) -> None:
+    """What is no whole message 64 says nothing, even with a right checksum."""
+    sip2.script.answered = lambda _, sequence: checked(message, sequence)
+
+    assert str(sip2.fails()) == "its answer is no whole message 64"
+
+
+def test_a_line_feed_after_the_end_is_no_part_of_the_next(sip2: Sip2) -> None:
+    """Servers that end a message with CR LF are understood, after the login too."""
+    sip2.script.line_end = b"\n"
+    sip2.script.answered = lambda message, sequence: b"\n" + checked(message, sequence)
+
+    assert sip2.ask() is YES
+
+
+@pytest.mark.parametrize("charset", ["cp850", "latin-1", "utf-8"])
+def test_the_checksum_is_of_bytes_whatever_they_spell(sip2: Sip2, charset: str) -> None:
+    """Names in the DOS character sets of old servers are neither read nor in the way."""
+    name = "AENavnesen, Søren Åge|".encode(charset)
+    sip2.script.answered = lambda message, sequence: checked(
+        message.replace(b"AENavnesen, S\xf8ren|", name), sequence
+    )
+
+    assert sip2.ask() is YES
+
+
+def test_a_checksum_of_characters_is_right_too(sip2: Sip2) -> None:
+    """Servers that sum characters and write UTF-8 send another sum than that of the bytes."""
+
+    def answered(message: bytes, sequence: bytes) -> bytes:
+        text = message.decode("latin-1") + f"AY{sequence.decode()}AZ"
+        total = -sum(map(ord, text)) & 0xFFFF
+        return f"{text}{total:04X}\r".encode()
+
+    sip2.script.answered = answered
+
+    assert sip2.ask() is YES
+
+
+@pytest.mark.parametrize("text", ["4711|CQY", "47\r11", "47\n11", "4711é", "4\x0071", " ", "4 711"])
+def test_nothing_injects_a_field(sip2: Sip2, text: str) -> None:
+    """What would end a field or a message, in a card or a PIN, is a no and is never sent."""
+    assert sip2.ask(pin=text) is NO
+    assert sip2.ask(number=text) is NO
+    assert sip2.script.frames == []
+
+
+def _hang(sip2: Sip2) -> Any:
+    return lambda _: sip2.ended.wait(20)
+
+
+def _dribble(sip2: Sip2) -> Any:
+    def write(wire: Any) -> None:
+        while not sip2.ended.is_set():
+            wire.write(b"6")
+            wire.flush()
+            time.sleep(0.02)
+
+    return write
+
+
+def _empty_lines(sip2: Sip2) -> Any:
+    def write(wire: Any) -> None:
+        while not sip2.ended.is_set():
+            wire.write(b"\r\n" * 100)
+            wire.flush()
+            time.sleep(0.02)
+
+    return write
+
+
+@pytest.mark.parametrize("slow", [_hang, _dribble, _empty_lines], ids=lambda f: f.__name__)
+def test_one_limit_is_over_all(hasty: Sip2, slow: Any) -> None:
+    """However a server keeps a question waiting, it ends in time; the next one is answered."""
+    hasty.script.raw = slow(hasty)
+
+    error = hasty.fails()
+
+    assert str(error) == "it does not answer in time"
+    assert error.spent
+    hasty.script.raw = None
+    assert hasty.ask() is YES
+
+
+def test_a_server_that_takes_no_login_in_time_saw_no_pin() -> None:
+    """A time limit that is reached before the PIN was sent has cost no attempt."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(sip2_library(silent.getsockname()[1], BRIEF_S)) as library,
+        pytest.raises(LibrarySystemError, match="in time") as caught,
+    ):
+        library.ask(card(CARD), Pin(PIN), row_wanted=False)
+
+    assert not caught.value.spent
+
+
+@pytest.mark.parametrize("sent", [b"", b"64", checked(b"64", b"1")[:-1]])
+def test_an_answer_that_breaks_off_is_an_error(sip2: Sip2, sent: bytes) -> None:
+    """A server that hangs up before the end may have counted the PIN."""
+    sip2.script.raw = lambda wire: wire.write(sent)
+
+    error = sip2.fails()
+
+    assert str(error) == "it breaks off in the middle of an answer"
+    assert error.spent
+
+
+def test_a_huge_answer_is_not_read(sip2: Sip2) -> None:
+    """An answer has its limit, however right it is."""
+    sip2.script.patrons[CARD] = Sip2Patron(PIN, more=b"AF" + b"x" * LONGEST_FRAME_BYTES + b"|")
+
+    assert str(sip2.fails()) == "its answer is too long"
+
+
+def test_nobody_there_costs_no_attempt() -> None:
+    """Without a connection no PIN was sent."""
+    with closing(sip2_library(1)) as library, pytest.raises(LibrarySystemError) as caught:
+        library.ask(card(CARD), Pin(PIN), row_wanted=False)
+
+    assert str(caught.value).startswith("no connection (")
+    assert not caught.value.spent
+
+
+def test_a_certificate_of_somebody_else_is_not_believed(tmp_path: Path) -> None:
+    """Over TLS the certificate and its name are checked; nothing is sent to an impostor."""
+    ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*theirs.issue("impostor"))
+    script = Sip2Script()
+    with (
+        serving(script, context) as port,
+        closing(sip2_library(port, context=trusting(ours.path))) as library,
+        pytest.raises(LibrarySystemError, match="certificate is not accepted") as caught,
+    ):
+        library.ask(card(CARD), Pin(PIN), row_wanted=False)
+
+    assert not caught.value.spent
+    assert script.frames == []
+
+
+def test_a_server_without_tls_gets_nothing(sip2: Sip2) -> None:
+    """Where TLS is wanted, no PIN goes to a server that has none."""
+    library = sip2_library(sip2.port, 2.0, context=trusting(Path()))
+
+    with closing(library), pytest.raises(LibrarySystemError) as caught:
+        library.ask(card(CARD), Pin(PIN), row_wanted=False)
+
+    assert not caught.value.spent
+
+
+def test_no_pin_travels_in_the_clear() -> None:
+    """Whatever the configuration let pass, another machine is asked over TLS only."""
+    with pytest.raises(InputError, match="TLS"):
+        sip2_library(6001, host="192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("place", "blocks"),
+    [(1, set()), (5, {"O"}), (6, {"S"}), (10, set()), (11, {"E"}), (12, {"E"}), (14, {"S"})],
+)
+def test_the_flags_are_blocks(sip2: Sip2, place: int, blocks: set[str]) -> None:
+    """A lost card is O, debt is E, and what the library denies for is S; no other flag bars."""
+    dialect = Dialect(deny_flags=frozenset({6, 14}))
+    library = sip2_library(sip2.port, dialect=dialect)
+    flags = "".join("Y" if one == place else " " for one in range(1, 15))
+    sip2.script.patrons[CARD] = Sip2Patron(PIN, flags=flags)
+
+    with closing(library):
+        patron = library.ask(card(CARD), Pin(PIN), row_wanted=True).patron
+
+    assert patron is not None
+    assert patron.blocks == blocks
+
+
+def test_several_flags_are_several_blocks(sip2: Sip2) -> None:
+    """All flags count; a plain no is none, and anything else that is not blank is set."""
+    assert sip2.row(flags="YYYYYYYYYYYYYY").blocks == {"O", "E"}
+    assert sip2.row(flags="NNNNNNNNNNNNNN").blocks == frozenset()
+    assert sip2.row(flags="    ?         ").blocks == {"O"}
+
+
+@pytest.mark.parametrize(
+    ("more", "resident"),
+    [(b"PCVOKSEN|", True), (b"PCvoksen|", False), (b"PC|", False), (b"", False), (b"PCX|", False)],
+)
+def test_who_is_resident_stands_in_the_configuration(
+    sip2: Sip2, more: bytes, resident: bool
+) -> None:
+    """SIP2 knows a class of patrons, and the library which of them live in the municipality."""
+    assert sip2.row(more=more).resident is resident
+
+
+@pytest.mark.parametrize(
+    ("more", "birthday"),
+    [
+        (b"PB19700101|", date(1970, 1, 1)),
+        (b"PB1970-01-01|", date(1970, 1, 1)),
+        (b"BC19700101|", date(1970, 1, 1)),
+        (b"PB19700101|BC1970-01-01|", date(1970, 1, 1)),
+        (b"PB19700101|BC19710101|", None),
+        (b"PB8900|BC19700101|", date(1970, 1, 1)),
+        (b"PB1970-0101|", None),
+        (b"PB19700230|", None),
+        (b"PB00000101|", None),
+        (b"PB01/01/1970|", None),
+        (b"PB|", None),
+        (b"", None),
+    ],
+)
+def test_birthdays_of_several_dialects(sip2: Sip2, more: bytes, birthday: date | None) -> None:
+    """A day that can't be read, or two that differ, is no birthday: whom that bars is policy."""
+    assert sip2.row(more=more).birthday == birthday
+
+
+@pytest.mark.parametrize(
+    ("more", "valid_until"),
+    [
+        (b"PA20261231|", date(2026, 12, 31)),
+        (b"PA2026-12-31|", date(2026, 12, 31)),
+        (b"PA20261331|", None),
+        (b"PAVOKSEN|", None),
+        (b"", None),
+    ],
+)
+def test_until_when_a_card_is_valid(sip2: Sip2, more: bytes, valid_until: date | None) -> None:
+    """PA is a day where it is one; some servers mean something else by it."""
+    assert sip2.row(more=more).valid_until == valid_until
+
+
+def test_a_reference_says_nothing(sip2: Sip2) -> None:
+    """SIP2 has no number of a patron but the card's, so the reference is made of nothing."""
+    first, second = sip2.row().patron_ref, sip2.row().patron_ref
+
+    assert first != second
+    assert first.startswith("sip2-")
+    assert len(first) == 37

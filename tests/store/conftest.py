@@ -1,0 +1,31 @@
+"""The caches that the contract suites of the patron cache are held over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from tests.fakes.memory_store import MemoryPatrons
+from tests.store.patron_caches import Cache
+from tests.store.samples import SEAL
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
+    """An empty cache."""
+    if request.param == "memory":
+        both = MemoryPatrons()
+        yield Cache(both, both)
+        return
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    with (
+        closing(PatronCache(path, SEAL)) as lookup,
+        closing(PatronCacheWriter(path, SEAL)) as writer,
+    ):
+        yield Cache(lookup, writer)

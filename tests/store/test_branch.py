@@ -1,0 +1,445 @@
+"""What only the SQLite file of bans, passes and hours has: files, power cuts, damage, bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, timedelta
+from itertools import count
+from pathlib import Path
+from threading import Thread
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from doorctl.access.calendar import Mode
+from doorctl.access.codes import guessable
+from doorctl.access.modes import Override
+from doorctl.access.patron import pin_check, row_key
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.errors import (
+    AlreadyExistsError,
+    InputError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreError,
+)
+from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin
+from doorctl.moments import ClockState, Moment
+from doorctl.ports import DaySource, StoredDay
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_codes import new_code
+from doorctl.store.branch_writer import (
+    BranchRecordsWriter,
+    create_branch,
+    open_or_create_branch,
+)
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.sealing import ArgonSealer
+from tests.store.samples import DAY, NOON, files_of, key_of
+
+LOCAL = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))
+NOW = Moment(LOCAL, NOON, ClockState.TRUSTED)
+BAN = Ban(0, "a marked reason", NOON, NOON + DAY, "staff-7", frozenset({"oest"}), "a marked letter")
+PASS = Pass(0, PassKind.CLASS, LOCAL.date(), LOCAL.date() + DAY, label="a marked label")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where an empty file stands."""
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    return path
+
+
+@pytest.fixture
+def book(path: Path) -> Iterator[BranchRecords]:
+    """The reading side."""
+    with closing(BranchRecords(path)) as book:
+        yield book
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[BranchRecordsWriter]:
+    """The writing side."""
+    with closing(BranchRecordsWriter(path)) as writer:
+        yield writer
+
+
+def _ban(writer: BranchRecordsWriter, number: int = 1, ban: Ban = BAN) -> Ban:
+    return writer.ban(ban, NOW, row_key=key_of(number), patron_ref=None)
+
+
+def _later(days: int) -> Moment:
+    return Moment(LOCAL + days * DAY, NOON + days * DAY, ClockState.TRUSTED)
+
+
+ASK: dict[str, Callable[[BranchRecords], object]] = {
+    "bans": lambda book: book.bans(key_of(1), "p-1"),
+    "pass": lambda book: book.pass_of(key_of(1)),
+    "calendar": lambda book: book.calendar(),
+    "override": lambda book: book.override(),
+    "setting": lambda book: book.setting("key"),
+    "every ban": lambda book: book.every_ban(),
+    "every pass": lambda book: book.every_pass(),
+    "version": lambda book: book.version(),
+}
+
+
+def test_init_overwrites_nothing(path: Path, writer: BranchRecordsWriter) -> None:
+    """A file that exists is left alone, with all whom it bans; only its owner can read it."""
+    _ban(writer)
+
+    with pytest.raises(AlreadyExistsError):
+        create_branch(path)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_fresh_branch_has_nobody_and_its_file_is_found_when_it_appears(tmp_path: Path) -> None:
+    """A door starts before there are any bans; the first is seen without a restart."""
+    path = tmp_path / "branch.db"
+    with closing(BranchRecords(path)) as book:
+        assert [ask(book) for ask in ASK.values()] == [
+            (),
+            None,
+            book.calendar(),
+            None,
+            None,
+            (),
+            (),
+            0,
+        ]
+        with pytest.raises(StoreError, match="is missing"):
+            BranchRecordsWriter(path)
+        assert list(tmp_path.iterdir()) == []
+
+        with closing(open_or_create_branch(path)) as writer:
+            ban = _ban(writer)
+
+        assert book.bans(key_of(1), None) == (ban,)
+        assert book.version() > 0
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_a_file_that_was_there_and_is_gone_is_no_fresh_branch(
+    path: Path, book: BranchRecords, ask: str
+) -> None:
+    """Without it every ban would be forgotten, so it is asked for, by a new reader too."""
+    ASK[ask](book)
+    path.unlink()
+
+    for reader in (book, BranchRecords(path)):
+        with closing(reader), pytest.raises(StoreError, match="is missing; restore it from its b"):
+            ASK[ask](reader)
+    with pytest.raises(StoreError, match="is missing; restore it from its backup"):
+        open_or_create_branch(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_what_can_not_be_read_bans_nobody_and_admits_nobody(tmp_path: Path, ask: str) -> None:
+    """No file of ours, an empty one, a link that leads nowhere: each is an error, never "none"."""
+    garbage, empty, dangling = (tmp_path / name for name in ("garbage", "empty", "dangling"))
+    garbage.write_bytes(b"no database " * 1000)
+    empty.touch()
+    dangling.symlink_to(tmp_path / "nowhere")
+
+    for path in (garbage, dangling) if ask == "version" else (garbage, empty, dangling):
+        with closing(BranchRecords(path)) as book, pytest.raises(StoreError):
+            ASK[ask](book)
+
+
+def test_a_directory_that_can_not_be_entered_is_no_fresh_branch(tmp_path: Path) -> None:
+    """Whether there is a file is not known then, so it is an error."""
+    blocker = tmp_path / "file"
+    blocker.touch()
+
+    with closing(BranchRecords(blocker / "branch.db")) as book, pytest.raises(StoreError):
+        book.bans(key_of(1), None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "ask"),
+    [
+        ("UPDATE bans SET branches = '[]'", "bans"),
+        ("UPDATE bans SET branches = 'secret'", "bans"),
+        ("UPDATE bans SET until_ms = since_ms", "bans"),
+        ("UPDATE bans SET since_ms = 9223372036854775807", "bans"),
+        ("UPDATE bans SET branches = '7'", "every ban"),
+        ("UPDATE passes SET kind = 'secret'", "pass"),
+        ("UPDATE passes SET last_day = 'secret'", "pass"),
+        ("UPDATE passes SET weekdays = '9'", "pass"),
+        ("UPDATE passes SET weekdays = 'secret'", "every pass"),
+        ("UPDATE week SET days = '[]'", "calendar"),
+        ("UPDATE week SET days = '[[[\"secret\"]]]'", "calendar"),
+        ("UPDATE days SET spans = '[]'", "calendar"),
+        ("UPDATE days SET spans = '[[[\"lockdown\", 0, 9]]]'", "calendar"),
+        ("UPDATE days SET day = 'secret'", "calendar"),
+        ("UPDATE day_sources SET source = 'secret'", "calendar"),
+        ("UPDATE overrides SET mode = 'secret'", "override"),
+    ],
+)
+def test_a_row_that_nobody_wrote_is_damage_and_is_not_quoted(
+    path: Path, book: BranchRecords, writer: BranchRecordsWriter, statement: str, ask: str
+) -> None:
+    """Half a ban is no ban, so whoever asks is told that the file is damaged."""
+    _ban(writer)
+    writer.issue(PASS, NOW, row_key=key_of(1))
+    writer.set_week(((),) * 7, NOW)
+    writer.set_override(Override(Mode.CLOSED, NOON + DAY, "cause", "staff-7"), NOW)
+    writer.set_days(DaySource.STAFF, [StoredDay(LOCAL.date(), ())], NOW, known_until=None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        assert other.execute(statement).rowcount == 1
+
+    with pytest.raises(StoreDamagedError) as caught:
+        ASK[ask](book)
+
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_replaced_file_is_followed(path: Path, book: BranchRecords) -> None:
+    """After a restore no decision uses the old file's rows."""
+    other = path.with_name("other.db")
+    with closing(open_or_create_branch(other)) as writer:
+        ban = _ban(writer, 2)
+    assert book.bans(key_of(2), None) == ()
+    before = book.version()
+
+    other.rename(path)
+
+    assert book.version() != before
+    assert book.bans(key_of(2), None) == (ban,)
+
+
+def test_versions_are_told_on_another_thread_and_by_another_process(
+    path: Path, book: BranchRecords
+) -> None:
+    """The loop asks for the version while the worker looks up; who commits is elsewhere."""
+    versions = [book.version()]
+    child = "import sys, tests.store.test_branch as t; t.ban_for_ever(sys.argv[1], times=1)"
+    subprocess.run([sys.executable, "-c", child, path], check=True, cwd=Path.cwd(), timeout=60)
+    asking = Thread(target=lambda: versions.append(book.version()))
+    asking.start()
+    assert len(book.bans(key_of(1), None)) == 1
+    asking.join()
+
+    assert versions[0] != versions[1]
+    assert book.version() == versions[1]
+
+
+def test_there_is_one_writer(path: Path, writer: BranchRecordsWriter) -> None:
+    """The command line waits for the web process, and says so."""
+    _ban(writer)
+
+    with pytest.raises(StoreBusyError, match="another doorctl process is writing"):
+        open_or_create_branch(path)
+
+
+def ban_for_ever(path: str, times: int | None = None) -> None:
+    """Ban the same card again and again, telling each number once it is durable."""
+    with closing(BranchRecordsWriter(Path(path))) as writer:
+        for _ in count() if times is None else range(times):
+            sys.stdout.write(f"{_ban(writer).number}\n")
+            sys.stdout.flush()
+
+
+@pytest.mark.parametrize("told", [1, 7, 40])
+def test_a_killed_writer_loses_nothing_that_it_told(path: Path, told: int) -> None:
+    """SIGKILL at any point: every ban that was answered is there, whole, and the file is sound."""
+    child = "import sys, tests.store.test_branch as t; t.ban_for_ever(sys.argv[1])"
+    with subprocess.Popen(
+        [sys.executable, "-c", child, path], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    ) as process:
+        assert process.stdout is not None
+        numbers = [int(process.stdout.readline()) for _ in range(told)]
+        os.kill(process.pid, signal.SIGKILL)
+        numbers += map(int, process.stdout.read().split())
+
+    assert set_aside_if_damaged(path, NOON) is None
+    with closing(BranchRecords(path)) as book, closing(BranchRecordsWriter(path)):
+        held = book.bans(key_of(1), None)
+    assert [ban.number for ban in held][: len(numbers)] == numbers
+    assert len(held) - len(numbers) in {0, 1}
+    assert all(replace(ban, number=0) == BAN for ban in held)
+
+
+def test_what_has_returned_survives_a_power_cut(path: Path, writer: BranchRecordsWriter) -> None:
+    """At each step a copy of the files, as a power cut leaves them, opens sound and complete."""
+    for number in range(1, 20):
+        ban = _ban(writer, number)
+        copy = path.parent / f"cut-{number}" / "branch.db"
+        copy.parent.mkdir()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+
+        assert set_aside_if_damaged(copy, NOON) is None
+        with closing(BranchRecords(copy)) as after:
+            assert after.bans(key_of(number), None) == (ban,)
+
+
+WRITE: dict[str, Callable[[BranchRecordsWriter], object]] = {
+    "ban": _ban,
+    "lift": lambda writer: writer.lift(1, NOW),
+    "issue": lambda writer: writer.issue(PASS, NOW, row_key=key_of(2)),
+    "revoke": lambda writer: writer.revoke(1, NOW),
+    "days": lambda writer: writer.set_days(DaySource.STAFF, [], NOW, known_until=None),
+    "week": lambda writer: writer.set_week(None, NOW),
+    "override": lambda writer: writer.set_override(
+        Override(Mode.LOCKDOWN, NOON + DAY, "cause", "staff-7"), NOW
+    ),
+    "end": lambda writer: writer.end_override(NOW),
+    "setting": lambda writer: writer.keep_setting("key", "value", NOW),
+}
+
+
+@pytest.mark.parametrize("write", WRITE)
+def test_a_write_that_fails_leaves_nothing_half_done(
+    path: Path, writer: BranchRecordsWriter, write: str
+) -> None:
+    """When its last step fails, every table is as it was, and the next write works."""
+    _ban(writer)
+    writer.issue(PASS, NOW, row_key=key_of(1))
+    writer.set_override(Override(Mode.CLOSED, NOON + DAY, "cause", "staff-7"), NOW)
+    writer.set_days(DaySource.STAFF, [StoredDay(LOCAL.date(), ())], NOW, known_until=None)
+    writer.set_week(((),) * 7, NOW)
+    writer.set_days(DaySource.CONFIG, [StoredDay(LOCAL.date(), ())], NOW, known_until=None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        # Deleting what is old is the last step, and this makes it fail.
+        other.execute("UPDATE days SET day = '2000-01-01' WHERE source = 'config'")
+        other.execute(
+            "CREATE TRIGGER fails BEFORE DELETE ON days WHEN old.source = 'config' "
+            "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
+        )
+        before = list(other.iterdump())
+
+        with pytest.raises(StoreError):
+            WRITE[write](writer)
+
+        assert list(other.iterdump()) == before
+        other.execute("DROP TRIGGER fails")
+    WRITE[write](writer)
+
+
+@pytest.mark.parametrize("key", [b"", b"short", bytes(17)])
+def test_a_key_of_another_length_is_refused(
+    book: BranchRecords, writer: BranchRecordsWriter, key: bytes
+) -> None:
+    """No card would ever be found under it."""
+    with pytest.raises((StoreError, InputError)):
+        writer.ban(BAN, NOW, row_key=key, patron_ref=None)
+    with pytest.raises(StoreError, match="breaks the table's rules"):
+        writer.issue(PASS, NOW, row_key=key)
+
+    assert (book.every_ban(), book.every_pass()) == ((), ())
+
+
+MARKS = (b"a marked reason", b"a marked letter", b"a marked label", key_of(1), key_of(2))
+
+
+def _left(path: Path) -> list[bytes]:
+    everything = b"".join(files_of(path.parent).values())
+    return [mark for mark in MARKS if mark in everything]
+
+
+def test_no_byte_is_left_of_what_ended_long_ago(path: Path, writer: BranchRecordsWriter) -> None:
+    """After the next write neither the file nor its -wal holds the reason, the letter or a key."""
+    _ban(writer)
+    writer.issue(PASS, NOW, row_key=key_of(2))
+    assert _left(path) == list(MARKS)
+
+    writer.keep_setting("key", "value", _later(32))
+
+    assert _left(path) == []
+
+
+def test_bytes_that_a_reader_kept_go_with_the_next_write_or_start(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """A reader in the way fails no write; what is left goes later, after a power cut too."""
+    cut = path.parent / "cut" / "branch.db"
+    cut.parent.mkdir()
+    _ban(writer)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM bans").fetchone()
+        writer.keep_setting("key", "value", _later(32))
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{cut}{suffix}")
+    assert key_of(1) in _left(path)
+    assert key_of(1) in _left(cut)
+
+    writer.keep_setting("key", "other", NOW)
+    assert _left(path) == []
+    with closing(BranchRecordsWriter(cut)):
+        assert _left(cut) == []
+
+
+def test_no_number_code_or_pin_is_in_any_file(path: Path) -> None:
+    """What lies on the card holds no card number, issued code or PIN, in text or bytes."""
+    sealer = ArgonSealer(InstallationKey(bytes(range(32))), memory_kib=8, iterations=1)
+    pin = Pin("471193")
+    code = new_code()
+    digits = code.reveal().removeprefix("code:")
+    card, issued = (
+        sealer.stretch(one) for one in (Identifier(IdentifierKind.CARD, "3000001234"), code)
+    )
+    with closing(BranchRecordsWriter(path)) as writer:
+        writer.ban(BAN, NOW, row_key=row_key(card), patron_ref="p-1")
+        check = pin_check(card, pin)
+        writer.issue(replace(PASS, pin_check=check), NOW, row_key=row_key(card))
+        by_code = replace(PASS, code_digits=6, needs_pin=False)
+        writer.issue(by_code, NOW, row_key=row_key(issued))
+        everything = b"".join(files_of(path.parent).values())
+
+    assert b"a marked label" in everything
+    for secret in ("3000001234", digits, pin.reveal()):
+        assert secret.encode() not in everything
+
+
+def test_codes_are_drawn_and_not_guessable() -> None:
+    """Each is of the wanted length, in digits, masked, and hardly ever drawn twice."""
+    codes = [new_code(digits) for digits in (6, 7, 8, 9) for _ in range(50)]
+    drawn = [code.reveal().removeprefix("code:") for code in codes]
+
+    assert [len(one) for one in drawn] == [6] * 50 + [7] * 50 + [8] * 50 + [9] * 50
+    assert all(one.isdecimal() and not guessable(one) for one in drawn)
+    assert len(set(drawn)) > 190
+    assert str(codes[0]) == "Identifier(code ***)"
+
+
+def test_days_far_ahead_and_long_ago_are_stored_as_said(
+    book: BranchRecords, writer: BranchRecordsWriter
+) -> None:
+    """The calendar's last day is a day like any other; times are kept to the millisecond."""
+    last = StoredDay(date.max, (), "")
+    writer.set_days(DaySource.STAFF, [last], NOW, known_until=date.max)
+    ban = _ban(writer, ban=replace(BAN, until=NOON + timedelta(milliseconds=1)))
+
+    assert book.calendar().sources[0].days == (last,)
+    (found,) = book.bans(key_of(1), None)
+    assert found == ban
+    assert found.until == NOON.astimezone(UTC) + timedelta(milliseconds=1)
+
+
+def test_a_ban_too_short_to_be_stored_is_refused(
+    book: BranchRecords, writer: BranchRecordsWriter
+) -> None:
+    """Times are kept to the millisecond; one that is nothing then would read as damage."""
+    with pytest.raises(InputError, match="ends before it begins"):
+        _ban(writer, ban=replace(BAN, since=NOON + DAY, until=NOON + DAY + timedelta.resolution))
+
+    assert book.every_ban() == ()
+
+
+def test_an_open_database_serves_other_tables(writer: BranchRecordsWriter) -> None:
+    """The file has one writing connection: accounts and the audit log write through it too."""
+    assert "bans" in writer.database.table_names()

@@ -1,0 +1,462 @@
+"""What every keeper of bans, passes and hours does: the SQLite one and the one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
+from doorctl.access.modes import Override
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.errors import InputError
+from doorctl.moments import ClockState, Moment
+from doorctl.ports import (
+    BanEntry,
+    BranchBook,
+    BranchWriter,
+    DaySource,
+    PassEntry,
+    RightsList,
+    StoredCalendar,
+    StoredDay,
+    StoredDays,
+)
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from tests.fakes.branch_book import MemoryBranch
+from tests.store.samples import DAY, NOON, key_of
+
+ZONE = ZoneInfo("Europe/Copenhagen")
+LOCAL = NOON.astimezone(ZONE)
+TODAY = LOCAL.date()
+BAN = Ban(
+    number=0,
+    reason="smoked; æ 'quoted' \"twice\"",
+    since=NOON - DAY,
+    until=NOON + 30 * DAY,
+    by="staff-7",
+    branches=frozenset({"oest", "syd"}),
+    note="Dear patron,\nyou may not come in.",
+)
+PASS = Pass(
+    number=0,
+    kind=PassKind.ASSOCIATION,
+    first_day=TODAY,
+    last_day=TODAY + 60 * DAY,
+    weekdays=frozenset({1, 3}),
+    from_minute=18 * 60,
+    to_minute=26 * 60,
+    outside_hours=True,
+    needs_pin=True,
+    pin_check=bytes(range(32)),
+    companions_max=9,
+    label="Skakklubben, Tuesdays",
+)
+CODE = Pass(0, PassKind.CLASS, TODAY, TODAY + DAY, needs_pin=False, code_digits=6, label="4. b")
+
+
+class Book(BranchBook, RightsList, Protocol):
+    """All that can be read."""
+
+
+@dataclass
+class Branch:
+    """A branch's two sides."""
+
+    book: Book
+    writer: BranchWriter
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def branch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Branch]:
+    """A branch that never stored anything."""
+    if request.param == "memory":
+        both = MemoryBranch()
+        yield Branch(both, both)
+        return
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    with closing(BranchRecords(path)) as book, closing(BranchRecordsWriter(path)) as writer:
+        yield Branch(book, writer)
+
+
+def at(local: datetime = LOCAL, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return a moment of a clock that is right."""
+    return Moment(local, local.astimezone(UTC), state)
+
+
+UNSET = Moment(LOCAL.replace(year=2031), NOON - 100 * DAY, ClockState.UNTRUSTED)
+
+
+def _ban(branch: Branch, ban: Ban = BAN, number: int | None = 1, ref: str | None = "p-1") -> Ban:
+    key = None if number is None else key_of(number)
+    return branch.writer.ban(ban, at(), row_key=key, patron_ref=ref)
+
+
+def test_a_new_branch_has_nothing(branch: Branch) -> None:
+    """Nobody is banned, nobody has a pass, no hours and no mode are stored."""
+    assert branch.book.bans(key_of(1), "p-1") == ()
+    assert branch.book.pass_of(key_of(1)) is None
+    assert branch.book.calendar() == StoredCalendar()
+    assert branch.book.override() is None
+    assert branch.book.setting("website_checked_at") is None
+    assert branch.book.every_ban() == ()
+    assert branch.book.every_pass() == ()
+
+
+def test_every_field_of_a_ban_comes_back(branch: Branch) -> None:
+    """What is looked up is the very value that the writer returned, end or no end."""
+    first = _ban(branch)
+    endless = _ban(branch, replace(BAN, until=None, note=""), 2, None)
+
+    assert first == replace(BAN, number=1)
+    assert endless.number == 2
+    assert branch.book.bans(key_of(1), None) == (first,)
+    assert branch.book.bans(key_of(2), "p-1") == (first, endless)
+
+
+def test_a_ban_is_found_by_card_and_by_patron(branch: Branch) -> None:
+    """A new card does not help a banned patron, nor does a register without a number."""
+    both = _ban(branch, number=1, ref="p-1")
+    patron = _ban(branch, number=None, ref="p-2")
+    card = _ban(branch, number=3, ref=None)
+
+    assert branch.book.bans(key_of(9), "p-1") == (both,)
+    assert branch.book.bans(key_of(1), None) == (both,)
+    assert branch.book.bans(key_of(1), "p-2") == (both, patron)
+    assert branch.book.bans(key_of(3), "p-9") == (card,)
+    assert branch.book.bans(key_of(9), "p-9") == ()
+    assert branch.book.bans(key_of(9), None) == ()
+
+
+def test_a_lifted_ban_is_listed_and_looked_up_no_more(branch: Branch) -> None:
+    """Staff see when it was lifted; lifting it again, or another number, is refused."""
+    ban = _ban(branch)
+
+    assert branch.writer.lift(ban.number, at()) == ban
+
+    assert branch.book.bans(key_of(1), "p-1") == ()
+    assert branch.book.every_ban() == (BanEntry(ban, key_of(1).hex()[:8], "p-1", NOON),)
+    for number in (ban.number, 99):
+        with pytest.raises(InputError, match=f"no ban {number} that could be lifted"):
+            branch.writer.lift(number, at())
+
+
+def test_lists_are_newest_first_and_name_nobody(branch: Branch) -> None:
+    """A card is a pseudonym; a ban of the patron alone has none."""
+    first = _ban(branch)
+    second = _ban(branch, number=None)
+    one = branch.writer.issue(PASS, at(), row_key=key_of(1))
+    other = branch.writer.issue(CODE, at(), row_key=key_of(2))
+    branch.writer.revoke(one.number, at())
+
+    assert branch.book.every_ban() == (
+        BanEntry(second, None, "p-1"),
+        BanEntry(first, key_of(1).hex()[:8], "p-1"),
+    )
+    assert branch.book.every_pass() == (
+        PassEntry(other, key_of(2).hex()[:8]),
+        PassEntry(one, key_of(1).hex()[:8], NOON),
+    )
+
+
+def test_a_ban_of_nobody_or_one_that_is_over_is_refused(branch: Branch) -> None:
+    """Each has a sentence, and nothing is stored."""
+    with pytest.raises(InputError, match="the ban is of nobody"):
+        _ban(branch, number=None, ref=None)
+    with pytest.raises(InputError, match="the ban is of nobody"):
+        _ban(branch, number=None, ref="")
+    with pytest.raises(InputError, match="over already"):
+        _ban(branch, replace(BAN, until=NOON))
+
+    assert branch.book.every_ban() == ()
+
+
+def test_an_unset_clock_bans_all_the_same(branch: Branch) -> None:
+    """Only what is past for certain counts as past, and nothing is deleted by a guess."""
+    ended = replace(BAN, since=NOON - 200 * DAY, until=NOON - 99 * DAY)
+
+    stored = branch.writer.ban(ended, UNSET, row_key=key_of(1), patron_ref=None)
+
+    assert branch.book.bans(key_of(1), None) == (stored,)
+
+
+def test_every_field_of_a_pass_comes_back(branch: Branch) -> None:
+    """What is looked up is the very value that the writer returned."""
+    card = branch.writer.issue(PASS, at(), row_key=key_of(1))
+    code = branch.writer.issue(CODE, at(), row_key=key_of(2))
+
+    assert (card, code) == (replace(PASS, number=1), replace(CODE, number=2))
+    assert branch.book.pass_of(key_of(1)) == card
+    assert branch.book.pass_of(key_of(2)) == code
+    assert branch.book.pass_of(key_of(3)) is None
+
+
+def test_a_card_has_one_pass_at_a_time(branch: Branch) -> None:
+    """A second one is refused until the first is revoked or over; then the newest counts."""
+    first = branch.writer.issue(PASS, at(), row_key=key_of(1))
+    with pytest.raises(InputError, match="has a pass already"):
+        branch.writer.issue(CODE, at(), row_key=key_of(1))
+    assert branch.book.pass_of(key_of(1)) == first
+
+    assert branch.writer.revoke(first.number, at()) == first
+    assert branch.book.pass_of(key_of(1)) is None
+    second = branch.writer.issue(CODE, at(), row_key=key_of(1))
+    assert branch.book.pass_of(key_of(1)) == second
+
+    later = at(LOCAL + 2 * DAY)
+    third = branch.writer.issue(PASS, later, row_key=key_of(1))
+    assert branch.book.pass_of(key_of(1)) == third
+
+
+def test_a_pass_that_is_over_or_gone_is_refused(branch: Branch) -> None:
+    """Each has a sentence, and nothing is stored."""
+    with pytest.raises(InputError, match=r"over since 2026-05-03; give a later last day"):
+        branch.writer.issue(
+            replace(PASS, first_day=TODAY - DAY, last_day=TODAY - DAY), at(), row_key=key_of(1)
+        )
+    with pytest.raises(InputError, match="no pass 7 that could be revoked"):
+        branch.writer.revoke(7, at())
+
+    assert branch.book.every_pass() == ()
+
+
+def test_en_60839_11_1_t4_no_more_codes_than_one_in_a_thousand(branch: Branch) -> None:
+    """The 1001st code of six digits is refused; longer ones, cards and freed places are not."""
+    for number in range(1000):
+        branch.writer.issue(CODE, at(), row_key=key_of(number))
+    with pytest.raises(InputError, match="codes of 6 digits"):
+        branch.writer.issue(CODE, at(), row_key=key_of(1000))
+
+    branch.writer.issue(replace(CODE, code_digits=7), at(), row_key=key_of(1001))
+    branch.writer.issue(PASS, at(), row_key=key_of(1002))
+    branch.writer.revoke(500, at())
+    branch.writer.issue(CODE, at(), row_key=key_of(1003))
+
+    with pytest.raises(InputError):
+        branch.writer.issue(CODE, at(), row_key=key_of(1004))
+
+
+EVENING = (ModeSpan(Mode.STAFFED, 600, 1020), ModeSpan(Mode.SELF_SERVICE, 1020, 1500))
+
+
+def _says(branch: Branch, source: DaySource, *offsets: int, moment: Moment | None = None) -> None:
+    days = [StoredDay(TODAY + offset * DAY, EVENING, f"day {offset}") for offset in offsets]
+    branch.writer.set_days(source, days, moment or at(), known_until=TODAY + 14 * DAY)
+
+
+def test_hours_come_back_as_they_were_said(branch: Branch) -> None:
+    """Each source says its own, by date; spans over midnight and closed days included."""
+    closed = StoredDay(TODAY + DAY, (), "Grundlovsdag")
+    today = StoredDay(TODAY, EVENING)
+
+    said = branch.writer.set_days(DaySource.WEBSITE, [closed, today], at(), known_until=TODAY + DAY)
+    staff = branch.writer.set_days(DaySource.STAFF, [today], at(), known_until=None)
+
+    assert said == StoredDays(DaySource.WEBSITE, (today, closed), TODAY + DAY, NOON)
+    assert staff == StoredDays(DaySource.STAFF, (today,), None, NOON)
+    assert branch.book.calendar() == StoredCalendar(None, (staff, said))
+
+
+def test_a_source_replaces_what_it_said_of_today_and_later(branch: Branch) -> None:
+    """What it no longer says is gone; yesterday stays, for a span over midnight; others too."""
+    _says(branch, DaySource.WEBSITE, 0, 1, 2)
+    _says(branch, DaySource.STAFF, 1)
+
+    _says(branch, DaySource.WEBSITE, 2, moment=at(LOCAL + DAY))
+
+    staff, website = branch.book.calendar().sources
+    assert [one.day - TODAY for one in website.days] == [0 * DAY, 2 * DAY]
+    assert website.fetched_at == NOON + DAY
+    assert [one.day - TODAY for one in staff.days] == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "sentence"), [((-1,), "2026-05-03 is past"), ((1, 2, 1), "2026-05-05 is named twi")]
+)
+def test_a_date_that_is_past_or_named_twice_is_refused(
+    branch: Branch, offsets: tuple[int, ...], sentence: str
+) -> None:
+    """The sentence has the date, and what was said before still stands."""
+    _says(branch, DaySource.STAFF, 3)
+    before = branch.book.calendar()
+
+    with pytest.raises(InputError, match=sentence):
+        _says(branch, DaySource.STAFF, *offsets)
+
+    assert branch.book.calendar() == before
+
+
+def test_the_week_is_kept_until_it_is_taken_away(branch: Branch) -> None:
+    """Seven days or none: the configuration's counts then."""
+    week = (EVENING, ALL_DAY, (), EVENING, EVENING, (), ())
+    branch.writer.set_week(week, at())
+    assert branch.book.calendar().week == week
+    with pytest.raises(InputError, match="the week has 6 days"):
+        branch.writer.set_week(week[:6], at())
+    assert branch.book.calendar().week == week
+
+    branch.writer.set_week(None, at())
+
+    assert branch.book.calendar().week is None
+
+
+LOCKDOWN = Override(Mode.LOCKDOWN, NOON + DAY, "a fight", "staff-7")
+
+
+def test_the_mode_set_last_is_the_one(branch: Branch) -> None:
+    """Another takes its place; ending it brings back no earlier one."""
+    staffed = Override(Mode.STAFFED, NOON + DAY, "a lecture", "staff-8")
+    branch.writer.set_override(staffed, at())
+    assert branch.book.override() == staffed
+    branch.writer.set_override(LOCKDOWN, at())
+    assert branch.book.override() == LOCKDOWN
+
+    assert branch.writer.end_override(at()) == LOCKDOWN
+
+    assert branch.book.override() is None
+    with pytest.raises(InputError, match="no mode is set by hand"):
+        branch.writer.end_override(at())
+
+
+def test_a_mode_that_ended_by_itself_can_not_be_ended(branch: Branch) -> None:
+    """It is still told, with its time, to whoever judges that; ending it would be a lie."""
+    branch.writer.set_override(LOCKDOWN, at())
+
+    with pytest.raises(InputError, match="no mode is set by hand"):
+        branch.writer.end_override(at(LOCAL + DAY))
+
+    assert branch.book.override() == LOCKDOWN
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"until": NOON}, "would end before now"),
+        ({"until": NOON + timedelta(days=31, seconds=1)}, "more than 31 days"),
+        ({"cause": ""}, "the cause is empty"),
+        ({"cause": "0101701234 fights"}, "CPR or card number"),
+        ({"by": ""}, "the account is empty"),
+    ],
+)
+def test_a_mode_that_makes_no_sense_is_refused(
+    branch: Branch, changes: dict[str, object], sentence: str
+) -> None:
+    """Each has a sentence, and the mode that was set stays."""
+    branch.writer.set_override(LOCKDOWN, at())
+
+    with pytest.raises(InputError, match=sentence):
+        branch.writer.set_override(replace(LOCKDOWN, **changes), at())  # type: ignore[arg-type]
+
+    assert branch.book.override() == LOCKDOWN
+
+
+def test_an_unset_clock_can_lock_down(branch: Branch) -> None:
+    """However far off the clock is, staff can shut the door."""
+    branch.writer.set_override(LOCKDOWN, UNSET)
+
+    assert branch.book.override() == LOCKDOWN
+
+
+def test_a_setting_is_kept_and_replaced(branch: Branch) -> None:
+    """Small facts that one process leaves for another, and no personal ones."""
+    branch.writer.keep_setting("website_checked_at", "2026-05-04T12:00:00+00:00", at())
+    branch.writer.keep_setting("website_checked_at", "2026-05-04T13:00:00+00:00", at())
+    with pytest.raises(InputError):
+        branch.writer.keep_setting("website_checked_at", "0101701234", at())
+
+    assert branch.book.setting("website_checked_at") == "2026-05-04T13:00:00+00:00"
+
+
+CHANGES: dict[str, Callable[[BranchWriter], object]] = {
+    "ban": lambda writer: writer.ban(BAN, at(), row_key=key_of(9), patron_ref=None),
+    "lift": lambda writer: writer.lift(1, at()),
+    "issue": lambda writer: writer.issue(CODE, at(), row_key=key_of(9)),
+    "revoke": lambda writer: writer.revoke(1, at()),
+    "days": lambda writer: writer.set_days(DaySource.STAFF, [], at(), known_until=None),
+    "week": lambda writer: writer.set_week(None, at()),
+    "set": lambda writer: writer.set_override(LOCKDOWN, at()),
+    "end": lambda writer: writer.end_override(at()),
+    "setting": lambda writer: writer.keep_setting("key", "value", at()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_change_gives_another_version(branch: Branch, change: str) -> None:
+    """So that the door looks again; a look changes nothing."""
+    _ban(branch)
+    branch.writer.issue(PASS, at(), row_key=key_of(1))
+    branch.writer.set_override(LOCKDOWN, at())
+    branch.book.bans(key_of(1), None)
+    before = branch.book.version()
+    assert branch.book.version() == before
+
+    CHANGES[change](branch.writer)
+
+    assert branch.book.version() != before
+
+
+def test_what_ended_more_than_a_month_ago_is_deleted(branch: Branch) -> None:
+    """To the second, at the next change of whatever kind; what has no end stays."""
+    ended = _ban(branch, replace(BAN, until=NOON + DAY))
+    lifted = _ban(branch, number=2)
+    endless = _ban(branch, replace(BAN, until=None), 3, "p-3")
+    branch.writer.lift(lifted.number, at(LOCAL + DAY))
+    over = branch.writer.issue(CODE, at(), row_key=key_of(1))
+    revoked = branch.writer.issue(PASS, at(), row_key=key_of(2))
+    staff = branch.writer.issue(
+        Pass(0, PassKind.STAFF, TODAY, date.max, label="desk"), at(), row_key=key_of(3)
+    )
+    branch.writer.revoke(revoked.number, at(LOCAL + DAY))
+    branch.writer.set_override(LOCKDOWN, at())
+    _says(branch, DaySource.HOLIDAY, 1)
+
+    branch.writer.keep_setting("a", "b", at(LOCAL + 31 * DAY))
+    assert {entry.ban.number for entry in branch.book.every_ban()} == {
+        ended.number,
+        lifted.number,
+        endless.number,
+    }
+    assert len(branch.book.every_pass()) == 3
+    assert over in [entry.held for entry in branch.book.every_pass()]
+    assert branch.book.override() == LOCKDOWN
+    assert len(branch.book.calendar().sources[0].days) == 1
+
+    branch.writer.keep_setting("a", "c", at(LOCAL + 32 * DAY))
+    assert [entry.ban for entry in branch.book.every_ban()] == [endless]
+    assert [entry.held for entry in branch.book.every_pass()] == [staff]
+    assert branch.book.override() is None
+    assert branch.book.calendar().sources[0].days == ()
+
+
+def test_nothing_is_deleted_by_a_clock_that_is_not_set(branch: Branch) -> None:
+    """Neither by its guess nor by a high-water mark of a clock that once ran ahead."""
+    ended = _ban(branch, replace(BAN, until=NOON + DAY))
+    ahead = NOON + 400 * DAY
+
+    branch.writer.keep_setting("a", "b", Moment(LOCAL + 500 * DAY, ahead, ClockState.UNTRUSTED))
+    branch.writer.keep_setting("a", "c", Moment(LOCAL, ahead, ClockState.TRUSTED))
+
+    assert branch.book.bans(key_of(1), None) == (ended,)
+
+
+def test_numbers_are_never_given_twice(branch: Branch) -> None:
+    """A letter names a ban by its number, and the letter outlives the ban."""
+    ban = _ban(branch, replace(BAN, until=NOON + DAY))
+    one = branch.writer.issue(CODE, at(), row_key=key_of(1))
+    late = at(LOCAL + 60 * DAY)
+    branch.writer.keep_setting("a", "b", late)
+    assert branch.book.every_ban() == ()
+
+    again = branch.writer.ban(replace(BAN, until=None), late, row_key=key_of(1), patron_ref=None)
+    other = branch.writer.issue(replace(CODE, last_day=TODAY + 90 * DAY), late, row_key=key_of(1))
+
+    assert again.number > ban.number
+    assert other.number > one.number

@@ -1,0 +1,93 @@
+"""The list of alarms: whole, told in two languages, and what ends what."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from doorctl.alarms import HELD_BACK, KINDS, UNLISTED, AlarmKind, Urgency, Words
+from doorctl.door.leaf_messages import Alarm
+
+PACKAGE = Path(__file__).parents[1] / "doorctl"
+SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+ALL = "\n".join(SOURCES.values())
+
+EMITTED = re.compile(r'(?:"alarm",\s*kind=|_alarm\(\s*|\balarm=)"(\w+)"')
+BY_NAME = re.compile(r'"alarm",\s*kind=([^",)]+)[,)]')
+DERIVED = {
+    "alarm.value",
+    'f"{alarm.value}_cleared"',
+    "kind",
+    "refusal.alarm",
+    "NOT_SENT",
+    "DOOR_SILENT",
+    "DOOR_ANSWERS",
+}
+"""Where the kind is not written on the spot; each is looked at by a test below."""
+
+
+def test_every_alarm_that_is_emitted_is_listed() -> None:
+    """Whoever is called has a sentence on what to do: no alarm is raised that has none."""
+    emitted = set(EMITTED.findall(ALL))
+
+    assert len(emitted) > 10
+    assert emitted - KINDS.keys() == set()
+
+
+def test_a_kind_that_is_not_written_on_the_spot_is_known_here() -> None:
+    """A new way of naming an alarm can't slip past the test above."""
+    names = set(BY_NAME.findall(re.sub(r'f"\{alarm\.value\}_cleared"', "cleared_leaf", ALL)))
+
+    assert names - DERIVED - {"cleared_leaf"} == set()
+
+
+@pytest.mark.parametrize("alarm", list(Alarm))
+def test_both_ends_of_a_leafs_alarm_are_listed(alarm: Alarm) -> None:
+    """The door's supervision names its alarms by value, and their ends by that."""
+    assert KINDS[alarm.value].urgency is Urgency.NOW
+    assert KINDS[f"{alarm.value}_cleared"].clears == alarm.value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_sentence_is_one_plain_sentence(kind: str) -> None:
+    """It fits into a message's subject line and a table, in both languages."""
+    for words in (KINDS[kind].means, KINDS[kind].act):
+        for text in (words.da, words.en):
+            assert re.fullmatch(r"[A-ZÆØÅ][^|\n]{3,98}\.", text)
+    assert re.fullmatch(r"[a-z_]{3,40}", kind)
+
+
+def test_an_end_ends_an_alarm_that_is_listed() -> None:
+    """An end is never urgent and never of another end; no alarm has two."""
+    ended = [known.clears for known in KINDS.values() if known.clears]
+
+    assert len(set(ended)) == len(ended)
+    for name in ended:
+        assert KINDS[name].clears is None
+    assert {known.urgency for known in KINDS.values() if known.clears} == {Urgency.NOTE}
+
+
+def test_a_call_for_help_says_nothing_more() -> None:
+    """Whoever is threatened must not be found out by what is sent: no words beside the list's."""
+    assert [kind for kind, known in KINDS.items() if known.wordless] == ["duress"]
+
+
+def test_what_is_raised_here_is_listed() -> None:
+    """The two kinds that rationing itself uses are there."""
+    assert {HELD_BACK, UNLISTED} <= KINDS.keys()
+
+
+def test_words_are_told_in_the_language_asked_for() -> None:
+    """Danish unless English is asked for."""
+    words = Words("Døren er åben.", "The door is open.")
+
+    assert (words.told("da"), words.told("en")) == ("Døren er åben.", "The door is open.")
+
+
+def test_the_list_can_not_be_changed() -> None:
+    """It is one table for all; nobody adds to it while running."""
+    with pytest.raises(TypeError):
+        KINDS["new"] = KINDS["test"]  # type: ignore[index]
+    assert isinstance(KINDS["test"], AlarmKind)

@@ -1,0 +1,262 @@
+"""Changes of branch.db over a real Unix socket: each comes out as if the writer had been called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
+from doorctl.access.modes import Override
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.errors import InputError, NotAnsweringError, StoreError
+from doorctl.moments import ClockState, Moment
+from doorctl.ports import DaySource, StoredDay
+from doorctl.transports.branch import ASKED, MARGIN_S, ask_web, branch_answers
+from doorctl.transports.branch_requests import (
+    AddBan,
+    ClearDay,
+    EndMode,
+    IssuePass,
+    LiftBan,
+    OpenBranch,
+    Request,
+    RevokePass,
+    SetDay,
+    SetMode,
+)
+from doorctl.transports.control import LINE_LIMIT, ControlServer, Question, ask
+from tests.fakes.branch_book import MemoryBranch
+
+LONG_S = 20.0
+NOW_S = 1000.0
+LOCAL = datetime(2026, 5, 4, 14, tzinfo=ZoneInfo("Europe/Copenhagen"))
+NOW = Moment(LOCAL, LOCAL.astimezone(UTC), ClockState.TRUSTED)
+DAY = timedelta(days=1)
+TODAY = LOCAL.date()
+KEY = bytes(range(16))
+BAN = Ban(
+    number=0,
+    reason='røg; "twice"',
+    since=LOCAL,
+    until=LOCAL + 30 * DAY,
+    by="staff-7",
+    branches=frozenset({"oest", "*"}),
+    note="Kære låner,\nlæs dette.",
+)
+PASS = Pass(
+    number=0,
+    kind=PassKind.ASSOCIATION,
+    first_day=TODAY,
+    last_day=TODAY + 60 * DAY,
+    weekdays=frozenset({1, 3}),
+    from_minute=18 * 60,
+    to_minute=26 * 60,
+    outside_hours=True,
+    pin_check=bytes(range(32)),
+    code_digits=8,
+    companions_max=9,
+    label="Skakklubben",
+)
+CHRISTMAS = StoredDay(date(2026, 12, 24), (ModeSpan(Mode.STAFFED, 600, 720), *ALL_DAY), "Juleaften")
+LOCKDOWN = Override(Mode.LOCKDOWN, LOCAL + DAY, "threat", "staff-7")
+
+
+@pytest.fixture
+def memory() -> MemoryBranch:
+    """The branch that web holds."""
+    return MemoryBranch()
+
+
+@pytest.fixture
+def web(memory: MemoryBranch, tmp_path: Path) -> Iterator[Path]:
+    """A socket on which web answers."""
+
+    def carry_out(request: Request[Any]) -> Any:
+        return request.carried_out(OpenBranch(memory, memory), NOW)
+
+    server = ControlServer(tmp_path / "web.sock", branch_answers(carry_out, lambda: NOW_S))
+    server.start()
+    yield tmp_path / "web.sock"
+    server.stop()
+
+
+REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
+    (AddBan(BAN, KEY, "1001"),),
+    (AddBan(replace(BAN, until=None, note=""), None, "1001"),),
+    (AddBan(BAN, KEY, None), LiftBan(1)),
+    (IssuePass(PASS, KEY),),
+    (IssuePass(replace(PASS, pin_check=None, code_digits=None), KEY), RevokePass(1)),
+    (SetMode(LOCKDOWN),),
+    (SetMode(LOCKDOWN), EndMode()),
+    (SetDay(CHRISTMAS),),
+    (SetDay(CHRISTMAS), ClearDay(CHRISTMAS.day)),
+)
+
+
+@pytest.mark.parametrize("requests", REQUESTS, ids=lambda some: type(some[-1]).__name__)
+def test_a_change_is_the_same_as_at_the_writer_itself(
+    requests: tuple[Request[Any], ...], web: Path, memory: MemoryBranch
+) -> None:
+    """Each field arrives, whatever comes of it comes back, and the branch is left the same."""
+    other = MemoryBranch()
+    there = [ask_web(web, request, timeout_s=LONG_S, monotonic_s=NOW_S) for request in requests]
+    here = [request.carried_out(OpenBranch(other, other), NOW) for request in requests]
+
+    assert there == here
+    assert memory.every_ban() == other.every_ban()
+    assert memory.every_pass() == other.every_pass()
+    assert memory.calendar() == other.calendar()
+    assert memory.override() == other.override()
+
+
+def test_every_request_has_its_question() -> None:
+    """None was forgotten above, and none is asked under two names."""
+    asked = {type(request) for requests in REQUESTS for request in requests}
+
+    assert {kind for kind, _ in ASKED.values()} == asked
+    assert len(asked) == len(ASKED)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        AddBan(replace(BAN, since=LOCAL - 2 * DAY, until=LOCAL - DAY), KEY, None),
+        LiftBan(7),
+        RevokePass(7),
+        SetMode(replace(LOCKDOWN, until=LOCAL - DAY)),
+        EndMode(),
+        SetDay(replace(CHRISTMAS, day=TODAY - DAY)),
+        ClearDay(TODAY),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_refusal_is_the_writers_own(
+    request_: Request[Any], web: Path, memory: MemoryBranch
+) -> None:
+    """With the same words, as the caller's fault, and nothing is changed."""
+    with pytest.raises(InputError) as there:
+        ask_web(web, request_, timeout_s=LONG_S, monotonic_s=NOW_S)
+    with pytest.raises(InputError) as here:
+        request_.carried_out(OpenBranch(memory, memory), NOW)
+
+    assert str(there.value) == str(here.value)
+    assert memory.version() == 0
+
+
+@pytest.mark.parametrize("asked_s", [NOW_S - LONG_S + MARGIN_S, NOW_S - 3600])
+def test_a_change_that_comes_too_late_is_not_made(
+    asked_s: float, web: Path, memory: MemoryBranch
+) -> None:
+    """Web was stuck, and whoever asked has been told that it failed: it must not happen later."""
+    with pytest.raises(StoreError, match="nothing was changed"):
+        ask_web(web, SetMode(LOCKDOWN), timeout_s=LONG_S, monotonic_s=asked_s)
+
+    assert memory.version() == 0
+    ask_web(web, SetMode(LOCKDOWN), timeout_s=LONG_S, monotonic_s=asked_s + 3600)
+
+
+def test_a_file_that_cannot_be_written_is_told(web: Path, memory: MemoryBranch) -> None:
+    """As the machine's fault: nobody is told that a ban holds which was not kept."""
+    memory.broken = True
+
+    with pytest.raises(StoreError):
+        ask_web(web, SetDay(CHRISTMAS), timeout_s=LONG_S, monotonic_s=NOW_S)
+
+
+def test_without_web_nobody_answers(tmp_path: Path) -> None:
+    """So that the caller can be the writer."""
+    with pytest.raises(NotAnsweringError, match="the web process does not answer"):
+        ask_web(tmp_path / "web.sock", EndMode(), timeout_s=LONG_S, monotonic_s=NOW_S)
+
+
+def test_a_text_that_is_too_long_to_be_handed_over_is_refused(
+    web: Path, memory: MemoryBranch
+) -> None:
+    """By one clear line, and not by half a question."""
+    with pytest.raises(InputError, match="shorten it"):
+        ask_web(web, AddBan(BAN, None, "1" * LINE_LIMIT), timeout_s=LONG_S, monotonic_s=NOW_S)
+
+    assert memory.version() == 0
+
+
+@pytest.mark.parametrize("name", sorted(ASKED.keys() - {"end_mode"}))
+@pytest.mark.parametrize("about", [{"nonsense": 1}, {"ban": {}}, {"number": "7"}])
+def test_a_question_that_is_none_changes_nothing(
+    name: str, about: dict[str, Any], web: Path, memory: MemoryBranch
+) -> None:
+    """Whoever asks with something missing or of another type is told so."""
+    with pytest.raises(StoreError, match="not complete"):
+        ask(web, Question(name, {"request": about, "before_s": NOW_S + 1}), timeout_s=LONG_S)
+
+    assert memory.version() == 0
+
+
+class TestStaffsDays:
+    """What staff say of one date leaves what they and others said of the rest."""
+
+    def test_a_date_takes_the_place_of_the_same_date_only(self, memory: MemoryBranch) -> None:
+        """Said again, a date is what was said last; the others are still there."""
+        branch = OpenBranch(memory, memory)
+        website = StoredDay(CHRISTMAS.day, ALL_DAY)
+        memory.set_days(DaySource.WEBSITE, [website], NOW, known_until=CHRISTMAS.day)
+        for one in (
+            CHRISTMAS,
+            replace(CHRISTMAS, day=TODAY),
+            replace(CHRISTMAS, spans=(), note="closed"),
+        ):
+            SetDay(one).carried_out(branch, NOW)
+        said = {one.source: one.days for one in memory.calendar().sources}
+
+        assert said[DaySource.WEBSITE] == (website,)
+        assert said[DaySource.STAFF] == (
+            replace(CHRISTMAS, day=TODAY),
+            replace(CHRISTMAS, spans=(), note="closed"),
+        )
+
+    def test_days_that_are_past_hinder_nothing(self, memory: MemoryBranch) -> None:
+        """Yesterday's exception is still stored, and is not said again."""
+        branch = OpenBranch(memory, memory)
+        SetDay(replace(CHRISTMAS, day=TODAY)).carried_out(branch, NOW)
+        later = Moment(LOCAL + 3 * DAY, LOCAL.astimezone(UTC) + 3 * DAY, ClockState.TRUSTED)
+
+        SetDay(CHRISTMAS).carried_out(branch, later)
+        ClearDay(CHRISTMAS.day).carried_out(branch, later)
+
+        (staff,) = memory.calendar().sources
+        assert CHRISTMAS.day not in {one.day for one in staff.days}
+
+    def test_an_unset_clock_hides_no_date(self, memory: MemoryBranch) -> None:
+        """A clock that is years ahead and not set does not take back what lies ahead."""
+        branch = OpenBranch(memory, memory)
+        ahead = Moment(LOCAL.replace(year=2031), LOCAL.astimezone(UTC), ClockState.UNTRUSTED)
+        SetDay(CHRISTMAS).carried_out(branch, NOW)
+        SetDay(replace(CHRISTMAS, day=TODAY)).carried_out(branch, ahead)
+        (staff,) = memory.calendar().sources
+
+        assert CHRISTMAS in staff.days
+
+
+def test_an_answer_of_another_version_is_told(tmp_path: Path) -> None:
+    """A web process that was not restarted after an update is no reason for a traceback."""
+    server = ControlServer(tmp_path / "web.sock", {"end_mode": lambda _question: {"done": 7}})
+    server.start()
+    try:
+        with pytest.raises(StoreError, match="another version"):
+            ask_web(tmp_path / "web.sock", EndMode(), timeout_s=LONG_S, monotonic_s=NOW_S)
+    finally:
+        server.stop()
+
+
+def test_no_request_shows_whose_card_it_is() -> None:
+    """A traceback may quote a request: row key and patron stay out of it."""
+    shown = repr(AddBan(BAN, KEY, "patron-1001")) + repr(IssuePass(PASS, KEY))
+
+    assert "patron-1001" not in shown
+    assert repr(KEY) not in shown
+    assert repr(PASS.pin_check) not in shown
