@@ -128,6 +128,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Kør doorctl status, og send registret igen: doorctl sync push --full.",
             "Run doorctl status and send the register again: doorctl sync push --full.",
         ),
+        "patrons_expired": _kind(
+            NOW,
+            "Ingen levering har bekræftet lånerregistret i 30 dage, så det er slettet.",
+            "No push has confirmed the patron register for 30 days, so it was deleted.",
+            "Send hele registret igen: doorctl sync push --full.",
+            "Send the whole register again: doorctl sync push --full.",
+        ),
         "store_damaged": _kind(
             NOW,
             "En database var ødelagt og er lagt til side.",

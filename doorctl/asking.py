@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from doorctl.access import pin_quality
 from doorctl.access.messages import LibraryAnswer, LibraryAnswered, Prepared
 from doorctl.access.patron import Patron, pin_check
 from doorctl.masked import Pin
@@ -37,15 +38,24 @@ class Asking:
         clock: for how long an answer is kept.
         minimum_age: the branch's age limit in years, which a new row is sealed for.
         keeping: for how long.
+        flags_weak: whether a PIN that is too easy to guess is called so, in the answer and in
+            what is kept: only where the policy makes use of it.
     """
 
     def __init__(
-        self, library: Library, clock: Clock, *, minimum_age: int, keeping: Keeping
+        self,
+        library: Library,
+        clock: Clock,
+        *,
+        minimum_age: int,
+        keeping: Keeping,
+        flags_weak: bool = False,
     ) -> None:
         self._library = library
         self._clock = clock
         self._minimum_age = minimum_age
         self._keeping = keeping
+        self._flags_weak = flags_weak
         self._learnt: SealedRow | None = None
 
     def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
@@ -62,11 +72,16 @@ class Asking:
             if reply.patron is None:
                 return silent
             lent = self._lent(prepared, reply.patron, pin)
+        if lent is None:
+            is_weak = self._flags_weak and pin_quality.weak(pin, (prepared.identifier,))
+        else:
+            is_weak = lent.weak_pin
         known = lent or prepared.patron
         if known is not None:
             check = pin_check(prepared.stretched, pin)
-            self._learnt = SealedRow(prepared.row_key, replace(known, pin_check=check))
-        return LibraryAnswered(prepared.attempt, reply.answer, lent)
+            learnt = replace(known, pin_check=check, weak_pin=is_weak)
+            self._learnt = SealedRow(prepared.row_key, learnt)
+        return LibraryAnswered(prepared.attempt, reply.answer, lent, is_weak)
 
     def keep(self) -> None:
         """Keep what the last question taught, if anything; after the door has its answer."""
@@ -89,6 +104,7 @@ class Asking:
             pin,
             minimum_age=self._minimum_age,
             on=self._today(),
+            flags_weak=self._flags_weak,
         )
 
     def _today(self) -> date:

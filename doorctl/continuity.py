@@ -48,10 +48,14 @@ class SteadyVisitLog:
         row_key: bytes | None = None,
         throttle: CardThrottle | None = None,
         reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
     ) -> None:
         """Record an outcome, or at least keep what it costs in memory."""
         stored = self._tried(
-            lambda: self._inner.close_attempt(attempt, reason, row_key, throttle, reader)
+            lambda: self._inner.close_attempt(
+                attempt, reason, row_key, throttle, reader, counted_as=counted_as
+            )
         )
         self._note(row_key, throttle, stored=stored)
         if reader is not None:

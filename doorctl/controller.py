@@ -35,7 +35,6 @@ from doorctl.access.messages import (
 )
 from doorctl.access.reasons import Reason
 from doorctl.access.refusals import Refusals
-from doorctl.asking import Asking
 from doorctl.cards.keypad import keys
 from doorctl.cards.reader import CardReader
 from doorctl.daily_round import DailyRound, HoursRead
@@ -43,6 +42,7 @@ from doorctl.door.indicator import Signal
 from doorctl.doorway import Doorway
 from doorctl.errors import StoreError
 from doorctl.ledger import Ledger
+from doorctl.masked import Pin
 from doorctl.ports import (
     BranchBook,
     BytesReceived,
@@ -53,6 +53,7 @@ from doorctl.ports import (
     LineLost,
     PatronLookup,
 )
+from doorctl.privacy.passages import counted_as
 from doorctl.readings import CardRead, CardUnreadable, KeyPressed
 
 READER = "reader"
@@ -96,7 +97,10 @@ class PinsTouched:
 
 @dataclass(frozen=True, slots=True)
 class StaffOpened:
-    """Staff let somebody in from where they are."""
+    """Staff let somebody in from where they are: why, in their words, and which account it was."""
+
+    reason: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +134,21 @@ class Worker(Protocol):
         """Return how many jobs wait."""
 
 
+class Asks(Protocol):
+    """What :class:`doorctl.asking.Asking` does, which is loaded only where anybody is asked."""
+
+    def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
+        """Ask about the card and the PIN of an attempt; takes a second or two."""
+
+    def keep(self) -> None:
+        """Keep what the last question taught."""
+
+
 @dataclass(frozen=True, slots=True)
 class LibraryDesk:
     """Where the library system is asked: what is asked, and the thread that waits for it."""
 
-    asking: Asking
+    asking: Asks
     worker: Worker
 
 
@@ -262,8 +276,8 @@ class Controller:
                 self._step(event)
             case HoursRead():
                 self._daily.heard(event, self._clock.moment())
-            case StaffOpened():
-                self._log.emit("opened_by_staff")
+            case StaffOpened(reason=reason, by=by):
+                self._log.emit("opened_by_staff", why=reason, by=by)
                 self._doorway.let_in()
             case PinsTouched():
                 self._doorway.look()
@@ -388,9 +402,11 @@ class Controller:
             self._doorway.let_in(needs_time=concluded.long_release)
         if not concluded.silent:
             self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
-        shape = {} if concluded.shape is None else {"shape": concluded.shape.value}
+        more = {} if concluded.shape is None else {"shape": concluded.shape.value}
+        if concluded.weak_pin:
+            more["hint"] = Reason.WEAK_PIN.value
         self._log.emit(
-            "decision", verdict=reason.verdict, reason=reason.value, attempt=number, **shape
+            "decision", verdict=reason.verdict, reason=reason.value, attempt=number, **more
         )
         if not concluded.silent:
             self._count(reason)
@@ -398,7 +414,8 @@ class Controller:
             # Which attempt it was is told to nobody who reads over a shoulder.
             self._log.emit("alarm", kind="duress")
         if concluded.shape is None or self._worker.backlog() < UNRECORDED_LIMIT:
-            self._worker.submit(lambda: self._ledger.settle(number, reason))
+            mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
+            self._worker.submit(lambda: self._ledger.settle(number, reason, mode))
 
     def _count(self, reason: Reason) -> None:
         self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())

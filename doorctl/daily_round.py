@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from doorctl.access.calendar import OPEN, Calendar, Mode
+from doorctl.access.calendar import OPEN, Calendar, Cause, Mode
 from doorctl.access.day import (
     CalendarFound,
     CalendarLost,
@@ -32,6 +32,8 @@ from doorctl.moments import Moment
 from doorctl.ports import BranchBook, EventLog, Outputs, StoredCalendar
 from doorctl.self_test.morning import due
 
+CLOCK_PATIENCE = timedelta(minutes=5)
+"""How long a clock may take to be set, after a start, before somebody is told."""
 
 AGAIN_TURNS = 10
 """Turns until what could not be read is read again; the loop turns once a second or sooner."""
@@ -97,6 +99,8 @@ class DailyRound:
         self._stands_free = stands_free
         self._test = test
         self._tested: datetime | None = None
+        self._clockless_since: datetime | None = None
+        self._clockless_told = False
         self._day = Day(None)
         self._read_at: int | None = None
         self._was_read = False
@@ -140,9 +144,20 @@ class DailyRound:
         self._day, effects = turned(before, moment, self._rules)
         for effect in effects:
             self._carry_out(effect)
+        self._note_clock(moment)
         # Not at the very start: a reader that is still connecting is no fault.
         if moment.dependable and before.seen is not None and self._day is not before:
             self._test_when_due(moment)
+
+    def _note_clock(self, moment: Moment) -> None:
+        standing = self._day.standing
+        if standing is None or standing.cause is not Cause.CLOCK:
+            self._clockless_since = None
+        elif self._clockless_since is None:
+            self._clockless_since, self._clockless_told = moment.local, False
+        elif not self._clockless_told and moment.local - self._clockless_since >= CLOCK_PATIENCE:
+            self._clockless_told = True
+            self._log.emit("alarm", kind="clock_untrusted_at_opening")
 
     def _look_at_branch(self) -> None:
         try:

@@ -6,7 +6,7 @@ told, a lamp is lit. Nothing here knows of cards, patrons or hours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -77,6 +77,7 @@ class Doorway:
         inputs: contact, exit button, fire alarm, other door; None where nothing is wired.
         clock: for deadlines.
         log: takes `relay`, `door`, `fire` and `alarm` lines.
+        told_of: hears of each opening by which somebody came in, went out or passed.
 
     Raises:
         DeviceError: by whatever switches the relay: it can't be driven. What it was to do is not
@@ -92,6 +93,7 @@ class Doorway:
         clock: Clock,
         log: EventLog,
         inputs: InputPins | None = None,
+        told_of: Callable[[Entered | Left | Passed], None] = lambda _passage: None,
     ) -> None:
         self._rules = rules
         self._relay = relay
@@ -99,6 +101,7 @@ class Doorway:
         self._clock = clock
         self._log = log
         self._pins = inputs
+        self._told_of = told_of
         self._strike = strike.Strike()
         self._leaf = Leaf()
         self._indicator = Indicator()
@@ -264,18 +267,24 @@ class Doorway:
 
     def _carry_out(self, effect: LeafEffect) -> None:
         match effect:
-            case Entered(persons=persons):
-                self.head_count = self.head_count.entered(persons)
-            case Left():
-                self.head_count = self.head_count.left()
-            case Passed():
-                self.head_count = self.head_count.passed()
+            case Entered() | Left() | Passed():
+                self._count(effect)
             case HeldWarned():
                 self.show(Signal.HELD_WARNING)
             case NoEntry():
                 self._log.emit("door", state="no_entry")
             case AlarmRaised() | AlarmCleared() | FireReported():
                 self._alarm(effect)
+
+    def _count(self, passage: Entered | Left | Passed) -> None:
+        match passage:
+            case Entered(persons=persons):
+                self.head_count = self.head_count.entered(persons)
+            case Left():
+                self.head_count = self.head_count.left()
+            case Passed():
+                self.head_count = self.head_count.passed()
+        self._told_of(passage)
 
     def _alarm(self, effect: AlarmRaised | AlarmCleared | FireReported) -> None:
         match effect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -182,8 +182,12 @@ def _read(
     patron = None if by_code else patrons.find(key)
     if branch is None:
         return _Found(key, by_code, patron, (), None)
-    bans = branch.bans(key, None if patron is None else patron.patron_ref)
-    return _Found(key, by_code, patron, bans, branch.pass_of(key))
+    patron_ref = None if patron is None else patron.patron_ref
+    bans, held = branch.bans(key, patron_ref), branch.pass_of(key)
+    if branch.restricted(key, patron_ref):
+        # As the door does: a pass is not used either.
+        held, patron = None, None if patron is None else replace(patron, restricted=True)
+    return _Found(key, by_code, patron, bans, held)
 
 
 def _throttled(found: _Found, policy: Policy, visits: VisitReader, clock: Clock) -> bool:

@@ -27,6 +27,7 @@ class _OpenAttempt:
     before: CardThrottle | None
     by_code: bool = False
     proves_nothing: bool = False
+    restricted: bool = False
 
     @property
     def forgives(self) -> bool:
@@ -90,6 +91,7 @@ class Ledger:
             before if counts and not throttled else None,
             by_code=found.by_code,
             proves_nothing=found.held is not None and not found.held.needs_pin,
+            restricted=found.patron is not None and found.patron.restricted,
         )
         charged = None if opened.before is None else opened.charged(now)
         self._visits.open_attempt(attempt, self._stamped(now), key, charged)
@@ -106,26 +108,29 @@ class Ledger:
             StoreError: the patron cache, or bans and passes, can't be read.
         """
         patron = None if prepared.by_code else self._patrons.find(prepared.row_key)
-        return replace(
-            prepared,
-            patron=patron,
-            **self._cache(),
-            **self._rights(prepared.row_key, patron or prepared.lent),
-        )
+        return self._with_rights(replace(prepared, patron=patron, **self._cache()))
 
-    def settle(self, attempt: int, reason: Reason) -> None:
-        """Record how an attempt ended and what it costs its card and this reader."""
+    def settle(self, attempt: int, reason: Reason, counted_as: str | None = None) -> None:
+        """Record how an attempt ended and what it costs its card and this reader.
+
+        It is counted for the statistics under the mode `counted_as`, None for not at all. One of
+        a patron whose data are restricted is not: they are used for nothing.
+        """
         now = self._clock.boot_time()
         opened = self._open.pop(attempt, None)
         if opened is None:
             self._visits.open_attempt(attempt, self._stamped(now), None, None)
-            self._visits.close_attempt(attempt, reason)
+            self._visits.close_attempt(attempt, reason, counted_as=counted_as)
             return
         reader = None
         if self._counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
             reader = self._visits.reader_throttle().charged(now)
         throttle = _throttle_after(opened, reason, now)
-        self._visits.close_attempt(attempt, reason, opened.row_key, throttle, reader)
+        if opened.restricted or reason is Reason.RESTRICTED:
+            counted_as = None
+        self._visits.close_attempt(
+            attempt, reason, opened.row_key, throttle, reader, counted_as=counted_as
+        )
 
     def unlock(self, row_key: bytes) -> None:
         """Forget a card's failures, so that no open attempt brings them back when it ends.
@@ -150,14 +155,20 @@ class Ledger:
         stretched = self._sealer.stretch(identifier)
         key = row_key(stretched)
         patron = None if identifier.kind is IdentifierKind.CODE else self._patrons.find(key)
-        rights = self._rights(key, patron)
-        return Prepared(attempt, stretched, key, patron, identifier=identifier, **rights)
+        found = Prepared(attempt, stretched, key, patron, identifier=identifier)
+        return self._with_rights(found)
 
-    def _rights(self, key: bytes, patron: Patron | None) -> dict[str, Any]:
+    def _with_rights(self, found: Prepared) -> Prepared:
         if self._branch is None:
-            return {}
-        bans = self._branch.bans(key, None if patron is None else patron.patron_ref)
-        return {"bans": bans, "held": self._branch.pass_of(key)}
+            return found
+        key, whose = found.row_key, found.patron or found.lent
+        patron_ref = None if whose is None else whose.patron_ref
+        bans, held = self._branch.bans(key, patron_ref), self._branch.pass_of(key)
+        if self._branch.restricted(key, patron_ref):
+            # A pass is not used either.
+            patron, lent = _restricted(found.patron), _restricted(found.lent)
+            return replace(found, bans=bans, held=None, patron=patron, lent=lent)
+        return replace(found, bans=bans, held=held)
 
     def _cache(self) -> dict[str, Any]:
         stamp = self._patrons.stamp()
@@ -166,6 +177,10 @@ class Ledger:
     def _stamped(self, now: BootTime) -> Stamped:
         moment = self._clock.moment()
         return Stamped(moment.local, moment.state, now)
+
+
+def _restricted(patron: Patron | None) -> Patron | None:
+    return None if patron is None else replace(patron, restricted=True)
 
 
 def _holds(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> bool:

@@ -44,7 +44,7 @@ def _base(
         return Calendar(
             CLOSED_WEEK,
             {**_dated(site, Cause.SCHEDULE), **opening.dated},
-            site.known_until,
+            site.known_until or date.min,
         )
     calendar = opening.calendar
     if opening.source == "staff" and stored.week is not None:

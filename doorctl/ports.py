@@ -236,6 +236,16 @@ class PatronWriter(Protocol):
             RowsClashError: the cache was sealed otherwise, so no card would find the row.
         """
 
+    def expire(self, confirmed_before: datetime) -> int:
+        """Delete all rows if no push has come since a time, durably; return how many.
+
+        The push that is held gets another number then, so that only a whole register can follow.
+        Rows that only the library system was asked for go by the day of its answer.
+
+        Args:
+            confirmed_before: aware, and by a clock that can be trusted.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class LibraryPatron:
@@ -346,8 +356,13 @@ class VisitLog(Protocol):
         row_key: bytes | None = None,
         throttle: CardThrottle | None = None,
         reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
     ) -> None:
-        """Record how an attempt ended, with the throttles as they stand after it."""
+        """Record how an attempt ended, with the throttles as they stand after it.
+
+        It is counted for the statistics under the mode `counted_as`; None counts nothing.
+        """
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
@@ -360,6 +375,36 @@ class VisitLog(Protocol):
 
     def last_attempt(self) -> int:
         """Return the highest attempt number on record, 0 for none."""
+
+
+ATTEMPT = "attempt"
+LEAF = "leaf"
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    """How often something happened in an hour: all that is kept of visits for years.
+
+    Args:
+        hour: when it began, UTC; None where no clock could be trusted.
+        mode: what the branch was; "unknown" where nobody knew.
+        kind: :data:`ATTEMPT`, or :data:`LEAF` for what passed the door.
+        outcome: an attempt's reason; or "entered" (persons), "left" or "passage".
+        count: how often.
+    """
+
+    hour: datetime | None
+    mode: str
+    kind: str
+    outcome: str
+    count: int
+
+
+class HourlyReader(Protocol):
+    """The hourly counts, read-only, from any process. One thread; raises StoreError."""
+
+    def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
+        """Yield the counts from a UTC time on, up to another, oldest first; None for no bound."""
 
 
 class VisitRetention(Protocol):
@@ -555,6 +600,9 @@ class BranchBook(Protocol):
 
     def pass_of(self, row_key: bytes) -> Pass | None:
         """Return the latest pass of a card or code that was not revoked, in force or not."""
+
+    def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
+        """Tell whether staff have restricted the use of what is held of a card or its patron."""
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""

@@ -115,7 +115,7 @@ def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     if event.answer is not LibraryAnswer.YES:
         reason = refusal(attempt.prepared, event.answer, attempt.withheld)
         return _withhold(attempt, reason, attempt.until_s)
-    proved = replace(attempt.prepared, proved=True, lent=event.lent)
+    proved = replace(attempt.prepared, proved=True, lent=event.lent, weak_pin=event.weak_pin)
     if event.lent is not None and proved.patron is None:
         # Whose card it is, is known only now: nobody has looked for the patron's bans yet.
         return _look_again(attempt, proved, now)

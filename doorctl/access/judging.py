@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from doorctl.access.messages import LibraryAnswer, Now, Prepared, Rules
-from doorctl.access.policy import Case, Decision, PinProof, closed, decide, known_time
+from doorctl.access.policy import (
+    Case,
+    Decision,
+    PinProof,
+    WeakPin,
+    closed,
+    decide,
+    known_time,
+)
 from doorctl.access.proofs import Proofs, proofs
 from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import banned
@@ -21,17 +29,20 @@ class Verdict:
         duress: a PIN under duress was proved, whether it opens or not.
         long_release: the door stays released for longer; only with ``ok``.
         companions_max: how many others may come along, 0-9; only with ``ok``.
+        weak_pin: the patron's PIN opened and should be another one; only with ``ok``, and only
+            where the policy warns.
     """
 
     reason: Reason
     duress: bool = False
     long_release: bool = False
     companions_max: int = 0
+    weak_pin: bool = False
 
 
 def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdict:
     """Return how an attempt ends by what is known now; `pin` is None where none was given."""
-    known = _with_lent(prepared, now, rules)
+    known = _as_proved(_with_lent(prepared, now, rules))
     proved = proofs(known, pin, now.moment, duress=rules.policy.duress)
     decision = decide(rules.policy, _case(known, proved, now, rules))
     told = decision.reason not in BEFORE_PROOF
@@ -40,6 +51,7 @@ def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdi
         duress=proved.duress and told,
         long_release=decision.reason is Reason.OK and _needs_long(known, rules),
         companions_max=_companions(known, decision, rules),
+        weak_pin=_warns(known, decision, rules),
     )
 
 
@@ -69,6 +81,20 @@ def _with_lent(prepared: Prepared, now: Now, rules: Rules) -> Prepared:
         cache_applied_at=known_time(now.moment),
         cache_minimum_age=rules.policy.minimum_age,
     )
+
+
+def _as_proved(known: Prepared) -> Prepared:
+    if known.patron is None or not known.proved:
+        return known
+    # Of the PIN that the library system has just called right; the row may tell of an older one.
+    return replace(known, patron=replace(known.patron, weak_pin=known.weak_pin))
+
+
+def _warns(known: Prepared, decision: Decision, rules: Rules) -> bool:
+    policy = rules.policy
+    if policy.weak_pin is not WeakPin.WARN or not policy.require_pin or known.patron is None:
+        return False
+    return decision.by_patron and known.patron.weak_pin
 
 
 def _needs_long(known: Prepared, rules: Rules) -> bool:

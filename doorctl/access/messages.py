@@ -33,6 +33,7 @@ class Prepared:
         lent: the row that the library system has just given for a card that the cache lacks; a
             row of the cache goes before it.
         proved: whether the library system has just said that the PIN is right.
+        weak_pin: whether that PIN is too easy to guess; only with `proved`.
         identifier: what the card says, for asking the library system about it; or the code.
         bans: the bans of the card and its patron that were not lifted, in force or not.
         held: the pass of the card or code, in force or not.
@@ -48,6 +49,7 @@ class Prepared:
     cache_minimum_age: int = 0
     lent: Patron | None = None
     proved: bool = False
+    weak_pin: bool = False
     identifier: Identifier | None = None
     bans: tuple[Ban, ...] = field(default=(), repr=False)
     held: Pass | None = field(default=None, repr=False)
@@ -84,11 +86,14 @@ class LibraryAnswered:
         attempt: the attempt that asked.
         answer: what it said.
         lent: the card's row, sealed here, where the cache has none and the answer is yes.
+        weak_pin: whether the PIN is too easy to guess; only where the answer is yes and the
+            policy makes use of it.
     """
 
     attempt: int
     answer: LibraryAnswer
     lent: Patron | None = None
+    weak_pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,7 @@ class Concluded:
         duress: the PIN was one higher in its last digit: raise an alarm that nobody at the door
             notices.
         long_release: this patron needs longer to get through the door; only where it opens.
+        weak_pin: the PIN is too easy to guess: tell the patron; only where it opens.
     """
 
     attempt: int
@@ -190,6 +196,7 @@ class Concluded:
     silent: bool = False
     duress: bool = False
     long_release: bool = False
+    weak_pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
         verdict.reason,
         duress=verdict.duress,
         long_release=verdict.long_release,
+        weak_pin=verdict.weak_pin,
     )
     return idle(attempt, company), (end,)
 

@@ -37,6 +37,14 @@ class PinProof(Enum):
     NOT_GIVEN = "not_given"
 
 
+class WeakPin(Enum):
+    """What a right PIN that is too easy to guess comes to."""
+
+    ALLOW = "allow"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The branch's rules.
@@ -51,6 +59,8 @@ class Policy:
         branch: this branch's identity, as bans name it.
         duress: whether a PIN whose last digit is one higher than the right one opens as well and
             raises a silent alarm. It costs a second right PIN for each patron: two of 10 000 open.
+        weak_pin: what a PIN comes to that a row calls weak; see
+            :mod:`doorctl.access.pin_quality`. Nothing where no PIN is required.
     """
 
     require_pin: bool = True
@@ -61,6 +71,7 @@ class Policy:
     max_cache_age: timedelta | None = None
     branch: str = ""
     duress: bool = False
+    weak_pin: WeakPin = WeakPin.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +192,11 @@ def _cache_age(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
     return Reason.CACHE_TOO_OLD if doubtful or age > policy.max_cache_age else None
 
 
+def _weak_pin(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
+    refuses = policy.weak_pin is WeakPin.REFUSE and policy.require_pin
+    return Reason.WEAK_PIN if refuses and patron.weak_pin else None
+
+
 def _pass_pin(_policy: Policy, case: Case, held: Pass) -> Reason | None:
     # The pass's own rule counts, not the branch's: it opens where the branch's PIN does not.
     if not held.needs_pin or case.pass_pin is PinProof.PROVED:
@@ -231,6 +247,8 @@ CHECKS: tuple[Check[Patron], ...] = (
     Check("expired", _expired),
     Check("hours", _hours),
     Check("cache_age", _cache_age),
+    # The last: who hears of it knows that a new PIN is all that is missing.
+    Check("weak_pin", _weak_pin),
 )
 """What is asked of a known card, in this order."""
 

@@ -24,6 +24,7 @@ class Reason(Enum):
     RESTRICTED = "restricted"
     CACHE_TOO_OLD = "cache_too_old"
     CLOCK_UNTRUSTED = "clock_untrusted"
+    WEAK_PIN = "weak_pin"
     CARD_UNREADABLE = "card_unreadable"
     FAULT = "fault"
 
@@ -76,6 +77,10 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
         "The copy of the patron register is too old.",
     ),
     Reason.CLOCK_UNTRUSTED: ("Uret er ikke stillet.", "The clock is not set."),
+    Reason.WEAK_PIN: (
+        "Pinkoden er for let at gætte; vælg en ny.",
+        "The PIN is too easy to guess; choose a new one.",
+    ),
     Reason.CARD_UNREADABLE: ("Kortet kunne ikke læses.", "The card could not be read."),
     Reason.FAULT: ("Fejl i anlægget.", "A fault in the system."),
 }

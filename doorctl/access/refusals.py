@@ -72,6 +72,9 @@ WATCHED: Mapping[Reason, Watch] = MappingProxyType(
         Reason.EXPIRED: Watch(
             *_RULE, "Look whether the export still has the patrons' expiry dates right."
         ),
+        Reason.WEAK_PIN: Watch(
+            *_RULE, "So many PINs are not weak: look whether the export has the right birthdays."
+        ),
         Reason.NOT_PERMITTED: Watch(*_RULE, "Look at the passes' dates and hours."),
         Reason.RESTRICTED: Watch(
             *_RULE, "Look whether so many patrons' data were meant to be restricted."

@@ -7,14 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
+from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.config import Config
 from doorctl.errors import NotAnsweringError
 from doorctl.moments import Moment
 from doorctl.ports import Clock
+from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.transports.branch import ask_web, branch_answers
+from doorctl.transports.branch_deeds import Audited
 from doorctl.transports.branch_requests import OpenBranch, Request
 from doorctl.transports.control import Answers
 
@@ -24,22 +27,32 @@ WRITE_LIMIT_S = 30.0
 ResultT = TypeVar("ResultT")
 
 
-def change(config: Config, request: Request[ResultT]) -> ResultT:
+def change(config: Config, request: Request[ResultT], by: str | None = None) -> ResultT:
     """Have the web process, which owns ``branch.db``, change it; own it while web is not running.
+
+    It goes on the audit log too: the change and its entry, or neither.
+
+    Args:
+        config: the whole configuration.
+        request: what is to be done.
+        by: whose deed it is; None for whoever calls.
 
     Raises:
         InputError: it makes no sense; nothing was changed.
         DoorctlError: it could not be done.
     """
     clock = system_clock(config)
+    whose = caller() if by is None else by
     try:
         now_s = clock.monotonic_s()
-        return ask_web(config.web.socket, request, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s)
+        return ask_web(
+            config.web.socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s
+        )
     except NotAnsweringError:
         # If it runs but does not answer, its lock refuses us here, with one clear line.
         with ExitStack() as stack:
             branch = _opened(config, stack)
-            return request.carried_out(branch, clock.moment())
+            return Audited(request, whose).carried_out(branch, clock.moment())
 
 
 @contextmanager
@@ -104,4 +117,5 @@ class BranchDesk:
 def _opened(config: Config, stack: ExitStack) -> OpenBranch:
     path = branch_db(config)
     writer = stack.enter_context(closing(open_or_create_branch(path)))
-    return OpenBranch(stack.enter_context(closing(BranchRecords(path))), writer)
+    book = stack.enter_context(closing(BranchRecords(path)))
+    return OpenBranch(book, writer, AuditTrail(writer))

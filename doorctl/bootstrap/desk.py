@@ -6,18 +6,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from doorctl.access.patron import row_key
+from doorctl.bootstrap.audit import SealerSeen, head_or_none, note, note_done
 from doorctl.bootstrap.branch import open_book
 from doorctl.bootstrap.hours import branch_at
 from doorctl.bootstrap.rules import (
     access_policy,
     branch_db,
+    flags_weak,
     outdated,
     patrons_db,
     retention,
@@ -32,14 +34,17 @@ from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, St
 from doorctl.masked import Identifier
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
-from doorctl.privacy.retention import purge as purge_visits
+from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
+from doorctl.privacy.statistics import By, Statistics, period, tabulate
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
 from doorctl.store.key_file import create_key, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons, open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.sealing import ArgonSealer, Seal
+from doorctl.store.statistics import HourlyHistory
+from doorctl.store.subject_tombstones import StoredErasures
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from doorctl.store.visits_reader import VisitHistory
 from doorctl.sync.guard import guard, unguarded
@@ -47,7 +52,6 @@ from doorctl.sync.load import Loaded
 from doorctl.sync.load import load as load_feed
 from doorctl.transports.control import Question, ask
 
-PURGE_LIMIT_S = 60.0
 ANSWER_LIMIT_S = 5.0
 
 
@@ -108,14 +112,14 @@ def load_patrons(
 
     Raises:
         FeedError: with every wrong row; nothing was changed.
-        DoorctlError: nothing was changed.
+        DoorctlError: nothing was changed, or the text says that only the audit log was not.
     """
     sealer = _sealer(config)
     moment = system_clock(config).moment()
-    return load_feed(
+    loaded = load_feed(
         feed,
         sealer=sealer,
-        writer=_LateWriter(patrons_db(config), sealer.seal, moment.local),
+        writer=_LateWriter(patrons_db(config), sealer.seal, moment.local, branch_db(config)),
         moment=moment,
         pin_length=config.policy.pin_length,
         minimum_age=config.policy.minimum_age,
@@ -123,20 +127,32 @@ def load_patrons(
         guard=guard() if approved_by is None else unguarded,
         workers=os.cpu_count() or 1,
         on_progress=on_progress,
+        flags_weak=flags_weak(config),
     )
+    _note_load(config, loaded, full=full, approved_by=approved_by)
+    return loaded
 
 
-def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
-    """Say whether a card would get in, and why not.
+def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:
+    details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
+    note_done(config, Deed(Action.PATRONS_LOADED, details=details))
+    if approved_by is not None:
+        deed = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
+        note_done(config, deed, by=approved_by)
+
+
+def explain(config: Config, typed: str, at: datetime | None, why: str = "") -> Explanation:
+    """Say whether a card would get in, and why not; the look goes on the audit log before.
 
     Args:
         config: the whole configuration.
         typed: what stands on the card.
         at: a time; without an offset it is local; None for now.
+        why: the reason for the look.
 
     Raises:
         InputError: it is no card number and no CPR number.
-        DoorctlError: a key or a database can't be read.
+        DoorctlError: a key or a database can't be read, or the look can't be put on record.
     """
     clock = system_clock(config)
     moment = clock.moment()
@@ -144,58 +160,74 @@ def explain(config: Config, typed: str, at: datetime | None) -> Explanation:
         local = _local(at, config)
         moment = Moment(local, moment.high_water, ClockState.TRUSTED)
     sealer = _sealer(config)
+    seen = SealerSeen(sealer)
     with (
         _cache(config, sealer) as patrons,
         _history(config) as visits,
         open_book(config) as branch,
     ):
-        return ask_why(
+        found = ask_why(
             _identifiers(typed),
             moment,
             standing=branch_at(config, branch, moment),
             branch=branch,
             policy=access_policy(config),
-            sealer=sealer,
+            sealer=seen,
             patrons=patrons,
             visits=visits,
             clock=clock,
         )
+        whose = seen.patron_ref(patrons)
+    note(config, Deed(Action.PATRON_EXPLAINED, tuple(seen.cards), whose, why))
+    return found
 
 
 def unlock(config: Config, typed: str) -> None:
     """Forget the failures of a card, under each reading of what was typed."""
-    sealer = _sealer(config)
+    sealer = SealerSeen(_sealer(config))
     for identifier in _identifiers(typed):
         key = row_key(sealer.stretch(identifier))
         question = Question("unlock", {"card": key.hex()})
         _by_the_writer(config, question, ANSWER_LIMIT_S, partial(_reset, key))
+    note_done(config, Deed(Action.CARD_UNLOCKED, tuple(sealer.cards)))
 
 
-def list_visits(config: Config, since: datetime | None) -> list[Visit]:
-    """Return the visits that may be shown, oldest first.
+def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
+    """Return the visits that may be shown, oldest first; the look goes on the audit log before.
 
     Args:
         config: the whole configuration.
         since: a time; without an offset it is local; None for all.
+        why: the reason for the look.
+
+    Raises:
+        StoreError: they can't be read, or the look can't be put on record.
     """
     not_before = visible_since(system_clock(config).moment().latest_known, retention(config))
     if since is not None:
         not_before = max(not_before, _local(since, config))
     with _history(config) as history:
-        return list(history.visits(not_before))
+        found = list(history.visits(not_before))
+    details = {"since": not_before.isoformat(timespec="seconds"), "visits": len(found)}
+    note(config, Deed(Action.VISITS_LISTED, why=why, details=details))
+    return found
 
 
-def purge(config: Config) -> dict[str, Any]:
-    """Purge the door log, or have the running door do it; return the report."""
-    clock = system_clock(config)
-    return _by_the_writer(
-        config,
-        Question("purge"),
-        PURGE_LIMIT_S,
-        lambda visits: purge_visits(
-            visits, clock.moment(), clock.boot_time(), retention(config)
-        ).as_dict(),
-    )
+def statistics(config: Config, since: date | None, until: date | None, by: By) -> Statistics:
+    """Return how much the door is used; it names nobody, so no look goes on the audit log.
+
+    Args:
+        config: the whole configuration.
+        since: the first day, local; None for all.
+        until: the last day; None for no end.
+        by: what hours are gathered into.
+
+    Raises:
+        StoreError: the counts can't be read.
+    """
+    branch = zone(config)
+    with closing(HourlyHistory(visits_db(config))) as history:
+        return tabulate(history.hours(*period(since, until, branch)), by, branch)
 
 
 def status(config: Config) -> dict[str, Any]:
@@ -205,7 +237,7 @@ def status(config: Config) -> dict[str, Any]:
         found: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
         found = {"running": False}
-    return {**found, **_cache_status(config)}
+    return {**found, **_cache_status(config), "audit_head": head_or_none(config)}
 
 
 def _cache_status(config: Config) -> dict[str, Any]:
@@ -235,6 +267,7 @@ class _LateWriter:
     path: Path
     seal: Seal
     at: datetime
+    branch: Path
 
     def apply(
         self,
@@ -247,7 +280,10 @@ class _LateWriter:
     ) -> Applied:
         if full:
             set_aside_if_damaged(self.path, self.at)
-        with closing(open_or_create_patrons(self.path, self.seal)) as writer:
+        with (
+            closing(StoredErasures(self.branch)) as erasures,
+            closing(open_or_create_patrons(self.path, self.seal, erasures)) as writer,
+        ):
             return writer.apply(
                 rows, full=full, applied_at=applied_at, minimum_age=minimum_age, guard=guard
             )

@@ -6,33 +6,36 @@ import os
 import queue
 import re
 import signal
+import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import doorctl
-from doorctl.access.calendar import Calendar
-from doorctl.bootstrap.alarm_road import doors_alarm_log
+from doorctl.access.calendar import Calendar, Mode
+from doorctl.access.modes import Standing
+from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.doubt import ClockDoubt
+from doorctl.bootstrap.holding import Holding
 from doorctl.bootstrap.inspection import house
-from doorctl.bootstrap.library import open_doors_desk
 from doorctl.bootstrap.memory import return_large_blocks, spare_the_collector
 from doorctl.bootstrap.pins import open_inputs, open_outputs
+from doorctl.bootstrap.purging import Purging
 from doorctl.bootstrap.rules import (
     branch_db,
     day_rules,
     door_rules,
     outdated,
     patrons_db,
-    retention,
     rules,
     system_clock,
     visits_db,
     work_directory,
 )
+from doorctl.bootstrap.subject_door import doors_answers, forget_left
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.continuity import SteadyVisitLog
@@ -54,7 +57,7 @@ from doorctl.devices.outputs import GpioOutputs
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doorway import Doorway
-from doorctl.errors import InputError, StoreBusyError, StoreError
+from doorctl.errors import DoorctlError, InputError, StoreBusyError, StoreError
 from doorctl.housekeeping import Housekeeping
 from doorctl.ledger import Ledger
 from doorctl.opening_hours import calendar_of
@@ -63,8 +66,9 @@ from doorctl.ops.logs import JsonLog
 from doorctl.ops.scheduler import PurgeSchedule
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ops.worker import WorkerThread
-from doorctl.ports import CacheStamp, EventLog
-from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.ports import CacheStamp, EventLog, HourCount
+from doorctl.privacy.passages import Passages
+from doorctl.privacy.retention import PurgeReport
 from doorctl.self_test.findings import Finding, as_answer
 from doorctl.self_test.run import run as run_self_test
 from doorctl.store.branch import BranchRecords
@@ -89,6 +93,8 @@ ASKING_STOP_S = 4.0
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """Whatever would else end the process on the spot, with the relay as it is (but for SIGKILL)."""
 
+ResultT = TypeVar("ResultT")
+
 ROW_KEY = re.compile("[0-9a-f]{32}")
 
 
@@ -112,7 +118,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JsonLog(stdout)))
-        log = doors_alarm_log(config, journal, system_clock(config), stack)
+        log = _alarmed(config, journal, stack)
         factory = stack.enter_context(
             closing(open_factory(config.gpio.factory, work_directory(config, environment)))
         )
@@ -127,6 +133,15 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         door.controller(relay, signals, inputs, outputs).run(mailbox)
         door.supervisor.stopping()
     return 0
+
+
+def _alarmed(config: Config, journal: JsonLog, stack: ExitStack) -> EventLog:
+    if not config.alarms.wanted:
+        return journal
+    # What a door does not use is not loaded.
+    from doorctl.bootstrap.alarm_road import doors_alarm_log  # noqa: PLC0415 - as said
+
+    return doors_alarm_log(config, journal, system_clock(config), stack)
 
 
 class _Door:
@@ -146,7 +161,6 @@ class _Door:
         self._mailbox = mailbox
         self.supervisor = SystemdSupervisor(environment)
         self._clock: SystemClock = system_clock(config)
-        self._purged_s = self._clock.monotonic_s()
         seal = config.seal
         key = read_key(config.secrets.installation_key_file)
         self._sealer = ArgonSealer(key, seal.memory_kib, seal.iterations)
@@ -160,6 +174,15 @@ class _Door:
         stack.callback(self._branch.close)
         self._stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
         self._visits = self._worker.call(self._open_stores, timeout_s=STORES_LIMIT_S)
+        self._purging = Purging(
+            config,
+            self._visits,
+            self._clock,
+            key=key,
+            run=self._answer,
+            erased=partial(forget_left, config, self._visits.open),
+        )
+        self._holding = Holding(config, self._visits, self._clock, run=self._answer)
         stack.callback(lambda: self._worker.submit(self._visits.close))
         self._steady = SteadyVisitLog(self._visits, log)
         self._ledger = Ledger(
@@ -181,6 +204,8 @@ class _Door:
     ) -> Controller:
         """Start the threads and return the loop that they post to."""
         lines = self._serial_lines()
+        passages = Passages(self._clock, lambda: _mode(daily.standing), self._count)
+        self._stack.callback(passages.finish)
         doorway = Doorway(
             rules=door_rules(self._config),
             relay=relay,
@@ -188,6 +213,7 @@ class _Door:
             inputs=inputs,
             clock=self._clock,
             log=self._log,
+            told_of=passages.note,
         )
         daily = DailyRound(
             rules=day_rules(self._config),
@@ -223,13 +249,18 @@ class _Door:
             last_number=self._worker.call(self._steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
-            each_turn=housekeeping.turn,
+            each_turn=lambda: _all(housekeeping.turn, passages.turn),
             library=self._library(),
         )
         self._start(lines, controller, doorway)
         return controller
 
     def _library(self) -> LibraryDesk | None:
+        if not self._config.lms.wanted:
+            return None
+        # On a Pi it costs megabytes, and most doors ask nobody.
+        from doorctl.bootstrap.library import open_doors_desk  # noqa: PLC0415 - as said
+
         opened = open_doors_desk(
             self._config, self._clock, self._log, self._mailbox.put, self._failed
         )
@@ -255,14 +286,16 @@ class _Door:
     ) -> None:
         answers: dict[str, Callable[[Question], Mapping[str, Any]]] = {
             "status": lambda _question: self._status(controller, doorway),
-            "purge": lambda _question: self._answer(lambda: self._purge_report().as_dict()),
+            "purge": self._purging.answer,
+            **self._holding.answers(),
+            **doors_answers(self._answer, self._visits.open),
             "unlock": lambda question: self._answer(
                 partial(self._unlock, str(question.about.get("card", "")))
             ),
             "selftest": lambda _question: self._answer(
                 lambda: as_answer(self._self_test(controller))
             ),
-            "open": lambda _question: self._open_once(),
+            "open": self._open_once,
             "seal": lambda _question: self._seal(),
         }
         try:
@@ -326,7 +359,7 @@ class _Door:
 
     def _purge(self) -> None:
         try:
-            report = self._purge_report()
+            report = self._purging.purge()
         except StoreError as err:
             self._alarm("purge_failed", str(err))
             return
@@ -334,14 +367,26 @@ class _Door:
             self._alarm("purge_incomplete", "a reader kept traces alive; trying again in a minute")
             self._schedule.nudge(in_s=PURGE_AGAIN_S)
         self._log.emit("purge", **report.as_dict())
-
-    def _purge_report(self) -> PurgeReport:
-        report = purge(
-            self._visits, self._clock.moment(), self._clock.boot_time(), retention(self._config)
-        )
         if report.complete:
-            self._purged_s = self._clock.monotonic_s()
-        return report
+            # Whoever stands at the door does not wait for the search, nor does a stop.
+            threading.Thread(target=self._prove, args=(report,), name="proof", daemon=True).start()
+
+    def _prove(self, report: PurgeReport) -> None:
+        try:
+            proof, path = self._purging.prove(report)
+        except DoorctlError as err:
+            self._alarm("purge_failed", str(err))
+            return
+        if not proof.clean:
+            self._alarm("purge_incomplete", f"it is not proved that all is gone; see {path.name}")
+
+    def _count(self, counts: tuple[HourCount, ...]) -> None:
+        def written() -> None:
+            # A disk that fails is alarmed by the door log; what was counted meanwhile is lost.
+            with suppress(StoreError):
+                self._visits.add_counts(counts)
+
+        self._worker.submit(written)
 
     def _keep_time(self) -> None:
         moment = self._clock.moment()
@@ -369,7 +414,7 @@ class _Door:
                 calendar=self._calendar,
                 visits=self._visits,
                 lines=lines,
-                purged_s=self._purged_s,
+                purged_s=self._purging.purged_s,
             )
         )
 
@@ -381,8 +426,12 @@ class _Door:
     def _calendar(self) -> Calendar:
         return calendar_of(self._config.opening, self._branch.calendar())
 
-    def _open_once(self) -> dict[str, Any]:
-        self._mailbox.put(StaffOpened())
+    def _open_once(self, question: Question) -> dict[str, Any]:
+        reason, by = (str(question.about.get(name, "")) for name in ("reason", "by"))
+        # Both come to stand in the log, which nobody can take anything out of.
+        refuse_text("reason", reason)
+        refuse_text("account", by)
+        self._mailbox.put(StaffOpened(reason, by))
         return {}
 
     def _seal(self) -> dict[str, Any]:
@@ -404,11 +453,20 @@ class _Door:
             "version": doorctl.__version__,
         }
 
-    def _answer(self, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _answer(self, job: Callable[[], ResultT]) -> ResultT:
         return self._worker.call(job, timeout_s=ANSWER_LIMIT_S)
 
     def _failed(self, error: BaseException) -> None:
         self._mailbox.put(ThreadFailed(error))
+
+
+def _all(*jobs: Callable[[], None]) -> None:
+    for job in jobs:
+        job()
+
+
+def _mode(standing: Standing | None) -> Mode | None:
+    return None if standing is None else standing.mode
 
 
 def _row_key(card: str) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from doorctl.asking import Asking, Keeping
-from doorctl.bootstrap.rules import ask_s
+from doorctl.bootstrap.rules import ask_s, flags_weak
 from doorctl.config import Config
 from doorctl.controller import LibraryDesk, PostedEvent
 from doorctl.ops.worker import WorkerThread
@@ -30,6 +30,7 @@ def open_doors_desk(
         clock,
         minimum_age=config.policy.minimum_age,
         keeping=Keeping(timedelta(days=config.lms.row_days), timedelta(days=config.lms.pin_days)),
+        flags_weak=flags_weak(config),
     )
     worker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
     return LibraryDesk(asking, worker), worker

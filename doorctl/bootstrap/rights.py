@@ -9,6 +9,7 @@ from typing import Literal
 
 from doorctl.access.patron import pin_check, row_key
 from doorctl.access.rights import Ban, Pass
+from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.branch import change, open_book
 from doorctl.bootstrap.rules import patrons_db
 from doorctl.cards.identify import normalise
@@ -16,6 +17,7 @@ from doorctl.config import Config
 from doorctl.errors import InputError, StoreError
 from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.ports import BanEntry, PassEntry
+from doorctl.privacy.audit import Action, Deed
 from doorctl.store.branch_codes import new_code
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
@@ -123,16 +125,24 @@ def digits_of(code: Identifier) -> str:
     return code.reveal().removeprefix(CODE_PREFIX)
 
 
-def every_ban(config: Config) -> tuple[BanEntry, ...]:
-    """Return every ban that is stored, newest first."""
+def every_ban(config: Config, why: str = "") -> tuple[BanEntry, ...]:
+    """Return every ban that is stored, newest first; the look goes on the audit log before.
+
+    Raises:
+        StoreError: they can't be read, or the look can't be put on record.
+    """
     with open_book(config) as book:
-        return book.every_ban()
+        found = book.every_ban()
+    note(config, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}))
+    return found
 
 
-def every_pass(config: Config) -> tuple[PassEntry, ...]:
-    """Return every pass that is stored, newest first."""
+def every_pass(config: Config, why: str = "") -> tuple[PassEntry, ...]:
+    """Return every pass that is stored, newest first; as :func:`every_ban`."""
     with open_book(config) as book:
-        return book.every_pass()
+        found = book.every_pass()
+    note(config, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}))
+    return found
 
 
 def _with_pin(new: Pass, stretched: StretchedKey, own_pin: Pin | None) -> Pass:

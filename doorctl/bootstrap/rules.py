@@ -9,7 +9,7 @@ from pathlib import Path
 from doorctl.access.day import DayRules
 from doorctl.access.messages import Rules
 from doorctl.access.pin_pad import PadRules
-from doorctl.access.policy import Policy
+from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config
 from doorctl.door.leaf_messages import LeafRules
 from doorctl.doorway import DoorRules
@@ -93,7 +93,13 @@ def access_policy(config: Config) -> Policy:
         max_cache_age=timedelta(hours=policy.max_cache_age_h),
         branch=config.branch.id,
         duress=policy.duress,
+        weak_pin=WeakPin(policy.weak_pin),
     )
+
+
+def flags_weak(config: Config) -> bool:
+    """Return whether rows that are sealed say which PINs are too easy to guess."""
+    return access_policy(config).weak_pin is not WeakPin.ALLOW
 
 
 def work_directory(config: Config, environment: Mapping[str, str]) -> Path:

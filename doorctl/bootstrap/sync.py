@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from doorctl.bootstrap.rules import system_clock
+from doorctl.bootstrap.rules import flags_weak, system_clock
 from doorctl.config import Config, Sync
 from doorctl.errors import AlreadyExistsError, ConfigError, InputError, Problem, StoreError
 from doorctl.store.key_file import create_key, read_key
@@ -121,6 +121,7 @@ def push(
             on=system_clock(config).moment().latest_known.date(),
             workers=sync.workers or os.cpu_count() or 1,
             on_progress=on_progress,
+            flags_weak=flags_weak(config),
         )
         on_refreshed(refreshed)
         sender = Sender(private_key, terms, wishes.approved_by, wishes.full, outbox.path.parent)

@@ -11,8 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import doorctl
+from doorctl.bootstrap.audit import DesksAudit
 from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.rules import patrons_db, system_clock
+from doorctl.bootstrap.expiry import expiry
+from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
+from doorctl.bootstrap.subject_web import webs_answers
 from doorctl.config import Config
 from doorctl.errors import KeyFileError, NotAnsweringError, StoreError
 from doorctl.ops.clock import SystemClock
@@ -26,6 +29,7 @@ from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.seal_on_record import seal_on_record
 from doorctl.store.sealing import Seal, key_id
 from doorctl.store.signing_keys import read_public_keys
+from doorctl.store.subject_tombstones import StoredErasures
 from doorctl.sync.guard import guard
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.staging import Limits
@@ -66,8 +70,10 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         reception = worker.submit(partial(_reception, config, log, stores)).result()
         library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
         branch = _branch(config, clock, log, stack)
-        _answer(config, {**library, **branch.answers(), **alarms}, log, stack)
+        rights = webs_answers(branch, worker, reception.writer)
+        _answer(config, {**library, **branch.answers(), **rights, **alarms}, log, stack)
         _go_rounds(config, clock, log, branch, stack)
+        stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
         push = config.web.push
         patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
 
@@ -76,7 +82,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
             supervisor.ready()
 
         server = Server(
-            application(Pushes(reception, worker, log, patience)),
+            application(Pushes(reception, worker, log, patience, DesksAudit(branch))),
             _certificates(config),
             head_s=push.chunk_timeout_s,
             when_ready=ready,
@@ -149,7 +155,7 @@ def _write(branch: BranchDesk, job: Callable[[CalendarWriter], object]) -> None:
 
 def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
     try:
-        server = ControlServer(config.web.socket, answers)
+        server = ControlServer(config.web.socket, answers, "web")
     except StoreError as err:
         log.emit("alarm", kind="control_failing", why=str(err))
         return
@@ -164,6 +170,7 @@ def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
     path = patrons_db(config)
     _set_aside(path, clock, log)
     seal = _own_seal(config)
+    erasures = stores.enter_context(closing(StoredErasures(branch_db(config))))
     return Reception(
         Terms(
             branch=config.branch.id,
@@ -172,7 +179,7 @@ def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
             seal=SealedWith(seal.key_id, seal.memory_kib, seal.iterations),
             guard=guard(push.max_removed_percent, push.removed_floor),
         ),
-        writer=stores.enter_context(closing(open_or_create_patrons(path, seal))),
+        writer=stores.enter_context(closing(open_or_create_patrons(path, seal, erasures))),
         lookup=stores.enter_context(closing(PatronCache(path, seal))),
         clock=clock,
         directory=config.storage.directory,

@@ -16,7 +16,7 @@ from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.ban_letter import letter, letter_day
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.patrons import IDENTIFIER
-from doorctl.cli.staff_options import IsoDate, caller, take_as_option, typed_unseen
+from doorctl.cli.staff_options import IsoDate, caller, take_as_option, typed_unseen, why_option
 from doorctl.config import Config
 from doorctl.errors import InputError
 from doorctl.moments import Moment
@@ -90,12 +90,13 @@ def add(
 
 
 @bans.command("list")
+@why_option
 @json_option
 @with_config
-def list_bans(config: Config, as_json: bool) -> None:
+def list_bans(config: Config, why: str, as_json: bool) -> None:
     """List bans, newest first, ended and lifted ones for another month; a card is a pseudonym."""
     moment = system_clock(config).moment()
-    entries = rights.every_ban(config)
+    entries = rights.every_ban(config, why)
     if as_json:
         click.echo(json.dumps([_as_dict(one, moment, config) for one in entries]))
         return

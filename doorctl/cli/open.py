@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from doorctl.access.staff_text import refuse_text
+from doorctl.bootstrap.audit import note_done
 from doorctl.bootstrap.desk import ANSWER_LIMIT_S
 from doorctl.cli.options import with_config
 from doorctl.cli.staff_options import caller
 from doorctl.config import Config
+from doorctl.privacy.audit import Action, Deed
 from doorctl.transports.control import Question, ask
 
 
@@ -21,3 +23,4 @@ def open_once(config: Config, reason: str) -> None:
     question = Question("open", {"reason": reason, "by": caller()})
     ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
     click.echo("The door is released, once.")
+    note_done(config, Deed(Action.OPENED_ONCE, why=reason))

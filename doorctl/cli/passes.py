@@ -26,6 +26,7 @@ from doorctl.cli.staff_options import (
     take_as_option,
     typed_unseen,
     weekday_names,
+    why_option,
 )
 from doorctl.config import Config
 from doorctl.masked import Pin
@@ -133,12 +134,13 @@ def add(
 
 
 @passes.command("list")
+@why_option
 @json_option
 @with_config
-def list_passes(config: Config, as_json: bool) -> None:
+def list_passes(config: Config, why: str, as_json: bool) -> None:
     """List passes, newest first, ended and revoked ones for another month; no code is shown."""
     moment = system_clock(config).moment()
-    entries = rights.every_pass(config)
+    entries = rights.every_pass(config, why)
     if as_json:
         click.echo(json.dumps([_as_dict(one, moment) for one in entries]))
         return

@@ -13,6 +13,7 @@ import click
 from doorctl.access.reasons import SENTENCES
 from doorctl.bootstrap import desk
 from doorctl.cli.options import IsoTime, json_option, with_config
+from doorctl.cli.staff_options import why_option
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 
@@ -60,15 +61,18 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
 @patrons.command("explain")
 @click.argument("identifier", metavar=IDENTIFIER)
 @click.option("--at", type=IsoTime(), help="At this local time instead of now.")
+@why_option
 @json_option
 @with_config
-def explain_card(config: Config, identifier: str, at: datetime | None, as_json: bool) -> None:
+def explain_card(
+    config: Config, identifier: str, at: datetime | None, why: str, as_json: bool
+) -> None:
     """Say whether the card IDENTIFIER would get in, which checks pass and which fails.
 
     Give - to type the identifier unseen, so that it stands in no list of processes. It is
     never printed. The PIN is taken to be right.
     """
-    found = desk.explain(config, _typed(identifier), at)
+    found = desk.explain(config, _typed(identifier), at, why)
     click.echo(json.dumps(found.as_dict()) if as_json else _told(found))
 
 

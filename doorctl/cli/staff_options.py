@@ -1,9 +1,7 @@
-"""What the staff commands share: who is calling, what is typed unseen, dates and times."""
+"""What the staff commands share: who is calling and why, what is typed unseen, dates and times."""
 
 from __future__ import annotations
 
-import os
-import pwd
 import re
 import sys
 from datetime import date, datetime, time
@@ -11,28 +9,16 @@ from datetime import date, datetime, time
 import click
 
 from doorctl.access.hours import DAY_MINUTES, Span
+from doorctl.bootstrap.caller import caller as caller  # noqa: PLC0414 -- for the staff commands
 from doorctl.cli.options import FIRST_YEAR, LAST_YEAR, IsoTime
 from doorctl.config.hours import span
 from doorctl.errors import InputError
 from doorctl.masked import Pin
 from doorctl.moments import Moment
 
-ROOT = 0
-
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _OF_TODAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
-
-
-def caller() -> str:
-    """Return the login name of whoever calls, through sudo too; it stands beside what they did."""
-    through_sudo = os.environ.get("SUDO_USER", "") if os.getuid() == ROOT else ""
-    if through_sudo:
-        return through_sudo
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
 
 
 def typed_unseen(what: str, given: str = "-") -> str:
@@ -172,4 +158,8 @@ take_as_option = click.option(
     "taken_as",
     type=click.Choice(["card", "cpr"]),
     help="What ten digits are that may be a card's number or a CPR number.",
+)
+
+why_option = click.option(
+    "--why", default="", metavar="W", help="Why you look; kept in the audit log. Nobody's name."
 )

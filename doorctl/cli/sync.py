@@ -99,14 +99,16 @@ def _told(delivery: Delivery, *, dry_run: bool) -> str:
     if delivery.result is Result.FAILED:
         return f"{name}: {click.style('not up to date', fg='red')}: {delivery.why}"
     up_to_date = click.style(f"up to date at epoch {delivery.epoch}", fg="green")
+    # Kept here, a chain that is written anew on the branch can be told from the old one.
+    anchor = f"\n  its audit log ended at {delivery.audit_head}" if delivery.audit_head else ""
     if delivery.result is Result.UNCHANGED:
-        return f"{name}: {up_to_date}; there was nothing to send"
+        return f"{name}: {up_to_date}; there was nothing to send{anchor}"
     volume = delivery.volume
     what = "all rows" if delivery.snapshot else "what has changed"
     amount = f"{what}: {volume.cards} cards, {volume.removed} patrons taken out"
     if dry_run:
-        return f"{name}: would be sent {amount}, as epoch {delivery.epoch}"
-    return f"{name}: {up_to_date}; it was sent {amount}"
+        return f"{name}: would be sent {amount}, as epoch {delivery.epoch}{anchor}"
+    return f"{name}: {up_to_date}; it was sent {amount}{anchor}"
 
 
 def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool) -> dict[str, Any]:
@@ -126,6 +128,7 @@ def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool)
                 "cards": delivery.volume.cards,
                 "removed": delivery.volume.removed,
                 "why": delivery.why,
+                "audit_head": delivery.audit_head,
             }
             for delivery in deliveries
         ],

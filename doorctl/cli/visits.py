@@ -14,6 +14,7 @@ from doorctl.bootstrap import desk
 from doorctl.bootstrap.doubt import is_set_back
 from doorctl.bootstrap.rules import retention, system_clock
 from doorctl.cli.options import IsoTime, json_option, with_config
+from doorctl.cli.staff_options import why_option
 from doorctl.config import Config
 from doorctl.moments import ClockState
 from doorctl.ports import Visit
@@ -26,17 +27,18 @@ def visits() -> None:
 
 @visits.command("list")
 @click.option("--since", type=IsoTime(), help="From this local time on.")
+@why_option
 @json_option
 @with_config
-def list_visits(config: Config, since: datetime | None, as_json: bool) -> None:
+def list_visits(config: Config, since: datetime | None, why: str, as_json: bool) -> None:
     """List attempts, oldest first: time, attempt, card, outcome.
 
     A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for.
     """
     _tell_hidden(config)
-    shown = desk.list_visits(config, since)
+    shown = desk.list_visits(config, since, why)
     if as_json:
-        click.echo(json.dumps([_as_dict(visit) for visit in shown]))
+        click.echo(json.dumps([visit_as_dict(visit) for visit in shown]))
         return
     if not shown:
         click.echo("no visits")
@@ -45,7 +47,7 @@ def list_visits(config: Config, since: datetime | None, as_json: bool) -> None:
     for day, of_day in groupby(shown, key=lambda visit: visit.at.astimezone(branch).date()):
         click.secho(day.isoformat(), bold=True)
         for visit in of_day:
-            click.echo(_as_line(visit, visit.at.astimezone(branch), english=english))
+            click.echo(visit_as_line(visit, visit.at.astimezone(branch), english=english))
 
 
 def _tell_hidden(config: Config) -> None:
@@ -63,7 +65,8 @@ def _tell_hidden(config: Config) -> None:
     )
 
 
-def _as_dict(visit: Visit) -> dict[str, Any]:
+def visit_as_dict(visit: Visit) -> dict[str, Any]:
+    """Return a visit as ``--json`` prints it."""
     return {
         "attempt": visit.attempt,
         "at": visit.at.isoformat(timespec="milliseconds"),
@@ -74,7 +77,8 @@ def _as_dict(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _as_line(visit: Visit, local: datetime, *, english: bool) -> str:
+def visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
+    """Return a visit as one line, with its time of day in the branch's zone."""
     doubt = " " if visit.clock is ClockState.TRUSTED else "?"
     head = f"{local:%H:%M:%S}{doubt} {visit.attempt:5}  {visit.card or '-':8}"
     if visit.reason is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -65,6 +65,15 @@ class Policy:
             "and raises a silent alarm. It makes two of 10 000 PINs right."
         ),
     ] = False
+    weak_pin: Annotated[
+        Literal["allow", "warn", "refuse"],
+        key(
+            "What a right PIN comes to that is too easy to guess: a birthday, digits of the CPR "
+            "number, the end of the card's number, 1234, 0000, 1212, 1122. To be of use it must "
+            "be set where patrons are sealed too: with allow no row says which PINs are weak, for "
+            "that would help a thief of the rows."
+        ),
+    ] = "allow"
     code_entry: Annotated[
         bool,
         key("Whether an issued code of 6 to 9 digits and # opens without a card."),

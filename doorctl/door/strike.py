@@ -148,8 +148,13 @@ def _let_out(strike: Strike, event: StrikeEvent) -> Strike:
 
 
 def _prolong(strike: Strike, event: StrikeEvent) -> Strike:
-    # While the other door is open, grants one after the other would keep both of them open.
-    return strike if strike.other_open else _release(strike, event)
+    assert isinstance(event, Granted)  # noqa: S101 - the table's key says so
+    if not strike.other_open:
+        return _release(strike, event)
+    # While the other door is open, grants one after the other would keep both of them open; one
+    # that comes when this release is over, and nobody has said so yet, waits like any other.
+    over = _due(strike, event.now_s)
+    return _release_or_wait(Strike(other_open=True), event) if over else strike
 
 
 def _keep_pulse(strike: Strike, event: StrikeEvent) -> Strike:
@@ -233,7 +238,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_W, OtherDoorChanged): Transition(_release_when_closed, (_W, _R, _L)),
         (_W, TimePassed): Transition(_lock_when_due, (_W, _L)),
         (_W, ShutDown): Transition(_lock, (_L,)),
-        (_R, Granted): Transition(_prolong, (_R,)),
+        (_R, Granted): Transition(_prolong, (_R, _W)),
         (_R, ExitPressed): Transition(_release, (_R,)),
         (_R, Freed): Transition(_free, (_F,)),
         (_R, Unfreed): Transition(_stay, (_R,)),

@@ -32,6 +32,7 @@ ALLOWED_KEYS = frozenset(
         "epoch",
         "result",
         "shape",
+        "hint",
         "why",
         "deleted",
         "complete",
@@ -46,6 +47,7 @@ ALLOWED_KEYS = frozenset(
         "until",
         "minutes",
         "count",
+        "by",
     }
 )
 """All that a line may hold; any other key is left out, so that a mistake can't tell of a person."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from doorctl.moments import BootTime, Moment
 from doorctl.ports import VisitRetention
+from doorctl.privacy.canaries import Canaries
 
 _ALL_GONE = (0, 0, 0)
 
@@ -19,11 +22,16 @@ class PurgeReport:
         deleted: attempts deleted.
         cutoff: what happened before it is deleted, UTC; None if the purge was postponed.
         checkpoint: the answer of ``wal_checkpoint(TRUNCATE)``; None if the purge was postponed.
+        held: attempts that are in the window of a hold, however old.
+        traces: the bytes that may stand in no file any more, of this purge and of those before it
+            that were not complete; never shown.
     """
 
     deleted: int = 0
     cutoff: datetime | None = None
     checkpoint: tuple[int, int, int] | None = None
+    held: int = 0
+    traces: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     @property
     def postponed(self) -> bool:
@@ -34,6 +42,14 @@ class PurgeReport:
     def complete(self) -> bool:
         """Whether no byte of what was deleted is left in the files; else purge again soon."""
         return self.checkpoint == _ALL_GONE
+
+    def after(self, deleted: int) -> PurgeReport:
+        """Return it as the report of a purge that had to be tried again.
+
+        Args:
+            deleted: what the tries before have deleted.
+        """
+        return replace(self, deleted=self.deleted + deleted)
 
     def as_dict(self) -> dict[str, int | str | bool | None]:
         """Return it as it is logged and printed."""
@@ -46,27 +62,65 @@ class PurgeReport:
         }
 
 
+class ProvableRetention(VisitRetention, Protocol):
+    """What a purge that can be proved needs of the door log; as :class:`VisitRetention`.
+
+    `delete_before` spares what is in the window of a hold that is stored.
+    """
+
+    def end_holds(self, now: datetime) -> None:
+        """Forget the holds whose end has come by a UTC time that is right."""
+
+    def held(self) -> int:
+        """Return how many attempts are in the window of a hold."""
+
+    def plant(self, canary: bytes, at: datetime) -> None:
+        """Keep a canary: a row that is no visit, and is purged as a visit of that UTC time is."""
+
+    def canaries(self) -> frozenset[bytes]:
+        """Return the canaries that are kept now."""
+
+    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
+        """Return the bytes that `delete_before` deletes and nothing that is kept holds."""
+
+    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
+        """Return those of some traces that a row holds now."""
+
+
 def purge(
-    visits: VisitRetention, moment: Moment, boot: BootTime, retention: timedelta
+    visits: ProvableRetention,
+    moment: Moment,
+    boot: BootTime,
+    retention: timedelta,
+    *,
+    canaries: Canaries | None = None,
+    earlier: frozenset[bytes] = frozenset(),
 ) -> PurgeReport:
-    """Delete what is older than the retention; safe to repeat at any time.
+    """Delete what is older than the retention and under no hold; safe to repeat at any time.
 
     Args:
         visits: the door log.
         moment: the time now.
         boot: the boot clock at the same time.
         retention: how long visits may be kept.
+        canaries: plants one for today; None where the installation key is out of reach.
+        earlier: the traces of purges before this one that were not complete.
 
     Raises:
         StoreError: the door log failed; purge again.
     """
     if not moment.dependable:
-        return PurgeReport()
+        return PurgeReport(traces=earlier)
     # Not by the high-water mark: one evening with a wrong clock would delete every visit for good.
+    now = moment.local.astimezone(UTC)
     visits.keep_time(moment.local, boot)
-    cutoff = visible_since(moment.local, retention)
+    visits.end_holds(now)
+    if canaries is not None:
+        visits.plant(canaries.of(now.date()), now)
+    cutoff = visible_since(now, retention)
+    traces = earlier | visits.traces_before(cutoff)
     deleted = visits.delete_before(cutoff)
-    return PurgeReport(deleted, cutoff, visits.compact())
+    return PurgeReport(deleted, cutoff, visits.compact(), visits.held(), traces)
 
 
 def visible_since(now: datetime, retention: timedelta) -> datetime:

@@ -40,6 +40,15 @@ _PASS = f"""
     SELECT {PASSES} FROM passes WHERE row_key = ? AND revoked_ms IS NULL
     ORDER BY number DESC LIMIT 1
 """  # noqa: S608 -- as said
+_KNOWS_RESTRICTIONS = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'restrictions')"
+_RESTRICTED = """
+    SELECT EXISTS (
+        SELECT 1 FROM restrictions WHERE patron_ref = ?2
+        OR row_key = ?1 AND (patron_ref IS NULL OR ?2 IS NULL)
+    )
+"""
+"""A card that has gone to another patron is that one's now."""
+
 _EVERY_BAN = f"SELECT row_key, patron_ref, lifted_ms, {BANS} FROM bans ORDER BY number DESC"  # noqa: S608 -- as said
 _EVERY_PASS = f"SELECT row_key, revoked_ms, {PASSES} FROM passes ORDER BY number DESC"  # noqa: S608 -- as said
 _OVERRIDE = f"""
@@ -83,6 +92,13 @@ class BranchRecords:
         """Return the latest pass of a card or code that was not revoked, in force or not."""
         found = self._fetch(to_pass, _PASS, row_key)
         return found[0] if found else None
+
+    def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
+        """Tell whether staff have restricted the use of what is held of a card or its patron."""
+        # After an update the door can start before web, which lays out the table.
+        if not (known := self._records(_KNOWS_RESTRICTIONS)) or not known[0][0]:
+            return False
+        return bool(self._records(_RESTRICTED, row_key, patron_ref)[0][0])
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""

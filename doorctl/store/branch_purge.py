@@ -6,6 +6,7 @@ import sqlite3
 from datetime import timedelta
 
 from doorctl.moments import Moment
+from doorctl.store.audit_rows import erase_expired
 from doorctl.store.branch_rules import known, today
 from doorctl.store.visit_rows import to_ms
 
@@ -15,6 +16,7 @@ KEPT_AFTER_END = timedelta(days=30)
 _BY_TIME = (
     "DELETE FROM bans WHERE min(coalesce(lifted_ms, until_ms), coalesce(until_ms, lifted_ms)) < ?",
     "DELETE FROM passes WHERE revoked_ms < ?",
+    "DELETE FROM tombstones WHERE until_ms < ?",
     "DELETE FROM overrides WHERE min(coalesce(ended_ms, until_ms), until_ms) < ?",
 )
 _BY_DAY = (
@@ -26,7 +28,8 @@ _BY_DAY = (
 def delete_ended(connection: sqlite3.Connection, moment: Moment) -> bool:
     """Delete what ended more than :data:`KEPT_AFTER_END` ago; tell whether there was any.
 
-    Bans without an end stay until they are lifted. Nothing is deleted while the clock is not set.
+    Bans without an end stay until they are lifted, and the audit log keeps its records for longer.
+    Nothing is deleted while the clock is not set.
     """
     if not moment.dependable:
         return False
@@ -37,4 +40,4 @@ def delete_ended(connection: sqlite3.Connection, moment: Moment) -> bool:
         deleted += connection.execute(statement, (to_ms(cutoff),)).rowcount
     for statement in _BY_DAY:
         deleted += connection.execute(statement, (first_day.isoformat(),)).rowcount
-    return deleted > 0
+    return erase_expired(connection, moment) + deleted > 0

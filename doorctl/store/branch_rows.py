@@ -16,6 +16,7 @@ from doorctl.access.calendar import Day, Mode, ModeSpan
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.ports import Week
+from doorctl.store.audit_rows import AUDIT_SCHEMA
 from doorctl.store.visit_rows import from_ms, to_ms
 
 WEEKDAYS = 7
@@ -119,6 +120,49 @@ def create_hours(database: Database) -> None:
             value TEXT NOT NULL
         ) STRICT, WITHOUT ROWID
     """)
+
+
+@migrations()
+def create_restrictions_and_tombstones(database: Database) -> None:
+    """Lay out whose data are kept and not used, and who was erased.
+
+    A tombstone names nobody: see `doorctl.privacy.subject_tombstones`.
+    """
+    database.execute("""
+        CREATE TABLE restrictions (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            row_key BLOB CHECK (length(row_key) = 16),
+            patron_ref TEXT CHECK (patron_ref <> ''),
+            since_ms INTEGER NOT NULL,
+            by TEXT NOT NULL,
+            CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)
+        ) STRICT
+    """)
+    database.execute("CREATE INDEX restrictions_by_card ON restrictions (row_key)")
+    database.execute("CREATE INDEX restrictions_by_patron ON restrictions (patron_ref)")
+    database.execute("""
+        CREATE TABLE tombstones (
+            mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 16),
+            erasure INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            erased_ms INTEGER NOT NULL,
+            until_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    database.execute("""
+        CREATE TABLE tombstone_salt (
+            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+            salt BLOB NOT NULL CHECK (length(salt) = 16)
+        ) STRICT
+    """)
+    database.execute("INSERT INTO tombstone_salt VALUES (1, randomblob(16))")
+
+
+@migrations()
+def create_audit(database: Database) -> None:
+    """Lay out the audit log, which can only grow; see `doorctl.store.audit_rows`."""
+    for statement in AUDIT_SCHEMA:
+        database.execute(statement)
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:

@@ -110,13 +110,13 @@ class BranchRecordsWriter:
     ) -> Ban:
         """Ban a card, a patron with all cards, or both; return the ban with its number."""
         refuse_ban(ban, moment, row_key, patron_ref)
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             values = (row_key, patron_ref, *from_ban(ban))
             return to_ban(connection.execute(_ADD_BAN, values).fetchone())
 
     def lift(self, number: int, moment: Moment) -> Ban:
         """Lift a ban before its end; return it."""
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             record = connection.execute(_LIFT, (to_ms(known(moment)), number)).fetchone()
             if record is None:
                 raise InputError(f"there is no ban {number} that could be lifted; list them")
@@ -126,7 +126,7 @@ class BranchRecordsWriter:
         """Issue a pass for a card or code; return it with its number."""
         refuse_pass(new, moment)
         day = today(moment)
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             if connection.execute(_TAKEN, (row_key, day.isoformat())).fetchone()[0]:
                 raise InputError("the card or code has a pass already; revoke that one first")
             _refuse_too_many_codes(connection, new.code_digits, day)
@@ -135,7 +135,7 @@ class BranchRecordsWriter:
 
     def revoke(self, number: int, moment: Moment) -> Pass:
         """Take a pass back; return it."""
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             record = connection.execute(_REVOKE, (to_ms(known(moment)), number)).fetchone()
             if record is None:
                 raise InputError(f"there is no pass {number} that could be revoked; list them")
@@ -154,7 +154,7 @@ class BranchRecordsWriter:
         refuse_days(listed, moment)
         fetched_ms = to_ms(known(moment))
         until = None if known_until is None else known_until.isoformat()
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             ahead = (source.value, today(moment).isoformat())
             connection.execute("DELETE FROM days WHERE source = ? AND day >= ?", ahead)
             connection.executemany(
@@ -171,7 +171,7 @@ class BranchRecordsWriter:
         """Replace the weekly table; None for the configuration's."""
         if week is not None:
             refuse_week(week)
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             connection.execute("DELETE FROM week")
             if week is not None:
                 connection.execute("INSERT INTO week VALUES (1, ?)", (from_spans(week),))
@@ -180,13 +180,13 @@ class BranchRecordsWriter:
         """Set a mode by hand in place of any other."""
         refuse_override(override, moment)
         now_ms = to_ms(known(moment))
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             connection.execute(_END_OVERRIDE, {"now": now_ms}).fetchall()
             connection.execute(_ADD_OVERRIDE, (*from_override(override), now_ms))
 
     def end_override(self, moment: Moment) -> Override:
         """End the mode set by hand; return it."""
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             now = {"now": to_ms(known(moment))}
             found = connection.execute(_END_OVERRIDE, now).fetchall()
             if not found:
@@ -196,15 +196,26 @@ class BranchRecordsWriter:
     def keep_setting(self, key: str, value: str, moment: Moment) -> None:
         """Keep a small fact under a key."""
         refuse_text(f"setting {key}", value)
-        with self._transaction(moment) as connection:
+        with self.together(moment) as connection:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+    def rewrite_after(self) -> None:
+        """Have the file rewritten once the transaction under way is durable: rows were erased."""
+        self._stale = True
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
         self._writer.close()
 
     @contextmanager
-    def _transaction(self, moment: Moment) -> Iterator[sqlite3.Connection]:
+    def together(self, moment: Moment) -> Iterator[sqlite3.Connection]:
+        """Make all calls of a block, and what it writes itself, one transaction, or undo it.
+
+        May be nested: the outermost one commits.
+        """
+        if self.database.conn.in_transaction:
+            yield self.database.conn
+            return
         with translated(self.path), transaction(self.database) as connection:
             yield connection
             deleted = delete_ended(connection, moment)

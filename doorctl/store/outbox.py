@@ -98,6 +98,17 @@ def add_pin_changed(database: Database) -> None:
     """)
 
 
+@migrations()
+def add_weak_pin(database: Database) -> None:
+    """Write into rows sealed before this field that no PIN is called weak: none is sealed anew."""
+    database.execute("""
+        UPDATE patrons SET lines = CAST(
+            replace(CAST(lines AS TEXT), '}' || char(10), ',"weak_pin":false}' || char(10))
+            AS BLOB
+        )
+    """)
+
+
 class OutboxStore:
     """Keep ``outbox.db``; implements `Outbox`. Belongs to the thread that makes it.
 

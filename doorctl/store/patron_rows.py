@@ -13,7 +13,7 @@ from doorctl.ports import SealedRow
 
 COLUMNS = (
     "pin_check, patron_ref, resident, active, blocks, restricted, "
-    "enter_from, valid_until, hold_from, hold_until, tags"
+    "enter_from, valid_until, hold_from, hold_until, tags, weak_pin"
 )
 """All that a patron is, in the order of :func:`to_patron`."""
 
@@ -109,6 +109,14 @@ def add_asked(database: Database) -> None:
     database.execute("CREATE INDEX asked_by_ref ON asked (patron_ref)")
 
 
+@migrations()
+def add_weak_pin(database: Database) -> None:
+    """Let each row say that its PIN is too easy to guess; 0 where nobody asked for that."""
+    for table in ("patrons", "learnt", "asked"):
+        column = "weak_pin INTEGER NOT NULL DEFAULT 0"
+        database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
 def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
     """Return a sealed row as the values of ``row_key`` and :data:`COLUMNS`, then `more`."""
     patron = row.patron
@@ -125,6 +133,7 @@ def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
         _from_day(patron.hold_from),
         _from_day(patron.hold_until),
         _from_codes(patron.tags),
+        patron.weak_pin,
         *more,
     )
 
@@ -135,7 +144,7 @@ def to_patron(record: tuple[Any, ...]) -> Patron:
     Raises:
         TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
     """
-    pin_check, patron_ref, resident, active, blocks, restricted, *days, tags, end = record
+    pin_check, patron_ref, resident, active, blocks, restricted, *days, tags, weak_pin, end = record
     enter_from, valid_until, hold_from, hold_until, pin_until = map(_to_day, (*days, end))
     return Patron(
         patron_ref=patron_ref,
@@ -150,6 +159,7 @@ def to_patron(record: tuple[Any, ...]) -> Patron:
         hold_until=hold_until,
         tags=_to_codes(tags),
         pin_until=pin_until,
+        weak_pin=bool(weak_pin),
     )
 
 

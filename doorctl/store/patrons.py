@@ -14,7 +14,9 @@ from doorctl.store.patron_rows import COLUMNS, to_patron
 from doorctl.store.sealing import Seal
 from doorctl.store.watched_reader import WatchedReader
 
-_PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)")
+_PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)").replace(
+    "weak_pin", "coalesce(learnt.weak_pin, patrons.weak_pin)"
+)
 _FIND = f"""
     SELECT {_PUSHED}, good_until FROM patrons
     LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key

@@ -15,15 +15,16 @@ _KEEP_ROW = f"""
     INSERT OR REPLACE INTO asked ({", ".join(_ASKED)}) VALUES ({", ".join("?" * len(_ASKED))})
 """  # noqa: S608 -- as said
 _KEEP_CHECK = """
-    INSERT OR REPLACE INTO learnt (row_key, pin_check, learnt_on, good_until) VALUES (?, ?, ?, ?)
+    INSERT OR REPLACE INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
+    VALUES (?, ?, ?, ?, ?)
 """
 _FORGET_CHANGED = (
     "DELETE FROM learnt WHERE row_key = ? AND learnt_on <= ?",
     "DELETE FROM asked WHERE row_key = ? AND learnt_on <= ?",
 )
 _HAND_ON = """
-    INSERT INTO learnt (row_key, pin_check, learnt_on, good_until)
-    SELECT asked.row_key, asked.pin_check, learnt_on, good_until
+    INSERT INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
+    SELECT asked.row_key, asked.pin_check, asked.weak_pin, learnt_on, good_until
     FROM asked JOIN patrons ON patrons.row_key = asked.row_key WHERE patrons.pin_check IS NULL
 """
 _REPLACE_ALL = "DELETE FROM asked"
@@ -60,7 +61,8 @@ def keep(
     if pushed is None:
         connection.execute(_KEEP_ROW, to_record(row, *days, row_until.isoformat()))
     elif pushed[0] is None:
-        connection.execute(_KEEP_CHECK, (row.row_key, row.patron.pin_check, *days))
+        check = (row.patron.pin_check, row.patron.weak_pin)
+        connection.execute(_KEEP_CHECK, (row.row_key, *check, *days))
 
 
 def forget_changed(connection: sqlite3.Connection, batch: Iterable[SealedRow]) -> None:

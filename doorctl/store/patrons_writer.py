@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from doorctl.errors import RowsClashError
+from sqlite_utils import Database
+
+from doorctl.errors import RowsClashError, StoreError
 from doorctl.ports import Applied, CacheStamp, Changes, Guard, Push, SealedRow
-from doorctl.store import patrons_learnt
+from doorctl.privacy.subject_tombstones import Erasures, Tombstones
+from doorctl.store import patrons_expiry, patrons_learnt
 from doorctl.store.batches import batches
 from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.patron_rows import COLUMNS, migrations, to_record
 from doorctl.store.patrons_leaving import Leaving
 from doorctl.store.sealing import Seal
+from doorctl.store.subject_erasing import forget_restored
+from doorctl.store.visit_purge import compact
 from doorctl.store.writer import Writer
 
 _VALUES = ", ".join("?" * (len(COLUMNS.split(", ")) + 2))
@@ -58,21 +64,30 @@ class PatronCacheWriter:
         path: the database; it must exist.
         seal: what the rows to come are sealed with. Rows of another seal could not be found any
             more, so only a full push may bring a new one.
+        erasures: who was erased and may come back by no older push and no older copy of the file;
+            None for nobody.
 
     Raises:
         StoreBusyError: another process is the writer.
         StoreError: the file is missing or can't be used.
     """
 
-    def __init__(self, path: Path, seal: Seal) -> None:
+    def __init__(self, path: Path, seal: Seal, erasures: Erasures | None = None) -> None:
         self.path = path
         self._seal = seal
+        self._erasures = erasures
         self._writer = Writer(path, migrations)
         try:
             self._start_empty()
+            self._forget_restored()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def database(self) -> Database:
+        """The one writing connection, for whoever erases a person on the same thread."""
+        return self._writer.database
 
     def held(self) -> Push:
         """Return the push that the cache holds; epoch 0 for none."""
@@ -99,9 +114,10 @@ class PatronCacheWriter:
             PushGuardedError: what `guard` raises passes through.
             RowsClashError: two rows are of one identifier; a row takes an identifier from a patron
                 who is neither among the rows nor removed; a seal or an age limit is another one.
-            StoreError: the disk failed.
+            StoreError: the disk failed, or nobody knows who was erased.
         """
         at = None if applied_at is None else applied_at.astimezone(UTC)
+        erased = self._erased()
         with translated(self.path), transaction(self._writer.database) as connection:
             before = self._before(connection, minimum_age, full=full)
             # A numbered push follows on what is held; a feed without a number proves nothing.
@@ -110,7 +126,8 @@ class PatronCacheWriter:
             for statement in _WATCH:
                 connection.execute(statement)
             leaving = Leaving(connection, push.epoch, full=full)
-            _put(connection, rows, push.epoch, leaving)
+            remaining = erased.against(push.epoch).without_erased(rows)
+            _put(connection, remaining, push.epoch, leaving)
             patrons_learnt.give_way(connection, push.epoch, at, full=full)
             removed = leaving.remove(removals)
             lost = connection.execute("SELECT blocked, moved FROM lost").fetchone()
@@ -139,6 +156,15 @@ class PatronCacheWriter:
                 connection, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
             )
 
+    def expire(self, confirmed_before: datetime) -> int:
+        """Delete what no push has confirmed since a time; see `PatronWriter.expire`."""
+        with translated(self.path):
+            with transaction(self._writer.database) as connection:
+                gone = patrons_expiry.expire(connection, confirmed_before)
+            if gone:
+                compact(self._writer.database.conn)
+        return gone
+
     def close(self) -> None:
         """Let the next writer in; idempotent."""
         self._writer.close()
@@ -153,6 +179,14 @@ class PatronCacheWriter:
                 """,
                 (self._seal.key_id, self._seal.memory_kib, self._seal.iterations),
             )
+
+    def _erased(self) -> Tombstones:
+        return Tombstones() if self._erasures is None else self._erasures.tombstones()
+
+    def _forget_restored(self) -> None:
+        # Where nobody knows who was erased, the door refuses everybody and pushes are refused.
+        with suppress(StoreError):
+            forget_restored(self.path, self.database, self._erased(), self.held().epoch)
 
     def _before(
         self, connection: sqlite3.Connection, minimum_age: int, *, full: bool
@@ -188,11 +222,13 @@ def create_patrons(path: Path, seal: Seal) -> None:
     PatronCacheWriter(path, seal).close()
 
 
-def open_or_create_patrons(path: Path, seal: Seal) -> PatronCacheWriter:
+def open_or_create_patrons(
+    path: Path, seal: Seal, erasures: Erasures | None = None
+) -> PatronCacheWriter:
     """Open the cache's writer, on an empty file if it is missing or was set aside."""
     if not path.exists():
         create_file(path)
-    return PatronCacheWriter(path, seal)
+    return PatronCacheWriter(path, seal, erasures)
 
 
 def _put(

@@ -35,10 +35,16 @@ _KEEP_TIME = """
     INSERT INTO clock VALUES (1, :now)
     ON CONFLICT DO UPDATE SET high_water_ms = max(high_water_ms, excluded.high_water_ms)
 """
-_DELETE_ATTEMPTS = """
+
+HELD = "EXISTS (SELECT 1 FROM holds WHERE at_ms >= since_ms AND at_ms < to_ms)"
+"""Whether staff have put a hold on the time of a row of ``attempts`` or ``canaries``."""
+
+# The constant above is all that these are made of; values are always bound.
+_DELETE_ATTEMPTS = f"""
     DELETE FROM attempts WHERE attempt IN
-    (SELECT attempt FROM attempts WHERE at_ms < ? ORDER BY at_ms LIMIT ?)
-"""
+    (SELECT attempt FROM attempts WHERE at_ms < ? AND NOT {HELD} ORDER BY at_ms LIMIT ?)
+"""  # noqa: S608 -- as said
+_DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 
 
 def date_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
@@ -64,14 +70,20 @@ def date_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> No
 
 
 def delete_attempts(database: Database, cutoff_ms: int) -> int:
-    """Delete attempts before a time, :data:`BATCH_ROWS` a transaction; return how many."""
+    """Delete attempts before a time, :data:`BATCH_ROWS` a transaction; return how many.
+
+    Canaries go with them. What is under a hold stays.
+    """
     deleted = 0
     while True:
         with transaction(database) as connection:
             batch = connection.execute(_DELETE_ATTEMPTS, (cutoff_ms, BATCH_ROWS)).rowcount
         deleted += batch
         if batch < BATCH_ROWS:
-            return deleted
+            break
+    with transaction(database) as connection:
+        connection.execute(_DELETE_CANARIES, (cutoff_ms,))
+    return deleted
 
 
 def delete_throttles(database: Database, cutoff_ms: int) -> None:

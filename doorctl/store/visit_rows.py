@@ -9,6 +9,7 @@ from sqlite_utils import Database, Migrations
 from doorctl.access.throttle import CardThrottle
 from doorctl.errors import StoreDamagedError
 from doorctl.moments import BootTime
+from doorctl.store.statistics import create_hourly
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
 
@@ -57,6 +58,40 @@ def create_attempts_throttles_reader_and_clock(database: Database) -> None:
             high_water_ms INTEGER NOT NULL
         ) STRICT
     """)
+
+
+@migrations()
+def add_canaries_and_holds(database: Database) -> None:
+    """Lay out what a purge is proved by and what it spares.
+
+    Canaries have the layout from which deleting alone leaves most: a table with an index on its
+    keys.
+    """
+    database.execute("""
+        CREATE TABLE canaries (
+            row_key BLOB NOT NULL,
+            at_ms INTEGER NOT NULL
+        ) STRICT
+    """)
+    database.execute("CREATE UNIQUE INDEX canaries_by_key ON canaries (row_key)")
+    database.execute("""
+        CREATE TABLE holds (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            since_ms INTEGER NOT NULL,
+            to_ms INTEGER NOT NULL,
+            case_number TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            until_ms INTEGER NOT NULL,
+            added_ms INTEGER NOT NULL,
+            added_by TEXT NOT NULL
+        ) STRICT
+    """)
+
+
+@migrations()
+def add_hourly(database: Database) -> None:
+    """Lay out the counts that outlive the visits; see `doorctl.store.statistics`."""
+    create_hourly(database)
 
 
 def to_ms(at: datetime) -> int:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+
+from sqlite_utils import Database
 
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.errors import StoreError
 from doorctl.moments import BootTime
-from doorctl.ports import Stamped
+from doorctl.ports import HourCount, Stamped
+from doorctl.privacy.hold import Hold
+from doorctl.store import visit_holds, visit_traces
 from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.quarantine import discard_set_aside
-from doorctl.store.visit_purge import compact, date_rows, delete_attempts, delete_throttles
+from doorctl.store.statistics import add, count_attempt
+from doorctl.store.visit_purge import (
+    HELD,
+    compact,
+    date_rows,
+    delete_attempts,
+    delete_throttles,
+)
 from doorctl.store.visit_rows import THROTTLE, from_ms, migrations, to_boot, to_ms, to_throttle
 from doorctl.store.writer import Writer
 
@@ -23,11 +34,13 @@ _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
     WHERE attempt = ? AND verdict IS NULL
 """
+_CANARIES = "SELECT row_key FROM canaries"
+_HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- a constant
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
 
 class VisitStore:
-    """Write ``visits.db``; implements `VisitLog` and `VisitRetention`.
+    """Write ``visits.db``; implements `VisitLog`, `ProvableRetention` and `HoldBook`.
 
     Belongs to the thread that makes it. Opening it closes attempts that a power cut left open,
     as refused by a fault; what their throttle was charged stays charged.
@@ -51,6 +64,11 @@ class VisitStore:
             self.close()
             raise
 
+    @property
+    def database(self) -> Database:
+        """The one writing connection, for whoever erases a person on the same thread."""
+        return self._writer.database
+
     def open_attempt(
         self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
     ) -> None:
@@ -71,6 +89,8 @@ class VisitStore:
         row_key: bytes | None = None,
         throttle: CardThrottle | None = None,
         reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
     ) -> None:
         """Record how an attempt ended, with the throttles as they stand after it.
 
@@ -81,11 +101,17 @@ class VisitStore:
             ending = (reason.verdict, reason.value, row_key, attempt)
             if connection.execute(_CLOSE, ending).rowcount != 1:
                 raise StoreError(f"{self.path}: attempt {attempt} is not open")
+            count_attempt(connection, attempt, counted_as, reason)
             if row_key is not None and throttle is not None:
                 at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", attempt)
                 _keep_throttle(connection, row_key, throttle, at_ms or 0)
             if reader is not None:
                 _keep_reader(connection, reader)
+
+    def add_counts(self, counts: Iterable[HourCount]) -> None:
+        """Add to the hourly counts, which no purge touches."""
+        with self._transaction() as connection:
+            add(connection, counts)
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
@@ -127,7 +153,8 @@ class VisitStore:
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time; return the number of attempts.
 
-        With them go throttles untouched since and, by the highest trusted time, all damaged
+        What is under a hold stays, so end the holds that are over before. With attempts go
+        canaries and throttles untouched since and, by the highest trusted time, all damaged
         copies in this directory that were set aside more than a day ago.
         """
         with translated(self.path):
@@ -136,6 +163,62 @@ class VisitStore:
             now_ms = _value(self._connection, "SELECT high_water_ms FROM clock")
         discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
         return deleted
+
+    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
+        """Return the bytes that may stand nowhere once :meth:`delete_before` is done.
+
+        See `doorctl.store.visit_traces`. They are about people: neither show nor keep them.
+        """
+        with translated(self.path):
+            return visit_traces.expiring(self._connection, to_ms(cutoff))
+
+    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
+        """Return those of some traces that a row holds now: somebody came again meanwhile."""
+        with translated(self.path):
+            return visit_traces.kept(self._connection, traces)
+
+    def plant(self, canary: bytes, at: datetime) -> None:
+        """Keep a canary, which is purged as a visit of that UTC time is; the same again is no news.
+
+        Args:
+            canary: 16 bytes, as a row key.
+            at: when.
+        """
+        with self._transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO canaries VALUES (?, ?)", (canary, to_ms(at)))
+
+    def canaries(self) -> frozenset[bytes]:
+        """Return the canaries that are kept now."""
+        with translated(self.path):
+            return frozenset(key for (key,) in self._connection.execute(_CANARIES))
+
+    def add_hold(self, hold: Hold) -> Hold:
+        """Store a hold; return it with its number.
+
+        Raises:
+            InputError: there are so many that nobody can have all of them in view.
+        """
+        with self._transaction() as connection:
+            return visit_holds.add(connection, hold)
+
+    def lift_hold(self, number: int) -> Hold:
+        """Forget a hold; the next purge takes what it held. Return it as it was.
+
+        Raises:
+            InputError: there is no such hold.
+        """
+        with self._transaction() as connection:
+            return visit_holds.lift(connection, number)
+
+    def end_holds(self, now: datetime) -> None:
+        """Forget the holds whose end has come by a UTC time that is right."""
+        with self._transaction() as connection:
+            visit_holds.end(connection, to_ms(now))
+
+    def held(self) -> int:
+        """Return how many attempts a hold spares: those in its window, however old."""
+        with translated(self.path):
+            return _value(self._connection, _HELD_ATTEMPTS) or 0
 
     def compact(self) -> tuple[int, int, int]:
         """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""

@@ -10,7 +10,9 @@ from typing import Any
 from doorctl.access.throttle import CardThrottle
 from doorctl.moments import ClockState
 from doorctl.ports import Visit
+from doorctl.privacy.hold import Hold
 from doorctl.store.connection import translated
+from doorctl.store.visit_holds import HOLDS, to_hold
 from doorctl.store.visit_rows import THROTTLE, from_ms, to_ms, to_throttle
 from doorctl.store.watched_reader import WatchedReader
 
@@ -51,6 +53,10 @@ class VisitHistory:
         """Return the highest trusted time ever stored, UTC."""
         found = self._fetch("SELECT high_water_ms FROM clock")
         return from_ms(found[0][0]) if found else None
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Return the holds that are stored, oldest first; one that is over goes with a purge."""
+        return tuple(map(to_hold, self._fetch(HOLDS)))
 
     def close(self) -> None:
         """Close the connection; idempotent."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.moments import BootTime
-from doorctl.ports import Stamped
+from doorctl.ports import HourCount, Stamped
+from doorctl.privacy.hold import Hold
 from doorctl.store.visits import VisitStore, open_or_create_visits
 
 
 class RetriedVisits:
-    """A `VisitLog` and `VisitRetention` whose every call first opens the file, if it is not open.
+    """A `VisitStore` to all who use one, whose every call first opens the file, if it is not open.
 
     A door that started without its log began to count attempts at 1. What it puts on record later
     comes after the file's own last number, so there an attempt can have another one than in its
@@ -57,9 +59,16 @@ class RetriedVisits:
         row_key: bytes | None = None,
         throttle: CardThrottle | None = None,
         reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
     ) -> None:
         """Record how an attempt ended."""
-        self.open().close_attempt(attempt + (self._shift or 0), reason, row_key, throttle, reader)
+        number = attempt + (self._shift or 0)
+        self.open().close_attempt(number, reason, row_key, throttle, reader, counted_as=counted_as)
+
+    def add_counts(self, counts: Iterable[HourCount]) -> None:
+        """Add to the hourly counts."""
+        self.open().add_counts(counts)
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row."""
@@ -84,6 +93,38 @@ class RetriedVisits:
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time."""
         return self.open().delete_before(cutoff)
+
+    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
+        """Return the bytes that may stand nowhere after the deletion."""
+        return self.open().traces_before(cutoff)
+
+    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
+        """Return those of some traces that a row holds now."""
+        return self.open().still_kept(traces)
+
+    def plant(self, canary: bytes, at: datetime) -> None:
+        """Keep a canary."""
+        self.open().plant(canary, at)
+
+    def canaries(self) -> frozenset[bytes]:
+        """Return the canaries that are kept now."""
+        return self.open().canaries()
+
+    def add_hold(self, hold: Hold) -> Hold:
+        """Store a hold."""
+        return self.open().add_hold(hold)
+
+    def lift_hold(self, number: int) -> Hold:
+        """Forget a hold."""
+        return self.open().lift_hold(number)
+
+    def end_holds(self, now: datetime) -> None:
+        """Forget the holds whose end has come."""
+        self.open().end_holds(now)
+
+    def held(self) -> int:
+        """Return how many attempts a hold spares."""
+        return self.open().held()
 
     def compact(self) -> tuple[int, int, int]:
         """Rewrite the file without what was deleted."""

@@ -9,7 +9,7 @@ from doorctl.access.patron import Patron, pin_check
 from doorctl.masked import Identifier, Pin, StretchedKey
 from doorctl.ports import LibraryPatron
 from doorctl.sync.feed import FeedIdentifier, FeedPatron
-from doorctl.sync.seal import enter_from, patron_row
+from doorctl.sync.seal import enter_from, has_weak_pin, patron_row
 
 NO_LINE = 0
 """It stands in no file."""
@@ -23,6 +23,7 @@ def lent_patron(
     *,
     minimum_age: int,
     on: date | None,
+    flags_weak: bool = False,
 ) -> Patron:
     """Return the row of a patron whom no push has brought yet, with the PIN that was proved.
 
@@ -33,6 +34,7 @@ def lent_patron(
         pin: the one that the library system has just called right.
         minimum_age: in years; 0 for no age limit.
         on: a day that has certainly come; None keeps `enter_from` for everybody.
+        flags_weak: whether the row says that the PIN is too easy to guess; see `seal_rows`.
     """
     asked = FeedPatron(
         line=NO_LINE,
@@ -50,4 +52,5 @@ def lent_patron(
     return replace(
         patron_row(asked, asked.identifiers[0], enter_from(asked, minimum_age, on)),
         pin_check=pin_check(stretched, pin),
+        weak_pin=flags_weak and has_weak_pin(asked),
     )

@@ -13,10 +13,12 @@ class Held:
     Args:
         epoch: the push; 0 for none.
         digest: SHA-256 of its rows in hex; None if the branch does not say.
+        audit_head: where its audit log ended, to be kept off the branch; None if it does not say.
     """
 
     epoch: int
     digest: str | None = None
+    audit_head: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

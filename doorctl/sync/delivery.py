@@ -44,6 +44,7 @@ class Delivery:
         snapshot: whether all rows were sent, or what had changed.
         volume: how much was sent.
         why: what went wrong.
+        audit_head: where its audit log ended when it was asked; None if it did not say.
     """
 
     branch: str
@@ -52,6 +53,7 @@ class Delivery:
     snapshot: bool = False
     volume: Volume = NOTHING
     why: str = ""
+    audit_head: str | None = None
 
     @property
     def up_to_date(self) -> bool:
@@ -140,7 +142,7 @@ class _Courier:
             return _failed(branch, held)
         plan = self._plan(branch, held)
         if plan is None:
-            return Delivery(branch.name, Result.UNCHANGED, held.epoch)
+            return Delivery(branch.name, Result.UNCHANGED, held.epoch, audit_head=held.audit_head)
         answer = yield from self._send(branch, plan)
         if isinstance(answer, OutOfOrder):
             held = yield branch.held
@@ -150,7 +152,14 @@ class _Courier:
             answer = yield from self._send(branch, plan)
         if not isinstance(answer, Taken):
             return _failed(branch, answer)
-        return Delivery(branch.name, Result.SENT, plan.epoch, plan.snapshot, plan.volume)
+        return Delivery(
+            branch.name,
+            Result.SENT,
+            plan.epoch,
+            plan.snapshot,
+            plan.volume,
+            audit_head=held.audit_head,
+        )
 
     def _plan(self, branch: Branch, held: Held) -> _Plan | None:
         standing = self._outbox.standing()

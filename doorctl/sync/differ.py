@@ -12,7 +12,7 @@ import msgspec
 from doorctl.masked import InstallationKey
 from doorctl.sync.feed import FeedPatron
 from doorctl.sync.outbox import Terms
-from doorctl.sync.seal import enter_from
+from doorctl.sync.seal import enter_from, has_weak_pin
 from doorctl.sync.source import Export
 
 PURPOSE = b"outbox"
@@ -31,12 +31,22 @@ class Fingerprints:
         key: the branches' common installation key.
         terms: what the rows are sealed for.
         on: a day that has certainly come; None keeps everyone's `enter_from`.
+        flags_weak: whether a row says that its PIN is too easy to guess; switched, it changes the
+            rows of those who have such a PIN and of nobody else.
     """
 
-    def __init__(self, key: InstallationKey, terms: Terms, on: date | None) -> None:
+    def __init__(
+        self,
+        key: InstallationKey,
+        terms: Terms,
+        on: date | None,
+        *,
+        flags_weak: bool = False,
+    ) -> None:
         self._key = hmac.digest(key.reveal(), PURPOSE, "sha256")
         self._terms = terms
         self._on = on
+        self._flags_weak = flags_weak
 
     def of(self, patron: FeedPatron) -> bytes:
         """Return 32 bytes; equal for rows that differ in order only."""
@@ -58,6 +68,9 @@ class Fingerprints:
         if patron.pin_changed is not None:
             # Left out where it says nothing: rows sealed before it was known need no sealing anew.
             yield _day(patron.pin_changed)
+        if self._flags_weak and has_weak_pin(patron):
+            # No day is written so.
+            yield "weak_pin"
 
 
 @dataclass(frozen=True, slots=True)

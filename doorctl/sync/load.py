@@ -61,6 +61,7 @@ def load(
     guard: Guard,
     workers: int,
     on_progress: Callable[[int, int], None],
+    flags_weak: bool = False,
 ) -> Loaded:
     """Read, check and seal the whole feed, then apply it in one transaction.
 
@@ -77,6 +78,7 @@ def load(
         guard: asked before the commit.
         workers: threads that seal.
         on_progress: told how many identifiers have been sealed so far, and of how many.
+        flags_weak: as for `seal_rows`.
 
     Raises:
         FeedError: a row is wrong, or the feed would do something else than it seems to.
@@ -92,6 +94,7 @@ def load(
             on=moment.latest_known.date(),
             workers=workers,
             on_progress=on_progress,
+            flags_weak=flags_weak,
         )
     )
     # Even an unset clock's word is kept: it is seldom ahead, and a date to come counts as too old.

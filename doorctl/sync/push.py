@@ -44,6 +44,7 @@ def refresh(
     on: date | None,
     workers: int,
     on_progress: Callable[[int, int], None],
+    flags_weak: bool = False,
 ) -> Refreshed:
     """Record what has changed at the source, under a new epoch if anything has.
 
@@ -56,6 +57,8 @@ def refresh(
         on: a day that has certainly come; see `seal_rows`.
         workers: threads that seal.
         on_progress: told how many identifiers have been sealed so far, and of how many.
+        flags_weak: as for `seal_rows`. Once it is switched, an export of the whole register
+            brings it to everybody; one of changes to those who are in it.
 
     Raises:
         FeedError: something in the source is wrong, or would do something else than it seems to.
@@ -64,7 +67,8 @@ def refresh(
     export = source.read()
     standing = outbox.standing()
     _refuse_surprises(export, standing, terms)
-    difference = differ(export, outbox.fingerprints(), Fingerprints(key, terms, on))
+    fingerprints = Fingerprints(key, terms, on, flags_weak=flags_weak)
+    difference = differ(export, outbox.fingerprints(), fingerprints)
     revisions = reseal(
         difference,
         sealer,
@@ -72,6 +76,7 @@ def refresh(
         on=on,
         workers=workers,
         on_progress=on_progress,
+        flags_weak=flags_weak,
     )
     after = outbox.record(revisions, difference.removed, terms)
     left_out = sum(patron.left_out for patron in export.patrons)

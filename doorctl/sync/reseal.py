@@ -21,6 +21,7 @@ def reseal(
     on: date | None,
     workers: int,
     on_progress: Callable[[int, int], None],
+    flags_weak: bool = False,
 ) -> Iterator[Revision]:
     """Yield a revision for each changed patron; see `seal_rows` for the arguments."""
     rows = seal_rows(
@@ -30,6 +31,7 @@ def reseal(
         on=on,
         workers=workers,
         on_progress=on_progress,
+        flags_weak=flags_weak,
     )
     for patron, fingerprint in zip(difference.changed, difference.fingerprints, strict=True):
         lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 
+from doorctl.access import pin_quality
 from doorctl.access.patron import Patron, pin_check, row_key
 from doorctl.cards.cpr import birth_date
 from doorctl.masked import Identifier, IdentifierKind, Pin
@@ -30,6 +31,7 @@ def seal_rows(
     on: date | None,
     workers: int,
     on_progress: Callable[[int, int], None],
+    flags_weak: bool = False,
 ) -> Iterator[SealedRow]:
     """Seal each identifier, in the order of the feed.
 
@@ -41,9 +43,11 @@ def seal_rows(
             enough; None keeps it for everybody.
         workers: threads, 1 or more; Argon2 runs outside Python's lock.
         on_progress: told, on the caller's thread, how many rows are sealed, and of how many.
+        flags_weak: whether a row says that its PIN is too easy to guess. That helps a thief of
+            the row, so it says so only where the policy makes use of it.
     """
     total = sum(len(patron.identifiers) for patron in patrons)
-    drafts = _drafts(patrons, minimum_age, on)
+    drafts = _drafts(patrons, minimum_age, on, flags_weak=flags_weak)
     with ThreadPoolExecutor(workers, thread_name_prefix="seal") as pool:
         for done, row in enumerate(_in_order(pool, sealer, drafts, workers), start=1):
             on_progress(done, total)
@@ -78,11 +82,14 @@ def _in_order(
         yield pending.popleft().result()
 
 
-def _drafts(patrons: Iterable[FeedPatron], minimum_age: int, on: date | None) -> Iterator[_Draft]:
+def _drafts(
+    patrons: Iterable[FeedPatron], minimum_age: int, on: date | None, *, flags_weak: bool
+) -> Iterator[_Draft]:
     for patron in patrons:
         first_day = enter_from(patron, minimum_age, on)
+        is_weak = flags_weak and has_weak_pin(patron)
         for identifier in patron.identifiers:
-            row = patron_row(patron, identifier, first_day)
+            row = replace(patron_row(patron, identifier, first_day), weak_pin=is_weak)
             yield _Draft(identifier.identifier, patron.pin, patron.pin_changed, row)
 
 
@@ -99,6 +106,14 @@ def patron_row(patron: FeedPatron, identifier: FeedIdentifier, first_day: date |
         hold_until=patron.hold_until,
         tags=patron.tags,
     )
+
+
+def has_weak_pin(patron: FeedPatron) -> bool:
+    """Tell whether a patron's PIN is too easy to guess; one that is not known is not."""
+    if patron.pin is None:
+        return False
+    identifiers = (each.identifier for each in patron.identifiers)
+    return pin_quality.weak(patron.pin, identifiers, patron.birthday)
 
 
 def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:

@@ -68,6 +68,7 @@ class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(max_length=MOST_CODES, description="give a list of texts without outer blanks"),
     ]
     pin_changed: Day
+    weak_pin: Flag
 
     def __post_init__(self) -> None:
         if self.hold_until is None:
@@ -203,6 +204,7 @@ def _written(line: Line) -> WrittenRow | WrittenRemoval:
         hold_until=patron.hold_until,
         tags=patron.tags,
         pin_changed=line.pin_changed,
+        weak_pin=patron.weak_pin,
     )
 
 
@@ -225,6 +227,7 @@ def _row(written: WrittenRow) -> SealedRow:
             hold_from=written.hold_from,
             hold_until=written.hold_until,
             tags=written.tags,
+            weak_pin=written.weak_pin,
         ),
         written.pin_changed,
     )

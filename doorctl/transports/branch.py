@@ -14,12 +14,14 @@ from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
 from doorctl.errors import InputError, StoreError
 from doorctl.moments import Moment
+from doorctl.transports.branch_deeds import Audited
 from doorctl.transports.branch_requests import (
     AddBan,
     ClearDay,
     EndMode,
     IssuePass,
     LiftBan,
+    Note,
     OpenBranch,
     Request,
     RevokePass,
@@ -38,6 +40,7 @@ ASKED: Mapping[str, tuple[type[Any], Any]] = MappingProxyType(
         "end_mode": (EndMode, Override),
         "set_day": (SetDay, None),
         "clear_day": (ClearDay, None),
+        "note": (Note, None),
     }
 )
 """What a question is called on the socket, how it is asked and what comes of it."""
@@ -51,9 +54,13 @@ ResultT = TypeVar("ResultT")
 
 
 class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request on the socket; `before_s` is CLOCK_MONOTONIC, which is one for the machine."""
+    """A request on the socket; `before_s` is CLOCK_MONOTONIC, which is one for the machine.
+
+    `by` is the caller's own word for who it is: the socket is for its owner and root alone.
+    """
 
     request: dict[str, Any]
+    by: str
     before_s: float
 
     def __repr__(self) -> str:
@@ -75,13 +82,14 @@ class _InTime:
 
 
 def ask_web(
-    path: Path, request: Request[ResultT], *, timeout_s: float, monotonic_s: float
+    path: Path, request: Request[ResultT], *, by: str, timeout_s: float, monotonic_s: float
 ) -> ResultT:
     """Have the web process change ``branch.db``; return what came of it.
 
     Args:
         path: web's socket.
-        request: what is to be done, by web's clock.
+        request: what is to be done, by web's clock; it goes on the audit log too.
+        by: the caller's login.
         timeout_s: longest wait, more than :data:`MARGIN_S`. What has not begun that long before
             its end is not done later either.
         monotonic_s: now.
@@ -92,7 +100,7 @@ def ask_web(
         StoreError: the file can't be written; nothing was changed.
     """
     name = _NAMES[type(request)]
-    about = _Asked(msgspec.to_builtins(request), monotonic_s + timeout_s - MARGIN_S)
+    about = _Asked(msgspec.to_builtins(request), by, monotonic_s + timeout_s - MARGIN_S)
     question = Question(name, msgspec.to_builtins(about))
     if len(msgspec.json.encode(question)) >= LINE_LIMIT:
         raise InputError("that is too much text to hand to the web process; shorten it")
@@ -121,7 +129,8 @@ def branch_answers(
         asked = msgspec.convert(question.about, _Asked)
         request = msgspec.convert(asked.request, kind)
         try:
-            done = carry_out(_InTime(request, asked.before_s, monotonic_s))
+            audited = Audited(request, asked.by)
+            done = carry_out(_InTime(audited, asked.before_s, monotonic_s))
         except InputError as refusal:
             return {"refused": str(refusal)}
         return {"done": msgspec.to_builtins(done)}

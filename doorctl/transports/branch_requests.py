@@ -15,16 +15,18 @@ from doorctl.access.rights import Ban, Pass
 from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.ports import BranchBook, BranchWriter, DaySource, StoredDay
+from doorctl.privacy.audit import AuditWriter, Deed
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBranch:
-    """``branch.db`` in the hands of its one writer; both sides belong to one thread."""
+    """``branch.db`` in the hands of its one writer; all of it belongs to one thread."""
 
     book: BranchBook
     writer: BranchWriter
+    audit: AuditWriter
 
 
 class Request(Protocol[ResultT_co]):
@@ -133,6 +135,16 @@ class ClearDay:
         if others == said:
             raise InputError(f"staff have set no hours for {self.day} that could be cleared")
         branch.writer.set_days(DaySource.STAFF, others, moment, known_until=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Put a deed on the audit log that changes nothing here, such as a look at somebody."""
+
+    deed: Deed
+
+    def carried_out(self, branch: OpenBranch, moment: Moment) -> None:
+        """Do nothing: it is told of in the audit log as every change is."""
 
 
 def said_by_staff(book: BranchBook, moment: Moment) -> Iterator[StoredDay]:

@@ -15,14 +15,20 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import msgspec
 
 from doorctl.errors import AlreadyExistsError, DoorctlError, NotAnsweringError, StoreError
 
-LINE_LIMIT = 4096
-"""Longest question in bytes; the longest real one is under 100."""
+LINE_LIMIT = 16_384
+"""Longest question in bytes; a ban with a letter of a page takes half of it."""
+
+ANSWER_LIMIT = 16 * 1024 * 1024
+"""Longest answer in bytes; all that is held of one person is far less."""
+
+READ_BYTES = 65_536
 
 QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
@@ -122,7 +128,7 @@ class _Handler(socketserver.StreamRequestHandler):
         try:
             question = msgspec.json.decode(line, type=Question)
             answer = self.server.answers[question.ask]
-        except (msgspec.MsgspecError, KeyError):
+        except (msgspec.MsgspecError, KeyError, RecursionError):
             return {"error": "that question is not known"}
         try:
             return answer(question)
@@ -152,9 +158,8 @@ def ask(
             line.settimeout(timeout_s)
             line.connect(str(path))
             line.sendall(msgspec.json.encode(question) + b"\n")
-            with line.makefile("rb") as answers:
-                answer = msgspec.json.decode(answers.readline(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError) as err:
+            answer = msgspec.json.decode(_answer_of(line, timeout_s), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, RecursionError) as err:
         raise NotAnsweringError(
             f"the {whom} process does not answer on {path}; "
             f"is it running? (systemctl status doorctl-{whom})"
@@ -162,3 +167,19 @@ def ask(
     if "error" in answer:
         raise StoreError(str(answer["error"]))
     return answer
+
+
+def _answer_of(line: socket.socket, limit_s: float) -> bytes:
+    """Read up to the line feed, within the limit in all: a peer that drips holds nobody."""
+    began_s = perf_counter()
+    answer = bytearray()
+    while not answer.endswith(b"\n"):
+        left_s = limit_s - (perf_counter() - began_s)
+        if left_s <= 0 or len(answer) > ANSWER_LIMIT:
+            raise TimeoutError
+        line.settimeout(left_s)
+        some = line.recv(READ_BYTES)
+        if not some:
+            break
+        answer += some
+    return bytes(answer)

@@ -12,7 +12,8 @@ import httpx2
 import msgspec
 from msgspec import Meta
 
-from doorctl.errors import KeyFileError
+from doorctl.errors import InputError, KeyFileError
+from doorctl.privacy.audit_chain import Head
 from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
 
 CONNECT_S = 5.0
@@ -51,6 +52,7 @@ class EpochAnswer(msgspec.Struct, frozen=True):
 
     epoch: Epoch
     digest: Annotated[str, Meta(max_length=64)] | None = None
+    audit_head: Any = None
 
 
 class HttpBranch:
@@ -90,7 +92,7 @@ class HttpBranch:
         """Ask what it holds."""
         answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"))
         if isinstance(answer, EpochAnswer):
-            return Held(answer.epoch, answer.digest)
+            return Held(answer.epoch, answer.digest, _audit_head(answer.audit_head))
         return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
@@ -186,6 +188,14 @@ def _why(status: int, body: bytes) -> str:
     own = _own_words(body)
     meaning = MEANINGS.get(status, f"it answers with HTTP status {status}")
     return f"{meaning} ({own})" if own else meaning
+
+
+def _audit_head(told: Any) -> str | None:
+    """Return the end of the branch's audit log; one that is none holds up no push."""
+    try:
+        return str(Head.read(str(told)))
+    except InputError:
+        return None
 
 
 def _own_words(body: bytes) -> str:

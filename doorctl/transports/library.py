@@ -11,7 +11,7 @@ import msgspec
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.access.patron import ROW_KEY_BYTES
-from doorctl.errors import DoorctlError, StoreError
+from doorctl.errors import DoorctlError, NotAnsweringError, StoreError
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import EventLog, LibraryReply, SealedRow
 from doorctl.sync.wire import decode, encode
@@ -84,7 +84,11 @@ class LibraryOverSocket:
 
     def _asked(self, what: str, about: msgspec.Struct, timeout_s: float) -> dict[str, Any]:
         question = Question(what, msgspec.to_builtins(about))
-        return ask(self._path, question, timeout_s=timeout_s, whom="web")
+        try:
+            return ask(self._path, question, timeout_s=timeout_s, whom="web")
+        except RecursionError:
+            # Web faces the network: nothing that it says may end the door's thread.
+            raise NotAnsweringError("the web process answers what can't be read") from None
 
 
 AskCard = Callable[[bytes, Identifier, Pin, bool], LibraryReply]

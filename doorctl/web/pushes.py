@@ -7,12 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from doorctl.errors import StoreError
 from doorctl.ports import EventLog
+from doorctl.privacy.audit import SYNC, Action, Deed
 from doorctl.sync.manifest import Kind
 from doorctl.sync.receive import Received
 from doorctl.web.answers import BUSY, REFUSED, STOPPING, Refusal, answer, refusal_of
@@ -37,23 +39,47 @@ class Refused:
     cause: Exception | None = None
 
 
+class PushRecord(Protocol):
+    """The branch's audit log. Thread-safe; each call may wait for a disk.
+
+    Raises:
+        StoreError: it can't be written or read.
+    """
+
+    def note(self, deed: Deed, by: str) -> None:
+        """Put a deed on record, durably."""
+
+    def head(self) -> str:
+        """Return the chain's end."""
+
+
 class Pushes:
     """Answer requests about the patron cache; belongs to the event loop.
+
+    A push is on the audit log before it is answered. Where that can't be written there is an
+    alarm, and pushes come in all the same.
 
     Args:
         reception: does the work, on `worker` alone.
         worker: of one thread, so that a database connection can belong to it.
         log: gets one `push` line a push.
         patience: how much, and for how long, a sender may send.
+        record: the audit log; its end is told to whoever asks what is held, to be kept there.
     """
 
     def __init__(
-        self, reception: Reception, worker: Executor, log: EventLog, patience: Patience
+        self,
+        reception: Reception,
+        worker: Executor,
+        log: EventLog,
+        patience: Patience,
+        record: PushRecord,
     ) -> None:
         self._reception = reception
         self._worker = worker
         self._log = log
         self._patience = patience
+        self._record = record
         self._taking = False
 
     async def epoch(self, _request: Request) -> Response:
@@ -62,7 +88,14 @@ class Pushes:
             held = await self._work(self._reception.held)
         except REFUSED as err:
             return refusal_of(err).answer(err)
-        return answer({"epoch": held.epoch, "digest": held.digest, "patrons": held.patrons})
+        return answer(
+            {
+                "epoch": held.epoch,
+                "digest": held.digest,
+                "patrons": held.patrons,
+                "audit_head": await self._audit_head(),
+            }
+        )
 
     async def snapshot(self, request: Request) -> Response:
         """Take the whole register."""
@@ -101,8 +134,29 @@ class Pushes:
         finally:
             # Behind whatever still reads it, so that a commit under way comes to its end.
             self._worker.submit(intake.close)
-        self._tell(received, approved=intake.approved)
+        self._tell(received, approved=intake.approved_by is not None)
+        await self._note(received, kind, intake.approved_by)
         return received
+
+    async def _note(self, received: Received, kind: Kind, approved_by: str | None) -> None:
+        if received.unchanged:
+            return
+        details = {"epoch": received.epoch, "kind": kind, "applied": received.applied}
+        deeds = [(SYNC, Deed(Action.PUSH_APPLIED, details=details))]
+        if approved_by is not None:
+            approval = Deed(Action.PUSH_APPROVED, details={"epoch": received.epoch})
+            deeds.append((approved_by, approval))
+        try:
+            for by, deed in deeds:
+                await asyncio.to_thread(self._record.note, deed, by)
+        except StoreError as err:
+            self._log.emit("alarm", kind="branch_failing", why=str(err))
+
+    async def _audit_head(self) -> str | None:
+        try:
+            return await asyncio.to_thread(self._record.head)
+        except StoreError:
+            return None
 
     def _tell(self, received: Received, *, approved: bool) -> None:
         result = "unchanged" if received.unchanged else "applied"

@@ -103,12 +103,12 @@ class Intake:
     """A document on its way in; leaves nothing behind when it is closed, nor when the process dies.
 
     Its methods belong to the reception's thread. `epoch` is its number, once that is known;
-    `approved` is whether somebody has let it past the guard, once it is applied.
+    `approved_by` is who has let it past the guard, once it is applied.
     """
 
     def __init__(self, reception: Reception) -> None:
         self.epoch: int | None = None
-        self.approved = False
+        self.approved_by: str | None = None
         self._reception = reception
         self._stack = ExitStack()
 
@@ -152,7 +152,7 @@ class Intake:
             what = f'kind: sent to where a push is of kind "{kind}"; see the address'
             raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
         received = self._received(staged)
-        self.approved = manifest.approved_by is not None and not received.unchanged
+        self.approved_by = None if received.unchanged else manifest.approved_by
         return received
 
     def _received(self, staged: Staged) -> Received:

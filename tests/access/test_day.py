@@ -41,7 +41,8 @@ def unset(text: str) -> Moment:
 
 def looked(*moments: Moment, day: Day | None = None) -> tuple[Day, tuple[DayEffect, ...]]:
     """Look at each moment; return the day and what the last look told."""
-    day, effects = day or Day(LIBRARY), ()
+    day = day or Day(LIBRARY)
+    effects: tuple[DayEffect, ...] = ()
     for moment in moments:
         day, effects = turned(day, moment, RULES)
     return day, effects

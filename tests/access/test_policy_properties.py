@@ -18,6 +18,7 @@ from doorctl.access.policy import (
     Case,
     PinProof,
     Policy,
+    WeakPin,
     findings,
 )
 from doorctl.access.reasons import Reason
@@ -44,6 +45,7 @@ patron_rows = st.builds(
     valid_until=dates,
     hold_from=dates,
     hold_until=dates,
+    weak_pin=st.booleans(),
 )
 modes = st.sampled_from([Mode.SELF_SERVICE, *Mode, None])
 pass_rows = st.builds(
@@ -79,6 +81,7 @@ policies = st.builds(
     deny_blocks=codes,
     deny_other_blocks=st.booleans(),
     max_cache_age=st.none() | st.integers(1, 400).map(lambda hours: hours * DAY / 24),
+    weak_pin=st.sampled_from(WeakPin),
 )
 
 Worsening = Callable[[st.DataObject, Policy, Case, Patron], tuple[Policy, Case]]
@@ -156,6 +159,7 @@ def deny_more(
             deny_other_blocks=True,
             deny_blocks=policy.deny_blocks | data.draw(codes),
             max_cache_age=min(policy.max_cache_age or 9999 * DAY, DAY),
+            weak_pin=WeakPin.REFUSE,
         ),
         case,
     )
@@ -181,6 +185,7 @@ WORSENINGS: dict[str, Worsening] = {
     "inactive": changed(active=False),
     "too young": changed(enter_from=day(30)),
     "expired": changed(valid_until=day(-30)),
+    "weak PIN": changed(weak_pin=True),
     "on hold": changed(hold_from=day(-30), hold_until=None),
     "hours": narrow_hours,
     "cache": age_cache,

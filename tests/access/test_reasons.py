@@ -7,7 +7,7 @@ from doorctl.access.reasons import BEFORE_PROOF, SENTENCES, UNJUDGED, Reason
 FIXED_NAMES = [
     "ok", "unknown_card", "wrong_pin", "pin_unknown", "pin_timeout", "throttled", "not_resident",
     "blocked", "under_age", "expired", "banned", "closed", "not_permitted", "restricted",
-    "cache_too_old", "clock_untrusted", "card_unreadable", "fault",
+    "cache_too_old", "clock_untrusted", "weak_pin", "card_unreadable", "fault",
 ]  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def test_what_is_told_after_the_proof_is_in_no_group() -> None:
         Reason.RESTRICTED,
         Reason.CACHE_TOO_OLD,
         Reason.CLOCK_UNTRUSTED,
+        Reason.WEAK_PIN,
     }
 
     assert after_proof == set(Reason) - BEFORE_PROOF - UNJUDGED

@@ -38,6 +38,8 @@ from tests.fakes.worker import FakeWorker
 RELEASE_S = 5.0
 HELD_OPEN_S = 30.0
 KEY_GAP_S = 0.2
+DOOR_RULES = DoorRules(release_s=RELEASE_S, leaf=LeafRules(held_open_s=HELD_OPEN_S))
+NO_CLOSING = DayRules()
 CARD = "3000001234"
 OTHER_CARD = "3000005678"
 UNKNOWN_CARD = "3000009999"
@@ -95,8 +97,8 @@ class FakeDoor:
     calendar: Calendar = field(default_factory=Calendar)
     inputs: FakeInputs | None = None
     outputs: FakeOutputs | None = None
-    door_rules: DoorRules = DoorRules(release_s=RELEASE_S, leaf=LeafRules(held_open_s=HELD_OPEN_S))
-    day_rules: DayRules = DayRules()
+    door_rules: DoorRules = DOOR_RULES
+    day_rules: DayRules = NO_CLOSING
     readied: int = 0
 
     def __post_init__(self) -> None:

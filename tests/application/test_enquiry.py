@@ -245,6 +245,7 @@ def test_scripts_get_it_as_json() -> None:
     assert told.pop("checks")[9:] == [
         {"check": "hours", "passed": False, "reason": "closed"},
         {"check": "cache_age", "passed": True, "reason": None},
+        {"check": "weak_pin", "passed": True, "reason": None},
     ]
     assert told == {
         "verdict": "refused",

@@ -551,3 +551,60 @@ def test_a_pass_without_a_pin_forgives_no_wrong_pins(*, needs_pin: bool, failure
     books.attempt(Reason.OK)
 
     assert books.failures() == failures
+
+
+class TestRestricted:
+    """What is restricted at this branch is used for nothing."""
+
+    @pytest.mark.parametrize("by", ["card", "patron"])
+    def test_a_patron_is_restricted_by_card_or_by_number(self, by: str) -> None:
+        """Whatever the push says; bans are still looked up, so the steps are the same."""
+        books = Books()
+        ban = books.ban(key=key_of(CARD))
+        patron = books.patrons.find(key_of(CARD))
+        assert patron is not None
+        books.branch.kept_unused = {key_of(CARD) if by == "card" else patron.patron_ref}
+        books.open()
+
+        assert books.prepared.patron == replace(patron, restricted=True)
+        assert books.prepared.bans == (ban,)
+
+    def test_a_pass_is_not_used_either(self) -> None:
+        """It is held of the same person."""
+        books = Books()
+        books.issue(CLUB, key_of(CARD))
+        books.branch.kept_unused = {key_of(CARD)}
+        books.open()
+
+        assert books.prepared.held is None
+
+    def test_one_that_begins_or_ends_meanwhile_counts(self) -> None:
+        """The door looks again after each commit."""
+        books = Books()
+        books.open()
+        first = books.prepared
+        books.branch.kept_unused = {key_of(CARD)}
+        during = books.ledger.look_again(first)
+        books.branch.kept_unused = set()
+        after = books.ledger.look_again(during)
+
+        found = [one.patron and one.patron.restricted for one in (first, during, after)]
+        assert found == [False, True, False]
+
+    def test_a_row_that_the_library_system_lent_is_restricted_too(self) -> None:
+        """Else a restricted patron would come in where the register lacks the card."""
+        books = Books()
+        books.open(identifier(UNKNOWN_CARD))
+        lent = replace(books.prepared, lent=resident(UNKNOWN_CARD))
+        books.branch.kept_unused = {resident(UNKNOWN_CARD).patron_ref}
+        again = books.ledger.look_again(lent)
+
+        assert again.lent == replace(resident(UNKNOWN_CARD), restricted=True)
+
+    def test_nobody_else_is(self) -> None:
+        """One person's restriction is no other's."""
+        books = Books()
+        books.branch.kept_unused = {key_of(UNKNOWN_CARD), "p-other"}
+        books.open()
+
+        assert books.prepared.patron == books.patrons.find(key_of(CARD))

@@ -154,7 +154,7 @@ def test_a_unit_in_the_name_is_told_first(one: tuple[str, str, str, str]) -> Non
     key, _, _, why = one
     unit = next((word for end, word in UNITS.items() if key.endswith(end)), "")
 
-    assert why.startswith(unit) or key == "policy.require_pin"
+    assert why.startswith(unit) or key in {"policy.require_pin", "policy.weak_pin"}
     assert why.endswith(".")
 
 

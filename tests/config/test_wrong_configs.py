@@ -50,15 +50,15 @@ ONE_KEY = [
     (
         "door.xyzzy = 5",
         (
-            "door.xyzzy: unknown key; [door] has release_s, held_open_s, prewarn_s, "
-            "long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
+            "door.xyzzy: unknown key; [door] has release_s, free_when_staffed, held_open_s, "
+            "prewarn_s, long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
         ),
     ),
     (
         'door."a\\nb" = 5',
         (
-            'door."a\\u000ab": unknown key; [door] has release_s, held_open_s, prewarn_s, '
-            "long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
+            'door."a\\u000ab": unknown key; [door] has release_s, free_when_staffed, held_open_s, '
+            "prewarn_s, long_release_s, long_release_tags, exit_release_s, interlock_wait_s"
         ),
     ),
     ("release_s = 5", "release_s: unknown key; did you mean door.release_s?"),

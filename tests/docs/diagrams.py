@@ -1,6 +1,6 @@
-"""Draws README's state diagrams and tables from the code: ``python -m tests.docs.diagrams``.
+"""Draws diagrams and tables in the documents from the code: ``python -m tests.docs.diagrams``.
 
-The text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` in README is replaced.
+The text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` is replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
 from doorctl.alarms import KINDS
 from doorctl.door import leaf, strike
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DOCUMENTS = (README, ROOT / "doorctl" / "alarms.md")
 
 
 def attempt_states() -> str:
@@ -92,9 +94,11 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 def drawn(text: str) -> str:
-    """Return README with every part drawn anew."""
+    """Return a document with every part that stands in it drawn anew."""
     for name, draw in PARTS.items():
         opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if opening not in text:
+            continue
         before, rest = text.split(opening)
         after = rest.split(closing)[1]
         text = f"{before}{opening}{draw()}\n{closing}{after}"
@@ -116,4 +120,5 @@ def _diagram(arrows: Iterable[tuple[Enum, type, Enum]]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(drawn(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in DOCUMENTS:
+        document.write_text(drawn(document.read_text(encoding="utf-8")), encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 from doorctl.access.reasons import Reason
 from doorctl.cli.app import app
-from tests.docs.diagrams import README, drawn
+from tests.docs.diagrams import DOCUMENTS, PARTS, README, drawn
 
 ROOT = Path(__file__).parents[2]
 TEXT = README.read_text(encoding="utf-8")
@@ -28,9 +28,19 @@ def commands() -> list[str]:
     return names
 
 
-def test_what_is_drawn_from_the_code_is_up_to_date() -> None:
-    """Diagrams, checks, throttle and reasons in README are what the tables say today."""
-    assert drawn(TEXT) == TEXT, "run: python -m tests.docs.diagrams"
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_is_drawn_from_the_code_is_up_to_date(document: Path) -> None:
+    """Diagrams and tables in the documents are what the code's tables say today."""
+    text = document.read_text("utf-8")
+
+    assert drawn(text) == text, "run: python -m tests.docs.diagrams"
+
+
+def test_every_table_and_diagram_stands_somewhere() -> None:
+    """None was lost when a document was written anew."""
+    texts = [document.read_text("utf-8") for document in DOCUMENTS]
+
+    assert [name for name in PARTS if sum(f"<!-- {name} -->" in text for text in texts) != 1] == []
 
 
 @pytest.mark.parametrize("command", commands())
@@ -60,18 +70,19 @@ def test_every_reason_is_in_the_readme(reason: Reason) -> None:
 
 
 def test_every_event_and_alarm_that_is_emitted_is_in_the_readme() -> None:
-    """Scripts rely on the names of log lines: none is written that README does not name."""
+    """Scripts rely on the names of log lines: none is written that no document names."""
     sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "doorctl").rglob("*.py"))
     events = set(re.findall(r'\.emit\(\s*"(\w+)"', sources))
     kinds = set(re.findall(r'(?:"alarm", kind=|_alarm\(\s*)"(\w+)"', sources))
 
     assert {"ready", "decision", "relay"} <= events
-    assert {name for name in events | kinds if f"`{name}`" not in TEXT} == set()
+    documents = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+    assert {name for name in events | kinds if f"`{name}`" not in documents} == set()
 
 
 def test_every_bug_in_the_track_record_has_its_test() -> None:
     """The table says where; a test that was moved away would leave an empty claim."""
-    record = TEXT.split("## Track record")[1]
+    record = (ROOT / "tests" / "README.md").read_text("utf-8").split("## Track record")[1]
     named = re.findall(r"`(tests/[^`]+\.py)` \|", record)
 
     assert len(named) > 10

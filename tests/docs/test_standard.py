@@ -23,7 +23,7 @@ ASKED = (
 
 def rows() -> list[tuple[str, str, str]]:
     """Return row, what it asks for and what shows it, of each line of the table."""
-    table = TEXT.split("| row |")[1].splitlines()[2:]
+    table = TEXT.split("| row |")[1].split("\n## ")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table if line]
     return [(cell[0], cell[1], cell[2]) for cell in cells]
 

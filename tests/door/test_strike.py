@@ -29,6 +29,7 @@ STRIKES = (
     Strike(),
     OTHER_OPEN,
     RELEASED,
+    RELEASED.after(OtherDoorChanged(open=True, now_s=11.0)),
     OTHER_OPEN.after(Granted(10.0, RELEASE_S, wait_s=5.0)),
     Strike().after(Freed(10.0)),
     RELEASED.after(Freed(12.0)),
@@ -37,6 +38,7 @@ STRIKES = (
 
 EVENTS: tuple[StrikeEvent, ...] = (
     Granted(14.0, RELEASE_S),
+    Granted(15.0, RELEASE_S),
     ExitPressed(14.0, RELEASE_S),
     Freed(14.0),
     Unfreed(14.0),

@@ -141,3 +141,15 @@ def test_the_other_door_is_remembered_through_a_release() -> None:
 
     assert locked.after(Granted(107.0, 5.0, wait_s=1.0)).state is StrikeState.WAITING
     assert locked.after(ShutDown()).other_open
+
+
+def test_a_grant_at_the_end_of_a_release_waits_like_any_other() -> None:
+    """Where the other door is open, one that comes before the end was told is not lost."""
+    other = OtherDoorChanged(open=True, now_s=102.0)
+    released = told(Strike(), Granted(100.0, 5.0), other)
+
+    late = told(released, Granted(105.0, 5.0, wait_s=10.0))
+
+    assert late.state is StrikeState.WAITING
+    assert late.after(OtherDoorChanged(open=False, now_s=106.0)).energised
+    assert told(released, Granted(104.0, 5.0, wait_s=10.0)) == released

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
@@ -42,6 +43,11 @@ ROAD_S = 0.5
 """What the door grants the way through the web process besides."""
 
 HELD_S = 20.0
+
+NEW = Person("3000001234", "4711")
+ALSO_NEW = Person("0101701234", "8052", kind="CPR")
+KNOWN = Person("3000001250", "6390")
+STRANGERS = [Person(f"300000991{last}", "5050") for last in range(9)]
 
 REAL_SERVER = Path(real_sip2_server.__file__)
 
@@ -234,6 +240,31 @@ class AskingBranch(Branch):
     def said(self, event: str) -> list[Line]:
         """Return all lines of that name that the web process wrote so far."""
         return [line for line in self.lines if line["event"] == event]
+
+
+Made = Callable[..., AskingBranch]
+
+
+@contextmanager
+def making_branches(directory: Path, pins: Path) -> Iterator[Made]:
+    """Give what makes a branch in a directory; both its processes end with the block."""
+    with ExitStack() as stack:
+
+        def made(*settings: str) -> AskingBranch:
+            branch = AskingBranch(directory, *settings, pins=pins)
+            stack.callback(branch.end, signal.SIGKILL)
+            stack.enter_context(branch.door)
+            return branch
+
+        yield made
+
+
+def started(branch: AskingBranch, *rows: dict[str, Any]) -> AskingBranch:
+    """Load `KNOWN` with the PIN, and rows of others; start both processes."""
+    branch.load(KNOWN.feed_row(1), *rows)
+    branch.start()
+    branch.door.start()
+    return branch
 
 
 def unlearnt(person: Person, number: int, **changed: Any) -> dict[str, Any]:

@@ -5,48 +5,39 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from doorctl.bootstrap.library import open_doors_desk
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import until
 from tests.e2e.library import (
-    BRIEF_S,
-    PASSWORD,
-    ROAD_S,
-    AskingBranch,
+    ALSO_NEW,
+    KNOWN,
+    NEW,
+    STRANGERS,
     Fbs,
+    Made,
     Peer,
     fbs,
+    making_branches,
     real_sip2,
     sip2s,
+    started,
     unlearnt,
 )
 from tests.e2e.people import TODAY, Person
-
-NEW = Person("3000001234", "4711")
-ALSO_NEW = Person("0101701234", "8052", kind="CPR")
-KNOWN = Person("3000001250", "6390")
-STRANGERS = [Person(f"300000991{last}", "5050") for last in range(9)]
-
-Made = Callable[..., AskingBranch]
+from tests.fakes.clock import FakeClock
+from tests.fakes.event_log import FakeEventLog
 
 
 @pytest.fixture
 def branches(tmp_path: Path, loaded: Loaded) -> Iterator[Made]:
-    """Make a branch in `tmp_path` that ends with the test; it knows `KNOWN` with the PIN."""
-    with ExitStack() as stack:
-
-        def made(*settings: str) -> AskingBranch:
-            branch = AskingBranch(tmp_path, *settings, pins=loaded.pins)
-            stack.callback(branch.end, signal.SIGKILL)
-            stack.enter_context(branch.door)
-            return branch
-
+    """Make a branch in `tmp_path` that ends with the test."""
+    with making_branches(tmp_path, loaded.pins) as made:
         yield made
 
 
@@ -55,21 +46,6 @@ def library(tmp_path: Path) -> Iterator[Fbs]:
     """FBS, that answers."""
     with fbs(tmp_path) as peer:
         yield peer
-
-
-@pytest.fixture
-def silent(tmp_path: Path) -> Iterator[Fbs]:
-    """FBS, that is given little time."""
-    with fbs(tmp_path, BRIEF_S) as peer:
-        yield peer
-
-
-def started(branch: AskingBranch, *rows: dict[str, Any]) -> AskingBranch:
-    """Load `KNOWN` with the PIN, and rows of others; start both processes."""
-    branch.load(KNOWN.feed_row(1), *rows)
-    branch.start()
-    branch.door.start()
-    return branch
 
 
 PEERS: dict[str, Callable[..., AbstractContextManager[Peer]]] = {"fbs": fbs, "sip2s": sip2s}
@@ -182,110 +158,6 @@ def test_a_changed_pin_opens_at_once(library: Fbs, branches: Made) -> None:
     assert library.asked() == 3
 
 
-BAD: dict[str, Callable[[Fbs], Callable[[Any], object]]] = {
-    "hanging": lambda peer: peer.hang,
-    "dribbling": lambda peer: peer.dribble,
-    "garbage": lambda peer: peer.babble,
-}
-
-
-@pytest.mark.parametrize("how", BAD)
-def test_a_library_system_that_fails_delays_nobody_it_knows(
-    how: str, silent: Fbs, branches: Made
-) -> None:
-    """Whoever is known gets in meanwhile; refusals take the same, asked or not; one alarm each way.
-
-    The times are never below what an answer may take, and the relay stays off.
-    """
-    branch = started(branches(*silent.settings))
-    silent.script.raw["v9"] = BAD[how](silent)
-
-    asked = [branch.refused(person) for person in STRANGERS[:2]]
-    not_asked = branch.refused(KNOWN, KNOWN.wrong_pin)
-
-    assert [reason for reason, _ in (*asked, not_asked)] == ["unknown_card"] * 2 + ["wrong_pin"]
-    assert all(took_s >= BRIEF_S + ROAD_S for _, took_s in (*asked, not_asked))
-    assert branch.door.edges(branch.door.pid) == []
-    assert silent.asked() == 2
-
-    pending = branch.begin(STRANGERS[2])
-    until(lambda: silent.asked() == 3)
-    branch.door.let_in(KNOWN)
-    assert branch.door.settled(pending).reason == "unknown_card"
-
-    del silent.script.raw["v9"]
-    silent.know(NEW)
-    branch.door.let_in(NEW)
-    until(lambda: branch.alarms() == ["library_silent", "library_answers"])
-
-
-def test_a_library_system_nobody_vouches_for(tmp_path: Path, branches: Made) -> None:
-    """With a certificate of another authority no PIN is sent, and the alarm says where to look."""
-    with sip2s(tmp_path, BRIEF_S, trusted=False) as peer:
-        peer.know(NEW)
-        branch = started(branches(*peer.settings))
-
-        assert branch.refused(NEW)[0] == "unknown_card"
-        assert branch.refused(NEW)[0] == "unknown_card"
-
-        assert peer.script.frames == []
-        branch.door.let_in(KNOWN)
-        (alarm,) = branch.said("alarm")
-        assert alarm["kind"] == "library_silent"
-        assert "lms.ca_file" in str(alarm["why"])
-
-
-def test_another_card_while_a_question_is_under_way(silent: Fbs, branches: Made) -> None:
-    """The second is decided for itself; the first one's late answer opens nothing for anybody."""
-    silent.know(NEW)
-    branch = started(branches(*silent.settings))
-    silent.script.raw["v9"] = silent.hang
-
-    first = branch.begin(NEW)
-    until(lambda: silent.asked() == 1)
-    second = branch.begin(STRANGERS[0])
-    assert branch.door.wait_for("decision", attempt=second)["reason"] == "unknown_card"
-
-    assert branch.door.settled(first).reason == "unknown_card"
-    assert branch.door.edges(branch.door.pid) == []
-
-
-def test_web_killed_in_the_middle_of_a_question(library: Fbs, branches: Made) -> None:
-    """The card is refused, the known get in, and after the restart the question is put again."""
-    library.know(NEW)
-    branch = started(branches(*library.settings))
-    library.script.raw["v9"] = library.hang
-    attempt = branch.begin(NEW)
-    until(lambda: library.asked() == 1)
-
-    branch.end(signal.SIGKILL)
-
-    decision = branch.door.wait_for("decision", attempt=attempt)
-    assert decision["reason"] == "unknown_card"
-    branch.door.let_in(KNOWN)
-    assert branch.refused(NEW)[0] == "unknown_card"
-    del library.script.raw["v9"]
-    branch.start()
-    branch.door.let_in(NEW)
-
-
-def test_the_door_restarted_in_the_middle_of_a_question(library: Fbs, branches: Made) -> None:
-    """It stops in time with the relay off; the answer that comes to nobody opens nothing."""
-    library.know(NEW)
-    branch = started(branches(*library.settings))
-    library.script.raw["v9"] = library.hang
-    branch.begin(NEW)
-    until(lambda: library.asked() == 1)
-    before = branch.door.pid
-
-    assert branch.door.stop() == 0
-    branch.door.start_door()
-
-    assert branch.door.edges(before) == []
-    branch.door.let_in(KNOWN)
-    assert len(branch.door.edges(branch.door.pid)) == 2
-
-
 def test_off_unless_configured(branches: Made) -> None:
     """By default nobody is asked, no refusal is withheld, and no thread is there to ask.
 
@@ -297,120 +169,8 @@ def test_off_unless_configured(branches: Made) -> None:
     decision = branch.door.wait_for("decision", attempt=attempt, timeout_s=8)
 
     assert decision["reason"] == "unknown_card"
-    off = threads(branch.door.pid)
-    branch.door.stop()
-    password = branch.directory / "lms.password"
-    branch.door.configured(
-        "lms.kind=fbs",
-        "lms.url=https://127.0.0.1:9/rest",
-        "lms.agency=DK-773000",
-        "lms.user=doorctl-oest",
-        f"lms.password_file={password}",
-    ).start_door()
-    until(lambda: threads(branch.door.pid) == off + 1)
+    assert open_doors_desk(branch.config, FakeClock(), FakeEventLog(), _ignore, _ignore) is None
 
 
-def threads(pid: int) -> int:
-    """Return how many threads a process has."""
-    return len(list(Path(f"/proc/{pid}/task").iterdir()))
-
-
-def test_fbs_forgets_the_session_and_is_under_repair(library: Fbs, branches: Made) -> None:
-    """A 401 is answered by one login within the question, a 503 by one alarm; then it goes on."""
-    for person in (NEW, ALSO_NEW):
-        library.know(person)
-    branch = started(branches(*library.settings))
-    branch.door.let_in(NEW)
-    library.script.sessions.clear()
-
-    branch.door.let_in(ALSO_NEW)
-
-    assert library.script.paths() == ["login", "v9", "v4", "v9", "login", "v9", "v4"]
-    assert branch.alarms() == []
-    library.script.replies["v9"] = (503, b"<html>Service Unavailable</html>")
-    assert branch.refused(STRANGERS[0])[0] == "unknown_card"
-    branch.door.let_in(KNOWN)
-    del library.script.replies["v9"]
-    library.script.sessions.clear()
-    late = STRANGERS[1]
-    library.know(late)
-    branch.door.let_in(late)
-    until(lambda: branch.alarms() == ["library_silent", "library_answers"])
-
-
-LONG_NEW = Person("3000001234", "57309182")
-LONG_UNLEARNT = Person("0101701234", "48192037", kind="CPR")
-LONG_KNOWN = Person("3000001250", "90517264")
-LONG_STRANGER = Person("3000009919", "66419028")
-LONG_HUNG = Person("3000009920", "77315094")
-WRONG = "13579246"
-
-
-def test_nothing_is_written_down_of_who_was_asked_about(
-    silent: Fbs, tmp_path: Path, branches: Made
-) -> None:
-    """After such an evening no file, no log, no command line and no environment holds a secret.
-
-    Rows kept and learnt, a no, a rest, a hanging library system, one that echoes the question,
-    a web process that is killed meanwhile.
-    """
-    for person in (LONG_NEW, LONG_UNLEARNT):
-        silent.know(person)
-    branch = branches(*silent.settings, "policy.pin_length=8")
-    branch.load(LONG_KNOWN.feed_row(1), unlearnt(LONG_UNLEARNT, 2))
-    branch.start()
-    branch.door.start()
-    branch.door.let_in(LONG_NEW)
-    branch.await_kept("asked")
-    branch.door.let_in(LONG_UNLEARNT)
-    branch.await_kept("learnt")
-    for _ in range(2):
-        branch.refused(LONG_UNLEARNT, WRONG)
-    echo = {"message": f"{LONG_STRANGER.number} {LONG_STRANGER.pin} {PASSWORD}"}
-    silent.script.replies["v9"] = (500, echo)
-    branch.refused(LONG_STRANGER)
-    silent.script.raw["v9"] = silent.hang
-    asked = silent.asked()
-    branch.begin(LONG_HUNG)
-    until(lambda: silent.asked() > asked)
-    seen = process_files(branch)
-    branch.end(signal.SIGKILL)
-    branch.start()
-    branch.door.let_in(LONG_KNOWN)
-    seen |= process_files(branch)
-    branch.end()
-    branch.door.stop()
-
-    people = (LONG_NEW, LONG_UNLEARNT, LONG_KNOWN, LONG_STRANGER, LONG_HUNG)
-    secrets = {f"number {place}": one.number.encode() for place, one in enumerate(people)}
-    secrets |= {f"PIN {place}": one.pin.encode() for place, one in enumerate(people)}
-    secrets |= {"wrong PIN": WRONG.encode(), "password": PASSWORD.encode()}
-    secrets["hyphened"] = f"{LONG_UNLEARNT.number[:6]}-{LONG_UNLEARNT.number[6:]}".encode()
-    written = {
-        path.name: path.read_bytes()
-        for path in tmp_path.iterdir()
-        if path.is_file() and path.name != "lms.password"
-    }
-    assert {"patrons.db", "visits.db", "door.stderr", "web.stderr"} <= written.keys()
-    written["logs"] = repr((branch.lines, branch.door.lines)).encode()
-    found = [
-        (name, where)
-        for name, secret in secrets.items()
-        for where, content in (written | seen).items()
-        if secret in content
-    ]
-    assert found == []
-
-
-def process_files(branch: AskingBranch) -> dict[str, bytes]:
-    """Return what everybody may read of both processes, and what stands on the disk meanwhile."""
-    pids = {"door": branch.door.pid, "web": branch.web_pid}
-    seen = {
-        f"{name} {file} {pid}": Path(f"/proc/{pid}/{file}").read_bytes()
-        for name, pid in pids.items()
-        for file in ("cmdline", "environ")
-    }
-    assert all(seen.values())
-    for path in branch.directory.glob("*.db-wal"):
-        seen[f"{path.name} {branch.web_pid}"] = path.read_bytes()
-    return seen
+def _ignore(_posted: object) -> None:
+    pass

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Doors
-from tests.e2e.door import Door, until
+from tests.e2e.door import Door, refusal, until
 from tests.e2e.people import ENTITLED
 
 TRACE = b"left-by-a-visit!"
@@ -126,3 +130,183 @@ def test_retention_can_be_shorter(doors: Doors) -> None:
     assert listed(door) == []
     door.start()
     until(lambda: not traced(door))
+
+
+def proved(door: Door) -> dict[str, Any]:
+    """Purge with a proof and return the report."""
+    done = door.call("purge", "--prove", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_purge_is_proved(doors: Doors, *, running: bool) -> None:
+    """`purge --prove` reads the files' bytes and keeps a signed report, whoever owns the log."""
+    door = doors.made()
+    if running:
+        door.start()
+        until(lambda: door.said("purge"))
+    put_visit(door, 1, timedelta(days=31))
+
+    report = proved(door)
+
+    assert (report["deleted"], report["residue"], report["clean"]) == (1, 0, True)
+    assert report["checkpoint"] == [0, 0, 0]
+    assert report["canaries_seen"] == report["canaries_kept"] == 1
+    assert report["bytes_read"] > 4096
+    assert "visits.db" in report["files"]
+    assert report["branch"] == "proeve"
+    told = door.call("purge", "--verify", report["file"])
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "The signature is right" in told.stdout
+
+
+def test_a_reader_in_the_way_is_told_and_made_up_for(doors: Doors) -> None:
+    """Nothing is proved while somebody reads the old rows; the next proof covers them as well."""
+    door = doors.made()
+    door.start()
+    until(lambda: door.said("purge"))
+    put_visit(door, 1, timedelta(days=31))
+    with closing(sqlite3.connect(door.directory / "visits.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM attempts").fetchall()
+
+        done = door.call("purge", "--prove", "--json")
+
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["deleted"], report["complete"]) == (1, 1, False)
+    assert not report["clean"]
+    again = proved(door)
+    assert (again["deleted"], again["residue"]) == (0, 0)
+    assert again["searched"] == report["searched"]
+    assert traced(door) == []
+
+
+def test_a_changed_report_is_told(doors: Doors) -> None:
+    """`purge --verify` refuses what was changed, and what is no report."""
+    door = doors.made()
+    path = Path(proved(door)["file"])
+    path.write_text(path.read_text().replace('"deleted": 0', '"deleted": 9'))
+
+    assert "signature" in refusal(door, "purge", "--verify", str(path))
+    assert "can't be read" in refusal(door, "purge", "--verify", str(path.with_name("none")))
+
+
+def test_a_proof_of_residue_fails(doors: Doors) -> None:
+    """A copy of an expired row key in a file that SQLite left makes it exit 1, and says so."""
+    door = doors.made()
+    put_visit(door, 1, timedelta(days=31))
+    (door.directory / "etilqs_0123456789").write_bytes(b"x" + TRACE)
+
+    done = door.call("purge", "--prove", "--json")
+
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["residue"], report["clean"]) == (1, 1, False)
+    assert "not proved" in done.stderr
+    assert "not proved" in door.call("purge", "--verify", report["file"]).stderr
+
+
+def test_each_purge_of_the_door_leaves_a_report(doors: Doors) -> None:
+    """Nobody has to ask: the one at the start does, and its signature is right."""
+    door = doors.made()
+    put_visit(door, 1, timedelta(days=31))
+    door.start()
+
+    (path,) = until(lambda: list((door.directory / "purges").glob("*.json")))
+
+    def whole() -> bool:
+        return path.read_bytes().endswith(b"}\n")
+
+    until(whole)
+    done = door.call("purge", "--verify", str(path), "--json")
+    report = json.loads(done.stdout)
+    assert (report["deleted"], report["residue"], report["clean"]) == (1, 0, True)
+
+
+def test_prove_or_verify(doors: Doors) -> None:
+    """Both at once is a wrong use."""
+    assert doors.made().call("purge", "--prove", "--verify", "x").returncode == 2
+
+
+def hold(door: Door, *words: str) -> str:
+    """Run a command about holds and return what it says."""
+    done = door.call("hold", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def hold_a_day(door: Door, age_days: int, hold_days: int = 60) -> None:
+    """Put a hold on the two days around an age."""
+    now = datetime.now(UTC)
+    since = (now - timedelta(days=age_days + 1)).isoformat()
+    to = (now - timedelta(days=age_days - 1)).isoformat()
+    last = (now + timedelta(days=hold_days)).date().isoformat()
+    window = ("--from", since, "--to", to, "--until", last)
+    hold(door, "add", *window, "--case", "2026-117", "--reason", "a broken window")
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_hold_outlives_the_retention(doors: Doors, *, running: bool) -> None:
+    """Its visits survive the purge, are in no list but `hold show`, and go once it is lifted."""
+    door = doors.made()
+    put_visit(door, 1, timedelta(days=20))
+    if running:
+        door.start()
+        until(lambda: door.said("purge"))
+    hold_a_day(door, 20)
+    (listed_hold,) = json.loads(hold(door, "list", "--json"))
+    assert (listed_hold["number"], listed_hold["state"]) == (1, "in force")
+    assert listed_hold["case"] == "2026-117"
+    assert "a broken window" in hold(door, "list")
+
+    # Twelve days later: both the visit and the window are older than any list shows.
+    back_ms = 12 * 24 * 3600 * 1000
+    door.change("UPDATE attempts SET at_ms = at_ms - ?", back_ms)
+    door.change("UPDATE holds SET since_ms = since_ms - ?1, to_ms = to_ms - ?1", back_ms)
+    report = proved(door)
+    assert (report["deleted"], report["held"]) == (0, 1)
+    assert listed(door) == []
+    assert [visit["attempt"] for visit in json.loads(hold(door, "show", "1", "--json"))] == [1]
+    assert "granted" in hold(door, "show", "1") or "ok" in hold(door, "show", "1")
+
+    assert hold(door, "lift", "1") == "Hold 1 is lifted.\n"
+    report = proved(door)
+    assert (report["deleted"], report["held"], report["clean"]) == (1, 0, True)
+    assert traced(door) == []
+    assert hold(door, "list") == "There is no hold.\n"
+
+
+def test_a_hold_ends_by_itself(doors: Doors) -> None:
+    """Nobody has to look: once its end has come the next purge takes it and what it held."""
+    door = doors.made()
+    put_visit(door, 1, timedelta(days=20))
+    hold_a_day(door, 20)
+    back_ms = 70 * 24 * 3600 * 1000
+    door.change("UPDATE attempts SET at_ms = at_ms - ?", back_ms)
+    columns = "since_ms = since_ms - ?1, to_ms = to_ms - ?1, until_ms = until_ms - ?1"
+    door.change(f"UPDATE holds SET {columns}", back_ms)  # noqa: S608 - a constant
+
+    shown = door.call("hold", "show", "1", "--json")
+    assert json.loads(shown.stdout) == []
+    assert "over" in shown.stderr
+
+    door.start()
+    until(lambda: door.said("purge"))
+
+    assert traced(door) == []
+    assert hold(door, "list", "--json") == "[]\n"
+
+
+def test_a_hold_that_makes_no_sense_is_refused(doors: Doors) -> None:
+    """With one line, whether the door is asked or not; and so is a number that none has."""
+    door = doors.made()
+    window = ("--from", "2001-01-01", "--to", "2001-01-02", "--until", "2999-01-01")
+    about = ("--case", "1", "--reason", "r")
+
+    alone = refusal(door, "hold", "add", *window, *about)
+    door.start()
+
+    assert alone == refusal(door, "hold", "add", *window, *about)
+    assert "no hold 9" in refusal(door, "hold", "lift", "9")
+    assert "no hold 9" in refusal(door, "hold", "show", "9")

@@ -75,6 +75,7 @@ def test_status_running(door: Door) -> None:
     found = json.loads(done.stdout)
     age = found.pop("cache_age_s")
     assert 0 <= age < 3600
+    assert found.pop("audit_head")
     assert found == {
         "running": True,
         "reader": "connected",

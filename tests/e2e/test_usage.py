@@ -10,7 +10,15 @@ import pytest
 from doorctl.cli.app import COMMANDS
 from tests.e2e.door import Door
 
-GROUPS = {"patrons": ("load", "explain", "unlock"), "visits": ("list",)}
+GROUPS = {
+    "patrons": ("load", "explain", "unlock"),
+    "visits": ("list",),
+    "mode": ("set", "end"),
+    "calendar": ("except", "clear"),
+    "bans": ("add", "list", "lift", "letter"),
+    "passes": ("add", "list", "revoke"),
+    "alarm": ("send",),
+}
 ALL = [(name,) for name in COMMANDS] + [
     (group, name) for group, names in GROUPS.items() for name in names
 ]

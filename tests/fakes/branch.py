@@ -39,12 +39,14 @@ class FakeBranch:
         away: it can't be reached.
         mute: it does as it is told, but its answer is lost.
         refuses: why it takes nothing.
+        audit_head: where its audit log ends.
     """
 
     name: str
     away: bool = False
     mute: bool = False
     refuses: str = ""
+    audit_head: str | None = None
     epoch: int = 0
     digest: str = ""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -54,7 +56,7 @@ class FakeBranch:
     def held(self) -> Held | Refused | Away:
         """Say what it holds."""
         self.asked += 1
-        return Away("away") if self.away else Held(self.epoch, self.digest)
+        return Away("away") if self.away else Held(self.epoch, self.digest, self.audit_head)
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Apply a document, whole or not at all."""

@@ -57,10 +57,15 @@ class _Issued:
 
 
 class MemoryBranch:
-    """`BranchBook`, `RightsList` and `BranchWriter`; `broken` makes every call fail."""
+    """`BranchBook`, `RightsList` and `BranchWriter`; `broken` makes every call fail.
+
+    Attributes:
+        kept_unused: row keys and `patron_ref` that are restricted.
+    """
 
     def __init__(self) -> None:
         self.broken = False
+        self.kept_unused: set[bytes | str | None] = set()
         self._commits = 0
         self._bans: dict[int, _Banned] = {}
         self._passes: dict[int, _Issued] = {}
@@ -86,6 +91,11 @@ class MemoryBranch:
         own = [one for one in self._passes.values() if one.row_key == row_key]
         valid = [one.held for one in own if one.revoked_at is None]
         return valid[-1] if valid else None
+
+    def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
+        """Tell whether a card or its patron is among :attr:`kept_unused`."""
+        self._fail_if_broken()
+        return row_key in self.kept_unused or patron_ref in self.kept_unused
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours."""

@@ -42,9 +42,15 @@ class FailingVisits:
         row_key: bytes | None = None,
         throttle: CardThrottle | None = None,
         reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
     ) -> None:
         """Record how an attempt ended, or fail."""
-        self._call(lambda: self.inner.close_attempt(attempt, reason, row_key, throttle, reader))
+        self._call(
+            lambda: self.inner.close_attempt(
+                attempt, reason, row_key, throttle, reader, counted_as=counted_as
+            )
+        )
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row, or fail."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,10 +15,12 @@ from doorctl.errors import RowsClashError, StoreError
 from doorctl.masked import Identifier, StretchedKey
 from doorctl.moments import BootTime, ClockState
 from doorctl.ports import (
+    ATTEMPT,
     Applied,
     CacheStamp,
     Changes,
     Guard,
+    HourCount,
     Push,
     SealedRow,
     Stamped,
@@ -63,7 +66,12 @@ class MemoryPatrons:
             return patron
         if patron is None:
             return replace(kept.patron, pin_until=kept.row_until)
-        return replace(patron, pin_check=kept.patron.pin_check, pin_until=kept.pin_until)
+        return replace(
+            patron,
+            pin_check=kept.patron.pin_check,
+            pin_until=kept.pin_until,
+            weak_pin=kept.patron.weak_pin,
+        )
 
     def stamp(self) -> CacheStamp:
         """Return the cache's epoch and age."""
@@ -133,6 +141,20 @@ class MemoryPatrons:
             raise StoreError("a row without a PIN check")
         (self._asked if pushed is None else self._learnt)[row.row_key] = kept
         self._commits += 1
+
+    def expire(self, confirmed_before: datetime) -> int:
+        """Delete what no push has confirmed since a time."""
+        self._fail_if_broken()
+        day = confirmed_before.astimezone(UTC).date()
+        asked = {key: kept for key, kept in self._asked.items() if kept.learnt_on >= day}
+        gone, self._asked = len(self._asked) - len(asked), asked
+        at = self._stamp.applied_at
+        if at is not None and at < confirmed_before and self._rows:
+            gone, self._rows, self._learnt = gone + len(self._rows), {}, {}
+            self._push = Push(self._stamp.epoch + 1)
+            self._stamp = replace(self._stamp, epoch=self._push.epoch, patrons=0)
+        self._commits += 1
+        return gone
 
     def close(self) -> None:
         """Do nothing."""
@@ -223,6 +245,7 @@ class MemoryVisits:
         self._reader = ReaderThrottle()
         self._high_water: datetime | None = None
         self._last = 0
+        self._counts: Counter[tuple[datetime | None, str, str, str]] = Counter()
         if survivor is not None:
             self._inherit(survivor)
 
@@ -245,6 +268,8 @@ class MemoryVisits:
         row_key: bytes | None = None,
         throttle: CardThrottle | None = None,
         reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
     ) -> None:
         """Record how an attempt ended, with the throttles as they stand after it."""
         self._fail_if_broken()
@@ -252,8 +277,25 @@ class MemoryVisits:
         if found is None or found.reason is not None:
             raise StoreError(f"attempt {attempt} is not open")
         self._attempts[attempt] = replace(found, reason=reason, row_key=row_key or found.row_key)
+        if counted_as is not None:
+            hour = None if found.at.state is ClockState.UNTRUSTED else _hour_of(found.at.utc)
+            self.add_counts([HourCount(hour, counted_as, ATTEMPT, reason.value, 1)])
         self._keep_throttle(row_key, throttle, found.at.utc)
         self._reader = reader or self._reader
+
+    def add_counts(self, counts: Iterable[HourCount]) -> None:
+        """Add to the hourly counts."""
+        self._fail_if_broken()
+        for one in counts:
+            self._counts[one.hour, one.mode, one.kind, one.outcome] += one.count
+
+    def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
+        """Yield the counts from a UTC time on, up to another, oldest first."""
+        dated = [(cell[0] or NO_HOUR, cell) for cell in self._counts]
+        for hour, cell in sorted(dated, key=lambda one: (one[0], one[1][1:])):
+            after = since is None or hour >= _hour_of(since)
+            if after and (until is None or hour < _hour_of(until)):
+                yield HourCount(*cell, self._counts[cell])
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
@@ -348,6 +390,7 @@ class MemoryVisits:
         self._reader = survivor.reader_throttle()
         self._high_water = survivor.high_water()
         self._last = survivor.last_attempt()
+        self._counts = Counter(survivor._counts)
 
     def _fail_if_broken(self) -> None:
         if self.broken:
@@ -364,6 +407,13 @@ def _dated(at: Stamped, now: datetime, boot: BootTime) -> Stamped:
 
 def _age_off(now: datetime, boot: BootTime, then: BootTime) -> datetime:
     return now - timedelta(milliseconds=boot.ms_since(then))
+
+
+NO_HOUR = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _hour_of(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _in_ms(at: datetime) -> datetime:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from doorctl.errors import StoreError
+from doorctl.masked import InstallationKey
 from doorctl.moments import BootTime, ClockState, Moment
 from doorctl.ports import Stamped
+from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.hold import Hold
 from doorctl.privacy.retention import PurgeReport, purge, visible_since
-from tests.fakes.memory_store import MemoryVisits
+from tests.fakes.memory_holds import ProvableVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETENTION = timedelta(days=30)
@@ -20,8 +24,8 @@ def _moment(at: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
     return Moment(at, at, state)
 
 
-def _log(*ages: timedelta) -> MemoryVisits:
-    visits = MemoryVisits()
+def _log(*ages: timedelta) -> ProvableVisits:
+    visits = ProvableVisits()
     for attempt, age in enumerate(ages, start=1):
         visits.open_attempt(attempt, Stamped(NOON - age, ClockState.TRUSTED, BOOT), None, None)
     return visits
@@ -33,7 +37,7 @@ def test_visits_are_kept_for_the_retention_and_not_a_moment_longer() -> None:
 
     report = purge(visits, _moment(NOON), BOOT, RETENTION)
 
-    assert report == PurgeReport(1, NOON - RETENTION, (0, 0, 0))
+    assert replace(report, traces=frozenset()) == PurgeReport(1, NOON - RETENTION, (0, 0, 0))
     assert report.complete
     assert not report.postponed
     assert [visit.attempt for visit in visits.visits(NOON - 2 * RETENTION)] == [1]
@@ -93,6 +97,77 @@ def test_the_cutoff_is_utc_whatever_the_branchs_zone() -> None:
 
     assert visible_since(danish, RETENTION) == NOON - RETENTION
     assert visible_since(danish, RETENTION).tzinfo is UTC
+
+
+def test_each_purge_leaves_a_canary_of_its_day() -> None:
+    """It is there from the first purge of a day on, and goes when a visit of that moment goes."""
+    canaries = Canaries(InstallationKey(b"k" * 32))
+    visits = _log()
+
+    for hours in (0, 6):
+        now = NOON + timedelta(hours=hours)
+        purge(visits, _moment(now), BOOT, RETENTION, canaries=canaries)
+    assert visits.canaries() == {canaries.of(NOON.date())}
+
+    later = NOON + RETENTION
+    purge(visits, _moment(later), BOOT, RETENTION, canaries=canaries)
+    assert visits.canaries() == {canaries.of(NOON.date()), canaries.of(later.date())}
+
+    later += timedelta(minutes=1)
+    report = purge(visits, _moment(later), BOOT, RETENTION, canaries=canaries)
+    assert visits.canaries() == {canaries.of(later.date())}
+    assert canaries.of(NOON.date()) in report.traces
+    assert report.deleted == 0
+
+
+def test_no_canary_is_planted_on_a_guess() -> None:
+    """One of a day that a wrong clock made up would be missed, or stand there for ever."""
+    visits = _log()
+    moment = Moment(NOON, NOON, ClockState.UNTRUSTED)
+
+    purge(visits, moment, BOOT, RETENTION, canaries=Canaries(InstallationKey(b"k" * 32)))
+
+    assert visits.canaries() == set()
+
+
+def test_what_a_purge_could_not_clear_is_looked_for_after_the_next() -> None:
+    """The rows are gone then, so only the report of the first knows what they were."""
+    visits = _log(timedelta(days=40))
+    visits.checkpoint = (1, 75, 0)
+    first = purge(visits, _moment(NOON), BOOT, RETENTION)
+
+    visits.checkpoint = (0, 0, 0)
+    second = purge(visits, _moment(NOON), BOOT, RETENTION, earlier=first.traces)
+
+    assert first.traces
+    assert second.traces == first.traces
+
+
+def test_a_report_shows_no_trace() -> None:
+    """Row keys are personal data: no log line or traceback may quote them."""
+    visits = ProvableVisits()
+    key = bytes(range(16))
+    visits.open_attempt(1, Stamped(NOON, ClockState.TRUSTED, BOOT), key, None)
+
+    report = purge(visits, _moment(NOON + 31 * timedelta(days=1)), BOOT, RETENTION)
+
+    assert key in report.traces
+    assert "traces" not in repr(report)
+    assert "traces" not in report.as_dict()
+
+
+def test_a_hold_ends_by_the_time_of_now() -> None:
+    """Not by a trusted time that a wrong clock once gave: that would end every hold early."""
+    visits = _log(timedelta(days=31))
+    window = (NOON - timedelta(days=32), NOON - timedelta(days=30))
+    visits.add_hold(Hold(0, *window, "1", "r", NOON + timedelta(days=1), NOON, "by"))
+    ahead = Moment(NOON, NOON + timedelta(days=9999), ClockState.TRUSTED)
+
+    report = purge(visits, ahead, BOOT, RETENTION)
+    assert (report.deleted, report.held) == (0, 1)
+
+    report = purge(visits, _moment(NOON + timedelta(days=1)), BOOT, RETENTION)
+    assert (report.deleted, report.held) == (1, 0)
 
 
 def test_a_failing_log_is_told_to_the_caller() -> None:

@@ -6,15 +6,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from doorctl.masked import InstallationKey
 from doorctl.moments import BootTime, ClockState, Moment, Timekeeper
 from doorctl.ports import Stamped
+from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.hold import Hold, HoldAsked, accepted, readable_since
 from doorctl.privacy.retention import purge, visible_since
-from tests.fakes.memory_store import MemoryVisits
+from tests.fakes.memory_holds import ProvableVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETENTION = timedelta(days=30)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+CANARIES = Canaries(InstallationKey(b"k" * 32))
 
 
 class Branch(RuleBasedStateMachine):
@@ -31,10 +35,13 @@ class Branch(RuleBasedStateMachine):
         self.boots = 0
         self.vouched = False
         self.keeper = Timekeeper(NOON)
-        self.visits = MemoryVisits()
+        self.visits = ProvableVisits()
         self.made: dict[int, tuple[datetime, int]] = {}
         self.dated: set[int] = set()
         """Visits whose time was known for certain, when they were made or later in that boot."""
+        self.holds: dict[int, Hold] = {}
+        """Those that nobody lifted, over or not."""
+        self.planted: dict[bytes, datetime] = {}
 
     @rule(hours=st.integers(1, 45 * 24))
     def time_passes(self, hours: int) -> None:
@@ -55,16 +62,37 @@ class Branch(RuleBasedStateMachine):
     def purge(self) -> None:
         """Purge, and check that only a dependable clock deletes, and then all that is due."""
         before, moment = self._kept(), self._moment()
-        report = purge(self.visits, moment, self._boot(), RETENTION)
+        report = purge(self.visits, moment, self._boot(), RETENTION, canaries=CANARIES)
         assert report.postponed is (not moment.dependable)
         if report.postponed:
             assert self._kept() == before
             return
         self.dated |= {each for each in before if self.made[each][1] == self.boots}
+        self.planted.setdefault(CANARIES.of(self.truth.date()), self.truth)
         for attempt in self.dated & self._kept():
-            assert self.truth - self.made[attempt][0] <= RETENTION
+            assert self._may_be_kept(self.made[attempt][0])
         for visit in self.visits.visits(EVER):
-            assert self.truth - RETENTION <= visit.at <= self.truth
+            assert self._may_be_kept(visit.at)
+            assert visit.at <= self.truth
+        assert all(self._may_be_kept(self.planted[one]) for one in self.visits.canaries())
+
+    @precondition(lambda self: self._moment().dependable)
+    @rule(ago=st.integers(1, 30 * 24), hours=st.integers(1, 30 * 24), days=st.integers(1, 40))
+    def incident(self, ago: int, hours: int, days: int) -> None:
+        """Freeze a window."""
+        since = self.truth - ago * HOUR
+        window = (since, min(since + hours * HOUR, self.truth))
+        asked = HoldAsked(*window, "1", "an incident", self.truth + 24 * days * HOUR, "by")
+        hold = self.visits.add_hold(accepted(asked, self._moment(), RETENTION))
+        self.holds[hold.number] = hold
+
+    @precondition(lambda self: self.visits.holds())
+    @rule()
+    def incident_is_settled(self) -> None:
+        """Lift the oldest hold."""
+        number = self.visits.holds()[0].number
+        self.visits.lift_hold(number)
+        del self.holds[number]
 
     @precondition(lambda self: not self.vouched)
     @rule(days=st.integers(-400, 4000))
@@ -89,15 +117,28 @@ class Branch(RuleBasedStateMachine):
         self.error -= days_off * 24 * HOUR
         self.booted, self.boots, self.vouched = self.truth, self.boots + 1, False
         self.keeper = Timekeeper(self.keeper.high_water)
-        self.visits = MemoryVisits(self.visits)
+        self.visits = ProvableVisits(self.visits)
 
     @invariant()
     def nothing_known_goes_early(self) -> None:
-        """A visit of known time is there for 30 days of true time."""
+        """A visit or canary of known time is there for 30 days, and while it is held."""
         kept = self._kept()
         for attempt in self.dated:
-            if self.truth - self.made[attempt][0] <= RETENTION:
+            if self._may_be_kept(self.made[attempt][0]):
                 assert attempt in kept
+        canaries = self.visits.canaries()
+        for canary, at in self.planted.items():
+            assert canary in canaries or not self._may_be_kept(at)
+
+    @invariant()
+    def a_hold_shows_old_visits_only_while_it_holds_for_certain(self) -> None:
+        """In doubt about the time, or once it is over, nothing older than any list shows."""
+        moment = self._moment()
+        for hold in self.holds.values():
+            since = readable_since(hold, moment, RETENTION)
+            certain = moment.dependable and self.truth < hold.until
+            assert since >= hold.since
+            assert certain or since >= visible_since(moment.latest_known, RETENTION)
 
     @invariant()
     def nothing_shows_late(self) -> None:
@@ -113,6 +154,12 @@ class Branch(RuleBasedStateMachine):
         for visit in self.visits.visits(EVER):
             if visit.clock is not ClockState.UNTRUSTED:
                 assert visit.at == self.made[visit.attempt][0]
+
+    def _may_be_kept(self, at: datetime) -> bool:
+        held = any(
+            hold.since <= at < hold.to and self.truth < hold.until for hold in self.holds.values()
+        )
+        return held or self.truth - at <= RETENTION
 
     def _moment(self) -> Moment:
         elapsed = self.truth - self.booted

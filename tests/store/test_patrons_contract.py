@@ -361,3 +361,31 @@ def test_a_guarded_push_changes_nothing(cache: Cache, full: bool) -> None:
 
 def _refusing(_changes: Changes) -> None:
     raise PushGuardedError("too many")
+
+
+def test_a_register_that_no_push_confirms_can_be_forgotten(cache: Cache) -> None:
+    """All of it or nothing; the push that is held is another one then, of a higher number."""
+    cache.push(sealed(1, "a"), sealed(2, "b"), push=Push(7, "digest"))
+
+    assert cache.writer.expire(NOON) == 0
+    assert cache.writer.held() == Push(7, "digest")
+    assert cache.writer.expire(NOON + timedelta(milliseconds=1)) == 2
+    assert cache.lookup.find(key_of(1)) is None
+    assert cache.lookup.stamp().patrons == 0
+    assert cache.writer.held() == Push(8)
+    assert cache.writer.expire(NOON + timedelta(days=1)) == 0
+    assert cache.writer.held() == Push(8)
+
+
+def test_rows_that_were_asked_for_go_by_the_day_of_the_answer(cache: Cache) -> None:
+    """The library system itself has confirmed those; before the first push as well."""
+    for number, days_ago in ((1, 31), (2, 30)):
+        learnt_on = NOON.date() - timedelta(days=days_ago)
+        until = NOON.date() + timedelta(days=9)
+        cache.writer.keep(
+            sealed(number, "a"), row_until=until, pin_until=until, learnt_on=learnt_on
+        )
+
+    assert cache.writer.expire(NOON - timedelta(days=30)) == 1
+    assert cache.lookup.find(key_of(1)) is None
+    assert cache.lookup.find(key_of(2)) is not None

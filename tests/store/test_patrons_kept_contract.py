@@ -41,6 +41,23 @@ def learnt(number: int, patron_ref: str) -> Patron:
     return replace(sealed(number, patron_ref).patron, pin_until=PIN_UNTIL)
 
 
+@pytest.mark.parametrize("is_weak", [True, False])
+def test_a_kept_check_says_whether_its_pin_is_weak(cache: Cache, *, is_weak: bool) -> None:
+    """Of a pushed row as of a whole one, and also where a push brings the row later."""
+    weak = [
+        replace(row, patron=replace(row.patron, weak_pin=is_weak))
+        for row in (sealed(1, "a"), sealed(2, "b"))
+    ]
+    cache.push(bare(1, "a"))
+    for row in weak:
+        keep(cache, row)
+    pushed, whole = (cache.lookup.find(key_of(number)) for number in (1, 2))
+    cache.push(bare(2, "b"))
+    later = cache.lookup.find(key_of(2))
+
+    assert [patron and patron.weak_pin for patron in (pushed, whole, later)] == [is_weak] * 3
+
+
 def test_a_row_that_no_push_brought_is_kept_whole(cache: Cache) -> None:
     """Every field comes back, and the last day on which the row counts."""
     row = SealedRow(

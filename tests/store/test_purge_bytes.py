@@ -13,46 +13,71 @@ from sqlite_utils import Database
 
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle
+from doorctl.masked import InstallationKey
 from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.hold import Hold, HoldAsked, accepted
 from doorctl.privacy.retention import purge
+from doorctl.store.residue import found_in
 from doorctl.store.visits import VisitStore, create_visits
-from tests.store.samples import DAY, NOON, files_of, key_of, stamped
+from tests.store.samples import DAY, NOON, key_of, stamped
 
-DAYS = 146
-VISITS_A_DAY = 30
+DAYS = 365
+VISITS_A_DAY = 5
 RETENTION = timedelta(days=30)
+CANARIES = Canaries(InstallationKey(b"k" * 32))
+INCIDENT, SETTLED = 150, 210
+"""The days on which a hold begins, on the day before, and ends."""
 
 
-def test_months_of_daily_purges_leave_nothing_expired(tmp_path: Path) -> None:
-    """Every day: visits, a purge, a restart, then a search of all raw bytes for expired keys."""
+def test_a_year_of_daily_purges_leaves_nothing_expired(tmp_path: Path) -> None:
+    """Every day: visits, a purge, a restart, then a search of all raw bytes for what expired.
+
+    Row keys, times and canaries; in the middle a hold keeps one day for two months.
+    """
     path = tmp_path / "visits.db"
     create_visits(path)
     random = Random(30)  # noqa: S311 -- a simulation that must repeat
     last_seen: dict[bytes, datetime] = {}
     gone: set[bytes] = set()
+    held: set[bytes] = set()
     store = VisitStore(path)
     for day in range(DAYS):
-        for _ in range(VISITS_A_DAY):
-            _visit(store, day, random, last_seen)
+        seen = {_visit(store, day, random, last_seen) for _ in range(VISITS_A_DAY)}
+        held |= seen if day == INCIDENT - 1 else set()
         if day % 2:  # Every other day the file is purged by a process that has just started.
             store.close()
             store = VisitStore(path)
         now = NOON + day * DAY
-        report = purge(store, Moment(now, now, ClockState.TRUSTED), _boot(now, day), RETENTION)
+        if day == INCIDENT:
+            store.add_hold(_hold(now))
+        moment = Moment(now, now, ClockState.TRUSTED)
+        report = purge(store, moment, _boot(now, day), RETENTION, canaries=CANARIES)
         assert report.complete
-        expired = [key for key, seen in last_seen.items() if seen < now - RETENTION]
+        cutoff, holding = now - RETENTION, INCIDENT <= day < SETTLED
+        spared = held if holding else set()
+        expired = {key for key, seen in last_seen.items() if seen < cutoff} - spared
         for key in expired:
             del last_seen[key]
-        gone.update(expired)
-        gone.difference_update(last_seen)
-        whole = day % 73 == 72  # The search for every key so far takes a while.
-        _assert_absent(
-            tmp_path, gone if whole else expired, present=last_seen.keys() if whole else ()
-        )
+        gone = (gone | expired) - last_seen.keys()
+        kept = store.canaries()
+        outlives = holding and day - 30 > INCIDENT - 1
+        assert len(kept) == min(day + 1, 31) + outlives
+        _assert_absent(tmp_path, (report.traces | expired | CANARIES.expired(cutoff)) - kept)
+        if day % 73 == 72:  # The search for every key so far takes a while.
+            _assert_absent(tmp_path, gone)
+            _assert_present(tmp_path, last_seen.keys() | kept)
     store.close()
 
 
-def _visit(store: VisitStore, day: int, random: Random, last_seen: dict[bytes, datetime]) -> None:
+def _hold(now: datetime) -> Hold:
+    half = DAY / 2
+    window = (now - DAY - half, now - half)
+    asked = HoldAsked(*window, "1", "a broken window", now + (SETTLED - INCIDENT) * DAY, "kirsten")
+    return accepted(asked, Moment(now, now, ClockState.TRUSTED), RETENTION)
+
+
+def _visit(store: VisitStore, day: int, random: Random, last_seen: dict[bytes, datetime]) -> bytes:
     at = NOON + day * DAY - timedelta(minutes=random.randrange(600))
     # Some patrons come again within the month, most cards are never seen a second time.
     key = key_of(random.randrange(60) if random.random() < 0.3 else random.getrandbits(62))
@@ -62,6 +87,7 @@ def _visit(store: VisitStore, day: int, random: Random, last_seen: dict[bytes, d
     if random.random() < 0.3:
         store.close_attempt(attempt, Reason.OK, key, CardThrottle())
     last_seen[key] = max(at, last_seen.get(key, at))
+    return key
 
 
 def _boot(at: datetime, day: int) -> BootTime:
@@ -69,10 +95,14 @@ def _boot(at: datetime, day: int) -> BootTime:
     return BootTime(f"boot-{day}", (at - began) // timedelta(milliseconds=1))
 
 
-def _assert_absent(directory: Path, expired: Iterable[bytes], *, present: Iterable[bytes]) -> None:
-    everything = b"".join(files_of(directory).values())
-    assert not [key for key in expired if key in everything]
-    assert all(key in everything for key in present)
+def _assert_absent(directory: Path, needles: Iterable[bytes]) -> None:
+    found, bytes_read, _ = found_in(directory.iterdir(), needles)
+    assert found == set()
+    assert bytes_read > 0
+
+
+def _assert_present(directory: Path, needles: Iterable[bytes]) -> None:
+    assert found_in(directory.iterdir(), needles)[0] == set(needles)
 
 
 def test_a_purge_is_seen_by_whoever_opens_the_file_next(tmp_path: Path) -> None:

@@ -11,25 +11,39 @@ import pytest
 
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.errors import StoreError
+from doorctl.errors import InputError, StoreError
 from doorctl.moments import BootTime, ClockState
-from doorctl.ports import Visit, VisitReader
+from doorctl.ports import Visit
+from doorctl.privacy.hold import Hold
+from doorctl.store.visit_holds import MOST_HOLDS
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.store.visits_reader import VisitHistory
 from doorctl.store.visits_retried import RetriedVisits
-from tests.fakes.memory_store import MemoryVisits
+from tests.fakes.memory_holds import ProvableVisits
 from tests.store.samples import DAY, NOON, key_of, stamped
 
 EVER = datetime.min.replace(year=1970, tzinfo=NOON.tzinfo)
 HOUR_MS = 3_600_000
+
+CANARY = bytes(range(16))
+
+
+def hold_of(since: datetime, to: datetime, until: datetime = NOON + 30 * DAY) -> Hold:
+    """Return a hold that has no number yet."""
+    return Hold(0, since, to, "2026-117", "a broken window", until, NOON, "kirsten")
+
+
+def time_of(at: datetime) -> bytes:
+    """Return a time as SQLite writes it."""
+    return (int(at.timestamp()) * 1000).to_bytes(6, "big")
 
 
 @dataclass
 class Log:
     """A door log as written and as read; `restart` is a power cut and a new process."""
 
-    store: VisitStore | RetriedVisits | MemoryVisits
-    history: VisitReader
+    store: VisitStore | RetriedVisits | ProvableVisits
+    history: VisitHistory | ProvableVisits
     restart: Callable[[], None]
 
     def listed(self, not_before: datetime = EVER) -> list[Visit]:
@@ -71,10 +85,10 @@ def _sqlite(path: Path, writer: Writing) -> Log:
 
 def _memory() -> Log:
     def restart() -> None:
-        assert isinstance(made.store, MemoryVisits)
-        made.store = made.history = MemoryVisits(made.store)
+        assert isinstance(made.store, ProvableVisits)
+        made.store = made.history = ProvableVisits(made.store)
 
-    both = MemoryVisits()
+    both = ProvableVisits()
     made = Log(both, both, restart)
     return made
 
@@ -287,3 +301,100 @@ def test_keeping_time_again_changes_nothing(log: Log) -> None:
     log.store.keep_time(NOON + 5 * DAY, BootTime("boot-2", 2 * HOUR_MS))
 
     assert log.listed() == before
+
+
+def test_a_hold_spares_what_is_in_its_window(log: Log) -> None:
+    """Its beginning is inside and its end is not; throttles go all the same."""
+    at = BootTime("boot-1", 61_000)
+    hours = [NOON + timedelta(hours=number) for number in range(4)]
+    for number, hour in enumerate(hours, start=1):
+        log.store.open_attempt(number, stamped(hour), key_of(number), CardThrottle(1, at))
+    log.store.plant(CANARY, hours[1])
+    log.store.add_hold(hold_of(hours[1], hours[2]))
+
+    assert log.store.held() == 1
+    assert log.store.delete_before(NOON + DAY) == 3
+    assert log.store.delete_before(NOON + DAY) == 0
+    assert [visit.attempt for visit in log.listed()] == [2]
+    assert log.store.canaries() == {CANARY}
+    assert log.store.card_throttle(key_of(2)) == CardThrottle()
+
+
+def test_a_hold_ends_at_its_end_and_not_before(log: Log) -> None:
+    """What it held goes with the purge after that, like anything that is too old."""
+    log.store.open_attempt(1, stamped(NOON), key_of(1), None)
+    end = NOON + 90 * DAY
+    added = log.store.add_hold(hold_of(NOON - DAY, NOON + DAY, end))
+    log.restart()
+    assert log.history.holds() == (added,)
+
+    log.store.end_holds(end - timedelta(milliseconds=1))
+    assert log.store.delete_before(NOON + 60 * DAY) == 0
+
+    log.store.end_holds(end)
+    assert log.history.holds() == ()
+    assert log.store.delete_before(NOON + 60 * DAY) == 1
+
+
+def test_a_hold_that_is_lifted_holds_no_more(log: Log) -> None:
+    """It comes back as it was; its number is never given again, and another one is refused."""
+    log.store.open_attempt(1, stamped(NOON), key_of(1), None)
+    first = log.store.add_hold(hold_of(NOON - DAY, NOON + DAY))
+    assert first == hold_of(NOON - DAY, NOON + DAY).numbered(1)
+
+    assert log.store.lift_hold(1) == first
+    with pytest.raises(InputError, match="no hold 1"):
+        log.store.lift_hold(1)
+    assert log.store.add_hold(hold_of(NOON - 2 * DAY, NOON - DAY)).number == 2
+    assert log.store.delete_before(NOON + DAY) == 1
+
+
+def test_there_are_no_more_holds_than_anybody_has_in_view(log: Log) -> None:
+    """A script that runs wild does not turn the door log into an archive."""
+    for _ in range(MOST_HOLDS):
+        log.store.add_hold(hold_of(NOON - DAY, NOON))
+    with pytest.raises(InputError):
+        log.store.add_hold(hold_of(NOON - DAY, NOON))
+
+    assert len(log.history.holds()) == MOST_HOLDS
+
+
+def test_a_canary_is_no_visit_and_goes_as_one_does(log: Log) -> None:
+    """It is not listed, has no number and is not counted; planting it again changes nothing."""
+    log.store.plant(CANARY, NOON)
+    log.store.plant(CANARY, NOON + DAY)
+    log.restart()
+
+    assert log.listed() == []
+    assert log.store.last_attempt() == 0
+    assert log.store.delete_before(NOON) == 0
+    assert log.store.canaries() == {CANARY}
+    assert log.store.delete_before(NOON + timedelta(milliseconds=1)) == 0
+    assert log.store.canaries() == set()
+
+
+def test_traces_are_what_goes_and_nothing_that_stays(log: Log) -> None:
+    """Keys and times of old visits, but not of whoever came again, is throttled or is held."""
+    at = BootTime("boot-1", 61_000)
+    old = NOON - DAY
+    log.store.open_attempt(1, stamped(old), key_of(1), None)
+    log.store.open_attempt(2, stamped(old), key_of(2), None)
+    log.store.open_attempt(3, stamped(NOON), key_of(2), None)
+    log.store.open_attempt(4, stamped(old - DAY), key_of(4), CardThrottle(1, at))
+    log.store.open_attempt(5, stamped(old - 3 * DAY), key_of(5), None)
+    log.store.open_attempt(6, stamped(old - 4 * DAY), None, None)
+    log.store.plant(CANARY, old)
+    log.store.add_hold(hold_of(old - 3 * DAY, old - 2 * DAY))
+
+    traces = log.store.traces_before(NOON)
+
+    times = {time_of(old), time_of(old - DAY), time_of(old - 4 * DAY)}
+    assert traces == {key_of(1), key_of(4), CANARY} | times
+    assert log.store.still_kept(traces) == traces
+    log.store.delete_before(NOON)
+    assert log.store.still_kept(traces) == set()
+    assert log.store.still_kept({key_of(2), key_of(5), time_of(NOON)}) == {
+        key_of(2),
+        key_of(5),
+        time_of(NOON),
+    }

@@ -35,6 +35,7 @@ def _patrons(draw: st.DrawFn) -> Patron:
         hold_from=hold_from,
         hold_until=hold_until,
         tags=draw(st.frozensets(_TAGS, max_size=4)),
+        weak_pin=draw(st.booleans()),
     )
 
 

@@ -46,6 +46,7 @@ class Halting:
     def __init__(self, writer: PatronWriter) -> None:
         self.held = writer.held
         self.keep = writer.keep
+        self.expire = writer.expire
         self._writer = writer
 
     def apply(

@@ -95,7 +95,12 @@ class Town:
         return self.directory / "outbox.db"
 
     def push(
-        self, *, full: bool = False, terms: Terms = TERMS, on: date = TODAY
+        self,
+        *,
+        full: bool = False,
+        terms: Terms = TERMS,
+        on: date = TODAY,
+        flags_weak: bool = False,
     ) -> tuple[Refreshed, dict[str, Delivery]]:
         """Run once; return what was found and each branch's delivery."""
         with closing(open_or_create_outbox(self.outbox_path)) as outbox:
@@ -108,6 +113,7 @@ class Town:
                 on=on,
                 workers=1,
                 on_progress=lambda _done, _of: None,
+                flags_weak=flags_weak,
             )
             sender = Sender(PRIVATE_KEY, terms, None, full, self.directory)
             deliveries = deliver(self.branches, outbox, sender, AtOnce())

@@ -54,6 +54,17 @@ def test_a_fingerprint_from_before_pin_changed_still_holds() -> None:
     assert of(patron(1)).hex() == written_before
 
 
+@pytest.mark.parametrize(("pin", "changes"), [("1234", True), ("4711", False), (None, False)])
+def test_flagging_weak_pins_changes_the_rows_that_have_one(
+    pin: str | None, *, changes: bool
+) -> None:
+    """Once the policy is switched on or off, those are sealed again and nobody else."""
+    row = patron(1, pin=pin)
+    flagging = Fingerprints(KEY, TERMS, TODAY, flags_weak=True)
+
+    assert (flagging.of(row) != of(row)) is changes
+
+
 @pytest.mark.parametrize(
     "terms",
     [

@@ -172,13 +172,22 @@ def test_a_copy_of_nothing_is_empty(tmp_path: Path) -> None:
         assert copy.standing().epoch == 0
 
 
-def test_rows_sealed_before_a_field_was_known_get_it(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("migration", "fields"),
+    [
+        ("add_pin_changed", b',"pin_changed":null,"weak_pin":false'),
+        ("add_weak_pin", b',"weak_pin":false'),
+    ],
+)
+def test_rows_sealed_before_a_field_was_known_get_it(
+    path: Path, migration: str, fields: bytes
+) -> None:
     """An outbox of before is sent as it is: no card is sealed again for a new field."""
     line = encode(row(1, "1"))
-    before = line.replace(b',"pin_changed":null', b"")
+    before = line.replace(fields, b"")
     put = "INSERT INTO patrons VALUES (?, ?, ?, ?, 1, ?)"
     with closing(Database(path)) as database:
-        migrations.apply(database, stop_before="add_pin_changed")
+        migrations.apply(database, stop_before=migration)
         with database.atomic():
             database.execute(put, ("1", bytes(32), before + before, 2, 1))
             database.execute(put, ("2", None, b"", 0, 2))

@@ -53,6 +53,30 @@ def test_nothing_new_is_nothing_sent(town: Town) -> None:
     assert [branch.asked for branch in town.branches] == [2, 2]
 
 
+def test_where_each_branchs_audit_log_ended_is_told(town: Town) -> None:
+    """Whether something was sent or not: each run leaves an anchor off the branch."""
+    oest, syd = town.branches
+    oest.audit_head, syd.audit_head = "7:aa", None
+
+    for _ in range(2):
+        _, deliveries = town.push()
+        assert deliveries["oest"].audit_head == "7:aa"
+        assert deliveries["syd"].audit_head is None
+
+
+def test_a_policy_about_weak_pins_reaches_those_who_have_one(town: Town) -> None:
+    """Switched on and off again, it seals them anew and nobody else, and leaves no flag behind."""
+    town.source.patrons = [patron(1), patron(2, 20, 21, pin="1234"), patron(3, pin=None)]
+    town.push()
+
+    for flags_weak in (True, False):
+        refreshed, _ = town.push(flags_weak=flags_weak)
+        assert refreshed.changed == 1
+        for branch in town.branches:
+            flagged = [row["ref"] for row in branch.rows.values() if row["weak_pin"]]
+            assert flagged == (["2", "2"] if flags_weak else [])
+
+
 def test_what_has_changed_and_no_more(town: Town) -> None:
     """A document of changes holds who is new, who has changed and who is gone; no one else."""
     town.push()

@@ -251,3 +251,43 @@ def test_the_registers_birthday_goes_before_the_cpr_number() -> None:
     patron = replace(PLAIN, identifiers=(cpr("1705701234"),), birthday=date(2015, 5, 18))
 
     assert enter_from(patron) == date(2029, 5, 18)
+
+
+WEAK = ["1234", "0101", "1970", "1237", "3400"]
+"""A run, the birthday twice, the end of the CPR number, the end of the card's number."""
+
+
+def flagged(patron: FeedPatron, *, flags_weak: bool = True) -> list[bool]:
+    """Whether each row of a patron says that the PIN is weak."""
+    rows = seal_rows(
+        [patron],
+        FastSealer(),
+        minimum_age=0,
+        on=TODAY,
+        workers=1,
+        on_progress=lambda _done, _total: None,
+        flags_weak=flags_weak,
+    )
+    return [row.patron.weak_pin for row in rows]
+
+
+@pytest.mark.parametrize("pin", WEAK)
+def test_a_weak_pin_is_flagged_in_every_row_of_the_patron(pin: str) -> None:
+    """What one of the patron's cards gives away opens by the others too."""
+    both = (card(3000003400), cpr("0101701237"))
+
+    assert flagged(replace(PLAIN, identifiers=both, pin=Pin(pin))) == [True, True]
+
+
+@pytest.mark.parametrize("pin", WEAK)
+def test_nothing_is_flagged_unless_the_policy_asks(pin: str) -> None:
+    """A bit that nobody uses would only help a thief."""
+    both = (card(3000003400), cpr("0101701237"))
+
+    assert flagged(replace(PLAIN, identifiers=both, pin=Pin(pin)), flags_weak=False) == [False] * 2
+
+
+@pytest.mark.parametrize("pin", [None, Pin("4711")])
+def test_no_other_pin_is_flagged(pin: Pin | None) -> None:
+    """One that is not known is not weak: it is judged once it is proved."""
+    assert flagged(replace(PLAIN, pin=pin)) == [False]

@@ -62,7 +62,8 @@ def test_a_row_is_written_as_the_format_says() -> None:
         == (
             f'{{"key":"{key}","ref":"1001","pin":"{pin}","resident":true,"active":true,'
             '"blocks":["E","S"],"restricted":false,"enter_from":null,"valid_until":null,'
-            '"hold_from":null,"hold_until":null,"tags":[],"pin_changed":null}\n'
+            '"hold_from":null,"hold_until":null,"tags":[],"pin_changed":null,'
+            '"weak_pin":false}\n'
         ).encode()
     )
     assert encode(Removal("1001")) == b'{"remove":"1001"}\n'
@@ -102,6 +103,8 @@ def test_another_writer_may_use_blanks_escapes_and_its_own_order() -> None:
         ({"valid_until": 20260230}, "valid_until: give a date"),
         ({"enter_from": "2026-02-28T00:00:00"}, "enter_from: give a date"),
         ({"pin_changed": "yesterday"}, "pin_changed: give a date"),
+        ({"weak_pin": None}, "weak_pin: give true or false"),
+        ({"weak_pin": 1}, "weak_pin: give true or false"),
         ({"hold_until": "2026-01-01"}, "hold_until: not on or after hold_from"),
         (
             {"hold_from": "2026-01-02", "hold_until": "2026-01-01"},

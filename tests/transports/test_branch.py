@@ -17,13 +17,17 @@ from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.errors import InputError, NotAnsweringError, StoreError
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import DaySource, StoredDay
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.audit_chain import EMPTY
 from doorctl.transports.branch import ASKED, MARGIN_S, ask_web, branch_answers
+from doorctl.transports.branch_deeds import DEEDS, Audited
 from doorctl.transports.branch_requests import (
     AddBan,
     ClearDay,
     EndMode,
     IssuePass,
     LiftBan,
+    Note,
     OpenBranch,
     Request,
     RevokePass,
@@ -31,9 +35,11 @@ from doorctl.transports.branch_requests import (
     SetMode,
 )
 from doorctl.transports.control import LINE_LIMIT, ControlServer, Question, ask
+from tests.fakes.audit import MemoryAudit
 from tests.fakes.branch_book import MemoryBranch
 
 LONG_S = 20.0
+BY = "grethe"
 NOW_S = 1000.0
 LOCAL = datetime(2026, 5, 4, 14, tzinfo=ZoneInfo("Europe/Copenhagen"))
 NOW = Moment(LOCAL, LOCAL.astimezone(UTC), ClockState.TRUSTED)
@@ -64,6 +70,7 @@ PASS = Pass(
     label="Skakklubben",
 )
 CHRISTMAS = StoredDay(date(2026, 12, 24), (ModeSpan(Mode.STAFFED, 600, 720), *ALL_DAY), "Juleaften")
+LOOK = Deed(Action.PATRON_EXPLAINED, (KEY, KEY[::-1]), "1001", "a call", {"number": 7, "day": "x"})
 LOCKDOWN = Override(Mode.LOCKDOWN, LOCAL + DAY, "threat", "staff-7")
 
 
@@ -74,11 +81,17 @@ def memory() -> MemoryBranch:
 
 
 @pytest.fixture
-def web(memory: MemoryBranch, tmp_path: Path) -> Iterator[Path]:
+def audit() -> MemoryAudit:
+    """Its audit log."""
+    return MemoryAudit()
+
+
+@pytest.fixture
+def web(memory: MemoryBranch, audit: MemoryAudit, tmp_path: Path) -> Iterator[Path]:
     """A socket on which web answers."""
 
     def carry_out(request: Request[Any]) -> Any:
-        return request.carried_out(OpenBranch(memory, memory), NOW)
+        return request.carried_out(OpenBranch(memory, memory, audit), NOW)
 
     server = ControlServer(tmp_path / "web.sock", branch_answers(carry_out, lambda: NOW_S))
     server.start()
@@ -96,6 +109,7 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
     (SetMode(LOCKDOWN), EndMode()),
     (SetDay(CHRISTMAS),),
     (SetDay(CHRISTMAS), ClearDay(CHRISTMAS.day)),
+    (Note(LOOK),),
 )
 
 
@@ -105,8 +119,11 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
 ) -> None:
     """Each field arrives, whatever comes of it comes back, and the branch is left the same."""
     other = MemoryBranch()
-    there = [ask_web(web, request, timeout_s=LONG_S, monotonic_s=NOW_S) for request in requests]
-    here = [request.carried_out(OpenBranch(other, other), NOW) for request in requests]
+    there = [
+        ask_web(web, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S) for request in requests
+    ]
+    branch = OpenBranch(other, other, MemoryAudit())
+    here = [Audited(request, BY).carried_out(branch, NOW) for request in requests]
 
     assert there == here
     assert memory.every_ban() == other.every_ban()
@@ -123,6 +140,31 @@ def test_every_request_has_its_question() -> None:
     assert len(asked) == len(ASKED)
 
 
+def test_every_request_has_its_deed() -> None:
+    """No change of the branch's records leaves the audit log without an entry."""
+    assert set(DEEDS) == {kind for kind, _ in ASKED.values()}
+
+
+def test_a_change_is_on_record_with_who_asked(web: Path, audit: MemoryAudit) -> None:
+    """Who, what, about whom and why; and no value of a person among the details."""
+    for request in (AddBan(BAN, KEY, "1001"), LiftBan(1), Note(LOOK)):
+        ask_web(web, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+
+    assert [(one.by, one.deed) for one in audit.entries()] == [
+        (BY, Deed(Action.BAN_ADDED, (KEY,), "1001", BAN.reason, {"number": 1})),
+        (BY, Deed(Action.BAN_LIFTED, details={"number": 1})),
+        (BY, LOOK),
+    ]
+
+
+def test_a_change_that_can_not_be_put_on_record_is_not_made(web: Path, audit: MemoryAudit) -> None:
+    """Whoever asked is told, as the machine's fault."""
+    audit.broken = True
+
+    with pytest.raises(StoreError):
+        ask_web(web, Note(LOOK), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -137,16 +179,17 @@ def test_every_request_has_its_question() -> None:
     ids=lambda one: type(one).__name__,
 )
 def test_a_refusal_is_the_writers_own(
-    request_: Request[Any], web: Path, memory: MemoryBranch
+    request_: Request[Any], web: Path, memory: MemoryBranch, audit: MemoryAudit
 ) -> None:
-    """With the same words, as the caller's fault, and nothing is changed."""
+    """With the same words, as the caller's fault; nothing is changed, so nothing is on record."""
     with pytest.raises(InputError) as there:
-        ask_web(web, request_, timeout_s=LONG_S, monotonic_s=NOW_S)
+        ask_web(web, request_, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
     with pytest.raises(InputError) as here:
-        request_.carried_out(OpenBranch(memory, memory), NOW)
+        request_.carried_out(OpenBranch(memory, memory, audit), NOW)
 
     assert str(there.value) == str(here.value)
     assert memory.version() == 0
+    assert audit.head() == EMPTY
 
 
 @pytest.mark.parametrize("asked_s", [NOW_S - LONG_S + MARGIN_S, NOW_S - 3600])
@@ -155,10 +198,10 @@ def test_a_change_that_comes_too_late_is_not_made(
 ) -> None:
     """Web was stuck, and whoever asked has been told that it failed: it must not happen later."""
     with pytest.raises(StoreError, match="nothing was changed"):
-        ask_web(web, SetMode(LOCKDOWN), timeout_s=LONG_S, monotonic_s=asked_s)
+        ask_web(web, SetMode(LOCKDOWN), by=BY, timeout_s=LONG_S, monotonic_s=asked_s)
 
     assert memory.version() == 0
-    ask_web(web, SetMode(LOCKDOWN), timeout_s=LONG_S, monotonic_s=asked_s + 3600)
+    ask_web(web, SetMode(LOCKDOWN), by=BY, timeout_s=LONG_S, monotonic_s=asked_s + 3600)
 
 
 def test_a_file_that_cannot_be_written_is_told(web: Path, memory: MemoryBranch) -> None:
@@ -166,13 +209,13 @@ def test_a_file_that_cannot_be_written_is_told(web: Path, memory: MemoryBranch) 
     memory.broken = True
 
     with pytest.raises(StoreError):
-        ask_web(web, SetDay(CHRISTMAS), timeout_s=LONG_S, monotonic_s=NOW_S)
+        ask_web(web, SetDay(CHRISTMAS), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
 
 
 def test_without_web_nobody_answers(tmp_path: Path) -> None:
     """So that the caller can be the writer."""
     with pytest.raises(NotAnsweringError, match="the web process does not answer"):
-        ask_web(tmp_path / "web.sock", EndMode(), timeout_s=LONG_S, monotonic_s=NOW_S)
+        ask_web(tmp_path / "web.sock", EndMode(), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
 
 
 def test_a_text_that_is_too_long_to_be_handed_over_is_refused(
@@ -180,7 +223,9 @@ def test_a_text_that_is_too_long_to_be_handed_over_is_refused(
 ) -> None:
     """By one clear line, and not by half a question."""
     with pytest.raises(InputError, match="shorten it"):
-        ask_web(web, AddBan(BAN, None, "1" * LINE_LIMIT), timeout_s=LONG_S, monotonic_s=NOW_S)
+        ask_web(
+            web, AddBan(BAN, None, "1" * LINE_LIMIT), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S
+        )
 
     assert memory.version() == 0
 
@@ -192,7 +237,8 @@ def test_a_question_that_is_none_changes_nothing(
 ) -> None:
     """Whoever asks with something missing or of another type is told so."""
     with pytest.raises(StoreError, match="not complete"):
-        ask(web, Question(name, {"request": about, "before_s": NOW_S + 1}), timeout_s=LONG_S)
+        asked = {"request": about, "by": BY, "before_s": NOW_S + 1}
+        ask(web, Question(name, asked), timeout_s=LONG_S)
 
     assert memory.version() == 0
 
@@ -202,7 +248,7 @@ class TestStaffsDays:
 
     def test_a_date_takes_the_place_of_the_same_date_only(self, memory: MemoryBranch) -> None:
         """Said again, a date is what was said last; the others are still there."""
-        branch = OpenBranch(memory, memory)
+        branch = OpenBranch(memory, memory, MemoryAudit())
         website = StoredDay(CHRISTMAS.day, ALL_DAY)
         memory.set_days(DaySource.WEBSITE, [website], NOW, known_until=CHRISTMAS.day)
         for one in (
@@ -221,7 +267,7 @@ class TestStaffsDays:
 
     def test_days_that_are_past_hinder_nothing(self, memory: MemoryBranch) -> None:
         """Yesterday's exception is still stored, and is not said again."""
-        branch = OpenBranch(memory, memory)
+        branch = OpenBranch(memory, memory, MemoryAudit())
         SetDay(replace(CHRISTMAS, day=TODAY)).carried_out(branch, NOW)
         later = Moment(LOCAL + 3 * DAY, LOCAL.astimezone(UTC) + 3 * DAY, ClockState.TRUSTED)
 
@@ -233,7 +279,7 @@ class TestStaffsDays:
 
     def test_an_unset_clock_hides_no_date(self, memory: MemoryBranch) -> None:
         """A clock that is years ahead and not set does not take back what lies ahead."""
-        branch = OpenBranch(memory, memory)
+        branch = OpenBranch(memory, memory, MemoryAudit())
         ahead = Moment(LOCAL.replace(year=2031), LOCAL.astimezone(UTC), ClockState.UNTRUSTED)
         SetDay(CHRISTMAS).carried_out(branch, NOW)
         SetDay(replace(CHRISTMAS, day=TODAY)).carried_out(branch, ahead)
@@ -248,7 +294,7 @@ def test_an_answer_of_another_version_is_told(tmp_path: Path) -> None:
     server.start()
     try:
         with pytest.raises(StoreError, match="another version"):
-            ask_web(tmp_path / "web.sock", EndMode(), timeout_s=LONG_S, monotonic_s=NOW_S)
+            ask_web(tmp_path / "web.sock", EndMode(), by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
     finally:
         server.stop()
 

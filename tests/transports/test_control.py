@@ -8,7 +8,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -346,3 +346,36 @@ def test_the_limits_leave_room_for_real_questions() -> None:
     longest = json.dumps({"ask": "unlock", "card": "0" * 32})
 
     assert len(longest) < control.LINE_LIMIT / 10
+
+
+def test_a_peer_that_drips_holds_nobody(tmp_path: Path) -> None:
+    """The limit is for the whole answer: a byte now and then does not begin it anew."""
+    path = tmp_path / "door.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        stopped = threading.Event()
+
+        def drip() -> None:
+            line, _ = listener.accept()
+            with line, suppress(OSError):
+                while not stopped.wait(0.05):
+                    line.sendall(b" ")
+
+        peer = threading.Thread(target=drip)
+        peer.start()
+        try:
+            with pytest.raises(NotAnsweringError):
+                ask(path, Question("status"), timeout_s=0.5)
+        finally:
+            stopped.set()
+            peer.join()
+
+
+@pytest.mark.parametrize("nested", [b"[" * 5000, b'{"a":' * 3000])
+def test_a_deeply_nested_question_is_refused(path: Path, nested: bytes) -> None:
+    """What would overflow the decoder is answered like any other nonsense, and serving goes on."""
+    line = b'{"ask":"status","about":' + nested + b"\n"
+
+    assert b"not known" in say(path, line)
+    assert ask(path, Question("status"), timeout_s=LONG_S)

@@ -67,6 +67,24 @@ def test_it_is_asked_what_it_holds(branch: HttpBranch, script: Script) -> None:
     assert [request[:3] for request in script.requests] == [("GET", "/v1/patrons/epoch", b"")]
 
 
+def test_the_end_of_its_audit_log_is_kept(branch: HttpBranch, script: Script) -> None:
+    """To be anchored here, where nobody at the branch can change it."""
+    head = f"41:{'0f' * 32}"
+    script.say(200, {"epoch": 41, "audit_head": head})
+
+    assert branch.held() == Held(41, audit_head=head)
+
+
+@pytest.mark.parametrize("head", [None, "", "41", 7, ["x"], f"41:{'G' * 64}", "\x1b[2J"])
+def test_an_audit_head_that_is_none_holds_up_no_push(
+    head: object, branch: HttpBranch, script: Script
+) -> None:
+    """And nothing of it steers a terminal or a log."""
+    script.say(200, {"epoch": 41, "audit_head": head})
+
+    assert branch.held() == Held(41)
+
+
 def test_a_branch_that_tells_no_digest_is_believed(branch: HttpBranch, script: Script) -> None:
     """The digest is a second proof only."""
     script.say(200, {"epoch": 0})

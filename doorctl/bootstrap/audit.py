@@ -1,0 +1,140 @@
+"""Builds both ends of the audit log: what commands put on it, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+
+from doorctl.access.patron import row_key
+from doorctl.bootstrap.branch import BranchDesk, change
+from doorctl.bootstrap.rules import branch_db, system_clock
+from doorctl.config import Config
+from doorctl.errors import StoreError
+from doorctl.masked import Identifier, StretchedKey
+from doorctl.ports import PatronLookup, Sealer
+from doorctl.privacy.audit import Action, Deed, Entry, erased_before
+from doorctl.privacy.audit_chain import Head, Verdict
+from doorctl.privacy.audit_chain import verify as verify_chain
+from doorctl.store.audit import AuditRecords
+from doorctl.transports.branch_requests import Note
+
+
+def note(config: Config, deed: Deed, by: str | None = None) -> None:
+    """Put a look or a deed on the audit log, durably; by whoever calls unless it says by whom.
+
+    Whoever shows personal data calls this first and shows nothing if it raises.
+
+    Raises:
+        StoreError: it could not be written.
+    """
+    change(config, Note(deed), by)
+
+
+def note_done(config: Config, deed: Deed, by: str | None = None) -> None:
+    """Put on the audit log what has been done already, as :func:`note` does.
+
+    Raises:
+        StoreError: it could not be written; the text says that it is done all the same.
+    """
+    try:
+        note(config, deed, by)
+    except StoreError as err:
+        raise StoreError(f"it is done, but the audit log does not say so: {err}") from err
+
+
+def entries(config: Config, since: datetime | None, why: str = "") -> tuple[Entry, ...]:
+    """Return the entries that are kept, oldest first; to read them goes on the log before.
+
+    Args:
+        config: the whole configuration.
+        since: from this time on; without an offset it is local; None for all.
+        why: the reason for the look.
+
+    Raises:
+        StoreError: the log can't be read, or not be written.
+    """
+    moment = system_clock(config).moment()
+    asked = since
+    if asked is not None and asked.tzinfo is None:
+        asked = asked.replace(tzinfo=moment.local.tzinfo)
+    oldest = erased_before(moment)
+    with _records(config) as records:
+        found = records.entries(None if asked is None else asked.astimezone(UTC))
+    shown = tuple(one for one in found if oldest is None or one.at >= oldest)
+    note(config, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}))
+    return shown
+
+
+def verify(config: Config, anchors: Collection[Head] = ()) -> Verdict:
+    """Check the whole chain; see `audit_chain.verify`.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    with _records(config) as records:
+        # Asked before the links: what is added in between is no break.
+        last_number = records.last_number()
+        return verify_chain(records.links(), last_number, anchors)
+
+
+def head(config: Config) -> Head:
+    """Return the chain's end.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    with _records(config) as records:
+        return records.head()
+
+
+def head_or_none(config: Config) -> str | None:
+    """Return the chain's end as text, None where it can't be read."""
+    try:
+        return str(head(config))
+    except StoreError:
+        return None
+
+
+class DesksAudit:
+    """The web process's audit log; implements `doorctl.web.pushes.PushRecord`. Thread-safe.
+
+    Args:
+        desk: owns ``branch.db``.
+    """
+
+    def __init__(self, desk: BranchDesk) -> None:
+        self._desk = desk
+
+    def note(self, deed: Deed, by: str) -> None:
+        """Put a deed on record, durably."""
+        self._desk.run(lambda branch, moment: branch.audit.append(deed, by, moment))
+
+    def head(self) -> str:
+        """Return the chain's end."""
+        return str(self._desk.run(lambda branch, _moment: branch.audit.head()))
+
+
+class SealerSeen:
+    """A sealer that remembers whose keys it made, so that a look can say at whom it was."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self.cards: list[bytes] = []
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Stretch it."""
+        stretched = self._sealer.stretch(identifier)
+        self.cards.append(row_key(stretched))
+        return stretched
+
+    def patron_ref(self, patrons: PatronLookup) -> str | None:
+        """Return whose the cards are, None where the register knows none of them."""
+        found = filter(None, map(patrons.find, self.cards))
+        return next((one.patron_ref for one in found), None)
+
+
+@contextmanager
+def _records(config: Config) -> Iterator[AuditRecords]:
+    with closing(AuditRecords(branch_db(config))) as records:
+        yield records

@@ -1,0 +1,251 @@
+"""Builds a person's rights: who it is, what is held, and the way to each database's owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from doorctl.access.patron import row_key
+from doorctl.bootstrap.audit import note
+from doorctl.bootstrap.caller import caller
+from doorctl.bootstrap.rights import TakenAs
+from doorctl.bootstrap.rules import branch_db, patrons_db, retention, system_clock, visits_db
+from doorctl.cards.identify import normalise
+from doorctl.config import Config
+from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, StoreError
+from doorctl.moments import Moment
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.retention import visible_since
+from doorctl.privacy.subject import Subject, find, with_cards
+from doorctl.privacy.subject_erasure import ALL_GONE, Erasure, PartErased
+from doorctl.privacy.subject_erasure import erase as erase_everywhere
+from doorctl.privacy.subject_export import AuditedLookups, Export
+from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.privacy.subject_tombstones import Tombstones, with_erased
+from doorctl.store import subject_rights
+from doorctl.store.audit import AuditRecords
+from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
+from doorctl.store.key_file import read_key
+from doorctl.store.new_file import create_private
+from doorctl.store.patrons_writer import PatronCacheWriter
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.subject_erasing import erase_patron, erase_visits
+from doorctl.store.subject_reader import SubjectReader
+from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.visits import VisitStore
+from doorctl.transports.subject import (
+    ERASE_PATRON,
+    ERASE_RIGHTS,
+    ERASE_VISITS,
+    RESTRICT,
+    UNRESTRICT,
+    ask_about,
+    erased,
+)
+
+OWNER_LIMIT_S = 30.0
+"""Longest wait for an owner; rewriting a register of 100 000 patrons takes seconds on a Pi."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a person was named on the command line: by what stands on the card, or by number."""
+
+    typed: str | None = field(repr=False)
+    patron_ref: str | None = field(repr=False)
+    taken_as: TakenAs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    register: SubjectReader
+    branch: SubjectReader
+    visits: SubjectReader
+    erasures: Tombstones
+
+
+def export(config: Config, named: Named, why: str = "") -> Export:
+    """Return all that is held of a person; that somebody looked goes on the audit log before.
+
+    Raises:
+        InputError: it is no number, or two patrons'.
+        StoreError: a database can't be read, or the look can't be put on record.
+    """
+    oldest = visible_since(system_clock(config).moment().latest_known, retention(config))
+    with _books(config) as books:
+        subject = _subject(config, named, books)
+        rows = tuple(
+            row
+            for book in (books.register, books.branch, books.visits)
+            for row in book.rows(subject, oldest)
+        )
+    with closing(AuditRecords(branch_db(config))) as audit:
+        found = Export(
+            rows, AuditedLookups(audit, rows).lookups(subject), books.erasures.of(subject)
+        )
+    # Of somebody of whom nothing is held, a look would be all that is.
+    cards = () if found.empty else tuple(sorted(subject.row_keys))
+    ref = None if found.empty else subject.patron_ref
+    note(config, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}))
+    return found
+
+
+def erase(config: Config, named: Named) -> Erasure:
+    """Erase a person in every database, each by its owner; can be done again.
+
+    Raises:
+        InputError: it is no number, or two patrons'; nothing was changed.
+        StoreError: who it is can't be found out; nothing was changed.
+    """
+    by = caller()
+    with _books(config) as books:
+        subject = _subject(config, named, books)
+        epoch = books.register.epoch()
+    alone: Mapping[str, _Owner] = {
+        BRANCH: _Owner(ERASE_RIGHTS, "web", config.web.socket, partial(_rights_alone, config)),
+        VISITS: _Owner(ERASE_VISITS, "door", config.control.socket, partial(_visits_alone, config)),
+        PATRONS: _Owner(ERASE_PATRON, "web", config.web.socket, partial(_patron_alone, config)),
+    }
+    keepers = {database: _Keeper(owner, by) for database, owner in alone.items()}
+    return erase_everywhere(subject, keepers, epoch)
+
+
+def restrict(config: Config, named: Named) -> None:
+    """Keep a person's data and use them for nothing.
+
+    Raises:
+        InputError: it is no number or two patrons', or they are restricted already.
+        StoreError: it could not be done.
+    """
+    _change(config, named, RESTRICT, subject_rights.restrict)
+
+
+def unrestrict(config: Config, named: Named) -> None:
+    """Use a person's data again.
+
+    Raises:
+        InputError: it is no number or two patrons', or they are not restricted here.
+        StoreError: it could not be done.
+    """
+    _change(config, named, UNRESTRICT, subject_rights.unrestrict)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page into a new file that its owner alone can read.
+
+    Raises:
+        AlreadyExistsError: the path is taken; nothing was touched.
+        StoreError: it can't be written.
+    """
+    try:
+        create_private(path)
+        path.write_text(page, encoding="utf-8")
+    except FileExistsError:
+        raise AlreadyExistsError(f"{path} already exists; doorctl does not overwrite it") from None
+    except OSError as error:
+        raise StoreError(f"{path} can't be written: {error.strerror}") from error
+
+
+Change = Callable[[BranchRecordsWriter, Subject, str, Moment], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    question: str
+    whom: str
+    socket: Path
+    alone: Callable[[Subject, int, str], PartErased]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """A `Keeper`: asks the owner, and is it only while that is not running."""
+
+    owner: _Owner
+    by: str
+
+    def erase(self, subject: Subject, epoch: int) -> PartErased:
+        owner = self.owner
+        try:
+            done = ask_about(
+                owner.socket,
+                owner.question,
+                subject,
+                by=self.by,
+                whom=owner.whom,
+                timeout_s=OWNER_LIMIT_S,
+                epoch=epoch,
+            )
+        except NotAnsweringError:
+            # If it runs but does not answer, its lock refuses us here, with one clear line.
+            return owner.alone(subject, epoch, self.by)
+        return erased(done)
+
+
+def _rights_alone(config: Config, subject: Subject, epoch: int, by: str) -> PartErased:
+    moment = system_clock(config).moment()
+    with closing(open_or_create_branch(branch_db(config))) as writer:
+        return subject_rights.erase_rights(writer, subject, epoch, by, moment)
+
+
+def _visits_alone(config: Config, subject: Subject, _epoch: int, _by: str) -> PartErased:
+    path = visits_db(config)
+    if not path.exists():
+        return PartErased(0, ALL_GONE)
+    with closing(VisitStore(path)) as visits:
+        return erase_visits(path, visits.database, subject)
+
+
+def _patron_alone(config: Config, subject: Subject, _epoch: int, _by: str) -> PartErased:
+    path = patrons_db(config)
+    if not path.exists():
+        return PartErased(0, ALL_GONE)
+    with closing(PatronCacheWriter(path, _sealer(config).seal)) as writer:
+        return erase_patron(path, writer.database, subject)
+
+
+def _change(config: Config, named: Named, question: str, change: Change) -> None:
+    by = caller()
+    with _books(config) as books:
+        subject = _subject(config, named, books)
+    try:
+        ask_about(config.web.socket, question, subject, by=by, whom="web", timeout_s=OWNER_LIMIT_S)
+    except NotAnsweringError:
+        moment = system_clock(config).moment()
+        with closing(open_or_create_branch(branch_db(config))) as writer:
+            change(writer, subject, by, moment)
+
+
+def _subject(config: Config, named: Named, books: _Books) -> Subject:
+    if named.typed is None:
+        subject = with_cards(Subject(frozenset(), named.patron_ref), books.register, books.branch)
+    else:
+        subject = find(_typed(config, named.typed, named.taken_as), books.register, books.branch)
+    return with_erased(subject, books.erasures, (books.branch, books.visits))
+
+
+def _typed(config: Config, typed: str, taken_as: TakenAs | None) -> list[bytes]:
+    readings = [one for one in normalise(typed) if taken_as in (None, one.kind.value)]
+    if not readings:
+        raise InputError("that is no card number and no CPR number")
+    sealer = _sealer(config)
+    return [row_key(sealer.stretch(one)) for one in readings]
+
+
+def _sealer(config: Config) -> ArgonSealer:
+    key = read_key(config.secrets.installation_key_file)
+    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+
+
+@contextmanager
+def _books(config: Config) -> Iterator[_Books]:
+    with (
+        closing(SubjectReader(patrons_db(config))) as register,
+        closing(SubjectReader(branch_db(config))) as branch,
+        closing(SubjectReader(visits_db(config))) as visits,
+        closing(StoredErasures(branch_db(config))) as erasures,
+    ):
+        yield _Books(register, branch, visits, erasures.tombstones())

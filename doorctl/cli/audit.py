@@ -1,0 +1,153 @@
+"""``doorctl audit``: who did or looked at what, and the proof that nobody changed the log."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import click
+
+from doorctl.bootstrap import audit as book
+from doorctl.bootstrap.desk import zone
+from doorctl.cli.options import IsoTime, json_option, with_config
+from doorctl.cli.staff_options import why_option
+from doorctl.config import Config
+from doorctl.errors import InputError
+from doorctl.moments import ClockState
+from doorctl.privacy.audit import Entry
+from doorctl.privacy.audit_chain import Head, Verdict
+
+CARD_HEX_DIGITS = 8
+"""As many of a row key as the door log shows."""
+
+
+class AuditHead(click.ParamType[Head]):
+    """Where the log once ended, as `audit head` prints it."""
+
+    name = "HEAD"
+
+    def convert(
+        self, value: str | Head, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Head:
+        """Return the head."""
+        if isinstance(value, Head):
+            return value
+        try:
+            return Head.read(value)
+        except InputError as err:
+            self.fail(str(err), param, ctx)
+
+
+@click.group()
+def audit() -> None:
+    """Who looked at or changed what, when and why; for half a year."""
+
+
+@audit.command("list")
+@click.option("--since", type=IsoTime(), help="From this local time on.")
+@why_option
+@json_option
+@with_config
+def list_entries(config: Config, since: datetime | None, why: str, as_json: bool) -> None:
+    """List the audit log, oldest first: number, time, who, what, about whom, why.
+
+    A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for. That you
+    read it goes on the log too.
+    """
+    shown = book.entries(config, since, why)
+    if as_json:
+        click.echo(json.dumps([_as_dict(one) for one in shown]))
+        return
+    if not shown:
+        click.echo("no entries")
+    for one in shown:
+        click.echo(_as_line(one, one.at.astimezone(zone(config))))
+
+
+@audit.command("verify")
+@click.option(
+    "--anchor",
+    "anchors",
+    type=AuditHead(),
+    multiple=True,
+    help="A head that was kept elsewhere, as the sync job prints it. Can be given again.",
+)
+@json_option
+@with_config
+def verify_chain(config: Config, anchors: tuple[Head, ...], as_json: bool) -> None:
+    """Check that no entry was changed, added in between or taken out. Exit 1 if one was.
+
+    Whoever can write the file can write the whole chain anew; only an anchor tells of that.
+    """
+    verdict = book.verify(config, anchors)
+    if as_json:
+        click.echo(json.dumps(_verdict_as_dict(verdict)))
+    elif verdict.broken is None:
+        click.echo(_told(verdict, len(anchors)))
+    if verdict.broken is not None:
+        click.echo(f"doorctl: audit entry {verdict.broken} is wrong: {verdict.why}", err=True)
+        raise SystemExit(1)
+
+
+@audit.command("head")
+@with_config
+def show_head(config: Config) -> None:
+    """Print where the log ends, to be kept elsewhere and given to `audit verify --anchor`."""
+    click.echo(str(book.head(config)))
+
+
+def _told(verdict: Verdict, anchors: int) -> str:
+    lines = [
+        f"{verdict.entries} entries, none changed and none missing; it ends at {verdict.head}",
+        f"{verdict.erased} of them hold no record any more",
+    ]
+    if verdict.erased_singly:
+        lines[-1] += f", {verdict.erased_singly} of these not by age but for a person's sake"
+    if anchors:
+        lines.append("it agrees with what was kept elsewhere")
+    return "\n".join(lines)
+
+
+def _verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "entries": verdict.entries,
+        "erased": verdict.erased,
+        "erased_singly": verdict.erased_singly,
+        "head": str(verdict.head),
+        "broken": verdict.broken,
+        "why": verdict.why,
+    }
+
+
+def _as_dict(one: Entry) -> dict[str, Any]:
+    deed = one.deed
+    return {
+        "number": one.number,
+        "at": one.at.isoformat(timespec="milliseconds"),
+        "clock": one.clock.value,
+        "by": one.by,
+        "action": deed.action.value,
+        "cards": _pseudonyms(one),
+        "patron_ref": deed.patron_ref,
+        "why": deed.why,
+        "details": dict(deed.details),
+    }
+
+
+def _as_line(one: Entry, local: datetime) -> str:
+    doubt = " " if one.clock is ClockState.TRUSTED else "?"
+    deed = one.deed
+    facts = [
+        *(f"card {card}" for card in _pseudonyms(one)),
+        *(() if deed.patron_ref is None else (f"patron {deed.patron_ref}",)),
+        *(f"{name} {value}" for name, value in deed.details.items()),
+        *((deed.why,) if deed.why else ()),
+    ]
+    action = click.style(f"{deed.action.value:19}", bold=True)
+    head = f"{one.number:5} {local:%Y-%m-%d %H:%M:%S}{doubt} {one.by:12}"
+    return f"{head} {action} {'; '.join(facts)}".rstrip()
+
+
+def _pseudonyms(one: Entry) -> list[str]:
+    return [card.hex()[:CARD_HEX_DIGITS] for card in one.deed.cards]

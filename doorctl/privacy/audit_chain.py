@@ -1,0 +1,145 @@
+"""The audit log's chain of hashes: any record can be erased, and nothing else can be changed.
+
+``commitment = SHA256(salt || record)`` and ``hash = SHA256(hash before || commitment)``. Erasing
+the record and its salt leaves the commitment, so the chain still holds; without the salt nobody
+can try out which record it was. Pure. A chain proves nothing against somebody who writes it anew
+from some entry on: for that its head is kept elsewhere, with each answer to the sync job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from doorctl.errors import InputError
+
+SALT_BYTES = 32
+"""As long as the hash, and of one length, so that salt and record can't be told apart otherwise."""
+
+_HEAD = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The chain's end: the last entry's number and its hash; number 0 for an empty chain."""
+
+    number: int
+    hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash.hex()}"
+
+    @classmethod
+    def read(cls, text: str) -> Head:
+        """Return the head that a text such as ``41:9f86…`` says.
+
+        Raises:
+            InputError: it is none.
+        """
+        found = _HEAD.fullmatch(text)
+        if found is None:
+            raise InputError("a head of the audit log is a number, a colon and 64 hex digits")
+        return cls(int(found[1]), bytes.fromhex(found[2]))
+
+
+EMPTY = Head(0, hashlib.sha256(b"doorctl-audit/1").digest())
+"""Where every chain begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One entry of the chain as it is stored; record and salt are None once they are erased."""
+
+    number: int
+    record: bytes | None = field(repr=False)
+    salt: bytes | None = field(repr=False)
+    commitment: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check of the chain found.
+
+    Args:
+        entries: how many there are up to the first broken one.
+        erased: how many of these have no record any more.
+        erased_singly: how many of these came after one that is kept: not by age.
+        head: the chain's end; where it breaks, the last good one.
+        broken: the number of the first entry that is not as it was written; None for none.
+        why: what is wrong with it.
+    """
+
+    entries: int
+    erased: int
+    erased_singly: int
+    head: Head
+    broken: int | None = None
+    why: str = ""
+
+
+def linked(before: Head, record: bytes, salt: bytes) -> Link:
+    """Return the link of a record that follows on a head; `salt` is random, of SALT_BYTES."""
+    commitment = _sha256(salt, record)
+    return Link(before.number + 1, record, salt, commitment, _sha256(before.hash, commitment))
+
+
+def head_of(link: Link) -> Head:
+    """Return the chain's end where a link is the last one."""
+    return Head(link.number, link.hash)
+
+
+def verify(links: Iterable[Link], last_number: int = 0, anchors: Collection[Head] = ()) -> Verdict:
+    """Check a chain from its beginning.
+
+    Args:
+        links: in order of their numbers.
+        last_number: the highest number that was ever given; fewer entries are a break.
+        anchors: heads that were kept elsewhere; each must be in the chain.
+    """
+    head, erased, singly, kept_seen = EMPTY, 0, 0, False
+    highest = max([last_number, *(anchor.number for anchor in anchors)])
+    if not _agrees(EMPTY, anchors):
+        return Verdict(0, 0, 0, EMPTY, 0, "the head that was kept elsewhere is of another chain")
+    for link in links:
+        why = _fault(link, head, anchors)
+        if why:
+            return Verdict(head.number, erased, singly, head, head.number + 1, why)
+        head = head_of(link)
+        erased += link.record is None
+        singly += link.record is None and kept_seen
+        kept_seen = kept_seen or link.record is not None
+    if head.number < highest:
+        return Verdict(head.number, erased, singly, head, head.number + 1, "it is missing")
+    return Verdict(head.number, erased, singly, head)
+
+
+def _fault(link: Link, before: Head, anchors: Collection[Head]) -> str:
+    """Return what is wrong with a link that should follow on a head, or nothing."""
+    if link.number != before.number + 1:
+        return "it is missing" if link.number > before.number else "its number was there before"
+    if (link.record is None) is not (link.salt is None):
+        return "it is half erased"
+    if not _commits(link):
+        return "its record was changed"
+    if link.hash != _sha256(before.hash, link.commitment):
+        return "it does not follow on the entry before"
+    if not _agrees(head_of(link), anchors):
+        return "it is not the one whose hash was kept elsewhere"
+    return ""
+
+
+def _commits(link: Link) -> bool:
+    if link.record is None or link.salt is None:
+        return True
+    return len(link.salt) == SALT_BYTES and link.commitment == _sha256(link.salt, link.record)
+
+
+def _agrees(head: Head, anchors: Collection[Head]) -> bool:
+    return all(anchor == head for anchor in anchors if anchor.number == head.number)
+
+
+def _sha256(first: bytes, second: bytes) -> bytes:
+    return hashlib.sha256(first + second).digest()

@@ -1,0 +1,180 @@
+"""An incident hold: a stated window of the door log that outlives the retention, for a while.
+
+It has a case number, a reason and an end, and nobody need remember it: once the end has come by a
+clock that can be trusted, the next purge takes the hold and what it held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from doorctl.errors import InputError
+from doorctl.moments import Moment
+from doorctl.privacy.retention import visible_since
+
+LONGEST = timedelta(days=180)
+"""How far from now a hold may end. An inquiry that takes longer has its copy of the evidence by
+then, in the case; a door log is no archive. Staff's own traces are kept as long."""
+
+LONGEST_TEXT = 200
+"""Characters of a case number or a reason: a line, not a story with names in it."""
+
+FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAsked:
+    """A hold as somebody asks for it; all times aware.
+
+    Args:
+        since: where the window begins.
+        to: where it ends; this instant is outside.
+        case: the number under which the incident is known elsewhere.
+        reason: what happened; nobody's name.
+        until: when the hold ends by itself.
+        by: who asks.
+    """
+
+    since: datetime
+    to: datetime
+    case: str
+    reason: str
+    until: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold as it is stored; all times UTC. See :class:`HoldAsked`.
+
+    Args:
+        number: by which it is lifted and shown; never given twice.
+        added_at: when it was added.
+    """
+
+    number: int
+    since: datetime
+    to: datetime
+    case: str
+    reason: str
+    until: datetime
+    added_at: datetime
+    by: str
+
+    def numbered(self, number: int) -> Hold:
+        """Return it with its number."""
+        return replace(self, number=number)
+
+    def in_force(self, moment: Moment) -> bool:
+        """Tell whether it holds for certain: where the clock is in doubt it may have ended."""
+        return moment.dependable and moment.latest_known < self.until
+
+
+class HoldBook(Protocol):
+    """The one writer of holds: the door log's. One thread; each call is one durable transaction.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def add_hold(self, hold: Hold) -> Hold:
+        """Store a hold; return it with its number. Raises InputError where there are too many."""
+
+    def lift_hold(self, number: int) -> Hold:
+        """Forget a hold; return it as it was. Raises InputError where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAdded:
+    """Somebody froze a window; for the audit log."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLifted:
+    """Somebody lifted a hold before its end; for the audit log."""
+
+    hold: Hold
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldShown:
+    """Somebody looked at what a hold holds; for the audit log."""
+
+    hold: Hold
+    by: str
+    visits: int
+
+
+def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
+    """Return a hold that may be stored, without a number yet.
+
+    Args:
+        asked: see there.
+        moment: the time now.
+        retention: how long visits are kept without a hold. The window may not begin before: what
+            only another hold has kept can't be kept on by a new one.
+
+    Raises:
+        InputError: it makes no sense, or nobody can say now when it would end.
+    """
+    if not moment.dependable:
+        raise InputError(
+            "the clock is not set, so nobody can say when the hold would end; nothing is purged "
+            "until it is set, so add the hold then"
+        )
+    now, oldest = moment.local.astimezone(UTC), visible_since(moment.latest_known, retention)
+    since, to, until = (
+        _utc(what, at)
+        for what, at in (("from", asked.since), ("to", asked.to), ("until", asked.until))
+    )
+    problems = (
+        (to <= since, "the window ends before it begins"),
+        (to > now, "the window ends in the future; a hold is for what has happened"),
+        (since < oldest, f"the window begins before {oldest:%Y-%m-%d %H:%M} UTC, and that is gone"),
+        (until <= now, "the hold would have ended already"),
+        (until > now + LONGEST, f"a hold ends at most {LONGEST.days} days from now"),
+        (not _is_line(asked.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),
+        (not _is_line(asked.reason), f"give a reason of 1 to {LONGEST_TEXT} characters"),
+    )
+    for wrong, text in problems:
+        if wrong:
+            raise InputError(text)
+    return Hold(0, since, to, asked.case, asked.reason, until, now, asked.by)
+
+
+def readable_since(hold: Hold, moment: Moment, retention: timedelta) -> datetime:
+    """Return the UTC time from which on a hold's visits may be shown.
+
+    A hold that may have ended shows no more than any list does.
+    """
+    if hold.in_force(moment):
+        return hold.since
+    return max(hold.since, visible_since(moment.latest_known, retention))
+
+
+def chosen(holds: Iterable[Hold], number: int) -> Hold:
+    """Return the hold of a number.
+
+    Raises:
+        InputError: there is none.
+    """
+    for hold in holds:
+        if hold.number == number:
+            return hold
+    raise InputError(f"there is no hold {number}; list them with `doorctl hold list`")
+
+
+def _utc(what: str, at: datetime) -> datetime:
+    if at.tzinfo is None or at < FIRST_DAY:
+        raise InputError(f"--{what} is no time that a door log can know")
+    return at.astimezone(UTC)
+
+
+def _is_line(text: str) -> bool:
+    return bool(text.strip()) and len(text) <= LONGEST_TEXT and text.isprintable()

@@ -1,0 +1,191 @@
+"""The proof of a purge: raw bytes are read for what was deleted, and a signed report says so."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from doorctl.errors import InputError
+from doorctl.masked import InstallationKey
+from doorctl.moments import Moment
+from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.retention import PurgeReport
+
+FORMAT = "doorctl-purge/1"
+
+
+class Trim(Enum):
+    """What became of the blocks that the file system no longer uses."""
+
+    DONE = "done"
+    NOT_PERMITTED = "not permitted"
+    NOT_SUPPORTED = "not supported"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search of raw bytes came upon.
+
+    Args:
+        needles: those of the wanted byte strings that stand somewhere; never shown.
+        bytes_read: how much was read.
+        files: the names of what was read; a file that has no name any more has only a number.
+    """
+
+    needles: frozenset[bytes] = field(repr=False)
+    bytes_read: int
+    files: tuple[str, ...]
+
+
+Search = Callable[[frozenset[bytes]], Found]
+"""Reads every file that a deleted row could have left something in; raises StoreError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is known after a purge; it names nobody.
+
+    Args:
+        report: of the purge.
+        at: when, UTC.
+        clock: how good that time is.
+        trim: whether the card's own controller was told, too.
+        searched: how many byte strings were looked for that may not be there.
+        found: what was read.
+        residue: how many of them stand in a file, and in no row that is kept.
+        canaries_kept: how many canaries of days that may be kept there are.
+        canaries_seen: how many of those the search came upon: all, or it did not search well.
+    """
+
+    report: PurgeReport
+    at: datetime
+    clock: str
+    trim: Trim
+    searched: int
+    found: Found
+    residue: int
+    canaries_kept: int
+    canaries_seen: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether it is proved that nothing is left."""
+        seen_all = self.canaries_seen == self.canaries_kept
+        return self.report.complete and not self.residue and seen_all
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as it is signed and printed."""
+        return {
+            "format": FORMAT,
+            "at": self.at.isoformat(timespec="seconds"),
+            "clock": self.clock,
+            **self.report.as_dict(),
+            "held": self.report.held,
+            "checkpoint": list(self.report.checkpoint or ()),
+            "trim": self.trim.value,
+            "searched": self.searched,
+            "bytes_read": self.found.bytes_read,
+            "files": sorted(self.found.files),
+            "residue": self.residue,
+            "canaries_kept": self.canaries_kept,
+            "canaries_seen": self.canaries_seen,
+            "clean": self.clean,
+        }
+
+
+def prove(
+    report: PurgeReport,
+    moment: Moment,
+    canaries: Canaries,
+    *,
+    kept: frozenset[bytes],
+    still_kept: Callable[[frozenset[bytes]], frozenset[bytes]],
+    search: Search,
+    trim: Callable[[], Trim],
+) -> Proof:
+    """Look for what a purge has deleted in every byte that it could have left.
+
+    Args:
+        report: of a purge that was not postponed.
+        moment: the time now.
+        canaries: derives those that were planted.
+        kept: the canaries that are in the door log after the purge. They are looked for too: a
+            search that does not find them would not find a visit.
+        still_kept: tells which of some traces a row holds now: a patron who stayed away for a
+            month may have come while the search was on.
+        search: see :data:`Search`.
+        trim: tells the disk which blocks are free.
+
+    Raises:
+        StoreError: the files could not be read; nothing is proved.
+    """
+    assert report.cutoff is not None  # noqa: S101 - as said above
+    gone = (report.traces | canaries.expired(report.cutoff)) - kept
+    trimmed = trim()
+    found = search(gone | kept)
+    residue = found.needles & gone
+    if residue:
+        residue -= still_kept(residue)
+    return Proof(
+        report=report,
+        at=moment.local.astimezone(UTC),
+        clock=moment.state.value,
+        trim=trimmed,
+        searched=len(gone),
+        found=found,
+        residue=len(residue),
+        canaries_kept=len(kept),
+        canaries_seen=len(found.needles & kept),
+    )
+
+
+class ReportSigner:
+    """Sign reports, and tell whether one is as it was signed: HMAC-SHA256 in ``signature``.
+
+    The key is ``HMAC-SHA256(installation key, "purge report")``, so that whoever checks reports
+    can be given one that opens nothing.
+
+    Args:
+        key: the installation key; it is not kept.
+    """
+
+    def __init__(self, key: InstallationKey) -> None:
+        self._key = InstallationKey(hmac.digest(key.reveal(), b"purge report", "sha256"))
+
+    def signed(self, fields: dict[str, Any]) -> bytes:
+        """Return a report with its signature, as JSON for a file."""
+        whole = {**fields, "signature": self._signature(fields)}
+        return json.dumps(whole, indent=2, ensure_ascii=False).encode() + b"\n"
+
+    def verified(self, content: bytes) -> dict[str, Any]:
+        """Return a report that bears this installation's signature.
+
+        Raises:
+            InputError: it is none, it was changed, or another installation signed it.
+        """
+        try:
+            fields = json.loads(content)
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            raise InputError("that is no purge report")
+        signature = fields.pop("signature", None)
+        wanted = self._signature(fields)
+        if not isinstance(signature, str) or not hmac.compare_digest(
+            signature.encode(), wanted.encode()
+        ):
+            raise InputError(
+                "the signature is wrong: the report was changed, or another installation's key "
+                "signed it"
+            )
+        return fields
+
+    def _signature(self, fields: dict[str, Any]) -> str:
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hmac.digest(self._key.reveal(), text.encode(), "sha256").hex()

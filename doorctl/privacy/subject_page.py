@@ -1,0 +1,192 @@
+"""All that is held of a person, as a page to read: one file, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from html import escape
+from itertools import groupby
+from types import MappingProxyType
+from typing import Any, Literal
+
+from doorctl.privacy.subject import HeldRow
+from doorctl.privacy.subject_export import Export, value
+from doorctl.privacy.subject_table import Column, PersonTable, Shown
+
+Language = Literal["da", "en"]
+
+_STYLE = (
+    "body{font:1rem/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:0 0 1rem;width:100%}"
+    "th,td{border:1px solid #767676;padding:.25rem .5rem;text-align:left;vertical-align:top;"
+    "overflow-wrap:anywhere}th{width:45%;font-weight:normal}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    title: str
+    intro: str
+    nothing: str
+    yes: str
+    no: str
+    none: str
+    staff: str
+    lookups: str
+    when: str
+    what: str
+    why: str
+    erased: str
+    until: str
+
+
+_WORDS = MappingProxyType(
+    {
+        "da": _Words(
+            title="Hvad døren ved om dig",
+            intro="Her står alt, hvad døranlægget på {branch} har gemt om dig den {day}. Navn, "
+            "adresse, CPR-nummer, fødselsdag og pinkode gemmes ikke. Numre er forseglet: uden "
+            "anlæggets nøgle siger de ingenting.",
+            nothing="Der er ikke gemt noget om dig.",
+            yes="ja",
+            no="nej",
+            none="(ingen)",
+            staff="(en medarbejder)",
+            lookups="Hvad personalet har set eller ændret",
+            when="Hvornår",
+            what="Hvad",
+            why="Begrundelse",
+            erased="Du er blevet slettet før. Tilbage står et mærke uden navn eller nummer",
+            until="Mærket slettes",
+        ),
+        "en": _Words(
+            title="What the door knows of you",
+            intro="This is all that the door system at {branch} holds of you on {day}. Name, "
+            "address, CPR number, birthday and PIN are not kept. Numbers are sealed: without the "
+            "system's key they say nothing.",
+            nothing="Nothing is held of you.",
+            yes="yes",
+            no="no",
+            none="(none)",
+            staff="(a member of staff)",
+            lookups="What staff have looked at or changed",
+            when="When",
+            what="What",
+            why="Reason",
+            erased="You were erased before. What is left is a mark without name or number",
+            until="The mark goes",
+        ),
+    }
+)
+
+_ACTIONS = MappingProxyType(
+    {
+        "visits_listed": ("Listen over besøg blev vist", "The list of visits was shown"),
+        "patron_explained": ("Dit kort blev slået op", "Your card was looked up"),
+        "card_unlocked": ("Forkerte pinkoder blev glemt", "Wrong PINs were forgotten"),
+        "ban_added": ("Du blev udelukket", "You were banned"),
+        "bans_listed": ("Listen over udelukkelser blev vist", "The list of bans was shown"),
+        "pass_issued": ("Du fik særlig adgang", "You were given a pass"),
+        "passes_listed": ("Listen over særlig adgang blev vist", "The list of passes was shown"),
+        "subject_exported": ("Dine oplysninger blev udleveret", "Your data were exported"),
+        "subject_restricted": ("Dine oplysninger blev begrænset", "Your data were restricted"),
+        "subject_unrestricted": ("Begrænsningen blev ophævet", "The restriction was ended"),
+    }
+)
+"""The audit log's names for what can be about one person; any other is shown as it is."""
+
+
+def page(export: Export, *, branch: str, at: datetime, zone: tzinfo, language: Language) -> str:
+    """Return the page as HTML.
+
+    Args:
+        export: what is held.
+        branch: the branch's name.
+        at: now.
+        zone: in which times are told.
+        language: Danish or English.
+    """
+    words = _WORDS[language]
+    local = at.astimezone(zone)
+    intro = words.intro.format(branch=branch, day=_day(local, language))
+    body = "\n".join(
+        (
+            f"<h1>{escape(words.title)}</h1>",
+            f"<p>{escape(intro)}</p>",
+            *_sections(export, zone, language),
+        )
+    )
+    return (
+        f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{escape(words.title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _sections(export: Export, zone: tzinfo, language: Language) -> Iterator[str]:
+    words = _WORDS[language]
+    if export.empty:
+        yield f"<p>{escape(words.nothing)}</p>"
+    for table, rows in groupby(export.rows, key=lambda row: row.table):
+        yield f"<h2>{escape(_of(table, language))}</h2>"
+        for row in rows:
+            yield _table(_told(row, zone, language))
+    if export.lookups:
+        yield f"<h2>{escape(words.lookups)}</h2>"
+    for one in export.lookups:
+        pair = _ACTIONS.get(one.what, (one.what, one.what))
+        what = pair[0] if language == "da" else pair[1]
+        told = [(words.when, _instant(one.at, zone, language)), (words.what, what)]
+        yield _table([*told, *([(words.why, one.why)] if one.why else [])])
+    if export.tombstones:
+        yield f"<h2>{escape(words.erased)}</h2>"
+    for stone in export.tombstones:
+        erased, until = (_instant(day, zone, language) for day in (stone.erased_at, stone.until))
+        yield _table([(words.when, erased), (words.until, until)])
+
+
+def _told(row: HeldRow, zone: tzinfo, language: Language) -> list[tuple[str, str]]:
+    pairs = zip(row.table.columns, row.values, strict=True)
+    return [
+        (_of(column, language), _in_words(column, stored, zone, language))
+        for column, stored in pairs
+    ]
+
+
+def _in_words(column: Column, stored: Any, zone: tzinfo, language: Language) -> str:
+    words = _WORDS[language]
+    if column.shown is Shown.OF_STAFF:
+        return words.staff
+    if stored is None or stored in ("", "[]"):
+        return words.none
+    if column.shown is Shown.FLAG:
+        return words.yes if stored else words.no
+    read = value(column, stored, zone)
+    if column.shown is Shown.TIME:
+        return _instant(datetime.fromisoformat(str(read)), zone, language)
+    return str(read)
+
+
+def _table(lines: list[tuple[str, str]]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(told)}</td></tr>\n'
+        for name, told in lines
+    )
+    return f"<table>\n{rows}</table>"
+
+
+def _of(named: PersonTable | Column, language: Language) -> str:
+    return named.danish if language == "da" else named.english
+
+
+def _instant(at: datetime, zone: tzinfo, language: Language) -> str:
+    local = at.astimezone(zone)
+    clock = f"{local:%H.%M.%S}" if language == "da" else f"{local:%H:%M:%S}"
+    return f"{_day(local, language)} {'kl. ' if language == 'da' else ''}{clock}"
+
+
+def _day(local: datetime, language: Language) -> str:
+    if language == "da":
+        return f"{local.day}.{local.month}.{local.year}"
+    return f"{local.day} {local:%B %Y}"

@@ -1,0 +1,144 @@
+"""The audit log in ``branch.db``: its one writer, beside that of bans and hours, and readers."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from doorctl.errors import StoreDamagedError
+from doorctl.moments import Moment
+from doorctl.privacy.audit import Deed, Entry
+from doorctl.privacy.audit_chain import EMPTY, SALT_BYTES, Head, Link, head_of, linked
+from doorctl.store.audit_rows import (
+    ABOUT,
+    ERASE_ABOUT,
+    about_values,
+    from_deed,
+    to_entry,
+)
+from doorctl.store.branch import never_made
+from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.connection import translated
+from doorctl.store.visit_rows import to_ms
+from doorctl.store.watched_reader import WatchedReader
+
+_HEAD = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"
+_ADD = "INSERT INTO audit (number, record, salt, commitment, hash) VALUES (?, ?, ?, ?, ?)"
+# As bytes, for what was tampered with may hold what is no text.
+_LINKS = "SELECT number, CAST(record AS BLOB), salt, commitment, hash FROM audit ORDER BY number"
+_ABOUT = f"SELECT number, record FROM audit WHERE {ABOUT} ORDER BY number"  # noqa: S608 -- constants
+_ENTRIES = "SELECT number, record FROM audit WHERE record IS NOT NULL ORDER BY number"
+_SINCE = """
+    SELECT number, record FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') >= ? ORDER BY number
+"""
+_LAST_NUMBER = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'"
+
+
+class AuditTrail:
+    """Write the audit log; implements `AuditWriter`. On the thread of the branch's writer.
+
+    Args:
+        branch: the one writer of ``branch.db``, whose transactions it shares.
+    """
+
+    def __init__(self, branch: BranchRecordsWriter) -> None:
+        self._branch = branch
+
+    def together(self, moment: Moment) -> AbstractContextManager[sqlite3.Connection]:
+        """Make all that a block writes to the branch's records one transaction, or undo it."""
+        return self._branch.together(moment)
+
+    def append(self, deed: Deed, by: str, moment: Moment) -> Head:
+        """Put a deed on record; return the chain's new end."""
+        record, salt = from_deed(deed, by, moment), secrets.token_bytes(SALT_BYTES)
+        with self._branch.together(moment) as connection:
+            link = linked(_head(connection), record, salt)
+            values = (link.number, record.decode(), link.salt, link.commitment, link.hash)
+            connection.execute(_ADD, values)
+        return head_of(link)
+
+    def erase_about(self, cards: Collection[bytes], patron_ref: str | None, moment: Moment) -> int:
+        """Erase the records that name one of the cards or the patron; return how many."""
+        with self._branch.together(moment) as connection:
+            erased = connection.execute(ERASE_ABOUT, about_values(cards, patron_ref)).rowcount
+            if erased:
+                self._branch.rewrite_after()
+        return erased
+
+    def head(self) -> Head:
+        """Return the chain's end."""
+        with translated(self._branch.path):
+            return _head(self._branch.database.conn)
+
+
+class AuditRecords:
+    """Look up the audit log; implements `AuditReader`. A branch without a file has an empty one.
+
+    Args:
+        path: ``branch.db``; it may appear later.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = WatchedReader(path, "restore it from its backup")
+
+    def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:
+        """Return the entries that were not erased, from a UTC time on, oldest first."""
+        if since is None:
+            return self._read(_ENTRIES)
+        return self._read(_SINCE, (to_ms(since),))
+
+    def about(self, cards: Collection[bytes], patron_ref: str | None) -> tuple[Entry, ...]:
+        """Return the entries that name one of the cards or the patron, oldest first."""
+        return self._read(_ABOUT, about_values(cards, patron_ref))
+
+    def head(self) -> Head:
+        """Return the chain's end."""
+        if never_made(self.path):
+            return EMPTY
+        with translated(self.path):
+            return _head(self._rows.current().conn)
+
+    def links(self) -> Iterator[Link]:
+        """Yield every link of one commit, erased ones too, in the order of their numbers."""
+        if never_made(self.path):
+            return
+        with translated(self.path):
+            for record in self._rows.current().execute(_LINKS):
+                yield Link(*record)
+
+    def last_number(self) -> int:
+        """Return the highest number that was ever given, 0 for none."""
+        found = self._records(_LAST_NUMBER, ())
+        return int(found[0][0]) if found else 0
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._rows.close()
+
+    def _read(self, sql: str, values: Any = ()) -> tuple[Entry, ...]:
+        found = self._records(sql, values)
+        try:
+            return tuple(to_entry(number, record) for number, record in found)
+        except (TypeError, ValueError, LookupError):
+            # The cause would quote the record.
+            raise StoreDamagedError(
+                f"{self.path} is damaged: an audit record can't be read; run `doorctl audit verify`"
+            ) from None
+
+    def _records(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
+        if never_made(self.path):
+            return []
+        with translated(self.path):
+            return self._rows.current().execute(sql, values).fetchall()
+
+
+def _head(connection: sqlite3.Connection) -> Head:
+    found = connection.execute(_HEAD).fetchone()
+    return Head(*found) if found else EMPTY

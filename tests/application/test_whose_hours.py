@@ -1,0 +1,134 @@
+"""Every combination of what is configured and who has spoken, against the rule written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import product
+from typing import get_args
+
+from doorctl.access.calendar import Cause, Day, Mode, ModeSpan
+from doorctl.access.hours import Span
+from doorctl.config import DatedHours, Opening
+from doorctl.config.hours_tables import HolidayRule, HoursSource
+from doorctl.opening_hours import calendar_of
+from doorctl.ports import DaySource, StoredCalendar, StoredDay, StoredDays
+
+DAY = date(2026, 12, 24)
+NEXT = DAY + timedelta(days=1)
+LAST = DAY + timedelta(days=7)
+FETCHED = datetime(2026, 12, 1, tzinfo=UTC)
+FILE, WEEK, STAFF, EXCEPTION, SITE, HOLIDAY = range(1, 7)
+"""The hour at which each would open the house."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What is configured, and who has spoken."""
+
+    source: HoursSource
+    holidays: HolidayRule
+    week: bool
+    staff: bool
+    exception: bool
+    site: bool
+    holiday: bool
+    ends: bool
+
+    @property
+    def opening(self) -> Opening:
+        """The configuration."""
+        dated = DatedHours("hours.exceptions[0]", DAY, (_span(EXCEPTION),))
+        return Opening(
+            week=((_span(FILE),),) * 7,
+            exceptions=(dated,) if self.exception else (),
+            source=self.source,
+            holidays=self.holidays,
+        )
+
+    @property
+    def stored(self) -> StoredCalendar:
+        """What branch.db holds; the configuration's own are never stored there."""
+        last = LAST if self.ends else None
+        said = [
+            (self.staff, DaySource.STAFF, STAFF, None),
+            (self.site, DaySource.WEBSITE, SITE, last),
+            (self.holiday, DaySource.HOLIDAY, HOLIDAY, last),
+        ]
+        return StoredCalendar(
+            (_open(WEEK),) * 7 if self.week else None,
+            tuple(
+                StoredDays(source, (StoredDay(DAY, _open(hour)),), known_until, FETCHED)
+                for spoke, source, hour, known_until in said
+                if spoke
+            ),
+        )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether everybody who is needed has spoken."""
+        if self.source == "website":
+            # A website that names no last date vouches for none.
+            return self.site and self.ends
+        return self.holidays == "ignore" or self.holiday
+
+    @property
+    def on_the_day(self) -> tuple[int, Cause]:
+        """Who is heard on a date of which all have spoken."""
+        if self.staff:
+            return STAFF, Cause.EXCEPTION
+        if self.exception:
+            return EXCEPTION, Cause.EXCEPTION
+        if self.source == "website":
+            return SITE, Cause.SCHEDULE
+        if self.holidays != "ignore":
+            return HOLIDAY, Cause.HOLIDAY
+        return self.of_the_week, Cause.SCHEDULE
+
+    @property
+    def of_the_week(self) -> int:
+        """Whose week counts."""
+        return WEEK if self.source == "staff" and self.week else FILE
+
+    @property
+    def next_day(self) -> Day:
+        """What counts on a date of which nobody has spoken."""
+        return () if self.source == "website" else _open(self.of_the_week)
+
+    @property
+    def knows_an_end(self) -> bool:
+        """Whether somebody who is needed speaks up to a date only."""
+        return self.ends and (self.source == "website" or self.holidays != "ignore")
+
+
+def _span(hour: int) -> Span:
+    return Span(hour * 60, hour * 60 + 60)
+
+
+def _open(hour: int) -> Day:
+    return (ModeSpan(Mode.SELF_SERVICE, hour * 60, hour * 60 + 60),)
+
+
+def worlds() -> Iterator[World]:
+    """Yield all of them."""
+    yes_or_no = [(False, True)] * 6
+    for values in product(get_args(HoursSource), get_args(HolidayRule), *yes_or_no):
+        yield World(*values)
+
+
+def test_the_whole_table() -> None:
+    """Who is needed and never spoke: no date is known. Else staff, exception, website, holiday."""
+    for world in worlds():
+        calendar = calendar_of(world.opening, world.stored)
+        if not world.is_known:
+            assert calendar.day(DAY) is None, world
+            assert calendar.cause_on(DAY) is Cause.UNKNOWN_CALENDAR, world
+            assert calendar.day(NEXT) is None, world
+            continue
+        hour, cause = world.on_the_day
+
+        assert calendar.day(DAY) == _open(hour), world
+        assert calendar.cause_on(DAY) is cause, world
+        assert calendar.day(NEXT) == world.next_day, world
+        assert calendar.known_until == (LAST if world.knows_an_end else None), world

@@ -1,0 +1,133 @@
+"""At whom a look was, and how long its record is shown."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.calendar import Mode
+from doorctl.access.modes import Override
+from doorctl.access.patron import row_key
+from doorctl.bootstrap import audit
+from doorctl.bootstrap.branch import BranchDesk, change, open_book
+from doorctl.bootstrap.rules import branch_db, system_clock
+from doorctl.config import Config
+from doorctl.errors import StoreError
+from doorctl.masked import Identifier, IdentifierKind, StretchedKey
+from doorctl.moments import ClockState, Moment
+from doorctl.privacy.audit import KEPT, Action, Deed
+from doorctl.store.audit import AuditRecords, AuditTrail
+from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.transports.branch_requests import SetMode
+from tests.bootstrap.branches import initialised
+from tests.fakes.memory_store import MemoryPatrons
+from tests.store.samples import key_of, sealed
+
+LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "1001")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A branch."""
+    return initialised(tmp_path)
+
+
+class SealerOfTwo:
+    """A sealer whose keys are the kind's name."""
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Return a key."""
+        return StretchedKey(identifier.kind.value.encode().ljust(32, b"."))
+
+
+def test_a_sealer_that_is_seen_tells_whose_cards_it_sealed() -> None:
+    """Each reading of what was typed, and the patron where the register knows one of them."""
+    patrons = MemoryPatrons()
+    seen = audit.SealerSeen(SealerOfTwo())
+    keys = [
+        row_key(seen.stretch(Identifier(kind, "0101701234")))
+        for kind in (IdentifierKind.CARD, IdentifierKind.CPR)
+    ]
+    assert seen.cards == keys
+    assert seen.patron_ref(patrons) is None
+    patrons.apply(
+        [replace(sealed(1, "1001"), row_key=keys[1])],
+        full=True,
+        applied_at=datetime(2026, 1, 1, tzinfo=UTC),
+        minimum_age=0,
+        guard=lambda _changes: None,
+    )
+
+    assert seen.patron_ref(patrons) == "1001"
+
+
+def test_who_it_was_can_be_somebody_else_than_who_calls(config: Config) -> None:
+    """An approver is named in the document, not at the shell."""
+    audit.note(config, LOOK)
+    audit.note_done(config, LOOK, by="Karen")
+
+    mine, hers = audit.entries(config, None)
+    assert mine.by != "Karen"
+    assert hers.by == "Karen"
+
+
+def test_the_web_process_writes_and_reads_it(config: Config) -> None:
+    """From whatever thread, with the account that it has seen log in."""
+    desk = BranchDesk(config, system_clock(config))
+    try:
+        record = audit.DesksAudit(desk)
+        record.note(LOOK, "account-7")
+        head = record.head()
+    finally:
+        desk.close()
+
+    assert head == str(audit.head(config)) == audit.head_or_none(config)
+    assert [one.by for one in audit.entries(config, None)] == ["account-7"]
+
+
+def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: Config) -> None:
+    """A branch where nothing was written for months shows no more than any other."""
+    now = datetime.now(UTC)
+    with_old = BranchRecordsWriter(branch_db(config))
+    old = Moment(now - KEPT - timedelta(days=1), now, ClockState.TRUSTED)
+    AuditTrail(with_old).append(LOOK, "grethe", old)
+    with_old.close()
+
+    assert audit.entries(config, None) == ()
+    assert audit.verify(config).erased == 1
+
+
+def test_a_change_that_can_not_be_put_on_record_is_not_made(config: Config) -> None:
+    """Neither the mode nor anything else of it is kept, and whoever asked is told."""
+    ends = system_clock(config).moment().local + timedelta(hours=1)
+    with closing(sqlite3.connect(branch_db(config))) as file:
+        file.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
+        )
+    with pytest.raises(StoreError):
+        change(config, SetMode(Override(Mode.CLOSED, ends, "test", "staff-7")))
+
+    with open_book(config) as book:
+        assert book.override() is None
+
+
+def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:
+    """`status` says so by telling none, and goes on."""
+    branch_db(config).unlink()
+
+    assert audit.head_or_none(config) is None
+
+
+def test_it_is_the_file_that_the_readers_open(config: Config) -> None:
+    """Bans, hours and the audit log are one file with one writer."""
+    audit.note(config, LOOK)
+    records = AuditRecords(branch_db(config))
+
+    assert [one.deed for one in records.about([], "1001")] == [LOOK]
+    records.close()

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from doorctl.bootstrap.holding import ADD, LIFT, Holding
+from doorctl.bootstrap.purging import Audited, Purging, purge_now
+from doorctl.bootstrap.rules import visits_db
+from doorctl.config import Config
+from doorctl.errors import KeyFileError
+from doorctl.privacy.hold import HoldAdded, HoldAsked, HoldLifted
+from doorctl.privacy.retention import PurgeReport
+from doorctl.store.key_file import read_key
+from doorctl.store.visits import VisitStore
+from doorctl.transports.control import Question
+from tests.bootstrap.branches import initialised
+from tests.fakes.clock import START, FakeClock
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A branch with empty databases."""
+    return initialised(tmp_path, f"control.socket={tmp_path / 'control.sock'}")
+
+
+def at_once(job: Callable[[], Any]) -> Any:
+    """Do a job on this thread."""
+    return job()
+
+
+def test_purges_and_holds_are_told_to_the_audit_log(config: Config) -> None:
+    """Each once, without a trace of anybody; a purge that was postponed is none."""
+    heard: list[Audited] = []
+    clock = FakeClock()
+    with closing(VisitStore(visits_db(config))) as visits:
+        key = read_key(config.secrets.installation_key_file)
+        purging = Purging(config, visits, clock, key=key, run=at_once, audit=heard.append)
+        holding = Holding(config, visits, clock, run=at_once, audit=heard.append)
+        purging.purge()
+        window = (START - timedelta(days=1), START)
+        asked = HoldAsked(*window, "1", "a window", START + timedelta(days=9), "kirsten")
+        holding.add(Question(ADD, msgspec.to_builtins(asked)))
+        holding.lift(Question(LIFT, {"number": 1, "by": "kirsten"}))
+        clock.vouched = False
+        clock.reboot("boot-2")
+        purging.purge()
+
+    assert [type(event) for event in heard] == [PurgeReport, HoldAdded, HoldLifted]
+
+
+def test_a_purge_needs_no_key_and_a_proof_does(config: Config) -> None:
+    """Where the key is out of reach old visits go all the same, and nothing is claimed."""
+    config.secrets.installation_key_file.unlink()
+
+    assert "clean" not in purge_now(config, proved=False)
+    with pytest.raises(KeyFileError):
+        purge_now(config, proved=True)
+    assert not (config.storage.directory / "purges").exists()

@@ -1,0 +1,507 @@
+"""A person's rights over real databases, with their owners running and without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from doorctl.access.patron import Patron, row_key
+from doorctl.access.reasons import Reason
+from doorctl.access.rights import Ban
+from doorctl.access.throttle import CardThrottle
+from doorctl.bootstrap import desk as command_desk
+from doorctl.bootstrap import rights as staff
+from doorctl.bootstrap import subject as rights
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.purging import purge_now
+from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock, visits_db
+from doorctl.bootstrap.subject import Named
+from doorctl.bootstrap.subject_door import doors_answers
+from doorctl.bootstrap.subject_web import webs_answers
+from doorctl.cli import subject as commands
+from doorctl.config import Config
+from doorctl.demo.stage import shipped
+from doorctl.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.moments import ClockState
+from doorctl.ports import Push, SealedRow, Stamped
+from doorctl.privacy.audit import Action
+from doorctl.privacy.hold import Hold
+from doorctl.privacy.subject_export import Export
+from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.store.audit import AuditRecords
+from doorctl.store.key_file import read_key
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.visits import VisitStore
+from doorctl.sync.guard import unguarded
+from doorctl.transports.control import ControlServer
+from tests.bootstrap.branches import initialised
+from tests.store.samples import files_of
+
+CARD, LOST, CPR, STRANGER = "3000001234", "3000009999", "010170-1234", "3000005678"
+REF, OTHER_REF = "the-person-1001", "somebody-else-1002"
+BAN = Ban(0, "smoke", datetime(2026, 1, 1, tzinfo=UTC), None, "staff-7", frozenset({"*"}))
+BY_CARD, BY_CPR, BY_REF = Named(CARD, None), Named(CPR, None), Named(None, REF)
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+HOLD = Hold(0, NOW - HOUR, NOW + HOUR, "2026-17", "burglary", NOW + 9 * HOUR, NOW, "eva")
+
+
+def sealer(config: Config) -> ArgonSealer:
+    """Return the branch's sealer."""
+    key = read_key(config.secrets.installation_key_file)
+    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+
+
+def key(config: Config, number: str) -> bytes:
+    """Return the row key of a number as it stands on a card."""
+    kind = IdentifierKind.CPR if "-" in number else IdentifierKind.CARD
+    return row_key(sealer(config).stretch(Identifier(kind, number.replace("-", ""))))
+
+
+def register(config: Config) -> list[SealedRow]:
+    """Return the rows of a register with one person, who has two cards, and a stranger."""
+    return [
+        SealedRow(key(config, CARD), Patron(REF, pin_check=bytes(range(32)), resident=True)),
+        SealedRow(key(config, CPR), Patron(REF, pin_check=bytes(range(32)), resident=True)),
+        SealedRow(key(config, STRANGER), Patron(OTHER_REF, resident=True)),
+    ]
+
+
+def push(config: Config, epoch: int) -> None:
+    """Have the register's owner apply a snapshot of that number."""
+    with (
+        closing(StoredErasures(branch_db(config))) as erasures,
+        closing(
+            open_or_create_patrons(patrons_db(config), sealer(config).seal, erasures)
+        ) as writer,
+    ):
+        apply(writer, register(config), epoch)
+
+
+def apply(writer: PatronCacheWriter, rows: list[SealedRow], epoch: int) -> None:
+    """Apply a snapshot."""
+    writer.apply(
+        rows,
+        full=True,
+        applied_at=NOW,
+        minimum_age=0,
+        guard=unguarded,
+        push=Push(epoch, f"digest {epoch}"),
+    )
+
+
+def knows(config: Config, number: str) -> bool:
+    """Tell whether the register holds a card."""
+    with closing(PatronCache(patrons_db(config), sealer(config).seal)) as cache:
+        return cache.find(key(config, number)) is not None
+
+
+def came(config: Config, number: str, *, at: datetime = NOW) -> None:
+    """Put a visit with a wrong PIN on record."""
+    boot = system_clock(config).boot_time()
+    stamp = Stamped(at, ClockState.TRUSTED, boot)
+    with closing(VisitStore(visits_db(config))) as visits:
+        attempt = visits.last_attempt() + 1
+        visits.open_attempt(attempt, stamp, key(config, number), CardThrottle(1, boot))
+        visits.close_attempt(attempt, Reason.WRONG_PIN, key(config, number), CardThrottle(1, boot))
+
+
+def traces(config: Config, *numbers: str) -> list[str]:
+    """Return the files in which a person's keys or number still stand."""
+    wanted = [REF.encode(), *(key(config, number) for number in numbers)]
+    wanted += [one.hex().encode() for one in wanted[1:]]
+    contents = files_of(config.storage.directory)
+    return [name for name, content in contents.items() if any(one in content for one in wanted)]
+
+
+def held(export: Export) -> dict[str, int]:
+    """Return how many rows of each table are shown."""
+    names = [row.table.name for row in export.rows]
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+@pytest.fixture
+def branch(tmp_path: Path) -> Config:
+    """A branch that holds something of the person and of a stranger in every database."""
+    config = initialised(tmp_path, "clock.trust=always")
+    push(config, 7)
+    for number in (CARD, STRANGER):
+        came(config, number)
+        staff.ban_card(config, number, None, BAN)
+    return config
+
+
+@pytest.fixture(params=["alone", "beside their owners"])
+def owned(request: pytest.FixtureRequest, branch: Config) -> Iterator[Config]:
+    """The same, with nobody else at the databases or with both daemons' owners."""
+    if request.param == "alone":
+        yield branch
+        return
+    with ExitStack() as stack:
+        start_web(branch, stack)
+        start_door(branch, stack)
+        yield branch
+
+
+def start_web(config: Config, stack: ExitStack) -> None:
+    """Own the register and ``branch.db`` as web does."""
+    worker = stack.enter_context(ThreadPoolExecutor(1))
+    seal = sealer(config).seal
+    erasures = StoredErasures(branch_db(config))
+    writer = worker.submit(open_or_create_patrons, patrons_db(config), seal, erasures).result()
+    stack.callback(lambda: worker.submit(writer.close).result())
+    desk = stack.enter_context(closing(BranchDesk(config, system_clock(config))))
+    desk.open()
+    answers = {**desk.answers(), **webs_answers(desk, worker, writer)}
+    serve(ControlServer(config.web.socket, answers), stack)
+
+
+def start_door(config: Config, stack: ExitStack) -> None:
+    """Own the door log as the door does."""
+    worker = stack.enter_context(ThreadPoolExecutor(1))
+    visits = worker.submit(VisitStore, visits_db(config)).result()
+    stack.callback(lambda: worker.submit(visits.close).result())
+    answers = doors_answers(lambda job: worker.submit(job).result(), lambda: visits)
+    serve(ControlServer(config.control.socket, answers), stack)
+
+
+def serve(server: ControlServer, stack: ExitStack) -> None:
+    """Answer until the stack is closed."""
+    server.start()
+    stack.callback(server.stop)
+
+
+class TestExport:
+    """Article 15: what is held, in every database."""
+
+    def test_shows_every_database_by_card_or_by_number(self, owned: Config) -> None:
+        """Any of the cards stands for the person; the stranger's rows are not among them."""
+        by_card = rights.export(owned, BY_CARD)
+
+        assert held(by_card) == {"attempts": 1, "bans": 1, "patrons": 2, "throttles": 1}
+        assert held(rights.export(owned, BY_CPR)) == held(by_card)
+        assert held(rights.export(owned, BY_REF)) == held(by_card)
+
+    def test_is_itself_a_look_that_the_next_one_shows(self, branch: Config) -> None:
+        """What and when and why, and not which member of staff."""
+        rights.export(branch, BY_CARD, "asked at the desk")
+        looks = rights.export(branch, BY_REF).lookups
+
+        exported = [one for one in looks if one.what == Action.SUBJECT_EXPORTED.value]
+        assert [one.why for one in exported] == ["asked at the desk"]
+        assert Action.BAN_ADDED.value in [one.what for one in looks]
+
+    def test_of_somebody_unknown_is_empty_and_makes_no_data_of_them(self, branch: Config) -> None:
+        """The audit log says that somebody looked, and at nobody."""
+        assert rights.export(branch, Named(LOST, None)).empty
+        assert traces(branch, LOST) == traces(branch)
+
+    def test_shows_nothing_older_than_the_retention(self, branch: Config) -> None:
+        """What no list may show any more, purged or not, is not shown here either."""
+        came(branch, CARD, at=NOW - timedelta(days=40))
+
+        assert held(rights.export(branch, BY_CARD))["attempts"] == 1
+
+    def test_tells_two_patrons_apart_only_if_it_is_said(self, branch: Config) -> None:
+        """One patron's card number can be another's CPR number; neither is shown the other's."""
+        ambiguous = "0101701234"
+        rows = [*register(branch), SealedRow(_card_key(branch, ambiguous), Patron(OTHER_REF))]
+        with closing(PatronCacheWriter(patrons_db(branch), sealer(branch).seal)) as writer:
+            apply(writer, rows, 8)
+
+        with pytest.raises(InputError, match="--as card"):
+            rights.export(branch, Named(ambiguous, None))
+        assert "patrons" in held(rights.export(branch, Named(ambiguous, None, "cpr")))
+
+    def test_without_a_register_shows_what_the_others_hold(self, branch: Config) -> None:
+        """A ban knows whose it is; a lost register is no reason to say that nothing is held."""
+        patrons_db(branch).unlink()
+
+        assert held(rights.export(branch, BY_CARD)) == {"attempts": 1, "bans": 1, "throttles": 1}
+
+    def test_of_a_lost_branch_file_is_refused(self, branch: Config) -> None:
+        """Without it nobody knows all that is held."""
+        branch_db(branch).unlink()
+
+        with pytest.raises(StoreError, match="restore it"):
+            rights.export(branch, BY_CARD)
+
+
+class TestErase:
+    """Article 17: all of it goes, and comes back by nothing old."""
+
+    def test_leaves_no_byte_in_any_file_and_the_stranger_alone(self, owned: Config) -> None:
+        """Rows, indexes, -wal: none holds a key of the person or the number."""
+        before = held(rights.export(owned, Named(STRANGER, None)))
+        done = rights.erase(owned, BY_CARD)
+
+        assert (dict(done.left), done.held) == ({}, ())
+        assert {name: part.rows > 0 for name, part in done.done.items()} == dict.fromkeys(
+            (BRANCH, VISITS, PATRONS), True
+        )
+        assert traces(owned, CARD, CPR) == []
+        assert rights.export(owned, BY_CARD).empty
+        assert held(rights.export(owned, Named(STRANGER, None))) == before
+
+    def test_again_changes_nothing(self, owned: Config) -> None:
+        """A command that was interrupted can be given again."""
+        rights.erase(owned, BY_CARD)
+        again = rights.erase(owned, BY_CARD)
+
+        assert (again.rows, dict(again.left)) == (0, {})
+
+    def test_says_on_record_that_somebody_was_erased_and_not_who(self, branch: Config) -> None:
+        """The audit log's entry about it names nobody."""
+        rights.erase(branch, BY_CARD)
+        with closing(AuditRecords(branch_db(branch))) as audit:
+            (deed,) = [
+                one.deed for one in audit.entries() if one.deed.action is Action.SUBJECT_ERASED
+            ][-1:]
+
+        assert (deed.cards, deed.patron_ref) == ((), None)
+
+    def test_an_older_push_brings_nobody_back_to_a_new_register(self, branch: Config) -> None:
+        """A stick with last week's snapshot, after the register was lost: all but the person."""
+        rights.erase(branch, BY_CARD)
+        patrons_db(branch).unlink()
+        push(branch, 7)
+
+        assert [knows(branch, one) for one in (CARD, CPR, STRANGER)] == [False, False, True]
+        assert traces(branch, CARD, CPR) == []
+
+    def test_an_older_copy_of_the_register_brings_nobody_back(self, branch: Config) -> None:
+        """A restored file loses the person as soon as its owner opens it."""
+        copy = patrons_db(branch).read_bytes()
+        rights.erase(branch, BY_CARD)
+        patrons_db(branch).write_bytes(copy)
+        with closing(StoredErasures(branch_db(branch))) as erasures:
+            open_or_create_patrons(patrons_db(branch), sealer(branch).seal, erasures).close()
+
+        assert [knows(branch, one) for one in (CARD, CPR, STRANGER)] == [False, False, True]
+        assert traces(branch, CARD, CPR) == []
+
+    def test_a_newer_push_brings_back_whom_the_library_system_still_has(
+        self, branch: Config
+    ) -> None:
+        """The library system is where somebody is a patron; so it is said to erase there too."""
+        rights.erase(branch, BY_CARD)
+        push(branch, 8)
+
+        assert knows(branch, CARD)
+
+    def test_a_push_is_refused_while_nobody_knows_who_was_erased(self, branch: Config) -> None:
+        """In doubt nobody comes back; the door refuses everybody then, too."""
+        rights.erase(branch, BY_CARD)
+        branch_db(branch).unlink()
+
+        with pytest.raises(StoreError, match="restore it"):
+            push(branch, 8)
+
+    def test_what_its_owner_can_not_do_is_told_and_done_the_next_time(self, branch: Config) -> None:
+        """The register forgets all cards; the visits of each are found by the tombstone later."""
+        came(branch, CPR)
+        with closing(VisitStore(visits_db(branch))):
+            # A door that runs and does not answer.
+            first = rights.erase(branch, BY_CARD)
+        assert list(first.left) == [VISITS]
+        assert traces(branch, CARD, CPR) != []
+        assert not knows(branch, CARD)
+
+        second = rights.erase(branch, BY_CARD)
+
+        assert dict(second.left) == {}
+        assert traces(branch, CARD, CPR) == []
+
+    def test_without_the_tombstone_nothing_is_erased(self, branch: Config) -> None:
+        """Else the other cards would be forgotten, and what is left be found by nobody."""
+        with ExitStack() as stack:
+            desk = stack.enter_context(closing(BranchDesk(branch, system_clock(branch))))
+            desk.open()
+            done = rights.erase(branch, BY_CARD)
+
+        assert set(done.left) == {BRANCH, VISITS, PATRONS}
+        assert knows(branch, CARD)
+
+    def test_a_hold_keeps_its_visits_until_it_ends_and_the_purge_takes_them(
+        self, branch: Config
+    ) -> None:
+        """They are named with case and end; everything else is erased at once."""
+        with closing(VisitStore(visits_db(branch))) as visits:
+            number = visits.add_hold(HOLD).number
+        done = rights.erase(branch, BY_CARD)
+        purge_now(branch, proved=False)
+
+        assert [(one.attempt, one.case) for one in done.held] == [(1, HOLD.case)]
+        assert traces(branch, CARD, CPR) == [VISITS]
+
+        with closing(VisitStore(visits_db(branch))) as visits:
+            visits.lift_hold(number)
+        purge_now(branch, proved=False)
+
+        assert traces(branch, CARD, CPR) == []
+        assert held(rights.export(branch, Named(STRANGER, None)))["attempts"] == 1
+
+    def test_who_comes_again_after_it_is_kept_by_the_purge(self, branch: Config) -> None:
+        """The tombstone is against what is old, not against the person."""
+        rights.erase(branch, BY_CARD)
+        came(branch, CARD, at=datetime.now(UTC) + timedelta(seconds=5))
+        purge_now(branch, proved=False)
+
+        assert held(rights.export(branch, BY_CARD)) == {"attempts": 1, "throttles": 1}
+
+
+class TestRestrict:
+    """Article 18: kept, and used for nothing."""
+
+    def test_the_door_refuses_all_cards_until_it_is_ended(self, owned: Config) -> None:
+        """Explain says what the door says."""
+        rights.restrict(owned, BY_CARD)
+        during = [command_desk.explain(owned, one, None).reason for one in (CARD, CPR)]
+        stranger = command_desk.explain(owned, STRANGER, None).reason
+        rights.unrestrict(owned, BY_REF)
+
+        assert during == [Reason.RESTRICTED] * 2
+        assert stranger is not Reason.RESTRICTED
+        assert command_desk.explain(owned, CARD, None).reason is not Reason.RESTRICTED
+
+    def test_survives_pushes_and_a_lost_register(self, branch: Config) -> None:
+        """It is the branch's own word, which no push knows of."""
+        rights.restrict(branch, BY_CARD)
+        patrons_db(branch).unlink()
+        push(branch, 9)
+
+        assert command_desk.explain(branch, CPR, None).reason is Reason.RESTRICTED
+
+    @pytest.mark.parametrize(
+        ("change", "says"), [(rights.restrict, "already"), (rights.unrestrict, "not restricted")]
+    )
+    def test_twice_or_never_is_refused(
+        self, change: Callable[[Config, Named], None], says: str, owned: Config
+    ) -> None:
+        """Whoever asks learns that nothing was changed."""
+        rights.restrict(owned, BY_CARD)
+        if change is rights.unrestrict:
+            change(owned, BY_CARD)
+
+        with pytest.raises(InputError, match=says):
+            change(owned, BY_CARD)
+
+    def test_is_exported_and_erased(self, branch: Config) -> None:
+        """It is about the person too."""
+        rights.restrict(branch, BY_CARD)
+        shown = held(rights.export(branch, BY_CARD))
+        rights.erase(branch, BY_CARD)
+
+        assert shown["restrictions"] == 2
+        assert traces(branch, CARD, CPR) == []
+
+
+class TestCommands:
+    """What is typed, printed and refused."""
+
+    def test_json_says_what_is_held_and_hides_staff(self, branch: Config) -> None:
+        """Times are local, keys in hex; who wrote a ban is nobody's affair."""
+        done = call(branch, "export", "-", "--json", typed=CARD)
+        told = json.loads(done.output)
+
+        assert (told["format"], told["branch"]) == ("doorctl-subject/1", branch.branch.id)
+        assert told["held"][PATRONS]["patrons"][0]["patron_ref"] == REF
+        assert told["held"][BRANCH]["bans"][0]["by"] is None
+        assert key(branch, CARD).hex() in done.output
+        assert "staff-7" not in done.output
+
+    def test_a_page_is_written_for_its_owner_alone(self, branch: Config, tmp_path: Path) -> None:
+        """And overwrites nothing."""
+        page = tmp_path / "page.html"
+        done = call(branch, "export", CARD, "--page", str(page))
+
+        assert (done.exit_code, page.stat().st_mode & 0o777) == (0, 0o600)
+        assert "Hvad døren ved om dig" in page.read_text("utf-8")
+        again = call(branch, "export", CARD, "--page", str(page)).exception
+        assert isinstance(again, AlreadyExistsError)
+
+    def test_the_page_is_printed_where_no_file_is_named(self, branch: Config) -> None:
+        """In English if that is asked for."""
+        done = call(branch, "export", "--patron-ref", REF, "--language", "en")
+
+        assert "What the door knows of you" in done.output
+
+    def test_erase_says_where_to_erase_too(self, branch: Config) -> None:
+        """Else the next push brings the person back, and nobody knows why."""
+        done = call(branch, "erase", CARD)
+
+        assert "rows erased" in done.output
+        assert "library system too" in done.output
+
+    def test_erase_fails_where_something_is_left(self, branch: Config) -> None:
+        """With one line that says what and what to do."""
+        with closing(VisitStore(visits_db(branch))):
+            failed = call(branch, "erase", CARD).exception
+
+        assert isinstance(failed, DoorctlError)
+        assert "visits.db: " in str(failed)
+        assert "Erase again." in str(failed)
+        assert "\n" not in str(failed)
+
+    def test_a_held_visit_is_named_and_fails_the_command(self, branch: Config) -> None:
+        """It has not been erased, so nobody may be told that it was."""
+        with closing(VisitStore(visits_db(branch))) as visits:
+            visits.add_hold(HOLD)
+        failed = call(branch, "erase", CARD).exception
+
+        assert "visit 1 stays for case 2026-17" in str(failed)
+        assert "library system too" in str(failed)
+
+    def test_restrict_and_unrestrict_say_what_holds(self, branch: Config) -> None:
+        """In one line each."""
+        assert "restricted" in call(branch, "restrict", CARD).output
+        assert "ended" in call(branch, "unrestrict", CARD).output
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("export",),
+            ("erase", CARD, "--patron-ref", REF),
+            ("export", CARD, "--json", "--page", "page.html"),
+        ],
+    )
+    def test_wrong_usage_is_told(self, words: tuple[str, ...], branch: Config) -> None:
+        """Nobody, or two ways to name somebody, or two ways to show it."""
+        assert call(branch, *words).exit_code == 2
+
+    def test_what_is_no_number_is_refused(self, branch: Config) -> None:
+        """And not repeated."""
+        failed = call(branch, "export", "?Hansen?").exception
+
+        assert "no card number" in str(failed)
+        assert "Hansen" not in str(failed)
+
+
+def call(config: Config, *words: str, typed: str = "") -> Result:
+    """Run a subject command over a branch."""
+    command = commands.subject.commands[words[0]]
+    overrides = (
+        f"storage.directory={config.storage.directory}",
+        f"secrets.installation_key_file={config.secrets.installation_key_file}",
+        "seal.memory_kib=8",
+        "reader.port=/dev/null",
+        "clock.trust=always",
+    )
+    options = [part for one in overrides for part in ("--set", one)]
+    where = ["--config", str(shipped("demo.toml"))]
+    return CliRunner().invoke(command, [*words[1:], *where, *options], input=f"{typed}\n")
+
+
+def _card_key(config: Config, number: str) -> bytes:
+    return row_key(sealer(config).stretch(Identifier(IdentifierKind.CARD, number)))

@@ -1,0 +1,221 @@
+"""The audit log at a shell, with the web process and without: every look and change is on it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.rules import system_clock
+from doorctl.config import load
+from doorctl.demo.stage import Stage
+from doorctl.store.writer_lock import WriterLock
+from doorctl.transports.control import ControlServer
+from tests.e2e.door import Door, refusal
+from tests.e2e.people import ENTITLED
+
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+
+
+@pytest.fixture(params=["alone", "beside web"])
+def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
+    """A branch whose file nobody writes or web does; the fixture's patrons were loaded by hand."""
+    if request.param == "alone":
+        yield door
+        return
+    config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
+    with closing(BranchDesk(config, system_clock(config))) as desk:
+        desk.open()
+        server = ControlServer(config.web.socket, desk.answers())
+        server.start()
+        yield door
+        server.stop()
+
+
+def said(door: Stage, *words: str) -> str:
+    """Run a command that has to work, in silence on stderr; return what it said."""
+    done = door.call(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def listed(door: Stage, *words: str) -> list[dict[str, Any]]:
+    """Return what `audit list` shows."""
+    found: list[dict[str, Any]] = json.loads(said(door, "audit", "list", "--json", *words))
+    return found
+
+
+LOOKS = (
+    ("patrons", "explain", ENTITLED.number),
+    ("visits", "list"),
+    ("bans", "list"),
+    ("passes", "list"),
+    ("audit", "list"),
+)
+
+CHANGES = (
+    ("bans", "add", ENTITLED.number, "--reason", "smoke"),
+    ("bans", "letter", "1"),
+    ("bans", "lift", "1"),
+    ("passes", "add", ENTITLED.number, "--kind", "class", "--to", TOMORROW[:10], "--label", "4. b"),
+    ("passes", "revoke", "1"),
+    ("mode", "set", "lockdown", "--until", TOMORROW, "--reason", "threat"),
+    ("mode", "end"),
+    ("calendar", "except", TOMORROW[:10]),
+    ("calendar", "clear", TOMORROW[:10]),
+    ("patrons", "unlock", ENTITLED.number),
+    ("purge",),
+)
+
+
+def test_each_look_is_on_record_with_its_reason(branch: Door) -> None:
+    """Who, when, by what clock, at whom; a list of everybody says how many it showed."""
+    for words in LOOKS:
+        said(branch, *words, "--why", "a call from the town hall")
+    found = listed(branch)[-len(LOOKS) :]
+    actions = [one["action"] for one in found]
+
+    assert actions == [
+        "patron_explained", "visits_listed", "bans_listed", "passes_listed", "audit_read",
+    ]  # fmt: skip
+    assert {one["why"] for one in found} == {"a call from the town hall"}
+    assert all(one["by"] for one in found)
+    assert {one["clock"] for one in found} == {"trusted"}
+    explained = found[0]
+    assert explained["patron_ref"] == "1001"
+    assert all(len(card) == 8 for card in explained["cards"])
+    assert found[1]["details"]["visits"] == 0
+
+
+def test_each_change_is_on_record(branch: Door) -> None:
+    """With the reason that the command asks for, about whom it was, and no number of a person."""
+    for words in CHANGES:
+        said(branch, *words)
+    found = listed(branch)[-len(CHANGES) :]
+    text = said(branch, "audit", "list")
+
+    assert [one["action"] for one in found] == [
+        "ban_added", "bans_listed", "ban_lifted", "pass_issued", "pass_revoked", "mode_set",
+        "mode_ended", "calendar_changed", "calendar_changed", "card_unlocked", "purge_run",
+    ]  # fmt: skip
+    assert (found[0]["why"], found[0]["patron_ref"]) == ("smoke", "1001")
+    assert found[0]["cards"] == found[3]["cards"]
+    assert (found[5]["why"], found[5]["details"]["mode"]) == ("threat", "lockdown")
+    assert set(found[0]["cards"]) <= set(found[9]["cards"])
+    for part in ("ban_added", "patron 1001", "smoke", "mode lockdown"):
+        assert part in text
+    assert ENTITLED.number not in text
+    kept = (branch.directory / "branch.db").read_bytes()
+    wal = branch.directory / "branch.db-wal"
+    kept += wal.read_bytes() if wal.exists() else b""
+    assert ENTITLED.number.encode() not in kept
+
+
+def test_a_feed_that_was_loaded_is_on_record(door: Door, tmp_path: Path) -> None:
+    """With who approved of it, where somebody did."""
+    feed = tmp_path / "feed.ndjson"
+    feed.write_text(
+        '{"patronId":1001,"identifiers":[{"identifier":"3000001234","identifierType":"CARD",'
+        '"status":"ACTIVE"}],"pincode":"4711","resident":true,"birthday":"1970-01-01",'
+        '"blockStatus":null}\n',
+        encoding="utf-8",
+    )
+    said(door, "patrons", "load", str(feed), "--full", "--approved-by", "Karen Testesen")
+    loaded, approved = listed(door)[-2:]
+
+    assert loaded["action"] == "patrons_loaded"
+    assert {"patrons": 1, "full": 1}.items() <= loaded["details"].items()
+    assert (approved["action"], approved["by"]) == ("push_approved", "Karen Testesen")
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+def test_what_can_not_be_put_on_record_is_not_shown(words: tuple[str, ...], door: Door) -> None:
+    """One clear line and nothing of a person; a reason with a person's number is refused too."""
+    said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "r")
+    assert "leave it out" in refusal(door, *words, "--why", f"for {ENTITLED.number}")
+    with WriterLock(door.directory / "branch.db"):
+        assert "another doorctl process is writing" in refusal(door, *words)
+
+    assert door.call(*words).returncode == 0
+
+
+def test_the_door_opens_though_the_log_can_not_be_written(door: Door) -> None:
+    """It is done, and the line says that it is not on record; exit 1, so that somebody looks."""
+    said(door, "bans", "list")
+    server = ControlServer(door.directory / "door.sock", {"open": lambda _question: {}})
+    server.start()
+    try:
+        with WriterLock(door.directory / "branch.db"):
+            done = door.call("open", "--reason", "delivery")
+        said(door, "open", "--reason", "delivery")
+    finally:
+        server.stop()
+
+    assert done.returncode == 1
+    assert done.stdout == "The door is released, once.\n"
+    assert done.stderr.startswith("doorctl: it is done, but the audit log does not say so: ")
+    assert [(one["action"], one["why"]) for one in listed(door)][-1:] == [
+        ("opened_once", "delivery")
+    ]
+
+
+def test_a_changed_log_is_found(door: Door) -> None:
+    """Exit 1 with the first number that is wrong, for scripts too; the rest is still listed."""
+    for _ in range(3):
+        said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "r")
+    whole = said(door, "audit", "verify")
+    with closing(sqlite3.connect(door.directory / "branch.db", isolation_level=None)) as file:
+        (last,) = file.execute("SELECT max(number) FROM audit").fetchone()
+        file.execute("DROP TRIGGER audit_erases")
+        file.execute(
+            'UPDATE audit SET record = replace(record, \'"why":"r"\', \'"why":"x"\') '
+            "WHERE number = ?",
+            (last - 1,),
+        )
+
+    assert f"{last} entries, none changed and none missing; it ends at {last}:" in whole
+    assert f"audit entry {last - 1} is wrong: its record was" in refusal(door, "audit", "verify")
+    told = door.call("audit", "verify", "--json")
+    assert told.returncode == 1
+    assert json.loads(told.stdout)["broken"] == last - 1
+    assert listed(door)[-2]["why"] == "x"
+
+
+def test_the_logs_end_is_printed_and_believed_later(door: Door) -> None:
+    """By itself, in `status`, and as an anchor after more was written."""
+    said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "r")
+    head = said(door, "audit", "head").strip()
+    status = json.loads(door.call("status", "--json").stdout)
+    said(door, "mode", "end")
+
+    assert status["audit_head"] == head
+    assert "kept elsewhere" in said(door, "audit", "verify", "--anchor", head)
+    verdict = json.loads(said(door, "audit", "verify", "--json", "--anchor", head))
+    assert (verdict["broken"], verdict["erased"], verdict["erased_singly"]) == (None, 0, 0)
+
+
+def test_a_log_with_nothing_on_it_is_sound(tmp_path: Path, door: Door) -> None:
+    """Before anything was written, and where `--since` leaves nothing."""
+    elsewhere = ("--set", f"storage.directory={tmp_path}")
+
+    assert said(door, "audit", "head", *elsewhere).startswith("0:")
+    assert said(door, "audit", "verify", *elsewhere).startswith("0 entries, none changed")
+    assert list(tmp_path.glob("branch.db*")) == []
+    assert said(door, "audit", "list", "--since", "2099-01-01") == "no entries\n"
+    assert listed(door, "--since", "2099-01-01T00:00:00+01:00") == []
+
+
+@pytest.mark.parametrize("head", ["", "41", "41:abc"])
+def test_an_anchor_that_is_none_is_wrong_usage(head: str, door: Door) -> None:
+    """Exit 2, with what one looks like."""
+    done = door.call("audit", "verify", "--anchor", head)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "64 hex digits" in " ".join(done.stderr.split())

@@ -1,0 +1,405 @@
+"""The branch's hours and modes at a real door, with `doorctl web` beside it and without."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Doors
+from tests.e2e.door import BUZZER, UNHEARD_S, Door, until
+from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, ahead, in_s
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, Person
+from tests.web.branch import free_port
+
+
+@contextmanager
+def web(door: Door) -> Iterator[None]:
+    """Run the real web process of a door's branch."""
+    command = [*door.command("web"), "--set", f"web.port={free_port()}"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert any(b'"ready"' in line for line in process.stdout)
+            yield
+        finally:
+            process.terminate()
+
+
+def said(door: Door, *words: str, stdin: str = "") -> str:
+    """Run a command that has to work; return what it said."""
+    done = door.call(*words, stdin=stdin)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def set_mode(door: Door, mode: str, until_when: str = "") -> None:
+    """Set a mode by hand, for an hour if nothing else is said, and wait until the door has it."""
+    door.skip()
+    end = until_when or in_s(3600)
+    said(door, "mode", "set", mode, "--until", end, "--reason", "a trial")
+    door.wait_for("mode", state=mode, cause="staff")
+
+
+def modes(door: Door) -> list[tuple[str, str]]:
+    """Return every mode with its cause, as the log has them."""
+    return [(line["state"], line["cause"]) for line in door.said("mode")]
+
+
+def reason(door: Door, person: Person = ENTITLED) -> str:
+    """Have somebody swipe and type; return how it ended."""
+    return str(door.visit(person)["reason"])
+
+
+def reason_of_a_swipe(door: Door, person: Person) -> str:
+    """Have somebody swipe and type nothing: for a door that fails before it asks for the PIN."""
+    door.skip()
+    door.reader.send(person.swipe)
+    return str(door.wait_for("decision")["reason"])
+
+
+@pytest.fixture(params=["alone", "beside web"])
+def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
+    """A running door, whose web process runs too or does not."""
+    with ExitStack() as stack:
+        if request.param == "beside web":
+            stack.enter_context(web(door))
+        door.start()
+        until(lambda: door.said("mode"))
+        yield door
+
+
+def test_staffed_the_door_stands_free_and_nobody_is_recorded(door: Door) -> None:
+    """The strike stays released; a swipe is answered by the green lamp and leaves no row."""
+    door.configured(*STAFFED).start()
+    until(lambda: door.edges(door.pid))
+    door.reader.send(ENTITLED.swipe)
+    until(lambda: any(edge.level for edge in door.edges(door.pid, "GPIO23")))
+    door.press(ENTITLED.pin)
+    time.sleep(UNHEARD_S)
+
+    assert modes(door) == [("staffed", "schedule")]
+    assert [edge.level for edge in door.edges(door.pid)] == [1]
+    assert door.rows() == []
+    assert door.said("decision") == []
+    assert door.stop() == 0
+    assert [line["energised"] for line in door.said("relay")] == [True, False]
+
+
+def test_staffed_the_door_may_be_staffs_own(door: Door) -> None:
+    """Where staff open the lock themselves the strike stays as it is, and nobody is recorded."""
+    door.configured(*STAFFED, "door.free_when_staffed=false").start()
+    until(lambda: door.said("mode"))
+    door.reader.send(ENTITLED.swipe)
+    time.sleep(UNHEARD_S)
+
+    assert door.edges(door.pid) == []
+    assert door.rows() == []
+
+
+def test_self_service_by_the_configurations_hours(door: Door) -> None:
+    """Card and PIN, as by a table that has every hour."""
+    door.configured(*SELF_SERVICE).start()
+
+    assert reason(door) == "ok"
+    assert modes(door) == [("self_service", "schedule")]
+
+
+def test_closed_by_the_configurations_hours(door: Door) -> None:
+    """Nobody comes in, and the attempt is on record."""
+    door.configured(*CLOSED).start()
+
+    assert reason(door) == "closed"
+    assert door.edges(door.pid) == []
+    assert modes(door) == [("closed", "schedule")]
+
+
+def test_staff_come_and_go(branch: Door) -> None:
+    """The strike follows the mode at once, both ways; between the two a card is asked for."""
+    set_mode(branch, "staffed")
+    until(lambda: [edge.level for edge in branch.edges(branch.pid)] == [1])
+    said(branch, "mode", "end")
+    branch.wait_for("mode", state="self_service", cause="schedule")
+
+    until(lambda: [edge.level for edge in branch.edges(branch.pid)] == [1, 0])
+    assert reason(branch) == "ok"
+
+
+def test_a_lockdown_reaches_the_door_and_ends_by_itself(branch: Door) -> None:
+    """Nobody comes in meanwhile, then everybody as before."""
+    set_mode(branch, "lockdown", in_s(8))
+    assert reason(branch) == "closed"
+    branch.wait_for("mode", state="self_service", cause="schedule")
+
+    assert reason(branch) == "ok"
+    assert modes(branch) == [
+        ("self_service", "schedule"),
+        ("lockdown", "staff"),
+        ("self_service", "schedule"),
+    ]
+
+
+def test_a_lockdown_comes_between_the_card_and_the_last_digit(branch: Door) -> None:
+    """Whoever has begun to type is not let in any more."""
+    attempt = branch.swipe(ENTITLED.swipe)
+    branch.press(ENTITLED.pin[:-1])
+    said(branch, "mode", "set", "lockdown", "--until", in_s(3600), "--reason", "threat")
+    branch.wait_for("mode", state="lockdown")
+    branch.press(ENTITLED.pin[-1])
+
+    assert branch.wait_for("decision", attempt=attempt)["reason"] == "closed"
+
+
+def test_only_emergency_passes_open_in_a_lockdown(door: Door) -> None:
+    """The fire brigade's card opens; a technician's that holds outside the hours does not."""
+    door.start()
+    usual = ("--to", ahead(3), "--label", "x", "--outside-hours", "--own-pin")
+    for person, kind in ((STRANGER, "emergency"), (ALSO_ENTITLED, "technician")):
+        words = ("passes", "add", person.number, "--kind", kind, *usual)
+        said(door, *words, stdin="7531\n7531\n")
+    set_mode(door, "lockdown")
+
+    assert door.visit(STRANGER, "7531")["reason"] == "ok"
+    assert door.visit(ALSO_ENTITLED, "7531")["reason"] != "ok"
+    assert reason(door) == "closed"
+
+
+def test_staff_open_once_from_the_desk(door: Door) -> None:
+    """Whatever the mode; it stands in the log with why and by whom."""
+    door.configured(*CLOSED).start()
+    said(door, "open", "--reason", "delivery")
+
+    line = door.wait_for("opened_by_staff")
+    assert line["why"] == "delivery"
+    assert line["by"]
+    until(lambda: [edge.level for edge in door.edges(door.pid)] == [1, 0])
+
+
+def test_shortly_before_closing_nobody_new_comes_in(door: Door) -> None:
+    """The last minutes are for leaving; the mode is still self-service."""
+    door.configured("closing.no_entry_min=10", *CLOSED).start()
+    set_mode(door, "self_service", in_s(3600))
+    assert reason(door) == "ok"
+    set_mode_again(door, in_s(300))
+
+    until(lambda: reason(door, ALSO_ENTITLED) == "closed")
+    assert modes(door)[-1] == ("self_service", "staff")
+
+
+def set_mode_again(door: Door, end: str) -> None:
+    """Give the same mode another end, of which the log says nothing."""
+    said(door, "mode", "set", "self_service", "--until", end, "--reason", "shorter")
+
+
+def test_before_closing_the_buzzer_warns(door: Door) -> None:
+    """Those inside are told once, so many minutes before they have to be out."""
+    until(lambda: 2 <= datetime.now(UTC).second < 40)
+    door.configured("closing.warn_min=[1]", *CLOSED).start()
+    set_mode(door, "self_service")
+    # The warning was due a moment ago, and after the door's latest look: it is not missed.
+    time.sleep(2)
+    set_mode_again(door, in_s(60))
+
+    assert door.wait_for("closing", timeout_s=2 * 60)["minutes"] == 1
+    until(lambda: any(edge.level for edge in door.edges(door.pid, BUZZER)))
+    assert len(door.said("closing")) == 1
+
+
+Loss = Callable[[Path], None]
+
+
+def removed(path: Path) -> None:
+    """Take the file away."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def replaced(path: Path) -> None:
+    """Put rubbish in its place."""
+    removed(path)
+    path.write_bytes(b"rubbish " * 4096)
+
+
+def overwritten(path: Path) -> None:
+    """Damage the file where it lies, as a worn-out card does."""
+    with path.open("r+b") as file:
+        file.write(b"rubbish " * (path.stat().st_size // 8))
+
+
+def healed(door: Door, backup: Path) -> None:
+    """Put the backup in its place and wait until patrons come in again; a banned one does not."""
+    removed(door.directory / "branch.db")
+    backup.rename(door.directory / "branch.db")
+    until(lambda: reason_after_a_while(door, ALSO_ENTITLED) == "ok")
+    assert reason(door) == "banned"
+
+
+def reason_after_a_while(door: Door, person: Person) -> str:
+    """Have somebody swipe who may be refused before a PIN is asked for; return how it ended."""
+    door.skip()
+    before, decided = door.open_attempts(), len(door.said("decision"))
+    door.reader.send(person.swipe)
+    until(lambda: door.open_attempts() - before or len(door.said("decision")) > decided)
+    door.press(person.pin)
+    return str(door.wait_for("decision")["reason"])
+
+
+@pytest.fixture
+def backed_up(door: Door) -> tuple[Door, Path]:
+    """A door that has banned somebody, not started, and the backup of that."""
+    said(door, "bans", "add", ENTITLED.number, "--reason", "r")
+    backup = door.directory / "backup"
+    shutil.copy(door.directory / "branch.db", backup)
+    return door, backup
+
+
+@pytest.mark.parametrize("lose", [removed, replaced])
+def test_bans_and_hours_that_are_lost_while_the_door_runs(
+    lose: Loss, backed_up: tuple[Door, Path]
+) -> None:
+    """Everybody meets a fault; the door goes on, alarms once, and heals with the backup."""
+    door, backup = backed_up
+    door.start()
+    assert reason(door) == "banned"
+    lose(door.directory / "branch.db")
+
+    assert reason_of_a_swipe(door, ENTITLED) == "fault"
+    assert reason_of_a_swipe(door, ALSO_ENTITLED) == "fault"
+    until(lambda: "branch_failing" in door.alarms())
+    assert door.edges(door.pid) == []
+    healed(door, backup)
+    assert door.alarms().count("branch_failing") == 1
+
+
+def test_bans_that_are_damaged_where_they_lie(backed_up: tuple[Door, Path]) -> None:
+    """Nobody who is banned comes in, whatever the file has become under the running door."""
+    door, backup = backed_up
+    door.start()
+    assert reason(door) == "banned"
+    overwritten(door.directory / "branch.db")
+
+    assert reason_after_a_while(door, ENTITLED) in {"fault", "banned"}
+    assert door.edges(door.pid) == []
+    healed(door, backup)
+
+
+@pytest.mark.parametrize("lose", [removed, replaced, overwritten])
+def test_bans_and_hours_that_are_lost_before_the_start(
+    lose: Loss, backed_up: tuple[Door, Path]
+) -> None:
+    """The door starts and alarms at once; everybody meets a fault, until the backup is there."""
+    door, backup = backed_up
+    lose(door.directory / "branch.db")
+    door.start()
+
+    until(lambda: {"branch_failing", "calendar_unknown"} <= set(door.alarms()))
+    assert modes(door) == [("closed", "unknown_calendar")]
+    assert reason_of_a_swipe(door, ENTITLED) == "fault"
+    assert reason_of_a_swipe(door, ALSO_ENTITLED) == "fault"
+    assert door.edges(door.pid) == []
+    healed(door, backup)
+    assert "calendar_unknown_cleared" in door.alarms()
+
+
+def test_the_exit_opens_without_bans_and_hours(doors: Doors) -> None:
+    """Whoever is inside gets out, whatever is lost."""
+    door = doors.made("gpio.exit_button_pin=27")
+    (door.directory / "branch.db.lock").touch()
+    door.start()
+    door.press_exit()
+
+    door.wait_for("relay", energised=True)
+
+
+def test_hours_that_nobody_knows_are_closed_and_alarmed(door: Door) -> None:
+    """Where the website never answered nobody comes in, until staff say what the day is."""
+    door.configured(
+        *SELF_SERVICE,
+        "hours.source=website",
+        "hours.website_url=https://bibliotek.example",
+        "hours.website_branch=1",
+    ).start()
+    until(lambda: "calendar_unknown" in door.alarms())
+    assert reason(door) == "closed"
+    set_mode(door, "self_service")
+
+    assert reason(door) == "ok"
+
+
+def test_a_date_with_hours_of_its_own_reaches_the_door(branch: Door) -> None:
+    """Today becomes closed by staff's word and what it was by taking that back."""
+    said(branch, "calendar", "except", today())
+    branch.wait_for("mode", state="closed", cause="exception")
+    assert reason(branch) == "closed"
+    said(branch, "calendar", "clear", today())
+    branch.wait_for("mode", state="self_service")
+
+    assert reason(branch) == "ok"
+
+
+def today() -> str:
+    """Return the date at the branch, which is an hour or two ahead of UTC."""
+    return ahead(0)
+
+
+def test_outputs_follow_the_mode(doors: Doors, tmp_path: Path) -> None:
+    """A light's pin is on in its modes, off in the others, and off at the end."""
+    door = doors.made(*CLOSED)
+    config = tmp_path / "door.toml"
+    config.write_text(with_outputs(door), encoding="utf-8")
+    door.options[0] = f"--config={config}"
+    door.start()
+    until(lambda: door.drives(door.pid, ALARM))
+    set_mode(door, "self_service")
+    until(lambda: levels(door, LIGHT) == [1])
+    until(lambda: levels(door, ALARM) == [1, 0])
+    set_mode(door, "lockdown")
+    until(lambda: levels(door, LIGHT) == [1, 0])
+    until(lambda: levels(door, ALARM) == [1, 0, 1])
+    pid = door.pid
+
+    assert door.stop() == 0
+    assert door.edges(pid, ALARM)[-1].level == 0
+
+
+LIGHT, ALARM = "GPIO12", "GPIO13"
+OUTPUTS = """
+[[outputs]]
+name = "light"
+pin = 12
+modes = ["staffed", "self_service"]
+
+[[outputs]]
+name = "alarm"
+pin = 13
+modes = ["closed", "lockdown"]
+"""
+
+
+def with_outputs(door: Door) -> str:
+    """Return a door's configuration with a light and an alarm."""
+    return Path(door.options[0].removeprefix("--config=")).read_text(encoding="utf-8") + OUTPUTS
+
+
+def levels(door: Door, pin: str) -> list[int]:
+    """Return what a pin was, in order."""
+    return [edge.level for edge in door.edges(door.pid, pin)]
+
+
+def test_an_output_that_can_not_be_had_keeps_nobody_out(doors: Doors, tmp_path: Path) -> None:
+    """It is alarmed, and the door opens."""
+    door = doors.made()
+    config = tmp_path / "door.toml"
+    config.write_text(with_outputs(door), encoding="utf-8")
+    door.options[0] = f"--config={config}"
+    door.busy_pins = LIGHT
+    door.start()
+
+    assert reason(door) == "ok"
+    assert door.alarms() == ["output_failing"]

@@ -1,0 +1,94 @@
+"""`doorctl selftest` at a real door: before a patron finds out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.e2e.conftest import Doors
+from tests.e2e.door import Door
+from tests.e2e.hours import CLOSED
+from tests.e2e.people import ENTITLED
+
+
+def findings(door: Door, *, code: int) -> dict[str, dict[str, Any]]:
+    """Run it for a script; return each finding by its check."""
+    done = door.call("selftest", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["ok"]) == (code, not code)
+    assert bool(done.stderr) is bool(code)
+    return {one["check"]: one for one in answer["findings"]}
+
+
+def failing(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the checks that fail; each says what to do."""
+    wrong = [one for one in found.values() if not one["ok"]]
+    assert all(one["what"] and one["do"] for one in wrong)
+    return [one["check"] for one in wrong]
+
+
+def test_all_is_well(door: Door) -> None:
+    """Exit 0, one line a check; nothing is opened, lit or put on record."""
+    door.start()
+    done = door.call("selftest")
+    found = findings(door, code=0)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["ok", check] for check in found]
+    for check in ("card", "right_pin", "wrong_pin", "strike", "door", "reader", "keypad", "disk"):
+        assert check in found
+    assert door.rows() == []
+    assert door.edges(door.pid) == []
+    assert door.alarms() == []
+
+
+def test_the_reader_is_unplugged(door: Door) -> None:
+    """It names the reader, and nothing else is blamed."""
+    door.start()
+    door.reader.pull()
+    door.wait_for("reader", state="lost")
+    done = door.call("selftest")
+
+    assert done.returncode == 1
+    assert done.stderr == "doorctl: 1 of 20 fail: reader\n"
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("fails"))
+    assert "The reader is lost." in line
+    assert failing(findings(door, code=1)) == ["reader"]
+    door.reader.put_in()
+    door.wait_for("reader", state="connected")
+    assert failing(findings(door, code=0)) == []
+
+
+def test_the_register_is_too_old(doors: Doors) -> None:
+    """Everybody would be refused, so a patron's visit fails too, before any patron's does."""
+    door = doors.started("policy.max_cache_age_h=0.0001")
+
+    assert "register_age" in failing(findings(door, code=1))
+    assert door.visit(ENTITLED)["reason"] == "cache_too_old"
+
+
+def test_a_closed_branch_is_tested_for_its_next_opening(door: Door) -> None:
+    """Where it never opens there is no visit to try, and all else is tested."""
+    door.configured(*CLOSED).start()
+    found = findings(door, code=0)
+
+    assert "right_pin" not in found
+    assert found["strike"]["ok"]
+
+
+def test_bans_and_hours_are_lost(door: Door) -> None:
+    """The hours are nobody's to know, and it says so."""
+    (door.directory / "branch.db.lock").touch()
+    door.start()
+
+    assert "hours" in failing(findings(door, code=1))
+
+
+def test_without_the_door(door: Door) -> None:
+    """Whatever can be tested is; that the door does not run is one of the findings."""
+    found = findings(door, code=1)
+
+    assert failing(found) == ["door"]
+    assert found["right_pin"]["ok"]
+    assert "reader" not in found

@@ -1,0 +1,165 @@
+"""The statistics of a real door, and a PIN that is too easy to guess."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Doors
+from tests.e2e.door import WIRED, Door, refusal, until
+from tests.e2e.people import ENTITLED, REGISTERED, RESTRICTED, Person, write_feed
+
+EASY = Person("3000001250", "1234")
+HOUR = int(datetime(2026, 3, 12, 18, tzinfo=UTC).timestamp()) // 3600
+SEEN = "INSERT INTO hourly VALUES (?, 'self_service', 'attempt', ?, ?)"
+
+
+@pytest.fixture
+def counted(doors: Doors) -> Door:
+    """A door that is not running and has counted one evening."""
+    door = doors.made()
+    for outcome, count in (("ok", 23), ("wrong_pin", 4)):
+        door.change(SEEN, HOUR, outcome, count)
+    door.change(SEEN, HOUR + 24, "ok", 8)
+    return door
+
+
+def test_an_evening_by_the_hour(counted: Door) -> None:
+    """By local time, small counts hidden, others rounded, the total of what is shown."""
+    done = counted.call("statistics", "--until", "2026-03-12", "--json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    cell = {"group": "19", "mode": "self_service", "kind": "attempt"}
+    assert found["cells"] == [
+        cell | {"outcome": "ok", "count": 25},
+        cell | {"outcome": "wrong_pin", "count": None},
+    ]
+    assert [(one["outcome"], one["count"], one["short"]) for one in found["totals"]] == [
+        ("ok", 25, False),
+        ("wrong_pin", 0, True),
+    ]
+    assert (found["hidden_below"], found["rounded_to"]) == (5, 5)
+
+
+def test_a_spreadsheet(counted: Door) -> None:
+    """One line a count, under a heading; what is hidden says so."""
+    done = counted.call("statistics", "--csv", "--by", "weekday")
+
+    branch = done.stdout.splitlines()[1].split(",")[0]
+    assert done.stdout.splitlines() == [
+        "branch,group,mode,kind,outcome,count",
+        f"{branch},thursday,self_service,attempt,ok,25",
+        f"{branch},thursday,self_service,attempt,wrong_pin,<5",
+        f"{branch},friday,self_service,attempt,ok,10",
+    ]
+
+
+def test_for_people(counted: Door) -> None:
+    """A paragraph for each month, and a total that says where it falls short."""
+    lines = counted.call("statistics", "--by", "month").stdout.splitlines()
+
+    assert [line.split() for line in lines] == [
+        ["2026-03"],
+        ["self_service", "attempt", "ok", "30"],
+        ["self_service", "attempt", "wrong_pin", "<5"],
+        ["all", "that", "is", "shown"],
+        ["self_service", "attempt", "ok", "30"],
+        ["self_service", "attempt", "wrong_pin", "0", "or", "more"],
+    ]
+
+
+def test_nothing_yet(counted: Door) -> None:
+    """A period in which nobody came."""
+    assert counted.call("statistics", "--since", "2027-01-01").stdout == "nothing was counted\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--json", "--csv"),
+        ("--since", "2026-03-02", "--until", "2026-03-01"),
+        ("--since", "2026-13-01"),
+        ("--since", "2026-03-01T12:00"),
+        ("--since", "0001-01-01"),
+        ("--by", "minute"),
+    ],
+)
+def test_wrong_usage(counted: Door, words: tuple[str, ...]) -> None:
+    """Exit code 2; parts of a day can't be asked for."""
+    assert counted.call("statistics", *words).returncode == 2
+
+
+def test_without_a_log(doors: Doors, tmp_path: Path) -> None:
+    """One line that says what to do."""
+    said = refusal(doors.bare(tmp_path), "statistics")
+
+    assert "visits.db is missing" in said
+
+
+def test_a_running_door_counts(door: Door) -> None:
+    """What it decides is there to be read at once; nothing of it names the patron."""
+    door.start()
+    door.visit(ENTITLED)
+    door.visit(ENTITLED, ENTITLED.wrong_pin)
+    until(lambda: len(door.query("SELECT 1 FROM hourly")) == 2)
+
+    counts = door.query("SELECT mode, kind, outcome, count FROM hourly ORDER BY outcome")
+    assert counts == [
+        ("self_service", "attempt", "ok", 1),
+        ("self_service", "attempt", "wrong_pin", 1),
+    ]
+    found = json.loads(door.call("statistics", "--json").stdout)
+    assert [cell["count"] for cell in found["cells"]] == [None, None]
+
+
+def test_who_passes_the_door_is_counted(doors: Doors) -> None:
+    """By its contact; what the last minute brought is written when the door is stopped."""
+    door = doors.started(*WIRED)
+    door.visit(ENTITLED)
+    door.contact(open=True)
+    door.wait_for("door", state="open")
+    assert door.stop() == 0
+
+    passed = door.query("SELECT mode, outcome, count FROM hourly WHERE kind = 'leaf'")
+    assert passed == [("self_service", "entered", 1)]
+
+
+def test_the_restricted_are_not_counted(door: Door) -> None:
+    """Their visit is on record for 30 days and in no statistics."""
+    door.change(
+        "UPDATE patrons SET restricted = 1 WHERE patron_ref = '1012'", database="patrons.db"
+    )
+    door.start()
+    decision = door.visit(RESTRICTED)
+    door.settled(decision["attempt"])
+
+    assert decision["reason"] == "restricted"
+    assert door.query("SELECT * FROM hourly") == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "stored", "reason", "hint"),
+    [
+        ("allow", 0, "ok", None),
+        ("warn", 1, "ok", "weak_pin"),
+        ("refuse", 1, "weak_pin", None),
+    ],
+)
+def test_a_pin_that_is_easy_to_guess(
+    doors: Doors, tmp_path: Path, *, policy: str, stored: int, reason: str, hint: str | None
+) -> None:
+    """From the feed to the door; the row says so only where the policy makes use of it."""
+    door = doors.made(f"policy.weak_pin={policy}")
+    feed = write_feed(tmp_path / "feed.ndjson", (*REGISTERED, EASY))
+    assert door.call("patrons", "load", str(feed), "--full").returncode == 0
+    assert door.query("SELECT sum(weak_pin) FROM patrons", database="patrons.db") == [(stored,)]
+
+    door.start()
+    decision = door.visit(EASY)
+
+    assert (decision["reason"], decision.get("hint")) == (reason, hint)
+    assert door.visit(ENTITLED)["reason"] == "ok"

@@ -1,0 +1,97 @@
+"""What an audit entry may hold, and until when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.errors import InputError
+from doorctl.moments import ClockState, Moment
+from doorctl.privacy.audit import KEPT, NOT_A_NAME, Action, Deed, account, erased_before
+
+ZONE = ZoneInfo("Europe/Copenhagen")
+KEY = bytes(range(16))
+
+
+@pytest.mark.parametrize(
+    ("why", "details"),
+    [
+        ("asked by 010170-1234", {}),
+        ("x" * 201, {}),
+        ("a\x1b[2J", {}),
+        ("", {"identifier": "0101701234"}),
+        ("", {"card": 3000001234}),
+    ],
+)
+def test_a_person_number_has_no_place_in_an_entry(why: str, details: dict[str, int | str]) -> None:
+    """Nor has what can't be printed; the line does not repeat it."""
+    with pytest.raises(InputError) as refusal:
+        Deed(Action.PATRON_EXPLAINED, why=why, details=details)
+
+    assert "0101701234" not in str(refusal.value)
+
+
+def test_no_deed_shows_at_whom_it_was() -> None:
+    """A traceback may quote a deed."""
+    shown = repr(Deed(Action.PATRON_EXPLAINED, (KEY,), "patron-1001"))
+
+    assert "patron-1001" not in shown
+    assert repr(KEY) not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("grethe", "grethe"),
+        ("Karen\u00a0Testesen\n", "Karen?Testesen?"),
+        ("", NOT_A_NAME),
+        ("0101701234", NOT_A_NAME),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_a_strange_name_keeps_nothing_off_the_record(name: str, kept: str) -> None:
+    """It is made fit to be printed, and a number of a person is left out."""
+    assert account(name) == kept
+
+
+@given(st.text())
+def test_an_account_is_always_printable(name: str) -> None:
+    """Whatever stands in a push's `approved_by`."""
+    assert account(name).isprintable()
+
+
+@given(
+    st.datetimes(datetime(2026, 1, 1), datetime(2040, 1, 1), timezones=st.just(ZONE)),
+    st.timedeltas(timedelta(0), timedelta(400)),
+)
+def test_an_entry_lives_at_least_184_and_at_most_185_days(local: datetime, age: timedelta) -> None:
+    """Half a year has 184 days at the most; by one day more every record is due."""
+    now = local.astimezone(UTC)
+    cutoff = erased_before(Moment(local, now, ClockState.TRUSTED))
+
+    assert cutoff is not None
+    if now - age < cutoff:
+        assert age > KEPT - timedelta(days=1)
+    if age >= KEPT:
+        assert now - age < cutoff
+
+
+def test_a_day_has_one_time_of_erasure() -> None:
+    """So that the file is rewritten once a day, not at each push."""
+    of_a_day = {
+        erased_before(Moment(at, at, ClockState.HOLDOVER))
+        for at in (datetime(2026, 5, 4, hour, 59, tzinfo=UTC) for hour in range(24))
+    }
+
+    assert len(of_a_day) == 1
+
+
+def test_an_unset_clock_erases_nothing() -> None:
+    """A wrong one would erase too much, for good."""
+    now = datetime(2031, 1, 1, tzinfo=UTC)
+
+    assert erased_before(Moment(now, now, ClockState.UNTRUSTED)) is None

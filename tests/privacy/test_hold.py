@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from doorctl.errors import InputError
+from doorctl.moments import ClockState, Moment
+from doorctl.privacy.hold import (
+    LONGEST,
+    LONGEST_TEXT,
+    Hold,
+    HoldAsked,
+    accepted,
+    chosen,
+    readable_since,
+)
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+MOMENT = timedelta(milliseconds=1)
+RETENTION = 30 * DAY
+ASKED = HoldAsked(NOON - 2 * DAY, NOON - DAY, "2026-117", "a window", NOON + 90 * DAY, "kirsten")
+
+
+def at(now: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return a moment by a clock that was never ahead."""
+    return Moment(now, now, state)
+
+
+def held() -> Hold:
+    """Return a hold as it is stored."""
+    return accepted(ASKED, at(NOON), RETENTION).numbered(3)
+
+
+def test_a_hold_is_what_was_asked_for() -> None:
+    """In UTC, with the time at which it was added."""
+    assert held() == Hold(
+        3,
+        ASKED.since,
+        ASKED.to,
+        "2026-117",
+        "a window",
+        ASKED.until,
+        NOON,
+        "kirsten",
+    )
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        replace(ASKED, until=NOON + LONGEST),
+        replace(ASKED, since=NOON - RETENTION),
+        replace(ASKED, to=NOON),
+        replace(ASKED, until=NOON + MOMENT),
+        replace(ASKED, reason="x" * LONGEST_TEXT),
+    ],
+)
+def test_a_limit_itself_is_allowed(edge: HoldAsked) -> None:
+    """The longest hold, the oldest visit, a window up to now."""
+    accepted(edge, at(NOON), RETENTION)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (replace(ASKED, until=NOON + LONGEST + MOMENT), "at most 180 days"),
+        (replace(ASKED, until=NOON), "ended already"),
+        (replace(ASKED, to=ASKED.since), "before it begins"),
+        (replace(ASKED, to=NOON + MOMENT), "in the future"),
+        (replace(ASKED, since=NOON - RETENTION - MOMENT), "that is gone"),
+        (replace(ASKED, case=" "), "case number"),
+        (replace(ASKED, case="x" * (LONGEST_TEXT + 1)), "case number"),
+        (replace(ASKED, reason=""), "reason"),
+        (replace(ASKED, reason="two\nlines"), "reason"),
+        (replace(ASKED, since=datetime(1, 1, 1, tzinfo=UTC)), "no time"),
+        (replace(ASKED, until=datetime(2026, 9, 1)), "no time"),  # noqa: DTZ001 - as it is refused
+    ],
+)
+def test_what_makes_no_sense_is_refused(asked: HoldAsked, why: str) -> None:
+    """A hold is bounded, has a reason, and is for what has happened and is still there."""
+    with pytest.raises(InputError, match=why):
+        accepted(asked, at(NOON), RETENTION)
+
+
+def test_no_hold_begins_by_a_guess() -> None:
+    """Nobody could say when it ends; and while the clock is not set nothing is purged."""
+    with pytest.raises(InputError, match="clock"):
+        accepted(ASKED, at(NOON, ClockState.UNTRUSTED), RETENTION)
+
+
+def test_a_hold_cannot_be_handed_on() -> None:
+    """What only one hold keeps is out of reach for the next: there is no hold without an end."""
+    later = NOON + 80 * DAY
+    again = replace(ASKED, until=later + 90 * DAY)
+
+    with pytest.raises(InputError, match="that is gone"):
+        accepted(again, at(later), RETENTION)
+
+
+def test_a_hold_shows_its_visits_while_it_holds() -> None:
+    """Up to its end and not at it."""
+    last = ASKED.until - MOMENT
+
+    assert readable_since(held(), at(last), RETENTION) == ASKED.since
+    assert readable_since(held(), at(ASKED.until), RETENTION) == ASKED.until - RETENTION
+
+
+def test_a_hold_that_may_have_ended_shows_no_more_than_a_list() -> None:
+    """After a reboot without a time source nobody knows how long the branch was off."""
+    now = at(NOON + 40 * DAY, ClockState.UNTRUSTED)
+
+    assert readable_since(held(), now, RETENTION) == NOON + 10 * DAY
+
+
+def test_a_hold_has_ended_once_a_trusted_clock_said_so() -> None:
+    """One that was wrong then hides it, and purges nothing."""
+    ahead = Moment(NOON, ASKED.until, ClockState.TRUSTED)
+
+    assert not held().in_force(ahead)
+    assert readable_since(held(), ahead, RETENTION) == ASKED.until - RETENTION
+
+
+def test_a_young_hold_shows_its_window_even_in_doubt() -> None:
+    """What any list shows needs no hold."""
+    now = at(NOON, ClockState.UNTRUSTED)
+
+    assert readable_since(held(), now, RETENTION) == ASKED.since
+
+
+def test_one_is_chosen_by_its_number() -> None:
+    """A number that no hold has is told."""
+    assert chosen([held()], 3) == held()
+    with pytest.raises(InputError, match="no hold 4"):
+        chosen([held()], 4)

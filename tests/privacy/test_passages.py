@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.calendar import Mode
+from doorctl.door.leaf_messages import Entered, Left, Passed
+from doorctl.ports import LEAF, HourCount
+from doorctl.privacy.passages import HAND_OVER_EVERY_S, Passage, Passages, counted_as
+from tests.fakes.clock import FakeClock
+
+SIX = datetime(2026, 3, 2, 18, tzinfo=UTC)
+ENTERED, LEFT, PASSED = Entered(3, 0.0), Left(0.0), Passed(0.0)
+
+
+class Counting:
+    """Passages over a fake clock, and what they handed over."""
+
+    def __init__(self, mode: Mode | None = Mode.STAFFED, *, vouched: bool = True) -> None:
+        self.clock = FakeClock(vouched=vouched)
+        self.mode = mode
+        self.handed: list[tuple[HourCount, ...]] = []
+        self.passages = Passages(self.clock, lambda: self.mode, self.handed.append)
+
+    def after(self, seconds: float, *passages: Passage) -> None:
+        """Let time pass, then somebody, then turn."""
+        self.clock.advance(seconds)
+        for passage in passages:
+            self.passages.note(passage)
+        self.passages.turn()
+
+
+def test_what_passes_is_counted_by_hour_and_mode() -> None:
+    """Persons come in, openings are told by their direction."""
+    counting = Counting()
+    counting.after(HAND_OVER_EVERY_S, ENTERED, LEFT, LEFT, PASSED)
+
+    assert counting.handed == [
+        (
+            HourCount(SIX, "staffed", LEAF, "entered", 3),
+            HourCount(SIX, "staffed", LEAF, "left", 2),
+            HourCount(SIX, "staffed", LEAF, "passage", 1),
+        )
+    ]
+
+
+def test_a_change_of_hour_or_mode_is_another_count() -> None:
+    """A minute can hold both."""
+    counting = Counting()
+    counting.after(3599.0, PASSED)
+    counting.mode = Mode.SELF_SERVICE
+    counting.after(30.0, ENTERED)
+    counting.after(30.0)
+
+    told = [(one.hour, one.mode) for counts in counting.handed for one in counts]
+    assert told == [
+        (SIX, "staffed"),
+        (SIX.replace(hour=19), "self_service"),
+    ]
+
+
+def test_an_unset_clock_names_no_hour() -> None:
+    """It is counted all the same."""
+    counting = Counting(None, vouched=False)
+    counting.after(HAND_OVER_EVERY_S, PASSED)
+
+    assert counting.handed == [(HourCount(None, "unknown", LEAF, "passage", 1),)]
+
+
+def test_what_is_left_at_the_end_is_handed_over_once() -> None:
+    """A stop on purpose loses nothing."""
+    counting = Counting()
+    counting.after(1.0, PASSED)
+    counting.passages.finish()
+    counting.passages.finish()
+
+    assert counting.handed == [(HourCount(SIX, "staffed", LEAF, "passage", 1),)]
+
+
+@pytest.mark.parametrize(("mode", "name"), [(Mode.CLOSED, "closed"), (None, "unknown")])
+def test_a_mode_is_called_by_its_name(mode: Mode | None, name: str) -> None:
+    """As in the log; nobody's knowing is a name too."""
+    assert counted_as(mode) == name
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 100), st.sampled_from([None, ENTERED, LEFT, PASSED])), max_size=60
+    )
+)
+def test_nothing_is_lost_or_told_twice_and_the_disk_is_spared(
+    steps: list[tuple[float, Passage | None]],
+) -> None:
+    """At most one writing a minute, none without news, and in the end all of it."""
+    counting = Counting()
+    for seconds, passage in steps:
+        counting.after(seconds, *(() if passage is None else (passage,)))
+    counting.after(HAND_OVER_EVERY_S)
+
+    passed = [passage for _, passage in steps if passage is not None]
+    persons = sum(3 if passage is ENTERED else 1 for passage in passed)
+    elapsed_s = sum(seconds for seconds, _ in steps) + HAND_OVER_EVERY_S
+    assert sum(one.count for counts in counting.handed for one in counts) == persons
+    assert all(counting.handed)
+    assert len(counting.handed) <= elapsed_s / HAND_OVER_EVERY_S

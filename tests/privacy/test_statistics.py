@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.ports import ATTEMPT, LEAF, HourCount
+from doorctl.privacy.statistics import (
+    NOT_DATED,
+    ROUNDED_TO,
+    By,
+    Cell,
+    K,
+    Total,
+    period,
+    shown,
+    tabulate,
+)
+
+COPENHAGEN = ZoneInfo("Europe/Copenhagen")
+EVENING = datetime(2026, 3, 12, 18, tzinfo=UTC)
+"""A Thursday, 19 o'clock in Copenhagen."""
+
+hours = st.integers(0, 24 * 400).map(lambda hour: EVENING + timedelta(hours=hour))
+counts = st.lists(
+    st.builds(
+        HourCount,
+        st.none() | hours,
+        st.sampled_from(["self_service", "staffed"]),
+        st.just(ATTEMPT),
+        st.sampled_from(["ok", "wrong_pin"]),
+        st.integers(1, 9),
+    ),
+    max_size=40,
+)
+
+
+def ok(count: int, hour: datetime | None = EVENING) -> HourCount:
+    """So many were let in."""
+    return HourCount(hour, "self_service", ATTEMPT, "ok", count)
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(1, None), (4, None), (5, 5), (7, 5), (8, 10), (12, 10), (13, 15), (100, 100), (1002, 1000)],
+)
+def test_small_counts_are_hidden_and_others_rounded(count: int, told: int | None) -> None:
+    """Fewer than five could be one whom somebody knows."""
+    assert shown(count) == told
+
+
+@pytest.mark.parametrize(
+    ("by", "group"), [(By.HOUR, "19"), (By.WEEKDAY, "thursday"), (By.MONTH, "2026-03")]
+)
+def test_hours_are_gathered_by_local_time(by: By, group: str) -> None:
+    """What the clock on the wall said, and not UTC."""
+    found = tabulate([ok(20), ok(3)], by, COPENHAGEN)
+
+    assert found.cells == (Cell(group, "self_service", ATTEMPT, "ok", 25),)
+    assert found.totals == (Total("self_service", ATTEMPT, "ok", 25, short=False),)
+
+
+def test_the_hour_that_comes_twice_in_october_is_one() -> None:
+    """On 25 October 2026 both say 02; together they are told as one hour of the day."""
+    twice = [ok(5, datetime(2026, 10, 25, hour, tzinfo=UTC)) for hour in (0, 1)]
+
+    assert [(c.group, c.count) for c in tabulate(twice, By.HOUR, COPENHAGEN).cells] == [("02", 10)]
+
+
+def test_the_hour_that_is_left_out_in_march_is_empty() -> None:
+    """On 29 March 2026 there is no 02."""
+    night = [ok(5, datetime(2026, 3, 29, hour, tzinfo=UTC)) for hour in (0, 1)]
+
+    assert [cell.group for cell in tabulate(night, By.HOUR, COPENHAGEN).cells] == ["01", "03"]
+
+
+def test_weekdays_come_in_their_order_and_what_has_no_hour_last() -> None:
+    """Monday first; an unset clock names no day."""
+    week = [ok(5, EVENING + timedelta(days=day)) for day in range(7)]
+    found = tabulate([ok(5, None), *week], By.WEEKDAY, COPENHAGEN)
+
+    groups = [cell.group for cell in found.cells]
+    assert (groups[0], groups[-2], groups[-1]) == ("monday", "sunday", NOT_DATED)
+
+
+def test_a_total_adds_what_is_shown_and_says_that_it_falls_short() -> None:
+    """What is hidden is not in it, so nothing can be taken from it to find that."""
+    found = tabulate([ok(23), ok(4, EVENING + timedelta(hours=1))], By.HOUR, COPENHAGEN)
+
+    assert [cell.count for cell in found.cells] == [25, None]
+    assert found.totals == (Total("self_service", ATTEMPT, "ok", 25, short=True),)
+
+
+def test_kinds_and_modes_are_never_added_up() -> None:
+    """An opening of the leaf is no attempt, and a staffed hour no self-service."""
+    leaf = HourCount(EVENING, "staffed", LEAF, "passage", 40)
+
+    assert len(tabulate([ok(20), leaf], By.MONTH, COPENHAGEN).totals) == 2
+
+
+@given(counts, st.sampled_from(By))
+def test_no_small_count_is_told(listed: list[HourCount], by: By) -> None:
+    """Whatever is told is at least five, a multiple of it, and right to within two."""
+    found = tabulate(listed, by, COPENHAGEN)
+    true = sum(one.count for one in listed)
+
+    for cell in found.cells:
+        assert cell.count is None or (cell.count >= K and cell.count % ROUNDED_TO == 0)
+    if len(found.cells) == 1 and found.cells[0].count is not None:
+        assert abs(found.cells[0].count - true) <= 2
+
+
+@given(counts, st.sampled_from(By), st.data())
+def test_nothing_that_is_told_depends_on_what_is_hidden(
+    listed: list[HourCount], by: By, data: st.DataObject
+) -> None:
+    """Any hidden cell could be any other hidden count: table and totals would be the same."""
+    merged: Counter[tuple[datetime | None, str, str, str]] = Counter()
+    for one in listed:
+        merged[one.hour, one.mode, one.kind, one.outcome] += one.count
+    single = [HourCount(*cell, count) for cell, count in merged.items()]
+    groups = Counter(_group(one, by) for one in single)
+    other = [
+        replace(one, count=data.draw(st.integers(1, K - 1)))
+        if one.count < K and groups[_group(one, by)] == 1
+        else one
+        for one in single
+    ]
+
+    assert tabulate(other, by, COPENHAGEN) == tabulate(single, by, COPENHAGEN)
+
+
+def _group(one: HourCount, by: By) -> tuple[str, str, str, str]:
+    (cell,) = tabulate([one], by, COPENHAGEN).cells
+    return cell.group, cell.mode, cell.kind, cell.outcome
+
+
+def test_a_period_is_whole_local_days() -> None:
+    """The day on which the clocks go back has 25 hours; without bounds there are none."""
+    day = date(2026, 10, 25)
+    since, until = period(day, day, COPENHAGEN)
+
+    assert since == datetime(2026, 10, 24, 22, tzinfo=UTC)
+    assert until == datetime(2026, 10, 25, 23, tzinfo=UTC)
+    assert period(None, None, COPENHAGEN) == (None, None)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+import pytest
+
+from doorctl.access.patron import Patron
+from doorctl.errors import DoorctlError, InputError, StoreError
+from doorctl.ports import SealedRow
+from doorctl.privacy.subject import HeldRow, Subject, find, with_cards
+from doorctl.privacy.subject_erasure import ALL_GONE, TRACES, PartErased, erase
+from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.privacy.subject_tombstones import KEPT, Tombstone, Tombstones, with_erased
+
+A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+class Book:
+    """A database in memory: pairs of a card and whose it is."""
+
+    def __init__(self, *pairs: tuple[bytes, str | None]) -> None:
+        self.pairs = pairs
+
+    def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
+        """Return whose the cards are."""
+        return frozenset(ref for key, ref in self.pairs if key in row_keys and ref)
+
+    def cards(self, patron_ref: str) -> frozenset[bytes]:
+        """Return whose cards they are."""
+        return frozenset(key for key, ref in self.pairs if ref == patron_ref)
+
+    def every_card(self) -> frozenset[bytes]:
+        """Return all cards."""
+        return frozenset(key for key, _ in self.pairs)
+
+    def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
+        """Return nothing; the real ones are tested over real databases."""
+        raise NotImplementedError
+
+
+class TestFind:
+    """Whose card it is, and which others are."""
+
+    def test_all_cards_of_the_owner_are_the_persons(self) -> None:
+        """Those of the register and those that only a ban knows."""
+        found = find([A], Book((A, "p"), (B, "p")), Book((C, "p")))
+
+        assert found == Subject(frozenset({A, B, C}), "p")
+
+    def test_the_register_goes_before_a_ban(self) -> None:
+        """A card that has changed hands is theirs who has it now, and not whose it was."""
+        register, branch = Book((A, "now"), (B, "then")), Book((A, "then"))
+
+        assert find([A], register, branch) == Subject(frozenset({A}), "now")
+        assert find([B], register, branch) == Subject(frozenset({B}), "then")
+
+    def test_a_ban_tells_whose_it_is_where_the_register_does_not(self) -> None:
+        """The patron may have gone, and the ban not."""
+        assert find([A], Book(), Book((A, "p"), (B, "p"))) == Subject(frozenset({A, B}), "p")
+
+    def test_the_reading_that_is_nobodys_is_left_out(self) -> None:
+        """The same digits can be a stranger's card."""
+        assert find([A, B], Book((A, "p")), Book()) == Subject(frozenset({A}), "p")
+
+    def test_two_patrons_are_told_apart_first(self) -> None:
+        """Else one would be shown, or erased with, the other."""
+        with pytest.raises(InputError, match="--as card"):
+            find([A, B], Book((A, "p"), (B, "q")), Book())
+
+    def test_an_unknown_card_is_itself(self) -> None:
+        """It can have visits and a pass all the same; in both readings."""
+        assert find([A, B], Book(), Book()) == Subject(frozenset({A, B}))
+        nobody = Subject(frozenset({A}))
+        assert with_cards(nobody, Book(), Book()) == nobody
+
+
+def buried(*marked: tuple[Subject, int], epoch: int = 7) -> Tombstones:
+    """Return the tombstones of some persons, each with the number of the erasure."""
+    empty = Tombstones(bytes(16))
+    stones = {
+        mark: Tombstone(mark, erasure, epoch, NOON, NOON + KEPT)
+        for subject, erasure in marked
+        for mark in empty.marks(subject)
+    }
+    return Tombstones(bytes(16), MappingProxyType(stones))
+
+
+class TestTombstones:
+    """Whoever was erased stays so, by whatever is old."""
+
+    def test_a_mark_holds_nothing_of_what_it_marks(self) -> None:
+        """And another branch's is another one."""
+        subject = Subject(frozenset({A}), "the-person")
+        here, there = (Tombstones(bytes([salt]) * 16).marks(subject) for salt in (1, 2))
+
+        assert len(here | there) == 4
+        assert not any(secret in mark for mark in here for secret in (A, b"the-person"))
+
+    def test_rows_of_the_erased_are_left_out_by_card_and_by_number(self) -> None:
+        """An older push can know a card that the branch had forgotten."""
+        stones = buried((Subject(frozenset({A}), "p"), 1))
+        rows = [SealedRow(A, Patron("x")), SealedRow(B, Patron("p")), SealedRow(C, Patron("q"))]
+
+        assert [row.row_key for row in stones.without_erased(rows)] == [C]
+
+    @pytest.mark.parametrize(("push", "stands"), [(6, True), (7, True), (8, False)])
+    def test_holds_against_pushes_up_to_the_one_at_the_erasure(
+        self, push: int, stands: bool
+    ) -> None:
+        """A later one is the library system's word of today."""
+        stones = buried((Subject(frozenset({A})), 1), epoch=7)
+
+        assert (stones.against(push).of_card(A) is not None) == stands
+
+    def test_nobody_erased_costs_nothing(self) -> None:
+        """The rows are handed on as they are, and not looked at one by one."""
+        rows = [SealedRow(A, Patron("p"))]
+
+        assert Tombstones().without_erased(rows) is rows
+        assert Tombstones().of_card(A) is Tombstones().of_patron("p") is None
+
+    def test_knows_a_persons_other_cards(self) -> None:
+        """Of the same erasure, and of no other."""
+        stones = buried((Subject(frozenset({A, B})), 1), (Subject(frozenset({C})), 2))
+        left = (Book((B, None)), Book((C, None)))
+
+        assert with_erased(Subject(frozenset({A})), stones, left).row_keys == {A, B}
+        assert len(stones.of(Subject(frozenset({A})))) == 2
+        assert with_erased(Subject(frozenset({A})), Tombstones(), left).row_keys == {A}
+
+
+@dataclass
+class Owner:
+    """A `Keeper` that answers as it is told."""
+
+    part: PartErased = PartErased(1, ALL_GONE)
+    fails: DoorctlError | None = None
+    asked: list[int] = field(default_factory=list)
+
+    def erase(self, subject: Subject, epoch: int) -> PartErased:
+        """Remember the epoch, then fail or answer."""
+        self.asked.append(epoch)
+        if self.fails is not None:
+            raise self.fails
+        return self.part
+
+
+def owners(**changed: Owner) -> dict[str, Owner]:
+    """Return all three owners, some of them changed."""
+    names = {"branch": BRANCH, "visits": VISITS, "patrons": PATRONS}
+    register = Owner(PartErased(1, ALL_GONE, epoch=7))
+    given: dict[str, Owner] = {"branch": Owner(), "visits": Owner(), "patrons": register, **changed}
+    return {names[name]: owner for name, owner in given.items()}
+
+
+WHO = Subject(frozenset({A}), "p")
+
+
+class TestErase:
+    """What one owner can't do is told, and done the next time."""
+
+    def test_all_three_are_asked_once(self) -> None:
+        """With the push that the register holds, for the tombstone."""
+        asked = owners()
+        done = erase(WHO, asked, 7)
+
+        assert (done.rows, dict(done.left), done.held) == (3, {}, ())
+        assert [owner.asked for owner in asked.values()] == [[7], [7], [7]]
+
+    @pytest.mark.parametrize("name", ["visits", "patrons"])
+    def test_one_that_fails_keeps_no_other_from_erasing(self, name: str) -> None:
+        """The tombstone lets the rest be found later."""
+        done = erase(WHO, owners(**{name: Owner(fails=StoreError("busy"))}), 7)
+
+        assert list(done.left.values()) == ["busy"]
+        assert done.rows == 2
+
+    def test_without_a_tombstone_nothing_is_touched(self) -> None:
+        """Nobody would find the other cards again."""
+        asked = owners(branch=Owner(fails=StoreError("lost")))
+        done = erase(WHO, asked, 7)
+
+        assert set(done.left) == {BRANCH, VISITS, PATRONS}
+        assert [asked[name].asked for name in (VISITS, PATRONS)] == [[], []]
+
+    def test_a_push_that_came_meanwhile_is_older_than_the_erasure_too(self) -> None:
+        """It brought the person once more, and the erasure took the row it brought."""
+        asked = owners(patrons=Owner(PartErased(1, ALL_GONE, epoch=8)))
+        done = erase(WHO, asked, 7)
+
+        assert asked[BRANCH].asked == [7, 8]
+        assert (done.rows, dict(done.left)) == (4, {})
+
+    def test_that_the_tombstone_could_not_be_renewed_is_told(self) -> None:
+        """Else the person could come back by that push."""
+
+        class Once(Owner):
+            """Fails the second time."""
+
+            def erase(self, subject: Subject, epoch: int) -> PartErased:
+                """Answer once."""
+                self.fails = StoreError("full") if self.asked else None
+                return super().erase(subject, epoch)
+
+        register = Owner(PartErased(1, ALL_GONE, epoch=8))
+
+        assert dict(erase(WHO, owners(branch=Once(), patrons=register), 7).left) == {BRANCH: "full"}
+
+    def test_traces_that_a_reader_keeps_alive_are_told(self) -> None:
+        """Deleted is not gone while a byte of it is in a file."""
+        done = erase(WHO, owners(visits=Owner(PartErased(3, (1, 9, 4)))), 7)
+
+        assert dict(done.left) == {VISITS: TRACES}
+        assert done.done[VISITS].rows == 3
+
+
+def test_a_tombstone_outlives_what_could_bring_somebody_back() -> None:
+    """As long as the library itself keeps an inactive patron."""
+    assert timedelta(days=3 * 365) <= KEPT <= timedelta(days=3 * 366)
+
+
+def test_nothing_of_a_person_is_shown_by_accident() -> None:
+    """A traceback or a log line that quotes a subject names nobody."""
+    shown: Iterable[object] = (WHO, buried((WHO, 1)))
+
+    assert "p'" not in "".join(map(repr, shown))
+    assert "\\x01" not in "".join(map(repr, shown))

@@ -1,0 +1,204 @@
+"""What the hourly counts hold: the SQLite ones and those in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from doorctl.access.reasons import Reason
+from doorctl.errors import StoreError
+from doorctl.moments import ClockState
+from doorctl.ports import ATTEMPT, LEAF, HourCount, HourlyReader
+from doorctl.store.statistics import HourlyHistory
+from doorctl.store.visit_rows import migrations
+from doorctl.store.visits import VisitStore, create_visits
+from doorctl.store.visits_retried import RetriedVisits
+from tests.fakes.memory_store import MemoryVisits
+from tests.store.samples import DAY, NOON, key_of, stamped
+
+HOUR = timedelta(hours=1)
+ENTRY = HourCount(NOON, "staffed", LEAF, "passage", 3)
+
+
+@dataclass
+class Counts:
+    """Counts as written and as read."""
+
+    store: VisitStore | RetriedVisits | MemoryVisits
+    history: HourlyReader
+
+    def visit(
+        self,
+        attempt: int,
+        reason: Reason = Reason.OK,
+        at: datetime = NOON,
+        state: ClockState = ClockState.TRUSTED,
+        mode: str | None = "self_service",
+    ) -> None:
+        """Open an attempt and close it."""
+        self.store.open_attempt(attempt, stamped(at, state=state), key_of(attempt), None)
+        self.store.close_attempt(attempt, reason, key_of(attempt), counted_as=mode)
+
+    def read(self, since: datetime | None = None, until: datetime | None = None) -> list[HourCount]:
+        """Return what a reader sees."""
+        return list(self.history.hours(since, until))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """An empty door log."""
+    create_visits(tmp_path / "visits.db")
+    return tmp_path / "visits.db"
+
+
+@pytest.fixture(params=["sqlite", "retried", "memory"])
+def counts(request: pytest.FixtureRequest, path: Path) -> Iterator[Counts]:
+    """Counts of which there are none yet."""
+    if request.param == "memory":
+        memory = MemoryVisits()
+        yield Counts(memory, memory)
+        return
+    make = VisitStore if request.param == "sqlite" else RetriedVisits
+    with closing(make(path)) as store, closing(HourlyHistory(path)) as history:
+        yield Counts(store, history)
+
+
+def attempts(reason: Reason, count: int, hour: datetime | None = NOON) -> HourCount:
+    """So many attempts at a self-service branch."""
+    return HourCount(hour, "self_service", ATTEMPT, reason.value, count)
+
+
+def change(path: Path, sql: str, *values: int) -> None:
+    """Change the file behind the store's back."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(sql, values)
+
+
+def test_at_first_nothing_is_counted(counts: Counts) -> None:
+    """An empty table is no error."""
+    assert counts.read() == []
+
+
+def test_attempts_are_counted_by_hour_mode_and_reason(counts: Counts) -> None:
+    """In the hour in which the card was swiped, by the clock of then."""
+    counts.visit(1)
+    counts.visit(2, at=NOON + HOUR - timedelta(milliseconds=1))
+    counts.visit(3, Reason.WRONG_PIN)
+    counts.visit(4, at=NOON + HOUR, mode="staffed")
+
+    assert counts.read() == [
+        attempts(Reason.OK, 2),
+        attempts(Reason.WRONG_PIN, 1),
+        HourCount(NOON + HOUR, "staffed", ATTEMPT, "ok", 1),
+    ]
+
+
+def test_who_is_not_to_be_counted_is_not(counts: Counts) -> None:
+    """Without a mode nothing is written."""
+    counts.visit(1, mode=None)
+
+    assert counts.read() == []
+
+
+def test_an_unset_clock_names_no_hour(counts: Counts) -> None:
+    """Such counts come first, and not where a beginning is asked for."""
+    counts.visit(1)
+    counts.visit(2, state=ClockState.UNTRUSTED)
+
+    assert counts.read() == [attempts(Reason.OK, 1, None), attempts(Reason.OK, 1)]
+    assert counts.read(since=NOON) == [attempts(Reason.OK, 1)]
+
+
+def test_a_period_has_its_beginning_and_not_its_end(counts: Counts) -> None:
+    """So that two periods one after the other count nothing twice."""
+    for number, hour in enumerate((-1, 0, 1, 2), start=1):
+        counts.visit(number, at=NOON + hour * HOUR)
+
+    assert [one.hour for one in counts.read(NOON, NOON + 2 * HOUR)] == [NOON, NOON + HOUR]
+    assert [one.hour for one in counts.read(until=NOON)] == [NOON - HOUR]
+
+
+def test_what_passed_the_door_is_added(counts: Counts) -> None:
+    """To what was counted in that hour before."""
+    counts.store.add_counts([ENTRY])
+    counts.store.add_counts([ENTRY, HourCount(NOON, "closed", LEAF, "left", 1)])
+
+    assert counts.read() == [
+        HourCount(NOON, "closed", LEAF, "left", 1),
+        HourCount(NOON, "staffed", LEAF, "passage", 6),
+    ]
+
+
+def test_no_purge_touches_the_counts(counts: Counts) -> None:
+    """The visits are gone for good; that there were three stays."""
+    for number in (1, 2, 3):
+        counts.visit(number)
+    counts.store.add_counts([ENTRY])
+    before = counts.read()
+
+    assert counts.store.delete_before(NOON + 1000 * DAY) == 3
+    counts.store.compact()
+
+    assert counts.read() == before
+
+
+def test_an_attempt_is_counted_if_and_only_if_it_is_closed(counts: Counts) -> None:
+    """One that has ended before counts no second time."""
+    counts.visit(1)
+
+    with pytest.raises(StoreError):
+        counts.store.close_attempt(1, Reason.OK, counted_as="self_service")
+
+    assert counts.read() == [attempts(Reason.OK, 1)]
+
+
+def test_both_are_one_transaction(path: Path) -> None:
+    """Where it can't be counted, the attempt stays open: neither is ever ahead."""
+    with closing(VisitStore(path)) as store:
+        store.open_attempt(1, stamped(), None, None)
+        change(path, "ALTER TABLE hourly RENAME TO gone")
+        with pytest.raises(StoreError):
+            store.close_attempt(1, Reason.OK, counted_as="self_service")
+        change(path, "ALTER TABLE gone RENAME TO hourly")
+        store.close_attempt(1, Reason.OK, counted_as="self_service")
+        with closing(HourlyHistory(path)) as history:
+            assert list(history.hours(None, None)) == [attempts(Reason.OK, 1)]
+
+
+def test_the_table_has_no_place_for_a_person(path: Path) -> None:
+    """Hour, mode, kind, outcome and a count: no attempt, no card, and no rowid to order them by."""
+    with closing(sqlite3.connect(path)) as connection:
+        columns = connection.execute("PRAGMA table_info(hourly)").fetchall()
+        (schema,) = connection.execute(
+            "SELECT sql FROM sqlite_schema WHERE name = 'hourly'"
+        ).fetchone()
+
+    assert [name for _, name, *_ in columns] == ["hour", "mode", "kind", "outcome", "count"]
+    assert "WITHOUT ROWID" in schema
+
+
+def test_a_log_of_before_gets_the_table(tmp_path: Path) -> None:
+    """Its visits stay and are not counted afterwards."""
+    path = tmp_path / "before.db"
+    with closing(Database(path)) as database:
+        migrations.apply(database, stop_before="add_hourly")
+
+    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
+        store.add_counts([ENTRY])
+        assert list(history.hours(None, None)) == [ENTRY]
+
+
+@pytest.mark.parametrize("hour", [10**8, 2**62])
+def test_an_hour_beyond_the_calendar_is_left_out(path: Path, hour: int) -> None:
+    """A clock that was wrong by millennia, or a damaged row, breaks nothing."""
+    change(path, "INSERT INTO hourly VALUES (?, '', '', '', 1)", hour)
+    with closing(HourlyHistory(path)) as history:
+        assert list(history.hours(None, None)) == []
+        assert list(history.hours(NOON, datetime.max.replace(tzinfo=UTC))) == []

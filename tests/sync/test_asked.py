@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from doorctl.access.patron import Patron, pin_check, proves
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.ports import LibraryPatron
+from doorctl.sync.asked import lent_patron
+from doorctl.sync.feed import FeedIdentifier, FeedPatron
+from doorctl.sync.seal import NEVER, seal_rows
+from tests.fakes.memory_store import FastSealer
+
+CPR = Identifier(IdentifierKind.CPR, "0101701234")
+CARD = Identifier(IdentifierKind.CARD, "3000001234")
+PIN, AGE, TODAY = Pin("4711"), 15, date(2026, 3, 2)
+ANSWER = LibraryPatron(
+    "1001",
+    resident=True,
+    active=True,
+    birthday=date(1970, 1, 1),
+    blocks=frozenset({"E"}),
+    valid_until=date(2027, 1, 1),
+    hold_from=date(2026, 1, 1),
+    hold_until=date(2026, 1, 2),
+    tags=frozenset({"ung"}),
+)
+
+
+def lent(
+    answer: LibraryPatron = ANSWER,
+    identifier: Identifier = CARD,
+    *,
+    minimum_age: int = AGE,
+    on: date | None = TODAY,
+    pin: Pin = PIN,
+    flags_weak: bool = False,
+) -> Patron:
+    """Return the row that is lent for an answer."""
+    stretched = FastSealer().stretch(identifier)
+    return lent_patron(
+        answer, identifier, stretched, pin, minimum_age=minimum_age, on=on, flags_weak=flags_weak
+    )
+
+
+@pytest.mark.parametrize("identifier", [CARD, CPR], ids=["card", "cpr"])
+@pytest.mark.parametrize("birthday", [date(1970, 1, 1), date(2015, 5, 5), None])
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("on", [TODAY, None])
+def test_it_is_the_row_that_a_push_would_bring(
+    identifier: Identifier, birthday: date | None, *, active: bool, on: date | None
+) -> None:
+    """To the last field, so that the next push changes nothing."""
+    pushed = FeedPatron(
+        line=1,
+        patron_ref=ANSWER.patron_ref,
+        identifiers=(FeedIdentifier(identifier, active, ANSWER.valid_until),),
+        left_out=0,
+        pin=PIN,
+        resident=ANSWER.resident,
+        birthday=birthday,
+        blocks=ANSWER.blocks,
+        hold_from=ANSWER.hold_from,
+        hold_until=ANSWER.hold_until,
+        tags=ANSWER.tags,
+    )
+    [row] = seal_rows(
+        [pushed],
+        FastSealer(),
+        minimum_age=AGE,
+        on=on,
+        workers=1,
+        on_progress=lambda _done, _total: None,
+    )
+
+    answer = replace(ANSWER, birthday=birthday, active=active)
+    assert lent(answer, identifier, on=on) == row.patron
+
+
+def test_the_pin_that_was_proved_opens_next_time() -> None:
+    """That one and no other, for that number alone."""
+    patron = lent()
+
+    assert proves(FastSealer().stretch(CARD), patron, PIN)
+    assert not proves(FastSealer().stretch(CARD), patron, Pin("4712"))
+    assert patron.pin_check != pin_check(FastSealer().stretch(CPR), PIN)
+
+
+@pytest.mark.parametrize(("pin", "is_weak"), [("0101", True), ("1970", True), ("4711", False)])
+def test_a_weak_pin_is_called_so_where_the_policy_asks(pin: str, *, is_weak: bool) -> None:
+    """By the birthday that the library system tells, even for a plastic card; else never."""
+    assert lent(pin=Pin(pin), flags_weak=True).weak_pin is is_weak
+    assert not lent(pin=Pin(pin)).weak_pin
+
+
+def test_nobody_knows_the_age_of_a_card() -> None:
+    """Without a birthday a plastic card never is old enough, and a CPR number tells it itself."""
+    unknown = replace(ANSWER, birthday=None)
+
+    assert lent(unknown).enter_from == NEVER
+    assert lent(unknown, CPR).enter_from is None
+    assert lent(unknown, minimum_age=0).enter_from is None
+
+
+def test_somebody_too_young_is_told_from_when_on() -> None:
+    """On the birthday itself."""
+    assert lent(replace(ANSWER, birthday=date(2015, 5, 5))).enter_from == date(2030, 5, 5)
+
+
+def test_no_number_and_no_pin_is_in_the_row() -> None:
+    """Not even where it is printed."""
+    shown = repr(lent(ANSWER, CPR))
+
+    assert "0101701234" not in shown
+    assert "4711" not in shown

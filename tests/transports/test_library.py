@@ -1,0 +1,334 @@
+"""The library system's answers between door and web, over real Unix sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from doorctl.access.messages import LibraryAnswer
+from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron
+from doorctl.errors import DoorctlError, StoreBusyError, StoreError
+from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.ports import LibraryPatron, LibraryReply, SealedRow
+from doorctl.sync.wire import Removal, encode
+from doorctl.transports import library
+from doorctl.transports.control import ControlServer, Question, ask
+from doorctl.transports.library import LibraryOverSocket, library_answers
+from tests.fakes.event_log import FakeEventLog
+
+LONG_S = 5.0
+SHORT_S = 0.3
+NUMBER, PIN_DIGITS = "3000001234", "4711"
+CARD = Identifier(IdentifierKind.CARD, NUMBER)
+PIN = Pin(PIN_DIGITS)
+KEY = bytes(range(ROW_KEY_BYTES))
+DAYS = (date(2026, 3, 5), date(2026, 4, 1), date(2026, 3, 2))
+SECRETS = (NUMBER, PIN_DIGITS, "CANARY")
+ROW = SealedRow(KEY, Patron("1001", bytes(PIN_CHECK_BYTES), resident=True, tags=frozenset({"tag"})))
+SOMEBODY = LibraryPatron(
+    "1001",
+    resident=True,
+    active=True,
+    birthday=date(1970, 1, 1),
+    blocks=frozenset({"E"}),
+    valid_until=date(2027, 1, 1),
+    hold_from=date(2026, 1, 1),
+    hold_until=date(2026, 1, 2),
+    tags=frozenset({"ung", "æ ø å"}),
+)
+
+NO = LibraryReply(LibraryAnswer.NO)
+Kept = tuple[SealedRow, date, date, date]
+
+
+@dataclass
+class Web:
+    """What the web process does with both questions."""
+
+    reply: LibraryReply = NO
+    failure: DoorctlError | None = None
+    asked: list[tuple[bytes, Identifier, Pin, bool]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+
+    def ask(self, card: bytes, identifier: Identifier, pin: Pin, row_wanted: bool) -> LibraryReply:
+        """Answer about a card."""
+        self.asked.append((card, identifier, pin, row_wanted))
+        return self.reply
+
+    def keep(self, row: SealedRow, row_until: date, pin_until: date, learnt_on: date) -> None:
+        """Keep a row, or fail."""
+        if self.failure is not None:
+            raise self.failure
+        self.kept.append((row, row_until, pin_until, learnt_on))
+
+
+@contextmanager
+def serving(path: Path, web: Web) -> Iterator[Path]:
+    """Serve both questions for a while."""
+    server = ControlServer(path, library_answers(web.ask, web.keep))
+    server.start()
+    try:
+        yield path
+    finally:
+        server.stop()
+
+
+@contextmanager
+def saying(path: Path, said: bytes | None) -> Iterator[Path]:
+    """Take callers and say the same to each of them; None: hold the line and say nothing."""
+    held: list[socket.socket] = []
+
+    def answer() -> None:
+        while True:
+            try:
+                line, _ = listener.accept()
+            except OSError:
+                return
+            held.append(line)
+            if said is not None:
+                line.recv(1 << 16)
+                line.sendall(said)
+                line.shutdown(socket.SHUT_WR)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        try:
+            yield path
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(LONG_S)
+            for line in held:
+                line.close()
+
+
+def door(
+    path: Path, log: FakeEventLog | None = None, timeout_s: float = LONG_S
+) -> LibraryOverSocket:
+    """Return the door's end of the socket."""
+    return LibraryOverSocket(path, timeout_s, log or FakeEventLog())
+
+
+def asked(path: Path, *, row_wanted: bool = True, timeout_s: float = LONG_S) -> LibraryReply:
+    """Ask about the card."""
+    return door(path, timeout_s=timeout_s).ask(KEY, CARD, PIN, row_wanted=row_wanted)
+
+
+def kept(path: Path, row: SealedRow = ROW) -> list[dict[str, Any]]:
+    """Have a row kept and return what the log was told."""
+    log = FakeEventLog()
+    row_until, pin_until, learnt_on = DAYS
+    door(path, log).keep(row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on)
+    return list(log.lines)
+
+
+@pytest.mark.parametrize("answer", LibraryAnswer)
+@pytest.mark.parametrize("patron", [None, SOMEBODY], ids=["without a row", "with a row"])
+def test_every_answer_comes_back_as_it_was_given(
+    tmp_path: Path, answer: LibraryAnswer, patron: LibraryPatron | None
+) -> None:
+    """With the question as it was asked, for each sort of number."""
+    web = Web(LibraryReply(answer, patron))
+    with serving(tmp_path / "web.sock", web) as path:
+        for row_wanted in (True, False):
+            assert asked(path, row_wanted=row_wanted) == web.reply
+
+    assert web.asked == [(KEY, CARD, PIN, True), (KEY, CARD, PIN, False)]
+
+
+@pytest.mark.parametrize("kind", IdentifierKind)
+def test_the_sort_of_number_is_kept(tmp_path: Path, kind: IdentifierKind) -> None:
+    """Ten digits can be a card's number or a CPR number."""
+    web, number = Web(), Identifier(kind, "0101701234")
+    with serving(tmp_path / "web.sock", web) as path:
+        door(path).ask(KEY, number, PIN, row_wanted=True)
+
+    assert web.asked[0][1] == number
+    assert web.asked[0][1].kind is kind
+
+
+def test_a_row_is_kept_with_its_days(tmp_path: Path) -> None:
+    """As a push would bring it; nothing is logged."""
+    web = Web()
+    with serving(tmp_path / "web.sock", web) as path:
+        assert kept(path) == []
+
+    assert web.kept == [(ROW, *DAYS)]
+
+
+def test_a_row_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
+    """By web's own sentence; the patron is in by then, and the next visit asks once more."""
+    web = Web(failure=StoreBusyError("patrons.db is busy"))
+    with serving(tmp_path / "web.sock", web) as path:
+        assert kept(path) == [{"event": "alarm", "kind": "not_kept", "why": "patrons.db is busy"}]
+
+
+def test_web_that_is_away_is_silent(tmp_path: Path) -> None:
+    """Whether nothing is there or nobody listens; the row is not kept, which is told."""
+    path = tmp_path / "web.sock"
+    assert asked(path) == LibraryReply(LibraryAnswer.SILENT)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert asked(path) == LibraryReply(LibraryAnswer.SILENT)
+
+    [line] = kept(path)
+    assert line["kind"] == "not_kept"
+    assert not any(secret in json.dumps(line) for secret in SECRETS)
+
+
+def test_web_that_hangs_is_silent_in_time(tmp_path: Path) -> None:
+    """The door waits no longer than it was told to."""
+    with saying(tmp_path / "web.sock", None) as path:
+        assert asked(path, timeout_s=SHORT_S) == LibraryReply(LibraryAnswer.SILENT)
+
+
+def test_a_row_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hanging web is told of like any other."""
+    monkeypatch.setattr(library, "KEEP_LIMIT_S", SHORT_S)
+    with saying(tmp_path / "web.sock", None) as path:
+        assert [line["kind"] for line in kept(path)] == ["not_kept"]
+
+
+GARBAGE = [
+    b"",
+    b"\n",
+    b"null\n",
+    b"[]\n",
+    b"{}\n",
+    b"\xff\xfe\n",
+    b'{"answer": "yes"',
+    b'{"answer": "perhaps"}\n',
+    b'{"answer": true}\n',
+    b'{"answer": "yes", "patron": {}}\n',
+    b'{"answer": "yes", "patron": "CANARY"}\n',
+    b'{"answer": "yes", "patron": {"patron_ref": "1001", "resident": "true"}}\n',
+    b'{"error": "CANARY"}\n',
+    b'{"error": null}\n',
+    b'{"answer": ' + b"[" * 200_000 + b"\n",
+    b'{"a": ' + b'{"a": ' * 50_000 + b"1" + b"}" * 50_001 + b"\n",
+]
+
+
+@pytest.mark.parametrize("said", GARBAGE, ids=lambda said: said[:40].decode("latin-1").strip())
+def test_garbage_is_no_answer(tmp_path: Path, said: bytes) -> None:
+    """Nothing but a whole yes is a yes, and nothing that web says ends the door's thread."""
+    with saying(tmp_path / "web.sock", said) as path:
+        assert asked(path) == LibraryReply(LibraryAnswer.SILENT)
+
+
+REFUSED_ROWS = [
+    encode(Removal("CANARY")).decode(),
+    "",
+    "CANARY",
+    "{}",
+    '{"key": "CANARY"}',
+    encode(ROW).decode().replace('"1001"', '"CANARY\\u0000"'),
+    encode(ROW).decode()[:-2] + ',"CANARY":1}',
+    "[" * 1500,
+    '{"a":' * 600,
+]
+
+
+def told(path: Path, what: str, about: Mapping[str, Any]) -> str:
+    """Ask something and return how it was refused."""
+    with pytest.raises(StoreError) as refused:
+        ask(path, Question(what, about), timeout_s=LONG_S)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("row", REFUSED_ROWS, ids=lambda row: row[:20])
+def test_what_is_no_row_is_not_kept(tmp_path: Path, row: str) -> None:
+    """A removal least of all; refused in one line that quotes nothing."""
+    web = Web()
+    about = {"row": row, "row_until": "2026-03-05", "pin_until": "2026-04-01"}
+    with serving(tmp_path / "web.sock", web) as path:
+        why = told(path, "keep", {**about, "learnt_on": "2026-03-02"})
+
+    assert why.startswith("that row can't be kept: ")
+    assert "\n" not in why
+    assert not any(secret in why for secret in SECRETS)
+    assert web.kept == []
+
+
+QUESTION = {
+    "key": "AAECAwQFBgcICQoLDA0ODw==",
+    "kind": "card",
+    "number": NUMBER,
+    "pin": PIN_DIGITS,
+    "row_wanted": True,
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key": "AAEC"},
+        {"key": "CANARY"},
+        {"kind": "CANARY"},
+        {"number": 3000001234},
+        {"pin": 4711},
+        {"row_wanted": "CANARY"},
+        {"CANARY": 1},
+    ],
+    ids=str,
+)
+def test_what_is_no_question_about_a_card_is_not_asked(
+    tmp_path: Path, wrong: Mapping[str, Any]
+) -> None:
+    """Refused without a word of it."""
+    web = Web()
+    with serving(tmp_path / "web.sock", web) as path:
+        whole = ask(path, Question("library", QUESTION), timeout_s=LONG_S)
+        why = told(path, "library", {**QUESTION, **wrong})
+        missing = told(path, "keep", {})
+
+    assert whole["answer"] == LibraryAnswer.NO.value
+    assert len(web.asked) == 1
+    assert not any(secret in f"{why}{missing}" for secret in SECRETS)
+
+
+texts = st.text(max_size=60) | st.sampled_from(REFUSED_ROWS)
+
+
+@given(st.dictionaries(st.sampled_from([*QUESTION, "row", "row_until"]), texts | st.integers()))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nothing_that_is_asked_ends_it(about: dict[str, Any]) -> None:
+    """Each nonsense is a `DoorctlError` or msgspec's own, which the socket answers."""
+    web = Web()
+    for answer in library_answers(web.ask, web.keep).values():
+        try:
+            answer(Question("x", about))
+        except (DoorctlError, msgspec.ValidationError):
+            continue
+    assert web.kept == []
+
+
+def test_neither_number_nor_pin_can_be_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Not by what is sent, nor by a question, nor by whatever went wrong on the way."""
+    card = library._Card(KEY, IdentifierKind.CARD, NUMBER, PIN_DIGITS, row_wanted=True)  # noqa: SLF001 - what is sent
+    row = library._Kept("CANARY", *DAYS)  # noqa: SLF001 - what is sent
+    shown = [repr(card), str(card), f"{row!r}", repr(Question("library", QUESTION))]
+    for said in (None, b"CANARY\n", b'{"error": "no"}\n'):
+        with saying(tmp_path / f"{said!r:.8}.sock".replace("/", ""), said) as path:
+            shown.append(repr(asked(path, timeout_s=SHORT_S)))
+    with serving(tmp_path / "web.sock", Web(failure=StoreError("full"))) as path:
+        shown.append(repr(kept(path)))
+    shown += capfd.readouterr()
+
+    assert not any(secret in text for secret in SECRETS for text in shown)

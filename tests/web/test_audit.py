@@ -1,0 +1,93 @@
+"""Pushes on the audit log of a real web process, and the log's end for whoever asks."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+from tests.web.branch import Branch, rows
+
+
+def listed(branch: Branch) -> list[dict[str, Any]]:
+    """Return what `audit list` shows."""
+    done = branch.stage.call("audit", "list", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_a_push_and_its_approver_are_on_record(branches: Any) -> None:
+    """Which push, of which kind, how much; and by name who let it past the guard."""
+    branch = branches()
+    branch.start()
+    branch.push(branch.document(rows(400), 1))
+    approved = branch.document(rows(300), 2, approved_by="Karen Testesen")
+    for _ in range(2):
+        assert branch.push(approved).status_code == 200
+    assert branch.push(branch.document(rows(10), 3)).status_code == 422
+
+    applied, second, approval = listed(branch)
+
+    assert (applied["by"], applied["action"]) == ("sync", "push_applied")
+    assert applied["details"] == {"epoch": 1, "kind": "snapshot", "applied": 400}
+    assert (second["by"], second["details"]["epoch"]) == ("sync", 2)
+    assert (approval["by"], approval["action"]) == ("Karen Testesen", "push_approved")
+    assert approval["details"] == {"epoch": 2}
+    assert "Karen" not in str(branch.lines)
+
+
+def test_an_approver_with_a_strange_name_is_on_record_too(branches: Any) -> None:
+    """What a manifest allows as a name must not keep the approval off the record."""
+    branch = branches()
+    branch.start()
+    branch.push(branch.document(rows(3), 1, approved_by="010170-1234"))
+    branch.push(branch.document(rows(4), 2, approved_by="Karen\u00a0T"))
+
+    who = [one["by"] for one in listed(branch) if one["action"] == "push_approved"]
+
+    assert who == ["(not a name)", "Karen?T"]
+
+
+def test_the_logs_end_is_told_with_what_is_held(branches: Any) -> None:
+    """So that each run of the sync job keeps it off the branch."""
+    branch = branches()
+    branch.start()
+    before = branch.held()["audit_head"]
+    branch.fill()
+    after = branch.held()["audit_head"]
+    listed(branch)
+
+    verified = branch.stage.call("audit", "verify", "--anchor", before, "--anchor", after)
+
+    assert before.startswith("0:")
+    assert after != before
+    assert verified.returncode == 0, verified.stderr
+    assert "agrees with what was kept elsewhere" in verified.stdout
+    other = after.replace(after[-64:], "0" * 64)
+    refused = branch.stage.call("audit", "verify", "--anchor", other)
+    assert (refused.returncode, refused.stdout) == (1, "")
+
+
+def test_pushes_come_in_though_the_log_can_not_be_written(branches: Any) -> None:
+    """There is an alarm; patrons must not wait for it. What would show a person is refused."""
+    branch = branches()
+    with closing(sqlite3.connect(branch.directory / "branch.db")) as file:
+        file.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
+        )
+    branch.start()
+
+    assert branch.push(branch.document(rows(3), 1, approved_by="Karen")).status_code == 200
+
+    branch.wait_for("push", result="applied")
+    branch.wait_for("alarm", kind="branch_failing")
+    assert branch.held()["epoch"] == 1
+    with closing(sqlite3.connect(branch.directory / "branch.db")) as file:
+        file.execute("DROP TABLE audit")
+    assert branch.held()["audit_head"] is None
+    refused = branch.stage.call("visits", "list")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("\n") == 1
