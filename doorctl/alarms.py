@@ -21,6 +21,17 @@ class Urgency(Enum):
 
 NOW, TODAY, NOTE = Urgency.NOW, Urgency.TODAY, Urgency.NOTE
 
+NO_REST_S = 0.0
+"""A person is in danger: each one is told at once, and none uses up what an hour allows.
+
+Only `duress` is of that sort. A fire is no alarm here: the building's own panel calls for help, and
+the door only opens.
+"""
+
+LEAF_REST_S = 300.0
+"""A door that is forced or held: five minutes. What was tried in the morning, or held open to make
+everybody tired of it, must not hide what comes after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -44,6 +55,9 @@ class AlarmKind:
         act: what to do about it.
         clears: the kind whose end this one tells, None for an alarm of its own.
         wordless: whether nothing may be told beyond these sentences.
+        rest_s: longest rest between two notices, in seconds, whatever the branch's own interval;
+            None for that interval, :data:`NO_REST_S` for no rest and no limit an hour. An end
+            rests no longer than its alarm.
     """
 
     urgency: Urgency
@@ -51,6 +65,12 @@ class AlarmKind:
     act: Words
     clears: str | None = None
     wordless: bool = False
+    rest_s: float | None = None
+
+    @property
+    def for_people(self) -> bool:
+        """Whether it is about somebody in danger: it never rests and never waits for others."""
+        return self.rest_s == NO_REST_S
 
 
 NOTHING = Words("Gør ingenting.", "Do nothing.")
@@ -67,13 +87,23 @@ TEST = "test"
 
 
 def _kind(
-    urgency: Urgency, da: str, en: str, act_da: str, act_en: str, *, wordless: bool = False
+    urgency: Urgency,
+    da: str,
+    en: str,
+    act_da: str,
+    act_en: str,
+    *,
+    wordless: bool = False,
+    rest_s: float | None = None,
 ) -> AlarmKind:
-    return AlarmKind(urgency, Words(da, en), Words(act_da, act_en), wordless=wordless)
+    told = Words(da, en), Words(act_da, act_en)
+    return AlarmKind(urgency, *told, wordless=wordless, rest_s=rest_s)
 
 
-def _over(clears: str, da: str, en: str, act: Words = NOTHING) -> AlarmKind:
-    return AlarmKind(NOTE, Words(da, en), act, clears)
+def _over(
+    clears: str, da: str, en: str, act: Words = NOTHING, *, rest_s: float | None = None
+) -> AlarmKind:
+    return AlarmKind(NOTE, Words(da, en), act, clears, rest_s=rest_s)
 
 
 KINDS: Mapping[str, AlarmKind] = MappingProxyType(
@@ -84,12 +114,14 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The door was opened and nobody had been let in.",
             "Se efter ved døren, eller ring til vagten.",
             "Look at the door, or call guards.",
+            rest_s=LEAF_REST_S,
         ),
         "door_forced_cleared": _over(
             "door_forced",
             "Døren, der blev brudt op, er lukket.",
             "The door that was forced is closed.",
             Words("Se efter, om låsen stadig holder.", "See whether the lock still holds."),
+            rest_s=LEAF_REST_S,
         ),
         "door_held": _kind(
             NOW,
@@ -97,9 +129,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The door has stood open for too long.",
             "Luk døren, og fjern, hvad der holder den.",
             "Close it; remove what holds it.",
+            rest_s=LEAF_REST_S,
         ),
         "door_held_cleared": _over(
-            "door_held", "Døren er lukket igen.", "The door is closed again."
+            "door_held",
+            "Døren er lukket igen.",
+            "The door is closed again.",
+            rest_s=LEAF_REST_S,
         ),
         "duress": _kind(
             NOW,
@@ -108,6 +144,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Ring 112, og ring ikke til biblioteket.",
             "Call 112, and do not ring the library.",
             wordless=True,
+            rest_s=NO_REST_S,
         ),
         "inputs_failing": _kind(
             NOW,

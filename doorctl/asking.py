@@ -60,10 +60,18 @@ class Asking:
 
     def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         """Ask about the card and the PIN of an attempt."""
+        try:
+            return self._asked(prepared, pin)
+        except ValueError:
+            # Web said something that no patron can be; nothing that it says may end the door.
+            return LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
+
+    def _asked(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         silent = LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
         if prepared.identifier is None:
             return silent
-        row_wanted = prepared.patron is None
+        # A row that was asked for before is asked for anew: its rights may be others by now.
+        row_wanted = prepared.patron is None or not prepared.patron.pushed
         reply = self._library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
         if reply.answer is not LibraryAnswer.YES:
             return LibraryAnswered(prepared.attempt, reply.answer)
@@ -90,7 +98,7 @@ class Asking:
             today = self._today()
             self._library.keep(
                 row,
-                row_until=today + self._keeping.row,
+                row_until=None if row.patron.pushed else today + self._keeping.row,
                 pin_until=today + self._keeping.pin,
                 learnt_on=today,
             )

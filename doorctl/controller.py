@@ -40,7 +40,7 @@ from doorctl.cards.reader import CardReader
 from doorctl.daily_round import DailyRound, HoursRead
 from doorctl.door.indicator import Signal
 from doorctl.doorway import Doorway
-from doorctl.errors import StoreError
+from doorctl.errors import BranchStoreError, StoreError
 from doorctl.ledger import Ledger
 from doorctl.masked import Pin
 from doorctl.ports import (
@@ -321,9 +321,10 @@ class Controller:
     def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
         standing = self._daily.standing
         if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
-            # The door stands free: nobody is asked who they are.
+            # Nobody is asked who they are; whether the door stands free is a rule of the branch.
             if isinstance(reading, CardRead):
-                self._doorway.show(Signal.GRANTED)
+                free = self._doorway.stands_free
+                self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
         elif isinstance(reading, CardRead) and self._overloaded():
             self._doorway.show(Signal.REFUSED)
         else:
@@ -343,16 +344,27 @@ class Controller:
 
     def _step(self, event: Event) -> None:
         moment = self._clock.moment()
+        # First: it may show that the hours are older than the card.
+        version = self._version()
         mode, no_entry = self._daily.mode_at(moment)
-        now = Now(self._clock.monotonic_s(), moment, self._version(), mode, no_entry)
+        if self._attempt_is_over() and self._daily.is_reading:
+            # A card is looked at again after that; who brings companions can't wait for it.
+            mode = None
+        now = Now(self._clock.monotonic_s(), moment, version, mode, no_entry)
         self._attempt, effects = after(self._attempt, event, now, self._rules)
         for effect in effects:
             self._carry_out(effect)
 
     def _version(self) -> int | None:
-        """Return another number after each change of what a card is judged by."""
+        """Return another number after each change of what a card is judged by.
+
+        The hours of that version have been asked of the worker when this returns, so whatever it
+        is asked afterwards, it answers after them.
+        """
         try:
-            return (self._cache.version() << VERSION_BITS) + self._branch.version()
+            branch = self._branch.version()
+            self._daily.look(branch)
+            return (self._cache.version() << VERSION_BITS) + branch
         except StoreError:
             return None
 
@@ -381,6 +393,11 @@ class Controller:
                 return PrepareFailed(number)
             try:
                 return question()
+            except BranchStoreError as err:
+                why = str(err)
+                # Whoever reads the hours tells of it, once.
+                self._worker.submit(lambda: HoursRead(None, None, why))
+                return PrepareFailed(number)
             except StoreError as err:
                 self._log.emit("alarm", kind="patron_cache_failing", why=str(err))
                 return PrepareFailed(number)
@@ -415,7 +432,12 @@ class Controller:
             self._log.emit("alarm", kind="duress")
         if concluded.shape is None or self._worker.backlog() < UNRECORDED_LIMIT:
             mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
-            self._worker.submit(lambda: self._ledger.settle(number, reason, mode))
+            proved, unchecked = concluded.proved, concluded.unchecked
+            self._worker.submit(
+                lambda: self._ledger.settle(
+                    number, reason, mode, proved=proved, unchecked=unchecked
+                )
+            )
 
     def _count(self, reason: Reason) -> None:
         self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())

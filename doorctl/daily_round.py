@@ -1,7 +1,8 @@
 """What the loop does about the hours: follow the mode, warn before closing, switch what follows it.
 
 Belongs to the controller's thread. The calendar is read by the worker, whenever branch.db has
-changed; until it has been read once, nobody comes in.
+changed; until it has been read once, nobody comes in. A change is looked for at each turn and
+before each step of an attempt, so that no card is judged by hours that staff have replaced.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class DailyRound:
         self._clockless_told = False
         self._day = Day(None)
         self._read_at: int | None = None
+        self._reading = 0
         self._was_read = False
         self._branch_failing = False
         self._again_in = 0
@@ -113,8 +115,13 @@ class DailyRound:
         """The mode that stands, as of the last turn; None before the hours were read."""
         return self._day.standing
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether the worker is reading the hours: those that are known may be old."""
+        return self._reading > 0
+
     def mode_at(self, moment: Moment) -> tuple[Mode | None, bool]:
-        """Return the mode at a moment, and whether nobody new comes in any more today."""
+        """Return the mode at a moment by the hours read last, and whether nobody new comes in."""
         if not self._was_read:
             return Mode.CLOSED, False
         return self._day.mode_at(moment, self._rules)
@@ -124,11 +131,20 @@ class DailyRound:
         self._look_at_branch()
         self._follow(moment)
 
+    def look(self, version: int) -> None:
+        """Have the hours read, unless they were asked for in this version of branch.db already.
+
+        What the same worker is asked afterwards it answers when they have been heard.
+        """
+        if version != self._read_at:
+            self._ask_for(version)
+
     def heard(self, read: HoursRead, moment: Moment) -> None:
         """Take what the worker has read, or that it could not.
 
         Hours that were read once stay; where there never were any it is closed.
         """
+        self._reading -= 1
         if read.failing is None:
             self._was_read, self._branch_failing, self._again_in = True, False, 0
             self._day = told(self._day, read.calendar, read.override)
@@ -168,9 +184,14 @@ class DailyRound:
             self._read_at = None
             return
         self._again_in -= 1
-        if version != self._read_at or self._again_in == 0:
-            self._read_at = version
-            self._submit(self._read)
+        if self._again_in == 0:
+            self._ask_for(version)
+        self.look(version)
+
+    def _ask_for(self, version: int) -> None:
+        self._read_at = version
+        self._reading += 1
+        self._submit(self._read)
 
     def _read(self) -> HoursRead:
         try:

@@ -119,6 +119,11 @@ class Doorway:
         return self._strike.energised
 
     @property
+    def stands_free(self) -> bool:
+        """Whether the strike stays released, as in staffed hours."""
+        return self._strike.state is strike.StrikeState.FREE
+
+    @property
     def state(self) -> str:
         """What the leaf looks like: locked, released, open, held or forced."""
         return self._leaf.state.value
@@ -190,7 +195,12 @@ class Doorway:
         self._tell_leaf(event)
 
     def close_house(self) -> None:
-        """Begin the head-count anew: the house has been closed."""
+        """Begin the head-count anew and let in nobody who still waits: the house is closed now.
+
+        Who is being let in keeps the time; a door that stands free is for `stand_free` to lock.
+        """
+        self._drive(self._strike.after(strike.HouseClosed()))
+        self._note_waiting(self._clock.monotonic_s())
         self.head_count = self.head_count.closed()
 
     def show(self, signal: Signal) -> None:

@@ -84,6 +84,10 @@ class StoreBusyError(StoreError):
     """Another process holds what only one may hold; try again when it is done."""
 
 
+class BranchStoreError(StoreError):
+    """The machine's: bans, passes and hours can't be read; nobody is let in while that lasts."""
+
+
 class RowsClashError(StoreError):
     """The sender's: rows clash with each other or with what is held; trying again won't help."""
 
@@ -97,7 +101,15 @@ class LineLostError(DeviceError):
 
 
 class NotAnsweringError(DoorctlError, ConnectionError):
-    """The door process could not be asked; it is not running or it is stuck."""
+    """Whoever was asked gave no answer in time: door, web, a child of theirs, or a disk."""
+
+
+class NotRunningError(NotAnsweringError):
+    """Nobody takes questions on that process's socket: it was not asked, so it did nothing."""
+
+
+class StuckError(NotAnsweringError, StoreError):
+    """The machine's: a write did not end in time; the text says if it may be done all the same."""
 
 
 class PushError(DoorctlError, ValueError):

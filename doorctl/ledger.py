@@ -6,6 +6,7 @@ Speaks to ports only; all calls on one thread.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,9 @@ from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import Patron, row_key
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
+from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CardThrottle
+from doorctl.errors import BranchStoreError, StoreError
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.moments import BootTime
 from doorctl.ports import BranchBook, Clock, PatronLookup, Sealer, Stamped, VisitLog
@@ -26,17 +29,26 @@ class _OpenAttempt:
     row_key: bytes = field(repr=False)
     before: CardThrottle | None
     by_code: bool = False
-    proves_nothing: bool = False
     restricted: bool = False
-
-    @property
-    def forgives(self) -> bool:
-        """Whether it shows that nobody guesses; a code shows it of itself alone."""
-        return not (self.by_code or self.proves_nothing)
 
     def charged(self, now: BootTime) -> CardThrottle:
         """Return the count with this guess as a wrong one."""
         return _charged(self.before or CardThrottle(), now, by_code=self.by_code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    """What the branch holds of one reading of a card."""
+
+    bans: tuple[Ban, ...] = field(default=(), repr=False)
+    held: Pass | None = field(default=None, repr=False)
+    restricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    found: Prepared
+    rights: _Rights
 
 
 class Ledger:
@@ -78,7 +90,8 @@ class Ledger:
         record as one, so the door log does not tell which was used.
 
         Raises:
-            StoreError: the patron cache, or bans and passes, can't be read.
+            BranchStoreError: bans and passes can't be read.
+            StoreError: the patron cache can't.
         """
         found = self._find(attempt, identifiers)
         now = self._clock.boot_time()
@@ -90,7 +103,6 @@ class Ledger:
             key,
             before if counts and not throttled else None,
             by_code=found.by_code,
-            proves_nothing=found.held is not None and not found.held.needs_pin,
             restricted=found.patron is not None and found.patron.restricted,
         )
         charged = None if opened.before is None else opened.charged(now)
@@ -105,13 +117,29 @@ class Ledger:
         The bans of a patron whom the library system has just named are among them.
 
         Raises:
-            StoreError: the patron cache, or bans and passes, can't be read.
+            BranchStoreError: bans and passes can't be read.
+            StoreError: the patron cache can't.
         """
         patron = None if prepared.by_code else self._patrons.find(prepared.row_key)
-        return self._with_rights(replace(prepared, patron=patron, **self._cache()))
+        found = replace(prepared, patron=patron, **self._cache())
+        whose = patron or prepared.lent
+        own = self._rights(prepared.row_key, None if whose is None else whose.patron_ref)
+        others = (self._rights(key, None) for key in prepared.other_keys)
+        return _with_rights(found, _united(own, others))
 
-    def settle(self, attempt: int, reason: Reason, counted_as: str | None = None) -> None:
+    def settle(
+        self,
+        attempt: int,
+        reason: Reason,
+        counted_as: str | None = None,
+        *,
+        proved: bool = False,
+        unchecked: bool = False,
+    ) -> None:
         """Record how an attempt ended and what it costs its card and this reader.
+
+        A PIN that was `proved` ends the card's count: nobody guesses. One that was `unchecked`
+        costs the card nothing, for nobody could be told by it; the reader it does cost.
 
         It is counted for the statistics under the mode `counted_as`, None for not at all. One of
         a patron whose data are restricted is not: they are used for nothing.
@@ -125,7 +153,10 @@ class Ledger:
         reader = None
         if self._counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
             reader = self._visits.reader_throttle().charged(now)
-        throttle = _throttle_after(opened, reason, now)
+        if unchecked:
+            throttle = opened.before
+        else:
+            throttle = _throttle_after(opened, reason, now, proved=proved)
         if opened.restricted or reason is Reason.RESTRICTED:
             counted_as = None
         self._visits.close_attempt(
@@ -146,29 +177,29 @@ class Ledger:
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         # Each reading is stretched and looked up, found or not: the work must not tell which.
         readings = [self._read(attempt, identifier) for identifier in identifiers]
-        known = [reading for reading in readings if reading.patron is not None]
-        with_pass = [reading for reading in readings if reading.held is not None]
+        known = [one for one in readings if one.found.patron is not None]
+        with_pass = [one for one in readings if one.rights.held is not None]
         best = (known or with_pass or readings)[0]
-        return replace(best, **self._cache())
+        others = [one for one in readings if one is not best and _may_be_one(one, best)]
+        found = replace(best.found, other_keys=tuple(one.found.row_key for one in others))
+        rights = _united(best.rights, (one.rights for one in others))
+        return replace(_with_rights(found, rights), **self._cache())
 
-    def _read(self, attempt: int, identifier: Identifier) -> Prepared:
+    def _read(self, attempt: int, identifier: Identifier) -> _Reading:
         stretched = self._sealer.stretch(identifier)
         key = row_key(stretched)
         patron = None if identifier.kind is IdentifierKind.CODE else self._patrons.find(key)
         found = Prepared(attempt, stretched, key, patron, identifier=identifier)
-        return self._with_rights(found)
+        return _Reading(found, self._rights(key, None if patron is None else patron.patron_ref))
 
-    def _with_rights(self, found: Prepared) -> Prepared:
+    def _rights(self, key: bytes, patron_ref: str | None) -> _Rights:
         if self._branch is None:
-            return found
-        key, whose = found.row_key, found.patron or found.lent
-        patron_ref = None if whose is None else whose.patron_ref
-        bans, held = self._branch.bans(key, patron_ref), self._branch.pass_of(key)
-        if self._branch.restricted(key, patron_ref):
-            # A pass is not used either.
-            patron, lent = _restricted(found.patron), _restricted(found.lent)
-            return replace(found, bans=bans, held=None, patron=patron, lent=lent)
-        return replace(found, bans=bans, held=held)
+            return _Rights()
+        try:
+            bans, held = self._branch.bans(key, patron_ref), self._branch.pass_of(key)
+            return _Rights(bans, held, restricted=self._branch.restricted(key, patron_ref))
+        except StoreError as err:
+            raise BranchStoreError(str(err)) from err
 
     def _cache(self) -> dict[str, Any]:
         stamp = self._patrons.stamp()
@@ -177,6 +208,28 @@ class Ledger:
     def _stamped(self, now: BootTime) -> Stamped:
         moment = self._clock.moment()
         return Stamped(moment.local, moment.state, now)
+
+
+def _may_be_one(reading: _Reading, best: _Reading) -> bool:
+    """Tell whether two readings of a card may mean one person: in doubt they do."""
+    other, patron = reading.found.patron, best.found.patron
+    return other is None or patron is None or other.patron_ref == patron.patron_ref
+
+
+def _united(own: _Rights, others: Iterable[_Rights]) -> _Rights:
+    """Add what is held against a person under another reading; a pass is of its reading alone."""
+    for other in others:
+        more = tuple(ban for ban in other.bans if ban not in own.bans)
+        own = _Rights((*own.bans, *more), own.held, own.restricted or other.restricted)
+    return own
+
+
+def _with_rights(found: Prepared, rights: _Rights) -> Prepared:
+    if not rights.restricted:
+        return replace(found, bans=rights.bans, held=rights.held)
+    # A pass is not used either: it rests on the same person.
+    patron, lent = _restricted(found.patron), _restricted(found.lent)
+    return replace(found, bans=rights.bans, held=None, patron=patron, lent=lent)
 
 
 def _restricted(patron: Patron | None) -> Patron | None:
@@ -191,9 +244,12 @@ def _charged(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> CardThr
     return codes_throttle.charged(throttle, now) if by_code else throttle.charged(now)
 
 
-def _throttle_after(opened: _OpenAttempt, reason: Reason, now: BootTime) -> CardThrottle | None:
+def _throttle_after(
+    opened: _OpenAttempt, reason: Reason, now: BootTime, *, proved: bool
+) -> CardThrottle | None:
     if opened.before is None or reason in UNJUDGED:
         return opened.before
     if reason in BEFORE_PROOF:
         return opened.charged(now)
-    return CardThrottle() if opened.forgives else opened.before
+    # A code shows of itself alone that nobody guesses at it.
+    return CardThrottle() if proved and not opened.by_code else opened.before

@@ -216,7 +216,7 @@ class PatronWriter(Protocol):
         """
 
     def keep(
-        self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date = date.min
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
     ) -> None:
         """Keep what the library system said of one card, durably; the push held stays the same.
 
@@ -227,7 +227,8 @@ class PatronWriter(Protocol):
 
         Args:
             row: sealed here, with a PIN check.
-            row_until: the last day on which a row that no push has brought counts.
+            row_until: the last day on which a row that no push has brought counts. None where a
+                push had brought it: if another has removed it meanwhile, nothing is kept.
             pin_until: the last day on which the PIN check counts for a row that a push brought.
             learnt_on: the day on which the library system was asked; `date.min` for not known:
                 then every change of the PIN that a push tells of is taken for a later one.
@@ -303,7 +304,9 @@ class Library(Protocol):
     ) -> LibraryReply:
         """Ask about a card, by its row key and its number; waits a second or two at the most."""
 
-    def keep(self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date) -> None:
+    def keep(
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
+    ) -> None:
         """Have the patron cache's writer keep what was learnt; see `PatronWriter.keep`."""
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.alarms import HELD_BACK, KINDS, UNLISTED, AlarmKind, Urgency, Words
+from doorctl.alarms import (
+    HELD_BACK,
+    KINDS,
+    LEAF_REST_S,
+    NO_REST_S,
+    UNLISTED,
+    AlarmKind,
+    Urgency,
+    Words,
+)
 from doorctl.door.leaf_messages import Alarm
 
 PACKAGE = Path(__file__).parents[1] / "doorctl"
@@ -72,6 +81,24 @@ def test_an_end_ends_an_alarm_that_is_listed() -> None:
 def test_a_call_for_help_says_nothing_more() -> None:
     """Whoever is threatened must not be found out by what is sent: no words beside the list's."""
     assert [kind for kind, known in KINDS.items() if known.wordless] == ["duress"]
+
+
+def test_how_long_each_kind_rests() -> None:
+    """Only a person in danger never rests; a leaf does for minutes; all else as the branch says."""
+    rests = {kind: known.rest_s for kind, known in KINDS.items() if known.rest_s is not None}
+    ends = {"door_forced_cleared", "door_held_cleared"}
+
+    assert rests.pop("duress") == NO_REST_S
+    assert rests == dict.fromkeys({"door_forced", "door_held"} | ends, LEAF_REST_S)
+    assert [kind for kind, known in KINDS.items() if known.for_people] == ["duress"]
+    assert KINDS["duress"].urgency is Urgency.NOW
+
+
+def test_an_end_rests_as_its_alarm_does() -> None:
+    """Nobody believes for an hour that a door stands open which was closed long ago."""
+    for known in KINDS.values():
+        if known.clears is not None:
+            assert known.rest_s == KINDS[known.clears].rest_s
 
 
 def test_what_is_raised_here_is_listed() -> None:

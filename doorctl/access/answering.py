@@ -31,6 +31,9 @@ from doorctl.access.phases import (
 )
 from doorctl.access.reasons import BEFORE_PROOF, Reason
 
+NEVER_COMPARED = frozenset({Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN})
+"""Refusals here for want of a PIN to compare with, so that the library system alone could tell."""
+
 
 def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     """Keep what is known of a card while the PIN is typed, or let it in by a pass at once.
@@ -114,7 +117,9 @@ def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
         return attempt, ()
     if event.answer is not LibraryAnswer.YES:
         reason = refusal(attempt.prepared, event.answer, attempt.withheld)
-        return _withhold(attempt, reason, attempt.until_s)
+        silent = event.answer is LibraryAnswer.SILENT
+        unchecked = silent and attempt.withheld in NEVER_COMPARED
+        return _withhold(replace(attempt, unchecked=unchecked), reason, attempt.until_s)
     proved = replace(attempt.prepared, proved=True, lent=event.lent, weak_pin=event.weak_pin)
     if event.lent is not None and proved.patron is None:
         # Whose card it is, is known only now: nobody has looked for the patron's bans yet.

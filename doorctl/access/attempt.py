@@ -90,7 +90,7 @@ def _begin_afresh(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Ste
     begun, effects = _begin(attempt, event, now, rules)
     # A guess that was made stays one: else a swipe before it is told would make each free.
     reason = attempt.withheld or Reason.PIN_TIMEOUT
-    superseded = Concluded(attempt.number, reason, silent=True)
+    superseded = Concluded(attempt.number, reason, silent=True, unchecked=attempt.unchecked)
     return begun, (superseded, *effects)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from doorctl.access.answering import checking
 from doorctl.access.code_entry import CodePad
-from doorctl.access.companions import Company
+from doorctl.access.companions import Company, may_follow
 from doorctl.access.messages import (
     Accompanied,
     Asked,
@@ -26,10 +26,12 @@ def press(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     """Take a key.
 
     While somebody may say how many come along, keys say nothing else, so that no code begins
-    then; whoever types one is the next to come and waits for the door anyway.
+    then; whoever types one is the next to come and waits for the door anyway. Where the house has
+    been closed meanwhile nobody follows any more.
     """
     assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
-    current = idle(attempt) if due(attempt, now) else attempt
+    over = due(attempt, now) or (attempt.company is not None and not may_follow(now.mode))
+    current = idle(attempt) if over else attempt
     if current.company is not None:
         return _accompany(current, current.company, event.key)
     return _type(current, event.key, now, rules) if rules.codes else (current, ())

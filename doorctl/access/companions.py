@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from doorctl.access.calendar import OPEN, Mode
+
 COMPANION_S = 8.0
 """How long a key counts: as long as the door takes to be pulled open by somebody with a pram."""
 
@@ -25,3 +27,12 @@ class Company:
     def said(self, key: str) -> int | None:
         """Return how many come along, or None for a key that says nothing."""
         return int(key) if key.isdigit() and 1 <= int(key) <= self.companions_max else None
+
+
+def may_follow(mode: Mode | None) -> bool:
+    """Tell whether companions come in behind who was let in; shortly before closing they do.
+
+    Args:
+        mode: what the branch is by now; None where nobody knows: nobody follows.
+    """
+    return mode in OPEN

@@ -31,6 +31,7 @@ class Verdict:
         companions_max: how many others may come along, 0-9; only with ``ok``.
         weak_pin: the patron's PIN opened and should be another one; only with ``ok``, and only
             where the policy warns.
+        proved: a PIN was proved, whether it opens or not; nobody guesses at this card.
     """
 
     reason: Reason
@@ -38,6 +39,7 @@ class Verdict:
     long_release: bool = False
     companions_max: int = 0
     weak_pin: bool = False
+    proved: bool = False
 
 
 def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdict:
@@ -52,6 +54,7 @@ def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdi
         long_release=decision.reason is Reason.OK and _needs_long(known, rules),
         companions_max=_companions(known, decision, rules),
         weak_pin=_warns(known, decision, rules),
+        proved=told and PinProof.PROVED in {proved.patron, proved.held},
     )
 
 
@@ -72,7 +75,8 @@ def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
 
 
 def _with_lent(prepared: Prepared, now: Now, rules: Rules) -> Prepared:
-    if prepared.patron is not None or prepared.lent is None:
+    row = prepared.patron
+    if prepared.lent is None or (row is not None and row.pushed):
         return prepared
     # Asked for just now and sealed here: it is as fresh as can be, and for today's age limit.
     return replace(
@@ -94,20 +98,23 @@ def _warns(known: Prepared, decision: Decision, rules: Rules) -> bool:
     policy = rules.policy
     if policy.weak_pin is not WeakPin.WARN or not policy.require_pin or known.patron is None:
         return False
-    return decision.by_patron and known.patron.weak_pin
+    return decision.by_patron and not _opened_unasked(known, decision) and known.patron.weak_pin
 
 
 def _needs_long(known: Prepared, rules: Rules) -> bool:
-    # What is restricted is not used, not even where a pass opens.
-    if known.patron is None or known.patron.restricted:
-        return False
-    return bool(known.patron.tags & rules.long_release_tags)
+    return known.patron is not None and bool(known.patron.tags & rules.long_release_tags)
 
 
 def _companions(known: Prepared, decision: Decision, rules: Rules) -> int:
-    by_patron = rules.companions_max if decision.by_patron else 0
+    by_own_pin = decision.by_patron and not _opened_unasked(known, decision)
+    by_patron = rules.companions_max if by_own_pin else 0
     by_pass = known.held.companions_max if known.held is not None and decision.by_pass else 0
     return max(by_patron, by_pass)
+
+
+def _opened_unasked(known: Prepared, decision: Decision) -> bool:
+    """Tell whether it opens with any PIN: then nothing may show that this one was right."""
+    return decision.by_pass and known.held is not None and not known.held.needs_pin
 
 
 def opens_without_pin(prepared: Prepared, now: Now, rules: Rules) -> bool:

@@ -37,6 +37,8 @@ class Prepared:
         identifier: what the card says, for asking the library system about it; or the code.
         bans: the bans of the card and its patron that were not lifted, in force or not.
         held: the pass of the card or code, in force or not.
+        other_keys: row keys of the card's other readings, for the bans of whoever is meant by
+            them; none that the register knows as another patron's.
     """
 
     attempt: int
@@ -53,6 +55,7 @@ class Prepared:
     identifier: Identifier | None = None
     bans: tuple[Ban, ...] = field(default=(), repr=False)
     held: Pass | None = field(default=None, repr=False)
+    other_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def by_code(self) -> bool:
@@ -188,6 +191,8 @@ class Concluded:
             notices.
         long_release: this patron needs longer to get through the door; only where it opens.
         weak_pin: the PIN is too easy to guess: tell the patron; only where it opens.
+        proved: a PIN was proved: the card's wrong ones are forgiven.
+        unchecked: nobody could say whether the PIN was right: no guess was spent on the card.
     """
 
     attempt: int
@@ -197,6 +202,8 @@ class Concluded:
     duress: bool = False
     long_release: bool = False
     weak_pin: bool = False
+    proved: bool = False
+    unchecked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

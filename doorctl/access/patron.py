@@ -30,6 +30,8 @@ class Patron:
         tags: rights that the library system carries.
         pin_until: the last day on which a check that was learnt from the library system counts;
             None for one that a push brought. Only with `pin_check`.
+        pushed: whether a push brought the row; else the library system was asked about the card,
+            and the row counts as long as its PIN check.
         weak_pin: whether the PIN is too easy to guess; only where whoever sealed the row has a
             policy that makes use of it, else False.
     """
@@ -46,6 +48,7 @@ class Patron:
     hold_until: date | None = None
     tags: frozenset[str] = frozenset()
     pin_until: date | None = None
+    pushed: bool = True
     weak_pin: bool = False
 
 

@@ -48,6 +48,7 @@ class Attempt:
         cache_version: the cache's version before the row was asked for.
         until_s: when any other phase than `IDLE` and `TYPING` ends, monotonic seconds.
         withheld: the refusal that is told then; only while `ASKING` and `WITHHELD`.
+        unchecked: nobody could say whether the PIN was right; only while `WITHHELD`.
         early: a pass seemed to open without a PIN, so none was waited for.
         code_pad: what has been typed of a code; only while `IDLE`.
         company: who was just let in and may say how many come along; only while `IDLE`.
@@ -62,6 +63,7 @@ class Attempt:
     cache_version: int | None = None
     until_s: float | None = None
     withheld: Reason | None = None
+    unchecked: bool = False
     early: bool = False
     code_pad: CodePad | None = None
     company: Company | None = None
@@ -92,7 +94,7 @@ def idle(attempt: Attempt, company: Company | None = None) -> Attempt:
 
 def refused(attempt: Attempt, reason: Reason) -> Step:
     """End an attempt that was not judged, or by a refusal that was withheld."""
-    return idle(attempt), (Concluded(attempt.number, reason),)
+    return idle(attempt), (Concluded(attempt.number, reason, unchecked=attempt.unchecked),)
 
 
 def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
@@ -106,6 +108,7 @@ def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
         duress=verdict.duress,
         long_release=verdict.long_release,
         weak_pin=verdict.weak_pin,
+        proved=verdict.proved,
     )
     return idle(attempt, company), (end,)
 

@@ -131,6 +131,17 @@ def _throttled(_policy: Policy, case: Case, _judged: Patron | Pass) -> Reason | 
     return Reason.THROTTLED if case.throttled else None
 
 
+def _pass_throttled(policy: Policy, case: Case, held: Pass) -> Reason | None:
+    # A card whose pass needs no PIN has nothing to guess at; a code is its own secret.
+    guessable = held.needs_pin or held.code_digits is not None
+    return _throttled(policy, case, held) if guessable else None
+
+
+def _pass_restricted(_policy: Policy, case: Case, _held: Pass) -> Reason | None:
+    # A card's pass rests on the same person: what is restricted is used for nothing.
+    return Reason.RESTRICTED if case.patron is not None and case.patron.restricted else None
+
+
 def _restricted(_policy: Policy, _case: Case, patron: Patron) -> Reason | None:
     return Reason.RESTRICTED if patron.restricted else None
 
@@ -150,12 +161,17 @@ def _resident(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
 
 
 def _age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
-    if case.cache_minimum_age < policy.minimum_age:
+    if case.cache_minimum_age < policy.minimum_age and _has_age_limit(case, patron):
         # A row without a date says "old enough for the limit of then": for this one it is doubt.
         return Reason.CACHE_TOO_OLD
     if patron.enter_from is None or _today(case) >= patron.enter_from:
         return None
     return Reason.UNDER_AGE if case.moment.dependable else Reason.CLOCK_UNTRUSTED
+
+
+def _has_age_limit(case: Case, patron: Patron) -> bool:
+    """Tell whether the row was sealed for the cache's limit; one that was asked for may not be."""
+    return patron.pushed or case.cache_applied_at is not None
 
 
 def _expired(_policy: Policy, case: Case, patron: Patron) -> Reason | None:
@@ -181,8 +197,9 @@ def _hours(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
     return closed(case.mode_for_entry, case.moment)
 
 
-def _cache_age(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
-    if policy.max_cache_age is None:
+def _cache_age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
+    # A row that was asked for has an end of its own, and is as old as its own question.
+    if policy.max_cache_age is None or not patron.pushed:
         return None
     if case.cache_applied_at is None:
         return Reason.CACHE_TOO_OLD
@@ -253,12 +270,16 @@ CHECKS: tuple[Check[Patron], ...] = (
 """What is asked of a known card, in this order."""
 
 PASS_CHECKS: tuple[Check[Pass], ...] = (
-    Check("pass_throttle", _throttled),
+    Check("pass_throttle", _pass_throttled),
     Check("pass_pin", _pass_pin),
+    Check("pass_restricted", _pass_restricted),
     Check("pass_banned", _banned),
     Check("pass_admits", _not_admitted),
 )
-"""What is asked of a pass, in this order; what the library system says of a patron is not."""
+"""What is asked of a pass, in this order.
+
+What the library system says of a patron is not, but that the data are restricted.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,11 +142,11 @@ class Pass:
             for one that ends on the next day.
         outside_hours: whether it opens while the branch is closed too; staff and emergency passes
             do without it.
-        needs_pin: whether a PIN has to be proved after the card or code.
+        needs_pin: whether a PIN has to be proved after the card; never for a code.
         pin_check: its own PIN, sealed as a patron's is; None for the PIN that `patrons.db` holds
             for the card. Only with `needs_pin`.
-        code_digits: how long the code is; None for a card. A code has no row in `patrons.db`, so
-            one that needs a PIN brings its `pin_check`.
+        code_digits: how long the code is; None for a card. A code is name and secret in one, and
+            nothing is typed after it, so it needs no PIN.
         companions_max: how many others the holder may let in with them, 0-9.
         label: the association, firm or school and what it comes for ("Skakklubben, Tuesdays"),
             never a person's name: the branch keeps a list of who has which pass elsewhere.
@@ -180,15 +180,16 @@ class Pass:
 
         ``expired`` after its last day, ``closed`` where the branch's mode forbids it,
         ``clock_untrusted`` where its days can't be judged, ``not_permitted`` on other days and at
-        other times. A mode that nobody knows is judged as closed.
+        other times. A mode that nobody knows is judged as closed. Staff's and an emergency's first
+        day counts by any clock.
         """
         if self._over(moment):
             return Reason.EXPIRED
         if (mode or Mode.CLOSED) not in self._modes():
             return Reason.CLOSED
         if not moment.dependable:
-            known = self.kind in OPEN_BY_ANY_CLOCK
-            return Reason.OK if known else Reason.CLOCK_UNTRUSTED
+            opens = self.kind in OPEN_BY_ANY_CLOCK and self._begun_by_any_clock(moment)
+            return Reason.OK if opens else Reason.CLOCK_UNTRUSTED
         spans = _spans_that_may_hold(moment.local)
         allowed = any(self._counts(day, minute) for day, minute in spans)
         return Reason.OK if allowed else Reason.NOT_PERMITTED
@@ -198,12 +199,14 @@ class Pass:
 
     def _over(self, moment: Moment) -> bool:
         # An unset clock may be wrong in either direction; the high-water mark is certainly past.
-        known = moment.local
-        if not moment.dependable:
-            known = moment.high_water.astimezone(moment.local.tzinfo)
+        known = moment.local if moment.dependable else _certain(moment)
         (today, _), (yesterday, minute) = _spans_that_may_hold(known)
         last_night = yesterday == self.last_day and minute < self.to_minute
         return today > self.last_day and not last_night
+
+    def _begun_by_any_clock(self, moment: Moment) -> bool:
+        # A day's grace: the mark was taken at the last look, mostly on the day before at worst.
+        return self.first_day <= _certain(moment).date() + timedelta(days=1)
 
     def _counts(self, day: date, minute: int) -> bool:
         return (
@@ -220,7 +223,7 @@ class Pass:
         )
         too_long = self.last_day - self.first_day > LONGEST_PASS
         digits = MIN_CODE_DIGITS if self.code_digits is None else self.code_digits
-        check = self.pin_check
+        check, code_needs_pin = self.pin_check, self.needs_pin and self.code_digits is not None
         no_check = check is not None and (not self.needs_pin or len(check) != PIN_CHECK_BYTES)
         return (
             (self.last_day < self.first_day, "the pass ends before it begins; give a later end"),
@@ -247,8 +250,8 @@ class Pass:
             ),
             (no_check, f"a PIN check is {PIN_CHECK_BYTES} bytes of a pass that needs a PIN"),
             (
-                self.code_digits is not None and self.needs_pin and check is None,
-                "a code that needs a PIN needs one of its own; give it one or let it need none",
+                code_needs_pin,
+                "nobody can type a PIN after a code; let the code need none, or take a longer one",
             ),
         )
 
@@ -260,6 +263,10 @@ def _in_utc(at: datetime | None) -> datetime | None:
     if at.tzinfo is None:
         raise InputError("a ban begins or ends at a time without a time zone; give one")
     return at.astimezone(UTC)
+
+
+def _certain(moment: Moment) -> datetime:
+    return moment.high_water.astimezone(moment.local.tzinfo)
 
 
 def _spans_that_may_hold(local: datetime) -> tuple[tuple[date, int], tuple[date, int]]:

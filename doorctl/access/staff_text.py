@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from doorctl.access.person_numbers import holds_number
 from doorctl.errors import InputError
 
 SHORT_TEXT = 200
@@ -12,12 +11,11 @@ SHORT_TEXT = 200
 LETTER_TEXT = 2000
 """Longest text for the letter to a patron: a page."""
 
-# A CPR or card number with or without its hyphen; a date with a time is none.
-_PERSON_NUMBER = re.compile(r"\d{6}[ -]?\d{4}|\d{9,}")
-
 
 def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bool = False) -> None:
-    """Refuse a text that is empty, too long, not printable, or holds a CPR or card number.
+    """Refuse a text that is empty, too long, not printable, or may hold a CPR or card number.
+
+    What may be one, and how dates, times and phone numbers are written, see `person_numbers`.
 
     Args:
         what: what the text is, for the sentence.
@@ -34,5 +32,8 @@ def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bo
         raise InputError(f"the {what} is longer than {longest} characters; shorten it")
     if not text.replace("\n", "").isprintable():
         raise InputError(f"the {what} holds characters that can't be printed; leave them out")
-    if _PERSON_NUMBER.search(text):
-        raise InputError(f"the {what} holds a CPR or card number; leave it out")
+    if holds_number(text):
+        raise InputError(
+            f"the {what} holds 8 or more digits in a row, as a CPR or card number has; leave them "
+            "out, and write a date as 2026-03-02, a phone number as +45 89 15 45 00"
+        )

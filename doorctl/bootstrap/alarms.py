@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from doorctl.alarms import KINDS
-from doorctl.bootstrap.alarm_road import started
+from doorctl.bootstrap.alarm_road import not_sent, started
 from doorctl.bootstrap.rules import system_clock
 from doorctl.config import Config
-from doorctl.errors import InputError
+from doorctl.errors import InputError, KeyFileError
 from doorctl.masked import Masked
 from doorctl.notices.desk import DoorWatch, NoticeDesk, notice
 from doorctl.notices.rationing import Due, Heard, Ration
@@ -32,10 +32,8 @@ def webs_alarms(
     """Return the log for the web process, and what it answers to the door about alarms.
 
     Each way out has a thread of its own, so that a slow one delays no other. Where there is none,
-    the log is the journal's and there are no answers.
-
-    Raises:
-        KeyFileError: a password, secret or authority can't be read.
+    the log is the journal's and there are no answers. A way whose password, secret or authority
+    can't be read is left out and told as ``alarm_not_sent``, by the other way too.
     """
     if not config.alarms.wanted:
         return log, {}
@@ -48,9 +46,12 @@ def webs_alarms(
 
     heard_log = AlarmLog(log, hear, clock)
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
-    for name, sink in sinks(config, stack).items():
+    found, unusable = sinks(config, stack)
+    for name, sink in found.items():
         desk = NoticeDesk(config.branch.name, sink, ration, clock=clock, log=heard_log, name=name)
         ways.append((desk, started(desk.turn, name, log, stack)))
+    for name, why in unusable.items():
+        not_sent(heard_log, f"{name}: {why}")
     question = Question("status")
     watch = DoorWatch(
         lambda: ask(config.control.socket, question, timeout_s=WATCH_LIMIT_S), heard_log
@@ -64,7 +65,6 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
 
     Raises:
         InputError: there is no such kind, or no way out is configured.
-        KeyFileError: a password, secret or authority can't be read.
     """
     if kind not in KINDS:
         raise InputError(f"there is no such alarm; there are {', '.join(sorted(KINDS))}")
@@ -73,9 +73,9 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     clock = system_clock(config)
     now_s = clock.monotonic_s()
     what = notice(Due(Heard(kind, why, now_s), 1), config.branch.name, clock.moment(), now_s)
-    failed = {}
     with ExitStack() as stack:
-        for name, sink in sinks(config, stack).items():
+        found, failed = sinks(config, stack)
+        for name, sink in found.items():
             try:
                 sink.send(what)
             except NotSentError as err:
@@ -83,23 +83,37 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     return failed
 
 
-def sinks(config: Config, stack: ExitStack) -> dict[str, AlarmSink]:
-    """Return every way out that is configured, by name; `stack` closes them.
+def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[str, str]]:
+    """Return every way out that can be used, and why each other one can't, both by name.
 
-    Raises:
-        KeyFileError: a password, secret or authority can't be read.
+    Args:
+        config: says which are wanted.
+        stack: closes them.
     """
     found: dict[str, AlarmSink] = {}
-    if config.alarms.email.wanted:
-        found["e-mail"] = MailSink(_route(config), trusting(config.alarms.email.ca_file))
+    unusable: dict[str, str] = {}
+    for name, wanted, build in (
+        ("e-mail", config.alarms.email.wanted, _mail),
+        ("webhook", config.alarms.webhook.wanted, _webhook),
+    ):
+        if wanted:
+            try:
+                found[name] = build(config, stack)
+            except KeyFileError as err:
+                unusable[name] = str(err)
+    return found, unusable
+
+
+def _mail(config: Config, _stack: ExitStack) -> AlarmSink:
+    return MailSink(_route(config), trusting(config.alarms.email.ca_file))
+
+
+def _webhook(config: Config, stack: ExitStack) -> AlarmSink:
     webhook = config.alarms.webhook
-    if webhook.wanted:
-        posting = WebhookSink(
-            webhook.url, read_password(webhook.secret_file), trusting(webhook.ca_file)
-        )
-        stack.callback(posting.close)
-        found["webhook"] = posting
-    return found
+    secret, context = read_password(webhook.secret_file), trusting(webhook.ca_file)
+    posting = WebhookSink(webhook.url, secret, context)
+    stack.callback(posting.close)
+    return posting
 
 
 def _route(config: Config) -> MailRoute:

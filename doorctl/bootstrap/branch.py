@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.rules import branch_db, system_clock
+from doorctl.bootstrap.waiting import WRITE_LIMIT_S, result_of
 from doorctl.config import Config
-from doorctl.errors import NotAnsweringError
+from doorctl.errors import NotAnsweringError, NotRunningError, StuckError
 from doorctl.moments import Moment
 from doorctl.ports import Clock
 from doorctl.store.audit import AuditTrail
@@ -20,9 +21,6 @@ from doorctl.transports.branch import ask_web, branch_answers
 from doorctl.transports.branch_deeds import Audited
 from doorctl.transports.branch_requests import OpenBranch, Request
 from doorctl.transports.control import Answers
-
-WRITE_LIMIT_S = 30.0
-"""Longest wait for the web process; a write takes milliseconds, a failing disk long."""
 
 ResultT = TypeVar("ResultT")
 
@@ -39,6 +37,7 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
 
     Raises:
         InputError: it makes no sense; nothing was changed.
+        StuckError: web was asked and did not answer; it may have been done.
         DoorctlError: it could not be done.
     """
     clock = system_clock(config)
@@ -48,11 +47,16 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
         return ask_web(
             config.web.socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s
         )
-    except NotAnsweringError:
-        # If it runs but does not answer, its lock refuses us here, with one clear line.
+    except NotRunningError:
+        # If it runs but takes no questions, its lock refuses us here, with one clear line.
         with ExitStack() as stack:
             branch = _opened(config, stack)
             return Audited(request, whose).carried_out(branch, clock.moment())
+    except NotAnsweringError as err:
+        raise StuckError(
+            "the web process was asked and did not answer: it may have been done, so look before "
+            "you try again (systemctl status doorctl-web)"
+        ) from err
 
 
 @contextmanager
@@ -70,11 +74,13 @@ class BranchDesk:
     Args:
         config: the whole configuration.
         clock: says when it is.
+        limit_s: longest wait for one use, in seconds.
     """
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, limit_s: float = WRITE_LIMIT_S) -> None:
         self._config = config
         self._clock = clock
+        self._limit_s = limit_s
         self._stack = ExitStack()
         self._branch: OpenBranch | None = None
         self._worker = ThreadPoolExecutor(1, "branch")
@@ -83,9 +89,10 @@ class BranchDesk:
         """Use the file on its thread at the moment that is then, and return the result.
 
         Raises:
+            StuckError: it did not end in time; what had not begun is not done later.
             StoreError: the file can't be opened, or whatever `use` raises.
         """
-        return self._worker.submit(self._used, use).result()
+        return result_of(self._worker.submit(self._used, use), self._limit_s)
 
     def open(self) -> None:
         """Open the file now, to learn of it early.

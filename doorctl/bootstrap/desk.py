@@ -34,7 +34,7 @@ from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, St
 from doorctl.masked import Identifier
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
-from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import By, Statistics, period, tabulate
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
@@ -208,7 +208,8 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
         not_before = max(not_before, _local(since, config))
     with _history(config) as history:
         found = list(history.visits(not_before))
-    details = {"since": not_before.isoformat(timespec="seconds"), "visits": len(found)}
+    since_then = not_before.isoformat(timespec="seconds")
+    details: Details = {"since": since_then, "visits": len(found)}
     note(config, Deed(Action.VISITS_LISTED, why=why, details=details))
     return found
 
@@ -244,7 +245,7 @@ def _cache_status(config: Config) -> dict[str, Any]:
     now = system_clock(config).moment()
     try:
         with _cache(config, _sealer(config)) as cache:
-            stamp = cache.stamp()
+            stamp, behind = cache.stamp(), cache.behind()
     except StoreError as err:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
     known = stamp.applied_at is not None and now.dependable
@@ -253,7 +254,7 @@ def _cache_status(config: Config) -> dict[str, Any]:
         "epoch": stamp.epoch,
         "patrons": stamp.patrons,
         "cache_age_s": None if age is None else round(age.total_seconds()),
-        "problem": outdated(stamp, config),
+        "problem": outdated(stamp, config) or behind,
     }
 
 

@@ -8,9 +8,10 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from doorctl.bootstrap.waiting import result_of
 from doorctl.config import Config, Lms
 from doorctl.config.lms import read_address
-from doorctl.errors import ConfigError, Problem
+from doorctl.errors import ConfigError, KeyFileError, Problem
 from doorctl.library import LibraryDesk
 from doorctl.masked import Identifier, Masked, Pin
 from doorctl.ports import (
@@ -40,6 +41,9 @@ def library_desk(
 ) -> Answers:
     """Return what web answers to the door about the library system; nothing where it is off.
 
+    Nor where its password or certificate can't be read: that is told as ``library_silent``, and
+    the branch goes on without it until web is started again.
+
     Args:
         config: the whole configuration.
         clock: for how long a card rests after a no.
@@ -49,21 +53,25 @@ def library_desk(
         writer: the patron cache's.
 
     Raises:
-        DoorctlError: a password or a certificate can't be read.
+        ConfigError: its address lacks the port.
     """
     if not config.lms.wanted:
         return {}
-    system = _library_system(config.lms, clock, stack)
+    try:
+        system = _library_system(config.lms, clock, stack)
+    except KeyFileError as err:
+        log.emit("alarm", kind="library_silent", why=str(err))
+        return {}
     desk = LibraryDesk(system, clock, log, pause_s=config.lms.pause_min * 60)
 
     def ask_card(card: bytes, identifier: Identifier, pin: Pin, row_wanted: bool) -> LibraryReply:
         return desk.ask(card, identifier, pin, row_wanted=row_wanted)
 
-    def keep_row(row: SealedRow, row_until: date, pin_until: date, learnt_on: date) -> None:
+    def keep_row(row: SealedRow, row_until: date | None, pin_until: date, learnt_on: date) -> None:
         keep = partial(
             writer.keep, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
         )
-        worker.submit(keep).result()
+        result_of(worker.submit(keep))
 
     return library_answers(ask_card, keep_row)
 

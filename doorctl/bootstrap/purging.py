@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,7 +118,7 @@ class Purging:
         if report.complete:
             self.purged_s = self._clock.monotonic_s()
         if not report.postponed:
-            self._audit(report)
+            self._audit(replace(report, traces=frozenset()))
         return report
 
     def prove(self, report: PurgeReport) -> tuple[Proof, Path]:

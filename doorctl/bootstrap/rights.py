@@ -26,6 +26,9 @@ from doorctl.transports.branch_requests import AddBan, IssuePass
 
 TakenAs = Literal["card", "cpr"]
 
+MADE_UP_REF = "sip2-"
+"""So begins what stands for a patron whom the library system gave no number: another each time."""
+
 CODE_PREFIX = f"{IdentifierKind.CODE.value}:"
 
 
@@ -49,10 +52,17 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Banned:
-    """A ban with its number, and whether it is of the patron with all cards."""
+    """A ban with its number, and whom it is of.
+
+    Args:
+        ban: as stored.
+        whole_patron: whether it is of the patron with all cards.
+        follows: whether it holds for a card that the patron gets later.
+    """
 
     ban: Ban
     whole_patron: bool
+    follows: bool = True
 
 
 def ban_card(config: Config, typed: str, taken_as: TakenAs | None, ban: Ban) -> tuple[Banned, ...]:
@@ -70,7 +80,11 @@ def ban_card(config: Config, typed: str, taken_as: TakenAs | None, ban: Ban) -> 
     """
     cards = _known(_cards(config, typed, taken_as))
     return tuple(
-        Banned(change(config, AddBan(ban, card.key, card.patron_ref)), card.patron_ref is not None)
+        Banned(
+            change(config, AddBan(ban, card.key, card.patron_ref)),
+            whole_patron=card.patron_ref is not None,
+            follows=not (card.patron_ref or "").startswith(MADE_UP_REF),
+        )
         for card in cards
     )
 
@@ -98,13 +112,12 @@ def issue_for_card(
     return change(config, IssuePass(_with_pin(new, card.stretched, own_pin), card.key))
 
 
-def issue_for_code(config: Config, new: Pass, own_pin: Pin | None) -> tuple[Pass, Identifier]:
+def issue_for_code(config: Config, new: Pass) -> tuple[Pass, Identifier]:
     """Issue a pass for a new code, and return both: the code is kept nowhere.
 
     Args:
         config: the whole configuration.
         new: with the number of digits in `code_digits`.
-        own_pin: what has to be typed after the code, or None.
 
     Raises:
         DoorctlError: it could not be done.
@@ -116,8 +129,7 @@ def issue_for_code(config: Config, new: Pass, own_pin: Pin | None) -> tuple[Pass
             stretched = sealer.stretch(code)
             if book.pass_of(row_key(stretched)) is None:
                 break
-    request = IssuePass(_with_pin(new, stretched, own_pin), row_key(stretched))
-    return change(config, request), code
+    return change(config, IssuePass(new, row_key(stretched))), code
 
 
 def digits_of(code: Identifier) -> str:

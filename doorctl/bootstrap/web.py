@@ -155,12 +155,16 @@ def _write(branch: BranchDesk, job: Callable[[CalendarWriter], object]) -> None:
 
 def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
     try:
-        server = ControlServer(config.web.socket, answers, "web")
+        server = ControlServer(config.web.socket, answers, "web", partial(_own_fault, log))
     except StoreError as err:
         log.emit("alarm", kind="control_failing", why=str(err))
         return
     server.start()
     stack.callback(server.stop)
+
+
+def _own_fault(log: EventLog, kind: str) -> None:
+    log.emit("alarm", kind="rounds_failing", why=f"control: a fault of doorctl's own ({kind})")
 
 
 def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:

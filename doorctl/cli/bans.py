@@ -25,6 +25,8 @@ from doorctl.transports.branch_requests import LiftBan
 
 NOTICE = "Send the letter: 7 days' written notice is usual."
 
+ONE_CARD = "Ban a new card of this patron too: the library system does not say that it is theirs."
+
 ONE_DAY = timedelta(days=1)
 HOLDS, AHEAD, ENDED, LIFTED, ELSEWHERE = "holds", "ahead", "ended", "lifted", "elsewhere"
 
@@ -168,7 +170,9 @@ def _banned(
 def _told(stored: Banned, moment: Moment) -> str:
     ban, begins = stored.ban, letter_day(stored.ban.since, moment)
     holds = f"Ban {ban.number} holds from {begins}"
-    whom = "" if stored.whole_patron else " It is of this card alone: the register knows no owner."
+    whom = "" if stored.follows else f" {ONE_CARD}"
+    if not stored.whole_patron:
+        whom = " It is of this card alone: the register knows no owner."
     if ban.until is None:
         return f"{holds} and has no end; look at it again in a year.{whom} {NOTICE}"
     return f"{holds} until {_last_day(ban, moment)}, that day too.{whom} {NOTICE}"

@@ -18,7 +18,7 @@ from doorctl.cli.staff_options import IsoDate, caller, instant, why_option
 from doorctl.cli.visits import visit_as_dict, visit_as_line
 from doorctl.config import Config
 from doorctl.moments import Moment
-from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.hold import LONGEST, Hold, HoldAsked
 
 ONE_DAY = timedelta(days=1)
@@ -57,7 +57,7 @@ def add(
     added = holding.add(config, HoldAsked(*window, case, reason, after, caller()))
     click.echo(f"Hold {added.number} holds until the end of {last}.")
     span = {"from": _iso(added.since), "to": _iso(added.to), "until": _iso(added.until)}
-    details = {"number": added.number, **span}
+    details: Details = {"number": added.number, **span}
     note_done(config, Deed(Action.HOLD_ADDED, why=reason, details=details))
 
 

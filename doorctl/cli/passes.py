@@ -67,8 +67,10 @@ def passes() -> None:
 @click.option("--weekdays", type=Weekdays(), default=EVERY_DAY, help="Such as mon,tue; all if not.")
 @click.option("--times", type=Hours(), default=ALL_DAY, help="Such as 17:00-21:00; all day if not.")
 @click.option("--outside-hours", is_flag=True, help="While the branch is closed too.")
-@click.option("--own-pin", is_flag=True, help="It has a PIN of its own, asked for twice, unseen.")
-@click.option("--no-pin", is_flag=True, help="No PIN is asked for.")
+@click.option(
+    "--own-pin", is_flag=True, help="A card has a PIN of its own for it, asked for twice, unseen."
+)
+@click.option("--no-pin", is_flag=True, help="No PIN is asked for; none ever is after a code.")
 @click.option(
     "--companions",
     type=click.IntRange(0, COMPANIONS_LIMIT),
@@ -105,14 +107,14 @@ def add(
     """Issue a pass for the card IDENTIFIER, or for a new code that is shown once.
 
     Give - to type the identifier unseen. Without --own-pin or --no-pin a card needs the PIN that
-    the register has for it; a code has none there, so it wants one of the two.
+    the register has for it; a code needs none.
     """
     if (identifier is None) != by_code:
         raise click.UsageError(f"give {IDENTIFIER} or --code")
     if own_pin and no_pin:
         raise click.UsageError("give one of --own-pin and --no-pin")
-    if by_code and not (own_pin or no_pin):
-        raise click.UsageError("a code has no PIN in the register; give --own-pin or --no-pin")
+    if by_code and own_pin:
+        raise click.UsageError("no PIN is typed after a code; leave --own-pin out")
     new = Pass(
         number=0,
         kind=PassKind(kind),
@@ -122,8 +124,7 @@ def add(
         from_minute=times.opens,
         to_minute=times.closes,
         outside_hours=outside_hours,
-        # One of its own is put in once it is sealed, and then it is needed.
-        needs_pin=not no_pin and not (by_code and own_pin),
+        needs_pin=not (no_pin or by_code),
         code_digits=digits if by_code else None,
         companions_max=companions,
         label=label,
@@ -165,7 +166,7 @@ def _issued(
     if new.code_digits is None:
         held = rights.issue_for_card(config, number, taken_as, new, own_pin)
         return f"Pass {held.number} is issued until {held.last_day}, that day too."
-    held, code = rights.issue_for_code(config, new, own_pin)
+    held, code = rights.issue_for_code(config, new)
     shown = rights.digits_of(code)
     groups = " ".join(shown[start : start + 3] for start in range(0, len(shown), 3))
     return f"Pass {held.number} is issued. The code is {groups}; it is shown only now."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock, Thread
@@ -68,10 +68,12 @@ class CommandOutputs:
             output = self._outputs[name]
             output.wish = on
             if output.thread is None and not self._stopping:
-                output.thread = Thread(
+                thread = Thread(
                     target=self._serve, args=(output,), name=f"output-{name}", daemon=True
                 )
-                output.thread.start()
+                # Where there is no thread to be had, the next switch tries again.
+                thread.start()
+                output.thread = thread
 
     def stop(self) -> None:
         """Kill what runs and leave every output as it is; nothing runs afterwards. Idempotent."""
@@ -86,13 +88,19 @@ class CommandOutputs:
     def _serve(self, output: _Output) -> None:
         while (wish := self._next(output)) is not None:
             command = output.command
-            why = self._run(command.on if wish else command.off)
+            why = self._ran(command.on if wish else command.off)
             with self._lock:
                 output.state = wish if why is None else None
                 tell = why is not None and not output.failing and not self._stopping
                 output.failing = why is not None
             if tell:
                 self._failed(command.name, why or "")
+
+    def _ran(self, argv: Sequence[str]) -> str | None:
+        try:
+            return self._run(argv)
+        except Exception as err:  # noqa: BLE001 - unheard, the output would stand still for ever
+            return f"a fault of doorctl's own, or of its machine ({type(err).__name__})"
 
     def _next(self, output: _Output) -> bool | None:
         with self._lock:

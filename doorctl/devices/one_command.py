@@ -57,14 +57,13 @@ def run(
         return f"it can't be started: {error}"
     assert process.stderr is not None  # noqa: S101 - asked for above
     with process.stderr as errors:
-        os.set_blocking(errors.fileno(), False)
-        said = _watched(process.pid, errors.fileno(), now_s() + limit_s, now_s, stop)
-        ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        # Its number is its own until it is waited for; what it left running ends with it.
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+        try:
+            os.set_blocking(errors.fileno(), False)
+            said = _watched(process.pid, errors.fileno(), now_s() + limit_s, now_s, stop)
+        finally:
+            ended = _killed(process)
         said += _read(errors.fileno())
-    return _verdict(process, said, limit_s, ended=ended)
+    return _verdict(process.returncode, said, limit_s, ended=ended)
 
 
 def _watched(
@@ -92,6 +91,17 @@ def _watched(
     return said
 
 
+def _killed(process: Popen[bytes]) -> bool:
+    """End it with all that it started, and tell whether it had ended by itself."""
+    ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    # Its number is its own until it is waited for; what it left running ends with it.
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutExpired):
+        process.wait(KILL_WAIT_S)
+    return ended
+
+
 def _read(errors: int) -> bytes:
     try:
         return os.read(errors, CHUNK_BYTES)
@@ -99,10 +109,8 @@ def _read(errors: int) -> bytes:
         return b""
 
 
-def _verdict(process: Popen[bytes], said: bytes, limit_s: float, *, ended: bool) -> str | None:
-    try:
-        code = process.wait(KILL_WAIT_S)
-    except TimeoutExpired:
+def _verdict(code: int | None, said: bytes, limit_s: float, *, ended: bool) -> str | None:
+    if code is None:
         return f"it did not end within {limit_s:g} s and can't be killed"
     if not ended:
         return f"it did not end within {limit_s:g} s and was killed"

@@ -60,6 +60,11 @@ class Unfreed:
 
 
 @dataclass(frozen=True, slots=True)
+class HouseClosed:
+    """Nobody comes in any more: a grant that waits lapses, a release keeps its time."""
+
+
+@dataclass(frozen=True, slots=True)
 class OtherDoorChanged:
     """The lobby's other door was opened or closed; told only where the two are interlocked."""
 
@@ -79,7 +84,16 @@ class ShutDown:
     """The daemon stops, for whatever reason."""
 
 
-StrikeEvent = Granted | ExitPressed | Freed | Unfreed | OtherDoorChanged | TimePassed | ShutDown
+StrikeEvent = (
+    Granted
+    | ExitPressed
+    | Freed
+    | Unfreed
+    | HouseClosed
+    | OtherDoorChanged
+    | TimePassed
+    | ShutDown
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +242,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_L, ExitPressed): Transition(_release, (_R,)),
         (_L, Freed): Transition(_free, (_F,)),
         (_L, Unfreed): Transition(_stay, (_L,)),
+        (_L, HouseClosed): Transition(_stay, (_L,)),
         (_L, OtherDoorChanged): Transition(_note_other, (_L,)),
         (_L, TimePassed): Transition(_stay, (_L,)),
         (_L, ShutDown): Transition(_lock, (_L,)),
@@ -235,6 +250,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_W, ExitPressed): Transition(_let_out, (_R,)),
         (_W, Freed): Transition(_free, (_F,)),
         (_W, Unfreed): Transition(_stay, (_W,)),
+        (_W, HouseClosed): Transition(_lock, (_L,)),
         (_W, OtherDoorChanged): Transition(_release_when_closed, (_W, _R, _L)),
         (_W, TimePassed): Transition(_lock_when_due, (_W, _L)),
         (_W, ShutDown): Transition(_lock, (_L,)),
@@ -242,6 +258,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_R, ExitPressed): Transition(_release, (_R,)),
         (_R, Freed): Transition(_free, (_F,)),
         (_R, Unfreed): Transition(_stay, (_R,)),
+        (_R, HouseClosed): Transition(_stay, (_R,)),
         (_R, OtherDoorChanged): Transition(_note_other, (_R,)),
         (_R, TimePassed): Transition(_lock_when_due, (_R, _L)),
         (_R, ShutDown): Transition(_lock, (_L,)),
@@ -249,6 +266,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_F, ExitPressed): Transition(_keep_pulse, (_F,)),
         (_F, Freed): Transition(_stay, (_F,)),
         (_F, Unfreed): Transition(_end_freedom, (_R, _L)),
+        (_F, HouseClosed): Transition(_stay, (_F,)),
         (_F, OtherDoorChanged): Transition(_note_other, (_F,)),
         (_F, TimePassed): Transition(_forget_pulse_when_due, (_F,)),
         (_F, ShutDown): Transition(_lock, (_L,)),

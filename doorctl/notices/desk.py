@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from threading import Lock
 
+from doorctl.access.person_numbers import without_numbers
 from doorctl.alarms import DOOR_ANSWERS, DOOR_SILENT, KINDS, NOT_SENT
 from doorctl.errors import DoorctlError
 from doorctl.moments import Moment
-from doorctl.notices.outbox import Outbox
+from doorctl.notices.outbox import FAR_PAUSES_S, Outbox
 from doorctl.notices.rationing import Due, Heard, Ration, Rationing
 from doorctl.ports import AlarmSink, Clock, EventLog, Notice
 
 LONGEST_WHY = 300
 """Characters of an alarm's own words; the rest is cut."""
-
-NUMBERS = re.compile(r"\d{6}[- ]?\d{4}|\d{8,}")
-"""What a card or a person may be named by; no alarm's words should hold it."""
 
 SILENT_AFTER = 3
 """Questions in a row that the door leaves unanswered: a restart takes less."""
@@ -57,7 +54,7 @@ class NoticeDesk:
         def failed(why: str) -> None:
             log.emit("alarm", kind=NOT_SENT, why=f"{name}: {why}")
 
-        self._outbox: Outbox[Notice] = Outbox(sink.send, failed)
+        self._outbox: Outbox[Notice] = Outbox(sink.send, failed, pauses_s=FAR_PAUSES_S)
 
     def hear(self, heard: Heard) -> None:
         """Take note of an alarm."""
@@ -87,7 +84,7 @@ def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:
     """
     heard, kind = due.heard, KINDS[due.heard.kind]
     at = moment.local - timedelta(seconds=max(0.0, now_s - heard.at_s))
-    why = "" if kind.wordless else _without_numbers(heard.why)
+    why = "" if kind.wordless else _plain(heard.why)
     told = "\n".join((branch, heard.kind, at.isoformat(), why, str(due.times)))
     return Notice(
         id=sha256(told.encode()).hexdigest()[:32],
@@ -132,6 +129,6 @@ class DoorWatch:
         return True
 
 
-def _without_numbers(text: str) -> str:
+def _plain(text: str) -> str:
     plain = "".join(c if c.isprintable() else " " for c in text)
-    return NUMBERS.sub("…", plain)[:LONGEST_WHY]
+    return without_numbers(plain, "…")[:LONGEST_WHY]

@@ -3,33 +3,61 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from doorctl.alarms import KINDS, Urgency
 from doorctl.ports import NotSentError
 
-T = TypeVar("T")
+
+class OfAKind(Protocol):
+    """What an outbox keeps; the kind is a name in the list of alarms, or one that is not there."""
+
+    @property
+    def kind(self) -> str:
+        """The alarm's kind."""
+
+
+T = TypeVar("T", bound=OfAKind)
 
 MOST_WAITING = 50
 """More than a night's alarms; the oldest goes first, for the newest says how things are."""
 
-PAUSES_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)
-"""After each failure in a row; the last one goes on. A line that is down is back after these."""
+NEAR_PAUSES_S = (5.0, 10.0)
+"""After each failure in a row, to a neighbour on this machine: it is back in seconds, and asking
+costs nothing. With the 15 s between two turns no try is later than 15 s."""
 
-MOST_TRIES = 7
-"""Of one item: some three hours."""
+FAR_PAUSES_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)
+"""The same over a network; the last one goes on. A line that is down is back after these."""
+
+URGENT_PAUSE_S = 600.0
+"""Longest pause while something waits that somebody has to look at now."""
+
+GIVEN_UP_S = 3 * 3600.0
+"""After the first try of an item: it is lost at the first failure after that."""
+
+
+@dataclass(slots=True, eq=False)
+class _Kept(Generic[T]):
+    item: T
+    tried_s: float | None = None
 
 
 class Outbox(Generic[T]):
     """Keep items in order and try to hand the oldest over until it goes.
+
+    What is about somebody in danger goes before all others. A new item that is urgent now ends the
+    pause: whatever was waiting is tried at once.
 
     `put` is thread-safe and never waits; `turn` is for one thread.
 
     Args:
         send: hands one over; raises `NotSentError`.
         failed: told why, once until one goes again.
-        most: items kept.
+        most: items kept, and as many again about somebody in danger.
+        pauses_s: seconds after each failure in a row; the last one goes on.
     """
 
     def __init__(
@@ -38,60 +66,86 @@ class Outbox(Generic[T]):
         failed: Callable[[str], None],
         *,
         most: int = MOST_WAITING,
+        pauses_s: Sequence[float] = NEAR_PAUSES_S,
     ) -> None:
         self._send = send
         self._failed = failed
+        self._pauses_s = pauses_s
         self._guard = Lock()
-        self._waiting: deque[T] = deque(maxlen=most)
-        self._tries = 0
+        self._for_people: deque[_Kept[T]] = deque(maxlen=most)
+        self._others: deque[_Kept[T]] = deque(maxlen=most)
+        self._hurry = False
+        self._down = False
         self._failures = 0
         self._next_s = 0.0
 
     @property
     def waits(self) -> bool:
         """Whether something is still to go."""
-        return bool(self._waiting)
+        return bool(self._for_people or self._others)
 
     def put(self, item: T) -> None:
         """Keep an item; where there are too many, the oldest is lost."""
         with self._guard:
-            self._waiting.append(item)
+            self._line(item).append(_Kept(item))
+            self._hurry = self._hurry or _is_urgent(item)
 
     def turn(self, now_s: float) -> None:
         """Hand over what can be, unless the last failure was too short ago; monotonic seconds.
 
         What else than `NotSentError` is raised comes through; its item is lost.
         """
-        while now_s >= self._next_s:
-            with self._guard:
-                if not self._waiting:
-                    return
-                item = self._waiting[0]
+        while (kept := self._next(now_s)) is not None:
             try:
-                self._send(item)
+                self._send(kept.item)
             except NotSentError as err:
-                self._put_off(item, str(err), now_s)
+                self._put_off(kept, str(err), now_s)
             except BaseException:
                 # A mistake of ours costs one item, not all that come after it.
-                self._drop(item)
+                self._drop(kept)
                 raise
             else:
-                self._failures, self._next_s = 0, 0.0
-                self._drop(item)
+                self._failures, self._next_s, self._down = 0, 0.0, False
+                self._drop(kept)
 
-    def _put_off(self, item: T, why: str, now_s: float) -> None:
-        pause_s = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
-        self._next_s = now_s + pause_s
+    def _line(self, item: T) -> deque[_Kept[T]]:
+        known = KINDS.get(item.kind)
+        return self._for_people if known is not None and known.for_people else self._others
+
+    def _next(self, now_s: float) -> _Kept[T] | None:
+        with self._guard:
+            if self._hurry:
+                # Only here, for it may have come while another item was about to fail.
+                self._hurry, self._failures, self._next_s = False, 0, 0.0
+            if now_s < self._next_s:
+                return None
+            return next((line[0] for line in (self._for_people, self._others) if line), None)
+
+    def _put_off(self, kept: _Kept[T], why: str, now_s: float) -> None:
+        self._next_s = now_s + self._pause_s()
         self._failures += 1
-        self._tries += 1
-        if self._tries >= MOST_TRIES:
-            self._drop(item)
-        if self._failures == 1:
+        if kept.tried_s is None:
+            kept.tried_s = now_s
+        if now_s - kept.tried_s >= GIVEN_UP_S:
+            self._drop(kept)
+        if not self._down:
+            self._down = True
             self._failed(why)
 
-    def _drop(self, item: T) -> None:
+    def _pause_s(self) -> float:
+        pause_s = self._pauses_s[min(self._failures, len(self._pauses_s) - 1)]
         with self._guard:
+            urgent = self._for_people or any(_is_urgent(kept.item) for kept in self._others)
+        return min(pause_s, URGENT_PAUSE_S) if urgent else pause_s
+
+    def _drop(self, kept: _Kept[T]) -> None:
+        with self._guard:
+            line = self._line(kept.item)
             # Meanwhile it may have been the oldest of too many.
-            if self._waiting and self._waiting[0] is item:
-                self._waiting.popleft()
-            self._tries = 0
+            if line and line[0] is kept:
+                line.popleft()
+
+
+def _is_urgent(item: OfAKind) -> bool:
+    known = KINDS.get(item.kind)
+    return known is not None and known.urgency is Urgency.NOW

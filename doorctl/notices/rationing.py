@@ -56,25 +56,40 @@ class _Record:
     # Whether somebody believes that this alarm stands.
     told: bool = False
 
-    def rests(self, now_s: float, interval_s: float) -> bool:
-        return self.sent_s is not None and now_s - self.sent_s < interval_s
+    def rests(self, now_s: float, rest_s: float) -> bool:
+        return self.sent_s is not None and now_s - self.sent_s < rest_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    at_s: float
+    kind: str
+    again: bool
+
+    @property
+    def patient(self) -> bool:
+        return KINDS[self.kind].urgency is not Urgency.NOW
 
 
 class Rationing:
     """Decide what is sent when. Not thread-safe; holds one record for each kind at the most.
 
-    - The first alarm of each kind goes at once; the next after `interval_s`, with their number.
+    - The first alarm of each kind goes at once; the next after `interval_s`, with their number, or
+      sooner where the list of alarms says so.
+    - What is about somebody in danger goes at once, each time, and counts for nothing below.
     - The end of an alarm is told if the alarm was or still will be, and after it. Raised again
       before that, it has no end.
     - In any hour at most `most_per_hour` go in all, and no more than half of them are of what can
-      wait. What has to wait goes later: kinds that were never told first, then the most urgent.
-      That they wait is told once an hour.
+      wait. What comes again within `interval_s` has a quarter of them, each kind for itself, so
+      that one leaf that opens and shuts leaves room for the rest.
+    - What has to wait goes later: kinds that were never told first, then the most urgent. That they
+      wait is told once an hour.
     """
 
     def __init__(self, ration: Ration) -> None:
         self._ration = ration
         self._records: dict[str, _Record] = {}
-        self._sent: deque[tuple[float, Urgency]] = deque()
+        self._sent: deque[_Sent] = deque()
         self._told_of_waiting_s: float | None = None
 
     @property
@@ -99,7 +114,7 @@ class Rationing:
 
     def due(self, now_s: float) -> list[Due]:
         """Return what is to be sent now, in order, and count it as sent."""
-        while self._sent and now_s - self._sent[0][0] >= HOUR_S:
+        while self._sent and now_s - self._sent[0].at_s >= HOUR_S:
             self._sent.popleft()
         found = list(chain.from_iterable(iter(lambda: list(self._round(now_s)), [])))
         return found + self._summary(now_s)
@@ -111,14 +126,14 @@ class Rationing:
     def _round(self, now_s: float) -> Iterator[Due]:
         # An end may follow in the same turn, once its alarm is on the way.
         for record in self._ready(now_s):
-            if self._has_room(KINDS[record.heard.kind].urgency):
-                yield self._take(record, now_s)
+            if self._has_room(one := self._as_sent(record, now_s)):
+                yield self._take(record, one)
 
     def _ready(self, now_s: float) -> list[_Record]:
         ready = [
             record
             for record in self._records.values()
-            if record.waiting and not record.rests(now_s, self._ration.interval_s)
+            if record.waiting and not record.rests(now_s, self._rest_s(record.heard.kind))
             if not self._is_early(record.heard.kind)
         ]
         return sorted(ready, key=_rank)
@@ -127,18 +142,33 @@ class Rationing:
         raised = KINDS[kind].clears
         return raised is not None and self._records[raised].waiting > 0
 
-    def _has_room(self, urgency: Urgency) -> bool:
-        most = self._ration.most_per_hour
-        patient = sum(1 for _, sent in self._sent if sent is not Urgency.NOW)
-        return len(self._sent) < most - 1 and (urgency is Urgency.NOW or patient < most // 2)
+    def _rest_s(self, kind: str) -> float:
+        known_s = KINDS[kind].rest_s
+        return self._ration.interval_s if known_s is None else min(known_s, self._ration.interval_s)
 
-    def _take(self, record: _Record, now_s: float) -> Due:
-        kind = KINDS[record.heard.kind]
+    def _as_sent(self, record: _Record, now_s: float) -> _Sent:
+        again = record.rests(now_s, self._ration.interval_s)
+        return _Sent(now_s, record.heard.kind, again)
+
+    def _has_room(self, one: _Sent) -> bool:
+        if KINDS[one.kind].for_people:
+            return True
+        most = self._ration.most_per_hour
+        if len(self._sent) >= most - 1:
+            return False
+        if one.patient and sum(sent.patient for sent in self._sent) >= most // 2:
+            return False
+        repeats = sum(sent.again and sent.kind == one.kind for sent in self._sent)
+        return not one.again or repeats < max(1, most // 4)
+
+    def _take(self, record: _Record, one: _Sent) -> Due:
+        kind = KINDS[one.kind]
         due = Due(record.heard, record.waiting)
-        record.waiting, record.sent_s, record.told = 0, now_s, True
+        record.waiting, record.sent_s, record.told = 0, one.at_s, True
         if kind.clears is not None:
             self._records[kind.clears].told = False
-        self._sent.append((now_s, kind.urgency))
+        if not kind.for_people:
+            self._sent.append(one)
         return due
 
     def _summary(self, now_s: float) -> list[Due]:
@@ -152,6 +182,7 @@ class Rationing:
         return [Due(Heard(HELD_BACK, why, now_s), times)]
 
 
-def _rank(record: _Record) -> tuple[bool, int, float]:
-    urgency = KINDS[record.heard.kind].urgency
-    return (record.sent_s is not None, ORDER[urgency], record.since_s)
+def _rank(record: _Record) -> tuple[bool, bool, int, float]:
+    kind = KINDS[record.heard.kind]
+    again = record.sent_s is not None
+    return (not kind.for_people, again, ORDER[kind.urgency], record.since_s)

@@ -15,6 +15,7 @@ import orjson
 import structlog
 from structlog.processors import JSONRenderer, TimeStamper, add_log_level
 
+from doorctl.access.person_numbers import without_numbers
 from doorctl.ops.line_writer import LineWriter
 
 ALLOWED_KEYS = frozenset(
@@ -56,8 +57,6 @@ ALARM = "alarm"
 
 LONGEST_TEXT = 500
 """Characters of one value; the rest is cut."""
-
-CPR = re.compile(r"\b\d{6}[- ]?\d{4}\b")
 
 BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
 """What JSON need not escape, but a terminal or a line reader may obey."""
@@ -135,6 +134,6 @@ def _plain_value(value: object) -> str | float | bool | None:
 
 
 def _plain_text(text: str) -> str:
-    scrubbed = CPR.sub("[scrubbed]", text)
+    scrubbed = without_numbers(text, "[scrubbed]")
     encodable = scrubbed[:LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
     return BREAKS.sub("\N{REPLACEMENT CHARACTER}", encodable)

@@ -27,6 +27,10 @@ SYNC = "sync"
 NOT_A_NAME = "(not a name)"
 
 
+Details = Mapping[str, int | str]
+"""What an entry says beside its reason."""
+
+
 class Action(Enum):
     """What was done or looked at; the values are fixed names in lists and scripts."""
 
@@ -81,7 +85,7 @@ class Deed:
     cards: tuple[bytes, ...] = field(default=(), repr=False)
     patron_ref: str | None = field(default=None, repr=False)
     why: str = ""
-    details: Mapping[str, int | str] = field(default_factory=dict, hash=False)
+    details: Details = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         refuse_text("reason", self.why, optional=True)

@@ -63,21 +63,6 @@ class Lookup:
     why: str = ""
 
 
-class Lookups(Protocol):
-    """The audit log, asked about one person. One thread; raises StoreError."""
-
-    def lookups(self, subject: Subject) -> tuple[Lookup, ...]:
-        """Return what staff looked at or changed, oldest first."""
-
-
-class NoLookups:
-    """A branch that keeps no audit log."""
-
-    def lookups(self, subject: Subject) -> tuple[Lookup, ...]:  # noqa: ARG002 - the port's
-        """Return nothing."""
-        return ()
-
-
 def find(typed: Sequence[bytes], register: Holdings, branch: Holdings) -> Subject:
     """Return whose card it is, with all of the person's cards.
 

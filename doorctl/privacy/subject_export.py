@@ -72,7 +72,7 @@ class Export:
 
 
 class AuditedLookups:
-    """The audit log as a person may read it; implements `Lookups`.
+    """The audit log as a person may read it: what and when and why, and not who.
 
     Args:
         audit: the log.

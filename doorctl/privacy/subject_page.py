@@ -82,13 +82,13 @@ _WORDS = MappingProxyType(
 
 _ACTIONS = MappingProxyType(
     {
-        "visits_listed": ("Listen over besøg blev vist", "The list of visits was shown"),
+        "visits_listed": ("Listen over besøg blev åbnet", "The list of visits was shown"),
         "patron_explained": ("Dit kort blev slået op", "Your card was looked up"),
         "card_unlocked": ("Forkerte pinkoder blev glemt", "Wrong PINs were forgotten"),
         "ban_added": ("Du blev udelukket", "You were banned"),
-        "bans_listed": ("Listen over udelukkelser blev vist", "The list of bans was shown"),
+        "bans_listed": ("Listen over udelukkelser blev åbnet", "The list of bans was shown"),
         "pass_issued": ("Du fik særlig adgang", "You were given a pass"),
-        "passes_listed": ("Listen over særlig adgang blev vist", "The list of passes was shown"),
+        "passes_listed": ("Listen over særlig adgang blev åbnet", "The list of passes was shown"),
         "subject_exported": ("Dine oplysninger blev udleveret", "Your data were exported"),
         "subject_restricted": ("Dine oplysninger blev begrænset", "Your data were restricted"),
         "subject_unrestricted": ("Begrænsningen blev ophævet", "The restriction was ended"),

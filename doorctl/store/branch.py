@@ -27,9 +27,10 @@ from doorctl.store.branch_rows import (
     to_week,
 )
 from doorctl.store.connection import translated
+from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_rows import from_ms
 from doorctl.store.visits_reader import CARD_HEX_DIGITS
-from doorctl.store.watched_reader import WatchedReader
+from doorctl.store.watched_reader import LOOP_PATIENCE_MS, WatchedReader
 
 # The column lists are all that these are made of; values are always bound.
 _BANS = f"""
@@ -40,7 +41,6 @@ _PASS = f"""
     SELECT {PASSES} FROM passes WHERE row_key = ? AND revoked_ms IS NULL
     ORDER BY number DESC LIMIT 1
 """  # noqa: S608 -- as said
-_KNOWS_RESTRICTIONS = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'restrictions')"
 _RESTRICTED = """
     SELECT EXISTS (
         SELECT 1 FROM restrictions WHERE patron_ref = ?2
@@ -62,6 +62,17 @@ _CALENDAR = """
 """
 """One statement, so that all of it is of one commit."""
 
+_SETTING = "SELECT value FROM settings WHERE key = ?"
+_NOBODY_RESTRICTED = """
+    SELECT EXISTS (SELECT 1 FROM bans WHERE 0 AND (row_key = ?1 OR patron_ref = ?2))
+"""
+_NO_HOURS = "SELECT NULL FROM bans WHERE 0"
+_NO_SETTING = "SELECT NULL FROM bans WHERE 0 AND note = ?"
+"""What is asked before web, which starts later after an upgrade, has laid the table out.
+
+They name the table of bans, which was always there: a file without it is not ours.
+"""
+
 _COMMITS_BITS = 32
 _CURE = "restore it from its backup"
 
@@ -82,7 +93,7 @@ class BranchRecords:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows = WatchedReader(path, _CURE)
-        self._commits = WatchedReader(path, _CURE)
+        self._commits = WatchedReader(path, _CURE, patience_ms=LOOP_PATIENCE_MS)
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted, in force or not."""
@@ -95,23 +106,21 @@ class BranchRecords:
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of what is held of a card or its patron."""
-        # After an update the door can start before web, which lays out the table.
-        if not (known := self._records(_KNOWS_RESTRICTIONS)) or not known[0][0]:
-            return False
-        return bool(self._records(_RESTRICTED, row_key, patron_ref)[0][0])
+        found = self._records((_RESTRICTED, _NOBODY_RESTRICTED), row_key, patron_ref)
+        return bool(found and found[0][0])
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
-        return self._read(_to_calendar, self._records(_CALENDAR))
+        return self._read(_to_calendar, self._records((_CALENDAR, _NO_HOURS)))
 
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
-        found = self._fetch(to_override, _OVERRIDE)
-        return found[0] if found else None
+        records = self._records((_OVERRIDE, _NO_HOURS))
+        return self._read(lambda found: to_override(found[0]) if found else None, records)
 
     def setting(self, key: str) -> str | None:
         """Return a small fact that a process left for itself or another."""
-        found = self._records("SELECT value FROM settings WHERE key = ?", key)
+        found = self._records((_SETTING, _NO_SETTING), key)
         return found[0][0] if found else None
 
     def every_ban(self) -> tuple[BanEntry, ...]:
@@ -141,14 +150,14 @@ class BranchRecords:
     def _fetch(
         self, to_value: Callable[[tuple[Any, ...]], RecordT], sql: str, *parameters: object
     ) -> tuple[RecordT, ...]:
-        records = self._records(sql, *parameters)
+        records = self._records((sql,), *parameters)
         return self._read(lambda found: tuple(map(to_value, found)), records)
 
-    def _records(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    def _records(self, statements: tuple[str, ...], *parameters: object) -> list[tuple[Any, ...]]:
         if never_made(self.path):
             return []
         with translated(self.path):
-            return self._rows.current().execute(sql, parameters).fetchall()
+            return execute_fitting(self._rows.current(), statements, parameters).fetchall()
 
     def _read(
         self, to_value: Callable[[list[tuple[Any, ...]]], RecordT], records: list[tuple[Any, ...]]

@@ -24,7 +24,6 @@ WAL_KEPT_BYTES = 4 * 1024 * 1024
 """What is left of the WAL once a full push has been checkpointed."""
 
 _COMMON = (
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
     "trusted_schema=OFF",
     "cell_size_check=ON",
     "mmap_size=0",
@@ -32,6 +31,7 @@ _COMMON = (
     "temp_store=MEMORY",
 )
 _WRITER = (
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
     *_COMMON,
     "synchronous=FULL",
     "foreign_keys=ON",
@@ -119,16 +119,17 @@ def open_writer(path: Path) -> Database:
         return database
 
 
-def open_reader(path: Path) -> Database:
+def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> Database:
     """Open an existing file so that it can't be written, whatever is executed.
 
-    Used by one thread at a time; another one may close it.
+    Used by one thread at a time; another one may close it. It waits up to `patience_ms` where
+    somebody holds the whole file, at each call.
 
     Raises:
         StoreError: it is missing or can't be opened, or its -shm can't be made.
     """
     with translated(path):
-        return _connected(path, "ro", _READER, same_thread=False)
+        return _connected(path, "ro", _reader(patience_ms), same_thread=False)
 
 
 def open_unshared_reader(path: Path) -> Database:
@@ -141,7 +142,7 @@ def open_unshared_reader(path: Path) -> Database:
         StoreError: it is missing or can't be opened.
     """
     with translated(path):
-        return _connected(path, "ro&immutable=1", _READER, same_thread=False)
+        return _connected(path, "ro&immutable=1", _reader(BUSY_TIMEOUT_MS), same_thread=False)
 
 
 @contextmanager
@@ -160,6 +161,10 @@ def transaction(database: Database) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _reader(patience_ms: int) -> tuple[str, ...]:
+    return (f"busy_timeout={patience_ms}", *_READER)
 
 
 def _connected(path: Path, mode: str, pragmas: tuple[str, ...], *, same_thread: bool) -> Database:

@@ -139,12 +139,13 @@ def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
 
 
 def to_patron(record: tuple[Any, ...]) -> Patron:
-    """Return the patron of a record of :data:`COLUMNS` and the last day of a learnt PIN check.
+    """Return the patron of a record of :data:`COLUMNS`, `pin_until` and `pushed`.
 
     Raises:
         TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
     """
-    pin_check, patron_ref, resident, active, blocks, restricted, *days, tags, weak_pin, end = record
+    pin_check, patron_ref, resident, active, blocks, restricted, *days = record[:10]
+    tags, weak_pin, end, pushed = record[10:]
     enter_from, valid_until, hold_from, hold_until, pin_until = map(_to_day, (*days, end))
     return Patron(
         patron_ref=patron_ref,
@@ -160,6 +161,7 @@ def to_patron(record: tuple[Any, ...]) -> Patron:
         tags=_to_codes(tags),
         pin_until=pin_until,
         weak_pin=bool(weak_pin),
+        pushed=bool(pushed),
     )
 
 

@@ -10,20 +10,34 @@ from doorctl.access.patron import Patron
 from doorctl.errors import StoreDamagedError, StoreError
 from doorctl.ports import CacheStamp
 from doorctl.store.connection import translated
-from doorctl.store.patron_rows import COLUMNS, to_patron
+from doorctl.store.older_file import execute_fitting
+from doorctl.store.patron_rows import COLUMNS, migrations, to_patron
 from doorctl.store.sealing import Seal
-from doorctl.store.watched_reader import WatchedReader
+from doorctl.store.watched_reader import LOOP_PATIENCE_MS, WatchedReader
 
 _PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)").replace(
     "weak_pin", "coalesce(learnt.weak_pin, patrons.weak_pin)"
 )
 _FIND = f"""
-    SELECT {_PUSHED}, good_until FROM patrons
+    SELECT {_PUSHED}, good_until, 1 FROM patrons
     LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
     WHERE patrons.row_key = ?1
-    UNION ALL SELECT {COLUMNS}, asked_until FROM asked WHERE row_key = ?1
+    UNION ALL SELECT {COLUMNS}, asked_until, 0 FROM asked WHERE row_key = ?1
 """  # noqa: S608 -- constants of ours
 """A row that a push brought comes first; where one stands, `PatronWriter.keep` kept no other."""
+
+_BEFORE_WEAK_PIN = _FIND.replace("coalesce(learnt.weak_pin, patrons.weak_pin)", "0").replace(
+    "weak_pin", "0"
+)
+_BEFORE_ASKED = _BEFORE_WEAK_PIN.partition("UNION ALL")[0]
+_BEFORE_LEARNT = f"""
+    SELECT {COLUMNS.replace("weak_pin", "0")}, NULL, 1 FROM patrons WHERE row_key = ?1
+"""  # noqa: S608 -- constants of ours
+_FINDS = (_FIND, _BEFORE_WEAK_PIN, _BEFORE_ASKED, _BEFORE_LEARNT)
+"""One for each layout that a writer of ours ever left; all that keeps people out is in the first.
+
+The door is upgraded with its file as it was, and must not wait for web, which lays out the rest.
+"""
 
 _STAMP = """
     SELECT epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations FROM cache
@@ -48,11 +62,14 @@ class PatronCache:
         self.path = path
         self._seal = seal
         self._rows = WatchedReader(path, _CURE)
-        self._commits = WatchedReader(path, _CURE)
+        self._commits = WatchedReader(path, _CURE, patience_ms=LOOP_PATIENCE_MS)
 
     def find(self, row_key: bytes) -> Patron | None:
-        """Return the row of a 16-byte key, as of the last committed push or `keep`."""
-        record = self._fetch(_FIND, row_key)
+        """Return the row of a 16-byte key, as of the last committed push or `keep`.
+
+        A file that an older doorctl laid out is read as far as it goes.
+        """
+        record = self._fetch(_FINDS, row_key)
         if record is None:
             return None
         try:
@@ -67,7 +84,7 @@ class PatronCache:
         Raises:
             StoreError: it can't be read, or its rows can't be found under this seal.
         """
-        record = self._fetch(_STAMP)
+        record = self._fetch((_STAMP,))
         if record is None:
             raise StoreError(f"{self.path} was never filled; load the full feed")
         epoch, applied_at, minimum_age, patrons, *seal = record
@@ -81,6 +98,19 @@ class PatronCache:
         except ValueError:
             raise self._damaged() from None
         return CacheStamp(epoch, at, minimum_age, patrons)
+
+    def behind(self) -> str | None:
+        """Return what is to be done where an older doorctl laid the file out, or None.
+
+        Its rows are found all the same. Called like `find`.
+
+        Raises:
+            StoreError: it can't be read.
+        """
+        with translated(self.path):
+            if not migrations.pending(self._rows.current()):
+                return None
+        return f"{self.path} is of an older doorctl; start doorctl-web once, or load the full feed"
 
     def version(self) -> int:
         """Return a number that is another one after each commit and each new file."""
@@ -96,11 +126,12 @@ class PatronCache:
         self._rows.close()
         self._commits.close()
 
-    def _fetch(self, sql: str, *parameters: object) -> tuple[Any, ...] | None:
+    def _fetch(self, statements: tuple[str, ...], *parameters: object) -> tuple[Any, ...] | None:
         with translated(self.path):
-            record: tuple[Any, ...] | None = (
-                self._rows.current().execute(sql, parameters).fetchone()
-            )
+            database = self._rows.current()
+            record: tuple[Any, ...] | None = execute_fitting(
+                database, statements, parameters
+            ).fetchone()
             return record
 
     def _damaged(self) -> StoreDamagedError:

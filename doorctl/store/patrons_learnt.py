@@ -46,7 +46,7 @@ def keep(
     connection: sqlite3.Connection,
     row: SealedRow,
     *,
-    row_until: date,
+    row_until: date | None,
     pin_until: date,
     learnt_on: date,
 ) -> None:
@@ -58,9 +58,9 @@ def keep(
     pushed = connection.execute(
         "SELECT pin_check FROM patrons WHERE row_key = ?", (row.row_key,)
     ).fetchone()
-    if pushed is None:
+    if pushed is None and row_until is not None:
         connection.execute(_KEEP_ROW, to_record(row, *days, row_until.isoformat()))
-    elif pushed[0] is None:
+    elif pushed is not None and pushed[0] is None:
         check = (row.patron.pin_check, row.patron.weak_pin)
         connection.execute(_KEEP_CHECK, (row.row_key, *check, *days))
 

@@ -142,7 +142,7 @@ class PatronCacheWriter:
         return Applied(push.epoch, held, removed)
 
     def keep(
-        self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date = date.min
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
     ) -> None:
         """Keep what the library system said of one card, durably; see `PatronWriter.keep`.
 

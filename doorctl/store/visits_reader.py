@@ -12,6 +12,7 @@ from doorctl.moments import ClockState
 from doorctl.ports import Visit
 from doorctl.privacy.hold import Hold
 from doorctl.store.connection import translated
+from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_holds import HOLDS, to_hold
 from doorctl.store.visit_rows import THROTTLE, from_ms, to_ms, to_throttle
 from doorctl.store.watched_reader import WatchedReader
@@ -25,6 +26,8 @@ _PAGE = """
     SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts
     WHERE (at_ms, attempt) > (?, ?) ORDER BY at_ms, attempt LIMIT ?
 """
+_BEFORE_HOLDS = "SELECT NULL FROM attempts WHERE 0"
+"""No rows; but an error where the file is not ours."""
 
 
 class VisitHistory:
@@ -40,31 +43,35 @@ class VisitHistory:
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first; ones that end meanwhile may show it."""
         last = (to_ms(not_before), -1)
-        while page := self._fetch(_PAGE, *last, PAGE_ROWS):
+        while page := self._fetch((_PAGE,), *last, PAGE_ROWS):
             yield from map(_to_visit, page)
             last = page[-1][:2]
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
-        found = self._fetch(THROTTLE, row_key)
+        found = self._fetch((THROTTLE,), row_key)
         return to_throttle(found[0] if found else None)
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""
-        found = self._fetch("SELECT high_water_ms FROM clock")
+        found = self._fetch(("SELECT high_water_ms FROM clock",))
         return from_ms(found[0][0]) if found else None
 
     def holds(self) -> tuple[Hold, ...]:
-        """Return the holds that are stored, oldest first; one that is over goes with a purge."""
-        return tuple(map(to_hold, self._fetch(HOLDS)))
+        """Return the holds that are stored, oldest first; one that is over goes with a purge.
+
+        None where a door that runs since before an upgrade has no table of them.
+        """
+        return tuple(map(to_hold, self._fetch((HOLDS, _BEFORE_HOLDS))))
 
     def close(self) -> None:
         """Close the connection; idempotent."""
         self._reader.close()
 
-    def _fetch(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    def _fetch(self, statements: tuple[str, ...], *parameters: object) -> list[tuple[Any, ...]]:
         with translated(self.path):
-            return self._reader.current().execute(sql, parameters).fetchall()
+            database = self._reader.current()
+            return execute_fitting(database, statements, parameters).fetchall()
 
 
 def _to_visit(record: tuple[Any, ...]) -> Visit:

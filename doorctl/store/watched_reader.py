@@ -8,7 +8,10 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from doorctl.errors import StoreBusyError, StoreDamagedError, StoreError
-from doorctl.store.connection import open_reader, open_unshared_reader
+from doorctl.store.connection import BUSY_TIMEOUT_MS, open_reader, open_unshared_reader
+
+LOOP_PATIENCE_MS = 10
+"""For the door's loop, which must not wait: what is held for longer counts as unreadable."""
 
 
 class WatchedReader:
@@ -22,17 +25,19 @@ class WatchedReader:
     Args:
         path: the database; it may appear later.
         cure: what is to be done where it is missing.
+        patience_ms: how long a call waits where somebody holds the whole file.
 
     Attributes:
         generation: another number after each opening.
         shared: whether commits of others show without a new opening.
     """
 
-    def __init__(self, path: Path, cure: str) -> None:
+    def __init__(self, path: Path, cure: str, *, patience_ms: int = BUSY_TIMEOUT_MS) -> None:
         self.path = path
         self.generation = 0
         self.shared = True
         self._cure = cure
+        self._patience_ms = patience_ms
         self._wal = path.with_name(f"{path.name}-wal")
         self._shm = path.with_name(f"{path.name}-shm")
         self._file: tuple[int, ...] = ()
@@ -61,7 +66,7 @@ class WatchedReader:
         self.shared = self._shm_writable()
         self._file = self._identify()
         try:
-            return open_reader(self.path)
+            return open_reader(self.path, patience_ms=self._patience_ms)
         except (StoreBusyError, StoreDamagedError):
             raise
         except StoreError:

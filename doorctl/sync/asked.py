@@ -8,6 +8,7 @@ from datetime import date
 from doorctl.access.patron import Patron, pin_check
 from doorctl.masked import Identifier, Pin, StretchedKey
 from doorctl.ports import LibraryPatron
+from doorctl.sync.ages import is_birthday
 from doorctl.sync.feed import FeedIdentifier, FeedPatron
 from doorctl.sync.seal import enter_from, has_weak_pin, patron_row
 
@@ -36,6 +37,9 @@ def lent_patron(
         on: a day that has certainly come; None keeps `enter_from` for everybody.
         flags_weak: whether the row says that the PIN is too easy to guess; see `seal_rows`.
     """
+    # What is no birthday is an unknown one, as a feed's is refused for it.
+    known = answer.birthday is not None and is_birthday(answer.birthday)
+    birthday = answer.birthday if known else None
     asked = FeedPatron(
         line=NO_LINE,
         patron_ref=answer.patron_ref,
@@ -43,9 +47,9 @@ def lent_patron(
         left_out=0,
         pin=pin,
         resident=answer.resident,
-        birthday=answer.birthday,
+        birthday=birthday,
         blocks=answer.blocks,
-        hold_from=answer.hold_from,
+        hold_from=date.min if answer.hold_from is None and answer.hold_until else answer.hold_from,
         hold_until=answer.hold_until,
         tags=answer.tags,
     )
@@ -53,4 +57,5 @@ def lent_patron(
         patron_row(asked, asked.identifiers[0], enter_from(asked, minimum_age, on)),
         pin_check=pin_check(stretched, pin),
         weak_pin=flags_weak and has_weak_pin(asked),
+        pushed=False,
     )

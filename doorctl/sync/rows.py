@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from doorctl.masked import Pin
+from doorctl.sync.ages import is_birthday
 from doorctl.sync.written import (
     Birthday,
     Written,
@@ -26,12 +27,6 @@ from doorctl.sync.written import (
 
 SHORTEST_PIN = 4
 """A PIN of fewer digits is a slip of the export, such as a lost leading zero."""
-
-EARLIEST_BIRTH = date(1850, 1, 1)
-"""Exports write an unknown date as 0001-01-01; read as a birthday it would let every child in."""
-
-LATEST_BIRTH = date(2199, 12, 31)
-"""Far from the calendar's end, so that an age limit can always be added."""
 
 FIELD_NAME = re.compile(r"[a-z][A-Za-z_]{0,39}")
 """A name that can be quoted: no number hides in it."""
@@ -72,7 +67,7 @@ class RowReader:
         if wanted is Pin:
             return self._pin(value)
         born = msgspec.convert(value, date)
-        if not EARLIEST_BIRTH <= born <= LATEST_BIRTH:
+        if not is_birthday(born):
             raise ValueError
         return Birthday(born.year, born.month, born.day)
 

@@ -12,6 +12,7 @@ import os
 import socket
 import socketserver
 import stat
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,13 @@ from typing import Any
 
 import msgspec
 
-from doorctl.errors import AlreadyExistsError, DoorctlError, NotAnsweringError, StoreError
+from doorctl.errors import (
+    AlreadyExistsError,
+    DoorctlError,
+    NotAnsweringError,
+    NotRunningError,
+    StoreError,
+)
 
 LINE_LIMIT = 16_384
 """Longest question in bytes; a ban with a letter of a page takes half of it."""
@@ -46,6 +53,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 Answer = Mapping[str, Any]
 Answers = Mapping[str, Callable[[Question], Answer]]
+Failed = Callable[[str], None]
 
 
 class ControlServer:
@@ -53,20 +61,28 @@ class ControlServer:
 
     Args:
         path: where the socket is made; an old one is replaced, so hold the writer's lock.
-        answers: what can be asked; an answer may raise `DoorctlError`, which is told.
+        answers: what can be asked; an answer may raise `DoorctlError`, which is told. Of anything
+            else that it raises nobody is told more than the kind, for its text may quote anything.
         name: of the thread that waits for questions.
+        failed: hears that kind, from another thread; must not raise.
 
     Raises:
         AlreadyExistsError: something that is no socket is there; it was not touched.
         StoreError: the socket could not be made.
     """
 
-    def __init__(self, path: Path, answers: Answers, name: str = "control") -> None:
+    def __init__(
+        self,
+        path: Path,
+        answers: Answers,
+        name: str = "control",
+        failed: Failed = lambda _kind: None,
+    ) -> None:
         self._path = path
         try:
             if not _remove_socket(path):
                 raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
-            self._server = _Server(str(path), answers)
+            self._server = _Server(str(path), answers, failed)
         except OSError as err:
             # The socket module's own complaint, of a path that is too long, has no strerror.
             if isinstance(err, AlreadyExistsError):
@@ -105,14 +121,19 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, path: str, answers: Answers) -> None:
+    def __init__(self, path: str, answers: Answers, failed: Failed) -> None:
         self.answers = answers
+        self.failed = failed
         super().__init__(path, _Handler)
 
     def server_bind(self) -> None:
         # The file gets the mode of the socket; the umask would be that of every thread.
         os.fchmod(self.socket.fileno(), 0o600)
         super().server_bind()
+
+    def handle_error(self, _request: object, _client: object) -> None:
+        # Such as no thread for an answer; socketserver would print it with whatever it quotes.
+        self.failed(type(sys.exception()).__name__)
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -122,7 +143,15 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         with contextlib.suppress(OSError):
             line = self.rfile.readline(LINE_LIMIT)
-            self.wfile.write(msgspec.json.encode(self._answer(line)) + b"\n")
+            self.wfile.write(self._encoded(line) + b"\n")
+
+    def _encoded(self, line: bytes) -> bytes:
+        try:
+            return msgspec.json.encode(self._answer(line))
+        except Exception as err:  # noqa: BLE001 - a caller without an answer would do it itself
+            kind = type(err).__name__
+            self.server.failed(kind)
+            return msgspec.json.encode({"error": f"a fault of doorctl's own ({kind})"})
 
     def _answer(self, line: bytes) -> Answer:
         try:
@@ -138,9 +167,7 @@ class _Handler(socketserver.StreamRequestHandler):
             return {"error": str(err)}
 
 
-def ask(
-    path: Path, question: Question, *, timeout_s: float, whom: str = "door"
-) -> dict[str, Any]:
+def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door") -> dict[str, Any]:
     """Ask a process and return its answer.
 
     Args:
@@ -150,17 +177,20 @@ def ask(
         whom: ``door`` or ``web``, for the error's text.
 
     Raises:
-        NotAnsweringError: nobody answers there, or not in time.
+        NotRunningError: nobody takes questions there; nothing was asked.
+        NotAnsweringError: it was asked, and gave no answer in time; it may be done all the same.
         StoreError: it answered that it could not do it.
     """
+    error: type[NotAnsweringError] = NotRunningError
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(timeout_s)
             line.connect(str(path))
+            error = NotAnsweringError
             line.sendall(msgspec.json.encode(question) + b"\n")
             answer = msgspec.json.decode(_answer_of(line, timeout_s), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, RecursionError) as err:
-        raise NotAnsweringError(
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as err:
+        raise error(
             f"the {whom} process does not answer on {path}; "
             f"is it running? (systemctl status doorctl-{whom})"
         ) from err

@@ -40,7 +40,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sealed row to be kept, as it would stand in a push."""
 
     row: str
-    row_until: date
+    row_until: date | None
     pin_until: date
     learnt_on: date
 
@@ -74,7 +74,9 @@ class LibraryOverSocket:
         except (DoorctlError, msgspec.ValidationError):
             return SILENT
 
-    def keep(self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date) -> None:
+    def keep(
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
+    ) -> None:
         """Have web keep a row; where it can't, the next visit asks once more."""
         about = _Kept(encode(row).decode(), row_until, pin_until, learnt_on)
         try:
@@ -92,7 +94,7 @@ class LibraryOverSocket:
 
 
 AskCard = Callable[[bytes, Identifier, Pin, bool], LibraryReply]
-KeepRow = Callable[[SealedRow, date, date, date], None]
+KeepRow = Callable[[SealedRow, date | None, date, date], None]
 
 
 def library_answers(ask_card: AskCard, keep_row: KeepRow) -> Answers:

@@ -277,6 +277,8 @@ class AttemptMachine(RuleBasedStateMachine):
     def _press_idly(self, key: str) -> None:
         """Press a key where no card is at hand: it says who comes along, or it is of a code."""
         window, self.next_delay_s, self.next_throttled = self.window, 0.0, False
+        if window is not None and self.now_s < window[2] and self.mode not in OPEN_MODES:
+            self.window = window = None
         if window is not None and self.now_s < window[2]:
             counts = key.isdigit() and 1 <= int(key) <= window[1]
             if counts:

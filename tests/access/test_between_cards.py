@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from doorctl.access.attempt import PREPARE_LIMIT_S, Attempt, Phase, after
+from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.code_entry import TOO_MANY_DIGITS, CodePad
 from doorctl.access.companions import COMPANION_S
 from doorctl.access.messages import (
@@ -195,6 +196,29 @@ def test_the_next_card_ends_the_time_for_companions(event: object) -> None:
     _, effects = granted(*told)
 
     assert not any(isinstance(effect, Accompanied) for effect in effects)
+
+
+@pytest.mark.parametrize("mode", [*Mode, None])
+@pytest.mark.parametrize("is_late", [True, False])
+def test_companions_come_only_while_people_are_let_in(mode: Mode | None, *, is_late: bool) -> None:
+    """Once the house is closed nobody follows; shortly before it closes they still do."""
+    attempt, _ = granted()
+    moved = replace(now(5.0), mode=mode, no_entry=is_late)
+    done, effects = after(attempt, KeyPressed("2"), moved, COMPANY)
+
+    assert effects == ((Accompanied(1, 2), Clicked()) if mode in OPEN else ())
+    assert done == Attempt(number=1, last_number=1)
+
+
+def test_a_code_may_be_typed_as_soon_as_companions_may_not_come() -> None:
+    """The key that ends the time for companions is a code's first."""
+    both = replace(COMPANY, codes=True)
+    attempt, _ = granted(rules=both)
+    done, effects = after(attempt, KeyPressed("2"), replace(now(5.0), mode=Mode.LOCKDOWN), both)
+
+    assert effects == (Clicked(),)
+    assert done.code_pad is not None
+    assert done.company is None
 
 
 def test_nobody_is_asked_for_companions_after_a_refusal_or_where_there_are_none() -> None:

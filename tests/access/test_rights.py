@@ -136,6 +136,7 @@ def test_one_ban_is_enough() -> None:
         ("reason", "x" * 201, "longer than 200"),
         ("reason", "010170-1234 smoked", "CPR or card number"),
         ("reason", "010170 1234 smoked", "CPR or card number"),
+        ("reason", "card 30 00 00 12 34", "CPR or card number"),
         ("reason", "card 3000001234", "CPR or card number"),
         ("reason", "\x1b[2J", "can't be printed"),
         ("by", "", "the account is empty"),

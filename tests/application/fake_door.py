@@ -80,6 +80,7 @@ class FakeDoor:
         rules: the branch's.
         carries_keys: whether the keys come on the reader's line.
         each_turn: what the loop calls.
+        stands_free: whether the door does in staffed hours.
     """
 
     rules: Rules = field(default_factory=lambda: Rules(Policy(), PadRules()))
@@ -99,6 +100,7 @@ class FakeDoor:
     outputs: FakeOutputs | None = None
     door_rules: DoorRules = DOOR_RULES
     day_rules: DayRules = NO_CLOSING
+    stands_free: bool = True
     readied: int = 0
 
     def __post_init__(self) -> None:
@@ -134,6 +136,7 @@ class FakeDoor:
             doorway=self.doorway,
             outputs=self.outputs,
             log=self.log,
+            stands_free=self.stands_free,
         )
         return Controller(
             rules=self.rules,

@@ -202,3 +202,23 @@ def test_a_learnt_pin_is_asked_about_again_when_it_is_old() -> None:
 
     assert visit(door, CARD, RIGHT_PIN) == "ok"
     assert door.library.asked == [CARD, CARD]
+
+
+def test_an_asked_row_is_asked_for_anew_with_its_rights() -> None:
+    """Where a kept PIN no longer matches, the library system's row of today counts."""
+    door = door_that_asks()
+    visit(door, UNKNOWN_CARD, RIGHT_PIN)
+    assert door.library is not None
+    moved = registered(resident=False)
+    door.library.known[UNKNOWN_CARD] = (WRONG_PIN, moved)
+
+    assert visit(door, UNKNOWN_CARD, WRONG_PIN) == "not_resident"
+
+
+def test_an_answer_that_no_patron_can_be_ends_nothing() -> None:
+    """Nonsense from the other process is no answer, and the next card is decided."""
+    nonsense = replace(registered(), birthday=date(1, 1, 1), valid_until=date.max)
+    door = door_that_asks(FakeLibrary(known={UNKNOWN_CARD: (RIGHT_PIN, nonsense)}))
+
+    assert visit(door, UNKNOWN_CARD, RIGHT_PIN) in {"ok", "under_age"}
+    assert visit(door, CARD, RIGHT_PIN) == "ok"

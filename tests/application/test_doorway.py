@@ -169,6 +169,21 @@ def test_who_waited_when_staff_came_is_not_counted_later() -> None:
     assert door.doorway.head_count.estimate == 1
 
 
+def test_who_waits_when_the_house_is_closed_is_not_let_in() -> None:
+    """The other door that closes then opens nothing, and nobody is expected by the next grant."""
+    door = Door()
+    door.set(other_door_open=True)
+    door.doorway.let_in()
+    door.doorway.bring(2)
+    door.doorway.close_house()
+    door.set(other_door_open=False)
+    assert door.relay.edges == []
+
+    door.doorway.let_in()
+    door.set(contact_open=True)
+    assert door.doorway.head_count.estimate == 1
+
+
 def test_free_in_staffed_hours_and_back() -> None:
     """The strike stays released however long; afterwards it is locked, and only an edge is told."""
     door = Door()

@@ -40,6 +40,13 @@ class DoorMachine(RuleBasedStateMachine):
         self.free = free
         self.door.doorway.stand_free(free=free)
 
+    @rule()
+    def close_house(self) -> None:
+        """Close: nobody who still waits is let in, and no release is cut short."""
+        released = self.door.doorway.released
+        self.door.doorway.close_house()
+        assert self.door.doorway.released is released
+
     @rule(wire=st.sampled_from(WIRES), level=st.booleans(), settles=st.booleans())
     def change_input(self, wire: str, level: bool, settles: bool) -> None:
         """Let a level change, for long enough or not."""

@@ -158,7 +158,7 @@ def start_web(config: Config, stack: ExitStack) -> None:
     """Own the register and ``branch.db`` as web does."""
     worker = stack.enter_context(ThreadPoolExecutor(1))
     seal = sealer(config).seal
-    erasures = StoredErasures(branch_db(config))
+    erasures = stack.enter_context(closing(StoredErasures(branch_db(config))))
     writer = worker.submit(open_or_create_patrons, patrons_db(config), seal, erasures).result()
     stack.callback(lambda: worker.submit(writer.close).result())
     desk = stack.enter_context(closing(BranchDesk(config, system_clock(config))))

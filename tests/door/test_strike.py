@@ -12,6 +12,7 @@ from doorctl.door.strike import (
     ExitPressed,
     Freed,
     Granted,
+    HouseClosed,
     OtherDoorChanged,
     ShutDown,
     Strike,
@@ -43,6 +44,7 @@ EVENTS: tuple[StrikeEvent, ...] = (
     Freed(14.0),
     Unfreed(14.0),
     Unfreed(15.0),
+    HouseClosed(),
     OtherDoorChanged(open=True, now_s=14.0),
     OtherDoorChanged(open=False, now_s=14.0),
     OtherDoorChanged(open=False, now_s=15.0),
@@ -69,7 +71,7 @@ def test_the_table_says_where_each_transition_leads() -> None:
 @pytest.mark.parametrize("strike", STRIKES, ids=lambda strike: strike.state.value)
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_only_what_may_release_releases(strike: Strike, event: StrikeEvent) -> None:
-    """Time, a stop, the end of staffed hours and a door that opens never turn the relay on."""
+    """Time, a stop, hours that end and a door that opens never turn the relay on."""
     after = strike.after(event)
     may = isinstance(event, Granted | ExitPressed | Freed)
     closed = isinstance(event, OtherDoorChanged) and not event.open

@@ -9,6 +9,7 @@ from doorctl.door.strike import (
     ExitPressed,
     Freed,
     Granted,
+    HouseClosed,
     OtherDoorChanged,
     ShutDown,
     Strike,
@@ -79,6 +80,15 @@ class StrikeMachine(RuleBasedStateMachine):
         self.free = freed
         if freed:
             self.waits = None
+
+    @rule(gap_s=gaps)
+    def close_the_house(self, gap_s: float) -> None:
+        """Let nobody in any more: who waits is not let in, all else stays."""
+        self._pass(gap_s)
+        before = self.strike
+        self._take(HouseClosed())
+        assert self.waits is not None or self.strike == before
+        self.waits = None
 
     @rule(gap_s=gaps, is_open=st.booleans())
     def move_the_other_door(self, gap_s: float, is_open: bool) -> None:

@@ -6,6 +6,7 @@ from doorctl.door.strike import (
     ExitPressed,
     Freed,
     Granted,
+    HouseClosed,
     OtherDoorChanged,
     ShutDown,
     Strike,
@@ -153,3 +154,20 @@ def test_a_grant_at_the_end_of_a_release_waits_like_any_other() -> None:
     assert late.state is StrikeState.WAITING
     assert late.after(OtherDoorChanged(open=False, now_s=106.0)).energised
     assert told(released, Granted(104.0, 5.0, wait_s=10.0)) == released
+
+
+def test_a_grant_that_waits_lapses_when_the_house_is_closed() -> None:
+    """Whoever was granted before a lockdown gets in by no door that closes after it."""
+    lapsed = WAITING.after(HouseClosed())
+
+    assert lapsed == LOBBY
+    assert not told(lapsed, OtherDoorChanged(open=False, now_s=104.0)).energised
+    assert lapsed.after(Granted(103.0, 5.0, wait_s=10.0)).state is StrikeState.WAITING
+
+
+def test_who_is_being_let_in_when_the_house_is_closed_keeps_the_time() -> None:
+    """A hand may be on the door; and staffed hours end by their own word alone."""
+    released = Strike().after(Granted(100.0, 5.0))
+
+    assert released.after(HouseClosed()) == released
+    assert FREE.after(HouseClosed()) == FREE

@@ -21,6 +21,9 @@ from doorctl.transports.control import ControlServer
 from tests.e2e.door import Door, refusal
 from tests.e2e.people import ENTITLED
 
+HOURS_AGO, HOUR_AGO = (
+    (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds") for hours in (3, 1)
+)
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 
 
@@ -72,7 +75,12 @@ CHANGES = (
     ("calendar", "clear", TOMORROW[:10]),
     ("patrons", "unlock", ENTITLED.number),
     ("purge",),
-)
+    ("hold", "add", "--from", HOURS_AGO, "--to", HOUR_AGO, "--case", "17", "--reason", "theft",
+     "--until", TOMORROW[:10]),
+    ("hold", "show", "1"),
+    ("hold", "lift", "1"),
+    ("statistics",),
+)  # fmt: skip
 
 
 def test_each_look_is_on_record_with_its_reason(branch: Door) -> None:
@@ -104,11 +112,13 @@ def test_each_change_is_on_record(branch: Door) -> None:
     assert [one["action"] for one in found] == [
         "ban_added", "bans_listed", "ban_lifted", "pass_issued", "pass_revoked", "mode_set",
         "mode_ended", "calendar_changed", "calendar_changed", "card_unlocked", "purge_run",
+        "hold_added", "hold_shown", "hold_lifted", "statistics_read",
     ]  # fmt: skip
     assert (found[0]["why"], found[0]["patron_ref"]) == ("smoke", "1001")
     assert found[0]["cards"] == found[3]["cards"]
     assert (found[5]["why"], found[5]["details"]["mode"]) == ("threat", "lockdown")
     assert set(found[0]["cards"]) <= set(found[9]["cards"])
+    assert (found[11]["why"], found[11]["details"]["number"]) == ("theft", 1)
     for part in ("ban_added", "patron 1001", "smoke", "mode lockdown"):
         assert part in text
     assert ENTITLED.number not in text

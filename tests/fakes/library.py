@@ -55,14 +55,12 @@ class FakeLibrary:
         return LibraryReply(answer, given)
 
     def keep(
-        self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
     ) -> None:
         """Keep the row in the cache, if there is one."""
         self.kept.append(row)
         if self.patrons is not None:
-            self.patrons.keep(
-                row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
-            )
+            self.patrons.keep(row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on)
 
 
 def _judged(pin: Pin, right: str) -> LibraryAnswer:

@@ -42,7 +42,7 @@ class _Kept:
 
     patron: Patron
     learnt_on: date
-    row_until: date
+    row_until: date | None
     pin_until: date
 
 
@@ -65,7 +65,7 @@ class MemoryPatrons:
         if kept is None:
             return patron
         if patron is None:
-            return replace(kept.patron, pin_until=kept.row_until)
+            return replace(kept.patron, pin_until=kept.row_until, pushed=False)
         return replace(
             patron,
             pin_check=kept.patron.pin_check,
@@ -129,7 +129,7 @@ class MemoryPatrons:
         return Applied(self._push.epoch, len(self._rows), removed)
 
     def keep(
-        self, row: SealedRow, *, row_until: date, pin_until: date, learnt_on: date = date.min
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
     ) -> None:
         """Keep what the library system said of one card."""
         self._fail_if_broken()
@@ -139,6 +139,8 @@ class MemoryPatrons:
             return
         if row.patron.pin_check is None:
             raise StoreError("a row without a PIN check")
+        if pushed is None and row_until is None:
+            return
         (self._asked if pushed is None else self._learnt)[row.row_key] = kept
         self._commits += 1
 
@@ -191,7 +193,7 @@ class MemoryPatrons:
             if not full
             and key not in new
             and kept.patron.patron_ref not in named
-            and kept.row_until >= today
+            and (kept.row_until or today) >= today
         }
 
     def _without(self, refs: set[str]) -> dict[bytes, Patron]:

@@ -70,7 +70,17 @@ def test_a_call_for_help_has_no_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["0101701234", "010170-1234", "010170 1234", "3000001234", "12345678"]
+    "number",
+    [
+        "0101701234",
+        "010170-1234",
+        "010170 1234",
+        "010170\u20131234",
+        "0101 70 1234",
+        "3000001234",
+        "30 00 00 12 34",
+        "12345678",
+    ],
 )
 def test_no_number_of_a_person_leaves(number: str) -> None:
     """What looks like a CPR or card number is cut out, even if one of our texts held it."""

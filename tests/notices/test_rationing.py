@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.alarms import HELD_BACK, KINDS, UNLISTED, Urgency
+from doorctl.alarms import HELD_BACK, KINDS, LEAF_REST_S, UNLISTED, Urgency
 from doorctl.notices.rationing import HOUR_S, Due, Heard, Ration, Rationing
 
 INTERVAL_S = 600.0
@@ -81,7 +81,7 @@ def test_what_is_raised_again_has_no_end() -> None:
     rationing.due(0.0)
     hear(rationing, "door_held", "door_held_cleared", "door_held", at_s=1.0)
 
-    assert told(rationing.due(INTERVAL_S)) == [("door_held", 2)]
+    assert told(rationing.due(LEAF_REST_S)) == [("door_held", 2)]
     assert not rationing.waits
 
 
@@ -129,6 +129,52 @@ def test_an_alarm_that_is_not_listed_is_told_all_the_same() -> None:
     assert rationing.due(0.0) == [Due(Heard(UNLISTED, "another: why", 0.0), 2)]
 
 
+def test_each_call_for_help_goes_at_once() -> None:
+    """A test in the morning, or an hour that is used up, hides no real one; with their number."""
+    rationing = Rationing(Ration(3600.0, 2))
+    hear(rationing, "duress", "stalled", "overloaded", "door_held")
+    rationing.due(0.0)
+    for at_s in (0.0, 1.0, 60.0):
+        hear(rationing, "duress", "lamps_failing", at_s=at_s)
+
+        assert told(rationing.due(at_s))[0] == ("duress", 1)
+
+
+def test_calls_for_help_use_up_nothing() -> None:
+    """Whoever presses it again and again keeps no other alarm from being told."""
+    rationing = Rationing(Ration(3600.0, 2))
+    for at_s in range(50):
+        hear(rationing, "duress", at_s=at_s)
+        rationing.due(at_s)
+    hear(rationing, "door_forced", at_s=50.0)
+
+    assert told(rationing.due(50.0)) == [("door_forced", 1)]
+
+
+def test_a_leaf_rests_some_minutes() -> None:
+    """Forced again, and closed again, is told after five minutes and not after the hour."""
+    rationing = Rationing(Ration(3600.0, 20))
+    hear(rationing, "door_forced", "door_forced_cleared")
+    rationing.due(0.0)
+    hear(rationing, "door_forced", "door_forced_cleared", at_s=1.0)
+
+    assert rationing.due(LEAF_REST_S - 1) == []
+    assert told(rationing.due(LEAF_REST_S)) == [("door_forced", 1), ("door_forced_cleared", 1)]
+
+
+def test_a_leaf_that_opens_and_shuts_leaves_room() -> None:
+    """Its repeats take a quarter of the hour; the first forced door goes at once all the same."""
+    rationing = Rationing(Ration(3600.0, 20))
+    sent: Counter[str] = Counter()
+    for at_s in range(0, 3500, 50):
+        hear(rationing, "door_held", "door_held_cleared", at_s=at_s)
+        sent.update(due.heard.kind for due in rationing.due(at_s))
+    hear(rationing, "door_forced", at_s=3500.0)
+
+    assert sent == {"door_held": 6, "door_held_cleared": 6, HELD_BACK: 1}
+    assert told(rationing.due(3500.0)) == [("door_forced", 1)]
+
+
 RATIONS = st.builds(
     Ration,
     st.sampled_from([TURN_S, 600.0, 3600.0, 7200.0]),
@@ -139,7 +185,7 @@ EVENING = st.lists(
         st.one_of(
             st.sampled_from([kind for kind in KINDS if kind not in {HELD_BACK, UNLISTED}]),
             # One leaf that opens and shuts all evening.
-            st.sampled_from(["door_held", "door_held_cleared"]),
+            st.sampled_from(["door_held", "door_held_cleared", "duress"]),
         ),
         st.sampled_from([0.0, 1.0, 59.0, 600.0, 1800.0, 3600.0]),
     ),
@@ -167,8 +213,10 @@ def play(ration: Ration, evening: list[tuple[str, float]]) -> list[tuple[float, 
 
 @given(ration=RATIONS, evening=EVENING)
 def test_never_more_than_allowed(ration: Ration, evening: list[tuple[str, float]]) -> None:
-    """In no hour more than the ration, of no kind more than one in an interval."""
-    sent = play(ration, evening)
+    """In no hour more than the ration, of no kind more than one in its rest; but for people."""
+    sent = [
+        (at_s, due) for at_s, due in play(ration, evening) if not KINDS[due.heard.kind].for_people
+    ]
 
     for at_s, _ in sent:
         assert sum(1 for other_s, _ in sent if 0 <= other_s - at_s < HOUR_S) <= (
@@ -176,7 +224,22 @@ def test_never_more_than_allowed(ration: Ration, evening: list[tuple[str, float]
         )
     for kind in {due.heard.kind for _, due in sent} - {HELD_BACK}:
         times = [at_s for at_s, due in sent if due.heard.kind == kind]
-        assert all(b - a >= ration.interval_s for a, b in pairwise(times))
+        rest_s = KINDS[kind].rest_s
+        rest_s = ration.interval_s if rest_s is None else min(rest_s, ration.interval_s)
+        assert all(b - a >= rest_s for a, b in pairwise(times))
+
+
+@given(ration=RATIONS, evening=EVENING)
+def test_people_never_wait(ration: Ration, evening: list[tuple[str, float]]) -> None:
+    """Whatever else goes on, each call for help is sent in the turn in which it was heard."""
+    sent = [
+        (at_s, due.heard.at_s, due.times)
+        for at_s, due in play(ration, evening)
+        if due.heard.kind == "duress"
+    ]
+
+    assert len(sent) == sum(1 for kind, _ in evening if kind == "duress")
+    assert all(at_s == heard_s and times == 1 for at_s, heard_s, times in sent)
 
 
 @given(ration=RATIONS, evening=EVENING)

@@ -98,13 +98,32 @@ def test_a_key_that_nobody_allowed_vanishes(key: str) -> None:
     assert line.keys() == {"event", "verdict", "at", "level"}
 
 
-@pytest.mark.parametrize("number", ["0101701234", "010170-1234", "010170 1234"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0101701234",
+        "010170-1234",
+        "010170 1234",
+        "010170.1234",
+        "010170\u20131234",
+        "01 01 70 12 34",
+        "3000 001 234",
+    ],
+)
 def test_what_looks_like_a_cpr_number_is_scrubbed(number: str) -> None:
     """Also in a value that is allowed, and in the name of the line."""
     lines = written({"event": f"x {number}", "why": f"a row with {number}, a letter"})
 
     assert lines[0]["why"] == "a row with [scrubbed], a letter"
     assert number not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("when", ["2026-03-02", "2026-03-02T19:04:05.123456+01:00"])
+def test_a_time_is_not_scrubbed(when: str) -> None:
+    """A line's dates stay, whole or with their time."""
+    (line,) = written({"event": "purge", "cutoff": when, "until": when})
+
+    assert (line["cutoff"], line["until"]) == (when, when)
 
 
 @pytest.mark.parametrize("forger", ["\n", "\r\n", "\x00", "\x1b[2J", "\x85", "\u2028", "\x9b"])

@@ -137,12 +137,13 @@ class TestTombstones:
 class Owner:
     """A `Keeper` that answers as it is told."""
 
-    part: PartErased = PartErased(1, ALL_GONE)
+    part: PartErased = field(default_factory=lambda: PartErased(1, ALL_GONE))
     fails: DoorctlError | None = None
     asked: list[int] = field(default_factory=list)
 
     def erase(self, subject: Subject, epoch: int) -> PartErased:
         """Remember the epoch, then fail or answer."""
+        assert subject == WHO
         self.asked.append(epoch)
         if self.fails is not None:
             raise self.fails

@@ -33,7 +33,7 @@ def keep(cache: Cache, row: SealedRow, *, learnt_on: date = TODAY) -> None:
 
 def asked(number: int, patron_ref: str) -> Patron:
     """What is found of a kept row that no push has brought."""
-    return replace(sealed(number, patron_ref).patron, pin_until=ROW_UNTIL)
+    return replace(sealed(number, patron_ref).patron, pin_until=ROW_UNTIL, pushed=False)
 
 
 def learnt(number: int, patron_ref: str) -> Patron:
@@ -79,7 +79,7 @@ def test_a_row_that_no_push_brought_is_kept_whole(cache: Cache) -> None:
 
     keep(cache, row)
 
-    assert cache.lookup.find(key_of(1)) == replace(row.patron, pin_until=ROW_UNTIL)
+    assert cache.lookup.find(key_of(1)) == replace(row.patron, pin_until=ROW_UNTIL, pushed=False)
     assert cache.lookup.find(key_of(2)) is None
 
 
@@ -140,7 +140,7 @@ def test_the_same_again_is_the_same_and_the_latest_counts(cache: Cache, pushed: 
     until = TODAY + 40 * DAY
     cache.writer.keep(SealedRow(key_of(1), new), row_until=until, pin_until=until)
 
-    assert cache.lookup.find(key_of(1)) == replace(new, pin_until=until)
+    assert cache.lookup.find(key_of(1)) == replace(new, pin_until=until, pushed=pushed)
 
 
 @pytest.mark.parametrize("pushed", [True, False])
@@ -364,3 +364,12 @@ def test_a_refused_push_leaves_what_was_kept(cache: Cache, full: bool) -> None:
 
     assert cache.lookup.find(key_of(1)) == learnt(1, "a")
     assert cache.lookup.find(key_of(2)) == asked(2, "b")
+
+
+def test_a_pin_learnt_for_a_row_that_a_push_has_removed_is_not_kept(cache: Cache) -> None:
+    """What was only a PIN check brings no removed patron back."""
+    cache.push()
+
+    cache.writer.keep(sealed(1, "a"), row_until=None, pin_until=PIN_UNTIL, learnt_on=TODAY)
+
+    assert cache.lookup.find(key_of(1)) is None

@@ -58,7 +58,7 @@ class Card:
         if self.kept is None:
             return self.pushed
         if self.pushed is None:
-            return replace(self.kept.row.patron, pin_until=self.kept.row_until)
+            return replace(self.kept.row.patron, pin_until=self.kept.row_until, pushed=False)
         check = self.kept.row.patron.pin_check
         return replace(self.pushed, pin_check=check, pin_until=self.kept.pin_until)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,10 +107,8 @@ class House:
             pass  # The card has one.
 
     def _restrict(self, whose: str, key: bytes) -> None:
-        try:
+        with suppress(InputError):  # They may be already.
             restrict(self.branch, Subject(frozenset({key}), whose), "staff-7", NOW)
-        except InputError:
-            pass  # They are already.
 
     def _visit(self, _whose: str, key: bytes) -> None:
         self.attempts += 1

@@ -76,7 +76,7 @@ def test_it_is_the_row_that_a_push_would_bring(
     )
 
     answer = replace(ANSWER, birthday=birthday, active=active)
-    assert lent(answer, identifier, on=on) == row.patron
+    assert lent(answer, identifier, on=on) == replace(row.patron, pushed=False)
 
 
 def test_the_pin_that_was_proved_opens_next_time() -> None:
@@ -115,3 +115,19 @@ def test_no_number_and_no_pin_is_in_the_row() -> None:
 
     assert "0101701234" not in shown
     assert "4711" not in shown
+
+
+@pytest.mark.parametrize("day", [date(1, 1, 1), date(1849, 12, 31), date(9999, 12, 31)])
+def test_what_is_no_birthday_is_an_unknown_one(day: date) -> None:
+    """A sentinel of the library system makes nobody old enough, and ends nothing."""
+    assert (
+        lent(replace(ANSWER, birthday=day)).enter_from
+        == lent(replace(ANSWER, birthday=None)).enter_from
+    )
+
+
+def test_a_hold_without_a_beginning_has_begun() -> None:
+    """Where only the end of a hold is told, it stands until then."""
+    row = lent(replace(ANSWER, hold_from=None, hold_until=date(2030, 1, 1)))
+
+    assert row.hold_from == date.min

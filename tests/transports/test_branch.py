@@ -65,7 +65,6 @@ PASS = Pass(
     to_minute=26 * 60,
     outside_hours=True,
     pin_check=bytes(range(32)),
-    code_digits=8,
     companions_max=9,
     label="Skakklubben",
 )
@@ -104,7 +103,11 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
     (AddBan(replace(BAN, until=None, note=""), None, "1001"),),
     (AddBan(BAN, KEY, None), LiftBan(1)),
     (IssuePass(PASS, KEY),),
-    (IssuePass(replace(PASS, pin_check=None, code_digits=None), KEY), RevokePass(1)),
+    (IssuePass(replace(PASS, pin_check=None), KEY), RevokePass(1)),
+    (
+        IssuePass(replace(PASS, pin_check=None, needs_pin=False, code_digits=8), KEY),
+        RevokePass(1),
+    ),
     (SetMode(LOCKDOWN),),
     (SetMode(LOCKDOWN), EndMode()),
     (SetDay(CHRISTMAS),),
@@ -236,8 +239,8 @@ def test_a_question_that_is_none_changes_nothing(
     name: str, about: dict[str, Any], web: Path, memory: MemoryBranch
 ) -> None:
     """Whoever asks with something missing or of another type is told so."""
+    asked = {"request": about, "by": BY, "before_s": NOW_S + 1}
     with pytest.raises(StoreError, match="not complete"):
-        asked = {"request": about, "by": BY, "before_s": NOW_S + 1}
         ask(web, Question(name, asked), timeout_s=LONG_S)
 
     assert memory.version() == 0

@@ -50,7 +50,7 @@ SOMEBODY = LibraryPatron(
 )
 
 NO = LibraryReply(LibraryAnswer.NO)
-Kept = tuple[SealedRow, date, date, date]
+Kept = tuple[SealedRow, date | None, date, date]
 
 
 @dataclass
@@ -67,7 +67,9 @@ class Web:
         self.asked.append((card, identifier, pin, row_wanted))
         return self.reply
 
-    def keep(self, row: SealedRow, row_until: date, pin_until: date, learnt_on: date) -> None:
+    def keep(
+        self, row: SealedRow, row_until: date | None, pin_until: date, learnt_on: date
+    ) -> None:
         """Keep a row, or fail."""
         if self.failure is not None:
             raise self.failure

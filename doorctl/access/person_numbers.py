@@ -1,0 +1,39 @@
+"""Find what may be a CPR or card number in a text, however it is spaced.
+
+People write 010170-1234, 0101 70 1234, 30 00 00 12 34 or 010170.1234, so digits count as one number
+across blanks, dots, slashes, underscores and any dash. Eight or more of them are a number, unless
+all of them are dates, times or phone numbers written as below.
+"""
+
+from __future__ import annotations
+
+import re
+
+MOST_DIGITS = 7
+"""A card number has eight or more, a CPR number ten; a year or a room's number has fewer."""
+
+# Blanks, dots, slashes, and each dash, minus and invisible joint that a keyboard or program sets.
+_GAP = r"[\s._/\-\u00ad\u00b7\u200b-\u200f\u2010-\u2015\u2060\u2212\ufe58\ufe63\uff0d\ufeff]"
+_TIME = r"[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?(?:\+[0-2][0-9]:[0-5][0-9])?"
+_DATE = rf"(?:19|20)[0-9]{{2}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?:T{_TIME})?"
+# After +45 a Danish phone number is eight digits, the first from 2 to 9.
+_PHONE = r"\+45 ?[2-9](?: ?[0-9]){7}"
+_PLAIN = rf"(?:{_DATE}|{_TIME}|{_PHONE})"
+
+_RUN = re.compile(rf"\+?\d(?:(?:{_GAP}|[:T+])*\d)*")
+_ALL_PLAIN = re.compile(rf"{_PLAIN}(?:{_GAP}+{_PLAIN})*")
+
+
+def holds_number(text: str) -> bool:
+    """Tell whether a text holds what may be a CPR or card number."""
+    return any(_is_number(run) for run in _RUN.finditer(text))
+
+
+def without_numbers(text: str, mark: str) -> str:
+    """Return a text with `mark` in place of each of them."""
+    return _RUN.sub(lambda run: mark if _is_number(run) else run[0], text)
+
+
+def _is_number(run: re.Match[str]) -> bool:
+    digits = sum(one.isdecimal() for one in run[0])
+    return digits > MOST_DIGITS and _ALL_PLAIN.fullmatch(run[0]) is None

@@ -1,0 +1,128 @@
+"""What the door does beside opening: purge, prove it, test itself, count, keep the time.
+
+None of it may end the door: a mistake of ours in one of them is an alarm, and patrons come in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from doorctl.bootstrap.door_stores import DoorStores
+from doorctl.bootstrap.doubt import ClockDoubt
+from doorctl.bootstrap.inspection import house
+from doorctl.bootstrap.purging import Purging
+from doorctl.config import Config
+from doorctl.errors import DoorctlError, StoreError
+from doorctl.opening_hours import calendar_of
+from doorctl.ops.scheduler import PurgeSchedule
+from doorctl.ports import EventLog, HourCount
+from doorctl.privacy.retention import PurgeReport
+from doorctl.self_test.findings import Finding
+from doorctl.self_test.run import run as run_self_test
+
+PURGE_EVERY_H = 6.0
+PURGE_AGAIN_S = 60.0
+
+
+class Chores:
+    """The door's standing tasks; each call only has the worker do it.
+
+    Args:
+        config: the whole configuration.
+        stores: the door's.
+        purging: of the door log.
+        log: takes `purge` and `alarm` lines.
+    """
+
+    def __init__(self, config: Config, stores: DoorStores, purging: Purging, log: EventLog) -> None:
+        self._config = config
+        self._stores = stores
+        self._purging = purging
+        self._log = log
+        self._doubt = ClockDoubt(stores.alarm)
+        self.schedule = PurgeSchedule(PURGE_EVERY_H, lambda: self._do("purge", self._purge))
+
+    def keep_time(self) -> None:
+        """Store the highest trusted time."""
+        self._do("time", self._keep_time)
+
+    def count(self, counts: tuple[HourCount, ...]) -> None:
+        """Add to the hours' counts."""
+        self._do("counts", lambda: self._count(counts))
+
+    def test(self, lines: Callable[[], dict[str, bool]]) -> None:
+        """Test the house, and tell of each fault."""
+        self._do("self-test", lambda: self._test(lines()))
+
+    def self_test(self, lines: dict[str, bool]) -> tuple[Finding, ...]:
+        """Look at everything; on the worker's thread."""
+        stores = self._stores
+        return run_self_test(
+            house(
+                self._config,
+                clock=stores.clock,
+                sealer=stores.sealer,
+                patrons=stores.patrons,
+                calendar=lambda: calendar_of(self._config.opening, stores.branch.calendar()),
+                visits=stores.visits,
+                lines=lines,
+                purged_s=self._purging.purged_s,
+            )
+        )
+
+    def _do(self, name: str, chore: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                chore()
+            except Exception as err:  # noqa: BLE001 - see the head of this file
+                # The text may quote anything; the kind says enough to be found.
+                self._stores.alarm("rounds_failing", f"{name}: {type(err).__name__}")
+
+        self._stores.worker.submit(guarded)
+
+    def _purge(self) -> None:
+        try:
+            report = self._purging.purge()
+        except StoreError as err:
+            self._stores.alarm("purge_failed", str(err))
+            return
+        if not report.complete and not report.postponed:
+            why = "a reader kept traces alive; trying again in a minute"
+            self._stores.alarm("purge_incomplete", why)
+            self.schedule.nudge(in_s=PURGE_AGAIN_S)
+        self._log.emit("purge", **report.as_dict())
+        if report.complete:
+            # Whoever stands at the door does not wait for the search, nor does a stop.
+            threading.Thread(target=self._prove, args=(report,), name="proof", daemon=True).start()
+
+    def _prove(self, report: PurgeReport) -> None:
+        try:
+            proof, path = self._purging.prove(report)
+        except DoorctlError as err:
+            self._stores.alarm("purge_failed", str(err))
+            return
+        if not proof.clean:
+            why = f"it is not proved that all is gone; see {path.name}"
+            self._stores.alarm("purge_incomplete", why)
+
+    def _count(self, counts: tuple[HourCount, ...]) -> None:
+        # A disk that fails is alarmed by the door log; what was counted meanwhile is lost.
+        with suppress(StoreError):
+            self._stores.visits.add_counts(counts)
+
+    def _keep_time(self) -> None:
+        moment = self._stores.clock.moment()
+        if not moment.dependable:
+            return
+        self._doubt.look(moment)
+        try:
+            self._stores.visits.keep_time(moment.local, self._stores.clock.boot_time())
+        except StoreError as err:
+            self._stores.alarm("visit_log_failing", str(err))
+
+    def _test(self, lines: dict[str, bool]) -> None:
+        for finding in self.self_test(lines):
+            if not finding.ok:
+                self._stores.alarm("self_test_failed", f"{finding.what} {finding.do}")

@@ -1,0 +1,112 @@
+"""What the door process answers on its socket."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import doorctl
+from doorctl.access.staff_text import refuse_text
+from doorctl.bootstrap.chores import Chores
+from doorctl.bootstrap.door_stores import DoorStores
+from doorctl.controller import KEYPAD, READER, Controller, Mailbox, StaffOpened
+from doorctl.doorway import Doorway
+from doorctl.errors import InputError
+from doorctl.ledger import Ledger
+from doorctl.self_test.findings import as_answer
+from doorctl.transports.control import Answers, Question
+
+ROW_KEY = re.compile("[0-9a-f]{32}")
+
+
+class DoorAnswers:
+    """Answer those who look after the door; on the socket's threads.
+
+    Args:
+        stores: the door's.
+        ledger: forgets a card's failures.
+        chores: test the house.
+        controller: knows which lines are connected.
+        doorway: knows how the leaf stands.
+        mailbox: lets somebody in once.
+    """
+
+    def __init__(
+        self,
+        stores: DoorStores,
+        *,
+        ledger: Ledger,
+        chores: Chores,
+        controller: Controller,
+        doorway: Doorway,
+        mailbox: Mailbox,
+    ) -> None:
+        self._stores = stores
+        self._ledger = ledger
+        self._chores = chores
+        self._controller = controller
+        self._doorway = doorway
+        self._mailbox = mailbox
+
+    def answers(self) -> Answers:
+        """Return what can be asked."""
+        return {
+            "status": self._status,
+            "unlock": self._unlock,
+            "selftest": self._self_test,
+            "open": self._open_once,
+            "seal": self._seal,
+        }
+
+    def lines(self) -> dict[str, bool]:
+        """Return which lines are connected."""
+        return {name: bool(up) for name, up in self._controller.connected.items()}
+
+    def _status(self, _question: Question) -> Mapping[str, Any]:
+        connected = self._controller.connected
+        return {
+            "reader": _connected(connected.get(READER)),
+            "keypad": _connected(connected.get(KEYPAD)),
+            "released": self._doorway.released,
+            "door": self._doorway.state,
+            "clock": self._stores.clock.moment().state.value,
+            "pid": os.getpid(),
+            "version": doorctl.__version__,
+        }
+
+    def _unlock(self, question: Question) -> Mapping[str, Any]:
+        key = _row_key(str(question.about.get("card", "")))
+        self._stores.answer(lambda: self._ledger.unlock(key))
+        return {}
+
+    def _self_test(self, _question: Question) -> Mapping[str, Any]:
+        lines = self.lines()
+        return self._stores.answer(lambda: as_answer(self._chores.self_test(lines)))
+
+    def _open_once(self, question: Question) -> Mapping[str, Any]:
+        reason, by = (str(question.about.get(name, "")) for name in ("reason", "by"))
+        # Both come to stand in the log, which nobody can take anything out of.
+        refuse_text("reason", reason)
+        refuse_text("account", by)
+        self._mailbox.put(StaffOpened(reason, by))
+        return {}
+
+    def _seal(self, _question: Question) -> Mapping[str, Any]:
+        seal = self._stores.sealer.seal
+        return {
+            "key_id": seal.key_id,
+            "memory_kib": seal.memory_kib,
+            "iterations": seal.iterations,
+        }
+
+
+def _row_key(card: str) -> bytes:
+    if not ROW_KEY.fullmatch(card):
+        raise InputError("that is no row key; give 32 hex digits")
+    return bytes.fromhex(card)
+
+
+def _connected(state: bool | None) -> str | None:
+    return None if state is None else ("connected" if state else "lost")

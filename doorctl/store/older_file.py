@@ -1,0 +1,42 @@
+"""Reading a file that an older doorctl laid out, before its writer has migrated it.
+
+After an upgrade a reader can start before the writer, or where no writer runs: what the file does
+not hold yet, nobody has written either.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from sqlite_utils import Database
+
+
+def execute_fitting(
+    database: Database, statements: Sequence[str], parameters: Sequence[object] = ()
+) -> sqlite3.Cursor:
+    """Run the first statement whose tables and columns the file has.
+
+    Where the newest fits, which is nearly always, the others cost nothing. It is tried each time,
+    so the first call after the migration uses it.
+
+    Args:
+        database: the file.
+        statements: the newest first; the last needs only what doorctl's first layout had.
+        parameters: for whichever is run.
+
+    Raises:
+        sqlite3.Error: none fits, so the file is not doorctl's; or SQLite's own trouble.
+    """
+    for statement in statements[:-1]:
+        try:
+            return database.execute(statement, parameters)
+        except sqlite3.OperationalError as error:
+            if not _names_unknown(error):
+                raise
+    return database.execute(statements[-1], parameters)
+
+
+def _names_unknown(error: sqlite3.OperationalError) -> bool:
+    # SQLITE_ERROR alone would be every trouble that has no code of its own.
+    return str(error).startswith(("no such table: ", "no such column: "))

@@ -1,0 +1,97 @@
+"""Which texts hold a CPR or card number: each way of writing one, and what is none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.person_numbers import holds_number, without_numbers
+from doorctl.access.staff_text import refuse_text
+from doorctl.errors import InputError
+
+NUMBERS = [
+    "0101701234",
+    "010170-1234",
+    "010170 1234",
+    "010170.1234",
+    "010170\u20131234",
+    "010170\u22121234",
+    "0101 70 1234",
+    "01/01/70-1234",
+    "3000001234",
+    "3000 001 234",
+    "30 00 00 12 34",
+    "30000012",
+    "\u0660\u0661\u0660\u0661\u0667\u0660\u0661\u0662\u0663\u0664",
+    "+45 0101701234",
+    "+45 30 00 00 12 34",
+    "2026-03-02 1234",
+    "2001-01-12 34",
+    "2001-13-12",
+    "89 15 45 00",
+]
+PLAIN = [
+    "",
+    "room 1234567",
+    "1 2 3 4 5 6 7",
+    "2026-03-02",
+    "2026-03-02 19:04",
+    "2026-03-02T19:04:05.123456+01:00",
+    "2026-03-02 - 2026-03-05",
+    "from 14:30 to 16:45 and 18:30-19:45",
+    "call +45 89 15 45 00 or +4589154500",
+    "2. marts 2026, 14 people, 8900 Randers C",
+]
+DIGITS = st.text("0123456789", min_size=9, max_size=15)
+GAPS = st.text(" .-_/\u00a0\u200b\u2010\u2011\u2012\u2013\u2014\u2212", max_size=3)
+WORDS = st.text(st.characters(categories=["L", "P", "S", "Z"]), max_size=20)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("around", ["{}", "card {}, smoked", "x{}x", "3 times {} smoked"])
+def test_each_way_of_writing_a_number_is_found(number: str, around: str) -> None:
+    """As people type them, alone or among words; staff are told what to do, not what it was."""
+    text = around.format(number)
+
+    assert holds_number(text)
+    assert number not in without_numbers(text, "x")
+    with pytest.raises(InputError, match="leave them out, and write a date as") as caught:
+        refuse_text("reason", text)
+    assert number not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_is_no_number_stays(text: str) -> None:
+    """Dates, times and phone numbers in their plain form, and anything of few digits."""
+    assert not holds_number(text)
+    assert without_numbers(text, "x") == text
+    refuse_text("reason", text, optional=True)
+
+
+@given(digits=DIGITS, data=st.data(), before=WORDS, after=WORDS)
+def test_gaps_hide_no_number(digits: str, data: st.DataObject, before: str, after: str) -> None:
+    """Nine digits or more, with blanks, dots and dashes anywhere between, never pass."""
+    gaps = data.draw(st.lists(GAPS, min_size=len(digits) - 1, max_size=len(digits) - 1))
+    written = "".join(a + b for a, b in zip(digits, [*gaps, ""], strict=True))
+    text = before + written + after
+
+    assert holds_number(text)
+    assert not holds_number(without_numbers(text, "…"))
+    assert written not in without_numbers(text, "…")
+
+
+@given(st.text())
+def test_what_was_cleaned_is_clean(text: str) -> None:
+    """Cleaning leaves nothing to be found and changes no text that holds nothing."""
+    clean = without_numbers(text, "…")
+
+    assert not holds_number(clean)
+    assert holds_number(text) or clean == text
+
+
+@given(st.lists(st.sampled_from(["2026-03-02", "14:30", "+45 89154500"]), min_size=1), DIGITS)
+def test_plain_ones_in_a_row_hide_no_number(plain: list[str], digits: str) -> None:
+    """Any number of dates, times and phone numbers passes; with a number among them it does not."""
+    assert not holds_number(" ".join(plain))
+    assert holds_number(" ".join([*plain, digits]))

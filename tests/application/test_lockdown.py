@@ -1,0 +1,170 @@
+"""A mode that staff set is in force as soon as it is stored, whatever the loop was about to do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from doorctl.access.calendar import Calendar, Mode, ModeSpan
+from doorctl.access.messages import Rules
+from doorctl.access.modes import Override
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from tests.application.doors import ALL_WIRED, RULES, SETTLED_S
+from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor
+from tests.fakes.inputs import FakeInputs
+
+STAFFED = Calendar(((ModeSpan(Mode.STAFFED, 0, 1440),),) * 7)
+COMPANY = Rules(Policy(), PadRules(), companions_max=3)
+
+
+def set_mode(door: FakeDoor, mode: Mode) -> None:
+    """Store another mode, as the web process does, before the loop turns."""
+    until = door.clock.wall + timedelta(hours=1)
+    door.branch.set_override(Override(mode, until, "threat", "anna"), door.clock.moment())
+
+
+@pytest.mark.parametrize("mode", [Mode.LOCKDOWN, Mode.CLOSED])
+@pytest.mark.parametrize("typed_before", range(len(RIGHT_PIN)))
+def test_no_digit_after_it_opens(mode: Mode, typed_before: int) -> None:
+    """The hours are read before the card is looked at again, though no turn came in between."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.types(RIGHT_PIN[:typed_before])
+    set_mode(door, mode)
+    door.types(RIGHT_PIN[typed_before:])
+    door.work()
+
+    assert door.reasons == ["closed"]
+    assert not door.relay.edges
+
+
+def test_no_card_after_it_opens() -> None:
+    """One that is swiped before the loop has turned is judged by what stands then."""
+    door = FakeDoor()
+    set_mode(door, Mode.LOCKDOWN)
+    assert door.visit(CARD, RIGHT_PIN) == "closed"
+
+
+def test_it_may_come_while_the_card_is_looked_up() -> None:
+    """What comes back is older than the mode, so it is asked for once more."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.types(RIGHT_PIN)
+    set_mode(door, Mode.LOCKDOWN)
+    door.work()
+
+    assert door.reasons == ["closed"]
+
+
+def test_a_card_waits_for_hours_that_are_being_read() -> None:
+    """Neither let in by the old ones nor refused by them: it is judged when they are there."""
+    door = FakeDoor(calendar=Calendar(((),) * 7))
+    door.swipe(CARD)
+    door.work()
+    set_mode(door, Mode.SELF_SERVICE)
+    door.types(RIGHT_PIN)
+    assert door.reasons == []
+    door.work()
+
+    assert door.reasons == ["ok"]
+
+
+def test_the_hours_are_read_once_for_each_change() -> None:
+    """By whomever the change is seen: a card, or the loop's turn."""
+    door = FakeDoor()
+    set_mode(door, Mode.LOCKDOWN)
+    door.controller.pass_time()
+    door.swipe(CARD)
+    door.controller.pass_time()
+
+    assert len(door.worker.jobs) == 2
+
+
+def test_a_door_that_stands_free_is_locked_as_soon_as_the_hours_are_read() -> None:
+    """It waits for no further turn of the loop."""
+    door = FakeDoor(calendar=STAFFED)
+    assert door.relay.energised
+    set_mode(door, Mode.LOCKDOWN)
+    door.controller.pass_time()
+    door.work()
+
+    assert not door.relay.energised
+
+
+@pytest.mark.parametrize("has_turned", [True, False])
+def test_nobody_brings_companions_once_the_house_is_closed(*, has_turned: bool) -> None:
+    """Also where the hours are still being read: the key comes to nothing."""
+    door = FakeDoor(rules=COMPANY)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    set_mode(door, Mode.LOCKDOWN)
+    if has_turned:
+        door.controller.pass_time()
+        door.work()
+    door.types("2")
+    door.work()
+
+    assert door.log.named("companions") == []
+
+
+@pytest.mark.parametrize("mode", [Mode.LOCKDOWN, Mode.CLOSED, Mode.SELF_SERVICE])
+def test_a_grant_that_waits_for_the_other_door_lapses_with_the_mode(mode: Mode) -> None:
+    """Only another mode that lets people in leaves it waiting."""
+    inputs = FakeInputs(standing=ALL_WIRED)
+    door = FakeDoor(inputs=inputs, door_rules=RULES)
+    inputs.become(other_door_open=True)
+    door.wait(SETTLED_S)
+    door.wait(SETTLED_S)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    set_mode(door, mode)
+    door.controller.pass_time()
+    door.work()
+    inputs.become(other_door_open=False)
+    door.wait(SETTLED_S)
+    door.wait(SETTLED_S)
+
+    assert door.relay.energised is (mode is Mode.SELF_SERVICE)
+
+
+def test_companions_come_along_after_any_other_change() -> None:
+    """A mode that lets people in, once it was read, takes nothing from who was let in."""
+    door = FakeDoor(rules=COMPANY)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    set_mode(door, Mode.SELF_SERVICE)
+    door.controller.pass_time()
+    door.work()
+    door.types("2")
+
+    assert [line["count"] for line in door.log.named("companions")] == [2]
+
+
+def test_a_branch_that_can_t_be_read_refuses_and_the_loop_goes_on() -> None:
+    """Nobody knows whether a lockdown was set."""
+    door = FakeDoor()
+    door.swipe(CARD)
+    door.work()
+    door.branch.broken = True
+    door.types(RIGHT_PIN)
+    assert door.reasons == ["fault"]
+    door.controller.pass_time()
+    door.branch.broken = False
+    door.work()
+
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+
+
+@pytest.mark.parametrize("stands_free", [True, False])
+def test_a_swipe_in_staffed_hours_lights_green_only_where_the_door_stands_free(
+    *, stands_free: bool
+) -> None:
+    """Where it stays locked nothing is lit: a green lamp at a locked door would be a lie."""
+    door = FakeDoor(calendar=STAFFED, stands_free=stands_free)
+    door.swipe(CARD)
+
+    assert door.signals.lamps.green is stands_free
+    assert door.relay.energised is stands_free
+    assert not door.signals.lamps.red
+    assert door.signals.lamps.buzzer is not stands_free
+    assert door.reasons == []

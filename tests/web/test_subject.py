@@ -1,0 +1,76 @@
+"""A person's rights beside a web process that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from doorctl.bootstrap.rules import patrons_db
+from doorctl.privacy.subject_table import PATRONS
+from doorctl.store.subject_reader import SubjectReader
+from tests.store.samples import files_of
+from tests.web.branch import Branch, row, rows
+
+PERSON = row(7)
+REF = PERSON.patron.patron_ref
+
+
+@pytest.fixture
+def branch(branches: Callable[..., Branch]) -> Iterator[Branch]:
+    """A branch whose web process runs and holds ten patrons of push 5."""
+    branch = branches()
+    branch.start()
+    assert branch.push(branch.document(rows(10), 5)).status_code == 200
+    yield branch
+    branch.end()
+
+
+def call(branch: Branch, *words: str) -> str:
+    """Run a subject command that has to work; return what it said."""
+    done = branch.stage.call("subject", *words, "--patron-ref", REF)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def count(branch: Branch) -> tuple[int, bool]:
+    """Return how many cards are held, and whether the person's is one."""
+    with closing(SubjectReader(branch.directory / PATRONS)) as register:
+        held = register.every_card()
+    return len(held), PERSON.row_key in held
+
+
+def test_the_running_owner_erases_and_goes_on_taking_pushes(branch: Branch) -> None:
+    """No byte is left; the next push of the library system counts, whoever it still has."""
+    assert "library system too" in call(branch, "erase")
+
+    assert count(branch) == (9, False)
+    assert [
+        name for name, content in files_of(branch.directory).items() if PERSON.row_key in content
+    ] == []
+    assert branch.held()["epoch"] == 5
+    assert branch.push(branch.document(rows(10), 6)).status_code == 200
+    assert count(branch) == (10, True)
+
+
+def test_a_lost_register_is_filled_by_an_older_push_without_the_person(branch: Branch) -> None:
+    """A true document of the library's own, as of before the erasure: all others come back."""
+    call(branch, "erase")
+    branch.end()
+    for suffix in ("", "-wal", "-shm"):
+        patrons_db(branch.config).with_name(f"patrons.db{suffix}").unlink(missing_ok=True)
+    branch.start()
+
+    assert branch.push(branch.document(rows(10), 5)).status_code == 200
+    assert count(branch) == (9, False)
+
+
+def test_a_restriction_is_begun_and_ended_by_the_running_owner(branch: Branch) -> None:
+    """And is no affair of the pushes."""
+    call(branch, "restrict")
+    assert branch.push(branch.document(rows(10), 6)).status_code == 200
+    assert '"restrictions"' in call(branch, "export", "--json")
+    call(branch, "unrestrict")
+
+    assert '"restrictions"' not in call(branch, "export", "--json")
