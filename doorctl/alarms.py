@@ -312,8 +312,8 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "rounds_failing": _kind(
             TODAY,
-            "En fast opgave i webprocessen fejlede.",
-            "A standing task of the web process failed.",
+            "En fast opgave i dørens eller webbets proces fejlede.",
+            "A standing task of the door or the web process failed.",
             JOURNAL.da,
             JOURNAL.en,
         ),

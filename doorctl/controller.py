@@ -347,7 +347,8 @@ class Controller:
         # First: it may show that the hours are older than the card.
         version = self._version()
         mode, no_entry = self._daily.mode_at(moment)
-        if self._attempt_is_over() and self._daily.is_reading:
+        in_doubt = version is None or self._daily.is_reading
+        if in_doubt and self._attempt_is_over():
             # A card is looked at again after that; who brings companions can't wait for it.
             mode = None
         now = Now(self._clock.monotonic_s(), moment, version, mode, no_entry)

@@ -250,7 +250,11 @@ class _Door:
             **doors_answers(stores.answer, stores.visits.open),
         }
         try:
-            server = ControlServer(self._config.control.socket, answers)
+            server = ControlServer(
+                self._config.control.socket,
+                answers,
+                failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}"),
+            )
         except StoreError as err:
             stores.alarm("control_failing", str(err))
         else:

@@ -8,7 +8,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from doorctl.bootstrap.waiting import result_of
+from doorctl.bootstrap.waiting import WRITE_LIMIT_S, result_of
 from doorctl.config import Config, Lms
 from doorctl.config.lms import read_address
 from doorctl.errors import ConfigError, KeyFileError, Problem
@@ -38,6 +38,7 @@ def library_desk(
     *,
     worker: Executor,
     writer: PatronWriter,
+    limit_s: float = WRITE_LIMIT_S,
 ) -> Answers:
     """Return what web answers to the door about the library system; nothing where it is off.
 
@@ -51,6 +52,7 @@ def library_desk(
         stack: closes the connection at the end.
         worker: the one thread that `writer` belongs to.
         writer: the patron cache's.
+        limit_s: longest wait for `worker`, in seconds.
 
     Raises:
         ConfigError: its address lacks the port.
@@ -71,7 +73,7 @@ def library_desk(
         keep = partial(
             writer.keep, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
         )
-        result_of(worker.submit(keep))
+        result_of(worker.submit(keep), limit_s)
 
     return library_answers(ask_card, keep_row)
 

@@ -12,6 +12,7 @@ import click
 
 from doorctl.access.reasons import SENTENCES
 from doorctl.bootstrap import desk
+from doorctl.bootstrap.loading import refuse_beside_web
 from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.cli.staff_options import why_option
 from doorctl.config import Config
@@ -37,8 +38,10 @@ def patrons() -> None:
 def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> None:
     """Seal the patrons of FEED.ndjson and put them into the cache, all or none.
 
-    One JSON object a line. Without --full the patrons in the feed are added or replaced.
+    One JSON object a line. Without --full the patrons in the feed are added or replaced. Not while
+    `doorctl web` runs: stop it for the load, or push.
     """
+    refuse_beside_web(config)
     # Sealing takes every core for minutes; whoever stands at the door comes first.
     os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:

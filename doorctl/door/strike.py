@@ -85,14 +85,7 @@ class ShutDown:
 
 
 StrikeEvent = (
-    Granted
-    | ExitPressed
-    | Freed
-    | Unfreed
-    | HouseClosed
-    | OtherDoorChanged
-    | TimePassed
-    | ShutDown
+    Granted | ExitPressed | Freed | Unfreed | HouseClosed | OtherDoorChanged | TimePassed | ShutDown
 )
 
 

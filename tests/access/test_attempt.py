@@ -59,7 +59,7 @@ def test_the_way_in() -> None:
         Prepare(1, CARD.identifiers),
         Asked(),
         *[Clicked()] * 3,
-        Concluded(1, Reason.OK),
+        Concluded(1, Reason.OK, proved=True),
         Clicked(),
     ]
     assert attempt == Attempt(number=1, last_number=1)
@@ -166,7 +166,7 @@ def test_a_push_between_row_and_pin_is_looked_at() -> None:
 
     blocked = replace(KNOWN, patron=replace(PATRON, blocks=frozenset("O")))
     attempt, (concluded,) = after(attempt, blocked, now(4.1, 2), RULES)
-    assert concluded == Concluded(1, Reason.BLOCKED)
+    assert concluded == Concluded(1, Reason.BLOCKED, proved=True)
 
 
 def test_a_push_while_the_row_was_read_is_looked_at() -> None:

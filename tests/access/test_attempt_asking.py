@@ -152,7 +152,7 @@ def test_yes_opens_at_once(case: str) -> None:
     step = answered(row, LibraryAnswered(1, YES, lent), digits=digits)
     attempt, effects = looked_up(step, now(5.0))
 
-    assert effects == (Concluded(1, Reason.OK),)
+    assert effects == (Concluded(1, Reason.OK, proved=True),)
     assert attempt == Attempt(number=1, last_number=1)
 
 
@@ -176,7 +176,7 @@ def test_yes_is_no_way_around_the_rules(
     step = answered(replace(row, patron=kept), LibraryAnswered(1, YES, lent))
     _, effects = looked_up(step, now(5.0))
 
-    assert effects == (Concluded(1, reason),)
+    assert effects == (Concluded(1, reason, proved=True),)
 
 
 @pytest.mark.parametrize("state", ClockState)
@@ -191,7 +191,7 @@ def test_a_lent_row_is_fresh_and_the_caches_is_not(state: ClockState) -> None:
         attempt, _ = typed(stale, rules=rules)
         when = Now(5.0, moment(state), 1)
         _, effects = looked_up(after(attempt, yes, when, rules), when, rules)
-        assert effects == (Concluded(1, expected),)
+        assert effects == (Concluded(1, expected, proved=True),)
 
 
 @pytest.mark.parametrize("case", ASKED)
@@ -208,7 +208,8 @@ def test_any_other_answer_is_told_when_it_would_be_due(case: str, answer: Librar
     assert (waiting.phase, waiting.deadline_s) == (Phase.WITHHELD, TOLD_S)
     assert after(waiting, TimePassed(), now(TOLD_S - 0.001), ASKING_RULES) == (waiting, ())
     _, effects = after(waiting, TimePassed(), now(TOLD_S), ASKING_RULES)
-    assert effects == (Concluded(1, expected),)
+    unchecked = answer is SILENT and cached is not Reason.WRONG_PIN
+    assert effects == (Concluded(1, expected, unchecked=unchecked),)
 
 
 @pytest.mark.parametrize("case", ASKED)
@@ -264,7 +265,7 @@ def test_yes_to_one_attempt_opens_no_other() -> None:
         wrong = LibraryAnswered(number, YES, LENT)
         assert after(attempt, wrong, now(8.0), ASKING_RULES) == (attempt, ())
     step = after(attempt, LibraryAnswered(2, YES, LENT), now(8.0), ASKING_RULES)
-    assert looked_up(step, now(8.0))[1] == (Concluded(2, Reason.OK),)
+    assert looked_up(step, now(8.0))[1] == (Concluded(2, Reason.OK, proved=True),)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,8 @@ def test_a_push_between_question_and_answer_is_obeyed(
 
     read = replace(look.prepared, patron=pushed)  # type: ignore[arg-type]
     _, effects = after(again, read, now(5.5, 2), ASKING_RULES)
-    assert effects == (Concluded(1, reason),)
+    proved = reason not in BEFORE_PROOF
+    assert effects == (Concluded(1, reason, proved=proved),)
 
 
 def test_a_row_that_one_push_brings_and_the_next_takes_is_gone() -> None:
@@ -315,7 +317,7 @@ def test_the_bans_of_whom_the_library_system_names_are_looked_up() -> None:
 
     ban = Ban(1, "shouting", NOW - timedelta(days=1), None, "staff-7", frozenset({"*"}))
     _, effects = after(again, replace(look.prepared, bans=(ban,)), now(5.1), ASKING_RULES)
-    assert effects == (Concluded(1, Reason.BANNED),)
+    assert effects == (Concluded(1, Reason.BANNED, proved=True),)
 
 
 def test_yes_without_a_row_opens_nothing() -> None:
@@ -347,6 +349,7 @@ def test_a_new_swipe_makes_no_guess_free(case: str, answer: LibraryAnswer | None
     assert isinstance(superseded, Concluded)
     assert (superseded.attempt, superseded.silent) == (1, True)
     assert superseded.reason in BEFORE_PROOF - UNJUDGED
+    assert not superseded.unchecked or answer is SILENT, "while it is out it stays charged"
     assert (begun.phase, begun.number, begun.withheld) == (Phase.TYPING, 2, None)
 
 
@@ -408,5 +411,5 @@ def test_a_proved_pin_is_kept_out_by_nothing_that_precedes_the_proof() -> None:
         assert isinstance(look, LookAgain)
         read = replace(look.prepared, patron=patron)
         assert after(again, read, now(5.5, 2), Rules(Policy(), PadRules(), ASK_S))[1] == (
-            Concluded(1, Reason.OK),
+            Concluded(1, Reason.OK, proved=True),
         )

@@ -49,6 +49,8 @@ FREE = Pass(1, PassKind.STAFF, day(-9), day(9), needs_pin=False, companions_max=
 OPEN_MODES = {Mode.SELF_SERVICE, Mode.STAFFED}
 BAN = Ban(1, "shouting", NOW - timedelta(days=1), None, "staff-7", frozenset({"*"}))
 
+CODE_PASS = replace(FREE, code_digits=6)
+
 
 def own_pin(card: Identifier) -> Pass:
     """Return a pass with a PIN of its own, which is 21 for every card."""
@@ -180,14 +182,15 @@ class AttemptMachine(RuleBasedStateMachine):
     def _check_grant(self, concluded: Concluded) -> None:
         number = concluded.attempt
         assert self.version is not None
-        assert number not in self.throttled
         card = self.begun[number]
         assert card not in self.banned
-        by_pass = self._pass_opens(number, card)
-        by_patron = self.mode in OPEN_MODES and self._patron_opens(number, card)
+        unasked = self.passes.get(card) == FREE
+        waits = number in self.throttled
+        by_pass = self._pass_opens(number, card) and (unasked or not waits)
+        by_patron = self.mode in OPEN_MODES and self._patron_opens(number, card) and not waits
         assert by_pass or by_patron
         assert concluded.duress == self._is_forced(number, card)
-        along = [self.branch.companions_max] * by_patron
+        along = [self.branch.companions_max] * (by_patron and not (by_pass and unasked))
         along += [FREE.companions_max] * by_pass
         self.window = (number, max(along), self.now_s + COMPANION_S) if max(along) else None
         # Nothing waits longer than its own limit: 10 s for a key, 5 s for a row, 5 + 5 s delayed.
@@ -325,7 +328,8 @@ class AttemptMachine(RuleBasedStateMachine):
         """Let staff issue a pass, or take it back."""
         self.passes.pop(who, None)
         if sort is not None:
-            self.passes[who] = FREE if sort == "free" or who in CODES else own_pin(who)
+            of_card = FREE if sort == "free" else own_pin(who)
+            self.passes[who] = CODE_PASS if who in CODES else of_card
         self._changed()
 
     @rule(who=st.sampled_from([*CARDS, *CODES]), banned=st.booleans())

@@ -266,7 +266,7 @@ def seen(signal: Signal) -> object:
 def shown(effect: Effect) -> object:
     """Return an effect without what tells one version from another."""
     if isinstance(effect, Concluded) and effect.reason in BEFORE_PROOF:
-        return replace(effect, reason=Reason.UNKNOWN_CARD)
+        return replace(effect, reason=Reason.UNKNOWN_CARD, unchecked=False)
     return LookAgain if isinstance(effect, LookAgain) else effect
 
 

@@ -24,7 +24,7 @@ from doorctl.access.messages import (
 )
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import Reason
+from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import Pass, PassKind
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.readings import KeyPressed
@@ -80,7 +80,7 @@ def test_how_a_code_ends(found: Prepared, reason: Reason, ask_s: float | None) -
     rules = replace(CODES, ask_s=ask_s)
     attempt, effects = play(*keys("483920#"), (found, 7.5), rules=rules)
 
-    assert effects[-1] == Concluded(1, reason)
+    assert effects[-1] == Concluded(1, reason, proved=reason not in BEFORE_PROOF)
     assert attempt == Attempt(number=1, last_number=1)
 
 
@@ -291,8 +291,8 @@ def test_a_duress_pin_opens_and_says_so_to_nobody_at_the_door() -> None:
     _, right = play((CARD, 0.0), (KNOWN, 0.5), *keys("4711"), rules=rules)
     _, forced = play((CARD, 0.0), (KNOWN, 0.5), *keys("4712"), rules=rules)
 
-    assert right[-2:] == [Concluded(1, Reason.OK), Clicked()]
-    assert forced == [*right[:-2], Concluded(1, Reason.OK, duress=True), Clicked()]
+    assert right[-2:] == [Concluded(1, Reason.OK, proved=True), Clicked()]
+    assert forced == [*right[:-2], Concluded(1, Reason.OK, duress=True, proved=True), Clicked()]
     _, off = play((CARD, 0.0), (KNOWN, 0.5), *keys("4712"))
     assert ended(off) == [(1, Reason.WRONG_PIN)]
 
@@ -320,4 +320,4 @@ def test_who_needs_longer_gets_a_longer_release() -> None:
     rules = replace(RULES, long_release_tags=frozenset({"slow"}))
     _, effects = play((CARD, 0.0), (slow, 0.5), *keys("4711"), rules=rules)
 
-    assert Concluded(1, Reason.OK, long_release=True) in effects
+    assert Concluded(1, Reason.OK, long_release=True, proved=True) in effects

@@ -12,7 +12,7 @@ from doorctl.access.judging import Verdict, judged, opens_without_pin, worth_ask
 from doorctl.access.messages import Now, Prepared, Rules
 from doorctl.access.patron import pin_check
 from doorctl.access.pin_pad import PadRules
-from doorctl.access.policy import Case, PinProof, Policy
+from doorctl.access.policy import Case, PinProof, Policy, WeakPin
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.masked import Identifier, IdentifierKind, Pin
@@ -166,11 +166,10 @@ def test_a_pass_of_a_card_without_a_row_has_no_pin_but_its_own() -> None:
         (None, Reason.UNKNOWN_CARD),
         (replace(STAFF, needs_pin=False), Reason.OK),
         (replace(STAFF, needs_pin=False, first_day=day(2)), Reason.NOT_PERMITTED),
-        (OWN, Reason.WRONG_PIN),
     ],
 )
 def test_a_code_is_its_own_proof(held: Pass | None, reason: Reason) -> None:
-    """Who types a right code at a wrong time is told so; one that needs a PIN opens nothing."""
+    """Who types a right code at a wrong time is told so."""
     typed = replace(KNOWN, patron=None, identifier=CODE, held=held)
 
     assert verdict(typed, None, Mode.CLOSED).reason is reason
@@ -194,15 +193,14 @@ def test_how_many_may_come_along(held: Pass | None, pin: Pin, mode: Mode, compan
 
 
 def test_who_gets_a_long_release() -> None:
-    """A patron with the tag, where the door opens, and not by data that must not be used."""
+    """A patron with the tag, where the door opens."""
     slow = replace(PATRON, tags=frozenset({"slow", "x"}))
     by_pass = replace(STAFF, needs_pin=False)
 
     assert verdict(replace(KNOWN, patron=slow)).long_release
+    assert verdict(replace(KNOWN, patron=slow, held=by_pass), None).long_release
     assert not verdict(KNOWN).long_release
     assert not verdict(replace(KNOWN, patron=slow), WRONG_PIN).long_release
-    restricted = replace(KNOWN, patron=replace(slow, restricted=True), held=by_pass)
-    assert verdict(restricted) == Verdict(Reason.OK, companions_max=3)
     assert not verdict(replace(KNOWN, patron=None, held=by_pass)).long_release
 
 
@@ -220,3 +218,61 @@ def test_what_opens_without_a_pin(held: Pass | None, mode: Mode, *, opens: bool)
     prepared = replace(KNOWN, held=held)
 
     assert opens_without_pin(prepared, Now(0.0, moment(), 1, mode), rules_of(Policy())) is opens
+
+
+@pytest.mark.parametrize("held", [None, STAFF, OWN, replace(STAFF, needs_pin=False)])
+def test_restricted_data_open_nothing_whoever_restricted_them(held: Pass | None) -> None:
+    """A card's pass rests on the same person, so it is not used either."""
+    restricted = replace(KNOWN, patron=replace(PATRON, restricted=True), held=held)
+
+    assert verdict(restricted).reason is Reason.RESTRICTED
+    assert verdict(restricted, WRONG_PIN).reason is Reason.WRONG_PIN
+    assert verdict(restricted, None).reason is Reason.WRONG_PIN
+    own = Reason.RESTRICTED if held is OWN else Reason.WRONG_PIN
+    assert verdict(restricted, OWN_PIN).reason is own
+
+
+@pytest.mark.parametrize("pin", [RIGHT_PIN, WRONG_PIN, None])
+@pytest.mark.parametrize("companions_max", [0, 1])
+def test_a_pass_that_opens_without_a_pin_tells_nothing_of_one(
+    pin: Pin | None, companions_max: int
+) -> None:
+    """Attack: type PINs at a found card before its pass is looked up, and press a key after."""
+    weak = replace(PATRON, weak_pin=True)
+    held = replace(STAFF, needs_pin=False, companions_max=companions_max)
+    policy = Policy(branch="oest", weak_pin=WeakPin.WARN)
+    ended = verdict(replace(KNOWN, patron=weak, held=held), pin, policy=policy)
+
+    shown = replace(ended, proved=False)
+    assert shown == Verdict(Reason.OK, companions_max=companions_max)
+    assert ended.proved == (pin is RIGHT_PIN)
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        (None, Reason.THROTTLED),
+        (STAFF, Reason.THROTTLED),
+        (OWN, Reason.THROTTLED),
+        (replace(STAFF, needs_pin=False), Reason.OK),
+        (replace(STAFF, needs_pin=False, code_digits=6), Reason.THROTTLED),
+    ],
+)
+def test_a_pass_without_a_pin_does_not_wait(held: Pass | None, reason: Reason) -> None:
+    """Nothing can be guessed by its card; a code is guessed itself."""
+    waiting = replace(KNOWN, throttled=True, held=held)
+
+    assert verdict(waiting).reason is reason
+    assert verdict(waiting).companions_max == (3 if reason is Reason.OK else 0)
+
+
+def test_what_proves_a_pin() -> None:
+    """The patron's or the pass's own, whatever else refuses; not while the card waits."""
+    blocked = replace(KNOWN, patron=replace(PATRON, blocks=frozenset("O")))
+
+    assert verdict(KNOWN).proved
+    assert verdict(blocked).proved
+    assert verdict(replace(KNOWN, held=OWN), OWN_PIN).proved
+    assert not verdict(KNOWN, WRONG_PIN).proved
+    assert not verdict(replace(KNOWN, throttled=True)).proved
+    assert not verdict(replace(KNOWN, held=replace(STAFF, needs_pin=False)), None).proved

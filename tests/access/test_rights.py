@@ -287,7 +287,8 @@ def test_holdover_counts_as_the_time() -> None:
         ({"companions_max": -1}, "0 to 9"),
         ({"code_digits": 5, "needs_pin": False}, "6 to 9 digits"),
         ({"code_digits": 10, "needs_pin": False}, "6 to 9 digits"),
-        ({"code_digits": 6}, "one of its own"),
+        ({"code_digits": 6}, "nobody can type a PIN after a code"),
+        ({"code_digits": 6, "pin_check": CHECK}, "nobody can type a PIN after a code"),
         ({"pin_check": CHECK, "needs_pin": False}, "a PIN check is"),
         ({"pin_check": b"short"}, "a PIN check is"),
         ({"label": ""}, "the label is empty"),
@@ -308,5 +309,16 @@ def test_passes_at_the_bounds_of_sense_are_taken() -> None:
     code = replace(night, code_digits=6, needs_pin=False)
 
     assert code.code_digits == 6
-    assert replace(code, needs_pin=True, pin_check=CHECK).pin_check == CHECK
     assert staff.admits(moment(), Mode.CLOSED) is Reason.OK
+
+
+@pytest.mark.parametrize("kind", sorted(OPEN_BY_ANY_CLOCK, key=str))
+@pytest.mark.parametrize(("offset", "reason"), [(1, Reason.OK), (2, Reason.CLOCK_UNTRUSTED)])
+def test_a_pass_that_lies_ahead_opens_by_no_clock(
+    kind: PassKind, offset: int, reason: Reason
+) -> None:
+    """Attack: pull the plug and come before the first day; a day is left for the last look."""
+    known = UNSET.high_water.astimezone(UNSET.local.tzinfo).date()
+    one = Pass(1, kind, known + timedelta(days=offset), day(20), label="x")
+
+    assert one.admits(UNSET, Mode.SELF_SERVICE) is reason

@@ -149,9 +149,9 @@ def test_what_the_library_system_proved_is_judged_by_that_pin(
 
 
 ENDS = [
-    (WeakPin.ALLOW, Concluded(1, Reason.OK)),
-    (WeakPin.WARN, Concluded(1, Reason.OK, weak_pin=True)),
-    (WeakPin.REFUSE, Concluded(1, Reason.WEAK_PIN)),
+    (WeakPin.ALLOW, Concluded(1, Reason.OK, proved=True)),
+    (WeakPin.WARN, Concluded(1, Reason.OK, weak_pin=True, proved=True)),
+    (WeakPin.REFUSE, Concluded(1, Reason.WEAK_PIN, proved=True)),
 ]
 
 

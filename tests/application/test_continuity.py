@@ -47,7 +47,8 @@ class Evening:
         """Guess and return whether the card had to wait."""
         self.attempts += 1
         prepared = self.ledger.prepare(self.attempts, (identifier(number),))
-        self.ledger.settle(self.attempts, Reason.THROTTLED if prepared.throttled else reason)
+        ended = Reason.THROTTLED if prepared.throttled else reason
+        self.ledger.settle(self.attempts, ended, proved=ended is Reason.OK)
         return prepared.throttled
 
     def failures(self, number: str = CARD) -> int:

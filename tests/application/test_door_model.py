@@ -280,7 +280,8 @@ class DoorMachine(RuleBasedStateMachine):
     def end(self, card: str, reason: str, *, waits: bool) -> None:
         """Count what the attempt cost, if the card could be looked up and did not have to wait."""
         if not waits and not self.door.patrons.broken:
-            self.model.end(card, reason, self.now_ms(), stored=self.disk_works)
+            silent = self.ask_s is not None and self.model.asks(card, reason, self.local())
+            self.model.end(card, reason, self.now_ms(), stored=self.disk_works, silent=silent)
 
     @invariant()
     def the_relay_is_on_for_a_grant_alone(self) -> None:

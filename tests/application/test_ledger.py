@@ -15,10 +15,11 @@ from doorctl.access.throttle import (
     READER_BURST,
     READER_DELAY_S,
     READER_REFILL_MS,
+    STOP_AT_FAILURES,
     CardThrottle,
     ReaderThrottle,
 )
-from doorctl.errors import StoreError
+from doorctl.errors import BranchStoreError, StoreError
 from doorctl.ledger import Ledger
 from doorctl.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.ports import BranchBook, SealedRow, Visit
@@ -93,11 +94,17 @@ class Books:
         self.prepared = self.ledger.prepare(self.attempts, identifiers or (identifier(CARD),))
         return self.attempts
 
-    def attempt(self, reason: Reason, *identifiers: Identifier) -> None:
+    def attempt(
+        self,
+        reason: Reason,
+        *identifiers: Identifier,
+        proved: bool = False,
+        unchecked: bool = False,
+    ) -> None:
         """Prepare an attempt and settle it a second later."""
         number = self.open(*identifiers)
         self.clock.advance(1.0)
-        self.ledger.settle(number, reason)
+        self.ledger.settle(number, reason, proved=proved, unchecked=unchecked)
 
     def ban(self, ban: Ban = BAN, *, key: bytes | None = None, ref: str | None = None) -> Ban:
         """Let staff ban a card or a patron."""
@@ -160,7 +167,7 @@ def test_a_proved_pin_ends_the_count(reason: Reason) -> None:
     books = Books()
     books.attempt(Reason.WRONG_PIN)
     books.attempt(Reason.WRONG_PIN)
-    books.attempt(reason)
+    books.attempt(reason, proved=True)
 
     assert books.failures() == 0
     assert books.visits.reader_throttle().spent_ms == 2 * READER_REFILL_MS - 1000
@@ -210,7 +217,7 @@ def test_an_unlock_outlasts_the_attempt_that_was_open(reason: Reason, failures: 
     books.attempt(Reason.WRONG_PIN)
     number = books.open()
     books.ledger.unlock(key_of(CARD))
-    books.ledger.settle(number, reason)
+    books.ledger.settle(number, reason, proved=reason is Reason.OK)
 
     assert books.failures() == failures
 
@@ -437,7 +444,7 @@ def test_a_book_that_fails_lets_nobody_be_judged() -> None:
     """Who is banned is not known then; the attempt is on record as a fault of ours."""
     books = Books()
     books.branch.broken = True
-    with pytest.raises(StoreError):
+    with pytest.raises(BranchStoreError):
         books.open()
     books.ledger.settle(1, Reason.FAULT)
 
@@ -515,7 +522,7 @@ def test_a_right_code_costs_nothing_and_forgives_nothing(reason: Reason) -> None
     books = Books()
     books.attempt(Reason.UNKNOWN_CARD, CODE)
     books.attempt(Reason.UNKNOWN_CARD, CODE)
-    books.attempt(reason, CODE)
+    books.attempt(reason, CODE, proved=True)
 
     assert books.code_failures == 2
 
@@ -541,16 +548,96 @@ def test_a_slowed_reader_slows_codes() -> None:
     assert books.prepared.delay_s == READER_DELAY_S
 
 
-@pytest.mark.parametrize(("needs_pin", "failures"), [(True, 0), (False, 2)])
-def test_a_pass_without_a_pin_forgives_no_wrong_pins(*, needs_pin: bool, failures: int) -> None:
-    """Attack: swipe a found card when its pass opens, and guess at its PIN in between."""
+@pytest.mark.parametrize("needs_pin", [True, False])
+@pytest.mark.parametrize(("proved", "failures"), [(True, 0), (False, 2)])
+def test_a_pin_that_was_proved_forgives_and_a_pass_does_not(
+    *, needs_pin: bool, proved: bool, failures: int
+) -> None:
+    """Attack: swipe a found card when its pass opens, and guess at its PIN in between.
+
+    Its holder has slips of a year forgiven by typing the right one once.
+    """
     books = Books()
     books.issue(replace(CLUB, needs_pin=needs_pin), key_of(CARD))
     books.attempt(Reason.WRONG_PIN)
     books.attempt(Reason.WRONG_PIN)
-    books.attempt(Reason.OK)
+    books.attempt(Reason.OK, proved=proved)
 
     assert books.failures() == failures
+
+
+@pytest.mark.parametrize("reason", [Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN])
+def test_a_pin_that_nobody_could_check_costs_the_card_nothing(reason: Reason) -> None:
+    """Ten right PINs while the library system is out don't stop a card; the reader still pays."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    before = books.visits.card_throttle(key_of(CARD))
+    for _ in range(STOP_AT_FAILURES):
+        books.attempt(reason, unchecked=True)
+
+    assert books.visits.card_throttle(key_of(CARD)) == before
+    assert books.visits.reader_throttle().spent_ms > READER_BURST * READER_REFILL_MS - 60_000
+    books.attempt(reason)
+    assert books.failures() == 2
+
+
+class TestReadings:
+    """A number may be read in two ways; what is held against one holds for the swipe."""
+
+    @pytest.mark.parametrize("held_against", [PLASTIC_KEY, CPR_KEY])
+    @pytest.mark.parametrize("known", [(), (PLASTIC_KEY,), (CPR_KEY,)])
+    def test_a_ban_of_either_reading_holds(
+        self, held_against: bytes, known: tuple[bytes, ...]
+    ) -> None:
+        """Banned by the stripe, back by the barcode. It holds on a second look, too."""
+        books = Books()
+        books.push(*(SealedRow(key, resident(CARD)) for key in known))
+        ban = books.ban(key=held_against)
+        books.open(*TEN_DIGITS)
+
+        assert books.prepared.bans == (ban,)
+        assert books.ledger.look_again(books.prepared) == books.prepared
+
+    def test_a_ban_of_both_readings_is_one(self) -> None:
+        """That of a patron is found under each card."""
+        books = Books()
+        books.push(*(SealedRow(key, resident(CARD)) for key in (PLASTIC_KEY, CPR_KEY)))
+        ban = books.ban(ref=resident(CARD).patron_ref)
+        books.open(*TEN_DIGITS)
+
+        assert books.prepared.bans == (ban,)
+
+    def test_a_reading_that_is_another_patrons_is_not_meant(self) -> None:
+        """One patron's card number can be another's CPR number: nobody is banned for a stranger."""
+        books = Books()
+        books.push(
+            SealedRow(PLASTIC_KEY, resident(CARD)),
+            SealedRow(CPR_KEY, replace(resident(CARD), patron_ref="another")),
+        )
+        books.ban(key=CPR_KEY)
+        books.branch.kept_unused = {"another"}
+        books.open(*TEN_DIGITS)
+
+        assert (books.prepared.bans, books.prepared.other_keys) == ((), ())
+        assert books.prepared.patron == resident(CARD)
+
+    @pytest.mark.parametrize("restricted", [PLASTIC_KEY, CPR_KEY])
+    @pytest.mark.parametrize("known", [(), (PLASTIC_KEY,), (CPR_KEY,)])
+    def test_a_restriction_of_either_reading_holds(
+        self, restricted: bytes, known: tuple[bytes, ...]
+    ) -> None:
+        """Neither row nor pass is used, on a second look as on the first."""
+        books = Books()
+        books.push(*(SealedRow(key, resident(CARD)) for key in known))
+        books.issue(CLUB, PLASTIC_KEY)
+        books.branch.kept_unused = {restricted}
+        books.open(*TEN_DIGITS)
+
+        assert books.prepared.held is None
+        assert books.prepared.patron == (
+            replace(resident(CARD), restricted=True) if known else None
+        )
+        assert books.ledger.look_again(books.prepared) == books.prepared
 
 
 class TestRestricted:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from doorctl.access.calendar import Calendar, Mode, ModeSpan
+from doorctl.access.calendar import OPEN, Calendar, Mode, ModeSpan
 from doorctl.access.messages import Rules
 from doorctl.access.modes import Override
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.controller import PinsTouched
 from tests.application.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor
 from tests.fakes.inputs import FakeInputs
@@ -112,17 +116,15 @@ def test_nobody_brings_companions_once_the_house_is_closed(*, has_turned: bool) 
 @pytest.mark.parametrize("mode", [Mode.LOCKDOWN, Mode.CLOSED, Mode.SELF_SERVICE])
 def test_a_grant_that_waits_for_the_other_door_lapses_with_the_mode(mode: Mode) -> None:
     """Only another mode that lets people in leaves it waiting."""
-    inputs = FakeInputs(standing=ALL_WIRED)
+    inputs = FakeInputs(standing=replace(ALL_WIRED, other_door_open=True))
     door = FakeDoor(inputs=inputs, door_rules=RULES)
-    inputs.become(other_door_open=True)
-    door.wait(SETTLED_S)
-    door.wait(SETTLED_S)
+    door.doorway.begin()
     assert door.visit(CARD, RIGHT_PIN) == "ok"
     set_mode(door, mode)
     door.controller.pass_time()
     door.work()
     inputs.become(other_door_open=False)
-    door.wait(SETTLED_S)
+    door.controller.handle(PinsTouched())
     door.wait(SETTLED_S)
 
     assert door.relay.energised is (mode is Mode.SELF_SERVICE)
@@ -138,6 +140,17 @@ def test_companions_come_along_after_any_other_change() -> None:
     door.types("2")
 
     assert [line["count"] for line in door.log.named("companions")] == [2]
+
+
+def test_nobody_brings_companions_while_the_branch_can_t_be_read() -> None:
+    """Nobody knows whether it was closed; who was let in has the door open all the same."""
+    door = FakeDoor(rules=COMPANY)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.branch.broken = True
+    door.types("2")
+
+    assert door.log.named("companions") == []
+    assert door.relay.energised
 
 
 def test_a_branch_that_can_t_be_read_refuses_and_the_loop_goes_on() -> None:
@@ -168,3 +181,48 @@ def test_a_swipe_in_staffed_hours_lights_green_only_where_the_door_stands_free(
     assert not door.signals.lamps.red
     assert door.signals.lamps.buzzer is not stands_free
     assert door.reasons == []
+
+
+def judged_by(door: FakeDoor) -> Mode:
+    """Return what staff have stored by now, whether anybody has read it or not."""
+    override = door.branch.override()
+    return Mode.SELF_SERVICE if override is None else override.mode
+
+
+STEPS = st.sampled_from([*Mode, "begin", "begin", "key", "key", "job", "job", "turn", "wait"])
+
+
+def take(door: FakeDoor, step: Mode | str) -> None:
+    """Let one thing happen."""
+    if isinstance(step, Mode):
+        set_mode(door, step)
+    elif step == "begin":
+        door.swipe(CARD)
+        door.work()
+        door.types(RIGHT_PIN[:-1])
+    elif step == "key":
+        # The last digit of a PIN, or how many come along.
+        door.types(RIGHT_PIN[-1])
+    elif step == "job" and door.worker.jobs:
+        door.worker.work_once()
+    elif step == "turn":
+        door.controller.pass_time()
+    elif step == "wait":
+        door.wait(1.0)
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_whoever_is_let_in_is_let_in_by_the_mode_that_is_stored(steps: list[Mode | str]) -> None:
+    """In any order of cards, keys, changes, turns and answers; the worker lags as it likes."""
+    door = FakeDoor(rules=COMPANY)
+    for step in steps:
+        told = len(door.log.lines)
+        take(door, step)
+        new = door.log.lines[told:]
+        granted = any(line.get("verdict") == "granted" for line in new)
+        followed = any(line["event"] == "companions" for line in new)
+        assert not (granted or followed) or judged_by(door) in OPEN
+    door.controller.pass_time()
+    door.work()
+
+    assert door.doorway.stands_free is (judged_by(door) is Mode.STAFFED)

@@ -65,9 +65,19 @@ class Reference:
             return "throttled" if waits else "pin_unknown"
         return "ok" if not waits and row.pin == pin and card not in self.banned else told
 
-    def end(self, card: str, reason: str, now_ms: int, *, stored: bool) -> None:
-        """Count a guess; without a disk it lasts until the next restart."""
-        if reason in {"unknown_card", "pin_unknown", "wrong_pin"}:
+    def asks(self, card: str, reason: str, local: datetime) -> bool:
+        """Tell whether the library system is asked, where there is one: its yes would open."""
+        opens = OPENS <= local.hour < CLOSES or (card in self.staff and card not in self.banned)
+        return reason in {"unknown_card", "pin_unknown"} and opens
+
+    def end(self, card: str, reason: str, now_ms: int, *, stored: bool, silent: bool) -> None:
+        """Count a guess; without a disk it lasts until the next restart.
+
+        Where the library system alone could tell and is `silent`, nobody was told by it.
+        """
+        if silent:
+            pass
+        elif reason in {"unknown_card", "pin_unknown", "wrong_pin"}:
             self.failures[card] = (self.count(card) + 1, now_ms)
         elif reason not in {"pin_timeout", "fault"}:
             self.failures[card] = (0, 0)

@@ -17,7 +17,7 @@ from doorctl.bootstrap.alarm_road import doors_alarm_log
 from doorctl.bootstrap.alarms import send_now, webs_alarms
 from doorctl.cli.app import app
 from doorctl.config import Config, load
-from doorctl.errors import InputError, KeyFileError
+from doorctl.errors import InputError
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.transports.control import ControlServer
 from tests.fakes.clock import FakeClock
@@ -137,7 +137,10 @@ def test_a_door_whose_web_is_silent_goes_on(house: House) -> None:
     seen: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     class Told(FakeEventLog):
+        """A log that says what it was told."""
+
         def emit(self, event: str, **fields: str | float | bool | None) -> None:
+            """Keep one line, and say its kind."""
             log.emit(event, **fields)
             seen.put(str(fields["kind"]))
 
@@ -164,10 +167,40 @@ def test_where_no_way_is_configured_nothing_changes(house: House) -> None:
 
 
 def test_a_secret_that_is_missing_is_told_at_the_start(house: House) -> None:
-    """Nobody finds out at night that the file was never there."""
+    """Web starts without that way, and the other one says so: nobody finds out at night."""
+    secret = house.path.parent / "hook.secret"
+    secret.unlink()
+    log = FakeEventLog()
+    with ExitStack() as stack:
+        webs_alarms(house.config, log, FakeClock(), stack)
+        arrived = house.room.arrived.get(timeout=LONG_S)
+
+    assert arrived == "Today: Langå: An alarm could not be sent."
+    assert [(line["kind"], line["why"]) for line in log.lines] == [
+        ("alarm_not_sent", f"webhook: {secret} can't be read: No such file or directory")
+    ]
+
+
+@pytest.mark.parametrize("leaf", ["email", "webhook"])
+def test_an_authority_that_is_missing_costs_its_own_way_alone(house: House, leaf: str) -> None:
+    """What can't be believed is not used; the rest of web never hears of it."""
+    config = load(house.path, [f"alarms.{leaf}.ca_file=/nowhere/ca.pem"])
+    log = FakeEventLog()
+    with ExitStack() as stack:
+        webs_alarms(config, log, FakeClock(), stack)
+
+    assert log.lines[0]["kind"] == "alarm_not_sent"
+    assert "/nowhere/ca.pem holds no certificate authority" in str(log.lines[0]["why"])
+
+
+def test_a_test_alarm_tries_the_way_that_is_left(house: House) -> None:
+    """The command tells why the other can't be used."""
     (house.path.parent / "hook.secret").unlink()
-    with ExitStack() as stack, pytest.raises(KeyFileError, match="No such file"):
-        webs_alarms(house.config, FakeEventLog(), FakeClock(), stack)
+    code, _, error = command(house, "web_failed")
+
+    assert code == 1
+    assert "hook.secret can't be read" in str(error)
+    assert "The web process has failed" in house.room.arrived.get(timeout=LONG_S)
 
 
 def command(house: House, *words: str) -> tuple[int, str, BaseException | None]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,11 +16,14 @@ from doorctl.access.modes import Override
 from doorctl.bootstrap.branch import BranchDesk, change, open_book
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.config import Config
-from doorctl.errors import InputError, StoreBusyError, StoreError
+from doorctl.errors import InputError, StoreBusyError, StoreError, StuckError
+from doorctl.moments import Moment
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.transports.branch_requests import EndMode, SetMode
+from doorctl.transports.branch_requests import EndMode, OpenBranch, SetMode
 from doorctl.transports.control import ControlServer
 from tests.bootstrap.branches import configured, initialised
+
+LONG_S = 20.0
 
 
 @pytest.fixture
@@ -95,6 +101,46 @@ def test_a_web_process_that_is_stuck_is_not_gone_round(config: Config, desk: Bra
         change(config, SetMode(override(config)))
 
     assert read(config) is None
+
+
+def test_what_web_may_have_done_is_not_done_again(config: Config, desk: BranchDesk) -> None:
+    """A web process that ends over a question leaves it open; nobody does it a second time."""
+    with socket.socket(socket.AF_UNIX) as web:
+        web.bind(str(config.web.socket))
+        web.listen()
+
+        def hang_up() -> None:
+            web.accept()[0].close()
+
+        dying = threading.Thread(target=hang_up)
+        dying.start()
+        with pytest.raises(StuckError, match="it may have been done"):
+            change(config, SetMode(override(config)))
+        dying.join()
+
+    assert read(config) is None
+    desk.open()
+
+
+def test_a_disk_that_hangs_is_not_waited_for_for_ever(config: Config) -> None:
+    """Whoever asked hears it; what had not begun by then is never done."""
+    gate, begun = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def hang(_branch: OpenBranch, _moment: Moment) -> None:
+        begun.set()
+        gate.wait()
+        done.append("begun")
+
+    with closing(BranchDesk(config, system_clock(config), limit_s=0.05)) as desk:
+        with pytest.raises(StuckError, match="it may be done yet"):
+            desk.run(hang)
+        assert begun.wait(LONG_S)
+        with pytest.raises(StuckError, match="nothing was changed"):
+            desk.run(lambda _branch, _moment: done.append("not begun"))
+        gate.set()
+
+    assert done == ["begun"]
 
 
 def test_a_file_that_is_lost_is_told_and_looked_for_again(config: Config, desk: BranchDesk) -> None:

@@ -77,6 +77,16 @@ class TestBans:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
             assert book.bans(key(config, IdentifierKind.CARD, CARD), None) == (banned.ban,)
 
+    @pytest.mark.parametrize(("ref", "follows"), [("1001", True), ("sip2-0f", False)])
+    def test_says_whether_it_holds_for_a_card_to_come(
+        self, ref: str, config: Config, *, follows: bool
+    ) -> None:
+        """A patron whom the library system gave no number is another one with the next card."""
+        register(config, (IdentifierKind.CARD, CARD, ref))
+        (banned,) = rights.ban_card(config, CARD, None, BAN)
+
+        assert (banned.whole_patron, banned.follows) == (True, follows)
+
     def test_of_ten_digits_that_nobody_knows_is_of_both_readings(self, config: Config) -> None:
         """Swiped as a plastic card or as a health card, it is banned."""
         banned = rights.ban_card(config, EITHER, None, BAN)
@@ -143,7 +153,7 @@ class TestPasses:
 
     def test_a_code_is_found_by_what_is_typed(self, config: Config) -> None:
         """Its digits stand nowhere; its length does, for how many there may be."""
-        held, code = rights.issue_for_code(config, CODE_PASS, None)
+        held, code = rights.issue_for_code(config, CODE_PASS)
         digits = rights.digits_of(code)
 
         assert len(digits) == 7
@@ -151,14 +161,14 @@ class TestPasses:
         with open_book(config) as book:
             assert book.pass_of(key(config, IdentifierKind.CODE, digits)) == held
 
-    def test_a_pin_of_its_own_is_proved_with_the_code(self, config: Config) -> None:
-        """It is sealed as a patron's is: with the code that it belongs to."""
-        held, code = rights.issue_for_code(config, CODE_PASS, Pin("4711"))
-        of_code = stretched(config, IdentifierKind.CODE, rights.digits_of(code))
+    def test_a_pin_of_its_own_is_proved_with_the_card(self, config: Config) -> None:
+        """It is sealed as a patron's is: with the card that it belongs to."""
+        held = rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711"))
+        of_card = stretched(config, IdentifierKind.CARD, CARD)
 
         assert held.needs_pin
-        assert proves(of_code, Patron("", pin_check=held.pin_check), Pin("4711"))
-        assert not proves(of_code, Patron("", pin_check=held.pin_check), Pin("4712"))
+        assert proves(of_card, Patron("", pin_check=held.pin_check), Pin("4711"))
+        assert not proves(of_card, Patron("", pin_check=held.pin_check), Pin("4712"))
 
     def test_a_card_that_may_be_two_is_refused_until_it_is_said(self, config: Config) -> None:
         """A pass for the wrong reading would open nothing."""

@@ -212,6 +212,41 @@ def test_a_failure_is_told_in_one_line(
     assert told.isprintable()
 
 
+def test_a_command_that_cannot_be_watched_is_ended_and_told(
+    failures: queue.SimpleQueue[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Nothing of it goes on unseen, its number is given back, and the next wish is carried out.
+
+    A clock that fails stands for whatever may fail between start and end, such as no free
+    descriptor; of the exception only the kind is told.
+    """
+    out, broken = tmp_path / "out", threading.Event()
+
+    def now_s() -> float:
+        if not broken.is_set():
+            broken.set()
+            lines(out, 1)
+            raise OSError(24, "Too many open files", "/secret")
+        return time.monotonic()
+
+    argv = shell("echo $$ >> $1; sleep 600", out)
+    off = shell("echo off >> $1", out)
+    outputs = CommandOutputs(
+        [OutputCommand("light", argv, off)], now_s, lambda *told: failures.put(told), LONG_S
+    )
+    outputs.switch("light", on=True)
+    told = failures.get(timeout=LONG_S)
+    pid = int(lines(out, 1)[0])
+    wait_until_idle()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    outputs.switch("light", on=False)
+
+    assert told == ("light", "a fault of doorctl's own, or of its machine (OSError)")
+    assert lines(out, 2)[1] == "off"
+    outputs.stop()
+
+
 def test_endless_output_is_bounded(
     build: Build, failures: queue.SimpleQueue[tuple[str, str]]
 ) -> None:

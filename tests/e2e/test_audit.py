@@ -149,7 +149,7 @@ def test_a_feed_that_was_loaded_is_on_record(door: Door, tmp_path: Path) -> None
 def test_what_can_not_be_put_on_record_is_not_shown(words: tuple[str, ...], door: Door) -> None:
     """One clear line and nothing of a person; a reason with a person's number is refused too."""
     said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "r")
-    assert "leave it out" in refusal(door, *words, "--why", f"for {ENTITLED.number}")
+    assert "leave them out" in refusal(door, *words, "--why", f"for {ENTITLED.number}")
     with WriterLock(door.directory / "branch.db"):
         assert "another doorctl process is writing" in refusal(door, *words)
 

@@ -17,7 +17,6 @@ from doorctl.notices.outbox import (
 )
 from doorctl.ports import NotSentError
 
-
 PATIENT, NOW, PEOPLE = "library_silent", "door_forced", "duress"
 ONE_TURN_S = 15.0
 
@@ -144,14 +143,15 @@ def test_a_call_during_a_try_that_fails_is_tried_at_once() -> None:
     def send(item: Item) -> None:
         tried.append(item.number)
         if item.number == 1:
-            outbox.put(Item(2, PEOPLE))
+            if tried == [1]:
+                outbox.put(Item(2, PEOPLE))
             raise NotSentError("the way is down")
 
     outbox = Outbox(send, print, most=1)
     outbox.put(Item(1))
     outbox.turn(0.0)
 
-    assert tried[:2] == [1, 2]
+    assert tried == [1, 2, 1]
 
 
 def test_calls_do_not_repeat_the_news_of_the_outage() -> None:

@@ -17,11 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doorctl.errors import AlreadyExistsError, NotAnsweringError, StoreBusyError, StoreError
+from doorctl.errors import (
+    AlreadyExistsError,
+    NotAnsweringError,
+    NotRunningError,
+    StoreBusyError,
+    StoreError,
+)
 from doorctl.transports import control
 from doorctl.transports.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
 
 LONG_S = 5.0
+CARD = "no hex, 3000001234"
 UNKNOWN = {"error": "that question is not known"}
 
 Answers = dict[str, Callable[[Question], Mapping[str, Any]]]
@@ -177,20 +184,76 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None
         assert ask(path, Question("status"), timeout_s=LONG_S) == {"waited": True}
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (lambda question: {"card": int(question.about["card"])}, "ValueError"),
+        (lambda question: {"card": Path(question.about["card"]).read_text()}, "FileNotFoundError"),
+        (lambda question: {question.about["card"]: object()}, "TypeError"),
+        (lambda question: question.about[question.about["card"]], "KeyError"),
+    ],
+)
 def test_a_bug_in_an_answer_ends_one_call_alone(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    answer: Callable[[Question], Mapping[str, Any]],
+    kind: str,
 ) -> None:
-    """Its traceback goes to the journal; the caller hears no details."""
-    answers: Answers = {
-        **ANSWERS,
-        "unlock": lambda question: {"card": bytes.fromhex(question.about["card"])},
-    }
-    with serving(tmp_path / "door.sock", answers) as path:
-        with pytest.raises(NotAnsweringError):
-            ask(path, Question("unlock", {"card": "no hex"}), timeout_s=LONG_S)
+    """Its kind is told to the caller and to whoever alarms; what it quotes, to nobody.
 
-        assert ask(path, Question("status"), timeout_s=LONG_S)
-    assert "ValueError" in capfd.readouterr().err
+    It is no silence: a caller who took it for one would write the file itself.
+    """
+    heard: list[str] = []
+    answers: Answers = {**ANSWERS, "unlock": answer}
+    server = ControlServer(tmp_path / "door.sock", answers, failed=heard.append)
+    server.start()
+    try:
+        with pytest.raises(StoreError) as caught:
+            ask(tmp_path / "door.sock", Question("unlock", {"card": CARD}), timeout_s=LONG_S)
+
+        assert ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
+    finally:
+        server.stop()
+    assert str(caught.value) == f"a fault of doorctl's own ({kind})"
+    assert heard == [kind]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_caller_that_gets_no_thread_is_told_of_by_kind(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is hung up on, nothing is printed, and the next one is served."""
+    heard: list[str] = []
+    server = ControlServer(tmp_path / "door.sock", ANSWERS, failed=heard.append)
+    server.start()
+
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError(CARD)
+
+    try:
+        with monkeypatch.context() as short:
+            short.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(NotAnsweringError):
+                ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
+        assert ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
+    finally:
+        server.stop()
+    assert heard == ["RuntimeError"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_who_was_not_asked_is_told_from_who_did_not_answer(tmp_path: Path) -> None:
+    """Only where nobody took the question is it certain that nothing was done."""
+    with pytest.raises(NotRunningError):
+        ask(tmp_path / "door.sock", Question("status"), timeout_s=LONG_S)
+    gate = threading.Event()
+    answers: Answers = {"status": lambda _question: {"waited": gate.wait(LONG_S)}}
+    with serving(tmp_path / "door.sock", answers) as path:
+        with pytest.raises(NotAnsweringError) as caught:
+            ask(path, Question("status"), timeout_s=0.05)
+        gate.set()
+
+    assert not isinstance(caught.value, NotRunningError)
 
 
 def test_the_socket_is_its_owners_alone(path: Path) -> None:

@@ -128,8 +128,36 @@ def test_a_feed_is_not_loaded_beside_it(branches: Branches) -> None:
 
     assert done.returncode == 1
     assert "another doorctl process is writing" in done.stderr
+    assert "stop it for the load (systemctl stop doorctl-web), or push instead" in done.stderr
+    assert "Sealing" not in done.stderr + done.stdout
     assert "another doorctl process is writing" in refusal(branch)
     assert branch.held()["epoch"] == 0
+
+
+def test_a_secret_that_is_missing_keeps_nobody_out(branches: Branches) -> None:
+    """Without mail, webhook and library system pushes still come in; the journal says of each."""
+    branch = branches(
+        "alarms.email.host=127.0.0.1",
+        "alarms.email.sender=doorctl@r.example",
+        'alarms.email.to=["vagt@r.example"]',
+        "alarms.email.user=doorctl",
+        "alarms.email.password_file=/nowhere/mail.password",
+        "alarms.webhook.url=https://127.0.0.1:1/",
+        "alarms.webhook.secret_file=/nowhere/webhook.secret",
+        "lms.kind=sip2",
+        "lms.url=sip2s://127.0.0.1:1",
+        "lms.agency=DK-773000",
+        "lms.user=doorctl",
+        "lms.password_file=/nowhere/lms.password",
+    )
+    branch.start()
+
+    assert branch.push(branch.document(rows(1), 1)).status_code == 200
+    told = [(line["kind"], line["why"]) for line in branch.lines if line["event"] == "alarm"]
+    missing = "can't be read: No such file or directory"
+    assert ("alarm_not_sent", f"e-mail: /nowhere/mail.password {missing}") in told
+    assert ("alarm_not_sent", f"webhook: /nowhere/webhook.secret {missing}") in told
+    assert ("library_silent", f"/nowhere/lms.password {missing}") in told
 
 
 def test_the_installation_key_is_not_needed(branches: Branches) -> None:
