@@ -129,6 +129,11 @@ class Doorway:
         return self._leaf.state.value
 
     @property
+    def watched(self) -> bool:
+        """Whether a contact is wired, so that heads can be counted."""
+        return self._leaf.contact
+
+    @property
     def deadline_s(self) -> float | None:
         """When time has to pass next, monotonic seconds; None while nothing is pending."""
         pending = (

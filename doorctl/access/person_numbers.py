@@ -16,9 +16,11 @@ MOST_DIGITS = 7
 _GAP = r"[\s._/\-\u00ad\u00b7\u200b-\u200f\u2010-\u2015\u2060\u2212\ufe58\ufe63\uff0d\ufeff]"
 _TIME = r"[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?(?:\+[0-2][0-9]:[0-5][0-9])?"
 _DATE = rf"(?:19|20)[0-9]{{2}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?:T{_TIME})?"
+# As our own files are named, so that an alarm can name one: 20261125T110745.
+_STAMP = r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])T[0-2][0-9](?:[0-5][0-9]){2}"
 # After +45 a Danish phone number is eight digits, the first from 2 to 9.
 _PHONE = r"\+45 ?[2-9](?: ?[0-9]){7}"
-_PLAIN = rf"(?:{_DATE}|{_TIME}|{_PHONE})"
+_PLAIN = rf"(?:{_STAMP}|{_DATE}|{_TIME}|{_PHONE})"
 
 _RUN = re.compile(rf"\+?\d(?:(?:{_GAP}|[:T+])*\d)*")
 _ALL_PLAIN = re.compile(rf"{_PLAIN}(?:{_GAP}+{_PLAIN})*")

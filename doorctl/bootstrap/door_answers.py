@@ -66,11 +66,15 @@ class DoorAnswers:
 
     def _status(self, _question: Question) -> Mapping[str, Any]:
         connected = self._controller.connected
+        count = self._doorway.head_count if self._doorway.watched else None
         return {
             "reader": _connected(connected.get(READER)),
             "keypad": _connected(connected.get(KEYPAD)),
             "released": self._doorway.released,
             "door": self._doorway.state,
+            "inside": None if count is None else count.estimate,
+            "inside_low": None if count is None else count.low,
+            "inside_high": None if count is None else count.high,
             "clock": self._stores.clock.moment().state.value,
             "pid": os.getpid(),
             "version": doorctl.__version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -50,6 +51,8 @@ def test_somebody_comes_in(wired: Door) -> None:
     assert states(wired) == ["released", "open", "locked"]
     assert levels(wired) == [1, 0]
     assert wired.alarms() == []
+    found = json.loads(wired.call("status", "--json").stdout)
+    assert (found["inside"], found["inside_low"], found["inside_high"]) == (1, 1, 2)
 
 
 def test_the_leaf_shuts_while_the_strike_is_still_released(wired: Door) -> None:
