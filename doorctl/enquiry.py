@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -160,6 +161,7 @@ class _Found:
     patron: Patron | None
     bans: tuple[Ban, ...]
     held: Pass | None
+    restricted: bool = False
 
 
 def _find(
@@ -171,7 +173,31 @@ def _find(
     readings = [_read(identifier, sealer, patrons, branch) for identifier in identifiers]
     known = [reading for reading in readings if reading.patron is not None]
     with_pass = [reading for reading in readings if reading.held is not None]
-    return (known or with_pass or readings)[0]
+    best = (known or with_pass or readings)[0]
+    others = [one for one in readings if one is not best and _may_be_one(one, best)]
+    return _burdened(best, others)
+
+
+def _may_be_one(reading: _Found, best: _Found) -> bool:
+    """Tell whether two readings of a card may mean one person: in doubt they do, as at the door."""
+    other, patron = reading.patron, best.patron
+    return other is None or patron is None or other.patron_ref == patron.patron_ref
+
+
+def _burdened(best: _Found, others: Iterable[_Found]) -> _Found:
+    """Add what is held against the person under another reading."""
+    for other in others:
+        more = tuple(ban for ban in other.bans if ban not in best.bans)
+        best = replace(best, bans=(*best.bans, *more))
+        if other.restricted:
+            best = _restricted(best)
+    return best
+
+
+def _restricted(found: _Found) -> _Found:
+    # As the door does: a pass is not used either.
+    patron = None if found.patron is None else replace(found.patron, restricted=True)
+    return replace(found, patron=patron, held=None, restricted=True)
 
 
 def _read(
@@ -184,10 +210,8 @@ def _read(
         return _Found(key, by_code, patron, (), None)
     patron_ref = None if patron is None else patron.patron_ref
     bans, held = branch.bans(key, patron_ref), branch.pass_of(key)
-    if branch.restricted(key, patron_ref):
-        # As the door does: a pass is not used either.
-        held, patron = None, None if patron is None else replace(patron, restricted=True)
-    return _Found(key, by_code, patron, bans, held)
+    found = _Found(key, by_code, patron, bans, held)
+    return _restricted(found) if branch.restricted(key, patron_ref) else found
 
 
 def _throttled(found: _Found, policy: Policy, visits: VisitReader, clock: Clock) -> bool:

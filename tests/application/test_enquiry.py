@@ -296,6 +296,21 @@ def test_a_ban_is_a_check_of_its_own() -> None:
     assert found.reason is Reason.BANNED
 
 
+@pytest.mark.parametrize("known", [0, 1])
+@pytest.mark.parametrize("held_against", [0, 1])
+def test_a_ban_of_either_reading_is_told(known: int, held_against: int) -> None:
+    """Staff are told what the door says: a ban of the stripe holds for the barcode."""
+    desk = Desk(branch=MemoryBranch())
+    keys = [row_key(FastSealer().stretch(reading)) for reading in PLASTIC_OR_CPR]
+    row = SealedRow(keys[known], resident(CARD))
+    desk.patrons.apply([row], full=True, applied_at=START, minimum_age=0, guard=unguarded)
+    ban = Ban(0, "shouting", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+    assert desk.branch is not None
+    desk.branch.ban(ban, desk.clock.moment(), row_key=keys[held_against], patron_ref=None)
+
+    assert desk.why(*PLASTIC_OR_CPR).reason is Reason.BANNED
+
+
 def test_a_pass_opens_where_the_patron_may_not() -> None:
     """Its checks come after the patron's and are enough; the patron's are told all the same."""
     desk = Desk(standing=CLOSED)
