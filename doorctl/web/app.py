@@ -1,37 +1,79 @@
-"""The web process's addresses, as an ASGI application; every answer is JSON."""
+"""The web process's addresses, as an ASGI application: pushes for machines, pages for people."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from doorctl.web.answers import FAULT, NOT_FOUND, WRONG_METHOD
+from doorctl.web.certified import SendersCertified
+from doorctl.web.pages.headers import MACHINES, Headed, SameOrigin
 from doorctl.web.pushes import Pushes
 
 
-def application(pushes: Pushes) -> Starlette:
-    """Return the application; what it doesn't know is 404, and 405 for the method."""
+def application(
+    pushes: Pushes,
+    pages: Iterable[BaseRoute] = (),
+    *,
+    encrypted: bool = False,
+    senders_certified: bool = False,
+) -> ASGIApp:
+    """Return the application; what it doesn't know is 404, and 405 for the method.
+
+    Args:
+        pushes: what machines ask for; every answer is JSON.
+        pages: what people ask for.
+        encrypted: whether browsers reach it by HTTPS.
+        senders_certified: whether machines have to show a certificate.
+    """
     app = Starlette(
         routes=[
             Route("/v1/patrons", pushes.snapshot, methods=["PUT"]),
             Route("/v1/patrons/changes", pushes.changes, methods=["POST"]),
             Route("/v1/patrons/epoch", pushes.epoch, methods=["GET"]),
+            *pages,
         ],
         exception_handlers={HTTPException: _refused, Exception: _faulty},
     )
     app.router.redirect_slashes = False
-    return app
+    inner: ASGIApp = SendersCertified(app) if senders_certified else app
+    return Headed(SameOrigin(inner), encrypted=encrypted)
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - that's what it is registered for
+    if not request.url.path.startswith(MACHINES):
+        return _plain_page(error.status_code, error.headers)
     refusal = WRONG_METHOD if error.status_code == WRONG_METHOD.status else NOT_FOUND
     return refusal.answer(headers=error.headers)
 
 
-async def _faulty(_request: Request, _error: Exception) -> Response:
-    # A bug of ours: the traceback goes to the journal, the sender learns no more than that.
+async def _faulty(request: Request, _error: Exception) -> Response:
+    # A bug of ours: the traceback goes to the journal, whoever asked learns no more than that.
+    if not request.url.path.startswith(MACHINES):
+        return _plain_page(HTTPStatus.INTERNAL_SERVER_ERROR)
     return FAULT.answer()
+
+
+_SAID = {
+    404: ("Siden findes ikke", "There is no such page"),
+    405: ("Det kan siden ikke", "The page can't do that"),
+    500: ("Fejl i anlægget", "A fault in the system"),
+}
+
+
+def _plain_page(status: int, headers: object = None) -> Response:
+    danish, english = _SAID.get(status, ("Det lykkedes ikke", "That did not work"))
+    page = (
+        f'<!DOCTYPE html><html lang="da"><meta charset="utf-8"><title>{danish}</title>'
+        f'<main><h1>{danish}</h1><p lang="en">{english}</p><p><a href="/">doorctl</a></p></main>'
+    )
+    allowed = dict(headers) if isinstance(headers, dict) else None
+    return HTMLResponse(page, status, allowed)

@@ -17,12 +17,13 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from doorctl.errors import DeviceError, KeyFileError
+from doorctl.web.certified import Shown
 
 STOP_LIMIT_S = 2
 """So long a push that is still coming in has, once the process stops; its sender comes again."""
 
-MOST_CONNECTIONS = 64
-"""A sender needs one; beyond it the answer is 503."""
+MOST_CONNECTIONS = 256
+"""A browser needs six, a sender one; beyond it the answer is 503."""
 
 ALIVE_EVERY_S = 10
 
@@ -34,7 +35,8 @@ class Certificates:
     Args:
         certificate: the server's, with those above it.
         key: its private key, without a password.
-        client_ca: whose certificates a client must have; None for any client.
+        client_ca: whose certificates senders must show; None for nobody's. Whoever shows one has
+            to show one of these; browsers show none.
     """
 
     certificate: Path
@@ -46,8 +48,11 @@ class ImpatientProtocol(H11Protocol):
     """Closes a connection on which no request begins in time; uvicorn would wait for ever."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait."""
+        """Begin to wait, and note whether a certificate was shown."""
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        shown = tls is not None and bool(tls.getpeercert())
+        self.app = Shown(self.app, certified=shown)
         self._patience = self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -144,7 +149,7 @@ def _tls(certificates: Certificates | None) -> dict[str, Any]:
         "ssl_certfile": certificates.certificate,
         "ssl_keyfile": certificates.key,
         "ssl_ca_certs": authority,
-        "ssl_cert_reqs": ssl.CERT_NONE if authority is None else ssl.CERT_REQUIRED,
+        "ssl_cert_reqs": ssl.CERT_NONE if authority is None else ssl.CERT_OPTIONAL,
     }
 
 

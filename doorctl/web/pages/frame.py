@@ -1,0 +1,265 @@
+"""The frame around every page: who asks, may they, in which language, and how a fault is told.
+
+A page is a function of a :class:`PageRequest` that returns a response; it never sees a cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from doorctl.accounts.roles import Permission, Role, permits
+from doorctl.errors import DoorctlError, InputError
+from doorctl.ports import EventLog
+from doorctl.web.pages.aside import Aside
+from doorctl.web.pages.forms import Form, read_form
+from doorctl.web.pages.language import Languages
+from doorctl.web.pages.navigation import places
+from doorctl.web.pages.templates import Templates
+from doorctl.web.pages.words import Words
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+
+SIGN_IN: Final = "/sign-in"
+OWN: Final = "/me"
+"""Where somebody changes their own password."""
+
+LANGUAGE_COOKIE: Final = "doorctl-language"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is signed in.
+
+    Args:
+        account: the account's name, as it stands on the audit log.
+        role: what they may do.
+        must_change: somebody else chose the password, so it is changed before anything else.
+    """
+
+    account: str
+    role: Role
+    must_change: bool = False
+
+
+class Sessions(Protocol):
+    """Whose session a request belongs to. Thread-safe; may wait for a disk; raises StoreError."""
+
+    def person(self, token: str) -> Person | None:
+        """Return who signed in with a token; None where the session is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every page says of the branch, and how browsers reach it.
+
+    Args:
+        name: the branch's.
+        phone: for refused patrons; may be empty.
+        words_of: how each language says things, by its code.
+        encrypted: whether browsers use HTTPS.
+        signs_in_elsewhere: whether the municipality's identity provider is asked.
+    """
+
+    name: str
+    phone: str
+    words_of: Callable[[str | None], Words]
+    encrypted: bool
+    signs_in_elsewhere: bool = False
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the session's cookie: a browser ties the prefixed one to this host."""
+        return "__Host-doorctl" if self.encrypted else "doorctl"
+
+
+class PageRequest:
+    """One request for a page, by somebody or nobody; belongs to the event loop.
+
+    Attributes:
+        request: Starlette's.
+        words: how the language in question says things.
+    """
+
+    def __init__(self, frame: Frame, request: Request, words: Words, person: Person | None) -> None:
+        self._frame = frame
+        self._person = person
+        self.request = request
+        self.words = words
+
+    @property
+    def by(self) -> str:
+        """The account, for the audit log.
+
+        Raises:
+            RuntimeError: nobody is signed in: a page that asks must be guarded.
+        """
+        return self.person.account
+
+    @property
+    def person(self) -> Person:
+        """Who is signed in; as :attr:`by`."""
+        if self._person is None:
+            raise RuntimeError("a page that needs an account is open to everybody")
+        return self._person
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether anybody is."""
+        return self._person is not None
+
+    def may(self, permission: Permission) -> bool:
+        """Tell whether who asks may do something."""
+        return self._person is not None and permits(self._person.role, permission)
+
+    def asked(self, name: str) -> str:
+        """Return a parameter of the address without blanks around it; empty where absent."""
+        return self.request.query_params.get(name, "").strip()
+
+    async def aside(
+        self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ResultT:
+        """Return what a job returns that may wait for a disk or another process."""
+        return await self._frame.aside.run(job, *args, **kwargs)
+
+    async def form(self) -> Form:
+        """Return the form that was sent; raises InputError."""
+        return await read_form(self.request)
+
+    def page(self, template: str, status: int = 200, **context: Any) -> Response:
+        """Return a page.
+
+        Args:
+            template: its file in `templates/`.
+            status: of HTTP.
+            context: what the template names, beside what every one has: `_` and `n_` (texts),
+                `words`, `house`, `person`, `may`, `here` (the path), `places` (the menu), `done`
+                (a key that :meth:`done` was given, or "").
+        """
+        return HTMLResponse(self._frame.rendered(template, self, context), status)
+
+    def done(self, path: str, what: str) -> Response:
+        """Return the answer to a form that did something: go to a page, which tells of it.
+
+        Args:
+            path: the page's.
+            what: a key of the page's own table of what has been done.
+        """
+        return RedirectResponse(f"{path}?done={quote(what)}", HTTPStatus.SEE_OTHER)
+
+    def go(self, path: str) -> Response:
+        """Return the answer that sends a browser to another page of ours."""
+        return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+
+Page = Callable[[PageRequest], Awaitable[Response]]
+
+
+class Frame:
+    """Makes routes of pages.
+
+    Args:
+        house: the branch.
+        languages: what can be spoken.
+        sessions: knows who is signed in.
+        templates: the pages' own.
+        aside: threads for what waits.
+        log: hears of what nobody expected.
+    """
+
+    def __init__(
+        self,
+        *,
+        house: House,
+        languages: Languages,
+        sessions: Sessions,
+        templates: Templates,
+        aside: Aside,
+        log: EventLog,
+    ) -> None:
+        self.house = house
+        self.languages = languages
+        self.aside = aside
+        self._sessions = sessions
+        self._templates = templates
+        self._log = log
+
+    def guarded(
+        self, path: str, page: Page, permission: Permission, methods: Iterable[str] = ("GET",)
+    ) -> Route:
+        """Return the route of a page for those who may do something; others sign in first."""
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, page, permission)
+
+        return Route(path, answer, methods=list(methods))
+
+    def open(self, path: str, page: Page, methods: Iterable[str] = ("GET",)) -> Route:
+        """Return the route of a page for everybody."""
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, page, None)
+
+        return Route(path, answer, methods=list(methods))
+
+    def words(self, request: Request) -> Words:
+        """Return how things are said to whoever asks."""
+        return self.house.words_of(request.cookies.get(LANGUAGE_COOKIE))
+
+    def rendered(self, template: str, asked: PageRequest, context: dict[str, Any]) -> str:
+        """Return the text of a page; see :meth:`PageRequest.page`."""
+        person = asked._person  # noqa: SLF001 - the frame made it
+        shared = {
+            "_": asked.words.say,
+            "n_": asked.words.count,
+            "words": asked.words,
+            "languages": self.languages,
+            "house": self.house,
+            "person": person,
+            "may": lambda name: asked.may(Permission[name]),
+            "here": asked.request.url.path,
+            "places": () if person is None else places(person.role),
+            "done": asked.request.query_params.get("done", ""),
+        }
+        return self._templates.render(template, shared | context)
+
+    async def _answer(
+        self, request: Request, page: Page, permission: Permission | None
+    ) -> Response:
+        asked = PageRequest(self, request, self.words(request), None)
+        try:
+            person = await self._person(request)
+            asked = PageRequest(self, request, self.words(request), person)
+            if permission is not None:
+                if person is None:
+                    return self._sign_in_first(request)
+                if person.must_change and request.url.path != OWN:
+                    return asked.go(OWN)
+                if not permits(person.role, permission):
+                    return asked.page("refused.html", 403)
+            return await page(asked)
+        except DoorctlError as error:
+            return asked.page("failed.html", _status_of(error), why=str(error))
+
+    async def _person(self, request: Request) -> Person | None:
+        token = request.cookies.get(self.house.session_cookie)
+        return await self.aside.run(self._sessions.person, token) if token else None
+
+    def _sign_in_first(self, request: Request) -> Response:
+        wants = request.headers.get("accept", "")
+        if "text/html" not in wants and wants not in {"", "*/*"}:
+            return PlainTextResponse("Sign in first.", HTTPStatus.UNAUTHORIZED)
+        back = f"?next={quote(request.url.path)}" if request.method == "GET" else ""
+        return RedirectResponse(f"{SIGN_IN}{back}", HTTPStatus.SEE_OTHER)
+
+
+def _status_of(error: DoorctlError) -> int:
+    return HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InputError) else 503

@@ -1,0 +1,104 @@
+"""What every answer says beside its content, and which requests are refused before any page.
+
+Both are tables over headers; nothing else is looked at. Checked against OWASP ASVS 5.0: V3.4
+(headers), V3.5 (requests of other sites), V14.3 (nothing personal is kept by a browser).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY: Final = (
+    "default-src 'none'; "
+    "script-src 'self'; "
+    "style-src 'self'; "
+    "img-src 'self'; "
+    "font-src 'self'; "
+    "connect-src 'self'; "
+    "form-action 'self'; "
+    "frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
+"""Nothing inline, nothing of another host, in nobody's frame."""
+
+ALWAYS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Security-Policy": POLICY,
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+NOT_KEPT: Final = "no-store"
+STRICT_TRANSPORT: Final = "max-age=31536000"
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+MACHINES: Final = "/v1/"
+"""What senders of patrons ask for; a browser's headers are not theirs, and no session counts."""
+
+
+class Headed:
+    """An application whose every answer has :data:`ALWAYS`.
+
+    Args:
+        app: the application.
+        encrypted: whether browsers reach it by HTTPS.
+    """
+
+    def __init__(self, app: ASGIApp, *, encrypted: bool) -> None:
+        self._app = app
+        self._headers = dict(ALWAYS)
+        if encrypted:
+            self._headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, with the headers."""
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", NOT_KEPT)
+            await send(message)
+
+        await self._app(scope, receive, headed)
+
+
+class SameOrigin:
+    """An application that no other site can have changed anything by.
+
+    A browser says by `Sec-Fetch-Site` who sent a request, an older one by `Origin`; what says
+    neither is no browser of staff, and changes nothing.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what comes from here, and refuse the rest."""
+        if scope["type"] == "http" and _strange(scope):
+            refused = PlainTextResponse("This request came from another site.", 403)
+            await refused(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _strange(scope: Scope) -> bool:
+    if scope["method"] in SAFE_METHODS or scope["path"].startswith(MACHINES):
+        return False
+    headers = Headers(scope=scope)
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc != headers.get("host")

@@ -1,0 +1,105 @@
+"""Catalogues: what a page says in each language; English is in the pages themselves.
+
+A language is a folder of `.po` files, or one file that was dropped in beside them (`uk.po`).
+Whatever it does not translate is said in English.
+"""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import polib
+
+from doorctl.errors import ConfigError, Problem
+
+OWN: Final = Path(__file__).parent.parent / "locale"
+"""The catalogues that come with doorctl: one folder a language, one file a page."""
+
+ENGLISH = "en"
+DANISH = "da"
+
+MOST_BYTES = 1024 * 1024
+"""More is no catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language.
+
+    Args:
+        code: as in HTML's `lang`.
+        name: what it calls itself.
+        words: its catalogue.
+    """
+
+    code: str
+    name: str
+    words: gettext.NullTranslations
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """Every language that can be chosen, the branch's own first.
+
+    Args:
+        known: by code, in the order in which they are offered.
+    """
+
+    known: Mapping[str, Language]
+
+    @property
+    def first(self) -> Language:
+        """What is spoken to whoever has not chosen."""
+        return next(iter(self.known.values()))
+
+    def chosen(self, code: str | None) -> Language:
+        """Return a language by its code; the first one where it is not known."""
+        return self.known.get(code or "", self.first)
+
+
+def languages(first: str = DANISH, more: Path | None = None) -> Languages:
+    """Load every catalogue.
+
+    Args:
+        first: the code of the branch's own language.
+        more: a directory with a `.po` file for each further language, named after its code; None
+            or an absent one for none.
+
+    Raises:
+        ConfigError: a file there is no catalogue.
+    """
+    dropped = sorted(more.glob("*.po")) if more is not None and more.is_dir() else []
+    files = {path.name: sorted(path.glob("*.po")) for path in OWN.iterdir() if path.is_dir()}
+    for path in dropped:
+        files.setdefault(path.stem, []).append(path)
+    found = {code: _language(code, paths) for code, paths in files.items()}
+    found[ENGLISH] = Language(ENGLISH, "English", gettext.NullTranslations())
+    order = sorted(found, key=lambda code: (code != first, code not in (DANISH, ENGLISH), code))
+    return Languages(MappingProxyType({code: found[code] for code in order}))
+
+
+def _language(code: str, paths: Iterable[Path]) -> Language:
+    words = polib.POFile(check_for_duplicates=False)
+    name = code
+    for path in paths:
+        catalogue = _read(path)
+        words.metadata.update(catalogue.metadata)
+        name = catalogue.metadata.get("Language-Name", name)
+        words.extend(catalogue.translated_entries())
+    return Language(code, name, gettext.GNUTranslations(BytesIO(words.to_binary())))
+
+
+def _read(path: Path) -> polib.POFile:
+    unfit = Problem(path.name, "is no catalogue of gettext (.po, UTF-8, at most 1 MB)")
+    try:
+        if path.stat().st_size <= MOST_BYTES:
+            return polib.pofile(str(path), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(path.parent), (unfit,)) from error
+    raise ConfigError(str(path.parent), (unfit,))

@@ -1,0 +1,43 @@
+"""What every page leans on: the files beside them, and the choice of a language."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from doorctl.web.pages.frame import LANGUAGE_COOKIE, Frame, PageRequest
+from doorctl.web.pages.templates import StaticPages
+
+A_YEAR_S: Final = 365 * 24 * 3600
+
+
+def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
+    """Return the routes of static files and of the choice of a language."""
+
+    async def language(asked: PageRequest) -> Response:
+        form = await asked.form()
+        response = asked.go(own_path(form.text("next")))
+        code = form.text("language")
+        if code in frame.languages.known:
+            response.set_cookie(
+                LANGUAGE_COOKIE,
+                code,
+                max_age=A_YEAR_S,
+                httponly=True,
+                samesite="strict",
+                secure=frame.house.encrypted,
+            )
+        return response
+
+    return (
+        Mount("/static", StaticPages(), name="static"),
+        frame.open("/language", language, methods=("POST",)),
+    )
+
+
+def own_path(path: str) -> str:
+    """Return a path of this site as it is, and anything else as ``/``: nobody is led elsewhere."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if safe and path.isprintable() and "\\" not in path else "/"

@@ -1,0 +1,68 @@
+"""Templates and the files beside them, as they come with doorctl; what is filled in is escaped."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+HERE: Final = Path(__file__).parent.parent
+STATIC: Final = HERE / "static"
+
+A_DAY: Final = "public, max-age=86400"
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+
+
+class Templates:
+    """The pages' templates; each is compiled at its first use and kept.
+
+    Args:
+        directory: where they are.
+    """
+
+    def __init__(self, directory: Path = HERE / "templates") -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(directory),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["static"] = address_of
+
+    def render(self, name: str, context: dict[str, Any]) -> str:
+        """Return a page.
+
+        Args:
+            name: of the template.
+            context: what it names; a name that is missing is an error of ours.
+        """
+        return self._environment.get_template(name).render(context)
+
+
+@cache
+def address_of(name: str) -> str:
+    """Return where a browser finds a file of `static/`; another address once it has changed."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:8]
+    return f"/static/{name}?v={digest}"
+
+
+class StaticPages(StaticFiles):
+    """The files of `static/`; what is asked for by :func:`address_of` may be kept for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=STATIC)
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file."""
+        response = await super().get_response(path, scope)
+        versioned = scope["query_string"].startswith(b"v=")
+        response.headers["Cache-Control"] = FOR_EVER if versioned else A_DAY
+        return response

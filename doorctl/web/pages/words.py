@@ -1,0 +1,100 @@
+"""Dates, times, numbers and order as each language writes them; names of days in its catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from doorctl.web.pages.language import DANISH, Language
+
+WEEKDAYS: Final = (
+    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+)  # fmt: skip
+MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+_LAST: Final = {"æ": "\U0010fffd", "ø": "\U0010fffe", "å": "\U0010ffff"}
+"""The three letters that follow z in Danish, in their order; by code point å would come first."""
+
+
+_DANISH_MARKS: Final = str.maketrans(",.", ".,")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How one language says things to one branch.
+
+    Args:
+        language: which.
+        zone: the branch's; every time is told in it.
+    """
+
+    language: Language
+    zone: ZoneInfo
+
+    def say(self, text: str, /, **values: object) -> str:
+        """Return a text of the pages in this language, its `{names}` filled in."""
+        said = self.language.words.gettext(text) if text else ""
+        return said.format(**values) if values else said
+
+    def count(self, one: str, many: str, number: int, /, **values: object) -> str:
+        """Return the form that fits a number, which is `{n}` in it."""
+        said = self.language.words.ngettext(one, many, number)
+        return said.format(n=self.number(number), **values)
+
+    def weekday(self, day: date) -> str:
+        """Return "tirsdag"."""
+        return self.say(WEEKDAYS[day.weekday()])
+
+    def month(self, day: date) -> str:
+        """Return "november"."""
+        return self.say(MONTHS[day.month - 1])
+
+    def long_day(self, day: date) -> str:
+        """Return "tirsdag den 24. november 2026"."""
+        return self.say(
+            "{weekday} {day} {month} {year}",
+            weekday=self.weekday(day),
+            day=day.day,
+            month=self.month(day),
+            year=day.year,
+        )
+
+    def short_day(self, day: date) -> str:
+        """Return "24.11.2026"."""
+        return self.say("{day}/{month}/{year}", day=day.day, month=day.month, year=day.year)
+
+    def clock(self, at: datetime) -> str:
+        """Return "21.05": hours and minutes in the branch's zone."""
+        local = self.local(at)
+        return self.say("{hour}:{minute}", hour=f"{local:%H}", minute=f"{local:%M}")
+
+    def moment(self, at: datetime) -> str:
+        """Return "24.11.2026 kl. 21.05"."""
+        local = self.local(at)
+        return self.say("{day} at {time}", day=self.short_day(local.date()), time=self.clock(local))
+
+    def local(self, at: datetime) -> datetime:
+        """Return an aware time in the branch's zone."""
+        return at.astimezone(self.zone)
+
+    def number(self, number: float, digits: int = 0) -> str:
+        """Return "1.234,5" in Danish, "1,234.5" elsewhere."""
+        said = f"{number:,.{digits}f}"
+        if self.language.code != DANISH:
+            return said
+        return said.translate(_DANISH_MARKS)
+
+    def sorted(self, names: Iterable[str]) -> list[str]:
+        """Return names in the order of the Danish alphabet: æ, ø, å last, and aa as å."""
+        return sorted(names, key=_collated)
+
+
+def _collated(name: str) -> tuple[str, str]:
+    folded = name.casefold().replace("aa", "å")
+    return "".join(_LAST.get(one, one) for one in folded), name

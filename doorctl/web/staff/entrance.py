@@ -1,0 +1,158 @@
+"""Signing in and out, and one's own password: the only pages that touch the session's cookie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.roles import Permission
+from doorctl.accounts.sessions import Token
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
+from doorctl.web.pages.frame import OWN, SIGN_IN, Frame, PageRequest
+from doorctl.web.pages.navigation import places
+from doorctl.web.pages.routes import own_path
+
+SIGN_OUT: Final = "/sign-out"
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "wrong": "The name and the password do not fit.",
+        "waits": "Too many have failed. Wait, and try again.",
+        "old": "The password that you have now is another one.",
+        "twice": "The two new passwords differ.",
+    }
+)
+"""What a refused sign-in or password is told with; which part was wrong is never said."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    text: str
+    status: int = HTTPStatus.FORBIDDEN
+    wait_s: float = 0.0
+
+
+class Entrance:
+    """Let staff in and out.
+
+    Args:
+        frame: around each page.
+        signing_in: knows accounts and sessions; blocks.
+    """
+
+    def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
+        self._frame = frame
+        self._signing_in = signing_in
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+        frame = self._frame
+        return (
+            frame.open("/", self._start),
+            frame.open(SIGN_IN, self._form),
+            frame.open(SIGN_IN, self._sign_in, methods=("POST",)),
+            frame.open(SIGN_OUT, self._sign_out, methods=("POST",)),
+            frame.guarded(OWN, self._own, Permission.SEE_NOW),
+            frame.guarded(OWN, self._change, Permission.SEE_NOW, methods=("POST",)),
+            frame.guarded(f"{OWN}/everywhere", self._everywhere, Permission.SEE_NOW, ("POST",)),
+        )
+
+    async def _start(self, asked: PageRequest) -> Response:
+        if not asked.signed_in:
+            return asked.go(SIGN_IN)
+        return asked.go(places(asked.person.role)[0].path)
+
+    async def _form(self, asked: PageRequest) -> Response:
+        return self._sign_in_page(asked, asked.asked("next"))
+
+    async def _sign_in(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        name, back = form.text("name"), form.text("next")
+        client = asked.request.client
+        address = "" if client is None else client.host
+        try:
+            token = await asked.aside(
+                self._signing_in.sign_in, name, Password(form.exact("password")), address
+            )
+        except (SignInWaitsError, SignInRefusedError) as error:
+            return self._sign_in_page(asked, back, _refusal(error), name)
+        return signed_in(self._frame, asked.go(own_path(back)), token)
+
+    def _sign_in_page(
+        self, asked: PageRequest, back: str, refused: _Refused | None = None, name: str = ""
+    ) -> Response:
+        status = HTTPStatus.OK if refused is None else refused.status
+        response = asked.page(
+            "sign_in.html", status, refused=refused, name=name, next=own_path(back)
+        )
+        if refused is not None and refused.wait_s:
+            response.headers["Retry-After"] = str(int(refused.wait_s) + 1)
+        return response
+
+    async def _sign_out(self, asked: PageRequest) -> Response:
+        token = asked.request.cookies.get(self._frame.house.session_cookie)
+        if token:
+            await asked.aside(self._signing_in.sign_out, Token(token))
+        return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
+
+    async def _own(self, asked: PageRequest) -> Response:
+        return asked.page("me.html", refused=None)
+
+    async def _change(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        old, new = Password(form.exact("old")), Password(form.exact("new"))
+        if form.exact("new") != form.exact("again"):
+            return asked.page("me.html", 422, refused=_Refused(REFUSED["twice"]))
+        token = Token(asked.request.cookies[self._frame.house.session_cookie])
+        client = asked.request.client
+        address = "" if client is None else client.host
+        try:
+            new_token = await asked.aside(
+                self._signing_in.change_password, token, old, new, address
+            )
+        except SignInWaitsError as error:
+            return asked.page("me.html", 429, refused=_refusal(error))
+        except SignInRefusedError:
+            return asked.page("me.html", 422, refused=_Refused(REFUSED["old"]))
+        except InputError as error:
+            return asked.page("me.html", 422, refused=_Refused(str(error)))
+        return signed_in(self._frame, asked.done(OWN, "changed"), new_token)
+
+    async def _everywhere(self, asked: PageRequest) -> Response:
+        await asked.aside(self._signing_in.sign_out_everywhere, asked.by)
+        return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=everywhere"))
+
+
+def signed_in(frame: Frame, response: Response, token: Token) -> Response:
+    """Return a response that gives a browser its session: for this host, until it is closed."""
+    response.set_cookie(
+        frame.house.session_cookie,
+        token.reveal(),
+        httponly=True,
+        samesite="strict",
+        secure=frame.house.encrypted,
+    )
+    return response
+
+
+def signed_out(frame: Frame, response: Response) -> Response:
+    """Return a response that takes a browser's session, and what it may have kept of pages."""
+    response.delete_cookie(
+        frame.house.session_cookie, httponly=True, samesite="strict", secure=frame.house.encrypted
+    )
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+def _refusal(error: SignInRefusedError | SignInWaitsError) -> _Refused:
+    if isinstance(error, SignInWaitsError):
+        return _Refused(REFUSED["waits"], HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
+    return _Refused(REFUSED["wrong"])

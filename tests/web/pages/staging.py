@@ -1,0 +1,91 @@
+"""Pages on a stage of their own: the real frame, application and templates, invented sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from starlette.routing import BaseRoute
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+
+from doorctl.accounts.roles import Role
+from doorctl.web.pages.aside import Aside
+from doorctl.web.pages.frame import Frame, House, Person
+from doorctl.web.pages.headers import Headed, SameOrigin
+from doorctl.web.pages.language import languages
+from doorctl.web.pages.routes import shared_routes
+from doorctl.web.pages.templates import Templates
+from doorctl.web.pages.words import Words
+from tests.fakes.event_log import FakeEventLog
+
+ZONE = ZoneInfo("Europe/Copenhagen")
+LANGUAGES = languages()
+TEMPLATES = Templates()
+
+
+@dataclass
+class FakeSessions:
+    """Whoever's token is an account's name is signed in with its role."""
+
+    people: dict[str, Person] = field(default_factory=dict)
+
+    def person(self, token: str) -> Person | None:
+        """Return who it is."""
+        return self.people.get(token)
+
+
+def everybody() -> FakeSessions:
+    """Return sessions of one account for each role, named after it."""
+    return FakeSessions({role.value: Person(role.value, role) for role in Role})
+
+
+def frame(sessions: FakeSessions | None = None) -> Frame:
+    """Return a frame for a branch that speaks Danish first."""
+    return Frame(
+        house=House(
+            name="Randers Bibliotek, Øst",
+            phone="89 15 45 00",
+            words_of=lambda code: Words(LANGUAGES.chosen(code), ZONE),
+            encrypted=False,
+        ),
+        languages=LANGUAGES,
+        sessions=sessions or everybody(),
+        templates=TEMPLATES,
+        aside=Aside(),
+        log=FakeEventLog(),
+    )
+
+
+def application(routes: Iterable[BaseRoute], around: Frame) -> ASGIApp:
+    """Return an application of some pages, with what every page needs."""
+    from starlette.applications import Starlette  # noqa: PLC0415 - tests of values don't load it
+
+    app = Starlette(routes=[*shared_routes(around), *routes])
+    return Headed(SameOrigin(app), encrypted=False)
+
+
+def browser(
+    make: Callable[[Frame], Iterable[BaseRoute]],
+    role: Role | None = Role.STAFF,
+    language: str = "da",
+) -> TestClient:
+    """Return a browser that is signed in, and asks as browsers of today do.
+
+    Args:
+        make: returns the routes of the pages in question.
+        role: of who is signed in; None for nobody.
+        language: that was chosen.
+    """
+    around = frame()
+    client = TestClient(
+        application(make(around), around),
+        base_url="http://testserver",
+        headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
+        follow_redirects=False,
+    )
+    client.cookies.set("doorctl-language", language)
+    if role is not None:
+        client.cookies.set("doorctl", role.value)
+    return client

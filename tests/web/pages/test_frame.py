@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import pytest
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.roles import Permission, Role
+from doorctl.errors import InputError, StoreError
+from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.pages.headers import ALWAYS
+from doorctl.web.pages.routes import own_path
+from tests.web.pages.staging import browser
+
+
+def pages(frame: Frame) -> list[BaseRoute]:
+    """Return a page for those who may see the log, one that fails and one that takes a form."""
+
+    async def shown(asked: PageRequest) -> Response:
+        return asked.page("refused.html")
+
+    async def failing(_asked: PageRequest) -> Response:
+        raise StoreError("visits.db can't be read: <script>")
+
+    async def taking(asked: PageRequest) -> Response:
+        form = await asked.form()
+        if not form.text("why"):
+            raise InputError("say why")
+        return asked.done("/log", "told")
+
+    return [
+        frame.guarded("/log", shown, Permission.SEE_LOG),
+        frame.guarded("/failing", failing, Permission.SEE_LOG),
+        frame.guarded("/taking", taking, Permission.OPEN_ONCE, methods=("POST",)),
+    ]
+
+
+def test_nobody_sees_a_guarded_page() -> None:
+    """Whoever is not signed in is sent to sign in, and back afterwards."""
+    answer = browser(pages, role=None).get("/log")
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?next=/log"
+
+
+def test_what_is_no_browser_is_told_so() -> None:
+    """A script without a session gets 401 instead of a page."""
+    answer = browser(pages, role=None).get("/log", headers={"Accept": "text/event-stream"})
+
+    assert answer.status_code == 401
+
+
+def test_a_role_that_may_not() -> None:
+    """A role that may not do it is refused with 403, and nothing is done."""
+    answer = browser(pages, Role.VIEWER).post("/taking", data={"why": "x"})
+
+    assert answer.status_code == 403
+
+
+def test_a_fault_is_told_and_escaped() -> None:
+    """An error's sentence is shown, as text."""
+    answer = browser(pages).get("/failing")
+
+    assert answer.status_code == 503
+    assert "visits.db can&#39;t be read: &lt;script&gt;" in answer.text
+
+
+def test_a_form_that_makes_no_sense() -> None:
+    """What was typed wrong is 422; what was done is told on the next page."""
+    client = browser(pages)
+
+    assert client.post("/taking", data={"why": " "}).status_code == 422
+    assert client.post("/taking", data={"why": "x"}).headers["location"] == "/log?done=told"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "same-origin, cross-site"},
+    ],
+)
+def test_another_site_changes_nothing(headers: dict[str, str]) -> None:
+    """A form that another site sent is refused before anybody is asked for."""
+    answer = browser(pages).post("/taking", data={"why": "x"}, headers=headers)
+
+    assert answer.status_code == 403
+    assert "another site" in answer.text
+
+
+def test_an_older_browser_is_judged_by_origin() -> None:
+    """Without Sec-Fetch-Site the origin has to be ours, and there has to be one."""
+    client = browser(pages)
+    del client.headers["sec-fetch-site"]
+
+    def status(**headers: str) -> int:
+        return client.post("/taking", data={"why": "x"}, headers=headers).status_code
+
+    assert status(Origin="http://testserver") == 303
+    assert status(Origin="http://elsewhere") == 403
+    assert status(Origin="null") == 403
+    assert status() == 403
+
+
+def test_every_answer_has_the_headers() -> None:
+    """No page can be framed, sniffed, kept or made to load anything of others."""
+    for answer in (browser(pages).get("/log"), browser(pages, None).get("/log")):
+        assert {name: answer.headers[name] for name in ALWAYS} == dict(ALWAYS)
+        assert answer.headers["cache-control"] == "no-store"
+        assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+def test_a_language_is_chosen_and_kept() -> None:
+    """The choice is a cookie of a year, and leads back to where it was made."""
+    client = browser(pages)
+
+    answer = client.post("/language", data={"language": "en", "next": "/log"})
+
+    assert answer.headers["location"] == "/log"
+    assert "doorctl-language=en" in answer.headers["set-cookie"]
+
+
+def test_a_language_that_nobody_knows() -> None:
+    """Nothing is kept, and nobody is led to another site."""
+    answer = browser(pages).post("/language", data={"language": "x;", "next": "//evil.example"})
+
+    assert answer.headers["location"] == "/"
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["//x", "/\\x", "https://x", "", "/a\\b", "/a\nb", "javascript:1"])
+def test_only_own_paths_are_gone_to(path: str) -> None:
+    """What is no path of this site leads to its start."""
+    assert own_path(path) == "/"
+
+
+def test_a_static_file_may_be_kept() -> None:
+    """By its versioned address for ever, else for a day; nothing beside the folder is served."""
+    client = browser(pages)
+
+    assert "immutable" in client.get("/static/doorctl.css?v=1").headers["cache-control"]
+    assert "immutable" not in client.get("/static/doorctl.css").headers["cache-control"]
+    assert client.get("/static/../templates/layout.html").status_code == 404
+    assert client.get("/static/%2e%2e/templates/layout.html").status_code == 404

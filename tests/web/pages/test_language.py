@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polib
+import pytest
+
+from doorctl.errors import ConfigError
+from doorctl.web.pages.language import OWN, languages
+from doorctl.web.pages.navigation import PLACES
+from doorctl.web.pages.templates import HERE
+from doorctl.web.pages.words import MONTHS, WEEKDAYS, Words
+from tests.web.pages.staging import ZONE
+
+SAID = re.compile(r"""\b_\(\s*(?P<quote>["'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""")
+COUNTED = re.compile(
+    r"""\bn_\(\s*(["'])(?P<one>(?:\\.|(?!\1).)*)\1\s*,\s*(["'])(?P<many>(?:\\.|(?!\3).)*)\3"""
+)
+
+
+def words(code: str) -> Words:
+    """Return how a language says things."""
+    return Words(languages().chosen(code), ZONE)
+
+
+def danish() -> dict[str, polib.POEntry]:
+    """Return every entry of the Danish catalogues."""
+    return {
+        entry.msgid: entry for path in (OWN / "da").glob("*.po") for entry in polib.pofile(path)
+    }
+
+
+def spoken() -> set[str]:
+    """Return every text that stands in a template, and each that the code itself says."""
+    found = {place.name for place in PLACES} | set(WEEKDAYS) | set(MONTHS)
+    for path in sorted((HERE / "templates").glob("*.html")):
+        page = path.read_text("utf-8")
+        found |= {match["text"] for match in SAID.finditer(page)}
+        found |= {match["one"] for match in COUNTED.finditer(page)}
+    return {re.sub(r"\\(.)", r"\1", text) for text in found}
+
+
+def test_every_text_has_its_danish() -> None:
+    """No page says a word of English to whoever reads Danish."""
+    catalogue = danish()
+
+    missing = sorted(text for text in spoken() if text and text not in catalogue)
+
+    assert missing == []
+
+
+def test_every_catalogue_keeps_the_places() -> None:
+    """A translation fills in what its original does, and nothing else."""
+    place = re.compile(r"{(\w+)}")
+
+    wrong = [
+        entry.msgid
+        for entry in danish().values()
+        for said in (entry.msgstr, *entry.msgstr_plural.values())
+        if not set(place.findall(said)) <= set(place.findall(f"{entry.msgid}{entry.msgid_plural}"))
+    ]
+
+    assert wrong == []
+
+
+def test_no_text_is_said_in_two_ways() -> None:
+    """Two catalogues that translate one text agree, for the last would win unseen."""
+    said: dict[str, set[str]] = {}
+    for path in (OWN / "da").glob("*.po"):
+        for entry in polib.pofile(path):
+            said.setdefault(entry.msgid, set()).add(entry.msgstr)
+
+    assert {text: ways for text, ways in said.items() if len(ways) > 1} == {}
+
+
+def test_danish_dates_and_numbers() -> None:
+    """They are written as Danes write them, in the branch's own time."""
+    da = words("da")
+    at = datetime(2026, 11, 24, 20, 5, tzinfo=UTC)
+
+    assert da.long_day(date(2026, 11, 24)) == "tirsdag den 24. november 2026"
+    assert da.moment(at) == "24.11.2026 kl. 21.05"
+    assert da.number(1234567.891, 1) == "1.234.567,9"
+
+
+def test_english_dates_and_numbers() -> None:
+    """English needs no catalogue."""
+    en = words("en")
+
+    assert en.long_day(date(2026, 11, 24)) == "Tuesday 24 November 2026"
+    assert en.clock(datetime(2026, 7, 1, 6, 7, tzinfo=UTC)) == "08:07"
+    assert en.number(1234.5, 1) == "1,234.5"
+
+
+def test_the_danish_alphabet() -> None:
+    """Æ, ø and å come last, in that order, and aa is å."""
+    names = ["Åse", "Ærø", "Zoë", "Østen", "Aarhus", "anna"]
+
+    assert words("da").sorted(names) == ["anna", "Zoë", "Ærø", "Østen", "Aarhus", "Åse"]
+
+
+def test_a_third_language_is_dropped_in(tmp_path: Path) -> None:
+    """A file named after its code is a language; what it lacks is said in English."""
+    (tmp_path / "uk.po").write_text(
+        'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
+        '"Language-Name: Українська\\n"\n'
+        'msgid "Sign out"\nmsgstr "Вийти"\n',
+        "utf-8",
+    )
+
+    known = languages("da", tmp_path)
+    spoken = Words(known.chosen("uk"), ZONE)
+
+    assert [(one.code, one.name) for one in known.known.values()][2] == ("uk", "Українська")
+    assert (spoken.say("Sign out"), spoken.say("Main menu")) == ("Вийти", "Main menu")
+
+
+def test_the_branch_speaks_its_own_language_first() -> None:
+    """Whoever has not chosen, or chose what is not known, is spoken to in the branch's."""
+    assert list(languages("en").known) == ["en", "da"]
+    assert languages("da").chosen("xx").code == "da"
+    assert languages("da").chosen(None).code == "da"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'msgid "a"\nmsgstr'])
+def test_what_is_no_catalogue_is_named(tmp_path: Path, content: bytes) -> None:
+    """The file's name is told, not what stands in it."""
+    (tmp_path / "pl.po").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"pl\.po: is no catalogue"):
+        languages("da", tmp_path)
