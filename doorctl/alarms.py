@@ -331,6 +331,11 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Se ledningerne ved læseren efter.",
             "Check the wires at the reader.",
         ),
+        "lamps_failing_cleared": _over(
+            "lamps_failing",
+            "Lamper og summer ved læseren virker igen.",
+            "Lamps and buzzer at the reader work again.",
+        ),
         "overloaded": _kind(
             TODAY,
             "Der kommer kort hurtigere, end de kan slås op.",
@@ -412,3 +417,6 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
     }
 )
 """Kind -> what is known of it, most urgent first; scripts rely on the names."""
+
+WITH_END = frozenset(known.clears for known in KINDS.values() if known.clears is not None)
+"""The kinds whose end is told by another one; all others are over when somebody has seen them."""

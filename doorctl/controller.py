@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from doorctl.access.attempt import Attempt, Phase, after
@@ -33,6 +33,8 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
+from doorctl.access.panel import Notice, PanelState, notice_of, turned_away
+from doorctl.access.panel_display import Display
 from doorctl.access.reasons import Reason
 from doorctl.access.refusals import Refusals
 from doorctl.cards.keypad import keys
@@ -51,6 +53,7 @@ from doorctl.ports import (
     LineConnected,
     LineEvent,
     LineLost,
+    Panel,
     PatronLookup,
 )
 from doorctl.privacy.passages import counted_as
@@ -104,6 +107,14 @@ class StaffOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class PanelKeyPressed:
+    """A key of the screen at the door, meant for the attempt of that number."""
+
+    key: str = field(repr=False)
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadFailed:
     """A thread ended by an exception that nobody expected: the daemon must not go on without it."""
 
@@ -118,6 +129,7 @@ PostedEvent = (
     | LibraryAnswered
     | HoursRead
     | StaffOpened
+    | PanelKeyPressed
     | StopRequested
     | ThreadFailed
 )
@@ -171,6 +183,8 @@ class Controller:
         when_ready: called then, once.
         each_turn: called at least every second while the loop turns (watchdog, clock watch).
         library: asked about a card that the cache can't judge; None where nobody is asked.
+        panel: the screen at the door; None where nobody looks.
+        display: what it shows at first, by the branch's rules.
     """
 
     def __init__(
@@ -191,6 +205,8 @@ class Controller:
         when_ready: Callable[[], None],
         each_turn: Callable[[], None],
         library: LibraryDesk | None = None,
+        panel: Panel | None = None,
+        display: Display = Display(),  # noqa: B008 - frozen
     ) -> None:
         self._rules = rules
         self._cards = cards
@@ -206,6 +222,9 @@ class Controller:
         self._when_ready = when_ready
         self._each_turn = each_turn
         self._library = library
+        self._panel = panel
+        self._display = display
+        self._displayed: PanelState | None = None
         self.connected: dict[str, bool] = dict.fromkeys(lines, False)
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._refusals = Refusals()
@@ -220,6 +239,7 @@ class Controller:
             self._doorway.deadline_s,
             self._attempt.deadline_s,
             self._cards.deadline_s,
+            self._display.deadline_s,
         )
         return min((at for at in pending if at is not None), default=None)
 
@@ -266,6 +286,7 @@ class Controller:
         self._take_readings()
         if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
             self._step(TimePassed())
+        self._show_panel(now_s)
 
     def handle(self, event: PostedEvent) -> None:
         """Take one event."""
@@ -276,6 +297,10 @@ class Controller:
                 self._step(event)
             case HoursRead():
                 self._daily.heard(event, self._clock.moment())
+                if event.failing is None:
+                    self._display = self._display.heard(event.calendar, event.override)
+            case PanelKeyPressed():
+                self._hear_panel(event)
             case StaffOpened(reason=reason, by=by):
                 self._log.emit("opened_by_staff", why=reason, by=by)
                 self._doorway.let_in()
@@ -303,6 +328,26 @@ class Controller:
                 self._log.emit(line, state="lost", why=why)
                 self._note_line(line, connected=False)
 
+    def _hear_panel(self, pressed: PanelKeyPressed) -> None:
+        stale = self._clock.monotonic_s() < self._stale_until_s
+        # A page that was held up has what somebody typed who has gone.
+        if not stale and pressed.attempt == self._attempt.number:
+            self._take_reading(KeyPressed(pressed.key))
+
+    def _show_panel(self, now_s: float) -> None:
+        if self._panel is None:
+            return
+        moment = self._clock.moment()
+        self._display = self._display.at(now_s, moment, self._daily.mode_at(moment))
+        state = self._display.state(self._attempt, broken=not self.connected.get(READER, True))
+        if state != self._displayed:
+            self._displayed = state
+            self._panel.show(state)
+
+    def _tell(self, notice: Notice | None) -> None:
+        if self._panel is not None:
+            self._display = self._display.telling(notice)
+
     def _note_line(self, line: str, *, connected: bool) -> None:
         self.connected[line] = connected
         if self._untried:
@@ -327,6 +372,7 @@ class Controller:
                 self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
         elif isinstance(reading, CardRead) and self._overloaded():
             self._doorway.show(Signal.REFUSED)
+            self._tell(turned_away(self._display.rules, self._clock.monotonic_s()))
         else:
             self._step(reading)
 
@@ -379,6 +425,7 @@ class Controller:
                 self._ask_library(effect)
             case Asked():
                 self._doorway.show(Signal.CARD_READ)
+                self._tell(None)
             case Clicked():
                 self._doorway.show(Signal.KEY)
             case Accompanied(attempt=number, companions=companions):
@@ -420,6 +467,7 @@ class Controller:
             self._doorway.let_in(needs_time=concluded.long_release)
         if not concluded.silent:
             self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
+            self._tell(notice_of(concluded, self._display.rules, self._clock.monotonic_s()))
         more = {} if concluded.shape is None else {"shape": concluded.shape.value}
         if concluded.weak_pin:
             more["hint"] = Reason.WEAK_PIN.value

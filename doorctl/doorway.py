@@ -119,6 +119,12 @@ class Doorway:
         return self._strike.energised
 
     @property
+    def relocks_s(self) -> float | None:
+        """When the strike is locked again, monotonic seconds; None unless it is released so far."""
+        released = self._strike.state is strike.StrikeState.RELEASED
+        return self._strike.until_s if released else None
+
+    @property
     def stands_free(self) -> bool:
         """Whether the strike stays released, as in staffed hours."""
         return self._strike.state is strike.StrikeState.FREE
@@ -338,4 +344,6 @@ class Doorway:
                 self._log.emit("alarm", kind="lamps_failing", why=str(err))
             self._lamps_failing = True
         else:
+            if self._lamps_failing:
+                self._log.emit("alarm", kind="lamps_failing_cleared")
             self._lamps_failing = False

@@ -10,13 +10,26 @@ from typing import Any
 from doorctl.access import codes_throttle
 from doorctl.access.calendar import Mode
 from doorctl.access.codes_throttle import CODES_KEY
-from doorctl.access.patron import Patron, row_key
+from doorctl.access.patron import Patron
 from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, banned
-from doorctl.masked import Identifier, IdentifierKind
+from doorctl.masked import IdentifierKind
 from doorctl.moments import Moment
-from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, Sealer, VisitReader
+from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, VisitReader
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a number that somebody typed.
+
+    Args:
+        kind: as what it was read.
+        key: the 16 bytes under which its row is kept.
+    """
+
+    kind: IdentifierKind
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +113,11 @@ class Explanation:
 
 
 def explain(
-    identifiers: tuple[Identifier, ...],
+    readings: tuple[Reading, ...],
     moment: Moment,
     *,
     standing: BranchNow,
     policy: Policy,
-    sealer: Sealer,
     patrons: PatronLookup,
     branch: BranchBook | None,
     visits: VisitReader,
@@ -114,11 +126,10 @@ def explain(
     """Ask every check about a card or a code, as if its PIN were right where one is known.
 
     Args:
-        identifiers: the readings of what was typed, best first; at least one.
+        readings: of what was typed, best first; at least one.
         moment: the time that is asked about.
         standing: what the branch is at that time.
         policy: the branch's rules.
-        sealer: makes the row keys.
         patrons: the cache.
         branch: bans and passes, as they are now; None where there are none.
         visits: knows who has to wait after wrong PINs.
@@ -127,7 +138,7 @@ def explain(
     Raises:
         StoreError: a database can't be read.
     """
-    found = _find(identifiers, sealer, patrons, branch)
+    found = _find(readings, patrons, branch)
     stamp = patrons.stamp()
     known_pin = PinProof.PROVED if knows_pin(found.patron, moment) else PinProof.UNKNOWN
     case = Case(
@@ -165,16 +176,13 @@ class _Found:
 
 
 def _find(
-    identifiers: tuple[Identifier, ...],
-    sealer: Sealer,
-    patrons: PatronLookup,
-    branch: BranchBook | None,
+    readings: tuple[Reading, ...], patrons: PatronLookup, branch: BranchBook | None
 ) -> _Found:
-    readings = [_read(identifier, sealer, patrons, branch) for identifier in identifiers]
-    known = [reading for reading in readings if reading.patron is not None]
-    with_pass = [reading for reading in readings if reading.held is not None]
-    best = (known or with_pass or readings)[0]
-    others = [one for one in readings if one is not best and _may_be_one(one, best)]
+    found = [_read(reading, patrons, branch) for reading in readings]
+    known = [one for one in found if one.patron is not None]
+    with_pass = [one for one in found if one.held is not None]
+    best = (known or with_pass or found)[0]
+    others = [one for one in found if one is not best and _may_be_one(one, best)]
     return _burdened(best, others)
 
 
@@ -200,11 +208,8 @@ def _restricted(found: _Found) -> _Found:
     return replace(found, patron=patron, held=None, restricted=True)
 
 
-def _read(
-    identifier: Identifier, sealer: Sealer, patrons: PatronLookup, branch: BranchBook | None
-) -> _Found:
-    key = row_key(sealer.stretch(identifier))
-    by_code = identifier.kind is IdentifierKind.CODE
+def _read(reading: Reading, patrons: PatronLookup, branch: BranchBook | None) -> _Found:
+    key, by_code = reading.key, reading.kind is IdentifierKind.CODE
     patron = None if by_code else patrons.find(key)
     if branch is None:
         return _Found(key, by_code, patron, (), None)

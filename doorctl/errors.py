@@ -152,3 +152,31 @@ class LibrarySystemError(DoorctlError, ConnectionError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class SignInRefusedError(DoorctlError, PermissionError):
+    """Whoever signs in was not let in; the text never says which part was wrong."""
+
+    def __init__(self, why: str = "the login or the password is not right") -> None:
+        super().__init__(why)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class SignInWaitsError(SignInRefusedError):
+    """Too many sign-ins have failed, by this account or from there; trying again later may help.
+
+    `wait_s` says for how long, in whole seconds.
+    """
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many sign-ins have failed; wait {wait_s} s and try again")
+        self.wait_s = wait_s
+
+
+class IdentityProviderError(DoorctlError, ConnectionError):
+    """The identity provider's: it was not reached, or what it says can't be believed."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -15,6 +15,10 @@ WORKER_LIMIT_S = 60.0
 Longer than a purge of a branch's door log takes on a slow card (5 million rows: not measured).
 """
 
+RELOCK_GRACE_S = 0.2
+"""How late the loop may lock before systemd kills it. Then systemd locks: no longer than a second
+after the release should have ended, which leaves it time for that."""
+
 KEEP_TIME_EVERY_S = 600.0
 """How often the high-water mark goes to disk: what a power cut can take back of it."""
 
@@ -30,6 +34,8 @@ class Housekeeping:
         purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
         keep_time: has the worker store the highest trusted time.
         ping: has the worker call its argument.
+        relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
+            while it stands free.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Housekeeping:
         purge_soon: Callable[[], None],
         keep_time: Callable[[], None],
         ping: Callable[[Callable[[], None]], None],
+        relocks_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._supervisor = supervisor
@@ -50,6 +57,7 @@ class Housekeeping:
         self._purge_soon = purge_soon
         self._keep_time = keep_time
         self._ping = ping
+        self._relocks_s = relocks_s
         self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
         self._dependable = clock.moment().dependable
 
@@ -60,10 +68,14 @@ class Housekeeping:
             self._pinged_s = now_s
             self._ping(self._answer)
         if now_s - self._answered_s < WORKER_LIMIT_S and self._threads_alive():
-            self._supervisor.alive()
+            self._supervisor.alive(self._limit_s(now_s))
         if self._stepped():
             self._purge_soon()
         self._keep_time_when_due(now_s)
+
+    def _limit_s(self, now_s: float) -> float | None:
+        relocks_s = self._relocks_s()
+        return None if relocks_s is None else max(0.0, relocks_s - now_s) + RELOCK_GRACE_S
 
     def _answer(self) -> None:
         self._answered_s = self._clock.monotonic_s()

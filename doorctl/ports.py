@@ -15,6 +15,7 @@ from typing import Protocol
 from doorctl.access.calendar import Day
 from doorctl.access.messages import LibraryAnswer
 from doorctl.access.modes import Override
+from doorctl.access.panel import PanelState
 from doorctl.access.patron import Patron
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass
@@ -64,6 +65,48 @@ class Signals(Protocol):
         """Switch all of them to the given state."""
 
 
+class Panel(Protocol):
+    """The screen at the door, as the loop sees it. Never blocks, never raises."""
+
+    def show(self, state: PanelState) -> None:
+        """Show this from now on; whoever looks is told when they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelView:
+    """What the screen shows, and a number that is another one after each change."""
+
+    seq: int
+    state: PanelState
+
+
+class PanelDoor(Protocol):
+    """The door, as the screen's page sees it. Thread-safe.
+
+    Raises:
+        NotAnsweringError: the door doesn't run, or it gave no answer in time.
+        StoreError: it answered that it could not do it.
+    """
+
+    def look(self, after: int) -> PanelView:
+        """Return what is shown as soon as its number is another, or after some 20 seconds.
+
+        Args:
+            after: the number of the view that is known; 0 for none.
+        """
+
+    def press(self, key: str, attempt: int) -> None:
+        """Press a key that was meant for an attempt; it is kept nowhere.
+
+        Args:
+            key: ``0``-``9``, ``#`` or ``*``.
+            attempt: the one of the view in which it was pressed; for any other it is void.
+
+        Raises:
+            InputError: that is no key.
+        """
+
+
 class EventLog(Protocol):
     """Where the fixed log lines go. Thread-safe, never blocks, never raises."""
 
@@ -77,8 +120,13 @@ class Supervisor(Protocol):
     def ready(self) -> None:
         """Say that the daemon decides from now on."""
 
-    def alive(self) -> None:
-        """Feed the watchdog; only from a loop that has just proved that it works."""
+    def alive(self, within_s: float | None = None) -> None:
+        """Feed the watchdog; only from a loop that has just proved that it works.
+
+        Args:
+            within_s: when it will be fed again at the latest; None for the usual interval, which
+                is never exceeded.
+        """
 
     def stopping(self) -> None:
         """Say that the daemon is going down on purpose."""

@@ -1,25 +1,45 @@
 """Builds the first half of an alarm's way: from the door to the web process.
 
-The door imports neither mail nor HTTP for it; see `alarms` for the other half.
+The door imports neither mail nor HTTP for it; see `alarm_desk` for the other half.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
 
 from doorctl.alarms import NOT_SENT
 from doorctl.config import Config
 from doorctl.notices.outbox import Outbox
 from doorctl.notices.rationing import Heard
+from doorctl.notices.standing import Raised
 from doorctl.ops.alarm_log import REST_S, AlarmLog, TurningThread
 from doorctl.ports import Clock, EventLog
-from doorctl.transports.alarms import AlarmsOverSocket
+from doorctl.transports.alarms import AlarmsOverSocket, standing_answers
+from doorctl.transports.control import Answers
 
 
-def doors_alarm_log(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> EventLog:
-    """Return the log for the door process: its alarms also go to web, if they go anywhere.
+@dataclass(frozen=True, slots=True)
+class DoorsAlarms:
+    """The door's end of the road.
+
+    Args:
+        log: the journal's, from which each alarm also goes to web.
+        answers: what web may ask of them.
+    """
+
+    log: EventLog
+    answers: Answers
+
+
+def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
+    """Return the log for the door process, whose alarms also go to web.
+
+    While web is down the newest wait for it, as many as an `Outbox` keeps. What stands by then is
+    not lost with the others, for web asks for it. That web is down is told where its mail and
+    webhook are waited for, and nowhere else.
 
     Args:
         config: the whole configuration.
@@ -27,10 +47,13 @@ def doors_alarm_log(config: Config, log: EventLog, clock: Clock, stack: ExitStac
         clock: the door's.
         stack: ends the thread.
     """
-    if not config.alarms.wanted:
-        return log
-    road = AlarmsOverSocket(config.web.socket, clock)
-    outbox: Outbox[Heard] = Outbox(road.send, partial(not_sent, log))
+    road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
+
+    def failed(why: str) -> None:
+        if config.alarms.wanted:
+            not_sent(log, why)
+
+    outbox: Outbox[Heard] = Outbox(road.send, failed, given_up_s=math.inf)
 
     def turn() -> bool:
         outbox.turn(clock.monotonic_s())
@@ -39,10 +62,11 @@ def doors_alarm_log(config: Config, log: EventLog, clock: Clock, stack: ExitStac
     thread = started(turn, "alarms", log, stack)
 
     def hear(heard: Heard) -> None:
+        raised.hear(heard)
         outbox.put(heard)
         thread.wake()
 
-    return AlarmLog(log, hear, clock)
+    return DoorsAlarms(AlarmLog(log, hear, clock), standing_answers(raised.standing, clock))
 
 
 def started(

@@ -1,63 +1,65 @@
-"""Builds the second half of an alarm's way: from the web process out of the house."""
+"""Builds the ways out of the house that alarms take from the web process: mail and webhook."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from doorctl.alarms import KINDS
-from doorctl.bootstrap.alarm_road import not_sent, started
+from doorctl.bootstrap.alarm_road import started
 from doorctl.bootstrap.rules import system_clock
 from doorctl.config import Config
 from doorctl.errors import InputError, KeyFileError
 from doorctl.masked import Masked
-from doorctl.notices.desk import DoorWatch, NoticeDesk, notice
+from doorctl.notices.desk import NoticeDesk, notice
 from doorctl.notices.rationing import Due, Heard, Ration
-from doorctl.ops.alarm_log import AlarmLog, TurningThread
+from doorctl.ops.alarm_log import TurningThread
 from doorctl.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.sources.trust import read_password, trusting
-from doorctl.transports.alarms import alarm_answers
-from doorctl.transports.control import Answers, Question, ask
 from doorctl.transports.smtp import MailRoute, MailSink
 from doorctl.transports.webhook import WebhookSink
 
-WATCH_S = 20.0
-"""Between two questions whether the door process is there."""
 
-WATCH_LIMIT_S = 2.0
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way out and the thread that goes it; implements `doorctl.bootstrap.alarm_desk.Way`."""
+
+    desk: NoticeDesk
+    thread: TurningThread
+
+    def hear(self, heard: Heard) -> None:
+        """Take note of an alarm."""
+        self.desk.hear(heard)
+        self.thread.wake()
+
+    def silence(self, kind: str) -> None:
+        """Send no more of what somebody has acknowledged."""
+        self.desk.silence(kind)
+
+    def listen(self, kind: str) -> None:
+        """Send of this kind again."""
+        self.desk.listen(kind)
 
 
-def webs_alarms(
-    config: Config, log: EventLog, clock: Clock, stack: ExitStack
-) -> tuple[EventLog, Answers]:
-    """Return the log for the web process, and what it answers to the door about alarms.
+def open_ways(
+    config: Config, log: EventLog, clock: Clock, stack: ExitStack, journal: EventLog
+) -> tuple[list[Way], dict[str, str]]:
+    """Return every way out that can be used, each on its thread, and why each other one can't.
 
-    Each way out has a thread of its own, so that a slow one delays no other. Where there is none,
-    the log is the journal's and there are no answers. A way whose password, secret or authority
-    can't be read is left out and told as ``alarm_not_sent``, by the other way too.
+    Args:
+        config: says which are wanted, and how often they may be used.
+        log: hears where one begins to fail, so that another one tells of it.
+        clock: web's.
+        stack: ends the threads and closes what they use.
+        journal: hears of our own faults, which go no further.
     """
-    if not config.alarms.wanted:
-        return log, {}
-    ways: list[tuple[NoticeDesk, TurningThread]] = []
-
-    def hear(heard: Heard) -> None:
-        for desk, thread in ways:
-            desk.hear(heard)
-            thread.wake()
-
-    heard_log = AlarmLog(log, hear, clock)
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
     found, unusable = sinks(config, stack)
+    ways = []
     for name, sink in found.items():
-        desk = NoticeDesk(config.branch.name, sink, ration, clock=clock, log=heard_log, name=name)
-        ways.append((desk, started(desk.turn, name, log, stack)))
-    for name, why in unusable.items():
-        not_sent(heard_log, f"{name}: {why}")
-    question = Question("status")
-    watch = DoorWatch(
-        lambda: ask(config.control.socket, question, timeout_s=WATCH_LIMIT_S), heard_log
-    )
-    started(watch.turn, "watch", log, stack, WATCH_S)
-    return heard_log, alarm_answers(hear, clock)
+        desk = NoticeDesk(config.branch.name, sink, ration, clock=clock, log=log, name=name)
+        ways.append(Way(desk, started(desk.turn, name, journal, stack)))
+    return ways, unusable
 
 
 def send_now(config: Config, kind: str, why: str) -> dict[str, str]:

@@ -6,13 +6,10 @@ from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
-from doorctl.access.patron import row_key
 from doorctl.bootstrap.branch import BranchDesk, change
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.config import Config
 from doorctl.errors import StoreError
-from doorctl.masked import Identifier, StretchedKey
-from doorctl.ports import PatronLookup, Sealer
 from doorctl.privacy.audit import Action, Deed, Entry, erased_before
 from doorctl.privacy.audit_chain import Head, Verdict
 from doorctl.privacy.audit_chain import verify as verify_chain
@@ -43,13 +40,16 @@ def note_done(config: Config, deed: Deed, by: str | None = None) -> None:
         raise StoreError(f"it is done, but the audit log does not say so: {err}") from err
 
 
-def entries(config: Config, since: datetime | None, why: str = "") -> tuple[Entry, ...]:
+def entries(
+    config: Config, since: datetime | None, why: str = "", by: str | None = None
+) -> tuple[Entry, ...]:
     """Return the entries that are kept, oldest first; to read them goes on the log before.
 
     Args:
         config: the whole configuration.
         since: from this time on; without an offset it is local; None for all.
         why: the reason for the look.
+        by: who looks; None for whoever calls.
 
     Raises:
         StoreError: the log can't be read, or not be written.
@@ -62,7 +62,7 @@ def entries(config: Config, since: datetime | None, why: str = "") -> tuple[Entr
     with _records(config) as records:
         found = records.entries(None if asked is None else asked.astimezone(UTC))
     shown = tuple(one for one in found if oldest is None or one.at >= oldest)
-    note(config, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}))
+    note(config, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}), by)
     return shown
 
 
@@ -113,25 +113,6 @@ class DesksAudit:
     def head(self) -> str:
         """Return the chain's end."""
         return str(self._desk.run(lambda branch, _moment: branch.audit.head()))
-
-
-class SealerSeen:
-    """A sealer that remembers whose keys it made, so that a look can say at whom it was."""
-
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
-        self.cards: list[bytes] = []
-
-    def stretch(self, identifier: Identifier) -> StretchedKey:
-        """Stretch it."""
-        stretched = self._sealer.stretch(identifier)
-        self.cards.append(row_key(stretched))
-        return stretched
-
-    def patron_ref(self, patrons: PatronLookup) -> str | None:
-        """Return whose the cards are, None where the register knows none of them."""
-        found = filter(None, map(patrons.find, self.cards))
-        return next((one.patron_ref for one in found), None)
 
 
 @contextmanager

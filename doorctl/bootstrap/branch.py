@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
+from doorctl.accounts.ports import Books
 from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.bootstrap.waiting import WRITE_LIMIT_S, result_of
@@ -14,9 +15,12 @@ from doorctl.config import Config
 from doorctl.errors import NotAnsweringError, NotRunningError, StuckError
 from doorctl.moments import Moment
 from doorctl.ports import Clock
+from doorctl.store.accounts import StoredAccounts
+from doorctl.store.accounts_failures import StoredFailures
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.sessions import StoredSessions
 from doorctl.transports.branch import ask_web, branch_answers
 from doorctl.transports.branch_deeds import Audited
 from doorctl.transports.branch_requests import OpenBranch, Request
@@ -125,4 +129,5 @@ def _opened(config: Config, stack: ExitStack) -> OpenBranch:
     path = branch_db(config)
     writer = stack.enter_context(closing(open_or_create_branch(path)))
     book = stack.enter_context(closing(BranchRecords(path)))
-    return OpenBranch(book, writer, AuditTrail(writer))
+    staff = Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
+    return OpenBranch(book, writer, AuditTrail(writer), staff)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from doorctl.access.patron import row_key
-from doorctl.bootstrap.audit import SealerSeen, head_or_none, note, note_done
+from doorctl.bootstrap.alarm_desk import standing_now
+from doorctl.bootstrap.audit import head_or_none, note, note_done
 from doorctl.bootstrap.branch import open_book
 from doorctl.bootstrap.hours import branch_at
+from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
+from doorctl.bootstrap.register import open_register
 from doorctl.bootstrap.rules import (
     access_policy,
     branch_db,
@@ -26,12 +28,10 @@ from doorctl.bootstrap.rules import (
     system_clock,
     visits_db,
 )
-from doorctl.cards.identify import normalise
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 from doorctl.enquiry import explain as ask_why
-from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, StoreError
-from doorctl.masked import Identifier
+from doorctl.errors import AlreadyExistsError, NotAnsweringError, StoreError
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
@@ -141,7 +141,16 @@ def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str |
         note_done(config, deed, by=approved_by)
 
 
-def explain(config: Config, typed: str, at: datetime | None, why: str = "") -> Explanation:
+def explain(
+    config: Config,
+    typed: str,
+    at: datetime | None,
+    why: str = "",
+    *,
+    taken_as: TakenAs | None = None,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> Explanation:
     """Say whether a card would get in, and why not; the look goes on the audit log before.
 
     Args:
@@ -149,6 +158,9 @@ def explain(config: Config, typed: str, at: datetime | None, why: str = "") -> E
         typed: what stands on the card.
         at: a time; without an offset it is local; None for now.
         why: the reason for the look.
+        taken_as: how the number is to be read; None for each way.
+        numbers: seals it; None for this machine's installation key.
+        by: who looks; None for whoever calls.
 
     Raises:
         InputError: it is no card number and no CPR number.
@@ -159,37 +171,43 @@ def explain(config: Config, typed: str, at: datetime | None, why: str = "") -> E
     if at is not None:
         local = _local(at, config)
         moment = Moment(local, moment.high_water, ClockState.TRUSTED)
-    sealer = _sealer(config)
-    seen = SealerSeen(sealer)
+    seals = numbers or own_numbers(config)
+    readings = seals.readings(typed, taken_as)
     with (
-        _cache(config, sealer) as patrons,
+        open_register(config, seals.seal()) as patrons,
         _history(config) as visits,
         open_book(config) as branch,
     ):
         found = ask_why(
-            _identifiers(typed),
+            readings,
             moment,
             standing=branch_at(config, branch, moment),
             branch=branch,
             policy=access_policy(config),
-            sealer=seen,
             patrons=patrons,
             visits=visits,
             clock=clock,
         )
-        whose = seen.patron_ref(patrons)
-    note(config, Deed(Action.PATRON_EXPLAINED, tuple(seen.cards), whose, why))
+        known = filter(None, (patrons.find(one.key) for one in readings))
+        whose = next((one.patron_ref for one in known), None)
+    note(config, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
     return found
 
 
-def unlock(config: Config, typed: str) -> None:
-    """Forget the failures of a card, under each reading of what was typed."""
-    sealer = SealerSeen(_sealer(config))
-    for identifier in _identifiers(typed):
-        key = row_key(sealer.stretch(identifier))
-        question = Question("unlock", {"card": key.hex()})
-        _by_the_writer(config, question, ANSWER_LIMIT_S, partial(_reset, key))
-    note_done(config, Deed(Action.CARD_UNLOCKED, tuple(sealer.cards)))
+def unlock(
+    config: Config,
+    typed: str,
+    *,
+    taken_as: TakenAs | None = None,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> None:
+    """Forget the failures of a card, under each reading of what was typed; as :func:`explain`."""
+    readings = (numbers or own_numbers(config)).readings(typed, taken_as)
+    for reading in readings:
+        question = Question("unlock", {"card": reading.key.hex()})
+        _by_the_writer(config, question, ANSWER_LIMIT_S, partial(_reset, reading.key))
+    note_done(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
 
 
 def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
@@ -232,13 +250,27 @@ def statistics(config: Config, since: date | None, until: date | None, by: By) -
 
 
 def status(config: Config) -> dict[str, Any]:
-    """Return how the door process and the databases are."""
+    """Return how the door process and the databases are, and which alarms stand.
+
+    ``alarms`` is a list of kind and since when, None where ``branch.db`` can't be read.
+    """
     try:
         door = ask(config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
         found: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
         found = {"running": False}
-    return {**found, **_cache_status(config), "audit_head": head_or_none(config)}
+    alarms = _alarms_standing(config)
+    return {**found, **_cache_status(config), "alarms": alarms, "audit_head": head_or_none(config)}
+
+
+def _alarms_standing(config: Config) -> list[dict[str, str]] | None:
+    try:
+        found = standing_now(config)
+    except StoreError:
+        return None
+    return [
+        {"kind": one.kind, "since": one.since.astimezone(zone(config)).isoformat()} for one in found
+    ]
 
 
 def _cache_status(config: Config) -> dict[str, Any]:
@@ -313,13 +345,6 @@ def _local(at: datetime, config: Config) -> datetime:
 def _reset(key: bytes, visits: VisitStore) -> dict[str, Any]:
     visits.reset_card(key)
     return {}
-
-
-def _identifiers(typed: str) -> tuple[Identifier, ...]:
-    identifiers = normalise(typed)
-    if not identifiers:
-        raise InputError("that is no card number and no CPR number")
-    return identifiers
 
 
 def _sealer(config: Config) -> ArgonSealer:

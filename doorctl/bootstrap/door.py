@@ -12,11 +12,16 @@ from functools import partial
 import doorctl
 from doorctl.access.calendar import Mode
 from doorctl.access.modes import Standing
+from doorctl.bootstrap.alarm_road import DoorsAlarms, doors_alarms
 from doorctl.bootstrap.chores import Chores
 from doorctl.bootstrap.door_answers import DoorAnswers
+from doorctl.bootstrap.door_numbers import DoorsSealing
 from doorctl.bootstrap.door_stores import STORES_LIMIT_S, DoorStores
 from doorctl.bootstrap.holding import Holding
+from doorctl.bootstrap.locking import leave_word
 from doorctl.bootstrap.memory import return_large_blocks, spare_the_collector
+from doorctl.bootstrap.numbers import OwnNumbers
+from doorctl.bootstrap.panel import DoorsPanel
 from doorctl.bootstrap.pins import open_inputs, open_outputs
 from doorctl.bootstrap.purging import Purging
 from doorctl.bootstrap.rules import day_rules, door_rules, rules, system_clock, work_directory
@@ -44,7 +49,6 @@ from doorctl.ledger import Ledger
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor
-from doorctl.ports import EventLog
 from doorctl.privacy.passages import Passages
 from doorctl.transports.control import Answers, ControlServer
 
@@ -75,30 +79,23 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JsonLog(stdout)))
-        log = _alarmed(config, journal, stack)
+        alarms = doors_alarms(config, journal, system_clock(config), stack)
+        log = alarms.log
         factory = stack.enter_context(
             closing(open_factory(config.gpio.factory, work_directory(config, environment)))
         )
         relay = GpioRelay(factory, config.gpio.relay_pin, active_high=config.gpio.relay_active_high)
         stack.enter_context(closing(relay))
+        leave_word(config.gpio, factory, environment)
         gpio = config.gpio
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
         stack.enter_context(closing(signals))
-        door = _Door(config, environment, mailbox, log, stack)
+        door = _Door(config, environment, mailbox, alarms, stack)
         inputs = open_inputs(config, factory, lambda: mailbox.put(PinsTouched()), stack)
         outputs = open_outputs(config, factory, log, stack)
         door.controller(relay, signals, inputs, outputs).run(mailbox)
         door.supervisor.stopping()
     return 0
-
-
-def _alarmed(config: Config, journal: JsonLog, stack: ExitStack) -> EventLog:
-    if not config.alarms.wanted:
-        return journal
-    # What a door does not use is not loaded.
-    from doorctl.bootstrap.alarm_road import doors_alarm_log  # noqa: PLC0415 - as said
-
-    return doors_alarm_log(config, journal, system_clock(config), stack)
 
 
 class _Door:
@@ -109,11 +106,12 @@ class _Door:
         config: Config,
         environment: Mapping[str, str],
         mailbox: Mailbox,
-        log: EventLog,
+        alarms: DoorsAlarms,
         stack: ExitStack,
     ) -> None:
         self._config = config
-        self._log = log
+        self._alarms = alarms
+        self._log = log = alarms.log
         self._stack = stack
         self._mailbox = mailbox
         self.supervisor = SystemdSupervisor(environment)
@@ -126,6 +124,7 @@ class _Door:
             run=stores.answer,
             erased=partial(forget_left, config, stores.visits.open),
         )
+        self._panel = DoorsPanel(config, stores.clock, mailbox)
         self._holding = Holding(config, stores.visits, stores.clock, run=stores.answer)
         self._chores = Chores(config, stores, self._purging, log)
         self._ledger = Ledger(
@@ -159,7 +158,7 @@ class _Door:
             told_of=passages.note,
         )
         daily = self._daily_round(doorway, outputs, lambda: self._chores.test(answers.lines))
-        housekeeping = self._housekeeping(lines)
+        housekeeping = self._housekeeping(lines, doorway)
         controller = Controller(
             rules=rules(self._config),
             cards=CardReader(carries_keys=not self._config.keypad.port),
@@ -176,6 +175,8 @@ class _Door:
             when_ready=self._ready,
             each_turn=lambda: _all(housekeeping.turn, passages.turn),
             library=self._library(),
+            panel=self._panel.board,
+            display=self._panel.display,
         )
         answers = DoorAnswers(
             stores,
@@ -203,7 +204,7 @@ class _Door:
             test=test,
         )
 
-    def _housekeeping(self, lines: Mapping[str, SerialLine]) -> Housekeeping:
+    def _housekeeping(self, lines: Mapping[str, SerialLine], doorway: Doorway) -> Housekeeping:
         return Housekeeping(
             clock=self._stores.clock,
             supervisor=self.supervisor,
@@ -212,6 +213,7 @@ class _Door:
             purge_soon=self._chores.schedule.nudge,
             keep_time=self._chores.keep_time,
             ping=self._stores.worker.submit,
+            relocks_s=lambda: doorway.relocks_s,
         )
 
     def _library(self) -> LibraryDesk | None:
@@ -247,6 +249,9 @@ class _Door:
             **answers,
             "purge": self._purging.answer,
             **self._holding.answers(),
+            **self._panel.answers(),
+            **DoorsSealing(OwnNumbers(stores.sealer), stores.clock.monotonic_s).answers(),
+            **self._alarms.answers,
             **doors_answers(stores.answer, stores.visits.open),
         }
         try:

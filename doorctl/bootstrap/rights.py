@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-from doorctl.access.patron import pin_check, row_key
 from doorctl.access.rights import Ban, Pass
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.branch import change, open_book
-from doorctl.bootstrap.rules import patrons_db
-from doorctl.cards.identify import normalise
+from doorctl.bootstrap.numbers import Numbers, TakenAs, own_numbers
+from doorctl.bootstrap.register import open_register
 from doorctl.config import Config
+from doorctl.enquiry import Reading
 from doorctl.errors import InputError, StoreError
-from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.masked import Pin
 from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
-from doorctl.store.branch_codes import new_code
-from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
-from doorctl.store.sealing import ArgonSealer
 from doorctl.transports.branch_requests import AddBan, IssuePass
-
-TakenAs = Literal["card", "cpr"]
 
 MADE_UP_REF = "sip2-"
 """So begins what stands for a patron whom the library system gave no number: another each time."""
-
-CODE_PREFIX = f"{IdentifierKind.CODE.value}:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +29,17 @@ class Card:
     """One reading of a number, sealed.
 
     Args:
-        stretched: its ``K``.
+        reading: as what, and its key.
         patron_ref: whose it is; None where the register does not know the card.
     """
 
-    stretched: StretchedKey
+    reading: Reading
     patron_ref: str | None = field(repr=False)
 
     @property
     def key(self) -> bytes:
         """The key of its row."""
-        return row_key(self.stretched)
+        return self.reading.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +57,27 @@ class Banned:
     follows: bool = True
 
 
-def ban_card(config: Config, typed: str, taken_as: TakenAs | None, ban: Ban) -> tuple[Banned, ...]:
+def ban_card(
+    config: Config,
+    typed: str,
+    taken_as: TakenAs | None,
+    ban: Ban,
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> tuple[Banned, ...]:
     """Ban a card, and its patron with all cards where the register knows it.
 
     Ten digits that may be a card's or a CPR number, and that the register does not know, are
     banned as both: a ban that looks for the wrong one would let somebody in.
+
+    Args:
+        config: the whole configuration.
+        typed: what stands on the card.
+        taken_as: how it is to be read; None for each way.
+        ban: without its number.
+        numbers: seals what was typed; None for this machine's installation key.
+        by: whose deed it is; None for whoever calls.
 
     Returns:
         One ban or two.
@@ -78,10 +86,10 @@ def ban_card(config: Config, typed: str, taken_as: TakenAs | None, ban: Ban) -> 
         InputError: it is no number, or two patrons'; nothing was changed.
         DoorctlError: it could not be done.
     """
-    cards = _known(_cards(config, typed, taken_as))
+    cards = _known(_cards(config, typed, taken_as, numbers or own_numbers(config)))
     return tuple(
         Banned(
-            change(config, AddBan(ban, card.key, card.patron_ref)),
+            change(config, AddBan(ban, card.key, card.patron_ref), by),
             whole_patron=card.patron_ref is not None,
             follows=not (card.patron_ref or "").startswith(MADE_UP_REF),
         )
@@ -89,55 +97,73 @@ def ban_card(config: Config, typed: str, taken_as: TakenAs | None, ban: Ban) -> 
     )
 
 
-def ban_patron(config: Config, patron_ref: str, ban: Ban) -> Banned:
-    """Ban a patron with all cards, by the library system's own number."""
-    return Banned(change(config, AddBan(ban, None, patron_ref)), whole_patron=True)
+def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
+    """Ban a patron with all cards, by the library system's own number; as :func:`ban_card`."""
+    return Banned(change(config, AddBan(ban, None, patron_ref), by), whole_patron=True)
 
 
 def issue_for_card(
-    config: Config, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
+    config: Config,
+    typed: str,
+    taken_as: TakenAs | None,
+    new: Pass,
+    own_pin: Pin | None,
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
 ) -> Pass:
     """Issue a pass for a card, with the PIN of the register or one of its own.
+
+    Args:
+        config: the whole configuration.
+        typed: what stands on the card.
+        taken_as: how it is to be read; None for each way.
+        new: without its number.
+        own_pin: None for the register's.
+        numbers: seals what was typed; None for this machine's installation key.
+        by: whose deed it is; None for whoever calls.
 
     Raises:
         InputError: it is no number, or may be two; nothing was changed.
         DoorctlError: it could not be done.
     """
-    card, *others = _known(_cards(config, typed, taken_as))
+    seal = numbers or own_numbers(config)
+    card, *others = _known(_cards(config, typed, taken_as, seal))
     if others:
         raise InputError(
             "that may be a card's number or a CPR number, and the register knows neither; "
             "say --as card or --as cpr"
         )
-    return change(config, IssuePass(_with_pin(new, card.stretched, own_pin), card.key))
+    if own_pin is not None:
+        check = seal.pin_check(typed, card.reading, own_pin)
+        new = replace(new, needs_pin=True, pin_check=check)
+    return change(config, IssuePass(new, card.key), by)
 
 
-def issue_for_code(config: Config, new: Pass) -> tuple[Pass, Identifier]:
+def issue_for_code(
+    config: Config, new: Pass, *, numbers: Numbers | None = None, by: str | None = None
+) -> tuple[Pass, str]:
     """Issue a pass for a new code, and return both: the code is kept nowhere.
 
     Args:
         config: the whole configuration.
         new: with the number of digits in `code_digits`.
+        numbers: makes the code; None for this machine's installation key.
+        by: whose deed it is; None for whoever calls.
 
     Raises:
         DoorctlError: it could not be done.
     """
-    sealer = _sealer(config)
+    seal = numbers or own_numbers(config)
     with open_book(config) as book:
         while True:
-            code = new_code(new.code_digits or 0)
-            stretched = sealer.stretch(code)
-            if book.pass_of(row_key(stretched)) is None:
+            code = seal.new_code(new.code_digits or 0)
+            if book.pass_of(code.key) is None:
                 break
-    return change(config, IssuePass(new, row_key(stretched))), code
+    return change(config, IssuePass(new, code.key), by), code.digits
 
 
-def digits_of(code: Identifier) -> str:
-    """Return a code's digits, to be shown once."""
-    return code.reveal().removeprefix(CODE_PREFIX)
-
-
-def every_ban(config: Config, why: str = "") -> tuple[BanEntry, ...]:
+def every_ban(config: Config, why: str = "", by: str | None = None) -> tuple[BanEntry, ...]:
     """Return every ban that is stored, newest first; the look goes on the audit log before.
 
     Raises:
@@ -145,22 +171,16 @@ def every_ban(config: Config, why: str = "") -> tuple[BanEntry, ...]:
     """
     with open_book(config) as book:
         found = book.every_ban()
-    note(config, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}))
+    note(config, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}), by)
     return found
 
 
-def every_pass(config: Config, why: str = "") -> tuple[PassEntry, ...]:
+def every_pass(config: Config, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:
     """Return every pass that is stored, newest first; as :func:`every_ban`."""
     with open_book(config) as book:
         found = book.every_pass()
-    note(config, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}))
+    note(config, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}), by)
     return found
-
-
-def _with_pin(new: Pass, stretched: StretchedKey, own_pin: Pin | None) -> Pass:
-    if own_pin is None:
-        return new
-    return replace(new, needs_pin=True, pin_check=pin_check(stretched, own_pin))
 
 
 def _known(cards: Iterable[Card]) -> tuple[Card, ...]:
@@ -174,24 +194,16 @@ def _known(cards: Iterable[Card]) -> tuple[Card, ...]:
     return known or every
 
 
-def _cards(config: Config, typed: str, taken_as: TakenAs | None) -> list[Card]:
-    readings = [one for one in normalise(typed) if taken_as in (None, one.kind.value)]
-    if not readings:
-        what = {"card": "card number", "cpr": "CPR number"}.get(taken_as or "")
-        raise InputError(f"that is no {what or 'card number and no CPR number'}")
-    sealer = _sealer(config)
-    with closing(PatronCache(patrons_db(config), sealer.seal)) as cache:
-        return [_card(sealer.stretch(one), cache) for one in readings]
-
-
-def _card(stretched: StretchedKey, cache: PatronCache) -> Card:
+def _cards(config: Config, typed: str, taken_as: TakenAs | None, numbers: Numbers) -> list[Card]:
+    readings = numbers.readings(typed, taken_as)
     # Without a register the card alone is banned: that is no reason to ban nobody.
+    with suppress(StoreError), open_register(config, numbers.seal()) as patrons:
+        return [Card(one, _patron_ref(patrons, one)) for one in readings]
+    return [Card(one, None) for one in readings]
+
+
+def _patron_ref(patrons: PatronCache, reading: Reading) -> str | None:
     with suppress(StoreError):
-        patron = cache.find(row_key(stretched))
-        return Card(stretched, None if patron is None else patron.patron_ref)
-    return Card(stretched, None)
-
-
-def _sealer(config: Config) -> ArgonSealer:
-    key = read_key(config.secrets.installation_key_file)
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+        patron = patrons.find(reading.key)
+        return None if patron is None else patron.patron_ref
+    return None

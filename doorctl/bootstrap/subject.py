@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from doorctl.access.patron import row_key
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.caller import caller
-from doorctl.bootstrap.rights import TakenAs
+from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.bootstrap.rules import branch_db, patrons_db, retention, system_clock, visits_db
-from doorctl.cards.identify import normalise
 from doorctl.config import Config
-from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, StoreError
+from doorctl.errors import AlreadyExistsError, NotAnsweringError, StoreError
 from doorctl.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
@@ -67,7 +65,14 @@ class _Books:
     erasures: Tombstones
 
 
-def export(config: Config, named: Named, why: str = "") -> Export:
+def export(
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> Export:
     """Return all that is held of a person; that somebody looked goes on the audit log before.
 
     Raises:
@@ -76,7 +81,7 @@ def export(config: Config, named: Named, why: str = "") -> Export:
     """
     oldest = visible_since(system_clock(config).moment().latest_known, retention(config))
     with _books(config) as books:
-        subject = _subject(config, named, books)
+        subject = _subject(config, named, books, numbers)
         rows = tuple(
             row
             for book in (books.register, books.branch, books.visits)
@@ -89,48 +94,54 @@ def export(config: Config, named: Named, why: str = "") -> Export:
     # Of somebody of whom nothing is held, a look would be all that is.
     cards = () if found.empty else tuple(sorted(subject.row_keys))
     ref = None if found.empty else subject.patron_ref
-    note(config, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}))
+    note(config, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
     return found
 
 
-def erase(config: Config, named: Named) -> Erasure:
+def erase(
+    config: Config, named: Named, *, numbers: Numbers | None = None, by: str | None = None
+) -> Erasure:
     """Erase a person in every database, each by its owner; can be done again.
 
     Raises:
         InputError: it is no number, or two patrons'; nothing was changed.
         StoreError: who it is can't be found out; nothing was changed.
     """
-    by = caller()
+    whose = caller() if by is None else by
     with _books(config) as books:
-        subject = _subject(config, named, books)
+        subject = _subject(config, named, books, numbers)
         epoch = books.register.epoch()
     alone: Mapping[str, _Owner] = {
         BRANCH: _Owner(ERASE_RIGHTS, "web", config.web.socket, partial(_rights_alone, config)),
         VISITS: _Owner(ERASE_VISITS, "door", config.control.socket, partial(_visits_alone, config)),
         PATRONS: _Owner(ERASE_PATRON, "web", config.web.socket, partial(_patron_alone, config)),
     }
-    keepers = {database: _Keeper(owner, by) for database, owner in alone.items()}
+    keepers = {database: _Keeper(owner, whose) for database, owner in alone.items()}
     return erase_everywhere(subject, keepers, epoch)
 
 
-def restrict(config: Config, named: Named) -> None:
+def restrict(
+    config: Config, named: Named, *, numbers: Numbers | None = None, by: str | None = None
+) -> None:
     """Keep a person's data and use them for nothing.
 
     Raises:
         InputError: it is no number or two patrons', or they are restricted already.
         StoreError: it could not be done.
     """
-    _change(config, named, RESTRICT, subject_rights.restrict)
+    _change(config, named, RESTRICT, subject_rights.restrict, numbers=numbers, by=by)
 
 
-def unrestrict(config: Config, named: Named) -> None:
+def unrestrict(
+    config: Config, named: Named, *, numbers: Numbers | None = None, by: str | None = None
+) -> None:
     """Use a person's data again.
 
     Raises:
         InputError: it is no number or two patrons', or they are not restricted here.
         StoreError: it could not be done.
     """
-    _change(config, named, UNRESTRICT, subject_rights.unrestrict)
+    _change(config, named, UNRESTRICT, subject_rights.unrestrict, numbers=numbers, by=by)
 
 
 def write_page(path: Path, page: str) -> None:
@@ -207,32 +218,35 @@ def _patron_alone(config: Config, subject: Subject, _epoch: int, _by: str) -> Pa
         return erase_patron(path, writer.database, subject)
 
 
-def _change(config: Config, named: Named, question: str, change: Change) -> None:
-    by = caller()
+def _change(
+    config: Config,
+    named: Named,
+    question: str,
+    change: Change,
+    *,
+    numbers: Numbers | None,
+    by: str | None,
+) -> None:
+    whose = caller() if by is None else by
     with _books(config) as books:
-        subject = _subject(config, named, books)
+        subject = _subject(config, named, books, numbers)
     try:
-        ask_about(config.web.socket, question, subject, by=by, whom="web", timeout_s=OWNER_LIMIT_S)
+        ask_about(
+            config.web.socket, question, subject, by=whose, whom="web", timeout_s=OWNER_LIMIT_S
+        )
     except NotAnsweringError:
         moment = system_clock(config).moment()
         with closing(open_or_create_branch(branch_db(config))) as writer:
-            change(writer, subject, by, moment)
+            change(writer, subject, whose, moment)
 
 
-def _subject(config: Config, named: Named, books: _Books) -> Subject:
+def _subject(config: Config, named: Named, books: _Books, numbers: Numbers | None) -> Subject:
     if named.typed is None:
         subject = with_cards(Subject(frozenset(), named.patron_ref), books.register, books.branch)
     else:
-        subject = find(_typed(config, named.typed, named.taken_as), books.register, books.branch)
+        readings = (numbers or own_numbers(config)).readings(named.typed, named.taken_as)
+        subject = find(list(keys_of(readings)), books.register, books.branch)
     return with_erased(subject, books.erasures, (books.branch, books.visits))
-
-
-def _typed(config: Config, typed: str, taken_as: TakenAs | None) -> list[bytes]:
-    readings = [one for one in normalise(typed) if taken_as in (None, one.kind.value)]
-    if not readings:
-        raise InputError("that is no card number and no CPR number")
-    sealer = _sealer(config)
-    return [row_key(sealer.stretch(one)) for one in readings]
 
 
 def _sealer(config: Config) -> ArgonSealer:

@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import doorctl
+from doorctl.bootstrap.alarm_desk import WebsAlarms
 from doorctl.bootstrap.audit import DesksAudit
 from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.expiry import expiry
+from doorctl.bootstrap.pages import Pages, encrypted, pages
 from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
 from doorctl.bootstrap.subject_web import webs_answers
 from doorctl.config import Config
@@ -61,7 +63,8 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
     with ExitStack() as stack:
         clock = system_clock(config)
         journal = stack.enter_context(closing(JsonLog(stdout)))
-        log, alarms = _alarms(config, journal, clock, stack)
+        alarms = WebsAlarms(config, journal, clock, stack)
+        log = alarms.log
         supervisor = SystemdSupervisor(environment)
         # One thread, for the cache's one writing connection belongs to the thread that opened it.
         worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
@@ -70,8 +73,9 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         reception = worker.submit(partial(_reception, config, log, stores)).result()
         library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
         branch = _branch(config, clock, log, stack)
+        standing = alarms.kept_in(branch, stack)
         rights = webs_answers(branch, worker, reception.writer)
-        _answer(config, {**library, **branch.answers(), **rights, **alarms}, log, stack)
+        _answer(config, {**library, **branch.answers(), **rights, **alarms.answers}, log, stack)
         _go_rounds(config, clock, log, branch, stack)
         stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
         push = config.web.push
@@ -81,9 +85,16 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
             log.emit("ready", version=doorctl.__version__, pid=os.getpid())
             supervisor.ready()
 
+        certificates = _certificates(config)
+        shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
         server = Server(
-            application(Pushes(reception, worker, log, patience, DesksAudit(branch))),
-            _certificates(config),
+            application(
+                Pushes(reception, worker, log, patience, DesksAudit(branch)),
+                shown.routes,
+                encrypted=encrypted(config),
+                senders_certified=certificates is not None and certificates.client_ca is not None,
+            ),
+            certificates,
             head_s=push.chunk_timeout_s,
             when_ready=ready,
             alive=supervisor.alive,
@@ -91,23 +102,19 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         listener = stack.enter_context(closing(listen(config.web.host, config.web.port)))
         # uvicorn takes over both and raises them again at its end, to be ended by them.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: server.stop())
+            signal.signal(number, lambda _number, _frame: _stop(shown, server))
         server.run([listener])
         supervisor.stopping()
     return 0
 
 
+def _stop(shown: Pages, server: Server) -> None:
+    # The streams first: the server waits for what it still answers.
+    shown.stop()
+    server.stop()
+
+
 # What a branch does not use is not loaded: on a Pi each of these costs megabytes.
-
-
-def _alarms(
-    config: Config, journal: EventLog, clock: Clock, stack: ExitStack
-) -> tuple[EventLog, Answers]:
-    if not config.alarms.wanted:
-        return journal, {}
-    from doorctl.bootstrap.alarms import webs_alarms  # noqa: PLC0415 - as said above
-
-    return webs_alarms(config, journal, clock, stack)
 
 
 def _library(

@@ -24,6 +24,7 @@ COMMANDS = {
     "calendar": "doorctl.cli.calendar:calendar",
     "bans": "doorctl.cli.bans:bans",
     "passes": "doorctl.cli.passes:passes",
+    "staff": "doorctl.cli.staff:staff",
     "visits": "doorctl.cli.visits:visits",
     "subject": "doorctl.cli.subject:subject",
     "statistics": "doorctl.cli.statistics:statistics",

@@ -11,9 +11,9 @@ import click
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
 from doorctl.bootstrap import rights
 from doorctl.bootstrap.branch import change
-from doorctl.bootstrap.rights import Banned, TakenAs
+from doorctl.bootstrap.numbers import TakenAs
+from doorctl.bootstrap.rights import Banned
 from doorctl.bootstrap.rules import system_clock
-from doorctl.cli.ban_letter import letter, letter_day
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.patrons import IDENTIFIER
 from doorctl.cli.staff_options import IsoDate, caller, take_as_option, typed_unseen, why_option
@@ -21,6 +21,7 @@ from doorctl.config import Config
 from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.ports import BanEntry
+from doorctl.privacy.ban_letter import letter, letter_day
 from doorctl.transports.branch_requests import LiftBan
 
 NOTICE = "Send the letter: 7 days' written notice is usual."

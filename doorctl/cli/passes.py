@@ -13,7 +13,7 @@ from doorctl.access.hours import DAY_MINUTES, Span
 from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, Pass, PassKind
 from doorctl.bootstrap import rights
 from doorctl.bootstrap.branch import change
-from doorctl.bootstrap.rights import TakenAs
+from doorctl.bootstrap.numbers import TakenAs
 from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.patrons import IDENTIFIER
@@ -166,8 +166,7 @@ def _issued(
     if new.code_digits is None:
         held = rights.issue_for_card(config, number, taken_as, new, own_pin)
         return f"Pass {held.number} is issued until {held.last_day}, that day too."
-    held, code = rights.issue_for_code(config, new)
-    shown = rights.digits_of(code)
+    held, shown = rights.issue_for_code(config, new)
     groups = " ".join(shown[start : start + 3] for start in range(0, len(shown), 3))
     return f"Pass {held.number} is issued. The code is {groups}; it is shown only now."
 

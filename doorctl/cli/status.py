@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -21,7 +22,13 @@ def status(config: Config, as_json: bool) -> None:
         click.echo(json.dumps(found))
     else:
         for key, value in found.items():
-            click.echo(f"{key:16} {value if value is not None else '-'}")
+            click.echo(f"{key:16} {_shown(value)}")
     if not found["running"]:
         click.echo("doorctl: the door process is not running", err=True)
         raise SystemExit(1)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{one['kind']} since {one['since']}" for one in value) or "none"
+    return "-" if value is None else str(value)

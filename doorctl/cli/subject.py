@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from doorctl.bootstrap import subject as rights
-from doorctl.bootstrap.rights import TakenAs
+from doorctl.bootstrap.numbers import TakenAs
 from doorctl.bootstrap.rules import system_clock
 from doorctl.bootstrap.subject import Named
 from doorctl.cli.options import json_option, with_config

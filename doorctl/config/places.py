@@ -21,6 +21,8 @@ FILES = frozenset(
         "lms.password_file",
         "lms.terminal_password_file",
         "secrets.installation_key_file",
+        "signin.oidc.ca_file",
+        "signin.oidc.client_secret_file",
         "sync.signing_key_file",
         "web.tls.certificate_file",
         "web.tls.key_file",
@@ -29,7 +31,9 @@ FILES = frozenset(
 )
 """Keys that name a file which systemd may hand over; an empty one names none."""
 
-DIRECTORIES = frozenset({"storage.directory", "sync.feed", "sync.state_directory"})
+DIRECTORIES = frozenset(
+    {"storage.directory", "sync.feed", "sync.state_directory", "web.catalogues"}
+)
 """Keys whose path is only made absolute."""
 
 PUBLIC_KEYS = "web.push.public_key_files"

@@ -17,6 +17,7 @@ from doorctl.config.alarms import ALARM_RULES
 from doorctl.config.lms import is_this_machine
 from doorctl.config.lms_rules import LMS_RULES
 from doorctl.config.places import CREDENTIALS, CREDENTIALS_SPELT, SOCKETS
+from doorctl.config.signin import SIGNIN_RULES
 from doorctl.config.wiring_rules import WIRING_RULES
 from doorctl.config.wording import shown
 from doorctl.errors import Problem
@@ -137,6 +138,7 @@ RULES: tuple[Rule, ...] = (
     plain_stays_here,
     *LMS_RULES,
     *ALARM_RULES,
+    *SIGNIN_RULES,
 )
 
 

@@ -22,6 +22,8 @@ from doorctl.config.installation import (
 from doorctl.config.lms import Lms
 from doorctl.config.opening import Opening, Week
 from doorctl.config.outputs import WiredOutput
+from doorctl.config.panel import Panel
+from doorctl.config.signin import Oidc, Signin
 from doorctl.config.sync import Sync, WrittenSync
 from doorctl.config.web import Push, Tls, Web
 from doorctl.config.wiring import Door, Gpio, Keypad, Reader
@@ -56,6 +58,8 @@ class Config:
     clock: ClockTrust = field(default_factory=ClockTrust)
     control: Control = field(default_factory=Control)
     web: Web = field(default_factory=Web)
+    panel: Panel = field(default_factory=Panel)
+    signin: Signin = field(default_factory=Signin)
     lms: Lms = field(default_factory=Lms)
     alarms: Alarms = field(default_factory=Alarms)
     sync: Sync | None = None
@@ -83,6 +87,9 @@ TABLES: Mapping[str, type[Any]] = MappingProxyType(
         "web": Web,
         "web.tls": Tls,
         "web.push": Push,
+        "panel": Panel,
+        "signin": Signin,
+        "signin.oidc": Oidc,
         "lms": Lms,
         "alarms": Alarms,
         "alarms.email": AlarmEmail,

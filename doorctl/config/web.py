@@ -34,8 +34,9 @@ class Tls:
     client_ca_file: Annotated[
         Path,
         key(
-            "PEM file of the authority whose certificates a client must have. Empty: anybody who "
-            "reaches the port may ask, and a push is proved by its signature alone.",
+            "PEM file of the authority whose certificates a sender of patrons must show; browsers "
+            "need none. Empty: anybody who reaches the port may push, and a push is proved by its "
+            "signature alone.",
             "/etc/doorctl/clients.pem",
             'a path, or ""',
         ),
@@ -143,5 +144,14 @@ class Web:
             'a path, or ""',
         ),
     ] = Path()
+    catalogues: Annotated[
+        Path,
+        key(
+            "Directory of catalogues for further languages of the pages: one file of gettext for "
+            "each, named after its code (uk.po). Danish and English are always there.",
+            "/etc/doorctl/locale",
+            'a path, or ""',
+        ),
+    ] = Path("/etc/doorctl/locale")
     tls: Tls = field(default_factory=Tls)
     push: Push = field(default_factory=Push)

@@ -1,21 +1,19 @@
-"""The whole demo: a temporary library, the real door, the evening, and the viewer's own turn."""
+"""A temporary library, the real door, and the evening from its first scene to its last."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from doorctl.demo.old_visit import Forgotten, Traces, plant, traces
 from doorctl.demo.paper import Paper
 from doorctl.demo.patrons import write_feed
-from doorctl.demo.play import AT_ONCE, READABLE, Outcome, Player, as_written
+from doorctl.demo.play import AT_ONCE, Outcome, Player, as_written
 from doorctl.demo.scenes import EVENING, Words
 from doorctl.demo.stage import Line, Stage, shipped
-from doorctl.demo.typed import Visitor
 from doorctl.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 
@@ -37,6 +35,10 @@ PREPARING = Words(
     f"First a key and empty databases are made, and {PATRONS} invented patrons are sealed, so "
     "that no CPR number can be read from the disk.",
 )
+CLOSING = Words(
+    "Døren er låst, dens proces standset og den midlertidige mappe slettet.",
+    "The door is locked, its process stopped and the temporary directory deleted.",
+)
 
 
 class StagedDoor:
@@ -46,10 +48,18 @@ class StagedDoor:
         stage: the door.
         old_at: when the old visit was.
         before: its traces before the door started.
+        plugged: told whether the reader is plugged in.
     """
 
-    def __init__(self, stage: Stage, old_at: datetime, before: Traces) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        old_at: datetime,
+        before: Traces,
+        plugged: Callable[[str, bool], None] = lambda _what, _is_in: None,
+    ) -> None:
         self._stage = stage
+        self._plugged = plugged
         self._old_at = old_at
         self._before = before
 
@@ -72,11 +82,13 @@ class StagedDoor:
     def pull(self) -> None:
         """Unplug the reader; return when the door has noticed."""
         self._stage.reader.pull()
+        self._plugged("reader", False)
         self._stage.wait_for("reader", state="lost")
 
     def put_back(self, stored: bytes) -> None:
         """Plug the reader in, with a swipe in its memory; return when the door has it back."""
         self._stage.reader.put_in(stored)
+        self._plugged("reader", True)
         self._stage.wait_for("reader", state="connected")
 
     def wait_for(self, event: str, *, timeout_s: float = 5.0, **fields: object) -> Line:
@@ -89,38 +101,36 @@ class StagedDoor:
         return Forgotten(self._old_at, self._before, purge, traces(self._stage))
 
 
-def spend(paper: Paper, source: BinaryIO, *, once: bool) -> tuple[Outcome, ...]:
-    """Play the evening, then let the viewer act unless `once`; return how each scene ended.
+def spend(paper: Paper) -> tuple[Outcome, ...]:
+    """Play the evening and return how each scene ended; nobody is waited for.
 
     Nothing is left behind: the door is stopped and the directory removed, also on Ctrl-C.
 
     Args:
         paper: where it is told.
-        source: what the viewer types.
-        once: end after the evening, and don't wait for anybody to read.
 
     Raises:
         DoorctlError: the demo can't be played on this machine.
     """
     now = utc_now()
     refuse_wrong_clock(now)
-    pace = AT_ONCE if once or not paper.live else READABLE
-    with _directory() as directory, Stage(directory, shipped("demo.toml")) as stage:
-        door = _opened(stage, paper, now)
-        player = Player(door, paper, pace)
-        outcomes = player.play(EVENING)
+    with temporary() as directory, Stage(directory, shipped("demo.toml")) as stage:
+        door = opened(stage, paper, now)
+        outcomes = Player(door, paper, AT_ONCE).play(EVENING)
         _sum_up(paper, outcomes)
-        if not once:
-            Visitor(door, paper, player, source, lambda: _told(stage, "visits", "list")).stay()
-        if code := stage.stop():
-            raise NotAnsweringError(f"the door ended with exit code {code}: {stage.complaint()}")
-    paper.tell(
-        Words(
-            "Døren er låst, dens proces standset og den midlertidige mappe slettet.",
-            "The door is locked, its process stopped and the temporary directory deleted.",
-        )
-    )
+        close(stage, paper)
     return outcomes
+
+
+def close(stage: Stage, paper: Paper) -> None:
+    """Stop the door and say so.
+
+    Raises:
+        NotAnsweringError: it did not end well.
+    """
+    if code := stage.stop():
+        raise NotAnsweringError(f"the door ended with exit code {code}: {stage.complaint()}")
+    paper.tell(CLOSING)
 
 
 def complaint(outcomes: Sequence[Outcome]) -> str | None:
@@ -140,7 +150,8 @@ def refuse_wrong_clock(now: datetime) -> None:
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
+def temporary() -> Iterator[Path]:
+    """Yield a directory that is gone afterwards; raises StoreError."""
     try:
         made = tempfile.TemporaryDirectory(prefix="doorctl-demo-")
     except OSError as err:
@@ -149,8 +160,23 @@ def _directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def _opened(stage: Stage, paper: Paper, now: datetime) -> StagedDoor:
-    """Make the library and open its door."""
+def opened(
+    stage: Stage,
+    paper: Paper,
+    now: datetime,
+    plugged: Callable[[str, bool], None] = lambda _what, _is_in: None,
+) -> StagedDoor:
+    """Make the library and open its door.
+
+    Args:
+        stage: where.
+        paper: tells of each step.
+        now: aware; UTC or local.
+        plugged: told whether the reader is plugged in.
+
+    Raises:
+        DoorctlError: it can't be done on this machine.
+    """
     paper.write(TITLE.da, "heading", end=" / ")
     paper.write(TITLE.en, "quiet")
     paper.write()
@@ -161,18 +187,18 @@ def _opened(stage: Stage, paper: Paper, now: datetime) -> StagedDoor:
     feed = stage.directory / "patrons.ndjson"
     write_feed(feed, PATRONS, SEED, now.date())
     paper.write("  $ doorctl init")
-    _told(stage, "init")
+    told(stage, "init")
     paper.write("  $ doorctl patrons load patrons.ndjson --full")
-    _told(stage, "patrons", "load", str(feed), "--full", aloud=True)
+    told(stage, "patrons", "load", str(feed), "--full", aloud=True)
     old_at = plant(stage.directory / "visits.db", now.astimezone(UTC))
     before = traces(stage)
     paper.write("  $ doorctl run")
     ready = stage.start()
     paper.raw("log", as_written(ready))
-    return StagedDoor(stage, old_at, before)
+    return StagedDoor(stage, old_at, before, plugged)
 
 
-def _told(stage: Stage, *words: str, aloud: bool = False) -> str:
+def told(stage: Stage, *words: str, aloud: bool = False) -> str:
     """Run a command that must succeed; return what it printed."""
     done = stage.call(*words, aloud=aloud)
     if done.returncode:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from doorctl.access.reasons import SENTENCES, Reason
@@ -66,15 +66,17 @@ class Pace:
         key_s: after each key.
         beat_s: between two things to look at.
         scene_s: after a scene.
+        enough: once it is set, nobody waits any more and no other scene begins.
     """
 
     key_s: float
     beat_s: float
     scene_s: float
+    enough: threading.Event = field(default_factory=threading.Event)
 
     def rest(self, seconds: float) -> None:
         """Let the viewer read; Ctrl-C ends it."""
-        threading.Event().wait(seconds)
+        self.enough.wait(seconds)
 
 
 AT_ONCE = Pace(0.01, 0.0, 0.0)
@@ -106,18 +108,27 @@ class Player:
         door: where they are played.
         paper: where they are told.
         pace: how fast.
+        follow: told of each scene as it begins.
     """
 
-    def __init__(self, door: Doorway, paper: Paper, pace: Pace) -> None:
+    def __init__(
+        self,
+        door: Doorway,
+        paper: Paper,
+        pace: Pace,
+        follow: Callable[[Scene], None] = lambda _scene: None,
+    ) -> None:
         self._door = door
         self._paper = paper
         self._pace = pace
+        self._follow = follow
 
     def play(self, scenes: Sequence[Scene]) -> tuple[Outcome, ...]:
-        """Play all of them; one that goes wrong does not stop the others."""
+        """Play all of them until it is enough; one that goes wrong does not stop the others."""
         return tuple(
             self._scene(scene, f"{number}/{len(scenes)}")
             for number, scene in enumerate(scenes, start=1)
+            if not self._pace.enough.is_set()
         )
 
     def swipe(self, data: bytes, *, readable: bool = True) -> None:
@@ -150,6 +161,7 @@ class Player:
             self._show_locking()
 
     def _scene(self, scene: Scene, count: str) -> Outcome:
+        self._follow(scene)
         self._paper.heading(scene.at, scene.title, count)
         self._paper.tell(scene.story)
         self._paper.write()

@@ -57,6 +57,12 @@ class Plug:
             self._master = -1
 
     def send(self, data: bytes) -> None:
-        """Let the device say something."""
+        """Let the device say something.
+
+        Raises:
+            DeviceError: it is out.
+        """
+        if not self.is_in:
+            raise DeviceError(f"the plug of the {self.name.name} is out; put it in")
         while data:
             data = data[os.write(self._master, data) :]

@@ -9,7 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Self
 
 import doorctl
 from doorctl.demo.plug import Plug
+from doorctl.demo.wires import Wires
 from doorctl.errors import NotAnsweringError, StoreError
 from doorctl.store.visits_reader import VisitHistory
 
@@ -42,6 +43,8 @@ class Stage:
         config: the configuration; paths and ports are laid over it.
         overrides: more ``--set`` values.
         with_keypad: whether the keys come on a line of their own.
+        wires: hear of the door's pins; None where nobody looks at them.
+        heard: called with each log line, on a thread of its own.
     """
 
     def __init__(
@@ -51,22 +54,27 @@ class Stage:
         overrides: Sequence[str] = (),
         *,
         with_keypad: bool = True,
+        wires: Wires | None = None,
+        heard: Callable[[Line], None] = lambda _line: None,
     ) -> None:
         self.directory = directory
+        self._wires = wires
+        self._heard = heard
         self.reader = Plug(directory / "reader")
         self.keypad = Plug(directory / "keypad") if with_keypad else self.reader
         self.lines: list[Line] = []
         self._unheard: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
         self.options = [f"--config={config}"]
-        for override in (
+        self.overrides = (
             f"storage.directory={directory}",
             f"secrets.installation_key_file={directory / 'installation.key'}",
             f"control.socket={directory / 'door.sock'}",
             f"reader.port={self.reader.name}",
             f"keypad.port={self.keypad.name if with_keypad else ''}",
             *overrides,
-        ):
+        )
+        for override in self.overrides:
             self.options += ["--set", override]
 
     @property
@@ -116,6 +124,8 @@ class Stage:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                env=None if self._wires is None else self._wires.environment(os.environ),
+                pass_fds=() if self._wires is None else (self._wires.writing,),
             )
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
@@ -135,6 +145,16 @@ class Stage:
             raise NotAnsweringError(f"the door did not stop within {LIMIT_S} s") from None
         self._process = None
         return code
+
+    def cut(self) -> None:
+        """Kill the door in the middle of whatever it does, as a power cut would."""
+        assert self._process is not None  # noqa: S101 - killed before the start
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        # All that it said, up to the end, is nobody's to wait for any more.
+        while self._unheard.get(timeout=LIMIT_S) is not None:
+            pass
 
     def wait_for(self, event: str, *, timeout_s: float = LIMIT_S, **fields: object) -> Line:
         """Return the next line of that name with those fields.
@@ -206,6 +226,7 @@ class Stage:
             for written in stdout:
                 line = json.loads(written)
                 self.lines.append(line)
+                self._heard(line)
                 self._unheard.put(line)
         self._unheard.put(None)
 

@@ -121,6 +121,12 @@ def relay_off(factory: Factory, pin: int, *, active_high: bool) -> None:
     GpioRelay(factory, pin, active_high=active_high).close()
 
 
+def chip_of(factory: Factory) -> str | None:
+    """Return the device file of the chip that the pins belong to, None where there is none."""
+    number = getattr(factory, "chip", None)
+    return f"/dev/gpiochip{number}" if isinstance(number, int) else None
+
+
 def claimed_output(factory: Factory, pin: int, *, active_high: bool) -> Any:
     """Claim a pin as gpiozero's ``OutputDevice``, off from the first moment; raises DeviceError."""
     with telling(f"GPIO{pin} can't be driven"):

@@ -7,16 +7,13 @@ from datetime import timedelta
 from hashlib import sha256
 from threading import Lock
 
-from doorctl.access.person_numbers import without_numbers
 from doorctl.alarms import DOOR_ANSWERS, DOOR_SILENT, KINDS, NOT_SENT
 from doorctl.errors import DoorctlError
 from doorctl.moments import Moment
 from doorctl.notices.outbox import FAR_PAUSES_S, Outbox
 from doorctl.notices.rationing import Due, Heard, Ration, Rationing
+from doorctl.notices.standing import own_words
 from doorctl.ports import AlarmSink, Clock, EventLog, Notice
-
-LONGEST_WHY = 300
-"""Characters of an alarm's own words; the rest is cut."""
 
 SILENT_AFTER = 3
 """Questions in a row that the door leaves unanswered: a restart takes less."""
@@ -61,6 +58,16 @@ class NoticeDesk:
         with self._guard:
             self._rationing.hear(heard)
 
+    def silence(self, kind: str) -> None:
+        """Send no more of an alarm that somebody has acknowledged; see `Rationing.silence`."""
+        with self._guard:
+            self._rationing.silence(kind)
+
+    def listen(self, kind: str) -> None:
+        """Send of this kind again: the alarm that was acknowledged is over."""
+        with self._guard:
+            self._rationing.listen(kind)
+
     def turn(self) -> bool:
         """Send what is due; tell whether something is left for another turn."""
         now_s = self._clock.monotonic_s()
@@ -84,7 +91,7 @@ def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:
     """
     heard, kind = due.heard, KINDS[due.heard.kind]
     at = moment.local - timedelta(seconds=max(0.0, now_s - heard.at_s))
-    why = "" if kind.wordless else _plain(heard.why)
+    why = own_words(heard)
     told = "\n".join((branch, heard.kind, at.isoformat(), why, str(due.times)))
     return Notice(
         id=sha256(told.encode()).hexdigest()[:32],
@@ -127,8 +134,3 @@ class DoorWatch:
                 self._log.emit("alarm", kind=DOOR_ANSWERS)
             self._unanswered = 0
         return True
-
-
-def _plain(text: str) -> str:
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    return without_numbers(plain, "…")[:LONGEST_WHY]

@@ -58,6 +58,7 @@ class Outbox(Generic[T]):
         failed: told why, once until one goes again.
         most: items kept, and as many again about somebody in danger.
         pauses_s: seconds after each failure in a row; the last one goes on.
+        given_up_s: see :data:`GIVEN_UP_S`.
     """
 
     def __init__(
@@ -67,10 +68,12 @@ class Outbox(Generic[T]):
         *,
         most: int = MOST_WAITING,
         pauses_s: Sequence[float] = NEAR_PAUSES_S,
+        given_up_s: float = GIVEN_UP_S,
     ) -> None:
         self._send = send
         self._failed = failed
         self._pauses_s = pauses_s
+        self._given_up_s = given_up_s
         self._guard = Lock()
         self._for_people: deque[_Kept[T]] = deque(maxlen=most)
         self._others: deque[_Kept[T]] = deque(maxlen=most)
@@ -83,6 +86,12 @@ class Outbox(Generic[T]):
     def waits(self) -> bool:
         """Whether something is still to go."""
         return bool(self._for_people or self._others)
+
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of all that is still to go. Thread-safe."""
+        with self._guard:
+            kept = (*self._for_people, *self._others)
+        return frozenset(one.item.kind for one in kept)
 
     def put(self, item: T) -> None:
         """Keep an item; where there are too many, the oldest is lost."""
@@ -126,7 +135,7 @@ class Outbox(Generic[T]):
         self._failures += 1
         if kept.tried_s is None:
             kept.tried_s = now_s
-        if now_s - kept.tried_s >= GIVEN_UP_S:
+        if now_s - kept.tried_s >= self._given_up_s:
             self._drop(kept)
         if not self._down:
             self._down = True

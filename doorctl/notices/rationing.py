@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from doorctl.alarms import HELD_BACK, KINDS, UNLISTED, Urgency
+from doorctl.alarms import HELD_BACK, KINDS, UNLISTED, WITH_END, Urgency
 
 HOUR_S = 3600.0
 
@@ -82,6 +82,7 @@ class Rationing:
     - In any hour at most `most_per_hour` go in all, and no more than half of them are of what can
       wait. What comes again within `interval_s` has a quarter of them, each kind for itself, so
       that one leaf that opens and shuts leaves room for the rest.
+    - What somebody has acknowledged is not told again while it stands, and its end is told.
     - What has to wait goes later: kinds that were never told first, then the most urgent. That they
       wait is told once an hour.
     """
@@ -91,6 +92,7 @@ class Rationing:
         self._records: dict[str, _Record] = {}
         self._sent: deque[_Sent] = deque()
         self._told_of_waiting_s: float | None = None
+        self._silenced: set[str] = set()
 
     @property
     def waits(self) -> bool:
@@ -101,8 +103,12 @@ class Rationing:
         """Take note of an alarm; one that is not on the list counts as ``unlisted``."""
         if heard.kind not in KINDS:
             heard = Heard(UNLISTED, f"{heard.kind}: {heard.why}", heard.at_s)
-        if (raised := KINDS[heard.kind].clears) is not None and not self._is_known(raised):
+        if heard.kind in self._silenced:
             return
+        if (raised := KINDS[heard.kind].clears) is not None:
+            self.listen(raised)
+            if not self._is_known(raised):
+                return
         for ending in (kind for kind, known in KINDS.items() if known.clears == heard.kind):
             if ending in self._records:
                 self._records[ending].waiting = 0
@@ -111,6 +117,23 @@ class Rationing:
             record.since_s = heard.at_s
         record.heard = heard
         record.waiting += 1
+
+    def silence(self, kind: str) -> None:
+        """Drop what waits of a kind, and what comes of it until its end; never a call for help.
+
+        A kind without an end is over once it is acknowledged: what comes then is a new alarm.
+        """
+        known = KINDS.get(kind)
+        if known is None or known.for_people:
+            return
+        if kind in self._records:
+            self._records[kind].waiting = 0
+        if kind in WITH_END:
+            self._silenced.add(kind)
+
+    def listen(self, kind: str) -> None:
+        """Take note of a kind again; nothing where it was not silenced."""
+        self._silenced.discard(kind)
 
     def due(self, now_s: float) -> list[Due]:
         """Return what is to be sent now, in order, and count it as sent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from doorctl.moments import BootTime, Moment, Timekeeper
@@ -27,6 +28,9 @@ STEP_S = 5.0
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+BOOT_ID_VARIABLE = "DOORCTL_BOOT_ID"
+"""Where a unit with ``ProcSubset=pid``, which hides that file, says the same (systemd's ``%b``)."""
+
 ASK_EVERY_S = 1.0
 """How long an answer of the time sources holds: asking costs 0.1 ms, a moment is wanted often."""
 
@@ -37,7 +41,8 @@ TIME_ERROR = 5
 def kernel_synchronised() -> bool:
     """Ask adjtimex(2), changing nothing, whether a time daemon disciplines the clock.
 
-    False where a seccomp filter refuses the call; it must answer EPERM, not kill.
+    False where a seccomp filter refuses the call, as in the door's unit; it must answer EPERM, not
+    kill.
     """
     state = _Timex()
     answer = _c_library().adjtimex(ctypes.byref(state))
@@ -93,7 +98,8 @@ class SystemClock:
         trust: ``always`` on a machine whose clock is known to be right, such as a server.
         high_water: the highest trusted time ever stored; :data:`BUILD_FLOOR` if it is earlier.
         sources: who can vouch for the wall clock.
-        boot_id: the file that names this boot; without it each start counts as a boot.
+        boot_id: the file that names this boot; without it, and without
+            :data:`BOOT_ID_VARIABLE`, each start counts as a boot.
         ask_every_s: how long an answer of `sources` holds.
     """
 
@@ -113,7 +119,7 @@ class SystemClock:
         self._ask_every_s = ask_every_s
         self._vouched = False
         self._ask_again_s = 0.0
-        self._boot_id = _line(boot_id) or uuid4().hex
+        self._boot_id = _line(boot_id) or _told_boot_id() or uuid4().hex
         self._lock = Lock()
         self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR))
         self._steps = StepWatch()
@@ -165,6 +171,14 @@ def _wall_s() -> float:
 
 def _boot_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _told_boot_id() -> str:
+    try:
+        # systemd leaves out the dashes that the kernel writes.
+        return str(UUID(os.environ.get(BOOT_ID_VARIABLE, "")))
+    except ValueError:
+        return ""
 
 
 def _line(path: Path) -> str:

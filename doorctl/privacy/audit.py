@@ -60,6 +60,18 @@ class Action(Enum):
     SUBJECT_UNRESTRICTED = "subject_unrestricted"
     STATISTICS_READ = "statistics_read"
     AUDIT_READ = "audit_read"
+    CARD_SEARCHED = "card_searched"
+    VISIT_REVEALED = "visit_revealed"
+    VISITS_EXPORTED = "visits_exported"
+    ALARM_ACKNOWLEDGED = "alarm_acknowledged"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_REFUSED = "sign_in_refused"
+    SIGNED_OUT = "signed_out"
+    ACCOUNT_ADDED = "account_added"
+    ACCOUNT_CHANGED = "account_changed"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    ACCOUNT_PASSWORD_SET = "account_password_set"  # noqa: S105 -- that it was
 
 
 LISTS = frozenset({Action.VISITS_LISTED, Action.BANS_LISTED, Action.PASSES_LISTED})

@@ -247,6 +247,19 @@ ABOUT_NOBODY: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ),
         (BRANCH, "settings"): ("key", "value"),
         (BRANCH, "tombstone_salt"): ("only", "salt"),
+        # Staff, at work; and who failed to sign in as staff, under a mark that names nobody.
+        (BRANCH, "accounts"): (
+            *("login", "shown", "role", "disabled_ms", "must_change"),
+            *("origin", "subject", "password", "used_ms"),
+        ),
+        (BRANCH, "sessions"): ("digest", "account", "boot_id", "began_boot_ms", "seen_boot_ms"),
+        (BRANCH, "sign_in_failures"): ("mark", "count", "boot_id", "boot_ms"),
+        (BRANCH, "sign_in_salt"): ("only", "salt"),
+        # Of the house; `acknowledged_by` is a member of staff, at work.
+        (BRANCH, "alarms"): (
+            *("number", "kind", "source", "first_ms", "last_ms", "count", "why"),
+            *("cleared_ms", "acknowledged_by", "acknowledged_ms"),
+        ),
         (VISITS, "reader"): ("only", "spent_ms", "boot_id", "boot_ms"),
         (VISITS, "clock"): ("only", "high_water_ms"),
         # Counts, which hold no identifier from the first moment.

@@ -18,6 +18,7 @@ _BY_TIME = (
     "DELETE FROM passes WHERE revoked_ms < ?",
     "DELETE FROM tombstones WHERE until_ms < ?",
     "DELETE FROM overrides WHERE min(coalesce(ended_ms, until_ms), until_ms) < ?",
+    "DELETE FROM alarms WHERE cleared_ms < ?",
 )
 _BY_DAY = (
     "DELETE FROM passes WHERE last_day < ?",

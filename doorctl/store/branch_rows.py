@@ -16,6 +16,8 @@ from doorctl.access.calendar import Day, Mode, ModeSpan
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.ports import Week
+from doorctl.store.accounts_rows import ACCOUNTS_SCHEMA
+from doorctl.store.alarms_rows import ALARMS_SCHEMA
 from doorctl.store.audit_rows import AUDIT_SCHEMA
 from doorctl.store.visit_rows import from_ms, to_ms
 
@@ -162,6 +164,20 @@ def create_restrictions_and_tombstones(database: Database) -> None:
 def create_audit(database: Database) -> None:
     """Lay out the audit log, which can only grow; see `doorctl.store.audit_rows`."""
     for statement in AUDIT_SCHEMA:
+        database.execute(statement)
+
+
+@migrations()
+def create_accounts(database: Database) -> None:
+    """Lay out accounts, sessions and failed sign-ins; see `doorctl.store.accounts_rows`."""
+    for statement in ACCOUNTS_SCHEMA:
+        database.execute(statement)
+
+
+@migrations()
+def create_alarms(database: Database) -> None:
+    """Lay out the alarms that stand and stood; see `doorctl.store.alarms_rows`."""
+    for statement in ALARMS_SCHEMA:
         database.execute(statement)
 
 

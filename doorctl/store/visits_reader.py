@@ -44,7 +44,7 @@ class VisitHistory:
         """Yield attempts from a UTC time on, oldest first; ones that end meanwhile may show it."""
         last = (to_ms(not_before), -1)
         while page := self._fetch((_PAGE,), *last, PAGE_ROWS):
-            yield from map(_to_visit, page)
+            yield from map(to_visit, page)
             last = page[-1][:2]
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
@@ -74,7 +74,8 @@ class VisitHistory:
             return execute_fitting(database, statements, parameters).fetchall()
 
 
-def _to_visit(record: tuple[Any, ...]) -> Visit:
+def to_visit(record: tuple[Any, ...]) -> Visit:
+    """Return the attempt of a record of time, number, clock, verdict, reason and row key."""
     at_ms, attempt, clock, verdict, reason, row_key = record
     return Visit(
         attempt=attempt,

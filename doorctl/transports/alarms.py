@@ -1,4 +1,4 @@
-"""Alarms on their way from the door, which has no network, to web's Unix socket."""
+"""Alarms on their way from the door, which has no network, to web: over both Unix sockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from doorctl.errors import DoorctlError
+from doorctl.errors import DoorctlError, StoreError
 from doorctl.notices.rationing import Heard
 from doorctl.ports import Clock, NotSentError
 from doorctl.transports.control import Answer, Answers, Question, ask
@@ -19,6 +19,9 @@ LIMIT_S = 2.0
 
 LONGEST_WHY = 500
 """Characters; with all of them escaped the question still fits into a line."""
+
+STANDING = "alarms"
+"""What web asks the door: which of its alarms stand."""
 
 
 class _Alarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +50,7 @@ class AlarmsOverSocket:
         Raises:
             NotSentError: web does not answer, or does not take alarms.
         """
-        ago_s = max(0.0, self._clock.monotonic_s() - heard.at_s)
-        about = _Alarm(heard.kind[:64], heard.why[:LONGEST_WHY], ago_s)
+        about = _told(heard, self._clock.monotonic_s())
         question = Question("alarm", msgspec.to_builtins(about))
         try:
             ask(self._path, question, timeout_s=LIMIT_S, whom="web")
@@ -70,3 +72,48 @@ def alarm_answers(hear: Callable[[Heard], None], clock: Clock) -> Answers:
         return {}
 
     return {"alarm": answer}
+
+
+class _Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All alarms of the door that stand."""
+
+    standing: tuple[_Alarm, ...]
+
+
+def standing_answers(standing: Callable[[], tuple[Heard, ...]], clock: Clock) -> Answers:
+    """Return what the door answers to web: ``alarms``.
+
+    Args:
+        standing: tells which of its alarms stand; thread-safe.
+        clock: the door's own.
+    """
+
+    def answer(_question: Question) -> Answer:
+        now_s = clock.monotonic_s()
+        return {"standing": [msgspec.to_builtins(_told(one, now_s)) for one in standing()]}
+
+    return {STANDING: answer}
+
+
+def ask_standing(path: Path, clock: Clock) -> tuple[Heard, ...]:
+    """Ask the door which of its alarms stand.
+
+    Args:
+        path: the door's socket.
+        clock: web's own; its monotonic seconds count.
+
+    Raises:
+        DoorctlError: it does not answer, or not to this.
+    """
+    told = ask(path, Question(STANDING), timeout_s=LIMIT_S)
+    try:
+        found = msgspec.convert(told, _Standing).standing
+    except msgspec.ValidationError:
+        raise StoreError("the door process is of another version; restart it") from None
+    now_s = clock.monotonic_s()
+    return tuple(Heard(one.kind, one.why, now_s - one.ago_s) for one in found)
+
+
+def _told(heard: Heard, now_s: float) -> _Alarm:
+    ago_s = max(0.0, now_s - heard.at_s)
+    return _Alarm(heard.kind[:64], heard.why[:LONGEST_WHY], ago_s)

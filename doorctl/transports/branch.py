@@ -12,8 +12,17 @@ import msgspec
 
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
+from doorctl.accounts.account import Account
 from doorctl.errors import InputError, StoreError
 from doorctl.moments import Moment
+from doorctl.transports.account_requests import (
+    AddAccount,
+    DisableAccount,
+    EnableAccount,
+    SetPassword,
+    SetRole,
+    SignOutEverywhere,
+)
 from doorctl.transports.branch_deeds import Audited
 from doorctl.transports.branch_requests import (
     AddBan,
@@ -41,6 +50,12 @@ ASKED: Mapping[str, tuple[type[Any], Any]] = MappingProxyType(
         "set_day": (SetDay, None),
         "clear_day": (ClearDay, None),
         "note": (Note, None),
+        "add_account": (AddAccount, Account),
+        "set_role": (SetRole, Account),
+        "disable_account": (DisableAccount, Account),
+        "enable_account": (EnableAccount, Account),
+        "set_password": (SetPassword, Account),
+        "sign_out_everywhere": (SignOutEverywhere, int),
     }
 )
 """What a question is called on the socket, how it is asked and what comes of it."""

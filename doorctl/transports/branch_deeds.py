@@ -11,6 +11,7 @@ from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
 from doorctl.moments import Moment
 from doorctl.privacy.audit import Action, Deed
+from doorctl.transports.account_deeds import ACCOUNT_DEEDS
 from doorctl.transports.branch_requests import (
     AddBan,
     ClearDay,
@@ -105,6 +106,7 @@ DEEDS: Mapping[type[Any], Callable[[Any, Any], Deed]] = MappingProxyType(
         SetDay: _day_set,
         ClearDay: _day_cleared,
         Note: _noted,
+        **ACCOUNT_DEEDS,
     }
 )
 """Every request has its deed: a change that left no trace would be found by a test."""

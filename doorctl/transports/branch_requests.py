@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
+from doorctl.accounts.ports import Books
 from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.ports import BranchBook, BranchWriter, DaySource, StoredDay
@@ -27,6 +28,7 @@ class OpenBranch:
     book: BranchBook
     writer: BranchWriter
     audit: AuditWriter
+    staff: Books
 
 
 class Request(Protocol[ResultT_co]):

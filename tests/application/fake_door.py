@@ -10,6 +10,8 @@ from datetime import timedelta
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
 from doorctl.access.messages import Rules
+from doorctl.access.panel import PanelRules
+from doorctl.access.panel_display import Display
 from doorctl.access.patron import Patron, pin_check, row_key
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
@@ -31,6 +33,7 @@ from tests.fakes.inputs import FakeInputs
 from tests.fakes.library import FakeLibrary
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
 from tests.fakes.outputs import FakeOutputs
+from tests.fakes.panel import FakePanel
 from tests.fakes.relay import FakeRelay
 from tests.fakes.signals import FakeSignals
 from tests.fakes.worker import FakeWorker
@@ -81,6 +84,8 @@ class FakeDoor:
         carries_keys: whether the keys come on the reader's line.
         each_turn: what the loop calls.
         stands_free: whether the door does in staffed hours.
+        panel: the screen at the door; None for none.
+        panel_rules: how it behaves.
     """
 
     rules: Rules = field(default_factory=lambda: Rules(Policy(), PadRules()))
@@ -101,6 +106,8 @@ class FakeDoor:
     door_rules: DoorRules = DOOR_RULES
     day_rules: DayRules = NO_CLOSING
     stands_free: bool = True
+    panel: FakePanel | None = None
+    panel_rules: PanelRules = field(default_factory=PanelRules)
     readied: int = 0
 
     def __post_init__(self) -> None:
@@ -161,6 +168,8 @@ class FakeDoor:
             when_ready=self._count_ready,
             each_turn=self.each_turn,
             library=self._desk(),
+            panel=self.panel,
+            display=Display(self.panel_rules),
         )
 
     def _desk(self) -> LibraryDesk | None:

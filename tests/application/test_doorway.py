@@ -344,7 +344,7 @@ def test_a_broken_relay_is_told_to_let_go_at_the_end_too() -> None:
 
 
 def test_lamps_that_fail_keep_nobody_out() -> None:
-    """Told once a spell."""
+    """Told once a spell, and so is its end."""
     signals = BrokenSignals()
     door = Door(signals=signals)
     door.doorway.show(Signal.REFUSED)
@@ -357,7 +357,7 @@ def test_lamps_that_fail_keep_nobody_out() -> None:
     signals.broken = True
     door.doorway.show(Signal.REFUSED)
 
-    assert door.alarms == ["lamps_failing", "lamps_failing"]
+    assert door.alarms == ["lamps_failing", "lamps_failing_cleared", "lamps_failing"]
 
 
 @pytest.mark.parametrize("standing", [ALL_WIRED, Levels()], ids=["wired", "nothing wired"])

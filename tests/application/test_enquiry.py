@@ -15,7 +15,7 @@ from doorctl.access.policy import CHECKS, PASS_CHECKS, Policy
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.enquiry import BranchNow, Explanation, explain
+from doorctl.enquiry import BranchNow, Explanation, Reading, explain
 from doorctl.errors import StoreError
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.ports import SealedRow, Stamped
@@ -81,16 +81,21 @@ class Desk:
     def why(self, *identifiers: Identifier) -> Explanation:
         """Ask about a card, now."""
         return explain(
-            identifiers or (identifier(CARD),),
+            readings(*identifiers or (identifier(CARD),)),
             self.clock.moment(),
             standing=self.standing,
             policy=self.policy,
-            sealer=FastSealer(),
             patrons=self.patrons,
             branch=self.branch,
             visits=self.visits,
             clock=self.clock,
         )
+
+
+def readings(*identifiers: Identifier) -> tuple[Reading, ...]:
+    """Return the sealed readings of a number."""
+    sealer = FastSealer()
+    return tuple(Reading(one.kind, row_key(sealer.stretch(one))) for one in identifiers)
 
 
 def failed(found: Explanation) -> list[str]:
@@ -271,11 +276,10 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
     desk = Desk(replace(resident(CARD), valid_until=date(2026, 3, 2)))
     tomorrow = FakeClock(wall=datetime(2026, 3, 3, 12, tzinfo=UTC)).moment()
     found = explain(
-        (identifier(CARD),),
+        readings(identifier(CARD)),
         tomorrow,
         standing=OPEN,
         policy=desk.policy,
-        sealer=FastSealer(),
         patrons=desk.patrons,
         branch=None,
         visits=desk.visits,

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import pytest
+
 from doorctl.housekeeping import (
     KEEP_TIME_EVERY_S,
     PING_EVERY_S,
+    RELOCK_GRACE_S,
     WORKER_LIMIT_S,
     Housekeeping,
 )
@@ -24,6 +27,7 @@ class House:
     supervisor: FakeSupervisor = field(default_factory=FakeSupervisor)
     threads_alive: bool = True
     worker_answers: bool = True
+    relocks_s: float | None = None
     steps: int = 0
     purges: int = 0
     times_kept: list[float] = field(default_factory=list)
@@ -39,6 +43,7 @@ class House:
             purge_soon=self._purge,
             keep_time=lambda: self.times_kept.append(self.clock.monotonic_s() - self.began_s),
             ping=self._ping,
+            relocks_s=lambda: self.relocks_s,
         )
 
     def turn(self, seconds: float = 0.0) -> None:
@@ -73,6 +78,19 @@ def test_the_watchdog_is_fed_each_turn_while_all_is_well() -> None:
 
     assert house.fed(3 * WORKER_LIMIT_S) == 3 * WORKER_LIMIT_S + 1
     assert set(house.supervisor.told) == {"alive"}
+
+
+def test_a_release_bounds_the_watchdog() -> None:
+    """While the strike is released it bites soon after the end; overdue too, and never before."""
+    house = House()
+    house.turn()
+    assert house.supervisor.within_s is None
+
+    house.relocks_s = house.began_s + 2.0
+    for left_s in (2.0, 1.0, 0.0, 0.0):
+        house.keeping.turn()
+        assert house.supervisor.within_s == pytest.approx(left_s + RELOCK_GRACE_S)
+        house.clock.advance(1.0)
 
 
 def test_the_worker_is_asked_now_and_then_not_each_turn() -> None:

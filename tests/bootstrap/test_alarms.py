@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from doorctl.bootstrap.alarm_road import doors_alarm_log
-from doorctl.bootstrap.alarms import send_now, webs_alarms
+from doorctl.bootstrap.alarm_desk import WebsAlarms
+from doorctl.bootstrap.alarm_road import doors_alarms
+from doorctl.bootstrap.alarms import send_now
 from doorctl.cli.app import app
 from doorctl.config import Config, load
 from doorctl.errors import InputError
-from doorctl.ops.alarm_log import AlarmLog
 from doorctl.transports.control import ControlServer
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -94,12 +94,12 @@ def test_an_alarm_of_the_door_leaves_the_house(house: House) -> None:
     """The door has no network: web hears of it and tells the duty list and the webhook."""
     doors_log, webs_log, clock = FakeEventLog(), FakeEventLog(), FakeClock()
     with ExitStack() as stack:
-        log, answers = webs_alarms(house.config, webs_log, clock, stack)
-        assert isinstance(log, AlarmLog)
-        server = ControlServer(house.config.web.socket, answers)
+        alarms = WebsAlarms(house.config, webs_log, clock, stack)
+        log = alarms.log
+        server = ControlServer(house.config.web.socket, alarms.answers)
         server.start()
         stack.callback(server.stop)
-        door = doors_alarm_log(house.config, doors_log, clock, stack)
+        door = doors_alarms(house.config, doors_log, clock, stack).log
         door.emit("ready", pid=1)
         door.emit("alarm", kind="door_forced")
 
@@ -119,8 +119,7 @@ def test_a_way_that_fails_is_told_by_the_other(house: House) -> None:
     house.hook.status = 503
     log = FakeEventLog()
     with ExitStack() as stack:
-        both, _ = webs_alarms(house.config, log, FakeClock(), stack)
-        both.emit("alarm", kind="door_held")
+        WebsAlarms(house.config, log, FakeClock(), stack).log.emit("alarm", kind="door_held")
         subjects = {house.room.arrived.get(timeout=LONG_S) for _ in range(2)}
 
     assert subjects == {
@@ -145,7 +144,7 @@ def test_a_door_whose_web_is_silent_goes_on(house: House) -> None:
             seen.put(str(fields["kind"]))
 
     with ExitStack() as stack:
-        door = doors_alarm_log(house.config, Told(), FakeClock(), stack)
+        door = doors_alarms(house.config, Told(), FakeClock(), stack).log
         for _ in range(200):
             door.emit("alarm", kind="door_forced")
         kinds = [seen.get(timeout=LONG_S) for _ in range(201)]
@@ -153,15 +152,15 @@ def test_a_door_whose_web_is_silent_goes_on(house: House) -> None:
     assert sorted(kinds) == ["alarm_not_sent", *["door_forced"] * 200]
 
 
-def test_where_no_way_is_configured_nothing_changes(house: House) -> None:
-    """No thread, no question, the journal's own log."""
+def test_where_no_way_is_configured_a_silent_web_is_not_told(house: House) -> None:
+    """The alarm waits for the table alone, and a journal full of that would help nobody."""
     overrides = ["alarms.email.host=", "alarms.email.sender=", "alarms.email.to=[]"]
     overrides += ["alarms.webhook.url=", "alarms.webhook.secret_file="]
     config = load(house.path, overrides)
     log, clock = FakeEventLog(), FakeClock()
     with ExitStack() as stack:
-        assert doors_alarm_log(config, log, clock, stack) is log
-        assert webs_alarms(config, log, clock, stack) == (log, {})
+        doors_alarms(config, log, clock, stack).log.emit("alarm", kind="stalled")
+    assert [line["kind"] for line in log.lines] == ["stalled"]
     with pytest.raises(InputError, match="alarms go nowhere"):
         send_now(config, "test", "")
 
@@ -172,7 +171,7 @@ def test_a_secret_that_is_missing_is_told_at_the_start(house: House) -> None:
     secret.unlink()
     log = FakeEventLog()
     with ExitStack() as stack:
-        webs_alarms(house.config, log, FakeClock(), stack)
+        WebsAlarms(house.config, log, FakeClock(), stack)
         arrived = house.room.arrived.get(timeout=LONG_S)
 
     assert arrived == "Today: Langå: An alarm could not be sent."
@@ -187,7 +186,7 @@ def test_an_authority_that_is_missing_costs_its_own_way_alone(house: House, leaf
     config = load(house.path, [f"alarms.{leaf}.ca_file=/nowhere/ca.pem"])
     log = FakeEventLog()
     with ExitStack() as stack:
-        webs_alarms(config, log, FakeClock(), stack)
+        WebsAlarms(config, log, FakeClock(), stack)
 
     assert log.lines[0]["kind"] == "alarm_not_sent"
     assert "/nowhere/ca.pem holds no certificate authority" in str(log.lines[0]["why"])
@@ -234,10 +233,11 @@ def test_a_kind_that_is_not_listed_is_refused(house: House) -> None:
     assert "there is no such alarm; there are alarm_not_sent" in str(error)
 
 
-def test_the_door_loads_neither_mail_nor_http() -> None:
-    """Its half of the way costs it no memory: what speaks to the network is web's alone."""
+@pytest.mark.parametrize("half", ["alarm_road", "alarm_desk"])
+def test_neither_half_loads_mail_or_http(half: str) -> None:
+    """The way costs no memory where nothing is set up, and never at the door."""
     script = (
-        "import sys, doorctl.bootstrap.alarm_road as road; "
+        f"import sys, doorctl.bootstrap.{half}; "
         "print('httpx2' in sys.modules, 'smtplib' in sys.modules)"
     )
     done = subprocess.run(

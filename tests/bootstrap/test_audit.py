@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,21 +11,18 @@ import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.modes import Override
-from doorctl.access.patron import row_key
 from doorctl.bootstrap import audit
 from doorctl.bootstrap.branch import BranchDesk, change, open_book
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.config import Config
 from doorctl.errors import StoreError
-from doorctl.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.transports.branch_requests import SetMode
 from tests.bootstrap.branches import initialised
-from tests.fakes.memory_store import MemoryPatrons
-from tests.store.samples import key_of, sealed
+from tests.store.samples import key_of
 
 LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "1001")
 
@@ -35,35 +31,6 @@ LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "1001")
 def config(tmp_path: Path) -> Config:
     """A branch."""
     return initialised(tmp_path)
-
-
-class SealerOfTwo:
-    """A sealer whose keys are the kind's name."""
-
-    def stretch(self, identifier: Identifier) -> StretchedKey:
-        """Return a key."""
-        return StretchedKey(identifier.kind.value.encode().ljust(32, b"."))
-
-
-def test_a_sealer_that_is_seen_tells_whose_cards_it_sealed() -> None:
-    """Each reading of what was typed, and the patron where the register knows one of them."""
-    patrons = MemoryPatrons()
-    seen = audit.SealerSeen(SealerOfTwo())
-    keys = [
-        row_key(seen.stretch(Identifier(kind, "0101701234")))
-        for kind in (IdentifierKind.CARD, IdentifierKind.CPR)
-    ]
-    assert seen.cards == keys
-    assert seen.patron_ref(patrons) is None
-    patrons.apply(
-        [replace(sealed(1, "1001"), row_key=keys[1])],
-        full=True,
-        applied_at=datetime(2026, 1, 1, tzinfo=UTC),
-        minimum_age=0,
-        guard=lambda _changes: None,
-    )
-
-    assert seen.patron_ref(patrons) == "1001"
 
 
 def test_who_it_was_can_be_somebody_else_than_who_calls(config: Config) -> None:

@@ -12,6 +12,7 @@ from doorctl.access.patron import Patron, proves, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.bootstrap import rights
 from doorctl.bootstrap.branch import open_book
+from doorctl.bootstrap.numbers import TakenAs
 from doorctl.bootstrap.rules import patrons_db
 from doorctl.config import Config
 from doorctl.errors import InputError
@@ -138,7 +139,7 @@ class TestBans:
 
     @pytest.mark.parametrize(("typed", "taken_as"), [("x", None), (CARD, "cpr"), (CPR, "card")])
     def test_of_no_number_is_refused(
-        self, typed: str, taken_as: rights.TakenAs | None, config: Config
+        self, typed: str, taken_as: TakenAs | None, config: Config
     ) -> None:
         """The line does not repeat what was typed."""
         with pytest.raises(InputError) as refusal:
@@ -153,8 +154,7 @@ class TestPasses:
 
     def test_a_code_is_found_by_what_is_typed(self, config: Config) -> None:
         """Its digits stand nowhere; its length does, for how many there may be."""
-        held, code = rights.issue_for_code(config, CODE_PASS)
-        digits = rights.digits_of(code)
+        held, digits = rights.issue_for_code(config, CODE_PASS)
 
         assert len(digits) == 7
         assert digits.isdigit()

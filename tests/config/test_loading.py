@@ -262,6 +262,7 @@ written = st.recursive(
 names = {table: list(known) for table, known in keys().items() if "." not in table}
 names["web"] += ["tls", "push"]
 names["hours"] += ["staffed", "exceptions"]
+names["signin"] += ["oidc"]
 tables = st.fixed_dictionaries(
     {},
     optional={

@@ -69,8 +69,8 @@ ONE_KEY = [
         (
             "xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, "
             "door, policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, "
-            "clock, control, web, web.tls, web.push, lms, alarms, alarms.email, alarms.webhook, "
-            "sync"
+            "clock, control, web, web.tls, web.push, panel, signin, signin.oidc, lms, alarms, "
+            "alarms.email, alarms.webhook, sync"
         ),
     ),
     ("door = 5", "door: found 5; give a table: [door]"),

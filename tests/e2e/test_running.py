@@ -76,6 +76,7 @@ def test_status_running(door: Door) -> None:
     age = found.pop("cache_age_s")
     assert 0 <= age < 3600
     assert found.pop("audit_head")
+    assert found.pop("alarms") == []
     assert found == {
         "running": True,
         "reader": "connected",

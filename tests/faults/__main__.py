@@ -1,49 +1,92 @@
-"""``python -m tests.faults apply``: strike a process at each of its writes, and tell."""
+"""``python -m tests.faults all``: strike processes at each of their calls to the disk, and tell."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 
 import click
 
-from tests.faults import apply
+from tests.faults import apply, commands, swipe
 from tests.faults.enumeration import Found, Plan, enumerated
+from tests.faults.points import Fault
 from tests.faults.scenario import Scenario
 from tests.faults.tracing import is_here
 
 GROUPS: MappingProxyType[str, Callable[[], Sequence[Scenario]]] = MappingProxyType(
-    {"apply": apply.scenarios}
+    {
+        "swipe": swipe.scenarios,
+        "apply": apply.scenarios,
+        "purge": commands.purges,
+        "start": commands.starts,
+        "export": commands.exports,
+    }
 )
 """What can be struck, by the name on the command line."""
 
-QUICK_POINTS = 50
+ALL = "all"
+QUICK_POINTS = 16
 """Of each scenario: about a minute for all."""
 
 
 @click.command()
-@click.argument("group", type=click.Choice(list(GROUPS)))
+@click.argument("group", type=click.Choice([ALL, *GROUPS]))
 @click.option("--quick/--full", help="Some points evenly spread, or all of them (the default).")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Runs at the same time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def faults(group: str, quick: bool, jobs: int, as_json: bool) -> None:
-    """Kill a process, or fail its disk, at each call that writes; one line a scenario.
+    """Kill a process, fail its disk or take its descriptors, at each call to the branch's files.
 
-    Each violation is told on a line of its own; then the exit code is 1. Needs strace.
+    A table with a line for each scenario; what errors there are follows below. Each violation is
+    told on a line of its own; then the exit code is 1. Needs strace.
     """
     if not is_here():
         raise click.ClickException("strace is not installed or may not trace; install it")
     plan = Plan(QUICK_POINTS if quick else None, jobs)
+    groups = GROUPS.values() if group == ALL else [GROUPS[group]]
+    if not as_json:
+        click.echo(_row("struck", HEADS))
     found = []
-    for scenario in GROUPS[group]():
+    for scenario in (scenario for group_of in groups for scenario in group_of()):
         found.append(_watched(scenario, plan))
         if not as_json:
-            click.echo(_told(found[-1]))
-    if as_json:
-        click.echo(json.dumps(list(map(_fields, found)), indent=1))
+            _tell(found[-1])
+    click.echo(json.dumps(list(map(_fields, found)), indent=1) if as_json else _summed(found))
     sys.exit(any(each.violations for each in found))
+
+
+HEADS = ("calls", "possible", "points", "killed", "errors", "missed", "wrong", "seconds")
+
+
+def _row(name: str, cells: Iterable[str]) -> str:
+    return f"{name:<40}" + "".join(f"{cell:>9}" for cell in cells)
+
+
+def _tell(found: Found) -> None:
+    click.echo(_row(found.name, map("{:,}".format, _counted(found))))
+    for violation in found.violations:
+        click.echo(f"  {violation}")
+
+
+def _counted(found: Found) -> list[int]:
+    runs = [len(found.struck), found.kills, found.errors, found.missed, len(found.violations)]
+    return [found.calls.total(), found.possible, *runs, round(found.seconds)]
+
+
+def _summed(found: Sequence[Found]) -> str:
+    sums = [sum(column) for column in zip(*map(_counted, found), strict=True)]
+    faults = Counter(
+        each.point.fault for one in found for each in one.struck if each.took
+    )
+    return "\n".join(
+        [
+            _row("all", map("{:,}".format, sums)),
+            *(f"  {fault.name.lower().replace('_', ' '):<38}{faults[fault]:>9,}" for fault in Fault),
+        ]
+    )
 
 
 def _watched(scenario: Scenario, plan: Plan) -> Found:
@@ -58,15 +101,6 @@ def _watched(scenario: Scenario, plan: Plan) -> Found:
         return enumerated(scenario, plan, on_run)
 
 
-def _told(found: Found) -> str:
-    line = (
-        f"{found.name}: {found.calls.total():,} calls, {len(found.struck):,} of "
-        f"{found.possible:,} points, {found.kills:,} kills, {found.errors:,} disk errors, "
-        f"{len(found.violations)} violations, {found.seconds:.0f} s"
-    )
-    return "\n".join([line, *(f"  {violation}" for violation in found.violations)])
-
-
 def _fields(found: Found) -> dict[str, object]:
     return {
         "scenario": found.name,
@@ -75,6 +109,7 @@ def _fields(found: Found) -> dict[str, object]:
         "points": len(found.struck),
         "kills": found.kills,
         "errors": found.errors,
+        "missed": found.missed,
         "violations": found.violations,
         "seconds": round(found.seconds, 1),
     }

@@ -15,7 +15,7 @@ from doorctl.store.patrons_writer import create_patrons
 from doorctl.sync.manifest import Kind
 from doorctl.sync.wire import Line, Removal
 from tests.faults.applying import ACKNOWLEDGED, STORE_SEAL, take_in
-from tests.faults.tracing import python
+from tests.faults.tracing import Ran, python
 from tests.sync.pushes import Document, row
 
 HELD = 1
@@ -58,6 +58,7 @@ class Apply:
     pushed: Sequence[Line]
     most: int | None = None
     flaw: str = ""
+    files: tuple[str, ...] = field(default=(), init=False)
     _work: Path = field(default=Path(), init=False)
     _states: dict[int, str] = field(default_factory=dict, init=False)
 
@@ -83,11 +84,11 @@ class Apply:
         """Return the driver's command."""
         return python("tests.faults.applying", directory, self._document, self.flaw)
 
-    def judge(self, directory: Path, said: str) -> list[str]:
+    def judge(self, directory: Path, ran: Ran) -> list[str]:
         """Say what is wrong with the cache; then the sender tries again, as it does in life."""
         try:
             return [
-                *self._judge_state(dump(directory), acknowledged=ACKNOWLEDGED in said),
+                *self._judge_state(dump(directory), acknowledged=ACKNOWLEDGED in ran.said),
                 *self._judge_next(directory),
             ]
         except (sqlite3.Error, RuntimeError, DoorctlError) as error:

@@ -92,14 +92,31 @@ def take_in(
         reception = Reception(
             TERMS, writer=writer, lookup=lookup, clock=FakeClock(), directory=directory
         )
-        with closing(Intake(reception)) as intake:
-            intake.open()
-            for place in range(0, len(document), CHUNK_BYTES):
-                intake.feed(document[place : place + CHUNK_BYTES])
-            if flaw == HASTY:
-                acknowledge()
-            intake.settle(kind)
-            acknowledge()
+        hasty = acknowledge if flaw == HASTY else lambda: None
+        take_in_by(reception, document, kind, hasty)
+        acknowledge()
+
+
+def take_in_by(
+    reception: Reception, document: bytes, kind: Kind, hasty: Callable[[], None] = lambda: None
+) -> None:
+    """Take a push in from its first byte to the commit, by what is open already.
+
+    Args:
+        reception: takes it.
+        document: the push.
+        kind: what it is sent as.
+        hasty: is called before the commit; only a flawed driver does anything then.
+
+    Raises:
+        DoorctlError: it is refused, or the disk fails.
+    """
+    with closing(Intake(reception)) as intake:
+        intake.open()
+        for place in range(0, len(document), CHUNK_BYTES):
+            intake.feed(document[place : place + CHUNK_BYTES])
+        hasty()
+        intake.settle(kind)
 
 
 def _acknowledge() -> None:

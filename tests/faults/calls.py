@@ -17,12 +17,20 @@ Not `writev`: a driver tells by it what it has done, also when no other write ge
 into a mapped ``-shm`` are no calls; no file is believed for what stands in it.
 """
 
+OPENS = ("openat", "socket")
+"""Calls that need a descriptor, of which there may be none left."""
+
+SOCKET = "(socket)"
+"""Stands for what a socket is of."""
+
 UNNAMED = "(unnamed)"
 """Stands for every temporary file, whose number is another one each time."""
 
-_CALL = re.compile(r"\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>\S+)(?P<rest>.*)")
+_CALL = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>\S+)(?P<rest>.*)")
 _DESCRIPTOR = re.compile(r"\d+<(?P<path>/[^>]*)>")
 _PATH = re.compile(r'"(?P<path>/[^"]*)"')
+_UNFINISHED = re.compile(r"(?P<thread>\d+) +(?P<head>.*) *<unfinished \.\.\.>(?P<tail>.*)")
+_RESUMED = re.compile(r"(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<tail>.*)")
 _CREATES = re.compile(r"\bO_(CREAT|TMPFILE)\b")
 
 
@@ -32,18 +40,27 @@ class Call:
 
     Args:
         name: the call's.
-        nth: it is the process's n-th one of this name, from 1; calls elsewhere count too.
-        file: what it changes, below the directory; None for something elsewhere.
+        nth: it is its thread's n-th one of this name, from 1; calls elsewhere count too.
+        file: what it is about, below the directory; None for something elsewhere.
+        changes: whether something else may stand on the disk after it.
+        thread: which of the run's threads makes it, from 0 in the order of their first calls.
     """
 
     name: str
     nth: int
     file: str | None
+    changes: bool = True
+    thread: int = 0
+
+    @property
+    def opens(self) -> bool:
+        """Whether it needs a descriptor."""
+        return self.name in OPENS
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What was written down of one run of one thread.
+    """What was written down of one run.
 
     Args:
         calls: all of them in their order.
@@ -56,11 +73,11 @@ class Traced:
     @property
     def changes(self) -> tuple[Call, ...]:
         """Those that change the directory."""
-        return tuple(call for call in self.calls if call.file is not None)
+        return tuple(call for call in self.calls if call.file is not None and call.changes)
 
 
 def traced(lines: Iterable[str], directory: str) -> Traced:
-    """Read a trace of :data:`WRITES`, made with ``-f -y``.
+    """Read a trace of :data:`WRITES` and :data:`OPENS`, made with ``-f -y``.
 
     Args:
         lines: with or without their line feed; what is no call is skipped.
@@ -72,26 +89,47 @@ def traced(lines: Iterable[str], directory: str) -> Traced:
 
 
 def _numbered(lines: Iterable[str], directory: str) -> Iterator[tuple[Call, bool]]:
-    seen: Counter[str] = Counter()
-    for line in lines:
+    seen: Counter[tuple[str, str]] = Counter()
+    threads: dict[str, int] = {}
+    for line in _joined(lines):
         if (found := _CALL.match(line)) is None:
             continue
         name, arguments = found["name"], found["arguments"]
-        seen[name] += 1
+        thread = threads.setdefault(found["thread"], len(threads))
+        seen[found["thread"], name] += 1
         # A call at which the process is killed never returns.
         was_struck = found["result"] == "?" or "(INJECTED)" in found["rest"]
-        yield Call(name, seen[name], _changed(name, arguments, directory)), was_struck
+        file, changes = _about(name, arguments, directory)
+        nth = seen[found["thread"], name]
+        yield Call(name, nth, file, changes, thread), was_struck
 
 
-def _changed(name: str, arguments: str, directory: str) -> str | None:
-    if name == "openat" and not _CREATES.search(arguments):
-        return None
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Yield whole calls; one in which another thread's stands comes when it returns."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        if unfinished := _UNFINISHED.match(line):
+            if " = " in unfinished["tail"]:
+                yield f"{unfinished['thread']} {unfinished['head']}{unfinished['tail']}"
+            else:
+                begun[unfinished["thread"]] = unfinished["head"]
+        elif resumed := _RESUMED.match(line):
+            head = begun.pop(resumed["thread"], "")
+            yield f"{resumed['thread']} {head}{resumed['tail']}"
+        else:
+            yield line
+
+
+def _about(name: str, arguments: str, directory: str) -> tuple[str | None, bool]:
+    if name == "socket":
+        return SOCKET, False
     by_path = name.startswith(("open", "mkdir", "rename", "link", "unlink"))
     found = (_PATH if by_path else _DESCRIPTOR).search(arguments)
     if found is None or not f"{found['path']}/".startswith(f"{directory}/"):
-        return None
+        return None, False
     file = found["path"].removeprefix(directory).removeprefix("/")
     # An unnamed file is made in the directory and shown as ``#`` and its inode's number, or it
     # has had a name for a moment.
     is_unnamed = "O_TMPFILE" in arguments or file.startswith(("#", "tmp"))
-    return UNNAMED if is_unnamed else file or "."
+    changes = name != "openat" or _CREATES.search(arguments) is not None
+    return UNNAMED if is_unnamed else file or ".", changes

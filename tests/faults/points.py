@@ -1,8 +1,8 @@
-"""Where and how a run is struck: each call that changes the directory, by each fault. Pure."""
+"""Where and how a run is struck: each call that concerns the directory, by each fault. Pure."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +21,8 @@ class Fault(Enum):
     DISK_FAILS_FOR_GOOD = ("error=EIO", True)
     DISK_FULL_ONCE = ("error=ENOSPC", False)
     DISK_FULL_FOR_GOOD = ("error=ENOSPC", True)
+    NO_DESCRIPTOR_ONCE = ("error=EMFILE", False)
+    NO_DESCRIPTOR_FOR_GOOD = ("error=EMFILE", True)
 
     @property
     def what(self) -> str:
@@ -32,6 +34,13 @@ class Fault(Enum):
         """Whether it goes on."""
         return self.value[1]
 
+    def strikes(self, call: Call) -> bool:
+        """Tell whether it can happen at a call."""
+        return call.opens if self in _OF_DESCRIPTORS else call.changes
+
+
+_OF_DESCRIPTORS = frozenset({Fault.NO_DESCRIPTOR_ONCE, Fault.NO_DESCRIPTOR_FOR_GOOD})
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -40,8 +49,9 @@ class Point:
     Args:
         call: where it is struck first.
         fault: by what.
-        before: how many calls of each name come before it.
-        names: of all calls that change the directory; what lasts strikes all of them.
+        before: how many calls of each name come before it in its thread; that is how they are
+            counted.
+        names: of all calls at which it can happen; what lasts strikes all of them.
     """
 
     call: Call
@@ -70,14 +80,18 @@ class Point:
 
 def points(calls: Sequence[Call]) -> list[Point]:
     """Return every point of a run that made these calls, in their order."""
-    names = tuple(sorted({call.name for call in calls if call.file is not None}))
-    before: Counter[str] = Counter()
+    names = {
+        fault: tuple(sorted({call.name for call in calls if call.file and fault.strikes(call)}))
+        for fault in Fault
+    }
+    before: defaultdict[int, Counter[str]] = defaultdict(Counter)
     found = []
     for call in calls:
         if call.file is not None:
-            so_far = tuple(sorted(before.items()))
-            found += [Point(call, fault, so_far, names) for fault in Fault]
-        before[call.name] += 1
+            so_far = tuple(sorted(before[call.thread].items()))
+            faults = (fault for fault in Fault if fault.strikes(call))
+            found += [Point(call, fault, so_far, names[fault]) for fault in faults]
+        before[call.thread][call.name] = call.nth
     return found
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tests.faults.tracing import Ran
+
 
 class Scenario(Protocol):
     """A command that changes files, and what may stand in them if it is struck."""
@@ -18,6 +20,14 @@ class Scenario(Protocol):
     def most(self) -> int | None:
         """Points, evenly spread, that even a full run has; None for all."""
 
+    @property
+    def files(self) -> Sequence[str]:
+        """Below the directory, those of which calls are struck; none for all.
+
+        For real commands: they can still import, and say what they have to say. They may have
+        threads then.
+        """
+
     def prepare(self, work: Path) -> None:
         """Make what all runs share, once, in an empty directory."""
 
@@ -25,12 +35,12 @@ class Scenario(Protocol):
         """Make the state before a run in a directory that does not exist yet."""
 
     def command(self, directory: Path) -> Sequence[str]:
-        """Return what is run on it: one thread that makes the same calls each time."""
+        """Return what is run on it: it makes the same calls each time."""
 
-    def judge(self, directory: Path, said: str) -> list[str]:
+    def judge(self, directory: Path, ran: Ran) -> list[str]:
         """Return what is wrong with what a run left behind; nothing if all is well.
 
         Args:
             directory: as the process left it; may be used up.
-            said: its standard output.
+            ran: what it said and how it ended.
         """

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.calls import WRITES, Traced, traced
+from tests.faults.calls import OPENS, WRITES, Traced, traced
 
 LIMIT_S = 120.0
 """A run that is not over by then hangs: it takes a fraction of a second on an idle machine."""
+
+_NAMES = sorted({*WRITES, *OPENS})
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -44,18 +46,26 @@ def is_here() -> bool:
     return subprocess.run(attempt, capture_output=True, check=False).returncode == 0
 
 
-def run(command: Sequence[str], directory: Path, options: Sequence[str] = ()) -> Ran:
+def run(
+    command: Sequence[str],
+    directory: Path,
+    options: Sequence[str] = (),
+    files: Sequence[str] = (),
+) -> Ran:
     """Run a command to its end and say what it did to a directory.
 
     Args:
-        command: without threads, so that its calls are the same ones each time.
+        command: makes the same calls each time, at least those to a file.
         directory: where the calls are looked at.
         options: more of ``strace``'s.
+        files: below the directory; only calls to these are counted and struck, so that the
+            command can still import, and say what it has to say. None for all calls.
     """
     with tempfile.TemporaryDirectory(prefix="doorctl-trace-") as work:
         trace = Path(work) / "trace"
         watch = ["strace", "-f", "-qq", "-y", "-s", "0", "-o", str(trace)]
-        calls = ["-e", f"trace={','.join(f'?{name}' for name in WRITES)}", "-e", "signal=none"]
+        calls = ["-e", f"trace={','.join(f'?{name}' for name in _NAMES)}", "-e", "signal=none"]
+        calls += [option for name in files for option in ("-P", str(directory.resolve() / name))]
         code, said, complained = _ended([*watch, *calls, *options, "--", *command])
         lines = trace.read_text(encoding="utf-8", errors="replace").splitlines()
     return Ran(traced(lines, str(directory.resolve())), said, complained, code)
@@ -70,14 +80,14 @@ def _ended(command: Sequence[str]) -> tuple[int | None, str, str]:
             timeout=LIMIT_S,
             check=False,
             cwd=CHECKOUT,
-            env=_steady(),
+            env=steady(),
         )
     except subprocess.TimeoutExpired:
         return None, "", ""
     return done.returncode, done.stdout, done.stderr
 
 
-def _steady() -> dict[str, str]:
+def steady() -> dict[str, str]:
     """Return an environment in which a program makes the same calls each time."""
     plain = {key: value for key, value in os.environ.items() if "COVERAGE" not in key}
     return plain | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from doorctl.alarms import KINDS
 from doorctl.errors import NotAnsweringError
 from doorctl.moments import ClockState
-from doorctl.notices.desk import LONGEST_WHY, SILENT_AFTER, DoorWatch, NoticeDesk, notice
+from doorctl.notices.desk import SILENT_AFTER, DoorWatch, NoticeDesk, notice
 from doorctl.notices.rationing import Due, Heard, Ration
+from doorctl.notices.standing import LONGEST_WHY
 from tests.fakes.alarm_sink import FakeSink
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

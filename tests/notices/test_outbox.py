@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import pytest
@@ -250,6 +251,22 @@ def test_a_mistake_of_ours_costs_one_item() -> None:
     outbox.turn(0.0)
 
     assert gone == [1]
+
+
+def test_a_near_way_never_gives_up() -> None:
+    """What has no other way waits for as long as it takes, within its bound."""
+    way = Way(up=False)
+    outbox = Outbox(way.send, way.told.append, most=2, given_up_s=math.inf)
+    for number in range(3):
+        outbox.put(Item(number))
+    for now_s in (0.0, GIVEN_UP_S, 9 * GIVEN_UP_S):
+        outbox.turn(now_s)
+    assert outbox.kinds() == {PATIENT}
+    way.up = True
+    outbox.turn(10 * GIVEN_UP_S)
+
+    assert way.gone == [1, 2]
+    assert outbox.kinds() == frozenset()
 
 
 @given(

@@ -285,3 +285,56 @@ def test_the_first_urgent_one_of_an_hour_goes_at_once(
     found = [due.heard.kind for due in rationing.due(now_s)]
 
     assert "door_forced" in found or ration.most_per_hour // 2 >= ration.most_per_hour - 1
+
+
+def test_what_is_acknowledged_is_not_told_again_until_its_end() -> None:
+    """Neither what waits nor what comes; the end is told, and the next one is told at once."""
+    rationing = Rationing(ROOMY)
+    hear(rationing, "library_silent")
+    rationing.due(0.0)
+    hear(rationing, "library_silent", at_s=1.0)
+    rationing.silence("library_silent")
+    hear(rationing, "library_silent", at_s=2.0)
+    assert not rationing.waits
+    assert rationing.due(INTERVAL_S) == []
+
+    hear(rationing, "library_answers", at_s=INTERVAL_S)
+    assert told(rationing.due(INTERVAL_S)) == [("library_answers", 1)]
+    hear(rationing, "library_silent", at_s=INTERVAL_S + 1)
+    assert told(rationing.due(INTERVAL_S + 1)) == [("library_silent", 1)]
+
+
+def test_a_call_for_help_is_never_silenced() -> None:
+    """Whoever acknowledged the last one may be the one who is threatened now."""
+    rationing = Rationing(ROOMY)
+    hear(rationing, "duress")
+    rationing.silence("duress")
+    hear(rationing, "duress", at_s=1.0)
+
+    assert told(rationing.due(1.0)) == [("duress", 2)]
+
+
+def test_what_has_no_end_is_told_when_it_comes_again() -> None:
+    """It was over when it was acknowledged: only what waited is dropped."""
+    rationing = Rationing(ROOMY)
+    hear(rationing, "stalled")
+    rationing.due(0.0)
+    hear(rationing, "stalled", at_s=1.0)
+    rationing.silence("stalled")
+    assert rationing.due(INTERVAL_S) == []
+    hear(rationing, "stalled", at_s=INTERVAL_S)
+
+    assert told(rationing.due(INTERVAL_S)) == [("stalled", 1)]
+    rationing.silence("nothing_on_the_list")
+
+
+def test_what_began_anew_is_told_though_its_end_was_not() -> None:
+    """Whoever finds out otherwise that an alarm is over has its next one told."""
+    rationing = Rationing(ROOMY)
+    rationing.silence("door_forced")
+    hear(rationing, "door_forced")
+    assert rationing.due(0.0) == []
+    rationing.listen("door_forced")
+    hear(rationing, "door_forced", at_s=1.0)
+
+    assert told(rationing.due(1.0)) == [("door_forced", 1)]

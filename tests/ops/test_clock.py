@@ -160,6 +160,16 @@ def test_the_boot_is_named_by_the_kernel(tmp_path: Path) -> None:
     assert clock.boot_time().boot_id == "0f0e0d0c-aaaa-bbbb-cccc-000000000001"
 
 
+def test_where_the_file_is_hidden_the_unit_says_which_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spelling of systemd becomes the kernel's, so that both processes mean the same boot."""
+    monkeypatch.setenv("DOORCTL_BOOT_ID", "0f0e0d0caaaabbbbcccc000000000001")
+    clock = SystemClock(ZONE, "auto", LONG_AGO, sources(tmp_path), tmp_path / "none")
+
+    assert clock.boot_time().boot_id == "0f0e0d0c-aaaa-bbbb-cccc-000000000001"
+
+
 def test_without_a_boot_id_each_start_is_a_boot(tmp_path: Path) -> None:
     """Where the kernel's name can't be read, waits start afresh; they are never cut short."""
     first, second = (

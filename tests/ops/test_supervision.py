@@ -50,6 +50,36 @@ def test_systemd_hears_each_state(
     assert heard == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
+def test_the_watchdog_bites_sooner_while_it_is_told_so(tmp_path: Path) -> None:
+    """A limit shortens the unit's own, never lengthens it, never is 0, and is taken back."""
+    address, spelled = by_path(tmp_path)
+    with listening(address) as notify:
+        supervisor = SystemdSupervisor({"NOTIFY_SOCKET": spelled, "WATCHDOG_USEC": "3000000"})
+        for within_s in (5.0, 0.7, 0.7, 0.0, None, None):
+            supervisor.alive(within_s)
+
+        heard = [notify.recv(100) for _ in range(6)]
+    assert heard == [
+        b"WATCHDOG=1",
+        b"WATCHDOG=1\nWATCHDOG_USEC=700000",
+        b"WATCHDOG=1",
+        b"WATCHDOG=1\nWATCHDOG_USEC=1",
+        b"WATCHDOG=1\nWATCHDOG_USEC=3000000",
+        b"WATCHDOG=1",
+    ]
+
+
+@pytest.mark.parametrize("usual", ["", "0", "soon", "-1", "²"])
+def test_where_there_is_no_watchdog_none_is_made(tmp_path: Path, usual: str) -> None:
+    """Without ``WatchdogSec=`` a limit must not bring one about."""
+    address, spelled = by_path(tmp_path)
+    with listening(address) as notify:
+        supervisor = SystemdSupervisor({"NOTIFY_SOCKET": spelled, "WATCHDOG_USEC": usual})
+        supervisor.alive(0.5)
+
+        assert notify.recv(100) == b"WATCHDOG=1"
+
+
 @pytest.mark.parametrize(
     "environment",
     [

@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.errors import NotAnsweringError, StoreError
 from doorctl.notices.rationing import Heard
 from doorctl.ports import NotSentError
-from doorctl.transports.alarms import LONGEST_WHY, AlarmsOverSocket, alarm_answers
+from doorctl.transports.alarms import (
+    LONGEST_WHY,
+    AlarmsOverSocket,
+    alarm_answers,
+    ask_standing,
+    standing_answers,
+)
 from doorctl.transports.control import LINE_LIMIT, ControlServer
 from tests.fakes.clock import FakeClock
 
@@ -125,3 +132,37 @@ def test_what_is_no_alarm_is_refused(web: Web, about: dict[str, object]) -> None
 
     assert answer == {"error": "that question is not complete"}
     assert web.heard == []
+
+
+def test_web_can_ask_what_stands_at_the_door(tmp_path: Path) -> None:
+    """Each with its age, by web's own clock."""
+    standing = (Heard("door_held", "a wire", DOORS_S - 60), Heard("calendar_unknown", "", DOORS_S))
+    answers = standing_answers(lambda: standing, FakeClock(monotonic=DOORS_S))
+    server = ControlServer(tmp_path / "door.sock", answers)
+    server.start()
+    try:
+        found = ask_standing(tmp_path / "door.sock", FakeClock(monotonic=WEBS_S))
+    finally:
+        server.stop()
+
+    assert found == (
+        Heard("door_held", "a wire", WEBS_S - 60),
+        Heard("calendar_unknown", "", WEBS_S),
+    )
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"standing": [{"kind": 5}]}])
+def test_a_door_of_another_version_is_told(
+    tmp_path: Path, answer: dict[str, object] | None
+) -> None:
+    """After an upgrade web may run before the door does; nothing is taken from half an answer."""
+    answers = {} if answer is None else {"alarms": lambda _question: answer}
+    server = ControlServer(tmp_path / "door.sock", answers)
+    server.start()
+    try:
+        with pytest.raises(StoreError):
+            ask_standing(tmp_path / "door.sock", FakeClock())
+    finally:
+        server.stop()
+    with pytest.raises(NotAnsweringError):
+        ask_standing(tmp_path / "door.sock", FakeClock())

@@ -14,11 +14,22 @@ import pytest
 from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.accounts.account import Account
+from doorctl.accounts.ports import Books
+from doorctl.accounts.roles import Role
 from doorctl.errors import InputError, NotAnsweringError, StoreError
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import DaySource, StoredDay
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.audit_chain import EMPTY
+from doorctl.transports.account_requests import (
+    AddAccount,
+    DisableAccount,
+    EnableAccount,
+    SetPassword,
+    SetRole,
+    SignOutEverywhere,
+)
 from doorctl.transports.branch import ASKED, MARGIN_S, ask_web, branch_answers
 from doorctl.transports.branch_deeds import DEEDS, Audited
 from doorctl.transports.branch_requests import (
@@ -35,6 +46,7 @@ from doorctl.transports.branch_requests import (
     SetMode,
 )
 from doorctl.transports.control import LINE_LIMIT, ControlServer, Question, ask
+from tests.fakes.accounts import memory_books
 from tests.fakes.audit import MemoryAudit
 from tests.fakes.branch_book import MemoryBranch
 
@@ -70,6 +82,9 @@ PASS = Pass(
 )
 CHRISTMAS = StoredDay(date(2026, 12, 24), (ModeSpan(Mode.STAFFED, 600, 720), *ALL_DAY), "Juleaften")
 LOOK = Deed(Action.PATRON_EXPLAINED, (KEY, KEY[::-1]), "1001", "a call", {"number": 7, "day": "x"})
+KAJ = Account("kaj", "Kaj", Role.TECHNICIAN, must_change=True)
+ADD_KAJ = AddAccount(KAJ, "$argon2id$x")
+ADD_MIA = AddAccount(Account("mia", "Mia", Role.MANAGER), "$argon2id$y")
 LOCKDOWN = Override(Mode.LOCKDOWN, LOCAL + DAY, "threat", "staff-7")
 
 
@@ -86,11 +101,17 @@ def audit() -> MemoryAudit:
 
 
 @pytest.fixture
-def web(memory: MemoryBranch, audit: MemoryAudit, tmp_path: Path) -> Iterator[Path]:
+def staff() -> Books:
+    """Its accounts."""
+    return memory_books()
+
+
+@pytest.fixture
+def web(memory: MemoryBranch, audit: MemoryAudit, staff: Books, tmp_path: Path) -> Iterator[Path]:
     """A socket on which web answers."""
 
     def carry_out(request: Request[Any]) -> Any:
-        return request.carried_out(OpenBranch(memory, memory, audit), NOW)
+        return request.carried_out(OpenBranch(memory, memory, audit, staff), NOW)
 
     server = ControlServer(tmp_path / "web.sock", branch_answers(carry_out, lambda: NOW_S))
     server.start()
@@ -113,19 +134,25 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
     (SetDay(CHRISTMAS),),
     (SetDay(CHRISTMAS), ClearDay(CHRISTMAS.day)),
     (Note(LOOK),),
+    (ADD_KAJ,),
+    (ADD_KAJ, ADD_MIA, SetRole("kaj", Role.DPO)),
+    (ADD_KAJ, ADD_MIA, DisableAccount("kaj")),
+    (ADD_KAJ, EnableAccount("kaj")),
+    (ADD_KAJ, SetPassword("kaj", "$argon2id$z", must_change=True)),
+    (ADD_KAJ, SignOutEverywhere("kaj")),
 )
 
 
 @pytest.mark.parametrize("requests", REQUESTS, ids=lambda some: type(some[-1]).__name__)
 def test_a_change_is_the_same_as_at_the_writer_itself(
-    requests: tuple[Request[Any], ...], web: Path, memory: MemoryBranch
+    requests: tuple[Request[Any], ...], web: Path, memory: MemoryBranch, staff: Books
 ) -> None:
     """Each field arrives, whatever comes of it comes back, and the branch is left the same."""
-    other = MemoryBranch()
+    other, others = MemoryBranch(), memory_books()
     there = [
         ask_web(web, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S) for request in requests
     ]
-    branch = OpenBranch(other, other, MemoryAudit())
+    branch = OpenBranch(other, other, MemoryAudit(), others)
     here = [Audited(request, BY).carried_out(branch, NOW) for request in requests]
 
     assert there == here
@@ -133,6 +160,9 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
     assert memory.every_pass() == other.every_pass()
     assert memory.calendar() == other.calendar()
     assert memory.override() == other.override()
+    assert staff.accounts.every() == others.accounts.every()
+    for one in staff.accounts.every():
+        assert staff.accounts.password_of(one.name) == others.accounts.password_of(one.name)
 
 
 def test_every_request_has_its_question() -> None:
@@ -178,6 +208,12 @@ def test_a_change_that_can_not_be_put_on_record_is_not_made(web: Path, audit: Me
         EndMode(),
         SetDay(replace(CHRISTMAS, day=TODAY - DAY)),
         ClearDay(TODAY),
+        SetRole("kaj", Role.DPO),
+        DisableAccount("kaj"),
+        EnableAccount("kaj"),
+        SetPassword("kaj", "$argon2id$z"),
+        SignOutEverywhere("kaj"),
+        AddAccount(replace(KAJ, shown=""), "$argon2id$x"),
     ],
     ids=lambda one: type(one).__name__,
 )
@@ -188,7 +224,7 @@ def test_a_refusal_is_the_writers_own(
     with pytest.raises(InputError) as there:
         ask_web(web, request_, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
     with pytest.raises(InputError) as here:
-        request_.carried_out(OpenBranch(memory, memory, audit), NOW)
+        request_.carried_out(OpenBranch(memory, memory, audit, memory_books()), NOW)
 
     assert str(there.value) == str(here.value)
     assert memory.version() == 0
@@ -251,7 +287,7 @@ class TestStaffsDays:
 
     def test_a_date_takes_the_place_of_the_same_date_only(self, memory: MemoryBranch) -> None:
         """Said again, a date is what was said last; the others are still there."""
-        branch = OpenBranch(memory, memory, MemoryAudit())
+        branch = OpenBranch(memory, memory, MemoryAudit(), memory_books())
         website = StoredDay(CHRISTMAS.day, ALL_DAY)
         memory.set_days(DaySource.WEBSITE, [website], NOW, known_until=CHRISTMAS.day)
         for one in (
@@ -270,7 +306,7 @@ class TestStaffsDays:
 
     def test_days_that_are_past_hinder_nothing(self, memory: MemoryBranch) -> None:
         """Yesterday's exception is still stored, and is not said again."""
-        branch = OpenBranch(memory, memory, MemoryAudit())
+        branch = OpenBranch(memory, memory, MemoryAudit(), memory_books())
         SetDay(replace(CHRISTMAS, day=TODAY)).carried_out(branch, NOW)
         later = Moment(LOCAL + 3 * DAY, LOCAL.astimezone(UTC) + 3 * DAY, ClockState.TRUSTED)
 
@@ -282,7 +318,7 @@ class TestStaffsDays:
 
     def test_an_unset_clock_hides_no_date(self, memory: MemoryBranch) -> None:
         """A clock that is years ahead and not set does not take back what lies ahead."""
-        branch = OpenBranch(memory, memory, MemoryAudit())
+        branch = OpenBranch(memory, memory, MemoryAudit(), memory_books())
         ahead = Moment(LOCAL.replace(year=2031), LOCAL.astimezone(UTC), ClockState.UNTRUSTED)
         SetDay(CHRISTMAS).carried_out(branch, NOW)
         SetDay(replace(CHRISTMAS, day=TODAY)).carried_out(branch, ahead)

@@ -60,7 +60,7 @@ def test_a_sender_without_a_certificate_is_not_heard(branch: Branch, authority: 
     answer = branch.push(branch.document(rows(60), 2))
 
     assert (answer.status_code, answer.json()) == (401, {"error": "uncertified"})
-    assert branch.get("/static/doorctl.css").status_code == 200
+    assert branch.ask("GET", "/static/doorctl.css").status_code == 200
 
 
 def test_a_certificate_of_somebody_else_is_none(

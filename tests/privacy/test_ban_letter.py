@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from doorctl.access.rights import Ban
-from doorctl.cli.ban_letter import letter
+from doorctl.privacy.ban_letter import letter
 from doorctl.config import Branch
 from doorctl.moments import ClockState, Moment
 

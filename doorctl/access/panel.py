@@ -1,0 +1,226 @@
+"""What the screen at the door shows: names and numbers only, in no language.
+
+Whoever stands in the queue reads it too. Until a PIN is proved every refusal is the same one; after
+that a code says where the desk has to look, too coarse to tell anybody why. It holds no digit that
+was typed, only how many, and nothing of who came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import MappingProxyType
+
+from doorctl.access.attempt import Attempt, Phase
+from doorctl.access.calendar import OPEN, Mode
+from doorctl.access.messages import Concluded
+from doorctl.access.panel_hours import Hours, Opens, Outlook
+from doorctl.access.reasons import BEFORE_PROOF, Reason
+
+
+class Kind(Enum):
+    """Which picture stands."""
+
+    IDLE = "idle"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    STAFFED = "staffed"
+    OUT_OF_ORDER = "out_of_order"
+    CARD_READ = "card_read"
+    TYPING = "typing"
+    WORKING = "working"
+    WELCOME = "welcome"
+    REFUSED = "refused"
+
+
+class Keys(Enum):
+    """What the keys on the screen say; `NONE` where it shows no keys."""
+
+    NONE = "none"
+    PIN = "pin"
+    CODE = "code"
+    COMPANIONS = "companions"
+
+
+@dataclass(frozen=True, slots=True)
+class PanelState:
+    """What the screen shows.
+
+    Args:
+        kind: which picture.
+        attempt: the attempt at hand or the last one; a key that was meant for another is void.
+        typed: how many digits were typed.
+        wanted: how many a PIN has; 0 where that is not asked for.
+        keys: what keys on the screen say.
+        code: of a refusal, one of `CODES`; with a welcome, that the desk has a word with them.
+        companions: how many may come along, 0-9.
+        minutes: until the house closes, while that is soon; else None.
+        entry: whether somebody new may come in before that.
+        hours: today's open hours; None where they are not known or staff have changed them.
+        opens: when it opens again; None where it is open or nobody knows.
+    """
+
+    kind: Kind
+    attempt: int = 0
+    typed: int = 0
+    wanted: int = 0
+    keys: Keys = Keys.NONE
+    code: int = 0
+    companions: int = 0
+    minutes: int | None = None
+    entry: bool = True
+    hours: tuple[Hours, ...] | None = None
+    opens: Opens | None = None
+
+
+NOT_PROVED = 1
+UNREADABLE = 2
+OURS = 3
+ACCOUNT = 4
+RULES = 5
+NEW_PIN = 6
+
+CODES: Mapping[Reason, int] = MappingProxyType(
+    {
+        # Whatever ends before a proof is one and the same, also that nobody typed in time.
+        **dict.fromkeys(BEFORE_PROOF, NOT_PROVED),
+        Reason.PIN_TIMEOUT: NOT_PROVED,
+        Reason.CARD_UNREADABLE: UNREADABLE,
+        Reason.FAULT: OURS,
+        Reason.CACHE_TOO_OLD: OURS,
+        Reason.CLOCK_UNTRUSTED: OURS,
+        Reason.BLOCKED: ACCOUNT,
+        Reason.BANNED: ACCOUNT,
+        Reason.EXPIRED: ACCOUNT,
+        Reason.RESTRICTED: ACCOUNT,
+        Reason.NOT_RESIDENT: RULES,
+        Reason.UNDER_AGE: RULES,
+        Reason.NOT_PERMITTED: RULES,
+        Reason.WEAK_PIN: NEW_PIN,
+    }
+)
+"""The code of each refusal but one: that it is closed may be told to everybody."""
+
+STANDING: Mapping[Mode | None, Kind] = MappingProxyType(
+    {
+        Mode.SELF_SERVICE: Kind.IDLE,
+        Mode.STAFFED: Kind.STAFFED,
+        Mode.CLOSED: Kind.CLOSED,
+        Mode.LOCKDOWN: Kind.CLOSED,
+        None: Kind.OUT_OF_ORDER,
+    }
+)
+"""What stands while nobody is at the reader; without a mode nobody knows what time it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRules:
+    """How this branch's screen behaves.
+
+    Args:
+        keys: whether it shows keys, which it does where no keypad is wired.
+        codes: whether a code opens without a card.
+        message_s: how long a welcome and any refusal stand, in seconds: all for the same time.
+        countdown_min: from so many minutes before closing on, the minutes are counted down.
+    """
+
+    keys: bool = False
+    codes: bool = False
+    message_s: float = 6.0
+    countdown_min: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What was told at the end of an attempt, until when (monotonic seconds)."""
+
+    kind: Kind
+    code: int
+    until_s: float
+
+
+def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice | None:
+    """Return what is told of an attempt that ended; None where another card is at hand already."""
+    if end.silent:
+        return None
+    until_s = now_s + rules.message_s
+    if end.reason is Reason.OK:
+        # That the PIN is weak is nobody else's business: the desk tells it.
+        return Notice(Kind.WELCOME, NEW_PIN if end.weak_pin else 0, until_s)
+    if end.reason is Reason.CLOSED:
+        return Notice(Kind.CLOSED, 0, until_s)
+    return Notice(Kind.REFUSED, CODES[end.reason], until_s)
+
+
+def turned_away(rules: PanelRules, now_s: float) -> Notice:
+    """Return what is told to whoever can't be looked up just now."""
+    return Notice(Kind.REFUSED, OURS, now_s + rules.message_s)
+
+
+def panel_state(
+    attempt: Attempt,
+    notice: Notice | None,
+    outlook: Outlook,
+    rules: PanelRules,
+    *,
+    broken: bool = False,
+) -> PanelState:
+    """Return what the screen shows.
+
+    Args:
+        attempt: the attempt at hand, or the idle reader.
+        notice: what was told last, while it stands.
+        outlook: the hours.
+        rules: the branch's.
+        broken: whether no card can be read.
+    """
+    if attempt.phase is not Phase.IDLE or attempt.company is not None or attempt.code_pad:
+        return _at_work(attempt, notice, rules)
+    standing = _standing(attempt, outlook, rules, broken=broken)
+    if notice is None:
+        return standing
+    if notice.kind is Kind.CLOSED:
+        return replace(standing, kind=Kind.CLOSED, keys=Keys.NONE, code=0)
+    return PanelState(notice.kind, attempt.number, code=notice.code)
+
+
+def _at_work(attempt: Attempt, notice: Notice | None, rules: PanelRules) -> PanelState:
+    number = attempt.number
+    if attempt.pad is not None:
+        typed = len(attempt.pad.digits)
+        kind = Kind.TYPING if typed else Kind.CARD_READ
+        wanted = attempt.pad.rules.pin_length
+        return PanelState(kind, number, typed, wanted, _keys(Keys.PIN, rules))
+    if attempt.code_pad is not None:
+        typed = len(attempt.code_pad.digits)
+        return PanelState(Kind.TYPING, number, typed, keys=_keys(Keys.CODE, rules))
+    if attempt.company is not None:
+        code = 0 if notice is None else notice.code
+        companions = attempt.company.companions_max
+        keys = _keys(Keys.COMPANIONS, rules)
+        return PanelState(Kind.WELCOME, number, keys=keys, code=code, companions=companions)
+    return PanelState(Kind.WORKING, number)
+
+
+def _standing(attempt: Attempt, outlook: Outlook, rules: PanelRules, *, broken: bool) -> PanelState:
+    kind = STANDING[outlook.mode]
+    if kind is Kind.IDLE and (outlook.minutes is not None or not outlook.entry):
+        kind = Kind.CLOSING
+    if broken and kind in {Kind.IDLE, Kind.CLOSING}:
+        kind = Kind.OUT_OF_ORDER
+    takes_codes = rules.codes and outlook.mode is not Mode.STAFFED
+    shown = PanelState(
+        kind,
+        attempt.number,
+        keys=_keys(Keys.CODE, rules) if takes_codes else Keys.NONE,
+        minutes=outlook.minutes,
+        entry=outlook.entry,
+        hours=outlook.hours if outlook.mode in OPEN else None,
+        opens=outlook.opens,
+    )
+    return replace(shown, code=OURS) if kind is Kind.OUT_OF_ORDER else shown
+
+
+def _keys(keys: Keys, rules: PanelRules) -> Keys:
+    return keys if rules.keys else Keys.NONE

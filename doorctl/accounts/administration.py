@@ -1,0 +1,112 @@
+"""Changes of accounts, each inside the writer's one transaction; each ends the account's sessions.
+
+One local account of :data:`KEEPERS` has to work always: it is the way in while the identity
+provider is down. Whoever is root on the machine can add another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from doorctl.accounts.account import Account, Origin, refuse_account
+from doorctl.accounts.ports import Books
+from doorctl.accounts.roles import Role
+from doorctl.accounts.throttle import NONE
+from doorctl.errors import InputError
+from doorctl.moments import Moment
+
+ACCOUNT = "account"
+
+
+def add(books: Books, account: Account, hashed: str, moment: Moment) -> Account:
+    """Add a local account with the hash of its password; return it.
+
+    Raises:
+        InputError: the login is taken, or something of the account can't be stored.
+    """
+    refuse_account(account)
+    if books.accounts.find(account.name) is not None:
+        raise InputError(f"there is an account {account.name} already; list them")
+    books.accounts.keep(account, moment)
+    books.accounts.keep_password(account.name, hashed)
+    books.failures.keep(ACCOUNT, account.name, NONE)
+    return account
+
+
+def set_role(books: Books, name: str, role: Role, moment: Moment) -> Account:
+    """Give an account another role; return it as it is then.
+
+    Raises:
+        InputError: there is none of that login, or it is the last one that keeps the house; or its
+            role is the identity provider's to say.
+    """
+    account = _found(books, name)
+    if account.origin is not Origin.LOCAL:
+        raise InputError(f"the role of {name} follows its groups at the identity provider")
+    return _changed(books, account, replace(account, role=role), moment)
+
+
+def disable(books: Books, name: str, moment: Moment) -> Account:
+    """Let nobody sign in to an account any more; return it as it is then.
+
+    Raises:
+        InputError: there is none of that login, or it is the last one that keeps the house.
+    """
+    account = _found(books, name)
+    return _changed(books, account, replace(account, disabled=True), moment)
+
+
+def enable(books: Books, name: str, moment: Moment) -> Account:
+    """Let an account be signed in to again, and forget its failures; return it as it is then.
+
+    Raises:
+        InputError: there is none of that login.
+    """
+    account = _found(books, name)
+    books.failures.keep(ACCOUNT, name, NONE)
+    return _changed(books, account, replace(account, disabled=False), moment)
+
+
+def set_password(
+    books: Books, name: str, hashed: str, moment: Moment, *, must_change: bool
+) -> Account:
+    """Give an account another password, and forget its failures; return it as it is then.
+
+    Raises:
+        InputError: there is none of that login, or the identity provider has its password.
+    """
+    account = _found(books, name)
+    if account.origin is not Origin.LOCAL:
+        raise InputError(f"the password of {name} is the identity provider's")
+    books.accounts.keep_password(name, hashed)
+    books.failures.keep(ACCOUNT, name, NONE)
+    return _changed(books, account, replace(account, must_change=must_change), moment)
+
+
+def sign_out_everywhere(books: Books, name: str) -> int:
+    """End all sessions of an account; return how many there were.
+
+    Raises:
+        InputError: there is none of that login.
+    """
+    return books.sessions.end_all(_found(books, name).name)
+
+
+def _found(books: Books, name: str) -> Account:
+    account = books.accounts.find(name)
+    if account is None:
+        raise InputError(f"there is no account {name}; list them")
+    return account
+
+
+def _changed(books: Books, before: Account, after: Account, moment: Moment) -> Account:
+    if before.keeps_the_house and not after.keeps_the_house:
+        others = (one for one in books.accounts.every() if one.name != before.name)
+        if not any(one.keeps_the_house for one in others):
+            raise InputError(
+                f"{before.name} is the last local manager or technician who can sign in; add "
+                "another one first"
+            )
+    books.accounts.keep(after, moment)
+    books.sessions.end_all(after.name)
+    return after

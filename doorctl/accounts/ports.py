@@ -1,0 +1,191 @@
+"""What accounts need of the world, 1-6 methods each, and the values that cross.
+
+Adapters stand in `store` and `sources`, fakes in `tests/fakes`; both pass one contract suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from doorctl.accounts.account import Account
+from doorctl.accounts.events import Event
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.sessions import Session
+from doorctl.accounts.throttle import Failures
+from doorctl.masked import Masked
+from doorctl.moments import BootTime, Moment
+
+ResultT = TypeVar("ResultT")
+
+
+class AccountStore(Protocol):
+    """The accounts, on the side that writes them. One thread, in one transaction of the caller's.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def find(self, name: str) -> Account | None:
+        """Return the account of a login."""
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all accounts, in order of their logins."""
+
+    def keep(self, account: Account, moment: Moment) -> None:
+        """Add an account, or replace what is stored of it but for its password.
+
+        It counts as used then. Accounts that left long ago are forgotten at the same time.
+        """
+
+    def password_of(self, name: str) -> str | None:
+        """Return the hash of a password; None for no account, or one without a password."""
+
+    def keep_password(self, name: str, hashed: str) -> None:
+        """Store the hash of an account's password."""
+
+
+class SessionStore(Protocol):
+    """The sessions, on the side that writes them. One thread, in the caller's transaction.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def add(self, digest: bytes, session: Session) -> None:
+        """Store a session under the digest of its token; forget those that are over."""
+
+    def find(self, digest: bytes) -> Session | None:
+        """Return the session of a token's digest, living or not."""
+
+    def touch(self, digest: bytes, seen: BootTime) -> None:
+        """Store that somebody is still there; nothing if the session is gone."""
+
+    def end(self, digest: bytes) -> None:
+        """Forget a session; nothing if it is gone."""
+
+    def end_all(self, name: str) -> int:
+        """Forget all sessions of an account; return how many there were."""
+
+
+class FailureStore(Protocol):
+    """The counts of failed sign-ins. One thread, in the caller's transaction.
+
+    Neither a name that was typed nor an address can be read from what is stored.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+
+    def find(self, kind: str, of: str) -> Failures:
+        """Return the count of an account's login or a caller's address."""
+
+    def keep(self, kind: str, of: str, failures: Failures) -> None:
+        """Store a count; forget the oldest ones, where there are too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """All three in the hands of the one writer."""
+
+    accounts: AccountStore
+    sessions: SessionStore
+    failures: FailureStore
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[ResultT]):
+    """What came of something, and what of it goes on the audit log."""
+
+    result: ResultT
+    event: Event | None = None
+
+
+class Desk(Protocol):
+    """Has the writer do something. Thread-safe."""
+
+    def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
+        """Do it and put it on the audit log in one durable transaction; return the result.
+
+        Raises:
+            StoreError: nothing was changed.
+            DoorctlError: whatever `use` raises; nothing was changed.
+        """
+
+
+class SignedInBook(Protocol):
+    """Who is signed in, read-only. Thread-safe."""
+
+    def whose(self, digest: bytes) -> tuple[Account, Session] | None:
+        """Return the session of a token's digest with its account, living or not.
+
+        Raises:
+            StoreError: it can't be read, so nobody is signed in.
+        """
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all accounts, in order of their logins.
+
+        Raises:
+            StoreError: they can't be read.
+        """
+
+
+class PasswordHasher(Protocol):
+    """Argon2id. Thread-safe, slow: one at a time, for each takes much memory."""
+
+    def hashed(self, password: Password) -> str:
+        """Return a new hash, with its salt and cost in it."""
+
+    def fits(self, hashed: str | None, password: Password) -> bool:
+        """Tell whether a password is the hash's; with None it takes as long and is not."""
+
+    def is_old(self, hashed: str) -> bool:
+        """Tell whether a hash was made at another cost than today's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A sign-in at the identity provider under way; the browser keeps it until it comes back.
+
+    Args:
+        state: what the provider has to bring back.
+        nonce: what has to stand in its token.
+        verifier: what proves that whoever brings the code also asked for it (PKCE).
+    """
+
+    state: Masked[str]
+    nonce: Masked[str]
+    verifier: Masked[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the identity provider says of somebody, once its signature was checked.
+
+    Args:
+        subject: its own name for them, which never goes to somebody else.
+        name: their login.
+        shown: what colleagues see.
+        groups: of which they are a member.
+    """
+
+    subject: str = field(repr=False)
+    name: str = field(repr=False)
+    shown: str = field(repr=False)
+    groups: frozenset[str] = field(repr=False)
+
+
+class IdentityProvider(Protocol):
+    """The municipality's identity provider. Thread-safe; each call takes 10 s at most.
+
+    Raises:
+        IdentityProviderError: it can't be reached, or can't be believed; says why.
+    """
+
+    def begin(self) -> tuple[str, Pending]:
+        """Return the address to send the browser to, and what it has to keep meanwhile."""
+
+    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
+        """Return who somebody is who came back with a code."""

@@ -1,0 +1,277 @@
+"""Signing in and out: by a password of our own, or by the identity provider's word.
+
+An unknown login, a wrong password and a disabled account look the same and take the same: each is
+charged to the throttle, stretches one password and is told in one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from doorctl.accounts.account import LONGEST_NAME, Account, Origin, login_name
+from doorctl.accounts.events import (
+    AccountProvided,
+    PasswordChanged,
+    Refusal,
+    SignedIn,
+    SignedOut,
+    SignInRefused,
+)
+from doorctl.accounts.passwords import LONGEST, Password, refuse_password
+from doorctl.accounts.ports import Books, Claims, Desk, Done, PasswordHasher, SignedInBook
+from doorctl.accounts.roles import Role
+from doorctl.accounts.sessions import IDLE_MS, Session, Token, new_token
+from doorctl.accounts.throttle import (
+    NONE,
+    account_charged,
+    account_wait_s,
+    address_charged,
+    address_refunded,
+    address_wait_s,
+    caller,
+)
+from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
+from doorctl.moments import BootTime, Moment
+from doorctl.ports import Clock
+
+ACCOUNT, ADDRESS = "account", "address"
+"""What failures are counted by."""
+
+NO_NAME = ""
+"""What counts for every typed name that can be nobody's: it is stored nowhere."""
+
+NO_PASSWORD = Password("")
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A try that was charged: whose it is, and what the password is compared with."""
+
+    name: str
+    account: Account | None
+    hashed: str | None = field(repr=False)
+
+    @property
+    def refusal(self) -> Refusal | None:
+        return Refusal.DISABLED if self.account is not None and self.account.disabled else None
+
+
+class SigningIn:
+    """Let staff in and out. Thread-safe; what is slow is done outside of the writer's thread.
+
+    Args:
+        desk: has the writer do things.
+        book: who is signed in.
+        hasher: Argon2id.
+        clock: any.
+        roles: group of the identity provider -> role; the first one that somebody is in counts.
+        idle_ms: how long a session lasts while nobody does anything.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        book: SignedInBook,
+        hasher: PasswordHasher,
+        clock: Clock,
+        *,
+        roles: Sequence[tuple[str, Role]] = (),
+        idle_ms: int = IDLE_MS,
+    ) -> None:
+        self._desk = desk
+        self._book = book
+        self._hasher = hasher
+        self._clock = clock
+        self._roles = tuple(roles)
+        self._idle_ms = idle_ms
+
+    def sign_in(self, name: str, password: Password, address: str) -> Token:
+        """Sign in by login and password; return a new token.
+
+        Args:
+            name: as it was typed.
+            password: as it was typed.
+            address: the caller's, by which failures are counted.
+
+        Raises:
+            SignInWaitsError: too many have failed; nothing was compared.
+            SignInRefusedError: it is not right, whatever of it.
+            StoreError: it could not be stored, so nobody was signed in.
+        """
+        admitted = self._proved(name, password, address)
+        # Not on the writer's thread, for stretching keeps it for longer than anything else.
+        is_old = admitted.hashed is not None and self._hasher.is_old(admitted.hashed)
+        fresh = self._hasher.hashed(password) if is_old else None
+        return self._desk.run(partial(self._signed_in, admitted, fresh, address))
+
+    def sign_in_by_oidc(self, claims: Claims) -> Token:
+        """Sign in whom the identity provider knows; return a new token.
+
+        The account is made at the first time; its role is what the groups say each time.
+
+        Raises:
+            SignInRefusedError: no group has a role here, or the account is disabled, or the login
+                is somebody else's.
+            StoreError: it could not be stored, so nobody was signed in.
+        """
+        token = self._desk.run(partial(self._provided, claims))
+        if token is None:
+            raise SignInRefusedError("your account at the municipality has no access here")
+        return token
+
+    def change_password(self, token: Token, old: Password, new: Password, address: str) -> Token:
+        """Change one's own password; return the new token. All sessions end, this one too.
+
+        Raises:
+            InputError: the new password is not taken; says why.
+            SignInRefusedError: nobody is signed in, or the old password is wrong.
+        """
+        found = self.whose(token)
+        if found is None or found[0].origin is not Origin.LOCAL:
+            raise SignInRefusedError
+        name = found[0].name
+        refuse_password(new, name)
+        admitted = self._proved(name, old, address)
+        if old == new:
+            raise InputError("the new password is the old one; choose another one")
+        hashed = self._hasher.hashed(new)
+        return self._desk.run(partial(self._changed, admitted, hashed, address))
+
+    def whose(self, token: Token) -> tuple[Account, Session] | None:
+        """Return who is signed in by a token, and keep the session alive; None for nobody.
+
+        Raises:
+            StoreError: it can't be read, so nobody is.
+        """
+        found = self._book.whose(token.digest)
+        now = self._clock.boot_time()
+        if found is None or found[0].disabled or not found[1].lives(now, self._idle_ms):
+            return None
+        account, session = found
+        if session.touch_due(now):
+            # A disk that is full ends the session sooner, and shows the page all the same.
+            with suppress(StoreError):
+                self._desk.run(partial(_touched, token.digest, now))
+            session = session.touched(now)
+        return account, session
+
+    def sign_out(self, token: Token) -> None:
+        """End a session; nothing if there is none."""
+        self._desk.run(partial(_signed_out, token.digest))
+
+    def sign_out_everywhere(self, name: str) -> int:
+        """End all sessions of an account; return how many there were."""
+        return self._desk.run(lambda books, _moment: _all_signed_out(books, name))
+
+    def _proved(self, typed: str, password: Password, address: str) -> _Admitted:
+        admitted = self._desk.run(partial(self._admitted, typed, address))
+        asked = password if len(password.reveal()) <= LONGEST else NO_PASSWORD
+        fits = self._hasher.fits(admitted.hashed, asked) and asked is password
+        if not fits or admitted.refusal is not None:
+            self._desk.run(partial(self._refused, admitted))
+            raise SignInRefusedError
+        return admitted
+
+    def _admitted(self, typed: str, address: str, books: Books, _moment: Moment) -> Done[_Admitted]:
+        name, now, failures = login_name(typed) or NO_NAME, self._clock.boot_time(), books.failures
+        own, whole = failures.find(ACCOUNT, name), failures.find(ADDRESS, caller(address))
+        wait_s = max(account_wait_s(own, now), address_wait_s(whole, now))
+        if wait_s > 0:
+            raise SignInWaitsError(wait_s)
+        failures.keep(ACCOUNT, name, account_charged(own, now))
+        failures.keep(ADDRESS, caller(address), address_charged(whole, now))
+        account = books.accounts.find(name)
+        return Done(_Admitted(name, account, books.accounts.password_of(name)))
+
+    def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> Done[None]:
+        failures = books.failures.find(ACCOUNT, admitted.name)
+        wait_s = account_wait_s(failures, self._clock.boot_time())
+        known = None if admitted.account is None else admitted.account.name
+        return Done(None, SignInRefused(known, admitted.refusal or Refusal.WRONG, wait_s))
+
+    def _signed_in(
+        self, admitted: _Admitted, fresh: str | None, address: str, books: Books, moment: Moment
+    ) -> Done[Token]:
+        account = self._still(admitted, books)
+        self._forgive(account.name, address, books)
+        if fresh is not None:
+            books.accounts.keep_password(account.name, fresh)
+        books.accounts.keep(account, moment)
+        return Done(self._begun(account.name, books), SignedIn(account.name))
+
+    def _changed(
+        self, admitted: _Admitted, hashed: str, address: str, books: Books, moment: Moment
+    ) -> Done[Token]:
+        account = self._still(admitted, books)
+        self._forgive(account.name, address, books)
+        books.accounts.keep(replace(account, must_change=False), moment)
+        books.accounts.keep_password(account.name, hashed)
+        books.sessions.end_all(account.name)
+        return Done(self._begun(account.name, books), PasswordChanged(account.name))
+
+    def _still(self, admitted: _Admitted, books: Books) -> Account:
+        """Return the account, unless somebody has changed it while the password was compared."""
+        account = books.accounts.find(admitted.name)
+        if account is None or account.disabled:
+            raise SignInRefusedError
+        if books.accounts.password_of(admitted.name) != admitted.hashed:
+            raise SignInRefusedError
+        return account
+
+    def _forgive(self, name: str, address: str, books: Books) -> None:
+        now, whole = self._clock.boot_time(), books.failures.find(ADDRESS, caller(address))
+        books.failures.keep(ACCOUNT, name, NONE)
+        books.failures.keep(ADDRESS, caller(address), address_refunded(whole, now))
+
+    def _provided(self, claims: Claims, books: Books, moment: Moment) -> Done[Token | None]:
+        name, role = login_name(claims.name), self._role(claims.groups)
+        if name is None or role is None:
+            known = None if name is None else books.accounts.find(name)
+            of_provider = known is not None and known.subject == claims.subject
+            return Done(None, SignInRefused(name if of_provider else None, Refusal.NO_ROLE))
+        found = books.accounts.find(name)
+        if found is not None and found.subject != claims.subject:
+            return Done(None, SignInRefused(name, Refusal.NAME_TAKEN))
+        if found is not None and found.disabled:
+            return Done(None, SignInRefused(name, Refusal.DISABLED))
+        account = _of_provider(name, role, claims)
+        books.accounts.keep(account, moment)
+        if found is None or found.role is not role:
+            # Sessions of an earlier role would have it now too, unasked.
+            books.sessions.end_all(name)
+            return Done(self._begun(name, books), AccountProvided(name, role.value))
+        return Done(self._begun(name, books), SignedIn(name))
+
+    def _role(self, groups: frozenset[str]) -> Role | None:
+        return next((role for group, role in self._roles if group in groups), None)
+
+    def _begun(self, name: str, books: Books) -> Token:
+        token, now = new_token(), self._clock.boot_time()
+        books.sessions.add(token.digest, Session(name, now, now))
+        return token
+
+
+def _of_provider(name: str, role: Role, claims: Claims) -> Account:
+    shown = "".join(filter(str.isprintable, claims.shown)).strip()[:LONGEST_NAME] or name
+    return Account(name, shown, role, origin=Origin.PROVIDER, subject=claims.subject)
+
+
+def _touched(digest: bytes, now: BootTime, books: Books, _moment: Moment) -> Done[None]:
+    books.sessions.touch(digest, now)
+    return Done(None)
+
+
+def _signed_out(digest: bytes, books: Books, _moment: Moment) -> Done[None]:
+    found = books.sessions.find(digest)
+    if found is None:
+        return Done(None)
+    books.sessions.end(digest)
+    return Done(None, SignedOut(found.account, 1))
+
+
+def _all_signed_out(books: Books, name: str) -> Done[int]:
+    ended = books.sessions.end_all(name)
+    return Done(ended, SignedOut(name, ended) if ended else None)

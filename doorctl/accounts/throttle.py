@@ -1,0 +1,102 @@
+"""How many passwords an account and an address get: tables over values that survive a restart.
+
+The waits grow and end: nobody can lock a colleague out for good. They count by CLOCK_BOOTTIME; a
+restart starts a wait afresh. Failures of names that are no account count the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from types import MappingProxyType
+
+from doorctl.moments import BootTime
+
+WAIT_AFTER_S = MappingProxyType({5: 30, 6: 60, 7: 120, 8: 300})
+"""Failures in a row -> seconds until the next try; four honest slips are free."""
+
+LONGEST_WAIT_S = 900
+"""After still more failures: 96 tries a day, and a colleague waits a quarter of an hour."""
+
+ADDRESS_BURST = 20
+"""Failures from one address that cost nobody a wait: a whole town hall may have only one."""
+
+ADDRESS_REFILL_MS = 60_000
+"""One failure of an address is forgiven each minute."""
+
+KEPT_MS = 24 * 3_600_000
+"""A count without a new failure for so long is forgotten."""
+
+NETWORK_BITS = 64
+"""One household or office has all addresses of such an IPv6 network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failures of one account, or what is left of those of one address, and when the last was.
+
+    Args:
+        count: of an account how many in a row; of an address milliseconds until all are forgiven.
+        at: when the last one was; None for none.
+    """
+
+    count: int = 0
+    at: BootTime | None = None
+
+    def forgotten(self, now: BootTime) -> bool:
+        """Tell whether it counts no more."""
+        return self.at is None or now.ms_since(self.at) >= KEPT_MS
+
+
+NONE = Failures()
+
+
+def account_wait_s(failures: Failures, now: BootTime) -> int:
+    """Return for how many more seconds an account waits, rounded up; 0 for not at all."""
+    if failures.at is None or failures.forgotten(now):
+        return 0
+    longest = max(WAIT_AFTER_S)
+    wait_s = LONGEST_WAIT_S if failures.count > longest else WAIT_AFTER_S.get(failures.count, 0)
+    return _seconds(wait_s * 1000 - now.ms_since(failures.at))
+
+
+def account_charged(failures: Failures, now: BootTime) -> Failures:
+    """Count a failure of an account, before it is known to be one."""
+    before = 0 if failures.forgotten(now) else failures.count
+    return Failures(min(before, max(WAIT_AFTER_S)) + 1, now)
+
+
+def address_wait_s(failures: Failures, now: BootTime) -> int:
+    """Return for how many more seconds an address waits, rounded up; 0 for not at all."""
+    return _seconds(_debt_ms(failures, now) - (ADDRESS_BURST - 1) * ADDRESS_REFILL_MS)
+
+
+def address_charged(failures: Failures, now: BootTime) -> Failures:
+    """Count a failure from an address, before it is known to be one."""
+    return Failures(_debt_ms(failures, now) + ADDRESS_REFILL_MS, now)
+
+
+def address_refunded(failures: Failures, now: BootTime) -> Failures:
+    """Take back the failure that turned out to be none; the others stay."""
+    return Failures(max(0, _debt_ms(failures, now) - ADDRESS_REFILL_MS), now)
+
+
+def caller(address: str) -> str:
+    """Return what an address counts as: itself, or of IPv6 its network; any text is taken."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return f"{int(found) >> NETWORK_BITS:x}::"
+
+
+def _debt_ms(failures: Failures, now: BootTime) -> int:
+    return 0 if failures.at is None else max(0, failures.count - now.ms_since(failures.at))
+
+
+def _seconds(ms: int) -> int:
+    return max(0, -(-ms // 1000))

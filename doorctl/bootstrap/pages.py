@@ -1,0 +1,119 @@
+"""Builds the pages of the web process: the frame around them, and each on its own desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.sessions import Token
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.bootstrap.accounts import accounts_desk
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.desks import desks
+from doorctl.bootstrap.panel_page import panel_page
+from doorctl.config import Config
+from doorctl.ports import Clock, EventLog
+from doorctl.web.pages.aside import Aside
+from doorctl.web.pages.frame import Frame, House, Person
+from doorctl.web.pages.language import Languages, languages
+from doorctl.web.pages.routes import shared_routes
+from doorctl.web.pages.templates import Templates
+from doorctl.web.pages.words import Words
+from doorctl.web.staff.entrance import Entrance
+from doorctl.web.staff.now import NowPages
+from doorctl.web.standing import AlarmDesk
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Every page.
+
+    Args:
+        routes: their addresses.
+        stop: ends the streams, so that the server can end; from any thread.
+    """
+
+    routes: tuple[BaseRoute, ...]
+    stop: Callable[[], None]
+
+
+def pages(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    *,
+    branch: BranchDesk,
+    alarms: AlarmDesk,
+    stack: ExitStack,
+) -> Pages:
+    """Return every page of a branch.
+
+    Args:
+        config: the whole configuration.
+        clock: any.
+        log: takes alarms.
+        branch: owns ``branch.db``.
+        alarms: those that stand.
+        stack: closes what they use.
+
+    Raises:
+        ConfigError: a catalogue can't be used.
+    """
+    spoken = languages(config.branch.language, config.web.catalogues)
+    templates = Templates()
+    aside = Aside()
+    stack.callback(aside.close)
+    accounts = accounts_desk(config, clock, branch)
+    stack.callback(accounts.close)
+    frame = Frame(
+        house=_house(config, spoken, elsewhere=accounts.has_provider),
+        languages=spoken,
+        sessions=SignedIn(accounts.signing_in),
+        templates=templates,
+        aside=aside,
+        log=log,
+    )
+    panel = panel_page(config, spoken, templates)
+    stands_on = desks(config, clock)
+    routes = (
+        *shared_routes(frame),
+        *Entrance(frame, accounts.signing_in).routes(),
+        *NowPages(frame, stands_on.now, alarms).routes(),
+        *panel.routes(),
+    )
+    return Pages(routes, panel.stop)
+
+
+def encrypted(config: Config) -> bool:
+    """Tell whether browsers reach the pages by HTTPS: ours, or of something in front of it."""
+    return config.web.tls.wanted or config.web.allow_plain
+
+
+class SignedIn:
+    """Whose session a request belongs to; implements `Sessions`. Thread-safe."""
+
+    def __init__(self, signing_in: SigningIn) -> None:
+        self._signing_in = signing_in
+
+    def person(self, token: str) -> Person | None:
+        """Return who signed in with a token; None where the session is over."""
+        found = self._signing_in.whose(Token(token))
+        if found is None:
+            return None
+        account, _ = found
+        return Person(account.name, account.role, account.must_change)
+
+
+def _house(config: Config, spoken: Languages, *, elsewhere: bool) -> House:
+    zone = ZoneInfo(config.branch.time_zone)
+    return House(
+        name=config.branch.name,
+        phone=config.branch.phone,
+        words_of=lambda code: Words(spoken.chosen(code), zone),
+        encrypted=encrypted(config),
+        signs_in_elsewhere=elsewhere,
+    )

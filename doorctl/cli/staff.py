@@ -1,0 +1,155 @@
+"""``doorctl staff``: who may sign in to the staff pages, and as what."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from doorctl.accounts.account import Account
+from doorctl.accounts.passwords import SHORTEST, Password
+from doorctl.accounts.roles import Role
+from doorctl.bootstrap.accounts import administration, every_account
+from doorctl.cli.options import json_option, with_config
+from doorctl.cli.staff_options import typed_unseen
+from doorctl.config import Config
+from doorctl.errors import InputError
+
+ROLES = [role.value for role in Role]
+
+role_option = click.option(
+    "--role", required=True, type=click.Choice(ROLES), help="What the account may do."
+)
+stdin_option = click.option(
+    "--password-stdin",
+    "from_stdin",
+    is_flag=True,
+    help="Read the password from the first line of stdin instead of asking for it.",
+)
+must_change_option = click.option(
+    "--must-change",
+    is_flag=True,
+    help="Have whoever signs in choose another password first.",
+)
+
+
+@click.group()
+def staff() -> None:
+    """Say who may sign in to the staff pages; for root on this machine.
+
+    One local manager or technician always works: the way in while the municipality's identity
+    provider is down.
+    """
+
+
+@staff.command()
+@click.argument("name")
+@role_option
+@click.option("--shown", metavar="TEXT", help="What colleagues see; NAME if it is not given.")
+@must_change_option
+@stdin_option
+@with_config
+def add(
+    config: Config,
+    *,
+    name: str,
+    role: str,
+    shown: str | None,
+    must_change: bool,
+    from_stdin: bool,
+) -> None:
+    """Add the account NAME; its password is asked for, twice and unseen."""
+    password = _password(from_stdin=from_stdin)
+    accounts = administration(config)
+    accounts.add(name, shown or name, Role(role), password, must_change=must_change)
+    click.echo(f"{name} can sign in as {role}.")
+
+
+@staff.command("list")
+@json_option
+@with_config
+def list_accounts(config: Config, as_json: bool) -> None:
+    """List the accounts."""
+    accounts = every_account(config)
+    if as_json:
+        click.echo(json.dumps([_as_dict(one) for one in accounts]))
+        return
+    if not accounts:
+        click.echo("There is no account; add one with `doorctl staff add`.")
+    for one in accounts:
+        state = "disabled" if one.disabled else "works"
+        click.echo(f"{one.name:24} {one.role.value:10} {state:8} {one.origin.value}: {one.shown}")
+
+
+@staff.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice(ROLES))
+@with_config
+def set_role(config: Config, name: str, role: str) -> None:
+    """Give the account NAME another role; whoever is signed in to it signs in again."""
+    administration(config).set_role(name, Role(role))
+    click.echo(f"{name} is {role} from now on.")
+
+
+@staff.command()
+@click.argument("name")
+@with_config
+def disable(config: Config, name: str) -> None:
+    """Let nobody sign in to the account NAME, and sign out whoever is."""
+    administration(config).disable(name)
+    click.echo(f"{name} is disabled and signed out.")
+
+
+@staff.command()
+@click.argument("name")
+@with_config
+def enable(config: Config, name: str) -> None:
+    """Let the account NAME be signed in to again, at once."""
+    administration(config).enable(name)
+    click.echo(f"{name} can sign in.")
+
+
+@staff.command("password")
+@click.argument("name")
+@must_change_option
+@stdin_option
+@with_config
+def set_password(config: Config, *, name: str, must_change: bool, from_stdin: bool) -> None:
+    """Give the account NAME another password, which is asked for, and sign out whoever is in."""
+    password = _password(from_stdin=from_stdin)
+    administration(config).set_password(name, password, must_change=must_change)
+    click.echo(f"{name} has a new password.")
+
+
+@staff.command("signout")
+@click.argument("name")
+@with_config
+def sign_out(config: Config, name: str) -> None:
+    """Sign the account NAME out everywhere."""
+    ended = administration(config).sign_out_everywhere(name)
+    click.echo(f"{name} is signed out; sessions that ended: {ended}.")
+
+
+def _password(*, from_stdin: bool) -> Password:
+    if from_stdin:
+        return Password(sys.stdin.readline().rstrip("\r\n"))
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask for the password; use --password-stdin")
+    what = f"Password, at least {SHORTEST} characters"
+    first, again = typed_unseen(what), typed_unseen("The same again")
+    if first != again:
+        raise InputError("the two passwords are not the same; nothing was changed")
+    return Password(first)
+
+
+def _as_dict(one: Account) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "shown": one.shown,
+        "role": one.role.value,
+        "disabled": one.disabled,
+        "must_change": one.must_change,
+        "origin": one.origin.value,
+    }

@@ -1,0 +1,144 @@
+"""Alarms in ``branch.db``: their one writer, beside that of bans and hours, and a reader."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+from threading import Lock
+
+from doorctl.alarms import KINDS, WITH_END
+from doorctl.errors import InputError, StoreDamagedError
+from doorctl.moments import Moment
+from doorctl.notices.standing import AlarmRecord, Told
+from doorctl.store.alarms_rows import ALARMS, to_alarm
+from doorctl.store.branch import never_made
+from doorctl.store.branch_rules import known
+from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.connection import translated
+from doorctl.store.older_file import execute_fitting
+from doorctl.store.visit_rows import to_ms
+from doorctl.store.watched_reader import WatchedReader
+
+MOST_ENDED, LEFT_ENDED = 500, 400
+"""A leaf that opens and shuts for a month fills no disk: what was over first is forgotten, many at
+a time, because the file is rewritten without them."""
+
+_CURE = "restore it from its backup"
+_RAISE = """
+    INSERT INTO alarms (kind, source, first_ms, last_ms, count, why)
+    VALUES (:kind, :source, :at, :at, 1, :why)
+    ON CONFLICT (kind) WHERE cleared_ms IS NULL DO UPDATE SET
+        source = excluded.source, last_ms = max(last_ms, excluded.last_ms),
+        count = count + 1, why = excluded.why
+"""
+_END = """
+    UPDATE alarms SET cleared_ms = max(last_ms, ?) WHERE kind = ? AND cleared_ms IS NULL
+"""
+_FORGET = """
+    DELETE FROM alarms WHERE number IN (
+        SELECT number FROM alarms WHERE cleared_ms IS NOT NULL
+        ORDER BY cleared_ms DESC, number DESC LIMIT -1 OFFSET ?
+    )
+"""
+_COUNT_ENDED = "SELECT count(*) FROM alarms WHERE cleared_ms IS NOT NULL"
+_ACKNOWLEDGED = "SELECT acknowledged_ms FROM alarms WHERE kind = ? AND cleared_ms IS NULL"
+_ACKNOWLEDGE = """
+    UPDATE alarms SET acknowledged_by = ?, acknowledged_ms = ?
+    WHERE kind = ? AND cleared_ms IS NULL
+"""
+_STANDING = f"SELECT {ALARMS} FROM alarms WHERE cleared_ms IS NULL ORDER BY first_ms, number"  # noqa: S608 -- constants
+_ENDED = f"""
+    SELECT {ALARMS} FROM alarms WHERE cleared_ms IS NOT NULL
+    ORDER BY cleared_ms DESC, number DESC LIMIT max(0, ?)
+"""  # noqa: S608 -- constants
+_NONE = "SELECT NULL FROM bans WHERE 0"
+_NONE_ENDED = "SELECT NULL FROM bans WHERE 0 AND number = ?"
+"""What is asked before web, which starts later after an upgrade, has laid the table out."""
+
+
+class StoredAlarms:
+    """Write alarms; implements `AlarmStore`. On the thread of the branch's writer.
+
+    Args:
+        branch: the one writer of ``branch.db``, whose transactions it shares.
+    """
+
+    def __init__(self, branch: BranchRecordsWriter) -> None:
+        self._branch = branch
+
+    def hear(self, told: Told, moment: Moment) -> None:
+        """Keep that an alarm was raised, or end the one whose end this is."""
+        at_ms = to_ms(told.at)
+        ends = KINDS[told.kind].clears
+        with self._branch.together(moment) as connection:
+            if ends is not None:
+                connection.execute(_END, (at_ms, ends))
+                self._forget(connection)
+                return
+            values = {"kind": told.kind, "source": told.source.value, "at": at_ms, "why": told.why}
+            connection.execute(_RAISE, values)
+
+    def end(self, kinds: Collection[str], moment: Moment) -> None:
+        """End those of these kinds that stand."""
+        now_ms = to_ms(known(moment))
+        with self._branch.together(moment) as connection:
+            connection.executemany(_END, [(now_ms, kind) for kind in kinds])
+            self._forget(connection)
+
+    def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
+        """Keep who has seen it; what has no end of its own is over by that."""
+        with self._branch.together(moment) as connection:
+            found = connection.execute(_ACKNOWLEDGED, (kind,)).fetchone()
+            if found is None:
+                raise InputError("no such alarm stands; it may be over by now, so look again")
+            if found[0] is not None:
+                return False
+            connection.execute(_ACKNOWLEDGE, (by, to_ms(known(moment)), kind))
+            if kind not in WITH_END:
+                self.end((kind,), moment)
+        return True
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        if connection.execute(_COUNT_ENDED).fetchone()[0] > MOST_ENDED:
+            connection.execute(_FORGET, (LEFT_ENDED,))
+            self._branch.rewrite_after()
+
+
+class AlarmRecords:
+    """Read alarms; implements `AlarmHistory`. Thread-safe: one call at a time.
+
+    Args:
+        path: the database; it may appear later, and without one there are no alarms.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = Lock()
+        self._rows = WatchedReader(path, _CURE)
+
+    def standing(self) -> tuple[AlarmRecord, ...]:
+        """Return those that stand, the longest standing first."""
+        return self._fetch((_STANDING, _NONE))
+
+    def ended(self, limit: int) -> tuple[AlarmRecord, ...]:
+        """Return the last ones that are over, the latest end first; none for a limit of 0."""
+        return self._fetch((_ENDED, _NONE_ENDED), limit)
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        with self._guard:
+            self._rows.close()
+
+    def _fetch(self, statements: tuple[str, ...], *values: object) -> tuple[AlarmRecord, ...]:
+        if never_made(self._path):
+            return ()
+        with self._guard, translated(self._path):
+            found = execute_fitting(self._rows.current(), statements, values).fetchall()
+        try:
+            return tuple(map(to_alarm, found))
+        except (TypeError, ValueError):
+            # The cause would quote the row.
+            raise StoreDamagedError(
+                f"{self._path} is damaged: a row can't be read; {_CURE}"
+            ) from None

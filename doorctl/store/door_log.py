@@ -1,0 +1,144 @@
+"""The door log as the pages ask for it: by outcome, reason, time and card, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from doorctl.ports import Visit
+from doorctl.store.connection import translated
+from doorctl.store.visit_rows import from_ms, to_ms
+from doorctl.store.visits_reader import to_visit
+from doorctl.store.watched_reader import WatchedReader
+
+OPEN = "open"
+"""The verdict that is asked for of attempts that are under way."""
+
+_ROWS = "SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts WHERE "
+_NEWEST = " ORDER BY attempt DESC LIMIT ?"
+_OLDEST = " ORDER BY attempt LIMIT ?"
+
+
+class DoorLogRows:
+    """Ask ``visits.db``, read-only, from any process. One thread.
+
+    Args:
+        path: the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = WatchedReader(path, "start the door, which makes one")
+
+    def newest(self, wanted: Wanted, before: int | None, limit: int) -> list[Visit]:
+        """Return attempts that fit with numbers below `before`, newest first."""
+        return self._rows(wanted.and_before(before), _NEWEST, limit)
+
+    def oldest(self, wanted: Wanted, after: int, limit: int) -> list[Visit]:
+        """Return attempts that fit with numbers above `after`, oldest first."""
+        return self._rows(wanted.and_after(after), _OLDEST, limit)
+
+    def row_key(self, attempt: int, not_before: datetime) -> bytes | None:
+        """Return the key of the card of an attempt; None for an unreadable one, or none."""
+        found = self._fetch(
+            "SELECT row_key FROM attempts WHERE attempt = ? AND at_ms >= ?",
+            (attempt, to_ms(not_before)),
+        )
+        return found[0][0] if found else None
+
+    def counts(
+        self, since: datetime, until: datetime, step_s: int
+    ) -> list[tuple[datetime, int, int]]:
+        """Return how many were granted and refused in each step of UTC time with any."""
+        found = self._fetch(
+            "SELECT at_ms / ?1, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts"
+            " WHERE at_ms >= ?2 AND at_ms < ?3 GROUP BY 1 ORDER BY 1",
+            (step_s * 1000, to_ms(since), to_ms(until)),
+        )
+        return [
+            (from_ms(step * step_s * 1000), granted or 0, refused or 0)
+            for step, granted, refused in found
+        ]
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._reader.close()
+
+    def _rows(self, wanted: Wanted, order: str, limit: int) -> list[Visit]:
+        statement = f"{_ROWS}{wanted.condition}{order}"
+        return [to_visit(row) for row in self._fetch(statement, (*wanted.values, limit))]
+
+    def _fetch(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        with translated(self.path):
+            return self._reader.current().execute(statement, tuple(values)).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A condition on attempts; its texts are this file's own, and every value is bound.
+
+    Args:
+        parts: each a text and the values that are bound in it; all must hold.
+    """
+
+    parts: tuple[tuple[str, tuple[object, ...]], ...]
+
+    @property
+    def condition(self) -> str:
+        """The SQL after WHERE."""
+        return " AND ".join(part for part, _ in self.parts)
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """What is bound in it."""
+        return tuple(value for _, values in self.parts for value in values)
+
+    def and_before(self, number: int | None) -> Wanted:
+        """Return it for attempts with lower numbers."""
+        return self if number is None else self._and("attempt < ?", number)
+
+    def and_after(self, number: int) -> Wanted:
+        """Return it for attempts with higher numbers."""
+        return self._and("attempt > ?", number)
+
+    def _and(self, part: str, *values: object) -> Wanted:
+        return Wanted((*self.parts, (part, values)))
+
+
+def wanted(
+    not_before: datetime,
+    *,
+    until: datetime | None = None,
+    verdict: str | None = None,
+    reasons: Iterable[str] = (),
+    cards: Iterable[bytes] | None = None,
+) -> Wanted:
+    """Return the condition on attempts.
+
+    Args:
+        not_before: UTC; nothing older is ever wanted.
+        until: UTC, not included; None for no end.
+        verdict: ``granted``, ``refused`` or :data:`OPEN`; None for any.
+        reasons: any of them; none for all.
+        cards: any of these row keys; None for all.
+    """
+    parts: list[tuple[str, tuple[object, ...]]] = [("at_ms >= ?", (to_ms(not_before),))]
+    if until is not None:
+        parts.append(("at_ms < ?", (to_ms(until),)))
+    if verdict == OPEN:
+        parts.append(("verdict IS NULL", ()))
+    elif verdict is not None:
+        parts.append(("verdict = ?", (verdict,)))
+    if some := sorted(reasons):
+        parts.append((_any("reason", len(some)), tuple(some)))
+    if cards is not None:
+        keys = sorted(cards)
+        parts.append((_any("row_key", len(keys)), tuple(keys)))
+    return Wanted(tuple(parts))
+
+
+def _any(column: str, count: int) -> str:
+    return f"{column} IN ({', '.join('?' * count)})"

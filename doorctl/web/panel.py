@@ -1,0 +1,272 @@
+"""The screen at the door: a page that fills it, its events, and its keys.
+
+The page holds the state in words, not in scripts: the server renders each screen and the browser
+puts it in. Without JavaScript it asks again every two seconds, and the keys are a form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import (
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
+
+from doorctl.access.panel import Keys, Kind
+from doorctl.access.pin_pad import CLEAR, ENTER
+from doorctl.errors import DoorctlError, InputError
+from doorctl.ports import PanelDoor
+from doorctl.web.pages.language import Language, Languages
+from doorctl.web.pages.templates import Templates
+from doorctl.web.pages.words import Words
+from doorctl.web.panel_origin import is_here, is_own_page
+from doorctl.web.panel_watch import Seen, Watch
+from doorctl.web.panel_words import Speaker
+
+PAGE: Final = "/panel"
+EVENTS: Final = "/panel/events"
+KEY: Final = "/panel/key"
+
+BEAT_S: Final = 15.0
+"""Longest silence on a stream of events; a page that hears less than that has lost the server."""
+
+MOST_CLIENTS: Final = 8
+"""Screens that may listen at a time; a branch has one or two."""
+
+MOST_KEY_BYTES: Final = 96
+KEY_LIMIT_S: Final = 5.0
+
+DIGITS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", CLEAR, "0", ENTER)
+"""The keys as they stand on the pad, row by row."""
+
+AT_REST: Final = frozenset({Kind.IDLE, Kind.CLOSING, Kind.CLOSED, Kind.STAFFED, Kind.OUT_OF_ORDER})
+"""Nobody is being served: whoever chose a language is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What this branch's screen says and offers.
+
+    Args:
+        branch: the branch's name.
+        phone: its number; empty for none.
+        zone: its time zone.
+        keypad: whether keys on the screen are taken.
+        elsewhere: whether other machines may see the page.
+        speech: whether it offers to speak.
+        idle_s: after how many seconds of rest a chosen language gives way.
+    """
+
+    branch: str
+    phone: str = ""
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
+    keypad: bool = False
+    elsewhere: bool = False
+    speech: bool = False
+    idle_s: int = 30
+
+
+class Panel:
+    """The screen's addresses; belongs to the event loop, except `stop`.
+
+    Args:
+        door: is asked what to show, and takes the keys.
+        showing: what the branch wants.
+        languages: those that can be chosen, the branch's own first.
+        templates: the pages'.
+        beat_s: longest silence on a stream.
+    """
+
+    def __init__(
+        self,
+        door: PanelDoor,
+        showing: Showing,
+        languages: Languages,
+        templates: Templates,
+        beat_s: float = BEAT_S,
+    ) -> None:
+        self._door = door
+        self._showing = showing
+        self._languages = languages
+        self._templates = templates
+        self._beat_s = beat_s
+        self._watch = Watch(door)
+        self._clients = 0
+
+    def routes(self) -> list[Route]:
+        """Return the addresses."""
+        return [
+            Route(PAGE, self._page, methods=["GET"]),
+            Route(EVENTS, self._events, methods=["GET"]),
+            Route(KEY, self._key, methods=["POST"]),
+        ]
+
+    @property
+    def watching(self) -> bool:
+        """Whether the door is being asked; it is while somebody looks, and a while longer."""
+        return self._watch.running
+
+    def stop(self) -> None:
+        """End the streams, so that the server can end; from any thread, also a signal handler."""
+        self._watch.stop()
+
+    async def _page(self, request: Request) -> Response:
+        if not self._may_see(request):
+            return _not_here()
+        seen = await self._watch.now()
+        asked = request.query_params
+        language = self._languages.chosen(asked.get("lang"))
+        if _is_done(seen, asked.get("since")):
+            language = self._languages.first
+        shown = self._shown(seen, language)
+        since = asked.get("since") or str(_attempt(seen))
+        chosen = language is not self._languages.first
+        page = self._templates.render(
+            "panel.html",
+            {
+                **shown,
+                "again": _address(language, since) if chosen else PAGE,
+                "choices": [(one, _address(one, _attempt(seen))) for one in self._offered()],
+                "chosen": chosen,
+                "events": f"{EVENTS}?{urlencode({'lang': language.code})}",
+                "showing": self._showing,
+                "lost": self._speaker(language).lost(),
+                "digits": DIGITS,
+            },
+        )
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+    async def _events(self, request: Request) -> Response:
+        if not self._may_see(request):
+            return _not_here()
+        if self._watch.ending or self._clients >= MOST_CLIENTS:
+            return PlainTextResponse(
+                "Too many screens are listening.", 503, headers={"Retry-After": "5"}
+            )
+        language = self._languages.chosen(request.query_params.get("lang"))
+        return StreamingResponse(
+            self._stream(language),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def _stream(self, language: Language) -> AsyncIterator[str]:
+        self._clients += 1
+        try:
+            with self._watch.watching():
+                seen = await self._watch.now()
+                yield self._event(seen, language)
+                while not self._watch.ending:
+                    before = seen.number
+                    seen = await self._watch.after(before, self._beat_s)
+                    yield self._event(seen, language) if seen.number != before else BEAT
+        finally:
+            self._clients -= 1
+
+    def _event(self, seen: Seen, language: Language) -> str:
+        shown = self._shown(seen, language)
+        told = {
+            "html": self._templates.render("panel_screen.html", shown),
+            "kind": shown["kind"],
+            "keys": shown["keys"],
+            "attempt": shown["attempt"],
+            "rest": shown["rest"],
+        }
+        return f"event: screen\ndata: {msgspec.json.encode(told).decode()}\n\n"
+
+    def _shown(self, seen: Seen, language: Language) -> dict[str, Any]:
+        state = seen.state
+        keys = Keys.NONE if state is None else state.keys
+        return {
+            "screen": self._speaker(language).screen(state),
+            "kind": (Kind.OUT_OF_ORDER if state is None else state.kind).value,
+            "state": state,
+            "keys": keys.value if self._showing.keypad else Keys.NONE.value,
+            "attempt": _attempt(seen),
+            "rest": state is None or state.kind in AT_REST,
+            "language": language,
+            "say": self._words(language).say,
+        }
+
+    async def _key(self, request: Request) -> Response:
+        if not self._showing.keypad or not is_here(request) or not is_own_page(request):
+            return _not_here()
+        scripted = request.headers.get("accept") == "application/json"
+        try:
+            sent = await _read(request)
+            attempt = int(sent.get("attempt", ""))
+            await run_in_threadpool(self._door.press, sent.get("key", ""), attempt)
+        except (InputError, ValueError, TimeoutError, ClientDisconnect):
+            return PlainTextResponse("That is no key.", 400)
+        except DoorctlError:
+            # Which key it was is in no answer and in no log.
+            return PlainTextResponse("The door does not answer.", 503)
+        if scripted:
+            return Response(status_code=204)
+        language = self._languages.chosen(sent.get("lang"))
+        return RedirectResponse(_address(language, attempt), 303)
+
+    def _may_see(self, request: Request) -> bool:
+        return self._showing.elsewhere or is_here(request)
+
+    def _offered(self) -> list[Language]:
+        return list(self._languages.known.values())
+
+    def _words(self, language: Language) -> Words:
+        return Words(language, self._showing.zone)
+
+    def _speaker(self, language: Language) -> Speaker:
+        return Speaker(self._words(language), self._showing.phone, self._showing.keypad)
+
+
+BEAT: Final = "event: beat\ndata: .\n\n"
+
+
+async def _read(request: Request) -> Mapping[str, str]:
+    """Return the few fields of a key; the bytes are wiped.
+
+    Raises:
+        InputError: it is too long.
+        TimeoutError: it does not come.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(KEY_LIMIT_S):
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > MOST_KEY_BYTES:
+                    raise InputError("that is more than a key")
+                body += chunk
+        return dict(parse_qsl(body.decode("ascii", "replace"), max_num_fields=4))
+    finally:
+        body[:] = bytes(len(body))
+
+
+def _attempt(seen: Seen) -> int:
+    return 0 if seen.state is None else seen.state.attempt
+
+
+def _is_done(seen: Seen, since: str | None) -> bool:
+    """Tell whether whoever chose a language has been served meanwhile."""
+    at_rest = seen.state is not None and seen.state.kind in AT_REST
+    return at_rest and since is not None and since != str(_attempt(seen))
+
+
+def _address(language: Language, attempt: int | str) -> str:
+    return f"{PAGE}?{urlencode({'lang': language.code, 'since': attempt})}"
+
+
+def _not_here() -> Response:
+    return PlainTextResponse("This page is for the screen at the door; see panel.elsewhere.", 403)

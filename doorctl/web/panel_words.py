@@ -1,0 +1,223 @@
+"""What the screen at the door says of each state: a headline, a few lines, a picture.
+
+Nothing here tells the queue why somebody was refused: after a proved PIN there is a code and a
+telephone number, before it there is one sentence for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from doorctl.access import panel
+from doorctl.access.panel import Keys, Kind, PanelState
+from doorctl.access.panel_hours import Hours, Opens
+from doorctl.web.pages.words import WEEKDAYS, Words
+
+DAY_MINUTES: Final = 1440
+A_WEEK: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What is seen and spoken.
+
+    Args:
+        headline: a few words.
+        lines: whole sentences below it.
+        picture: the name of a file ``static/panel_<name>.svg``.
+    """
+
+    headline: str
+    lines: tuple[str, ...]
+    picture: str
+
+    @property
+    def spoken(self) -> str:
+        """All of it as one text for a voice."""
+        return " ".join((f"{self.headline}.", *self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """One language, and whom to call.
+
+    Args:
+        words: the language.
+        phone: the branch's number; empty for none.
+        keypad: whether digits are typed on the screen.
+    """
+
+    words: Words
+    phone: str = ""
+    keypad: bool = False
+
+    def screen(self, state: PanelState | None) -> Screen:
+        """Return what is said of a state; None where the door does not answer."""
+        if state is None:
+            state = PanelState(Kind.OUT_OF_ORDER, code=panel.OURS)
+        headline, lines, picture = SCREENS[state.kind](self, state)
+        return Screen(headline, tuple(line for line in lines if line), picture)
+
+    def lost(self) -> Screen:
+        """Return what the page says by itself once nothing comes any more."""
+        say = self.words.say
+        if self.keypad:
+            return self.screen(None)
+        works = say("The door works all the same: scan your card and type your PIN.")
+        return Screen(say("The screen is taking a break"), (works,), "wait")
+
+    def time(self, minute: int) -> str:
+        """Return a minute of the day as a clock shows it."""
+        hours, minutes = divmod(minute % DAY_MINUTES, 60)
+        return self.words.say("{hour}:{minute}", hour=f"{hours:02}", minute=f"{minutes:02}")
+
+    def call(self, code: int) -> str:
+        """Return whom to call and what to say."""
+        if not self.phone:
+            return self.words.say("Contact the library and say code {code}.", code=code)
+        return self.words.say(
+            "Call {phone} and say code {code}. We will help you.",
+            # A number that breaks over two lines is read as two.
+            phone=self.phone.replace(" ", "\N{NO-BREAK SPACE}"),
+            code=code,
+        )
+
+
+_Said = tuple[str, tuple[str, ...], str]
+
+
+def _idle(by: Speaker, state: PanelState) -> _Said:
+    say = by.words.say
+    how = say("Then type your PIN.")
+    return say("Scan your card"), (how, _today(by, state), _by_code(by, state)), "card"
+
+
+def _closing(by: Speaker, state: PanelState) -> _Said:
+    say = by.words.say
+    how = say("Scan your card to come in.") if state.entry else _no_entry(by)
+    return _closes(by, state) or say("Closing soon"), (how,), "clock"
+
+
+def _closed(by: Speaker, state: PanelState) -> _Said:
+    say = by.words.say
+    if not state.entry:
+        return say("Closing soon"), (_no_entry(by), _closes(by, state)), "clock"
+    opens = "" if state.opens is None else _opens(by, state.opens)
+    return say("The library is closed"), (opens, _by_code(by, state)), "moon"
+
+
+def _staffed(by: Speaker, state: PanelState) -> _Said:
+    say = by.words.say
+    return say("Come in"), (say("Staff are here to help you."), _today(by, state)), "staff"
+
+
+def _out_of_order(by: Speaker, _state: PanelState) -> _Said:
+    say = by.words.say
+    return say("Out of order"), (say("We are sorry."), by.call(panel.OURS)), "repair"
+
+
+def _pin(by: Speaker, state: PanelState) -> _Said:
+    say = by.words.say
+    if state.keys is Keys.CODE or not state.wanted:
+        return say("Type your code"), (say("Then press #.") if not by.keypad else "",), "keys"
+    return say("Type your PIN"), (), "keys"
+
+
+def _working(by: Speaker, _state: PanelState) -> _Said:
+    return by.words.say("One moment"), (), "wait"
+
+
+def _welcome(by: Speaker, state: PanelState) -> _Said:
+    say = by.words.say
+    many = say("How many come with you? Press 1 to {most}.", most=state.companions)
+    one = say("Does anybody come with you? Press 1.")
+    company = "" if not state.companions else one if state.companions == 1 else many
+    letter = say("We have a message for you: ask at the desk for code {code}.", code=state.code)
+    return say("Welcome"), (say("The door is open."), company, letter if state.code else ""), "door"
+
+
+def _refused(by: Speaker, state: PanelState) -> _Said:
+    say = by.words.say
+    if state.code == panel.NOT_PROVED:
+        return say("That did not work"), (say("Try once more."), by.call(state.code)), "again"
+    if state.code == panel.UNREADABLE:
+        return say("The card could not be read"), (say("Turn it and try again."),), "turn"
+    if state.code == panel.OURS:
+        sorry = say("The fault is ours. Try again in a moment.")
+        return say("We are sorry"), (sorry, by.call(state.code)), "repair"
+    return say("Contact the library"), (by.call(state.code),), "phone"
+
+
+SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Said]] = MappingProxyType(
+    {
+        Kind.IDLE: _idle,
+        Kind.CLOSING: _closing,
+        Kind.CLOSED: _closed,
+        Kind.STAFFED: _staffed,
+        Kind.OUT_OF_ORDER: _out_of_order,
+        Kind.CARD_READ: _pin,
+        Kind.TYPING: _pin,
+        Kind.WORKING: _working,
+        Kind.WELCOME: _welcome,
+        Kind.REFUSED: _refused,
+    }
+)
+"""Who says what; the lines that are empty are left out."""
+
+
+def _by_code(by: Speaker, state: PanelState) -> str:
+    if state.keys is not Keys.CODE:
+        return ""
+    return by.words.say("Have you been given a code? Type it and press OK.")
+
+
+def _no_entry(by: Speaker) -> str:
+    return by.words.say("Nobody new comes in before closing.")
+
+
+def _closes(by: Speaker, state: PanelState) -> str:
+    if state.minutes is None:
+        return ""
+    return by.words.count("Closing in {n} minute", "Closing in {n} minutes", state.minutes)
+
+
+def _today(by: Speaker, state: PanelState) -> str:
+    say, hours = by.words.say, state.hours
+    if not hours:
+        return ""
+    if [(one.starts, one.ends) for one in hours] == [(0, DAY_MINUTES)]:
+        return say("Open day and night")
+    spans = _joined(hours)
+    said = ", ".join(
+        say("{starts} to {ends}", starts=by.time(starts), ends=by.time(ends))
+        for starts, ends in spans
+    )
+    return say("Open today {hours}", hours=said)
+
+
+def _joined(hours: tuple[Hours, ...]) -> list[tuple[int, int]]:
+    """Return when it is open at all, staffed or not."""
+    found: list[tuple[int, int]] = []
+    for one in hours:
+        if found and found[-1][1] == one.starts:
+            found[-1] = (found[-1][0], one.ends)
+        else:
+            found.append((one.starts, one.ends))
+    return found
+
+
+def _opens(by: Speaker, opens: Opens) -> str:
+    say, time = by.words.say, by.time(opens.minute)
+    if opens.days == 0:
+        return say("Opens again today at {time}", time=time)
+    if opens.days == 1:
+        return say("Opens again tomorrow at {time}", time=time)
+    day = say(WEEKDAYS[opens.weekday])
+    if opens.days < A_WEEK:
+        return say("Opens again on {day} at {time}", day=day, time=time)
+    return say(
+        "Opens again in {days} days, on {day} at {time}", days=opens.days, day=day, time=time
+    )

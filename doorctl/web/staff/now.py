@@ -1,0 +1,159 @@
+"""The page of the branch now: what it is, what is wrong with it, and what staff can do at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from doorctl.access.calendar import Cause, Mode
+from doorctl.access.staff_text import SHORT_TEXT
+from doorctl.accounts.roles import Permission
+from doorctl.alarms import Urgency
+from doorctl.errors import InputError, StoreError
+from doorctl.web.desks import BranchPicture, NowDesk
+from doorctl.web.pages.forms import Form
+from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE
+from doorctl.web.pages.words import Words
+from doorctl.web.staff.now_words import CLOCKS, LEAVES, OLD, headline
+from doorctl.web.standing import AlarmDesk, StandingAlarm
+
+PAGE: Final = "/now"
+USUAL_SPAN: Final = timedelta(hours=2)
+"""How long a mode is offered to last where the day's own end is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What of a form makes no sense.
+
+    Args:
+        form: which.
+        text: the sentence, in English.
+        fields: what was typed, to be shown again.
+    """
+
+    form: str
+    text: str
+    fields: Form
+
+
+class NowPages:
+    """Show the branch and carry out what staff ask for.
+
+    Args:
+        frame: around each page.
+        desk: the branch.
+        alarms: those that stand.
+    """
+
+    def __init__(self, frame: Frame, desk: NowDesk, alarms: AlarmDesk) -> None:
+        self._frame = frame
+        self._desk = desk
+        self._alarms = alarms
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+        guarded, post = self._frame.guarded, ("POST",)
+        return (
+            guarded(PAGE, self._page, Permission.SEE_NOW),
+            guarded(f"{PAGE}/open", self._open, Permission.OPEN_ONCE, post),
+            guarded(f"{PAGE}/mode", self._set_mode, Permission.SET_MODE, post),
+            guarded(f"{PAGE}/mode/end", self._end_mode, Permission.SET_MODE, post),
+            guarded(f"{PAGE}/acknowledge", self._acknowledge, Permission.ACKNOWLEDGE, post),
+        )
+
+    async def _page(self, asked: PageRequest) -> Response:
+        return await self._shown(asked)
+
+    async def _open(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        try:
+            await asked.aside(self._desk.open_once, form.text("reason"), asked.by)
+        except InputError as error:
+            return await self._shown(asked, Wrong("open", str(error), form))
+        return asked.done(PAGE, "opened")
+
+    async def _set_mode(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        try:
+            mode, until = _mode(form.text("mode")), _until(form.text("until"), asked.words)
+            cause = form.text("cause")
+            await asked.aside(self._desk.set_mode, mode, until, cause, asked.by)
+        except InputError as error:
+            return await self._shown(asked, Wrong("mode", str(error), form))
+        return asked.done(PAGE, "mode")
+
+    async def _end_mode(self, asked: PageRequest) -> Response:
+        await asked.aside(self._desk.end_mode, asked.by)
+        return asked.done(PAGE, "ended")
+
+    async def _acknowledge(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        await asked.aside(self._alarms.acknowledge, form.text("kind"), asked.by)
+        return asked.done(PAGE, "acknowledged")
+
+    async def _shown(self, asked: PageRequest, wrong: Wrong | None = None) -> Response:
+        now, alarms = await asked.aside(self._looked)
+        status = 200 if wrong is None else 422
+        return asked.page("now.html", status, **_context(asked.words, now, alarms, wrong))
+
+    def _looked(self) -> tuple[BranchPicture, tuple[StandingAlarm, ...] | None]:
+        now = self._desk.now()
+        try:
+            return now, self._alarms.standing()
+        except StoreError:
+            return now, None
+
+
+def _context(
+    words: Words,
+    now: BranchPicture,
+    alarms: tuple[StandingAlarm, ...] | None,
+    wrong: Wrong | None,
+) -> dict[str, Any]:
+    hours = now.hours
+    by_hand = hours is not None and hours.cause is Cause.STAFF
+    return {
+        "now": now,
+        "alarms": alarms,
+        "urgent": Urgency.NOW,
+        "headline": headline(words, now, alarms),
+        "mode": MODES[None if hours is None else hours.mode],
+        "cause": "" if hours is None else CAUSES[hours.cause],
+        "becomes": None if hours is None or hours.becomes is None else MODES[hours.becomes],
+        "by_hand": hours.override if hours is not None and by_hand else None,
+        "leaves": LEAVES,
+        "clocks": CLOCKS,
+        "register_is_old": now.register.age is not None and now.register.age > OLD,
+        "settable": [(one.value, words.say(MODES[one])) for one in SETTABLE],
+        "until": f"{_offered(now):%Y-%m-%dT%H:%M}",
+        "longest": SHORT_TEXT,
+        "wrong": wrong,
+    }
+
+
+def _offered(now: BranchPicture) -> datetime:
+    """Return until when a mode is offered to last: the next change of the calendar's."""
+    hours = now.hours
+    if hours is None or hours.changes_at is None or hours.cause is Cause.STAFF:
+        return now.at + USUAL_SPAN
+    return hours.changes_at
+
+
+def _mode(name: str) -> Mode:
+    try:
+        return Mode(name)
+    except ValueError:
+        raise InputError("choose one of the modes") from None
+
+
+def _until(written: str, words: Words) -> datetime:
+    try:
+        return datetime.fromisoformat(written).replace(tzinfo=words.zone)
+    except ValueError:
+        raise InputError("give the day and time at which it ends") from None

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from doorctl.accounts.passwords import LONGEST, SHORTEST, Password, refuse_password
+from doorctl.errors import InputError
+
+GOOD = [
+    "hest batteri klamme",
+    "tre små grise løb",
+    "correcthorsebattery",
+    "zx9 kp2 wq4 mm",
+    "x" * 11 + "y",
+    "ab" * 63 + "xy",
+]
+BAD = [
+    ("short one 1", "at least 12"),
+    ("x7" * 65, "at most 128"),
+    ("hest batteri\x00klamme", "can't be typed"),
+    ("aaaaaaaaaaaaaa", "tried first"),
+    ("123456789012", "tried first"),
+    ("ZYXWVUTSRQPONM", "tried first"),
+    ("Password1234!", "tried first"),
+    ("sommer2026!!", "tried first"),
+    ("123456123456", "tried first"),
+    ("biblioteketbiblioteket", "tried first"),
+    ("qwertyuiopå!", "tried first"),
+    ("grethe.hansen", "login"),
+    ("Grethe.Hansen2026", "login"),
+    ("nesnah.ehterg", "login"),
+]
+
+
+@pytest.mark.parametrize("typed", GOOD)
+def test_a_long_password_is_taken_whatever_is_in_it(typed: str) -> None:
+    """No rule asks for digits or capitals: length is what counts."""
+    refuse_password(Password(typed), "grethe.hansen")
+
+
+@pytest.mark.parametrize(("typed", "why"), BAD)
+def test_what_is_short_or_tried_first_is_refused(typed: str, why: str) -> None:
+    """With the rule that it breaks, and without the password."""
+    with pytest.raises(InputError, match=why) as refused:
+        refuse_password(Password(typed), "grethe.hansen")
+
+    assert typed not in str(refused.value)
+
+
+def test_the_login_of_an_address_is_what_stands_before_it() -> None:
+    """Somebody whose login is a mail address does not take its first half as a password."""
+    with pytest.raises(InputError, match="login"):
+        refuse_password(Password("grethe.hansen1"), "grethe.hansen@randers.example")
+
+
+def test_a_short_login_forbids_nothing() -> None:
+    """Two letters stand in many a good sentence."""
+    refuse_password(Password("ab ab ab ab ab"), "ab")
+
+
+def test_the_bounds_themselves_are_taken() -> None:
+    """Twelve characters are enough, and 128 are not too many."""
+    letters = "kq7 " * 32
+    refuse_password(Password("vqzxkw jmpbt"[:SHORTEST]), "x")
+    refuse_password(Password((letters + "z")[-LONGEST:]), "x")
+
+
+def test_both_ways_of_writing_a_letter_are_one() -> None:
+    """A keyboard that composes å of two characters types the same password."""
+    assert Password("bla\u030ab\u00e6rgr\u00f8d") == Password("bl\u00e5b\u00e6rgr\u00f8d")
+    assert "blå" not in repr(Password("blåbær"))

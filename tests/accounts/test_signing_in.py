@@ -1,0 +1,367 @@
+"""Signing in and out, over books in memory: who gets in, what it costs, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from doorctl.accounts import administration
+from doorctl.accounts.account import Account, Origin
+from doorctl.accounts.events import (
+    AccountProvided,
+    PasswordChanged,
+    Refusal,
+    SignedIn,
+    SignedOut,
+    SignInRefused,
+)
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.ports import Books, Claims, Done
+from doorctl.accounts.roles import Role
+from doorctl.accounts.sessions import IDLE_MS, TOUCH_MS, new_token
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.accounts.throttle import ADDRESS_BURST, WAIT_AFTER_S
+from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
+from doorctl.moments import Moment
+from tests.fakes.accounts import MemoryDesk, QuickHasher
+
+RIGHT, WRONG, NEW = Password("hest batteri"), Password("gæt et ord"), Password("tre små grise løb")
+HERE, THERE = "192.0.2.7", "192.0.2.8"
+GROUPS = (("dør-ledere", Role.MANAGER), ("dør-personale", Role.STAFF))
+CLAIMS = Claims("sub-1", "abc@kommune.example", "Grethe", frozenset({"dør-personale", "andre"}))
+FREE = min(WAIT_AFTER_S)
+
+
+@dataclass
+class House:
+    """A branch with one account, ``grethe``."""
+
+    desk: MemoryDesk = field(default_factory=MemoryDesk)
+    hasher: QuickHasher = field(default_factory=QuickHasher)
+
+    def __post_init__(self) -> None:
+        self.door = SigningIn(self.desk, self.desk, self.hasher, self.desk.clock, roles=GROUPS)
+        self.change(
+            lambda books, moment: administration.add(
+                books, Account("grethe", "Grethe", Role.MANAGER), self.hasher.hashed(RIGHT), moment
+            )
+        )
+
+    def change(self, use: Callable[[Books, Moment], object]) -> None:
+        """Change the books."""
+        self.desk.run(lambda books, moment: Done(use(books, moment)))
+
+    def fail(self, name: str = "grethe", address: str = HERE, password: Password = WRONG) -> None:
+        """Sign in, and be refused."""
+        with pytest.raises(SignInRefusedError) as refused:
+            self.door.sign_in(name, password, address)
+        assert not isinstance(refused.value, SignInWaitsError)
+
+    def wait_s(self, name: str = "grethe", address: str = HERE) -> int:
+        """Sign in, and be told to wait."""
+        with pytest.raises(SignInWaitsError) as waits:
+            self.door.sign_in(name, RIGHT, address)
+        return waits.value.wait_s
+
+
+@pytest.fixture
+def house() -> House:
+    """A branch."""
+    return House()
+
+
+def test_who_signs_in_is_known_by_the_token(house: House) -> None:
+    """However the login is written; each sign-in has a token of its own, stored as a digest."""
+    first = house.door.sign_in(" Grethe ", RIGHT, HERE)
+    second = house.door.sign_in("grethe", RIGHT, HERE)
+
+    assert first != second
+    for token in (first, second):
+        found = house.door.whose(token)
+        assert found is not None
+        assert found[0].name == "grethe"
+    assert house.door.whose(new_token()) is None
+    assert house.desk.events == [SignedIn("grethe"), SignedIn("grethe")]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("grethe", "grethe"), ("nobody", None), ("0101701234", None), ("", None)]
+)
+def test_every_refusal_looks_and_costs_the_same(house: House, name: str, known: str | None) -> None:
+    """One password is stretched and one sentence said, whether there is such an account or not.
+
+    The record names the account if it is one, and nothing else that was typed.
+    """
+    house.fail(name)
+
+    assert house.hasher.stretched == 1
+    assert house.desk.events == [SignInRefused(known, Refusal.WRONG)]
+
+
+@pytest.mark.parametrize("name", ["grethe", "nobody", "0101701234"])
+def test_failures_of_any_name_wait_alike(house: House, name: str) -> None:
+    """Nobody learns from the throttle which accounts there are; what waits stretches nothing."""
+    for place in range(FREE):
+        house.fail(name, f"192.0.2.{place}")
+    stretched = house.hasher.stretched
+
+    assert house.wait_s(name) == WAIT_AFTER_S[FREE]
+    assert house.hasher.stretched == stretched
+    assert isinstance(house.desk.events[-1], SignInRefused)
+    assert house.desk.events[-1].wait_s == WAIT_AFTER_S[FREE]
+
+
+def test_after_the_wait_the_right_password_clears_the_account(house: House) -> None:
+    """And then there are as many free slips as at first."""
+    for _ in range(FREE):
+        house.fail()
+    house.desk.clock.advance(WAIT_AFTER_S[FREE])
+    house.door.sign_in("grethe", RIGHT, HERE)
+
+    for _ in range(FREE):
+        house.fail()
+
+
+def test_one_address_can_not_try_all_accounts(house: House) -> None:
+    """It waits a minute for each, while colleagues elsewhere sign in."""
+    for number in range(ADDRESS_BURST):
+        house.fail(f"name-{number}")
+
+    assert house.wait_s() == 60
+    house.door.sign_in("grethe", RIGHT, THERE)
+
+
+def test_who_types_right_all_day_never_waits(house: House) -> None:
+    """A town hall behind one address signs in as often as it likes."""
+    for _ in range(2 * ADDRESS_BURST):
+        house.door.sign_in("grethe", RIGHT, HERE)
+
+
+def test_a_guess_is_counted_before_it_is_compared(house: House) -> None:
+    """Many guesses at once are no more guesses than one after the other."""
+    counts = []
+    house.hasher.meanwhile = lambda: counts.append(
+        house.desk.books.failures.find("account", "grethe").count
+    )
+    house.fail()
+
+    assert counts == [1]
+
+
+def test_a_disabled_account_is_refused_as_a_wrong_password_is(house: House) -> None:
+    """Its sessions end, and the record alone says why."""
+    colleague = Account("kaj", "Kaj", Role.TECHNICIAN)
+    house.change(lambda books, moment: administration.add(books, colleague, "1$x", moment))
+    token = house.door.sign_in("grethe", RIGHT, HERE)
+    house.change(lambda books, moment: administration.disable(books, "grethe", moment))
+
+    assert house.door.whose(token) is None
+    house.fail(password=RIGHT)
+    assert house.desk.events[-1] == SignInRefused("grethe", Refusal.DISABLED)
+
+
+def test_what_is_changed_while_a_password_is_compared_counts(house: House) -> None:
+    """A password that was replaced a moment ago lets nobody in any more."""
+    house.hasher.meanwhile = lambda: house.change(
+        lambda books, moment: administration.set_password(
+            books, "grethe", "1$other", moment, must_change=False
+        )
+    )
+    house.fail(password=RIGHT)
+
+    def disable(books: Books, moment: Moment) -> None:
+        found = books.accounts.find("grethe")
+        assert found is not None
+        books.accounts.keep_password("grethe", house.hasher.hashed(RIGHT))
+        books.accounts.keep(replace(found, disabled=True), moment)
+
+    house.hasher.meanwhile = lambda: house.change(disable)
+    house.change(lambda books, _moment: books.accounts.keep_password("grethe", "1$hest batteri"))
+    house.fail(password=RIGHT)
+
+
+def test_a_password_that_is_too_long_is_wrong(house: House) -> None:
+    """It costs what any costs, and not a megabyte's hashing."""
+    house.fail(password=Password("x" * 100_000))
+
+    assert house.hasher.stretched == 1
+
+
+def test_an_old_hash_is_renewed_at_the_sign_in(house: House) -> None:
+    """The cost can be raised without anybody choosing another password."""
+    house.hasher.cost = 2
+    house.door.sign_in("grethe", RIGHT, HERE)
+
+    assert house.desk.books.accounts.password_of("grethe") == "2$hest batteri"
+    house.door.sign_in("grethe", RIGHT, HERE)
+
+
+def test_a_session_lives_while_somebody_works_and_ends_when_nobody_does(house: House) -> None:
+    """By the machine's own time: a wall clock that jumps changes nothing, a restart ends it."""
+    token = house.door.sign_in("grethe", RIGHT, HERE)
+    for _ in range(20):
+        house.desk.clock.advance(IDLE_MS / 1000 - TOUCH_MS / 1000)
+        if house.door.whose(token) is None:
+            break
+    worked_s = house.desk.clock.boot_ms / 1000 - 1000
+    assert 8 * 3600 <= worked_s < 9 * 3600
+
+    token = house.door.sign_in("grethe", RIGHT, HERE)
+    house.desk.clock.step(house.desk.clock.wall.replace(year=2040))
+    assert house.door.whose(token) is not None
+    house.desk.clock.advance(IDLE_MS / 1000)
+    assert house.door.whose(token) is None
+    token = house.door.sign_in("grethe", RIGHT, HERE)
+    house.desk.clock.reboot("boot-2")
+    assert house.door.whose(token) is None
+
+
+def test_a_branch_may_sign_staff_out_sooner(house: House) -> None:
+    """Where the desk stands among patrons; never later than half an hour."""
+    sooner = SigningIn(house.desk, house.desk, house.hasher, house.desk.clock, idle_ms=120_000)
+    token = sooner.sign_in("grethe", RIGHT, HERE)
+    house.desk.clock.advance(119.9)
+    assert sooner.whose(token) is not None
+    house.desk.clock.advance(120)
+    assert sooner.whose(token) is None
+    later = SigningIn(house.desk, house.desk, house.hasher, house.desk.clock, idle_ms=2 * IDLE_MS)
+    token = later.sign_in("grethe", RIGHT, HERE)
+    house.desk.clock.advance(IDLE_MS / 1000)
+    assert later.whose(token) is None
+
+
+def test_a_page_is_shown_though_nothing_can_be_written(house: House) -> None:
+    """A full disk keeps nobody from looking; it lets nobody in either."""
+    token = house.door.sign_in("grethe", RIGHT, HERE)
+    house.desk.clock.advance(TOUCH_MS / 1000)
+    house.desk.broken = True
+
+    assert house.door.whose(token) is not None
+    with pytest.raises(StoreError):
+        house.door.sign_in("grethe", RIGHT, HERE)
+
+
+def test_signing_out_ends_one_session_or_all(house: House) -> None:
+    """A second time there is nothing left to end, and nothing to record."""
+    first, second, third = (house.door.sign_in("grethe", RIGHT, HERE) for _ in range(3))
+    house.door.sign_out(first)
+    house.door.sign_out(first)
+    assert house.door.whose(first) is None
+    assert house.door.whose(second) is not None
+
+    assert house.door.sign_out_everywhere("grethe") == 2
+    assert house.door.sign_out_everywhere("grethe") == 0
+    assert house.door.whose(third) is None
+    assert house.desk.events[3:] == [SignedOut("grethe", 1), SignedOut("grethe", 2)]
+
+
+def test_who_changes_the_password_knows_the_old_one(house: House) -> None:
+    """All sessions end but a new one; a password that somebody else chose is now their own."""
+    house.change(
+        lambda books, moment: administration.set_password(
+            books, "grethe", house.hasher.hashed(RIGHT), moment, must_change=True
+        )
+    )
+    token, other = (house.door.sign_in("grethe", RIGHT, HERE) for _ in range(2))
+    with pytest.raises(SignInRefusedError):
+        house.door.change_password(token, WRONG, NEW, HERE)
+    with pytest.raises(InputError, match="at least"):
+        house.door.change_password(token, RIGHT, Password("kort"), HERE)
+    with pytest.raises(InputError, match="old one"):
+        house.door.change_password(token, RIGHT, RIGHT, HERE)
+
+    fresh = house.door.change_password(token, RIGHT, NEW, HERE)
+
+    found = house.door.whose(fresh)
+    assert found is not None
+    assert not found[0].must_change
+    assert house.door.whose(token) is house.door.whose(other) is None
+    assert house.desk.events[-1] == PasswordChanged("grethe")
+    house.fail(password=RIGHT)
+    with pytest.raises(SignInRefusedError):
+        house.door.change_password(token, NEW, RIGHT, HERE)
+
+
+def test_whom_the_provider_knows_has_the_role_of_the_first_group(house: House) -> None:
+    """An account is made at the first time; it has no password of ours."""
+    token = house.door.sign_in_by_oidc(CLAIMS)
+
+    found = house.door.whose(token)
+    assert found is not None
+    assert found[0] == Account(
+        CLAIMS.name, "Grethe", Role.STAFF, origin=Origin.PROVIDER, subject="sub-1"
+    )
+    assert house.desk.events == [AccountProvided(CLAIMS.name, "staff")]
+    house.fail(CLAIMS.name)
+    with pytest.raises(SignInRefusedError):
+        house.door.change_password(token, RIGHT, NEW, HERE)
+
+
+def test_another_group_is_another_role_at_the_next_sign_in(house: House) -> None:
+    """And ends the sessions of the earlier one; the same groups leave them."""
+    first = house.door.sign_in_by_oidc(CLAIMS)
+    second = house.door.sign_in_by_oidc(CLAIMS)
+    assert house.door.whose(first) is not None
+
+    both = frozenset({"dør-ledere", "dør-personale"})
+    third = house.door.sign_in_by_oidc(replace(CLAIMS, groups=both))
+
+    assert house.door.whose(first) is house.door.whose(second) is None
+    found = house.door.whose(third)
+    assert found is not None
+    assert found[0].role is Role.MANAGER
+
+
+@pytest.mark.parametrize(
+    ("claims", "event"),
+    [
+        (replace(CLAIMS, groups=frozenset({"andre"})), SignInRefused(None, Refusal.NO_ROLE)),
+        (replace(CLAIMS, groups=frozenset()), SignInRefused(None, Refusal.NO_ROLE)),
+        (replace(CLAIMS, name="0101701234"), SignInRefused(None, Refusal.NO_ROLE)),
+        (replace(CLAIMS, name="grethe"), SignInRefused("grethe", Refusal.NAME_TAKEN)),
+    ],
+    ids=["other-groups", "no-groups", "no-login", "a-local-account"],
+)
+def test_whom_the_provider_knows_may_have_no_access(
+    house: House, claims: Claims, event: SignInRefused
+) -> None:
+    """Without a group there is no role; nobody takes over an account by having its name."""
+    with pytest.raises(SignInRefusedError, match="no access"):
+        house.door.sign_in_by_oidc(claims)
+
+    assert house.desk.events == [event]
+
+
+def test_a_login_that_went_to_somebody_else_is_refused(house: House) -> None:
+    """The provider's own name for a person never goes to another; neither does what was theirs."""
+    house.door.sign_in_by_oidc(CLAIMS)
+
+    with pytest.raises(SignInRefusedError):
+        house.door.sign_in_by_oidc(replace(CLAIMS, subject="sub-2"))
+    assert house.desk.events[-1] == SignInRefused(CLAIMS.name, Refusal.NAME_TAKEN)
+    with pytest.raises(SignInRefusedError):
+        house.door.sign_in_by_oidc(replace(CLAIMS, groups=frozenset()))
+    assert house.desk.events[-1] == SignInRefused(CLAIMS.name, Refusal.NO_ROLE)
+
+
+def test_a_provided_account_can_be_disabled_here(house: House) -> None:
+    """At once, whatever the provider goes on saying."""
+    token = house.door.sign_in_by_oidc(CLAIMS)
+    house.change(lambda books, moment: administration.disable(books, CLAIMS.name, moment))
+
+    assert house.door.whose(token) is None
+    with pytest.raises(SignInRefusedError):
+        house.door.sign_in_by_oidc(CLAIMS)
+    assert house.desk.events[-1] == SignInRefused(CLAIMS.name, Refusal.DISABLED)
+
+
+def test_a_shown_name_is_made_fit(house: House) -> None:
+    """What the provider says of a name comes from outside: no control characters, no page of it."""
+    house.door.sign_in_by_oidc(replace(CLAIMS, shown="G\x00r\n" + "e" * 200))
+    house.door.sign_in_by_oidc(replace(CLAIMS, subject="sub-9", name="x@y.example", shown="\n"))
+
+    shown = {one.name: one.shown for one in house.desk.every()}
+    assert shown[CLAIMS.name] == "Gr" + "e" * 62
+    assert shown["x@y.example"] == "x@y.example"

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.accounts.throttle import (
+    ADDRESS_BURST,
+    ADDRESS_REFILL_MS,
+    KEPT_MS,
+    LONGEST_WAIT_S,
+    NONE,
+    account_charged,
+    account_wait_s,
+    address_charged,
+    address_refunded,
+    address_wait_s,
+    caller,
+)
+from doorctl.moments import BootTime
+
+BOOT = "boot-1"
+
+
+def at(seconds: float, boot_id: str = BOOT) -> BootTime:
+    """Return a time of one boot."""
+    return BootTime(boot_id, round(seconds * 1000))
+
+
+@pytest.mark.parametrize(
+    ("failures", "wait_s"),
+    [(0, 0), (4, 0), (5, 30), (6, 60), (7, 120), (8, 300), (9, 900), (10, 900), (1000, 900)],
+)
+def test_an_accounts_waits_grow_and_stay_short(failures: int, wait_s: int) -> None:
+    """Honest slips are free; nobody can lock a colleague out for more than a quarter of an hour."""
+    count = NONE
+    for _ in range(failures):
+        count = account_charged(count, at(1000))
+
+    assert account_wait_s(count, at(1000)) == wait_s
+    assert account_wait_s(count, at(1000 + wait_s)) == 0
+
+
+def test_a_restart_starts_an_accounts_wait_afresh() -> None:
+    """Pulling the plug gains nobody a guess."""
+    count = NONE
+    for _ in range(9):
+        count = account_charged(count, at(1000))
+
+    assert account_wait_s(count, at(10, "boot-2")) == LONGEST_WAIT_S - 10
+
+
+def test_an_accounts_failures_are_forgotten_after_a_day() -> None:
+    """Who mistyped on Monday has four free slips on Wednesday."""
+    count = account_charged(account_charged(NONE, at(0)), at(0))
+
+    assert account_charged(count, BootTime(BOOT, KEPT_MS - 1)).count == 3
+    assert account_charged(count, BootTime(BOOT, KEPT_MS)).count == 1
+
+
+def test_an_address_has_a_burst_and_then_a_guess_a_minute() -> None:
+    """Over many accounts too; what was right is given back, what was wrong before is not."""
+    count = NONE
+    for _ in range(ADDRESS_BURST):
+        assert address_wait_s(count, at(1000)) == 0
+        count = address_charged(count, at(1000))
+
+    assert address_wait_s(count, at(1000)) == ADDRESS_REFILL_MS // 1000
+    assert address_wait_s(count, at(1060)) == 0
+    assert address_wait_s(address_refunded(count, at(1000)), at(1000)) == 0
+    assert address_refunded(NONE, at(1000)).count == 0
+
+
+@given(st.lists(st.floats(0, 200), max_size=80))
+def test_no_address_gets_more_guesses_than_the_table_says(pauses: list[float]) -> None:
+    """However they are spread: its burst, and one for each minute that has passed."""
+    now_s, count, guesses = 1000.0, NONE, 0
+    for pause_s in pauses:
+        now_s += pause_s
+        if address_wait_s(count, at(now_s)) == 0:
+            count, guesses = address_charged(count, at(now_s)), guesses + 1
+
+    assert guesses <= ADDRESS_BURST + (now_s - 1000) / 60 + 1
+
+
+@pytest.mark.parametrize(
+    ("address", "counts_as"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:1::7", caller("2001:db8:0:1:ffff::9")),
+        ("fe80::1%eth0", caller("fe80::2")),
+        ("unix", "unix"),
+        ("", ""),
+    ],
+)
+def test_an_address_counts_as_its_network(address: str, counts_as: str) -> None:
+    """Somebody with a whole IPv6 network has no more guesses than one with a single address."""
+    assert caller(address) == counts_as
+    assert caller("2001:db8:0:1::7") != caller("2001:db8:0:2::7")

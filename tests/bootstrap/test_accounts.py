@@ -1,0 +1,306 @@
+"""Staff accounts as the web process and root's commands have them: one file, one writer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.ports import Claims
+from doorctl.accounts.roles import Role
+from doorctl.bootstrap.accounts import (
+    AccountsDesk,
+    accounts_desk,
+    administration,
+    every_account,
+)
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.rules import branch_db
+from doorctl.config import Config
+from doorctl.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError
+from doorctl.privacy.audit import Action, Entry
+from doorctl.store.audit import AuditRecords
+from doorctl.transports.account_deeds import NOBODY, PROVIDER
+from doorctl.transports.control import ControlServer
+from tests.bootstrap.branches import initialised
+from tests.fakes.accounts import MemoryProvider, QuickHasher
+from tests.fakes.clock import FakeClock
+from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
+
+RIGHT, WRONG = Password("hest batteri klamme"), Password("gæt et ord mere")
+HERE = "192.0.2.7"
+CLAIMS = Claims("sub-1", "abc@kommune.example", "Abc", frozenset({"dør-personale"}))
+ROLES = 'signin.oidc.roles=["staff=dør-personale"]'
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock."""
+    return FakeClock()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A branch with an identity provider that nobody asks."""
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o600)
+    return initialised(
+        tmp_path,
+        "signin.oidc.issuer=https://login.example",
+        f"signin.oidc.client_id={CLIENT}",
+        f"signin.oidc.client_secret_file={tmp_path / 'secret'}",
+        f"signin.oidc.redirect_url={REDIRECT}",
+        ROLES,
+    )
+
+
+@pytest.fixture
+def branch(config: Config, clock: FakeClock) -> Iterator[BranchDesk]:
+    """What web has of branch.db."""
+    branch = BranchDesk(config, clock)
+    yield branch
+    branch.close()
+
+
+@pytest.fixture
+def desk(config: Config, clock: FakeClock, branch: BranchDesk) -> Iterator[AccountsDesk]:
+    """What the staff pages have, with a provider that vouches for one person."""
+    provider = MemoryProvider(CLAIMS)
+    with closing(
+        AccountsDesk(config, clock, branch, hasher=QuickHasher(), provider=provider)
+    ) as desk:
+        desk.administration("root").add("grethe", "Grethe", Role.MANAGER, RIGHT)
+        yield desk
+
+
+def recorded(config: Config) -> list[Entry]:
+    """Return the audit log."""
+    with closing(AuditRecords(branch_db(config))) as records:
+        return list(records.entries())
+
+
+def test_signing_in_and_out_goes_on_record(config: Config, desk: AccountsDesk) -> None:
+    """With who it was; of a refusal only the account's login, and nothing of any other."""
+    token = desk.signing_in.sign_in("grethe", RIGHT, HERE)
+    for name in ("grethe", "in-the-wrong-field"):
+        with pytest.raises(SignInRefusedError):
+            desk.signing_in.sign_in(name, WRONG, HERE)
+    desk.signing_in.sign_out(token)
+    assert desk.whose(token) is None
+
+    log = recorded(config)
+    assert [(one.by, one.deed.action, dict(one.deed.details)) for one in log[1:]] == [
+        ("grethe", Action.SIGNED_IN, {}),
+        (NOBODY, Action.SIGN_IN_REFUSED, {"account": "grethe", "why": "wrong", "wait_s": 0}),
+        (NOBODY, Action.SIGN_IN_REFUSED, {"why": "wrong", "wait_s": 0}),
+        ("grethe", Action.SIGNED_OUT, {"sessions": 1}),
+    ]
+    assert "wrong-field" not in str(log)
+
+
+def test_every_change_of_an_account_goes_on_record(config: Config, desk: AccountsDesk) -> None:
+    """With by whom, which account and which role."""
+    changes = desk.administration("grethe")
+    changes.add("Kaj", "Kaj", Role.TECHNICIAN, RIGHT, must_change=True)
+    changes.set_role("kaj", Role.DPO)
+    changes.disable("kaj")
+    changes.enable("kaj")
+    changes.set_password("kaj", Password("et helt andet ord"))
+    token = desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE)
+    assert changes.sign_out_everywhere("kaj") == 1
+    assert desk.whose(token) is None
+
+    log = [one for one in recorded(config)[1:] if one.by == "grethe"]
+    assert [one.deed.action for one in log] == [
+        Action.ACCOUNT_ADDED,
+        Action.ACCOUNT_CHANGED,
+        Action.ACCOUNT_DISABLED,
+        Action.ACCOUNT_ENABLED,
+        Action.ACCOUNT_PASSWORD_SET,
+        Action.SIGNED_OUT,
+    ]
+    assert all(one.deed.details["account"] == "kaj" for one in log)
+    assert log[1].deed.details["role"] == "dpo"
+
+
+def test_what_is_refused_changes_nothing_and_is_not_on_record(
+    config: Config, desk: AccountsDesk
+) -> None:
+    """A bad password, a bad login, and the last manager."""
+    changes = desk.administration("grethe")
+    with pytest.raises(InputError, match="at least"):
+        changes.add("kaj", "Kaj", Role.STAFF, Password("kort"))
+    with pytest.raises(InputError, match="a login is"):
+        changes.add("0101701234", "Kaj", Role.STAFF, RIGHT)
+    with pytest.raises(InputError, match="last local"):
+        changes.disable("grethe")
+
+    assert [one.name for one in desk.every()] == ["grethe"]
+    assert len(recorded(config)) == 1
+
+
+def test_a_session_survives_a_restart_of_web(
+    config: Config, clock: FakeClock, desk: AccountsDesk, branch: BranchDesk
+) -> None:
+    """Nobody signs in anew because a process was updated; failures survive it too."""
+    token = desk.signing_in.sign_in("grethe", RIGHT, HERE)
+    clock.advance(120)
+
+    with closing(AccountsDesk(config, clock, branch, hasher=QuickHasher())) as other:
+        found = other.whose(token)
+    assert found is not None
+    assert found[1].seen == clock.boot_time()
+
+
+def test_nobody_is_signed_in_without_a_record(config: Config, desk: AccountsDesk) -> None:
+    """If the audit log can't be written the whole of it is undone."""
+    refused = "told to fail"
+
+    def broken(*_: object) -> None:
+        raise StoreError(refused)
+
+    desk._branch.run(lambda opened, _: object.__setattr__(opened.audit, "append", broken))  # noqa: SLF001 - a log that fails
+    with pytest.raises(StoreError, match=refused):
+        desk.signing_in.sign_in("grethe", RIGHT, HERE)
+
+    desk._branch.run(lambda opened, _: delattr(opened.audit, "append"))  # noqa: SLF001 - as above
+    assert [one.deed.action for one in recorded(config)] == [Action.ACCOUNT_ADDED]
+    assert desk.signing_in.sign_out_everywhere("grethe") == 0
+
+
+def test_whom_the_provider_vouches_for_is_signed_in(config: Config, desk: AccountsDesk) -> None:
+    """What the browser keeps meanwhile counts once; the role is on record as the provider's."""
+    address, kept = desk.begin_oidc()
+    token = desk.finish_oidc(kept, state="state", code="the code")
+
+    found = desk.whose(token)
+    assert desk.has_provider
+    assert address.startswith("https://login.example/")
+    assert found is not None
+    assert found[0].role is Role.STAFF
+    assert recorded(config)[-1].by == PROVIDER
+    with pytest.raises(InputError, match="begin again"):
+        desk.finish_oidc(kept, state="state", code="the code")
+
+
+def test_a_real_provider_is_asked_as_it_is_configured(tmp_path: Path, clock: FakeClock) -> None:
+    """From the address in the file to a session, over HTTP."""
+    script = OidcScript()
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+    with serving(script) as issuer:
+        config = initialised(
+            tmp_path,
+            f"signin.oidc.issuer={issuer}",
+            f"signin.oidc.client_id={CLIENT}",
+            f"signin.oidc.client_secret_file={secret}",
+            f"signin.oidc.redirect_url={REDIRECT}",
+            ROLES,
+        )
+        with (
+            closing(BranchDesk(config, clock)) as branch,
+            closing(accounts_desk(config, clock, branch)) as desk,
+        ):
+            address, kept = desk.begin_oidc()
+            state, code = script.browse(address)
+            found = desk.whose(desk.finish_oidc(kept, state=state, code=code))
+
+    assert found is not None
+    assert (found[0].name, found[0].role) == ("abc@kommune.example", Role.STAFF)
+
+
+def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeClock) -> None:
+    """The page does not offer it, and who asks all the same is told."""
+    config = initialised(tmp_path)
+    with (
+        closing(BranchDesk(config, clock)) as branch,
+        closing(accounts_desk(config, clock, branch)) as desk,
+    ):
+        assert not desk.has_provider
+        with pytest.raises(IdentityProviderError, match=r"signin\.oidc\.issuer"):
+            desk.begin_oidc()
+
+
+def test_a_command_changes_accounts_with_and_without_web(config: Config, clock: FakeClock) -> None:
+    """Through web's socket while that runs: what was stretched here fits there at once."""
+    administration(config).add("grethe", "Grethe", Role.MANAGER, RIGHT)
+    with (
+        closing(BranchDesk(config, clock)) as branch,
+        closing(accounts_desk(config, clock, branch)) as desk,
+    ):
+        branch.open()
+        server = ControlServer(config.web.socket, branch.answers())
+        server.start()
+        try:
+            administration(config).add("kaj", "Kaj", Role.STAFF, RIGHT)
+            token = desk.signing_in.sign_in("kaj", RIGHT, HERE)
+            assert administration(config).sign_out_everywhere("kaj") == 1
+        finally:
+            server.stop()
+        assert desk.whose(token) is None
+
+    assert [(one.name, one.role) for one in every_account(config)] == [
+        ("grethe", Role.MANAGER),
+        ("kaj", Role.STAFF),
+    ]
+
+
+def staff(config: Config, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run ``doorctl staff`` as root does."""
+    path = config.storage.directory / "doorctl.toml"
+    path.write_text(
+        f"""
+        [branch]
+        name = "Prøvebiblioteket"
+        id = "proeve"
+        [storage]
+        directory = "{config.storage.directory}"
+        [reader]
+        port = "/dev/null"
+        """,
+        encoding="utf-8",
+    )
+    return subprocess.run(
+        [sys.executable, "-m", "doorctl", "staff", *words, "--config", str(path)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_first_manager_comes_from_the_command_line(config: Config) -> None:
+    """A password by stdin, and never an argument; what is refused is one line and exit code 1."""
+    assert "no account" in staff(config, "list").stdout
+    short = staff(config, "add", "grethe", "--role", "manager", "--password-stdin", stdin="kort\n")
+    assert (short.returncode, short.stdout) == (1, "")
+    assert "at least 12" in short.stderr
+    silent = staff(config, "add", "grethe", "--role", "manager", stdin="hest batteri klamme\n")
+    assert "--password-stdin" in silent.stderr
+
+    words = ("add", "Grethe", "--role", "manager", "--shown", "Vagten", "--password-stdin")
+    added = staff(config, *words, stdin="hest batteri klamme\n")
+
+    assert (added.returncode, added.stderr) == (0, "")
+    assert "klamme" not in added.stdout
+    listed = json.loads(staff(config, "list", "--json").stdout)
+    assert listed == [
+        {
+            "name": "grethe",
+            "shown": "Vagten",
+            "role": "manager",
+            "disabled": False,
+            "must_change": False,
+            "origin": "local",
+        }
+    ]
+    last = staff(config, "disable", "grethe")
+    assert (last.returncode, last.stderr.count("\n")) == (1, 1)
+    assert "last local" in last.stderr

@@ -1,0 +1,350 @@
+"""Alarms that stand: what every desk of them does, and how web's stays right about the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from doorctl.alarms import KINDS, Urgency
+from doorctl.bootstrap.alarm_desk import WebsAlarms, standing_now
+from doorctl.bootstrap.alarm_road import doors_alarms
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.desk import status
+from doorctl.bootstrap.rules import branch_db
+from doorctl.config import Config
+from doorctl.errors import InputError, StoreError
+from doorctl.notices.rationing import Heard
+from doorctl.ports import EventLog
+from doorctl.privacy.audit import Action
+from doorctl.store.audit import AuditRecords
+from doorctl.transports.control import Answers, ControlServer
+from doorctl.web.standing import AlarmDesk
+from tests.bootstrap.branches import initialised
+from tests.fakes.alarm_desk import FakeAlarmDesk
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.event_log import FakeEventLog
+
+LONG_S = 20.0
+MINUTE = timedelta(minutes=1)
+
+
+def until(seen: Callable[[], bool]) -> None:
+    """Wait until something is so, generously."""
+    pause = Event()
+    for _ in range(int(LONG_S * 50)):
+        if seen():
+            return
+        pause.wait(0.02)
+    pytest.fail("it never came to be so")
+
+
+@dataclass
+class Site:
+    """A web process's alarms on a real ``branch.db``, without the rest of web."""
+
+    config: Config
+    clock: FakeClock
+    log: FakeEventLog
+    stack: ExitStack
+    desk: AlarmDesk
+    alarms: WebsAlarms
+
+    def kinds(self) -> set[str]:
+        """Return what stands."""
+        return {one.kind for one in self.desk.standing()}
+
+    def deeds(self) -> list[tuple[Action, str]]:
+        """Return what stands on the audit log, and by whom."""
+        with closing(AuditRecords(branch_db(self.config))) as records:
+            return [(one.deed.action, one.by) for one in records.entries()]
+
+
+def site(config: Config, clock: FakeClock, stack: ExitStack) -> Site:
+    """Begin web's alarms."""
+    log = FakeEventLog()
+    alarms = WebsAlarms(config, log, clock, stack)
+    branch = BranchDesk(config, clock)
+    stack.callback(branch.close)
+    server = ControlServer(config.web.socket, alarms.answers)
+    server.start()
+    stack.callback(server.stop)
+    return Site(config, clock, log, stack, alarms.kept_in(branch, stack), alarms)
+
+
+def door(config: Config, clock: FakeClock, stack: ExitStack) -> EventLog:
+    """Begin a door that answers web, and return its log."""
+    alarms = doors_alarms(config, FakeEventLog(), clock, stack)
+    answers: Answers = {"status": lambda _question: {}, **alarms.answers}
+    server = ControlServer(config.control.socket, answers)
+    server.start()
+    stack.callback(server.stop)
+    return alarms.log
+
+
+@dataclass
+class Desk:
+    """An alarm desk, and what makes alarms come and go there."""
+
+    desk: AlarmDesk
+    hear: Callable[[str, str], None]
+    later: Callable[[], datetime]
+
+
+@pytest.fixture(params=["branch.db", "memory"])
+def one(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+    """A desk on which nothing stands."""
+    if request.param == "memory":
+        fake = FakeAlarmDesk()
+
+        def fake_later() -> datetime:
+            fake.now += MINUTE
+            return fake.now
+
+        yield Desk(fake, lambda kind, why: fake.hear(kind, why, "web"), fake_later)
+        return
+    with ExitStack() as stack:
+        clock = FakeClock()
+        real = site(initialised(tmp_path), clock, stack)
+
+        def hear(kind: str, why: str) -> None:
+            before = (real.desk.standing(), real.desk.recent(9))
+            real.alarms.log.emit("alarm", kind=kind, why=why)
+            until(lambda: (real.desk.standing(), real.desk.recent(9)) != before)
+
+        def later() -> datetime:
+            clock.advance(MINUTE.total_seconds())
+            return clock.wall
+
+        yield Desk(real.desk, hear, later)
+
+
+def test_an_alarm_stands_with_what_to_do(one: Desk) -> None:
+    """Since when, how often, its last words, who raised it, and both sentences of the list."""
+    one.hear("door_held", "a wire")
+    at = one.later()
+    one.hear("door_held", "another wire")
+
+    (standing,) = one.desk.standing()
+    known = KINDS["door_held"]
+    assert (standing.kind, standing.source, standing.why) == ("door_held", "web", "another wire")
+    assert (standing.since, standing.last, standing.count) == (START, at, 2)
+    assert (standing.urgency, standing.means, standing.act) == (Urgency.NOW, known.means, known.act)
+    assert standing.ends_itself
+    assert (standing.acknowledged_by, standing.cleared_at) == (None, None)
+    assert one.desk.recent(5) == ()
+
+
+def test_an_end_ends_it_and_again_is_another(one: Desk) -> None:
+    """What was over and comes again begins a new row with a count of its own."""
+    one.hear("door_held", "")
+    one.desk.acknowledge("door_held", "grethe")
+    ended_at = one.later()
+    one.hear("door_held_cleared", "")
+    assert one.desk.standing() == ()
+    one.later()
+    one.hear("door_held", "")
+
+    (standing,), (over,) = one.desk.standing(), one.desk.recent(5)
+    assert (standing.count, standing.since, standing.acknowledged_by) == (
+        1,
+        ended_at + MINUTE,
+        None,
+    )
+    assert (over.cleared_at, over.acknowledged_by) == (ended_at, "grethe")
+
+
+def test_the_most_urgent_comes_first(one: Desk) -> None:
+    """And of these the one that stands longest; what is over comes latest first, so many of it."""
+    for kind in ("push_approved", "stalled", "door_held", "inputs_failing"):
+        one.hear(kind, "")
+        one.later()
+    order = [standing.kind for standing in one.desk.standing()]
+    assert order == ["door_held", "inputs_failing", "stalled", "push_approved"]
+
+    for kind in ("door_held_cleared", "inputs_failing_cleared"):
+        one.hear(kind, "")
+        one.later()
+    assert [over.kind for over in one.desk.recent(5)] == ["inputs_failing", "door_held"]
+    assert [over.kind for over in one.desk.recent(1)] == ["inputs_failing"]
+    assert one.desk.recent(0) == ()
+
+
+def test_what_is_acknowledged_stands_until_its_end(one: Desk) -> None:
+    """Who was first stays on record; a second one to press the button changes nothing."""
+    one.hear("door_held", "")
+    at = one.later()
+    one.desk.acknowledge("door_held", "grethe")
+    one.later()
+    one.desk.acknowledge("door_held", "per")
+
+    (standing,) = one.desk.standing()
+    assert (standing.acknowledged_by, standing.acknowledged_at) == ("grethe", at)
+
+
+def test_what_has_no_end_is_over_when_it_is_acknowledged(one: Desk) -> None:
+    """Nobody would ever tell its end; if it comes again, it is another one."""
+    one.hear("stalled", "")
+    one.desk.acknowledge("stalled", "grethe")
+
+    assert one.desk.standing() == ()
+    (over,) = one.desk.recent(5)
+    assert (over.kind, over.acknowledged_by, over.ends_itself) == ("stalled", "grethe", False)
+    one.hear("stalled", "")
+    assert one.desk.standing()[0].acknowledged_by is None
+
+
+def test_what_does_not_stand_can_not_be_acknowledged(one: Desk) -> None:
+    """The page may be old: it is told to look again."""
+    with pytest.raises(InputError, match="look again"):
+        one.desk.acknowledge("door_held", "grethe")
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Site]:
+    """Web's alarms without mail and webhook."""
+    with ExitStack() as stack:
+        yield site(initialised(tmp_path), FakeClock(), stack)
+
+
+def test_the_doors_alarms_reach_the_table_where_no_mail_is_set_up(web: Site) -> None:
+    """The road is always there; a call for help has no words, and others have no numbers."""
+    log = door(web.config, web.clock, web.stack)
+    log.emit("alarm", kind="duress", why="a word")
+    log.emit("alarm", kind="inputs_failing", why="card 3000001234 on pin 7")
+    log.emit("alarm", kind="not_on_the_list", why="")
+    until(lambda: web.kinds() == {"duress", "inputs_failing", "unlisted"})
+
+    why = {one.kind: (one.source, one.why) for one in web.desk.standing()}
+    assert why["duress"] == ("door", "")
+    assert "3000001234" not in why["inputs_failing"][1]
+    assert why["unlisted"] == ("door", "not_on_the_list: ")
+
+
+def test_an_acknowledgement_is_on_the_audit_log_once(web: Site) -> None:
+    """Who silenced an alarm can be asked about it."""
+    web.alarms.log.emit("alarm", kind="door_held")
+    until(lambda: web.kinds() == {"door_held"})
+    web.desk.acknowledge("door_held", "grethe")
+    web.desk.acknowledge("door_held", "per")
+
+    assert web.deeds() == [(Action.ALARM_ACKNOWLEDGED, "grethe")]
+
+
+def test_what_stands_is_told_when_web_comes_later(tmp_path: Path) -> None:
+    """A door that was alone for a night has more alarms than wait; what stands is asked for."""
+    config, clock = initialised(tmp_path), FakeClock()
+    with ExitStack() as stack:
+        log = door(config, clock, stack)
+        log.emit("alarm", kind="visit_log_failing", why="the disk is full")
+        for _ in range(200):
+            log.emit("alarm", kind="stalled")
+        clock.advance(3600)
+        web = site(config, clock, stack)
+        until(lambda: "visit_log_failing" in web.kinds())
+
+        (standing,) = (one for one in web.desk.standing() if one.kind == "visit_log_failing")
+    assert (standing.since, standing.why) == (START, "the disk is full")
+
+
+def test_a_silent_door_that_answers_is_silent_no_more(tmp_path: Path) -> None:
+    """Web may have begun anew in between, and would never tell the end of it."""
+    config, clock = initialised(tmp_path), FakeClock()
+    with ExitStack() as stack:
+        web = site(config, clock, stack)
+        web.alarms.log.emit("alarm", kind="door_silent")
+        until(lambda: web.kinds() == {"door_silent"})
+    clock.advance(3600)
+    with ExitStack() as stack:
+        door(config, clock, stack)
+        web = site(config, clock, stack)
+        until(lambda: web.kinds() == set())
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_a_door_that_began_anew_ends_what_staff_have_seen(
+    tmp_path: Path, acknowledged: bool
+) -> None:
+    """A forced door is not forgotten by a power cut; one that staff have seen may come again."""
+    config, clock = initialised(tmp_path), FakeClock()
+    with ExitStack() as stack:
+        web = site(config, clock, stack)
+        door(config, clock, stack).emit("alarm", kind="door_forced")
+        until(lambda: web.kinds() == {"door_forced"})
+        if acknowledged:
+            web.desk.acknowledge("door_forced", "grethe")
+    clock.advance(3600)
+    with ExitStack() as stack:
+        # A second alarm shows that the door was heard, and its report compared.
+        log = door(config, clock, stack)
+        log.emit("alarm", kind="inputs_failing")
+        clock.advance(3600)
+        web = site(config, clock, stack)
+        expected = {"inputs_failing"} if acknowledged else {"inputs_failing", "door_forced"}
+        until(lambda: web.kinds() == expected)
+
+
+class Listener:
+    """A way out that says what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def hear(self, heard: Heard) -> None:
+        """Keep an alarm."""
+        self.told.append(heard.kind)
+
+    def silence(self, kind: str) -> None:
+        """Keep that a kind is silenced."""
+        self.told.append(f"silence {kind}")
+
+    def listen(self, kind: str) -> None:
+        """Keep that a kind is not silenced any more."""
+        self.told.append(f"listen {kind}")
+
+
+def test_ways_out_are_told_what_was_acknowledged_and_what_is_over(web: Site) -> None:
+    """By the end at the latest they send again."""
+    way = Listener()
+    web.alarms.add_way(way)
+    web.alarms.log.emit("alarm", kind="door_held")
+    until(lambda: web.kinds() == {"door_held"})
+    web.desk.acknowledge("door_held", "grethe")
+    web.alarms.log.emit("alarm", kind="door_held_cleared")
+    until(lambda: "listen door_held" in way.told)
+
+    assert way.told == ["door_held", "silence door_held", "door_held_cleared", "listen door_held"]
+
+
+def test_a_table_that_can_not_be_written_is_told_once(tmp_path: Path) -> None:
+    """The log never waits for it; what is to be kept waits."""
+    config = initialised(tmp_path)
+    branch_db(config).unlink()
+    with ExitStack() as stack:
+        web = site(config, FakeClock(), stack)
+        for _ in range(3):
+            web.alarms.log.emit("alarm", kind="stalled")
+        until(lambda: len(web.log.lines) == 4)
+
+        kinds = [str(line["kind"]) for line in web.log.lines]
+        assert sorted(kinds) == ["branch_failing", "stalled", "stalled", "stalled"]
+        with pytest.raises(StoreError):
+            web.desk.standing()
+
+
+def test_status_tells_what_stands(web: Site) -> None:
+    """Whoever is at the machine need not read the journal."""
+    web.alarms.log.emit("alarm", kind="door_held")
+    until(lambda: web.kinds() == {"door_held"})
+
+    assert [one.kind for one in standing_now(web.config)] == ["door_held"]
+    assert status(web.config)["alarms"] == [
+        {"kind": "door_held", "since": "2026-03-02T19:00:00+01:00"}
+    ]
+    branch_db(web.config).write_bytes(b"no database")
+    assert status(web.config)["alarms"] is None

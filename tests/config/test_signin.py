@@ -1,0 +1,98 @@
+"""The tables about signing in: off by default, whole or told, nothing in the clear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doorctl.config import Config, load
+from doorctl.errors import ConfigError
+
+RIGHT = """
+[branch]
+name = "Prøvebiblioteket"
+id = "proeve"
+[reader]
+port = "/dev/ttyUSB0"
+"""
+OIDC = """
+[signin.oidc]
+issuer = "https://login.example/realms/kommune"
+client_id = "doorctl-oest"
+client_secret_file = "$CREDENTIALS_DIRECTORY/oidc"
+redirect_url = "https://door-oest.example/login/oidc"
+roles = ["manager=CN=dør ledere,OU=x", "staff=doorctl-staff"]
+"""
+
+
+def loaded(directory: Path, text: str, *overrides: str) -> Config:
+    """Return the configuration that a text says."""
+    path = directory / "doorctl.toml"
+    path.write_text(RIGHT + text, encoding="utf-8")
+    return load(path, overrides, {"CREDENTIALS_DIRECTORY": "/run/credentials"})
+
+
+def wrong(directory: Path, *overrides: str, text: str = OIDC) -> str:
+    """Return the problems' lines."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(directory, text, *overrides)
+    return "\n".join(map(str, caught.value.problems))
+
+
+def test_no_identity_provider_is_asked_by_default(tmp_path: Path) -> None:
+    """Local accounts need no table; they are made by a command."""
+    assert not loaded(tmp_path, "").signin.oidc.wanted
+
+
+def test_an_identity_provider_is_read_as_it_is_written(tmp_path: Path) -> None:
+    """The groups in their order, whatever signs are in their names; the secret's path is whole."""
+    oidc = loaded(tmp_path, OIDC).signin.oidc
+
+    assert oidc.wanted
+    assert oidc.roles == ("manager=CN=dør ledere,OU=x", "staff=doorctl-staff")
+    assert oidc.client_secret_file == Path("/run/credentials/oidc")
+    assert (oidc.name_claim, oidc.groups_claim) == ("preferred_username", "groups")
+
+
+@pytest.mark.parametrize("leaf", ["issuer", "client_id", "redirect_url"])
+def test_half_a_provider_is_told(tmp_path: Path, leaf: str) -> None:
+    """Whoever forgets a key learns of it at the start, and not at the first sign-in."""
+    assert f"signin.oidc.{leaf}: missing beside" in wrong(tmp_path, f'signin.oidc.{leaf}=""')
+
+
+def test_a_provider_without_roles_or_secret_is_told(tmp_path: Path) -> None:
+    """Without roles nobody could come in."""
+    text = '[signin.oidc]\nissuer = "https://login.example"\nclient_id = "x"\n'
+    lines = wrong(tmp_path, text=text)
+
+    for leaf in ("roles", "client_secret_file", "redirect_url"):
+        assert f"signin.oidc.{leaf}: missing beside signin.oidc.issuer" in lines
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("issuer=http://login.example", "anybody on the way"),
+        ("redirect_url=http://door.example/x", "anybody on the way"),
+        ("issuer=https://login.example:99999", "port is none"),
+        ("issuer=login.example", "give an address"),
+        ('roles=["king=x"]', "ROLE=GROUP"),
+        ('roles=["staff="]', "ROLE=GROUP"),
+        ('groups_claim=""', "visible ASCII"),
+    ],
+)
+def test_what_can_not_be_used_is_told(tmp_path: Path, override: str, told: str) -> None:
+    """Each with its key."""
+    key = override.partition("=")[0]
+    lines = wrong(tmp_path, f"signin.oidc.{override}")
+
+    assert f"signin.oidc.{key}" in lines
+    assert told in lines
+
+
+def test_this_machine_may_be_asked_in_the_clear(tmp_path: Path) -> None:
+    """For a trial, and for what stands in front and encrypts."""
+    override = "signin.oidc.issuer=http://127.0.0.1:8090/realm"
+
+    assert loaded(tmp_path, OIDC, override).signin.oidc.wanted

@@ -1,0 +1,292 @@
+"""The virtual door as a newcomer has it: the real demo, its page asked as a browser asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import httpx2
+import pytest
+
+from doorctl.demo.page import ABOUT, NOTICES
+from doorctl.demo.patrons import CAST
+from doorctl.web.pages.headers import ALWAYS
+from doorctl.web.pages.language import languages
+
+LIMIT_S = 60.0
+
+BROWSER = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+SCRIPT = {"Sec-Fetch-Site": "same-origin", "Accept": "text/plain"}
+
+Sight = dict[str, Any]
+
+
+@dataclass
+class Shown:
+    """A demo that runs, and the page that it shows."""
+
+    process: subprocess.Popen[str]
+    tmp: Path
+    taken: int
+    said: str
+    address: str
+    page: httpx2.Client
+
+    def post(self, path: str, **fields: str) -> httpx2.Response:
+        """Send a form as the page's script does."""
+        return self.page.post(path, data=fields, headers=SCRIPT)
+
+    def see(self, wanted: Callable[[Sight], bool], do: Callable[[], object]) -> Sight:
+        """Do something once the events flow; return all that is shown when it is as wanted.
+
+        What was begun is waited for: while it lasts nobody else can do anything at the door.
+        """
+        seen: Sight = {}
+        doing = threading.Thread(target=do)
+        until = time.monotonic() + LIMIT_S
+        with self.page.stream("GET", "/events") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:"):
+                    if not seen:
+                        doing.start()
+                    seen |= json.loads(line.removeprefix("data:"))
+                    if wanted(seen):
+                        break
+                    assert time.monotonic() < until, seen
+        doing.join(LIMIT_S)
+        return seen
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """``doorctl demo`` where nobody types, at a port that is taken."""
+    tmp = tmp_path_factory.mktemp("page")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "doorctl", "demo", "--port", str(taken)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env={**os.environ, "TMPDIR": str(tmp), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
+        )
+        timer = threading.Timer(8 * LIMIT_S, process.kill)
+        timer.start()
+        assert process.stdout is not None
+        said = read_until(process.stdout, "standses.")
+        found = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert found, said
+        with process, httpx2.Client(base_url=found[0], timeout=LIMIT_S) as page:
+            yield Shown(process, tmp, taken, said, found[0], page)
+            process.terminate()
+        timer.cancel()
+
+
+def read_until(stream: IO[str], wanted: str) -> str:
+    """Read what is written up to and with a text; all of it if the text never comes."""
+    seen = ""
+    while wanted not in seen and (character := stream.read(1)):
+        seen += character
+    return seen
+
+
+def test_a_port_that_is_taken_is_told_and_another_one_is_had(shown: Shown) -> None:
+    """The address that is printed answers, on this machine only, with every page's headers."""
+    answer = shown.page.get("/", headers=BROWSER)
+
+    assert f"Port {shown.taken} er optaget" in shown.said
+    assert f":{shown.taken}/" not in shown.address + "/"
+    assert answer.status_code == 200
+    assert all(answer.headers[name] == value for name, value in ALWAYS.items())
+    assert [role.first_name for role in CAST if f"<h3>{role.first_name}</h3>" in answer.text] == [
+        role.first_name for role in CAST
+    ]
+
+
+def test_a_card_and_its_pin_open_the_door_before_everybodys_eyes(shown: Shown) -> None:
+    """Clicks go down the real lines; relay, lamp, screen, log line and visit come back."""
+
+    def act() -> None:
+        shown.see(
+            lambda now: "Tast din pinkode" in now["screen"],
+            lambda: shown.post("/swipe", card="granted"),
+        )
+        for key in CAST[0].pin:
+            assert shown.post("/key", key=key).status_code == 204
+
+    seen = shown.see(
+        lambda now: "relay" in now["state"]["lit"] and "Døren åbnes." in now["visits"], act
+    )
+    locked = shown.see(lambda now: "relay" not in now["state"]["lit"], lambda: None)
+
+    assert "Velkommen" in seen["screen"]
+    assert seen["state"]["beeps"] >= 1
+    assert "badge-granted" in seen["visits"]
+    assert "&#34;event&#34;:&#34;relay&#34;" in locked["lines"]
+    assert CAST[0].number not in "".join(map(str, locked.values()))
+
+
+def test_a_refused_patron_lights_the_red_lamp_alone(shown: Shown) -> None:
+    """One click swipes and types; the relay stays off, and staff see the reason."""
+    seen = shown.see(
+        lambda now: "Bor ikke i kommunen." in now["visits"] and now["state"]["lit"] == ["red"],
+        lambda: shown.post("/swipe", card="not_resident", type="pin"),
+    )
+
+    assert "badge-refused" in seen["visits"]
+
+
+def test_without_javascript_each_click_is_a_form_and_a_page(shown: Shown) -> None:
+    """A form sends the browser back to the page, which asks again by itself; English by cookie."""
+    with httpx2.Client(
+        base_url=shown.address, headers=BROWSER, timeout=LIMIT_S, follow_redirects=True
+    ) as in_english:
+        chosen = in_english.post("/language", data={"language": "en", "next": "/"})
+        swiped = in_english.post("/swipe", data={"card": "worn_stripe"})
+        seen = shown.see(lambda now: "Kortet kunne ikke læses." in now["visits"], lambda: None)
+        later = in_english.get("/")
+
+    assert "<h1>Try the door</h1>" in chosen.text
+    assert [step.status_code for step in swiped.history] == [303]
+    assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in swiped.text
+    assert "The card could not be read." in later.text
+    assert "badge-refused" in seen["visits"]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/swipe", {"card": "nobody"}),
+        ("/swipe", {"card": "<script>alert(1)</script>"}),
+        ("/swipe", {}),
+        ("/key", {"key": "47"}),
+        ("/key", {"key": "\x1b"}),
+        ("/plug", {"line": "door", "state": "out"}),
+        ("/plug", {"line": "reader", "state": "upside down"}),
+    ],
+)
+def test_what_is_not_there_is_refused(shown: Shown, path: str, fields: dict[str, str]) -> None:
+    """Nothing of it goes down a line, and nothing of it comes back."""
+    answer = shown.page.post(path, data=fields, headers=BROWSER)
+
+    assert answer.status_code == 422
+    assert "<script>alert" not in answer.text
+
+
+def test_other_sites_and_other_names_do_nothing(shown: Shown) -> None:
+    """A page elsewhere can't press a key, nor can a name that was made to lead here be used."""
+    form = {"card": "granted"}
+    elsewhere = shown.page.post("/swipe", data=form, headers={"Sec-Fetch-Site": "cross-site"})
+    without = shown.page.post("/swipe", data=form)
+    renamed = shown.page.get("/", headers={"Host": "evil.example"})
+    local = shown.page.get("/", headers={"Host": f"localhost:{shown.address.rpartition(':')[2]}"})
+
+    assert [elsewhere.status_code, without.status_code, renamed.status_code] == [403, 403, 400]
+    assert local.headers["location"] == f"{shown.address}/"
+    assert shown.page.get("/swipe").status_code == 405
+
+
+def test_a_pulled_plug_is_told_and_put_back(shown: Shown) -> None:
+    """Keys go nowhere while it is out, the page says so; back in, the next card works."""
+    out = shown.see(
+        lambda now: now["state"]["plugs"] == ["keypad"] and "lost" in now["lines"],
+        lambda: shown.post("/plug", line="reader", state="out"),
+    )
+    refused = shown.post("/swipe", card="granted")
+    told = shown.page.post("/swipe", data={"card": "granted"}, headers=BROWSER)
+    shown.see(
+        lambda now: "connected" in now["lines"].split("lost")[0],
+        lambda: shown.post("/plug", line="reader", state="in"),
+    )
+    seen = shown.see(
+        lambda now: now["visits"].count("Spærret i bibliotekssystemet.") == 1,
+        lambda: shown.post("/swipe", card="stolen", type="pin"),
+    )
+
+    assert "Sæt læserens stik i" in out["plugs"]
+    assert (refused.status_code, refused.text[:15]) == (409, "Stikket er ude,")
+    assert told.headers["location"] == "/?done=unplugged"
+    assert "Stikket er ude" in shown.page.get("/?done=unplugged", headers=BROWSER).text
+    assert seen["state"]["plugs"] == ["keypad", "reader"]
+
+
+def test_a_killed_door_lets_go_and_comes_back(shown: Shown) -> None:
+    """Killed while the relay is on: it is off at once; the next card works, the log is there."""
+    shown.see(
+        lambda now: "relay" in now["state"]["lit"],
+        lambda: shown.post("/swipe", card="debt_only", type="pin"),
+    )
+    dead = shown.see(lambda now: "relay" not in now["state"]["lit"], lambda: shown.post("/kill"))
+    shown.see(lambda now: "Scan dit kort" in now["screen"], lambda: None)
+    again = shown.see(
+        lambda now: "For ung til selvbetjening." in now["visits"],
+        lambda: shown.post("/swipe", card="under_age", type="pin"),
+    )
+
+    assert dead["state"]["lit"] == []
+    assert "Døren åbnes." in again["visits"]
+
+
+def test_the_evening_is_played_by_a_button_and_nobody_comes_between(shown: Shown) -> None:
+    """Its scenes are told on the page; cards wait until it is stopped."""
+    begun = shown.see(
+        lambda now: "Anna kommer med sit sundhedskort" in now["story"],
+        lambda: shown.post("/evening"),
+    )
+    between = shown.post("/swipe", card="granted")
+    again = shown.post("/evening")
+    ended = shown.see(
+        lambda now: "Spil aftenen" in now["story"], lambda: shown.post("/evening", stop="yes")
+    )
+
+    assert "Stop efter dette optrin" in begun["story"]
+    assert [between.status_code, again.status_code] == [409, 409]
+    assert "Anna kommer" not in ended["story"]
+
+
+def test_the_staff_pages_run_beside_it(shown: Shown) -> None:
+    """The link leads to the real web process, which takes the browser for the account `demo`."""
+    seen = shown.see(lambda now: "href" in now["staff"], lambda: None)
+    found = re.search(r'href="(http://127\.0\.0\.1:\d+)/"', seen["staff"])
+    assert found
+    page = shown.page.get("/", headers=BROWSER)
+    cookie = {"Cookie": f"doorctl={page.cookies['doorctl']}"}
+
+    assert httpx2.get(f"{found[1]}/v1/patrons/epoch", headers=cookie).json()["epoch"] == 1
+    assert "HttpOnly" in page.headers["set-cookie"]
+
+
+def test_all_that_is_special_is_said_in_danish() -> None:
+    """Texts that stand in tables, not in templates, are in the catalogue too."""
+    danish = languages().known["da"].words
+
+    said = [danish.gettext(text) for text in (*ABOUT.values(), *NOTICES.values())]
+
+    assert set(said) & {*ABOUT.values(), *NOTICES.values()} == set()
+    assert set(ABOUT) == {role.name for role in CAST}
+
+
+def test_a_signal_ends_both_processes_and_the_page(shown: Shown) -> None:
+    """Nothing is left behind: no directory, no process; it counts as a success."""
+    # The others are done by then only in order; a test alone has its own demo.
+    shown.page.get("/", headers=BROWSER)
+    shown.process.send_signal(signal.SIGTERM)
+    assert shown.process.stdout is not None
+    assert shown.process.stderr is not None
+    rest, errors = shown.process.stdout.read(), shown.process.stderr.read()
+
+    assert (shown.process.wait(LIMIT_S), errors) == (0, "")
+    assert "den midlertidige mappe slettet" in rest
+    assert list(shown.tmp.iterdir()) == []

@@ -1,0 +1,197 @@
+"""The screen at a real door: what it shows through the socket, and keys on it that open."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pytest
+from httpx2 import Client
+
+from doorctl.access.panel import NOT_PROVED, Keys, Kind, PanelState
+from doorctl.errors import StoreError
+from doorctl.transports.panel import PanelOverSocket
+from tests.e2e.conftest import Doors
+from tests.e2e.door import Door, until
+from tests.e2e.hours import CLOSED, STAFFED
+from tests.e2e.people import ENTITLED, STRANGER, Person
+from tests.web.branch import free_port
+
+LIMIT_S = 20.0
+ON_SCREEN = ("panel.keypad=true",)
+BRIEF = "panel.message_s=2"
+
+
+class Looker:
+    """Somebody who looks at the screen without missing anything between two looks."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = PanelOverSocket(door.directory / "door.sock")
+        self.view = self.door.look(0)
+        self.seen: list[PanelState] = [self.view.state]
+
+    def until(self, *kinds: Kind) -> PanelState:
+        """Look until one of these stands; return it."""
+        while self.view.state.kind not in kinds:
+            self.view = self.door.look(self.view.seq)
+            self.seen.append(self.view.state)
+        return self.view.state
+
+    def type(self, pin: str) -> None:
+        """Press keys on the screen, each when the one before it is a dot."""
+        attempt = self.until(Kind.CARD_READ).attempt
+        for typed, key in enumerate(pin, 1):
+            self.door.press(key, attempt)
+            if typed < len(pin):
+                self._until_typed(typed)
+
+    def _until_typed(self, typed: int) -> None:
+        while self.view.state.typed != typed:
+            self.view = self.door.look(self.view.seq)
+            self.seen.append(self.view.state)
+
+    def kinds(self) -> list[Kind]:
+        """Return what stood, in order."""
+        return [state.kind for state in self.seen]
+
+
+@contextmanager
+def looked_at(doors: Doors, *overrides: str) -> Iterator[tuple[Door, Looker]]:
+    """Start a door whose screen has keys; somebody looks once nobody is at it."""
+    door = doors.started(*ON_SCREEN, *overrides, with_keypad=False)
+    looker = Looker(door)
+    looker.until(Kind.IDLE)
+    looker.seen.clear()
+    yield door, looker
+
+
+def end_of(doors: Doors, person: Person, pin: str) -> list[PanelState]:
+    """Have somebody swipe and type on the screen; return what was shown, the attempt left out."""
+    with looked_at(doors) as (door, looker):
+        door.reader.send(person.swipe)
+        looker.type(pin)
+        looker.until(Kind.WELCOME, Kind.REFUSED)
+        return [replace(state, attempt=0) for state in looker.seen if state.kind != Kind.WORKING]
+
+
+def test_keys_on_the_screen_open_the_door(doors: Doors) -> None:
+    """The states come in order, as dots, and the relay with them; then the screen rests."""
+    with looked_at(doors, BRIEF) as (door, looker):
+        door.reader.send(ENTITLED.swipe)
+        looker.type(ENTITLED.pin)
+        looker.until(Kind.WELCOME)
+        assert door.wait_for("decision")["reason"] == "ok"
+        looker.until(Kind.IDLE)
+
+    seen = [state for state in looker.seen if state.kind is not Kind.WORKING]
+    assert [state.kind for state in seen] == [
+        Kind.CARD_READ, *[Kind.TYPING] * 3, Kind.WELCOME, Kind.IDLE,
+    ]  # fmt: skip
+    assert [state.typed for state in seen] == [0, 1, 2, 3, 0, 0]
+    assert seen[0].keys is Keys.PIN
+    assert [edge.level for edge in door.edges(door.pid)] == [1, 0]
+
+
+def test_a_stranger_and_a_wrong_pin_look_the_same(doors: Doors) -> None:
+    """State by state, and the code is one."""
+    wrong = end_of(doors, ENTITLED, ENTITLED.wrong_pin)
+
+    assert end_of(doors, STRANGER, STRANGER.pin) == wrong
+    assert wrong[-1] == PanelState(Kind.REFUSED, code=NOT_PROVED)
+
+
+def test_who_types_nothing_is_refused_in_time(doors: Doors) -> None:
+    """The card is forgotten, and the screen says the same as to a stranger."""
+    impatient = ("keypad.digit_timeout_s=1", "keypad.total_timeout_s=2")
+    with looked_at(doors, *impatient) as (door, looker):
+        door.reader.send(ENTITLED.swipe)
+        assert looker.until(Kind.REFUSED).code == NOT_PROVED
+
+        assert looker.kinds() == [Kind.CARD_READ, Kind.REFUSED]
+        assert door.wait_for("decision")["reason"] == "pin_timeout"
+
+
+@pytest.mark.parametrize(("hours", "kind"), [(CLOSED, Kind.CLOSED), (STAFFED, Kind.STAFFED)])
+def test_the_hours_stand_on_the_screen(doors: Doors, hours: tuple[str, ...], kind: Kind) -> None:
+    """Closed by the calendar, and free while staff are there."""
+    door = doors.started(*hours)
+    until(lambda: door.said("mode"))
+
+    assert Looker(door).until(kind).kind is kind
+
+
+def test_a_keypad_that_is_wired_takes_the_keys(doors: Doors) -> None:
+    """The screen has none then, and the door takes none from it, whatever panel.keypad says."""
+    door = doors.started(*ON_SCREEN)
+    looker = Looker(door)
+    attempt = door.swipe(ENTITLED.swipe)
+    assert looker.until(Kind.CARD_READ).keys is Keys.NONE
+
+    with pytest.raises(StoreError, match="no keys"):
+        looker.door.press("1", attempt)
+    door.press(ENTITLED.pin)
+    assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
+
+
+def test_a_screen_that_hangs_delays_nobody(doors: Doors) -> None:
+    """Everybody who may wait at the socket does; the door opens all the same."""
+    door = doors.started()
+    looker = Looker(door)
+    looker.until(Kind.IDLE)
+    with ExitStack() as stack:
+        for _ in range(20):
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.connect(str(door.directory / "door.sock"))
+            waiting.sendall(b'{"ask":"panel","about":{"after":%d}}\n' % looker.view.seq)
+        assert door.visit(ENTITLED)["reason"] == "ok"
+
+
+@contextmanager
+def page(door: Door) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    """Run the real web process of a door's branch; return a browser at it, and the process."""
+    port = free_port()
+    command = [*door.command("web"), "--set", f"web.port={port}"]
+    own = {"Sec-Fetch-Site": "same-origin"}
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert any(b'"ready"' in line for line in process.stdout)
+            address = f"http://127.0.0.1:{port}"
+            with Client(base_url=address, headers=own, timeout=LIMIT_S) as browser:
+                yield browser, process
+        finally:
+            process.terminate()
+
+
+def test_the_page_opens_the_door_and_no_digit_is_kept(doors: Doors) -> None:
+    """Pressed on the page of the web process, the PIN opens; it stands in no log line."""
+    with looked_at(doors) as (door, looker), page(door) as (browser, _):
+        door.reader.send(ENTITLED.swipe)
+        attempt = looker.until(Kind.CARD_READ).attempt
+        for key in ENTITLED.pin:
+            sent = browser.post("/panel/key", data={"key": key, "attempt": str(attempt)})
+            assert sent.status_code == 303
+        assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
+        looker.until(Kind.WELCOME)
+        assert "Velkommen" in browser.get("/panel").text
+
+    # Process numbers and times may hold any digits.
+    told = [line for line in door.lines if line["event"] not in {"ready", "relay"}]
+    assert ENTITLED.pin not in str(told)
+
+
+def test_a_screen_that_listens_keeps_no_process_from_ending(doors: Doors) -> None:
+    """It hears what is shown, and the web process ends while it still listens."""
+    with (
+        looked_at(doors) as (door, _),
+        page(door) as (browser, process),
+        browser.stream("GET", "/panel/events") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines) == "event: screen"
+        assert '"kind":"idle"' in next(lines)
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0

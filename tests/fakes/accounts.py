@@ -1,0 +1,209 @@
+"""Accounts, sessions and failures in memory, a desk that undoes, and a hasher that is quick."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from doorctl.accounts.account import Account, Origin
+from doorctl.accounts.events import Event
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.ports import Books, Claims, Done, Pending
+from doorctl.accounts.sessions import Session
+from doorctl.accounts.throttle import NONE, Failures
+from doorctl.errors import InputError, StoreError
+from doorctl.masked import Masked
+from doorctl.moments import BootTime, Moment
+from tests.fakes.clock import FakeClock
+
+ResultT = TypeVar("ResultT")
+
+
+class MemoryAccounts:
+    """`AccountStore`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Account] = {}
+        self.passwords: dict[str, str] = {}
+        self._disabled: dict[str, datetime] = {}
+        self._used: dict[str, datetime] = {}
+
+    def find(self, name: str) -> Account | None:
+        """Return an account."""
+        return self.kept.get(name)
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all of them."""
+        return tuple(self.kept[name] for name in sorted(self.kept))
+
+    def keep(self, account: Account, moment: Moment) -> None:
+        """Add or replace an account; forget those that left."""
+        known = moment.local if moment.dependable else moment.high_water
+        self.kept[account.name] = account
+        self._used[account.name] = known
+        if account.disabled:
+            self._disabled.setdefault(account.name, known)
+        else:
+            self._disabled.pop(account.name, None)
+        for name in [one for one in self.kept if moment.dependable and self._left(one, known)]:
+            del self.kept[name]
+            self.passwords.pop(name, None)
+
+    def password_of(self, name: str) -> str | None:
+        """Return a hash."""
+        return self.passwords.get(name)
+
+    def keep_password(self, name: str, hashed: str) -> None:
+        """Store a hash of an account that is there."""
+        if name in self.kept:
+            self.passwords[name] = hashed
+
+    def _left(self, name: str, known: datetime) -> bool:
+        if self.kept[name].origin is Origin.LOCAL:
+            return name in self._disabled and self._disabled[name] < known - timedelta(days=30)
+        return name not in self._disabled and self._used[name] < known - timedelta(days=185)
+
+
+class MemorySessions:
+    """`SessionStore`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, Session] = {}
+
+    def add(self, digest: bytes, session: Session) -> None:
+        """Store a session; forget those that are over."""
+        self.kept = {
+            own: one for own, one in self.kept.items() if one.lives(session.began)
+        } | {digest: session}  # fmt: skip
+
+    def find(self, digest: bytes) -> Session | None:
+        """Return a session."""
+        return self.kept.get(digest)
+
+    def touch(self, digest: bytes, seen: BootTime) -> None:
+        """Store when somebody was seen."""
+        found = self.kept.get(digest)
+        if found is not None and found.seen.boot_id == seen.boot_id:
+            self.kept[digest] = found.touched(seen)
+
+    def end(self, digest: bytes) -> None:
+        """Forget a session."""
+        self.kept.pop(digest, None)
+
+    def end_all(self, name: str) -> int:
+        """Forget all of an account."""
+        before = len(self.kept)
+        self.kept = {own: one for own, one in self.kept.items() if one.account != name}
+        return before - len(self.kept)
+
+
+class MemoryFailures:
+    """`FailureStore`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], Failures] = {}
+
+    def find(self, kind: str, of: str) -> Failures:
+        """Return a count."""
+        return self.kept.get((kind, of), NONE)
+
+    def keep(self, kind: str, of: str, failures: Failures) -> None:
+        """Store a count; forget those of which nobody hears any more."""
+        self.kept.pop((kind, of), None)
+        at = failures.at
+        if at is not None and failures.count > 0:
+            self.kept[kind, of] = failures
+            self.kept = {one: told for one, told in self.kept.items() if not told.forgotten(at)}
+
+
+def memory_books() -> Books:
+    """Return empty books."""
+    return Books(MemoryAccounts(), MemorySessions(), MemoryFailures())
+
+
+@dataclass
+class MemoryDesk:
+    """`Desk` and `SignedInBook`; what raises is undone, `broken` makes every write fail.
+
+    Attributes:
+        events: what would go on the audit log.
+    """
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    broken: bool = False
+    events: list[Event] = field(default_factory=list)
+    books: Books = field(default_factory=memory_books)
+
+    def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
+        """Use the books."""
+        if self.broken:
+            raise StoreError("the memory desk was told to fail")
+        before = copy.deepcopy(self.books)
+        try:
+            done = use(self.books, self.clock.moment())
+        except BaseException:
+            self.books = before
+            raise
+        if done.event is not None:
+            self.events.append(done.event)
+        return done.result
+
+    def whose(self, digest: bytes) -> tuple[Account, Session] | None:
+        """Return whose a session is."""
+        session = self.books.sessions.find(digest)
+        account = None if session is None else self.books.accounts.find(session.account)
+        return None if session is None or account is None else (account, session)
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all accounts."""
+        return self.books.accounts.every()
+
+
+@dataclass
+class QuickHasher:
+    """`PasswordHasher` of accounts that hides nothing.
+
+    Attributes:
+        cost: what hashes are made at today.
+        stretched: how many passwords were compared.
+        meanwhile: is called while a password is compared.
+    """
+
+    cost: int = 1
+    stretched: int = 0
+    meanwhile: Callable[[], object] = lambda: None
+
+    def hashed(self, password: Password) -> str:
+        """Return something that is no hash."""
+        return f"{self.cost}${password.reveal()}"
+
+    def fits(self, hashed: str | None, password: Password) -> bool:
+        """Compare, and count it."""
+        self.stretched += 1
+        self.meanwhile()
+        return hashed is not None and hashed.partition("$")[2] == password.reveal()
+
+    def is_old(self, hashed: str) -> bool:
+        """Tell whether the cost was another one."""
+        return not hashed.startswith(f"{self.cost}$")
+
+
+@dataclass
+class MemoryProvider:
+    """`IdentityProvider` that says what it is told."""
+
+    claims: Claims
+    code: str = "the code"
+
+    def begin(self) -> tuple[str, Pending]:
+        """Send the browser nowhere."""
+        return "https://login.example/?x", Pending(Masked("state"), Masked("n"), Masked("v"))
+
+    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
+        """Believe the right state and code."""
+        if Masked(state) != pending.state or code != self.code:
+            raise InputError("this sign-in was not begun here")
+        return self.claims

@@ -1,0 +1,176 @@
+"""A branch with a few patrons and visits, made once, and what must be true of it ever after."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from doorctl.access.patron import row_key
+from doorctl.errors import DoorctlError
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.privacy.retention import purge, visible_since
+from doorctl.store.key_file import read_key
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.visits import open_or_create_visits
+from doorctl.store.visits_reader import VisitHistory
+from tests.faults.tracing import Ran
+
+CARD = "3000001234"
+DATABASES = ("visits.db", "patrons.db", "branch.db")
+FILES = (
+    "installation.key",
+    *(f"{name}{end}" for name in DATABASES for end in ("", "-wal", "-shm", "-journal", ".lock")),
+)
+"""Whatever a command opens, below the branch's directory."""
+
+RETENTION = timedelta(days=30)
+EXPIRED = {number: b"left-by-visit-%02d" % number for number in range(1, 9)}
+YOUNG = {number: b"may-stay-here-%02d" % number for number in range(9, 15)}
+"""Row keys of visits by their numbers: 16 bytes each that can be searched for in raw files."""
+
+_CONFIG = """
+branch = {name = "Prøvebiblioteket", id = "proeve"}
+storage.directory = "replaced"
+secrets.installation_key_file = "replaced"
+seal = {memory_kib = 8, iterations = 1}
+reader.port = "/dev/null/reader"
+gpio.factory = "mock"
+clock.trust = "always"
+"""
+_INSERT = "INSERT INTO attempts VALUES (?, ?, 'trusted', 'another-boot', 5, ?, 'granted', 'ok')"
+
+
+class Branch:
+    """The state before, to be copied for each run.
+
+    Args:
+        work: an empty directory.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.before = work / "before"
+        self.before.mkdir()
+        self._config = work / "door.toml"
+        self._config.write_text(_CONFIG, encoding="utf-8")
+        feed = work / "feed.ndjson"
+        feed.write_text(json.dumps(_patron()) + "\n", encoding="utf-8")
+        for words in (["init"], ["patrons", "load", str(feed), "--full"]):
+            subprocess.run(self.command(self.before, *words), check=True, capture_output=True)
+        now = datetime.now(UTC)
+        with closing(sqlite3.connect(self.before / "visits.db")) as database, database:
+            for ages, each in ((timedelta(days=31), EXPIRED), (timedelta(days=2), YOUNG)):
+                at_ms = int((now - ages).timestamp() * 1000)
+                rows = [(number, at_ms, key) for number, key in each.items()]
+                database.executemany(_INSERT, rows)
+            # One of them is the patron's own.
+            last = (self._row_key(), max(YOUNG))
+            database.execute("UPDATE attempts SET row_key = ? WHERE attempt = ?", last)
+
+    def lay_out(self, directory: Path) -> None:
+        """Copy it into a directory that does not exist yet."""
+        shutil.copytree(self.before, directory)
+
+    def command(self, directory: Path, *words: str) -> list[str]:
+        """Return a command line of doorctl for a copy."""
+        overrides = (
+            f"storage.directory={directory}",
+            f"secrets.installation_key_file={directory / 'installation.key'}",
+            f"control.socket={directory / 'door.sock'}",
+            f"web.socket={directory / 'web.sock'}",
+        )
+        options = [option for each in overrides for option in ("--set", each)]
+        return [sys.executable, "-m", "doorctl", *words, f"--config={self._config}", *options]
+
+    def _row_key(self) -> bytes:
+        sealer = ArgonSealer(read_key(self.before / "installation.key"), 8, 1)
+        return row_key(sealer.stretch(Identifier(IdentifierKind.CARD, CARD)))
+
+
+def ended_badly(ran: Ran) -> list[str]:
+    """Return what is wrong with how a command ended: killed, done, or one clear line and 1."""
+    if ran.code is None or ran.code == 0 or was_killed(ran):
+        return []
+    lines = ran.complained.splitlines()
+    if ran.code == 1 and len(lines) == 1 and lines[0].startswith("doorctl: "):
+        return []
+    return [f"exit code {ran.code} and {len(lines)} lines, the last: {lines[-1:]}"]
+
+
+def was_killed(ran: Ran) -> bool:
+    """Tell whether a signal ended it, by whatever way that is told."""
+    return ran.code is not None and (ran.code < 0 or ran.code > 128)
+
+
+def damaged(directory: Path) -> list[str]:
+    """Return which databases are not sound, by SQLite's own check."""
+    wrong = []
+    for name in DATABASES:
+        try:
+            with closing(sqlite3.connect(directory / name)) as database:
+                found = database.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.Error as error:
+            found = [(str(error),)]
+        if found != [("ok",)]:
+            wrong.append(f"{name} is damaged: {found}")
+    return wrong
+
+
+def visits_wrong(directory: Path, *, purged: bool) -> list[str]:
+    """Return what is wrong with the door log, then have it purged and look once more.
+
+    Args:
+        directory: a copy; is used up.
+        purged: whether nothing expired may be left as it is.
+    """
+    path = directory / "visits.db"
+    wrong = []
+    if purged and _left(directory):
+        wrong.append("purged, it says, but bytes are left")
+    now = datetime.now(UTC)
+    with closing(VisitHistory(path)) as history:
+        listed = [visit.attempt for visit in history.visits(visible_since(now, RETENTION))]
+    if listed != list(YOUNG):
+        wrong.append(f"listed are {listed}")
+    try:
+        with closing(open_or_create_visits(path)) as visits:
+            moment = Moment(now, now, ClockState.TRUSTED)
+            report = purge(visits, moment, BootTime("next-boot", 1000), RETENTION)
+    except DoorctlError as error:
+        return [*wrong, f"can't be purged again: {error}"]
+    if not report.complete or _left(directory):
+        wrong.append("purged again, bytes are left")
+    return wrong
+
+
+def _left(directory: Path) -> list[str]:
+    files = [path for path in directory.iterdir() if path.is_file()]
+    return [
+        path.name
+        for path in files
+        for content in [path.read_bytes()]
+        if any(key in content for key in EXPIRED.values())
+    ]
+
+
+def _patron() -> dict[str, object]:
+    card = {"identifier": CARD, "identifierType": "CARD", "status": "ACTIVE", "expiryDate": None}
+    return {
+        "patronId": 1001,
+        "identifiers": [card],
+        "pincode": "8052",
+        "resident": True,
+        "birthday": "1970-01-02",
+        "blockStatus": None,
+        "onHold": None,
+        "tags": [],
+        "preferredPickupBranch": "DK-773000",
+    }

@@ -1,0 +1,177 @@
+"""Real commands struck at each of their calls to the branch's files: purge, export, both starts."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.branches import (
+    CARD,
+    FILES,
+    Branch,
+    damaged,
+    ended_badly,
+    visits_wrong,
+    was_killed,
+)
+from tests.faults.tracing import Ran, python
+
+Words = Callable[[Branch, Path], list[str]]
+Judge = Callable[[Path, Ran], list[str]]
+
+PAGE = "page.html"
+_END_OF_PAGE = "</html>"
+
+
+@dataclass
+class Command:
+    """A `Scenario`: one command on a branch that nobody runs meanwhile.
+
+    Args:
+        name: for people.
+        words: makes the command line for a copy of the branch.
+        judged: says what is wrong with what it left, besides damage and how it ended.
+        most: points that even a full run has; None for all.
+        more: files that it writes besides the branch's.
+    """
+
+    name: str
+    words: Words
+    judged: Judge
+    most: int | None = None
+    more: tuple[str, ...] = ()
+    _branch: Branch | None = field(default=None, init=False)
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The branch's, and what else the command writes."""
+        return (*FILES, *self.more)
+
+    def prepare(self, work: Path) -> None:
+        """Make the branch."""
+        self._branch = Branch(work)
+
+    def lay_out(self, directory: Path) -> None:
+        """Copy it."""
+        self._made.lay_out(directory)
+
+    def command(self, directory: Path) -> list[str]:
+        """Return the command."""
+        return self.words(self._made, directory)
+
+    def judge(self, directory: Path, ran: Ran) -> list[str]:
+        """Say what is wrong."""
+        wrong = ended_badly(ran)
+        # What may not be lost comes before what is mended by being opened again.
+        wrong += self.judged(directory, ran)
+        return wrong + damaged(directory)
+
+    @property
+    def _made(self) -> Branch:
+        assert self._branch is not None
+        return self._branch
+
+
+def purge_wrong(directory: Path, ran: Ran) -> list[str]:
+    """Done, nothing expired is left; failed or not, nothing expired is listed, nothing young lost."""
+    done = ran.code == 0 or "it is done" in ran.complained
+    return visits_wrong(directory, purged=done)
+
+
+def export_wrong(directory: Path, ran: Ran) -> list[str]:
+    """Nothing is shown, not half of it and not in full, unless the look is on record."""
+    if not ran.said:
+        return ["done, but nothing was shown"] if ran.code == 0 else []
+    wrong = [] if _looks(directory) else ["shown, but the look is not on record"]
+    try:
+        shown = json.loads(ran.said)
+    except ValueError:
+        return [*wrong, "half of it was shown"]
+    if '"granted"' not in json.dumps(shown):
+        wrong.append("the visit is missing in it")
+    return wrong
+
+
+def page_wrong(directory: Path, ran: Ran) -> list[str]:
+    """A page is whole or not there; while the command runs it may be half there."""
+    page = directory / PAGE
+    if not page.exists():
+        return ["done, but there is no page"] if ran.code == 0 else []
+    wrong = [] if _looks(directory) else ["written, but the look is not on record"]
+    if not was_killed(ran) and _END_OF_PAGE not in page.read_text(encoding="utf-8"):
+        wrong.append("half a page was left")
+    return wrong
+
+
+def door_wrong(directory: Path, ran: Ran) -> list[str]:
+    """No start lets anybody in or forgets a visit."""
+    wrong = ["the relay went on"] if '"energised":true' in ran.said else []
+    return wrong + visits_wrong(directory, purged='"complete":true' in ran.said)
+
+
+def web_wrong(directory: Path, ran: Ran) -> list[str]:
+    """The register that was held is held; what a start is for comes of that."""
+    with closing(sqlite3.connect(directory / "patrons.db")) as database:
+        held = database.execute("SELECT epoch, patrons FROM cache").fetchall()
+    wrong = [] if held == [(1, 1)] else [f"the register is {held}"]
+    return wrong if ran.code or '"ready"' in ran.said else [*wrong, "ended without a word"]
+
+
+def _looks(directory: Path) -> int:
+    with closing(sqlite3.connect(directory / "branch.db")) as database:
+        (count,) = database.execute("SELECT count(*) FROM audit").fetchone()
+    return int(count)
+
+
+def _free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+    return port
+
+
+def _purge(branch: Branch, directory: Path) -> list[str]:
+    return branch.command(directory, "purge")
+
+
+def _export(branch: Branch, directory: Path) -> list[str]:
+    return branch.command(directory, "subject", "export", CARD, "--json")
+
+
+def _page(branch: Branch, directory: Path) -> list[str]:
+    return branch.command(directory, "subject", "export", CARD, f"--page={directory / PAGE}")
+
+
+def _door(branch: Branch, directory: Path) -> list[str]:
+    return python("tests.faults.starting", "purged", *branch.command(directory, "run"))
+
+
+def _web(branch: Branch, directory: Path) -> list[str]:
+    words = branch.command(directory, "web", "--set", f"web.port={_free_port()}")
+    return python("tests.faults.starting", "ready", *words)
+
+
+def purges() -> list[Command]:
+    """Return the purge."""
+    return [Command("purge", _purge, purge_wrong, most=500)]
+
+
+def exports() -> list[Command]:
+    """Return a person's export, to read by a program and to read by the person."""
+    return [
+        Command("subject export", _export, export_wrong, most=350),
+        Command("subject export --page", _page, page_wrong, most=250, more=(PAGE,)),
+    ]
+
+
+def starts() -> list[Command]:
+    """Return the start of both processes, up to their first purge and to their ready line."""
+    return [
+        Command("start of the door", _door, door_wrong, most=250),
+        Command("start of web", _web, web_wrong, most=250),
+    ]

@@ -1,0 +1,97 @@
+"""One visit, from the swipe to the relay and on record after it, without the door's threads.
+
+``python -m tests.faults.swiping DIRECTORY [FLAW]``; it says each thing that it has done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from doorctl.access.reasons import Reason
+from doorctl.continuity import SteadyVisitLog
+from doorctl.errors import DoorctlError
+from doorctl.ledger import Ledger
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.store.branch import BranchRecords
+from doorctl.store.key_file import read_key
+from doorctl.store.patrons import PatronCache
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.visits_retried import RetriedVisits
+from tests.faults.branches import CARD
+from tests.fakes.clock import FakeClock
+
+ON_RECORD, RELAY_ON, SETTLED, ALARM = "on record", "relay on", "settled", "alarm"
+
+HASTY = "hasty"
+"""A flaw: the relay goes on before the attempt is on record."""
+
+ALREADY = 14
+"""Attempts that are in the door log before."""
+
+
+class SaidAlarms:
+    """An `EventLog` that says which alarm there is."""
+
+    def emit(self, event: str, **fields: str | float | bool | None) -> None:
+        """Say it."""
+        if event == "alarm":
+            say(f"{ALARM} {fields['kind']}")
+
+
+def say(what: str) -> None:
+    """Write a line, also where no `write` gets through."""
+    os.writev(sys.stdout.fileno(), [f"{what}\n".encode()])
+
+
+def visit(directory: Path, flaw: str = "") -> None:
+    """Let the one patron in.
+
+    Args:
+        directory: the branch's.
+        flaw: the one above, or nothing.
+
+    Raises:
+        DoorctlError: nobody can be let in.
+    """
+    sealer = ArgonSealer(read_key(directory / "installation.key"), 8, 1)
+    clock = FakeClock()
+    path = directory / "visits.db"
+    set_aside_if_damaged(path, clock.moment().local)
+    with ExitStack() as stack:
+        visits = stack.enter_context(closing(RetriedVisits(path)))
+        patrons = stack.enter_context(closing(PatronCache(directory / "patrons.db", sealer.seal)))
+        branch = stack.enter_context(closing(BranchRecords(directory / "branch.db")))
+        ledger = Ledger(
+            sealer=sealer,
+            patrons=patrons,
+            visits=SteadyVisitLog(visits, SaidAlarms()),
+            clock=clock,
+            counts_guesses=True,
+            branch=branch,
+        )
+        if flaw == HASTY:
+            say(RELAY_ON)
+        prepared = ledger.prepare(ALREADY + 1, (Identifier(IdentifierKind.CARD, CARD),))
+        say(ON_RECORD)
+        if ledger.look_again(prepared).patron is not None and flaw != HASTY:
+            say(RELAY_ON)
+        ledger.settle(ALREADY + 1, Reason.OK, "self_service", proved=True)
+        say(SETTLED)
+
+
+def main() -> int:
+    """Do it; the exit code is 1 if nobody can be let in."""
+    try:
+        visit(Path(sys.argv[1]), "".join(sys.argv[2:]))
+    except DoorctlError as error:
+        os.writev(sys.stderr.fileno(), [f"doorctl: {error}\n".encode()])
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""``tests/pi/run``: build the emulated Pi, boot it, do to it what happens to one, print a table."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from tests.pi import scenarios
+from tests.pi.build import Parts, built
+from tests.pi.guest import Guest
+from tests.pi.table import Result, as_table
+
+CACHE = Path("/var/tmp/doorctl-pi")  # noqa: S108 - root's, and too big for /tmp
+
+Scenario = Callable[[Guest, str], Iterator[Result]]
+
+KEEPS = "keeps"
+FREES = "frees"
+
+ROUNDS: tuple[tuple[str, tuple[Scenario, ...]], ...] = (
+    (
+        KEEPS,
+        (
+            scenarios.wrong_clock,
+            scenarios.visits,
+            scenarios.web,
+            scenarios.faults,
+            scenarios.replugging,
+        ),
+    ),
+    (FREES, (scenarios.wrong_clock, scenarios.visits, scenarios.faults)),
+)
+"""With the kernel as Raspberry Pi OS has it, then as Debian has it."""
+
+
+@click.command()
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=CACHE, help="Where what is built is kept."
+)
+@click.option("--build-only", is_flag=True, help="Build, and boot nothing.")
+@click.option("--only", multiple=True, help="Scenarios by name, such as faults; default all.")
+def run(cache: Path, build_only: bool, only: tuple[str, ...]) -> None:
+    """Print what became of each scenario. Exit 1 if one failed. Takes about half an hour."""
+    parts = built(cache, _tell)
+    if build_only:
+        return
+    with tempfile.TemporaryDirectory(prefix="doorctl-pi-") as directory:
+        results = [
+            result
+            for kernel, wanted in ROUNDS
+            for result in _round(
+                parts,
+                Path(directory) / kernel,
+                kernel,
+                [one for one in wanted if not only or one.__name__ in only],
+            )
+        ]
+    click.echo(as_table(results))
+    sys.exit(not all(result.ok for result in results))
+
+
+def _round(parts: Parts, directory: Path, kernel: str, wanted: list[Scenario]) -> Iterator[Result]:
+    """Boot, go through the scenarios, cut the power in mid-pulse, and boot the same card again."""
+    directory.mkdir(parents=True)
+    own = Parts(directory / "card", parts.kernel, parts.initrd, parts.device_tree)
+    shutil.copy(parts.card, own.card)
+    with Guest(own, directory / "first", persist=kernel == KEEPS) as guest:
+        yield from _told(scenarios.booting, guest, kernel)
+        for scenario in wanted:
+            yield from _told(scenario, guest, kernel)
+        guest.trust_the_clock(scenarios.TODAY)
+        time.sleep(2.0)
+        scenarios.let_in(guest)
+        time.sleep(1.0)
+    with Guest(own, directory / "second", persist=kernel == KEEPS) as guest:
+        yield from _told(scenarios.booting_again, guest, kernel)
+        yield from _told(scenarios.after_power_cut, guest, kernel)
+
+
+def _told(scenario: Scenario, guest: Guest, kernel: str) -> Iterator[Result]:
+    try:
+        for result in scenario(guest, kernel):
+            _tell("  ".join(result.cells()))
+            yield result
+    except (TimeoutError, RuntimeError) as error:
+        result = Result(scenario.__name__, kernel, str(error), "", ok=False)
+        _tell("  ".join(result.cells()))
+        yield result
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    run()

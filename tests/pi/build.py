@@ -1,0 +1,255 @@
+"""Builds the card of the emulated Pi: Debian for arm64, its kernel, the project as on a real one.
+
+What takes long is kept: the system, and the wheels. The project itself is installed afresh each
+time, from the checkout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+NEEDED = (
+    "qemu-system-aarch64",
+    "qemu-aarch64-static",
+    "debootstrap",
+    "fdtput",
+    "mke2fs",
+    "python3.13",
+)
+PACKAGES = "qemu-system-arm qemu-user-static debootstrap device-tree-compiler e2fsprogs"
+
+SYSTEM = (
+    "systemd,systemd-sysv,systemd-timesyncd,udev,dbus,kmod,iproute2,procps,sqlite3,initramfs-tools,"
+    "python3,python3-venv,python3-pip,python3-setuptools,python3-wheel,python3-dev,gcc,libc6-dev,"
+    "swig,gpiod,ca-certificates"
+)
+
+EARLY_MODULES = ("bcm2835", "bcm2835_dma", "sdhci_iproc", "mmc_block", "ext4")
+"""What finds the card; the rest is loaded from it."""
+
+PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
+LGPIO = "lgpio==0.2.2.0"
+
+PI_3B = "a02082"
+"""The revision that a Pi's firmware writes into the device tree, and gpiozero asks for."""
+
+CARD_SIZE = "2G"
+"""A power of two: QEMU's card reader takes no other."""
+
+SEALED_CHEAPLY = ("seal.memory_kib=1024", "seal.iterations=1")
+NUMBER, PIN = "3000001234", "4711"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What QEMU is started with."""
+
+    card: Path
+    kernel: Path
+    initrd: Path
+    device_tree: Path
+
+
+def built(cache: Path, told: Callable[[str], None]) -> Parts:
+    """Build what is missing, install the project, and return the parts.
+
+    Args:
+        cache: where everything is kept; some 3 GB.
+        told: hears what is going on, a line each.
+
+    Raises:
+        SystemExit: a tool is missing or this isn't root.
+        subprocess.CalledProcessError: a step failed; its output is on the terminal.
+    """
+    missing = [tool for tool in NEEDED if shutil.which(tool) is None]
+    if missing or os.getuid() != 0:
+        raise SystemExit(f"this is for root, with: apt install {PACKAGES}; missing: {missing}")
+    cache.mkdir(parents=True, exist_ok=True)
+    _run_arm_programs()
+    base = cache / "base"
+    if not base.exists():
+        told("debootstrap: Debian 13 for arm64, about 5 minutes")
+        _bootstrap(cache / "base.partial")
+        (cache / "base.partial").rename(base)
+    parts = Parts(
+        cache / "card.img", cache / "vmlinuz", cache / "initrd", cache / "bcm2837-rpi-3-b.dtb"
+    )
+    if not parts.device_tree.exists():
+        told("kernel, a small initrd, the device tree")
+        _boot_files(base, parts)
+    told("wheels for arm64")
+    _wheels(cache / "wheels", base)
+    told("the project and its units")
+    _install(base, cache / "wheels")
+    _card(base, parts.card)
+    return parts
+
+
+def _run(*words: str | Path, **environment: str) -> None:
+    subprocess.run(list(map(str, words)), check=True, env=os.environ | environment)
+
+
+def _inside(base: Path, *words: str) -> None:
+    plain = {"HOME": "/root", "LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    subprocess.run(["chroot", str(base), *words], check=True, env=plain)
+
+
+def _run_arm_programs() -> None:
+    formats = Path("/proc/sys/fs/binfmt_misc")
+    if not (formats / "register").exists():
+        _run("mount", "-t", "binfmt_misc", "binfmt_misc", formats)
+    if not (formats / "qemu-aarch64").exists():
+        line = Path("/usr/lib/binfmt.d/qemu-aarch64.conf").read_text(encoding="utf-8")
+        (formats / "register").write_text(line, encoding="utf-8")
+
+
+def _bootstrap(target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    command = ("debootstrap", "--arch=arm64", "--variant=minbase", f"--include={SYSTEM}")
+    _run(*command, "trixie", target, _mirror())
+
+
+def _mirror() -> str:
+    """Return where this machine's own apt finds Debian."""
+    sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
+    text = "\n".join(one.read_text(encoding="utf-8") for one in sources if one.is_file())
+    found = re.search(r"https?://\S*/debian/?(?=\s)", text)
+    return found.group() if found else "http://deb.debian.org/debian"
+
+
+def _boot_files(base: Path, parts: Parts) -> None:
+    modules = base / "usr/share/initramfs-tools/modules.d/doorctl"
+    modules.write_text("\n".join(EARLY_MODULES) + "\n", encoding="utf-8")
+    settings = base / "etc/initramfs-tools/conf.d/doorctl"
+    settings.write_text("MODULES=list\nCOMPRESS=gzip\n", encoding="utf-8")
+    # Without udev in it, it boots in half the time; the card has no other name than mmcblk0.
+    for part in ("hooks/udev", "scripts/init-top/udev", "scripts/init-bottom/udev"):
+        (base / "usr/share/initramfs-tools" / part).unlink(missing_ok=True)
+    _inside(base, "apt-get", "-qqy", "--no-install-recommends", "install", "linux-image-arm64")
+    (kernel,) = (base / "boot").glob("vmlinuz-*")
+    release = kernel.name.removeprefix("vmlinuz-")
+    _inside(base, "mkinitramfs", "-o", "/boot/initrd.small", release)
+    shutil.copy(kernel, parts.kernel)
+    shutil.copy(base / "boot/initrd.small", parts.initrd)
+    (tree,) = base.glob(f"usr/lib/linux-image-*/broadcom/{parts.device_tree.name}")
+    partial = parts.device_tree.with_suffix(".partial")
+    shutil.copy(tree, partial)
+    _run("fdtput", "-p", "-t", "x", partial, "/system", "linux,revision", PI_3B)
+    partial.rename(parts.device_tree)
+
+
+def _wheels(wheels: Path, base: Path) -> None:
+    wheels.mkdir(exist_ok=True)
+    pip = (sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d")
+    python = ("--python-version", "3.13", "--implementation", "cp", "--only-binary=:all:")
+    platforms = [f"--platform={one}" for one in (*PLATFORMS, "any")]
+    _run(*pip, wheels, *python, *platforms, "-r", ROOT / "requirements.lock")
+    if list(wheels.glob("lgpio-*.whl")):
+        return
+    # There is none for Python 3.13; the one that is built here brings its C library with it.
+    room = base / "root"
+    _run(*pip, room, "--no-binary", "lgpio", LGPIO, PYPI="1")
+    (source,) = room.glob("lgpio-*.tar.gz")
+    build = "PYPI=1 pip wheel -q --no-deps --no-index --no-build-isolation -w /root /root/"
+    _inside(base, "sh", "-c", build + source.name)
+    (wheel,) = room.glob("lgpio-*.whl")
+    shutil.copy(wheel, wheels)
+
+
+def _install(base: Path, wheels: Path) -> None:
+    """Do what systemd/README.md says, with wheels in place of an index."""
+    shutil.rmtree(base / "opt/doorctl", ignore_errors=True)
+    _inside(base, "python3", "-m", "venv", "--without-pip", "/opt/doorctl")
+    (packages,) = (base / "opt/doorctl/lib").glob("python3.*/site-packages")
+    own = wheels.with_name("own")
+    shutil.rmtree(own, ignore_errors=True)
+    pip = (sys.executable, "-m", "pip")
+    _run(*pip, "wheel", "-q", "--no-deps", "-w", own, _checkout(own / "source"))
+    target = ("--target", packages, "--no-deps", "--no-index", "--no-compile")
+    tags = [f"--platform={one}" for one in ("linux_aarch64", *PLATFORMS, "any")]
+    foreign = ("--python-version", "3.13", "--implementation", "cp", "--only-binary=:all:")
+    files = [*sorted(wheels.glob("*.whl")), *own.glob("*.whl")]
+    _run(*pip, "install", "-q", *target, *tags, *foreign, *files)
+    # Debian 13's own Python here is the one there, and many times faster.
+    _run("python3.13", "-m", "compileall", "-q", "-s", base, base / "opt/doorctl/lib")
+    command = base / "opt/doorctl/bin/doorctl"
+    command.write_text(
+        "#!/opt/doorctl/bin/python3\nfrom doorctl.cli.app import main\nmain()\n", encoding="utf-8"
+    )
+    command.chmod(0o755)
+    _units(base)
+    _branch(base)
+
+
+def _checkout(copy: Path) -> Path:
+    """Copy what a wheel is built from, so that building leaves nothing in the checkout."""
+    copy.mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "doorctl", copy / "doorctl", ignore=caches)
+    return copy
+
+
+def _units(base: Path) -> None:
+    units = ROOT / "systemd"
+    for unit in (*units.glob("*.service"), *units.glob("*.timer"), HERE / "guest-agent.service"):
+        shutil.copy(unit, base / "etc/systemd/system")
+    shutil.copy(HERE / "guest-agent", base / "usr/local/sbin")
+    for kind, ending in (
+        ("sysusers", "conf"),
+        ("modules-load", "conf"),
+        ("tmpfiles", "conf"),
+        ("udev", "rules"),
+    ):
+        directory = base / f"etc/{kind}.d" if kind != "udev" else base / "etc/udev/rules.d"
+        name = "doorctl.conf" if ending == "conf" else "60-doorctl.rules"
+        directory.mkdir(exist_ok=True)
+        shutil.copy(units / f"doorctl.{kind}.{ending}", directory / name)
+    _inside(base, "systemd-sysusers")
+    _inside(base, "systemctl", "enable", "doorctl-door", "doorctl-web", "guest-agent")
+    # They wait for what an emulated board doesn't have.
+    _inside(base, "systemctl", "mask", "serial-getty@ttyAMA0", "getty@tty1", "fstrim.timer")
+    _inside(base, "systemctl", "disable", "apt-daily.timer", "apt-daily-upgrade.timer")
+
+
+def _branch(base: Path) -> None:
+    for old in ("etc/doorctl", "var/lib/doorctl"):
+        shutil.rmtree(base / old, ignore_errors=True)
+    (base / "etc/doorctl").mkdir()
+    shutil.copy(HERE / "doorctl.toml", base / "etc/doorctl")
+    person = {
+        "patronId": 1001,
+        "identifiers": [{"identifier": NUMBER, "identifierType": "CARD", "status": "ACTIVE"}],
+        "pincode": PIN,
+        "resident": True,
+        "birthday": "1970-01-02",
+    }
+    (base / "root/feed.ndjson").write_text(json.dumps(person) + "\n", encoding="utf-8")
+    (base / "var/lib/doorctl").mkdir(parents=True)
+    door = "/opt/doorctl/bin/doorctl"
+    _inside(base, door, "init")
+    _inside(base, door, "patrons", "load", "/root/feed.ndjson", "--full")
+    _inside(base, "chown", "-R", "doorctl:", "/var/lib/doorctl")
+
+
+def _card(base: Path, card: Path) -> None:
+    # A system that looks as if it had just been updated rebuilds its caches for minutes.
+    _inside(base, "systemd-machine-id-setup")
+    for stamp in ("etc/.updated", "var/.updated"):
+        (base / stamp).touch()
+    for mounted in ("proc", "sys", "dev/pts"):
+        subprocess.run(["umount", "-q", str(base / mounted)], check=False)
+    card.unlink(missing_ok=True)
+    _run("mke2fs", "-q", "-t", "ext4", "-d", base, card, CARD_SIZE)

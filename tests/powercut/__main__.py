@@ -1,0 +1,160 @@
+"""``python -m tests.powercut``: cut the power at each write to the disk, and tell what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from tests.powercut.cuts import Kind
+from tests.powercut.guest import missing, worked
+from tests.powercut.kernel import fetched
+from tests.powercut.model import modelled
+from tests.powercut.replay import Judged, Recorded, chosen, judged
+
+STATES, ROUNDS = 20_000, 24
+QUICK_STATES, QUICK_ROUNDS = 2_500, 3
+"""About a minute on two cores, half of it for the guest."""
+
+LYING_SHARE = 5
+"""With `--lying` a fifth as many states besides."""
+
+SHOWN = 20
+"""Violations that are told one by one; others are as these."""
+
+CACHE = Path("~/.cache/doorctl-powercut")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is done.
+
+    Args:
+        states: of a disk that keeps its word.
+        rounds: evenings that the guest goes through.
+        jobs: processes.
+        lying: whether to try a disk that lies as well.
+        flaws: pragmas for the writing connections, to see that they are caught.
+        cache: where the kernel is kept.
+    """
+
+    states: int
+    rounds: int
+    jobs: int
+    lying: bool
+    flaws: tuple[str, ...]
+    cache: Path
+
+
+@click.command()
+@click.option("--states", type=click.IntRange(min=1), default=STATES, show_default=True)
+@click.option("--quick", is_flag=True, help="A minute's worth; skipped where it can't be done.")
+@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes.")
+@click.option("--lying", is_flag=True, help="Try a disk too that lies about flushes.")
+@click.option("--flaw", multiple=True, metavar="PRAGMA", help="Such as synchronous=NORMAL.")
+@click.option("--cache", type=click.Path(path_type=Path), default=CACHE, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def powercut(
+    *,
+    states: int,
+    quick: bool,
+    jobs: int,
+    lying: bool,
+    flaw: tuple[str, ...],
+    cache: Path,
+    as_json: bool,
+) -> None:
+    """Cut the power of a machine at each write of a branch's evenings; judge what is on the disk.
+
+    The real stores write to ext4 in a guest whose disk logs each write; then the log is replayed
+    up to every write, and with writes that no flush covered lost and torn. A table at the end;
+    the exit code is 1 if anything was damaged, half there, or lost after it was acknowledged.
+    """
+    if quick:
+        states = QUICK_STATES
+    absent = missing()
+    if absent:
+        _give_up(f"not installed: {', '.join(absent)}", quick=quick)
+    rounds = QUICK_ROUNDS if quick else max(1, ROUNDS * states // STATES)
+    plan = Plan(states, rounds, jobs, lying, flaw, cache.expanduser())
+    try:
+        kernel = fetched(plan.cache)
+    except (RuntimeError, OSError) as error:
+        _give_up(f"no kernel: {error}", quick=quick)
+        return
+    with tempfile.TemporaryDirectory(prefix="doorctl-powercut-") as name:
+        work = Path(name)
+        start = time.monotonic()
+        (work / "model").mkdir()
+        model = modelled(work / "model", plan.rounds)
+        log = worked(kernel, work, plan.rounds, plan.flaws)
+        guest_s = time.monotonic() - start
+        found = _judged(plan, Recorded(work / "before", log, model))
+    click.echo(_json(found, guest_s) if as_json else _table(found, guest_s))
+    sys.exit(bool(found.violations))
+
+
+def _give_up(why: str, *, quick: bool) -> None:
+    if not quick:
+        raise click.ClickException(why)
+    click.echo(f"skipped: {why}")
+    sys.exit(0)
+
+
+def _judged(plan: Plan, recorded: Recorded) -> Judged:
+    start = time.monotonic()
+    entries = recorded.entries()
+    cuts = chosen(entries, plan.states)
+    if plan.lying:
+        # Nobody can promise anything of it: what comes of it is told, and is no violation.
+        cuts += chosen(entries, plan.states // LYING_SHARE, lying=True)
+    found = Judged()
+    with click.progressbar(
+        length=len(cuts), label="states", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+        for some in judged(recorded, cuts, plan.jobs):
+            found.add(some)
+            bar.update(some.states.total())
+    found.seconds = time.monotonic() - start
+    return found
+
+
+def _table(found: Judged, guest_s: float) -> str:
+    wrong = Counter(kind for kind, _ in found.violations)
+    lines = [f"{'the power went':<28}{'states':>8}{'violations':>12}"]
+    lines += [
+        f"{kind.value:<28}{found.states[kind]:>8,}{wrong[kind]:>12,}"
+        for kind in Kind
+        if found.states[kind]
+    ]
+    if found.states[Kind.LYING]:
+        lines.append(f"  of these {found.damaged:,} with a file that can't be used as it is")
+    lines += [f"  {kind.value}, {told}" for kind, told in found.violations[:SHOWN]]
+    total, rate = found.states.total(), found.states.total() / found.seconds
+    lines.append(
+        f"{total:,} states, {len(found.violations):,} violations; {guest_s:.0f} s in the guest, "
+        f"{found.seconds:.0f} s for the states ({rate:.0f} a second)"
+    )
+    return "\n".join(lines)
+
+
+def _json(found: Judged, guest_s: float) -> str:
+    fields = {
+        "states": {kind.value: found.states[kind] for kind in Kind},
+        "violations": [f"{kind.value}, {told}" for kind, told in found.violations],
+        "damaged_by_lying": found.damaged,
+        "guest_s": round(guest_s, 1),
+        "seconds": round(found.seconds, 1),
+    }
+    return json.dumps(fields, indent=1)
+
+
+if __name__ == "__main__":
+    powercut()

@@ -1,0 +1,155 @@
+"""Choosing the states, and judging them on all cores."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.powercut.cuts import Boundaries, Cut, Kind
+from tests.powercut.disks import FOLDER, Disk
+from tests.powercut.model import Model
+from tests.powercut.oracle import Oracle
+from tests.powercut.writes import Write, writes
+
+SEED = 1
+CHUNK = 250
+"""States that a process judges before it tells: a fraction of a minute."""
+
+LYING_LAST = 16
+"""How many of the last writes a disk that lies may lose."""
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 -- each run makes a directory of its own in it
+
+
+@dataclass
+class Judged:
+    """What came of some states.
+
+    Args:
+        states: how many of each kind.
+        violations: what is wrong, at which state.
+        damaged: states of a lying disk in which a file can't be used as it is.
+        seconds: that it took.
+    """
+
+    states: Counter[Kind] = field(default_factory=Counter)
+    violations: list[tuple[Kind, str]] = field(default_factory=list)
+    damaged: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: Judged) -> None:
+        """Take in what came of others."""
+        self.states.update(other.states)
+        self.violations += other.violations
+        self.damaged += other.damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One run of the guest.
+
+    Args:
+        before: the disk before it.
+        log: what was written.
+        model: what may stand in the files.
+    """
+
+    before: Path
+    log: Path
+    model: Model
+
+    def entries(self) -> list[Write]:
+        """Return the log's entries; they are valid as long as the process runs."""
+        with self.log.open("rb") as file:
+            return list(writes(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))))
+
+
+def chosen(entries: Sequence[Write], count: int | None, *, lying: bool = False) -> list[Cut]:
+    """Return states: each write boundary in order, then others of them, no one twice.
+
+    Args:
+        entries: the log.
+        count: how many; None for the boundaries alone. Fewer boundaries are evenly spread.
+        lying: whether the disk lies; then each boundary is lost in that way.
+    """
+    boundaries = Boundaries(entries)
+    in_order = list(boundaries.in_order())
+    random = Random(SEED)  # noqa: S311 -- the same states each time
+    if lying:
+        return [boundaries.lying(cut, LYING_LAST, random) for cut in _spread(in_order, count)]
+    if count is None:
+        return in_order
+    cuts = _spread(in_order, -(-count // 2))
+    drawn: set[Cut] = set()
+    tries = 0
+    while len(cuts) + len(drawn) < count and tries < 20 * count:
+        tries += 1
+        other = boundaries.reordered(random.choice(in_order), random)
+        if other is not None:
+            drawn.add(other)
+    return sorted([*cuts, *drawn], key=lambda cut: (cut.since, cut.at))
+
+
+def judged(recorded: Recorded, cuts: Sequence[Cut], jobs: int) -> Iterator[Judged]:
+    """Judge states on so many cores; yield what came of some at a time."""
+    with ProcessPoolExecutor(jobs) as processes:
+        parts = [cuts[place : place + CHUNK] for place in range(0, len(cuts), CHUNK)]
+        for done in as_completed([processes.submit(_judge, recorded, part) for part in parts]):
+            yield done.result()
+
+
+def _judge(recorded: Recorded, cuts: Sequence[Cut]) -> Judged:
+    start = time.monotonic()
+    entries = recorded.entries()
+    found = Judged()
+    with tempfile.TemporaryDirectory(prefix="doorctl-powercut-", dir=_memory()) as name:
+        work = Path(name)
+        disk = Disk(recorded.before, entries, work)
+        oracle = Oracle(recorded.model, work)
+        marks = _counted(entries)
+        for cut in cuts:
+            found.states[cut.kind] += 1
+            with _found_on(disk, cut, work) as files:
+                if cut.kind is Kind.LYING:
+                    found.damaged += files is None or oracle.damaged(files)
+                    continue
+                wrong = ["e2fsck gives up"] if files is None else oracle.judge(files, marks[cut.at])
+            found.violations += [(cut.kind, f"before write {cut.at}: {each}") for each in wrong]
+    found.seconds = time.monotonic() - start
+    return found
+
+
+@contextmanager
+def _found_on(disk: Disk, cut: Cut, work: Path) -> Iterator[Path | None]:
+    with tempfile.TemporaryDirectory(prefix="files-", dir=work) as name:
+        into = Path(name)
+        yield into / FOLDER if disk.files(cut, into) else None
+
+
+def _counted(entries: Sequence[Write]) -> list[int]:
+    """Return how many acknowledgements there were before each entry, and before the end."""
+    counted, highest = [0], 0
+    for entry in entries:
+        if entry.mark.isdigit():
+            highest = int(entry.mark)
+        counted.append(highest)
+    return counted
+
+
+def _spread(cuts: list[Cut], count: int | None) -> list[Cut]:
+    if count is None or len(cuts) <= count:
+        return cuts
+    return [cuts[place * len(cuts) // count] for place in range(count)]
+
+
+def _memory() -> Path | None:
+    return _MEMORY if os.access(_MEMORY, os.W_OK) else None

@@ -1,0 +1,218 @@
+"""A branch's evenings on a disk: swipes, pushes, purges, bans and hours, by the real stores.
+
+``python -m tests.powercut.workload DIRECTORY ROUNDS [PRAGMA]`` is what runs in the guest; it marks
+the disk's log at each change that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import timedelta
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from doorctl.access.calendar import ALL_DAY
+from doorctl.access.modes import Mode, Override
+from doorctl.access.reasons import Reason
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.ledger import Ledger
+from doorctl.masked import Identifier, IdentifierKind, InstallationKey
+from doorctl.ports import DaySource, StoredDay
+from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.retention import purge
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.sealing import ArgonSealer
+from doorctl.store.visits import VisitStore, create_visits
+from doorctl.sync.manifest import Kind
+from doorctl.sync.wire import Line, Removal
+from doorctl.web.reception import Reception
+from tests.faults.apply import rows
+from tests.faults.applying import STORE_SEAL, TERMS, take_in_by
+from tests.fakes.clock import FakeClock
+from tests.powercut.marks import Marks
+from tests.sync.pushes import Document
+
+FILES = ("visits.db", "patrons.db", "branch.db")
+
+SWIPES = 8
+"""Of one evening."""
+
+PATRONS = 150
+RETENTION = timedelta(days=2)
+"""So that a purge soon has something to delete."""
+
+KEY = InstallationKey(bytes(range(32)))
+ENDINGS = (Reason.OK, Reason.WRONG_PIN, Reason.UNKNOWN_CARD, Reason.PIN_TIMEOUT)
+
+Acknowledge = Callable[[], None]
+"""Is told after each change that was acknowledged."""
+
+Opened = Callable[[str, Database], None]
+"""Is told the writing connection of each file, by its name, before anything is done with it."""
+
+
+class Branch:
+    """The three files, their writers, and what an evening does with them.
+
+    Args:
+        directory: an empty one, on the disk.
+        acknowledge: see :data:`Acknowledge`.
+        opened: see :data:`Opened`.
+        stack: closes all.
+    """
+
+    def __init__(
+        self, directory: Path, acknowledge: Acknowledge, opened: Opened, stack: ExitStack
+    ) -> None:
+        self._acknowledge = acknowledge
+        self._clock = FakeClock()
+        self._epoch = 0
+        self._attempt = 0
+        self._visits, self._patrons, self._branch = _made(directory, acknowledge, opened, stack)
+        lookup = stack.enter_context(closing(PatronCache(self._patrons.path, STORE_SEAL)))
+        book = stack.enter_context(closing(BranchRecords(self._branch.path)))
+        self._reception = Reception(
+            TERMS, writer=self._patrons, lookup=lookup, clock=self._clock, directory=directory
+        )
+        self._ledger = Ledger(
+            sealer=ArgonSealer(KEY, STORE_SEAL.memory_kib, STORE_SEAL.iterations),
+            patrons=lookup,
+            visits=self._visits,
+            clock=self._clock,
+            counts_guesses=True,
+            branch=book,
+        )
+
+    def evening(self, number: int) -> None:
+        """Go through one day, from its push to its purge."""
+        for change in (self._push, self._swipes, self._staff, self._push, self._swipes):
+            change(number)
+        self._purge()
+        self._clock.advance(24 * 3600)
+
+    def _swipes(self, number: int) -> None:
+        for swipe in range(SWIPES):
+            self._attempt += 1
+            card = Identifier(IdentifierKind.CARD, f"{3_000_000_000 + (number + swipe) % 20}")
+            self._ledger.prepare(self._attempt, (card,))
+            self._acknowledge()
+            self._clock.advance(5)
+            reason = ENDINGS[swipe % len(ENDINGS)]
+            self._ledger.settle(
+                self._attempt, reason, "self_service", proved=reason is Reason.OK
+            )
+            self._acknowledge()
+
+    def _push(self, number: int) -> None:
+        """Push a snapshot first and each fourth time, else changes."""
+        before, self._epoch = self._epoch, self._epoch + 1
+        kind: Kind = "snapshot" if before % 4 == 0 else "changes"
+        mark = f"push-{self._epoch}-"
+        lines: list[Line] = [*rows(range(PATRONS), mark)]
+        if kind == "changes":
+            first = number * 7 % PATRONS
+            lines = [*rows(range(first, first + 20), mark), Removal(str((first + 30) % PATRONS))]
+        document = Document(lines, kind, epoch=self._epoch, previous_epoch=before)
+        take_in_by(self._reception, document.data(), kind)
+        self._acknowledge()
+
+    def _staff(self, number: int) -> None:
+        for change in self._changes(number):
+            change()
+            self._acknowledge()
+
+    def _changes(self, number: int) -> Iterator[Callable[[], object]]:
+        writer, moment = self._branch, self._clock.moment()
+        today = moment.local.date()
+        ban = Ban(
+            number=0,
+            reason="an invented one",
+            since=moment.local,
+            until=moment.local + timedelta(days=1 + number % 3),
+            by="staff-7",
+            branches=frozenset({"oest"}),
+        )
+        key = number.to_bytes(16, "big")
+        yield lambda: writer.ban(ban, moment, row_key=key, patron_ref=str(number))
+        day = timedelta(days=1)
+        held = Pass(0, PassKind.ASSOCIATION, today, today + day, label="an invented one")
+        yield lambda: writer.issue(held, moment, row_key=key)
+        days = [
+            StoredDay(today + timedelta(days=ahead), ALL_DAY, f"{number}") for ahead in range(5)
+        ]
+        yield lambda: writer.set_days(DaySource.STAFF, days, moment, known_until=None)
+        override = Override(Mode.CLOSED, moment.local + timedelta(hours=1), "an invented one", "staff-7")
+        yield lambda: writer.set_override(override, moment)
+        yield lambda: writer.keep_setting("website_checked_at", str(number), moment)
+        if number % 2:
+            yield lambda: writer.lift(number + 1, moment)
+
+    def _purge(self) -> None:
+        clock = self._clock
+        moment, boot = clock.moment(), clock.boot_time()
+        report = purge(self._visits, moment, boot, RETENTION, canaries=Canaries(KEY))
+        assert report.complete
+        self._acknowledge()
+
+
+def _made(
+    directory: Path, acknowledge: Acknowledge, opened: Opened, stack: ExitStack
+) -> tuple[VisitStore, PatronCacheWriter, BranchRecordsWriter]:
+    paths = [directory / name for name in FILES]
+    create_visits(paths[0])
+    acknowledge()
+    create_patrons(paths[1], STORE_SEAL)
+    acknowledge()
+    create_branch(paths[2])
+    acknowledge()
+    made = (
+        stack.enter_context(closing(VisitStore(paths[0]))),
+        stack.enter_context(closing(PatronCacheWriter(paths[1], STORE_SEAL))),
+        stack.enter_context(closing(BranchRecordsWriter(paths[2]))),
+    )
+    for each in made:
+        opened(each.path.name, each.database)
+    return made
+
+
+def work(
+    directory: Path,
+    rounds: int,
+    acknowledge: Acknowledge,
+    opened: Opened = lambda _name, _database: None,
+) -> None:
+    """Make a branch and go through so many evenings.
+
+    Args:
+        directory: an empty one.
+        rounds: evenings.
+        acknowledge: see :data:`Acknowledge`.
+        opened: see :data:`Opened`.
+    """
+    with ExitStack() as stack:
+        branch = Branch(directory, acknowledge, opened, stack)
+        for number in range(rounds):
+            branch.evening(number)
+
+
+def main() -> None:
+    """Do the work on the disk and mark its log."""
+    directory, rounds = Path(sys.argv[1]), int(sys.argv[2])
+    directory.mkdir()
+    marks = Marks(sys.argv[3]) if sys.argv[3:] else None
+
+    def flawed(_name: str, database: Database) -> None:
+        for pragma in sys.argv[4:]:
+            database.execute(f"PRAGMA {pragma}")
+
+    work(directory, rounds, marks.add if marks else lambda: None, flawed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""``python -m tests.simulation --seed N --years Y``: branches that live years in minutes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import click
+
+from tests.simulation.running import Told, run
+
+FAILED = Path(__file__).with_name("failed_seeds.txt")
+CI_YEARS, CI_SLICE_YEARS = 50.0, 2.0
+
+
+@click.command()
+@click.option("--seed", type=int, help="What decides everything; a fresh one by default.")
+@click.option("--years", type=float, default=1.0, show_default=True, help="Of each branch.")
+@click.option("--ci", is_flag=True, help=f"{CI_YEARS:g} years in slices, and all failed seeds.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, help="Processes, with --ci.")
+@click.option("--verbose", is_flag=True, help="Count every kind of happening.")
+def simulation(seed: int | None, years: float, ci: bool, jobs: int, verbose: bool) -> None:
+    """Run branches and check every invariant at every step; exit 1 if one was broken."""
+    started = time.monotonic()
+    first = secrets.randbelow(1_000_000_000) if seed is None else seed
+    plans = [(first, years)] if not ci else slices(first)
+    told = list(ran(plans, jobs if ci else 1))
+    click.echo(table(told, time.monotonic() - started, verbose=verbose))
+    for broken in (one for one in told if one.failure):
+        click.echo(broken.failure, err=True)
+    sys.exit(any(one.failure for one in told))
+
+
+def slices(first: int) -> list[tuple[int, float]]:
+    """Return every seed that ever failed, and fresh ones for the years of a CI run."""
+    fresh = round(CI_YEARS / CI_SLICE_YEARS)
+    return [*failed_seeds(), *((first + number, CI_SLICE_YEARS) for number in range(fresh))]
+
+
+def failed_seeds() -> list[tuple[int, float]]:
+    """Return the seeds that once failed, with the years that showed it."""
+    lines = (line.partition("#")[0].split() for line in FAILED.read_text().splitlines())
+    return [(int(line[0]), float(line[1])) for line in lines if line]
+
+
+def ran(plans: Sequence[tuple[int, float]], jobs: int) -> Iterable[Told]:
+    """Run each plan in a directory of its own on a RAM disk."""
+    ram = Path("/dev/shm")  # noqa: S108 - directories in it have names of their own
+    with tempfile.TemporaryDirectory(dir=ram if os.access(ram, os.W_OK) else None) as root:
+        if jobs == 1:
+            yield from (run(seed, years, Path(root) / str(seed)) for seed, years in plans)
+            return
+        with ProcessPoolExecutor(jobs) as pool:
+            waiting = [pool.submit(run, seed, years, Path(root) / str(seed)) for seed, years in plans]
+            yield from (one.result() for one in waiting)
+
+
+def table(told: Sequence[Told], seconds: float, *, verbose: bool) -> str:
+    """Return what was lived through."""
+    counts: Counter[str] = Counter()
+    for one in told:
+        counts.update(one.counts)
+    faults = {name: count for name, count in sorted(counts.items()) if name.startswith("fault ")}
+    rows = {
+        "branch-years": f"{sum(one.years for one in told):.2f}",
+        **{name: f"{counts[name]:,}" for name in SHOWN},
+        "faults": f"{sum(faults.values()):,}",
+        **{f"  {name.removeprefix('fault ')}": f"{count:,}" for name, count in faults.items()},
+        "steps": f"{sum(one.steps for one in told):,}",
+        "trace hash": told[0].hash if len(told) == 1 else joined(told),
+        "seconds": f"{seconds:.1f}, {sum(one.seconds for one in told):.1f} of processor",
+    }
+    if verbose:
+        rows |= {f"  {name}": f"{count:,}" for name, count in sorted(counts.items())}
+    return "\n".join(f"{name:<28}{value}" for name, value in rows.items())
+
+
+SHOWN = (
+    "visits",
+    "decisions",
+    "grants",
+    "pushes",
+    "purges",
+    "purged attempts",
+    "erasures",
+    "power cuts",
+    "restarts",
+    "special days",
+)
+
+
+def joined(told: Sequence[Told]) -> str:
+    """Return one hash of all."""
+    import hashlib  # noqa: PLC0415 - here alone
+
+    return hashlib.sha256("".join(one.hash for one in told).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    simulation()

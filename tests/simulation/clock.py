@@ -1,0 +1,107 @@
+"""The machine's clocks, which move when the simulation says so; all of them whole milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from zoneinfo import ZoneInfo
+
+from doorctl.moments import BootTime, Moment, Timekeeper
+from doorctl.ops.clock import BUILD_FLOOR, StepWatch
+
+COPENHAGEN = ZoneInfo("Europe/Copenhagen")
+BEGINS = datetime(2027, 1, 1, 3, 0, tzinfo=UTC)
+"""New Year's night of the year before a leap year."""
+
+Action = Callable[[], None]
+
+
+class SimClock:
+    """A `Clock` beside the true time, which no daemon can see; judged by the real Timekeeper.
+
+    Args:
+        begins: the true time at first, UTC.
+    """
+
+    def __init__(self, begins: datetime = BEGINS) -> None:
+        self.begins = begins
+        self.true_ms = 0
+        self.mono_ms = self.boot_ms = 1_000_000
+        self.boot = 1
+        self.off_ms = 0
+        self.vouched = True
+        self.high_water = BUILD_FLOOR
+        self._keeper = Timekeeper(self.high_water)
+        self._watch = StepWatch()
+
+    @property
+    def true(self) -> datetime:
+        """What time it really is, UTC."""
+        return self.begins + timedelta(milliseconds=self.true_ms)
+
+    @property
+    def true_local(self) -> datetime:
+        """The same, as the clock on the wall shows it."""
+        return self.true.astimezone(COPENHAGEN)
+
+    def monotonic_s(self) -> float:
+        """Return CLOCK_MONOTONIC in seconds."""
+        return self.mono_ms / 1000
+
+    def boot_time(self) -> BootTime:
+        """Return CLOCK_BOOTTIME of this boot."""
+        return BootTime(f"boot-{self.boot}", self.boot_ms)
+
+    def moment(self) -> Moment:
+        """Return the system clock, wrong as it may be, judged by whether it is vouched for."""
+        wall = (self.true + timedelta(milliseconds=self.off_ms)).astimezone(COPENHAGEN)
+        boot = timedelta(milliseconds=self.boot_ms)
+        moment = self._keeper.read(wall, boot, vouched=self.vouched)
+        self.high_water = moment.high_water
+        return moment
+
+    def stepped(self) -> bool:
+        """Tell whether the system clock was set since the last call."""
+        wall_s = (self.true_ms + self.off_ms) / 1000
+        return self._watch.look(wall_s, self.boot_ms / 1000)
+
+    def advance(self, ms: int) -> None:
+        """Let time pass."""
+        self.mono_ms += ms
+        self.suspend(ms)
+
+    def suspend(self, ms: int) -> None:
+        """Let time pass in which the machine sleeps: CLOCK_MONOTONIC does not count it."""
+        self.true_ms += ms
+        self.boot_ms += ms
+
+    def restart(self, high_water: datetime | None, *, power_cut: bool) -> None:
+        """Begin another process, after a power cut another boot as well."""
+        self._watch = StepWatch()
+        self._keeper = Timekeeper(max(high_water or BUILD_FLOOR, BUILD_FLOOR))
+        if power_cut:
+            self.boot += 1
+            self.mono_ms = self.boot_ms = 20_000
+
+
+class Agenda:
+    """What is to happen, by the true time; what is due at once happens in the order of asking."""
+
+    def __init__(self, clock: SimClock) -> None:
+        self._clock = clock
+        self._asked = 0
+        self._actions: list[tuple[int, int, Action]] = []
+
+    def after(self, ms: int, action: Action) -> None:
+        """Have something done so many milliseconds from now."""
+        self._asked += 1
+        heappush(self._actions, (self._clock.true_ms + ms, self._asked, action))
+
+    def next_in_ms(self) -> int:
+        """Return when the next is due, 0 for now; something always is."""
+        return max(0, self._actions[0][0] - self._clock.true_ms)
+
+    def do_next(self) -> None:
+        """Do the next."""
+        heappop(self._actions)[2]()

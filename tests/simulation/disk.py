@@ -1,0 +1,280 @@
+"""The disk under the databases: real SQLite files, and failures on purpose at the calls between.
+
+A power cut leaves the files as the last commits left them: WAL with ``synchronous=FULL`` keeps what
+was committed, anything less loses what no checkpoint has taken over. Tearing and dropping single
+blocks is what ``tests/powercut`` does.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from sqlite_utils import Database
+
+from doorctl.access.modes import Override
+from doorctl.access.patron import Patron
+from doorctl.access.reasons import Reason
+from doorctl.access.rights import Ban
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.errors import StoreError
+from doorctl.ports import Applied, Changes, Guard, Push, SealedRow, Stamped, StoredCalendar
+from doorctl.store.branch import BranchRecords
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter
+from doorctl.store.visits_retried import RetriedVisits
+
+VISITS, PATRONS, BRANCH = "visits.db", "patrons.db", "branch.db"
+FILES = (VISITS, PATRONS, BRANCH)
+SYNCHRONOUS_FULL = 2
+
+T = TypeVar("T")
+
+
+class PowerCutError(BaseException):
+    """The mains are gone: nothing of the process runs any more."""
+
+
+@dataclass
+class Disk:
+    """Where the files are, and what fails.
+
+    Args:
+        root: a directory on a RAM disk.
+        rng: decides what a torn write leaves.
+        on_cut: is called when the power is cut.
+    """
+
+    root: Path
+    rng: Random
+    on_cut: Callable[[], None]
+    failing: set[str] = field(default_factory=set)
+    fails_commit: bool = False
+    cut_in: int | None = None
+    struck: bool = False
+    lives: int = 0
+    writers: dict[str, Callable[[], Database]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.here.mkdir(parents=True)
+
+    @property
+    def here(self) -> Path:
+        """The directory as this boot sees it."""
+        return self.root / str(self.lives)
+
+    def path(self, name: str) -> Path:
+        """Return where a file is."""
+        return self.here / name
+
+    def strike(self, name: str, call: str) -> None:
+        """Fail a call on a file, or cut the power, if it is time for that.
+
+        Raises:
+            StoreError: the disk was told to fail.
+            PowerCutError: the power is cut; the files have been kept as they are.
+        """
+        if self.cut_in is not None:
+            self.cut_in -= 1
+            if self.cut_in < 0:
+                self.struck = True
+                self.cut()
+        if name in self.failing or (call == "commit" and self.fails_commit):
+            raise StoreError(f"{name}: the disk was told to fail")
+
+    def around(self, name: str, call: str, do: Callable[[], T]) -> T:
+        """Do something; the power may be cut before it and after it."""
+        self.strike(name, call)
+        done = do()
+        if self.cut_in is not None:
+            self.strike(name, "")
+        return done
+
+    def cut(self) -> None:
+        """Cut the power: keep the files as they are now in the next life's directory.
+
+        Raises:
+            PowerCutError: always.
+        """
+        self.on_cut()
+        self.cut_in = None
+        before = self.here
+        self.lives += 1
+        self.here.mkdir()
+        for name in FILES:
+            if (before / name).exists():
+                shutil.copy(before / name, self.here / name)
+            wal = before / f"{name}-wal"
+            if wal.exists() and not self._lost(name):
+                shutil.copy(wal, self.here / wal.name)
+                if self.rng.random() < 0.3:
+                    self._tear(self.here / wal.name)
+        raise PowerCutError
+
+    def forget_earlier(self) -> None:
+        """Delete what the life before left."""
+        shutil.rmtree(self.root / str(self.lives - 1))
+
+    def _lost(self, name: str) -> bool:
+        opened = self.writers.get(name)
+        if opened is None:
+            return False
+        try:
+            (level,) = opened().execute("PRAGMA synchronous").fetchone()
+        except StoreError:
+            return False
+        return bool(level < SYNCHRONOUS_FULL)
+
+    def _tear(self, wal: Path) -> None:
+        with wal.open("ab") as file:
+            file.write(self.rng.randbytes(self.rng.randrange(1, 5000)))
+
+
+class SimVisits(RetriedVisits):
+    """The door log on that disk; tells `stored` of what is on record.
+
+    Args:
+        disk: see there.
+        opened: is called with the number on record and the row key of each attempt.
+        closed: is called with the number on record, the reason and the row key.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        opened: Callable[[int, bytes | None], None],
+        closed: Callable[[int, str, bytes | None], None],
+    ) -> None:
+        super().__init__(disk.path(VISITS))
+        self._disk = disk
+        self._told = (opened, closed)
+        self._numbers: dict[int, int] = {}
+
+    def open_attempt(
+        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+    ) -> None:
+        """Put an attempt on record, or fail."""
+
+        def do() -> None:
+            super(SimVisits, self).open_attempt(attempt, at, row_key, throttle)
+            self._numbers[attempt] = super(SimVisits, self).last_attempt()
+            self._told[0](self._numbers[attempt], row_key)
+
+        self._disk.around(VISITS, "open", do)
+
+    def close_attempt(
+        self,
+        attempt: int,
+        reason: Reason,
+        row_key: bytes | None = None,
+        throttle: CardThrottle | None = None,
+        reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
+    ) -> None:
+        """Record how an attempt ended, or fail."""
+
+        def do() -> None:
+            super(SimVisits, self).close_attempt(
+                attempt, reason, row_key, throttle, reader, counted_as=counted_as
+            )
+            self._told[1](self._numbers[attempt], reason.value, row_key)
+
+        self._disk.around(VISITS, "close", do)
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures, or fail."""
+        self._disk.strike(VISITS, "read")
+        return super().card_throttle(row_key)
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket, or fail."""
+        self._disk.strike(VISITS, "read")
+        return super().reader_throttle()
+
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete what is from before a UTC time, or fail."""
+        return self._disk.around(VISITS, "delete", lambda: super(SimVisits, self).delete_before(cutoff))
+
+    def compact(self) -> tuple[int, int, int]:
+        """Rewrite the file, or fail."""
+        return self._disk.around(VISITS, "compact", super().compact)
+
+
+class SimPatrons(PatronCache):
+    """The patron cache on that disk, as the door reads it."""
+
+    disk: Disk
+
+    def find(self, row_key: bytes) -> Patron | None:
+        """Return a row, or fail."""
+        self.disk.strike(PATRONS, "read")
+        return super().find(row_key)
+
+    def version(self) -> int:
+        """Return the version, or fail."""
+        self.disk.strike(PATRONS, "")
+        return super().version()
+
+
+class SimBranch(BranchRecords):
+    """``branch.db`` on that disk, as the door reads it."""
+
+    disk: Disk
+
+    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
+        """Return bans, or fail."""
+        self.disk.strike(BRANCH, "read")
+        return super().bans(row_key, patron_ref)
+
+    def calendar(self) -> StoredCalendar:
+        """Return the hours, or fail."""
+        self.disk.strike(BRANCH, "read")
+        return super().calendar()
+
+    def override(self) -> Override | None:
+        """Return the mode set by hand, or fail."""
+        self.disk.strike(BRANCH, "read")
+        return super().override()
+
+
+class SimRegister(PatronCacheWriter):
+    """The patron cache's writer on that disk, which may fail at the very commit."""
+
+    disk: Disk
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+        guard: Guard,
+        removals: Iterable[str] = (),
+        push: Push | None = None,
+    ) -> Applied:
+        """Apply a push, or fail before its commit; the power may be cut after it."""
+
+        def guarded(changes: Changes) -> None:
+            guard(changes)
+            self.disk.strike(PATRONS, "commit")
+
+        return self.disk.around(
+            PATRONS,
+            "apply",
+            lambda: super(SimRegister, self).apply(
+                rows,
+                full=full,
+                applied_at=applied_at,
+                minimum_age=minimum_age,
+                guard=guarded,
+                removals=removals,
+                push=push,
+            ),
+        )

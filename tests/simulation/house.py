@@ -1,0 +1,366 @@
+"""The two processes of a branch, put together from their real parts over the simulated machine."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Protocol
+
+from sqlite_utils import Database
+
+from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
+from doorctl.access.day import DayRules
+from doorctl.access.messages import Prepared, Rules
+from doorctl.access.pin_pad import PadRules
+from doorctl.access.policy import Policy
+from doorctl.access.reasons import Reason
+from doorctl.cards.reader import CardReader
+from doorctl.continuity import SteadyVisitLog
+from doorctl.controller import KEYPAD, READER, Controller, Mailbox, PostedEvent, ThreadFailed
+from doorctl.daily_round import DailyRound
+from doorctl.door.leaf_messages import LeafRules
+from doorctl.doorway import DoorRules, Doorway
+from doorctl.errors import StoreError
+from doorctl.housekeeping import Housekeeping
+from doorctl.ledger import Ledger
+from doorctl.masked import Identifier, InstallationKey
+from doorctl.ports import EventLog
+from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.store.audit import AuditTrail
+from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
+from doorctl.store.connection import create_file
+from doorctl.store.patrons import PatronCache
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.sealing import Seal
+from doorctl.store.subject_erasing import forget_erased
+from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.visits_reader import VisitHistory
+from doorctl.sync.guard import guard
+from doorctl.sync.staging import Limits
+from doorctl.web.reception import Reception, Terms
+from tests.fakes.memory_store import FastSealer
+from tests.simulation import oracle
+from tests.simulation.clock import Agenda, SimClock
+from tests.simulation.disk import BRANCH, PATRONS, VISITS, Disk, SimBranch, SimPatrons, SimRegister, SimVisits
+from tests.simulation.lines import SimInputs, SimRelay, SimSignals, SimSupervisor
+from tests.simulation.pushes import MINIMUM_AGE
+from tests.sync.pushes import KEY, SEAL
+
+RELEASE_S = 5.0
+EXIT_S = 4.0
+RETENTION = timedelta(days=30)
+STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
+GUARD_PERCENT, GUARD_FLOOR = 40.0, 6
+INSTALLATION_KEY = InstallationKey(bytes(range(32)))
+TERMS = Terms("oest", (KEY.public_key(),), Limits(), SEAL, guard(GUARD_PERCENT, GUARD_FLOOR))
+POLICY = Policy(max_cache_age=oracle.CACHE_GOOD_FOR, minimum_age=MINIMUM_AGE, branch="oest")
+DOOR_RULES = DoorRules(
+    release_s=RELEASE_S, exit_release_s=EXIT_S, leaf=LeafRules(held_open_s=30.0, prewarn_s=10.0)
+)
+
+
+def _spans(of: tuple[tuple[str, int, int], ...]) -> tuple[ModeSpan, ...]:
+    return tuple(ModeSpan(Mode(mode), begins, ends) for mode, begins, ends in of)
+
+
+CALENDAR = Calendar(
+    (_spans(oracle.WEEKDAY),) * 5 + (_spans(oracle.WEEKEND),) * 2,
+    {
+        date(year, month, day): DatedDay(())
+        for year in range(2026, 2130)
+        for month, day in sorted(oracle.CLOSED_DAYS)
+    },
+)
+
+
+class Watches(Protocol):
+    """Who is told of what the ledger does."""
+
+    def prepared(self, attempt: int, card: str, found: Prepared) -> None:
+        """Hear that a card was looked up and put on record."""
+
+    def in_danger(self, attempt: int, card: str) -> None:
+        """Hear that a card is being looked up, which may be cut off."""
+
+    def settled(self, attempt: int, reason: str) -> None:
+        """Hear that an outcome was handed to the door log."""
+
+
+class WatchedLedger(Ledger):
+    """The real ledger, and somebody who looks on."""
+
+    watch: Watches
+
+    def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
+        """Prepare, and tell."""
+        card = identifiers[0].reveal().removeprefix("card:")
+        self.watch.in_danger(attempt, card)
+        found = super().prepare(attempt, identifiers)
+        self.watch.prepared(attempt, card, found)
+        return found
+
+    def settle(
+        self,
+        attempt: int,
+        reason: Reason,
+        counted_as: str | None = None,
+        *,
+        proved: bool = False,
+        unchecked: bool = False,
+    ) -> None:
+        """Settle, and tell."""
+        super().settle(attempt, reason, counted_as, proved=proved, unchecked=unchecked)
+        self.watch.settled(attempt, reason.value)
+
+
+@dataclass
+class SimWorker:
+    """Jobs in order, each at a time that chance decides; they end with their process."""
+
+    agenda: Agenda
+    rng: Random
+    post: Callable[[PostedEvent], None]
+    slow_ms: int = 0
+    alive: bool = True
+    jobs: deque[Callable[[], PostedEvent | None]] = field(default_factory=deque)
+    _busy: bool = False
+
+    def submit(self, job: Callable[[], PostedEvent | None]) -> None:
+        """Queue a job."""
+        self.jobs.append(job)
+        self._go_on()
+
+    def backlog(self) -> int:
+        """Return how many jobs wait."""
+        return len(self.jobs)
+
+    def _go_on(self) -> None:
+        if self.jobs and not self._busy:
+            self._busy = True
+            self.agenda.after(self.rng.randrange(2, 60) + self.slow_ms, self._do_one)
+
+    def _do_one(self) -> None:
+        if not self.alive:
+            return
+        self._busy = False
+        try:
+            posted = self.jobs.popleft()()
+        except Exception as err:  # noqa: BLE001 - as the real worker does
+            posted = ThreadFailed(err)
+        if posted is not None:
+            self.post(posted)
+        self._go_on()
+
+
+@dataclass
+class Machine:
+    """What both processes stand on."""
+
+    clock: SimClock
+    agenda: Agenda
+    disk: Disk
+    rng: Random
+    log: EventLog
+    relay: SimRelay
+    signals: SimSignals
+    inputs: SimInputs
+    supervisor: SimSupervisor
+    stands_free: bool
+
+
+class DoorProcess:
+    """The door: opened as `doorctl.bootstrap.door` does, without its threads.
+
+    Args:
+        machine: see there.
+        mailbox: what the loop waits at.
+        watch: who looks on.
+        opened: hears of each attempt that is on record.
+        closed: hears of each outcome that is.
+        purged: hears of each purge.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        mailbox: Mailbox,
+        watch: Watches,
+        opened: Callable[[int, bytes | None], None],
+        closed: Callable[[int, str, bytes | None], None],
+        purged: Callable[[PurgeReport], None],
+    ) -> None:
+        self._machine = machine
+        self._purged = purged
+        disk, log = machine.disk, machine.log
+        self._set_aside(disk, log)
+        self.worker = SimWorker(machine.agenda, machine.rng, mailbox.put)
+        self.visits = SimVisits(disk, opened, closed)
+        self.patrons = SimPatrons(disk.path(PATRONS), STORE_SEAL)
+        self.branch = SimBranch(disk.path(BRANCH))
+        self.patrons.disk = self.branch.disk = disk
+        self.steady = SteadyVisitLog(self.visits, log)
+        self._erasures = StoredErasures(disk.path(BRANCH))
+        self._canaries = Canaries(INSTALLATION_KEY)
+        self._pending: frozenset[bytes] = frozenset()
+        with suppress(StoreError):
+            self.visits.open()
+        disk.writers[VISITS] = self._database
+        self.controller = self._controller(mailbox, watch)
+
+    def purge(self) -> PurgeReport:
+        """Purge as the door does, on the worker.
+
+        Raises:
+            StoreError: the door log failed.
+        """
+        with suppress(StoreError):
+            store = self.visits.open()
+            forget_erased(store.path, store.database, self._erasures.tombstones())
+        clock = self._machine.clock
+        report = purge(
+            self.visits,
+            clock.moment(),
+            clock.boot_time(),
+            RETENTION,
+            canaries=self._canaries,
+            earlier=self._pending,
+        )
+        self._pending = frozenset() if report.complete else report.traces
+        return report
+
+    def close(self) -> None:
+        """Let go of the files; idempotent."""
+        self.worker.alive = False
+        for one in (self.visits, self.patrons, self.branch, self._erasures):
+            with suppress(StoreError):
+                one.close()
+
+    def _database(self) -> Database:
+        return self.visits.open().database
+
+    def _set_aside(self, disk: Disk, log: EventLog) -> None:
+        for name in (VISITS, PATRONS):
+            aside = None
+            with suppress(StoreError):
+                aside = set_aside_if_damaged(disk.path(name), self._machine.clock.moment().local)
+            if aside is not None:
+                log.emit("alarm", kind="store_damaged", why=name)
+
+    def _controller(self, mailbox: Mailbox, watch: Watches) -> Controller:
+        machine = self._machine
+        doorway = Doorway(
+            rules=DOOR_RULES,
+            relay=machine.relay,
+            signals=machine.signals,
+            inputs=machine.inputs,
+            clock=machine.clock,
+            log=machine.log,
+        )
+        ledger = WatchedLedger(
+            sealer=FastSealer(),
+            patrons=self.patrons,
+            branch=self.branch,
+            visits=self.steady,
+            clock=machine.clock,
+            counts_guesses=True,
+        )
+        ledger.watch = watch
+        self.housekeeping = Housekeeping(
+            clock=machine.clock,
+            supervisor=machine.supervisor,
+            threads_alive=lambda: self.worker.alive,
+            stepped=machine.clock.stepped,
+            purge_soon=lambda: self.worker.submit(self.purge_in_rounds),
+            keep_time=lambda: self.worker.submit(self._keep_time),
+            ping=self.worker.submit,
+            relocks_s=lambda: doorway.relocks_s,
+        )
+        return Controller(
+            rules=Rules(POLICY, PadRules()),
+            cards=CardReader(carries_keys=False),
+            doorway=doorway,
+            daily=self._daily(doorway),
+            clock=machine.clock,
+            log=machine.log,
+            cache=self.patrons,
+            branch=self.branch,
+            ledger=ledger,
+            worker=self.worker,
+            last_number=self.steady.last_attempt(),
+            lines=frozenset({READER, KEYPAD}),
+            when_ready=machine.supervisor.ready,
+            each_turn=self.housekeeping.turn,
+        )
+
+    def _daily(self, doorway: Doorway) -> DailyRound:
+        machine = self._machine
+        return DailyRound(
+            rules=DayRules(warn_min=(15, 5)),
+            calendar_of=lambda _stored: CALENDAR,
+            branch=self.branch,
+            submit=self.worker.submit,
+            doorway=doorway,
+            outputs=None,
+            log=machine.log,
+            stands_free=machine.stands_free,
+        )
+
+    def purge_in_rounds(self) -> None:
+        """Purge where nobody waits for it: a failure is an alarm."""
+        try:
+            report = self.purge()
+        except StoreError as err:
+            self._machine.log.emit("alarm", kind="purge_failed", why=str(err))
+        else:
+            self._purged(report)
+
+    def _keep_time(self) -> None:
+        moment = self._machine.clock.moment()
+        if moment.dependable:
+            with suppress(StoreError):
+                self.visits.keep_time(moment.local, self._machine.clock.boot_time())
+
+
+class WebProcess:
+    """What takes pushes in and owns the register and ``branch.db``."""
+
+    def __init__(self, machine: Machine) -> None:
+        disk = machine.disk
+        path, branch = disk.path(PATRONS), disk.path(BRANCH)
+        self.rights: BranchRecordsWriter = open_or_create_branch(branch)
+        self.audit = AuditTrail(self.rights)
+        self.erasures = StoredErasures(branch)
+        if not path.exists():
+            create_file(path)
+        self.register = SimRegister(path, STORE_SEAL, self.erasures)
+        self.register.disk = disk
+        self.lookup = PatronCache(path, STORE_SEAL)
+        disk.writers[PATRONS] = lambda: self.register.database
+        disk.writers[BRANCH] = lambda: self.rights.database
+        self.reception = Reception(
+            TERMS,
+            writer=self.register,
+            lookup=self.lookup,
+            clock=machine.clock,
+            directory=disk.here,
+        )
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for one in (self.register, self.lookup, self.rights, self.erasures):
+            with suppress(StoreError):
+                one.close()
+
+
+def high_water(disk: Disk) -> datetime | None:
+    """Return the highest trusted time on record, as a start reads it."""
+    with suppress(StoreError), closing(VisitHistory(disk.path(VISITS))) as history:
+        return history.high_water()
+    return None
+
+

@@ -1,0 +1,96 @@
+"""Cables and what hangs on them: two serial lines, the relay, lamps, contact and exit button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from doorctl.door.indicator import Lamps
+from doorctl.errors import DeviceError
+from doorctl.ports import Levels
+
+REST = Levels(contact_open=False, exit_pressed=False, fire=False)
+
+
+@dataclass
+class SimRelay:
+    """The strike's relay.
+
+    Args:
+        on_edge: hears of each change, before anybody else does.
+        now_ms: the monotonic time.
+    """
+
+    on_edge: Callable[[bool], None]
+    now_ms: Callable[[], int]
+    broken: bool = False
+    energised: bool = False
+
+    def energise(self) -> None:
+        """Let the door be opened."""
+        self._drive(energised=True)
+
+    def de_energise(self) -> None:
+        """Lock the door."""
+        self._drive(energised=False)
+
+    def fall(self) -> None:
+        """Go off without the daemon: by ``relay-off``, or for want of current."""
+        self.broken = False
+        self._drive(energised=False)
+
+    def _drive(self, *, energised: bool) -> None:
+        if energised is self.energised:
+            return
+        if self.broken:
+            raise DeviceError("GPIO17 can't be driven: EIO")
+        self.energised = energised
+        self.on_edge(energised)
+
+
+@dataclass
+class SimSignals:
+    """Lamps and buzzer; `last` is what red and green showed last."""
+
+    broken: bool = False
+    last: tuple[bool, bool] = (False, False)
+
+    def show(self, lamps: Lamps) -> None:
+        """Show them, or fail."""
+        if self.broken:
+            raise DeviceError("GPIO27 can't be driven: EIO")
+        self.last = (lamps.red, lamps.green)
+
+
+@dataclass
+class SimInputs:
+    """Levels that the simulation sets."""
+
+    standing: Levels = REST
+
+    def levels(self) -> Levels:
+        """Return what stands."""
+        return self.standing
+
+
+@dataclass
+class SimSupervisor:
+    """systemd: kills whoever does not feed the watchdog in time, and locks the door then."""
+
+    now_ms: Callable[[], int]
+    bites_ms: int = 0
+    is_ready: bool = False
+    limit_ms: int = field(default=3000)
+
+    def ready(self) -> None:
+        """Take it for ready."""
+        self.is_ready = True
+
+    def alive(self, within_s: float | None = None) -> None:
+        """Be fed."""
+        limit_ms = self.limit_ms if within_s is None else min(self.limit_ms, within_s * 1000)
+        self.bites_ms = self.now_ms() + round(limit_ms)
+
+    def stopping(self) -> None:
+        """Take it for stopping."""
+        self.is_ready = False

@@ -1,0 +1,134 @@
+"""The reference: who may come in, said once more over plain data; nothing of `doorctl` is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+CLOSED_DAYS = frozenset({(12, 24), (12, 25), (12, 26), (1, 1)})
+STAFFED, SELF_SERVICE, CLOSED = "staffed", "self_service", "closed"
+WEEKDAY = ((STAFFED, 10 * 60, 16 * 60), (SELF_SERVICE, 7 * 60, 22 * 60))
+WEEKEND = ((SELF_SERVICE, 8 * 60, 21 * 60),)
+CACHE_GOOD_FOR = timedelta(hours=60)
+CLOCK_SLACK = timedelta(minutes=5)
+WAIT_MS = {3: 30_000, 4: 120_000, 5: 600_000} | dict.fromkeys(range(6, 10), 3_600_000)
+STAFF_ONLY_AFTER = 10
+DENIED = frozenset("ODSUF")
+BEFORE_PROOF = frozenset({"unknown_card", "wrong_pin", "pin_unknown", "throttled"})
+Against = tuple[tuple[str, bool], ...]
+UNJUDGED = frozenset({"pin_timeout", "fault", "card_unreadable"})
+
+
+@dataclass(frozen=True)
+class Person:
+    """A patron with one card, as the library system has it."""
+
+    card: str
+    pin: str | None
+    resident: bool = True
+    blocks: str = ""
+    valid_until: date | None = None
+    enter_from: date | None = None
+
+
+@dataclass(frozen=True)
+class Now:
+    """The time as the branch can know it; `latest` is certain though `dependable` may be False."""
+
+    local: datetime
+    latest: datetime
+    dependable: bool
+
+    @property
+    def known(self) -> datetime:
+        """The time that is certain."""
+        return self.local if self.dependable else self.latest
+
+
+@dataclass
+class Guesses:
+    """Wrong PINs of a card in a row; `doubt` where nobody can know what became of one."""
+
+    count: int = 0
+    boot: int = 0
+    at_ms: int = 0
+    true_ms: int = 0
+    doubt: bool = False
+
+    def waits(self, boot: int, boot_ms: int) -> bool:
+        """Tell whether the card has to wait; a reboot begins the wait anew."""
+        passed = boot_ms - self.at_ms if boot == self.boot else boot_ms
+        return self.count >= STAFF_ONLY_AFTER or passed < WAIT_MS.get(self.count, 0)
+
+
+@dataclass
+class Branch:
+    """All that a decision may rest on."""
+
+    register: dict[str, Person] = field(default_factory=dict)
+    applied_at: datetime | None = None
+    banned: dict[str, datetime | None] = field(default_factory=dict)
+    restricted: set[str] = field(default_factory=set)
+    locked_until: datetime | None = None
+    guesses: dict[str, Guesses] = field(default_factory=dict)
+
+    def reason(self, card: str, typed: str, now: Now, *, waits: bool) -> str:
+        """Return how a visit ends."""
+        person = self.register.get(card)
+        if person is None:
+            return "unknown_card"
+        against = (
+            ("throttled", waits),
+            ("pin_unknown", person.pin is None),
+            ("wrong_pin", person.pin != typed),
+            ("restricted", card in self.restricted),
+            ("banned", card in self.banned and ends_later(self.banned[card], now.known)),
+            ("blocked", bool(DENIED & set(person.blocks))),
+            ("not_resident", not person.resident),
+            *dated(person, now),
+            *self.hours(now),
+            ("cache_too_old", self.too_old(now)),
+        )
+        return next((reason for reason, holds in against if holds), "ok")
+
+    def hours(self, now: Now) -> Against:
+        """Return what the hours have against everybody; a lockdown goes before everything."""
+        locked = self.locked_until is not None and now.known < self.locked_until
+        if not now.dependable:
+            return (("closed", locked), ("clock_untrusted", True))
+        return (("closed", locked or mode_at(now.local) == CLOSED),)
+
+    def too_old(self, now: Now) -> bool:
+        """Tell whether nobody has confirmed the register for too long, or in the future."""
+        if self.applied_at is None:
+            return True
+        age = now.known - self.applied_at
+        return age > CACHE_GOOD_FOR or (now.dependable and age < -CLOCK_SLACK)
+
+
+def dated(person: Person, now: Now) -> Against:
+    """Return what a patron's dates say."""
+    today = now.known.date()
+    young = person.enter_from is not None and today < person.enter_from
+    over = person.valid_until is not None and today > person.valid_until
+    unsure = not now.dependable and person.valid_until is not None and not over
+    return (
+        ("under_age", young and now.dependable),
+        ("clock_untrusted", young and not now.dependable),
+        ("expired", over),
+        ("clock_untrusted", unsure),
+    )
+
+
+def mode_at(local: datetime) -> str:
+    """Return what the branch is at a local minute, by the week's table and the closed days."""
+    if (local.month, local.day) in CLOSED_DAYS:
+        return CLOSED
+    minute = local.hour * 60 + local.minute
+    spans = WEEKEND if local.weekday() >= 5 else WEEKDAY
+    return next((mode for mode, begins, ends in spans if begins <= minute < ends), CLOSED)
+
+
+def ends_later(until: datetime | None, now: datetime) -> bool:
+    """Tell whether something that ends then, or never, still holds."""
+    return until is None or now < until

@@ -1,0 +1,162 @@
+"""Staff accounts in branch.db: read beside the writer, and what stands in the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from doorctl.accounts.account import Account
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.roles import Role
+from doorctl.accounts.sessions import Session, new_token
+from doorctl.accounts.throttle import Failures
+from doorctl.errors import StoreDamagedError, StoreError
+from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.store.accounts import AccountRecords, StoredAccounts
+from doorctl.store.accounts_failures import MOST_KEPT, StoredFailures
+from doorctl.store.accounts_passwords import ArgonPasswords
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.sessions import StoredSessions
+from tests.store.samples import NOON
+
+NOW = BootTime("boot-1", 50_000_000)
+MOMENT = Moment(NOON, NOON, ClockState.TRUSTED)
+KAJ = Account("kaj", "Kaj", Role.TECHNICIAN)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """An empty branch.db."""
+    create_branch(tmp_path / "branch.db")
+    return tmp_path / "branch.db"
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[BranchRecordsWriter]:
+    """Its writer."""
+    with closing(BranchRecordsWriter(path)) as writer:
+        yield writer
+
+
+def test_who_is_signed_in_is_read_beside_the_writer(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """As of the last commit; an account that is gone takes its sessions with it."""
+    token = new_token()
+    StoredAccounts(writer).keep(KAJ, MOMENT)
+    StoredSessions(writer).add(token.digest, Session("kaj", NOW, NOW))
+
+    with closing(AccountRecords(path)) as records:
+        assert records.whose(token.digest) == (KAJ, Session("kaj", NOW, NOW))
+        assert records.every() == (KAJ,)
+        assert records.whose(new_token().digest) is None
+        with writer.together(MOMENT) as connection:
+            connection.execute("DELETE FROM accounts")
+        assert records.whose(token.digest) is None
+
+
+def test_a_branch_without_the_file_has_no_accounts(tmp_path: Path) -> None:
+    """One whose file was lost says so: nobody is signed in by it, and nothing looks empty."""
+    with closing(AccountRecords(tmp_path / "branch.db")) as records:
+        assert records.whose(bytes(32)) is None
+        assert records.every() == ()
+        (tmp_path / "branch.db.lock").touch()
+        with pytest.raises(StoreError, match="missing"):
+            records.whose(bytes(32))
+
+
+def test_a_file_from_before_there_were_accounts_has_none(path: Path) -> None:
+    """A command that only reads runs before web has laid the tables out."""
+    with closing(sqlite3.connect(path)) as older:
+        for table in ("sessions", "accounts"):
+            older.execute(f"DROP TABLE {table}")
+
+    with closing(AccountRecords(path)) as records:
+        assert records.whose(bytes(32)) is None
+        assert records.every() == ()
+
+
+def test_an_account_that_can_not_be_read_lets_nobody_in(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """And is not quoted."""
+    StoredAccounts(writer).keep(KAJ, MOMENT)
+    with writer.together(MOMENT) as connection:
+        connection.execute("UPDATE accounts SET role = 'king'")
+
+    with (
+        closing(AccountRecords(path)) as records,
+        pytest.raises(StoreDamagedError, match="an account can't be read") as damaged,
+    ):
+        records.every()
+    assert "king" not in str(damaged.value)
+
+
+def test_no_byte_of_what_was_typed_or_shown_stands_in_the_file(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """Not the token, not the name of no account, not the caller's address, not the password."""
+    token = new_token()
+    hashed = ArgonPasswords(8, 1).hashed(Password("hest batteri klamme"))
+    StoredAccounts(writer).keep(KAJ, MOMENT)
+    StoredAccounts(writer).keep_password("kaj", hashed)
+    StoredSessions(writer).add(token.digest, Session("kaj", NOW, NOW))
+    for kind, of in (("account", "typed-in-the-wrong-field"), ("address", "192.0.2.77")):
+        StoredFailures(writer).keep(kind, of, Failures(1, NOW))
+
+    written = b"".join(one.read_bytes() for one in path.parent.glob("branch.db*"))
+    for secret in (token.reveal(), "wrong-field", "192.0.2.77", "batteri"):
+        assert secret.encode() not in written
+    assert token.digest in written
+
+
+def test_whoever_tries_many_names_fills_no_disk(writer: BranchRecordsWriter) -> None:
+    """The oldest counts give way; the newest are there."""
+    failures = StoredFailures(writer)
+    with writer.together(MOMENT) as connection:
+        connection.executemany(
+            "INSERT INTO sign_in_failures VALUES (?, 1, 'boot-1', ?)",
+            ((number.to_bytes(8, "big"), number) for number in range(MOST_KEPT)),
+        )
+        failures.keep("account", "x", Failures(2, BootTime("boot-1", MOST_KEPT + 1)))
+        (kept,) = connection.execute("SELECT count(*) FROM sign_in_failures").fetchone()
+
+    assert kept == MOST_KEPT
+    assert failures.find("account", "x").count == 2
+
+
+def test_a_trouble_of_the_disk_is_told_as_one(path: Path, writer: BranchRecordsWriter) -> None:
+    """In our own words, which name the file."""
+    with writer.together(MOMENT) as connection:
+        connection.execute("DROP TABLE sign_in_failures")
+
+    with pytest.raises(StoreError, match=path.name):
+        StoredFailures(writer).find("account", "x")
+
+
+def test_a_password_fits_its_own_hash_alone() -> None:
+    """Each hash has its own salt; what is no hash, or nobody's, fits nothing."""
+    argon = ArgonPasswords(8, 1)
+    password = Password("hest batteri klamme")
+    first, second = argon.hashed(password), argon.hashed(password)
+
+    assert first != second
+    assert argon.fits(first, password)
+    assert argon.fits(second, password)
+    for wrong in (Password("hest batteri"), Password(""), Password("\ud800")):
+        assert not argon.fits(first, wrong)
+    assert not argon.fits(None, Password("nobody's"))
+    assert not argon.fits("no hash", password)
+
+
+def test_a_hash_of_another_cost_is_an_old_one() -> None:
+    """So that the cost can be raised; today's is OWASP's least."""
+    made = ArgonPasswords().hashed(Password("hest batteri klamme"))
+
+    assert made.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert not ArgonPasswords().is_old(made)
+    assert ArgonPasswords(8, 1).is_old(made)

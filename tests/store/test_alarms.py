@@ -1,0 +1,114 @@
+"""The table of alarms: bounded, forgotten in time, and readable before it was laid out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from doorctl.errors import StoreDamagedError
+from doorctl.moments import ClockState, Moment
+from doorctl.notices.standing import Source, Told
+from doorctl.store.alarms import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
+from doorctl.store.branch_purge import KEPT_AFTER_END
+from doorctl.store.branch_rows import migrations
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.connection import create_file, open_writer
+from tests.store.samples import DAY, NOON
+
+NOW = Moment(NOON, NOON, ClockState.TRUSTED)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A branch's file on which nothing stands."""
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    return path
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[BranchRecordsWriter]:
+    """Its one writer."""
+    with closing(BranchRecordsWriter(path)) as writer:
+        yield writer
+
+
+@pytest.fixture
+def records(path: Path) -> Iterator[AlarmRecords]:
+    """A reader of its alarms."""
+    with closing(AlarmRecords(path)) as records:
+        yield records
+
+
+def told(kind: str) -> Told:
+    """Return an alarm of noon."""
+    return Told(kind, Source.DOOR, "", NOON)
+
+
+def test_a_leaf_that_flaps_fills_no_disk(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """The oldest ends are forgotten; what stands is not."""
+    alarms = StoredAlarms(writer)
+    alarms.hear(told("stalled"), NOW)
+    with writer.together(NOW):
+        for _ in range(MOST_ENDED + 1):
+            alarms.hear(told("door_held"), NOW)
+            alarms.hear(told("door_held_cleared"), NOW)
+
+    assert len(records.ended(2 * MOST_ENDED)) == LEFT_ENDED
+    assert [one.kind for one in records.standing()] == ["stalled"]
+
+
+def test_what_is_over_is_kept_for_a_month(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """Counted from its end; what stands is kept for as long as it does."""
+    alarms = StoredAlarms(writer)
+    for kind in ("door_held", "inputs_failing", "door_held_cleared"):
+        alarms.hear(told(kind), NOW)
+    for days, left in ((0, 1), (1, 0)):
+        at = NOON + KEPT_AFTER_END + days * DAY
+        alarms.end((), Moment(at, at, ClockState.TRUSTED))
+        assert len(records.ended(9)) == left
+
+    assert [one.kind for one in records.standing()] == ["inputs_failing"]
+
+
+def test_an_end_of_nothing_leaves_no_row(
+    writer: BranchRecordsWriter, records: AlarmRecords
+) -> None:
+    """Such as the one that a process tells that began anew."""
+    StoredAlarms(writer).hear(told("door_held_cleared"), NOW)
+
+    assert records.standing() == records.ended(9) == ()
+
+
+def test_a_file_of_an_older_doorctl_has_no_alarms(tmp_path: Path) -> None:
+    """After an upgrade a reader may come before the writer; and a branch may have no file."""
+    path = tmp_path / "older.db"
+    with closing(AlarmRecords(path)) as records:
+        assert records.standing() == ()
+        create_file(path)
+        with closing(open_writer(path)) as database:
+            migrations.apply(database, stop_before="create_alarms")
+        assert records.standing() == records.ended(9) == ()
+
+
+def test_a_row_that_can_not_be_read_is_told_without_its_text(
+    path: Path, records: AlarmRecords
+) -> None:
+    """Somebody wrote into the file by hand."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO alarms (kind, source, first_ms, last_ms, count, why) "
+            "VALUES ('stalled', 'cellar', 0, 0, 1, '')"
+        )
+
+    with pytest.raises(StoreDamagedError, match="a row can't be read") as caught:
+        records.standing()
+    assert "cellar" not in str(caught.value)

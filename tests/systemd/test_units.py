@@ -1,0 +1,115 @@
+"""What systemd thinks of the units: how exposed each is, and whether it understands them all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+SERVICES = sorted(SYSTEMD.glob("*.service"))
+TIMERS = sorted(SYSTEMD.glob("*.timer"))
+
+EXPOSED_TENTHS = {
+    "doorctl-door.service": 5,
+    "doorctl-web.service": 10,
+    "doorctl-alarm@.service": 11,
+    "doorctl-sync.service": 11,
+    "doorctl-sync-full.service": 11,
+}
+"""The most that each may be, in tenths of systemd's scale (0 is safe, 100 is all open)."""
+
+
+def tool(name: str) -> str:
+    """Return where a tool is; without it skip, but fail in CI."""
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has to have {name}")
+        pytest.skip(f"this machine has no {name}")
+    return found
+
+
+def told(*command: str | Path) -> tuple[int, str]:
+    """Run a command; return its exit code and all that it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_no_service_is_left_out() -> None:
+    """A new one has to say how exposed it may be."""
+    assert {one.name for one in SERVICES} == set(EXPOSED_TENTHS)
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_a_service_is_no_more_exposed_than_it_must_be(unit: Path) -> None:
+    """``systemd-analyze security`` gives at most the figure above."""
+    code, text = told(
+        tool("systemd-analyze"),
+        "security",
+        "--offline=true",
+        "--no-pager",
+        f"--threshold={EXPOSED_TENTHS[unit.name]}",
+        unit,
+    )
+
+    assert code == 0, text
+
+
+@pytest.mark.parametrize("unit", [*SERVICES, *TIMERS], ids=lambda unit: unit.name)
+def test_systemd_understands_each_unit(tmp_path: Path, unit: Path) -> None:
+    """No setting is unknown or malformed, and no dependency is missing."""
+    # Units that name each other are verified together.
+    for one in (*SERVICES, *TIMERS):
+        text = one.read_text(encoding="utf-8")
+        text = text.replace("/opt/doorctl/bin/doorctl", tool("env"))
+        (tmp_path / one.name.replace("@.", "@web_failed.")).write_text(text, encoding="utf-8")
+    verified = tmp_path / unit.name.replace("@.", "@web_failed.")
+
+    assert told(tool("systemd-analyze"), "verify", verified) == (0, "")
+
+
+def test_each_timer_has_its_service() -> None:
+    """A timer without one would be silent for ever."""
+    assert all(timer.with_suffix(".service") in SERVICES for timer in TIMERS)
+
+
+def test_users_of_the_units_are_made() -> None:
+    """Each ``User=`` and ``SupplementaryGroups=`` is a line of a sysusers file."""
+    made = set()
+    for file in SYSTEMD.glob("*sysusers.conf"):
+        made |= set(re.findall(r"^[ug]\s+(\S+)", file.read_text(encoding="utf-8"), re.MULTILINE))
+    wanted = set()
+    for unit in SERVICES:
+        named = r"^(?:User|SupplementaryGroups)=(.*)$"
+        for line in re.findall(named, unit.read_text(encoding="utf-8"), re.MULTILINE):
+            wanted |= set(line.split())
+
+    assert wanted == made
+
+
+def test_udev_understands_the_rules() -> None:
+    """Each line is a rule; that a group is made by another file is no fault."""
+    rules = SYSTEMD / "doorctl.udev.rules"
+    _code, text = told(tool("udevadm"), "verify", "--no-summary", rules)
+    faults = [line for line in text.splitlines() if "Unknown group 'gpio'" not in line]
+
+    assert [line for line in faults if "rules check failed" not in line] == []
+
+
+@pytest.mark.parametrize("kind", ["tmpfiles", "sysusers"])
+def test_systemd_understands_the_files(tmp_path: Path, kind: str) -> None:
+    """Each file is taken by its own tool, in a root directory of the test's own."""
+    (tmp_path / "etc").mkdir()
+    for name in ("passwd", "group"):
+        (tmp_path / "etc" / name).write_text("root:x:0:\n" if name == "group" else "")
+    for file in (*SYSTEMD.glob("*sysusers.conf"), *SYSTEMD.glob(f"*{kind}.conf")):
+        own = "sysusers" if "sysusers" in file.name else kind
+        more = ("--create",) if own == "tmpfiles" else ()
+        code, text = told(tool(f"systemd-{own}"), f"--root={tmp_path}", *more, file)
+
+        assert code == 0, text

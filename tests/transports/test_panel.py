@@ -1,0 +1,181 @@
+"""The screen's state and its keys between the two processes, and what a page may lean on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.access.panel import Keys, Kind, PanelState
+from doorctl.access.panel_hours import Hours, Opens
+from doorctl.errors import InputError, NotAnsweringError, StoreError
+from doorctl.ports import PanelDoor, PanelView
+from doorctl.transports.control import ControlServer, Question, ask
+from doorctl.transports.panel import (
+    MOST_WAITING,
+    PanelBoard,
+    PanelOverSocket,
+    panel_answers,
+)
+from tests.fakes.panel import FakePanelDoor
+
+LIMIT_S = 20.0
+SHORT_S = 0.05
+TYPING = PanelState(Kind.TYPING, 7, 2, 4, Keys.PIN)
+FULL = PanelState(
+    Kind.CLOSING, 7, 1, 4, Keys.CODE, 6, 9, 12, False, (Hours(420, 1320, True),), Opens(1, 4, 420)
+)
+
+
+@dataclass
+class Stand:
+    """A door that a page looks at, and the hands to move it with."""
+
+    door: PanelDoor
+    show: Callable[[PanelState], None]
+    go_away: Callable[[], None]
+    pressed: list[tuple[str, int]]
+
+
+@pytest.fixture(params=["fake", "socket"])
+def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
+    """The fake, and the real one over a real socket; neither waits long for something new."""
+    if request.param == "fake":
+        fake = FakePanelDoor(SHORT_S)
+        yield Stand(fake, fake.show, fake.go_away, fake.pressed)
+        return
+    with ExitStack() as stack:
+        board, pressed = PanelBoard(1, SHORT_S), list[tuple[str, int]]()
+        path = tmp_path / "door.sock"
+        server = ControlServer(
+            path, panel_answers(board, lambda key, attempt: pressed.append((key, attempt)))
+        )
+        server.start()
+        stack.callback(server.stop)
+        yield Stand(PanelOverSocket(path, SHORT_S), board.show, server.stop, pressed)
+
+
+def test_the_first_look_is_answered_at_once(stand: Stand) -> None:
+    """Whoever knows nothing is told what is shown now."""
+    assert stand.door.look(0) == PanelView(1, PanelState(Kind.WORKING))
+
+
+@pytest.mark.parametrize("state", [TYPING, FULL])
+def test_a_state_arrives_as_it_was_shown(stand: Stand, state: PanelState) -> None:
+    """Every field of it; and under another number."""
+    before = stand.door.look(0)
+    stand.show(state)
+
+    after = stand.door.look(before.seq)
+
+    assert after.state == state
+    assert after.seq != before.seq
+
+
+def test_who_knows_the_latest_waits(stand: Stand) -> None:
+    """After a while the same view comes again, so that nobody waits on a dead line."""
+    known = stand.door.look(0)
+
+    assert stand.door.look(known.seq) == known
+
+
+@pytest.mark.parametrize("key", ["0", "5", "9", "#", "*"])
+def test_a_key_arrives(stand: Stand, key: str) -> None:
+    """With the attempt that it was meant for."""
+    stand.door.press(key, 7)
+
+    assert stand.pressed == [(key, 7)]
+
+
+@pytest.mark.parametrize("key", ["", "10", "a", "٣", "\n", "4711"])
+def test_what_is_no_key_is_refused(stand: Stand, key: str) -> None:
+    """The refusal does not repeat it: somebody may have typed a PIN in one go."""
+    with pytest.raises(InputError) as refused:
+        stand.door.press(key, 7)
+
+    assert str(refused.value) == "that is no key"
+    assert refused.value.__cause__ is None
+    assert stand.pressed == []
+
+
+def test_a_door_that_is_gone_does_not_answer(stand: Stand) -> None:
+    """Neither a look nor a key."""
+    stand.go_away()
+
+    for asked in (lambda: stand.door.look(0), lambda: stand.door.press("1", 7)):
+        with pytest.raises(NotAnsweringError):
+            asked()
+
+
+def test_whoever_waits_hears_at_once() -> None:
+    """A look that waits ends by what is shown next."""
+    board = PanelBoard(1, LIMIT_S)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(board.look, 1)
+        board.show(TYPING)
+        assert waiting.result(LIMIT_S).state == TYPING
+
+
+def test_few_may_wait() -> None:
+    """One more, and whoever has waited longest is answered: no page can use up the threads."""
+    board = PanelBoard(1, LIMIT_S)
+    with ThreadPoolExecutor(MOST_WAITING + 1) as threads:
+        looks = [threads.submit(board.look, 1) for _ in range(MOST_WAITING + 1)]
+        answered, waiting = wait(looks, LIMIT_S, FIRST_COMPLETED)
+        board.show(TYPING)
+
+        assert [one.result().state.kind for one in answered] == [Kind.WORKING]
+        assert {one.result(LIMIT_S).state.kind for one in waiting} == {Kind.TYPING}
+
+
+def test_nobody_who_waits_holds_the_door() -> None:
+    """A page that hangs in the middle of a look holds no lock that the loop needs."""
+    board = PanelBoard(1, LIMIT_S)
+    waiting = threading.Thread(target=board.look, args=(1,), daemon=True)
+    waiting.start()
+
+    for _ in range(1000):
+        board.show(TYPING)
+    waiting.join(LIMIT_S)
+    assert board.look(0).seq == 1001
+
+
+def test_a_screen_without_keys_takes_none(tmp_path: Path) -> None:
+    """Where a keypad is wired, whoever asks the door to take a key is refused."""
+    path = tmp_path / "door.sock"
+    server = ControlServer(path, panel_answers(PanelBoard(1), None))
+    server.start()
+    try:
+        with pytest.raises(StoreError, match=r"panel\.keypad"):
+            PanelOverSocket(path).press("1", 7)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("about", [{}, {"key": "12", "attempt": 1}, {"key": "1", "attempt": "x"}])
+def test_a_malformed_key_is_quoted_nowhere(tmp_path: Path, about: dict[str, object]) -> None:
+    """What is wrong is told; what was typed is not."""
+    path = tmp_path / "door.sock"
+    server = ControlServer(path, panel_answers(PanelBoard(1), lambda _key, _attempt: None))
+    server.start()
+    try:
+        with pytest.raises(StoreError, match=r"^that question is not complete$"):
+            ask(path, Question("key", about), timeout_s=LIMIT_S)
+    finally:
+        server.stop()
+
+
+@given(st.lists(st.builds(PanelState, st.sampled_from(Kind), st.integers(0, 9)), min_size=1))
+def test_numbers_only_grow(states: list[PanelState]) -> None:
+    """Whatever is shown, the latest stands under a number of its own."""
+    board = PanelBoard(5)
+    for place, state in enumerate(states, 1):
+        board.show(state)
+        assert board.look(0) == PanelView(5 + place, state)

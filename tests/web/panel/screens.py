@@ -1,0 +1,109 @@
+"""One state for each thing that the screen says, and the page over a door that is none."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Self
+
+from anyio.from_thread import start_blocking_portal
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+
+from doorctl.access.panel import OURS, Keys, Kind, PanelState
+from doorctl.access.panel_hours import Hours, Opens
+from doorctl.web.pages.headers import Headed, SameOrigin
+from doorctl.web.pages.language import Languages, languages
+from doorctl.web.pages.templates import StaticPages, Templates
+from doorctl.web.panel import Panel, Showing
+from tests.fakes.panel import FakePanelDoor
+
+PHONE = "12 34 56 78"
+SHOWING = Showing("Prøvebiblioteket", PHONE, keypad=True, speech=True)
+TODAY = (
+    Hours(420, 600, staffed=False),
+    Hours(600, 1020, staffed=True),
+    Hours(1020, 1320, staffed=False),
+)
+IDLE = PanelState(Kind.IDLE, 4, hours=TODAY)
+
+STATES: MappingProxyType[str, PanelState] = MappingProxyType(
+    {
+        "idle": IDLE,
+        "idle with codes": PanelState(Kind.IDLE, 4, keys=Keys.CODE, hours=TODAY),
+        "idle day and night": PanelState(Kind.IDLE, hours=(Hours(0, 1440, staffed=False),)),
+        "idle, hours unknown": PanelState(Kind.IDLE),
+        "closing": PanelState(Kind.CLOSING, 4, minutes=12),
+        "closing in a minute": PanelState(Kind.CLOSING, 4, minutes=1, entry=False),
+        "no entry": PanelState(Kind.CLOSING, 4, entry=False),
+        "told no entry": PanelState(Kind.CLOSED, 4, minutes=9, entry=False),
+        "opens today": PanelState(Kind.CLOSED, opens=Opens(0, 3, 420)),
+        "opens tomorrow": PanelState(Kind.CLOSED, opens=Opens(1, 4, 420)),
+        "opens on Monday": PanelState(Kind.CLOSED, opens=Opens(4, 0, 600)),
+        "opens in days": PanelState(Kind.CLOSED, keys=Keys.CODE, opens=Opens(9, 5, 600)),
+        "closed": PanelState(Kind.CLOSED),
+        "staffed": PanelState(Kind.STAFFED, hours=TODAY),
+        "out of order": PanelState(Kind.OUT_OF_ORDER, code=OURS),
+        "card read": PanelState(Kind.CARD_READ, 5, 0, 4, Keys.PIN),
+        "card read, own keypad": PanelState(Kind.CARD_READ, 5, 0, 4),
+        "typing": PanelState(Kind.TYPING, 5, 2, 4, Keys.PIN),
+        "typing a code": PanelState(Kind.TYPING, 5, 5, keys=Keys.CODE),
+        "typing a code, own keypad": PanelState(Kind.TYPING, 5, 5),
+        "working": PanelState(Kind.WORKING, 5),
+        "welcome": PanelState(Kind.WELCOME, 5),
+        "welcome with a message": PanelState(Kind.WELCOME, 5, code=6),
+        "welcome all": PanelState(Kind.WELCOME, 5, keys=Keys.COMPANIONS, companions=4),
+        "welcome both": PanelState(Kind.WELCOME, 5, companions=1),
+        **{f"refused {code}": PanelState(Kind.REFUSED, 5, code=code) for code in range(1, 7)},
+    }
+)
+
+
+@dataclass
+class Stage:
+    """The page as it is served, over a door that a test moves.
+
+    Args:
+        showing: what the branch wants.
+        languages: what can be chosen.
+        beat_s: longest silence on a stream.
+    """
+
+    showing: Showing = SHOWING
+    languages: Languages = field(default_factory=languages)
+    beat_s: float = 15.0
+
+    def __post_init__(self) -> None:
+        self.door = FakePanelDoor(longest_s=0.05)
+        self._stack = ExitStack()
+        self.panel = Panel(self.door, self.showing, self.languages, Templates(), self.beat_s)
+
+    @property
+    def app(self) -> ASGIApp:
+        """The page, its files, and what surrounds every page."""
+        static = Mount("/static", StaticPages(), name="static")
+        return Headed(SameOrigin(Starlette(routes=[static, *self.panel.routes()])), encrypted=False)
+
+    def __enter__(self) -> Self:
+        # One event loop for all requests, as in a server.
+        self._portal = self._stack.enter_context(start_blocking_portal())
+        self._stack.callback(self.panel.stop)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stack.close()
+
+    def browser(self, host: str = "127.0.0.1", at: str = "127.0.0.1:8080") -> TestClient:
+        """Return a browser at an address, that asks for a host."""
+        client = TestClient(
+            self.app,
+            base_url=f"http://{at}",
+            client=(host, 50000),
+            headers={"Sec-Fetch-Site": "same-origin"},
+            follow_redirects=False,
+        )
+        client.portal = self._portal
+        return client

@@ -1,0 +1,131 @@
+"""Keys on the screen: from a page of ours on this machine to the door, and kept nowhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.web.panel.screens import IDLE, SHOWING, Stage
+
+AT_ONCE = {"Accept": "application/json"}
+OWN = {"Sec-Fetch-Site": "same-origin"}
+ORIGIN = "http://127.0.0.1:8080"
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A page with keys."""
+    with Stage() as made:
+        made.door.show(IDLE)
+        yield made
+
+
+def sent(key: str, attempt: object = 7) -> dict[str, str]:
+    """Return the form of a key."""
+    return {"key": key, "attempt": str(attempt)}
+
+
+@pytest.mark.parametrize("key", "0123456789#*")
+def test_a_key_goes_to_the_door(stage: Stage, key: str) -> None:
+    """With the attempt that the page showed; the answer says nothing."""
+    answer = stage.browser().post("/panel/key", data=sent(key), headers=AT_ONCE)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert stage.door.pressed == [(key, 7)]
+
+
+def test_without_javascript_the_page_comes_back(stage: Stage) -> None:
+    """The form leads to the page in the language that was chosen; no digit is in its address.
+
+    Its origin is "null", by our Referrer-Policy.
+    """
+    form = {**sent("4"), "lang": "en"}
+    answer = stage.browser().post("/panel/key", data=form, headers={"Origin": "null"})
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/panel?lang=en&since=7"
+
+
+@pytest.mark.parametrize(
+    "form", [sent("a"), sent("47"), sent("4", "x"), {"key": "4"}, {"attempt": "7"}, {}]
+)
+def test_what_is_no_key_is_refused(stage: Stage, form: dict[str, str]) -> None:
+    """The answer repeats nothing of it."""
+    answer = stage.browser().post("/panel/key", data=form)
+
+    assert (answer.status_code, answer.text) == (400, "That is no key.")
+    assert stage.door.pressed == []
+
+
+def test_more_than_a_key_is_not_read(stage: Stage) -> None:
+    """A long body is refused before it is looked at."""
+    answer = stage.browser().post("/panel/key", content=b"key=1&attempt=7&" + b"x" * 5000)
+
+    assert answer.status_code == 400
+    assert stage.door.pressed == []
+
+
+@pytest.mark.parametrize(
+    ("host", "at", "headers"),
+    [
+        ("192.0.2.7", "127.0.0.1:8080", {}),
+        ("::ffff:192.0.2.7", "127.0.0.1:8080", {}),
+        ("testclient", "127.0.0.1:8080", {}),
+        ("127.0.0.1", "branch.example:8080", {}),
+        ("127.0.0.1", "127.0.0.1.branch.example", {}),
+        ("127.0.0.1", "127.0.0.1:8080", {"X-Forwarded-For": "192.0.2.7"}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Forwarded": "for=192.0.2.7"}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Sec-Fetch-Site": "cross-site"}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Sec-Fetch-Site": "same-site"}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Sec-Fetch-Site": "none"}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Origin": "https://branch.example"}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Origin": "http://127.0.0.1:9999"}),
+    ],
+)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_nobody_elsewhere_presses_a_key(
+    host: str, at: str, headers: dict[str, str], *, elsewhere: bool
+) -> None:
+    """Another machine, another name, a proxy, another page: also where the page may be seen."""
+    with Stage(replace(SHOWING, elsewhere=elsewhere)) as stage:
+        answer = stage.browser(host, at).post("/panel/key", data=sent("4"), headers=headers)
+
+    assert answer.status_code == 403
+    assert stage.door.pressed == []
+
+
+def test_an_older_browser_says_its_origin(stage: Stage) -> None:
+    """Without Sec-Fetch-Site the origin counts; without either nobody knows where it is from."""
+    browser = stage.browser()
+    del browser.headers["Sec-Fetch-Site"]
+
+    assert browser.post("/panel/key", data=sent("4")).status_code == 403
+    for other in ("null", "http://127.0.0.1:9999", "https://127.0.0.1:8080"):
+        answer = browser.post("/panel/key", data=sent("4"), headers={"Origin": other})
+        assert answer.status_code == 403
+    told = {**AT_ONCE, "Origin": ORIGIN}
+    assert browser.post("/panel/key", data=sent("4"), headers=told).status_code == 204
+
+
+def test_a_screen_without_keys_has_no_pad_and_takes_none() -> None:
+    """Where a keypad is wired or nothing was configured."""
+    with Stage(replace(SHOWING, keypad=False)) as stage:
+        browser = stage.browser()
+        assert 'id="pad"' not in browser.get("/panel").text
+        assert browser.post("/panel/key", data=sent("4")).status_code == 403
+        assert stage.door.pressed == []
+
+
+def test_a_door_that_is_gone_says_nothing_of_the_key(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503, and neither the answer nor any log line has the digit."""
+    stage.door.go_away()
+    with caplog.at_level(logging.DEBUG):
+        answer = stage.browser().post("/panel/key", data=sent("8", 13))
+
+    assert (answer.status_code, answer.text) == (503, "The door does not answer.")
+    assert "key=8" not in caplog.text

@@ -1,0 +1,262 @@
+"""The page of the screen at the door, without a browser: what it says, to whom, in which words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import count
+from pathlib import Path
+
+import polib
+import pytest
+
+import doorctl.web
+from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Kind, PanelState
+from doorctl.access.reasons import SENTENCES
+from doorctl.web.pages.headers import POLICY
+from doorctl.web.pages.language import languages
+from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage
+
+THERE = {"lang": "en", "since": "4"}
+ATTEMPTS = count(100)
+
+
+class Texts(HTMLParser):
+    """All that somebody reads, and whatever a policy would block."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.inline: list[str] = []
+        self._hidden = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what is inline; what stands in a template is not read."""
+        self._hidden += tag in {"template", "script", "title"}
+        names = dict(attrs)
+        if "style" in names or tag == "style" or (tag == "script" and "src" not in names):
+            self.inline.append(tag)
+        self.inline += [name for name in names if name.startswith("on")]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of a template."""
+        self._hidden -= tag in {"template", "script", "title"}
+
+    def handle_data(self, data: str) -> None:
+        """Read on."""
+        if not self._hidden:
+            self.text += data
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A page with keys and a voice, over a door that shows the idle screen."""
+    with Stage() as made:
+        made.door.show(IDLE)
+        yield made
+
+
+def said(stage: Stage, state: PanelState, language: str = "da") -> str:
+    """Return all that the page says of a state, its blanks as one."""
+    page = Texts(shown(stage, state, language)).text
+    return " ".join(page.split())
+
+
+def shown(stage: Stage, state: PanelState, language: str = "da") -> str:
+    """Return the page once it shows a state, of an attempt of its own."""
+    attempt = next(ATTEMPTS)
+    stage.door.show(replace(state, attempt=attempt))
+    return look(stage, f'data-attempt="{attempt}"', lang=language, since=str(attempt))
+
+
+def look(stage: Stage, until: str, **query: str) -> str:
+    """Return the page once it holds something: it hears of a state a moment after the door."""
+    browser = stage.browser()
+    for _ in range(500):
+        page = browser.get("/panel", params=query).text
+        if until in page:
+            return page
+    raise AssertionError(f"the page never showed {until}")
+
+
+def test_the_idle_screen_says_what_to_do(stage: Stage) -> None:
+    """How to come in, and today's hours from the first to the last."""
+    text = said(stage, IDLE)
+
+    assert "Scan dit kort" in text
+    assert "derefter din pinkode." in text
+    assert "Åbent i dag 07.00\N{EN DASH}22.00" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "danish", "english"),
+    [
+        ("opens today", "Åbner igen i dag kl. 07.00", "Opens again today at 07:00"),
+        ("opens tomorrow", "Åbner igen i morgen kl. 07.00", "Opens again tomorrow at 07:00"),
+        ("opens on Monday", "Åbner igen mandag kl. 10.00", "Opens again on Monday at 10:00"),
+        ("closing", "Lukker om 12 minutter", "Closing in 12 minutes"),
+        ("closing in a minute", "Lukker om 1 minut", "Closing in 1 minute"),
+        ("staffed", "Kom indenfor", "Come in"),
+        ("welcome", "Velkommen", "Welcome"),
+        ("welcome all", "Hvor mange har du med?", "Press 1 to 4."),
+        ("refused 4", "sig kode 4", "say code 4"),
+        ("refused 2", "Vend det og prøv igen.", "Turn it and try again."),
+    ],
+)
+def test_it_speaks_danish_and_english(stage: Stage, name: str, danish: str, english: str) -> None:
+    """Each in its own words, times as each writes them."""
+    assert danish in said(stage, STATES[name])
+    assert english in said(stage, STATES[name], "en")
+
+
+@pytest.mark.parametrize("language", ["da", "en"])
+def test_a_refusal_tells_the_queue_no_reason(stage: Stage, language: str) -> None:
+    """A code and a number to call: none of the words that staff read, and no other code's text."""
+    number = PHONE.replace(" ", "\N{NO-BREAK SPACE}")
+    told = [" ".join(sentence) for sentence in SENTENCES.values()]
+    shaming = {word for sentence in told for word in re.findall(r"\w{6,}", sentence.lower())}
+    kept = shaming - {"biblioteket", "library", "kunne", "læses", "kortet", "pinkode"}
+
+    for code in sorted(set(CODES.values()) - {OURS, UNREADABLE}):
+        page = shown(stage, STATES[f"refused {code}"], language)
+        text = Texts(page).text
+        assert number in text
+        assert not [word for word in kept if word in text.lower()]
+    same = [
+        said(stage, STATES[f"refused {code}"]).replace(f"kode {code}", "") for code in (4, 5, 6)
+    ]
+    assert len(set(same)) == 1
+
+
+def test_what_is_not_proved_invites_another_try(stage: Stage) -> None:
+    """One sentence for an unknown card and a wrong PIN, and where help is to be had."""
+    text = said(stage, PanelState(Kind.REFUSED, 5, code=NOT_PROVED))
+
+    assert "Det lykkedes ikke Prøv en gang til. Ring" in text
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_every_state_has_its_screen(stage: Stage, name: str) -> None:
+    """A headline, a picture that is there, nothing untranslated, nothing that the policy blocks."""
+    page = shown(stage, STATES[name])
+    texts = Texts(page)
+
+    assert not texts.inline
+    picture = re.search(r'src="(/static/panel_\w+\.svg)\?', page)
+    assert picture is not None
+    assert stage.browser().get(picture[1]).headers["content-type"] == "image/svg+xml"
+    assert "{" not in texts.text
+    assert 'lang="da"' in page
+
+
+def test_the_page_and_its_files_follow_the_policy(stage: Stage) -> None:
+    """Nothing inline, nothing of another host, nothing kept by the browser."""
+    answer = stage.browser().get("/panel")
+
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.headers["cache-control"] == "no-store"
+    for name in ("panel.css", "panel.js"):
+        assert f"/static/{name}?v=" in answer.text
+        assert stage.browser().get(f"/static/{name}").status_code == 200
+
+
+def test_a_name_of_a_branch_is_text() -> None:
+    """What stands in the configuration is escaped."""
+    with Stage(replace(SHOWING, branch="<b>Øst</b>")) as stage:
+        assert "&lt;b&gt;Øst&lt;/b&gt;" in stage.browser().get("/panel").text
+
+
+def test_without_javascript_it_asks_again(stage: Stage) -> None:
+    """Every two seconds, in the language that was chosen."""
+    page = stage.browser().get("/panel", params=THERE).text
+
+    assert (
+        '<noscript><meta http-equiv="refresh" content="2; url=/panel?lang=en&amp;since=4">' in page
+    )
+    own = stage.browser().get("/panel").text
+    assert '<noscript><meta http-equiv="refresh" content="2; url=/panel">' in own
+
+
+def test_the_language_goes_back_when_the_patron_is_done(stage: Stage) -> None:
+    """Another attempt has ended since it was chosen: the next one finds the branch's own."""
+    assert 'html lang="en"' in stage.browser().get("/panel", params=THERE).text
+    stage.door.show(replace(IDLE, attempt=5))
+
+    assert 'html lang="da"' in look(stage, 'data-attempt="5"', **THERE)
+
+
+def test_an_unknown_language_is_the_branchs_own(stage: Stage) -> None:
+    """Whatever stands in the address."""
+    for code in ("xx", "../da", "<b>", ""):
+        assert 'html lang="da"' in stage.browser().get("/panel", params={"lang": code}).text
+
+
+def test_a_door_that_does_not_answer_is_out_of_order(stage: Stage) -> None:
+    """The page itself comes, and says whom to call."""
+    stage.door.go_away()
+
+    assert "Døren er ude af drift" in look(stage, 'data-kind="out_of_order"')
+
+
+@pytest.mark.parametrize(
+    ("host", "at", "headers"),
+    [
+        ("192.0.2.7", "127.0.0.1:8080", {}),
+        ("127.0.0.1", "branch.example:8080", {}),
+        ("127.0.0.1", "127.0.0.1:8080", {"X-Forwarded-For": "192.0.2.7"}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Via": "1.1 proxy"}),
+    ],
+)
+def test_who_is_elsewhere_sees_nothing(
+    stage: Stage, host: str, at: str, headers: dict[str, str]
+) -> None:
+    """When somebody comes is nobody's business; by panel.elsewhere it may be seen."""
+    browser = stage.browser(host, at)
+
+    for path in ("/panel", "/panel/events"):
+        assert browser.get(path, headers=headers).status_code == 403
+    with Stage(replace(SHOWING, elsewhere=True)) as shared:
+        assert shared.browser(host, at).get("/panel", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("at", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_sees_it(stage: Stage, host: str, at: str) -> None:
+    """By each of its names."""
+    assert stage.browser(host, at).get("/panel").status_code == 200
+
+
+def test_a_language_is_dropped_in(tmp_path: Path) -> None:
+    """One file beside the others: its button is there, and what it lacks is said in English."""
+    said_so = 'msgid "Scan your card"\nmsgstr "Skannaðu kortið"\n'
+    head = (
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\nLanguage-Name: Íslenska\\n"\n'
+    )
+    (tmp_path / "is.po").write_text(head + said_so, encoding="utf-8")
+
+    with Stage(languages=languages("da", tmp_path)) as stage:
+        stage.door.show(IDLE)
+        page = look(stage, "Skannaðu kortið", lang="is", since="4")
+
+    assert re.findall(r'hreflang="(\w+)"', page) == ["da", "en", "is"]
+    assert "Then type your PIN." in page
+    assert ">Íslenska</a>" in page
+
+
+def test_everything_is_said_in_danish() -> None:
+    """Each text of the page stands in its catalogue, and the catalogue has no other."""
+    web = Path(doorctl.web.__file__).parent
+    catalogue = polib.pofile(str(web / "locale" / "da" / "panel.po"))
+    frame = polib.pofile(str(web / "locale" / "da" / "frame.po"))
+    sources = [web / "panel_words.py", *(web / "templates").glob("panel*.html")]
+    text = "".join(path.read_text("utf-8") for path in sources)
+    used = set(re.findall(r"""\bsay\(\s*["']([^"']+)["']""", text))
+    used |= {one for pair in re.findall(r'count\("([^"]+)", "([^"]+)"', text) for one in pair}
+    there = {one.msgid for one in catalogue} | {one.msgid_plural for one in catalogue} - {""}
+
+    assert all(one.translated() for one in catalogue)
+    assert used - {one.msgid for one in frame} <= there
+    assert there <= used
