@@ -15,6 +15,7 @@ from doorctl.bootstrap.alarm_desk import WebsAlarms
 from doorctl.bootstrap.audit import DesksAudit
 from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.expiry import expiry
+from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.bootstrap.pages import Pages, encrypted, pages
 from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
 from doorctl.bootstrap.subject_web import webs_answers
@@ -60,6 +61,8 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
     Raises:
         DoorctlError: it can't start.
     """
+    share_one_heap()
+    return_large_blocks()
     with ExitStack() as stack:
         clock = system_clock(config)
         journal = stack.enter_context(closing(JsonLog(stdout)))
@@ -82,6 +85,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
 
         def ready() -> None:
+            spare_the_collector()
             log.emit("ready", version=doorctl.__version__, pid=os.getpid())
             supervisor.ready()
 

@@ -78,13 +78,14 @@ def _counted(found: Found) -> list[int]:
 
 def _summed(found: Sequence[Found]) -> str:
     sums = [sum(column) for column in zip(*map(_counted, found), strict=True)]
-    faults = Counter(
-        each.point.fault for one in found for each in one.struck if each.took
-    )
+    faults = Counter(each.point.fault for one in found for each in one.struck if each.took)
     return "\n".join(
         [
             _row("all", map("{:,}".format, sums)),
-            *(f"  {fault.name.lower().replace('_', ' '):<38}{faults[fault]:>9,}" for fault in Fault),
+            *(
+                f"  {fault.name.lower().replace('_', ' '):<38}{faults[fault]:>9,}"
+                for fault in Fault
+            ),
         ]
     )
 

@@ -26,7 +26,9 @@ SOCKET = "(socket)"
 UNNAMED = "(unnamed)"
 """Stands for every temporary file, whose number is another one each time."""
 
-_CALL = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>\S+)(?P<rest>.*)")
+_CALL = re.compile(
+    r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>\S+)(?P<rest>.*)"
+)
 _DESCRIPTOR = re.compile(r"\d+<(?P<path>/[^>]*)>")
 _PATH = re.compile(r'"(?P<path>/[^"]*)"')
 _UNFINISHED = re.compile(r"(?P<thread>\d+) +(?P<head>.*) *<unfinished \.\.\.>(?P<tail>.*)")

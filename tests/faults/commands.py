@@ -78,7 +78,7 @@ class Command:
 
 
 def purge_wrong(directory: Path, ran: Ran) -> list[str]:
-    """Done, nothing expired is left; failed or not, nothing expired is listed, nothing young lost."""
+    """Done, nothing expired is left; in any case none of it is listed, and nothing young lost."""
     done = ran.code == 0 or "it is done" in ran.complained
     return visits_wrong(directory, purged=done)
 

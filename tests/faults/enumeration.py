@@ -84,6 +84,10 @@ class Found:
         return [f"{each.point}: {what}" for each in self.struck for what in each.violations]
 
 
+Strike = Callable[[Scenario, int], Found]
+"""Strikes a scenario at so many points."""
+
+
 def enumerated(scenario: Scenario, plan: Plan, on_run: Callable[[int, int], None]) -> Found:
     """Run a scenario once to count its calls, then once for each point.
 

@@ -1,4 +1,4 @@
-"""A visit: the relay never goes on without an attempt that is on record, unless an alarm says so."""
+"""A visit: the relay goes on only after an attempt that is on record, or an alarm says why not."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.sealing import ArgonSealer
 from doorctl.store.visits_retried import RetriedVisits
-from tests.faults.branches import CARD
 from tests.fakes.clock import FakeClock
+from tests.faults.branches import CARD
 
 ON_RECORD, RELAY_ON, SETTLED, ALARM = "on record", "relay on", "settled", "alarm"
 

@@ -105,7 +105,7 @@ def test_a_stop_has_the_time_that_it_may_take() -> None:
 
 
 def test_the_clock_can_neither_be_set_nor_asked() -> None:
-    """A file of timesyncd's or a battery clock vouches; a refused question is answered, not fatal."""
+    """Others vouch, such as timesyncd by its file; a refused question is answered, not fatal."""
     assert values("ProtectClock") == ["yes"]
     assert values("SystemCallErrorNumber") == ["EPERM"]
     assert values("CapabilityBoundingSet") == [""]

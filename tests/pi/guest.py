@@ -30,15 +30,12 @@ STALLING = (
 )
 """What waits for hardware that the emulator has not."""
 
-import os
-
-DEBUG = os.environ.get("PIDEBUG", "quiet").split()
 KERNEL = (
-    "console=ttyAMA0,115200",
+    "console=ttyS1,115200",
     "root=/dev/mmcblk0",
     "rw",
     "rootwait",
-    *DEBUG,
+    "quiet",
     f"modprobe.blacklist={STALLING}",
 )
 
@@ -57,14 +54,14 @@ class Guest:
     def __init__(self, parts: Parts, directory: Path, *, persist: bool) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._console = (directory / "console").open("ab")
+        self._output_file = (directory / "qemu").open("ab")
         keeps = f"pinctrl_bcm2835.persist_gpio_outputs={'y' if persist else 'n'}"
         self.booted_s = time.monotonic()
         self._qemu = subprocess.Popen(
             _command(parts, directory, keeps),
             stdin=subprocess.DEVNULL,
-            stdout=self._console,
-            stderr=self._console,
+            stdout=self._output_file,
+            stderr=self._output_file,
         )
         until("QEMU's sockets", (directory / "watch").exists, PLUGGED_S)
         # Before the first instruction: nothing that the pin does at boot is missed.
@@ -91,7 +88,7 @@ class Guest:
         for line in (self.reader, self.keypad, self._shell):
             line.close()
         self._monitor.close()
-        self._console.close()
+        self._output_file.close()
 
     def wait_for_shell(self) -> float:
         """Return the seconds from the power switch to a root shell."""
@@ -171,7 +168,7 @@ def _command(parts: Parts, directory: Path, keeps: str) -> list[str]:
     board = "qemu-system-aarch64 -M raspi3b -m 1G -smp 4 -accel tcg,thread=multi -S"
     screen = "-display none -nodefaults -vga none"
     ports = ["-device", "usb-hub,port=1"]
-    for place, name in enumerate(("reader", "keypad", "shell"), start=1):
+    for place, name in enumerate(("reader", "keypad"), start=1):
         ports += ["-chardev", f"socket,id={name},path={directory / name},server=on,wait=off"]
         device = f"usb-serial,serial={name},always-plugged=on,chardev={name},port=1.{place}"
         ports += ["-device", device]
@@ -185,7 +182,8 @@ def _command(parts: Parts, directory: Path, keeps: str) -> list[str]:
         *("-drive", f"file={parts.card},if=sd,format=raw"),
         *("-append", " ".join((*KERNEL, keeps))),
         *screen.split(),
-        *("-serial", f"file:{directory / 'serial'}"),
+        *("-serial", f"unix:{directory / 'shell'},server=on,wait=off"),
+        *("-serial", f"file:{directory / 'console'}"),
         *monitors,
         *ports,
     ]

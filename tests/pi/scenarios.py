@@ -184,7 +184,8 @@ def replugging(guest: Guest, kernel: str) -> Iterator[Result]:
 
 
 def web(guest: Guest, kernel: str) -> Iterator[Result]:
-    """Look whether the other process runs as its unit has it."""
+    """Start the other process, and look whether it runs as its unit has it."""
+    guest.run("systemctl start --no-block doorctl-web")
     guest.wait_for_unit("doorctl-web")
     status = guest.run("/opt/doorctl/bin/doorctl status >/dev/null 2>&1; echo $?")
     yield Result("doorctl-web, doorctl status", kernel, f"active, exit {status}", "active", True)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.powercut.cuts import Cut
-from tests.powercut.guest import BLOCK_BYTES, tool
+from tests.powercut.guest import BLOCK_BYTES
+from tests.powercut.tools import tool
 from tests.powercut.writes import Write
 
 FOLDER = "branch"

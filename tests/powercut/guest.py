@@ -1,20 +1,17 @@
-"""A small machine whose disk keeps a log: made of the host's own files, run, and its log returned."""
+"""A small machine whose disk keeps a log: booted, run to its end, and its log returned."""
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.faults.tracing import CHECKOUT, steady
+from tests.faults.tracing import CHECKOUT
 from tests.powercut.kernel import Kernel
-
-TOOLS = ("qemu-system-x86_64", "mke2fs", "e2fsck", "debugfs", "dmsetup", "busybox", "cpio", "strace")
-"""Of Debian's qemu-system-x86, e2fsprogs, dmsetup, busybox-static, cpio and strace."""
+from tests.powercut.packing import files_of, initramfs
+from tests.powercut.tools import tool
 
 DISK_BYTES = 24 * 1024 * 1024
 LOG_BYTES = 4 * 1024 * 1024 * 1024
@@ -24,10 +21,6 @@ BLOCK_BYTES = 4096
 JOURNAL_MB = 4
 LIMIT_S = 1800.0
 DONE = "the work is done"
-LOADER = Path("/lib64/ld-linux-x86-64.so.2")
-"""The kernel opens it itself for every program, so no trace names it."""
-
-
 _INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /dev /proc /sys /run /tmp /data
 /bin/busybox mount -t devtmpfs dev /dev
@@ -37,100 +30,20 @@ for module in {modules}; do /bin/busybox insmod /$module.ko; done
 export DM_DISABLE_UDEV=1 PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
 sectors=$(/bin/busybox blockdev --getsz /dev/vda)
 {dmsetup} create logged --table "0 $sectors log-writes /dev/vda /dev/vdb" || exec {off}
-/bin/busybox mount -t ext4 -o {mount} /dev/mapper/logged /data || exec {off}
+/bin/busybox mount -t ext4 /dev/mapper/logged /data || exec {off}
 cd {checkout}
 {work} && /bin/busybox umount /data && {dmsetup} remove logged && echo {done}
 {off}
 """
 _OFF = "/bin/busybox poweroff -f"
-_FILE_CALLS = re.compile(r'^\d+ +\w+\((?:[^"(]*)"(?P<path>/[^"]*)".* = (?P<result>-?\d+)')
-
-
-def missing() -> list[str]:
-    """Return the tools that are not installed."""
-    return [tool for tool in TOOLS if shutil.which(tool, path=_PATH) is None]
-
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def tool(name: str) -> str:
-    """Return where a tool is.
-
-    Raises:
-        RuntimeError: it is not installed.
-    """
-    found = shutil.which(name, path=_PATH)
-    if found is None:
-        raise RuntimeError(f"{name} is not installed")
-    return found
-
-
-def files_of(command: Sequence[str]) -> set[Path]:
-    """Run a command and return every file, link and directory of the host that it looked at."""
-    with tempfile.TemporaryDirectory(prefix="doorctl-files-") as work:
-        trace = Path(work) / "trace"
-        watch = ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=%file", "-o", str(trace)]
-        done = subprocess.run(
-            [*watch, "--", *command], capture_output=True, check=False, cwd=CHECKOUT, env=steady()
-        )
-        if done.returncode:
-            raise RuntimeError(f"{command}: {done.stderr.decode(errors='replace')}")
-        lines = trace.read_text(encoding="utf-8", errors="replace").splitlines()
-    named = (_FILE_CALLS.match(line) for line in lines)
-    return {Path(found["path"]) for found in named if found and int(found["result"]) >= 0}
-
-
-def initramfs(into: Path, seen: Iterable[Path], kernel: Kernel, init: str) -> None:
-    """Pack files of the host, at their own places, and what boots them.
-
-    Args:
-        into: the file that is made.
-        seen: files, links and directories; those of the kernel and of a temporary kind are left
-            out.
-        kernel: whose modules go with it.
-        init: the first process's script.
-    """
-    with tempfile.TemporaryDirectory(prefix="doorctl-guest-") as name:
-        tree = Path(name)
-        for path in seen:
-            _take_over(path, tree)
-        for module in kernel.modules:
-            shutil.copy2(module, tree)
-        _take_over(LOADER, tree)
-        (tree / "bin").mkdir(exist_ok=True)
-        shutil.copy2(tool("busybox"), tree / "bin" / "busybox")
-        (tree / "init").write_text(init, encoding="utf-8")
-        (tree / "init").chmod(0o755)
-        listed = subprocess.run(["find", "."], capture_output=True, check=True, cwd=tree).stdout
-        with into.open("wb") as packed:
-            subprocess.run(
-                [tool("cpio"), "-o", "-H", "newc", "--quiet"],
-                input=listed,
-                stdout=packed,
-                check=True,
-                cwd=tree,
-            )
-
-
-def _take_over(path: Path, tree: Path) -> None:
-    if path.parts[1:2] in {("proc",), ("sys",), ("dev",)} or not path.is_absolute():
-        return
-    for parent in [*reversed(path.parents), path]:
-        copy = tree / parent.relative_to("/")
-        if copy.is_symlink() or copy.exists() or not (parent.is_symlink() or parent.exists()):
-            continue
-        if parent.is_symlink():
-            copy.symlink_to(parent.readlink())
-            _take_over(parent.parent.resolve() / parent.readlink(), tree)
-        elif parent.is_dir():
-            copy.mkdir()
-        elif parent.is_file():
-            shutil.copy2(parent, copy)
 
 
 def make_disk(path: Path) -> None:
-    """Make an ext4 file system as a card has it, the same bytes each time but for the time."""
+    """Make an ext4 file system as a card has it, but for its size.
+
+    Args:
+        path: a new file.
+    """
     with path.open("wb") as file:
         file.truncate(DISK_BYTES)
     options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
@@ -139,26 +52,37 @@ def make_disk(path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def run(kernel: Kernel, packed: Path, disk: Path, log: Path) -> str:
-    """Boot, wait until it is off again, and return what it said.
+def run(kernel: Kernel, packed: Path, disk: Path, log: Path) -> None:
+    """Boot and wait until it is off again.
+
+    Args:
+        kernel: what boots.
+        packed: what it boots into.
+        disk: is written to.
+        log: is made, and gets what is written.
 
     Raises:
         RuntimeError: it did not do its work to the end; the text has its last words.
     """
     with log.open("wb") as file:
         file.truncate(LOG_BYTES)
-    drives = [f"file={path},if=virtio,format=raw,cache=unsafe" for path in (disk, log)]
-    machine = ["-machine", "pc,accel=tcg", "-m", "768", "-nographic", "-no-reboot", "-nodefaults"]
-    boot = ["-kernel", str(kernel.image), "-initrd", str(packed), "-serial", "stdio"]
-    command = [tool("qemu-system-x86_64"), *machine, *boot, "-append", "console=ttyS0 quiet panic=-1"]
-    for drive in drives:
-        command += ["-drive", drive]
+    options = ["-machine", "pc,accel=tcg", "-m", "768", "-nographic", "-no-reboot", "-nodefaults"]
+    options += ["-serial", "stdio", "-append", "console=ttyS0 quiet panic=-1"]
+    options += ["-kernel", str(kernel.image), "-initrd", str(packed)]
+    for path in (disk, log):
+        # The host's cache may keep all of it: the log says what was flushed.
+        options += ["-drive", f"file={path},if=virtio,format=raw,cache=unsafe"]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        [tool("qemu-system-x86_64"), *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=LIMIT_S,
+        check=False,
     )
     if DONE not in done.stdout:
         raise RuntimeError(f"the guest failed:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
-    return done.stdout
 
 
 def worked(kernel: Kernel, work: Path, rounds: int, pragmas: Sequence[str] = ()) -> Path:
@@ -166,19 +90,21 @@ def worked(kernel: Kernel, work: Path, rounds: int, pragmas: Sequence[str] = ())
 
     Args:
         kernel: what boots.
-        work: an empty directory.
+        work: a directory for its files.
         rounds: evenings.
         pragmas: flaws, as ``synchronous=OFF``, for every writing connection.
+
+    Raises:
+        RuntimeError: it does not come to an end.
     """
     module = [sys.executable, "-m", "tests.powercut.workload"]
-    seen = files_of([*module, str(work / "rehearsed"), "3"])
+    seen = files_of([*module, str(work / "rehearsed"), "2"])
     seen |= files_of([tool("dmsetup"), "--version"])
     seen = {path for path in seen if not path.is_relative_to(work)}
     command = [*module, "/data/branch", str(rounds), "logged", *pragmas]
     init = _INIT.format(
         modules=" ".join(path.stem for path in kernel.modules),
         dmsetup=tool("dmsetup"),
-        mount="rw",
         checkout=CHECKOUT,
         work=" ".join(command),
         done=DONE,

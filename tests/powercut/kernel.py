@@ -1,4 +1,4 @@
-"""Debian's kernel for small virtual machines, fetched once, and the modules that are needed of it."""
+"""Debian's kernel for virtual machines, fetched once, and the modules that are needed of it."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ class Model:
 @dataclass
 class _Recorder:
     directory: Path
-    states: dict[str, list[str]] = field(default_factory=lambda: {name: [NOT_MADE] for name in FILES})
+    states: dict[str, list[str]] = field(
+        default_factory=lambda: {name: [NOT_MADE] for name in FILES}
+    )
     acknowledged: list[dict[str, int]] = field(default_factory=list)
 
     def note(self, name: str) -> None:

@@ -14,8 +14,8 @@ from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.visits import open_or_create_visits
-from tests.faults.applying import STORE_SEAL
 from tests.fakes.clock import START, FakeClock
+from tests.faults.applying import STORE_SEAL
 from tests.powercut.model import NOT_MADE, Model, digest
 from tests.store.samples import stamped
 

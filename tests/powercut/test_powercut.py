@@ -5,18 +5,20 @@ from pathlib import Path
 import pytest
 
 from tests.powercut.__main__ import CACHE
-from tests.powercut.guest import missing, worked
+from tests.powercut.guest import worked
 from tests.powercut.kernel import fetched
 from tests.powercut.model import modelled
 from tests.powercut.replay import Judged, Recorded, chosen, judged
+from tests.powercut.tools import missing
 
 STATES = 300
 
 
 def test_a_store_that_does_not_wait_for_the_disk_is_caught(tmp_path: Path) -> None:
-    """With `synchronous=NORMAL` what was acknowledged is lost; the real stores are tried by `--quick`.
+    """With `synchronous=NORMAL` what was acknowledged is lost.
 
-    A harness that finds nothing where something is wrong proves nothing.
+    A harness that finds nothing where something is wrong proves nothing. The stores as they are
+    are tried by `python -m tests.powercut`.
     """
     if absent := missing():
         pytest.skip(f"not installed: {', '.join(absent)}")

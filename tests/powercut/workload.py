@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from doorctl.access.calendar import ALL_DAY
-from doorctl.access.modes import Mode, Override
+from doorctl.access.calendar import ALL_DAY, Mode
+from doorctl.access.modes import Override
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.ledger import Ledger
@@ -32,9 +32,9 @@ from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.manifest import Kind
 from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Reception
+from tests.fakes.clock import FakeClock
 from tests.faults.apply import rows
 from tests.faults.applying import STORE_SEAL, TERMS, take_in_by
-from tests.fakes.clock import FakeClock
 from tests.powercut.marks import Marks
 from tests.sync.pushes import Document
 
@@ -104,9 +104,7 @@ class Branch:
             self._acknowledge()
             self._clock.advance(5)
             reason = ENDINGS[swipe % len(ENDINGS)]
-            self._ledger.settle(
-                self._attempt, reason, "self_service", proved=reason is Reason.OK
-            )
+            self._ledger.settle(self._attempt, reason, "self_service", proved=reason is Reason.OK)
             self._acknowledge()
 
     def _push(self, number: int) -> None:
@@ -147,7 +145,9 @@ class Branch:
             StoredDay(today + timedelta(days=ahead), ALL_DAY, f"{number}") for ahead in range(5)
         ]
         yield lambda: writer.set_days(DaySource.STAFF, days, moment, known_until=None)
-        override = Override(Mode.CLOSED, moment.local + timedelta(hours=1), "an invented one", "staff-7")
+        override = Override(
+            Mode.CLOSED, moment.local + timedelta(hours=1), "an invented one", "staff-7"
+        )
         yield lambda: writer.set_override(override, moment)
         yield lambda: writer.keep_setting("website_checked_at", str(number), moment)
         if number % 2:

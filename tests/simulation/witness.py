@@ -97,7 +97,7 @@ class Witness:
             after = before
         elif reason in BEFORE_PROOF:
             count = min(before.count + 1, STAFF_ONLY_AFTER)
-            after = replace(now, count=count, doubt=before.doubt)
+            after = replace(now, count=count)
         else:
             after = Guesses()
         self.branch.guesses[card] = after

@@ -366,8 +366,8 @@ class World:
         boot, boot_ms = self.clock.boot, self.clock.boot_ms
         waits = guesses.waits(boot, boot_ms)
         if guesses.doubt:
-            guesses, waits = self._adopted(card, found), found.throttled
-        invariants.prepared(self, card, found, guesses)
+            guesses, waits = self._adopted(found), found.throttled
+        invariants.prepared(self, card, found, guesses, waits=waits)
         swipe = self.witness.swipe
         if swipe is not None and swipe.card == card and not swipe.attempt:
             swipe.attempt, swipe.waits = attempt, waits
@@ -380,10 +380,11 @@ class World:
 
     def settled(self, attempt: int, reason: str) -> None:
         """See an outcome handed over."""
-        if attempt in self.witness.charged and VISITS in self.disk.failing:
-            self.witness.doubt(self.witness.charged[attempt][0])
+        card, _ = self.witness.charged.get(attempt, ("", None))
         now = Guesses(0, self.clock.boot, self.clock.boot_ms, self.clock.true_ms)
         self.witness.settle(attempt, reason, now)
+        if card and VISITS in self.disk.failing:
+            self.witness.doubt(card)
 
     def opened(self, number: int, row_key: bytes | None) -> None:
         """See an attempt on record."""
@@ -403,15 +404,12 @@ class World:
         if report.complete:
             invariants.purged(self, report)
 
-    def _adopted(self, card: str, found: Prepared) -> Guesses:
+    def _adopted(self, found: Prepared) -> Guesses:
+        """Take the count as the door has it; when its last guess was stays in doubt."""
         stored: CardThrottle = self.door.steady.card_throttle(found.row_key)
         count = stored.failures if found.throttled else max(0, stored.failures - 1)
-        at = stored.at
-        doubt = VISITS in self.disk.failing
-        if at is None or count == 0:
-            return Guesses(doubt=doubt)
-        boot = int(at.boot_id.removeprefix("boot-"))
-        return Guesses(count, boot, at.ms, self.clock.true_ms, doubt)
+        doubt = VISITS in self.disk.failing or count > 0
+        return Guesses(count, self.clock.boot, self.clock.boot_ms, self.clock.true_ms, doubt)
 
     # What the library does.
 

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from tests.faults.enumeration import Strike
+from tests.faults.points import Fault
+from tests.faults.swipe import Swipe
+from tests.faults.swiping import HASTY
+
+
+def test_the_relay_goes_on_only_with_an_attempt_on_record(struck: Strike) -> None:
+    """Killed, no attempt that opened the door is lost; on a bad disk an alarm says what is missing.
+
+    The run of all points is `python -m tests.faults swipe`.
+    """
+    found = struck(Swipe(), 14)
+
+    assert found.violations == []
+    assert found.kills + found.errors == 14
+
+
+def test_a_relay_that_goes_on_before_the_record_is_caught(struck: Strike) -> None:
+    """A harness that finds nothing where something is wrong proves nothing."""
+    found = struck(Swipe(flaw=HASTY), 40)
+
+    assert {each.point.fault for each in found.struck if each.violations} == {Fault.KILLED}
+    assert "no attempt is on record" in found.violations[0]
