@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 
-from doorctl.access.rights import Ban, Pass
+from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
 from doorctl.bootstrap import desk, rights, subject
+from doorctl.bootstrap.audit import note_done
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.numbers import Numbers, TakenAs
 from doorctl.config import Config
@@ -14,11 +15,14 @@ from doorctl.errors import InputError
 from doorctl.masked import Pin
 from doorctl.moments import Moment
 from doorctl.ports import BanEntry, Clock, PassEntry
-from doorctl.privacy.ban_letter import letter
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.ban_letter import both
 from doorctl.privacy.subject_erasure import Erasure
 from doorctl.privacy.subject_export import Export
 from doorctl.transports.branch_requests import LiftBan, RevokePass
-from doorctl.web.desks import BanMade, Named
+from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, BanState, Named
+
+ONE_DAY = timedelta(days=1)
 
 
 class WhyDesk:
@@ -60,35 +64,65 @@ class BanDesk:
         self._clock = clock
         self._numbers = numbers
 
-    def every(self, by: str) -> tuple[BanEntry, ...]:
+    def every(self, by: str) -> tuple[BanListed, ...]:
         """Return every ban that is stored, newest first."""
-        return rights.every_ban(self._config, by=by)
+        found, moment = rights.every_ban(self._config, by=by), self._clock.moment()
+        return tuple(BanListed(one, _state(one, moment, self._config.branch.id)) for one in found)
 
     def ban_card(
-        self, typed: str, taken_as: TakenAs | None, ban: Ban, by: str
+        self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
     ) -> tuple[BanMade, ...]:
         """Ban a card, and its patron where the register knows it: one ban or two."""
+        ban = self._ban(asked, by)
         made = rights.ban_card(self._config, typed, taken_as, ban, numbers=self._numbers, by=by)
         return tuple(BanMade(one.ban, one.whole_patron, one.follows) for one in made)
 
-    def ban_patron(self, patron_ref: str, ban: Ban, by: str) -> BanMade:
+    def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
         """Ban a patron with all cards, by the library system's number."""
-        made = rights.ban_patron(self._config, patron_ref, ban, by=by)
+        made = rights.ban_patron(self._config, patron_ref, self._ban(asked, by), by=by)
         return BanMade(made.ban, made.whole_patron, made.follows)
 
     def lift(self, number: int, by: str) -> Ban:
         """Lift a ban."""
         return change(self._config, LiftBan(number), by)
 
-    def letter(self, number: int, by: str) -> str:
-        """Return the text of the letter about a ban, Danish and English."""
-        found = [one for one in self.every(by) if one.ban.number == number]
-        if not found or found[0].lifted_at is not None:
+    def letter(self, number: int, by: str) -> BanLetter:
+        """Return the letter about a ban that was not lifted."""
+        found = rights.every_ban(self._config, f"letter about ban {number}", by)
+        wanted = [one for one in found if one.ban.number == number and one.lifted_at is None]
+        if not wanted:
             raise InputError(f"there is no ban {number} to write of; list them")
-        return letter(found[0].ban, self._config.branch, self._moment())
+        return BanLetter(*both(wanted[0].ban, self._config.branch, self._clock.moment()))
 
-    def _moment(self) -> Moment:
-        return self._clock.moment()
+    def _ban(self, asked: BanAsked, by: str) -> Ban:
+        moment = self._clock.moment()
+        # An unset clock may be ahead; what is certainly past has begun by any clock.
+        since = moment.local if moment.dependable else moment.high_water
+        if asked.first is not None and asked.first > moment.local.date():
+            since = _midnight(asked.first, moment)
+        return Ban(
+            number=0,
+            reason=asked.reason,
+            since=since,
+            until=None if asked.last is None else _midnight(asked.last + ONE_DAY, moment),
+            by=by,
+            branches=frozenset({ALL_BRANCHES if asked.everywhere else self._config.branch.id}),
+            note=asked.note,
+        )
+
+
+def _midnight(day: date, moment: Moment) -> datetime:
+    return datetime.combine(day, time(), moment.local.tzinfo)
+
+
+def _state(one: BanEntry, moment: Moment, branch: str) -> BanState:
+    if one.lifted_at is not None:
+        return BanState.LIFTED
+    if one.ban.holds(moment, branch):
+        return BanState.HOLDS
+    if one.ban.branches.isdisjoint({branch, ALL_BRANCHES}):
+        return BanState.ELSEWHERE
+    return BanState.AHEAD if one.ban.since > moment.latest_known else BanState.OVER
 
 
 class PassDesk:
@@ -103,6 +137,10 @@ class PassDesk:
         self._config = config
         self._numbers = numbers
 
+    def pin_length(self) -> int:
+        """Return how many digits a PIN has at this branch's keypad."""
+        return self._config.policy.pin_length
+
     def every(self, by: str) -> tuple[PassEntry, ...]:
         """Return every pass that is stored, newest first."""
         return rights.every_pass(self._config, by=by)
@@ -111,6 +149,8 @@ class PassDesk:
         self, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None, by: str
     ) -> Pass:
         """Issue a pass for a card, with the register's PIN or one of its own."""
+        if own_pin is not None:
+            _refuse_pin(own_pin, self.pin_length())
         return rights.issue_for_card(
             self._config, typed, taken_as, new, own_pin, numbers=self._numbers, by=by
         )
@@ -124,8 +164,17 @@ class PassDesk:
         return change(self._config, RevokePass(number), by)
 
 
+def _refuse_pin(pin: Pin, length: int) -> None:
+    digits = pin.reveal()
+    if len(digits) != length or not (digits.isascii() and digits.isdigit()):
+        raise InputError(f"a PIN is {length} digits here; nothing was changed")
+
+
 class PeopleDesk:
     """Implements `doorctl.web.desks.SubjectDesk`. Thread-safe.
+
+    Beside what each change puts on the audit log stands its reason, in an entry that says of
+    nobody: of whoever was erased nothing else may be left there.
 
     Args:
         config: the whole configuration.
@@ -136,21 +185,32 @@ class PeopleDesk:
         self._config = config
         self._numbers = numbers
 
+    def branch(self) -> str:
+        """Return the branch's id, as it stands in an export for scripts."""
+        return self._config.branch.id
+
     def export(self, named: Named, why: str, by: str) -> Export:
         """Return all that is held of somebody."""
         return subject.export(self._config, _named(named), why, numbers=self._numbers, by=by)
 
-    def erase(self, named: Named, by: str) -> Erasure:
+    def erase(self, named: Named, why: str, by: str) -> Erasure:
         """Erase somebody in every database."""
-        return subject.erase(self._config, _named(named), numbers=self._numbers, by=by)
+        deed = Deed(Action.SUBJECT_ERASED, why=why)
+        done = subject.erase(self._config, _named(named), numbers=self._numbers, by=by)
+        note_done(self._config, deed, by)
+        return done
 
-    def restrict(self, named: Named, by: str) -> None:
+    def restrict(self, named: Named, why: str, by: str) -> None:
         """Keep somebody's data and use them for nothing."""
+        deed = Deed(Action.SUBJECT_RESTRICTED, why=why)
         subject.restrict(self._config, _named(named), numbers=self._numbers, by=by)
+        note_done(self._config, deed, by)
 
-    def unrestrict(self, named: Named, by: str) -> None:
+    def unrestrict(self, named: Named, why: str, by: str) -> None:
         """Use somebody's data again."""
+        deed = Deed(Action.SUBJECT_UNRESTRICTED, why=why)
         subject.unrestrict(self._config, _named(named), numbers=self._numbers, by=by)
+        note_done(self._config, deed, by)
 
 
 def _named(named: Named) -> subject.Named:

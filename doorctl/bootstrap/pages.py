@@ -23,8 +23,11 @@ from doorctl.web.pages.language import Languages, languages
 from doorctl.web.pages.routes import shared_routes
 from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words
+from doorctl.web.staff.audit import AuditPages
+from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.entrance import Entrance
 from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.statistics import StatisticsPages
 from doorctl.web.standing import AlarmDesk
 
 
@@ -70,7 +73,7 @@ def pages(
     accounts = accounts_desk(config, clock, branch)
     stack.callback(accounts.close)
     frame = Frame(
-        house=_house(config, spoken, elsewhere=accounts.has_provider),
+        house=_house(config, clock, spoken, elsewhere=accounts.has_provider),
         languages=spoken,
         sessions=SignedIn(accounts.signing_in),
         templates=templates,
@@ -83,6 +86,9 @@ def pages(
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in).routes(),
         *NowPages(frame, stands_on.now, alarms).routes(),
+        *CalendarPages(frame, stands_on.calendar).routes(),
+        *StatisticsPages(frame, stands_on.statistics).routes(),
+        *AuditPages(frame, stands_on.audit).routes(),
         *panel.routes(),
     )
     return Pages(routes, panel.stop)
@@ -108,12 +114,13 @@ class SignedIn:
         return Person(account.name, account.role, account.must_change)
 
 
-def _house(config: Config, spoken: Languages, *, elsewhere: bool) -> House:
+def _house(config: Config, clock: Clock, spoken: Languages, *, elsewhere: bool) -> House:
     zone = ZoneInfo(config.branch.time_zone)
     return House(
         name=config.branch.name,
         phone=config.branch.phone,
         words_of=lambda code: Words(spoken.chosen(code), zone),
+        now=lambda: clock.moment().local,
         encrypted=encrypted(config),
         signs_in_elsewhere=elsewhere,
     )

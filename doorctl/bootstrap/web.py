@@ -16,7 +16,7 @@ from doorctl.bootstrap.audit import DesksAudit
 from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.expiry import expiry
 from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
-from doorctl.bootstrap.pages import Pages, encrypted, pages
+from doorctl.bootstrap.pages import encrypted, pages
 from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
 from doorctl.bootstrap.subject_web import webs_answers
 from doorctl.config import Config
@@ -101,21 +101,16 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
             certificates,
             head_s=push.chunk_timeout_s,
             when_ready=ready,
+            when_stopping=shown.stop,
             alive=supervisor.alive,
         )
         listener = stack.enter_context(closing(listen(config.web.host, config.web.port)))
         # uvicorn takes over both and raises them again at its end, to be ended by them.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: _stop(shown, server))
+            signal.signal(number, lambda _number, _frame: server.stop())
         server.run([listener])
         supervisor.stopping()
     return 0
-
-
-def _stop(shown: Pages, server: Server) -> None:
-    # The streams first: the server waits for what it still answers.
-    shown.stop()
-    server.stop()
 
 
 # What a branch does not use is not loaded: on a Pi each of these costs megabytes.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
+from doorctl.bootstrap.rules import system_clock
 from doorctl.config import Config, load
 from doorctl.demo.account import signed_in
 from doorctl.demo.evening import (
@@ -147,11 +148,13 @@ def _open(house: _House, listener: socket.socket, opening: ExitStack) -> str:
 
 def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
     zone, known = ZoneInfo(config.branch.time_zone), languages()
+    clock = system_clock(config)
     return Frame(
         house=House(
             name=config.branch.name,
             phone=config.branch.phone,
             words_of=lambda code: Spoken(known.chosen(code), zone),
+            now=lambda: clock.moment().local,
             encrypted=False,
         ),
         languages=known,

@@ -50,11 +50,15 @@ class Site:
     """
 
     def __init__(self, app: ASGIApp, page: DemoPage, listener: socket.socket) -> None:
-        self._page = page
         self._listener = listener
         self._ready = threading.Event()
         self._server = Server(
-            app, None, head_s=HEAD_LIMIT_S, when_ready=self._ready.set, alive=lambda: None
+            app,
+            None,
+            head_s=HEAD_LIMIT_S,
+            when_ready=self._ready.set,
+            when_stopping=page.events.end,
+            alive=lambda: None,
         )
         # A daemon: where the terminal's side fails, this one ends with the process.
         self._thread = threading.Thread(target=self._run, name="site", daemon=True)
@@ -71,7 +75,6 @@ class Site:
 
     def stop(self) -> None:
         """End the streams and the server, and wait for it."""
-        self._page.events.end()
         self._server.stop()
         self._thread.join()
         self._listener.close()

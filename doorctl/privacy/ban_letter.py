@@ -15,11 +15,15 @@ from doorctl.moments import Moment
 
 def letter(ban: Ban, branch: Branch, moment: Moment) -> str:
     """Return the letter; who it is to is written on it by hand, for nobody here knows the name."""
+    danish, english = both(ban, branch, moment)
+    return f"{danish}\n\n{'-' * 60}\n\n{english}"
+
+
+def both(ban: Ban, branch: Branch, moment: Moment) -> tuple[str, str]:
+    """Return the letter in Danish and in English; an empty line stands between paragraphs."""
     first = letter_day(ban.since, moment)
     last = None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
-    return (
-        f"{_danish(ban, branch, first, last)}\n\n{'-' * 60}\n\n{_english(ban, branch, first, last)}"
-    )
+    return _danish(ban, branch, first, last), _english(ban, branch, first, last)
 
 
 def letter_day(at: datetime, moment: Moment) -> date:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import Literal, Protocol
 
 from doorctl.access.calendar import Cause, Day, Mode
@@ -242,6 +243,25 @@ class ExplainDesk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class BanAsked:
+    """A ban as staff ask for it.
+
+    Args:
+        reason: what happened; nobody's name or number.
+        first: the first day, local; None for from now on.
+        last: the last day, that day too; None for until further notice.
+        everywhere: whether it is of every branch and not of this one alone.
+        note: what the letter says besides; may be empty.
+    """
+
+    reason: str = field(repr=False)
+    first: date | None
+    last: date | None
+    everywhere: bool = False
+    note: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class BanMade:
     """A ban that was added.
 
@@ -255,29 +275,59 @@ class BanMade:
     follows: bool = True
 
 
+class BanState(Enum):
+    """What a ban does now."""
+
+    HOLDS = "holds"
+    AHEAD = "ahead"
+    OVER = "over"
+    LIFTED = "lifted"
+    ELSEWHERE = "elsewhere"
+    """It is of other branches."""
+
+
+@dataclass(frozen=True, slots=True)
+class BanListed:
+    """A ban in the list, and what it does at this branch now."""
+
+    entry: BanEntry
+    state: BanState
+
+
+@dataclass(frozen=True, slots=True)
+class BanLetter:
+    """The letter about a ban, in both languages; paragraphs apart by an empty line."""
+
+    danish: str = field(repr=False)
+    english: str = field(repr=False)
+
+
 class BansDesk(Protocol):
     """Who may not come in."""
 
-    def every(self, by: str) -> tuple[BanEntry, ...]:
+    def every(self, by: str) -> tuple[BanListed, ...]:
         """Return every ban that is stored, newest first."""
 
     def ban_card(
-        self, typed: str, taken_as: TakenAs | None, ban: Ban, by: str
+        self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
     ) -> tuple[BanMade, ...]:
         """Ban a card, and its patron where the register knows it: one ban or two."""
 
-    def ban_patron(self, patron_ref: str, ban: Ban, by: str) -> BanMade:
+    def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
         """Ban a patron with all cards, by the library system's number."""
 
     def lift(self, number: int, by: str) -> Ban:
         """Lift a ban."""
 
-    def letter(self, number: int, by: str) -> str:
-        """Return the text of the letter about a ban, Danish and English."""
+    def letter(self, number: int, by: str) -> BanLetter:
+        """Return the letter about a ban that was not lifted."""
 
 
 class PassesDesk(Protocol):
     """Who may come in beside the register's rules."""
+
+    def pin_length(self) -> int:
+        """Return how many digits a PIN has at this branch's keypad."""
 
     def every(self, by: str) -> tuple[PassEntry, ...]:
         """Return every pass that is stored, newest first."""
@@ -342,18 +392,21 @@ class Named:
 
 
 class SubjectDesk(Protocol):
-    """A person's rights."""
+    """A person's rights; each use gives its reason, which names nobody."""
+
+    def branch(self) -> str:
+        """Return the branch's id, as it stands in an export for scripts."""
 
     def export(self, named: Named, why: str, by: str) -> Export:
         """Return all that is held of somebody."""
 
-    def erase(self, named: Named, by: str) -> Erasure:
+    def erase(self, named: Named, why: str, by: str) -> Erasure:
         """Erase somebody in every database."""
 
-    def restrict(self, named: Named, by: str) -> None:
+    def restrict(self, named: Named, why: str, by: str) -> None:
         """Keep somebody's data and use them for nothing."""
 
-    def unrestrict(self, named: Named, by: str) -> None:
+    def unrestrict(self, named: Named, why: str, by: str) -> None:
         """Use somebody's data again."""
 
 

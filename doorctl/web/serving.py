@@ -73,6 +73,7 @@ class Server(uvicorn.Server):
         certificates: for TLS; None for plain HTTP.
         head_s: longest wait for the head of a request, rounded to seconds, at least 1.
         when_ready: called once it answers.
+        when_stopping: called before it waits for what is still being answered: streams end then.
         alive: called every :data:`ALIVE_EVERY_S` by the loop that answers.
 
     Raises:
@@ -86,6 +87,7 @@ class Server(uvicorn.Server):
         *,
         head_s: float,
         when_ready: Callable[[], None],
+        when_stopping: Callable[[], None],
         alive: Callable[[], None],
     ) -> None:
         async def notify() -> None:
@@ -114,6 +116,7 @@ class Server(uvicorn.Server):
         )
         _load(self.config)
         self._when_ready = when_ready
+        self._when_stopping = when_stopping
 
     def stop(self) -> None:
         """Take no more connections, finish what is under way and end. From a signal handler too."""
@@ -123,6 +126,11 @@ class Server(uvicorn.Server):
         """Start to answer."""
         await super().startup(sockets)
         self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, finish what is under way and end."""
+        self._when_stopping()
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
 from doorctl.alarms import KINDS, Urgency
-from doorctl.bootstrap.alarm_desk import WebsAlarms, standing_now
+from doorctl.bootstrap.alarm_desk import Way, WebsAlarms, standing_now
 from doorctl.bootstrap.alarm_road import doors_alarms
 from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.desk import status
@@ -65,11 +66,20 @@ class Site:
             return [(one.deed.action, one.by) for one in records.entries()]
 
 
-def site(config: Config, clock: FakeClock, stack: ExitStack) -> Site:
+def site(
+    config: Config,
+    clock: FakeClock,
+    stack: ExitStack,
+    *,
+    ways: tuple[Way, ...] = (),
+    desk: type[BranchDesk] = BranchDesk,
+) -> Site:
     """Begin web's alarms."""
     log = FakeEventLog()
     alarms = WebsAlarms(config, log, clock, stack)
-    branch = BranchDesk(config, clock)
+    for way in ways:
+        alarms.add_way(way)
+    branch = desk(config, clock)
     stack.callback(branch.close)
     server = ControlServer(config.web.socket, alarms.answers)
     server.start()
@@ -335,6 +345,48 @@ def test_a_table_that_can_not_be_written_is_told_once(tmp_path: Path) -> None:
         assert sorted(kinds) == ["branch_failing", "stalled", "stalled", "stalled"]
         with pytest.raises(StoreError):
             web.desk.standing()
+
+
+def test_what_was_acknowledged_stays_silent_when_web_begins_anew(tmp_path: Path) -> None:
+    """Who has seen it is in the table, and a restart at night wakes nobody again."""
+    config, clock, way = initialised(tmp_path), FakeClock(), Listener()
+    with ExitStack() as stack:
+        web = site(config, clock, stack)
+        web.alarms.log.emit("alarm", kind="door_held")
+        web.alarms.log.emit("alarm", kind="inputs_failing")
+        until(lambda: web.kinds() == {"door_held", "inputs_failing"})
+        web.desk.acknowledge("door_held", "grethe")
+    with ExitStack() as stack:
+        site(config, clock, stack, ways=(way,))
+
+    assert way.told == ["silence door_held"]
+
+
+def test_a_failing_table_is_not_told_twice(tmp_path: Path) -> None:
+    """Where the file could not be opened at the start, that it can't be written is no news."""
+    tried = Event()
+
+    class Failing(BranchDesk):
+        """A desk that can do nothing, and says that it was asked twice."""
+
+        asked = 0
+
+        def run(self, use: Callable[..., Any]) -> Any:  # noqa: ARG002
+            """Fail."""
+            Failing.asked += 1
+            if Failing.asked == 2:
+                tried.set()
+            raise StoreError("the disk is broken")
+
+    with ExitStack() as stack:
+        web = site(initialised(tmp_path), FakeClock(), stack, desk=Failing)
+        web.alarms.log.emit("alarm", kind="branch_failing")
+        until(lambda: Failing.asked == 1)
+        # Urgent, so it is tried at once; by then what failed the first time has been told.
+        web.alarms.log.emit("alarm", kind="door_held")
+        assert tried.wait(LONG_S)
+
+        assert [line["kind"] for line in web.log.lines] == ["branch_failing", "door_held"]
 
 
 def test_status_tells_what_stands(web: Site) -> None:

@@ -138,9 +138,9 @@ def test_once_leaves_nothing_behind(once: Ended) -> None:
 
 
 def test_the_viewer_swipes_by_typing(tmp_path: Path) -> None:
-    """A name, a number, a stripe, the plug and the log can be typed at a terminal, in ASCII."""
+    """Beside the page: a name, a number, a stripe, the plug, the log and the end, in ASCII."""
     master, slave = os.openpty()
-    process = start(tmp_path, stdin=slave, LANG="C")
+    process = start(tmp_path, "--port=0", stdin=slave, LANG="C", DISPLAY="", WAYLAND_DISPLAY="")
     os.close(slave)
     timer = limited(process)
     assert process.stdout is not None
@@ -152,7 +152,8 @@ def test_the_viewer_swipes_by_typing(tmp_path: Path) -> None:
         return read_until(output, until)
 
     with process:
-        evening = read_until(output, "kort/card> ")
+        opened = read_until(output, "kort/card> ")
+        nothing = typed("")
         asked = typed("anna", "it)> ")
         granted = typed("4711")
         typed("1503823456", "it)> ")
@@ -176,10 +177,13 @@ def test_the_viewer_swipes_by_typing(tmp_path: Path) -> None:
     assert "The plug is out" in unplugged
     outcomes = re.findall(r"  (ok|NO) ([a-z_]+) +[A-Z]", log)
     assert outcomes[-3:] == [("ok", "ok"), ("NO", "not_resident"), ("NO", "card_unreadable")]
-    everything = evening + asked + granted + refused + garbage + unplugged + log + end
+    everything = opened + nothing + asked + granted + refused + garbage + unplugged + log + end
     assert everything.isascii()
     assert "\x1b" not in everything
-    assert_nothing_is_left(tmp_path, evening)
+    assert re.search(
+        r"The door is here: +http://127\.0\.0\.1:[0-9]+/\n", re.sub("  +", " ", opened)
+    )
+    assert_nothing_is_left(tmp_path, opened)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

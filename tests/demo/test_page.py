@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -68,30 +69,39 @@ class Shown:
         return seen
 
 
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """``doorctl demo`` where nobody types, at a port that is taken."""
-    tmp = tmp_path_factory.mktemp("page")
-    with socket.create_server(("127.0.0.1", 0)) as other:
+@contextmanager
+def demo(tmp: Path) -> Iterator[Shown]:
+    """Start ``doorctl demo`` where nobody types, at a port that is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as other, ExitStack() as stack:
         taken = other.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "doorctl", "demo", "--port", str(taken)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            env={**os.environ, "TMPDIR": str(tmp), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
+        process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "doorctl", "demo", "--port", str(taken)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                env={**os.environ, "TMPDIR": str(tmp), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
+            )
         )
+        stack.callback(process.terminate)
         timer = threading.Timer(8 * LIMIT_S, process.kill)
+        stack.callback(timer.cancel)
         timer.start()
         assert process.stdout is not None
+        assert process.stderr is not None
         said = read_until(process.stdout, "standses.")
         found = re.search(r"http://127\.0\.0\.1:\d+", said)
-        assert found, said
-        with process, httpx2.Client(base_url=found[0], timeout=LIMIT_S) as page:
-            yield Shown(process, tmp, taken, said, found[0], page)
-            process.terminate()
-        timer.cancel()
+        assert found, process.stderr.read()
+        page = stack.enter_context(httpx2.Client(base_url=found[0], timeout=LIMIT_S))
+        yield Shown(process, tmp, taken, said, found[0], page)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """One demo for all tests that leave it as it was."""
+    with demo(tmp_path_factory.mktemp("page")) as shown:
+        yield shown
 
 
 def read_until(stream: IO[str], wanted: str) -> str:
@@ -141,6 +151,7 @@ def test_a_card_and_its_pin_open_the_door_before_everybodys_eyes(shown: Shown) -
 
 def test_a_refused_patron_lights_the_red_lamp_alone(shown: Shown) -> None:
     """One click swipes and types; the relay stays off, and staff see the reason."""
+    shown.see(lambda now: now["state"]["lit"] == [], lambda: None)
     seen = shown.see(
         lambda now: "Bor ikke i kommunen." in now["visits"] and now["state"]["lit"] == ["red"],
         lambda: shown.post("/swipe", card="not_resident", type="pin"),
@@ -263,9 +274,13 @@ def test_the_staff_pages_run_beside_it(shown: Shown) -> None:
     found = re.search(r'href="(http://127\.0\.0\.1:\d+)/"', seen["staff"])
     assert found
     page = shown.page.get("/", headers=BROWSER)
-    cookie = {"Cookie": f"doorctl={page.cookies['doorctl']}"}
+    cookie = {"Cookie": f"doorctl={page.cookies['doorctl']}", **BROWSER}
+    signed_in = httpx2.get(f"{found[1]}/now", headers=cookie)
+    nobody = httpx2.get(f"{found[1]}/now", headers=BROWSER)
 
-    assert httpx2.get(f"{found[1]}/v1/patrons/epoch", headers=cookie).json()["epoch"] == 1
+    assert (signed_in.status_code, nobody.status_code) == (200, 303)
+    assert "demo" in signed_in.text
+    assert httpx2.get(f"{found[1]}/panel").status_code == 200
     assert "HttpOnly" in page.headers["set-cookie"]
 
 
@@ -279,15 +294,15 @@ def test_all_that_is_special_is_said_in_danish() -> None:
     assert set(ABOUT) == {role.name for role in CAST}
 
 
-def test_a_signal_ends_both_processes_and_the_page(shown: Shown) -> None:
-    """Nothing is left behind: no directory, no process; it counts as a success."""
-    # The others are done by then only in order; a test alone has its own demo.
-    shown.page.get("/", headers=BROWSER)
-    shown.process.send_signal(signal.SIGTERM)
-    assert shown.process.stdout is not None
-    assert shown.process.stderr is not None
-    rest, errors = shown.process.stdout.read(), shown.process.stderr.read()
+def test_a_signal_ends_both_processes_and_the_page(tmp_path: Path) -> None:
+    """Nothing is left behind, also while a page listens; it counts as a success."""
+    with demo(tmp_path) as shown, shown.page.stream("GET", "/events") as stream:
+        shown.process.send_signal(signal.SIGTERM)
+        assert list(stream.iter_lines())
+        assert shown.process.stdout is not None
+        assert shown.process.stderr is not None
+        rest, errors = shown.process.stdout.read(), shown.process.stderr.read()
 
-    assert (shown.process.wait(LIMIT_S), errors) == (0, "")
-    assert "den midlertidige mappe slettet" in rest
-    assert list(shown.tmp.iterdir()) == []
+        assert (shown.process.wait(LIMIT_S), errors) == (0, "")
+        assert "den midlertidige mappe slettet" in rest
+        assert list(tmp_path.iterdir()) == []

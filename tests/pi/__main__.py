@@ -74,8 +74,7 @@ def _round(parts: Parts, directory: Path, kernel: str, wanted: list[Scenario]) -
         yield from _told(scenarios.booting, guest, kernel)
         for scenario in wanted:
             yield from _told(scenario, guest, kernel)
-        guest.trust_the_clock(scenarios.TODAY)
-        time.sleep(2.0)
+        guest.trust_the_clock()
         scenarios.let_in(guest)
         time.sleep(1.0)
     with Guest(own, directory / "second", persist=kernel == KEEPS) as guest:

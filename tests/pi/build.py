@@ -47,6 +47,15 @@ PI_3B = "a02082"
 CARD_SIZE = "2G"
 """A power of two: QEMU's card reader takes no other."""
 
+FILES = {
+    "doorctl.sysusers.conf": "etc/sysusers.d/doorctl.conf",
+    "doorctl.modules-load.conf": "etc/modules-load.d/doorctl.conf",
+    "doorctl.tmpfiles.conf": "etc/tmpfiles.d/doorctl.conf",
+    "doorctl.system.conf": "etc/systemd/system.conf.d/doorctl.conf",
+    "doorctl.udev.rules": "etc/udev/rules.d/60-doorctl.rules",
+}
+"""Where systemd/README.md says that they go."""
+
 UNWANTED = (
     "serial-getty@ttyAMA0.service",
     "serial-getty@ttyS1.service",
@@ -54,7 +63,10 @@ UNWANTED = (
     "fstrim.timer",
     "sys-kernel-config.mount",
     "sys-fs-fuse-connections.mount",
-    *(f"modprobe@{name}.service" for name in ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")),
+    *(
+        f"modprobe@{name}.service"
+        for name in ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
+    ),
 )
 
 NUMBER, PIN = "3000001234", "4711"
@@ -94,9 +106,10 @@ def built(cache: Path, told: Callable[[str], None]) -> Parts:
     parts = Parts(
         cache / "card.img", cache / "vmlinuz", cache / "initrd", cache / "bcm2837-rpi-3-b.dtb"
     )
-    if not parts.device_tree.exists():
-        told("kernel, a small initrd, the device tree")
+    if not parts.initrd.exists():
+        told("kernel and a small initrd, about 3 minutes")
         _boot_files(base, parts)
+    _device_tree(base, parts.device_tree)
     told("wheels for arm64")
     _wheels(cache / "wheels", base)
     told("the project and its units")
@@ -151,13 +164,14 @@ def _boot_files(base: Path, parts: Parts) -> None:
     _inside(base, "mkinitramfs", "-o", "/boot/initrd.small", release)
     shutil.copy(kernel, parts.kernel)
     shutil.copy(base / "boot/initrd.small", parts.initrd)
-    (tree,) = base.glob(f"usr/lib/linux-image-*/broadcom/{parts.device_tree.name}")
-    partial = parts.device_tree.with_suffix(".partial")
-    shutil.copy(tree, partial)
-    _run("fdtput", "-p", "-t", "x", partial, "/system", "linux,revision", PI_3B)
+
+
+def _device_tree(base: Path, target: Path) -> None:
+    (tree,) = base.glob(f"usr/lib/linux-image-*/broadcom/{target.name}")
+    shutil.copy(tree, target)
+    _run("fdtput", "-p", "-t", "x", target, "/system", "linux,revision", PI_3B)
     # The kernel would keep this line for a Bluetooth chip; it becomes the root shell's.
-    _run("fdtput", "-r", partial, "/soc/serial@7e201000/bluetooth")
-    partial.rename(parts.device_tree)
+    _run("fdtput", "-r", target, "/soc/serial@7e201000/bluetooth")
 
 
 def _wheels(wheels: Path, base: Path) -> None:
@@ -218,21 +232,14 @@ def _units(base: Path) -> None:
     for unit in (*units.glob("*.service"), *units.glob("*.timer"), HERE / "guest-agent.service"):
         shutil.copy(unit, base / "etc/systemd/system")
     shutil.copy(HERE / "guest-agent", base / "usr/local/sbin")
-    for kind, ending in (
-        ("sysusers", "conf"),
-        ("modules-load", "conf"),
-        ("tmpfiles", "conf"),
-        ("udev", "rules"),
-    ):
-        directory = base / f"etc/{kind}.d" if kind != "udev" else base / "etc/udev/rules.d"
-        name = "doorctl.conf" if ending == "conf" else "60-doorctl.rules"
-        directory.mkdir(exist_ok=True)
-        shutil.copy(units / f"doorctl.{kind}.{ending}", directory / name)
+    for file, place in FILES.items():
+        (base / place).parent.mkdir(exist_ok=True)
+        shutil.copy(units / file, base / place)
     _inside(base, "systemd-sysusers")
     _inside(base, "systemctl", "enable", "doorctl-door", "guest-agent")
     slow = "[Service]\nTimeoutStartSec=15min\n"
-    for unit in ("doorctl-door", "doorctl-web"):
-        more = base / f"etc/systemd/system/{unit}.service.d"
+    for name in ("doorctl-door", "doorctl-web"):
+        more = base / f"etc/systemd/system/{name}.service.d"
         more.mkdir(exist_ok=True)
         (more / "emulated.conf").write_text(slow, encoding="utf-8")
     # They wait for what an emulated board doesn't have, or take minutes for nothing.

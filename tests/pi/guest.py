@@ -23,6 +23,8 @@ BOOT_S = 420.0
 COMMAND_S = 120.0
 LOOK_S = 0.02
 PLUGGED_S = 60.0
+HEARD_S = 3.0
+"""Until the door has looked at the clock and knows which hours it is in."""
 
 STALLING = (
     "vc4,v3d,bcm2835_v4l2,bcm2835_codec,bcm2835_isp,bcm2835_mmal_vchiq,vchiq,snd_bcm2835,"
@@ -121,9 +123,11 @@ class Guest:
         """Return the process of a unit, 0 where there is none."""
         return int(self.run(f"systemctl show -P MainPID {unit}") or 0)
 
-    def trust_the_clock(self, on: str) -> None:
-        """Set the clock and say, as timesyncd does, that it is right."""
-        self.run(f"date -u -s '{on}'; mkdir -p {SYNCHRONISED.parent}; touch {SYNCHRONISED}")
+    def trust_the_clock(self) -> None:
+        """Set the clock by the host's, and say as timesyncd does that it is right."""
+        now_s = int(time.time())
+        self.run(f"date -u -s @{now_s}; mkdir -p {SYNCHRONISED.parent}; touch {SYNCHRONISED}")
+        time.sleep(HEARD_S)
 
     def decisions(self) -> list[dict[str, Any]]:
         """Return the door's decisions of this boot, oldest first."""

@@ -14,6 +14,8 @@ COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 BEGINS = datetime(2027, 1, 1, 3, 0, tzinfo=UTC)
 """New Year's night of the year before a leap year."""
 
+HOLDOVER_MS = 7 * 86_400_000
+
 Action = Callable[[], None]
 
 
@@ -31,8 +33,9 @@ class SimClock:
         self.boot = 1
         self.off_ms = 0
         self.vouched = True
-        self.high_water = BUILD_FLOOR
-        self._keeper = Timekeeper(self.high_water)
+        self.known = BUILD_FLOOR
+        self._vouched_ms: int | None = None
+        self._keeper = Timekeeper(BUILD_FLOOR)
         self._watch = StepWatch()
 
     @property
@@ -57,9 +60,16 @@ class SimClock:
         """Return the system clock, wrong as it may be, judged by whether it is vouched for."""
         wall = (self.true + timedelta(milliseconds=self.off_ms)).astimezone(COPENHAGEN)
         boot = timedelta(milliseconds=self.boot_ms)
-        moment = self._keeper.read(wall, boot, vouched=self.vouched)
-        self.high_water = moment.high_water
-        return moment
+        if self.vouched:
+            self._vouched_ms = self.boot_ms
+        if self.dependable:
+            self.known = max(self.known, self.true)
+        return self._keeper.read(wall, boot, vouched=self.vouched)
+
+    @property
+    def dependable(self) -> bool:
+        """Whether the time can be known: somebody vouches for it, or did in the last 7 days."""
+        return self._vouched_ms is not None and self.boot_ms - self._vouched_ms <= HOLDOVER_MS
 
     def stepped(self) -> bool:
         """Tell whether the system clock was set since the last call."""
@@ -79,7 +89,9 @@ class SimClock:
     def restart(self, high_water: datetime | None, *, power_cut: bool) -> None:
         """Begin another process, after a power cut another boot as well."""
         self._watch = StepWatch()
-        self._keeper = Timekeeper(max(high_water or BUILD_FLOOR, BUILD_FLOOR))
+        self.known = max(high_water or BUILD_FLOOR, BUILD_FLOOR)
+        self._vouched_ms = None
+        self._keeper = Timekeeper(self.known)
         if power_cut:
             self.boot += 1
             self.mono_ms = self.boot_ms = 20_000

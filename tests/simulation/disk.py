@@ -48,12 +48,13 @@ class Disk:
         root: a directory on a RAM disk.
         rng: decides what a torn write leaves.
         on_cut: is called when the power is cut.
+        failing: which files can't be used, and since when by the true time.
     """
 
     root: Path
     rng: Random
     on_cut: Callable[[], None]
-    failing: set[str] = field(default_factory=set)
+    failing: dict[str, int] = field(default_factory=dict)
     fails_commit: bool = False
     cut_in: int | None = None
     struck: bool = False

@@ -9,7 +9,7 @@ from doorctl.door.indicator import Lamps
 from doorctl.errors import DeviceError
 from doorctl.ports import Levels
 
-REST = Levels(contact_open=False, exit_pressed=False, fire=False)
+REST = Levels(contact_open=False, exit_pressed=False)
 
 
 @dataclass

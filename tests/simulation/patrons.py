@@ -16,7 +16,7 @@ UNKNOWN_CARDS = 5
 HOURS = (0, 7, 8, 9, 11, 14, 16, 16, 17, 17, 17, 18, 18, 18, 19, 19, 19, 20, 20, 21, 21, 22, 23)
 """When a visit begins: evenings most of all, as in Randers; a few in staffed and closed hours."""
 
-GUESSED_EVERY = 12
+GUESSED_EVERY = 24
 """One visit in so many is by somebody who guesses again and again."""
 
 
@@ -108,7 +108,7 @@ def plan_day(world: World) -> None:
     day_ms = round((tomorrow - local).total_seconds() * 1000)
     agenda.after(day_ms, lambda: plan_day(world))
     agenda.after(max(1, day_ms - 300_000), lambda: invariants.each_day(world))
-    times = [visit_at(world) for _ in range(rng.randrange(3, 8))]
+    times = [visit_at(world) for _ in range(rng.randrange(2, 6))]
     for at_ms in times:
         agenda.after(at_ms, lambda: come(world))
     agenda.after(rng.randrange(7, 22) * 3_600_000, lambda: leave(world))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cache
 from random import Random
 
 from doorctl.access.patron import Patron, pin_check, row_key
@@ -42,11 +43,13 @@ def number(place: int) -> str:
     return str(3000001000 + place)
 
 
+@cache
 def key_of(card: str) -> bytes:
     """Return a card's row key."""
     return row_key(FastSealer().stretch(Identifier(IdentifierKind.CARD, card)))
 
 
+@cache
 def sealed(person: Person) -> SealedRow:
     """Return a person's row as the server seals it."""
     stretched = FastSealer().stretch(Identifier(IdentifierKind.CARD, person.card))

@@ -37,7 +37,7 @@ def strike(world: World) -> None:
 def export(world: World) -> None:
     """Let the library live a day and send what came of it; some nights the network is down."""
     library, held = world.library, world.held
-    if world.rng.random() < 0.08:
+    if world.clock.true_ms < world.silent_until_ms:
         return
     library.live()
     if held is None or world.rng.random() < 0.2:
@@ -46,6 +46,11 @@ def export(world: World) -> None:
     world.push(library.changes(held.epoch, held.register))
     if world.held is held and not world.disk.fails_commit:
         world.push(library.snapshot())
+
+
+def silence(world: World) -> None:
+    """Let the library's server be out of reach for days."""
+    world.silent_until_ms = world.clock.true_ms + world.rng.randrange(12 * HOUR, 6 * DAY)
 
 
 def unplug(world: World) -> None:
@@ -66,13 +71,13 @@ def disk_fails(name: str) -> Callable[[World], None]:
     """Return what makes every call on a file fail for a while (EIO, ENOSPC)."""
 
     def fail(world: World) -> None:
-        world.disk.failing.add(name)
+        world.disk.failing[name] = world.clock.true_ms
         world.disturb()
         for card, _ in world.witness.charged.values():
             world.witness.doubt(card)
 
         def mend() -> None:
-            world.disk.failing.discard(name)
+            world.disk.failing.pop(name, None)
             world.disturb()
 
         world.agenda.after(world.rng.randrange(200, 2 * HOUR), mend)
@@ -235,6 +240,7 @@ def restore_backup(world: World) -> None:
     """Stop web, put the old register in its place, start web: the erased stay erased."""
     if world.backup is None or world.web is None:
         return
+    erase(world)
     world.web.close()
     for old in world.disk.here.glob(f"{PATRONS}*"):
         old.unlink()
@@ -248,6 +254,7 @@ def restore_backup(world: World) -> None:
 
 FAULTS: Mapping[str, Callable[[World], None]] = MappingProxyType(
     {
+        "library out of reach": silence,
         "unplug": unplug,
         "garbage": garbage,
         "door log fails": disk_fails(VISITS),

@@ -179,3 +179,16 @@ def test_numbers_only_grow(states: list[PanelState]) -> None:
     for place, state in enumerate(states, 1):
         board.show(state)
         assert board.look(0) == PanelView(5 + place, state)
+
+
+def test_an_answer_that_can_not_be_read_is_no_view(tmp_path: Path) -> None:
+    """A door of another release may say what this page does not know."""
+    path = tmp_path / "door.sock"
+    state = {"kind": "dancing"}
+    server = ControlServer(path, {"panel": lambda _question: {"seq": 1, "state": state}})
+    server.start()
+    try:
+        with pytest.raises(StoreError, match="can't be read"):
+            PanelOverSocket(path).look(0)
+    finally:
+        server.stop()

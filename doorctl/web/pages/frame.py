@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
@@ -65,6 +66,7 @@ class House:
         name: the branch's.
         phone: for refused patrons; may be empty.
         words_of: how each language says things, by its code.
+        now: tells the branch's local time.
         encrypted: whether browsers use HTTPS.
         signs_in_elsewhere: whether the municipality's identity provider is asked.
     """
@@ -72,6 +74,7 @@ class House:
     name: str
     phone: str
     words_of: Callable[[str | None], Words]
+    now: Callable[[], datetime]
     encrypted: bool
     signs_in_elsewhere: bool = False
 
@@ -119,6 +122,16 @@ class PageRequest:
     def may(self, permission: Permission) -> bool:
         """Tell whether who asks may do something."""
         return self._person is not None and permits(self._person.role, permission)
+
+    @property
+    def now(self) -> datetime:
+        """The branch's local time; trusted as far as its clock is."""
+        return self._frame.house.now()
+
+    @property
+    def today(self) -> date:
+        """The branch's local date; as :attr:`now`."""
+        return self.now.date()
 
     def asked(self, name: str) -> str:
         """Return a parameter of the address without blanks around it; empty where absent."""

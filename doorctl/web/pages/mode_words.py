@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from doorctl.access.calendar import Cause, Mode
+from doorctl.access.hours import DAY_MINUTES
 
 MODES: Mapping[Mode | None, str] = MappingProxyType(
     {
@@ -31,3 +32,9 @@ CAUSES: Mapping[Cause, str] = MappingProxyType(
 
 SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN)
 """What staff may set by hand, in the order in which it is offered."""
+
+
+def minutes(after_midnight: int) -> str:
+    """Return "07:05" for minutes after midnight; a day ends at 24:00 and the next begins at 00:00."""
+    told = after_midnight if after_midnight <= DAY_MINUTES else after_midnight - DAY_MINUTES
+    return f"{told // 60:02}:{told % 60:02}"

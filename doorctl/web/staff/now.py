@@ -17,7 +17,7 @@ from doorctl.errors import InputError, StoreError
 from doorctl.web.desks import BranchPicture, NowDesk
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE
+from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE, minutes
 from doorctl.web.pages.words import Words
 from doorctl.web.staff.now_words import CLOCKS, LEAVES, OLD, headline
 from doorctl.web.standing import AlarmDesk, StandingAlarm
@@ -134,6 +134,7 @@ def _context(
         "until": f"{_offered(now):%Y-%m-%dT%H:%M}",
         "longest": SHORT_TEXT,
         "wrong": wrong,
+        "minutes": minutes,
     }
 
 

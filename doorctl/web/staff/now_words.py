@@ -54,7 +54,8 @@ def _calm(words: Words, now: BranchPicture) -> str:
     mode = words.say(MODES[None if hours is None else hours.mode])
     if hours is None or hours.changes_at is None:
         return words.say("{mode}. Nothing to do.", mode=mode)
-    until = words.clock(hours.changes_at)
     if hours.changes_at.date() != now.at.date():
-        until = words.moment(hours.changes_at)
+        day = words.moment(hours.changes_at)
+        return words.say("{mode} until {day}. Nothing to do.", mode=mode, day=day)
+    until = words.clock(hours.changes_at)
     return words.say("{mode} until {time}. Nothing to do.", mode=mode, time=until)

@@ -28,7 +28,7 @@
 
   function slide(kind) {
     const { top, bottom } = door.getBoundingClientRect();
-    if (bottom < 0 || top > window.innerHeight) door.scrollIntoView();
+    if (bottom < 0 || top > window.innerHeight - 100) door.scrollIntoView();
     card.className = `demo-card ${kind}`;
     void card.offsetWidth; // begins the movement anew
     card.classList.add("slides");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
@@ -21,6 +22,9 @@ from doorctl.web.pages.words import Words
 from tests.fakes.event_log import FakeEventLog
 
 ZONE = ZoneInfo("Europe/Copenhagen")
+NOW = datetime(2026, 11, 25, 19, 30, tzinfo=ZONE)
+"""A Wednesday evening."""
+
 LANGUAGES = languages()
 TEMPLATES = Templates()
 
@@ -48,6 +52,7 @@ def frame(sessions: FakeSessions | None = None) -> Frame:
             name="Randers Bibliotek, Øst",
             phone="89 15 45 00",
             words_of=lambda code: Words(LANGUAGES.chosen(code), ZONE),
+            now=lambda: NOW,
             encrypted=False,
         ),
         languages=LANGUAGES,

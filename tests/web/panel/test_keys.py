@@ -76,6 +76,7 @@ def test_more_than_a_key_is_not_read(stage: Stage) -> None:
         ("testclient", "127.0.0.1:8080", {}),
         ("127.0.0.1", "branch.example:8080", {}),
         ("127.0.0.1", "127.0.0.1.branch.example", {}),
+        ("127.0.0.1", "127.0.0.1:8080", {"Host": "[::1"}),
         ("127.0.0.1", "127.0.0.1:8080", {"X-Forwarded-For": "192.0.2.7"}),
         ("127.0.0.1", "127.0.0.1:8080", {"Forwarded": "for=192.0.2.7"}),
         ("127.0.0.1", "127.0.0.1:8080", {"Sec-Fetch-Site": "cross-site"}),

@@ -260,3 +260,9 @@ def test_everything_is_said_in_danish() -> None:
     assert all(one.translated() for one in catalogue)
     assert used - {one.msgid for one in frame} <= there
     assert there <= used
+
+
+def test_a_branch_without_a_telephone_names_none() -> None:
+    """The code is told all the same."""
+    with Stage(replace(SHOWING, phone="")) as stage:
+        assert "Kontakt biblioteket og sig kode 4." in said(stage, STATES["refused 4"])

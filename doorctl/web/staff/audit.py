@@ -1,0 +1,152 @@
+"""The page of who did or looked at what, when and why; to read it is on record too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.roles import Permission
+from doorctl.privacy.audit import Action, Entry
+from doorctl.web.desks import AuditDesk
+from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.pages.words import Words
+
+PAGE: Final = "/audit"
+SHOWN: Final = 200
+CARD_HEX_DIGITS: Final = 8
+
+DEEDS: Mapping[Action, str] = MappingProxyType(
+    {
+        Action.VISITS_LISTED: "Listed the door log",
+        Action.PATRON_EXPLAINED: "Asked why a card is refused",
+        Action.CARD_UNLOCKED: "Forgot a card's wrong PINs",
+        Action.PATRONS_LOADED: "Loaded patrons from a file",
+        Action.PUSH_APPLIED: "Took a push of patrons",
+        Action.PUSH_APPROVED: "Approved a push of patrons",
+        Action.BAN_ADDED: "Banned somebody",
+        Action.BAN_LIFTED: "Lifted a ban",
+        Action.BANS_LISTED: "Listed the bans",
+        Action.PASS_ISSUED: "Issued a pass",
+        Action.PASS_REVOKED: "Took a pass back",
+        Action.PASSES_LISTED: "Listed the passes",
+        Action.MODE_SET: "Set the mode by hand",
+        Action.MODE_ENDED: "Ended the mode that was set by hand",
+        Action.CALENDAR_CHANGED: "Changed the calendar",
+        Action.OPENED_ONCE: "Opened the door once",
+        Action.PURGE_RUN: "Ran a purge",
+        Action.HOLD_ADDED: "Added an incident hold",
+        Action.HOLD_LIFTED: "Lifted an incident hold",
+        Action.HOLD_SHOWN: "Looked at an incident hold",
+        Action.SUBJECT_EXPORTED: "Exported what is held of a person",
+        Action.SUBJECT_ERASED: "Erased a person",
+        Action.SUBJECT_RESTRICTED: "Restricted a person's data",
+        Action.SUBJECT_UNRESTRICTED: "Lifted the restriction of a person's data",
+        Action.STATISTICS_READ: "Read the statistics",
+        Action.AUDIT_READ: "Read the audit log",
+        Action.CARD_SEARCHED: "Searched the door log for a card",
+        Action.VISIT_REVEALED: "Looked up who a visit was",
+        Action.VISITS_EXPORTED: "Exported the door log",
+        Action.ALARM_ACKNOWLEDGED: "Acknowledged an alarm",
+        Action.SIGNED_IN: "Signed in",
+        Action.SIGN_IN_REFUSED: "A sign-in was refused",
+        Action.SIGNED_OUT: "Signed out",
+        Action.ACCOUNT_ADDED: "Added an account",
+        Action.ACCOUNT_CHANGED: "Changed an account",
+        Action.ACCOUNT_DISABLED: "Disabled an account",
+        Action.ACCOUNT_ENABLED: "Enabled an account",
+        Action.ACCOUNT_PASSWORD_SET: "Set an account's password",
+    }
+)
+"""Each deed in words, in English."""
+
+
+class AuditPages:
+    """Show the audit log.
+
+    Args:
+        frame: around each page.
+        desk: the log.
+    """
+
+    def __init__(self, frame: Frame, desk: AuditDesk) -> None:
+        self._frame = frame
+        self._desk = desk
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+        guarded, see, post = self._frame.guarded, Permission.SEE_AUDIT, ("POST",)
+        return (
+            guarded(PAGE, self._page, see),
+            guarded(f"{PAGE}/verify", self._verify, see, post),
+            guarded(f"{PAGE}/export", self._export, see, post),
+        )
+
+    async def _page(self, asked: PageRequest) -> Response:
+        found = await self._found(asked, asked.asked)
+        return await self._shown(asked, found)
+
+    async def _verify(self, asked: PageRequest) -> Response:
+        verdict = await asked.aside(self._desk.verify)
+        return asked.page("audit_verdict.html", verdict=verdict)
+
+    async def _export(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        found = await self._found(asked, form.text)
+        headers = {"Content-Disposition": 'attachment; filename="doorctl-audit.json"'}
+        return JSONResponse([_as_dict(one) for one in found], headers=headers)
+
+    async def _found(self, asked: PageRequest, said: Any) -> tuple[Entry, ...]:
+        since, until = _date(said("since")), _date(said("until"))
+        action = said("action")
+        return await asked.aside(
+            self._desk.entries,
+            since=_midnight(since, asked.words),
+            until=_midnight(until and until + timedelta(days=1), asked.words),
+            account=said("account") or None,
+            action=Action(action) if action in {one.value for one in Action} else None,
+            by=asked.by,
+        )
+
+    async def _shown(self, asked: PageRequest, found: tuple[Entry, ...]) -> Response:
+        words = asked.words
+        deeds = ((one.value, words.say(text)) for one, text in DEEDS.items())
+        return asked.page(
+            "audit.html",
+            entries=found[:SHOWN],
+            more=max(0, len(found) - SHOWN),
+            deeds=DEEDS,
+            choices=[("", words.say("All")), *sorted(deeds, key=lambda one: one[1])],
+            digits=CARD_HEX_DIGITS,
+            chosen={name: asked.asked(name) for name in ("since", "until", "account", "action")},
+        )
+
+
+def _as_dict(entry: Entry) -> dict[str, Any]:
+    deed = entry.deed
+    return {
+        "number": entry.number,
+        "at": entry.at.isoformat(timespec="seconds"),
+        "clock": entry.clock.value,
+        "by": entry.by,
+        "action": deed.action.value,
+        "cards": [card.hex()[:CARD_HEX_DIGITS] for card in deed.cards],
+        "patron_ref": deed.patron_ref,
+        "why": deed.why,
+        "details": dict(deed.details),
+    }
+
+
+def _midnight(day: date | None, words: Words) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), words.zone).astimezone(UTC)
+
+
+def _date(written: str) -> date | None:
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        return None

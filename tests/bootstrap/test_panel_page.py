@@ -1,0 +1,45 @@
+"""Which languages the screen offers, and when it has keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from doorctl.bootstrap.panel import panel_rules
+from doorctl.bootstrap.panel_page import offered
+from doorctl.config import load
+from doorctl.errors import ConfigError
+from doorctl.web.pages.language import languages
+
+CONFIG = load(Path(__file__).parents[2] / "config" / "demo.toml", environment={})
+WITH_PAD = replace(CONFIG, panel=replace(CONFIG.panel, keypad=True))
+
+
+def test_without_a_list_every_catalogue_is_offered() -> None:
+    """The branch's own first."""
+    known = languages("en")
+
+    assert list(offered(known, ()).known) == ["en", "da"]
+
+
+def test_a_list_is_offered_after_the_branchs_own() -> None:
+    """In its order, the own language once."""
+    assert list(offered(languages("en"), ("da", "en")).known) == ["en", "da"]
+    assert list(offered(languages("da"), ("da",)).known) == ["da"]
+
+
+def test_a_language_without_a_catalogue_is_told() -> None:
+    """By its key, with what there is."""
+    with pytest.raises(ConfigError, match=r"panel\.languages.*for xx.*da, en"):
+        offered(languages("da"), ("xx",))
+
+
+@pytest.mark.parametrize(("port", "keys"), [("", True), ("/dev/ttyUSB1", False)])
+def test_a_keypad_that_is_wired_goes_before_the_screen(port: str, *, keys: bool) -> None:
+    """Then the screen has no keys, and the door takes none."""
+    config = replace(WITH_PAD, keypad=replace(WITH_PAD.keypad, port=port))
+
+    assert panel_rules(config).keys is keys
+    assert not panel_rules(replace(config, panel=CONFIG.panel)).keys

@@ -1,0 +1,232 @@
+"""The list: small mistakes that somebody could make, and who has to notice each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SIMULATION = "simulation"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One mistake.
+
+    Args:
+        name: for the command line.
+        file: of the source.
+        old: stands in it exactly once.
+        new: what it becomes.
+        harness: the simulation, or the test file that has to fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    harness: str = SIMULATION
+
+
+POLICY = "doorctl/access/policy.py"
+RECEIVE = "doorctl/sync/receive.py"
+WRITER = "doorctl/store/patrons_writer.py"
+LEDGER = "doorctl/ledger.py"
+STRIKE = "doorctl/door/strike.py"
+RETENTION = "doorctl/privacy/retention.py"
+
+FAULTS = (
+    Fault(
+        "the relay is never switched off",
+        STRIKE,
+        "return _lock(strike, event) if _due(strike, event.now_s) else strike",
+        "return strike",
+    ),
+    Fault(
+        "a pulse of twice the time",
+        STRIKE,
+        "ends_s = max(strike.until_s or 0.0, event.now_s + event.release_s)",
+        "ends_s = max(strike.until_s or 0.0, event.now_s + 2 * event.release_s)",
+    ),
+    Fault(
+        "free in self-service",
+        "doorctl/daily_round.py",
+        "free=self._stands_free and mode is Mode.STAFFED",
+        "free=self._stands_free and mode in OPEN",
+    ),
+    Fault("any PIN is right", "doorctl/access/patron.py", "return matches and known", "return known"),
+    Fault("blocks are not asked for", POLICY, '    Check("blocked", _blocked),\n', ""),
+    Fault("residence is not asked for", POLICY, '    Check("resident", _resident),\n', ""),
+    Fault("age is not asked for", POLICY, '    Check("age", _age),\n', ""),
+    Fault("expiry is not asked for", POLICY, '    Check("expired", _expired),\n', ""),
+    Fault("hours are not asked for", POLICY, '    Check("hours", _hours),\n', ""),
+    Fault("any age of the register will do", POLICY, "if doubtful or age > ", "if doubtful and age > "),
+    Fault(
+        "bans are forgotten",
+        "doorctl/access/judging.py",
+        "banned=banned(known.bans, now.moment, rules.policy.branch)",
+        "banned=False",
+    ),
+    Fault(
+        "a lockdown is ignored",
+        "doorctl/access/modes.py",
+        "if override is not None and _holds(override, moment):",
+        "if override is None and _holds(override, moment):",
+    ),
+    Fault(
+        "hours by a clock that nobody vouches for",
+        "doorctl/access/modes.py",
+        "        return Standing(None, Cause.CLOCK)\n",
+        "",
+    ),
+    Fault(
+        "holdover by the wall clock",
+        "doorctl/moments.py",
+        "carried_on = (base + (boot - at)).astimezone(wall.tzinfo)",
+        "carried_on = wall",
+    ),
+    Fault(
+        "a wrong PIN costs nothing",
+        LEDGER,
+        "    if reason in BEFORE_PROOF:\n        return opened.charged(now)\n",
+        "    if reason in BEFORE_PROOF:\n        return opened.before\n",
+    ),
+    Fault(
+        "a guess is charged afterwards",
+        LEDGER,
+        "charged = None if opened.before is None else opened.charged(now)",
+        "charged = opened.before",
+    ),
+    Fault("a wait is too short", "doorctl/access/throttle.py", "5: 600,", "5: 60,"),
+    Fault(
+        "lamps tell an unknown card",
+        "doorctl/controller.py",
+        "self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)",
+        "self._doorway.show(Signal.REFUSED if reason is Reason.WRONG_PIN else Signal.GRANTED)",
+    ),
+    Fault(
+        "commits that a power cut loses",
+        "doorctl/store/connection.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+    ),
+    Fault(
+        "a failed transaction is committed",
+        "doorctl/store/connection.py",
+        'connection.execute("ROLLBACK")',
+        'connection.execute("COMMIT")',
+    ),
+    Fault(
+        "an older push is believed",
+        RECEIVE,
+        "if manifest.epoch < held.epoch:",
+        "if manifest.epoch < 0:",
+    ),
+    Fault(
+        "changes follow on anything",
+        RECEIVE,
+        "manifest.previous_epoch != held.epoch",
+        "manifest.previous_epoch < 0",
+    ),
+    Fault(
+        "a second push of one number passes for the first",
+        RECEIVE,
+        "if held == Push(manifest.epoch, manifest.sha256):",
+        "if held.epoch == manifest.epoch:",
+    ),
+    Fault(
+        "anybody may sign",
+        "doorctl/sync/manifest.py",
+        "if not any(_is_signed(key, signature, message) for key in public_keys):",
+        "if not public_keys:",
+    ),
+    Fault(
+        "the guard sleeps",
+        "doorctl/sync/guard.py",
+        "if count > floor and",
+        "if count < 0 and",
+    ),
+    Fault("removals are ignored", WRITER, "leaving.remove(removals)", "leaving.remove(())"),
+    Fault(
+        "a snapshot removes nobody",
+        WRITER,
+        "Leaving(connection, push.epoch, full=full)",
+        "Leaving(connection, push.epoch, full=False)",
+    ),
+    Fault(
+        "the erased come back with an old file",
+        WRITER,
+        "            self._start_empty()\n            self._forget_restored()\n",
+        "            self._start_empty()\n",
+    ),
+    Fault(
+        "visits are purged a day early",
+        RETENTION,
+        "return now.astimezone(UTC) - retention",
+        "return now.astimezone(UTC) - retention + timedelta(days=1)",
+    ),
+    Fault(
+        "visits are purged days late",
+        RETENTION,
+        "return now.astimezone(UTC) - retention",
+        "return now.astimezone(UTC) - retention - timedelta(days=2)",
+    ),
+    Fault(
+        "attempts that a crash left open stay open",
+        "doorctl/store/visits.py",
+        "connection.execute(_CLOSE_ALL, (Reason.FAULT.verdict, Reason.FAULT.value))",
+        "connection.execute('SELECT 1')",
+    ),
+    Fault(
+        "a full disk keeps patrons out",
+        "doorctl/continuity.py",
+        "            self._told(str(err))\n            return False\n",
+        "            raise\n",
+    ),
+    Fault(
+        "a minute too many",
+        "doorctl/access/calendar.py",
+        "if one.starts <= minute < one.ends}",
+        "if one.starts <= minute <= one.ends}",
+    ),
+    Fault(
+        "a push during the PIN is missed",
+        "doorctl/access/answering.py",
+        "if attempt.cache_version is None or attempt.cache_version != now.cache_version:",
+        "if attempt.cache_version is None:",
+        "tests/application/test_door_model.py",
+    ),
+    Fault(
+        "half a swipe outlives its cable",
+        "doorctl/controller.py",
+        "                if line == READER:\n                    self._cards.reset()\n",
+        "",
+        "tests/application/test_door_model.py",
+    ),
+    Fault(
+        "the watchdog does not mind the relay",
+        "doorctl/housekeeping.py",
+        "return None if relocks_s is None else",
+        "return None if relocks_s is not None else",
+        "tests/application/test_housekeeping.py",
+    ),
+    Fault(
+        "deleted visits stay in the pages",
+        "doorctl/store/visit_purge.py",
+        'connection.execute("VACUUM")',
+        'connection.execute("SELECT 1")',
+        "tests/store/test_purge_bytes.py",
+    ),
+    Fault(
+        "a PIN can be printed",
+        "doorctl/masked.py",
+        "class Pin(Masked[str]):",
+        "class Pin(str):",
+        "tests/test_masked.py",
+    ),
+    Fault(
+        "the audit chain binds nothing",
+        "doorctl/privacy/audit_chain.py",
+        "class Link:",
+        "class Links:",
+        "tests/privacy/test_audit_chain.py",
+    ),
+)
