@@ -36,7 +36,7 @@ class Struck:
 
     Args:
         point: where and by what it was to be struck.
-        took: it was struck there, not elsewhere and not never.
+        took: it was struck there and nowhere before; of a scenario with `files`, anywhere at all.
         violations: what is wrong with what it left.
     """
 

@@ -58,7 +58,9 @@ def ran(plans: Sequence[tuple[int, float]], jobs: int) -> Iterable[Told]:
             yield from (run(seed, years, Path(root) / str(seed)) for seed, years in plans)
             return
         with ProcessPoolExecutor(jobs) as pool:
-            waiting = [pool.submit(run, seed, years, Path(root) / str(seed)) for seed, years in plans]
+            waiting = [
+                pool.submit(run, seed, years, Path(root) / str(seed)) for seed, years in plans
+            ]
             yield from (one.result() for one in waiting)
 
 

@@ -200,7 +200,9 @@ class SimVisits(RetriedVisits):
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time, or fail."""
-        return self._disk.around(VISITS, "delete", lambda: super(SimVisits, self).delete_before(cutoff))
+        return self._disk.around(
+            VISITS, "delete", lambda: super(SimVisits, self).delete_before(cutoff)
+        )
 
     def compact(self) -> tuple[int, int, int]:
         """Rewrite the file, or fail."""

@@ -46,7 +46,16 @@ from doorctl.web.reception import Reception, Terms
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle
 from tests.simulation.clock import Agenda, SimClock
-from tests.simulation.disk import BRANCH, PATRONS, VISITS, Disk, SimBranch, SimPatrons, SimRegister, SimVisits
+from tests.simulation.disk import (
+    BRANCH,
+    PATRONS,
+    VISITS,
+    Disk,
+    SimBranch,
+    SimPatrons,
+    SimRegister,
+    SimVisits,
+)
 from tests.simulation.lines import SimInputs, SimRelay, SimSignals, SimSupervisor
 from tests.simulation.pushes import MINIMUM_AGE
 from tests.sync.pushes import KEY, SEAL
@@ -362,5 +371,3 @@ def high_water(disk: Disk) -> datetime | None:
     with suppress(StoreError), closing(VisitHistory(disk.path(VISITS))) as history:
         return history.high_water()
     return None
-
-

@@ -120,7 +120,9 @@ def granted(world: World, attempt: int, swipe: Swipe | None) -> None:
 def was_readable(world: World, swipe: Swipe) -> bool:
     """Tell whether what was known of a card could be read when it was."""
     failing = world.disk.failing
-    return all(failing.get(name, swipe.prepared_at_ms) >= swipe.prepared_at_ms for name in DECIDE_BY)
+    return all(
+        failing.get(name, swipe.prepared_at_ms) >= swipe.prepared_at_ms for name in DECIDE_BY
+    )
 
 
 def is_open_on_record(world: World, card: str) -> bool:
@@ -154,9 +156,7 @@ def no_reason_looks_otherwise(world: World) -> None:
     must(20, len(set(world.answers.values())) <= 1, "lamps tell one refusal from another")
 
 
-def prepared(
-    world: World, card: str, found: Prepared, guesses: Guesses, *, waits: bool
-) -> None:
+def prepared(world: World, card: str, found: Prepared, guesses: Guesses, *, waits: bool) -> None:
     """18, 19 and 21: failures in a row count through everything, and are charged beforehand."""
     must(18, found.throttled == waits, f"a card waits: {found.throttled}, not {waits}")
     if found.throttled or guesses.doubt or VISITS in world.disk.failing:
@@ -371,5 +371,3 @@ def erased(world: World, card: str) -> None:
                 count = f"SELECT count(*) FROM {table} WHERE row_key = ?"  # noqa: S608 -- names
                 (left,) = database.execute(count, (key,)).fetchone()
                 must(29, left == 0, f"rows of an erased patron are left in {table}")
-
-

@@ -110,9 +110,7 @@ class Library:
     def changes(self, held: int, before: dict[str, Person]) -> Document:
         """Export what changed since the push that the branch holds."""
         rows: list[Line] = [
-            sealed(person)
-            for card, person in self.register.items()
-            if before.get(card) != person
+            sealed(person) for card, person in self.register.items() if before.get(card) != person
         ]
         rows += [Removal(f"ref-{card}") for card in before if card not in self.register]
         return self._document("changes", rows, dict(self.register), held, forged=False)
@@ -124,7 +122,12 @@ class Library:
         return Document("snapshot", document.epoch, 0, data, others)
 
     def _document(
-        self, kind: Kind, rows: Sequence[Line], people: dict[str, Person], held: int, forged: bool  # noqa: FBT001 - inside
+        self,
+        kind: Kind,
+        rows: Sequence[Line],
+        people: dict[str, Person],
+        held: int,
+        forged: bool,
     ) -> Document:
         self.epoch = max(self.epoch, held) + 1
         data = self._written(kind, rows, self.epoch, held, forged=forged)

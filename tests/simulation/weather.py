@@ -9,8 +9,8 @@ from datetime import UTC, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from doorctl.access.modes import Override
 from doorctl.access.calendar import Mode
+from doorctl.access.modes import Override
 from doorctl.access.rights import Ban
 from doorctl.controller import KEYPAD, READER, StopRequested
 from doorctl.errors import DoorctlError

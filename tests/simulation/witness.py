@@ -23,7 +23,7 @@ class BrokenError(AssertionError):
         self.number = number
 
 
-def must(number: int, holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+def must(number: int, holds: bool, what: str) -> None:
     """Raise :class:`BrokenError` unless it holds."""
     if not holds:
         raise BrokenError(number, what)

@@ -285,7 +285,9 @@ class World:
 
         A door log that fails is no excuse.
         """
-        well = self.disk.failing.keys().isdisjoint({PATRONS, BRANCH}) and not self.door.worker.slow_ms
+        well = (
+            self.disk.failing.keys().isdisjoint({PATRONS, BRANCH}) and not self.door.worker.slow_ms
+        )
         return well and not self.relay.broken and self.witness.calm()
 
     def look_on(self) -> None:
@@ -360,7 +362,7 @@ class World:
             self.counts["decisions"] += 1
             invariants.decided(self, int(fields["attempt"] or 0), str(fields["reason"]))
 
-    def _edge(self, energised: bool) -> None:  # noqa: FBT001 - the relay's
+    def _edge(self, energised: bool) -> None:
         if energised:
             self.edges_on += 1
 
@@ -488,9 +490,7 @@ class World:
             sum(bool(now.blocks and not was.blocks) for was, now in both),
             sum(was.resident and not now.resident for was, now in both),
         )
-        return any(
-            one > GUARD_FLOOR and one * 100 > GUARD_PERCENT * len(before) for one in losses
-        )
+        return any(one > GUARD_FLOOR and one * 100 > GUARD_PERCENT * len(before) for one in losses)
 
     def erase(self, card: str) -> None:
         """Erase a person everywhere, as the data-protection officer does."""

@@ -35,6 +35,6 @@ SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN)
 
 
 def minutes(after_midnight: int) -> str:
-    """Return "07:05" for minutes after midnight; a day ends at 24:00 and the next begins at 00:00."""
+    """Return "07:05" for minutes after midnight: 24:00 ends a day, 00:00 begins one."""
     told = after_midnight if after_midnight <= DAY_MINUTES else after_midnight - DAY_MINUTES
     return f"{told // 60:02}:{told % 60:02}"

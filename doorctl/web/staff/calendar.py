@@ -126,14 +126,9 @@ class CalendarPages:
 
 
 def _row(asked: PageRequest, day: CalendarDay) -> Row:
-    said = asked.words.say
     spans = sorted(day.spans or (), key=lambda one: one.starts)
-    return Row(
-        day,
-        tuple(
-            (said(MODES[one.mode]), f"{minutes(one.starts)}–{minutes(one.ends)}") for one in spans
-        ),  # noqa: RUF001 - a span
-    )
+    told = ((MODES[one.mode], f"{minutes(one.starts)}-{minutes(one.ends)}") for one in spans)
+    return Row(day, tuple((asked.words.say(mode), span) for mode, span in told))
 
 
 def _filled(day: CalendarDay) -> dict[str, Any]:

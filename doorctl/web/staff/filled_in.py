@@ -1,0 +1,129 @@
+"""What staff fill in on several pages: a card, a reason, a day, the number of a row.
+
+A card that was swiped or typed goes from the form to a desk and nowhere else: no page shows it
+again, not even where it could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final, cast
+
+from doorctl.errors import InputError
+from doorctl.web.desks import TakenAs
+from doorctl.web.pages.forms import Form
+from doorctl.web.pages.frame import PageRequest
+from doorctl.web.pages.words import Words
+
+CARD, TAKEN_AS, REASON, OWN_WORDS = "card", "taken_as", "reason", "own_words"
+OTHER: Final = "other"
+"""The reason that says nothing without words of one's own."""
+
+READINGS: Final = (("", "Find out"), ("card", "A card number"), ("cpr", "A CPR number"))
+"""What ten digits may be, and how that is offered; in English."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 2099
+MOST_NUMBER: Final = 2**31
+
+_OF_COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "say --as card or --as cpr": "choose which of them it is",
+        ", or give --patron-ref": ", or give the number in the library system",
+    }
+)
+"""What a command's words for a wrong number are on a page."""
+
+
+def card(form: Form) -> str:
+    """Return what was swiped or typed.
+
+    Raises:
+        InputError: nothing was.
+    """
+    typed = form.text(CARD)
+    if not typed:
+        raise InputError("swipe the card, or type its number")
+    return typed
+
+
+def taken_as(form: Form) -> TakenAs | None:
+    """Return as what a number is to be read; None for each way."""
+    chosen = form.text(TAKEN_AS)
+    return cast(TakenAs, chosen) if chosen in {"card", "cpr"} else None
+
+
+def told(error: InputError) -> str:
+    """Return what is wrong as a page says it, in English."""
+    sentence = str(error)
+    for command, page in _OF_COMMANDS.items():
+        sentence = sentence.replace(command, page)
+    return sentence
+
+
+def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
+    """Return the reason that was chosen, with what was written beside it.
+
+    Args:
+        form: with the fields `reason` and `own_words`.
+        listed: the reasons to choose from, in English, by what the form calls them.
+        words: the branch's own language: what is kept is read by others.
+
+    Raises:
+        InputError: none was chosen, or the one that needs words has none.
+    """
+    chosen, own = form.text(REASON), form.text(OWN_WORDS)
+    if chosen not in listed:
+        raise InputError("choose a reason")
+    if chosen == OTHER and not own:
+        raise InputError("write the reason in a few words")
+    if chosen == OTHER:
+        return own
+    said = words.say(listed[chosen])
+    return f"{said}: {own}" if own else said
+
+
+def day(written: str) -> date | None:
+    """Return a day as a browser writes it; None for none.
+
+    Raises:
+        InputError: it is no day of this century.
+    """
+    if not written:
+        return None
+    try:
+        found = date.fromisoformat(written)
+    except ValueError:
+        raise InputError("that is no date") from None
+    return _of_our_time(found)
+
+
+def moment(written: str) -> datetime | None:
+    """Return a local time without a zone as a browser writes it; None for none; as :func:`day`."""
+    if not written:
+        return None
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        raise InputError("that is no date") from None
+    _of_our_time(found.date())
+    return found.replace(tzinfo=None)
+
+
+def row_number(asked: PageRequest) -> int:
+    """Return the number that stands in the address.
+
+    Raises:
+        InputError: there can be no such row.
+    """
+    number = int(asked.request.path_params["number"])
+    if not 0 < number < MOST_NUMBER:
+        raise InputError("there is none of that number")
+    return number
+
+
+def _of_our_time(found: date) -> date:
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise InputError("that is no date")
+    return found

@@ -1,0 +1,105 @@
+"""The branch now, and its calendar, as whoever stages a page wants them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from doorctl.access.calendar import Cause, Day, Mode, ModeSpan
+from doorctl.access.modes import Override
+from doorctl.access.staff_text import refuse_text
+from doorctl.errors import InputError
+from doorctl.ports import StoredDay
+from doorctl.web.desks import BranchPicture, CalendarDay, DoorNow, HoursNow, RegisterNow
+
+AT = datetime(2026, 11, 25, 19, 30, tzinfo=ZoneInfo("Europe/Copenhagen"))
+EVENING: Day = (
+    ModeSpan(Mode.STAFFED, 10 * 60, 18 * 60),
+    ModeSpan(Mode.SELF_SERVICE, 18 * 60, 22 * 60),
+)
+
+QUIET = BranchPicture(
+    at=AT,
+    door=DoorNow("connected", "connected", "locked", False, 4, 2, 6, "trusted", "0.1.0"),
+    hours=HoursNow(
+        mode=Mode.SELF_SERVICE,
+        cause=Cause.SCHEDULE,
+        override=None,
+        changes_at=AT.replace(hour=22, minute=0),
+        becomes=Mode.CLOSED,
+        opens_next=AT,
+        today=EVENING,
+    ),
+    register=RegisterNow(42, 40_123, timedelta(hours=3, minutes=5), None),
+    disk_free_bytes=12_300_000_000,
+    version="0.1.0",
+)
+"""An evening on which nothing is wrong."""
+
+
+@dataclass
+class FakeNowDesk:
+    """Implements `NowDesk`: shows `picture`, and keeps what was asked for in `done`."""
+
+    picture: BranchPicture = QUIET
+    done: list[tuple[str, ...]] = field(default_factory=list)
+
+    def now(self) -> BranchPicture:
+        """Return the picture."""
+        return self.picture
+
+    def open_once(self, reason: str, by: str) -> None:
+        """Note that the door was opened."""
+        refuse_text("reason", reason)
+        self.done.append(("opened", reason, by))
+
+    def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
+        """Set a mode."""
+        refuse_text("reason", cause)
+        if until <= self.picture.at:
+            raise InputError("the mode would be over already; give a later end")
+        hours = self.picture.hours or QUIET.hours
+        assert hours is not None
+        override = Override(mode, until, cause, by)
+        hours = replace(hours, mode=mode, cause=Cause.STAFF, override=override, changes_at=until)
+        self.picture = replace(self.picture, hours=hours)
+        self.done.append(("mode", mode.value, f"{until:%Y-%m-%dT%H:%M%z}", by))
+
+    def end_mode(self, by: str) -> None:
+        """Go back to the calendar."""
+        hours = self.picture.hours
+        if hours is None or hours.override is None:
+            raise InputError("no mode is set by hand, so there is none to end")
+        self.picture = replace(self.picture, hours=QUIET.hours)
+        self.done.append(("ended", by))
+
+
+@dataclass
+class FakeCalendarDesk:
+    """Implements `CalendarDesk`: the same hours each day, but where staff said others."""
+
+    said: dict[date, StoredDay] = field(default_factory=dict)
+    usual: Day = EVENING
+
+    def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
+        """Return so many dates."""
+        return tuple(map(self._day, (first + timedelta(days=ahead) for ahead in range(count))))
+
+    def set_day(self, day: StoredDay, by: str) -> None:
+        """Keep a date's hours."""
+        refuse_text("note", day.note, optional=True)
+        assert by
+        self.said[day.day] = day
+
+    def clear_day(self, day: date, by: str) -> None:
+        """Forget them."""
+        assert by
+        if self.said.pop(day, None) is None:
+            raise InputError(f"staff have set no hours for {day} that could be cleared")
+
+    def _day(self, day: date) -> CalendarDay:
+        said = self.said.get(day)
+        if said is None:
+            return CalendarDay(day, self.usual, Cause.SCHEDULE, "", by_staff=False)
+        return CalendarDay(day, said.spans, Cause.EXCEPTION, said.note, by_staff=True)

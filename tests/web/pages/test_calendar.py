@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from doorctl.access.calendar import Mode, ModeSpan
+from doorctl.accounts.roles import Role
+from doorctl.ports import StoredDay
+from doorctl.web.pages.mode_words import minutes
+from doorctl.web.pages.words import Words
+from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.calendar_picture import LEFT, WIDTH, picture
+from tests.fakes.now_desk import AT, FakeCalendarDesk
+from tests.web.pages.staging import LANGUAGES, ZONE, browser
+
+DAY = date(2026, 12, 24)
+
+
+def client(desk: FakeCalendarDesk, role: Role = Role.STAFF, language: str = "da") -> TestClient:
+    """Return a browser before the page."""
+    return browser(lambda frame: CalendarPages(frame, desk).routes(), role, language)
+
+
+def test_two_weeks_as_a_picture_and_a_table() -> None:
+    """Each date stands in both, with its hours in words."""
+    page = client(FakeCalendarDesk()).get("/calendar").text
+
+    assert page.count('<th scope="row">') == 14
+    assert "onsdag den 25. november 2026" in page
+    assert "18:00-22:00 selvbetjent" in page
+    assert page.count('class="self_service"') == 14
+
+
+def test_a_date_gets_hours_of_its_own_and_the_usual_ones_back() -> None:
+    """What staff say of a date is shown, with the note as text, and can be taken back."""
+    desk = FakeCalendarDesk()
+    staff = client(desk)
+    form = {"open": "hours", "self-0-from": "8:00", "self-0-to": "12.30", "note": "<b>Jul</b>"}
+
+    done = staff.post(f"/calendar/{DAY}", data=form)
+    page = staff.get(f"/calendar?from={DAY}").text
+
+    assert done.status_code == 303
+    assert desk.said[DAY].spans == (ModeSpan(Mode.SELF_SERVICE, 480, 750),)
+    assert "&lt;b&gt;Jul&lt;/b&gt;" in page
+    assert staff.post(f"/calendar/{DAY}/clear").status_code == 303
+    assert desk.said == {}
+
+
+def test_closed_all_day() -> None:
+    """One choice is enough, whatever hours are still filled in."""
+    desk = FakeCalendarDesk()
+    form = {"open": "closed", "self-0-from": "08:00", "self-0-to": "12:00"}
+
+    client(desk).post(f"/calendar/{DAY}", data=form)
+
+    assert desk.said[DAY] == StoredDay(DAY, ())
+
+
+def test_the_form_shows_what_stands() -> None:
+    """Whoever changes one thing need not type the rest anew, and saving it changes nothing."""
+    desk = FakeCalendarDesk()
+    spans = (ModeSpan(Mode.STAFFED, 600, 1080), ModeSpan(Mode.SELF_SERVICE, 1320, 1500))
+    desk.said[DAY] = StoredDay(DAY, spans, "aften")
+    page = client(desk).get(f"/calendar/{DAY}").text
+
+    for text in ('value="10:00"', 'value="18:00"', 'value="22:00"', 'value="01:00"', "aften"):
+        assert text in page
+
+
+@pytest.mark.parametrize(
+    "wrong", [("8", "12:00"), ("08:00", ""), ("25:00", "26:00"), ("24:00", "24:30"), ("x", "y")]
+)
+def test_times_that_are_none(wrong: tuple[str, str]) -> None:
+    """They are refused in the branch's language, and shown again to be mended."""
+    desk = FakeCalendarDesk()
+    form = {"open": "hours", "self-0-from": wrong[0], "self-0-to": wrong[1]}
+
+    answer = client(desk).post(f"/calendar/{DAY}", data=form)
+
+    assert (answer.status_code, desk.said) == (422, {})
+    assert f'value="{wrong[0]}"' in answer.text
+
+
+@pytest.mark.parametrize("path", ["/calendar/soon", "/calendar/2026-02-30"])
+def test_what_is_no_date(path: str) -> None:
+    """It is told so."""
+    assert client(FakeCalendarDesk()).get(path).status_code == 422
+
+
+def test_who_may_only_look() -> None:
+    """A viewer sees the hours and can't change them."""
+    viewer = client(FakeCalendarDesk(), Role.VIEWER)
+
+    assert f"/calendar/{DAY}" not in viewer.get(f"/calendar?from={DAY}").text
+    assert viewer.get(f"/calendar/{DAY}").status_code == 403
+    assert viewer.post(f"/calendar/{DAY}", data={"open": "closed"}).status_code == 403
+
+
+@given(st.lists(st.tuples(st.integers(0, 1439), st.integers(1, 1440)), max_size=4))
+def test_no_band_leaves_the_scale(spans: list[tuple[int, int]]) -> None:
+    """Whatever the hours are, they are drawn between midnight and midnight."""
+    desk = FakeCalendarDesk()
+    day = tuple(ModeSpan(Mode.STAFFED, starts, starts + length) for starts, length in spans)
+    desk.usual = day
+
+    drawn = picture(Words(LANGUAGES.first, ZONE), desk.days(AT.date(), 3), AT)
+
+    for line in drawn.lines:
+        for band in line.bands:
+            assert band.x >= LEFT
+            assert band.width >= 0
+            assert band.x + band.width <= LEFT + WIDTH + 0.2
+
+
+@given(st.integers(0, 2880))
+def test_minutes_are_told_as_on_a_clock(after: int) -> None:
+    """A day ends at 24:00, and what comes after belongs to the next."""
+    hours, rest = minutes(after).split(":")
+
+    assert (int(hours) * 60 + int(rest)) % 1440 == after % 1440

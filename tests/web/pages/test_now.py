@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.web.desks import RegisterNow
+from doorctl.web.staff.now import NowPages
+from tests.fakes.alarm_desk import FakeAlarmDesk
+from tests.fakes.now_desk import QUIET, FakeNowDesk
+from tests.web.pages.staging import browser
+
+
+def client(
+    desk: FakeNowDesk | None = None,
+    alarms: FakeAlarmDesk | None = None,
+    role: Role = Role.STAFF,
+    language: str = "da",
+) -> TestClient:
+    """Return a browser before the page."""
+    desk, alarms = desk or FakeNowDesk(), alarms or FakeAlarmDesk()
+    return browser(lambda frame: NowPages(frame, desk, alarms).routes(), role, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("da", ["Selvbetjent indtil kl. 22.00. Intet at gøre.", "40.123", "3 t 5 min", "cirka 4"]),
+        ("en", ["Self-service until 22:00. Nothing to do.", "40,123", "3 h 5 min", "about 4"]),
+    ],
+)
+def test_a_quiet_evening(language: str, told: list[str]) -> None:
+    """One sentence says that nothing is to be done, and the rest is there for who wants it."""
+    page = client(language=language).get("/now").text
+
+    for text in told:
+        assert text in page
+
+
+def test_a_door_that_does_not_answer_is_said_first() -> None:
+    """The page works, and nobody takes its silence for calm."""
+    page = client(FakeNowDesk(replace(QUIET, door=None))).get("/now").text
+
+    assert "Dørens program svarer ikke: ingen bliver lukket ind." in page
+    assert "Intet at gøre" not in page
+
+
+def test_hours_that_nobody_knows_and_a_register_that_is_gone() -> None:
+    """What can't be read is said in its place; the page is there all the same."""
+    lost = RegisterNow(None, 0, None, "patrons.db is missing; <push> a snapshot")
+    page = client(FakeNowDesk(replace(QUIET, hours=None, register=lost))).get("/now").text
+
+    assert "Ukendt" in page
+    assert "patrons.db is missing; &lt;push&gt; a snapshot" in page
+
+
+def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once() -> None:
+    """Staff read what it means and what to do, and whoever has seen it stands there."""
+    alarms = FakeAlarmDesk()
+    alarms.hear("door_held", "the door has been open for 60 s")
+    staff = client(alarms=alarms)
+
+    before = staff.get("/now").text
+    done = staff.post("/now/acknowledge", data={"kind": "door_held"})
+    after = staff.get(done.headers["location"]).text
+
+    assert "1 alarm står." in before
+    assert "Gør sådan:" in before
+    assert "Alarmen er kvitteret." in after
+    assert "Kvitteret af staff" in after
+
+
+def test_alarms_that_cannot_be_read_are_no_calm() -> None:
+    """Nothing to do is only said where somebody knows it."""
+    alarms = FakeAlarmDesk()
+    alarms.broken = True
+
+    page = client(alarms=alarms).get("/now").text
+
+    assert "Alarmerne kan ikke læses." in page
+
+
+def test_the_door_is_opened_once_by_a_form() -> None:
+    """With a reason, by the account; it is told on the next page."""
+    desk = FakeNowDesk()
+    staff = client(desk)
+
+    answer = staff.post("/now/open", data={"reason": "rullestol"})
+
+    assert answer.status_code == 303
+    assert desk.done == [("opened", "rullestol", "staff")]
+    assert "Døren er låst op én gang." in staff.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 300, "0101701234"])
+def test_a_reason_is_needed_and_holds_no_number(reason: str) -> None:
+    """Nothing is opened, and what was typed is shown again to be mended."""
+    desk = FakeNowDesk()
+
+    answer = client(desk).post("/now/open", data={"reason": reason})
+
+    assert (answer.status_code, desk.done) == (422, [])
+
+
+def test_a_mode_is_set_until_a_local_time_and_ended() -> None:
+    """The time is the branch's own; the calendar counts again when staff say so."""
+    desk = FakeNowDesk()
+    staff = client(desk)
+    until = QUIET.at + timedelta(hours=2)
+
+    asked = {"mode": "lockdown", "until": f"{until:%Y-%m-%dT%H:%M}", "cause": "uro"}
+    assert staff.post("/now/mode", data=asked).status_code == 303
+    page = staff.get("/now").text
+    staff.post("/now/mode/end")
+
+    assert "Spærret" in page
+    assert "Tilbage til kalenderen" in page
+    assert desk.done == [("mode", "lockdown", "2026-11-25T21:30+0100", "staff"), ("ended", "staff")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "party", "until": "2026-11-25T22:00", "cause": "x"},
+        {"mode": "closed", "until": "soon", "cause": "x"},
+        {"mode": "closed", "until": "2026-11-25T19:00", "cause": "x"},
+        {"mode": "closed", "until": "2026-11-25T22:00", "cause": ""},
+        {},
+    ],
+)
+def test_a_mode_that_makes_no_sense(wrong: dict[str, str]) -> None:
+    """It is refused, and nothing is set."""
+    desk = FakeNowDesk()
+
+    assert client(desk).post("/now/mode", data=wrong).status_code == 422
+    assert desk.done == []
+
+
+def test_who_may_only_look_has_no_buttons() -> None:
+    """A viewer sees the branch and changes nothing, with or without the form."""
+    viewer = client(role=Role.VIEWER)
+
+    page = viewer.get("/now").text
+
+    assert "/now/open" not in page
+    assert "/now/mode" not in page
+    assert viewer.post("/now/open", data={"reason": "x"}).status_code == 403
+    assert viewer.post("/now/mode", data={"mode": "closed"}).status_code == 403
+
+
+def test_no_button_is_a_link() -> None:
+    """What changes anything can't be asked for by an address alone."""
+    staff = client()
+
+    for path in ("/now/open", "/now/mode", "/now/mode/end", "/now/acknowledge"):
+        assert staff.get(path).status_code == 405
