@@ -16,8 +16,11 @@ Longer than a purge of a branch's door log takes on a slow card (5 million rows:
 """
 
 RELOCK_GRACE_S = 0.2
-"""How late the loop may lock before systemd kills it. Then systemd locks: no longer than a second
-after the release should have ended, which leaves it time for that."""
+"""How late the loop may lock before systemd kills it, to lock within a second of the release's end.
+
+Systemd looks up to 0.25 s late, and killing and locking took 0.3 to 0.7 s on an emulated Pi
+(tests/pi). With 0.1 s such a Pi, starved of its processor, killed a loop that had just locked.
+"""
 
 KEEP_TIME_EVERY_S = 600.0
 """How often the high-water mark goes to disk: what a power cut can take back of it."""

@@ -149,11 +149,10 @@ def write_page(path: Path, page: str) -> None:
 
     Raises:
         AlreadyExistsError: the path is taken; nothing was touched.
-        StoreError: it can't be written.
+        StoreError: it can't be written; there is none then.
     """
     try:
-        create_private(path)
-        path.write_text(page, encoding="utf-8")
+        create_private(path, page.encode())
     except FileExistsError:
         raise AlreadyExistsError(f"{path} already exists; doorctl does not overwrite it") from None
     except OSError as error:

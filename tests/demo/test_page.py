@@ -27,6 +27,8 @@ from doorctl.web.pages.language import languages
 
 LIMIT_S = 60.0
 
+DANISH = languages().known["da"].words
+
 BROWSER = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
 SCRIPT = {"Sec-Fetch-Site": "same-origin", "Accept": "text/plain"}
 
@@ -130,7 +132,7 @@ def test_a_card_and_its_pin_open_the_door_before_everybodys_eyes(shown: Shown) -
 
     def act() -> None:
         shown.see(
-            lambda now: "Tast din pinkode" in now["screen"],
+            lambda now: DANISH.gettext("Type your PIN") in now["screen"],
             lambda: shown.post("/swipe", card="granted"),
         )
         for key in CAST[0].pin:
@@ -286,9 +288,7 @@ def test_the_staff_pages_run_beside_it(shown: Shown) -> None:
 
 def test_all_that_is_special_is_said_in_danish() -> None:
     """Texts that stand in tables, not in templates, are in the catalogue too."""
-    danish = languages().known["da"].words
-
-    said = [danish.gettext(text) for text in (*ABOUT.values(), *NOTICES.values())]
+    said = [DANISH.gettext(text) for text in (*ABOUT.values(), *NOTICES.values())]
 
     assert set(said) & {*ABOUT.values(), *NOTICES.values()} == set()
     assert set(ABOUT) == {role.name for role in CAST}

@@ -102,12 +102,13 @@ def export_wrong(directory: Path, ran: Ran) -> list[str]:
 
 
 def page_wrong(directory: Path, ran: Ran) -> list[str]:
-    """A page is whole or not there; while the command runs it may be half there."""
+    """A page is whole or not there, unless the command was killed, or could not take it away."""
     page = directory / PAGE
     if not page.exists():
         return ["done, but there is no page"] if ran.code == 0 else []
     wrong = [] if _looks(directory) else ["written, but the look is not on record"]
-    if not was_killed(ran) and _END_OF_PAGE not in page.read_text(encoding="utf-8"):
+    stuck = any((call.name[:6], call.file) == ("unlink", PAGE) for call in ran.traced.struck)
+    if not was_killed(ran) and not stuck and _END_OF_PAGE not in page.read_text(encoding="utf-8"):
         wrong.append("half a page was left")
     return wrong
 

@@ -24,10 +24,12 @@ class Plan:
     Args:
         most: points of one scenario, evenly spread; None for as many as it wants itself.
         jobs: runs at the same time.
+        about: only calls to this file are struck; None for all.
     """
 
     most: int | None = None
     jobs: int = 1
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class Found:
         return [f"{each.point}: {what}" for each in self.struck for what in each.violations]
 
 
-Strike = Callable[[Scenario, int], Found]
-"""Strikes a scenario at so many points."""
+Strike = Callable[[Scenario, Plan], Found]
+"""Strikes a scenario as a plan says."""
 
 
 def enumerated(scenario: Scenario, plan: Plan, on_run: Callable[[int, int], None]) -> Found:
@@ -104,7 +106,11 @@ def enumerated(scenario: Scenario, plan: Plan, on_run: Callable[[int, int], None
         work = Path(name)
         scenario.prepare(work)
         unharmed = _unharmed(scenario, work)
-        possible = points(unharmed.traced.calls)
+        possible = [
+            point
+            for point in points(unharmed.traced.calls)
+            if plan.about in (None, point.call.file)
+        ]
         chosen = spread(possible, plan.most or scenario.most)
 
         def strike(point: Point) -> Struck:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.apply import Apply, scenarios
 from tests.faults.applying import HASTY, TORN
-from tests.faults.enumeration import Strike
+from tests.faults.enumeration import Plan, Strike
 
 SLICE = 14
 """Points of each scenario; half a minute for all."""
@@ -21,7 +21,7 @@ def test_a_push_is_applied_whole_or_not_at_all_wherever_it_is_struck(
     The file is sound, nothing is left lying about, and the same push sent again is taken. The
     run of all points is `python -m tests.faults apply`.
     """
-    found = struck(scenario, SLICE)
+    found = struck(scenario, Plan(SLICE))
 
     assert found.violations == []
     assert found.kills + found.errors == len(found.struck) == SLICE
@@ -38,6 +38,6 @@ def test_a_driver_that_commits_in_two_parts_or_answers_too_early_is_caught(
     """A harness that finds nothing where something is wrong proves nothing."""
     small, *_ = scenarios()
 
-    found = struck(replace(small, flaw=flaw), 16)
+    found = struck(replace(small, flaw=flaw), Plan(16))
 
     assert any(told in violation for violation in found.violations)

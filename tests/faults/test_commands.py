@@ -22,7 +22,7 @@ from tests.faults.commands import (
     starts,
     web_wrong,
 )
-from tests.faults.enumeration import Strike
+from tests.faults.enumeration import Plan, Strike
 from tests.faults.tracing import Ran
 
 SLICE = 5
@@ -35,10 +35,20 @@ def test_a_command_that_is_struck_harms_nothing(struck: Strike, command: Command
 
     The run of all points is `python -m tests.faults all`.
     """
-    found = struck(command, SLICE)
+    found = struck(command, Plan(SLICE))
 
     assert found.violations == []
     assert found.kills + found.errors > 0
+
+
+def test_a_page_that_can_not_be_written_is_not_left_half(struck: Strike) -> None:
+    """At each call to the page itself: the next try would be refused, for the file is there."""
+    _, page = exports()
+
+    found = struck(page, Plan(about=PAGE))
+
+    assert found.violations == []
+    assert found.kills + found.errors == len(found.struck) > 0
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.faults.enumeration import Strike
+from tests.faults.enumeration import Plan, Strike
 from tests.faults.points import Fault
 from tests.faults.swipe import Swipe
 from tests.faults.swiping import HASTY
@@ -11,7 +11,7 @@ def test_the_relay_goes_on_only_with_an_attempt_on_record(struck: Strike) -> Non
 
     The run of all points is `python -m tests.faults swipe`.
     """
-    found = struck(Swipe(), 14)
+    found = struck(Swipe(), Plan(14))
 
     assert found.violations == []
     assert found.kills + found.errors == 14
@@ -19,7 +19,7 @@ def test_the_relay_goes_on_only_with_an_attempt_on_record(struck: Strike) -> Non
 
 def test_a_relay_that_goes_on_before_the_record_is_caught(struck: Strike) -> None:
     """A harness that finds nothing where something is wrong proves nothing."""
-    found = struck(Swipe(flaw=HASTY), 20)
+    found = struck(Swipe(flaw=HASTY), Plan(20))
 
     assert Fault.KILLED in {each.point.fault for each in found.struck if each.violations}
     assert any("no attempt is on record" in violation for violation in found.violations)

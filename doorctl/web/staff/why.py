@@ -24,7 +24,7 @@ from doorctl.web.staff import filled_in
 from doorctl.web.staff.why_words import CHECKS, Help, help_with, sentence
 
 PAGE: Final = "/why"
-OF_A_PASS: Final = "pass_"
+PASS_CHECKS: Final = "pass_"  # noqa: S105 -- how their names begin
 THROTTLES: Final = frozenset({"throttle", "pass_throttle"})
 
 REASONS: Mapping[str, str] = MappingProxyType(
@@ -125,8 +125,8 @@ def _found(words: Words, found: Explanation) -> dict[str, Any]:
 
 
 def _tables(findings: tuple[Finding, ...]) -> tuple[tuple[str, tuple[CheckShown, ...]], ...]:
-    own = tuple(_check(one) for one in findings if not one.check.startswith(OF_A_PASS))
-    of_pass = tuple(_check(one) for one in findings if one.check.startswith(OF_A_PASS))
+    own = tuple(_check(one) for one in findings if not one.check.startswith(PASS_CHECKS))
+    of_pass = tuple(_check(one) for one in findings if one.check.startswith(PASS_CHECKS))
     tables = (("What the register and the house rules say", own), ("What the pass says", of_pass))
     return tuple((title, checks) for title, checks in tables if checks)
 

@@ -1,0 +1,156 @@
+"""The page of bans: who may not come in and for how long, and the letter that tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN
+from doorctl.access.staff_text import LETTER_TEXT, SHORT_TEXT
+from doorctl.accounts.roles import Permission
+from doorctl.errors import InputError
+from doorctl.web.desks import BanAsked, BanMade, BansDesk, BanState
+from doorctl.web.pages.forms import Form
+from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.pages.words import Words
+from doorctl.web.staff import filled_in
+
+PAGE: Final = "/bans"
+DATE, OPEN_END = "date", "open"
+HERE, EVERYWHERE = "here", "everywhere"
+ONE_DAY: Final = timedelta(days=1)
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "noise": "Noise, or a nuisance to others",
+        "smoke": "Smoking, alcohol or drugs",
+        "damage": "Damage or theft",
+        "violence": "Threats or violence",
+        "lent": "The card was lent to somebody else",
+        "strangers": "Others were let in who may not come in",
+        "stayed": "Stayed after closing time",
+        filled_in.OTHER: "Another reason",
+    }
+)
+"""What a ban is for, as a form calls it and in English."""
+
+STATES: Mapping[BanState, str] = MappingProxyType(
+    {
+        BanState.HOLDS: "In force",
+        BanState.AHEAD: "Not yet",
+        BanState.OVER: "Over",
+        BanState.LIFTED: "Lifted",
+        BanState.ELSEWHERE: "Elsewhere",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What of the form makes no sense, in English; and what was typed, but the card."""
+
+    text: str
+    form: Form
+
+
+class BansPages:
+    """List, add and lift bans, and print the letter.
+
+    Args:
+        frame: around each page.
+        desk: the bans.
+    """
+
+    def __init__(self, frame: Frame, desk: BansDesk) -> None:
+        self._frame = frame
+        self._desk = desk
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+        guarded, see, change = self._frame.guarded, Permission.SEE_BANS, Permission.CHANGE_BANS
+        return (
+            guarded(PAGE, self._page, see),
+            guarded(PAGE, self._add, change, ("POST",)),
+            guarded(f"{PAGE}/{{number:int}}/lift", self._lift, change, ("POST",)),
+            guarded(f"{PAGE}/{{number:int}}/letter", self._letter, see),
+        )
+
+    async def _page(self, asked: PageRequest) -> Response:
+        return await self._shown(asked)
+
+    async def _add(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        try:
+            wanted = _asked(form, self._frame.house.words_of(None))
+            made = await self._added(asked, form, wanted)
+        except InputError as error:
+            return await self._shown(asked, Wrong(filled_in.told(error), form))
+        return asked.done(PAGE, _outcome(made))
+
+    async def _added(self, asked: PageRequest, form: Form, wanted: BanAsked) -> tuple[BanMade, ...]:
+        ref, typed = form.text("patron_ref"), form.text(filled_in.CARD)
+        if bool(ref) == bool(typed):
+            raise InputError("give the card, or the number in the library system, and not both")
+        if ref:
+            return (await asked.aside(self._desk.ban_patron, ref, wanted, asked.by),)
+        read_as = filled_in.taken_as(form)
+        return await asked.aside(self._desk.ban_card, typed, read_as, wanted, asked.by)
+
+    async def _lift(self, asked: PageRequest) -> Response:
+        await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
+        return asked.done(PAGE, "lifted")
+
+    async def _letter(self, asked: PageRequest) -> Response:
+        number = filled_in.row_number(asked)
+        letter = await asked.aside(self._desk.letter, number, asked.by)
+        texts = (("da", letter.danish.split("\n\n")), ("en", letter.english.split("\n\n")))
+        return asked.page("ban_letter.html", number=number, texts=texts, today=asked.today)
+
+    async def _shown(self, asked: PageRequest, wrong: Wrong | None = None) -> Response:
+        bans = await asked.aside(self._desk.every, asked.by)
+        context: dict[str, Any] = {
+            "bans": bans,
+            "states": STATES,
+            "in_force": BanState.HOLDS,
+            "can_end": {BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
+            "all_branches": ALL_BRANCHES,
+            "moment": timedelta.resolution,
+            "form": Form({}) if wrong is None else wrong.form,
+            "wrong": "" if wrong is None else wrong.text,
+            "reasons": REASONS,
+            "readings": filled_in.READINGS,
+            "longest": SHORT_TEXT // 2,
+            "longest_note": LETTER_TEXT,
+            "usual_days": USUAL_BAN.days,
+            "last": asked.today + USUAL_BAN - ONE_DAY,
+            "today": asked.today,
+        }
+        return asked.page("bans.html", 200 if wrong is None else 422, **context)
+
+
+def _asked(form: Form, words: Words) -> BanAsked:
+    last = filled_in.day(form.text("last"))
+    if form.text("end") not in {DATE, OPEN_END}:
+        raise InputError("say how long the ban lasts")
+    if form.text("end") == DATE and last is None:
+        raise InputError("give the last day of the ban, or choose until further notice")
+    return BanAsked(
+        reason=filled_in.reason(form, REASONS, words),
+        first=filled_in.day(form.text("first")),
+        last=last if form.text("end") == DATE else None,
+        everywhere=form.text("branches") == EVERYWHERE,
+        # A browser ends lines by CR LF; what is kept is printable.
+        note=form.text("note").replace("\r\n", "\n"),
+    )
+
+
+def _outcome(made: tuple[BanMade, ...]) -> str:
+    if any(not one.whole_patron for one in made):
+        return "card_alone"
+    return "added" if all(one.follows for one in made) else "this_card"

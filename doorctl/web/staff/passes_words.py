@@ -1,0 +1,64 @@
+"""What passes are called, in English, and which of them open anything now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from enum import Enum
+from types import MappingProxyType
+
+from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.rights import Pass, PassKind
+from doorctl.ports import PassEntry
+
+KINDS: Mapping[PassKind, str] = MappingProxyType(
+    {
+        PassKind.ASSOCIATION: "Association",
+        PassKind.CLASS: "School class",
+        PassKind.CLEANER: "Cleaning",
+        PassKind.TECHNICIAN: "Technician",
+        PassKind.STAFF: "Staff: opens while it is closed too",
+        PassKind.EMERGENCY: "Emergency: always opens",
+    }
+)
+"""In the order in which they are offered."""
+
+
+class PassState(Enum):
+    """What a pass does now."""
+
+    VALID = "valid"
+    AHEAD = "ahead"
+    OVER = "over"
+    REVOKED = "revoked"
+
+
+STATES: Mapping[PassState, str] = MappingProxyType(
+    {
+        PassState.VALID: "Valid",
+        PassState.AHEAD: "Not yet",
+        PassState.OVER: "Over",
+        PassState.REVOKED: "Revoked",
+    }
+)
+
+
+def state(one: PassEntry, today: date) -> PassState:
+    """Return what a pass does on a local day."""
+    if one.revoked_at is not None:
+        return PassState.REVOKED
+    if one.held.last_day < today:
+        return PassState.OVER
+    return PassState.AHEAD if one.held.first_day > today else PassState.VALID
+
+
+def hours(held: Pass) -> str:
+    """Return from when until when, such as 17:00 to 21:00, for people; empty for all day."""
+    if (held.from_minute, held.to_minute) == (0, DAY_MINUTES):
+        return ""
+    return f"{_clock(held.from_minute)}\N{EN DASH}{_clock(held.to_minute)}"
+
+
+def _clock(minutes: int) -> str:
+    within = minutes if minutes <= DAY_MINUTES else minutes - DAY_MINUTES
+    return f"{within // 60:02}:{within % 60:02}"

@@ -1,0 +1,103 @@
+"""Bans in memory, for a branch called ``oest``; the same contract as the real desk's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from doorctl.access.rights import ALL_BRANCHES, Ban
+from doorctl.cards.identify import normalise
+from doorctl.config import Branch
+from doorctl.errors import InputError
+from doorctl.moments import ClockState, Moment
+from doorctl.ports import BanEntry
+from doorctl.privacy.ban_letter import both
+from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, BanState, TakenAs
+
+ZONE = ZoneInfo("Europe/Copenhagen")
+NOW = datetime(2026, 11, 25, 19, 30, tzinfo=ZONE)
+HERE = "oest"
+
+
+@dataclass
+class FakeBansDesk:
+    """Keeps bans.
+
+    Args:
+        owners: the library system's number of who has a card, by what is typed.
+        now: local.
+        looks: who looked at the list.
+    """
+
+    owners: dict[str, str] = field(default_factory=dict)
+    now: datetime = NOW
+    looks: list[str] = field(default_factory=list)
+    entries: list[BanEntry] = field(default_factory=list)
+
+    def every(self, by: str) -> tuple[BanListed, ...]:
+        """Return them."""
+        self.looks.append(by)
+        return tuple(BanListed(one, self._state(one)) for one in reversed(self.entries))
+
+    def ban_card(
+        self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
+    ) -> tuple[BanMade, ...]:
+        """Ban each reading of a number, or the one whose owner is known."""
+        readings = [one for one in normalise(typed) if taken_as in (None, one.kind.value)]
+        if not readings:
+            raise InputError("that is no card number and no CPR number")
+        ref = self.owners.get(typed)
+        pseudonyms = ["3f1c9a04", "9b00d1e7"][: 1 if ref else len(readings)]
+        return tuple(self._added(asked, by, card, ref) for card in pseudonyms)
+
+    def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
+        """Ban a patron."""
+        return self._added(asked, by, None, patron_ref)
+
+    def lift(self, number: int, by: str) -> Ban:
+        """Lift one."""
+        place = self._place(number)
+        self.entries[place] = replace(self.entries[place], lifted_at=self.now)
+        return self.entries[place].ban
+
+    def letter(self, number: int, by: str) -> BanLetter:
+        """Return the letter."""
+        ban = self.entries[self._place(number)].ban
+        branch = Branch(name="Randers Bibliotek, Øst", id=HERE, phone="89 15 45 00")
+        return BanLetter(*both(ban, branch, self._moment()))
+
+    def _added(self, asked: BanAsked, by: str, card: str | None, ref: str | None) -> BanMade:
+        ban = Ban(
+            number=len(self.entries) + 1,
+            reason=asked.reason,
+            since=self.now if asked.first is None else _midnight(asked.first),
+            until=None if asked.last is None else _midnight(asked.last + timedelta(days=1)),
+            by=by,
+            branches=frozenset({ALL_BRANCHES if asked.everywhere else HERE}),
+            note=asked.note,
+        )
+        if ban.until is not None and ban.until <= self.now:
+            raise InputError("the ban would be over already; give a later end")
+        self.entries.append(BanEntry(ban, card, ref))
+        return BanMade(ban, whole_patron=ref is not None)
+
+    def _place(self, number: int) -> int:
+        for place, one in enumerate(self.entries):
+            if one.ban.number == number and one.lifted_at is None:
+                return place
+        raise InputError(f"there is no ban {number} in force")
+
+    def _state(self, one: BanEntry) -> BanState:
+        if one.lifted_at is not None:
+            return BanState.LIFTED
+        if one.ban.holds(self._moment(), HERE):
+            return BanState.HOLDS
+        return BanState.AHEAD if one.ban.since > self.now else BanState.OVER
+
+    def _moment(self) -> Moment:
+        return Moment(self.now, self.now, ClockState.TRUSTED)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), ZONE)
