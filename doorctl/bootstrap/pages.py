@@ -23,9 +23,11 @@ from doorctl.web.pages.language import Languages, languages
 from doorctl.web.pages.routes import shared_routes
 from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words
+from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.audit import AuditPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.entrance import Entrance
+from doorctl.web.staff.municipality import MunicipalityPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.statistics import StatisticsPages
 from doorctl.web.standing import AlarmDesk
@@ -89,6 +91,8 @@ def pages(
         *CalendarPages(frame, stands_on.calendar).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),
         *AuditPages(frame, stands_on.audit).routes(),
+        *AccountsPages(frame, accounts).routes(),
+        *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),
         *panel.routes(),
     )
     return Pages(routes, panel.stop)

@@ -1,1 +1,1 @@
-"""Faults planted into a copy of the source, each to be caught by the harness that is meant for it."""
+"""Faults planted into a copy of the source, each for one harness to catch."""

@@ -99,6 +99,15 @@ class Watches(Protocol):
     def settled(self, attempt: int, reason: str) -> None:
         """Hear that an outcome was handed to the door log."""
 
+    def opened(self, number: int, row_key: bytes | None) -> None:
+        """Hear that an attempt is on record."""
+
+    def closed(self, number: int, reason: str, row_key: bytes | None) -> None:
+        """Hear that an outcome is on record."""
+
+    def purged(self, report: PurgeReport) -> None:
+        """Hear of a purge."""
+
 
 class WatchedLedger(Ledger):
     """The real ledger, and somebody who looks on."""
@@ -189,9 +198,6 @@ class DoorProcess:
         machine: see there.
         mailbox: what the loop waits at.
         watch: who looks on.
-        opened: hears of each attempt that is on record.
-        closed: hears of each outcome that is.
-        purged: hears of each purge.
     """
 
     def __init__(
@@ -199,16 +205,13 @@ class DoorProcess:
         machine: Machine,
         mailbox: Mailbox,
         watch: Watches,
-        opened: Callable[[int, bytes | None], None],
-        closed: Callable[[int, str, bytes | None], None],
-        purged: Callable[[PurgeReport], None],
     ) -> None:
         self._machine = machine
-        self._purged = purged
+        self._watch = watch
         disk, log = machine.disk, machine.log
         self._set_aside(disk, log)
         self.worker = SimWorker(machine.agenda, machine.rng, mailbox.put)
-        self.visits = SimVisits(disk, opened, closed)
+        self.visits = SimVisits(disk, watch.opened, watch.closed)
         self.patrons = SimPatrons(disk.path(PATRONS), STORE_SEAL)
         self.branch = SimBranch(disk.path(BRANCH))
         self.patrons.disk = self.branch.disk = disk
@@ -219,7 +222,7 @@ class DoorProcess:
         with suppress(StoreError):
             self.visits.open()
         disk.writers[VISITS] = self._database
-        self.controller = self._controller(mailbox, watch)
+        self.controller = self._controller(watch)
 
     def purge(self) -> PurgeReport:
         """Purge as the door does, on the worker.
@@ -260,7 +263,7 @@ class DoorProcess:
             if aside is not None:
                 log.emit("alarm", kind="store_damaged", why=name)
 
-    def _controller(self, mailbox: Mailbox, watch: Watches) -> Controller:
+    def _controller(self, watch: Watches) -> Controller:
         machine = self._machine
         doorway = Doorway(
             rules=DOOR_RULES,
@@ -326,7 +329,7 @@ class DoorProcess:
         except StoreError as err:
             self._machine.log.emit("alarm", kind="purge_failed", why=str(err))
         else:
-            self._purged(report)
+            self._watch.purged(report)
 
     def _keep_time(self) -> None:
         moment = self._machine.clock.moment()

@@ -133,7 +133,7 @@ def is_open_on_record(world: World, card: str) -> bool:
 
 
 def refused_or_not_as_the_reference_says(world: World, swipe: Swipe, reason: str) -> None:
-    """6 and 30: a valid patron of a healthy box is let in, anybody else is told the first reason."""
+    """6 and 30: a valid patron of a healthy box is let in, others are told the first reason."""
     complete = len(swipe.typed) == 4
     if not complete or not swipe.alone:
         must(4, reason != "ok" or complete, "a grant without four digits")
@@ -173,7 +173,7 @@ def after_start(world: World) -> None:
 
 
 def register_is_whole(world: World) -> None:
-    """8, 9, 10 and 12: the cache is exactly one push's, the acknowledged one, without the erased."""
+    """8, 9, 10 and 12: the cache is one push's, the acknowledged one, without the erased."""
     if world.held is None or world.web is None:
         return
     held = world.web.reception.held()
@@ -259,7 +259,7 @@ def purged(world: World, report: PurgeReport) -> None:
 
 
 def forget_old_guesses(world: World) -> None:
-    """A purge forgets the count of a card untouched for 30 days, by a clock that may have lagged."""
+    """A purge forgets a count untouched for 30 days, by a clock that may have lagged."""
     for guesses in world.witness.branch.guesses.values():
         age_ms = world.clock.true_ms - guesses.true_ms
         guesses.doubt = guesses.doubt or age_ms > 15 * 86_400_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from doorctl.controller import KEYPAD, READER
@@ -44,8 +45,12 @@ def guess(world: World, card: str) -> None:
     """Try a card again and again, faster than is allowed and with other cards in between."""
     at_ms = 0
     for _ in range(world.rng.randrange(3, 14)):
-        world.agenda.after(at_ms, lambda: try_to_enter(world, card, guessing=True))
+        world.agenda.after(at_ms, partial(_try, world, card))
         at_ms += world.rng.choice((15_000, 35_000, 130_000, 700_000, 3_700_000))
+
+
+def _try(world: World, card: str) -> None:
+    try_to_enter(world, card, guessing=True)
 
 
 def try_to_enter(world: World, card: str, *, guessing: bool) -> int:
@@ -53,7 +58,7 @@ def try_to_enter(world: World, card: str, *, guessing: bool) -> int:
     swipe(world, card)
     after_ms = world.rng.randrange(300, 5000)
     for key in typed(world, world.person(card), guessing=guessing):
-        world.agenda.after(after_ms, lambda pressed=key: press(world, pressed))
+        world.agenda.after(after_ms, partial(press, world, key))
         after_ms += world.rng.randrange(150, 1500)
     return after_ms
 
@@ -74,9 +79,7 @@ def swipe(world: World, card: str) -> None:
     for begins, ends in zip([0, *cuts], [*cuts, len(data)], strict=True):
         whole = card if ends == len(data) else ""
         part = data[begins:ends]
-        world.agenda.after(
-            begins, lambda part=part, whole=whole: world.send(READER, part, card=whole)
-        )
+        world.agenda.after(begins, partial(world.send, READER, part, card=whole))
 
 
 def press(world: World, key: str) -> None:

@@ -14,6 +14,8 @@ from doorctl.access.modes import Override
 from doorctl.access.rights import Ban
 from doorctl.controller import KEYPAD, READER, StopRequested
 from doorctl.errors import DoorctlError
+from tests.simulation.arrivals import erase as erase_person
+from tests.simulation.arrivals import push, take_over
 from tests.simulation.disk import BRANCH, PATRONS, VISITS
 from tests.simulation.house import WebProcess
 from tests.simulation.pushes import PATRONS as PEOPLE
@@ -41,11 +43,11 @@ def export(world: World) -> None:
         return
     library.live()
     if held is None or world.rng.random() < 0.2:
-        world.push(library.snapshot())
+        push(world, library.snapshot())
         return
-    world.push(library.changes(held.epoch, held.register))
+    push(world, library.changes(held.epoch, held.register))
     if world.held is held and not world.disk.fails_commit:
-        world.push(library.snapshot())
+        push(world, library.snapshot())
 
 
 def silence(world: World) -> None:
@@ -97,30 +99,30 @@ def replay(world: World) -> None:
     """Bring old documents again, in any order."""
     for _ in range(world.rng.randrange(1, 4)):
         if world.library.sent:
-            world.push(world.rng.choice(world.library.sent))
+            push(world, world.rng.choice(world.library.sent))
 
 
 def conflict(world: World) -> None:
     """Bring another document of the number that is held."""
     if world.held is not None and world.held.register:
-        world.push(world.library.of_same_number(world.held))
+        push(world, world.library.of_same_number(world.held))
 
 
 def forge(world: World) -> None:
     """Bring a document that somebody else signed."""
-    world.push(world.library.snapshot(forged=True), "PushUnsignedError")
+    push(world, world.library.snapshot(forged=True), "PushUnsignedError")
 
 
 def cut_short(world: World) -> None:
     """Bring a document whose end is missing; it is none at all."""
     whole = world.library.snapshot()
     missing = world.rng.randrange(1, len(whole.data) // 2)
-    world.push(replace(whole, data=whole.data[:-missing]), "PushInvalidError")
+    push(world, replace(whole, data=whole.data[:-missing]), "PushInvalidError")
 
 
 def bad_export(world: World) -> None:
     """Bring a register from which most are missing."""
-    world.push(world.library.snapshot(gone=PEOPLE * 2 // 3))
+    push(world, world.library.snapshot(gone=PEOPLE * 2 // 3))
 
 
 def power_cut(world: World) -> None:
@@ -222,7 +224,7 @@ def erase(world: World) -> None:
     swipe = world.witness.swipe
     quiet = swipe is None or world.clock.true_ms - swipe.at_ms > MINUTE
     if quiet and not world.disk.failing and world.clock.moment().dependable:
-        world.erase(number(world.rng.randrange(PEOPLE)))
+        erase_person(world, number(world.rng.randrange(PEOPLE)))
 
 
 def keep_backup(world: World) -> None:
@@ -247,7 +249,7 @@ def restore_backup(world: World) -> None:
     shutil.move(world.disk.root / "backup", world.disk.path(PATRONS))
     world.web = WebProcess(world.machine)
     (document, at), world.backup = world.backup, None
-    world.take_over(document, at)
+    take_over(world, document, at)
     world.disturb()
     export(world)
 

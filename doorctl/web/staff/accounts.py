@@ -1,0 +1,171 @@
+"""The page of who may sign in: each account, its role, and what a manager can do about it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.account import LONGEST_NAME, Account
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.roles import PERMITS, Permission, Role
+from doorctl.errors import InputError
+from doorctl.web.pages.forms import Form
+from doorctl.web.pages.frame import Frame, PageRequest
+
+PAGE: Final = "/accounts"
+
+ROLES: Mapping[Role, tuple[str, str]] = MappingProxyType(
+    {
+        Role.VIEWER: ("Viewer", "sees the branch, the log by pseudonym, hours and counts"),
+        Role.STAFF: ("Staff", "also opens, sets modes and hours, bans, issues passes"),
+        Role.MANAGER: ("Manager", "also looks up who a visit was, reads the audit log, accounts"),
+        Role.DPO: ("Data protection officer", "sees all that is kept of people, and erases it"),
+        Role.TECHNICIAN: ("Technician", "works on the door, and looks at nobody"),
+    }
+)
+"""What each role is called, and what it may do, in English; see `PERMITS` for all of it."""
+
+FIRST_WORDS: Final = 4
+WORD_BYTES: Final = 3
+"""A first password of four groups of six signs: 96 random bits, to be read out over a telephone."""
+
+
+class Administration(Protocol):
+    """Changes of accounts, on record as somebody's; each raises InputError and changes nothing."""
+
+    def add(
+        self, name: str, shown: str, role: Role, password: Password, *, must_change: bool = False
+    ) -> None:
+        """Add a local account."""
+
+    def set_role(self, name: str, role: Role) -> None:
+        """Give an account another role."""
+
+    def disable(self, name: str) -> None:
+        """Let nobody sign in to an account."""
+
+    def enable(self, name: str) -> None:
+        """Let an account be signed in to again."""
+
+    def set_password(self, name: str, password: Password, *, must_change: bool = False) -> None:
+        """Give an account another password."""
+
+    def sign_out_everywhere(self, name: str) -> int:
+        """End all sessions of an account."""
+
+
+class Accounts(Protocol):
+    """The accounts. Thread-safe."""
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all accounts, in order of their logins."""
+
+    def administration(self, by: str) -> Administration:
+        """Return what changes accounts, as somebody's deeds."""
+
+
+Change = Callable[[Administration, str, Form], None]
+
+CHANGES: Mapping[str, Change] = MappingProxyType(
+    {
+        "role": lambda made, name, form: made.set_role(name, _role(form.text("role"))),
+        "disable": lambda made, name, _form: made.disable(name),
+        "enable": lambda made, name, _form: made.enable(name),
+        "signout": lambda made, name, _form: _signed_out(made, name),
+    }
+)
+"""What a form can do to an account, by the last part of its address."""
+
+
+class AccountsPages:
+    """Show accounts and change them.
+
+    Args:
+        frame: around each page.
+        accounts: the accounts.
+    """
+
+    def __init__(self, frame: Frame, accounts: Accounts) -> None:
+        self._frame = frame
+        self._accounts = accounts
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+        guarded, may, post = self._frame.guarded, Permission.ACCOUNTS, ("POST",)
+        return (
+            guarded(PAGE, self._page, may),
+            guarded(PAGE, self._add, may, post),
+            guarded(f"{PAGE}/password", self._password, may, post),
+            guarded(f"{PAGE}/{{change}}", self._change, may, post),
+        )
+
+    async def _page(self, asked: PageRequest) -> Response:
+        return await self._shown(asked)
+
+    async def _add(self, asked: PageRequest) -> Response:
+        form, first = await asked.form(), first_password()
+        try:
+            made = self._accounts.administration(asked.by)
+            name, role = form.text("name"), _role(form.text("role"))
+            shown = form.text("shown") or name
+            await asked.aside(made.add, name, shown, role, Password(first), must_change=True)
+        except InputError as error:
+            return await self._shown(asked, str(error), form)
+        return asked.page("account_password.html", account=name, first=first)
+
+    async def _password(self, asked: PageRequest) -> Response:
+        form, first = await asked.form(), first_password()
+        made, name = self._accounts.administration(asked.by), form.text("name")
+        try:
+            await asked.aside(made.set_password, name, Password(first), must_change=True)
+        except InputError as error:
+            return await self._shown(asked, str(error))
+        return asked.page("account_password.html", account=name, first=first)
+
+    async def _change(self, asked: PageRequest) -> Response:
+        form, what = await asked.form(), asked.request.path_params["change"]
+        change = CHANGES.get(what)
+        if change is None:
+            return await self._shown(asked, "that can't be done to an account")
+        try:
+            made = self._accounts.administration(asked.by)
+            await asked.aside(change, made, form.text("name"), form)
+        except InputError as error:
+            return await self._shown(asked, str(error))
+        return asked.done(PAGE, what)
+
+    async def _shown(
+        self, asked: PageRequest, wrong: str = "", form: Form | None = None
+    ) -> Response:
+        return asked.page(
+            "accounts.html",
+            422 if wrong else 200,
+            accounts=await asked.aside(self._accounts.every),
+            roles=ROLES,
+            choices=[(role.value, asked.words.say(name)) for role, (name, _) in ROLES.items()],
+            permits=PERMITS,
+            wrong=wrong,
+            form=form or Form({}),
+            longest=LONGEST_NAME,
+        )
+
+
+def first_password() -> str:
+    """Return a password that nobody ever had; it is shown once and changed at the first sign-in."""
+    return "-".join(secrets.token_hex(WORD_BYTES) for _ in range(FIRST_WORDS))
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role(name)
+    except ValueError:
+        raise InputError("choose one of the roles") from None
+
+
+def _signed_out(made: Administration, name: str) -> None:
+    made.sign_out_everywhere(name)

@@ -1,0 +1,92 @@
+"""Signing in by the municipality's identity provider: there, and back with a proof."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.sessions import Token
+from doorctl.errors import IdentityProviderError, InputError, SignInRefusedError
+from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.staff.entrance import signed_in
+
+PAGE: Final = "/sign-in/municipality"
+BACK: Final = f"{PAGE}/back"
+
+BEGUN_S: Final = 600
+"""So long somebody may take to sign in there."""
+
+
+class Municipality(Protocol):
+    """The identity provider, and the sign-ins that are under way. Thread-safe."""
+
+    def begin_oidc(self) -> tuple[str, Token]:
+        """Return where to send the browser, and what it has to bring back in a cookie."""
+
+    def finish_oidc(self, kept: Token, *, state: str, code: str) -> Token:
+        """Sign in who came back; return the session's token."""
+
+
+class MunicipalityPages:
+    """Send a browser to the provider and take it back.
+
+    The way back is the one address that signs in by GET: the provider's protocol sends browsers by
+    links. What it brings counts once, and only in the browser that began.
+
+    Args:
+        frame: around each page.
+        provider: knows the sign-ins that are under way.
+    """
+
+    def __init__(self, frame: Frame, provider: Municipality) -> None:
+        self._frame = frame
+        self._provider = provider
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+        return (self._frame.open(PAGE, self._begin), self._frame.open(BACK, self._back))
+
+    @property
+    def _cookie(self) -> str:
+        return "__Host-doorctl-begun" if self._frame.house.encrypted else "doorctl-begun"
+
+    async def _begin(self, asked: PageRequest) -> Response:
+        try:
+            address, kept = await asked.aside(self._provider.begin_oidc)
+        except IdentityProviderError as error:
+            return asked.page("municipality.html", 503, why=str(error))
+        response = RedirectResponse(address, 303)
+        # Lax: the way back is a link of another site, with which a strict cookie is not sent.
+        response.set_cookie(
+            self._cookie,
+            kept.reveal(),
+            max_age=BEGUN_S,
+            httponly=True,
+            samesite="lax",
+            secure=self._frame.house.encrypted,
+        )
+        return response
+
+    async def _back(self, asked: PageRequest) -> Response:
+        response = await self._finished(asked)
+        response.delete_cookie(
+            self._cookie, httponly=True, samesite="lax", secure=self._frame.house.encrypted
+        )
+        return response
+
+    async def _finished(self, asked: PageRequest) -> Response:
+        kept = Token(asked.request.cookies.get(self._cookie, ""))
+        state, code = asked.asked("state"), asked.asked("code")
+        try:
+            token = await asked.aside(self._provider.finish_oidc, kept, state=state, code=code)
+        except SignInRefusedError as error:
+            return asked.page("municipality.html", 403, why=str(error))
+        except InputError as error:
+            return asked.page("municipality.html", 422, why=str(error))
+        except IdentityProviderError as error:
+            return asked.page("municipality.html", 503, why=str(error))
+        # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
+        # the session's strict cookie.
+        return signed_in(self._frame, asked.page("municipality.html", why=""), token)

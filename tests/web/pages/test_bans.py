@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.web.desks import BanAsked, BanState
+from doorctl.web.pages.language import DANISH
+from doorctl.web.staff.bans import REASONS, STATES, BansPages
+from tests.fakes.bans_desk import FakeBansDesk
+from tests.web.pages.staging import LANGUAGES, browser
+
+CARD, SCRIPT = "3000001234", "<script>alert(1)</script>"
+FORM = {
+    "card": CARD,
+    "reason": "noise",
+    "end": "date",
+    "last": "2026-12-24",
+    "branches": "here",
+    "note": "",
+}
+
+
+def client(desk: FakeBansDesk, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
+    """Return a browser for the page."""
+    return browser(lambda frame: BansPages(frame, desk).routes(), role, language)
+
+
+def test_a_ban_is_added_listed_and_lifted() -> None:
+    """Its reason is kept in the branch's language, and the day that is given counts too."""
+    desk = FakeBansDesk(owners={CARD: "1001"})
+    asking = client(desk, language="en")
+    added = asking.post("/bans", data={**FORM, "own_words": "shouting", "note": "One.\r\nTwo."})
+    (entry,) = desk.entries
+
+    assert added.headers["location"] == "/bans?done=added"
+    assert entry.ban.reason == "Støj, eller til gene for andre: shouting"
+    assert entry.ban.note == "One.\nTwo."
+    assert (entry.ban.by, str(entry.ban.until)) == ("staff", "2026-12-24 23:00:00+00:00")
+    listed = asking.get("/bans?done=added").text
+    for said in ("In force", "24/12/2026", "card 3f1c9a04", "patron 1001", "Print the letter"):
+        assert said in listed
+    assert CARD not in listed
+    assert asking.post("/bans/1/lift").headers["location"] == "/bans?done=lifted"
+    assert "Lifted" in asking.get("/bans").text
+    assert asking.post("/bans/1/lift").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("form", "done", "until"),
+    [
+        ({"card": "3000001244", "taken_as": "card", "end": "open"}, "card_alone", None),
+        (
+            {"card": "", "patron_ref": "1007", "branches": "everywhere", "end": "open"},
+            "added",
+            None,
+        ),
+    ],
+)
+def test_what_is_told_of_whom_it_holds_for(form: dict[str, str], done: str, until: None) -> None:
+    """A card alone, or a patron with all cards; until further notice is meant, never left out."""
+    desk = FakeBansDesk()
+    answer = client(desk).post("/bans", data=FORM | form)
+
+    assert answer.headers["location"] == f"/bans?done={done}"
+    assert [one.ban.until for one in desk.entries] == [until]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"card": ""},
+        {"patron_ref": "1001"},
+        {"reason": ""},
+        {"end": ""},
+        {"last": ""},
+        {"last": "2026-11-01"},
+        {"last": "9999-12-31"},
+        {"reason": "other"},
+        {"own_words": "\x1b[31mred"},
+        {"note": "card 3000001234"},
+    ],
+)
+def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str]) -> None:
+    """It is told in Danish above the form, which keeps all but the card."""
+    desk = FakeBansDesk()
+    answer = client(desk).post("/bans", data=FORM | wrong)
+
+    assert answer.status_code == 422
+    assert "Ingen fik karantæne." in answer.text
+    assert desk.entries == []
+    assert 'name="card" type="text" value=""' in answer.text
+
+
+def test_a_hostile_reason_stays_text() -> None:
+    """In the list, in the form that is shown again and in the letter."""
+    desk = FakeBansDesk(owners={CARD: "1001"})
+    desk.ban_card(CARD, None, BanAsked(SCRIPT, None, date(2026, 12, 24), note=SCRIPT), "staff")
+    asking = client(desk)
+    again = asking.post("/bans", data={**FORM, "card": SCRIPT, "note": SCRIPT, "own_words": SCRIPT})
+
+    for text in (asking.get("/bans").text, asking.get("/bans/1/letter").text, again.text):
+        assert SCRIPT not in text
+        assert "&lt;script&gt;" in text
+
+
+def test_the_letter_is_in_both_languages() -> None:
+    """Whichever the page is in; there is none of a ban that is not there."""
+    desk = FakeBansDesk()
+    desk.ban_patron("1001", BanAsked("støj", None, None), "staff")
+    asking = client(desk)
+    letter = asking.get("/bans/1/letter").text
+
+    assert "fra den 25.11.2026 og indtil videre" in letter
+    assert "until further notice" in letter
+    for number in ("2", "0", "9" * 30):
+        assert asking.get(f"/bans/{number}/letter").status_code == 422
+
+
+def test_who_may() -> None:
+    """Who may not change bans can't; who may not see them sees nothing, and nobody looked."""
+    desk = FakeBansDesk()
+    for role in (Role.VIEWER, Role.DPO, Role.TECHNICIAN):
+        asking = client(desk, role)
+        assert asking.get("/bans").status_code == 403
+        assert asking.post("/bans", data=FORM).status_code == 403
+        assert asking.post("/bans/1/lift").status_code == 403
+        assert asking.get("/bans/1/letter").status_code == 403
+
+    assert (desk.looks, desk.entries) == ([], [])
+
+
+def test_reasons_and_states_are_said_in_danish() -> None:
+    """Every one of them."""
+    danish = LANGUAGES.chosen(DANISH).words
+    texts = [*REASONS.values(), *STATES.values()]
+
+    assert set(STATES) == set(BanState)
+    assert [text for text in texts if danish.gettext(text) == text] == []

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.access.rights import EVERY_DAY, PassKind
+from doorctl.accounts.roles import Role
+from doorctl.masked import Pin
+from doorctl.web.pages.language import DANISH
+from doorctl.web.staff.passes import PassesPages
+from doorctl.web.staff.passes_words import KINDS, STATES, PassState
+from tests.fakes.passes_desk import FakePassesDesk
+from tests.web.pages.staging import LANGUAGES, browser
+
+CARD, SCRIPT = "3000001234", "<script>alert(1)</script>"
+FORM = {
+    "kind": "association",
+    "label": "Skakklubben",
+    "bearer": "card",
+    "card": CARD,
+    "taken_as": "card",
+    "pin": "register",
+    "first": "2026-12-01",
+    "last": "2027-05-31",
+}
+CODE = FORM | {"bearer": "code", "card": "", "digits": "7"}
+
+
+def client(desk: FakePassesDesk, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
+    """Return a browser for the page."""
+    return browser(lambda frame: PassesPages(frame, desk).routes(), role, language)
+
+
+def test_a_pass_for_a_card_is_issued_listed_and_revoked() -> None:
+    """With its days and hours, some of them on the next day, and a PIN that nobody sees again."""
+    desk = FakePassesDesk()
+    asking = client(desk, language="en")
+    hours = {"weekday": ["1", "3"], "opens": "22:00", "closes": "02:30", "companions": "9"}
+    own = {"pin": "own", "own_pin": "4711", "outside_hours": "yes"}
+    issued = asking.post("/passes", data=FORM | hours | own)
+    (held,) = [one.held for one in desk.entries]
+
+    assert issued.headers["location"] == "/passes?done=issued"
+    assert (held.kind, held.weekdays) == (PassKind.ASSOCIATION, frozenset({1, 3}))
+    assert (held.from_minute, held.to_minute) == (22 * 60, 26 * 60 + 30)
+    assert (held.first_day, held.last_day) == (date(2026, 12, 1), date(2027, 5, 31))
+    assert held.outside_hours
+    assert desk.own_pins == {1: Pin("4711")}
+    listed = asking.get("/passes").text
+    for said in (
+        "Not yet",
+        "Tue, Thu",
+        "22:00\N{EN DASH}02:30",
+        "with 9 others",
+        "a PIN of its own",
+    ):
+        assert said in listed
+    assert CARD not in listed
+    assert "4711" not in listed
+    assert asking.post("/passes/1/revoke").headers["location"] == "/passes?done=revoked"
+    assert "Revoked" in asking.get("/passes").text
+    assert asking.post("/passes/1/revoke").status_code == 422
+
+
+def test_a_code_is_shown_once() -> None:
+    """On the answer that nothing keeps, and on no page after it."""
+    desk = FakePassesDesk()
+    asking = client(desk)
+    answer = asking.post("/passes", data=CODE)
+    (held,) = [one.held for one in desk.entries]
+
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert "283 917 4" in answer.text
+    assert (held.code_digits, held.needs_pin, held.weekdays) == (7, False, EVERY_DAY)
+    assert "283 917 4" not in asking.get("/passes").text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": ""},
+        {"label": " "},
+        {"label": "card 3000001234"},
+        {"card": ""},
+        {"taken_as": "", "card": "0101701234"},
+        {"pin": "own", "own_pin": "123"},
+        {"last": ""},
+        {"last": "2026-11-30"},
+        {"last": "2028-11-30"},
+        {"opens": "17:00"},
+        {"opens": "25:00", "closes": "26:00"},
+        {"weekday": "7"},
+        {"weekday": "²"},
+        {"companions": "99"},
+    ],
+)
+def test_what_makes_no_sense_issues_nothing(wrong: dict[str, str]) -> None:
+    """It is told above the form, which has neither card nor PIN any more."""
+    desk = FakePassesDesk()
+    answer = client(desk).post("/passes", data=FORM | wrong)
+
+    assert answer.status_code == 422
+    assert "Ingen adgangstilladelse blev udstedt." in answer.text
+    assert desk.entries == []
+    assert 'name="own_pin" type="text" value=""' in answer.text
+    assert 'name="card" type="text" value=""' in answer.text
+    assert "--as" not in answer.text
+
+
+def test_a_hostile_label_stays_text() -> None:
+    """In the list and beside a new code."""
+    desk = FakePassesDesk()
+    asking = client(desk)
+    shown = asking.post("/passes", data=CODE | {"label": SCRIPT}).text
+
+    for text in (shown, asking.get("/passes").text):
+        assert SCRIPT not in text
+        assert "&lt;script&gt;" in text
+
+
+def test_who_may() -> None:
+    """Whoever may not see passes sees none, and nothing is issued."""
+    desk = FakePassesDesk()
+    for role in (Role.VIEWER, Role.DPO, Role.TECHNICIAN):
+        asking = client(desk, role)
+        assert asking.get("/passes").status_code == 403
+        assert asking.post("/passes", data=CODE).status_code == 403
+        assert asking.post("/passes/1/revoke").status_code == 403
+
+    assert (desk.looks, desk.entries) == ([], [])
+
+
+def test_kinds_and_states_are_said_in_danish() -> None:
+    """Every one of them."""
+    danish = LANGUAGES.chosen(DANISH).words
+    texts = [*KINDS.values(), *STATES.values()]
+
+    assert (set(KINDS), set(STATES)) == (set(PassKind), set(PassState))
+    assert [text for text in texts if danish.gettext(text) == text] == []
