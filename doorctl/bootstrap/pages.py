@@ -27,6 +27,8 @@ from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.audit import AuditPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.entrance import Entrance
+from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.log_live import LiveLog
 from doorctl.web.staff.municipality import MunicipalityPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.statistics import StatisticsPages
@@ -84,10 +86,12 @@ def pages(
     )
     panel = panel_page(config, spoken, templates)
     stands_on = desks(config, clock)
+    live = LiveLog(stands_on.log, aside)
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in).routes(),
         *NowPages(frame, stands_on.now, alarms).routes(),
+        *LogPages(frame, stands_on.log, live).routes(),
         *CalendarPages(frame, stands_on.calendar).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),
         *AuditPages(frame, stands_on.audit).routes(),
@@ -95,7 +99,12 @@ def pages(
         *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),
         *panel.routes(),
     )
-    return Pages(routes, panel.stop)
+
+    def stop() -> None:
+        panel.stop()
+        live.stop()
+
+    return Pages(routes, stop)
 
 
 def encrypted(config: Config) -> bool:

@@ -159,6 +159,15 @@ class PageRequest:
         """
         return HTMLResponse(self._frame.rendered(template, self, context), status)
 
+    def fragment(self, template: str, **context: Any) -> str:
+        """Return a part of a page as text; as :meth:`page`."""
+        return self._frame.rendered(template, self, context)
+
+    async def still_may(self, permission: Permission) -> bool:
+        """Tell whether whoever asked is still signed in and may still do something."""
+        person = await self._frame.person(self.request)
+        return person is not None and permits(person.role, permission)
+
     def done(self, path: str, what: str) -> Response:
         """Return the answer to a form that did something: go to a page, which tells of it.
 
@@ -249,7 +258,7 @@ class Frame:
     ) -> Response:
         asked = PageRequest(self, request, self.words(request), None)
         try:
-            person = await self._person(request)
+            person = await self.person(request)
             asked = PageRequest(self, request, self.words(request), person)
             if permission is not None:
                 if person is None:
@@ -262,7 +271,8 @@ class Frame:
         except DoorctlError as error:
             return asked.page("failed.html", _status_of(error), why=str(error))
 
-    async def _person(self, request: Request) -> Person | None:
+    async def person(self, request: Request) -> Person | None:
+        """Return who is signed in by a request's cookie; None for nobody."""
         token = request.cookies.get(self.house.session_cookie)
         return await self.aside.run(self._sessions.person, token) if token else None
 
