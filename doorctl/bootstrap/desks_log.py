@@ -6,29 +6,26 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from doorctl.access.modes import planned, planned_changes
 from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.audit import note
-from doorctl.bootstrap.hours import hours_now
+from doorctl.bootstrap.desks_day import day_picture
 from doorctl.bootstrap.numbers import Numbers, keys_of
 from doorctl.bootstrap.register import open_register
 from doorctl.bootstrap.rules import retention, visits_db
 from doorctl.config import Config
-from doorctl.errors import InputError, StoreError
+from doorctl.errors import InputError
 from doorctl.ports import Clock, Visit
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
 from doorctl.store.door_log import DoorLogRows, Wanted, wanted
-from doorctl.web.desks import DayPicture, LogFilter, LogPage, ModeBand, Slot
+from doorctl.web.desks import DayPicture, LogFilter, LogPage
 
-SLOT: Final = timedelta(minutes=15)
-MOST_EXPORTED: Final = 100_000
-ONE_DAY: Final = timedelta(days=1)
+MOST_EXPORTED: Final = 20_000
+"""Attempts in one export: twice what a busy branch keeps, and a few megabytes of memory."""
 
 REVEALS_AN_HOUR: Final = 20
 """So many people one account may look up in an hour: a case has a few, a snooper has many."""
@@ -76,14 +73,9 @@ class DoorLogDesk:
 
     def day(self, day: date) -> DayPicture:
         """Return the picture of a local day."""
-        zone = self._clock.moment().local.tzinfo
-        start = datetime.combine(day, time(), zone).astimezone(UTC)
-        end = datetime.combine(day + ONE_DAY, time(), zone).astimezone(UTC)
-        since = max(start, self._oldest())
-        with self._rows() as rows:
-            counted = rows.counts(since, end, int(SLOT.total_seconds()))
-        slots = (Slot(at.astimezone(zone), granted, refused) for at, granted, refused in counted)
-        return DayPicture(day, tuple(slots), tuple(self._bands(start, end)))
+        local = self._clock.moment().local
+        zone = local.tzinfo or UTC
+        return day_picture(self._config, self._path, day, zone, oldest=self._oldest(), now=local)
 
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
@@ -107,7 +99,12 @@ class DoorLogDesk:
         """Return all attempts that fit, oldest first; audited."""
         refuse_text("purpose", purpose)
         with self._rows() as rows:
-            found = rows.oldest(self._wanted(chosen), 0, MOST_EXPORTED)
+            found = rows.oldest(self._wanted(chosen), 0, MOST_EXPORTED + 1)
+        if len(found) > MOST_EXPORTED:
+            raise InputError(
+                f"more than {MOST_EXPORTED} attempts fit, and part of them would look like all; "
+                "choose fewer days"
+            )
         deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(found)})
         note(self._config, deed, by)
         return tuple(found)
@@ -129,18 +126,6 @@ class DoorLogDesk:
 
     def _oldest(self) -> datetime:
         return visible_since(self._clock.moment().latest_known, retention(self._config))
-
-    def _bands(self, start: datetime, end: datetime) -> Iterator[ModeBand]:
-        try:
-            hours = hours_now(self._config)
-        except StoreError:
-            return
-        zone = hours.moment.local.tzinfo
-        changes = planned_changes(hours.calendar, None, start.astimezone(zone), end)
-        inner = [instant for instant, _ in changes if start < instant < end]
-        for begins, stops in pairwise([start, *inner, end]):
-            mode = planned(hours.calendar, None, begins.astimezone(zone))
-            yield ModeBand(begins.astimezone(zone), stops.astimezone(zone), mode)
 
     @contextmanager
     def _rows(self) -> Iterator[DoorLogRows]:

@@ -27,6 +27,7 @@ from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.audit import AuditPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.entrance import Entrance
+from doorctl.web.staff.holds import HoldPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_live import LiveLog
 from doorctl.web.staff.municipality import MunicipalityPages
@@ -94,6 +95,7 @@ def pages(
         *LogPages(frame, stands_on.log, live).routes(),
         *CalendarPages(frame, stands_on.calendar).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),
+        *HoldPages(frame, stands_on.holds).routes(),
         *AuditPages(frame, stands_on.audit).routes(),
         *AccountsPages(frame, accounts).routes(),
         *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),

@@ -129,7 +129,11 @@ class DoorLog(Protocol):
         """
 
     def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
-        """Return all attempts that fit, oldest first; audited."""
+        """Return all attempts that fit, oldest first; audited.
+
+        Raises InputError where there are too many for one export: part of them is never taken for
+        all.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,13 @@ class FakeBansDesk:
         owners: the library system's number of who has a card, by what is typed.
         now: local.
         looks: who looked at the list.
+        deeds: what else was done, with which ban and by whom.
     """
 
     owners: dict[str, str] = field(default_factory=dict)
     now: datetime = NOW
     looks: list[str] = field(default_factory=list)
+    deeds: list[tuple[str, int, str]] = field(default_factory=list)
     entries: list[BanEntry] = field(default_factory=list)
 
     def every(self, by: str) -> tuple[BanListed, ...]:
@@ -58,12 +60,14 @@ class FakeBansDesk:
     def lift(self, number: int, by: str) -> Ban:
         """Lift one."""
         place = self._place(number)
+        self.deeds.append(("lift", number, by))
         self.entries[place] = replace(self.entries[place], lifted_at=self.now)
         return self.entries[place].ban
 
     def letter(self, number: int, by: str) -> BanLetter:
         """Return the letter."""
         ban = self.entries[self._place(number)].ban
+        self.deeds.append(("letter", number, by))
         branch = Branch(name="Randers Bibliotek, Øst", id=HERE, phone="89 15 45 00")
         return BanLetter(*both(ban, branch, self._moment()))
 

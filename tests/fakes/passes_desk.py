@@ -23,10 +23,12 @@ class FakePassesDesk:
 
     Args:
         looks: who looked at the list.
+        deeds: what else was done, with which pass and by whom.
         own_pins: PINs of their own, by the pass's number.
     """
 
     looks: list[str] = field(default_factory=list)
+    deeds: list[tuple[str, int, str]] = field(default_factory=list)
     entries: list[PassEntry] = field(default_factory=list)
     own_pins: dict[int, Pin] = field(default_factory=dict)
 
@@ -55,26 +57,28 @@ class FakePassesDesk:
             )
         if own_pin is not None:
             new = replace(new, needs_pin=True, pin_check=bytes(32))
-        issued = self._issued(new, "3f1c9a04")
+        issued = self._issued(new, "3f1c9a04", by)
         if own_pin is not None:
             self.own_pins[issued.number] = own_pin
         return issued
 
     def issue_for_code(self, new: Pass, by: str) -> tuple[Pass, str]:
         """Issue one, always with the same digits."""
-        return self._issued(new, "9b00d1e7"), CODES[: new.code_digits]
+        return self._issued(new, "9b00d1e7", by), CODES[: new.code_digits]
 
     def revoke(self, number: int, by: str) -> Pass:
         """Revoke one."""
         for place, one in enumerate(self.entries):
             if one.held.number == number and one.revoked_at is None:
                 self.entries[place] = replace(one, revoked_at=NOW)
+                self.deeds.append(("revoke", number, by))
                 return one.held
         raise InputError(f"there is no pass {number} in force")
 
-    def _issued(self, new: Pass, card: str) -> Pass:
+    def _issued(self, new: Pass, card: str, by: str) -> Pass:
         if new.last_day < NOW.date():
             raise InputError(f"the pass would be over since {new.last_day}; give a later last day")
         issued = replace(new, number=len(self.entries) + 1)
         self.entries.append(PassEntry(issued, card))
+        self.deeds.append(("issue", issued.number, by))
         return issued

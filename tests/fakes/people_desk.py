@@ -10,7 +10,7 @@ from doorctl.access.staff_text import refuse_text
 from doorctl.cards.identify import normalise
 from doorctl.errors import InputError
 from doorctl.privacy.subject import HeldRow, Lookup
-from doorctl.privacy.subject_erasure import ALL_GONE, Erasure, PartErased
+from doorctl.privacy.subject_erasure import ALL_GONE, Erasure, HeldVisit, PartErased
 from doorctl.privacy.subject_export import Export
 from doorctl.privacy.subject_table import BRANCH, PERSON_TABLES
 from doorctl.web.desks import Named
@@ -33,12 +33,14 @@ class FakePeopleDesk:
         owners: the library system's number, by what is typed.
         deeds: what was done: which, whose, why, by whom.
         left: what an erasure can't reach.
+        stay: the visits that it leaves for a case.
     """
 
     held: dict[str, list[HeldRow]] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     deeds: list[tuple[str, str, str, str]] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
+    stay: tuple[HeldVisit, ...] = ()
 
     def branch(self) -> str:
         """Return an id."""
@@ -58,7 +60,7 @@ class FakePeopleDesk:
         """Erase the rows."""
         whose = self._deed("erase", named, why, by)
         rows = len(self.held.pop(whose, ()))
-        return Erasure({BRANCH: PartErased(rows, ALL_GONE)}, self.left)
+        return Erasure({BRANCH: PartErased(rows, ALL_GONE, held=self.stay)}, self.left)
 
     def restrict(self, named: Named, why: str, by: str) -> None:
         """Add a restriction."""

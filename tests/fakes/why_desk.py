@@ -30,13 +30,13 @@ class FakeWhyDesk:
         known: by what is typed.
         data_age: of the register.
         looks: what was asked, and by whom.
-        unlocked: the numbers whose wrong PINs were forgotten.
+        unlocked: the numbers whose wrong PINs were forgotten, and by whom.
     """
 
     known: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     data_age: timedelta | None = timedelta(hours=3, minutes=5)
     looks: list[tuple[str, TakenAs | None, datetime | None, str, str]] = field(default_factory=list)
-    unlocked: list[str] = field(default_factory=list)
+    unlocked: list[tuple[str, str]] = field(default_factory=list)
 
     def explain(
         self, typed: str, taken_as: TakenAs | None, at: datetime | None, why: str, by: str
@@ -57,7 +57,7 @@ class FakeWhyDesk:
     def unlock(self, typed: str, taken_as: TakenAs | None, by: str) -> None:
         """Forget."""
         _refuse(typed, taken_as)
-        self.unlocked.append(typed)
+        self.unlocked.append((typed, by))
 
 
 def _refuse(typed: str, taken_as: TakenAs | None) -> None:

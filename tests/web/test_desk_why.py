@@ -35,7 +35,9 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> ExplainDesk:
 
 def test_an_unknown_card(desk: ExplainDesk) -> None:
     """It is refused, at the local time that was asked about, and no pass is."""
-    found = desk.explain(CARD, None, datetime(2099, 6, 1, 12), "Låneren ringer", "anne")
+    found = desk.explain(
+        CARD, None, datetime.fromisoformat("2099-06-01T12:00"), "Låneren ringer", "anne"
+    )
 
     assert (found.reason, found.granted) == (Reason.UNKNOWN_CARD, False)
     assert [(one.check, one.refused_with) for one in found.findings] == [

@@ -1,104 +1,114 @@
-"""Which attempts somebody asked for, as in an address; what makes no sense is left out."""
+"""Which attempts a page of the door log shows: read from an address or a form, and written back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from datetime import date, datetime, time, timedelta
+from typing import Final
 from urllib.parse import urlencode
 
 from doorctl.access.reasons import Reason
+from doorctl.errors import InputError
+from doorctl.ports import Visit
 from doorctl.web.desks import LogFilter
 from doorctl.web.pages.words import Words
+from doorctl.web.staff import filled_in
 
-VERDICTS: Final = ("granted", "refused", "open")
-ONE_DAY: Final = timedelta(days=1)
+GRANTED, REFUSED, OPEN = "granted", "refused", "open"
+OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
+REASONS: Final = frozenset(one.value for one in Reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is in the form of the page.
+class Chosen:
+    """What was chosen; it holds nobody's number, so it may stand in an address.
 
     Args:
-        verdict: one of :data:`VERDICTS`, or empty for any.
-        reasons: fixed names; none for any.
-        day: local; None for every day.
-        from_: local time of day, "HH:MM"; empty for the beginning.
-        to: the same for the end.
+        day: local.
+        starts: time of that day, included; None for its beginning.
+        ends: time of that day, not included; None for its end.
+        outcome: one of :data:`OUTCOMES`, or empty for any.
+        reasons: any of them; none for all.
     """
 
-    verdict: str
-    reasons: tuple[str, ...]
-    day: date | None
-    from_: str
-    to: str
+    day: date
+    starts: time | None = None
+    ends: time | None = None
+    outcome: str = ""
+    reasons: frozenset[str] = frozenset()
 
-    def wanted(self, words: Words, cards: frozenset[bytes] | None = None) -> LogFilter:
-        """Return it as a filter of UTC times."""
-        day = self.day
+    def wanted(self, words: Words) -> LogFilter:
+        """Return it as the door log is asked; times of the day are the branch's."""
         return LogFilter(
-            verdict=self.verdict or None,
-            reasons=frozenset(self.reasons),
-            since=None if day is None else _at(day, self.from_ or "00:00", words),
-            until=None if day is None else _end(day, self.to, words),
-            cards=cards,
+            verdict=self.outcome or None,
+            reasons=self.reasons,
+            since=self._at(self.starts, self.day, words),
+            until=self._at(self.ends, self.day if self.ends else _next(self.day), words),
         )
 
-    def address(self, **more: Any) -> str:
-        """Return it as the query of an address; it holds no card and nobody's name."""
-        said = [("verdict", self.verdict), ("from", self.from_), ("to", self.to)]
-        said += [("reason", one) for one in self.reasons]
-        said.append(("day", "all" if self.day is None else self.day.isoformat()))
-        said += [(name, str(value)) for name, value in more.items()]
-        return urlencode([(name, value) for name, value in said if value])
+    def follows(self, today: date) -> bool:
+        """Tell whether attempts that come now belong here: today, whatever the time."""
+        whole_day = self.starts is None and self.ends is None
+        return whole_day and self.day == today and self.outcome != OPEN
 
-    def fields(self) -> tuple[tuple[str, str], ...]:
-        """Return it as hidden fields of a form."""
-        day = "all" if self.day is None else self.day.isoformat()
-        plain = (("verdict", self.verdict), ("day", day), ("from", self.from_), ("to", self.to))
-        return (*plain, *(("reason", one) for one in self.reasons))
+    def address(self, **others: object) -> str:
+        """Return it as the part of an address after the question mark, with other parameters."""
+        pairs: list[tuple[str, object]] = [("day", self.day)]
+        pairs += [(name, f"{at:%H:%M}") for name, at in self._times() if at is not None]
+        if self.outcome:
+            pairs.append(("outcome", self.outcome))
+        pairs += [("reason", one) for one in sorted(self.reasons)]
+        return urlencode([*pairs, *others.items()])
+
+    def _times(self) -> tuple[tuple[str, time | None], ...]:
+        return ("from", self.starts), ("to", self.ends)
+
+    def _at(self, at: time | None, day: date, words: Words) -> datetime:
+        return datetime.combine(day, at or time(), words.zone)
 
 
-def read(text: Callable[[str], str], every: Iterable[str], today: date) -> Asked:
-    """Return what was asked for.
+def chosen(
+    text: Callable[[str], str], every: Callable[[str], Sequence[str]], today: date
+) -> Chosen:
+    """Return what was chosen.
 
     Args:
-        text: returns a parameter or field, empty where it was not sent.
-        every: the reasons.
-        today: local; shown where nobody says which day.
+        text: returns a parameter, empty where absent.
+        every: returns all values of one.
+        today: where no day was chosen.
+
+    Raises:
+        InputError: a day or a time that is none; an outcome or a reason that is none is any.
     """
-    known = {one.value for one in Reason}
-    verdict, day = text("verdict"), text("day")
-    return Asked(
-        verdict=verdict if verdict in VERDICTS else "",
-        reasons=tuple(one for one in every if one in known),
-        day=None if day == "all" else _date(day) or today,
-        from_=_time(text("from")),
-        to=_time(text("to")),
+    outcome = text("outcome")
+    starts, ends = _time(text("from")), _time(text("to"))
+    if starts is not None and ends is not None and ends <= starts:
+        raise InputError("the time ends before it begins")
+    return Chosen(
+        day=filled_in.day(text("day")) or today,
+        starts=starts,
+        ends=ends,
+        outcome=outcome if outcome in OUTCOMES else "",
+        reasons=frozenset(every("reason")) & REASONS,
     )
 
 
-def _at(day: date, written: str, words: Words) -> datetime:
-    return datetime.combine(day, time.fromisoformat(written), words.zone).astimezone(UTC)
+def fits(visit: Visit, outcome: str, reasons: frozenset[str]) -> bool:
+    """Tell whether an attempt belongs to what was chosen; one under way may still come to."""
+    if visit.verdict is None:
+        return not reasons and not outcome
+    return outcome in {"", visit.verdict} and (not reasons or visit.reason in reasons)
 
 
-def _end(day: date, written: str, words: Words) -> datetime:
-    # The minute that is named belongs to it.
+def _next(day: date) -> date:
+    return day + timedelta(days=1)
+
+
+def _time(written: str) -> time | None:
     if not written:
-        return _at(day + ONE_DAY, "00:00", words)
-    return _at(day, written, words) + timedelta(minutes=1)
-
-
-def _date(written: str) -> date | None:
-    try:
-        return date.fromisoformat(written)
-    except ValueError:
         return None
-
-
-def _time(written: str) -> str:
     try:
-        return time.fromisoformat(written).strftime("%H:%M")
+        return time.fromisoformat(written).replace(second=0, microsecond=0, tzinfo=None)
     except ValueError:
-        return ""
+        raise InputError("give a time of day as 07:30") from None

@@ -46,6 +46,7 @@ def test_a_ban_is_added_listed_and_lifted() -> None:
     assert asking.post("/bans/1/lift").headers["location"] == "/bans?done=lifted"
     assert "Lifted" in asking.get("/bans").text
     assert asking.post("/bans/1/lift").status_code == 422
+    assert desk.deeds == [("lift", 1, "staff")]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_a_pass_for_a_card_is_issued_listed_and_revoked() -> None:
     assert asking.post("/passes/1/revoke").headers["location"] == "/passes?done=revoked"
     assert "Revoked" in asking.get("/passes").text
     assert asking.post("/passes/1/revoke").status_code == 422
+    assert desk.deeds == [("issue", 1, "staff"), ("revoke", 1, "staff")]
 
 
 def test_a_code_is_shown_once() -> None:

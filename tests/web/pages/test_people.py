@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Role
-from doorctl.privacy.subject_erasure import ALL_GONE, Erasure, HeldVisit, PartErased
+from doorctl.privacy.subject_erasure import HeldVisit
 from doorctl.privacy.subject_table import VISITS
 from doorctl.web.desks import Named
 from doorctl.web.pages.language import DANISH
@@ -113,15 +113,10 @@ def test_erasing_takes_a_reason_and_a_tick() -> None:
 
 def test_what_an_erasure_left_is_told() -> None:
     """Why, and which visits stay for a case: escaped, whatever it is called."""
-
-    class Holding(FakePeopleDesk):
-        def erase(self, named: Named, why: str, by: str) -> Erasure:
-            until = datetime(2026, 12, 24, tzinfo=UTC)
-            visits = (HeldVisit(17, SCRIPT, until),)
-            return Erasure({VISITS: PartErased(1, ALL_GONE, held=visits)}, {VISITS: SCRIPT})
-
+    stays = HeldVisit(17, SCRIPT, datetime(2026, 12, 24, tzinfo=UTC))
+    desk = FakePeopleDesk(left={VISITS: SCRIPT}, stay=(stays,))
     data = BY_CARD | {"understood": "yes"}
-    answer = client(Holding(), language="en").post("/people/erase", data=data)
+    answer = client(desk, language="en").post("/people/erase", data=data)
 
     assert "Erase again" in answer.text
     assert "Visit 17 stays" in answer.text

@@ -91,7 +91,7 @@ def test_wrong_pins_are_forgotten() -> None:
     assert "/why/unlock" in shown.text
     assert unlocked.headers["location"] == "/why?done=unlocked"
     assert "De forkerte pinkoder er glemt" in asking.get("/why?done=unlocked").text
-    assert desk.unlocked == [CARD]
+    assert desk.unlocked == [(CARD, "staff")]
     assert asking.post("/why/unlock", data={"card": ""}).status_code == 422
 
 

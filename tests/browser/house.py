@@ -1,0 +1,93 @@
+"""A whole branch for a browser: a real door, a real web process, and a month behind them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.cards.identify import normalise
+from doorctl.masked import Pin
+from doorctl.ports import SealedRow
+from doorctl.store.key_file import read_key
+from doorctl.store.sealing import ArgonSealer
+from tests.browser.past import keep_records, live_through
+from tests.web.branch import Branch, row
+
+VISITS_PER_DAY = 500
+
+CARD, PIN = "3000001234", "4711"
+BLOCKED_CARD = "3000001242"
+PEOPLE = MappingProxyType({CARD: Patron("1001", True), BLOCKED_CARD: Patron("1002", True)})
+
+SETTINGS = (
+    'keypad.port=""',
+    "panel.keypad=true",
+    "panel.speech=true",
+    "panel.message_s=2",
+    "keypad.digit_timeout_s=30",
+    "keypad.total_timeout_s=30",
+    "door.release_s=0.5",
+)
+"""Keys are on the screen, and nobody who tests is in a hurry."""
+
+
+class House:
+    """A branch that runs, and who may come to it.
+
+    Args:
+        branch: both of its processes; they have been started.
+    """
+
+    def __init__(self, branch: Branch) -> None:
+        self.branch = branch
+        self.address = f"http://127.0.0.1:{branch.port}"
+
+    def swipe(self, number: str = CARD) -> int:
+        """Swipe a card at the reader; return the attempt's number once it is on record."""
+        self.branch.stage.reader.send(f"{number}\r".encode())
+        return self.branch.stage.wait_for_attempt()
+
+    @property
+    def web_pid(self) -> int:
+        """The web process's number."""
+        return int(self.branch.lines[0]["pid"])
+
+
+@contextmanager
+def staged(directory: Path, visits_per_day: int = VISITS_PER_DAY) -> Iterator[House]:
+    """Yield a house with everything in it; both processes end with the block.
+
+    Args:
+        directory: an empty one.
+        visits_per_day: how busy the last month was.
+    """
+    branch = Branch(directory, *SETTINGS)
+    registered = [sealed(branch, number, patron) for number, patron in PEOPLE.items()]
+    cards = [one.row_key for one in registered]
+    live_through(branch.config, visits_per_day, cards)
+    keep_records(branch.config, cards[0])
+    with branch.stage:
+        try:
+            branch.start()
+            crowd = [row(number) for number in range(100, 200)]
+            answer = branch.push(branch.document([*registered, *crowd], 1))
+            assert answer.status_code == 200, answer.text
+            branch.stage.start()
+            yield House(branch)
+        finally:
+            branch.end(signal.SIGKILL)
+
+
+def sealed(branch: Branch, number: str, patron: Patron) -> SealedRow:
+    """Return somebody's row, as the library's server seals it."""
+    key = read_key(branch.config.secrets.installation_key_file)
+    stretched = ArgonSealer(key, 8, 1).stretch(normalise(number)[0])
+    checked = replace(patron, pin_check=pin_check(stretched, Pin(PIN)))
+    if number == BLOCKED_CARD:
+        checked = replace(checked, blocks=frozenset({"O"}))
+    return SealedRow(row_key(stretched), checked)

@@ -1,0 +1,136 @@
+"""A month that never was: visits, bans, passes, a calendar, alarms and an audit log of nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import date, datetime, timedelta
+
+from doorctl.access.calendar import Mode, ModeSpan
+from doorctl.access.reasons import Reason
+from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
+from doorctl.accounts.account import Account
+from doorctl.accounts.roles import Role
+from doorctl.bootstrap.branch import change
+from doorctl.bootstrap.rules import branch_db, visits_db
+from doorctl.config import Config
+from doorctl.ports import StoredDay
+from doorctl.privacy.audit import Action, Deed
+from doorctl.store.accounts_passwords import ArgonPasswords
+from doorctl.store.visit_rows import to_ms
+from doorctl.accounts.passwords import Password
+from doorctl.transports.account_requests import AddAccount
+from doorctl.transports.branch_requests import AddBan, IssuePass, Note, Request, SetDay
+
+DAYS = 30
+SEED = 20261125
+
+PASSWORD = "en ganske lang sætning"
+"""Of every account; each is named after its role."""
+
+SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+"""What may stand wherever somebody can write."""
+
+OFTEN = 8
+"""How many times as often as any refusal somebody comes in."""
+
+
+def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) -> None:
+    """Fill the door log and its counts with a month of visits up to now; the door must not run.
+
+    Args:
+        config: the branch's, whose databases are there.
+        visits_per_day: as many on each of :data:`DAYS` days.
+        cards: row keys of those who come, beside some whom nobody knows.
+    """
+    chance = random.Random(SEED)  # noqa: S311 - the same month each time
+    reasons = [Reason.OK] * OFTEN * len(Reason) + list(Reason) * 2
+    visitors = [*cards, *(hashlib.sha256(b"visitor %d" % n).digest()[:16] for n in range(200))]
+    now = datetime.now().astimezone()
+    times = sorted(
+        now - timedelta(days=day, seconds=chance.randrange(60, 86_000))
+        for day in range(DAYS - 1)
+        for _ in range(visits_per_day)
+    )
+    with closing(sqlite3.connect(visits_db(config))) as connection, connection:
+        for at in times:
+            reason = chance.choice(reasons)
+            card = None if reason is Reason.CARD_UNREADABLE else chance.choice(visitors)
+            connection.execute(_VISIT, (to_ms(at), card, reason.verdict, reason.value))
+            hour = to_ms(at.replace(minute=0, second=0, microsecond=0))
+            connection.execute(_COUNT, (hour, "self_service", "attempt", reason.value))
+
+
+_VISIT = """
+    INSERT INTO attempts (at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)
+    VALUES (?, 'trusted', 'an earlier boot', 0, ?, ?, ?)
+"""
+_COUNT = """
+    INSERT INTO hourly (hour, mode, kind, outcome, count) VALUES (?, ?, ?, ?, 1)
+    ON CONFLICT DO UPDATE SET count = count + 1
+"""
+
+
+def keep_records(config: Config, card: bytes) -> None:
+    """Fill `branch.db` with a bit of everything that pages show; the web process must not run.
+
+    Args:
+        config: the branch's, whose databases are there.
+        card: the row key of somebody who is in the register and gets a pass.
+    """
+    for request in _requests(datetime.now().astimezone(), card):
+        change(config, request, by="manager")
+    now_ms = to_ms(datetime.now().astimezone())
+    with closing(sqlite3.connect(branch_db(config))) as connection, connection:
+        for kind, source in (("store_failing", "door"), ("push_overdue", "web")):
+            connection.execute(_ALARM, (kind, source, now_ms - 7_200_000, now_ms - 60_000, SCRIPT))
+
+
+_ALARM = """
+    INSERT INTO alarms (kind, source, first_ms, last_ms, count, why) VALUES (?, ?, ?, ?, 3, ?)
+"""
+
+
+def _requests(now: datetime, card: bytes) -> Iterator[Request[object]]:
+    passwords = ArgonPasswords(memory_kib=8, iterations=1)
+    hashed = passwords.hashed(Password(PASSWORD))
+    for role in Role:
+        yield AddAccount(Account(role.value, role.value.title(), role), hashed)
+    yield from _bans(now)
+    yield from _passes(now.date(), card)
+    yield from _calendar(now.date())
+    for number in range(120):
+        why = SCRIPT if number % 40 == 0 else "spurgt ved skranken"
+        yield Note(Deed(Action.VISITS_LISTED, why=why, details={"count": number}))
+
+
+def _bans(now: datetime) -> Iterator[Request[object]]:
+    here, month = frozenset({"demo"}), timedelta(days=30)
+    for number, reason in enumerate(("Hærværk ved kopimaskinen", SCRIPT, "Lukkede andre ind")):
+        since = now - timedelta(days=number)
+        ban = Ban(0, reason, since, since + month, "staff", here, note=reason)
+        yield AddBan(ban, _someone(number), f"90{number}")
+    ever = Ban(0, "Truede personalet", now - month, None, "manager", frozenset({ALL_BRANCHES}))
+    yield AddBan(ever, _someone(9), None)
+
+
+def _passes(today: date, card: bytes) -> Iterator[Request[object]]:
+    until = today + timedelta(days=100)
+    evenings = frozenset({1, 3})
+    for kind, label in ((PassKind.ASSOCIATION, "Skakklubben"), (PassKind.CLASS, SCRIPT)):
+        new = Pass(0, kind, today, until, evenings, 1080, 1320, label=label, companions_max=4)
+        yield IssuePass(new, card if kind is PassKind.ASSOCIATION else _someone(77))
+
+
+def _calendar(today: date) -> Iterator[Request[object]]:
+    hours = (ModeSpan(Mode.SELF_SERVICE, 420, 1320), ModeSpan(Mode.STAFFED, 600, 1020))
+    yield SetDay(StoredDay(today + timedelta(days=4), (), SCRIPT[:60]))
+    yield SetDay(StoredDay(today + timedelta(days=5), hours, "Kursusdag"))
+    yield SetDay(StoredDay(today + timedelta(days=9), hours[:1], "Ingen personale"))
+
+
+def _someone(number: int) -> bytes:
+    return hashlib.sha256(b"somebody %d" % number).digest()[:16]
