@@ -95,6 +95,28 @@ class Framer:
             self._last_s = now_s
         return skipped
 
+    def take_run(self, data: bytes, start: int, end: int, now_s: float) -> int:
+        """Take at once what :meth:`take` would byte by byte, and return how many bytes.
+
+        Args:
+            data: what came.
+            start: the first byte to take.
+            end: the first byte after it that ends or begins a frame, or that the caller looks at.
+            now_s: when they came.
+
+        Stops before the byte that is one too many for a frame, so that :meth:`take` tells of it.
+        Zero while the rest of such a frame is awaited.
+        """
+        room = MAX_FRAME_BYTES - len(self._held)
+        run = b"" if self._state is _State.DISCARDING else data[start : min(end, start + room)]
+        if run:
+            if not self._held:
+                self._opened_s = now_s
+            self._held += run
+            self._state = _State.OPEN
+            self._last_s = now_s
+        return len(run)
+
     def expire(self, now_s: float) -> Shape | None:
         """Drop a frame whose deadline has passed; ``CUT_OFF`` where that is worth telling."""
         if self.deadline_s is None or now_s < self.deadline_s:

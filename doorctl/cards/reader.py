@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from math import inf
+from types import MappingProxyType
 
 from doorctl.cards.framing import FRAME_IDLE_S, STX, TERMINATORS, Framer
 from doorctl.cards.identify import ONLY_TRACK_1, identify
@@ -16,6 +18,16 @@ MAX_BACKLOG_BYTES = 4096
 
 _START_SENTINELS = frozenset(b";:%+")
 _FRAME_STARTS = _START_SENTINELS | {STX}
+_LOOKED_AT = MappingProxyType(
+    {
+        carries_keys: re.compile(b"[%s]" % re.escape(bytes(each)))
+        for carries_keys, each in (
+            (False, TERMINATORS | {STX}),
+            (True, TERMINATORS | _FRAME_STARTS),
+        )
+    }
+)
+"""Whether keys come on the line too -> the bytes that are more than one more of a frame."""
 
 
 class CardReader:
@@ -33,6 +45,7 @@ class CardReader:
 
     def __init__(self, *, carries_keys: bool) -> None:
         self._carries_keys = carries_keys
+        self._looked_at = _LOOKED_AT[carries_keys]
         self._framer = Framer()
         self._run = KeyRun()
         self._backlog: deque[tuple[float, bytes]] = deque()
@@ -100,6 +113,8 @@ class CardReader:
             self._expire(self.deadline_s)
         elif skipped := self._framer.skip(data, self._taken, now_s):
             self._taken += skipped
+        elif not awaiting_pin and (run := self._take_run(data, now_s)):
+            self._taken += run
         elif self._taken < len(data):
             self._taken += 1
             self._take(data[self._taken - 1], now_s, awaiting_pin=awaiting_pin)
@@ -118,6 +133,14 @@ class CardReader:
         else:
             self._track_1_until_s = None
             self._ready.append(ONLY_TRACK_1)
+
+    def _take_run(self, data: bytes, now_s: float) -> int:
+        """Take bytes that say nothing yet, whatever is awaited; return how many."""
+        if self._run:
+            return 0
+        found = self._looked_at.search(data, self._taken)
+        end = len(data) if found is None else found.start()
+        return self._framer.take_run(data, self._taken, end, now_s)
 
     def _take(self, byte: int, now_s: float, *, awaiting_pin: bool) -> None:
         is_key = awaiting_pin and byte in KEYS

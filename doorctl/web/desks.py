@@ -382,8 +382,17 @@ class CalendarDesk(Protocol):
 class StatisticsDesk(Protocol):
     """How much the door is used; names nobody."""
 
+    def branch(self) -> str:
+        """Return the branch's id, as it stands in what scripts read."""
+
     def table(self, since: date | None, until: date | None, by: By) -> Statistics:
         """Return the counts of whole local days, gathered; small ones are hidden."""
+
+    def days(self, since: date, until: date) -> tuple[tuple[date, Statistics], ...]:
+        """Return the counts of each day on which anything was counted, in order."""
+
+    def week(self, since: date | None, until: date | None) -> tuple[Statistics, ...]:
+        """Return the counts by hour of each of the seven weekdays, Monday first."""
 
 
 @dataclass(frozen=True, slots=True)

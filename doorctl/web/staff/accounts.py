@@ -16,19 +16,9 @@ from doorctl.accounts.roles import PERMITS, Permission, Role
 from doorctl.errors import InputError
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.staff.accounts_words import PERMISSIONS, ROLES, told
 
 PAGE: Final = "/accounts"
-
-ROLES: Mapping[Role, tuple[str, str]] = MappingProxyType(
-    {
-        Role.VIEWER: ("Viewer", "sees the branch, the log by pseudonym, hours and counts"),
-        Role.STAFF: ("Staff", "also opens, sets modes and hours, bans, issues passes"),
-        Role.MANAGER: ("Manager", "also looks up who a visit was, reads the audit log, accounts"),
-        Role.DPO: ("Data protection officer", "sees all that is kept of people, and erases it"),
-        Role.TECHNICIAN: ("Technician", "works on the door, and looks at nobody"),
-    }
-)
-"""What each role is called, and what it may do, in English; see `PERMITS` for all of it."""
 
 FIRST_WORDS: Final = 4
 WORD_BYTES: Final = 3
@@ -115,7 +105,7 @@ class AccountsPages:
             shown = form.text("shown") or name
             await asked.aside(made.add, name, shown, role, Password(first), must_change=True)
         except InputError as error:
-            return await self._shown(asked, str(error), form)
+            return await self._shown(asked, told(asked.words, error), form)
         return asked.page("account_password.html", account=name, first=first)
 
     async def _password(self, asked: PageRequest) -> Response:
@@ -124,19 +114,19 @@ class AccountsPages:
         try:
             await asked.aside(made.set_password, name, Password(first), must_change=True)
         except InputError as error:
-            return await self._shown(asked, str(error))
+            return await self._shown(asked, told(asked.words, error))
         return asked.page("account_password.html", account=name, first=first)
 
     async def _change(self, asked: PageRequest) -> Response:
         form, what = await asked.form(), asked.request.path_params["change"]
         change = CHANGES.get(what)
         if change is None:
-            return await self._shown(asked, "that can't be done to an account")
+            return await self._shown(asked, asked.words.say("that can't be done to an account"))
         try:
             made = self._accounts.administration(asked.by)
             await asked.aside(change, made, form.text("name"), form)
         except InputError as error:
-            return await self._shown(asked, str(error))
+            return await self._shown(asked, told(asked.words, error))
         return asked.done(PAGE, what)
 
     async def _shown(
@@ -148,6 +138,7 @@ class AccountsPages:
             accounts=await asked.aside(self._accounts.every),
             roles=ROLES,
             choices=[(role.value, asked.words.say(name)) for role, (name, _) in ROLES.items()],
+            permissions=PERMISSIONS,
             permits=PERMITS,
             wrong=wrong,
             form=form or Form({}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,10 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from doorctl.accounts.roles import Permission
+from doorctl.errors import InputError
 from doorctl.privacy.audit import Action, Entry
 from doorctl.web.desks import AuditDesk
 from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.words import Words
+from doorctl.web.staff.period import read_period
 
 PAGE: Final = "/audit"
 SHOWN: Final = 200
@@ -34,7 +34,7 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.PASS_ISSUED: "Issued a pass",
         Action.PASS_REVOKED: "Took a pass back",
         Action.PASSES_LISTED: "Listed the passes",
-        Action.MODE_SET: "Set the mode by hand",
+        Action.MODE_SET: "Set a mode by hand",
         Action.MODE_ENDED: "Ended the mode that was set by hand",
         Action.CALENDAR_CHANGED: "Changed the calendar",
         Action.OPENED_ONCE: "Opened the door once",
@@ -87,8 +87,10 @@ class AuditPages:
         )
 
     async def _page(self, asked: PageRequest) -> Response:
-        found = await self._found(asked, asked.asked)
-        return await self._shown(asked, found)
+        try:
+            return self._shown(asked, await self._found(asked, asked.asked))
+        except InputError as error:
+            return self._shown(asked, (), str(error))
 
     async def _verify(self, asked: PageRequest) -> Response:
         verdict = await asked.aside(self._desk.verify)
@@ -101,22 +103,23 @@ class AuditPages:
         return JSONResponse([_as_dict(one) for one in found], headers=headers)
 
     async def _found(self, asked: PageRequest, said: Any) -> tuple[Entry, ...]:
-        since, until = _date(said("since")), _date(said("until"))
-        action = said("action")
+        period, action = read_period(said("since"), said("until")), said("action")
         return await asked.aside(
             self._desk.entries,
-            since=_midnight(since, asked.words),
-            until=_midnight(until and until + timedelta(days=1), asked.words),
+            since=period.starts(asked.words.zone),
+            until=period.ends(asked.words.zone),
             account=said("account") or None,
             action=Action(action) if action in {one.value for one in Action} else None,
             by=asked.by,
         )
 
-    async def _shown(self, asked: PageRequest, found: tuple[Entry, ...]) -> Response:
+    def _shown(self, asked: PageRequest, found: tuple[Entry, ...], wrong: str = "") -> Response:
         words = asked.words
         deeds = ((one.value, words.say(text)) for one, text in DEEDS.items())
         return asked.page(
             "audit.html",
+            422 if wrong else 200,
+            wrong=wrong,
             entries=found[:SHOWN],
             more=max(0, len(found) - SHOWN),
             deeds=DEEDS,
@@ -139,14 +142,3 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
         "why": deed.why,
         "details": dict(deed.details),
     }
-
-
-def _midnight(day: date | None, words: Words) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(), words.zone).astimezone(UTC)
-
-
-def _date(written: str) -> date | None:
-    try:
-        return date.fromisoformat(written)
-    except ValueError:
-        return None

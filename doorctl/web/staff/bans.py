@@ -77,8 +77,8 @@ class BansPages:
         return (
             guarded(PAGE, self._page, see),
             guarded(PAGE, self._add, change, ("POST",)),
-            guarded(f"{PAGE}/{{number:int}}/lift", self._lift, change, ("POST",)),
-            guarded(f"{PAGE}/{{number:int}}/letter", self._letter, see),
+            guarded(f"{PAGE}/{{number}}/lift", self._lift, change, ("POST",)),
+            guarded(f"{PAGE}/{{number}}/letter", self._letter, see),
         )
 
     async def _page(self, asked: PageRequest) -> Response:

@@ -25,7 +25,8 @@ READINGS: Final = (("", "Find out"), ("card", "A card number"), ("cpr", "A CPR n
 """What ten digits may be, and how that is offered; in English."""
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
-MOST_NUMBER: Final = 2**31
+MOST_DIGITS: Final = 9
+"""A row's number with more is none; SQLite would not even take every one."""
 
 _OF_COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -117,10 +118,10 @@ def row_number(asked: PageRequest) -> int:
     Raises:
         InputError: there can be no such row.
     """
-    number = int(asked.request.path_params["number"])
-    if not 0 < number < MOST_NUMBER:
+    written = str(asked.request.path_params["number"])
+    if len(written) > MOST_DIGITS or not (written.isascii() and written.isdigit()):
         raise InputError("there is none of that number")
-    return number
+    return int(written)
 
 
 def _of_our_time(found: date) -> date:

@@ -1,9 +1,11 @@
-"""The page of incident holds: what the purge spares for a case, and until when."""
+"""The page of incident holds: what the purge spares, for which case, and until when."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from types import MappingProxyType
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -15,13 +17,30 @@ from doorctl.web.desks import HoldDesk
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import Words
+from doorctl.web.staff import filled_in
+from doorctl.web.staff.log_rows import row
 
 PAGE: Final = "/holds"
+AROUND: Final = timedelta(minutes=15)
+"""So much before and after an attempt is offered to be held."""
+
+USUAL_DAYS: Final = 60
 ONE_DAY: Final = timedelta(days=1)
+MINUTE: Final = "%Y-%m-%dT%H:%M"
+
+ON_PAGE: Mapping[str, str] = MappingProxyType(
+    {
+        "--from is no time that a door log can know": "the beginning is no time that a door log "
+        "can know",
+        "--to is no time that a door log can know": "the end is no time that a door log can know",
+        "--until is no time that a door log can know": "the last day is none that can be",
+    }
+)
+"""What a command's words for a wrong time are on a page."""
 
 
 class HoldPages:
-    """Show holds, add and lift them.
+    """Show holds, add and lift them, and show what one holds.
 
     Args:
         frame: around each page.
@@ -38,70 +57,83 @@ class HoldPages:
         return (
             guarded(PAGE, self._page, may),
             guarded(PAGE, self._add, may, post),
-            guarded(f"{PAGE}/lift", self._lift, may, post),
             guarded(f"{PAGE}/{{number:int}}", self._visits, may),
+            guarded(f"{PAGE}/{{number:int}}/lift", self._lift, may, post),
         )
 
     async def _page(self, asked: PageRequest) -> Response:
-        return await self._shown(asked)
+        try:
+            around = filled_in.moment(asked.asked("around"))
+        except InputError:
+            around = None
+        return await self._shown(asked, _offered(asked.now, around))
 
     async def _add(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            await asked.aside(self._desk.add, _asked(form, asked.words, asked.by))
+            wanted = _asked_for(form, asked.words, asked.by)
+            await asked.aside(self._desk.add, wanted)
         except InputError as error:
-            return await self._shown(asked, str(error), form)
+            wrong = ON_PAGE.get(str(error), str(error))
+            return await self._shown(asked, _typed(form), wrong=wrong)
         return asked.done(PAGE, "added")
 
     async def _lift(self, asked: PageRequest) -> Response:
-        form = await asked.form()
-        written = form.text("number")
-        if not (written.isascii() and written.isdigit() and len(written) < LONGEST_TEXT):
-            raise InputError("choose one of the holds")
-        await asked.aside(self._desk.lift, int(written), asked.by)
+        await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
         return asked.done(PAGE, "lifted")
 
     async def _visits(self, asked: PageRequest) -> Response:
-        number = int(asked.request.path_params["number"])
+        number = filled_in.row_number(asked)
         visits = await asked.aside(self._desk.visits, number, asked.by)
-        return asked.page("hold_visits.html", number=number, visits=visits)
+        rows = [row(asked.words, one) for one in visits]
+        return asked.page("holds_visits.html", number=number, rows=rows)
 
     async def _shown(
-        self, asked: PageRequest, wrong: str = "", form: Form | None = None
+        self, asked: PageRequest, fields: Mapping[str, str], wrong: str = ""
     ) -> Response:
+        holds = await asked.aside(self._desk.every)
         return asked.page(
             "holds.html",
             422 if wrong else 200,
-            holds=await asked.aside(self._desk.every),
+            holds=holds,
+            fields=fields,
             wrong=wrong,
-            form=form or Form({}),
             longest=LONGEST_TEXT,
-            latest=asked.today + LONGEST,
+            latest=asked.today + LONGEST - ONE_DAY,
+            today=asked.today,
+            moment=timedelta(microseconds=1),
         )
 
 
-def _asked(form: Form, words: Words, by: str) -> HoldAsked:
-    until = _date(form.text("until"))
+def _offered(now: datetime, around: datetime | None) -> dict[str, Any]:
+    """Return what the form offers: the window around an attempt, or none, and a usual end."""
+    local = now.replace(tzinfo=None)
+    ends = None if around is None else min(around + AROUND, local)
+    return {
+        "from": "" if around is None else f"{around - AROUND:{MINUTE}}",
+        "to": "" if ends is None else f"{ends:{MINUTE}}",
+        "case": "",
+        "reason": "",
+        "until": (local + timedelta(days=USUAL_DAYS)).date().isoformat(),
+    }
+
+
+def _typed(form: Form) -> dict[str, str]:
+    return {name: form.text(name) for name in ("from", "to", "case", "reason", "until")}
+
+
+def _asked_for(form: Form, words: Words, by: str) -> HoldAsked:
+    starts, ends = filled_in.moment(form.text("from")), filled_in.moment(form.text("to"))
+    last = filled_in.day(form.text("until"))
+    if starts is None or ends is None:
+        raise InputError("say from when and to when attempts are to be held")
+    if last is None:
+        raise InputError("say which day is the hold's last")
     return HoldAsked(
-        since=_moment(form.text("since"), words),
-        to=_moment(form.text("to"), words),
+        since=starts.replace(tzinfo=words.zone),
+        to=ends.replace(tzinfo=words.zone),
         case=form.text("case"),
         reason=form.text("reason"),
-        # The day that is named belongs to it.
-        until=datetime.combine(until + ONE_DAY, time(), words.zone).astimezone(UTC),
+        until=datetime.combine(last + ONE_DAY, time(), words.zone),
         by=by,
     )
-
-
-def _moment(written: str, words: Words) -> datetime:
-    try:
-        return datetime.fromisoformat(written).replace(tzinfo=words.zone).astimezone(UTC)
-    except ValueError:
-        raise InputError("give the day and time at which the window begins and ends") from None
-
-
-def _date(written: str) -> date:
-    try:
-        return date.fromisoformat(written)
-    except ValueError:
-        raise InputError("give the last day of the hold") from None

@@ -1,31 +1,43 @@
-"""The page of the door log: by pseudonym, live, searched by a card, and revealed only on record."""
+"""The page of the door log: attempts under pseudonyms, and what it takes to see more of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.access.staff_text import SHORT_TEXT
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
-from doorctl.web.desks import DoorLog, LogPage
+from doorctl.ports import Visit
+from doorctl.web.desks import DayPicture, DoorLog, LogFilter, LogPage
+from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import Words
-from doorctl.web.staff.log_files import as_csv, as_dicts
-from doorctl.web.staff.log_filter import Asked, read
-from doorctl.web.staff.log_live import LiveLog
+from doorctl.web.staff import filled_in
+from doorctl.web.staff.log_export import FORMATS, exported
+from doorctl.web.staff.log_filter import GRANTED, OUTCOMES, Chosen, chosen
+from doorctl.web.staff.log_rows import NAMES, row, state
 from doorctl.web.staff.timeline import timeline
+from doorctl.web.staff.why_words import sentence
 
 PAGE: Final = "/log"
-SHOWN: Final = 50
-ASK_AGAIN_MS: Final = 3000
-CHECK_EVERY: Final = 3
-"""After so many heartbeats or rows it is looked whether the listener is still signed in."""
+ROWS: Final = 50
+MOST_FOUND: Final = 200
+"""Attempts of one card that are shown: a month of many visits a day."""
+
+MOST_DIGITS: Final = 18
+"""Of an attempt number: a few billion are more than a door lives to see."""
+FIXED: Mapping[str, Any] = MappingProxyType(
+    {"names": NAMES, "outcomes": OUTCOMES, "one_day": timedelta(days=1), "longest": SHORT_TEXT}
+)
+"""What the template names and no page changes."""
 
 
 class LogPages:
@@ -34,136 +46,142 @@ class LogPages:
     Args:
         frame: around each page.
         desk: the door log.
-        live: tells of attempts as they happen.
     """
 
-    def __init__(self, frame: Frame, desk: DoorLog, live: LiveLog) -> None:
+    def __init__(self, frame: Frame, desk: DoorLog) -> None:
         self._frame = frame
         self._desk = desk
-        self._live = live
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return them."""
         guarded, post = self._frame.guarded, ("POST",)
         return (
             guarded(PAGE, self._page, Permission.SEE_LOG),
-            guarded(f"{PAGE}/events", self._events, Permission.SEE_LOG),
             guarded(f"{PAGE}/search", self._search, Permission.SEARCH_LOG, post),
+            guarded(f"{PAGE}/reveal", self._ask_purpose, Permission.REVEAL),
             guarded(f"{PAGE}/reveal", self._reveal, Permission.REVEAL, post),
             guarded(f"{PAGE}/export", self._export, Permission.EXPORT_LOG, post),
         )
 
     async def _page(self, asked: PageRequest) -> Response:
-        query = asked.request.query_params
-        wanted = read(asked.asked, query.getlist("reason"), asked.today)
-        written = asked.asked("before")
-        before = int(written) if written.isascii() and written.isdigit() else None
-        chosen = wanted.wanted(asked.words)
-        found = await asked.aside(self._desk.page, chosen, before=before, limit=SHOWN)
-        return await self._shown(asked, wanted, found, older_of=before)
+        try:
+            wanted = chosen(asked.asked, asked.request.query_params.getlist, asked.today)
+        except InputError as error:
+            return await self._shown(asked, Chosen(asked.today), wrong=str(error))
+        return await self._shown(asked, wanted, before=_number(asked.asked("before")))
 
     async def _search(self, asked: PageRequest) -> Response:
         form = await asked.form()
-        wanted = read(lambda name: "all" if name == "day" else "", (), asked.today)
         try:
-            cards = await asked.aside(self._desk.search, form.text("card"), asked.by)
+            typed = filled_in.card(form)
+            found = await asked.aside(self._found, typed, asked.by)
         except InputError as error:
-            empty = LogPage((), more=False)
-            return await self._shown(asked, wanted, empty, wrong=("search", str(error)))
-        chosen = wanted.wanted(asked.words, cards)
-        found = await asked.aside(self._desk.page, chosen, limit=SHOWN)
-        return await self._shown(asked, wanted, found, searched=True)
+            wrong = {"search_wrong": filled_in.told(error)}
+            return await self._shown(asked, Chosen(asked.today), **wrong)
+        rows = [row(asked.words, one) for one in found[:MOST_FOUND]]
+        return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
+
+    def _found(self, typed: str, by: str) -> tuple[Visit, ...]:
+        keys = self._desk.search(typed, by)
+        return self._desk.page(LogFilter(cards=keys), limit=MOST_FOUND + 1).visits
+
+    async def _ask_purpose(self, asked: PageRequest) -> Response:
+        return await self._revealed(asked, _number(asked.asked("attempt")))
 
     async def _reveal(self, asked: PageRequest) -> Response:
         form = await asked.form()
-        attempt, purpose = form.text("attempt"), form.text("purpose")
-        if not (attempt.isascii() and attempt.isdigit() and len(attempt) < SHORT_TEXT):
-            raise InputError("choose one of the attempts")
-        ref = await asked.aside(self._desk.reveal, int(attempt), purpose, asked.by)
-        return asked.page("log_reveal.html", attempt=int(attempt), ref=ref)
+        number, purpose = _number(form.text("attempt")), form.text("purpose")
+        if number is None:
+            raise InputError("there is no such attempt in the door log")
+        try:
+            ref = await asked.aside(self._desk.reveal, number, purpose, asked.by)
+        except InputError as error:
+            return await self._revealed(asked, number, purpose=purpose, wrong=str(error))
+        return await self._revealed(asked, number, purpose=purpose, ref=ref, asks=False)
+
+    async def _revealed(self, asked: PageRequest, number: int | None, **more: Any) -> Response:
+        visit = None if number is None else await asked.aside(self._one, number)
+        if visit is None:
+            raise InputError("there is no such attempt in the door log")
+        blank = {"purpose": "", "wrong": "", "ref": None, "asks": True, "longest": SHORT_TEXT}
+        status = 422 if more.get("wrong") else 200
+        context = blank | {"row": row(asked.words, visit)} | more
+        return asked.page("log_reveal.html", status, **context)
+
+    def _one(self, number: int) -> Visit | None:
+        found = self._desk.after(number - 1, 1)
+        return found[0] if found and found[0].attempt == number else None
 
     async def _export(self, asked: PageRequest) -> Response:
         form = await asked.form()
-        wanted = read(form.text, form.every("reason"), asked.today)
-        chosen = wanted.wanted(asked.words)
-        found = await asked.aside(self._desk.export, chosen, form.text("purpose"), asked.by)
-        kind = "json" if form.text("format") == "json" else "csv"
-        headers = {"Content-Disposition": f'attachment; filename="doorctl-log.{kind}"'}
-        if kind == "json":
-            return JSONResponse(as_dicts(found, asked.words), headers=headers)
-        text = as_csv(found, asked.words)
-        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
-
-    async def _events(self, asked: PageRequest) -> Response:
-        if self._live.full:
-            later = {"Retry-After": "30"}
-            return PlainTextResponse("Too many pages are listening.", 503, headers=later)
-        last = asked.request.headers.get("last-event-id", "")
-        after = int(last) if last.isascii() and last.isdigit() and len(last) < SHORT_TEXT else None
-        return StreamingResponse(self._stream(asked, after), media_type="text/event-stream")
-
-    async def _stream(self, asked: PageRequest, after: int | None) -> AsyncIterator[str]:
-        yield f"retry: {ASK_AGAIN_MS}\n\n"
-        turns = 0
-        async for visits in self._live.follow(after):
-            turns += 1
-            if turns % CHECK_EVERY == 0 and not await asked.still_may(Permission.SEE_LOG):
-                return
-            if not visits:
-                yield ": still here\n\n"
-            for one in visits:
-                row = asked.fragment("log_row.html", **_row_context(asked.words), one=one)
-                yield f"id: {one.attempt}\ndata: {' '.join(row.split())}\n\n"
+        wanted = Chosen(asked.today)
+        try:
+            wanted = chosen(form.text, form.every, asked.today)
+            first, last = _days(form, wanted)
+            spanned = _spanned(wanted, first, last, asked.words)
+            visits = await asked.aside(self._desk.export, spanned, form.text("purpose"), asked.by)
+        except InputError as error:
+            return await self._shown(
+                asked, wanted, export_wrong=str(error), purpose=form.text("purpose")
+            )
+        form_of = form.text("format")
+        name = f"doorctl-log-{first.day}-{last.day}"
+        return exported(asked.words, visits, form_of if form_of in FORMATS else FORMATS[0], name)
 
     async def _shown(
-        self,
-        asked: PageRequest,
-        wanted: Asked,
-        found: LogPage,
-        *,
-        older_of: int | None = None,
-        searched: bool = False,
-        wrong: tuple[str, str] | None = None,
+        self, asked: PageRequest, wanted: Chosen, before: int | None = None, **told: str
     ) -> Response:
-        words = asked.words
-        drawn = None
-        if wanted.day is not None:
-            drawn = timeline(words, await asked.aside(self._desk.day, wanted.day))
-        live = wanted == read(lambda _name: "", (), asked.today) and older_of is None
+        last, page, picture = await asked.aside(self._looked, wanted, before, asked.words)
+        status = 422 if any(told.values()) else 200
+        blank = {"wrong": "", "search_wrong": "", "export_wrong": "", "purpose": ""}
         return asked.page(
             "log.html",
-            200 if wrong is None else 422,
-            **_row_context(words),
-            visits=found.visits,
+            status,
             wanted=wanted,
-            older=wanted.address(before=_oldest(found)) if found.more and not searched else "",
-            earlier=_day_before(wanted, -1),
-            later=_day_before(wanted, 1),
+            rows=[row(asked.words, one) for one in page.visits],
+            older=page.visits[-1].attempt if page.more else None,
+            newest=before is None,
+            since=last if before is None and wanted.follows(asked.today) else "",
+            timeline=timeline(asked.words, picture, asked.now),
+            reasons=_reasons(asked.words),
             today=asked.today,
-            drawn=drawn,
-            live=live,
-            searched=searched,
-            wrong=wrong,
-            reasons=[(one.value, _told(words, one.value)) for one in Reason],
-            longest=SHORT_TEXT,
+            **(blank | told),
+            **FIXED,
         )
 
-
-def _row_context(words: Words) -> dict[str, Any]:
-    return {"told": lambda reason: _told(words, reason)}
-
-
-def _told(words: Words, reason: str | None) -> str:
-    """Return a reason's sentence; Danish, or English as the catalogue has it."""
-    if reason is None:
-        return ""
-    danish, english = SENTENCES[Reason(reason)]
-    return danish if words.language.code == "da" else words.say(english)
+    def _looked(
+        self, wanted: Chosen, before: int | None, words: Words
+    ) -> tuple[str, LogPage, DayPicture]:
+        # The last one is asked for first: what is written meanwhile is told twice, never not at all.
+        number = self._desk.last()
+        last = self._one(number)
+        page = self._desk.page(wanted.wanted(words), before=before, limit=ROWS)
+        since = f"{number}-{GRANTED if last is None else state(last)}"
+        return since, page, self._desk.day(wanted.day)
 
 
-def _oldest(found: LogPage) -> int:
-    return found.visits[-1].attempt if found.visits else 0
+def _number(written: str) -> int | None:
+    if not written.isascii() or not written.isdigit() or len(written) > MOST_DIGITS:
+        return None
+    return int(written)
 
 
-def _day_before(wanted: Asked, days: int) -> str:
-    return "" if wanted.day is None else (wanted.day + timedelta(days=days)).isoformat()
+def _reasons(words: Words) -> list[tuple[str, str]]:
+    return [(one.value, sentence(words, one)) for one in SENTENCES if one is not Reason.OK]
+
+
+def _days(form: Form, wanted: Chosen) -> tuple[date, date]:
+    first = filled_in.day(form.text("first")) or wanted.day
+    last = filled_in.day(form.text("last")) or first
+    if last < first:
+        raise InputError("the last day is before the first")
+    return first, last
+
+
+def _spanned(wanted: Chosen, first: date, last: date, words: Words) -> LogFilter:
+    """Return what is wanted of some days; the times of the day are of a single one."""
+    if first == last:
+        return replace(wanted, day=first).wanted(words)
+    begins = replace(wanted, day=first, starts=None, ends=None).wanted(words)
+    ends = replace(wanted, day=last, starts=None, ends=None).wanted(words)
+    return replace(begins, until=ends.until)

@@ -28,6 +28,9 @@ BACK: Final = 20
 """So far back from the newest an attempt may still be under way; one at a time is usual."""
 
 
+AT_ONCE: Final = 100
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """An attempt that is new, or that has ended.
@@ -46,7 +49,7 @@ class FellBehindError(Exception):
 
 
 class LogWatch:
-    """Belongs to the event loop.
+    """Belongs to the event loop, except `stop`, which is anybody's, a signal handler's too.
 
     Args:
         desk: the door log.
@@ -62,8 +65,11 @@ class LogWatch:
         self._known: dict[int, str | None] = {}
         self._place = 0
         self._told = asyncio.Event()
+        self._begun = asyncio.Event()
         self._watchers = 0
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = False
 
     @property
     def running(self) -> bool:
@@ -71,9 +77,9 @@ class LogWatch:
         return self._task is not None
 
     @property
-    def place(self) -> int:
-        """The place of the last news."""
-        return self._place
+    def ending(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._ending
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -81,7 +87,9 @@ class LogWatch:
         self._watchers += 1
         if self._task is None:
             self._known.clear()
-            self._task = asyncio.create_task(self._run())
+            self._begun.clear()
+            self._loop = asyncio.get_running_loop()
+            self._task = self._loop.create_task(self._run())
         try:
             yield
         finally:
@@ -89,6 +97,16 @@ class LogWatch:
             if self._watchers == 0 and self._task is not None:
                 self._task.cancel()
                 self._task = None
+
+    async def begin(self, limit_s: float) -> int:
+        """Return the place of the last news, once the door log has been looked at.
+
+        Raises:
+            TimeoutError: it could not be read in time.
+        """
+        async with asyncio.timeout(limit_s):
+            await self._begun.wait()
+        return self._place
 
     async def after(self, place: int, limit_s: float) -> tuple[News, ...]:
         """Return the news after a place, once there are any; none after so many seconds.
@@ -98,12 +116,18 @@ class LogWatch:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                while self._place <= place:
+                while self._place <= place and not self._ending:
                     await self._told.wait()
         found = tuple(one for one in self._news if one.place > place)
         if self._place - place > len(found):
             raise FellBehindError
         return found
+
+    def stop(self) -> None:
+        """Look no more; whoever waits is told at once."""
+        self._ending = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
 
     async def _run(self) -> None:
         version: int | None = None
@@ -112,28 +136,35 @@ class LogWatch:
             if seen != version:
                 # A door log that can't be read now is asked again; the streams go on.
                 with suppress(DoorctlError):
-                    await self._look()
-                    version = seen
+                    version = seen if await self._look() else None
             await asyncio.sleep(self._every_s)
 
-    async def _look(self) -> None:
-        begins = not self._known
-        newest = max(self._known) if self._known else await self._aside.run(self._desk.last)
-        found = await self._aside.run(self._desk.after, max(0, newest - BACK))
-        fresh = [one for one in found if self._is_news(one)]
-        self._known = {one.attempt: one.verdict for one in found} or {newest: None}
-        if not begins and fresh:
-            self._tell(fresh)
+    async def _look(self) -> bool:
+        newest = (
+            max(self._known) if self._begun.is_set() else await self._aside.run(self._desk.last)
+        )
+        found = await self._aside.run(self._desk.after, max(0, newest - BACK), AT_ONCE)
+        if self._begun.is_set():
+            self._tell([one for one in found if self._is_news(one)])
+        elsewhere = newest if found or newest == 0 else await self._aside.run(self._desk.last)
+        self._known = {one.attempt: one.verdict for one in found} or {elsewhere: None}
+        self._begun.set()
+        return len(found) < AT_ONCE
 
     def _is_news(self, visit: Visit) -> bool:
-        return self._known.get(visit.attempt, "") != visit.verdict and (
-            visit.attempt in self._known or visit.attempt > max(self._known, default=0)
-        )
+        if visit.attempt in self._known:
+            return self._known[visit.attempt] != visit.verdict
+        return visit.attempt > max(self._known)
 
     def _tell(self, fresh: list[Visit]) -> None:
+        if not fresh:
+            return
         for visit in fresh:
             self._place += 1
             self._news.append(News(self._place, visit))
-        self._told.set()
+        self._wake()
+
+    def _wake(self) -> None:
         # Whoever waits is woken and looks for itself; who comes later waits for the next.
+        self._told.set()
         self._told = asyncio.Event()

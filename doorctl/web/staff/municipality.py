@@ -18,6 +18,9 @@ BACK: Final = f"{PAGE}/back"
 BEGUN_S: Final = 600
 """So long somebody may take to sign in there."""
 
+STOPPED: Final = "the municipality did not sign you in, or you stopped there"
+UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
+
 
 class Municipality(Protocol):
     """The identity provider, and the sign-ins that are under way. Thread-safe."""
@@ -56,7 +59,7 @@ class MunicipalityPages:
         try:
             address, kept = await asked.aside(self._provider.begin_oidc)
         except IdentityProviderError as error:
-            return asked.page("municipality.html", 503, why=str(error))
+            return asked.page("municipality.html", 503, why=UNSURE, more=str(error))
         response = RedirectResponse(address, 303)
         # Lax: the way back is a link of another site, with which a strict cookie is not sent.
         response.set_cookie(
@@ -77,6 +80,9 @@ class MunicipalityPages:
         return response
 
     async def _finished(self, asked: PageRequest) -> Response:
+        if asked.asked("error"):
+            # What it says of it is not shown: anybody can write such an address.
+            return asked.page("municipality.html", 403, why=STOPPED)
         kept = Token(asked.request.cookies.get(self._cookie, ""))
         state, code = asked.asked("state"), asked.asked("code")
         try:
@@ -86,7 +92,7 @@ class MunicipalityPages:
         except InputError as error:
             return asked.page("municipality.html", 422, why=str(error))
         except IdentityProviderError as error:
-            return asked.page("municipality.html", 503, why=str(error))
+            return asked.page("municipality.html", 503, why=UNSURE, more=str(error))
         # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
         # the session's strict cookie.
         return signed_in(self._frame, asked.page("municipality.html", why=""), token)

@@ -49,7 +49,7 @@ class PassesPages:
         return (
             guarded(PAGE, self._page, see),
             guarded(PAGE, self._issue, change, ("POST",)),
-            guarded(f"{PAGE}/{{number:int}}/revoke", self._revoke, change, ("POST",)),
+            guarded(f"{PAGE}/{{number}}/revoke", self._revoke, change, ("POST",)),
         )
 
     async def _page(self, asked: PageRequest) -> Response:

@@ -1,53 +1,81 @@
-"""A day at the door as a picture: numbers for an SVG, and the same hour by hour."""
+"""A day at the door drawn on a scale of 24 hours: numbers for an SVG, and the same by the hour.
+
+Who was let in stands above the line and who was refused below it, so that the picture is read
+without colours; people inside are a line of their own, and the modes a band along the bottom.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
-from doorctl.web.desks import DayPicture
+from doorctl.access.hours import DAY_MINUTES
+from doorctl.web.desks import DayPicture, ModeBand, Slot
 from doorctl.web.pages.mode_words import MODES
 from doorctl.web.pages.words import Words
 from doorctl.web.staff.bars import scale_of
 
-LEFT: Final = 40
-WIDTH: Final = 960
-HEIGHT: Final = 140
-BAND_Y: Final = HEIGHT + 8
-DAY_MINUTES: Final = 24 * 60
-SLOT_WIDTH: Final = WIDTH / 96 - 2
-"""A quarter of an hour, with a gap."""
+LEFT: Final = 44
+WIDTH: Final = 864
+RIGHT: Final = 44
+TOP: Final = 12
+ABOVE: Final = 130
+BELOW: Final = 70
+BAND: Final = 22
+GAP: Final = 24
+"""Room for the hours between the bars and the band."""
+
+BASE: Final = TOP + ABOVE
+BAND_Y: Final = BASE + BELOW + GAP
+SLOT_MINUTES: Final = 15
+ROOM_FOR_NAME: Final = 90
+"""A band that is narrower holds no name; the legend does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What happened in a quarter of an hour; lengths in the picture's units."""
+    """A quarter of an hour; lengths in the picture's units."""
 
     x: float
     y: float
+    width: float
     height: float
     granted: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
-    """A mode along the bottom."""
+class Band:
+    """A mode for a while.
+
+    Args:
+        name: what it is called, in English.
+        named: whether there is room for the name.
+    """
 
     x: float
     width: float
     mode: str
-    told: str
+    name: str
+    named: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
-    """One line of the table."""
+class HourRow:
+    """One hour of the table.
+
+    Args:
+        name: ``08-09``.
+        inside: how many may be inside at its end; None where not known.
+        modes: what they are called, in English, in order.
+    """
 
     name: str
     granted: int
     refused: int
+    inside: int | None
+    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,70 +83,108 @@ class Timeline:
     """All of it.
 
     Args:
-        line: the estimated head-count as points of an SVG's polyline; empty where not known.
-        top: what the scale ends with.
-        hours: x and name of each mark below.
+        marks: y and number of each mark of the scale on the left.
+        marks_inside: the same on the right; empty where the head-count is not known.
+        inside: the points of its line, as SVG writes them; empty where not known.
+        hours: x and name of each mark of the day.
+        now: x of this moment; None on another day.
+        rows: each hour.
     """
 
     bars: tuple[Bar, ...]
-    strips: tuple[Strip, ...]
-    line: str
-    top: int
-    marks: tuple[tuple[float, str], ...]
-    hours: tuple[Hour, ...]
-    width: int = LEFT + WIDTH + 10
-    height: int = BAND_Y + 44
+    bands: tuple[Band, ...]
+    marks: tuple[tuple[float, int], ...]
+    marks_inside: tuple[tuple[float, int], ...]
+    inside: str
+    hours: tuple[tuple[float, str], ...]
+    now: float | None
+    rows: tuple[HourRow, ...]
+    granted: int
+    refused: int
+    width: int = LEFT + WIDTH + RIGHT
+    height: int = BAND_Y + BAND + 4
 
 
-def timeline(words: Words, day: DayPicture) -> Timeline:
-    """Return the picture of a day."""
-    highest = max((one.granted + one.refused for one in day.slots), default=0)
-    top = scale_of(max([highest, *(count for _, count in day.inside)]))
-    bars: list[Bar] = []
-    for one in day.slots:
-        x, granted = _x(words, one.starts), _height(one.granted, top)
-        refused = _height(one.refused, top)
-        bars.append(Bar(x, HEIGHT - granted, granted, granted=True))
-        bars.append(Bar(x, round(HEIGHT - granted - refused, 1), refused, granted=False))
-    points = (f"{_x(words, at)},{HEIGHT - _height(count, top)}" for at, count in day.inside)
+def timeline(words: Words, day: DayPicture, now: datetime) -> Timeline:
+    """Return the picture of a day at a local moment."""
+    high = scale_of(max((one.granted for one in day.slots), default=0))
+    low = scale_of(max((one.refused for one in day.slots), default=0))
+    unit = min(ABOVE / high, BELOW / low)
+    most_inside = scale_of(max((count for _, count in day.inside), default=0))
     return Timeline(
-        bars=tuple(bar for bar in bars if bar.height),
-        strips=_strips(words, day),
-        line=" ".join(points),
-        top=top,
-        marks=tuple((LEFT + WIDTH * hour / 24, f"{hour:02}") for hour in range(0, 25, 2)),
-        hours=_hours(words, day),
+        bars=tuple(bar for one in day.slots for bar in _bars(words, one, unit)),
+        bands=tuple(_band(words, day.day, one) for one in day.bands),
+        marks=tuple(_marks(high, low, unit)),
+        marks_inside=_marks_inside(most_inside) if day.inside else (),
+        inside=" ".join(
+            f"{_x(_minute(words, day.day, at))},{round(BASE - ABOVE * count / most_inside, 1)}"
+            for at, count in day.inside
+        ),
+        hours=tuple((_x(hour * 60), f"{hour:02}") for hour in range(0, 25, 2)),
+        now=_x(_minute(words, day.day, now)) if words.local(now).date() == day.day else None,
+        rows=tuple(_rows(words, day)),
+        granted=sum(one.granted for one in day.slots),
+        refused=sum(one.refused for one in day.slots),
     )
 
 
-def _strips(words: Words, day: DayPicture) -> tuple[Strip, ...]:
-    strips = []
-    for one in day.bands:
-        starts, ends = _x(words, one.starts), _x(words, one.ends)
-        if words.local(one.ends).date() > day.day:
-            ends = float(LEFT + WIDTH)
-        told = words.say(MODES[one.mode])
-        strips.append(Strip(starts, round(max(0.0, ends - starts), 1), one.mode.value, told))
-    return tuple(strips)
+def _bars(words: Words, slot: Slot, unit: float) -> Iterator[Bar]:
+    local = words.local(slot.starts)
+    x = _x(local.hour * 60 + local.minute) + 1
+    width = round(WIDTH * SLOT_MINUTES / DAY_MINUTES - 2, 1)
+    if slot.granted:
+        height = round(slot.granted * unit, 1)
+        yield Bar(x, round(BASE - height, 1), width, height, granted=True)
+    if slot.refused:
+        yield Bar(x, BASE, width, round(slot.refused * unit, 1), granted=False)
 
 
-def _hours(words: Words, day: DayPicture) -> tuple[Hour, ...]:
-    found: dict[int, list[int]] = {}
-    for one in day.slots:
-        counts = found.setdefault(words.local(one.starts).hour, [0, 0])
-        counts[0] += one.granted
-        counts[1] += one.refused
-    return tuple(Hour(f"{hour:02}-{hour + 1:02}", *counts) for hour, counts in _sorted(found))
+def _band(words: Words, day: date, band: ModeBand) -> Band:
+    x = _x(_minute(words, day, band.starts))
+    width = round(_x(_minute(words, day, band.ends)) - x, 1)
+    return Band(x, width, band.mode.value, MODES[band.mode], width >= ROOM_FOR_NAME)
 
 
-def _sorted(found: dict[int, list[int]]) -> Sequence[tuple[int, list[int]]]:
-    return sorted(found.items())
+def _marks(high: int, low: int, unit: float) -> Iterator[tuple[float, int]]:
+    for count in (high, high // 2, 0):
+        yield round(BASE - count * unit, 1), count
+    yield round(BASE + low * unit, 1), low
 
 
-def _x(words: Words, at: datetime) -> float:
+def _marks_inside(most: int) -> tuple[tuple[float, int], ...]:
+    return tuple((round(BASE - ABOVE * count / most, 1), count) for count in (most, most // 2, 0))
+
+
+def _rows(words: Words, day: DayPicture) -> Iterator[HourRow]:
+    ends = {words.local(at).hour: count for at, count in day.inside if words.local(at).minute == 0}
+    if day.inside and words.local(day.inside[-1][0]).date() > day.day:
+        ends[24] = day.inside[-1][1]
+    for hour in range(24):
+        slots = [one for one in day.slots if words.local(one.starts).hour == hour]
+        yield HourRow(
+            name=f"{hour:02}-{hour + 1:02}",
+            granted=sum(one.granted for one in slots),
+            refused=sum(one.refused for one in slots),
+            inside=ends.get(hour + 1),
+            modes=tuple(_modes(words, day.day, day.bands, hour * 60)),
+        )
+
+
+def _modes(words: Words, day: date, bands: Sequence[ModeBand], starts: int) -> Iterator[str]:
+    for one in bands:
+        begins, ends = _minute(words, day, one.starts), _minute(words, day, one.ends)
+        if begins < starts + 60 and ends > starts:
+            yield MODES[one.mode]
+
+
+def _minute(words: Words, day: date, at: datetime) -> int:
+    """Return the minutes after a day's midnight by the clock on the wall: an hour that summer time
+    takes stays empty, and the one that it gives is drawn on the other."""
     local = words.local(at)
-    return round(LEFT + WIDTH * (local.hour * 60 + local.minute) / DAY_MINUTES, 1)
+    if local.date() >= day + timedelta(days=1):
+        return DAY_MINUTES
+    return 0 if local.date() < day else local.hour * 60 + local.minute
 
 
-def _height(count: int, top: int) -> float:
-    return round(HEIGHT * count / top, 1)
+def _x(minute: float) -> float:
+    return round(LEFT + WIDTH * minute / DAY_MINUTES, 1)

@@ -116,7 +116,7 @@ def test_the_letter_is_in_both_languages() -> None:
 
     assert "fra den 25.11.2026 og indtil videre" in letter
     assert "until further notice" in letter
-    for number in ("2", "0", "9" * 30):
+    for number in ("2", "0", "x", "²", "9" * 5000):
         assert asking.get(f"/bans/{number}/letter").status_code == 422
 
 

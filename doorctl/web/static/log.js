@@ -1,0 +1,74 @@
+"use strict";
+/* New attempts are put in as they come, rendered by the server; one that has ended takes its own
+   row's place. Without this file the page is the same, and a link loads it again. */
+
+const AGAIN_MS = 10000;
+const SILENCE_MS = 25000; /* the server says something every 10 s */
+const MOST_ROWS = 200;
+
+const live = document.getElementById("live");
+const rows = document.getElementById("rows");
+const none = document.getElementById("none");
+const address = new URL(live.dataset.events, location.href);
+let since = live.dataset.since;
+let events, silence;
+
+function say(text) {
+  if (live.textContent !== text) live.textContent = text;
+}
+
+function listen() {
+  address.searchParams.set("since", since);
+  events = new EventSource(address);
+  hear();
+  events.addEventListener("open", () => {
+    hear();
+    say(live.dataset.live);
+  });
+  events.addEventListener("attempt", (event) => {
+    hear();
+    since = event.lastEventId;
+    put(event.data);
+  });
+  events.addEventListener("error", lost);
+}
+
+function hear() {
+  clearTimeout(silence);
+  silence = setTimeout(lost, SILENCE_MS);
+}
+
+/* A browser comes again by itself after a break, but not after a refusal: then this does, unless
+   whoever looks is signed out. */
+function lost() {
+  say(live.dataset.lost);
+  if (events.readyState === EventSource.CONNECTING) return;
+  events.close();
+  clearTimeout(silence);
+  setTimeout(again, AGAIN_MS);
+}
+
+async function again() {
+  const asked = { method: "HEAD", headers: { Accept: "text/event-stream" }, redirect: "manual" };
+  const answer = await fetch("/log", asked).catch(() => null);
+  if (answer && (answer.status === 401 || answer.status === 403)) say(live.dataset.over);
+  else listen();
+}
+
+function put(html) {
+  const made = document.createElement("template");
+  made.innerHTML = html;
+  const row = made.content.querySelector("tr");
+  const old = document.getElementById(row.id);
+  row.classList.add("log-new");
+  none.hidden = true;
+  if (old) old.replaceWith(row);
+  else rows.insertBefore(row, below(Number(row.dataset.attempt)));
+  while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
+}
+
+function below(attempt) {
+  return [...rows.children].find((one) => Number(one.dataset.attempt) < attempt) || null;
+}
+
+listen();

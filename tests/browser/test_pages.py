@@ -1,0 +1,66 @@
+"""Every page, in both languages, on screens of any width, with and without JavaScript."""
+
+from __future__ import annotations
+
+import pytest
+
+from doorctl.accounts.roles import Role
+from doorctl.web.pages.navigation import PLACES
+from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors
+from tests.browser.walk import BESIDE, STOPS, Stop, by_role
+
+PLAIN = frozenset({404})
+"""Answers of the server itself, which has one page for both languages."""
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+@pytest.mark.parametrize("stop", STOPS, ids=str)
+def test_a_page(visitors: Visitors, stop: Stop, view: View) -> None:
+    """A page says what it is for, in the language that was chosen, and fits any screen.
+
+    It asks no other host for anything, and nothing of it is an error or against its own policy.
+    """
+    for language in LANGUAGES:
+        with visitors.visitor(stop.role, view, language) as visitor:
+            answer = visitor.go(with_language(stop, language))
+
+            assert answer.status == stop.status
+            assert visitor.page.locator(stop.seen).first.is_visible()
+            assert visitor.page.locator("h1").count() == 1
+            if stop.status not in PLAIN:
+                assert visitor.page.locator("html").get_attribute("lang") == language
+            assert visitor.too_wide() == 0
+            assert visitor.page.title() not in {"", "taken"}
+            assert visitor.wrongs == []
+
+
+@pytest.mark.parametrize("role", Role, ids=lambda role: role.value)
+def test_the_menu_of_a_role(visitors: Visitors, role: Role) -> None:
+    """Each role reaches each place of its own menu, and is refused at every other."""
+    own = {stop.path: stop for stop in by_role() if stop.role is role}
+    with visitors.visitor(role) as visitor:
+        visitor.go("/")
+        shown = visitor.page.locator("nav a").evaluate_all("all => all.map(a => a.pathname)")
+        assert shown == list(own)
+        for place in PLACES:
+            answer = visitor.go(place.path)
+            assert answer.status == (200 if place.path in own else 403), place.path
+            if place.path in own:
+                assert visitor.page.locator(own[place.path].seen).first.is_visible(), place.path
+        assert visitor.wrongs == []
+
+
+def test_nobody_sees_a_page_without_signing_in(visitors: Visitors) -> None:
+    """Whoever is not signed in is led to the sign-in, from every page but that and the panel."""
+    with visitors.visitor(None) as visitor:
+        for stop in STOPS:
+            if stop.role is not None and stop.status not in PLAIN:
+                visitor.go(stop.path)
+                assert visitor.page.locator("input[type=password]").count() == 1, stop.path
+
+
+def with_language(stop: Stop, language: str) -> str:
+    """Return a stop's address; the panel's language stands in it, for a patron has no cookie."""
+    if stop.path == "/panel" and stop in BESIDE:
+        return f"/panel?lang={language}"
+    return stop.path

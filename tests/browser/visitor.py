@@ -1,0 +1,138 @@
+"""Somebody with a browser: sees pages, and notes whatever a page does that it must not do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize
+
+from doorctl.accounts.roles import Role
+from tests.browser.house import House
+from tests.browser.past import PASSWORD
+
+LIMIT_MS: Final = 30_000
+"""Longest wait for anything; a test asserts that it comes, not when."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How somebody looks at pages.
+
+    Args:
+        name: for a test's name and a picture's.
+        width: of the window in CSS pixels; a screen of 1280 at 200 % has 640.
+        scripts: whether JavaScript runs.
+    """
+
+    name: str
+    width: int
+    scripts: bool = True
+
+
+VIEWS: Final = (
+    View("1280", 1280),
+    View("640", 640),
+    View("320", 320),
+    View("scriptless", 1280, scripts=False),
+)
+LANGUAGES: Final = ("da", "en")
+
+
+@dataclass
+class Visitor:
+    """Somebody in front of one page; whatever went wrong stands in `wrongs`."""
+
+    house: House
+    page: Page
+    wrongs: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> Response:
+        """Go to a page and return the answer."""
+        answer = self.page.goto(self.house.address + path, wait_until="load")
+        assert answer is not None
+        return answer
+
+    def too_wide(self) -> int:
+        """Return by how many pixels the page is wider than the window."""
+        width = "document.scrollingElement.scrollWidth - window.innerWidth"
+        return max(0, int(self.page.evaluate(width)))
+
+    def watch(self) -> None:
+        """Begin to note errors, violations of the policy, and requests to other hosts."""
+        self.page.on("console", lambda said: self._note(said.type, said.text))
+        self.page.on("pageerror", lambda error: self.wrongs.append(f"fault: {error}"))
+        self.page.on("requestfailed", lambda one: self._failed(one.url, one.failure))
+        self.page.on("request", lambda one: self._asked(one.url))
+        self.page.on("dialog", lambda dialog: self._note("error", f"dialog: {dialog.message}"))
+
+    def _note(self, kind: str, text: str) -> None:
+        # That an answer is 403 or 404 is what some pages are for.
+        if kind in {"error", "warning"} and "status of 40" not in text:
+            self.wrongs.append(f"{kind}: {text}")
+
+    def _failed(self, url: str, failure: str | None) -> None:
+        # A stream, and a page that is left while it asks, end like that.
+        if failure != "net::ERR_ABORTED":
+            self.wrongs.append(f"failed: {url} {failure}")
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.house.address + "/", "data:")):
+            self.wrongs.append(f"another host: {url}")
+
+
+class Visitors:
+    """Let people with one browser come to a house, signed in once for each role.
+
+    Args:
+        browser: Chromium.
+        house: where they come to.
+    """
+
+    def __init__(self, browser: Browser, house: House) -> None:
+        self._browser = browser
+        self.house = house
+        self._sessions: dict[Role, Any] = {}
+
+    @contextmanager
+    def visitor(
+        self, role: Role | None = Role.STAFF, view: View = VIEWS[0], language: str = "da"
+    ) -> Iterator[Visitor]:
+        """Yield somebody with a browser of their own, signed in as a role."""
+        size = ViewportSize(width=view.width, height=900)
+        context = self._browser.new_context(
+            viewport=size,
+            java_script_enabled=view.scripts,
+            reduced_motion="reduce",
+            storage_state=None if role is None else self._session(role),
+        )
+        try:
+            self._choose(context, language)
+            context.set_default_timeout(LIMIT_MS)
+            visitor = Visitor(self.house, context.new_page())
+            visitor.watch()
+            yield visitor
+        finally:
+            context.close()
+
+    def _choose(self, context: BrowserContext, language: str) -> None:
+        url = self.house.address
+        context.add_cookies([{"name": "doorctl-language", "value": language, "url": url}])
+
+    def _session(self, role: Role) -> Any:
+        if role not in self._sessions:
+            with self.visitor(None) as visitor:
+                sign_in(visitor, role)
+                self._sessions[role] = visitor.page.context.storage_state()
+        return self._sessions[role]
+
+
+def sign_in(visitor: Visitor, role: Role) -> None:
+    """Sign in by mouse."""
+    visitor.go("/sign-in")
+    visitor.page.fill("#name", role.value)
+    visitor.page.fill("#password", PASSWORD)
+    visitor.page.click("main button.button-primary")
+    visitor.page.wait_for_url("**/now")

@@ -1,0 +1,89 @@
+"""Every page, who sees it, and what must be seen there: the walk that the tests of pages take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from doorctl.accounts.roles import Role
+from doorctl.web.pages.navigation import PLACES, places
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One page of the walk.
+
+    Args:
+        path: the address.
+        role: of who goes there; None for whoever is not signed in.
+        seen: a selector of what the page is for.
+        status: of HTTP.
+    """
+
+    path: str
+    role: Role | None
+    seen: str = "main h1"
+    status: int = 200
+
+    def __str__(self) -> str:
+        """Name it, for a test's name and a picture's."""
+        name = self.path.strip("/").partition("?")[0].replace("/", "-") or "start"
+        return f"{name}-{self.role.value}" if self.role else name
+
+
+SEEN: Final = MappingProxyType(
+    {
+        "/now": "form[action='/now/open'], .cards",
+        "/log": "main table tbody tr",
+        "/why": "main form input",
+        "/bans": "main table tbody tr",
+        "/passes": "main table tbody tr",
+        "/calendar": "main svg, main table",
+        "/statistics": "main svg[role=img]",
+        "/people": "main form input",
+        "/holds": "main form input",
+        "/audit": "main table tbody tr",
+        "/accounts": "main table tbody tr",
+    }
+)
+"""What each line of the menu leads to; a new line without one fails."""
+
+TOMORROW: Final = (datetime.now().astimezone() + timedelta(days=1)).date()
+
+BESIDE: Final = (
+    Stop("/sign-in", None, "input[type=password]"),
+    Stop("/me", Role.STAFF, "form[action='/me']"),
+    Stop(f"/calendar/{TOMORROW}", Role.MANAGER, "input[name=note]"),
+    Stop("/bans/1/letter", Role.MANAGER),
+    Stop("/bans", Role.VIEWER, "main h1", 403),
+    Stop("/no-such-page", Role.STAFF, "main h1", 404),
+    Stop("/panel", None, "#pad button"),
+)
+"""Pages that no menu leads to, and two refusals."""
+
+
+def first_to(path: str) -> Role:
+    """Return who walks to a place: the one with the most to see there."""
+    order = (Role.MANAGER, Role.DPO, *Role)
+    return next(role for role in order if path in {place.path for place in places(role)})
+
+
+def menu() -> Iterator[Stop]:
+    """Yield a stop for each line of the menu."""
+    for place in PLACES:
+        yield Stop(place.path, first_to(place.path), SEEN[place.path])
+
+
+def by_role() -> Iterator[Stop]:
+    """Yield a stop for each line of each role's own menu."""
+    for role in Role:
+        for place in places(role):
+            seen = "main h1" if place.path == "/now" else SEEN[place.path]
+            yield Stop(place.path, role, seen)
+
+
+STOPS: Final = (*menu(), *BESIDE)
+"""Each page once."""

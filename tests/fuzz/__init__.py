@@ -1,0 +1,1 @@
+"""Bytes that nobody meant: each reader of foreign bytes against millions of them."""

@@ -1,0 +1,163 @@
+"""The card reader's line, with and without keys on it, and the keypad's own line.
+
+An input is what somebody does at the reader: a swipe, keys, noise. Inputs are fed in streams, as a
+line brings them: a reader that was left in a bad state by one shows it with the next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from random import Random
+
+from doorctl.cards.cpr import is_cpr
+from doorctl.cards.framing import FRAME_IDLE_S, MAX_FRAME_BYTES, Framer
+from doorctl.cards.keypad import KEYS, keys
+from doorctl.cards.reader import CardReader
+from doorctl.masked import Identifier, IdentifierKind
+from doorctl.readings import CardRead, KeyPressed, Reading
+from tests.cards.samples import HEALTH_CARD, PIN_LENGTH, STRIPE, TRACK_1, TRACK_2
+
+SEEDS = (
+    b"3000001234\r",
+    b"3000001234\r\n",
+    b"0101701234\n",
+    b"010170-1234AB\r",
+    b"\x023000001234\x03\x7f",
+    b";3000001234?\r",
+    b";" + TRACK_2 + b"?\r",
+    STRIPE + b"\r",
+    b"%" + TRACK_1 + b"?\r",
+    TRACK_1 + TRACK_2 + b"\r",
+    b"4711",
+    b"4711#",
+    b"*47",
+    b"\x02\x03",
+)
+WORDS = (
+    b"\r", b"\n", b"\x02", b"\x03", b"%", b";", b"?", b"+", b":", b"#", b"*", b"-", b" ", b"\x00",
+    b"9208", b"010170", b"1234", b"3112", b"61", b"\xff", b"^", b"x" * 100,
+)  # fmt: skip
+LONGEST = 600
+
+Stream = Sequence[tuple[float, bytes]]
+"""Inputs, each with the moment at which all of its bytes come, in monotonic seconds."""
+
+Cut = Callable[[bytes], Iterable[bytes]]
+"""How an input's bytes arrive."""
+
+PLASTIC = re.compile(r"[0-9A-Za-z]{5,20}")
+LATE_S = 10 * FRAME_IDLE_S
+
+
+def check(data: bytes) -> None:
+    """Check one input in every way: both sorts of line, three cuts, memory, and the next card."""
+    random = Random(len(data))  # noqa: S311 - where it is cut must only be the same each time
+    stream = ((0.0, data),)
+    for carries_keys in (False, True):
+        whole = readings(stream, (lambda data: (data,)), carries_keys=carries_keys)
+        check_stream(stream, random, carries_keys=carries_keys, whole=whole)
+        single = readings(stream, byte_by_byte, carries_keys=carries_keys)
+        assert single == whole, "byte by byte it reads otherwise"
+    check_memory(data)
+    check_keypad(data)
+
+
+def check_stream(
+    stream: Stream, random: Random, *, carries_keys: bool, whole: list[Reading] | None = None
+) -> None:
+    """Check inputs on one line: two cuts of the same bytes, what is believed, and the next card."""
+
+    def cut(data: bytes) -> Iterator[bytes]:
+        start = 0
+        while start < len(data):
+            end = start + 1 + int(random.random() * random.random() * 40)
+            yield data[start:end]
+            start = end
+
+    if whole is None:
+        whole = readings(stream, (lambda data: (data,)), carries_keys=carries_keys)
+    assert readings(stream, cut, carries_keys=carries_keys) == whole, "cut, it reads otherwise"
+    assert whole[-1] == HEALTH_CARD, "the next card is not read"
+    text = b"".join(data for _, data in stream).decode("latin-1")
+    bare = text.replace("-", "")
+    for reading in whole[:-1]:
+        if isinstance(reading, CardRead):
+            check_card(reading.identifiers, text, bare)
+
+
+def check_card(identifiers: Sequence[Identifier], text: str, bare: str) -> None:
+    """Check that a card stands in the bytes as it was read, and is one."""
+    assert 1 <= len(identifiers) <= 2  # noqa: PLR2004 - as CardRead says
+    for identifier in identifiers:
+        number = identifier.reveal().partition(":")[2]
+        if identifier.kind is IdentifierKind.CPR:
+            assert number in bare, "a CPR number that nobody sent"
+            assert is_cpr(number), "a CPR number of no date"
+        else:
+            assert number in text, "a card number that nobody sent"
+            assert PLASTIC.fullmatch(number), "a card number that is none"
+
+
+def check_memory(data: bytes) -> None:
+    """Check that a frame that never ends is given up, and that what is held stays small."""
+    framer = Framer()
+    for byte in data:
+        framer.take(byte, 0.0)
+        assert len(framer.held) <= MAX_FRAME_BYTES, "a frame grows without end"
+    assert framer.deadline_s is None or framer.deadline_s <= FRAME_IDLE_S, "a frame waits for ever"
+
+
+def check_keypad(data: bytes) -> None:
+    """Check the PIN pad's own line: the keys among the bytes, in order, however they are cut."""
+    pressed = keys(data)
+    assert [ord(key.key) for key in pressed] == [byte for byte in data if byte in KEYS]
+    half = len(data) // 2
+    assert keys(data[:half]) + keys(data[half:]) == pressed
+
+
+def byte_by_byte(data: bytes) -> Iterable[bytes]:
+    """Cut data into its bytes."""
+    return (data[at : at + 1] for at in range(len(data)))
+
+
+def readings(stream: Stream, cut: Cut, *, carries_keys: bool) -> list[Reading]:
+    """Play a stream with a good card as its last; return all that is read."""
+    line = _Line(carries_keys=carries_keys)
+    now_s = 0.0
+    for now_s, data in stream:  # noqa: B007 - the last one counts
+        line.wake(now_s)
+        for chunk in cut(data):
+            line.take(chunk, now_s)
+    # A terminator ends whatever has begun: no more than that frame is lost.
+    line.take(b"\r" + STRIPE + b"\r", now_s)
+    line.wake(now_s + LATE_S)
+    return line.readings
+
+
+class _Line:
+    """A reader that is pulled as the door's loop does it: a card asks for four keys."""
+
+    def __init__(self, *, carries_keys: bool) -> None:
+        self._reader = CardReader(carries_keys=carries_keys)
+        self._keys_to_come = 0
+        self.readings: list[Reading] = []
+
+    def take(self, chunk: bytes, now_s: float) -> None:
+        self._reader.receive(chunk, now_s)
+        self._pull()
+
+    def wake(self, now_s: float) -> None:
+        """Come at each deadline up to now."""
+        while (due_s := self._reader.deadline_s) is not None and due_s <= now_s:
+            self._reader.pass_time(due_s)
+            self._pull()
+
+    def _pull(self) -> None:
+        next_reading = self._reader.next_reading
+        while (reading := next_reading(awaiting_pin=self._keys_to_come > 0)) is not None:
+            self.readings.append(reading)
+            if isinstance(reading, CardRead):
+                self._keys_to_come = PIN_LENGTH
+            elif isinstance(reading, KeyPressed):
+                self._keys_to_come -= 1

@@ -1,0 +1,76 @@
+"""Counts: the same of the desk in memory and of the one over a real visits.db."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from doorctl.bootstrap.desks_records import CountsDesk
+from doorctl.bootstrap.rules import visits_db
+from doorctl.ports import ATTEMPT, HourCount
+from doorctl.privacy.statistics import By
+from doorctl.store.visits import VisitStore
+from doorctl.web.desks import StatisticsDesk
+from tests.bootstrap.branches import initialised
+from tests.fakes.statistics_desk import FakeStatisticsDesk
+
+MONDAY, LATE_MONDAY = date(2026, 3, 2), datetime(2026, 3, 2, 23, tzinfo=UTC)
+
+
+def counted(hour: datetime | None, count: int) -> HourCount:
+    """Return how many were let in, in an hour."""
+    return HourCount(hour, "self_service", ATTEMPT, "ok", count)
+
+
+COUNTS = (
+    counted(datetime(2026, 3, 2, 18, tzinfo=UTC), 12),
+    # By the branch's clock this is Tuesday.
+    counted(LATE_MONDAY, 7),
+    counted(datetime(2026, 3, 9, 18, tzinfo=UTC), 3),
+    counted(None, 20),
+)
+
+
+@pytest.fixture(params=["fake", "real"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> StatisticsDesk:
+    """Either desk."""
+    if request.param == "fake":
+        return FakeStatisticsDesk(COUNTS)
+    config = initialised(tmp_path, "branch.id=oest")
+    with closing(VisitStore(visits_db(config))) as store:
+        store.add_counts(list(COUNTS))
+    return CountsDesk(config)
+
+
+def test_days_are_the_branchs_own(desk: StatisticsDesk) -> None:
+    """By local time, each rounded and hidden by itself; a day without counts is not there."""
+    days = desk.days(MONDAY, date(2026, 3, 31))
+
+    assert [(day, [cell.count for cell in table.cells]) for day, table in days] == [
+        (MONDAY, [10]),
+        (date(2026, 3, 3), [5]),
+        (date(2026, 3, 9), [None]),
+    ]
+
+
+def test_a_week_gathers_the_same_weekdays(desk: StatisticsDesk) -> None:
+    """Mondays are counted together before anything is hidden; Monday is first."""
+    found = [[(cell.group, cell.count) for cell in day.cells] for day in desk.week(None, None)]
+
+    assert found == [[("19", 15)], [("00", 5)], [], [], [], [], []]
+
+
+def test_the_last_day_is_counted_whole(desk: StatisticsDesk) -> None:
+    """Both days of a period are in it, and what has no time only where no period is asked for."""
+    one_day = desk.table(MONDAY, MONDAY, By.HOUR)
+    everything = desk.table(None, None, By.MONTH)
+
+    assert [(cell.group, cell.count) for cell in one_day.cells] == [("19", 10)]
+    assert [(cell.group, cell.count) for cell in everything.cells] == [
+        ("2026-03", 20),
+        ("no clock", 20),
+    ]
+    assert desk.branch() == "oest"
