@@ -195,7 +195,7 @@ class PeopleDesk:
 
     def erase(self, named: Named, why: str, by: str) -> Erasure:
         """Erase somebody in every database."""
-        deed = Deed(Action.SUBJECT_ERASED)
+        deed = Deed(Action.SUBJECT_ERASED, why=why)
         done = subject.erase(self._config, _named(named), numbers=self._numbers, by=by)
         note_done(self._config, deed, by)
         return done

@@ -25,14 +25,18 @@ from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words
 from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.audit import AuditPages
+from doorctl.web.staff.bans import BansPages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.entrance import Entrance
 from doorctl.web.staff.holds import HoldPages
 from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.log_live import LiveLog
+from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.municipality import MunicipalityPages
 from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.passes import PassesPages
+from doorctl.web.staff.people import PeoplePages
 from doorctl.web.staff.statistics import StatisticsPages
+from doorctl.web.staff.why import WhyPages
 from doorctl.web.standing import AlarmDesk
 
 
@@ -87,14 +91,19 @@ def pages(
     )
     panel = panel_page(config, spoken, templates)
     stands_on = desks(config, clock)
-    live = LiveLog(stands_on.log, aside)
+    events = LogEvents(frame, stands_on.log, frame.sessions.person)
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in).routes(),
         *NowPages(frame, stands_on.now, alarms).routes(),
-        *LogPages(frame, stands_on.log, live).routes(),
+        *LogPages(frame, stands_on.log).routes(),
+        *events.routes(),
+        *WhyPages(frame, stands_on.explain).routes(),
+        *BansPages(frame, stands_on.bans).routes(),
+        *PassesPages(frame, stands_on.passes).routes(),
         *CalendarPages(frame, stands_on.calendar).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),
+        *PeoplePages(frame, stands_on.subject).routes(),
         *HoldPages(frame, stands_on.holds).routes(),
         *AuditPages(frame, stands_on.audit).routes(),
         *AccountsPages(frame, accounts).routes(),
@@ -104,7 +113,7 @@ def pages(
 
     def stop() -> None:
         panel.stop()
-        live.stop()
+        events.stop()
 
     return Pages(routes, stop)
 

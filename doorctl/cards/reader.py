@@ -109,11 +109,12 @@ class CardReader:
 
     def _step(self, *, awaiting_pin: bool) -> None:
         now_s, data = self._backlog[0]
-        if self.deadline_s is not None and self.deadline_s <= now_s:
-            self._expire(self.deadline_s)
+        deadline_s = self.deadline_s
+        if deadline_s is not None and deadline_s <= now_s:
+            self._expire(deadline_s)
         elif skipped := self._framer.skip(data, self._taken, now_s):
             self._taken += skipped
-        elif not awaiting_pin and (run := self._take_run(data, now_s)):
+        elif run := self._take_run(data, now_s, awaiting_pin=awaiting_pin):
             self._taken += run
         elif self._taken < len(data):
             self._taken += 1
@@ -134,9 +135,9 @@ class CardReader:
             self._track_1_until_s = None
             self._ready.append(ONLY_TRACK_1)
 
-    def _take_run(self, data: bytes, now_s: float) -> int:
-        """Take bytes that say nothing yet, whatever is awaited; return how many."""
-        if self._run:
+    def _take_run(self, data: bytes, now_s: float, *, awaiting_pin: bool) -> int:
+        """Take bytes that are only more of a frame; return how many."""
+        if self._run or (awaiting_pin and not self._framer.is_open):
             return 0
         found = self._looked_at.search(data, self._taken)
         end = len(data) if found is None else found.start()

@@ -60,7 +60,7 @@ BESIDE: Final = (
     Stop("/bans/1/letter", Role.MANAGER),
     Stop("/bans", Role.VIEWER, "main h1", 403),
     Stop("/no-such-page", Role.STAFF, "main h1", 404),
-    Stop("/panel", None, "#pad button"),
+    Stop("/panel", None, "#screen h1"),
 )
 """Pages that no menu leads to, and two refusals."""
 

@@ -99,7 +99,8 @@ class FakeLogDesk:
 
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the one key."""
-        normalise(typed)
+        if not normalise(typed):
+            raise InputError("that is no card number")
         self.done.append(("search", by))
         return frozenset({KEY})
 
@@ -169,7 +170,7 @@ class FakeHoldDesk:
         return [one for one in self.log.after(0, 1000) if hold.since <= one.at < hold.to]
 
     def _moment(self) -> Moment:
-        return Moment(self.now, ClockState.TRUSTED, self.now.astimezone(UTC))
+        return Moment(self.now, self.now.astimezone(UTC), ClockState.TRUSTED)
 
 
 def evening(starts: int, ends: int, mode: Mode = Mode.SELF_SERVICE) -> ModeBand:

@@ -39,6 +39,7 @@ WORDS = (
     b"9208", b"010170", b"1234", b"3112", b"61", b"\xff", b"^", b"x" * 100,
 )  # fmt: skip
 LONGEST = 600
+LONGEST_CUT = 150
 
 Stream = Sequence[tuple[float, bytes]]
 """Inputs, each with the moment at which all of its bytes come, in monotonic seconds."""
@@ -71,7 +72,7 @@ def check_stream(
     def cut(data: bytes) -> Iterator[bytes]:
         start = 0
         while start < len(data):
-            end = start + 1 + int(random.random() * random.random() * 40)
+            end = start + 1 + int(random.random() ** 3 * LONGEST_CUT)
             yield data[start:end]
             start = end
 

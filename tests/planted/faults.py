@@ -53,7 +53,10 @@ FAULTS = (
         "free=self._stands_free and mode in OPEN",
     ),
     Fault(
-        "any PIN is right", "doorctl/access/patron.py", "return matches and known", "return known"
+        "any PIN is right",
+        "doorctl/access/proofs.py",
+        "PinProof.PROVED if any(matches) else PinProof.WRONG",
+        "PinProof.PROVED",
     ),
     Fault("blocks are not asked for", POLICY, '    Check("blocked", _blocked),\n', ""),
     Fault("residence is not asked for", POLICY, '    Check("resident", _resident),\n', ""),
@@ -73,7 +76,7 @@ FAULTS = (
         "a lockdown is ignored",
         "doorctl/access/modes.py",
         "if override is not None and _holds(override, moment):",
-        "if override is None and _holds(override, moment):",
+        "if override is not None and override.mode in OPEN and _holds(override, moment):",
     ),
     Fault(
         "hours by a clock that nobody vouches for",

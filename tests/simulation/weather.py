@@ -14,6 +14,7 @@ from doorctl.access.modes import Override
 from doorctl.access.rights import Ban
 from doorctl.controller import KEYPAD, READER, StopRequested
 from doorctl.errors import DoorctlError
+from tests.simulation import invariants
 from tests.simulation.arrivals import erase as erase_person
 from tests.simulation.arrivals import push, take_over
 from tests.simulation.disk import BRANCH, PATRONS, VISITS
@@ -106,6 +107,15 @@ def conflict(world: World) -> None:
     """Bring another document of the number that is held."""
     if world.held is not None and world.held.register:
         push(world, world.library.of_same_number(world.held))
+
+
+def lose(world: World) -> None:
+    """Lose changes on their way, and bring those that follow on them: they fit nothing held."""
+    library, held = world.library, world.held
+    if held is not None:
+        lost = library.changes(held.epoch, held.register)
+        library.live()
+        push(world, library.changes(lost.epoch, lost.register))
 
 
 def forge(world: World) -> None:
@@ -224,7 +234,8 @@ def erase(world: World) -> None:
     swipe = world.witness.swipe
     quiet = swipe is None or world.clock.true_ms - swipe.at_ms > MINUTE
     if quiet and not world.disk.failing and world.clock.moment().dependable:
-        erase_person(world, number(world.rng.randrange(PEOPLE)))
+        known = sorted(world.witness.branch.register)
+        erase_person(world, world.rng.choice(known or [number(0)]))
 
 
 def keep_backup(world: World) -> None:
@@ -250,6 +261,7 @@ def restore_backup(world: World) -> None:
     world.web = WebProcess(world.machine)
     (document, at), world.backup = world.backup, None
     take_over(world, document, at)
+    invariants.register_is_whole(world)
     world.disturb()
     export(world)
 
@@ -265,6 +277,7 @@ FAULTS: Mapping[str, Callable[[World], None]] = MappingProxyType(
         "commit fails": commit_fails,
         "replay": replay,
         "conflict": conflict,
+        "push lost on its way": lose,
         "forged push": forge,
         "push cut short": cut_short,
         "bad export": bad_export,

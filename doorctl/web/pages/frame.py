@@ -210,7 +210,7 @@ class Frame:
         self.house = house
         self.languages = languages
         self.aside = aside
-        self._sessions = sessions
+        self.sessions = sessions
         self._templates = templates
         self._log = log
 
@@ -274,7 +274,7 @@ class Frame:
     async def person(self, request: Request) -> Person | None:
         """Return who is signed in by a request's cookie; None for nobody."""
         token = request.cookies.get(self.house.session_cookie)
-        return await self.aside.run(self._sessions.person, token) if token else None
+        return await self.aside.run(self.sessions.person, token) if token else None
 
     def _sign_in_first(self, request: Request) -> Response:
         wants = request.headers.get("accept", "")

@@ -76,8 +76,8 @@ class LogPages:
             typed = filled_in.card(form)
             found = await asked.aside(self._found, typed, asked.by)
         except InputError as error:
-            wrong = {"search_wrong": filled_in.told(error)}
-            return await self._shown(asked, Chosen(asked.today), **wrong)
+            told = filled_in.told(error)
+            return await self._shown(asked, Chosen(asked.today), search_wrong=told)
         rows = [row(asked.words, one) for one in found[:MOST_FOUND]]
         return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
 
@@ -152,7 +152,7 @@ class LogPages:
     def _looked(
         self, wanted: Chosen, before: int | None, words: Words
     ) -> tuple[str, LogPage, DayPicture]:
-        # The last one is asked for first: what is written meanwhile is told twice, never not at all.
+        # Asked for first: what is written meanwhile is told twice, and never not at all.
         number = self._desk.last()
         last = self._one(number)
         page = self._desk.page(wanted.wanted(words), before=before, limit=ROWS)

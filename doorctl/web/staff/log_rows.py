@@ -70,7 +70,7 @@ def row(words: Words, visit: Visit) -> Row:
 
 def state(visit: Visit) -> str:
     """Return how far an attempt has come: one of :data:`NAMES`."""
-    return visit.verdict if visit.verdict in NAMES else OPEN
+    return OPEN if visit.verdict is None else visit.verdict
 
 
 def told(words: Words, reason: str | None) -> str:

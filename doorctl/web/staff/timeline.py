@@ -178,8 +178,10 @@ def _modes(words: Words, day: date, bands: Sequence[ModeBand], starts: int) -> I
 
 
 def _minute(words: Words, day: date, at: datetime) -> int:
-    """Return the minutes after a day's midnight by the clock on the wall: an hour that summer time
-    takes stays empty, and the one that it gives is drawn on the other."""
+    """Return the minutes after a day's midnight, by the clock on the wall.
+
+    The hour that summer time takes stays empty; the one that it gives is drawn on the other.
+    """
     local = words.local(at)
     if local.date() >= day + timedelta(days=1):
         return DAY_MINUTES

@@ -1,0 +1,100 @@
+"""``python -m tests.fuzz [TARGET...]``: kept inputs, then guided ones, then very many."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import click
+
+from tests.fuzz.counting import Count, counted
+from tests.fuzz.guided import Guided, guided
+from tests.fuzz.targets import NAMES, keep, targets
+
+SHARE = 1_000
+"""Of the inputs asked for, each other target than the reader gets this part: they are slower."""
+
+ROW = "{:<10}{:>8}{:>12}{:>8}{:>14}{:>9}{:>10}  {}"
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[TARGET...]")
+@click.option("--inputs", default=10_000_000, show_default=True, help="For the reader; see below.")
+@click.option("--seconds", default=10, show_default=True, help="Of guided fuzzing, each target.")
+@click.option("--seed", type=int, help="Of all of them; a fresh one by default.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
+def fuzz(names: Sequence[str], inputs: int, seconds: int, seed: int | None, jobs: int) -> None:
+    """Feed readers of foreign bytes what nobody meant; exit 1 if one of them broke.
+
+    Targets: reader, keypad, push, config, feed, form. All but the reader get a thousandth of its
+    inputs. What broke one is kept in tests/fuzz/corpus and tried first from then on.
+    """
+    if unknown := set(names) - set(NAMES):
+        raise click.UsageError(f"there is no target {', '.join(sorted(unknown))}")
+    seed = secrets.randbelow(1_000_000_000) if seed is None else seed
+    click.echo(f"seed {seed}")
+    click.echo(ROW.format("target", "kept", "guided", "fresh", "mutated", "cpu s", "us each", ""))
+    failures = [told for name in names or NAMES for told in _fuzzed(name, inputs, seconds, seed, jobs)]
+    for failure in failures:
+        click.echo(failure, err=True)
+    sys.exit(bool(failures))
+
+
+def _fuzzed(name: str, inputs: int, seconds: int, seed: int, jobs: int) -> Iterator[str]:
+    began_s = time.monotonic()
+    kept_ones, broken = _replayed(name)
+    guide = guided(name, seconds, seed) if seconds else Guided(ran=True)
+    wanted = inputs if name == "reader" else inputs // SHARE
+    counts = list(_counted(name, wanted, seed, jobs))
+    done, cpu_s = sum(one.inputs for one in counts), sum(one.cpu_s for one in counts)
+    click.echo(
+        ROW.format(
+            name,
+            kept_ones,
+            f"{guide.runs:,}" if guide.ran else "-",
+            len(guide.fresh),
+            f"{done:,}",
+            f"{cpu_s:.1f}",
+            f"{cpu_s / max(done, 1) * 1e6:.1f}",
+            f"{time.monotonic() - began_s:.0f} s",
+        )
+    )
+    yield from broken
+    if not guide.ran:
+        yield f"{name}: the guided run failed: {guide.told}"
+    for data in guide.broken:
+        yield f"{name}: broken by {keep(name, data)}\n{guide.told}"
+    for one in counts:
+        if one.failure is not None:
+            where = keep(name, one.broken) if one.broken else "a stream"
+            yield f"{name}: broken by {where}\n{one.failure}"
+
+
+def _replayed(name: str) -> tuple[int, list[str]]:
+    broken = []
+    with targets() as all_of_them:
+        target = all_of_them[name]
+        for data in target.stock.kept:
+            try:
+                target.check(data)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+                broken.append(f"{name}: a kept input breaks it: {data[:80]!r}: {error!r}")
+        return len(target.stock.kept), broken
+
+
+def _counted(name: str, inputs: int, seed: int, jobs: int) -> Iterator[Count]:
+    with ProcessPoolExecutor(jobs) as pool:
+        shares = [pool.submit(_share, name, inputs // jobs, seed + job) for job in range(jobs)]
+        yield from (share.result() for share in shares)
+
+
+def _share(name: str, inputs: int, seed: int) -> Count:
+    with targets() as all_of_them:
+        return counted(all_of_them[name], inputs=inputs, seed=seed)
+
+
+if __name__ == "__main__":
+    fuzz()

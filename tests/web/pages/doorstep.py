@@ -1,0 +1,106 @@
+"""The way in on a stage: the real rules of accounts over memory, a real frame, one browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from starlette.testclient import TestClient
+
+from doorctl.accounts import administration
+from doorctl.accounts.account import Account
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.ports import Done
+from doorctl.accounts.roles import Permission, Role
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.bootstrap.pages import SignedIn
+from doorctl.web.pages.frame import Frame, Person
+from doorctl.web.staff.entrance import Entrance
+from tests.fakes.accounts import MemoryDesk, QuickHasher
+from tests.web.pages.staging import FakeSessions, application
+from tests.web.pages.staging import frame as staged
+
+NAME, RIGHT, WRONG = "grethe", "hest batteri klamme", "gæt et ord mere"
+NEW = "lampe tirsdag fjord"
+COOKIE = "doorctl"
+
+
+@dataclass
+class RealSessions(FakeSessions):
+    """Whose a session is, asked as the web process does."""
+
+    signing_in: SigningIn | None = field(default=None)
+
+    def person(self, token: str) -> Person | None:
+        """Return who it is."""
+        assert self.signing_in is not None
+        return SignedIn(self.signing_in).person(token)
+
+
+def house(signing_in: SigningIn, *, encrypted: bool = False) -> Frame:
+    """Return a frame whose sessions are those of the accounts."""
+    around = staged(RealSessions(signing_in=signing_in))
+    around.house = replace(around.house, encrypted=encrypted)
+    return around
+
+
+def browser_of(around: Frame, *pages: object) -> TestClient:
+    """Return a browser that nobody is signed in with, before some pages."""
+    routes = [route for one in pages for route in one.routes()]  # type: ignore[attr-defined]
+    return TestClient(
+        application(routes, around),
+        base_url="https://testserver" if around.house.encrypted else "http://testserver",
+        headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
+        follow_redirects=False,
+    )
+
+
+@dataclass
+class Doorstep:
+    """Accounts in memory, and a door to them.
+
+    Args:
+        memory: the accounts; one manager is among them.
+        encrypted: whether browsers come by HTTPS.
+    """
+
+    memory: MemoryDesk = field(default_factory=MemoryDesk)
+    encrypted: bool = False
+
+    def __post_init__(self) -> None:
+        self.signing_in = SigningIn(self.memory, self.memory, QuickHasher(), self.memory.clock)
+        self.around = house(self.signing_in, encrypted=self.encrypted)
+        self.add(NAME)
+
+    def add(self, name: str, *, must_change: bool = False) -> None:
+        """Add an account with the right password."""
+        account = Account(name, name.title(), Role.MANAGER, must_change=must_change)
+        hashed = QuickHasher().hashed(Password(RIGHT))
+        self.memory.run(
+            lambda books, moment: Done(administration.add(books, account, hashed, moment))
+        )
+
+    def browser(self) -> TestClient:
+        """Return a browser before the entrance."""
+        return browser_of(self.around, Entrance(self.around, self.signing_in), _Log(self.around))
+
+    def signed_in(self, name: str = NAME) -> TestClient:
+        """Return a browser in which somebody has signed in."""
+        client = self.browser()
+        sent = client.post("/sign-in", data={"name": name, "password": RIGHT})
+        assert sent.status_code == 303
+        return client
+
+
+class _Log:
+    """A page for those who are signed in."""
+
+    def __init__(self, around: Frame) -> None:
+        self._around = around
+
+    def routes(self) -> list[object]:
+        """Return it."""
+
+        async def page(asked):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a page
+            return asked.page("refused.html")
+
+        return [self._around.guarded("/log", page, Permission.SEE_LOG)]

@@ -1,0 +1,165 @@
+"""The page of accounts: who is there, what can be done, and what is refused in plain words."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.accounts.account import Account, Origin
+from doorctl.accounts.passwords import Password, refuse_password
+from doorctl.accounts.ports import Done
+from doorctl.accounts.roles import Permission, Role
+from doorctl.web.staff.accounts import AccountsPages, first_password
+from doorctl.web.staff.accounts_words import PERMISSIONS, ROLES
+from tests.fakes.accounts_desk import FakeAccountsDesk
+from tests.web.pages.staging import LANGUAGES, browser
+
+GOOD = Password("hest batteri klamme")
+
+
+@pytest.fixture
+def desk() -> FakeAccountsDesk:
+    """Two local accounts, and one of the municipality."""
+    made = FakeAccountsDesk()
+    root = made.administration("root")
+    root.add("grethe", "Grethe", Role.MANAGER, GOOD)
+    root.add("kaj", "Vagten <b>øst</b>", Role.STAFF, GOOD)
+    of_provider = Account(
+        "abc@kommune.example", "Abc", Role.STAFF, origin=Origin.PROVIDER, subject="sub-1"
+    )
+    made.memory.run(lambda books, moment: Done(books.accounts.keep(of_provider, moment)))
+    made.deeds.clear()
+    return made
+
+
+def client(desk: FakeAccountsDesk, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
+    """Return a browser before the page."""
+    return browser(lambda frame: AccountsPages(frame, desk).routes(), role, language)
+
+
+def account(desk: FakeAccountsDesk, name: str) -> Account:
+    """Return an account as it is now."""
+    return next(one for one in desk.every() if one.name == name)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("da", ["Leder", "den kommunale konto", "Hvad en rolle må"]),
+        ("en", ["Manager", "the municipality&#39;s account", "What a role may do"]),
+    ],
+)
+def test_accounts_and_roles_are_told(
+    desk: FakeAccountsDesk, language: str, told: list[str]
+) -> None:
+    """Each with its role and how it signs in; names are text."""
+    page = client(desk, language=language).get("/accounts").text
+
+    for text in (*told, "grethe", "kaj", "abc@kommune.example", "Vagten &lt;b&gt;øst&lt;/b&gt;"):
+        assert text in page
+
+
+def test_every_role_and_permission_has_words_in_both_languages() -> None:
+    """A new one needs a row before anybody can have it."""
+    texts = [*PERMISSIONS.values(), *(one for both in ROLES.values() for one in both)]
+    danish = LANGUAGES.chosen("da").words
+
+    assert (set(PERMISSIONS), set(ROLES)) == (set(Permission), set(Role))
+    assert [text for text in texts if danish.gettext(text) == text] == []
+
+
+def test_an_account_is_added_with_a_password_that_is_shown_once(desk: FakeAccountsDesk) -> None:
+    """It has to be changed; it stands in no other page, and the deed is the manager's."""
+    manager = client(desk)
+    answer = manager.post("/accounts", data={"name": "Bo", "shown": "Bo", "role": "technician"})
+    found = re.search(r'first-password">([^<]+)<', answer.text)
+    assert found is not None
+
+    added = account(desk, "bo")
+    assert (added.role, added.must_change) == (Role.TECHNICIAN, True)
+    assert desk.memory.books.accounts.password_of("bo") == f"1${found[1]}"
+    assert found[1] not in manager.get("/accounts").text
+    assert answer.headers["cache-control"] == "no-store"
+    assert desk.deeds == ["manager"]
+
+
+def test_first_passwords_are_long_and_never_the_same() -> None:
+    """Each is one that the rules take."""
+    made = {first_password() for _ in range(50)}
+
+    assert len(made) == 50
+    for one in made:
+        refuse_password(Password(one), "grethe")
+
+
+def test_a_new_password_ends_what_was_open(desk: FakeAccountsDesk) -> None:
+    """It is shown once, and has to be changed too."""
+    answer = client(desk).post("/accounts/password", data={"name": "kaj"})
+
+    assert "first-password" in answer.text
+    assert account(desk, "kaj").must_change
+
+
+@pytest.mark.parametrize(
+    ("change", "form", "after"),
+    [
+        ("role", {"role": "dpo"}, (Role.DPO, False)),
+        ("disable", {}, (Role.STAFF, True)),
+        ("enable", {}, (Role.STAFF, False)),
+        ("signout", {}, (Role.STAFF, False)),
+    ],
+)
+def test_what_can_be_done_to_an_account(
+    desk: FakeAccountsDesk, change: str, form: dict[str, str], after: tuple[Role, bool]
+) -> None:
+    """By a form, as the manager's deed; the next page tells of it."""
+    manager = client(desk)
+    answer = manager.post(f"/accounts/{change}", data={"name": "kaj", **form})
+    found = account(desk, "kaj")
+
+    assert answer.status_code == 303
+    assert 'role="status"' in manager.get(answer.headers["location"]).text
+    assert ((found.role, found.disabled), desk.deeds) == (after, ["manager"])
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "told"),
+    [
+        ("/disable", {"name": "grethe"}, "grethe er den sidste leder eller tekniker"),
+        ("/role", {"name": "grethe", "role": "viewer"}, "grethe er den sidste leder"),
+        ("/role", {"name": "abc@kommune.example", "role": "dpo"}, "følger grupperne hos kommunen"),
+        ("/role", {"name": "kaj", "role": "boss"}, "Vælg en af rollerne."),
+        ("/password", {"name": "abc@kommune.example"}, "er kommunens"),
+        ("/enable", {"name": "nobody"}, "Der er ingen konto nobody."),
+        ("/erase", {"name": "kaj"}, "Det kan ikke gøres med en konto."),
+        ("", {"name": "kaj", "role": "staff"}, "Der er allerede en konto kaj."),
+        ("", {"name": "0101701234", "role": "staff"}, "Et navn at logge på med"),
+        ("", {"name": "bo", "shown": "CPR 0101701234", "role": "staff"}, "Det viste navn"),
+        ("", {"name": "bo", "shown": "\x1b[31mbo", "role": "staff"}, "Det viste navn"),
+        ("", {"name": "bo", "shown": "b" * 65, "role": "staff"}, "Det viste navn"),
+    ],
+)
+def test_what_is_refused_is_told_and_changes_nothing(
+    desk: FakeAccountsDesk, path: str, form: dict[str, str], told: str
+) -> None:
+    """The last local manager stays, whatever is asked; every reason is in Danish."""
+    before = desk.every()
+    answer = client(desk).post(f"/accounts{path}", data=form)
+
+    assert (answer.status_code, desk.every(), desk.deeds) == (422, before, [])
+    assert told in answer.text
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.STAFF, Role.DPO, Role.TECHNICIAN])
+def test_only_managers_look_after_accounts(desk: FakeAccountsDesk, role: Role) -> None:
+    """Whoever else sends the form is refused, and so is a link."""
+    before = desk.every()
+
+    assert client(desk, role).get("/accounts").status_code == 403
+    for path in ("", "/password", "/role", "/disable"):
+        form = {"name": "kaj", "role": "manager"}
+        assert client(desk, role).post(f"/accounts{path}", data=form).status_code == 403
+    assert client(desk).get("/accounts/disable?name=kaj").status_code == 405
+    assert desk.every() == before

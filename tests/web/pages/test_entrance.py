@@ -1,0 +1,190 @@
+"""Signing in and out, and one's own password, by the real rules of accounts."""
+
+from __future__ import annotations
+
+import pytest
+
+from doorctl.accounts.events import SignedOut
+from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS
+from tests.fakes.accounts import MemoryDesk
+from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep
+
+START = "/sign-in"
+
+
+def test_signing_in_leads_to_where_one_wanted() -> None:
+    """With a session in a cookie that no script reads and no other site sends."""
+    client = Doorstep().browser()
+    form = {"name": f" {NAME.title()} ", "password": RIGHT, "next": "/log"}
+    answer = client.post(START, data=form)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/log")
+    cookie = answer.headers["set-cookie"].lower()
+    assert {"httponly", "samesite=strict", "path=/"} <= set(cookie.split("; "))
+    assert "max-age" not in cookie
+    assert "domain" not in cookie
+    assert client.get("/log").status_code == 200
+
+
+def test_over_https_the_cookie_belongs_to_this_host() -> None:
+    """By the prefix no other host can have set it, and it is never sent in the clear."""
+    step = Doorstep(encrypted=True)
+    client = step.browser()
+    answer = client.post(START, data={"name": NAME, "password": RIGHT})
+
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-doorctl=")
+    assert {"secure", "path=/"} <= set(cookie.lower().split("; "))
+    assert client.get("/log").status_code == 200
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil", "x", ""])
+def test_nobody_is_led_elsewhere(back: str) -> None:
+    """Where to go on is a path of this site, or the start."""
+    client = Doorstep().browser()
+    answer = client.post(START, data={"name": NAME, "password": RIGHT, "next": back})
+
+    assert answer.headers["location"] == "/"
+    assert "evil" not in client.get(START, params={"next": back}).text
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [(NAME, WRONG), ("nobody", RIGHT), ("0101701234", RIGHT), (NAME, ""), ("<script>", "x" * 9000)],
+)
+def test_what_was_wrong_is_never_said(name: str, password: str) -> None:
+    """An unknown name and a wrong password read the same, and give no cookie."""
+    answer = Doorstep().browser().post(START, data={"name": name, "password": password})
+
+    assert answer.status_code == 403
+    assert "Navn og adgangskode passer ikke sammen." in answer.text
+    assert "set-cookie" not in answer.headers
+    assert password == "" or password not in answer.text
+    assert "<script>" not in answer.text
+
+
+def test_who_fails_often_waits() -> None:
+    """The right password does not count meanwhile; the answer says for how long."""
+    step = Doorstep()
+    client = step.browser()
+    statuses = [
+        client.post(START, data={"name": NAME, "password": WRONG}).status_code for _ in range(12)
+    ]
+    waits = client.post(START, data={"name": NAME, "password": RIGHT})
+
+    assert statuses[0] == 403
+    assert (statuses[-1], waits.status_code) == (429, 429)
+    assert int(waits.headers["retry-after"]) > 0
+    assert "set-cookie" not in waits.headers
+
+    step.memory.clock.advance(24 * 3600)
+    assert client.post(START, data={"name": NAME, "password": RIGHT}).status_code == 303
+
+
+def test_a_session_ends_by_itself() -> None:
+    """After half an hour of nothing, and after a working day whatever is done."""
+    step = Doorstep()
+    idle, busy = step.signed_in(), step.signed_in()
+    for _ in range(LONGEST_MS // IDLE_MS * 2 - 1):
+        step.memory.clock.advance(IDLE_MS / 2000)
+        assert busy.get("/log").status_code == 200
+    assert idle.get("/log").headers["location"] == "/sign-in?next=/log"
+    step.memory.clock.advance(IDLE_MS / 2000)
+    assert busy.get("/log").status_code == 303
+
+
+def test_signing_out_ends_the_session_and_clears_the_browser() -> None:
+    """A copy of the cookie is worth nothing afterwards, and no page is left in the browser."""
+    step = Doorstep()
+    client, token = step.signed_in(), ""
+    token = client.cookies[COOKIE]
+    answer = client.post("/sign-out")
+
+    assert answer.headers["location"] == "/sign-in?done=out"
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
+    assert f'{COOKIE}=""' in answer.headers["set-cookie"]
+    assert "Du er logget af." in client.get(answer.headers["location"]).text
+    copy = step.browser()
+    copy.cookies.set(COOKIE, token)
+    assert copy.get("/log").status_code == 303
+
+
+def test_signing_out_everywhere() -> None:
+    """Every browser of the account, and nobody else's."""
+    step = Doorstep()
+    step.add("kaj")
+    here, there, other = step.signed_in(), step.signed_in(), step.signed_in("kaj")
+    here.post("/me/everywhere")
+
+    assert step.memory.events[-1] == SignedOut(NAME, 2)
+    assert there.get("/log").status_code == 303
+    assert other.get("/log").status_code == 200
+
+
+def test_a_password_of_somebody_elses_is_changed_first() -> None:
+    """Whatever is asked for leads there; after it everything is as usual."""
+    step = Doorstep()
+    step.add("kaj", must_change=True)
+    client = step.signed_in("kaj")
+
+    assert client.get("/log").headers["location"] == "/me"
+    assert "Vælg først din egen adgangskode." in client.get("/me").text
+    done = client.post("/me", data={"old": RIGHT, "new": NEW, "again": NEW})
+    assert done.headers["location"] == "/me?done=changed"
+    assert client.get("/log").status_code == 200
+
+
+def test_a_new_password_ends_all_other_sessions() -> None:
+    """The browser in which it was changed gets another token and stays; the old word is over."""
+    step = Doorstep()
+    here, there = step.signed_in(), step.signed_in()
+    before = here.cookies[COOKIE]
+    here.post("/me", data={"old": RIGHT, "new": NEW, "again": NEW})
+
+    assert here.cookies[COOKIE] != before
+    assert here.get("/log").status_code == 200
+    assert there.get("/log").status_code == 303
+    again = step.browser()
+    assert again.post(START, data={"name": NAME, "password": RIGHT}).status_code == 403
+    assert again.post(START, data={"name": NAME, "password": NEW}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"old": WRONG, "new": NEW, "again": NEW}, "Den nuværende adgangskode er en anden."),
+        ({"old": RIGHT, "new": NEW, "again": WRONG}, "De to nye adgangskoder er ikke ens."),
+        ({"old": RIGHT, "new": "kort", "again": "kort"}, "12"),
+        ({"old": RIGHT, "new": RIGHT, "again": RIGHT}, ""),
+    ],
+)
+def test_a_password_that_is_not_taken(form: dict[str, str], told: str) -> None:
+    """It is told, nothing is changed, and nothing that was typed stands in the answer."""
+    step = Doorstep()
+    client = step.signed_in()
+    answer = client.post("/me", data=form)
+
+    assert answer.status_code == 422
+    assert told in answer.text
+    assert not any(word in answer.text for word in form.values())
+    assert client.get("/log").status_code == 200
+    assert step.browser().post(START, data={"name": NAME, "password": RIGHT}).status_code == 303
+
+
+def test_nobody_is_signed_in_by_what_cannot_be_stored() -> None:
+    """A full disk lets nobody in, and the page says what failed."""
+    memory = MemoryDesk()
+    client = Doorstep(memory).browser()
+    memory.broken = True
+    answer = client.post(START, data={"name": NAME, "password": RIGHT})
+
+    assert answer.status_code == 503
+    assert "set-cookie" not in answer.headers
+
+
+def test_the_start_leads_where_one_may_go() -> None:
+    """To sign in, or to the first page of the menu."""
+    step = Doorstep()
+
+    assert step.browser().get("/").headers["location"] == START
+    assert step.signed_in().get("/").headers["location"] == "/now"

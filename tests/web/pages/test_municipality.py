@@ -1,0 +1,175 @@
+"""Signing in by the municipality, as a browser does: there, and back, against a real provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.bootstrap.accounts import AccountsDesk, accounts_desk
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.web.staff.entrance import Entrance
+from doorctl.web.staff.municipality import BACK, PAGE, MunicipalityPages
+from tests.bootstrap.branches import initialised
+from tests.fakes.clock import FakeClock
+from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
+from tests.web.pages.doorstep import browser_of, house
+
+BEGUN = "doorctl-begun"
+
+
+@dataclass
+class Town:
+    """A provider, and a branch that asks it."""
+
+    script: OidcScript
+    accounts: AccountsDesk
+    clock: FakeClock
+
+    def browser(self, *, encrypted: bool = False) -> TestClient:
+        """Return a browser before the entrance."""
+        around = house(self.accounts.signing_in, encrypted=encrypted)
+        entrance = Entrance(around, self.accounts.signing_in)
+        return browser_of(around, entrance, MunicipalityPages(around, self.accounts))
+
+    def way_back(self, client: TestClient) -> dict[str, str]:
+        """Send a browser there and let its owner sign in; return what it comes back with."""
+        state, code = self.script.browse(client.get(PAGE).headers["location"])
+        return {"state": state, "code": code}
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    """A provider on loopback that vouches for one member of staff."""
+    script, clock, secret = OidcScript(), FakeClock(), tmp_path / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+    with ExitStack() as stack:
+        issuer = stack.enter_context(serving(script))
+        config = initialised(
+            tmp_path,
+            f"signin.oidc.issuer={issuer}",
+            f"signin.oidc.client_id={CLIENT}",
+            f"signin.oidc.client_secret_file={secret}",
+            f"signin.oidc.redirect_url={REDIRECT}",
+            'signin.oidc.roles=["staff=dør-personale"]',
+        )
+        branch = stack.enter_context(closing(BranchDesk(config, clock)))
+        accounts = stack.enter_context(closing(accounts_desk(config, clock, branch)))
+        yield Town(script, accounts, clock)
+
+
+def test_there_and_back(town: Town) -> None:
+    """The way back is a page, so that the next request is our own and brings the strict cookie."""
+    client = town.browser()
+    begun = client.get(PAGE, headers={"Sec-Fetch-Site": "none"})
+    state, code = town.script.browse(begun.headers["location"])
+    came = {"Sec-Fetch-Site": "cross-site"}
+    answer = client.get(BACK, params={"state": state, "code": code}, headers=came)
+
+    assert begun.status_code == 303
+    assert answer.status_code == 200
+    assert '<meta http-equiv="refresh" content="0; url=/">' in answer.text
+    assert '<a href="/">' in answer.text
+    assert code not in answer.text
+    assert client.get("/").headers["location"] == "/now"
+    assert client.get("/me").status_code == 200
+
+
+def test_cookies_of_the_way(town: Town) -> None:
+    """What is kept meanwhile is a token of ours for ten minutes, and gone afterwards."""
+    client = town.browser(encrypted=True)
+    begun = client.get(PAGE)
+    kept = begun.headers["set-cookie"].lower()
+    state, code = town.script.browse(begun.headers["location"])
+    back = client.get(BACK, params={"state": state, "code": code}).headers.get_list("set-cookie")
+
+    assert kept.startswith("__host-doorctl-begun=")
+    assert {"httponly", "secure", "samesite=lax", "path=/", "max-age=600"} <= set(kept.split("; "))
+    assert state.lower() not in kept
+    session, ended = sorted(back)
+    assert session.startswith("__Host-doorctl-begun=")
+    assert "Max-Age=0" in session
+    assert ended.startswith("__Host-doorctl=")
+    assert "samesite=strict" in ended.lower()
+
+
+def refused(client: TestClient, came: dict[str, str], status: int) -> str:
+    """Come back in vain; return the page, which signs nobody in."""
+    answer = client.get(BACK, params=came)
+    assert answer.status_code == status
+    assert "doorctl" not in client.cookies
+    assert client.get("/").headers["location"] == "/sign-in"
+    return answer.text
+
+
+def test_a_link_of_somebody_else_signs_nobody_in(town: Town) -> None:
+    """Another browser's state and code are worth nothing here, so nobody acts as somebody else."""
+    mine, theirs = town.browser(), town.browser()
+    came = town.way_back(theirs)
+
+    assert "Dette log på er ikke begyndt her" in refused(mine, came, 422)
+    mine.get(PAGE)
+    assert "Dette log på er ikke begyndt her" in refused(mine, came, 422)
+
+
+def test_it_counts_once_and_not_for_long(town: Town) -> None:
+    """Neither the back button nor a night later signs in again."""
+    first, late = town.browser(), town.browser()
+    came = town.way_back(first)
+    kept = first.cookies[BEGUN]
+    assert first.get(BACK, params=came).status_code == 200
+    again = town.browser()
+    again.cookies.set(BEGUN, kept)
+    refused(again, came, 422)
+
+    came = town.way_back(late)
+    town.clock.advance(601)
+    refused(late, came, 422)
+
+
+@pytest.mark.parametrize("changed", [{"state": "x"}, {"code": ""}, {"code": "x" * 5000}])
+def test_what_comes_back_changed(town: Town, changed: dict[str, str]) -> None:
+    """It is refused before the provider is asked for a token."""
+    client = town.browser()
+
+    refused(client, town.way_back(client) | changed, 422)
+    assert not any(path.endswith("/token") for path, _, _ in town.script.asked)
+
+
+def test_who_has_no_role_here(town: Town) -> None:
+    """The provider vouches for all of the municipality; only the listed groups come in."""
+    town.script.claims = {"groups": ["andre"]}
+    client = town.browser()
+
+    page = refused(client, town.way_back(client), 403)
+    assert "Din kommunale konto har ikke adgang her." in page
+    assert town.accounts.every() == ()
+
+
+def test_who_stops_there(town: Town) -> None:
+    """What the address says of it is not shown, for anybody can write it."""
+    client = town.browser()
+    client.get(PAGE)
+    came = {"error": "access_denied", "error_description": "ring til 12345678 <b>nu</b>"}
+    page = refused(client, came, 403)
+
+    assert "eller du stoppede undervejs" in page
+    assert "ring til" not in page
+    assert BEGUN not in client.cookies
+
+
+def test_a_provider_that_is_down(town: Town) -> None:
+    """The page says so, and offers the branch's own accounts."""
+    client = town.browser()
+    came = town.way_back(client)
+    town.script.replies = {"/realm/.well-known/openid-configuration": (503, b"")}
+
+    page = refused(client, came, 503)
+    assert "Kommunens log på kan ikke nås" in page
+    assert 'href="/sign-in"' in page
+    assert client.get(PAGE).status_code == 503

@@ -1,0 +1,130 @@
+"""The page of counts: what is drawn, what is hidden, and what can be downloaded."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.cli.statistics import COLUMNS
+from doorctl.ports import ATTEMPT, LEAF, HourCount
+from doorctl.web.staff.bars import HEIGHT, LEFT, WIDTH, Column, bars, scale_of
+from doorctl.web.staff.statistics import StatisticsPages
+from tests.fakes.statistics_desk import FakeStatisticsDesk
+from tests.web.pages.staging import browser
+
+AT = datetime(2026, 3, 2, 18, tzinfo=UTC)
+COUNTS = (
+    HourCount(AT, "self_service", ATTEMPT, "ok", 1240),
+    HourCount(AT, "self_service", ATTEMPT, "wrong_pin", 3),
+    HourCount(AT, "self_service", ATTEMPT, "banned", 8),
+    HourCount(AT, "self_service", LEAF, "entered", 4),
+)
+
+
+def client(language: str = "da", role: Role = Role.VIEWER) -> TestClient:
+    """Return a browser before the page."""
+    desk = FakeStatisticsDesk(COUNTS)
+    return browser(lambda frame: StatisticsPages(frame, desk).routes(), role, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("da", ["1.240", "mandag", "marts 2026", "Fordelt på timer", "Lukket ind"]),
+        ("en", ["1,240", "Monday", "March 2026", "By hour", "Let in"]),
+    ],
+)
+def test_pictures_and_the_same_in_tables(language: str, told: list[str]) -> None:
+    """Each picture has its table beside it, in words and numbers of the language."""
+    page = client(language).get("/statistics").text
+
+    assert page.count('role="img"') == page.count("<caption") == 4
+    for text in told:
+        assert text in page
+
+
+def test_small_numbers_are_hidden() -> None:
+    """Below five nobody is counted; what is short by that says so."""
+    page = client().get("/statistics").text
+
+    assert "&lt;5" in page
+    assert ">10+<" in page
+    assert ">3<" not in page.replace('x="3', "")
+
+
+def test_days_are_drawn_where_there_are_few() -> None:
+    """A year of days would be no picture: then the page says how to get one."""
+    short = client().get("/statistics?since=2026-03-01&until=2026-03-31").text
+    whole = client().get("/statistics").text
+
+    assert "Fordelt på dage" in short
+    assert "2.3.2026" in short
+    assert "Fordelt på dage" not in whole
+    assert "højst 92 dage" in whole
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "since=soon",
+        "until=0001-01-01",
+        "until=9999-12-31",
+        "since=2026-03-02&until=2026-03-01",
+        "since=%3Cscript%3Ealert(1)%3C/script%3E",
+    ],
+)
+def test_days_that_make_no_sense(asked: str) -> None:
+    """They are told beside the fields, and nothing of them is markup."""
+    answer = client().get(f"/statistics?{asked}")
+
+    assert answer.status_code == 422
+    assert "<script>" not in answer.text
+    assert client().get(f"/statistics.csv?{asked}").status_code == 422
+
+
+def test_a_spreadsheet_gets_what_the_command_prints() -> None:
+    """The same columns, small numbers hidden there too."""
+    answer = client().get("/statistics.csv?by=weekday")
+    rows = list(csv.reader(io.StringIO(answer.text)))
+
+    assert tuple(rows[0]) == COLUMNS
+    assert ["oest", "monday", "self_service", "attempt", "wrong_pin", "<5"] in rows
+    assert 'filename="doorctl-weekday.csv"' in answer.headers["content-disposition"]
+
+
+def test_nothing_was_counted_yet() -> None:
+    """A new branch has a page, not a fault."""
+    desk = FakeStatisticsDesk()
+    page = browser(lambda frame: StatisticsPages(frame, desk).routes()).get("/statistics")
+
+    assert page.status_code == 200
+    assert "Intet er talt." in page.text
+
+
+@given(st.integers(0, 10**9))
+def test_a_scale_holds_the_highest(highest: int) -> None:
+    """It has four equal parts, and no more than half of it is empty but for the smallest."""
+    top = scale_of(highest)
+
+    assert top >= highest
+    assert top % 4 == 0
+    assert top == 4 or highest > top * 2 // 5
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=120))
+def test_every_bar_is_inside_the_picture(counts: list[tuple[int, int]]) -> None:
+    """However many there are, and however high."""
+    drawn = bars([Column(str(place), both) for place, both in enumerate(counts)])
+
+    for bar in drawn.bars:
+        assert bar.x >= LEFT
+        assert bar.x + bar.width <= LEFT + WIDTH + 0.2
+        assert bar.y >= 0
+        assert bar.y + bar.height <= HEIGHT + 0.2
