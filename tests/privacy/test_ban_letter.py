@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from doorctl.access.rights import Ban
-from doorctl.privacy.ban_letter import letter
 from doorctl.config import Branch
 from doorctl.moments import ClockState, Moment
+from doorctl.privacy.ban_letter import letter
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 LOCAL = datetime(2026, 11, 25, 14, 30, tzinfo=ZONE)

@@ -16,12 +16,15 @@ def pages(frame: Frame) -> list[BaseRoute]:
     """Return a page for those who may see the log, one that fails and one that takes a form."""
 
     async def shown(asked: PageRequest) -> Response:
+        """Show any page."""
         return asked.page("refused.html")
 
     async def failing(_asked: PageRequest) -> Response:
+        """Fail."""
         raise StoreError("visits.db can't be read: <script>")
 
     async def taking(asked: PageRequest) -> Response:
+        """Take a form."""
         form = await asked.form()
         if not form.text("why"):
             raise InputError("say why")

@@ -89,6 +89,7 @@ def test_a_screen_that_begins_is_told_what_is_shown() -> None:
     """The first event comes at once, with the words and what the keys are."""
 
     async def play(stage: Stage) -> None:
+        """Do it on the loop."""
         async with listening(stage) as stream:
             name, told = await stream.event()
 
@@ -108,6 +109,7 @@ def test_every_change_is_told() -> None:
     """To each screen that listens, as dots and not as digits."""
 
     async def play(stage: Stage) -> None:
+        """Do it on the loop."""
         async with listening(stage) as one, listening(stage) as other:
             await one.event()
             await other.event()
@@ -124,6 +126,7 @@ def test_silence_is_told_too() -> None:
     """A page that hears nothing for long knows that nobody is there."""
 
     async def play(stage: Stage) -> None:
+        """Do it on the loop."""
         async with listening(stage) as stream:
             await stream.event()
             assert await stream.event() == ("beat", {})
@@ -135,6 +138,7 @@ def test_a_door_that_goes_and_comes_back() -> None:
     """It is out of order meanwhile."""
 
     async def play(stage: Stage) -> None:
+        """Do it on the loop."""
         async with listening(stage) as stream:
             await stream.event()
             stage.door.go_away()
@@ -149,6 +153,7 @@ def test_too_many_screens_are_turned_away() -> None:
     """They come again later; those that listen go on, and one that goes makes room."""
 
     async def play(stage: Stage) -> None:
+        """Do it on the loop."""
         streams = [Stream(stage) for _ in range(MOST_CLIENTS)]
         tasks = [asyncio.create_task(stream.run()) for stream in streams]
         for stream in streams:
@@ -172,6 +177,7 @@ def test_the_streams_end_when_the_server_is_to_stop() -> None:
     """Nobody who listens keeps the process from ending; whoever comes then is turned away."""
 
     async def play(stage: Stage) -> None:
+        """Do it on the loop."""
         stream = Stream(stage)
         task = asyncio.create_task(stream.run())
         await stream.event()
@@ -189,6 +195,7 @@ def test_a_page_that_nobody_looks_at_asks_the_door_nothing() -> None:
     """The thread ends some looks after the last page went, and begins again with the next."""
 
     async def play(stage: Stage) -> None:
+        """Do it on the loop."""
         async with listening(stage) as stream:
             await stream.event()
         # The thread tells nobody that it ends.
