@@ -249,7 +249,7 @@ def test_an_approved_push_passes_the_guard_and_is_told(shared: Branch) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "error"),
     [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1/nowhere", 404, "not_found"),
         ("GET", "/v1/patrons/epoch/", 404, "not_found"),
         ("PUT", "/v1/patrons/changes/%2e%2e", 404, "not_found"),
         ("GET", SNAPSHOT, 405, "wrong_method"),
@@ -265,7 +265,7 @@ def test_what_is_not_there(shared: Branch, method: str, path: str, status: int, 
     assert (answer.status_code, answer.json()) == (status, {"error": error})
 
 
-@pytest.mark.parametrize("path", [EPOCH, SNAPSHOT, "/nowhere"])
+@pytest.mark.parametrize("path", [EPOCH, SNAPSHOT, "/v1/nowhere"])
 def test_headers_of_every_answer(shared: Branch, path: str) -> None:
     """Nothing is to be cached, the connection ends, and the server does not say what it is."""
     headers = shared.ask("GET", path).headers
