@@ -72,8 +72,9 @@ class Oidc:
     redirect_url: Annotated[
         str,
         key(
-            "Where the identity provider sends the browser back to, as it is registered there.",
-            "https://door-oest.example/login/oidc",
+            "Where the identity provider sends the browser back to, as it is registered there: "
+            "this branch's address, and /sign-in/municipality/back.",
+            "https://door-oest.example/sign-in/municipality/back",
             _ALLOWED,
             pattern=_ADDRESS,
         ),
@@ -167,7 +168,18 @@ def oidc_is_encrypted(values: Values) -> Iterator[Problem]:
             )
 
 
+BACK = "/sign-in/municipality/back"
+
+
+def oidc_comes_back(values: Values) -> Iterator[Problem]:
+    """The browser is sent back to the page that waits for it."""
+    url = values.get("signin.oidc.redirect_url")
+    if url and not url.endswith(BACK):
+        yield Problem("signin.oidc.redirect_url", f"found {shown(url)}; it has to end with {BACK}")
+
+
 SIGNIN_RULES: tuple[Callable[[Values], Iterator[Problem]], ...] = (
     oidc_is_whole,
     oidc_is_encrypted,
+    oidc_comes_back,
 )

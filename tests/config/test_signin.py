@@ -21,7 +21,7 @@ OIDC = """
 issuer = "https://login.example/realms/kommune"
 client_id = "doorctl-oest"
 client_secret_file = "$CREDENTIALS_DIRECTORY/oidc"
-redirect_url = "https://door-oest.example/login/oidc"
+redirect_url = "https://door-oest.example/sign-in/municipality/back"
 roles = ["manager=CN=dør ledere,OU=x", "staff=doorctl-staff"]
 """
 
@@ -75,6 +75,7 @@ def test_a_provider_without_roles_or_secret_is_told(tmp_path: Path) -> None:
     [
         ("issuer=http://login.example", "anybody on the way"),
         ("redirect_url=http://door.example/x", "anybody on the way"),
+        ("redirect_url=https://door.example/x", "it has to end with /sign-in/municipality/back"),
         ("issuer=https://login.example:99999", "port is none"),
         ("issuer=login.example", "give an address"),
         ('roles=["king=x"]', "ROLE=GROUP"),

@@ -184,7 +184,7 @@ def test_the_page_opens_the_door_and_no_digit_is_kept(doors: Doors) -> None:
 
 
 def test_a_screen_that_listens_keeps_no_process_from_ending(doors: Doors) -> None:
-    """It hears what is shown, and the web process ends while it still listens."""
+    """It hears what is shown, and the stream comes to its own end when the web process does."""
     with (
         looked_at(doors) as (door, _),
         page(door) as (browser, process),
@@ -194,4 +194,5 @@ def test_a_screen_that_listens_keeps_no_process_from_ending(doors: Doors) -> Non
         assert next(lines) == "event: screen"
         assert '"kind":"idle"' in next(lines)
         process.terminate()
+        assert list(lines)[-1] == ""
         assert process.wait(LIMIT_S) == 0

@@ -19,7 +19,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 CLIENT = "doorctl-oest"
 SECRET = "en-hemmelighed/+"  # as registered; travels encoded
-REDIRECT = "http://127.0.0.1:9/login/oidc"
+REDIRECT = "http://127.0.0.1:9/sign-in/municipality/back"
 NOW_S = 1_772_474_400
 """2026-03-02 18:00 UTC, where the tests' clock stands."""
 

@@ -1,0 +1,32 @@
+"""The register as whoever looks a card up opens it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doorctl.bootstrap import desk
+from doorctl.bootstrap.register import open_register
+from doorctl.errors import StoreError
+from tests.bootstrap.branches import initialised
+
+
+def test_another_installation_key_is_told_and_not_taken_for_an_unknown_card(tmp_path: Path) -> None:
+    """Whoever asks why is told that all must be loaded again, not that nobody is known."""
+    config = initialised(tmp_path)
+    key = config.secrets.installation_key_file
+    key.write_bytes(bytes(range(32)))
+
+    with pytest.raises(StoreError, match="sealed with another installation key"):
+        desk.explain(config, "3000001234", None)
+
+
+def test_a_register_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Nothing is made by looking."""
+    config = initialised(tmp_path)
+    (config.storage.directory / "patrons.db").unlink()
+
+    with pytest.raises(StoreError), open_register(config):
+        pass
+    assert not (config.storage.directory / "patrons.db").exists()
