@@ -140,8 +140,12 @@ class SigningIn:
         hashed = self._hasher.hashed(new)
         return self._desk.run(partial(self._changed, admitted, hashed, address))
 
-    def whose(self, token: Token) -> tuple[Account, Session] | None:
-        """Return who is signed in by a token, and keep the session alive; None for nobody.
+    def whose(self, token: Token, *, does: bool = True) -> tuple[Account, Session] | None:
+        """Return who is signed in by a token; None for nobody.
+
+        Args:
+            token: as the browser shows it.
+            does: whether it is asked because they do something, which keeps the session alive.
 
         Raises:
             StoreError: it can't be read, so nobody is.
@@ -151,7 +155,7 @@ class SigningIn:
         if found is None or found[0].disabled or not found[1].lives(now, self._idle_ms):
             return None
         account, session = found
-        if session.touch_due(now):
+        if does and session.touch_due(now):
             # A disk that is full ends the session sooner, and shows the page all the same.
             with suppress(StoreError):
                 self._desk.run(partial(_touched, token.digest, now))

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from starlette.routing import BaseRoute
 
-from doorctl.accounts.sessions import Token
+from doorctl.accounts.account import Account
+from doorctl.accounts.sessions import Session, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.bootstrap.accounts import accounts_desk
 from doorctl.bootstrap.branch import BranchDesk
@@ -91,7 +92,7 @@ def pages(
     )
     panel = panel_page(config, spoken, templates)
     stands_on = desks(config, clock)
-    events = LogEvents(frame, stands_on.log, frame.sessions.person)
+    events = LogEvents(frame, stands_on.log, frame.sessions.look)
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in).routes(),
@@ -131,11 +132,18 @@ class SignedIn:
 
     def person(self, token: str) -> Person | None:
         """Return who signed in with a token; None where the session is over."""
-        found = self._signing_in.whose(Token(token))
-        if found is None:
-            return None
-        account, _ = found
-        return Person(account.name, account.role, account.must_change)
+        return _person(self._signing_in.whose(Token(token)))
+
+    def look(self, token: str) -> Person | None:
+        """As `person`, without keeping the session alive."""
+        return _person(self._signing_in.whose(Token(token), does=False))
+
+
+def _person(found: tuple[Account, Session] | None) -> Person | None:
+    if found is None:
+        return None
+    account, _ = found
+    return Person(account.name, account.role, account.must_change)
 
 
 def _house(config: Config, clock: Clock, spoken: Languages, *, elsewhere: bool) -> House:

@@ -69,6 +69,8 @@ class NobodySignsIn:
         """Return nobody."""
         return None
 
+    look = person
+
 
 @dataclass(frozen=True, slots=True)
 class _House:

@@ -49,7 +49,7 @@ def application(
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - that's what it is registered for
-    if not request.url.path.startswith(MACHINES):
+    if not request.scope["path"].startswith(MACHINES):
         return _plain_page(error.status_code, error.headers)
     refusal = WRONG_METHOD if error.status_code == WRONG_METHOD.status else NOT_FOUND
     return refusal.answer(headers=error.headers)
@@ -57,7 +57,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _faulty(request: Request, _error: Exception) -> Response:
     # A bug of ours: the traceback goes to the journal, whoever asked learns no more than that.
-    if not request.url.path.startswith(MACHINES):
+    if not request.scope["path"].startswith(MACHINES):
         return _plain_page(HTTPStatus.INTERNAL_SERVER_ERROR)
     return FAULT.answer()
 

@@ -7,7 +7,8 @@ puts it in. Without JavaScript it asks again every two seconds, and the keys are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -24,6 +25,7 @@ from starlette.responses import (
     StreamingResponse,
 )
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from doorctl.access.panel import Keys, Kind
 from doorctl.access.pin_pad import CLEAR, ENTER
@@ -45,6 +47,9 @@ BEAT_S: Final = 15.0
 
 MOST_CLIENTS: Final = 8
 """Screens that may listen at a time; a branch has one or two."""
+
+MOST_ELSEWHERE: Final = 4
+"""So many of them on other machines: the screen at the door always has a place."""
 
 MOST_KEY_BYTES: Final = 96
 KEY_LIMIT_S: Final = 5.0
@@ -152,29 +157,30 @@ class Panel:
     async def _events(self, request: Request) -> Response:
         if not self._may_see(request):
             return _not_here()
-        if self._watch.ending or self._clients >= MOST_CLIENTS:
+        most = MOST_CLIENTS if is_here(request) else MOST_ELSEWHERE
+        if self._watch.ending or self._clients >= most:
             return PlainTextResponse(
                 "Too many screens are listening.", 503, headers={"Retry-After": "5"}
             )
         language = self._languages.chosen(request.query_params.get("lang"))
-        return StreamingResponse(
-            self._stream(language),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return _Counted(self._stream(language), self._counted)
 
-    async def _stream(self, language: Language) -> AsyncIterator[str]:
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
         self._clients += 1
         try:
-            with self._watch.watching():
-                seen = await self._watch.now()
-                yield self._event(seen, language)
-                while not self._watch.ending:
-                    before = seen.number
-                    seen = await self._watch.after(before, self._beat_s)
-                    yield self._event(seen, language) if seen.number != before else BEAT
+            yield
         finally:
             self._clients -= 1
+
+    async def _stream(self, language: Language) -> AsyncIterator[str]:
+        with self._watch.watching():
+            seen = await self._watch.now()
+            yield self._event(seen, language)
+            while not self._watch.ending:
+                before = seen.number
+                seen = await self._watch.after(before, self._beat_s)
+                yield self._event(seen, language) if seen.number != before else BEAT
 
     def _event(self, seen: Seen, language: Language) -> str:
         shown = self._shown(seen, language)
@@ -233,6 +239,22 @@ class Panel:
 
 
 BEAT: Final = "event: beat\ndata: .\n\n"
+
+
+class _Counted(StreamingResponse):
+    """A stream that counts from its first byte on: of many that ask at once, few are let in."""
+
+    def __init__(
+        self, told: AsyncIterator[str], counted: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(told, media_type="text/event-stream", headers=headers)
+        self._counted = counted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until it ends or the browser goes."""
+        with self._counted():
+            await super().__call__(scope, receive, send)
 
 
 async def _read(request: Request) -> Mapping[str, str]:

@@ -25,6 +25,10 @@ STOP_LIMIT_S = 2
 MOST_CONNECTIONS = 256
 """A browser needs six, a sender one; beyond it the answer is 503."""
 
+MOST_OF_ONE = 64
+"""Of one address, which may be a whole town hall's: beyond it a connection is closed unheard, so
+that one machine can't keep everybody else out."""
+
 ALIVE_EVERY_S = 10
 
 
@@ -45,7 +49,10 @@ class Certificates:
 
 
 class ImpatientProtocol(H11Protocol):
-    """Closes a connection on which no request begins in time; uvicorn would wait for ever."""
+    """Closes a connection on which no request begins in time; uvicorn would wait for ever.
+
+    So it does one whose request was answered and still comes in: whoever drips is not listened to.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait, and note whether a certificate was shown."""
@@ -54,15 +61,34 @@ class ImpatientProtocol(H11Protocol):
         shown = tls is not None and bool(tls.getpeercert())
         self.app = Shown(self.app, certified=shown)
         self._patience = self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
+        if sum(_host(one) == _host(self) for one in self.connections) > MOST_OF_ONE:
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._patience.cancel()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        """Wait for what is left of an answered request, and not for ever."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._patience.cancel()
+            limit_s, close = self.timeout_keep_alive, self._close_answered
+            self._patience = self.loop.call_later(limit_s, close, self.cycle)
+
+    def _close_answered(self, cycle: object) -> None:
+        if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
+
     def _lose_patience(self) -> None:
         if self.conn.their_state is h11.IDLE:
             self.transport.close()
+
+
+def _host(connection: object) -> str | None:
+    client = getattr(connection, "client", None)
+    return client[0] if client else None
 
 
 class Server(uvicorn.Server):

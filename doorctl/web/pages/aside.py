@@ -1,10 +1,11 @@
-"""Work that waits for a disk or another process, beside the event loop."""
+"""Work that waits for a disk or another process, beside the event loop, and whose turn it is."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Final, ParamSpec, TypeVar
 
 from doorctl.errors import StuckError
@@ -17,6 +18,45 @@ THREADS: Final = 4
 
 MOST_WAITING: Final = 32
 """So many pages may wait for a thread; whoever comes then is told to come again."""
+
+
+MOST_AT_ONCE: Final = 1
+"""Of those who have not signed in yet, so many have a thread: the others are for staff."""
+
+MOST_IN_LINE: Final = 16
+
+
+class Turns:
+    """A line of those who have not signed in; belongs to the event loop.
+
+    Whoever is nobody yet may ask for what takes long, as often as they like. In a line of their own
+    they keep no thread from those who are signed in.
+
+    Args:
+        at_once: so many have their turn at the same time.
+        in_line: so many wait; whoever comes then is told to come again.
+    """
+
+    def __init__(self, at_once: int = MOST_AT_ONCE, in_line: int = MOST_IN_LINE) -> None:
+        self._turn = asyncio.Semaphore(at_once)
+        self._most = at_once + in_line
+        self._here = 0
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it for as long as this lasts.
+
+        Raises:
+            StuckError: too many wait already.
+        """
+        if self._here >= self._most:
+            raise StuckError("too many sign in at once; try again in a moment")
+        self._here += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._here -= 1
 
 
 class Aside:

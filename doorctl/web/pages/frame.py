@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from doorctl.accounts.roles import Permission, Role, permits
-from doorctl.errors import DoorctlError, InputError
+from doorctl.errors import DoorctlError, InputError, StuckError
 from doorctl.ports import EventLog
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.forms import Form, read_form
@@ -34,6 +34,12 @@ OWN: Final = "/me"
 """Where somebody changes their own password."""
 
 LANGUAGE_COOKIE: Final = "doorctl-language"
+
+NOT_TOLD: Final = "the branch can't do that now; try again later, or ask the technician"
+"""What a stranger is told of a fault: where files are and which disk fails is not their concern."""
+
+BY_ITSELF: Final = "hx-request"
+"""A header of what a page of ours asks without anybody doing anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,9 @@ class Sessions(Protocol):
 
     def person(self, token: str) -> Person | None:
         """Return who signed in with a token; None where the session is over."""
+
+    def look(self, token: str) -> Person | None:
+        """As `person`, but for a page that asks by itself: it keeps no session alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,11 @@ class PageRequest:
         return self._person is not None and permits(self._person.role, permission)
 
     @property
+    def path(self) -> str:
+        """The path that was asked for, whatever the request says of the host."""
+        return path_of(self.request)
+
+    @property
     def now(self) -> datetime:
         """The branch's local time; trusted as far as its clock is."""
         return self._frame.house.now()
@@ -136,6 +150,11 @@ class PageRequest:
     def asked(self, name: str) -> str:
         """Return a parameter of the address without blanks around it; empty where absent."""
         return self.request.query_params.get(name, "").strip()
+
+    def told(self, error: DoorctlError) -> str:
+        """Return what an error says; of files and faults nothing where nobody is signed in."""
+        is_theirs = self.signed_in or isinstance(error, InputError | StuckError)
+        return str(error) if is_theirs else NOT_TOLD
 
     async def aside(
         self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
@@ -247,7 +266,7 @@ class Frame:
             "house": self.house,
             "person": person,
             "may": lambda name: asked.may(Permission[name]),
-            "here": asked.request.url.path,
+            "here": asked.path,
             "places": () if person is None else places(person.role),
             "done": asked.request.query_params.get("done", ""),
         }
@@ -263,25 +282,39 @@ class Frame:
             if permission is not None:
                 if person is None:
                     return self._sign_in_first(request)
-                if person.must_change and request.url.path != OWN:
+                if person.must_change and asked.path != OWN:
                     return asked.go(OWN)
                 if not permits(person.role, permission):
                     return asked.page("refused.html", 403)
             return await page(asked)
         except DoorctlError as error:
-            return asked.page("failed.html", _status_of(error), why=str(error))
+            return asked.page("failed.html", _status_of(error), why=asked.told(error))
 
     async def person(self, request: Request) -> Person | None:
         """Return who is signed in by a request's cookie; None for nobody."""
         token = request.cookies.get(self.house.session_cookie)
-        return await self.aside.run(self.sessions.person, token) if token else None
+        if not token:
+            return None
+        # A page that asks every few seconds would keep a session alive with nobody before it.
+        by_itself = request.method == "GET" and BY_ITSELF in request.headers
+        whose = self.sessions.look if by_itself else self.sessions.person
+        return await self.aside.run(whose, token)
 
     def _sign_in_first(self, request: Request) -> Response:
-        wants = request.headers.get("accept", "")
+        wants, path = request.headers.get("accept", ""), path_of(request)
+        if BY_ITSELF in request.headers:
+            # A redirect would be followed by the script, and the form end up inside of the page.
+            leads = {"HX-Redirect": f"{SIGN_IN}?next={quote(path)}"}
+            return Response(status_code=HTTPStatus.UNAUTHORIZED, headers=leads)
         if "text/html" not in wants and wants not in {"", "*/*"}:
             return PlainTextResponse("Sign in first.", HTTPStatus.UNAUTHORIZED)
-        back = f"?next={quote(request.url.path)}" if request.method == "GET" else ""
+        back = f"?next={quote(path)}" if request.method == "GET" else ""
         return RedirectResponse(f"{SIGN_IN}{back}", HTTPStatus.SEE_OTHER)
+
+
+def path_of(request: Request) -> str:
+    """Return the path that was routed by; `request.url` is put together with the host's header."""
+    return str(request.scope["path"])
 
 
 def _status_of(error: DoorctlError) -> int:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
-from doorctl.privacy.audit import Action, Entry
+from doorctl.privacy.audit import SYNC, Action, Entry
 from doorctl.web.desks import AuditDesk
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.staff.period import read_period
@@ -63,6 +63,15 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
     }
 )
 """Each deed in words, in English."""
+
+NOBODIES: Mapping[str, str] = MappingProxyType(
+    {
+        SYNC: "The library system",
+        "(not signed in)": "(not signed in)",
+        "(identity provider)": "(the municipality)",
+    }
+)
+"""What stands on the log in the place of an account, and what it is called."""
 
 
 class AuditPages:
@@ -123,6 +132,7 @@ class AuditPages:
             entries=found[:SHOWN],
             more=max(0, len(found) - SHOWN),
             deeds=DEEDS,
+            nobodies=NOBODIES,
             choices=[("", words.say("All")), *sorted(deeds, key=lambda one: one[1])],
             digits=CARD_HEX_DIGITS,
             chosen={name: asked.asked(name) for name in ("since", "until", "account", "action")},

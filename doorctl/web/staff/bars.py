@@ -12,9 +12,9 @@ BELOW: Final = 26
 GAP: Final = 0.25
 """This part of a column's width stays empty."""
 
-WIDEST: Final = 64
+WIDEST: Final = 112
 WIDTH: Final = 800
-STEPS: Final = (1, 2, 5)
+STEPS: Final = (1, 2, 3, 4, 5, 8)
 MARKS: Final = 4
 
 

@@ -21,6 +21,7 @@ from doorctl.web.desks import CalendarDay, CalendarDesk
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.mode_words import CAUSES, MODES, minutes
+from doorctl.web.staff import filled_in
 from doorctl.web.staff.calendar_picture import picture
 
 PAGE: Final = "/calendar"
@@ -173,6 +174,6 @@ def _minutes(written: str) -> int:
 
 def _date(written: str) -> date | None:
     try:
-        return date.fromisoformat(written)
-    except ValueError:
+        return filled_in.day(written)
+    except InputError:
         return None

@@ -16,6 +16,7 @@ from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
+from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import OWN, SIGN_IN, Frame, PageRequest
 from doorctl.web.pages.navigation import places
 from doorctl.web.pages.routes import own_path
@@ -51,6 +52,7 @@ class Entrance:
     def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
         self._frame = frame
         self._signing_in = signing_in
+        self._turns = Turns()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return them."""
@@ -79,11 +81,13 @@ class Entrance:
         client = asked.request.client
         address = "" if client is None else client.host
         try:
-            token = await asked.aside(
-                self._signing_in.sign_in, name, Password(form.exact("password")), address
-            )
+            async with self._turns.one():
+                token = await asked.aside(
+                    self._signing_in.sign_in, name, Password(form.exact("password")), address
+                )
         except (SignInWaitsError, SignInRefusedError) as error:
             return self._sign_in_page(asked, back, _refusal(error), name)
+        await self._end_session(asked)
         return signed_in(self._frame, asked.go(own_path(back)), token)
 
     def _sign_in_page(
@@ -98,10 +102,13 @@ class Entrance:
         return response
 
     async def _sign_out(self, asked: PageRequest) -> Response:
+        await self._end_session(asked)
+        return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
+
+    async def _end_session(self, asked: PageRequest) -> None:
         token = asked.request.cookies.get(self._frame.house.session_cookie)
         if token:
             await asked.aside(self._signing_in.sign_out, Token(token))
-        return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
 
     async def _own(self, asked: PageRequest) -> Response:
         return asked.page("me.html", refused=None)

@@ -57,8 +57,8 @@ class HoldPages:
         return (
             guarded(PAGE, self._page, may),
             guarded(PAGE, self._add, may, post),
-            guarded(f"{PAGE}/{{number:int}}", self._visits, may),
-            guarded(f"{PAGE}/{{number:int}}/lift", self._lift, may, post),
+            guarded(f"{PAGE}/{{number}}", self._visits, may),
+            guarded(f"{PAGE}/{{number}}/lift", self._lift, may, post),
         )
 
     async def _page(self, asked: PageRequest) -> Response:

@@ -125,7 +125,7 @@ class LogPages:
                 asked, wanted, export_wrong=str(error), purpose=form.text("purpose")
             )
         form_of = form.text("format")
-        name = f"doorctl-log-{first.day}-{last.day}"
+        name = f"doorctl-log-{first}-{last}"
         return exported(asked.words, visits, form_of if form_of in FORMATS else FORMATS[0], name)
 
     async def _shown(

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
-from starlette.types import Message, Receive, Scope, Send
 
 from doorctl.accounts.roles import Permission, permits
-from doorctl.errors import DoorctlError
+from doorctl.errors import DoorctlError, StuckError
 from doorctl.ports import Visit
 from doorctl.web.desks import DoorLog
 from doorctl.web.pages.frame import Frame, PageRequest, Person
-from doorctl.web.staff.log_filter import OPEN, Chosen, chosen, fits
-from doorctl.web.staff.log_rows import NAMES, row, state
-from doorctl.web.staff.log_watch import FellBehindError, LogWatch
+from doorctl.web.staff.log_filter import Chosen, chosen, fits
+from doorctl.web.staff.log_rows import row, state
+from doorctl.web.staff.log_stream import Seen, Stream
+from doorctl.web.staff.log_watch import EVERY_S, FellBehindError, LogWatch
 
 PATH: Final = "/log/events"
 
@@ -33,10 +33,6 @@ MOST_CLIENTS: Final = 40
 
 MOST_MISSED: Final = 100
 """A page that missed more rows than that is given the newest; it is out of date anyway."""
-
-MOST_NUMBER: Final = 2**63 - 1
-
-NOTHING: Final = -1
 
 RETRY: Final = "retry: 3000\n\n"
 BEAT: Final = ": beat\n\n"
@@ -49,14 +45,18 @@ class Limits:
     Args:
         beat_s: longest silence on a stream.
         trust_s: so long a session is taken to go on; then it is asked for again.
+        longest_s: so long it goes on where nobody can be asked.
         send_s: a browser that does not take a row in this time is dropped.
         begin_s: longest wait for the door log.
+        look_s: between two looks whether anything was written.
     """
 
     beat_s: float = 10.0
     trust_s: float = 30.0
+    longest_s: float = 50.0
     send_s: float = 10.0
     begin_s: float = 10.0
+    look_s: float = EVERY_S
 
 
 USUAL: Final = Limits()
@@ -84,7 +84,7 @@ class LogEvents:
         self._desk = desk
         self._whose = whose
         self._limits = limits
-        self._watch = LogWatch(desk, frame.aside)
+        self._watch = LogWatch(desk, frame.aside, limits.look_s)
         self._clients = 0
 
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -115,11 +115,11 @@ class LogEvents:
                 headers={"Retry-After": "10"},
             )
         since = asked.request.headers.get("last-event-id") or asked.asked("since")
-        return Stream(self, self._told(asked, wanted, Seen.parsed(since)), self._limits.send_s)
+        told = self._told(asked, wanted, Seen.parsed(since))
+        return Stream(told, self._counted, self._limits.send_s)
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count a stream for as long as this lasts."""
+    def _counted(self) -> Iterator[None]:
         self._clients += 1
         try:
             yield
@@ -135,25 +135,25 @@ class LogEvents:
             place = await self._watch.begin(self._limits.begin_s)
             for told in self._rows(asked, wanted, seen, await asked.aside(self._missed, seen)):
                 yield told
-            trusted_until = self._trusted_until()
+            trust = Trust(self._limits)
             while not self._watch.ending:
                 news = await self._watch.after(place, self._limits.beat_s)
-                if _time() >= trusted_until:
-                    if not await self._goes_on(asked):
-                        return
-                    trusted_until = self._trusted_until()
+                if trust.is_due and not await self._goes_on(asked, trust):
+                    return
                 for told in self._rows(asked, wanted, seen, (one.visit for one in news)):
                     yield told
                 if not news:
                     yield BEAT
                 place = news[-1].place if news else place
 
-    def _trusted_until(self) -> float:
-        return _time() + self._limits.trust_s
-
-    async def _goes_on(self, asked: PageRequest) -> bool:
+    async def _goes_on(self, asked: PageRequest, trust: Trust) -> bool:
         token = asked.request.cookies.get(self._frame.house.session_cookie, "")
-        person = await asked.aside(self._whose, token)
+        try:
+            person = await asked.aside(self._whose, token)
+        except StuckError:
+            # A crowd at the door of the house is no reason to put out who is in it already.
+            return not trust.is_over
+        trust.renew()
         return (
             person is not None
             and person.account == asked.by
@@ -162,10 +162,11 @@ class LogEvents:
 
     def _missed(self, seen: Seen) -> tuple[Visit, ...]:
         last = self._desk.last()
-        if seen.attempt == NOTHING:
-            seen.attempt = last
-        # A number above the last is of a door log that is gone.
-        since = seen.attempt - 1 if seen.attempt <= last else last
+        if not 0 <= seen.attempt <= last:
+            # Nothing was seen yet, or it was of a door log that is gone.
+            seen.begin(last)
+            return ()
+        since = seen.attempt - 1
         return self._desk.after(max(0, since, last - MOST_MISSED), MOST_MISSED + 1)
 
     def _rows(
@@ -183,79 +184,27 @@ class LogEvents:
         return f"event: attempt\nid: {visit.attempt}-{state(visit)}\n{data}\n"
 
 
-class Seen:
-    """Which rows a browser has; one stream's own.
+class Trust:
+    """How long a stream may go on without its session being asked for."""
 
-    Args:
-        attempt: the highest number; :data:`NOTHING` for whoever wants what comes from now on.
-        told: that attempt's state; one of `NAMES`.
-    """
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.renew()
 
-    def __init__(self, attempt: int = NOTHING, told: str = OPEN) -> None:
-        self.attempt = attempt
-        self._under_way = {attempt} if told == OPEN else set()
+    @property
+    def is_due(self) -> bool:
+        """Whether the session should be asked for."""
+        return _time() >= self._asked_at + self._limits.trust_s
 
-    @classmethod
-    def parsed(cls, last: str) -> Seen:
-        """Return what an event's id says; what is none says that nothing was seen."""
-        number, _, told = last.partition("-")
-        if not number.isascii() or not number.isdigit() or told not in NAMES:
-            return cls()
-        return cls(min(int(number[:20]), MOST_NUMBER), told)
+    @property
+    def is_over(self) -> bool:
+        """Whether it has to be known by now."""
+        return _time() >= self._asked_at + self._limits.longest_s
 
-    def knows(self, visit: Visit) -> bool:
-        """Tell whether the browser has an attempt as it is now."""
-        if visit.attempt > self.attempt:
-            return False
-        return visit.attempt not in self._under_way or visit.verdict is None
-
-    def note(self, visit: Visit) -> None:
-        """Note that the browser has it."""
-        self.attempt = max(self.attempt, visit.attempt)
-        if visit.verdict is None:
-            self._under_way.add(visit.attempt)
-        else:
-            self._under_way.discard(visit.attempt)
-
-
-class Stream(StreamingResponse):
-    """A stream of events that ends when the browser is too slow to take them.
-
-    Args:
-        events: whose it is; counts it.
-        told: what it tells.
-        send_s: longest wait for the browser to take something.
-    """
-
-    def __init__(self, events: LogEvents, told: AsyncGenerator[str, None], send_s: float) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(told, media_type="text/event-stream", headers=headers)
-        self._events = events
-        self._told = told
-        self._send_s = send_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until it ends, the browser goes, or takes too long."""
-        with self._events.counted():
-            await super().__call__(scope, receive, send)
-
-    async def stream_response(self, send: Send) -> None:
-        """Send the head and what is told."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async with aclosing(self._told) as told:
-            async for one in told:
-                try:
-                    async with asyncio.timeout(self._send_s):
-                        await send(_body(one.encode(), more=True))
-                except TimeoutError:
-                    # An end could not be sent either; the server closes what has none.
-                    return
-        await send(_body(b"", more=False))
+    def renew(self) -> None:
+        """Note that the session was known just now."""
+        self._asked_at = _time()
 
 
 def _time() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _body(content: bytes, *, more: bool) -> Message:
-    return {"type": "http.response.body", "body": content, "more_body": more}

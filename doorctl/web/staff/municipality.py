@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from doorctl.accounts.sessions import Token
 from doorctl.errors import IdentityProviderError, InputError, SignInRefusedError
+from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.staff.entrance import signed_in
 
@@ -46,6 +47,7 @@ class MunicipalityPages:
     def __init__(self, frame: Frame, provider: Municipality) -> None:
         self._frame = frame
         self._provider = provider
+        self._turns = Turns()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return them."""
@@ -57,7 +59,8 @@ class MunicipalityPages:
 
     async def _begin(self, asked: PageRequest) -> Response:
         try:
-            address, kept = await asked.aside(self._provider.begin_oidc)
+            async with self._turns.one():
+                address, kept = await asked.aside(self._provider.begin_oidc)
         except IdentityProviderError as error:
             return asked.page("municipality.html", 503, why=UNSURE, more=str(error))
         response = RedirectResponse(address, 303)
@@ -86,7 +89,8 @@ class MunicipalityPages:
         kept = Token(asked.request.cookies.get(self._cookie, ""))
         state, code = asked.asked("state"), asked.asked("code")
         try:
-            token = await asked.aside(self._provider.finish_oidc, kept, state=state, code=code)
+            async with self._turns.one():
+                token = await asked.aside(self._provider.finish_oidc, kept, state=state, code=code)
         except SignInRefusedError as error:
             return asked.page("municipality.html", 403, why=str(error))
         except InputError as error:

@@ -19,6 +19,7 @@ from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE, minutes
 from doorctl.web.pages.words import Words
+from doorctl.web.staff import filled_in
 from doorctl.web.staff.now_words import CLOCKS, LEAVES, OLD, headline
 from doorctl.web.standing import AlarmDesk, StandingAlarm
 
@@ -155,6 +156,9 @@ def _mode(name: str) -> Mode:
 
 def _until(written: str, words: Words) -> datetime:
     try:
-        return datetime.fromisoformat(written).replace(tzinfo=words.zone)
-    except ValueError:
-        raise InputError("give the day and time at which it ends") from None
+        until = filled_in.moment(written)
+    except InputError:
+        until = None
+    if until is None:
+        raise InputError("give the day and time at which it ends")
+    return until.replace(tzinfo=words.zone)

@@ -16,6 +16,9 @@ from doorctl.web.staff.bars import Bars, Column, bars
 
 OK: Final = "ok"
 HOURS: Final = tuple(f"{hour:02}" for hour in range(24))
+YEAR: Final = len(".2026")
+"""What a day below a bar has no room for; in every language it stands last."""
+
 SHADES: Final = 4
 """How many shades a week has, beside the one of nothing; each cell has its number too."""
 
@@ -41,10 +44,17 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One hour, weekday, day or month: its name as it is shown, and a count for each series."""
+    """One hour, weekday, day or month.
+
+    Args:
+        name: as it is shown.
+        counts: one for each of :data:`SERIES`.
+        short_name: as it is written below a bar; empty for `name`.
+    """
 
     name: str
     counts: Mapping[str, Count]
+    short_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,11 @@ def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
         table: with what is small hidden already.
     """
     groups = [
-        Group(_shown(words, by, name), _counts(cell for cell in table.cells if cell.group == name))
+        Group(
+            _shown(words, by, name),
+            _counts(cell for cell in table.cells if cell.group == name),
+            _short(words, by, name),
+        )
         for name in _names(by, table)
     ]
     return _drawn(by.value, title, groups)
@@ -91,7 +105,10 @@ def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
 
 def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]) -> Chart:
     """Return the picture of single days; a day without any count is left out."""
-    groups = [Group(words.short_day(day), _counts(table.cells)) for day, table in days]
+    groups = [
+        Group(words.short_day(day), _counts(table.cells), words.short_day(day)[:-YEAR])
+        for day, table in days
+    ]
     return _drawn("day", title, groups, downloads=False)
 
 
@@ -109,7 +126,10 @@ def week(words: Words, days: Sequence[Statistics]) -> Week:
 
 
 def _drawn(key: str, title: str, groups: Sequence[Group], *, downloads: bool = True) -> Chart:
-    columns = [Column(one.name, tuple(one.counts[key].number for key in SERIES)) for one in groups]
+    columns = [
+        Column(one.short_name or one.name, tuple(one.counts[key].number for key in SERIES))
+        for one in groups
+    ]
     return Chart(key, title, tuple(groups), bars(columns), downloads)
 
 
@@ -160,3 +180,11 @@ def _shown(words: Words, by: By, name: str) -> str:
         day = date.fromisoformat(f"{name}-01")
         return f"{words.month(day)} {day.year}"
     return name
+
+
+def _short(words: Words, by: By, name: str) -> str:
+    """Return "nov 2026" for a month, nothing for what is short already."""
+    if by is not By.MONTH or name == NOT_DATED:
+        return ""
+    month, year = _shown(words, by, name).split()
+    return f"{month[:3]} {year}"

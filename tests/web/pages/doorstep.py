@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from doorctl.accounts import administration
@@ -13,7 +16,7 @@ from doorctl.accounts.ports import Done
 from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.bootstrap.pages import SignedIn
-from doorctl.web.pages.frame import Frame, Person
+from doorctl.web.pages.frame import Frame, PageRequest, Person
 from doorctl.web.staff.entrance import Entrance
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 from tests.web.pages.staging import FakeSessions, application
@@ -35,6 +38,11 @@ class RealSessions(FakeSessions):
         assert self.signing_in is not None
         return SignedIn(self.signing_in).person(token)
 
+    def look(self, token: str) -> Person | None:
+        """Return who it is, for a page that asks by itself."""
+        assert self.signing_in is not None
+        return SignedIn(self.signing_in).look(token)
+
 
 def house(signing_in: SigningIn, *, encrypted: bool = False) -> Frame:
     """Return a frame whose sessions are those of the accounts."""
@@ -43,9 +51,16 @@ def house(signing_in: SigningIn, *, encrypted: bool = False) -> Frame:
     return around
 
 
-def browser_of(around: Frame, *pages: object) -> TestClient:
+class Pages(Protocol):
+    """Some pages."""
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+
+
+def browser_of(around: Frame, *pages: Pages) -> TestClient:
     """Return a browser that nobody is signed in with, before some pages."""
-    routes = [route for one in pages for route in one.routes()]  # type: ignore[attr-defined]
+    routes = [route for one in pages for route in one.routes()]
     return TestClient(
         application(routes, around),
         base_url="https://testserver" if around.house.encrypted else "http://testserver",
@@ -97,10 +112,10 @@ class _Log:
     def __init__(self, around: Frame) -> None:
         self._around = around
 
-    def routes(self) -> list[object]:
+    def routes(self) -> tuple[BaseRoute, ...]:
         """Return it."""
 
-        async def page(asked):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a page
+        async def page(asked: PageRequest) -> Response:
             return asked.page("refused.html")
 
-        return [self._around.guarded("/log", page, Permission.SEE_LOG)]
+        return (self._around.guarded("/log", page, Permission.SEE_LOG),)

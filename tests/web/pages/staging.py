@@ -39,6 +39,10 @@ class FakeSessions:
         """Return who it is."""
         return self.people.get(token)
 
+    def look(self, token: str) -> Person | None:
+        """Return who it is."""
+        return self.person(token)
+
 
 def everybody() -> FakeSessions:
     """Return sessions of one account for each role, named after it."""

@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Account, Origin
 from doorctl.accounts.passwords import Password, refuse_password
-from doorctl.accounts.ports import Done
+from doorctl.accounts.ports import Books, Done
 from doorctl.accounts.roles import Permission, Role
+from doorctl.moments import Moment
 from doorctl.web.staff.accounts import AccountsPages, first_password
 from doorctl.web.staff.accounts_words import PERMISSIONS, ROLES
 from tests.fakes.accounts_desk import FakeAccountsDesk
@@ -29,7 +30,12 @@ def desk() -> FakeAccountsDesk:
     of_provider = Account(
         "abc@kommune.example", "Abc", Role.STAFF, origin=Origin.PROVIDER, subject="sub-1"
     )
-    made.memory.run(lambda books, moment: Done(books.accounts.keep(of_provider, moment)))
+
+    def keep(books: Books, moment: Moment) -> Done[None]:
+        books.accounts.keep(of_provider, moment)
+        return Done(None)
+
+    made.memory.run(keep)
     made.deeds.clear()
     return made
 

@@ -6,8 +6,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Role
-from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.audit import SYNC, Action, Deed
 from doorctl.privacy.audit_chain import EMPTY, Verdict
+from doorctl.transports.account_deeds import NOBODY, PROVIDER
 from doorctl.web.staff.audit import DEEDS, SHOWN, AuditPages
 from tests.fakes.trail_desk import FakeTrailDesk
 from tests.web.pages.staging import LANGUAGES, browser
@@ -121,6 +122,17 @@ def test_a_whole_chain_and_a_broken_one() -> None:
     assert "Intet er ændret, og intet mangler." in whole
     assert str(made.head()) in whole
     assert "Post 4 er ikke, som den blev skrevet." in broken
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [(SYNC, "Bibliotekssystemet"), (NOBODY, "(ikke logget på)"), (PROVIDER, "(kommunen)")],
+)
+def test_what_is_nobodys_account_is_told_in_words(by: str, told: str) -> None:
+    """The sender of patrons, somebody who was refused, and the identity provider."""
+    page = client(desk(Deed(Action.MODE_ENDED), by=by)).get("/audit").text
+
+    assert f"<td>{told}</td>" in page
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.STAFF, Role.TECHNICIAN])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from doorctl.accounts.events import SignedOut
 from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS
+from doorctl.web.pages.headers import Headed
 from tests.fakes.accounts import MemoryDesk
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep
 
@@ -91,6 +94,18 @@ def test_a_session_ends_by_itself() -> None:
     assert idle.get("/log").headers["location"] == "/sign-in?next=/log"
     step.memory.clock.advance(IDLE_MS / 2000)
     assert busy.get("/log").status_code == 303
+
+
+def test_a_page_that_asks_by_itself_keeps_no_session_alive() -> None:
+    """A screen that is left on is signed out, though its page asks every few seconds."""
+    step = Doorstep()
+    client = step.signed_in()
+    statuses = []
+    for _ in range(4):
+        step.memory.clock.advance(IDLE_MS / 2000)
+        statuses.append(client.get("/log", headers={"HX-Request": "true"}).status_code)
+
+    assert statuses == [200, 401, 401, 401]
 
 
 def test_signing_out_ends_the_session_and_clears_the_browser() -> None:
@@ -180,6 +195,22 @@ def test_nobody_is_signed_in_by_what_cannot_be_stored() -> None:
 
     assert answer.status_code == 503
     assert "set-cookie" not in answer.headers
+
+
+def test_browsers_are_told_to_come_by_https_alone() -> None:
+    """Where they come by it; else they could not come at all."""
+    told = {}
+    for encrypted in (True, False):
+        client = TestClient(Headed(PlainTextResponse("x"), encrypted=encrypted))
+        told[encrypted] = client.get("/").headers.get("strict-transport-security", "")
+
+    assert told == {True: "max-age=31536000", False: ""}
+
+
+@pytest.mark.parametrize("path", [START, "/log", "/static/doorctl.css"])
+def test_trace_is_not_spoken(path: str) -> None:
+    """It would show a script the cookie that it can't read."""
+    assert Doorstep().browser().request("TRACE", path).status_code == 405
 
 
 def test_the_start_leads_where_one_may_go() -> None:

@@ -112,9 +112,9 @@ def test_a_link_of_somebody_else_signs_nobody_in(town: Town) -> None:
     mine, theirs = town.browser(), town.browser()
     came = town.way_back(theirs)
 
-    assert "Dette log på er ikke begyndt her" in refused(mine, came, 422)
+    assert "Dette login er ikke begyndt her" in refused(mine, came, 422)
     mine.get(PAGE)
-    assert "Dette log på er ikke begyndt her" in refused(mine, came, 422)
+    assert "Dette login er ikke begyndt her" in refused(mine, came, 422)
 
 
 def test_it_counts_once_and_not_for_long(town: Town) -> None:
@@ -170,6 +170,6 @@ def test_a_provider_that_is_down(town: Town) -> None:
     town.script.replies = {"/realm/.well-known/openid-configuration": (503, b"")}
 
     page = refused(client, came, 503)
-    assert "Kommunens log på kan ikke nås" in page
+    assert "Kommunens login kan ikke nås" in page
     assert 'href="/sign-in"' in page
     assert client.get(PAGE).status_code == 503

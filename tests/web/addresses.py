@@ -1,0 +1,38 @@
+"""Every address of the web process, as it is built for a branch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from starlette.routing import Mount, Route
+
+from doorctl.bootstrap.alarm_desk import WebsAlarms
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.pages import pages
+from doorctl.bootstrap.rules import system_clock
+from doorctl.config import Config
+from tests.fakes.event_log import FakeEventLog
+
+
+def addresses(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield each page's method and path, with parameters as OpenAPI writes them.
+
+    Args:
+        config: of a branch whose databases are there and whose processes don't run.
+    """
+    with ExitStack() as stack:
+        clock, log = system_clock(config), FakeEventLog()
+        branch = BranchDesk(config, clock)
+        stack.callback(branch.close)
+        alarms = WebsAlarms(config, log, clock, stack).kept_in(branch, stack)
+        shown = pages(config, clock, log, branch=branch, alarms=alarms, stack=stack)
+        stack.callback(shown.stop)
+        for route in shown.routes:
+            if isinstance(route, Mount):
+                yield "GET", f"{route.path}/{{path}}"
+            elif isinstance(route, Route):
+                path = re.sub(r"{(\w+):\w+}", r"{\1}", route.path)
+                yield from ((method, path) for method in route.methods or () if method != "HEAD")

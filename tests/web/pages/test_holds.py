@@ -1,0 +1,97 @@
+"""The page of incident holds."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.web.staff.holds import HoldPages
+from tests.fakes.log_desk import FakeHoldDesk, FakeLogDesk, visit
+from tests.web.pages.staging import browser
+
+ASKED = {
+    "from": "2026-11-25T18:00",
+    "to": "2026-11-25T19:00",
+    "case": "0700-12345",
+    "reason": "hærværk ved <døren>",
+    "until": "2027-01-24",
+}
+
+
+def client(desk: FakeHoldDesk, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
+    """Return a browser before the page."""
+    return browser(lambda frame: HoldPages(frame, desk).routes(), role, language)
+
+
+def test_a_window_is_held_shown_and_lifted() -> None:
+    """Local times, the last day included; what it holds is looked at on record."""
+    log = FakeLogDesk()
+    log.write(visit(1), visit(30, "closed"), visit(60))
+    desk = FakeHoldDesk(log)
+    manager = client(desk)
+
+    added = manager.post("/holds", data=ASKED)
+    page = manager.get(added.headers["location"]).text
+    held = manager.get("/holds/1").text
+    lifted = manager.post("/holds/1/lift")
+
+    assert "Hændelsen gælder." in page
+    assert "hærværk ved &lt;døren&gt;" in page
+    assert "24.1.2027" in page
+    assert "Biblioteket er lukket nu." not in held
+    assert "Døren åbnes." in held
+    assert "Der er ingen hændelse." in manager.get(lifted.headers["location"]).text
+    assert [one[0] for one in desk.done] == ["added", "shown", "lifted"]
+
+
+def test_the_window_around_an_attempt_is_offered() -> None:
+    """A quarter of an hour before and after, and not later than now."""
+    manager = client(FakeHoldDesk())
+
+    usual = manager.get("/holds?around=2026-11-25T18:05").text
+    late = manager.get("/holds?around=2026-11-25T19:25").text
+
+    assert 'value="2026-11-25T17:50"' in usual
+    assert 'value="2026-11-25T18:20"' in usual
+    assert 'value="2026-11-25T19:30"' in late
+    assert manager.get("/holds?around=nonsense").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"from": ""}, "Angiv, fra hvornår"),
+        ({"until": ""}, "Angiv den sidste dag"),
+        ({"until": "soon"}, "ikke en dato"),
+        ({"to": "2026-11-25T17:00"}, "slutter, før det begynder"),
+        ({"to": "2026-11-25T23:00"}, "slutter i fremtiden"),
+        ({"until": "2027-11-25"}, "højst 180 dage"),
+        ({"case": ""}, "Angiv et sagsnummer"),
+        ({"reason": "CPR 0101701234"}, "Intet blev gemt."),
+    ],
+)
+def test_a_hold_that_makes_no_sense(wrong: dict[str, str], told: str) -> None:
+    """The form says why, keeps what was typed, and nothing is held."""
+    desk = FakeHoldDesk()
+    answer = client(desk).post("/holds", data=ASKED | wrong)
+
+    assert (answer.status_code, desk.done) == (422, [])
+    assert told in answer.text
+    assert ASKED["case"] in answer.text or "case" in wrong
+
+
+def test_a_hold_that_is_none_and_who_may() -> None:
+    """No such number is told; staff neither see holds nor change them."""
+    manager, staff = client(FakeHoldDesk()), client(FakeHoldDesk(), Role.STAFF)
+
+    assert manager.get("/holds/7").status_code == 422
+    assert manager.post("/holds/7/lift").status_code == 422
+    assert manager.get("/holds/7/lift").status_code == 405
+    assert staff.get("/holds").status_code == 403
+    assert staff.post("/holds", data=ASKED).status_code == 403
+
+
+def test_english() -> None:
+    """The same page in the other language."""
+    assert "There is no hold." in client(FakeHoldDesk(), language="en").get("/holds").text

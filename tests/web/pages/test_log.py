@@ -1,0 +1,250 @@
+"""The door log's page: what is shown, found, revealed and saved, and by whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.moments import ClockState
+from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.log_export import inert
+from tests.fakes.log_desk import NOW, PSEUDONYM, FakeLogDesk, evening, visit
+from tests.web.pages.staging import browser
+
+CARD = "3000001234"
+
+
+def client(desk: FakeLogDesk, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
+    """Return a browser before the page."""
+    return browser(lambda frame: LogPages(frame, desk).routes(), role, language)
+
+
+def written(*reasons: str | None) -> FakeLogDesk:
+    """Return a log of attempts, a minute apart, that ended so."""
+    desk = FakeLogDesk(bands=(evening(18, 22),))
+    desk.write(*(visit(number, reason) for number, reason in enumerate(reasons, 1)))
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("da", ["Lukket ind", "Forkert pinkode.", "18.32.00", "Selvbetjent", "1 afvist"]),
+        ("en", ["Let in", "Wrong PIN.", "18:32:00", "Self-service", "1 refused"]),
+    ],
+)
+def test_the_day_is_told_under_pseudonyms(language: str, told: list[str]) -> None:
+    """Outcome, reason and time, newest first; a pseudonym in groups and nothing more of anybody."""
+    page = client(written("ok", "wrong_pin"), language=language).get("/log").text
+
+    for text in [*told, "0001 0203"]:
+        assert text in page
+    assert page.index('id="attempt-2"') < page.index('id="attempt-1"')
+    assert "1001" not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("outcome=granted", {1}),
+        ("outcome=open", {4}),
+        ("reason=closed&reason=banned", {2, 3}),
+        ("from=18:32&to=18:33", {2}),
+        ("day=2026-11-24", set()),
+        ("outcome=nonsense&reason=nonsense", {1, 2, 3, 4}),
+    ],
+)
+def test_filters(query: str, shown: set[int]) -> None:
+    """Each narrows what is shown; a time belongs up to the minute that is named."""
+    page = client(written("ok", "closed", "banned", None)).get(f"/log?{query}").text
+
+    assert {number for number in range(1, 5) if f'id="attempt-{number}"' in page} == shown
+
+
+@pytest.mark.parametrize("query", ["day=x", "day=0001-01-01", "from=25:00", "from=10:00&to=09:00"])
+def test_a_filter_that_makes_no_sense_is_told(query: str) -> None:
+    """The page says so, in the language of whoever looks, and shows today."""
+    answer = client(written("ok")).get(f"/log?{query}")
+
+    assert answer.status_code == 422
+    assert "Det kan ikke vises." in answer.text
+    assert 'id="attempt-1"' in answer.text
+
+
+def test_older_pages_go_by_number() -> None:
+    """What is written meanwhile moves nothing from page to page; only the newest page is live."""
+    desk = FakeLogDesk()
+    desk.write(
+        *(visit(number, at=NOW - timedelta(seconds=200 - number)) for number in range(1, 61))
+    )
+    first = client(desk).get("/log?outcome=granted").text
+    desk.write(visit(61, at=NOW))
+    second = client(desk).get("/log?day=2026-11-25&outcome=granted&before=11").text
+
+    assert "day=2026-11-25&amp;outcome=granted&amp;before=11" in first
+    assert 'data-since="60-granted"' in first
+    assert 'id="attempt-10"' in second
+    assert 'id="attempt-11"' not in second
+    assert "data-since" not in second
+
+
+def test_hostile_and_unknown_things_are_harmless() -> None:
+    """A reason that a newer door gave stands as it is, escaped; a doubtful time is marked."""
+    desk = FakeLogDesk()
+    odd = visit(1, "<script>alert(1)</script>\x1b[31m", card=None)
+    desk.write(replace(odd, clock=ClockState.UNTRUSTED))
+
+    page = client(desk).get("/log").text
+
+    assert "<script>alert" not in page
+    assert "uret var ikke stillet" in page
+    assert "intet kort" in page
+
+
+def test_a_card_is_searched_by_a_form_and_stands_nowhere() -> None:
+    """The answer shows what was found, on any day, and not what was typed."""
+    desk = written("ok", "closed")
+    desk.write(visit(3, "ok", at=NOW - timedelta(days=9)), visit(4, "ok", card="ffffffff"))
+
+    answer = client(desk, Role.STAFF).post("/log/search", data={"card": CARD})
+
+    assert "3 forsøg er gemt." in answer.text
+    assert "16.11.2026" in answer.text
+    assert CARD not in answer.text
+    assert desk.done == [("search", "staff")]
+
+
+@pytest.mark.parametrize("typed", ["", "x"])
+def test_what_is_no_card(typed: str) -> None:
+    """It is told beside the field, and nothing was searched."""
+    desk = written("ok")
+    answer = client(desk).post("/log/search", data={"card": typed})
+
+    assert (answer.status_code, desk.done) == (422, [])
+    assert 'id="card-error"' in answer.text
+
+
+def test_a_reveal_needs_a_purpose() -> None:
+    """Without one nothing is told; with one the number is, once, by a form."""
+    desk = written("ok")
+    manager = client(desk)
+
+    form = manager.get("/log/reveal?attempt=1").text
+    without = manager.post("/log/reveal", data={"attempt": "1", "purpose": " "})
+    told = manager.post("/log/reveal", data={"attempt": "1", "purpose": "hærværk"})
+
+    assert "1001" not in form
+    assert (without.status_code, 'id="purpose-error"' in without.text) == (422, True)
+    assert "<code>1001</code>" in told.text
+    assert desk.done == [("reveal", "1", "hærværk", "manager")]
+
+
+def test_a_reveal_too_many_and_one_of_nobody() -> None:
+    """The limit is told in the form; a card that nobody knows is told plainly."""
+    desk = written("ok", "unknown_card")
+    desk.write(visit(2, "unknown_card", card="ffffffff"))
+    desk.most_reveals = 1
+    manager = client(desk)
+
+    nobody = manager.post("/log/reveal", data={"attempt": "2", "purpose": "x"})
+    refused = manager.post("/log/reveal", data={"attempt": "1", "purpose": "x"})
+
+    assert "Det ved ingen" in nobody.text
+    assert refused.status_code == 422
+    assert "1001" not in refused.text
+
+
+@pytest.mark.parametrize("number", ["", "x", "9", "9" * 40, "-1"])
+def test_an_attempt_that_is_none(number: str) -> None:
+    """Neither asked for nor revealed."""
+    desk = written("ok")
+    manager = client(desk)
+
+    assert manager.get(f"/log/reveal?attempt={number}").status_code == 422
+    sent = manager.post("/log/reveal", data={"attempt": number, "purpose": "x"})
+    assert sent.status_code == 422
+
+
+def test_a_csv_that_danish_spreadsheets_open() -> None:
+    """Semicolons, a mark of UTF-8, the filter, local times, and no cell that is calculated."""
+    desk = written("ok", "=cmd|' /C calc'!A0")
+    sent = {"format": "csv", "purpose": "sag 12", "outcome": "refused", "day": "2026-11-25"}
+
+    answer = client(desk).post("/log/export", data=sent)
+
+    assert answer.content.startswith(b"\xef\xbb\xbfattempt;time;")
+    (line,) = answer.text.splitlines()[1:]
+    cells = "2;2026-11-25 18:32:00+01:00;trusted;refused;{0};{0};0001 0203"
+    assert line == cells.format("'=cmd|' /C calc'!A0")
+    assert answer.headers["content-disposition"].endswith('2026-11-25-2026-11-25.csv"')
+    assert desk.done == [("export", "1", "sag 12", "manager")]
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_is_a_formula(begins: str) -> None:
+    """Whatever a spreadsheet would calculate is marked as text."""
+    assert inert(f"{begins}1") == f"'{begins}1"
+    assert inert(f"1{begins}") == f"1{begins}"
+
+
+def test_json_of_several_days() -> None:
+    """All whole days from the first to the last, with the fixed names."""
+    desk = written("ok")
+    desk.write(visit(2, "closed", at=NOW - timedelta(days=1)), visit(3, at=NOW - timedelta(days=9)))
+    sent = {"format": "json", "purpose": "x", "first": "2026-11-24", "last": "2026-11-25"}
+
+    told = json.loads(client(desk).post("/log/export", data=sent).text)
+
+    assert [one["attempt"] for one in told] == [1, 2]
+    assert told[0] == {
+        "attempt": 1,
+        "at": "2026-11-25T17:31:00Z",
+        "clock": "trusted",
+        "verdict": "granted",
+        "reason": "ok",
+        "card": PSEUDONYM,
+    }
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"purpose": ""},
+        {"purpose": "CPR 0101701234"},
+        {"purpose": "x", "first": "2026-11-25", "last": "2026-11-24"},
+        {"purpose": "x", "first": "soon"},
+    ],
+)
+def test_an_export_that_makes_no_sense(sent: dict[str, str]) -> None:
+    """It is told beside the form, and nothing leaves the house."""
+    desk = written("ok")
+    answer = client(desk).post("/log/export", data={"format": "csv", **sent})
+
+    assert (answer.status_code, desk.done) == (422, [])
+    assert 'id="purpose-error"' in answer.text
+
+
+def test_who_may_what() -> None:
+    """A viewer only looks, staff search as well; a form of what one may not is refused too."""
+    desk = written("ok")
+    for role, paths in {
+        Role.VIEWER: ["search", "reveal", "export"],
+        Role.STAFF: ["reveal", "export"],
+    }.items():
+        who = client(desk, role)
+        page = who.get("/log").text
+        for path in paths:
+            assert f"/log/{path}" not in page
+            sent = {"card": CARD, "attempt": "1", "purpose": "x"}
+            assert who.post(f"/log/{path}", data=sent).status_code == 403
+    assert desk.done == []
+
+
+def test_a_log_that_cannot_be_read() -> None:
+    """Is said on a page of its own."""
+    assert client(FakeLogDesk(broken=True)).get("/log").status_code == 503

@@ -1,0 +1,368 @@
+"""The stream of attempts: what comes, what a browser that was away gets, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from starlette.types import Message, Scope
+
+from doorctl.accounts.roles import Role
+from doorctl.web.pages.aside import Aside
+from doorctl.web.pages.frame import Person
+from doorctl.web.serving import Server, listen
+from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.log_events import MOST_CLIENTS, LogEvents
+from doorctl.web.staff.log_events import Limits as Lasting
+from doorctl.web.staff.log_stream import Seen
+from doorctl.web.staff.log_watch import KEPT, FellBehindError, LogWatch
+from tests.fakes.log_desk import FakeLogDesk, visit
+from tests.web.pages import staging
+
+LIMIT_S = 10.0
+QUIET = Lasting(beat_s=LIMIT_S, trust_s=LIMIT_S, send_s=LIMIT_S, begin_s=LIMIT_S, look_s=0.02)
+CROWD = 400
+"""Browsers that come, ten times as many as may listen."""
+AT_ONCE = 8
+"""Fewer than may wait for a thread, so that each is answered by the stream itself."""
+
+
+class House:
+    """A log page and its stream, on a stage."""
+
+    def __init__(self, limits: Lasting = QUIET) -> None:
+        self.desk = FakeLogDesk()
+        self.sessions = staging.everybody()
+        around = staging.frame(self.sessions)
+        self.events = LogEvents(around, self.desk, self.sessions.person, limits)
+        pages = LogPages(around, self.desk)
+        self.app = staging.application((*pages.routes(), *self.events.routes()), around)
+
+
+@dataclass
+class Browser:
+    """Listens without a network: the application is called as a server does."""
+
+    house: House
+    query: str = ""
+    last: str = ""
+    role: Role = Role.VIEWER
+    status: int = 0
+    stuck: bool = False
+    told: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Listen until the stream ends or the browser goes."""
+        cookies = f"doorctl={self.role.value}; doorctl-language=da".encode()
+        headers = [
+            (b"host", b"testserver"),
+            (b"cookie", cookies),
+            (b"accept", b"text/event-stream"),
+        ]
+        if self.last:
+            headers.append((b"last-event-id", self.last.encode()))
+        scope: Scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/log/events",
+            "raw_path": b"/log/events",
+            "query_string": self.query.encode(),
+            "scheme": "http",
+            "headers": headers,
+            "client": ("127.0.0.1", 50000),
+            "server": ("testserver", 80),
+            "http_version": "1.1",
+        }
+        await self.house.app(scope, self._receive, self._send)
+
+    async def event(self) -> str:
+        """Return the next event's id, or what else was told."""
+        async with asyncio.timeout(LIMIT_S):
+            told = await self.told.get()
+        lines = told.split("\n")
+        return next((one.removeprefix("id: ") for one in lines if one.startswith("id: ")), told)
+
+    async def _receive(self) -> Message:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["body"]:
+            await self.told.put(message["body"].decode())
+        if self.stuck and message.get("body", b"").startswith(b"event"):
+            await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def listening(browser: Browser) -> AsyncIterator[asyncio.Task[None]]:
+    """Listen for a while; the browser goes at the end."""
+    task = asyncio.create_task(browser.run())
+    try:
+        yield task
+    finally:
+        browser.gone.set()
+        async with asyncio.timeout(LIMIT_S):
+            await task
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    """Play a scene to its end."""
+
+    async def played() -> None:
+        """Play it, and not for ever."""
+        async with asyncio.timeout(3 * LIMIT_S):
+            await scene()
+
+    asyncio.run(played())
+
+
+def test_an_attempt_is_told_when_it_begins_and_when_it_ends() -> None:
+    """Rendered as on the page; the same number again takes the row's place."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House()
+        house.desk.write(visit(1))
+        browser = Browser(house, query="since=1-granted")
+        async with listening(browser):
+            assert (await browser.event()).startswith("retry: ")
+            house.desk.write(visit(2, None))
+            assert await browser.event() == "2-open"
+            house.desk.write(visit(2, "wrong_pin"))
+            told = await browser.told.get()
+            assert "event: attempt\nid: 2-refused\n" in told
+            assert 'data: <tr id="attempt-2"' in told
+            assert "Forkert pinkode." in told
+        assert (house.events.clients, house.events.watching) == (0, False)
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ("2-open", ["2-granted", "3-refused", "4-open"]),
+        ("2-granted", ["3-refused", "4-open"]),
+        ("3-refused", ["4-open"]),
+        ("0-granted", ["1-granted", "2-granted", "3-refused", "4-open"]),
+    ],
+)
+def test_a_browser_that_was_away_misses_nothing(last: str, expected: list[str]) -> None:
+    """Its last event says what it has; what has ended meanwhile is told again."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House()
+        house.desk.write(visit(1), visit(2), visit(3, "closed"), visit(4, None))
+        browser = Browser(house, last=last, query="since=0-granted")
+        async with listening(browser):
+            await browser.event()
+            assert [await browser.event() for _ in expected] == expected
+            house.desk.write(visit(4), visit(5))
+            assert [await browser.event() for _ in range(2)] == ["4-granted", "5-granted"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("last", ["", "x", "7", "9-nonsense", "²-open", "9" * 30 + "-open"])
+def test_an_id_that_is_none_means_from_now_on(last: str) -> None:
+    """And one of a door log that is gone means the same: nobody waits for ever."""
+    assert Seen.parsed(last).attempt == -1
+
+    async def scene() -> None:
+        """Play it."""
+        house = House(Lasting(beat_s=0.05, look_s=0.02))
+        house.desk.write(visit(1))
+        for number, given in ((2, last), (3, "900-granted")):
+            browser = Browser(house, last=given)
+            async with listening(browser):
+                await browser.event()
+                # A beat says that it has begun to look.
+                assert await browser.event() == ": beat\n\n"
+                house.desk.write(visit(number))
+                while (told := await browser.event()) == ": beat\n\n":
+                    pass
+                assert told == f"{number}-granted"
+
+    play(scene)
+
+
+def test_only_what_was_chosen_comes() -> None:
+    """The filter of the page is the stream's; an attempt under way has no reason yet."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House()
+        browser = Browser(house, query="since=0-granted&outcome=refused&reason=closed")
+        house.desk.write(visit(1), visit(2, "closed"), visit(3, "banned"), visit(4, None))
+        async with listening(browser):
+            await browser.event()
+            assert await browser.event() == "2-refused"
+            house.desk.write(visit(4, "closed"))
+            assert await browser.event() == "4-refused"
+
+    play(scene)
+
+
+def test_silence_is_broken_and_a_log_that_fails_is_asked_again() -> None:
+    """A beat comes without news; a disk that fails for a while ends no stream."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House(Lasting(beat_s=0.05, look_s=0.02))
+        browser = Browser(house, query="since=0-granted")
+        async with listening(browser):
+            await browser.event()
+            assert await browser.event() == ": beat\n\n"
+            house.desk.broken = True
+            house.desk.written += 1
+            await asyncio.sleep(0.2)
+            house.desk.broken = False
+            house.desk.write(visit(1))
+            while (told := await browser.event()) == ": beat\n\n":
+                pass
+            assert told == "1-granted"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("ended", ["signed out", "another's"])
+def test_a_session_that_ends_ends_its_stream(ended: str) -> None:
+    """Nobody goes on reading who was signed out or replaced."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House(Lasting(beat_s=0.05, trust_s=0.0, look_s=0.02))
+        browser = Browser(house)
+        async with listening(browser) as task:
+            await browser.event()
+            await browser.event()
+            if ended == "signed out":
+                house.sessions.people.clear()
+            else:
+                house.sessions.people["viewer"] = Person("somebody", Role.VIEWER)
+            async with asyncio.timeout(LIMIT_S):
+                await asyncio.shield(task)
+
+    play(scene)
+
+
+def test_a_browser_that_takes_nothing_is_dropped() -> None:
+    """It is not waited for, and its place is free again."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House(Lasting(send_s=0.05, look_s=0.02))
+        house.desk.write(visit(1))
+        browser = Browser(house, query="since=0-granted", stuck=True)
+        async with listening(browser) as task:
+            async with asyncio.timeout(LIMIT_S):
+                await asyncio.shield(task)
+            assert house.events.clients == 0
+
+    play(scene)
+
+
+def test_one_that_falls_behind_the_news_begins_anew() -> None:
+    """News are kept for a while and not for anybody: whoever missed some is told so."""
+
+    async def scene() -> None:
+        """Play it."""
+        desk = FakeLogDesk()
+        watch = LogWatch(desk, Aside(), every_s=0.01)
+        with watch.watching():
+            place = await watch.begin(LIMIT_S)
+            for first in range(1, 2 * KEPT, 50):
+                desk.write(*(visit(number) for number in range(first, first + 50)))
+                seen = await watch.after(place + first - 1, LIMIT_S)
+                assert seen[0].visit.attempt == first
+            with pytest.raises(FellBehindError):
+                await watch.after(place, LIMIT_S)
+
+    play(scene)
+
+
+def test_who_may_not_look_gets_no_stream() -> None:
+    """Nobody signed in is told so plainly, for no page is wanted."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House()
+        house.sessions.people.clear()
+        browser = Browser(house)
+        async with listening(browser) as task:
+            await task
+        assert browser.status == 401
+
+    play(scene)
+
+
+@contextmanager
+def served(house: House) -> Iterator[int]:
+    """Serve a house's pages on real sockets; yield the port."""
+    ready = threading.Event()
+    server = Server(
+        house.app,
+        None,
+        head_s=10,
+        when_ready=ready.set,
+        when_stopping=house.events.stop,
+        alive=lambda: None,
+    )
+    with closing(listen("127.0.0.1", 0)) as bound:
+        serving = threading.Thread(target=server.run, args=([bound],))
+        serving.start()
+        try:
+            assert ready.wait(LIMIT_S)
+            yield bound.getsockname()[1]
+        finally:
+            server.stop()
+            serving.join(LIMIT_S)
+    assert not serving.is_alive()
+
+
+def test_a_crowd_breaks_nothing() -> None:
+    """So many listen as may, the others are told to come later, and pages are still answered.
+
+    The server ends at once all the same: it ends the streams first.
+    """
+    house = House()
+    house.desk.write(visit(1))
+
+    async def asked(port: int, path: str) -> tuple[bytes, asyncio.StreamWriter]:
+        """Return the head of an answer, and the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"GET {path} HTTP/1.1\r\nHost: testserver\r\nCookie: doorctl=viewer\r\n"
+        writer.write(f"{head}Accept: */*\r\nConnection: close\r\n\r\n".encode())
+        return await reader.readuntil(b"\r\n\r\n"), writer
+
+    async def crowd(port: int) -> None:
+        """Come, a few at a time, and stay."""
+        writers: list[asyncio.StreamWriter] = []
+        statuses: list[bytes] = []
+        for _ in range(CROWD // AT_ONCE):
+            for head, writer in await asyncio.gather(
+                *(asked(port, "/log/events") for _ in range(AT_ONCE))
+            ):
+                statuses.append(head.split()[1])
+                writers.append(writer)
+                if head.split()[1] == b"503":
+                    assert b"retry-after" in head.lower()
+        assert statuses.count(b"200") == MOST_CLIENTS
+        assert statuses.count(b"503") == CROWD - MOST_CLIENTS
+        page, writer = await asked(port, "/log")
+        assert page.split()[1] == b"200"
+        for one in (*writers, writer):
+            one.close()
+            with suppress(ConnectionError):
+                await one.wait_closed()
+
+    with served(house) as port:
+        asyncio.run(crowd(port))

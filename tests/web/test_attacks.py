@@ -1,0 +1,190 @@
+"""What a stranger or a colleague tries at the pages, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+from starlette.requests import Request
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.accounts.sessions import IDLE_MS, Token
+from doorctl.bootstrap.pages import SignedIn
+from doorctl.errors import InputError, StoreError, StuckError
+from doorctl.web.pages.aside import THREADS, Turns
+from doorctl.web.pages.frame import Person, path_of
+from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.holds import HoldPages
+from doorctl.web.staff.municipality import PAGE, MunicipalityPages
+from doorctl.web.staff.now import NowPages
+from tests.fakes.alarm_desk import FakeAlarmDesk
+from tests.fakes.log_desk import FakeHoldDesk
+from tests.fakes.now_desk import FakeCalendarDesk, FakeNowDesk
+from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
+from tests.web.pages.staging import FakeSessions, application, browser, frame
+
+LIMIT_S = 20.0
+CROWD = 3 * THREADS
+
+
+class HangingProvider:
+    """An identity provider that says nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = Event()
+
+    def begin_oidc(self) -> tuple[str, Token]:
+        """Wait, and send the browser somewhere."""
+        self.let_go.wait(LIMIT_S)
+        return "https://provider.example/", Token("kept")
+
+    def finish_oidc(self, kept: Token, *, state: str, code: str) -> Token:
+        """Wait, and believe nobody."""
+        self.let_go.wait(LIMIT_S)
+        raise InputError(f"nobody began {state} with {code}, not even {kept!r}")
+
+
+def test_strangers_take_no_threads_from_staff() -> None:
+    """However many wait for a provider that hangs, who is signed in gets their page at once."""
+    provider = HangingProvider()
+    around = frame()
+    routes = [
+        *MunicipalityPages(around, provider).routes(),
+        *NowPages(around, FakeNowDesk(), FakeAlarmDesk()).routes(),
+    ]
+    client = TestClient(application(routes, around), follow_redirects=False)
+    with client, ThreadPoolExecutor(CROWD + 1) as crowd:
+        waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]
+        try:
+            staff = crowd.submit(client.get, "/now", headers={"Cookie": "doorctl=staff"})
+            assert staff.result(LIMIT_S / 2).status_code == 200
+        finally:
+            provider.let_go.set()
+        assert {one.result(LIMIT_S).status_code for one in waiting} == {303}
+
+
+def test_a_line_that_is_too_long_is_refused() -> None:
+    """Who comes then is told to come again, and one that ends makes room."""
+
+    async def play() -> None:
+        """Fill the line, and empty it."""
+        turns, over = Turns(at_once=1, in_line=1), asyncio.Event()
+
+        async def hold() -> None:
+            """Have a turn until all is over."""
+            async with turns.one():
+                await over.wait()
+
+        held = [asyncio.create_task(hold()) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(StuckError):
+            await hold()
+        over.set()
+        await asyncio.gather(*held)
+        async with turns.one():
+            pass
+
+    asyncio.run(play())
+
+
+def test_a_host_with_a_path_in_it_is_no_path() -> None:
+    """What a page may be asked for is judged by the path that it is found by."""
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/accounts",
+        "query_string": b"",
+        "scheme": "http",
+        "server": ("127.0.0.1", 8080),
+        "headers": [(b"host", b"x/me?")],
+    }
+    assert path_of(Request(scope)) == "/accounts"
+
+
+@pytest.mark.parametrize("host", ["x/me?", "x/me#", "x\\me?", "x/sign-in?"])
+def test_a_first_password_is_changed_whatever_the_host(host: str) -> None:
+    """The host's header leads nobody around the page where it is changed."""
+    step = Doorstep()
+    step.add("ny", must_change=True)
+    answer = step.signed_in("ny").get("/log", headers={"Host": host})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/me")
+
+
+def test_a_page_that_asks_by_itself_keeps_nobody_signed_in() -> None:
+    """A screen that is left alone is signed out after half an hour, though its page goes on."""
+    step = Doorstep()
+    step.around.sessions = SignedIn(step.signing_in)
+    client, by_itself = step.signed_in(), {"HX-Request": "true"}
+    for _ in range(3):
+        step.memory.clock.advance(IDLE_MS / 4000)
+        assert client.get("/log", headers=by_itself).status_code == 200
+    step.memory.clock.advance(IDLE_MS / 4000)
+    answer = client.get("/log", headers=by_itself)
+
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/sign-in?next=/log")
+    assert client.get("/log").status_code == 303
+
+
+def test_signing_in_anew_ends_the_session_before() -> None:
+    """A browser has one session; a copy of the last one is worth nothing."""
+    step = Doorstep()
+    client = step.signed_in()
+    former = client.cookies[COOKIE]
+    client.post("/sign-in", data={"name": NAME, "password": RIGHT})
+
+    assert client.cookies[COOKIE] != former
+    assert client.get("/log").status_code == 200
+    copy = step.browser()
+    copy.cookies.set(COOKIE, former)
+    assert copy.get("/log").status_code == 303
+
+
+def test_a_number_that_is_none_is_no_fault_of_ours() -> None:
+    """However long it is, and whoever asks: it fills no journal with tracebacks."""
+
+    def status(role: Role | None) -> int:
+        """Ask for a hold that there can't be."""
+        client = browser(lambda around: HoldPages(around, FakeHoldDesk()).routes(), role)
+        return client.get(f"/holds/{'9' * 5000}").status_code
+
+    assert (status(None), status(Role.MANAGER)) == (303, 422)
+
+
+class FailingSessions(FakeSessions):
+    """Sessions whose file is gone."""
+
+    def person(self, token: str) -> Person | None:
+        """Fail, with what only a technician should read."""
+        raise StoreError(f"/var/lib/doorctl/branch.db can't be used for {len(token)} signs")
+
+
+def test_a_stranger_learns_nothing_of_files() -> None:
+    """A fault is told in full to those alone who are signed in."""
+    around = frame(FailingSessions())
+    routes = NowPages(around, FakeNowDesk(), FakeAlarmDesk()).routes()
+    client = TestClient(application(routes, around), headers={"Cookie": "doorctl=x"})
+    answer = client.get("/now")
+
+    assert answer.status_code == 503
+    assert "branch.db" not in answer.text
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_days_beyond_all_calendars(day: str) -> None:
+    """They are refused or taken for none, and are no fault of ours."""
+    around = browser(
+        lambda around: (
+            *CalendarPages(around, FakeCalendarDesk()).routes(),
+            *NowPages(around, FakeNowDesk(), FakeAlarmDesk()).routes(),
+        ),
+        Role.STAFF,
+    )
+    form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve"}
+
+    assert around.get("/calendar", params={"from": day}).status_code == 200
+    assert around.get(f"/calendar/{day}").status_code == 422
+    assert around.post("/now/mode", data=form).status_code == 422

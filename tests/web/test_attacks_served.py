@@ -1,0 +1,69 @@
+"""What a stranger tries on the wire, against a real process."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
+
+import httpx2
+import pytest
+
+from doorctl.web.serving import MOST_OF_ONE
+from tests.web.branch import EPOCH, LIMIT_S, Branch, answer_of
+
+DRIP_S = 0.2
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
+    """A running web process that can't bear silence."""
+    branch = Branch(tmp_path_factory.mktemp("attacked"), "web.push.chunk_timeout_s=0.4")
+    branch.start()
+    yield branch
+    branch.end()
+
+
+def connected(branch: Branch) -> socket.socket:
+    """Return a new connection."""
+    return socket.create_connection(("127.0.0.1", branch.port), LIMIT_S)
+
+
+def drip(connection: socket.socket) -> None:
+    """Send a byte now and then, until it fails or was long enough."""
+    until = time.monotonic() + LIMIT_S
+    while time.monotonic() < until:
+        connection.sendall(b"x")
+        time.sleep(DRIP_S)
+
+
+def heard(branch: Branch) -> bool:
+    """Tell whether a new connection is answered."""
+    with suppress(httpx2.HTTPError):
+        return branch.ask("GET", EPOCH).status_code == 200
+    return False
+
+
+def test_who_drips_an_answered_request_is_not_listened_to(impatient: Branch) -> None:
+    """The answer came, the body goes on and on: the connection ends all the same."""
+    head = b"GET /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
+    with closing(connected(impatient)) as connection:
+        connection.sendall(head)
+        # A reset or a broken pipe, as the kernel likes.
+        with pytest.raises(ConnectionError):
+            drip(connection)
+
+
+def test_one_address_leaves_room_for_others(shared: Branch) -> None:
+    """Beyond what one address may have, a connection ends unheard; one that goes makes room."""
+    with ExitStack() as stack:
+        for _ in range(MOST_OF_ONE):
+            stack.enter_context(closing(connected(shared)))
+        extra = connected(shared)
+        with suppress(ConnectionError):
+            extra.sendall(f"GET {EPOCH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert answer_of(extra) == b""
+    until = time.monotonic() + LIMIT_S
+    while not heard(shared):
+        assert time.monotonic() < until

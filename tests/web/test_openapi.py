@@ -1,0 +1,124 @@
+"""The description of the HTTP interface: nothing is left out, and whatever it allows is answered so.
+
+The questions are schemathesis's, right and wrong ones, the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import httpx2
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from hypothesis.strategies import SearchStrategy
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    status_code_conformance,
+)
+
+import doorctl
+from doorctl.accounts.roles import Role
+from tests.browser.past import PASSWORD, keep_records, live_through
+from tests.web.addresses import addresses
+from tests.web.branch import LIMIT_S, Branch, row, rows
+
+FILE: Final = Path(doorctl.__file__).parent / "web" / "openapi.yaml"
+SCHEMA: Final = schemathesis.openapi.from_path(FILE)
+OPERATIONS: Final = {one.ok().label: one.ok() for one in SCHEMA.get_all_operations()}
+
+ENDLESS: Final = frozenset({"GET /panel/events", "GET /log/events"})
+"""Streams; other tests listen to them."""
+
+MACHINES: Final = frozenset({"PUT /v1/patrons", "POST /v1/patrons/changes", "GET /v1/patrons/epoch"})
+
+QUESTIONS: Final = 8
+"""For each operation and way of asking."""
+
+ASKS: Final = MappingProxyType({"/people": Role.DPO, "/me": Role.VIEWER, "/sign-out": Role.VIEWER})
+"""Who asks for what; everything else the manager, and what ends a session ends the viewer's."""
+
+
+@pytest.fixture(scope="module")
+def branch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
+    """A web process with a bit of everything, whose door does not run."""
+    branch = Branch(tmp_path_factory.mktemp("openapi"))
+    live_through(branch.config, 2, [row(1).row_key])
+    keep_records(branch.config, row(1).row_key)
+    branch.start()
+    assert branch.push(branch.document(rows(5), 1)).status_code == 200
+    yield branch
+    branch.end()
+
+
+@pytest.fixture(scope="module")
+def sessions(branch: Branch) -> dict[Role, str]:
+    """The cookie of each role."""
+    return {role: signed_in(branch, role) for role in (Role.MANAGER, Role.DPO, Role.VIEWER)}
+
+
+def signed_in(branch: Branch, role: Role) -> str:
+    """Sign in and return the cookie."""
+    answer = branch.ask(
+        "POST",
+        "/sign-in",
+        data={"name": role.value, "password": PASSWORD},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert answer.status_code == httpx2.codes.SEE_OTHER
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+def test_every_address_is_described(branches: Any) -> None:
+    """Each method of each address stands in the description, and nothing else does."""
+    built = {f"{method} {path}" for method, path in addresses(branches().config)}
+
+    assert set(OPERATIONS) - MACHINES == built
+
+
+@pytest.mark.parametrize("label", sorted(set(OPERATIONS) - ENDLESS))
+def test_whatever_is_asked_is_answered_as_described(
+    branch: Branch, sessions: dict[Role, str], label: str
+) -> None:
+    """Right or wrong, a question gets an answer of a described status and type, and never a 500."""
+    operation = OPERATIONS[label]
+    role = next((who for path, who in ASKS.items() if operation.path.startswith(path)), None)
+    headers = {
+        "Cookie": sessions[role or Role.MANAGER],
+        "Sec-Fetch-Site": "same-origin",
+        "Accept": "text/html",
+    }
+
+    def ask(case: schemathesis.Case) -> None:
+        answer = case.call(
+            base_url=f"http://127.0.0.1:{branch.port}",
+            headers=headers,
+            allow_redirects=False,
+            timeout=LIMIT_S,
+        )
+        assert answer.status_code != httpx2.codes.INTERNAL_SERVER_ERROR, branch.errors()
+        checks = [status_code_conformance, content_type_conformance]
+        case.validate_response(answer, checks=checks)
+
+    asked(operation.as_strategy(), ask)
+    # Of an address without parameters nothing wrong can be asked.
+    with suppress(Unsatisfiable):
+        asked(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), ask)
+
+
+def asked(cases: SearchStrategy[schemathesis.Case], ask: Callable[[Any], None]) -> None:
+    """Ask :data:`QUESTIONS` questions, the same ones each time."""
+    few = settings(
+        max_examples=QUESTIONS,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    few(seed(1)(given(cases)(ask)))()
