@@ -31,7 +31,11 @@ def simulation(seed: int | None, years: float, ci: bool, jobs: int, verbose: boo
     started = time.monotonic()
     first = secrets.randbelow(1_000_000_000) if seed is None else seed
     plans = [(first, years)] if not ci else slices(first)
-    told = list(ran(plans, jobs if ci else 1))
+    told = []
+    for one in ran(plans, jobs if ci else 1):
+        told.append(one)
+        end = "broken" if one.failure else "whole"
+        click.echo(f"seed {one.seed}: {one.years:.2f} years, {end}, {one.seconds:.0f} s", err=True)
     click.echo(table(told, time.monotonic() - started, verbose=verbose))
     for broken in (one for one in told if one.failure):
         click.echo(broken.failure, err=True)
