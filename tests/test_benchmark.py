@@ -8,6 +8,7 @@ from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.parts import PARTS, measured
 from tests.benchmark.plan import SMALLEST
 from tests.benchmark.table import as_json, as_table
+from tests.browser.walk import STOPS
 
 ROWS = Counter(
     {
@@ -20,7 +21,9 @@ ROWS = Counter(
         "swipe": 1,
         "push of 20 rows": 4,
         "changes of 5 rows": 2,
-        "web process": 3,
+        "last digit -> relay beside 25 staff pages": 3,
+        "page": sum(stop.status == 200 for stop in STOPS),
+        "web process": 4,
         "purge of 30 days": 1,
     }
 )

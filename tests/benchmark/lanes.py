@@ -27,13 +27,14 @@ class Lane:
     Args:
         stage: a started door with an empty door log.
         history: that log.
+        attempts: the last number that stands there already.
     """
 
-    def __init__(self, stage: Stage, history: VisitHistory) -> None:
+    def __init__(self, stage: Stage, history: VisitHistory, attempts: int = 0) -> None:
         self.stage = stage
         self._history = history
         self._cards = cards()
-        self._attempts = 0
+        self._attempts = attempts
         self._last_digit = b""
         self._locked = True
 

@@ -27,6 +27,8 @@ class Plan:
         busy_rounds: grants timed at each door while its machine is busy.
         feed: patrons in the feed that is loaded meanwhile.
         visits_per_day: rows of the door log for each of 30 days, and for one that has expired.
+        visits_per_month: rows of the door log behind the pages that are timed.
+        page_repeats: times that each page is asked for.
     """
 
     sizes: tuple[int, ...]
@@ -44,6 +46,8 @@ class Plan:
     busy_rounds: int
     feed: int
     visits_per_day: int
+    visits_per_month: int
+    page_repeats: int
 
 
 FULL = Plan(
@@ -62,6 +66,8 @@ FULL = Plan(
     busy_rounds=100,
     feed=20_000,
     visits_per_day=300,
+    visits_per_month=15_000,
+    page_repeats=40,
 )
 
 QUICK = Plan(
@@ -80,6 +86,8 @@ QUICK = Plan(
     busy_rounds=15,
     feed=5_000,
     visits_per_day=300,
+    visits_per_month=15_000,
+    page_repeats=8,
 )
 
 SMALLEST = Plan(
@@ -98,5 +106,7 @@ SMALLEST = Plan(
     busy_rounds=1,
     feed=5,
     visits_per_day=2,
+    visits_per_month=60,
+    page_repeats=1,
 )
 """For the test of the benchmark itself; its figures say nothing."""

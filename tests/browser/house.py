@@ -22,7 +22,12 @@ VISITS_PER_DAY = 500
 
 CARD, PIN = "3000001234", "4711"
 BLOCKED_CARD = "3000001242"
-PEOPLE = MappingProxyType({CARD: Patron("1001", True), BLOCKED_CARD: Patron("1002", True)})
+PEOPLE = MappingProxyType(
+    {
+        CARD: Patron("1001", resident=True),
+        BLOCKED_CARD: Patron("1002", resident=True, blocks=frozenset({"O"})),
+    }
+)
 
 SETTINGS = (
     'keypad.port=""',
@@ -87,7 +92,4 @@ def sealed(branch: Branch, number: str, patron: Patron) -> SealedRow:
     """Return somebody's row, as the library's server seals it."""
     key = read_key(branch.config.secrets.installation_key_file)
     stretched = ArgonSealer(key, 8, 1).stretch(normalise(number)[0])
-    checked = replace(patron, pin_check=pin_check(stretched, Pin(PIN)))
-    if number == BLOCKED_CARD:
-        checked = replace(checked, blocks=frozenset({"O"}))
-    return SealedRow(row_key(stretched), checked)
+    return SealedRow(row_key(stretched), replace(patron, pin_check=pin_check(stretched, Pin(PIN))))

@@ -7,21 +7,22 @@ import random
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
 from doorctl.accounts.account import Account
+from doorctl.accounts.passwords import Password
 from doorctl.accounts.roles import Role
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.rules import branch_db, visits_db
 from doorctl.config import Config
-from doorctl.ports import StoredDay
+from doorctl.ports import ATTEMPT, HourCount, StoredDay
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store.accounts_passwords import ArgonPasswords
+from doorctl.store.statistics import add
 from doorctl.store.visit_rows import to_ms
-from doorctl.accounts.passwords import Password
 from doorctl.transports.account_requests import AddAccount
 from doorctl.transports.branch_requests import AddBan, IssuePass, Note, Request, SetDay
 
@@ -60,17 +61,13 @@ def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) ->
             reason = chance.choice(reasons)
             card = None if reason is Reason.CARD_UNREADABLE else chance.choice(visitors)
             connection.execute(_VISIT, (to_ms(at), card, reason.verdict, reason.value))
-            hour = to_ms(at.replace(minute=0, second=0, microsecond=0))
-            connection.execute(_COUNT, (hour, "self_service", "attempt", reason.value))
+            hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            add(connection, [HourCount(hour, "self_service", ATTEMPT, reason.value, 1)])
 
 
 _VISIT = """
     INSERT INTO attempts (at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)
     VALUES (?, 'trusted', 'an earlier boot', 0, ?, ?, ?)
-"""
-_COUNT = """
-    INSERT INTO hourly (hour, mode, kind, outcome, count) VALUES (?, ?, ?, ?, 1)
-    ON CONFLICT DO UPDATE SET count = count + 1
 """
 
 
@@ -85,7 +82,7 @@ def keep_records(config: Config, card: bytes) -> None:
         change(config, request, by="manager")
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(branch_db(config))) as connection, connection:
-        for kind, source in (("store_failing", "door"), ("push_overdue", "web")):
+        for kind, source in (("door_forced", "door"), ("push_refused", "web")):
             connection.execute(_ALARM, (kind, source, now_ms - 7_200_000, now_ms - 60_000, SCRIPT))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.screens import STATES, panel_of
+from tests.browser.screens import STATES, demo_of, panel_of
 from tests.browser.visitor import VIEWS, Visitor, Visitors
 from tests.browser.walk import STOPS, Stop
 
@@ -45,3 +45,11 @@ def test_the_panel_in_every_state(visitors: Visitors) -> None:
         for name in STATES:
             show(name)
             assert violations(visitor) == [], name
+
+
+def test_the_virtual_door(visitors: Visitors) -> None:
+    """Nothing of the demo's page shuts anybody out."""
+    with demo_of(visitors) as visitor:
+        visitor.go("/")
+        assert violations(visitor) == []
+        assert visitor.wrongs == []

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, Page, Response, ViewportSize
+from playwright.sync_api import Browser, Page, Response, ViewportSize
 
 from doorctl.accounts.roles import Role
 from tests.browser.house import House
@@ -45,13 +45,13 @@ LANGUAGES: Final = ("da", "en")
 class Visitor:
     """Somebody in front of one page; whatever went wrong stands in `wrongs`."""
 
-    house: House
+    address: str
     page: Page
     wrongs: list[str] = field(default_factory=list)
 
     def go(self, path: str) -> Response:
         """Go to a page and return the answer."""
-        answer = self.page.goto(self.house.address + path, wait_until="load")
+        answer = self.page.goto(self.address + path, wait_until="load")
         assert answer is not None
         return answer
 
@@ -79,7 +79,7 @@ class Visitor:
             self.wrongs.append(f"failed: {url} {failure}")
 
     def _asked(self, url: str) -> None:
-        if not url.startswith((self.house.address + "/", "data:")):
+        if not url.startswith((self.address + "/", "data:")):
             self.wrongs.append(f"another host: {url}")
 
 
@@ -98,9 +98,20 @@ class Visitors:
 
     @contextmanager
     def visitor(
-        self, role: Role | None = Role.STAFF, view: View = VIEWS[0], language: str = "da"
+        self,
+        role: Role | None = Role.STAFF,
+        view: View = VIEWS[0],
+        language: str = "da",
+        address: str = "",
     ) -> Iterator[Visitor]:
-        """Yield somebody with a browser of their own, signed in as a role."""
+        """Yield somebody with a browser of their own.
+
+        Args:
+            role: as whom they are signed in; None for not at all.
+            view: how they look at pages.
+            language: that they chose.
+            address: where they come to; empty for the house.
+        """
         size = ViewportSize(width=view.width, height=900)
         context = self._browser.new_context(
             viewport=size,
@@ -109,17 +120,14 @@ class Visitors:
             storage_state=None if role is None else self._session(role),
         )
         try:
-            self._choose(context, language)
+            where = address or self.house.address
+            context.add_cookies([{"name": "doorctl-language", "value": language, "url": where}])
             context.set_default_timeout(LIMIT_MS)
-            visitor = Visitor(self.house, context.new_page())
+            visitor = Visitor(where, context.new_page())
             visitor.watch()
             yield visitor
         finally:
             context.close()
-
-    def _choose(self, context: BrowserContext, language: str) -> None:
-        url = self.house.address
-        context.add_cookies([{"name": "doorctl-language", "value": language, "url": url}])
 
     def _session(self, role: Role) -> Any:
         if role not in self._sessions:

@@ -37,7 +37,7 @@ class Stop:
 SEEN: Final = MappingProxyType(
     {
         "/now": "form[action='/now/open'], .cards",
-        "/log": "main table tbody tr",
+        "/log": "#rows tr",
         "/why": "main form input",
         "/bans": "main table tbody tr",
         "/passes": "main table tbody tr",
@@ -68,7 +68,8 @@ BESIDE: Final = (
 def first_to(path: str) -> Role:
     """Return who walks to a place: the one with the most to see there."""
     order = (Role.MANAGER, Role.DPO, *Role)
-    return next(role for role in order if path in {place.path for place in places(role)})
+    seeing: Iterator[Role] = (role for role in order if path in {one.path for one in places(role)})
+    return next(seeing)
 
 
 def menu() -> Iterator[Stop]:

@@ -79,7 +79,7 @@ def _request(chunks: Sequence[bytes], length: int) -> Request:
     ]
     coming = iter(messages)
 
-    async def receive() -> dict[str, object]:  # noqa: RUF029 - as ASGI wants it
+    async def receive() -> dict[str, object]:
         return next(coming)
 
     headers = [

@@ -53,7 +53,15 @@ def guided(name: str, seconds: int, seed: int) -> Guided:
             "-rss_limit_mb=1024",
         )
         done = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.guided_process", name, *options, str(fresh), str(seeds)],
+            [
+                sys.executable,
+                "-m",
+                "tests.fuzz.guided_process",
+                name,
+                *options,
+                str(fresh),
+                str(seeds),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -37,7 +37,11 @@ def drawn(random: Random, stock: Stock) -> bytes:
 
 def _flip(random: Random, data: bytes, _stock: Stock) -> bytes:
     at = _place(random, data)
-    return data[:at] + bytes([(data[at] if at < len(data) else 0) ^ 1 << int(random.random() * 8)]) + data[at + 1 :]
+    return (
+        data[:at]
+        + bytes([(data[at] if at < len(data) else 0) ^ 1 << int(random.random() * 8)])
+        + data[at + 1 :]
+    )
 
 
 def _put(random: Random, data: bytes, _stock: Stock) -> bytes:

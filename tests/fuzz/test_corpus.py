@@ -23,9 +23,7 @@ def test_the_same_seed_makes_the_same_inputs(name: str) -> None:
     """A run that found something can be run again."""
     with targets() as all_of_them:
         stock = all_of_them[name].stock
-    first, again = (
-        [drawn(random, stock) for _ in range(50)] for random in (Random(7), Random(7))
-    )
+    first, again = ([drawn(random, stock) for _ in range(50)] for random in map(Random, (7, 7)))
 
     assert first == again
     assert max(map(len, first)) <= stock.longest

@@ -82,9 +82,13 @@ class Files:
             patrons = read_feed(path, pin_length=4)
         except FeedError as error:
             _check_problems(error)
-            assert not PERSONAL.search(str(error)), "a problem quotes a number"
+            _check_unquoted(error)
         else:
             assert "4711" not in repr(patrons), "a PIN is shown"
+
+
+def _check_unquoted(error: FeedError) -> None:
+    assert not PERSONAL.search(str(error)), "a problem quotes a number"
 
 
 def _check_problems(error: ProblemsError) -> None:

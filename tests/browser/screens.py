@@ -1,0 +1,57 @@
+"""Two pages beside the house's: the screen at the door in every state, and the virtual door."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from tests.browser.serving import serving
+from tests.browser.visitor import VIEWS, View, Visitor, Visitors
+from tests.web.panel.screens import SHOWING, STATES
+from tests.web.panel.screens import Stage as PanelStage
+
+__all__ = ["STATES", "demo_of", "panel_of"]
+
+
+@contextmanager
+def panel_of(
+    visitors: Visitors, view: View = VIEWS[0], language: str = "da"
+) -> Iterator[tuple[Visitor, Callable[[str], None]]]:
+    """Yield somebody at the screen, and what shows one of :data:`STATES` there."""
+    with ExitStack() as stack:
+        stage = PanelStage(SHOWING)
+        address = stack.enter_context(serving(stage.app, stage.panel.stop))
+        visitor = stack.enter_context(visitors.visitor(None, view, language, address))
+
+        def show(name: str) -> None:
+            # The page itself goes back to its own language once somebody else was served.
+            visitor.page.goto("about:blank")
+            stage.door.show(STATES[name])
+            visitor.go(f"/panel?lang={language}&since={STATES[name].attempt}")
+            visitor.page.locator(f"body[data-kind={STATES[name].kind.value}]").wait_for()
+
+        yield visitor, show
+
+
+@contextmanager
+def demo_of(visitors: Visitors, view: View = VIEWS[0], language: str = "da") -> Iterator[Visitor]:
+    """Yield somebody at the virtual door; it stands open until the block ends."""
+    command = [sys.executable, "-m", "doorctl", "demo", "--port", "0"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    assert process.stdout is not None
+    try:
+        said = iter(process.stdout.readline, "")
+        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in said)
+        address = next(match.group() for match in found if match)
+        with visitors.visitor(None, view, language, address) as visitor:
+            yield visitor
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()

@@ -1,0 +1,108 @@
+"""``python -m tests.browser.screenshots``: a picture of every page, to be looked at."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+from playwright.sync_api import sync_playwright
+
+from tests.browser.chromium import ARGUMENTS, found
+from tests.browser.house import staged
+from tests.browser.screens import STATES, demo_of, panel_of
+from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitor, Visitors
+from tests.browser.walk import STOPS
+
+HERE = Path(__file__).parent / "screenshots"
+"""Left out of commits by .gitignore."""
+
+PORTRAIT = View("panel", 600)
+
+
+@click.command()
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=HERE,
+    show_default="tests/browser/screenshots",
+    help="The folder; what it held before is removed.",
+)
+def screenshots(into: Path) -> None:
+    """Take a picture of every page, in each language and width, and of the panel in every state.
+
+    Exit 1 where a page did not look as it should; the pictures are there all the same.
+    """
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    with opened() as visitors:
+        wrongs = [*_pages(visitors, into), *_panel(visitors, into), *_demo(visitors, into)]
+    for wrong in wrongs:
+        click.echo(wrong, err=True)
+    click.echo(f"{len(list(into.glob('*.png')))} pictures in {into}")
+    sys.exit(bool(wrongs))
+
+
+@contextmanager
+def opened() -> Iterator[Visitors]:
+    """Yield those who come to a house that is staged for them."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="doorctl-")))
+        house = stack.enter_context(staged(directory))
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=found(), args=ARGUMENTS)
+        stack.callback(browser.close)
+        yield Visitors(browser, house)
+
+
+def _pages(visitors: Visitors, into: Path) -> Iterator[str]:
+    for view in VIEWS:
+        for language in LANGUAGES:
+            for stop in STOPS:
+                with visitors.visitor(stop.role, view, language) as visitor:
+                    status = visitor.go(stop.path).status
+                    name = f"{stop}-{language}-{view.name}"
+                    _take(visitor, into / f"{name}.png")
+                    if status != stop.status:
+                        yield f"{name}: {status}"
+                    yield from (f"{name}: {wrong}" for wrong in _wrongs(visitor))
+
+
+def _panel(visitors: Visitors, into: Path) -> Iterator[str]:
+    for language in LANGUAGES:
+        for view in (PORTRAIT, VIEWS[2]):
+            with panel_of(visitors, view, language) as (visitor, show):
+                for state in STATES:
+                    show(state)
+                    name = f"panel-{state.replace(' ', '-')}-{language}-{view.name}"
+                    _take(visitor, into / f"{name}.png")
+                    yield from (f"{name}: {wrong}" for wrong in _wrongs(visitor))
+
+
+def _demo(visitors: Visitors, into: Path) -> Iterator[str]:
+    for language in LANGUAGES:
+        for view in (VIEWS[0], VIEWS[2]):
+            with demo_of(visitors, view, language) as visitor:
+                visitor.go("/")
+                name = f"demo-{language}-{view.name}"
+                _take(visitor, into / f"{name}.png")
+                yield from (f"{name}: {wrong}" for wrong in _wrongs(visitor))
+
+
+def _take(visitor: Visitor, path: Path) -> None:
+    visitor.page.screenshot(path=path, full_page=True)
+
+
+def _wrongs(visitor: Visitor) -> Iterator[str]:
+    yield from visitor.wrongs
+    visitor.wrongs.clear()
+    if pixels := visitor.too_wide():
+        yield f"{pixels} pixels too wide"
+
+
+if __name__ == "__main__":
+    screenshots()

@@ -1,0 +1,134 @@
+"""What staff do in a day, by mouse, at a real door."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from playwright.sync_api import expect
+
+from doorctl.accounts.roles import Role
+from tests.browser.house import BLOCKED_CARD, CARD, PIN, House
+from tests.browser.visitor import Visitor, Visitors, sign_in
+
+LIVE_MS = 5_000
+"""The promise of the open log: what happens at the door stands there within five seconds."""
+
+
+def test_a_swipe_stands_in_the_open_log(visitors: Visitors, house: House) -> None:
+    """Somebody who swipes and types appears in a log that is open, without a click."""
+    with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
+        staff.go("/log")
+        expect(staff.page.locator("#live")).not_to_be_empty()
+        attempt = visit(house, patron)
+        row = staff.page.locator(f"#attempt-{attempt}[data-state=granted]")
+        expect(row).to_be_visible(timeout=LIVE_MS)
+        assert staff.wrongs == []
+
+
+def test_ban_and_lift(visitors: Visitors, house: House) -> None:
+    """Whoever is banned is refused at the next swipe, and let in once the ban is lifted."""
+    with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
+        page = staff.page
+        staff.go("/bans")
+        page.fill("#card", CARD)
+        page.select_option("#reason", index=1)
+        page.fill("#own_words", "Prøven")
+        page.click("#add button.button-primary")
+        expect(page.locator(".alert-success")).to_be_visible()
+        newest = page.locator("main table tbody tr", has_text="Prøven").first
+        assert CARD not in page.content()
+        assert decided(house, visit(house, patron)) == "banned"
+
+        newest.locator("summary").click()
+        newest.locator("button").click()
+        expect(page.locator(".alert-success")).to_be_visible()
+        assert decided(house, visit(house, patron)) == "ok"
+        assert staff.wrongs == []
+
+
+def test_lockdown_and_back(visitors: Visitors, house: House) -> None:
+    """A lockdown shuts the door for everybody until staff end it."""
+    with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
+        page = staff.page
+        staff.go("/now")
+        page.select_option("#mode", "lockdown")
+        page.fill("#until", (datetime.now() + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M"))  # noqa: DTZ005 - local
+        page.fill("#cause", "Prøve")
+        page.click("form[action='/now/mode'] button")
+        expect(page.locator(".alert-success")).to_be_visible()
+        assert decided(house, visit(house, patron)) == "closed"
+
+        page.click("form[action='/now/mode/end'] button")
+        expect(page.locator("form[action='/now/mode/end']")).to_have_count(0)
+        assert staff.wrongs == []
+
+
+def test_open_once_and_acknowledge(visitors: Visitors, house: House) -> None:
+    """The desk releases the door with a reason, and an alarm that was seen says by whom."""
+    with visitors.visitor(Role.TECHNICIAN) as visitor:
+        page = visitor.page
+        visitor.go("/now")
+        page.fill("#reason", "Varelevering")
+        page.click("form[action='/now/open'] button")
+        expect(page.locator(".alert-success")).to_be_visible()
+        house.branch.stage.wait_for("relay", energised=True)
+
+        first = page.locator("form[action='/now/acknowledge']").first
+        kind = first.locator("button").get_attribute("value")
+        first.locator("button").click()
+        expect(page.locator(".alert-success")).to_be_visible()
+        alarm = page.locator("li.alarm", has_text=kind or "no kind")
+        expect(alarm).to_contain_text("technician")
+        assert visitor.wrongs == []
+
+
+def test_reveal_with_a_purpose(visitors: Visitors) -> None:
+    """Who somebody was is shown for a purpose only, and the purpose stands on the audit log."""
+    with visitors.visitor(Role.MANAGER) as visitor:
+        page = visitor.page
+        visitor.go("/log")
+        page.locator("#rows a[href^='/log/reveal']").first.click()
+        page.fill("#purpose", "Glemt taske fra i går")
+        page.click("main form button.button-primary")
+        visitor.go("/audit")
+        expect(page.locator("main table tbody")).to_contain_text("Glemt taske fra i går")
+        assert visitor.wrongs == []
+
+
+def test_why_refused(visitors: Visitors) -> None:
+    """Whoever was refused is told why at the desk, card in hand; the page keeps no number."""
+    with visitors.visitor(Role.STAFF, language="en") as visitor:
+        visitor.go("/why")
+        visitor.page.fill("#card", BLOCKED_CARD)
+        visitor.page.click("main form button.button-primary")
+        expect(visitor.page.locator("main")).to_contain_text("Blocked in the library system.")
+        assert BLOCKED_CARD not in visitor.page.content()
+        assert BLOCKED_CARD not in visitor.page.url
+        assert visitor.wrongs == []
+
+
+def test_sign_out_ends_the_other_tab(visitors: Visitors) -> None:
+    """Signed out in one tab is signed out in the other."""
+    with visitors.visitor(None) as visitor:
+        sign_in(visitor, Role.VIEWER)
+        other = visitor.page.context.new_page()
+        other.goto(f"{visitor.address}/statistics")
+        visitor.page.click("form[action='/sign-out'] button")
+        visitor.page.wait_for_url("**/sign-in*")
+        other.reload()
+        expect(other.locator("input[type=password]")).to_be_visible()
+
+
+def visit(house: House, patron: Visitor) -> int:
+    """Have somebody swipe the card and type the PIN on the screen; return the attempt."""
+    patron.go("/panel")
+    attempt = house.swipe(CARD)
+    expect(patron.page.locator(f"body[data-attempt='{attempt}'][data-keys=pin]")).to_be_attached()
+    for digit in PIN:
+        patron.page.click(f"#pad button[value='{digit}']")
+    return attempt
+
+
+def decided(house: House, attempt: int) -> str:
+    """Return what the door decided, once it did."""
+    return str(house.branch.stage.wait_for("decision", attempt=attempt)["reason"])

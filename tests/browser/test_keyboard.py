@@ -1,0 +1,177 @@
+"""Everything by keyboard alone: what can be reached, what is seen of it, and whole tasks."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from doorctl.accounts.roles import Role
+from tests.browser.house import CARD, PIN, House
+from tests.browser.past import PASSWORD
+from tests.browser.visitor import Visitors
+from tests.browser.walk import STOPS, Stop
+
+MOST_TABS = 400
+"""More than any page has controls; a page that traps the keyboard needs them all."""
+
+FOCUSED = """
+() => {
+    const one = document.activeElement;
+    if (!one || one === document.body) return false;
+    const styles = [getComputedStyle(one), getComputedStyle(one, '::before')];
+    const beside = one.nextElementSibling;
+    if (beside) styles.push(getComputedStyle(beside, '::before'), getComputedStyle(beside));
+    const drawn = styles.some(
+        style => (style.outlineStyle !== 'none' && style.outlineWidth !== '0px')
+            || style.boxShadow !== 'none'
+    );
+    // A date has several stops, of which the browser draws some itself.
+    reached.set(one, drawn || reached.get(one) === true);
+    return true;
+}
+"""
+
+NOT_DRAWN = """
+() => [...reached].filter(([_, drawn]) => !drawn).map(([one, _]) => one.outerHTML.slice(0, 150))
+"""
+
+NOT_REACHED = """
+() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter(
+    one => one.type !== 'hidden' && !one.disabled && !reached.has(one)
+        && one.checkVisibility({visibilityProperty: true, contentVisibilityAuto: true})
+        // Of radio buttons one is a stop, and arrows lead on from there.
+        && !(one.type === 'radio'
+            && [...document.getElementsByName(one.name)].some(other => reached.has(other)))
+).map(one => one.outerHTML.slice(0, 150))
+"""
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=str)
+def test_a_page(visitors: Visitors, stop: Stop) -> None:
+    """Tab reaches every control that is seen, shows where it is, and leaves the page again."""
+    with visitors.visitor(stop.role) as visitor:
+        visitor.go(stop.path)
+        page = visitor.page
+        page.evaluate("window.reached = new Map()")
+        # Some pages begin in a field of their own: once to their end, and once from the top.
+        for _ in range(2):
+            _leave(page)
+        assert page.evaluate(NOT_DRAWN) == []
+        assert page.evaluate(NOT_REACHED) == []
+
+
+def test_skip_the_menu(visitors: Visitors) -> None:
+    """The first Tab offers to skip the menu, Enter does."""
+    with visitors.visitor(Role.STAFF) as visitor:
+        visitor.go("/now")
+        visitor.page.keyboard.press("Tab")
+        skip = visitor.page.locator("a.skipnav")
+        expect(skip).to_be_focused()
+        expect(skip).to_be_in_viewport()
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.page.locator("main")).to_be_focused()
+
+
+def test_sign_in_and_filter_the_log(visitors: Visitors) -> None:
+    """Staff sign in and find the refused of an earlier day."""
+    with visitors.visitor(None) as visitor:
+        page = visitor.page
+        visitor.go("/sign-in")
+        _type(page, "#name", Role.STAFF.value)
+        _type(page, "#password", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/now")
+        _press(page, "nav a[href='/log']")
+        page.wait_for_url("**/log")
+        _press(page, "nav.log-days a >> nth=0")
+        page.wait_for_url("**/log?day=*")
+        _reach(page, "#outcome")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        _press(page, ".log-filter button.button-primary")
+        page.wait_for_url("**outcome=refused*")
+        expect(page.locator("#rows tr").first).to_be_visible()
+        assert page.locator("#rows tr:not([data-state=refused])").count() == 0
+
+
+def test_add_a_ban(visitors: Visitors) -> None:
+    """Staff ban a patron by the library system's number, and lift it again."""
+    with visitors.visitor(Role.STAFF) as visitor:
+        page = visitor.page
+        visitor.go("/bans")
+        _type(page, "#patron_ref", "1099")
+        _reach(page, "#reason")
+        page.keyboard.press("ArrowDown")
+        _press(page, "#add button.button-primary")
+        expect(page.locator(".alert-success")).to_be_visible()
+        _press(page, "main table summary >> nth=0")
+        _press(page, "main table details[open] button >> nth=0")
+        expect(page.locator(".alert-success")).to_be_visible()
+
+
+def test_say_a_days_hours_and_take_it_back(visitors: Visitors) -> None:
+    """Staff close a date and give it its usual hours again."""
+    with visitors.visitor(Role.STAFF) as visitor:
+        page = visitor.page
+        visitor.go("/calendar")
+        _press(page, "main table tbody tr >> nth=1 >> a")
+        _reach(page, "#open-hours")
+        page.keyboard.press("ArrowUp")
+        _type(page, "#note", "Personaledag")
+        page.keyboard.press("Enter")
+        expect(page.locator("main")).to_contain_text("Personaledag")
+        _press(page, "main table tbody tr >> nth=1 >> a")
+        _press(page, "form[action$='/clear'] button")
+        expect(page.locator("main")).not_to_contain_text("Personaledag")
+
+
+def test_open_once(visitors: Visitors, house: House) -> None:
+    """The desk releases the door."""
+    with visitors.visitor(Role.STAFF) as visitor:
+        visitor.go("/now")
+        _type(visitor.page, "#reason", "Varelevering")
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.page.locator(".alert-success")).to_be_visible()
+        house.branch.stage.wait_for("relay", energised=True)
+
+
+def test_a_patron_at_the_screen(visitors: Visitors, house: House) -> None:
+    """A patron who can't touch the screen goes from key to key, and comes in."""
+    with visitors.visitor(None) as visitor:
+        visitor.go("/panel")
+        attempt = house.swipe(CARD)
+        body = visitor.page.locator(f"body[data-attempt='{attempt}'][data-keys=pin]")
+        expect(body).to_be_attached()
+        for digit in PIN:
+            _press(visitor.page, f"#pad button[value='{digit}']")
+        assert house.branch.stage.wait_for("decision", attempt=attempt)["reason"] == "ok"
+        assert visitor.wrongs == []
+
+
+def _leave(page: Page) -> None:
+    """Press Tab until the focus has left the page."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if not page.evaluate(FOCUSED):
+            return
+    pytest.fail("the keyboard does not get out of the page")
+
+
+def _reach(page: Page, selector: str) -> None:
+    """Press Tab until a control has the focus."""
+    wanted = page.locator(selector)
+    for _ in range(MOST_TABS):
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"Tab does not reach {selector}")
+
+
+def _type(page: Page, selector: str, text: str) -> None:
+    _reach(page, selector)
+    page.keyboard.type(text)
+
+
+def _press(page: Page, selector: str) -> None:
+    _reach(page, selector)
+    page.keyboard.press("Enter")

@@ -1,0 +1,76 @@
+"""What mutmut makes of a file, by what it changes: numbers move with every edit, lines stay."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from libcst import MetadataWrapper, parse_module
+from mutmut.mutation.file_mutation import MutationVisitor, combine_mutations_to_source
+from mutmut.mutation.mutators import mutation_operators
+from mutmut.mutation.pragma_handling import IgnoredCode
+
+from tests.mutation.rooms import ROOT
+
+_NAME = re.compile(r"x(?:_|ǁ(?P<owner>\w+?)ǁ)(?P<function>\w+)__mutmut_(?P<number>\d+)")
+
+
+@dataclass(frozen=True, order=True)
+class Mutant:
+    """One change.
+
+    Args:
+        file: of the source.
+        function: with its class, if it is a method.
+        old: the lines that are changed, without indentation.
+        new: what they become.
+    """
+
+    file: str
+    function: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.function}\n  - {self.old}\n  + {self.new}"
+
+
+def mutants_of(file: str) -> dict[str, Mutant]:
+    """Return every change that mutmut makes in a file of this checkout, by mutmut's name for it."""
+    wrapper = MetadataWrapper(parse_module((ROOT / file).read_text(encoding="utf-8")))
+    # mutmut's own function for a whole file wants a configuration; nothing here is to be ignored.
+    visitor = MutationVisitor(mutation_operators, IgnoredCode(set(), set(), set()))
+    mutated = combine_mutations_to_source(wrapper.visit(visitor), visitor.mutations)
+    module = file.removesuffix(".py").replace("/", ".")
+    texts = dict(_functions(ast.parse(mutated.code), mutated.code))
+    found = {}
+    for name in mutated.mutant_names:
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"mutmut calls a change {name}")
+        owner = f"{match['owner']}." if match["owner"] else ""
+        original = texts[name.removesuffix(match["number"]) + "orig"]
+        old, new = _difference(original, texts[name])
+        found[f"{module}.{name}"] = Mutant(file, f"{owner}{match['function']}", old, new)
+    return found
+
+
+def _functions(tree: ast.AST, code: str) -> Iterator[tuple[str, list[str]]]:
+    lines = code.splitlines()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            # The first line holds the name, which differs; a default in it may too.
+            name, end = node.name, node.end_lineno or node.lineno
+            text = [lines[node.lineno - 1].replace(name, "", 1), *lines[node.lineno : end]]
+            yield name, [line.strip() for line in text]
+
+
+def _difference(old: list[str], new: list[str]) -> tuple[str, str]:
+    told = list(difflib.ndiff(old, new))
+    gone, come = (
+        "\n".join(line[2:] for line in told if line.startswith(sign)) for sign in ("- ", "+ ")
+    )
+    return gone, come

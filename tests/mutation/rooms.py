@@ -1,0 +1,176 @@
+"""What is changed, and which tests have to notice: a table.
+
+Each change runs the tests that reach its function, and only those. Tests that take seconds are left
+out, so what they alone would notice counts as a survivor; ``--slow`` shows them the survivors too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Files that the same tests cover.
+
+    Args:
+        name: for the command line.
+        files: of the source, as globs.
+        tests: fast ones, as globs; folders are taken whole.
+        slow: tests that are left out, as pytest names them.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    slow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What one run changes, and what it asks."""
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    slow: tuple[str, ...]
+
+
+def _access(*names: str) -> tuple[str, ...]:
+    return tuple(f"doorctl/access/{name}.py" for name in names)
+
+
+def _asks(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/access/test_{name}*.py" for name in names)
+
+
+ROOMS = (
+    Room(
+        "cards",
+        ("doorctl/cards/*.py",),
+        ("tests/cards",),
+        ("tests/cards/test_birth_date.py::test_every_cpr_number_has_a_birthday",),
+    ),
+    Room(
+        "policy",
+        _access("policy"),
+        _asks("policy", "weak_pin"),
+        (
+            "tests/access/test_policy.py::test_first_refusal_of_the_ordered_list_wins",
+            "tests/access/test_policy_passes.py::test_every_pass_with_every_patron",
+        ),
+    ),
+    Room(
+        "throttle",
+        (*_access("throttle", "codes_throttle"), "doorctl/accounts/throttle.py"),
+        (*_asks("throttle", "codes_throttle"), "tests/accounts/test_throttle*.py"),
+    ),
+    Room(
+        "attempt",
+        _access(
+            *("answering", "attempt", "between_cards", "closing", "code_entry", "companions"),
+            *("judging", "messages", "phases", "pin_pad", "proofs", "reasons", "refusals"),
+        ),
+        _asks("attempt", "between_cards", "closing", "judging", "pin_pad", "proofs", "re*s"),
+    ),
+    Room(
+        "hours",
+        _access(
+            *("calendar", "day", "hours", "modes", "outputs", "wall_clock"),
+            *("panel", "panel_display", "panel_hours"),
+        ),
+        _asks("calendar", "day", "modes", "outputs", "panel"),
+    ),
+    Room(
+        "rights",
+        _access("codes", "patron", "person_numbers", "pin_quality", "rights", "staff_text"),
+        _asks("codes", "patron", "person_numbers", "pin_quality", "rights", "policy_pass"),
+        ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
+    ),
+    Room(
+        "door",
+        ("doorctl/door/*.py",),
+        ("tests/door",),
+        ("tests/door/test_inputs.py::test_ten_thousand_trains_of_edges",),
+    ),
+    Room(
+        "retention",
+        ("doorctl/privacy/retention*.py",),
+        ("tests/privacy/test_retention*.py",),
+    ),
+    Room(
+        "purge",
+        ("doorctl/store/visit_purge.py",),
+        ("tests/store/test_purge_bytes.py", "tests/store/test_visits*.py"),
+        ("tests/store/test_purge_bytes.py::test_a_year_of_daily_purges_leaves_nothing_expired",),
+    ),
+    Room(
+        "push",
+        ("doorctl/store/patrons_writer.py", "doorctl/sync/receive.py", "doorctl/sync/staging.py"),
+        (
+            "tests/sync/test_receive.py",
+            "tests/sync/test_receive_model.py",
+            "tests/sync/test_staging.py",
+            "tests/store/test_patrons*.py",
+        ),
+        (
+            "tests/sync/test_receive.py::test_a_town_is_taken_in_with_flat_memory",
+            "tests/store/test_patrons.py::test_many_changes_take_flat_memory",
+        ),
+    ),
+)
+
+
+def files_of(room: Room) -> tuple[str, ...]:
+    """Return a room's files that hold code, sorted."""
+    return tuple(name for name in _found(room.files) if not name.endswith("__init__.py"))
+
+
+def tests_of(room: Room) -> tuple[str, ...]:
+    """Return a room's test files and folders, sorted."""
+    return _found(room.tests)
+
+
+def chosen(names: Sequence[str]) -> Chosen:
+    """Return what rooms' names, or files of theirs, come to; every room where there are none.
+
+    Raises:
+        LookupError: a name is no room and no file of one.
+    """
+    known = {name for room in ROOMS for name in (room.name, *files_of(room))}
+    if unknown := [name for name in names if name not in known]:
+        rooms = ", ".join(room.name for room in ROOMS)
+        raise LookupError(f"{unknown[0]} is none of {rooms}, and no file of theirs")
+    return of_files(
+        name
+        for room in ROOMS
+        for name in files_of(room)
+        if not names or {name, room.name} & {*names}
+    )
+
+
+def of_files(files: Iterable[str]) -> Chosen:
+    """Return those of the files that stand in a room, with the tests of their rooms."""
+    wanted = set(files)
+    rooms = [room for room in ROOMS if wanted.intersection(files_of(room))]
+    return Chosen(
+        tuple(sorted(wanted & _all_files(rooms))),
+        _once(name for room in rooms for name in tests_of(room)),
+        _once(name for room in rooms for name in room.slow),
+    )
+
+
+def _all_files(rooms: Iterable[Room]) -> set[str]:
+    return {name for room in rooms for name in files_of(room)}
+
+
+def _once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _found(globs: Iterable[str]) -> tuple[str, ...]:
+    found = {path for glob in globs for path in ROOT.glob(glob)}
+    return tuple(sorted(path.relative_to(ROOT).as_posix() for path in found))

@@ -1,0 +1,223 @@
+"""A real door on pseudo-terminals, at which eight people are refused for eight reasons.
+
+Whoever stands there without the right PIN must not learn whether the card is known, waits, is
+blocked or banned: neither from what is seen and heard, nor from how long it takes.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from doorctl.demo.stage import LIMIT_S, Line
+from tests.e2e.conftest import Loaded
+from tests.e2e.door import BUZZER, RELAY, Door, Drive, until
+from tests.e2e.people import (
+    ALSO_ENTITLED,
+    CHILD,
+    DEBTOR,
+    ENTITLED,
+    NOT_RESIDENT,
+    PAST_EXPIRY,
+    STOLEN,
+    STRANGER,
+    THIRD_ENTITLED,
+    Person,
+)
+
+GREEN, RED = "GPIO23", "GPIO24"
+LAMPS = (GREEN, RED, BUZZER, RELAY)
+
+REST_S = 0.02
+"""Before the last digit: what is got ready while somebody types is ready then."""
+
+BANNED, THROTTLED = ALSO_ENTITLED, DEBTOR
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One way to be refused before the PIN is proved.
+
+    Args:
+        person: who comes.
+        pin: what is typed.
+        reason: what the log says of it, and nothing else.
+    """
+
+    person: Person
+    pin: str
+    reason: str
+
+
+def _wrong(person: Person) -> Refusal:
+    return Refusal(person, person.wrong_pin, "wrong_pin")
+
+
+REFUSALS: Mapping[str, Refusal] = MappingProxyType(
+    {
+        "unknown card": Refusal(STRANGER, STRANGER.pin, "unknown_card"),
+        "wrong PIN": _wrong(ENTITLED),
+        "throttled, right PIN": Refusal(THROTTLED, THROTTLED.pin, "throttled"),
+        "wrong PIN, not resident": _wrong(NOT_RESIDENT),
+        "wrong PIN, blocked": _wrong(STOLEN),
+        "wrong PIN, banned": _wrong(BANNED),
+        "wrong PIN, under age": _wrong(CHILD),
+        "wrong PIN, expired": _wrong(PAST_EXPIRY),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that a refusal shows, but for its reason and its number.
+
+    Args:
+        drives: each level that an output was driven to, in order.
+        lines: the log lines.
+        screen: what stood on the screen at the end.
+    """
+
+    drives: tuple[tuple[str, int], ...]
+    lines: tuple[str, ...]
+    screen: str
+
+
+class Watched:
+    """One running door; one thread.
+
+    Args:
+        door: it is started already, and the cards are as :data:`REFUSALS` wants them.
+    """
+
+    def __init__(self, door: Door, pins: Path) -> None:
+        self.door = door
+        self._record = pins / f"pins-{door.pid}"
+        self._read = 0
+
+    def look(self, refusal: Refusal) -> Look:
+        """Refuse somebody slowly; return all that was to be seen until every output is off."""
+        self._await_dark()
+        self._drives()
+        seen = len(self.door.lines)
+        attempt = self.door.swipe(refusal.person.swipe)
+        self.door.press_heard(refusal.pin)
+        self._decided(attempt, refusal)
+        screen = self._screen()
+        self._await_dark()
+        drives = tuple((drive.pin, drive.level) for drive in self._drives())
+        lines = tuple(map(_stripped, self._lines_of(attempt, seen)))
+        return Look(drives, lines, screen)
+
+    def time_ns(self, refusal: Refusal) -> int:
+        """Refuse somebody; return how long it takes from the last digit to the red lamp."""
+        attempt = self.door.swipe(refusal.person.swipe)
+        self.door.press(refusal.pin[:-1])
+        time.sleep(REST_S)
+        self._drives()
+        before = time.monotonic_ns()
+        self.door.press(refusal.pin[-1])
+        self._decided(attempt, refusal)
+        lit: list[int] = until(self._lit_red)
+        return lit[0] - before
+
+    def forgive(self) -> None:
+        """Forget the failures of cards and reader, but for the card that is to wait.
+
+        Nobody else writes then: all attempts have ended.
+        """
+        until(lambda: not self.door.open_attempts())
+        self.door.change("DELETE FROM reader")
+        self.door.change("DELETE FROM throttles WHERE failures < 10")
+
+    def throttle(self, person: Person) -> None:
+        """Have a card wait for staff."""
+        attempt = self.door.swipe(person.swipe)
+        self.door.press(person.wrong_pin)
+        self.door.settled(attempt)
+        self.door.change(
+            "UPDATE throttles SET failures = 10 "
+            "WHERE row_key = (SELECT row_key FROM attempts WHERE attempt = ?)",
+            attempt,
+        )
+
+    def _decided(self, attempt: int, refusal: Refusal) -> None:
+        line = self.door.wait_for("decision", attempt=attempt)
+        assert (line["verdict"], line["reason"]) == ("refused", refusal.reason), line
+
+    def _lines_of(self, attempt: int, seen: int) -> Iterator[Line]:
+        # An alarm speaks of many refusals, to staff.
+        for line in self.door.lines[seen:]:
+            if line["event"] != "alarm":
+                assert line.get("attempt") in {attempt, None}
+                yield line
+
+    def _lit_red(self) -> list[int]:
+        return [
+            drive.monotonic_ns for drive in self._drives() if (drive.pin, drive.level) == (RED, 1)
+        ]
+
+    def _await_dark(self) -> None:
+        def dark() -> bool:
+            levels = {drive.pin: drive.level for drive in _drives(self._record.read_text())}
+            return not any(levels.get(lamp) for lamp in LAMPS)
+
+        until(dark)
+
+    def _drives(self) -> list[Drive]:
+        """Return the drives since the last time."""
+        with self._record.open("rb") as record:
+            record.seek(self._read)
+            fresh = record.read()
+        self._read += len(fresh)
+        return _drives(fresh.decode("ascii"))
+
+    def _screen(self) -> str:
+        with closing(socket.socket(socket.AF_UNIX)) as asking:
+            asking.settimeout(LIMIT_S)
+            asking.connect(str(self.door.directory / "door.sock"))
+            asking.sendall(b'{"ask":"panel","about":{"after":0}}\n')
+            with asking.makefile() as answer:
+                said = json.loads(answer.readline())
+        return json.dumps(_unnumbered(said), sort_keys=True)
+
+
+@contextmanager
+def watched(root: Path) -> Iterator[Watched]:
+    """Yield a running door with all cards as they have to be; files are below `root`."""
+    loaded = Loaded(root)
+    with ExitStack() as stack:
+        door = Door(loaded.directory, loaded.config, pins=loaded.pins)
+        stack.enter_context(door)
+        door.start()
+        banned = door.call("bans", "add", "-", "--reason", "uro", stdin=f"{BANNED.number}\n")
+        assert banned.returncode == 0, banned.stderr
+        one = Watched(door, loaded.pins)
+        one.throttle(THROTTLED)
+        # A ban that is not there would make a wrong PIN of it all the same.
+        assert door.visit(BANNED)["reason"] == "banned"
+        assert door.visit(THIRD_ENTITLED)["reason"] == "ok"
+        one.forgive()
+        yield one
+        door.stop()
+
+
+def _drives(written: str) -> list[Drive]:
+    fields = (line.split() for line in written.splitlines())
+    return [Drive(pin, int(level), int(ns)) for pin, level, ns in fields]
+
+
+def _stripped(line: Line) -> str:
+    kept = {key: value for key, value in line.items() if key not in {"at", "attempt", "reason"}}
+    return json.dumps(kept, sort_keys=True)
+
+
+def _unnumbered(said: object) -> object:
+    if not isinstance(said, dict):
+        return said
+    return {key: _unnumbered(value) for key, value in said.items() if key not in {"seq", "attempt"}}

@@ -1,0 +1,170 @@
+"""``python -m tests.soak --minutes 10``: a branch that is used without a pause; what grows?"""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import click
+
+from doorctl.store.key_file import read_key
+from doorctl.store.sealing import ArgonSealer
+from tests.soak.disk import Filling, SmallDisk, SmallFiles, with_own_mounts
+from tests.soak.people import order, sealed, visitors
+from tests.soak.report import Run, told
+from tests.soak.sampling import Sampler
+from tests.soak.visits import Visits
+from tests.soak.web import Looking, Pushing, add_account
+from tests.web.branch import Branch
+
+PUSH_EVERY_S, PAGE_EVERY_S, PURGE_EVERY_S = 7.0, 1.0, 45.0
+REPLUG_EVERY_S, REPLUG_OUT_S = 50.0, 0.5
+FULL_EVERY_S, FULL_S = 60.0, 4.0
+CALM_S = 15.0
+"""At the end without a full disk, so that everything can be put on record."""
+
+NICE = 10
+START_LIMITS = 5
+
+
+@click.command()
+@click.option("--minutes", default=10.0, show_default=True)
+@click.option("--swipes", default=200, show_default=True, help="A minute.")
+@click.option("--rss-kib", default=200.0, show_default=True, help="Steepest growth a minute.")
+@click.option("--seed", default=1, show_default=True, help="Of who comes when.")
+def soak(minutes: float, swipes: int, rss_kib: float, seed: int) -> None:
+    """Use a real door and a real web process without a pause; exit 1 if anything grows or is wrong.
+
+    People swipe, pushes come, staff look at pages, the log is purged and proved, the reader is
+    pulled out, and the disk is full for 4 s each minute. All at low priority, so that it can run
+    beside other things.
+    """
+    is_mountable = with_own_mounts()
+    os.nice(NICE)
+    with tempfile.TemporaryDirectory() as root, ExitStack() as stack:
+        directory = Path(root)
+        disk: SmallDisk | None = None
+        if is_mountable:
+            disk = SmallDisk(directory)
+            stack.callback(disk.close)
+        run = _lived(directory, disk, minutes, swipes, seed)
+    lines, failures = told(run, rss_kib)
+    click.echo("\n".join(lines))
+    for failure in failures:
+        click.echo(f"wrong: {failure}", err=True)
+    sys.exit(bool(failures))
+
+
+def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: int) -> Run:
+    directory = root / "branch"
+    directory.mkdir()
+    branch = Branch(directory, "door.release_s=0.5")
+    add_account(branch)
+    try:
+        _start(branch)
+        with branch.stage as stage:
+            stage.start()
+            run = _used(branch, disk, time.monotonic() + minutes * 60, 60 / swipes, seed)
+            run.codes.append(stage.stop())
+            run.read(directory)
+    finally:
+        code = branch.end()
+    run.codes.append(code)
+    return run
+
+
+def _used(branch: Branch, disk: Filling | None, until_s: float, every_s: float, seed: int) -> Run:
+    key = read_key(branch.config.secrets.installation_key_file)
+    sealer = ArgonSealer(key, branch.seal.memory_kib, branch.seal.iterations)
+    people = visitors()
+    pushing = Pushing(branch, list(sealed(people, sealer)))
+    assert pushing.push() == 200
+    visits = Visits(branch.stage, order(people, random.Random(seed)))  # noqa: S311 - no secret
+    ready = next(line for line in branch.lines if line["event"] == "ready")
+    pids = {"door": branch.stage.pid, "web": int(ready["pid"])}
+    filling = disk or SmallFiles(list(pids.values()))
+    with closing(Looking(branch)) as looking, Sampler(pids, branch.directory) as sampler:
+        run = Run(visits.tally, pushing.answers, looking.answers, filling.name)
+        works = {
+            PUSH_EVERY_S: lambda: run.judge("push", pushing.push()),
+            PAGE_EVERY_S: lambda: run.judge("page", looking.look()),
+            PURGE_EVERY_S: lambda: run.purged(branch.stage.call("purge", "--prove")),
+            FULL_EVERY_S: lambda: _fill(run, filling, until_s),
+        }
+        with _beside(run, works):
+            _visit(visits, run, until_s, every_s)
+    run.samples, run.wals = sampler.samples, sampler.wals
+    return run
+
+
+def _start(branch: Branch) -> None:
+    with suppress(queue.Empty):
+        branch.start()
+        return
+    # Beside other things, and behind all of them, it takes longer than tests wait.
+    for _ in range(START_LIMITS):
+        with suppress(queue.Empty):
+            branch.wait_for("ready")
+            return
+    raise TimeoutError("the web process does not become ready")
+
+
+def _visit(visits: Visits, run: Run, until_s: float, every_s: float) -> None:
+    next_s = time.monotonic()
+    replug_s = next_s + REPLUG_EVERY_S
+    while time.monotonic() < until_s:
+        visits.one()
+        if time.monotonic() > replug_s:
+            visits.replug(REPLUG_OUT_S)
+            run.replugs += 1
+            replug_s = time.monotonic() + REPLUG_EVERY_S
+        next_s = max(next_s + every_s, time.monotonic() - 5)
+        time.sleep(max(0.0, next_s - time.monotonic()))
+
+
+def _fill(run: Run, filling: Filling, until_s: float) -> None:
+    if time.monotonic() + FULL_S + CALM_S > until_s:
+        return
+    began_s = time.monotonic()
+    filling.fill()
+    try:
+        time.sleep(FULL_S)
+    finally:
+        filling.free()
+        run.full.append((began_s, time.monotonic()))
+
+
+@contextmanager
+def _beside(run: Run, works: dict[float, Callable[[], None]]) -> Iterator[None]:
+    """Do each work every so many seconds, on a thread of its own."""
+    stopping = threading.Event()
+
+    def repeat(every_s: float, work: Callable[[], None]) -> None:
+        while not stopping.wait(every_s):
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - it is told, and the others go on
+                run.troubles.append((time.monotonic(), traceback.format_exc(limit=-3)))
+
+    threads = [threading.Thread(target=repeat, args=one) for one in works.items()]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+if __name__ == "__main__":
+    soak()
