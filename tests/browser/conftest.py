@@ -11,9 +11,13 @@ from tests.browser.house import House, staged
 from tests.browser.visitor import Visitors
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Run one browser for all tests; without one they are skipped, in CI they fail."""
+    """Run a browser; without one the tests are skipped, in CI they fail.
+
+    One for each module: while it runs, its driver's event loop counts as the process's running
+    one, and tests of other modules that have loops of their own would fail.
+    """
     path = found()
     if path is None:
         if os.environ.get("CI") == "true":
@@ -32,7 +36,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visitors(chromium: Browser, house: House) -> Visitors:
     """Let people come to the house."""
     return Visitors(chromium, house)
