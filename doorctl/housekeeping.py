@@ -12,14 +12,32 @@ PING_EVERY_S = 5.0
 WORKER_LIMIT_S = 60.0
 """A worker silent for so long is stuck: the watchdog is not fed and systemd starts afresh.
 
-Longer than a purge of a branch's door log takes on a slow card (5 million rows: not measured).
+What a patron waits for takes a second, on a disk that is dying a few.
+"""
+
+PURGE_LIMIT_S = 600.0
+"""A purge may hold the worker for so long: killed, it would only begin again at the next start.
+
+5 million rows are 10 000 transactions of 20 ms on a slow card, and then a VACUUM (not measured).
+"""
+
+SCHEDULE_LIMIT_S = 600.0
+"""A purge that is so overdue does not come by itself, for the scheduler is dead or stuck.
+
+A door whose scheduler died again at each start would so be away for seconds in ten minutes, not
+for ever.
 """
 
 RELOCK_GRACE_S = 0.2
 """How late the loop may lock before systemd kills it, to lock within a second of the release's end.
 
-Systemd looks up to 0.25 s late, and killing and locking took 0.3 to 0.7 s on an emulated Pi
-(tests/pi). With 0.1 s such a Pi, starved of its processor, killed a loop that had just locked.
+Worst is a loop that is stopped just before it would lock: then this passes, up to 0.25 s until
+systemd looks (its timers' accuracy, which no unit can set), and what killing and locking take, for
+which 0.55 s are left. On an emulated Pi that was 0.3 to 0.7 s (tests/pi): up to 1.15 s in all. A
+real one has not been measured.
+
+To be fed more often gains nothing, for it counts from the release's end. With 0.1 s an emulated Pi,
+starved of its processor, killed a loop that had just locked.
 """
 
 KEEP_TIME_EVERY_S = 600.0
@@ -33,6 +51,9 @@ class Housekeeping:
         clock: the machine's.
         supervisor: fed only while everything answers.
         threads_alive: whether every thread that the door needs is still there.
+        overdue_s: for how long something that the scheduler had to begin is due, seconds.
+        purging_since_s: when the purge began that is under way, monotonic seconds; None while
+            none is.
         stepped: whether the wall clock jumped since it was asked last.
         purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
         keep_time: has the worker store the highest trusted time.
@@ -47,6 +68,8 @@ class Housekeeping:
         clock: Clock,
         supervisor: Supervisor,
         threads_alive: Callable[[], bool],
+        overdue_s: Callable[[], float],
+        purging_since_s: Callable[[], float | None],
         stepped: Callable[[], bool],
         purge_soon: Callable[[], None],
         keep_time: Callable[[], None],
@@ -56,6 +79,8 @@ class Housekeeping:
         self._clock = clock
         self._supervisor = supervisor
         self._threads_alive = threads_alive
+        self._overdue_s = overdue_s
+        self._purging_since_s = purging_since_s
         self._stepped = stepped
         self._purge_soon = purge_soon
         self._keep_time = keep_time
@@ -70,11 +95,21 @@ class Housekeeping:
         if now_s - self._pinged_s >= PING_EVERY_S:
             self._pinged_s = now_s
             self._ping(self._answer)
-        if now_s - self._answered_s < WORKER_LIMIT_S and self._threads_alive():
+        if self._all_is_well(now_s):
             self._supervisor.alive(self._limit_s(now_s))
         if self._stepped():
             self._purge_soon()
         self._keep_time_when_due(now_s)
+
+    def _all_is_well(self, now_s: float) -> bool:
+        since_s = self._purging_since_s()
+        if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
+            self._answered_s = now_s
+        return (
+            now_s - self._answered_s < WORKER_LIMIT_S
+            and self._threads_alive()
+            and self._overdue_s() < SCHEDULE_LIMIT_S
+        )
 
     def _limit_s(self, now_s: float) -> float | None:
         relocks_s = self._relocks_s()

@@ -15,9 +15,10 @@ from doorctl.bootstrap.inspection import house
 from doorctl.bootstrap.purging import Purging
 from doorctl.config import Config
 from doorctl.errors import DoorctlError, StoreError
+from doorctl.housekeeping import Housekeeping
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.scheduler import PurgeSchedule
-from doorctl.ports import EventLog, HourCount
+from doorctl.ports import EventLog, HourCount, Supervisor
 from doorctl.privacy.retention import PurgeReport
 from doorctl.self_test.findings import Finding
 from doorctl.self_test.run import run as run_self_test
@@ -42,7 +43,35 @@ class Chores:
         self._purging = purging
         self._log = log
         self._doubt = ClockDoubt(stores.alarm)
-        self.schedule = PurgeSchedule(PURGE_EVERY_H, lambda: self._do("purge", self._purge))
+        self.schedule = PurgeSchedule(
+            PURGE_EVERY_H, lambda: self._do("purge", self._purge), stores.clock.monotonic_s
+        )
+
+    def housekeeping(
+        self,
+        supervisor: Supervisor,
+        lines_alive: Callable[[], bool],
+        relocks_s: Callable[[], float | None],
+    ) -> Housekeeping:
+        """Return what feeds the watchdog while everything that the door rests on works.
+
+        Args:
+            supervisor: is fed.
+            lines_alive: whether the thread of each serial line is there, its device or not.
+            relocks_s: see :class:`~doorctl.housekeeping.Housekeeping`.
+        """
+        return Housekeeping(
+            clock=self._stores.clock,
+            supervisor=supervisor,
+            threads_alive=lines_alive,
+            overdue_s=self.schedule.overdue_s,
+            purging_since_s=lambda: self._purging.since_s,
+            stepped=self._stores.clock.stepped,
+            purge_soon=self.schedule.nudge,
+            keep_time=self.keep_time,
+            ping=self._stores.worker.submit,
+            relocks_s=relocks_s,
+        )
 
     def keep_time(self) -> None:
         """Store the highest trusted time."""

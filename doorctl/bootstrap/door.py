@@ -16,15 +16,16 @@ from doorctl.bootstrap.alarm_road import DoorsAlarms, doors_alarms
 from doorctl.bootstrap.chores import Chores
 from doorctl.bootstrap.door_answers import DoorAnswers
 from doorctl.bootstrap.door_numbers import DoorsSealing
+from doorctl.bootstrap.door_rules import day_rules, door_rules, rules
 from doorctl.bootstrap.door_stores import STORES_LIMIT_S, DoorStores
 from doorctl.bootstrap.holding import Holding
 from doorctl.bootstrap.locking import leave_word
-from doorctl.bootstrap.memory import return_large_blocks, spare_the_collector
+from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.bootstrap.numbers import OwnNumbers
 from doorctl.bootstrap.panel import DoorsPanel
 from doorctl.bootstrap.pins import open_inputs, open_outputs
 from doorctl.bootstrap.purging import Purging
-from doorctl.bootstrap.rules import day_rules, door_rules, rules, system_clock, work_directory
+from doorctl.bootstrap.rules import system_clock, work_directory
 from doorctl.bootstrap.subject_door import doors_answers, forget_left
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
@@ -44,7 +45,6 @@ from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doorway import Doorway
 from doorctl.errors import StoreError
-from doorctl.housekeeping import Housekeeping
 from doorctl.ledger import Ledger
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.logs import JsonLog
@@ -73,6 +73,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     Raises:
         DoorctlError: the door can't start. The relay is off all the same.
     """
+    share_one_heap()
     return_large_blocks()
     mailbox: Mailbox = queue.SimpleQueue()
     for number in STOPPING:
@@ -158,7 +159,11 @@ class _Door:
             told_of=passages.note,
         )
         daily = self._daily_round(doorway, outputs, lambda: self._chores.test(answers.lines))
-        housekeeping = self._housekeeping(lines, doorway)
+        housekeeping = self._chores.housekeeping(
+            self.supervisor,
+            lambda: all(line.alive for line in lines.values()),
+            lambda: doorway.relocks_s,
+        )
         controller = Controller(
             rules=rules(self._config),
             cards=CardReader(carries_keys=not self._config.keypad.port),
@@ -204,18 +209,6 @@ class _Door:
             test=test,
         )
 
-    def _housekeeping(self, lines: Mapping[str, SerialLine], doorway: Doorway) -> Housekeeping:
-        return Housekeeping(
-            clock=self._stores.clock,
-            supervisor=self.supervisor,
-            threads_alive=lambda: all(line.alive for line in lines.values()),
-            stepped=self._stores.clock.stepped,
-            purge_soon=self._chores.schedule.nudge,
-            keep_time=self._chores.keep_time,
-            ping=self._stores.worker.submit,
-            relocks_s=lambda: doorway.relocks_s,
-        )
-
     def _library(self) -> LibraryDesk | None:
         if not self._config.lms.wanted:
             return None
@@ -252,7 +245,7 @@ class _Door:
             **self._panel.answers(),
             **DoorsSealing(OwnNumbers(stores.sealer), stores.clock.monotonic_s).answers(),
             **self._alarms.answers,
-            **doors_answers(stores.answer, stores.visits.open),
+            **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
         }
         try:
             server = ControlServer(

@@ -72,6 +72,7 @@ class Purging:
 
     Attributes:
         purged_s: when a purge was last complete, or when this was made; monotonic seconds.
+        since_s: when the purge began that is under way, monotonic seconds; None while none is.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Purging:
         self._visits = visits
         self._clock = clock
         self.purged_s = clock.monotonic_s()
+        self.since_s: float | None = None
         self._canaries = None if key is None else Canaries(key)
         self._signer = None if key is None else ReportSigner(key)
         self._run = run
@@ -105,6 +107,13 @@ class Purging:
         Raises:
             StoreError: the door log failed.
         """
+        self.since_s = self._clock.monotonic_s()
+        try:
+            return self._purge()
+        finally:
+            self.since_s = None
+
+    def _purge(self) -> PurgeReport:
         self._erased()
         report = purge(
             self._visits,

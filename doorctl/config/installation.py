@@ -132,9 +132,10 @@ class ClockTrust:
     trust: Annotated[
         Trust,
         key(
-            '"auto": while timesyncd, the kernel\'s NTP flag or a battery clock vouches for it. '
-            '"always": somebody else keeps it right (a container, a virtual machine, a battery '
-            "clock that the kernel does not show)."
+            '"auto": while timesyncd, by its file, or a battery clock vouches for it. chrony tells '
+            "only the kernel, which the units may ask once they have the drop-in of "
+            'systemd/README.md. "always": somebody else keeps it right (a container, a virtual '
+            "machine, a battery clock that the kernel does not show)."
         ),
     ] = "auto"
 

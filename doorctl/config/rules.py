@@ -7,7 +7,6 @@ that one wrong key doesn't hide another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from os import fsencode
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,8 @@ def zone_exists(values: Values) -> Iterator[Problem]:
     name = values.get("branch.time_zone")
     if name is None or _is_zone(name):
         return
+    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen alone, 0.1 MB
+
     close = get_close_matches(name, sorted(available_timezones()), n=1)
     advice = f"did you mean {shown(close[0])}?" if close else 'give one such as "Europe/Copenhagen"'
     yield Problem("branch.time_zone", f"found {shown(name)}, which is no time zone; {advice}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +163,8 @@ def _unknown_table(name: str, written: object) -> Problem:
 
 
 def _near(written: str, known: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen alone, 0.1 MB
+
     return get_close_matches(written[:LONGEST_SHOWN].lower(), known, n=1)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
+from doorctl.accounts.roles import Permission
 from doorctl.bootstrap.rules import system_clock
 from doorctl.config import Config, load
 from doorctl.demo.account import signed_in
@@ -70,6 +71,9 @@ class NobodySignsIn:
         return None
 
     look = person
+
+    def note(self, _account: str, _page: str, _needs: Permission) -> None:
+        """Keep no record: nobody has a role that could be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ def _open(house: _House, listener: socket.socket, opening: ExitStack) -> str:
 def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
     zone, known = ZoneInfo(config.branch.time_zone), languages()
     clock = system_clock(config)
+    nobody = NobodySignsIn()
     return Frame(
         house=House(
             name=config.branch.name,
@@ -160,7 +165,8 @@ def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
             encrypted=False,
         ),
         languages=known,
-        sessions=NobodySignsIn(),
+        sessions=nobody,
+        refused=nobody,
         templates=Templates(),
         aside=aside,
         log=log,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from doorctl.demo import tether
 from doorctl.demo.sight import Window
 from doorctl.demo.stage import LIMIT_S, Stage
 from doorctl.web.serving import listen
@@ -37,8 +38,8 @@ class StaffPages:
         options = ("--set", f"web.host={HOST}", "--set", f"web.port={self.port}")
         with closing(self._errors.open("ab")) as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*self._stage.command("web"), *options],
-                stdin=subprocess.DEVNULL,
+                [*self._stage.command("web", module=tether.MODULE), *options],
+                stdin=tether.tether(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 encoding="utf-8",

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import doorctl
+from doorctl.demo import tether
 from doorctl.demo.plug import Plug
 from doorctl.demo.wires import Wires
 from doorctl.errors import NotAnsweringError, StoreError
@@ -83,9 +84,15 @@ class Stage:
         assert self._process is not None  # noqa: S101 - asked for before the start
         return self._process.pid
 
-    def command(self, *words: str) -> list[str]:
-        """Return a command line of doorctl for this stage's configuration."""
-        return [sys.executable, "-m", "doorctl", *words, *self.options]
+    def command(self, *words: str, module: str = "doorctl") -> list[str]:
+        """Return a command line of doorctl for this stage's configuration.
+
+        Args:
+            words: the command.
+            module: what runs it: with `tether.MODULE`, and `tether.tether()` as its stdin, it ends
+                with this process, even by SIGKILL.
+        """
+        return [sys.executable, "-m", module, *words, *self.options]
 
     def call(
         self, *words: str, stdin: str = "", aloud: bool = False
@@ -120,8 +127,8 @@ class Stage:
         errors = (self.directory / "door.stderr").open("ab")
         with contextlib.closing(errors):
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self.command("run"),
-                stdin=subprocess.DEVNULL,
+                self.command("run", module=tether.MODULE),
+                stdin=tether.tether(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=None if self._wires is None else self._wires.environment(os.environ),

@@ -75,7 +75,8 @@ class TimeSources:
     Args:
         timesyncd: the file that systemd-timesyncd makes once it has synchronised.
         rtc: the file that says ``1`` where the clock was set from a battery clock at boot.
-        kernel: what the kernel says, for chrony and others.
+        kernel: what the kernel says, for chrony and others; our units may ask it only with the
+            drop-in of systemd/README.md.
     """
 
     timesyncd: Path = Path("/run/systemd/timesync/synchronized")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, timedelta
+from functools import partial
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -12,7 +13,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from doorctl.ops.clock import utc_now
 
-JOB = "purge"
+JOB, PULSE = "purge", "pulse"
+
+PULSE_EVERY_S = 60.0
+"""How often the scheduler shows that it still starts what is due."""
 
 
 class PurgeSchedule:
@@ -22,32 +26,41 @@ class PurgeSchedule:
 
     Args:
         interval_h: hours between two runs.
-        run: what is to be done.
+        run: what is to be done; in a moment, or the schedule counts as stuck meanwhile.
+        monotonic_s: tells CLOCK_MONOTONIC.
         failed: takes what `run` raised, on the same thread.
+        pulse_every_s: see :data:`PULSE_EVERY_S`.
     """
 
     def __init__(
         self,
         interval_h: float,
         run: Callable[[], None],
+        monotonic_s: Callable[[], float],
+        *,
         failed: Callable[[BaseException], None] = lambda _error: None,
+        pulse_every_s: float = PULSE_EVERY_S,
     ) -> None:
         self._failed = failed
+        self._monotonic_s = monotonic_s
+        self._every_s = {JOB: interval_h * 3600, PULSE: pulse_every_s}
+        self._began_s = dict.fromkeys(self._every_s, monotonic_s())
         # A zone without rules: due times can't fall into a daylight-saving gap.
         self._scheduler = BackgroundScheduler(
             timezone=UTC, executors={"default": ThreadPoolExecutor(1)}
         )
         self._scheduler.add_listener(self._on_error, EVENT_JOB_ERROR)
-        self._scheduler.add_job(
-            run,
-            "interval",
-            hours=interval_h,
-            id=JOB,
-            coalesce=True,
-            misfire_grace_time=None,
-            max_instances=1,
-            next_run_time=utc_now(),
-        )
+        for job, work in ((JOB, run), (PULSE, lambda: None)):
+            self._scheduler.add_job(
+                partial(self._begin, job, work),
+                "interval",
+                seconds=self._every_s[job],
+                id=job,
+                coalesce=True,
+                misfire_grace_time=None,
+                max_instances=1,
+                next_run_time=utc_now(),
+            )
 
     def start(self) -> None:
         """Run for the first time, at once; call once."""
@@ -65,12 +78,27 @@ class PurgeSchedule:
         Needed because APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
         """
         if self._scheduler.running:
-            self._scheduler.modify_job(JOB, next_run_time=utc_now() + timedelta(seconds=in_s))
+            for job in self._every_s:
+                self._scheduler.modify_job(job, next_run_time=utc_now() + timedelta(seconds=in_s))
+
+    def overdue_s(self) -> float:
+        """Return for how long something due has not been begun, monotonic seconds. Thread-safe.
+
+        It is about 0 while all is well. It grows where the scheduler's thread has died, where
+        either of its threads hangs, and where it waits for a time that does not come.
+        """
+        now_s = self._monotonic_s()
+        late_s = (now_s - self._began_s[job] - every_s for job, every_s in self._every_s.items())
+        return max(0.0, *late_s)
 
     def stop(self) -> None:
         """Start no other run; does not wait for one that is going on. Idempotent."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def _begin(self, job: str, work: Callable[[], None]) -> None:
+        self._began_s[job] = self._monotonic_s()
+        work()
 
     def _on_error(self, event: JobExecutionEvent) -> None:
         self._failed(event.exception)

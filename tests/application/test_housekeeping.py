@@ -11,7 +11,9 @@ import pytest
 from doorctl.housekeeping import (
     KEEP_TIME_EVERY_S,
     PING_EVERY_S,
+    PURGE_LIMIT_S,
     RELOCK_GRACE_S,
+    SCHEDULE_LIMIT_S,
     WORKER_LIMIT_S,
     Housekeeping,
 )
@@ -26,6 +28,8 @@ class House:
     clock: FakeClock = field(default_factory=FakeClock)
     supervisor: FakeSupervisor = field(default_factory=FakeSupervisor)
     threads_alive: bool = True
+    overdue_s: float = 0.0
+    purging_since_s: float | None = None
     worker_answers: bool = True
     relocks_s: float | None = None
     steps: int = 0
@@ -39,6 +43,8 @@ class House:
             clock=self.clock,
             supervisor=self.supervisor,
             threads_alive=lambda: self.threads_alive,
+            overdue_s=lambda: self.overdue_s,
+            purging_since_s=lambda: self.purging_since_s,
             stepped=self._take_step,
             purge_soon=self._purge,
             keep_time=lambda: self.times_kept.append(self.clock.monotonic_s() - self.began_s),
@@ -110,13 +116,41 @@ def test_a_stuck_worker_starves_the_watchdog() -> None:
 
 
 def test_a_worker_that_answers_after_all_saves_the_process() -> None:
-    """A long purge is no reason to die, if the watchdog's own time is not over."""
+    """It works again, if the watchdog's own time is not over."""
     house = House(worker_answers=False)
     house.turn(WORKER_LIMIT_S + 1)
     assert house.fed() == 0
     house.pings[0]()
 
     assert house.fed() == 1
+
+
+def test_a_long_purge_is_no_stuck_worker() -> None:
+    """Nothing else is answered meanwhile, and afterwards the worker has its usual time."""
+    house = House(worker_answers=False)
+    house.purging_since_s = house.began_s
+
+    assert house.fed(PURGE_LIMIT_S - 1) == PURGE_LIMIT_S
+    house.purging_since_s = None
+    assert house.fed(WORKER_LIMIT_S - 1) == WORKER_LIMIT_S
+
+
+def test_a_purge_without_end_starves_the_watchdog() -> None:
+    """A worker that hangs in it decides about no card."""
+    house = House(worker_answers=False)
+    house.purging_since_s = house.began_s
+    house.turn(PURGE_LIMIT_S + WORKER_LIMIT_S)
+
+    assert house.fed(10.0) == 0
+
+
+def test_a_schedule_that_begins_nothing_starves_the_watchdog() -> None:
+    """Visits that nobody deletes are a fault; one that a restart mends, and not at once."""
+    house = House(overdue_s=SCHEDULE_LIMIT_S - 1)
+    assert house.fed(10.0) == 11
+    house.overdue_s = SCHEDULE_LIMIT_S
+
+    assert house.fed(10.0) == 0
 
 
 def test_a_dead_thread_starves_the_watchdog_at_once() -> None:

@@ -247,6 +247,31 @@ def test_an_unlock_that_is_not_stored_forgets_nothing() -> None:
     assert books.failures() == 1
 
 
+@pytest.mark.parametrize("reason", [Reason.OK, Reason.WRONG_PIN, Reason.PIN_TIMEOUT])
+def test_a_card_that_was_forgotten_does_not_come_back_with_its_attempt(reason: Reason) -> None:
+    """The attempt ends on record without it, and without a count of its failures."""
+    books = Books()
+    books.attempt(Reason.WRONG_PIN)
+    number = books.open()
+    books.visits.erase(key_of(CARD))
+    books.ledger.forget(frozenset({key_of(CARD)}))
+    books.ledger.settle(number, reason, proved=reason is Reason.OK)
+
+    (left,) = books.recorded
+    assert (left.attempt, left.reason, left.card) == (number, reason.value, None)
+    assert books.failures() == 0
+
+
+def test_another_card_at_the_reader_is_not_forgotten_with_it() -> None:
+    """It is on record as ever."""
+    books = Books()
+    number = books.open()
+    books.ledger.forget(frozenset({key_of(UNKNOWN_CARD)}))
+    books.ledger.settle(number, Reason.WRONG_PIN)
+
+    assert books.failures() == 1
+
+
 def test_each_failure_before_the_proof_is_the_readers_too() -> None:
     """Ten on different cards, and every answer at this reader comes later."""
     books = Books()

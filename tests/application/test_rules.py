@@ -9,12 +9,12 @@ import pytest
 
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.bootstrap.door_rules import rules
 from doorctl.bootstrap.rules import (
     access_policy,
     outdated,
     patrons_db,
     retention,
-    rules,
     system_clock,
     visits_db,
     work_directory,

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import queue
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+import pytest
 
 from doorctl.bootstrap.chores import Chores
 from doorctl.bootstrap.door_stores import DoorStores
 from doorctl.bootstrap.purging import Purging
 from doorctl.controller import Mailbox
+from doorctl.devices.serial_line import SerialLine
+from doorctl.errors import StoreError
+from doorctl.housekeeping import SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
+from doorctl.ops.clock import SystemClock
+from doorctl.ops.scheduler import PULSE_EVERY_S
 from tests.bootstrap.branches import initialised
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.supervisor import FakeSupervisor
+from tests.ops.dead_scheduler import end_scheduler
 
 NUMBER = "0101701234"
 
@@ -38,3 +50,122 @@ def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
     (alarm,) = log.named("alarm")
     assert alarm["kind"] == "rounds_failing"
     assert alarm["why"] == "self-test: KeyError"
+
+
+LIMIT_S = 10.0
+"""Only a failing test waits so long."""
+
+OVERDUE_S = SCHEDULE_LIMIT_S + PULSE_EVERY_S + 1.0
+
+
+class HurriedClock(SystemClock):
+    """The machine's clock, but for time that a test has not the time to wait for."""
+
+    ahead_s = 0.0
+
+    def monotonic_s(self) -> float:
+        """Return CLOCK_MONOTONIC and what the test has added."""
+        return super().monotonic_s() + self.ahead_s
+
+
+@dataclass
+class Keeping:
+    """What feeds the watchdog of a door, wired as the door's own."""
+
+    clock: HurriedClock
+    stores: DoorStores
+    chores: Chores
+    log: FakeEventLog
+    housekeeping: Housekeeping
+    supervisor: FakeSupervisor
+
+    def fed(self) -> bool:
+        """Turn once and tell whether the watchdog was fed."""
+        before = len(self.supervisor.told)
+        self.housekeeping.turn()
+        return len(self.supervisor.told) > before
+
+    def answered(self) -> None:
+        """Turn once, and return when the worker has answered what was asked then."""
+        self.housekeeping.turn()
+        self.stores.answer(lambda: None)
+
+    def fed_soon(self) -> bool:
+        """Turn until it is fed; give up after a while."""
+        turns = (self.fed() or threading.Event().wait(0.01) for _ in range(round(LIMIT_S / 0.01)))
+        return any(turns)
+
+
+@contextmanager
+def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[Keeping]:
+    """Keep house at a door whose reader is away.
+
+    Args:
+        directory: an empty one.
+        first: the first thing that each purge does.
+    """
+    config, log = initialised(directory), FakeEventLog()
+    mailbox: Mailbox = queue.SimpleQueue()
+    with ExitStack() as stack:
+        stores = DoorStores(config, mailbox, log, stack)
+        clock = HurriedClock("Europe/Copenhagen", "always", stores.clock.moment().local)
+        stores.clock = clock
+        purging = Purging(
+            config, stores.visits, clock, key=stores.key, run=stores.answer, erased=first
+        )
+        chores = Chores(config, stores, purging, log)
+        reader = SerialLine("reader", str(directory / "away"), 9600, mailbox.put, mailbox.qsize)
+        supervisor = FakeSupervisor()
+        keeping = chores.housekeeping(supervisor, lambda: reader.alive, lambda: None)
+        for one in (reader, chores.schedule):
+            one.start()
+            stack.callback(one.stop)
+        yield Keeping(clock, stores, chores, log, keeping, supervisor)
+
+
+def full() -> NoReturn:
+    """Fail as SQLite does on a full disk."""
+    raise StoreError("database or disk is full")
+
+
+@pytest.mark.filterwarnings("ignore:Exception in thread APScheduler")
+def test_a_dead_scheduler_ends_the_feed(tmp_path: Path) -> None:
+    """While its thread lives it begins what is overdue, and the feed goes on; dead, nobody does."""
+    with kept(tmp_path) as house:
+        house.clock.ahead_s += OVERDUE_S
+        house.chores.schedule.nudge()
+        assert house.fed_soon()
+
+        end_scheduler(house.chores.schedule)
+        house.clock.ahead_s += OVERDUE_S
+        house.chores.schedule.nudge()
+        house.answered()
+        assert not house.fed()
+
+
+def test_neither_a_reader_that_is_away_nor_a_full_disk_ends_the_feed(tmp_path: Path) -> None:
+    """The door goes on without both, and says so: a restart would mend neither."""
+    with kept(tmp_path, full) as house:
+        for _ in range(3):
+            house.clock.ahead_s += WORKER_LIMIT_S - 1
+            house.chores.schedule.nudge()
+            house.answered()
+
+            assert house.fed()
+    assert house.log.named("alarm")[0]["kind"] == "purge_failed"
+
+
+def test_a_long_purge_does_not_end_the_feed(tmp_path: Path) -> None:
+    """It would begin again after the restart, and end the door again."""
+    begun, proceed = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        begun.set()
+        proceed.wait(LIMIT_S)
+
+    with kept(tmp_path, slowly) as house:
+        assert begun.wait(LIMIT_S)
+        house.clock.ahead_s += 2 * WORKER_LIMIT_S
+
+        assert house.fed()
+        proceed.set()

@@ -19,6 +19,7 @@ from doorctl.demo.paper import visible
 from doorctl.demo.patrons import CAST
 from doorctl.demo.scenes import EVENING
 from doorctl.errors import DeviceError
+from tests.e2e.door import LEASH
 
 LIMIT_S = 60
 
@@ -30,7 +31,7 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start the demo with a temporary directory of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "doorctl", "demo", *options],
+        [*LEASH, sys.executable, "-m", "doorctl", "demo", *options],
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

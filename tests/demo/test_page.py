@@ -24,6 +24,7 @@ from doorctl.demo.page import ABOUT, NOTICES
 from doorctl.demo.patrons import CAST
 from doorctl.web.pages.headers import ALWAYS
 from doorctl.web.pages.language import languages
+from tests.e2e.door import LEASH
 
 LIMIT_S = 60.0
 
@@ -78,7 +79,7 @@ def demo(tmp: Path) -> Iterator[Shown]:
         taken = other.getsockname()[1]
         process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-m", "doorctl", "demo", "--port", str(taken)],
+                [*LEASH, sys.executable, "-m", "doorctl", "demo", "--port", str(taken)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

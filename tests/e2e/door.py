@@ -85,7 +85,7 @@ class Door(Stage):
         self._outside = dict(LEFT_ALONE)
         self.busy_pins = ""
 
-    def command(self, *words: str) -> list[str]:
+    def command(self, *words: str, module: str = "doorctl") -> list[str]:
         """Return the command line, with the pins' entry point laid over the environment."""
         path = os.pathsep.join(filter(None, (str(self._pins), os.environ.get("PYTHONPATH"))))
         environment = (
@@ -95,7 +95,7 @@ class Door(Stage):
             f"BUSY_PINS={self.busy_pins}",
             f"PYTHONPATH={path}",
         )
-        return [*_LEASH, "env", *environment, *super().command(*words)]
+        return [*LEASH, "env", *environment, *super().command(*words, module=module)]
 
     def configured(self, *overrides: str) -> Self:
         """Lay more over the configuration, for everything that is started from now on."""
@@ -263,7 +263,7 @@ class Door(Stage):
             return "\n".join(connection.iterdump())
 
 
-_LEASH = ("setpriv", "--pdeathsig", "KILL")
+LEASH = ("setpriv", "--pdeathsig", "KILL")
 """An orphan of tests that were killed would go on looking for its reader, under a name that leads
 to a number which the kernel gives to the next pseudo-terminal: a later door would find it in use.
 """

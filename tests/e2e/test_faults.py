@@ -201,9 +201,9 @@ class HinderedDoor(Door):
         super().__init__(like.directory, loaded.config, pins=loaded.pins)
         self._through = through
 
-    def command(self, *words: str) -> list[str]:
+    def command(self, *words: str, module: str = "doorctl") -> list[str]:
         """Return the command line, behind what hinders it."""
-        return [*self._through, *super().command(*words)]
+        return [*self._through, *super().command(*words, module=module)]
 
 
 FULL = ("prlimit", "--fsize=16384:")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from doorctl.demo.stage import Stage
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, refusal, until
@@ -57,6 +59,23 @@ def test_restricted_refused_erased_unknown(doors: Doors) -> None:
     assert held(door, ENTITLED.number) == {}
     assert door.visit(ENTITLED)["reason"] == "unknown_card"
     assert door.let_in(ALSO_ENTITLED)["reason"] == "ok"
+
+
+@pytest.mark.parametrize("pin", [ENTITLED.pin, ENTITLED.wrong_pin], ids=["right", "wrong"])
+def test_who_is_erased_while_at_the_door_is_on_record_as_nobody(doors: Doors, pin: str) -> None:
+    """The attempt goes on, of a card that nobody knows now: its end stands there, its card not."""
+    door = doors.started()
+    before = cards(door)
+    attempt = door.swipe(ENTITLED.swipe)
+    said(door, "erase", "-", stdin=f"{ENTITLED.number}\n")
+    (key,) = before - cards(door)
+    door.press(pin)
+
+    row = until(lambda: next((row for row in door.rows() if row.verdict is not None), None))
+    assert (row.attempt, row.reason, row.row_key) == (attempt, "unknown_card", None)
+    assert door.query("SELECT count(*) FROM throttles") == [(0,)]
+    files = [path for path in door.directory.iterdir() if path.is_file()]
+    assert [path.name for path in files if key in path.read_bytes()] == []
 
 
 def test_a_feed_that_is_loaded_again_brings_back_whom_it_still_has(doors: Doors) -> None:

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from doorctl.ops.scheduler import PurgeSchedule
+from tests.ops.dead_scheduler import end_scheduler
 
 LONG_S = 5.0
 """Only a failing test waits so long."""
@@ -42,20 +44,20 @@ def runs() -> queue.SimpleQueue[str]:
 
 def test_it_runs_at_the_start(runs: queue.SimpleQueue[str]) -> None:
     """A box that is rebooted every night still purges."""
-    with started(PurgeSchedule(6, counted(runs))):
+    with started(PurgeSchedule(6, counted(runs), monotonic)):
         assert runs.get(timeout=LONG_S) == "run"
 
 
 def test_it_runs_again_at_its_interval(runs: queue.SimpleQueue[str]) -> None:
     """One run an interval, here 0.1 s."""
-    with started(PurgeSchedule(0.1 / 3600, counted(runs))):
+    with started(PurgeSchedule(0.1 / 3600, counted(runs), monotonic)):
         for _ in range(3):
             runs.get(timeout=LONG_S)
 
 
 def test_a_nudge_runs_it_now(runs: queue.SimpleQueue[str]) -> None:
     """After the clock was set the next run does not wait for its six hours."""
-    with started(PurgeSchedule(6, counted(runs))) as schedule:
+    with started(PurgeSchedule(6, counted(runs), monotonic)) as schedule:
         runs.get(timeout=LONG_S)
         schedule.nudge()
 
@@ -70,7 +72,7 @@ def test_a_run_that_fails_is_told_and_not_the_last(runs: queue.SimpleQueue[str])
         runs.put("run")
         raise OSError("the disk is full")
 
-    with started(PurgeSchedule(6, run, failures.put)) as schedule:
+    with started(PurgeSchedule(6, run, monotonic, failed=failures.put)) as schedule:
         for _ in range(3):
             runs.get(timeout=LONG_S)
             assert str(failures.get(timeout=LONG_S)) == "the disk is full"
@@ -79,10 +81,11 @@ def test_a_run_that_fails_is_told_and_not_the_last(runs: queue.SimpleQueue[str])
 
 FAILING_RUN = """
 import threading
+from time import monotonic
 from doorctl.ops.scheduler import PurgeSchedule
 
 told = threading.Event()
-schedule = PurgeSchedule(6, lambda: 1 / 0, lambda error: told.set())
+schedule = PurgeSchedule(6, lambda: 1 / 0, monotonic, failed=lambda error: told.set())
 schedule.start()
 assert told.wait(5)
 schedule.stop()
@@ -115,7 +118,7 @@ def test_two_runs_never_overlap(runs: queue.SimpleQueue[str]) -> None:
         proceed.wait(LONG_S)
         busy.release()
 
-    with started(PurgeSchedule(6, run)) as schedule:
+    with started(PurgeSchedule(6, run, monotonic)) as schedule:
         runs.get(timeout=LONG_S)
         for _ in range(5):
             schedule.nudge()
@@ -125,9 +128,89 @@ def test_two_runs_never_overlap(runs: queue.SimpleQueue[str]) -> None:
     assert not any(overlaps)
 
 
+OFTEN_S = 0.05
+"""Between two pulses, so that a test need not wait for a minute."""
+
+STUCK_S = 0.5
+
+
+def pulsing(run: Callable[[], None]) -> PurgeSchedule:
+    """Return a schedule that shows often that it lives."""
+    return PurgeSchedule(6, run, monotonic, pulse_every_s=OFTEN_S)
+
+
+def overdue(schedule: PurgeSchedule) -> bool:
+    """Wait until something is overdue that a scheduler at work would have begun; or give up."""
+    end_s = monotonic() + LONG_S
+    while schedule.overdue_s() < STUCK_S and monotonic() < end_s:
+        threading.Event().wait(OFTEN_S)
+    return schedule.overdue_s() >= STUCK_S
+
+
+def test_nothing_is_overdue_while_it_works(runs: queue.SimpleQueue[str]) -> None:
+    """Each pulse comes in its time, run or no run."""
+    with started(pulsing(counted(runs))) as schedule:
+        runs.get(timeout=LONG_S)
+        threading.Event().wait(2 * STUCK_S)
+
+        assert schedule.overdue_s() < STUCK_S
+
+
+def test_a_nudge_begins_all_that_is_overdue(runs: queue.SimpleQueue[str]) -> None:
+    """After the clock was set back nothing else waits for it, for then it would seem stuck."""
+    hours = 0.0
+    schedule = PurgeSchedule(6, counted(runs), lambda: hours * 3600, pulse_every_s=3600)
+    with started(schedule):
+        runs.get(timeout=LONG_S)
+        schedule.nudge()
+        # What began with the first run has begun when there is another.
+        runs.get(timeout=LONG_S)
+        hours = 10.0
+        schedule.nudge()
+
+        end_s = monotonic() + LONG_S
+        while schedule.overdue_s() and monotonic() < end_s:
+            threading.Event().wait(OFTEN_S)
+        assert schedule.overdue_s() == 0
+
+
+@pytest.mark.filterwarnings("ignore:Exception in thread APScheduler")
+def test_a_scheduler_that_died_is_overdue(runs: queue.SimpleQueue[str]) -> None:
+    """What it had to begin is not begun any more, and that grows."""
+    with started(pulsing(counted(runs))) as schedule:
+        runs.get(timeout=LONG_S)
+        end_scheduler(schedule)
+
+        assert overdue(schedule)
+
+
+def test_a_run_that_hangs_is_overdue(runs: queue.SimpleQueue[str]) -> None:
+    """The thread that runs is as dead as if there were none."""
+    proceed = threading.Event()
+
+    def hang() -> None:
+        runs.put("run")
+        proceed.wait(2 * LONG_S)
+
+    with started(pulsing(hang)) as schedule:
+        runs.get(timeout=LONG_S)
+
+        assert overdue(schedule)
+        proceed.set()
+
+
+def test_a_run_that_is_not_begun_is_overdue() -> None:
+    """The interval counts by the monotonic clock, whatever the wall clock says."""
+    now_s = 0.0
+    schedule = PurgeSchedule(6, lambda: None, lambda: now_s, pulse_every_s=24 * 3600)
+    now_s = 6 * 3600.0 + 7.0
+
+    assert schedule.overdue_s() == 7.0
+
+
 def test_stop_ends_it_and_is_idempotent(runs: queue.SimpleQueue[str]) -> None:
     """No run begins after stop(); stop() and nudge() are then harmless."""
-    schedule = PurgeSchedule(6, counted(runs))
+    schedule = PurgeSchedule(6, counted(runs), monotonic)
     schedule.stop()
     schedule.start()
     runs.get(timeout=LONG_S)

@@ -11,10 +11,17 @@ import pytest
 
 from doorctl.controller import TURN_LIMIT_S
 from doorctl.devices.serial_line import STOP_S
+from doorctl.housekeeping import RELOCK_GRACE_S
 from doorctl.ops.line_writer import CLOSE_S
 
 UNIT = Path(__file__).parents[2] / "systemd" / "doorctl-door.service"
 SETTINGS = re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+
+SYSTEMD_LOOKS_S = 0.25
+"""How late its watchdog may be: sd-event's default accuracy."""
+
+LOCKING_S = 0.55
+"""What killing and `ExecStopPost=` may take; an emulated Pi needs more now and then (tests/pi)."""
 
 WORKER_STOP_S = 10.0
 """As the composition root has it."""
@@ -105,6 +112,11 @@ def test_a_frozen_process_is_killed_too() -> None:
 def test_the_watchdog_is_fed_in_time() -> None:
     """A loop that works feeds it at least twice before it bites."""
     assert 2 * TURN_LIMIT_S < seconds("WatchdogSec") <= 3 * TURN_LIMIT_S
+
+
+def test_a_loop_that_stops_before_it_locks_leaves_time_to_lock() -> None:
+    """Within the second that a release may be overdue systemd looks, kills, and switches it off."""
+    assert RELOCK_GRACE_S + SYSTEMD_LOOKS_S + LOCKING_S <= 1.0
 
 
 def test_a_stop_has_the_time_that_it_may_take() -> None:

@@ -9,7 +9,7 @@ WEB = Path(__file__).parents[2] / "systemd" / "doorctl-web.service"
 
 
 def test_each_secret_has_its_line() -> None:
-    """Whoever fills in mail, webhook, library system or TLS only takes a ``#`` off."""
+    """Whoever fills in mail, webhook, library system, sign-in or TLS only takes a ``#`` off."""
     lines = re.findall(
         r"^# LoadCredential=(\S+):/etc/doorctl/(\S+)$", WEB.read_text(), re.MULTILINE
     )
@@ -21,4 +21,5 @@ def test_each_secret_has_its_line() -> None:
         "webhook.secret",
         "lms.password",
         "terminal.password",
+        "oidc.secret",
     }

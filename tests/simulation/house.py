@@ -286,6 +286,8 @@ class DoorProcess:
             clock=machine.clock,
             supervisor=machine.supervisor,
             threads_alive=lambda: self.worker.alive,
+            overdue_s=lambda: 0.0,
+            purging_since_s=lambda: None,
             stepped=machine.clock.stepped,
             purge_soon=lambda: self.worker.submit(self.purge_in_rounds),
             keep_time=lambda: self.worker.submit(self._keep_time),

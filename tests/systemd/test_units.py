@@ -14,6 +14,12 @@ SYSTEMD = Path(__file__).parents[2] / "systemd"
 SERVICES = sorted(SYSTEMD.glob("*.service"))
 TIMERS = sorted(SYSTEMD.glob("*.timer"))
 
+DROP_INS = re.findall(
+    r"^```\n(\[Service\]\n.*?)^```$",
+    (SYSTEMD / "README.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+
 EXPOSED_TENTHS = {
     "doorctl-door.service": 5,
     "doorctl-web.service": 10,
@@ -63,14 +69,38 @@ def test_a_service_is_no_more_exposed_than_it_must_be(unit: Path) -> None:
 @pytest.mark.parametrize("unit", [*SERVICES, *TIMERS], ids=lambda unit: unit.name)
 def test_systemd_understands_each_unit(tmp_path: Path, unit: Path) -> None:
     """No setting is unknown or malformed, and no dependency is missing."""
+    assert told(tool("systemd-analyze"), "verify", made_whole(tmp_path, unit)) == (0, "")
+
+
+def made_whole(directory: Path, unit: Path) -> Path:
+    """Make all units as they would be installed; return the one that is meant."""
     # Units that name each other are verified together.
     for one in (*SERVICES, *TIMERS):
         text = one.read_text(encoding="utf-8")
         text = text.replace("/opt/doorctl/bin/doorctl", tool("env"))
-        (tmp_path / one.name.replace("@.", "@web_failed.")).write_text(text, encoding="utf-8")
-    verified = tmp_path / unit.name.replace("@.", "@web_failed.")
+        (directory / one.name.replace("@.", "@web_failed.")).write_text(text, encoding="utf-8")
+    return directory / unit.name.replace("@.", "@web_failed.")
 
-    assert told(tool("systemd-analyze"), "verify", verified) == (0, "")
+
+@pytest.mark.parametrize("drop_in", DROP_INS)
+@pytest.mark.parametrize("name", ["doorctl-door.service", "doorctl-web.service"])
+def test_what_the_readme_lays_over_a_unit_is_understood(
+    tmp_path: Path, name: str, drop_in: str
+) -> None:
+    """Whoever copies a drop-in from there has one that works, as it stands."""
+    unit = made_whole(tmp_path, SYSTEMD / name)
+    laid_over = tmp_path / f"{name}.d" / "override.conf"
+    laid_over.parent.mkdir()
+    laid_over.write_text(drop_in, encoding="utf-8")
+
+    assert told(tool("systemd-analyze"), "verify", unit) == (0, "")
+
+
+def test_the_readme_names_a_secret_as_the_unit_does() -> None:
+    """Its drop-in for the network takes that line of the unit's as it is."""
+    (line,) = re.findall("^LoadCredential=.*$", "".join(DROP_INS), re.MULTILINE)
+
+    assert f"# {line}\n" in (SYSTEMD / "doorctl-web.service").read_text(encoding="utf-8")
 
 
 def test_each_timer_has_its_service() -> None:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from doorctl.access.patron import Patron
 from doorctl.bootstrap.desk import initialise
 from doorctl.config import load
+from doorctl.demo import tether
 from doorctl.demo.stage import Line, Stage, shipped
 from doorctl.ports import SealedRow
 from doorctl.store.key_file import read_key
@@ -75,8 +76,8 @@ class Branch:
         self._unheard = queue.SimpleQueue()
         with (self.directory / "web.stderr").open("ab") as errors:
             self._process = subprocess.Popen(
-                self.stage.command("web"),
-                stdin=subprocess.DEVNULL,
+                self.stage.command("web", module=tether.MODULE),
+                stdin=tether.tether(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )

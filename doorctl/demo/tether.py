@@ -1,0 +1,40 @@
+"""Runs doorctl so that it ends with the process that started it, even where that is killed.
+
+``python -m doorctl.demo.tether run …`` takes what :func:`tether` returns as its stdin, a pipe whose
+other end its parent alone has. Linux's own ``PR_SET_PDEATHSIG`` ends a child with the *thread* that
+started it, and the demo starts doors from threads that are soon over.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import threading
+from functools import cache
+
+MODULE = "doorctl.demo.tether"
+
+
+@cache
+def tether() -> int:
+    """Return the file descriptor that each child takes as its stdin; always the same."""
+    # The other end stays open, and ours alone (Python makes it so), until this process is gone.
+    childs_end, _ours = os.pipe()
+    return childs_end
+
+
+def main() -> None:
+    """Run the command line, and kill it when stdin ends; there is no graceful way that is sure."""
+    threading.Thread(target=_end_with_parent, name="tether", daemon=True).start()
+    runpy.run_module("doorctl", run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
