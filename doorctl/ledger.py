@@ -25,8 +25,9 @@ from doorctl.ports import BranchBook, Clock, PatronLookup, Sealer, Stamped, Visi
 
 @dataclass(frozen=True, slots=True)
 class _OpenAttempt:
-    # `before` is None where no guess was charged: no PIN is asked for, or the card has to wait.
-    row_key: bytes = field(repr=False)
+    # `row_key` is None once the person was erased. `before` is None where no guess was charged: no
+    # PIN is asked for, or the card has to wait.
+    row_key: bytes | None = field(repr=False)
     before: CardThrottle | None
     by_code: bool = False
     restricted: bool = False
@@ -173,6 +174,20 @@ class Ledger:
         for number, opened in self._open.items():
             if opened.row_key == row_key and opened.before is not None:
                 self._open[number] = replace(opened, before=CardThrottle())
+
+    def forget(self, row_keys: frozenset[bytes]) -> None:
+        """Forget an erased person's cards, so that no open attempt brings them back when it ends.
+
+        It goes on, and ends on record as nobody's.
+
+        Raises:
+            StoreError: their failures could not be deleted; forget them again.
+        """
+        for key in row_keys:
+            self._visits.reset_card(key)
+        for number, opened in self._open.items():
+            if opened.row_key in row_keys:
+                self._open[number] = replace(opened, row_key=None)
 
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         # Each reading is stretched and looked up, found or not: the work must not tell which.

@@ -129,13 +129,17 @@ def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
 def tell(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
     """Tell what is withheld."""
+    return _told(attempt)
+
+
+def tell_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
+    """Tell what is withheld once an answer would be due."""
+    return _told(attempt) if due(attempt, now) else (attempt, ())
+
+
+def _told(attempt: Attempt) -> Step:
     assert attempt.withheld is not None  # noqa: S101 - a refusal is withheld
     return refused(attempt, attempt.withheld)
-
-
-def tell_when_due(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    """Tell what is withheld once an answer would be due."""
-    return tell(attempt, event, now, rules) if due(attempt, now) else (attempt, ())
 
 
 def answer(attempt: Attempt, _event: Event, now: Now, rules: Rules) -> Step:

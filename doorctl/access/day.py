@@ -108,7 +108,7 @@ class Day:
         """
         if self.standing is None or not self.looked_at(moment):
             last_min = rules.no_entry_min if moment.dependable else 0
-            late = last_min > 0 and no_entry(self.calendar, self.override, moment.local, last_min)
+            late = no_entry(self.calendar, self.override, moment.local, last_min)
             return judge(self.calendar, self.override, moment).mode, late
         return self.standing.mode, self.last_entry is not None and self.last_entry <= _utc(moment)
 
@@ -192,8 +192,7 @@ def _closing(
     closes = next(closings, None)
     if closes is None or now.mode is not Mode.SELF_SERVICE or changes[0][1] in OPEN:
         return closes, None
-    last = timedelta(minutes=rules.no_entry_min)
-    return closes, closes - last if last else None
+    return closes, closes - timedelta(minutes=rules.no_entry_min)
 
 
 def _warned(

@@ -164,7 +164,7 @@ def panel_state(
     outlook: Outlook,
     rules: PanelRules,
     *,
-    broken: bool = False,
+    broken: bool,
 ) -> PanelState:
     """Return what the screen shows.
 

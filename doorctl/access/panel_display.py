@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from doorctl.access.attempt import Attempt
 from doorctl.access.calendar import Calendar, Mode
@@ -26,7 +25,7 @@ class Display:
         override: what staff have set.
         notice: what was told last; None once it has stood for long enough.
         outlook: the hours as of `found_for`.
-        found_for: which minute (UTC) and which standing the outlook is of; None to find it anew.
+        found_for: which minute, since 1970, and standing the outlook is of; None to find it anew.
     """
 
     rules: PanelRules = field(default_factory=PanelRules)
@@ -34,7 +33,7 @@ class Display:
     override: Override | None = None
     notice: Notice | None = None
     outlook: Outlook = field(default_factory=lambda: Outlook(Mode.CLOSED))
-    found_for: tuple[datetime, bool, Standing] | None = None
+    found_for: tuple[float, bool, Standing] | None = None
 
     @property
     def deadline_s(self) -> float | None:
@@ -53,7 +52,7 @@ class Display:
         """Return the screen at a time; the hours are looked at once a minute."""
         over = self.notice is not None and now_s >= self.notice.until_s
         current = replace(self, notice=None) if over else self
-        minute = moment.local.astimezone(UTC).replace(second=0, microsecond=0)
+        minute = moment.local.timestamp() // 60
         wanted = (minute, moment.dependable, standing)
         if wanted == self.found_for:
             return current

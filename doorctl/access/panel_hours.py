@@ -94,7 +94,7 @@ def _minutes(
     closes = next((instant for instant, mode in changes if mode not in OPEN), None)
     if closes is None:
         return None
-    return -((now - closes.astimezone(UTC)) // ONE_MINUTE)
+    return -((now - closes) // ONE_MINUTE)
 
 
 def _overridden(override: Override | None, local: datetime) -> bool:

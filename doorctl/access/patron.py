@@ -62,16 +62,5 @@ def pin_check(stretched: StretchedKey, pin: Pin) -> bytes:
     return _hmac(stretched, b"pin" + pin.reveal().encode())
 
 
-NO_PIN = bytes(PIN_CHECK_BYTES)
-"""Compared with where there is nothing to compare with, so that the work is the same."""
-
-
-def proves(stretched: StretchedKey, patron: Patron | None, pin: Pin) -> bool:
-    """Tell whether `pin` is the patron's; an unknown card takes as long as a wrong PIN."""
-    known = None if patron is None else patron.pin_check
-    matches = hmac.compare_digest(pin_check(stretched, pin), known or NO_PIN)
-    return matches and known is not None
-
-
 def _hmac(stretched: StretchedKey, message: bytes) -> bytes:
     return hmac.digest(stretched.reveal(), message, "sha256")

@@ -28,8 +28,6 @@ CENTURIES = ("19", "20")
 _REPLACEMENT_DAY = 60
 """Added to the day of an erstatningspersonnummer (cpr.dk); its holder has a birthday as well."""
 
-_DATE_PARTS = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -63,8 +61,10 @@ class Rule:
 
 
 def _runs(_known: Known, length: int) -> Iterator[str]:
-    for start, step in product(range(10), (1, -1)):
-        yield "".join(DIGITS[(start + place * step) % 10] for place in range(length))
+    wheel = DIGITS * length
+    for start in range(len(DIGITS)):
+        run = wheel[start : start + length]
+        yield from (run, run[::-1])
 
 
 def _repeats(_known: Known, length: int) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _halves(_known: Known, length: int) -> Iterator[str]:
 def _dates(known: Known, length: int) -> Iterator[str]:
     for day, month, year in known.birthdays:
         for written_year in (year, *(century + year for century in CENTURIES)):
-            for many in range(1, _DATE_PARTS + 1):
+            for many in (1, 2, 3):
                 joined = map("".join, permutations((day, month, written_year), many))
                 yield from (guess for guess in joined if len(guess) == length)
 

@@ -127,14 +127,14 @@ def _pin(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
     return Reason.PIN_UNKNOWN if case.pin is PinProof.UNKNOWN else Reason.WRONG_PIN
 
 
-def _throttled(_policy: Policy, case: Case, _judged: Patron | Pass) -> Reason | None:
+def _throttled(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
     return Reason.THROTTLED if case.throttled else None
 
 
-def _pass_throttled(policy: Policy, case: Case, held: Pass) -> Reason | None:
+def _pass_throttled(_policy: Policy, case: Case, held: Pass) -> Reason | None:
     # A card whose pass needs no PIN has nothing to guess at; a code is its own secret.
     guessable = held.needs_pin or held.code_digits is not None
-    return _throttled(policy, case, held) if guessable else None
+    return Reason.THROTTLED if case.throttled and guessable else None
 
 
 def _pass_restricted(_policy: Policy, case: Case, _held: Pass) -> Reason | None:

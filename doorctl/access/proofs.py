@@ -10,10 +10,13 @@ import hmac
 from dataclasses import dataclass
 
 from doorctl.access.messages import Prepared
-from doorctl.access.patron import NO_PIN, pin_check
+from doorctl.access.patron import PIN_CHECK_BYTES, pin_check
 from doorctl.access.policy import PinProof, knows_pin
 from doorctl.masked import Pin, StretchedKey
 from doorctl.moments import Moment
+
+NO_PIN = bytes(PIN_CHECK_BYTES)
+"""Compared with where there is nothing to compare with, so that the work is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,9 @@ def proofs(prepared: Prepared, pin: Pin | None, moment: Moment, *, duress: bool)
     """
     checks = () if pin is None else _checks(prepared.stretched, pin, duress=duress)
     row, held = prepared.patron, prepared.held
-    patron = _compared(checks, None if row is None else row.pin_check)
+    known = row.pin_check if row is not None and knows_pin(row, moment) else None
+    patron = _compared(checks, known)
     own = _compared(checks, None if held is None else held.pin_check)
-    if checks and not knows_pin(row, moment):
-        patron = _Answer(PinProof.UNKNOWN)
     if prepared.proved:
         patron = _Answer(PinProof.PROVED)
     if held is None or held.pin_check is None:

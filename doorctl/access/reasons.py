@@ -62,7 +62,7 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
         "Kortet er udløbet eller sat i bero.",
         "The card has expired or is on hold.",
     ),
-    Reason.BANNED: ("Udelukket af biblioteket.", "Banned by the library."),
+    Reason.BANNED: ("Har karantæne fra biblioteket.", "Banned by the library."),
     Reason.CLOSED: ("Biblioteket er lukket nu.", "The library is closed now."),
     Reason.NOT_PERMITTED: (
         "Kortet eller koden giver ikke adgang nu.",

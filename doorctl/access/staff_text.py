@@ -30,7 +30,7 @@ def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bo
         raise InputError(f"the {what} is empty; write one")
     if len(text) > longest:
         raise InputError(f"the {what} is longer than {longest} characters; shorten it")
-    if not text.replace("\n", "").isprintable():
+    if not all(line.isprintable() for line in text.split("\n")):
         raise InputError(f"the {what} holds characters that can't be printed; leave them out")
     if holds_number(text):
         raise InputError(

@@ -53,7 +53,7 @@ NONE = Failures()
 
 def account_wait_s(failures: Failures, now: BootTime) -> int:
     """Return for how many more seconds an account waits, rounded up; 0 for not at all."""
-    if failures.at is None or failures.forgotten(now):
+    if failures.at is None:
         return 0
     longest = max(WAIT_AFTER_S)
     wait_s = LONGEST_WAIT_S if failures.count > longest else WAIT_AFTER_S.get(failures.count, 0)
@@ -84,7 +84,7 @@ def address_refunded(failures: Failures, now: BootTime) -> Failures:
 def caller(address: str) -> str:
     """Return what an address counts as: itself, or of IPv6 its network; any text is taken."""
     try:
-        found = ip_address(address.partition("%")[0])
+        found = ip_address(address)
     except ValueError:
         return address
     if not isinstance(found, IPv6Address):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from doorctl.accounts.account import Account, own_name, refuse_account
 from doorctl.accounts.passwords import Password, refuse_password
-from doorctl.accounts.pending import PendingSignIns
+from doorctl.accounts.pending import Begun, PendingSignIns
 from doorctl.accounts.ports import (
     Books,
     Done,
@@ -146,17 +146,25 @@ class AccountsDesk:
         """Whether an identity provider can be asked."""
         return self._provider is not None or self._config.signin.oidc.wanted
 
-    def begin_oidc(self) -> tuple[str, Token]:
+    def begin_oidc(self, back: str = "/", session: Token | None = None) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie.
+
+        Args:
+            back: the path of ours that `finish_oidc` returns.
+            session: the one that the browser has already; it ends when the new one begins.
 
         Raises:
             IdentityProviderError: there is none, or it can't be reached.
         """
         address, pending = self._asked().begin()
-        return address, self._pending.keep(pending, self._clock.monotonic_s())
+        begun = Begun(pending, back, session)
+        return address, self._pending.keep(begun, self._clock.monotonic_s())
 
-    def finish_oidc(self, kept: Token, *, state: str, code: str) -> Token:
-        """Sign in who came back from the identity provider; return the session's token.
+    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
+        """Sign in who came back from the identity provider.
+
+        Returns:
+            The session's token, and the path where they wanted to go.
 
         Args:
             kept: what `begin_oidc` gave the browser; it counts once.
@@ -169,11 +177,14 @@ class AccountsDesk:
             SignInRefusedError: who it is has no access here.
             StoreError: it could not be stored, so nobody was signed in.
         """
-        pending = self._pending.take(kept, self._clock.monotonic_s())
-        if pending is None:
+        begun = self._pending.take(kept, self._clock.monotonic_s())
+        if begun is None:
             raise InputError("this sign-in was not begun here, or is over; begin again")
-        claims = self._asked().finish(pending, state=state, code=code)
-        return self.signing_in.sign_in_by_oidc(claims)
+        claims = self._asked().finish(begun.pending, state=state, code=code)
+        token = self.signing_in.sign_in_by_oidc(claims)
+        if begun.session is not None:
+            self.signing_in.sign_out(begun.session)
+        return token, begun.back
 
     def whose(self, token: Token) -> tuple[Account, Session] | None:
         """Return who is signed in by a token; see `SigningIn.whose`."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 
+from doorctl.access import ban_terms
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
 from doorctl.bootstrap import desk, rights, subject
-from doorctl.bootstrap.audit import note_done
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.numbers import Numbers, TakenAs
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 from doorctl.errors import InputError
 from doorctl.masked import Pin
-from doorctl.moments import Moment
-from doorctl.ports import BanEntry, Clock, PassEntry
-from doorctl.privacy.audit import Action, Deed
+from doorctl.ports import Clock, PassEntry
 from doorctl.privacy.ban_letter import both
 from doorctl.privacy.subject_erasure import Erasure
 from doorctl.privacy.subject_export import Export
 from doorctl.transports.branch_requests import LiftBan, RevokePass
-from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, BanState, Named
-
-ONE_DAY = timedelta(days=1)
+from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, Named
 
 
 class WhyDesk:
@@ -67,7 +63,8 @@ class BanDesk:
     def every(self, by: str) -> tuple[BanListed, ...]:
         """Return every ban that is stored, newest first."""
         found, moment = rights.every_ban(self._config, by=by), self._clock.moment()
-        return tuple(BanListed(one, _state(one, moment, self._config.branch.id)) for one in found)
+        here = self._config.branch.id
+        return tuple(BanListed(one, rights.state_of(one, moment, here)) for one in found)
 
     def ban_card(
         self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
@@ -88,41 +85,20 @@ class BanDesk:
 
     def letter(self, number: int, by: str) -> BanLetter:
         """Return the letter about a ban that was not lifted."""
-        found = rights.every_ban(self._config, f"letter about ban {number}", by)
-        wanted = [one for one in found if one.ban.number == number and one.lifted_at is None]
-        if not wanted:
-            raise InputError(f"there is no ban {number} to write of; list them")
-        return BanLetter(*both(wanted[0].ban, self._config.branch, self._clock.moment()))
+        ban = rights.ban_to_write_of(self._config, number, by)
+        return BanLetter(*both(ban, self._config.branch, self._clock.moment()))
 
     def _ban(self, asked: BanAsked, by: str) -> Ban:
         moment = self._clock.moment()
-        # An unset clock may be ahead; what is certainly past has begun by any clock.
-        since = moment.local if moment.dependable else moment.high_water
-        if asked.first is not None and asked.first > moment.local.date():
-            since = _midnight(asked.first, moment)
         return Ban(
             number=0,
             reason=asked.reason,
-            since=since,
-            until=None if asked.last is None else _midnight(asked.last + ONE_DAY, moment),
+            since=ban_terms.since(asked.first, moment),
+            until=ban_terms.until(asked.last, moment),
             by=by,
             branches=frozenset({ALL_BRANCHES if asked.everywhere else self._config.branch.id}),
             note=asked.note,
         )
-
-
-def _midnight(day: date, moment: Moment) -> datetime:
-    return datetime.combine(day, time(), moment.local.tzinfo)
-
-
-def _state(one: BanEntry, moment: Moment, branch: str) -> BanState:
-    if one.lifted_at is not None:
-        return BanState.LIFTED
-    if one.ban.holds(moment, branch):
-        return BanState.HOLDS
-    if one.ban.branches.isdisjoint({branch, ALL_BRANCHES}):
-        return BanState.ELSEWHERE
-    return BanState.AHEAD if one.ban.since > moment.latest_known else BanState.OVER
 
 
 class PassDesk:
@@ -173,9 +149,6 @@ def _refuse_pin(pin: Pin, length: int) -> None:
 class PeopleDesk:
     """Implements `doorctl.web.desks.SubjectDesk`. Thread-safe.
 
-    Beside what each change puts on the audit log stands its reason, in an entry that says of
-    nobody: of whoever was erased nothing else may be left there.
-
     Args:
         config: the whole configuration.
         numbers: seals what is typed.
@@ -195,22 +168,15 @@ class PeopleDesk:
 
     def erase(self, named: Named, why: str, by: str) -> Erasure:
         """Erase somebody in every database."""
-        deed = Deed(Action.SUBJECT_ERASED, why=why)
-        done = subject.erase(self._config, _named(named), numbers=self._numbers, by=by)
-        note_done(self._config, deed, by)
-        return done
+        return subject.erase(self._config, _named(named), why, numbers=self._numbers, by=by)
 
     def restrict(self, named: Named, why: str, by: str) -> None:
         """Keep somebody's data and use them for nothing."""
-        deed = Deed(Action.SUBJECT_RESTRICTED, why=why)
-        subject.restrict(self._config, _named(named), numbers=self._numbers, by=by)
-        note_done(self._config, deed, by)
+        subject.restrict(self._config, _named(named), why, numbers=self._numbers, by=by)
 
     def unrestrict(self, named: Named, why: str, by: str) -> None:
         """Use somebody's data again."""
-        deed = Deed(Action.SUBJECT_UNRESTRICTED, why=why)
-        subject.unrestrict(self._config, _named(named), numbers=self._numbers, by=by)
-        note_done(self._config, deed, by)
+        subject.unrestrict(self._config, _named(named), why, numbers=self._numbers, by=by)
 
 
 def _named(named: Named) -> subject.Named:

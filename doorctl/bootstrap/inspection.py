@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from doorctl.access.calendar import Calendar
-from doorctl.bootstrap.rules import branch_db, patrons_db, rules, system_clock
+from doorctl.bootstrap.door_rules import rules
+from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.errors import NotAnsweringError

@@ -16,6 +16,7 @@ from doorctl.bootstrap.accounts import accounts_desk
 from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.desks import desks
 from doorctl.bootstrap.panel_page import panel_page
+from doorctl.bootstrap.refusals import RefusalsOnRecord
 from doorctl.config import Config
 from doorctl.ports import Clock, EventLog
 from doorctl.web.pages.aside import Aside
@@ -78,6 +79,7 @@ def pages(
     """
     spoken = languages(config.branch.language, config.web.catalogues)
     templates = Templates()
+    templates.compile_all()
     aside = Aside()
     stack.callback(aside.close)
     accounts = accounts_desk(config, clock, branch)
@@ -86,6 +88,7 @@ def pages(
         house=_house(config, clock, spoken, elsewhere=accounts.has_provider),
         languages=spoken,
         sessions=SignedIn(accounts.signing_in),
+        refused=RefusalsOnRecord(branch, clock),
         templates=templates,
         aside=aside,
         log=log,

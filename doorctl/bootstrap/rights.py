@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from doorctl.access.ban_terms import BanState, state
 from doorctl.access.rights import Ban, Pass
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.branch import change, open_book
@@ -15,6 +16,7 @@ from doorctl.config import Config
 from doorctl.enquiry import Reading
 from doorctl.errors import InputError, StoreError
 from doorctl.masked import Pin
+from doorctl.moments import Moment
 from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store.patrons import PatronCache
@@ -173,6 +175,24 @@ def every_ban(config: Config, why: str = "", by: str | None = None) -> tuple[Ban
         found = book.every_ban()
     note(config, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}), by)
     return found
+
+
+def ban_to_write_of(config: Config, number: int, by: str | None = None) -> Ban:
+    """Return a ban that a letter can be about; the look goes on the audit log as in `every_ban`.
+
+    Raises:
+        InputError: there is none of that number, or it was lifted.
+        StoreError: as of :func:`every_ban`.
+    """
+    for one in every_ban(config, f"letter about ban {number}", by):
+        if one.ban.number == number and one.lifted_at is None:
+            return one.ban
+    raise InputError(f"there is no ban {number} to write of; list them")
+
+
+def state_of(one: BanEntry, moment: Moment, branch: str) -> BanState:
+    """Return what a ban of the list does at a branch now."""
+    return state(one.ban, moment, branch, lifted=one.lifted_at is not None)
 
 
 def every_pass(config: Config, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
@@ -40,6 +41,7 @@ from doorctl.transports.subject import (
     ERASE_VISITS,
     RESTRICT,
     UNRESTRICT,
+    Asked,
     ask_about,
     erased,
 )
@@ -99,14 +101,23 @@ def export(
 
 
 def erase(
-    config: Config, named: Named, *, numbers: Numbers | None = None, by: str | None = None
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
 ) -> Erasure:
     """Erase a person in every database, each by its owner; can be done again.
 
+    The reason stands on the audit log, beside that somebody was erased.
+
     Raises:
-        InputError: it is no number, or two patrons'; nothing was changed.
+        InputError: it is no number, or two patrons', or the reason has no place on record; nothing
+            was changed.
         StoreError: who it is can't be found out; nothing was changed.
     """
+    refuse_text("reason", why, optional=True)
     whose = caller() if by is None else by
     with _books(config) as books:
         subject = _subject(config, named, books, numbers)
@@ -116,32 +127,48 @@ def erase(
         VISITS: _Owner(ERASE_VISITS, "door", config.control.socket, partial(_visits_alone, config)),
         PATRONS: _Owner(ERASE_PATRON, "web", config.web.socket, partial(_patron_alone, config)),
     }
-    keepers = {database: _Keeper(owner, whose) for database, owner in alone.items()}
+    # Only the owner of the audit log has to know why.
+    reasons = {BRANCH: why}
+    keepers = {
+        database: _Keeper(owner, whose, reasons.get(database, ""))
+        for database, owner in alone.items()
+    }
     return erase_everywhere(subject, keepers, epoch)
 
 
 def restrict(
-    config: Config, named: Named, *, numbers: Numbers | None = None, by: str | None = None
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
 ) -> None:
-    """Keep a person's data and use them for nothing.
+    """Keep a person's data and use them for nothing; that and the reason go on record together.
 
     Raises:
-        InputError: it is no number or two patrons', or they are restricted already.
+        InputError: it is no number or two patrons', they are restricted already, or the reason has
+            no place on record; nothing was changed.
         StoreError: it could not be done.
     """
-    _change(config, named, RESTRICT, subject_rights.restrict, numbers=numbers, by=by)
+    _change(config, named, why, RESTRICT, subject_rights.restrict, numbers=numbers, by=by)
 
 
 def unrestrict(
-    config: Config, named: Named, *, numbers: Numbers | None = None, by: str | None = None
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
 ) -> None:
-    """Use a person's data again.
+    """Use a person's data again; as :func:`restrict`.
 
     Raises:
-        InputError: it is no number or two patrons', or they are not restricted here.
+        InputError: as of :func:`restrict`, or they are not restricted here.
         StoreError: it could not be done.
     """
-    _change(config, named, UNRESTRICT, subject_rights.unrestrict, numbers=numbers, by=by)
+    _change(config, named, why, UNRESTRICT, subject_rights.unrestrict, numbers=numbers, by=by)
 
 
 def write_page(path: Path, page: str) -> None:
@@ -159,7 +186,7 @@ def write_page(path: Path, page: str) -> None:
         raise StoreError(f"{path} can't be written: {error.strerror}") from error
 
 
-Change = Callable[[BranchRecordsWriter, Subject, str, Moment], None]
+Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +194,7 @@ class _Owner:
     question: str
     whom: str
     socket: Path
-    alone: Callable[[Subject, int, str], PartErased]
+    alone: Callable[[Asked], PartErased]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,50 +203,48 @@ class _Keeper:
 
     owner: _Owner
     by: str
+    why: str
 
     def erase(self, subject: Subject, epoch: int) -> PartErased:
-        owner = self.owner
+        owner, asked = self.owner, Asked(subject, self.by, epoch, self.why)
         try:
             done = ask_about(
-                owner.socket,
-                owner.question,
-                subject,
-                by=self.by,
-                whom=owner.whom,
-                timeout_s=OWNER_LIMIT_S,
-                epoch=epoch,
+                owner.socket, owner.question, asked, whom=owner.whom, timeout_s=OWNER_LIMIT_S
             )
         except NotAnsweringError:
             # If it runs but does not answer, its lock refuses us here, with one clear line.
-            return owner.alone(subject, epoch, self.by)
+            return owner.alone(asked)
         return erased(done)
 
 
-def _rights_alone(config: Config, subject: Subject, epoch: int, by: str) -> PartErased:
+def _rights_alone(config: Config, asked: Asked) -> PartErased:
     moment = system_clock(config).moment()
     with closing(open_or_create_branch(branch_db(config))) as writer:
-        return subject_rights.erase_rights(writer, subject, epoch, by, moment)
+        return subject_rights.erase_rights(
+            writer, asked.subject, asked.epoch, asked.by, moment, why=asked.why
+        )
 
 
-def _visits_alone(config: Config, subject: Subject, _epoch: int, _by: str) -> PartErased:
+def _visits_alone(config: Config, asked: Asked) -> PartErased:
     path = visits_db(config)
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(VisitStore(path)) as visits:
-        return erase_visits(path, visits.database, subject)
+        return erase_visits(path, visits.database, asked.subject)
 
 
-def _patron_alone(config: Config, subject: Subject, _epoch: int, _by: str) -> PartErased:
+def _patron_alone(config: Config, asked: Asked) -> PartErased:
     path = patrons_db(config)
     if not path.exists():
         return PartErased(0, ALL_GONE)
     with closing(PatronCacheWriter(path, _sealer(config).seal)) as writer:
-        return erase_patron(path, writer.database, subject)
+        return erase_patron(path, writer.database, asked.subject)
 
 
 def _change(
     config: Config,
     named: Named,
+    why: str,
     question: str,
     change: Change,
     *,
@@ -229,14 +254,13 @@ def _change(
     whose = caller() if by is None else by
     with _books(config) as books:
         subject = _subject(config, named, books, numbers)
+    asked = Asked(subject, whose, why=why)
     try:
-        ask_about(
-            config.web.socket, question, subject, by=whose, whom="web", timeout_s=OWNER_LIMIT_S
-        )
+        ask_about(config.web.socket, question, asked, whom="web", timeout_s=OWNER_LIMIT_S)
     except NotAnsweringError:
         moment = system_clock(config).moment()
         with closing(open_or_create_branch(branch_db(config))) as writer:
-            change(writer, subject, whose, moment)
+            change(writer, subject, whose, moment, why)
 
 
 def _subject(config: Config, named: Named, books: _Books, numbers: Numbers | None) -> Subject:

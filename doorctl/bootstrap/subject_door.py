@@ -20,19 +20,26 @@ Opened = Callable[[], VisitStore]
 """Opens the door log unless it is open; on its own thread."""
 
 
-def doors_answers(run: Callable[[Callable[[], PartErased]], PartErased], opened: Opened) -> Answers:
+def doors_answers(
+    run: Callable[[Callable[[], PartErased]], PartErased],
+    opened: Opened,
+    forget: Callable[[frozenset[bytes]], None],
+) -> Answers:
     """Return what the door process answers.
 
     Args:
         run: has a job done on the door log's thread, and returns what it returns.
         opened: see :data:`Opened`.
+        forget: takes the row keys that no attempt which is still open may bring back; called on
+            the door log's thread.
     """
 
     def erase(subject: Subject) -> PartErased:
         visits = opened()
+        forget(subject.row_keys)
         return erase_visits(visits.path, visits.database, subject)
 
-    return {ERASE_VISITS: answering(lambda subject, _epoch, _by: run(lambda: erase(subject)))}
+    return {ERASE_VISITS: answering(lambda asked: run(lambda: erase(asked.subject)))}
 
 
 def forget_left(config: Config, opened: Opened) -> None:

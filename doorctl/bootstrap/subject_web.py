@@ -17,9 +17,16 @@ from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.subject_erasing import erase_patron
 from doorctl.transports.branch_requests import OpenBranch
 from doorctl.transports.control import Answers
-from doorctl.transports.subject import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, answering
+from doorctl.transports.subject import (
+    ERASE_PATRON,
+    ERASE_RIGHTS,
+    RESTRICT,
+    UNRESTRICT,
+    Asked,
+    answering,
+)
 
-Change = Callable[[BranchRecordsWriter, Subject, str, Moment], None]
+Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 
 def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> Answers:
@@ -31,21 +38,23 @@ def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> 
         register: the patron cache's writer.
     """
 
-    def rights(subject: Subject, epoch: int, by: str) -> PartErased:
+    def rights(asked: Asked) -> PartErased:
         return desk.run(
             lambda opened, moment: subject_rights.erase_rights(
-                _writer(opened), subject, epoch, by, moment
+                _writer(opened), asked.subject, asked.epoch, asked.by, moment, why=asked.why
             )
         )
 
-    def patron(subject: Subject, _epoch: int, _by: str) -> PartErased:
+    def patron(asked: Asked) -> PartErased:
         assert isinstance(register, PatronCacheWriter)  # noqa: S101 - whom web opens
-        job = partial(erase_patron, register.path, register.database, subject)
+        job = partial(erase_patron, register.path, register.database, asked.subject)
         return worker.submit(job).result()
 
-    def changing(change: Change) -> Callable[[Subject, int, str], None]:
-        return lambda subject, _epoch, by: desk.run(
-            lambda opened, moment: change(_writer(opened), subject, by, moment)
+    def changing(change: Change) -> Callable[[Asked], None]:
+        return lambda asked: desk.run(
+            lambda opened, moment: change(
+                _writer(opened), asked.subject, asked.by, moment, asked.why
+            )
         )
 
     return {

@@ -11,8 +11,15 @@ _TEN_DIGITS = re.compile(r"[0-9]{10}")
 _REPLACEMENT_DAY = 60
 """Added to the day of an erstatningspersonnummer (cpr.dk), so that it shows as days 61-91."""
 
-_LATEST_OF_THE_2000S = MappingProxyType({"4": 36, "9": 36, "5": 57, "6": 57, "7": 57, "8": 57})
-"""Seventh digit -> the last two-digit year that it places after 1999 (da.wikipedia, CPR-nummer)."""
+_CENTURIES = MappingProxyType(
+    {
+        **dict.fromkeys("0123", (-1, 1900)),
+        **dict.fromkeys("49", (36, 1900)),
+        **dict.fromkeys("5678", (57, 1800)),
+    }
+)
+"""Seventh digit -> the last two-digit year that it places after 1999, and the century of all later
+ones (da.wikipedia, CPR-nummer)."""
 
 
 def is_cpr(digits: str) -> bool:
@@ -41,8 +48,5 @@ def birth_date(digits: str) -> date | None:
 
 
 def _year(seventh_digit: str, two_digits: int) -> int:
-    if seventh_digit in "0123":
-        return 1900 + two_digits
-    if two_digits <= _LATEST_OF_THE_2000S[seventh_digit]:
-        return 2000 + two_digits
-    return two_digits + (1900 if seventh_digit in "49" else 1800)
+    latest, century = _CENTURIES[seventh_digit]
+    return two_digits + (2000 if two_digits <= latest else century)

@@ -32,6 +32,6 @@ def identify(frame: bytes) -> CardRead | CardUnreadable | None:
 
 def normalise(text: str) -> tuple[Identifier, ...]:
     """Read what a person typed or pasted by a frame's rules; empty where that is no card."""
-    frame = text.strip().encode("utf-8", "surrogatepass")
+    frame = text.strip().encode(errors="surrogatepass")
     reading = identify(frame) if len(frame) <= MAX_FRAME_BYTES else None
     return reading.identifiers if isinstance(reading, CardRead) else ()

@@ -78,4 +78,3 @@ class KeyRun:
     def forget(self) -> None:
         """Be as new."""
         self._keys.clear()
-        self._maybe_lrc = False

@@ -47,14 +47,14 @@ def health_cpr(frame: bytes) -> str | None:
     for pattern in _HEALTH:
         match = pattern.fullmatch(frame)
         if match is not None:
-            return match[1][_CPR].decode("ascii")
+            return match[1][_CPR].decode()
     return None
 
 
 def plastic_number(frame: bytes) -> str | None:
     """Return what stands on the stripe of the library's own plastic card."""
     match = _PLASTIC.fullmatch(frame)
-    return None if match is None else match[1].decode("ascii")
+    return None if match is None else match[1].decode()
 
 
 def is_only_other_track(frame: bytes) -> bool:

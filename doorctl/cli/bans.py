@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import click
 
+from doorctl.access import ban_terms
+from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
 from doorctl.bootstrap import rights
 from doorctl.bootstrap.branch import change
@@ -27,9 +29,6 @@ from doorctl.transports.branch_requests import LiftBan
 NOTICE = "Send the letter: 7 days' written notice is usual."
 
 ONE_CARD = "Ban a new card of this patron too: the library system does not say that it is theirs."
-
-ONE_DAY = timedelta(days=1)
-HOLDS, AHEAD, ENDED, LIFTED, ELSEWHERE = "holds", "ahead", "ended", "lifted", "elsewhere"
 
 
 @click.group()
@@ -82,8 +81,8 @@ def add(
     ban = Ban(
         number=0,
         reason=reason,
-        since=_since(first, moment),
-        until=None if without_end else _until(first, last, days, moment),
+        since=ban_terms.since(first, moment),
+        until=ban_terms.until(None if without_end else last or _last(first, days, moment), moment),
         by=caller(),
         branches=_branches(branches, config),
         note=note,
@@ -123,24 +122,13 @@ def lift(config: Config, number: int) -> None:
 @with_config
 def write_letter(config: Config, number: int) -> None:
     """Print the letter that tells a patron of the ban NUMBER, in Danish and English."""
-    found = [one for one in rights.every_ban(config) if one.ban.number == number]
-    if not found or found[0].lifted_at is not None:
-        raise InputError(f"there is no ban {number} to write of; list them")
-    click.echo(letter(found[0].ban, config.branch, system_clock(config).moment()))
+    ban = rights.ban_to_write_of(config, number)
+    click.echo(letter(ban, config.branch, system_clock(config).moment()))
 
 
-def _since(first: date | None, moment: Moment) -> datetime:
-    if first is not None:
-        return datetime.combine(first, time(), moment.local.tzinfo)
-    # An unset clock may be ahead; what is certainly past has begun by any clock.
-    return moment.local if moment.dependable else moment.high_water
-
-
-def _until(first: date | None, last: date | None, days: int | None, moment: Moment) -> datetime:
-    begins = first or moment.local.date()
+def _last(first: date | None, days: int | None, moment: Moment) -> date:
     length = USUAL_BAN if days is None else days * ONE_DAY
-    after = begins + length if last is None else last + ONE_DAY
-    return datetime.combine(after, time(), moment.local.tzinfo)
+    return (first or moment.local.date()) + length - ONE_DAY
 
 
 def _branches(written: str | None, config: Config) -> frozenset[str]:
@@ -184,21 +172,11 @@ def _last_day(ban: Ban, moment: Moment) -> date | None:
     return None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
 
 
-def _state(one: BanEntry, moment: Moment, config: Config) -> str:
-    if one.lifted_at is not None:
-        return LIFTED
-    if one.ban.holds(moment, config.branch.id):
-        return HOLDS
-    if one.ban.branches.isdisjoint({config.branch.id, ALL_BRANCHES}):
-        return ELSEWHERE
-    return AHEAD if one.ban.since > moment.latest_known else ENDED
-
-
 def _as_dict(one: BanEntry, moment: Moment, config: Config) -> dict[str, Any]:
     ban = one.ban
     return {
         "number": ban.number,
-        "state": _state(one, moment, config),
+        "state": rights.state_of(one, moment, config.branch.id).value,
         "card": one.card,
         "patron_ref": one.patron_ref,
         "reason": ban.reason,
@@ -212,8 +190,8 @@ def _as_dict(one: BanEntry, moment: Moment, config: Config) -> dict[str, Any]:
 
 
 def _as_line(one: BanEntry, moment: Moment, config: Config) -> str:
-    ban, state = one.ban, _state(one, moment, config)
-    colour = "red" if state == HOLDS else None
+    ban, state = one.ban, rights.state_of(one, moment, config.branch.id)
+    colour = "red" if state is BanState.HOLDS else None
     whom = " ".join(
         (
             *(() if one.card is None else (f"card {one.card}",)),
@@ -223,6 +201,6 @@ def _as_line(one: BanEntry, moment: Moment, config: Config) -> str:
     span = f"{letter_day(ban.since, moment)} to {_last_day(ban, moment) or 'no end'}"
     where = " ".join(sorted(ban.branches))
     return (
-        f"{ban.number:4} {click.style(f'{state:9}', fg=colour)} {span:24} {whom}; "
+        f"{ban.number:4} {click.style(f'{state.value:9}', fg=colour)} {span:24} {whom}; "
         f"{where}; {ban.reason} ({ban.by})"
     )

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from doorctl.bootstrap.door import open_door
+from doorctl.bootstrap.memory import do_without_tls
 from doorctl.cli.options import with_config
 from doorctl.config import Config
 
@@ -20,4 +20,7 @@ def run(config: Config) -> None:
     Prints one JSON line an event on stdout. The relay goes off first when it starts, and when
     it stops for whatever reason.
     """
+    do_without_tls()
+    from doorctl.bootstrap.door import open_door  # noqa: PLC0415 - asyncio comes with it
+
     sys.exit(open_door(config, os.environ, sys.stdout.fileno()))

@@ -21,6 +21,8 @@ from doorctl.errors import StoreError
 from doorctl.privacy.subject_erasure import Erasure, HeldVisit
 from doorctl.privacy.subject_page import Language, page
 
+_why = click.option("--why", default="", metavar="R", help="The reason, for the audit log.")
+
 SOURCE = "Erase the person in the library system too: the next push brings back whom it still has."
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -61,7 +63,7 @@ def subject() -> None:
     show_default=True,
     help="The page's language.",
 )
-@click.option("--why", default="", metavar="R", help="The reason, for the audit log.")
+@_why
 @with_config
 def export(
     config: Config,
@@ -98,15 +100,21 @@ def export(
 
 @subject.command()
 @_named
+@_why
 @with_config
 def erase(
-    config: Config, identifier: str | None, patron_ref: str | None, taken_as: TakenAs | None
+    config: Config,
+    *,
+    identifier: str | None,
+    patron_ref: str | None,
+    taken_as: TakenAs | None,
+    why: str,
 ) -> None:
     """Erase all that is held of a person, and let no older push bring it back.
 
     What is left after a failure can be erased by doing it again.
     """
-    done = rights.erase(config, _who(identifier, patron_ref, taken_as))
+    done = rights.erase(config, _who(identifier, patron_ref, taken_as), why)
     if done.left or done.held:
         raise StoreError(_left(done))
     click.echo(f"{done.rows} rows erased; no byte of them is left in the databases")
@@ -115,23 +123,35 @@ def erase(
 
 @subject.command()
 @_named
+@_why
 @with_config
 def restrict(
-    config: Config, identifier: str | None, patron_ref: str | None, taken_as: TakenAs | None
+    config: Config,
+    *,
+    identifier: str | None,
+    patron_ref: str | None,
+    taken_as: TakenAs | None,
+    why: str,
 ) -> None:
     """Keep a person's data, use them for nothing: the door refuses with `restricted`."""
-    rights.restrict(config, _who(identifier, patron_ref, taken_as))
+    rights.restrict(config, _who(identifier, patron_ref, taken_as), why)
     click.echo("The person's data are restricted: kept, and used for nothing until it is ended.")
 
 
 @subject.command()
 @_named
+@_why
 @with_config
 def unrestrict(
-    config: Config, identifier: str | None, patron_ref: str | None, taken_as: TakenAs | None
+    config: Config,
+    *,
+    identifier: str | None,
+    patron_ref: str | None,
+    taken_as: TakenAs | None,
+    why: str,
 ) -> None:
     """End a restriction; the door uses the person's data again."""
-    rights.unrestrict(config, _who(identifier, patron_ref, taken_as))
+    rights.unrestrict(config, _who(identifier, patron_ref, taken_as), why)
     click.echo("The restriction is ended.")
 
 

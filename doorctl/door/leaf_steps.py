@@ -33,14 +33,18 @@ Handler = Callable[[Leaf, LeafEvent, LeafRules], Step]
 def start(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
     """Begin with the leaf as the contact shows it; an open one is neither forced nor yet held."""
     assert isinstance(event, Started)  # noqa: S101 - the table's key says so
-    fresh = Leaf(contact=event.open is not None, fire=leaf.fire)
-    return (_opened(fresh, event.now_s, rules) if event.open else fresh), ()
+    begun = _begun(leaf, event)
+    return (_opened(begun, event.now_s, rules) if event.open else begun), ()
 
 
-def start_alarmed(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+def start_alarmed(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     """Begin anew under an alarm: it stands while the leaf does, and is cleared otherwise."""
     assert isinstance(event, Started)  # noqa: S101 - the table's key says so
-    return (leaf, ()) if event.open else (start(leaf, event, rules)[0], _clears(leaf))
+    return (leaf, ()) if event.open else (_begun(leaf, event), _clears(leaf))
+
+
+def _begun(leaf: Leaf, event: Started) -> Leaf:
+    return Leaf(contact=event.open is not None, fire=leaf.fire)
 
 
 def await_opening(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
@@ -148,6 +152,10 @@ def _passages(persons: int, *, leaving: bool, now_s: float) -> tuple[LeafEffect,
 def close(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     """Close the leaf; a release that is not over still stands, and an alarm is over."""
     assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
+    return _closed(leaf, event)
+
+
+def _closed(leaf: Leaf, event: ContactChanged) -> Step:
     if event.open:
         return leaf, ()
     released = leaf.free or _releases(leaf, event.now_s)
@@ -162,10 +170,10 @@ def close(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     return shut, _clears(leaf)
 
 
-def close_forced(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+def close_forced(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     """Close a forced leaf; what was forced once explains no opening after it."""
     assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
-    shut, told = close(leaf, event, rules)
+    shut, told = _closed(leaf, event)
     unexplained = shut.state is LeafState.LOCKED
     return (replace(shut, released_s=None, held_open_s=0.0) if unexplained else shut), told
 
@@ -210,7 +218,7 @@ def unfree(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
     if not leaf.free or _releases(leaf, event.now_s):
         return replace(leaf, free=False), ()
-    return _locked(replace(leaf, released_s=event.now_s), event.now_s), ()
+    return _locked(replace(leaf, released_s=None), event.now_s), ()
 
 
 def unfree_open(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:

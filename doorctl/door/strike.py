@@ -178,7 +178,7 @@ def _free(strike: Strike, _event: StrikeEvent) -> Strike:
 def _end_freedom(strike: Strike, event: StrikeEvent) -> Strike:
     assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
     if _due(strike, event.now_s):
-        return _lock(strike, event)
+        return _locked(strike)
     return replace(strike, state=StrikeState.RELEASED)
 
 
@@ -198,7 +198,7 @@ def _release_when_closed(strike: Strike, event: StrikeEvent) -> Strike:
 
 def _lock_when_due(strike: Strike, event: StrikeEvent) -> Strike:
     assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
-    return _lock(strike, event) if _due(strike, event.now_s) else strike
+    return _locked(strike) if _due(strike, event.now_s) else strike
 
 
 def _forget_pulse_when_due(strike: Strike, event: StrikeEvent) -> Strike:
@@ -207,6 +207,10 @@ def _forget_pulse_when_due(strike: Strike, event: StrikeEvent) -> Strike:
 
 
 def _lock(strike: Strike, _event: StrikeEvent) -> Strike:
+    return _locked(strike)
+
+
+def _locked(strike: Strike) -> Strike:
     return Strike(other_open=strike.other_open)
 
 

@@ -1,7 +1,8 @@
 """The letter that tells a patron of a ban, in Danish and in English.
 
 It speaks of the house rules and of the hours without staff only: biblioteksloven § 31 lets a
-library exclude from lending, and from nothing else.
+library exclude from lending, and from nothing else. So a ban is "karantæne", as in the house rules
+of Copenhagen's libraries, here and on every page; the law's own word would say too much.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ def _danish(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
     call = f" på {branch.phone}" if branch.phone else ""
     return _joined(
         f"{branch.name}: du kan ikke komme ind, når biblioteket er ubemandet",
-        f"Dit kort lukker ikke døren op {span}.",
+        f"Du har fået karantæne: Dit kort lukker ikke døren op {span}.",
         f"Grunden er: {ban.reason}",
         ban.note,
         "Det følger af husets regler og gælder kun de ubemandede timer. Du kan låne som før, "
         "og du er velkommen, når der er personale.",
         f"Har du spørgsmål, eller mener du, at det er forkert, så ring til os{call}. "
-        f"Sagen har nummer {ban.number}.",
+        f"Karantænen har nummer {ban.number}.",
     )
 
 

@@ -138,7 +138,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
     PersonTable(
         BRANCH,
         "bans",
-        "Udelukkelser",
+        "Karantæner",
         "Bans",
         (
             _NUMBER,

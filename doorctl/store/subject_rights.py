@@ -23,26 +23,39 @@ _END_RESTRICTION = "DELETE FROM restrictions WHERE number = ?"
 
 
 def erase_rights(
-    writer: BranchRecordsWriter, subject: Subject, epoch: int, by: str, moment: Moment
+    writer: BranchRecordsWriter,
+    subject: Subject,
+    epoch: int,
+    by: str,
+    moment: Moment,
+    *,
+    why: str = "",
 ) -> PartErased:
     """Erase a person's bans, passes, restrictions and audit records; a tombstone takes their place.
 
-    The audit log says that somebody was erased, and not who.
+    The audit log says that somebody was erased, by whom and why, and not who.
+
+    Raises:
+        InputError: the reason has no place on record; nothing was changed.
     """
     audit = AuditTrail(writer)
     with writer.together(moment) as connection:
         deleted = subject_rows.delete(connection, BRANCH, subject)
         deleted += audit.erase_about(subject.row_keys, subject.patron_ref, moment)
         subject_tombstones.set_up(connection, subject, epoch, known(moment))
-        audit.append(Deed(Action.SUBJECT_ERASED, details={"rows": deleted}), by, moment)
+        deed = Deed(Action.SUBJECT_ERASED, why=why, details={"rows": deleted})
+        audit.append(deed, by, moment)
     return PartErased(deleted, _compacted(writer))
 
 
-def restrict(writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment) -> None:
+def restrict(
+    writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
+) -> None:
     """Keep a person's data and use them for nothing, by card and by number.
 
     Raises:
-        InputError: it is nobody, or the person's data are restricted already.
+        InputError: it is nobody, the person's data are restricted already, or the reason has no
+            place on record; nothing was changed.
     """
     if not subject.row_keys and subject.patron_ref is None:
         raise InputError("name a card or a patron whose data are to be restricted")
@@ -52,14 +65,17 @@ def restrict(writer: BranchRecordsWriter, subject: Subject, by: str, moment: Mom
             raise InputError("the person's data are restricted already")
         rows = [(key, subject.patron_ref, since_ms, by) for key in sorted(subject.row_keys)]
         connection.executemany(_RESTRICT, rows or [(None, subject.patron_ref, since_ms, by)])
-        _put_on_record(writer, Action.SUBJECT_RESTRICTED, subject, by, moment)
+        deed = _about(Action.SUBJECT_RESTRICTED, subject, why)
+        AuditTrail(writer).append(deed, by, moment)
 
 
-def unrestrict(writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment) -> None:
+def unrestrict(
+    writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
+) -> None:
     """Use a person's data again.
 
     Raises:
-        InputError: they are not restricted here.
+        InputError: they are not restricted here, or as :func:`restrict`.
     """
     with writer.together(moment) as connection:
         numbers = _restrictions(connection, subject)
@@ -70,14 +86,12 @@ def unrestrict(writer: BranchRecordsWriter, subject: Subject, by: str, moment: M
             )
         connection.executemany(_END_RESTRICTION, ((number,) for number in numbers))
         writer.rewrite_after()
-        _put_on_record(writer, Action.SUBJECT_UNRESTRICTED, subject, by, moment)
+        deed = _about(Action.SUBJECT_UNRESTRICTED, subject, why)
+        AuditTrail(writer).append(deed, by, moment)
 
 
-def _put_on_record(
-    writer: BranchRecordsWriter, action: Action, subject: Subject, by: str, moment: Moment
-) -> None:
-    deed = Deed(action, tuple(sorted(subject.row_keys)), subject.patron_ref)
-    AuditTrail(writer).append(deed, by, moment)
+def _about(action: Action, subject: Subject, why: str) -> Deed:
+    return Deed(action, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
 
 
 def _restrictions(connection: sqlite3.Connection, subject: Subject) -> list[int]:

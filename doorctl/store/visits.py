@@ -39,6 +39,10 @@ _HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- 
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
 
+CACHE_KIB = 256
+"""SQLite's own would grow to 2 MB at each purge and stay: 1.4 MB of the door (measured)."""
+
+
 class VisitStore:
     """Write ``visits.db``; implements `VisitLog`, `ProvableRetention` and `HoldBook`.
 
@@ -59,6 +63,7 @@ class VisitStore:
         self._writer = Writer(path, migrations)
         try:
             with self._transaction() as connection:
+                connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
                 connection.execute(_CLOSE_ALL, (Reason.FAULT.verdict, Reason.FAULT.value))
         except BaseException:
             self.close()

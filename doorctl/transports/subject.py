@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,30 @@ RESTRICT = "subject_restrict"
 UNRESTRICT = "subject_unrestrict"
 
 
-class _About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who it is about; `by` is the caller's own word: the socket is for its owner and root."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a database's writer.
 
+    Args:
+        subject: the person.
+        by: the caller's login, on the caller's own word: the socket is for its owner and root.
+        epoch: which push the register holds.
+        why: the reason, for the audit log; empty for none.
+    """
+
+    subject: Subject
+    by: str
+    epoch: int = 0
+    why: str = field(default="", repr=False)
+
+
+# What is empty is left out, so that a process of the version before understands the rest.
+class _About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     row_keys: list[bytes]
     patron_ref: str | None
     epoch: int
     by: str
+    why: str = ""
 
     def __repr__(self) -> str:
         return "_About(***)"
@@ -37,30 +55,27 @@ class _About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def ask_about(
     path: Path,
     name: str,
-    subject: Subject,
+    asked: Asked,
     *,
-    by: str,
     whom: str,
     timeout_s: float,
-    epoch: int = 0,
 ) -> Any:
     """Have a process do one of the questions above; return what came of it, as it travelled.
 
     Args:
         path: the process's socket.
         name: one of the questions above.
-        subject: the person.
-        by: the caller's login.
+        asked: of whom, by whom and why.
         whom: ``door`` or ``web``.
         timeout_s: longest wait.
-        epoch: which push the register holds.
 
     Raises:
         InputError: it was refused; nothing was changed.
         NotAnsweringError: the process is not running, or it did not answer in time.
         StoreError: it could not be done.
     """
-    about = _About(sorted(subject.row_keys), subject.patron_ref, epoch, by)
+    who = asked.subject
+    about = _About(sorted(who.row_keys), who.patron_ref, asked.epoch, asked.by, asked.why)
     question = Question(name, msgspec.to_builtins(about))
     if len(msgspec.json.encode(question)) >= LINE_LIMIT:
         raise InputError("the person has too many cards for one question; name them one by one")
@@ -82,19 +97,19 @@ def erased(done: Any) -> PartErased:
         raise StoreError("the process is of another version; restart it") from None
 
 
-def answering(work: Callable[[Subject, int, str], object]) -> Callable[[Question], Answer]:
+def answering(work: Callable[[Asked], object]) -> Callable[[Question], Answer]:
     """Return a process's answer to one of the questions.
 
     Args:
-        work: does it, on the writer's thread, for a person, an epoch and a caller; may raise
-            `DoorctlError`. Called on a thread for each question.
+        work: does it, on the writer's thread; may raise `DoorctlError`. Called on a thread for
+            each question.
     """
 
     def answer(question: Question) -> Answer:
         about = msgspec.convert(question.about, _About)
         subject = Subject(frozenset(about.row_keys), about.patron_ref)
         try:
-            done = work(subject, about.epoch, about.by)
+            done = work(Asked(subject, about.by, about.epoch, about.why))
         except InputError as refusal:
             return {"refused": str(refusal)}
         return {"done": msgspec.to_builtins(done)}

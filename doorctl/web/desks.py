@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from enum import Enum
 from typing import Literal, Protocol
 
+from doorctl.access.ban_terms import BanState
 from doorctl.access.calendar import Cause, Day, Mode
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
@@ -277,17 +277,6 @@ class BanMade:
     ban: Ban
     whole_patron: bool
     follows: bool = True
-
-
-class BanState(Enum):
-    """What a ban does now."""
-
-    HOLDS = "holds"
-    AHEAD = "ahead"
-    OVER = "over"
-    LIFTED = "lifted"
-    ELSEWHERE = "elsewhere"
-    """It is of other branches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import Final
 
 from doorctl.access import panel
+from doorctl.access.hours import DAY_MINUTES
 from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.access.panel_hours import Hours, Opens
 from doorctl.web.pages.words import WEEKDAYS, Words
+from doorctl.web.times_of_day import hours_of_day, time_of_day
 
-DAY_MINUTES: Final = 1440
 A_WEEK: Final = 7
 
 
@@ -68,11 +69,6 @@ class Speaker:
             return self.screen(None)
         works = say("The door works all the same: scan your card and type your PIN.")
         return Screen(say("The screen is taking a break"), (works,), "wait")
-
-    def time(self, minute: int) -> str:
-        """Return a minute of the day as a clock shows it."""
-        hours, minutes = divmod(minute % DAY_MINUTES, 60)
-        return self.words.say("{hour}:{minute}", hour=f"{hours:02}", minute=f"{minutes:02}")
 
     def call(self, code: int) -> str:
         """Return whom to call and what to say."""
@@ -190,12 +186,8 @@ def _today(by: Speaker, state: PanelState) -> str:
         return ""
     if [(one.starts, one.ends) for one in hours] == [(0, DAY_MINUTES)]:
         return say("Open day and night")
-    spans = _joined(hours)
-    said = ", ".join(
-        say("{starts} to {ends}", starts=by.time(starts), ends=by.time(ends))
-        for starts, ends in spans
-    )
-    return say("Open today {hours}", hours=said)
+    said = (hours_of_day(by.words, starts, ends) for starts, ends in _joined(hours))
+    return say("Open today {hours}", hours=", ".join(said))
 
 
 def _joined(hours: tuple[Hours, ...]) -> list[tuple[int, int]]:
@@ -210,7 +202,7 @@ def _joined(hours: tuple[Hours, ...]) -> list[tuple[int, int]]:
 
 
 def _opens(by: Speaker, opens: Opens) -> str:
-    say, time = by.words.say, by.time(opens.minute)
+    say, time = by.words.say, time_of_day(by.words, opens.minute)
     if opens.days == 0:
         return say("Opens again today at {time}", time=time)
     if opens.days == 1:

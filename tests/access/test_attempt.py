@@ -163,6 +163,7 @@ def test_a_push_between_row_and_pin_is_looked_at() -> None:
 
     assert effects[-2:] == [LookAgain(KNOWN), Clicked()]
     assert (attempt.phase, attempt.cache_version) == (Phase.CHECKING, 2)
+    assert attempt.prepared is None
 
     blocked = replace(KNOWN, patron=replace(PATRON, blocks=frozenset("O")))
     attempt, (concluded,) = after(attempt, blocked, now(4.1, 2), RULES)

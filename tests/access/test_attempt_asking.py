@@ -26,7 +26,7 @@ from doorctl.access.messages import (
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
-from doorctl.access.rights import Ban
+from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.moments import ClockState
 from doorctl.readings import KeyPressed
 from tests.access.samples import NOW, PATRON, RIGHT_PIN, WRONG_PIN, day, moment
@@ -142,6 +142,18 @@ def test_no_guess_is_spent_at_a_closed_door(
     attempt, _ = after(before, KeyPressed("1"), now_, ASKING_RULES)
 
     assert (attempt.phase, attempt.deadline_s) == (phase, TOLD_S)
+
+
+def test_at_a_closed_door_a_guess_is_spent_for_a_pass() -> None:
+    """Staff who set a new PIN this morning come in by it before the branch opens."""
+    held = Pass(1, PassKind.STAFF, day(-20), day(20), label="staff")
+    row = replace(UNKNOWN, held=held)
+    before, _ = play((CARD, 0.0), (row, 0.5), *keys("471"), rules=ASKING_RULES)
+    closed = Now(TYPED_S, moment(), 1, Mode.CLOSED)
+    attempt, effects = after(before, KeyPressed("1"), closed, ASKING_RULES)
+
+    assert attempt.phase is Phase.ASKING
+    assert [effect.prepared for effect in effects if isinstance(effect, AskLibrary)] == [row]
 
 
 @pytest.mark.parametrize("case", ASKED)
@@ -338,7 +350,7 @@ def test_yes_while_the_cache_is_away_opens_nothing() -> None:
 @pytest.mark.parametrize("answer", [None, NO, WAITS, SILENT])
 def test_a_new_swipe_makes_no_guess_free(case: str, answer: LibraryAnswer | None) -> None:
     """Attack: swipe again before the refusal is told. The guess is charged all the same."""
-    row, digits, _ = (ASKED | NOT_ASKED)[case]
+    row, digits, reason = (ASKED | NOT_ASKED)[case]
     attempt, _ = typed(row, digits)
     if answer is not None:
         attempt, _ = after(attempt, LibraryAnswered(1, answer), now(4.1), ASKING_RULES)
@@ -349,7 +361,9 @@ def test_a_new_swipe_makes_no_guess_free(case: str, answer: LibraryAnswer | None
     assert isinstance(superseded, Concluded)
     assert (superseded.attempt, superseded.silent) == (1, True)
     assert superseded.reason in BEFORE_PROOF - UNJUDGED
-    assert not superseded.unchecked or answer is SILENT, "while it is out it stays charged"
+    never_compared = case in ASKED and reason is not Reason.WRONG_PIN
+    unchecked = answer is SILENT and never_compared
+    assert superseded.unchecked is unchecked, "while it is out it stays charged"
     assert (begun.phase, begun.number, begun.withheld) == (Phase.TYPING, 2, None)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from doorctl.access.calendar import Mode
 from doorctl.access.judging import Verdict, judged, opens_without_pin, worth_asking
 from doorctl.access.messages import Now, Prepared, Rules
-from doorctl.access.patron import pin_check
+from doorctl.access.patron import Patron, pin_check
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Case, PinProof, Policy, WeakPin
 from doorctl.access.reasons import Reason
@@ -112,15 +112,27 @@ def test_a_card_that_waits_is_never_asked_about(policy: Policy, case: Case) -> N
         (OWN, Mode.CLOSED, False),
         (OWN, Mode.SELF_SERVICE, True),
         (replace(STAFF, last_day=day(-1)), Mode.CLOSED, False),
+        (None, None, False),
+        (STAFF, None, True),
     ],
 )
+@pytest.mark.parametrize("row", [None, replace(PATRON, pin_check=None)])
 def test_the_library_system_is_asked_where_its_yes_would_open(
-    held: Pass | None, mode: Mode, *, expected: bool
+    row: Patron | None, held: Pass | None, mode: Mode | None, *, expected: bool
 ) -> None:
     """At a closed door only for a pass that asks for the patron's PIN and opens now."""
-    prepared = replace(KNOWN, patron=None, held=held)
+    prepared = replace(KNOWN, patron=row, held=held)
 
     assert worth_asking(prepared, Now(0.0, moment(), 1, mode), rules_of(Policy())) is expected
+
+
+def test_just_before_closing_nobody_new_comes_in() -> None:
+    """By the right PIN, while the branch is still open; a staff pass is for these minutes too."""
+    now = Now(0.0, moment(), 1, Mode.SELF_SERVICE, no_entry=True)
+    rules = rules_of(Policy())
+
+    assert judged(KNOWN, RIGHT_PIN, now, rules).reason is Reason.CLOSED
+    assert judged(replace(KNOWN, held=STAFF), RIGHT_PIN, now, rules).reason is Reason.OK
 
 
 def test_a_ban_counts_at_its_branch() -> None:

@@ -132,7 +132,7 @@ def test_the_end_is_compared_in_real_time() -> None:
 
 def test_an_end_needs_its_zone() -> None:
     """An end by some clock or other is refused; an aware one is kept in UTC."""
-    with pytest.raises(ValueError, match="no time zone"):
+    with pytest.raises(ValueError, match="^the end of an override has no time zone$"):
         Override(OPEN, datetime(2026, 12, 24, 12, 0))  # noqa: DTZ001 - what is refused
     assert until(OPEN).until.tzinfo is UTC
 
@@ -159,6 +159,15 @@ def test_what_is_planned(override: Override | None, expected: list[tuple[str, Mo
     changes = list(planned_changes(LIBRARY, override, NOON, LATE))
 
     assert [(found.strftime("%H:%M"), mode) for found, mode in changes] == expected
+
+
+def test_a_change_at_the_very_end_is_planned_and_none_is_told_twice() -> None:
+    """The end is included; that nobody knows any more after closed is closed all the same."""
+    assert [*planned_changes(LIBRARY, until(Mode.LOCKDOWN), NOON, SOON)] == [(SOON, STAFFED)]
+
+    ends = Calendar(LIBRARY.week, known_until=NOON.date())
+    evening = [mode for _, mode in planned_changes(ends, None, NOON, LATE + timedelta(hours=1))]
+    assert evening == [OPEN, CLOSED]
 
 
 def test_the_next_planned_change() -> None:

@@ -95,7 +95,7 @@ def test_every_refusal_stands_for_as_long(reason: Reason) -> None:
     assert told is not None
     assert (told.kind, told.until_s) == (Kind.REFUSED, AT_S + WITHOUT_KEYS.message_s)
     away = turned_away(WITHOUT_KEYS, AT_S)
-    assert (away.code, away.until_s) == (OURS, told.until_s)
+    assert away == Notice(Kind.REFUSED, OURS, told.until_s)
 
 
 def test_a_code_tells_no_reason() -> None:
@@ -131,10 +131,13 @@ def test_that_it_is_closed_is_told_with_the_hours() -> None:
     """Closed is no secret: it comes with when it opens again, or with the minutes that are left."""
     told = ended(Reason.CLOSED)
     opens = Opens(1, 4, 420)
+    assert told == Notice(Kind.CLOSED, 0, AT_S + 6.0)
 
     assert shown(notice=told, outlook=Outlook(Mode.CLOSED, opens=opens)).opens == opens
     late = shown(notice=told, outlook=replace(OPEN, entry=False, minutes=9), rules=WITH_KEYS)
     assert (late.kind, late.entry, late.minutes, late.keys) == (Kind.CLOSED, False, 9, Keys.NONE)
+    broken = shown(notice=told, broken=True)
+    assert (broken.kind, broken.code) == (Kind.CLOSED, 0)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +238,7 @@ def states(steps: list[Told], rules: Rules = RULES) -> list[tuple[float, PanelSt
         for effect in effects:
             if isinstance(effect, Concluded):
                 notice = notice_of(effect, WITH_KEYS, at_s)
-        seen.append((at_s, panel_state(attempt, notice, OPEN, WITH_KEYS)))
+        seen.append((at_s, panel_state(attempt, notice, OPEN, WITH_KEYS, broken=False)))
     return seen
 
 

@@ -7,6 +7,7 @@ from doorctl.access.calendar import Calendar, Mode
 from doorctl.access.modes import Override
 from doorctl.access.panel import Kind, Notice, PanelState
 from doorctl.access.panel_display import Display
+from doorctl.access.panel_hours import Hours
 from tests.access.samples import NOW, moment
 
 OPEN = (Mode.SELF_SERVICE, False)
@@ -32,9 +33,12 @@ def test_a_notice_stands_for_its_time() -> None:
 
 def test_the_hours_are_looked_at_once_a_minute() -> None:
     """Between two minutes nothing is computed; another mode or other hours count at once."""
-    first = at(Display().heard(Calendar(), None))
+    first = at(Display().heard(Calendar(), None), later_s=0.5)
 
-    assert at(first, later_s=59.0).outlook is first.outlook
+    assert first.outlook.hours == (Hours(0, 1440, staffed=False),)
+    assert at(first, later_s=0.0).outlook is first.outlook
+    assert at(first, later_s=59.999_999).outlook is first.outlook
+    assert at(first, later_s=-0.000_001).outlook is not first.outlook
     assert at(first, later_s=60.0).outlook is not first.outlook
     assert first.at(0.0, moment(), CLOSED).outlook.mode is Mode.CLOSED
     longer = Override(Mode.SELF_SERVICE, NOW + timedelta(hours=3))
@@ -44,3 +48,8 @@ def test_the_hours_are_looked_at_once_a_minute() -> None:
 def test_before_anything_was_read_it_is_closed() -> None:
     """A screen that knows nothing sends nobody to a door that does not open."""
     assert Display().state(Attempt(), broken=False).kind is Kind.CLOSED
+
+
+def test_a_reader_that_can_read_nothing_is_told() -> None:
+    """Nobody swipes in vain while the hours say that it is open."""
+    assert at(Display()).state(Attempt(), broken=True).kind is Kind.OUT_OF_ORDER

@@ -88,17 +88,21 @@ def test_what_staff_set_goes_before_the_plan() -> None:
 
     assert (longer.minutes, longer.hours) == (10, None)
     assert (closed.opens, closed.hours) == (Opens(0, 3, 870), None)
-    assert told("12T12:00", override=by_staff(Mode.CLOSED, "12T11:00")).hours == TODAY
+    for ended in ("12T11:00", "12T12:00"):
+        assert told("12T12:00", override=by_staff(Mode.CLOSED, ended)).hours == TODAY
 
 
 def test_nobody_is_told_when_a_lockdown_ends() -> None:
     """Whoever it is meant for could wait for it."""
     assert told("12T12:00", override=by_staff(Mode.LOCKDOWN, "12T14:30")).opens is None
+    assert told("12T21:50", override=by_staff(Mode.LOCKDOWN, "12T22:00")).minutes is None
+    assert told("12T21:50", override=by_staff(Mode.LOCKDOWN, "12T22:05")).minutes is None
 
 
 def test_without_a_calendar_or_a_clock_no_time_is_told() -> None:
     """What is not known is not said."""
     assert told("12T19:00", None) == Outlook(Mode.CLOSED)
+    assert told("12T19:00", None, no_entry=True) == Outlook(Mode.CLOSED, entry=False)
     assert told("12T19:00", state=ClockState.UNTRUSTED) == Outlook(None)
     beyond = Calendar(LIBRARY.week, known_until=at("2026-03-11T00:00").date())
     assert told("12T19:00", beyond) == Outlook(None)

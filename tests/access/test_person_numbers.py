@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.person_numbers import holds_number, without_numbers
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import SHORT_TEXT, refuse_text
 from doorctl.errors import InputError
 
 NUMBERS = [
@@ -68,6 +68,16 @@ def test_what_is_no_number_stays(text: str) -> None:
     assert not holds_number(text)
     assert without_numbers(text, "x") == text
     refuse_text("reason", text, optional=True)
+
+
+def test_a_text_as_long_as_may_be_is_taken() -> None:
+    """Not a character more; lines may end in it, and nothing else that can't be seen."""
+    refuse_text("reason", "x" * SHORT_TEXT)
+    refuse_text("letter", "Kære låner\n\nDu er velkommen igen.\n")
+    with pytest.raises(InputError, match="longer than 200"):
+        refuse_text("reason", "x" * (SHORT_TEXT + 1))
+    with pytest.raises(InputError, match="can't be printed"):
+        refuse_text("letter", "Kære låner\r\n")
 
 
 @given(digits=DIGITS, data=st.data(), before=WORDS, after=WORDS)

@@ -12,6 +12,7 @@ from doorctl.masked import Identifier, IdentifierKind, Pin
 CPR = Identifier(IdentifierKind.CPR, "0203681237")
 CARD = Identifier(IdentifierKind.CARD, "3000005689")
 KNOWN = Known(("0203681237",), ("3000005689",), frozenset({("02", "03", "68")}))
+NOTHING = Known((), (), frozenset())
 ALL = [f"{number:04}" for number in range(10_000)]
 
 digits = st.text("0123456789", min_size=4, max_size=12)
@@ -30,6 +31,24 @@ def weak_ones(*identifiers: Identifier, birthday: date | None = None) -> set[str
 def test_the_tables_say_how_many_pins_each_rule_takes(rule: Rule) -> None:
     """The share of each rule is as it is written down."""
     assert len(set(rule.guesses(KNOWN, 4))) == rule.of_10_000
+
+
+@pytest.mark.parametrize("length", [4, 7, 12])
+def test_what_everybody_guesses_is_what_the_table_says(length: int) -> None:
+    """Each run, repeat and pair of halves as a person would write it down, and nothing else."""
+    up = {"0123456789012345678901"[start:][:length] for start in range(10)}
+    pairs = [(first, second) for first in "0123456789" for second in "0123456789"]
+    half = length // 2
+    expected = {
+        *up,
+        *("".join(reversed(run)) for run in up),
+        *((first + second) * half + first * (length % 2) for first, second in pairs),
+        *(first * half + second * (length - half) for first, second in pairs),
+    }
+
+    found = {guess for rule in COMMON for guess in rule.guesses(NOTHING, length)}
+    assert found == expected
+    assert all(weak(Pin(pin), ()) for pin in expected)
 
 
 def test_what_is_called_weak_stays_small() -> None:

@@ -132,7 +132,8 @@ def narrow_pass(
         replace(held, weekdays=held.weekdays - {3} or frozenset({1})),
         replace(held, to_minute=19 * 60 + 1),
         replace(held, first_day=held.last_day),
-        replace(held, first_day=day(-30), last_day=day(-1)),
+        # No first day that is further back: by an unset clock one that lay ahead would have begun.
+        replace(held, first_day=min(held.first_day, day(-1)), last_day=day(-1)),
     ]
     return policy, replace(case, held=data.draw(st.sampled_from(narrower)))
 

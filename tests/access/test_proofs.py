@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import pin_check
 from doorctl.access.policy import PinProof
-from doorctl.access.proofs import Proofs, one_lower, proofs
+from doorctl.access.proofs import NO_PIN, Proofs, one_lower, proofs
 from doorctl.access.rights import Pass, PassKind
-from doorctl.masked import Pin
+from doorctl.masked import Pin, StretchedKey
 from tests.access.samples import PATRON, ROW_KEY, STRETCHED, day, moment
 
 KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)
 OWN = Pass(
     1, PassKind.STAFF, day(-9), day(9), label="club", pin_check=pin_check(STRETCHED, Pin("8809"))
 )
+keys = st.binary(min_size=32, max_size=32).map(StretchedKey)
+pins = st.text("0123456789", min_size=1, max_size=8).map(Pin)
 PROVED, WRONG, UNKNOWN = PinProof.PROVED, PinProof.WRONG, PinProof.UNKNOWN
 
 
@@ -89,6 +91,33 @@ def test_without_a_pin_nothing_is_proved() -> None:
 
     assert proofs(KNOWN, None, moment(), duress=True) == nothing
     assert proofs(replace(KNOWN, held=OWN), None, moment(), duress=True) == nothing
+
+
+@given(keys, pins, pins)
+def test_only_the_patrons_own_pin_proves(stretched: StretchedKey, own: Pin, typed: Pin) -> None:
+    """It is exactly the one that was sealed, leading zeros and all, with the card's own key."""
+    row = replace(PATRON, pin_check=pin_check(stretched, own))
+    card = replace(KNOWN, stretched=stretched, patron=row)
+    strange = replace(KNOWN, stretched=stretched)
+
+    expected = PROVED if own == typed else WRONG
+    assert proved_by(card, typed.reveal(), duress=False) == Proofs(expected, expected)
+    assert proved_by(strange, "4711").patron is (PROVED if stretched == STRETCHED else WRONG)
+
+
+@given(pins)
+def test_nothing_proves_whose_pin_is_not_known(typed: Pin) -> None:
+    """No PIN proves an unknown card, nor a patron whose PIN was not sealed."""
+    for row in (None, replace(PATRON, pin_check=None)):
+        card = replace(KNOWN, patron=row)
+        assert proved_by(card, typed.reveal()) == Proofs(UNKNOWN, UNKNOWN)
+
+
+def test_a_sealed_row_of_zeros_is_no_master_key() -> None:
+    """The stand-in that is compared with for unknown cards is nobody's PIN."""
+    zeros = replace(KNOWN, patron=replace(PATRON, pin_check=NO_PIN))
+
+    assert proved_by(zeros, "4711") == Proofs(WRONG, WRONG)
 
 
 @given(st.text("0123456789", min_size=4, max_size=4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,9 @@ from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
 
 VISIT_S = 360.0
 """50 visits in an evening of five hours."""
+
+LONG_UP_S = 90 * 86_400.0
+"""When the first decision comes: the clock counts from a start that may be long ago."""
 
 DECISIONS = st.lists(
     st.tuples(st.sampled_from(Reason), st.floats(0.0, WINDOW_S / 8)), min_size=1, max_size=80
@@ -27,7 +31,7 @@ def tell(
     """Tell decisions at even distances; return what is remembered and every alarm."""
     refusals = start or Refusals()
     alarms: list[Unusual] = []
-    begins_s = refusals.told[-1].at_s + every_s if refusals.told else 0.0
+    begins_s = refusals.told[-1].at_s + every_s if refusals.told else LONG_UP_S
     for number, reason in enumerate(decisions):
         refusals, new = refusals.after(reason, begins_s + number * every_s)
         alarms += new
@@ -112,6 +116,37 @@ def test_a_queue_is_not_one_patron() -> None:
 
     assert [alarm.count for alarm in alarms] == [watch.at_least]
     assert (watch.at_least - 1) * AGAIN_S == 600.0
+
+
+def test_whoever_comes_two_minutes_later_is_somebody_else() -> None:
+    """To the second: a moment earlier it is still the same patron."""
+    for every_s, counted in ((AGAIN_S, 2), (AGAIN_S - 1.0, 1)):
+        refusals, _ = tell([Reason.CARD_UNREADABLE] * 2, every_s=every_s)
+        assert len(refusals.told) == counted
+
+
+@pytest.mark.parametrize("reason", WATCHED)
+def test_a_share_is_told_when_it_is_reached_and_no_refusal_earlier(reason: Reason) -> None:
+    """Among grants the least count is not enough: it has to be the watched part of them."""
+    watch = WATCHED[reason]
+    least = max(watch.at_least, ceil(watch.share * LAST))
+    granted, refused = [Reason.OK] * LAST, [reason] * least
+    _, fewer = tell([*granted, *refused[1:]])
+    _, alarms = tell([*granted, *refused])
+
+    assert fewer == []
+    assert alarms == [Unusual(reason, least, LAST)]
+
+
+@pytest.mark.parametrize(("left", "told_again"), [(5, 0), (4, 1)])
+def test_an_alarm_is_over_below_half_of_its_share(left: int, told_again: int) -> None:
+    """A quarter of all is still the same fault where half of all was one; less is not."""
+    half = [Reason.NOT_RESIDENT] * (LAST // 2)
+    refusals, first = tell(half)
+    refusals, _ = tell([Reason.OK] * (LAST - left), start=refusals)
+    _, second = tell(half, start=refusals)
+
+    assert (len(first), len(second)) == (1, told_again)
 
 
 def test_after_a_mended_fault_the_next_one_is_told_again() -> None:

@@ -113,6 +113,7 @@ def test_a_ban_lasts_real_hours_when_the_clocks_go_back() -> None:
     )
 
     assert ban.since == datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
+    assert ban.since.tzinfo is UTC
     assert not ban.holds(at(second_half_past_two), HERE)
 
 
@@ -128,8 +129,8 @@ def test_one_ban_is_enough() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("until", BAN.since, "ends before it begins"),
-        ("since", datetime(2026, 1, 1), "without a time zone"),  # noqa: DTZ001 -- that is it
+        ("until", BAN.since, "^the ban ends before it begins"),
+        ("since", datetime(2026, 1, 1), "^a ban begins or ends at a time without a time zone"),  # noqa: DTZ001 -- that is it
         ("branches", frozenset(), "names no branch"),
         ("branches", frozenset({"", HERE}), "names no branch"),
         ("reason", " ", "the reason is empty"),
@@ -214,6 +215,16 @@ def test_a_pass_keeps_its_days_and_its_times(local: datetime, expected: Reason) 
     assert CLEANERS.admits(at(local), Mode.SELF_SERVICE) is expected
 
 
+def test_a_pass_may_begin_at_half_past() -> None:
+    """Its bounds are minutes, and so is what they are held against."""
+    evening = replace(CLEANERS, from_minute=18 * 60 + 30, to_minute=19 * 60 + 30)
+    bounds = [(18, 29), (18, 30), (19, 29), (19, 30)]
+    times = [NOW.replace(hour=hour, minute=minute) for hour, minute in bounds]
+
+    found = [evening.admits(at(local), Mode.SELF_SERVICE) for local in times]
+    assert found == [Reason.NOT_PERMITTED, Reason.OK, Reason.OK, Reason.NOT_PERMITTED]
+
+
 @pytest.mark.parametrize("weekday", range(7))
 def test_a_pass_keeps_its_weekdays(weekday: int) -> None:
     """On the other six days it opens nothing."""
@@ -266,6 +277,17 @@ def test_what_is_over_for_certain_is_over_by_any_clock(kind: PassKind) -> None:
     assert one.admits(UNSET, Mode.SELF_SERVICE) is Reason.EXPIRED
 
 
+def test_a_pass_is_over_by_the_branchs_own_midnight() -> None:
+    """By a right clock whatever was known before, by an unset one as soon as it is certain."""
+    high_water = datetime(2026, 3, 11, 23, 30, tzinfo=UTC)
+    over = replace(CLEANERS, last_day=day(-1))
+
+    unset = Moment(NOW, high_water, ClockState.UNTRUSTED)
+    assert over.admits(unset, Mode.SELF_SERVICE) is Reason.EXPIRED
+    right = Moment(NOW, high_water - timedelta(days=10), ClockState.TRUSTED)
+    assert over.admits(right, Mode.SELF_SERVICE) is Reason.EXPIRED
+
+
 def test_holdover_counts_as_the_time() -> None:
     """A clock that was right earlier in this boot judges a pass's days."""
     assert CLEANERS.admits(moment(ClockState.HOLDOVER), Mode.SELF_SERVICE) is Reason.OK
@@ -274,20 +296,20 @@ def test_holdover_counts_as_the_time() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"last_day": day(-2)}, "ends before it begins"),
+        ({"last_day": day(-2)}, "^the pass ends before it begins"),
         ({"last_day": day(-1) + LONGEST_PASS + timedelta(days=1)}, "more than 366 days"),
-        ({"weekdays": frozenset()}, "no weekday"),
+        ({"weekdays": frozenset()}, "^the pass has no weekday, .* 0 is Monday, 6 is Sunday$"),
         ({"weekdays": frozenset({7})}, "no weekday"),
-        ({"from_minute": -1}, "time of day"),
+        ({"from_minute": -1}, "^the pass's time of day"),
         ({"from_minute": 1440, "to_minute": 1500}, "time of day"),
         ({"from_minute": 600, "to_minute": 600}, "time of day"),
         ({"from_minute": 600, "to_minute": 600 + 1441}, "time of day"),
-        ({"kind": PassKind.EMERGENCY}, "keeps no hours"),
+        ({"kind": PassKind.EMERGENCY}, "^an emergency keeps no hours"),
         ({"companions_max": 10}, "0 to 9"),
         ({"companions_max": -1}, "0 to 9"),
         ({"code_digits": 5, "needs_pin": False}, "6 to 9 digits"),
         ({"code_digits": 10, "needs_pin": False}, "6 to 9 digits"),
-        ({"code_digits": 6}, "nobody can type a PIN after a code"),
+        ({"code_digits": 6}, "^nobody can type a PIN after a code"),
         ({"code_digits": 6, "pin_check": CHECK}, "nobody can type a PIN after a code"),
         ({"pin_check": CHECK, "needs_pin": False}, "a PIN check is"),
         ({"pin_check": b"short"}, "a PIN check is"),
@@ -306,9 +328,9 @@ def test_passes_at_the_bounds_of_sense_are_taken() -> None:
     year = replace(CLEANERS, last_day=CLEANERS.first_day + LONGEST_PASS)
     night = replace(year, from_minute=1439, to_minute=1439 + 1440, companions_max=9)
     staff = Pass(1, PassKind.STAFF, day(0), date.max, EVERY_DAY, label="desk")
-    code = replace(night, code_digits=6, needs_pin=False)
+    codes = [replace(night, code_digits=digits, needs_pin=False) for digits in (6, 9)]
 
-    assert code.code_digits == 6
+    assert [code.code_digits for code in codes] == [6, 9]
     assert staff.admits(moment(), Mode.CLOSED) is Reason.OK
 
 

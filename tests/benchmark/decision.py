@@ -18,8 +18,8 @@ from typing import Self
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
+from doorctl.bootstrap.door_rules import rules
 from doorctl.bootstrap.memory import spare_the_collector
-from doorctl.bootstrap.rules import rules
 from doorctl.cards.reader import CardReader
 from doorctl.config import load
 from doorctl.continuity import SteadyVisitLog

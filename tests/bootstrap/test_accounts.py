@@ -177,10 +177,11 @@ def test_nobody_is_signed_in_without_a_record(config: Config, desk: AccountsDesk
 def test_whom_the_provider_vouches_for_is_signed_in(config: Config, desk: AccountsDesk) -> None:
     """What the browser keeps meanwhile counts once; the role is on record as the provider's."""
     address, kept = desk.begin_oidc()
-    token = desk.finish_oidc(kept, state="state", code="the code")
+    token, back = desk.finish_oidc(kept, state="state", code="the code")
 
     found = desk.whose(token)
     assert desk.has_provider
+    assert back == "/"
     assert address.startswith("https://login.example/")
     assert found is not None
     assert found[0].role is Role.STAFF
@@ -210,7 +211,7 @@ def test_a_real_provider_is_asked_as_it_is_configured(tmp_path: Path, clock: Fak
         ):
             address, kept = desk.begin_oidc()
             state, code = script.browse(address)
-            found = desk.whose(desk.finish_oidc(kept, state=state, code=code))
+            found = desk.whose(desk.finish_oidc(kept, state=state, code=code)[0])
 
     assert found is not None
     assert (found[0].name, found[0].role) == ("abc@kommune.example", Role.STAFF)

@@ -41,6 +41,44 @@ print(json.dumps([seen() is None, frozen, gc.isenabled()]))
 """
 
 
+DOOR = """
+import json, sys
+import doorctl.cli.run
+too_early = "asyncio" in sys.modules
+from doorctl.bootstrap.memory import do_without_tls
+do_without_tls()
+import doorctl.bootstrap.door
+print(json.dumps([too_early, "asyncio" in sys.modules, "_ssl" in sys.modules]))
+"""
+
+LOADED = """
+import json, sys
+import ssl
+from doorctl.bootstrap.memory import do_without_tls
+do_without_tls()
+print(json.dumps(sys.modules["ssl"] is ssl))
+"""
+
+WEB = """
+import json, sys
+import doorctl.cli.web
+print(json.dumps(sorted(sys.modules)))
+"""
+
+NOT_WEBS = {
+    "apscheduler",
+    "authlib",
+    "cryptography.hazmat.primitives.serialization",
+    "doorctl.controller",
+    "doorctl.doorway",
+    "gpiozero",
+    "holidays",
+    "httpx2",
+    "serial",
+}
+"""What only the door, the sender, or some branches' web processes need."""
+
+
 def test_the_memory_of_a_swipe_is_given_back() -> None:
     """After swipes at the default cost the process holds none of Argon2's 19 MiB any more."""
     grown_kib = _told_by(SWIPES)
@@ -52,6 +90,24 @@ def test_the_memory_of_a_swipe_is_given_back() -> None:
 def test_the_collector_leaves_alone_what_lives_for_ever() -> None:
     """What the start made is collected once and then out of the collector's sight; it stays on."""
     assert _told_by(COLLECTOR) == [True, True, True]
+
+
+def test_the_door_loads_no_tls() -> None:
+    """It has no network; asyncio, which its libraries bring, does without where there is none."""
+    assert _told_by(DOOR) == [False, True, False]
+
+
+def test_tls_that_is_loaded_already_stays() -> None:
+    """Whoever runs the door inside another program does not lose it."""
+    assert _told_by(LOADED) is True
+
+
+def test_the_web_process_loads_nothing_for_others() -> None:
+    """What it does not use costs megabytes all the same."""
+    loaded = _told_by(WEB)
+
+    assert isinstance(loaded, list)
+    assert NOT_WEBS & set(loaded) == set()
 
 
 def _told_by(program: str) -> object:

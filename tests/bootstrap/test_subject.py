@@ -172,7 +172,9 @@ def start_door(config: Config, stack: ExitStack) -> None:
     worker = stack.enter_context(ThreadPoolExecutor(1))
     visits = worker.submit(VisitStore, visits_db(config)).result()
     stack.callback(lambda: worker.submit(visits.close).result())
-    answers = doors_answers(lambda job: worker.submit(job).result(), lambda: visits)
+    answers = doors_answers(
+        lambda job: worker.submit(job).result(), lambda: visits, lambda _row_keys: None
+    )
     serve(ControlServer(config.control.socket, answers), stack)
 
 
@@ -462,6 +464,39 @@ class TestCommands:
 
         assert "visit 1 stays for case 2026-17" in str(failed)
         assert "library system too" in str(failed)
+
+    @pytest.mark.parametrize(
+        ("command", "action"),
+        [
+            ("restrict", Action.SUBJECT_RESTRICTED),
+            ("unrestrict", Action.SUBJECT_UNRESTRICTED),
+            ("erase", Action.SUBJECT_ERASED),
+        ],
+    )
+    def test_the_reason_stands_in_the_deeds_own_entry(
+        self, command: str, action: Action, owned: Config
+    ) -> None:
+        """No fault can leave a deed without its reason, whoever owns the audit log."""
+        if command == "unrestrict":
+            rights.restrict(owned, BY_CARD, "sag 2026-16")
+        assert call(owned, command, CARD, "--why", "sag 2026-17").exit_code == 0
+
+        with closing(AuditRecords(branch_db(owned))) as audit:
+            deeds = [one.deed for one in audit.entries()]
+        assert [one.action for one in deeds if one.why == "sag 2026-17"] == [action]
+        assert len([one for one in deeds if one.action is action]) == 1
+
+    @pytest.mark.parametrize("command", ["restrict", "erase"])
+    def test_a_reason_that_has_no_place_on_record_changes_nothing(
+        self, command: str, owned: Config
+    ) -> None:
+        """A card number in it would outlast the person; it is refused before anything is done."""
+        before = held(rights.export(owned, BY_CARD))
+        failed = call(owned, command, CARD, "--why", f"card {CARD}").exception
+
+        assert isinstance(failed, InputError)
+        assert CARD not in str(failed)
+        assert held(rights.export(owned, BY_CARD)) == before
 
     def test_restrict_and_unrestrict_say_what_holds(self, branch: Config) -> None:
         """In one line each."""

@@ -82,7 +82,7 @@ def keep_records(config: Config, card: bytes) -> None:
         change(config, request, by="manager")
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(branch_db(config))) as connection, connection:
-        for kind, source in (("door_forced", "door"), ("push_refused", "web")):
+        for kind, source in (("door_forced", "door"), ("push_guarded", "web")):
             connection.execute(_ALARM, (kind, source, now_ms - 7_200_000, now_ms - 60_000, SCRIPT))
 
 

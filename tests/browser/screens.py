@@ -9,22 +9,34 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+from doorctl.web.pages.language import languages
 from tests.browser.serving import serving
 from tests.browser.visitor import VIEWS, View, Visitor, Visitors
 from tests.web.panel.screens import SHOWING, STATES
 from tests.web.panel.screens import Stage as PanelStage
 
-__all__ = ["STATES", "demo_of", "panel_of"]
+__all__ = ["PANELS", "STATES", "demo_of", "panel_of"]
+
+PANELS = (View("800x480", 800, height=480), View("480x800", 480, height=800))
+"""A small touch screen, lying and standing."""
 
 
 @contextmanager
 def panel_of(
-    visitors: Visitors, view: View = VIEWS[0], language: str = "da"
+    visitors: Visitors, view: View = VIEWS[0], language: str = "da", dropped: Path | None = None
 ) -> Iterator[tuple[Visitor, Callable[[str], None]]]:
-    """Yield somebody at the screen, and what shows one of :data:`STATES` there."""
+    """Yield somebody at the screen, and what shows one of :data:`STATES` there.
+
+    Args:
+        visitors: lets them come.
+        view: how large the screen is.
+        language: that they chose.
+        dropped: a directory of further catalogues.
+    """
     with ExitStack() as stack:
-        stage = PanelStage(SHOWING)
+        stage = PanelStage(SHOWING, languages(more=dropped))
         address = stack.enter_context(serving(stage.app, stage.panel.stop))
         visitor = stack.enter_context(visitors.visitor(None, view, language, address))
 

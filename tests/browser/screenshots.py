@@ -14,14 +14,12 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.chromium import ARGUMENTS, found
 from tests.browser.house import staged
-from tests.browser.screens import STATES, demo_of, panel_of
-from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitor, Visitors
+from tests.browser.screens import PANELS, STATES, demo_of, panel_of
+from tests.browser.visitor import LANGUAGES, VIEWS, Visitor, Visitors
 from tests.browser.walk import STOPS
 
 HERE = Path(__file__).parent / "screenshots"
 """Left out of commits by .gitignore."""
-
-PORTRAIT = View("panel", 600)
 
 
 @click.command()
@@ -74,7 +72,7 @@ def _pages(visitors: Visitors, into: Path) -> Iterator[str]:
 
 def _panel(visitors: Visitors, into: Path) -> Iterator[str]:
     for language in LANGUAGES:
-        for view in (PORTRAIT, VIEWS[2]):
+        for view in (*PANELS, VIEWS[2]):
             with panel_of(visitors, view, language) as (visitor, show):
                 for state in STATES:
                     show(state)

@@ -25,11 +25,13 @@ class View:
         name: for a test's name and a picture's.
         width: of the window in CSS pixels; a screen of 1280 at 200 % has 640.
         scripts: whether JavaScript runs.
+        height: of the window.
     """
 
     name: str
     width: int
     scripts: bool = True
+    height: int = 900
 
 
 VIEWS: Final = (
@@ -112,7 +114,7 @@ class Visitors:
             language: that they chose.
             address: where they come to; empty for the house.
         """
-        size = ViewportSize(width=view.width, height=900)
+        size = ViewportSize(width=view.width, height=view.height)
         context = self._browser.new_context(
             viewport=size,
             java_script_enabled=view.scripts,

@@ -21,7 +21,9 @@ from tests.cards.samples import (
 BAD_TRACK_2 = TRACK_2.replace(b"010170", b"320170")
 
 
-@pytest.mark.parametrize("number", ["00042", "3000001234", "Ab3d5", "12345678901234567890"])
+@pytest.mark.parametrize(
+    "number", ["00042", "3000001234", "Ab3d5", "X0042X", "12345678901234567890"]
+)
 def test_a_plastic_card_is_its_exact_text(number: str) -> None:
     """Leading zeros, case and every length from 5 to 20 are kept."""
     assert identify(number.encode()) == CardRead((card(number),))
@@ -83,6 +85,7 @@ def test_blanks_around_a_number_are_dropped() -> None:
         b"\x00",
         b"3000001234\x00",
         b"\x003000001234",
+        b"\x0b3000001234\x0c",
         b"\x1b[31m3000001234",
         b"300000\xff1234",
         "٣٠٠٠٠٠١٢٣٤".encode(),

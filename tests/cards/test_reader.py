@@ -182,6 +182,18 @@ def test_track_1_long_after_a_card_is_a_swipe_of_its_own() -> None:
     assert caller.readings == [HEALTH_CARD, ONLY_TRACK_1]
 
 
+def test_track_1_right_behind_half_a_swipe_is_part_of_it() -> None:
+    """The card that was pulled too slowly has been told; its other track is not told again."""
+    caller = Caller()
+    caller.receive(LINE_2[:20], 0.0)
+    caller.pass_time(FRAME_IDLE_S)
+    caller.receive(LINE_1, 2 * FRAME_IDLE_S - 0.01)
+    caller.receive(LINE_1, 2 * FRAME_IDLE_S)
+    caller.wait()
+
+    assert caller.readings == [CUT_OFF, ONLY_TRACK_1]
+
+
 def test_two_worn_swipes_are_told_twice() -> None:
     """The second red light is not swallowed by the first."""
     caller = Caller()

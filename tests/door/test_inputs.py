@@ -66,6 +66,7 @@ def test_a_press_counts_once_it_was_seen_for_long_enough() -> None:
     settled = pressed.sampled(level=True, now_s=10.0 + SETTLE_S)
     assert settled.active
     assert settled.deadline_s is None
+    assert QUIET.sampled(level=True, now_s=0.0).sampled(level=True, now_s=SETTLE_S).active
 
 
 def test_a_quiet_input_asks_for_nothing() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from doorctl.access import ban_terms
 from doorctl.access.rights import ALL_BRANCHES, Ban
 from doorctl.cards.identify import normalise
 from doorctl.config import Branch
@@ -13,7 +14,7 @@ from doorctl.errors import InputError
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import BanEntry
 from doorctl.privacy.ban_letter import both
-from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, BanState, TakenAs
+from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, TakenAs
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 NOW = datetime(2026, 11, 25, 19, 30, tzinfo=ZONE)
@@ -72,11 +73,12 @@ class FakeBansDesk:
         return BanLetter(*both(ban, branch, self._moment()))
 
     def _added(self, asked: BanAsked, by: str, card: str | None, ref: str | None) -> BanMade:
+        moment = self._moment()
         ban = Ban(
             number=len(self.entries) + 1,
             reason=asked.reason,
-            since=self.now if asked.first is None else _midnight(asked.first),
-            until=None if asked.last is None else _midnight(asked.last + timedelta(days=1)),
+            since=ban_terms.since(asked.first, moment),
+            until=ban_terms.until(asked.last, moment),
             by=by,
             branches=frozenset({ALL_BRANCHES if asked.everywhere else HERE}),
             note=asked.note,
@@ -92,16 +94,9 @@ class FakeBansDesk:
                 return place
         raise InputError(f"there is no ban {number} in force")
 
-    def _state(self, one: BanEntry) -> BanState:
-        if one.lifted_at is not None:
-            return BanState.LIFTED
-        if one.ban.holds(self._moment(), HERE):
-            return BanState.HOLDS
-        return BanState.AHEAD if one.ban.since > self.now else BanState.OVER
+    def _state(self, one: BanEntry) -> ban_terms.BanState:
+        lifted = one.lifted_at is not None
+        return ban_terms.state(one.ban, self._moment(), HERE, lifted=lifted)
 
     def _moment(self) -> Moment:
         return Moment(self.now, self.now, ClockState.TRUSTED)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), ZONE)

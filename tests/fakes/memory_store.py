@@ -313,6 +313,14 @@ class MemoryVisits:
         self._fail_if_broken()
         self._throttles.pop(row_key, None)
 
+    def erase(self, row_key: bytes) -> None:
+        """Erase a card as its person's erasure does: an open attempt only loses it."""
+        left = {n: one for n, one in self._attempts.items() if one.row_key != row_key}
+        opened = {n: one for n, one in self._attempts.items() if one.reason is None}
+        freed = {n: replace(one, row_key=None) for n, one in opened.items() if n not in left}
+        self._attempts = dict(sorted((left | freed).items()))
+        self._throttles.pop(row_key, None)
+
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record."""
         return self._last

@@ -74,7 +74,10 @@ ROOMS = (
             *("answering", "attempt", "between_cards", "closing", "code_entry", "companions"),
             *("judging", "messages", "phases", "pin_pad", "proofs", "reasons", "refusals"),
         ),
-        _asks("attempt", "between_cards", "closing", "judging", "pin_pad", "proofs", "re*s"),
+        _asks(
+            *("attempt", "between_cards", "closing", "judging", "pin_pad", "proofs", "re*s"),
+            "weak_pin",
+        ),
     ),
     Room(
         "hours",
@@ -82,12 +85,18 @@ ROOMS = (
             *("calendar", "day", "hours", "modes", "outputs", "wall_clock"),
             *("panel", "panel_display", "panel_hours"),
         ),
-        _asks("calendar", "day", "modes", "outputs", "panel"),
+        _asks("calendar", "day", "modes", "outputs", "panel", "wall_clock"),
     ),
     Room(
         "rights",
-        _access("codes", "patron", "person_numbers", "pin_quality", "rights", "staff_text"),
-        _asks("codes", "patron", "person_numbers", "pin_quality", "rights", "policy_pass"),
+        _access(
+            *("ban_terms", "codes", "patron", "person_numbers", "pin_quality", "rights"),
+            "staff_text",
+        ),
+        _asks(
+            *("ban_terms", "codes", "patron", "person_numbers", "pin_quality", "rights"),
+            "policy_pass",
+        ),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
     Room(
@@ -115,6 +124,7 @@ ROOMS = (
             "tests/sync/test_receive_model.py",
             "tests/sync/test_staging.py",
             "tests/store/test_patrons*.py",
+            "tests/store/test_subject_restored.py",
         ),
         (
             "tests/sync/test_receive.py::test_a_town_is_taken_in_with_flat_memory",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import doorctl
 from doorctl.access.rights import Ban
 from doorctl.config import Branch
 from doorctl.moments import ClockState, Moment
 from doorctl.privacy.ban_letter import letter
 
+PACKAGE = Path(doorctl.__file__).parent
 ZONE = ZoneInfo("Europe/Copenhagen")
 LOCAL = datetime(2026, 11, 25, 14, 30, tzinfo=ZONE)
 NOW = Moment(LOCAL, LOCAL.astimezone(UTC), ClockState.TRUSTED)
@@ -46,6 +49,16 @@ def test_it_speaks_of_the_house_rules_and_of_no_law_about_lending() -> None:
     assert "§" not in text
     assert "loven" not in text
     assert BAN.by not in text
+
+
+def test_a_ban_is_called_by_one_word() -> None:
+    """Staff, the letter and what a person is handed say the same; "udelukkelse" is of lending."""
+    danish, _ = letter(BAN, BRANCH, NOW).split("-" * 60)
+    texts = [path for end in ("py", "po", "html") for path in PACKAGE.rglob(f"*.{end}")]
+
+    assert "Du har fået karantæne" in danish
+    assert "Karantænen har nummer 7." in danish
+    assert [one.name for one in texts if "udeluk" in one.read_text("utf-8").lower()] == []
 
 
 def test_a_ban_without_an_end_promises_another_look() -> None:

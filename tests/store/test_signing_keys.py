@@ -1,22 +1,25 @@
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_public_key,
 )
 
 from doorctl.errors import AlreadyExistsError, KeyFileError
-from doorctl.store.signing_keys import create_signing_key, read_public_keys, read_signing_key
+from doorctl.store.public_keys import read_public_keys
+from doorctl.store.signing_keys import create_signing_key, read_signing_key
 
 
 @pytest.fixture
@@ -56,6 +59,31 @@ def test_two_pairs_differ_and_keys_keep_their_order(tmp_path: Path) -> None:
     ]
     assert keys[0] != keys[1]
     assert read_public_keys([]) == []
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda pem: pem,
+        lambda pem: b"# of the library's server, 2026\n\n" + pem,
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: pem.rstrip(),
+        lambda pem: pem + b"\n\n",
+    ],
+    ids=["as made", "comment", "Windows", "no last line end", "blank lines"],
+)
+def test_a_public_key_is_read_as_cryptography_reads_it(
+    public: Path, around: Callable[[bytes], bytes]
+) -> None:
+    """Our reader takes out the same key, however the file went through people's hands."""
+    text = around(_public_pem())
+    public.write_bytes(text)
+    expected = load_pem_public_key(text)
+    assert isinstance(expected, Ed25519PublicKey)
+
+    (key,) = read_public_keys([public])
+
+    assert key.public_bytes_raw() == expected.public_bytes_raw()
 
 
 @pytest.mark.parametrize("taken", ["signing.pem", "signing.pub.pem"])
@@ -116,8 +144,18 @@ def _with_password() -> bytes:
 
 
 def _public_pem() -> bytes:
-    key = Ed25519PrivateKey.generate().public_key()
+    return _spki(Ed25519PrivateKey.generate().public_key())
+
+
+def _spki(
+    key: Ed25519PublicKey | ec.EllipticCurvePublicKey | x25519.X25519PublicKey,
+) -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _bare(content: bytes) -> bytes:
+    lines = (b"-----BEGIN PUBLIC KEY-----", base64.b64encode(content), b"-----END PUBLIC KEY-----")
+    return b"\n".join(lines) + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -155,8 +193,12 @@ def test_what_is_no_signing_key_is_refused_without_showing_it(
         lambda: b"K" * 32,
         lambda: _pem(Ed25519PrivateKey.generate()),
         lambda: _public_pem()[9:],
+        lambda: _public_pem().replace(b"\n-----END", b"A=\n-----END"),
+        lambda: _bare(b"K" * 32),
+        lambda: _spki(ec.generate_private_key(ec.SECP256R1()).public_key()),
+        lambda: _spki(x25519.X25519PrivateKey.generate().public_key()),
     ],
-    ids=["empty", "raw", "private", "cut"],
+    ids=["empty", "raw", "private", "cut", "no base64", "bare", "P-256", "X25519"],
 )
 def test_what_is_no_public_key_is_refused(public: Path, make: Callable[[], bytes]) -> None:
     """Above all the private key, which has no business at a branch."""

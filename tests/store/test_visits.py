@@ -19,7 +19,7 @@ from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreError
 from doorctl.moments import BootTime
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.visit_rows import from_ms, to_ms
-from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
+from doorctl.store.visits import CACHE_KIB, VisitStore, create_visits, open_or_create_visits
 from doorctl.store.visits_reader import PAGE_ROWS, VisitHistory
 from doorctl.store.visits_retried import RetriedVisits
 from tests.store.samples import DAY, NOON, files_of, key_of, stamped
@@ -38,6 +38,12 @@ def store(path: Path) -> Iterator[VisitStore]:
     """Its writer."""
     with closing(VisitStore(path)) as store:
         yield store
+
+
+def test_a_purge_leaves_little_of_the_file_in_memory(store: VisitStore) -> None:
+    """The writer's cache has a limit that the file's size does not move: 64 pages of 4 KiB."""
+    assert store.database.execute("PRAGMA cache_size").fetchone() == (-CACHE_KIB,)
+    assert CACHE_KIB <= 256
 
 
 def test_init_overwrites_nothing_and_a_missing_log_starts_empty(path: Path) -> None:

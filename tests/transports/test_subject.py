@@ -13,7 +13,7 @@ from doorctl.errors import InputError, StoreError
 from doorctl.privacy.subject import Subject
 from doorctl.privacy.subject_erasure import ALL_GONE, HeldVisit, PartErased
 from doorctl.transports.control import LINE_LIMIT, ControlServer, Question
-from doorctl.transports.subject import ERASE_RIGHTS, answering, ask_about, erased
+from doorctl.transports.subject import ERASE_RIGHTS, Asked, answering, ask_about, erased
 
 WHO = Subject(frozenset({bytes(16), bytes(range(16))}), "p-1")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ LIMIT_S = 60.0
 
 
 @contextmanager
-def served(directory: Path, work: Callable[[Subject, int, str], object]) -> Iterator[Path]:
+def served(directory: Path, work: Callable[[Asked], object]) -> Iterator[Path]:
     """Answer one question on a socket."""
     server = ControlServer(directory / "s", {ERASE_RIGHTS: answering(work)})
     server.start()
@@ -29,9 +29,10 @@ def served(directory: Path, work: Callable[[Subject, int, str], object]) -> Iter
     server.stop()
 
 
-def ask(path: Path, subject: Subject = WHO) -> object:
+def ask(path: Path, subject: Subject = WHO, why: str = "sag 2026-17") -> object:
     """Ask the question."""
-    return ask_about(path, ERASE_RIGHTS, subject, by="eva", whom="web", timeout_s=LIMIT_S, epoch=7)
+    asked = Asked(subject, "eva", 7, why)
+    return ask_about(path, ERASE_RIGHTS, asked, whom="web", timeout_s=LIMIT_S)
 
 
 @pytest.mark.parametrize("who", [WHO, Subject(frozenset(), "p-1"), Subject(frozenset({bytes(16)}))])
@@ -40,13 +41,30 @@ def test_who_by_whom_and_what_came_of_it_arrive_whole(who: Subject, tmp_path: Pa
     part = PartErased(3, ALL_GONE, 7, (HeldVisit(4, "2026-17", NOON),))
     asked = []
 
-    def work(subject: Subject, epoch: int, by: str) -> PartErased:
-        asked.append((subject, epoch, by))
+    def work(told: Asked) -> PartErased:
+        asked.append(told)
         return part
 
     with served(tmp_path, work) as path:
         assert erased(ask(path, who)) == part
-    assert asked == [(who, 7, "eva")]
+    assert asked == [Asked(who, "eva", 7, "sag 2026-17")]
+
+
+def test_a_process_of_the_version_before_understands_what_has_no_reason(tmp_path: Path) -> None:
+    """It refuses fields that it does not know; the door and the register are told no reason."""
+    fields = []
+
+    def answer(question: Question) -> dict[str, object]:
+        assert isinstance(question.about, dict)
+        fields.append(sorted(question.about))
+        return {"done": None}
+
+    server = ControlServer(tmp_path / "s", {ERASE_RIGHTS: answer})
+    server.start()
+    ask(tmp_path / "s", why="")
+    server.stop()
+
+    assert fields == [["by", "epoch", "patron_ref", "row_keys"]]
 
 
 @pytest.mark.parametrize("kind", [InputError, StoreError])
@@ -55,7 +73,7 @@ def test_a_refusal_and_a_failure_arrive_as_what_they_are(
 ) -> None:
     """With the owner's own sentence."""
 
-    def work(_subject: Subject, _epoch: int, _by: str) -> None:
+    def work(_asked: Asked) -> None:
         raise kind("why not")
 
     with served(tmp_path, work) as path, pytest.raises(kind, match="why not"):

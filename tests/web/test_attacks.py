@@ -36,12 +36,12 @@ class HangingProvider:
     def __init__(self) -> None:
         self.let_go = Event()
 
-    def begin_oidc(self) -> tuple[str, Token]:
+    def begin_oidc(self, back: str, session: Token | None) -> tuple[str, Token]:
         """Wait, and send the browser somewhere."""
         self.let_go.wait(LIMIT_S)
-        return "https://provider.example/", Token("kept")
+        return f"https://provider.example{back}", session or Token("kept")
 
-    def finish_oidc(self, kept: Token, *, state: str, code: str) -> Token:
+    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Wait, and believe nobody."""
         self.let_go.wait(LIMIT_S)
         raise InputError(f"nobody began {state} with {code}, not even {kept!r}")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date
+import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from doorctl.access.ban_terms import BanState
 from doorctl.bootstrap.desks_people import BanDesk
 from doorctl.bootstrap.numbers import own_numbers
 from doorctl.bootstrap.rules import system_clock
+from doorctl.cli import bans as commands
 from doorctl.config import Config
+from doorctl.demo.stage import shipped
 from doorctl.errors import InputError
 from doorctl.privacy.audit import Action
-from doorctl.web.desks import BanAsked, BansDesk, BanState
+from doorctl.web.desks import BanAsked, BansDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.bans_desk import FakeBansDesk
 from tests.web.desk_records import recorded
@@ -97,6 +102,58 @@ def test_the_letter(desk: BansDesk) -> None:
     for said, day in ((letter.danish, "1.6.2099"), (letter.english, "1 June 2099")):
         for part in ("støj", "Brevet.", day):
             assert part in said
+
+
+def test_the_command_bans_as_the_page_does(tmp_path: Path) -> None:
+    """The same days make the same ban, and it is listed as doing the same."""
+    desk, config = real(tmp_path)
+    later = date(2098, 6, 1)
+    for first, last in ((None, LAST), (later, LAST), (None, None)):
+        desk.ban_patron("1001", BanAsked("støj", first, last), "anne")
+        begins = [] if first is None else ["--from", f"{first}"]
+        ends = ["--without-end"] if last is None else ["--until", f"{last}"]
+        bans(config, "add", "--patron-ref", "1001", "--reason", "støj", *begins, *ends)
+
+    listed = desk.every("anne")
+    told = json.loads(bans(config, "list", "--json"))
+    for by_command, by_page in zip(listed[::2], listed[1::2], strict=True):
+        mine, theirs = by_command.entry.ban, by_page.entry.ban
+        assert (mine.until, mine.branches) == (theirs.until, theirs.branches)
+        assert abs(mine.since - theirs.since) < timedelta(minutes=10)
+        assert by_command.state is by_page.state
+    assert [one["state"] for one in told] == [one.state.value for one in listed]
+    assert {one["state"] for one in told} == {"holds", "ahead"}
+
+
+def test_the_command_writes_the_pages_letter(tmp_path: Path) -> None:
+    """Of a ban that was lifted neither does, in the same words; the look says what it is for."""
+    desk, config = real(tmp_path)
+    number = desk.ban_patron("1001", ASKED, "anne").ban.number
+    letter = desk.letter(number, "anne")
+    assert (
+        bans(config, "letter", f"{number}")
+        == f"{letter.danish}\n\n{'-' * 60}\n\n{letter.english}\n"
+    )
+    desk.lift(number, "anne")
+
+    with pytest.raises(InputError) as by_page:
+        desk.letter(number, "anne")
+    with pytest.raises(InputError, match=str(by_page.value)):
+        bans(config, "letter", f"{number}")
+    looks = [why for action, why, _ in recorded(config) if action is Action.BANS_LISTED]
+    assert set(looks) == {f"letter about ban {number}"}
+
+
+def bans(config: Config, *words: str) -> str:
+    """Run a command of bans over a branch; return what it prints, or raise what it raises."""
+    overrides = (f"storage.directory={config.storage.directory}", "branch.id=" + config.branch.id)
+    options = [part for one in overrides for part in ("--set", one)]
+    command = commands.bans.commands[words[0]]
+    where = ["--config", str(shipped("demo.toml"))]
+    done = CliRunner().invoke(command, [*words[1:], *where, *options])
+    if done.exception is not None:
+        raise done.exception
+    return done.output
 
 
 def test_deeds_and_looks_are_on_record(tmp_path: Path) -> None:

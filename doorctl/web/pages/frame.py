@@ -6,6 +6,7 @@ A page is a function of a :class:`PageRequest` that returns a response; it never
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from http import HTTPStatus
@@ -22,7 +23,7 @@ from doorctl.ports import EventLog
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.forms import Form, read_form
 from doorctl.web.pages.language import Languages
-from doorctl.web.pages.navigation import places
+from doorctl.web.pages.navigation import PLACES, places
 from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words
 
@@ -38,8 +39,14 @@ LANGUAGE_COOKIE: Final = "doorctl-language"
 NOT_TOLD: Final = "the branch can't do that now; try again later, or ask the technician"
 """What a stranger is told of a fault: where files are and which disk fails is not their concern."""
 
+RETRY_S: Final = "30"
+"""After so many seconds what was stuck has ended, one way or the other."""
+
 BY_ITSELF: Final = "hx-request"
 """A header of what a page of ours asks without anybody doing anything."""
+
+STREAM: Final = "text/event-stream"
+"""What a stream accepts, and what `log.js` asks for in order to learn whether one would begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,13 @@ class Sessions(Protocol):
 
     def look(self, token: str) -> Person | None:
         """As `person`, but for a page that asks by itself: it keeps no session alive."""
+
+
+class Refused(Protocol):
+    """Puts on record that a role was refused. Thread-safe; may wait for a disk."""
+
+    def note(self, account: str, page: str, needs: Permission) -> None:
+        """Put it on record, by the route's own path; raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +196,6 @@ class PageRequest:
         """Return a part of a page as text; as :meth:`page`."""
         return self._frame.rendered(template, self, context)
 
-    async def still_may(self, permission: Permission) -> bool:
-        """Tell whether whoever asked is still signed in and may still do something."""
-        person = await self._frame.person(self.request)
-        return person is not None and permits(person.role, permission)
-
     def done(self, path: str, what: str) -> Response:
         """Return the answer to a form that did something: go to a page, which tells of it.
 
@@ -211,6 +220,7 @@ class Frame:
         house: the branch.
         languages: what can be spoken.
         sessions: knows who is signed in.
+        refused: keeps a record of what a role was refused.
         templates: the pages' own.
         aside: threads for what waits.
         log: hears of what nobody expected.
@@ -222,6 +232,7 @@ class Frame:
         house: House,
         languages: Languages,
         sessions: Sessions,
+        refused: Refused,
         templates: Templates,
         aside: Aside,
         log: EventLog,
@@ -230,6 +241,7 @@ class Frame:
         self.languages = languages
         self.aside = aside
         self.sessions = sessions
+        self._refused = refused
         self._templates = templates
         self._log = log
 
@@ -239,7 +251,7 @@ class Frame:
         """Return the route of a page for those who may do something; others sign in first."""
 
         async def answer(request: Request) -> Response:
-            return await self._answer(request, page, permission)
+            return await self._answer(request, page, (path, permission))
 
         return Route(path, answer, methods=list(methods))
 
@@ -273,31 +285,32 @@ class Frame:
         return self._templates.render(template, shared | context)
 
     async def _answer(
-        self, request: Request, page: Page, permission: Permission | None
+        self, request: Request, page: Page, guard: tuple[str, Permission] | None
     ) -> Response:
         asked = PageRequest(self, request, self.words(request), None)
         try:
             person = await self.person(request)
             asked = PageRequest(self, request, self.words(request), person)
-            if permission is not None:
+            if guard is not None:
                 if person is None:
                     return self._sign_in_first(request)
                 if person.must_change and asked.path != OWN:
                     return asked.go(OWN)
-                if not permits(person.role, permission):
+                if not permits(person.role, guard[1]):
+                    # Refused it is, whether that can be written down or not.
+                    with suppress(DoorctlError):
+                        await self.aside.run(self._refused.note, person.account, *guard)
                     return asked.page("refused.html", 403)
             return await page(asked)
         except DoorctlError as error:
-            return asked.page("failed.html", _status_of(error), why=asked.told(error))
+            return _failed(asked, error)
 
     async def person(self, request: Request) -> Person | None:
         """Return who is signed in by a request's cookie; None for nobody."""
         token = request.cookies.get(self.house.session_cookie)
         if not token:
             return None
-        # A page that asks every few seconds would keep a session alive with nobody before it.
-        by_itself = request.method == "GET" and BY_ITSELF in request.headers
-        whose = self.sessions.look if by_itself else self.sessions.person
+        whose = self.sessions.look if _asks_by_itself(request) else self.sessions.person
         return await self.aside.run(whose, token)
 
     def _sign_in_first(self, request: Request) -> Response:
@@ -317,5 +330,28 @@ def path_of(request: Request) -> str:
     return str(request.scope["path"])
 
 
-def _status_of(error: DoorctlError) -> int:
-    return HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InputError) else 503
+def _asks_by_itself(request: Request) -> bool:
+    """Tell whether a page asks, which would keep a session alive with nobody before it.
+
+    A stream that broke is begun again by the browser alone, for as long as the page is open.
+    """
+    of_page = BY_ITSELF in request.headers or request.headers.get("accept") == STREAM
+    return of_page and request.method in {"GET", "HEAD"}
+
+
+def _failed(asked: PageRequest, error: DoorctlError) -> Response:
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InputError) else 503
+    stuck = isinstance(error, StuckError)
+    response = asked.page(
+        "failed.html", status, why=asked.told(error), stuck=stuck, back=_back(asked)
+    )
+    if stuck:
+        response.headers["Retry-After"] = RETRY_S
+    return response
+
+
+def _back(asked: PageRequest) -> str:
+    """Return the page that a form stood on; its own address can't be shown."""
+    if asked.request.method == "GET":
+        return asked.path
+    return next((one.path for one in PLACES if asked.path.startswith(one.path)), "/")

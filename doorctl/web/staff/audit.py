@@ -55,6 +55,7 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.SIGNED_IN: "Signed in",
         Action.SIGN_IN_REFUSED: "A sign-in was refused",
         Action.SIGNED_OUT: "Signed out",
+        Action.PAGE_REFUSED: "Asked for what the role may not do",
         Action.ACCOUNT_ADDED: "Added an account",
         Action.ACCOUNT_CHANGED: "Changed an account",
         Action.ACCOUNT_DISABLED: "Disabled an account",

@@ -11,11 +11,12 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN
 from doorctl.access.staff_text import LETTER_TEXT, SHORT_TEXT
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
-from doorctl.web.desks import BanAsked, BanMade, BansDesk, BanState
+from doorctl.web.desks import BanAsked, BanMade, BansDesk
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import Words
@@ -24,7 +25,6 @@ from doorctl.web.staff import filled_in
 PAGE: Final = "/bans"
 DATE, OPEN_END = "date", "open"
 HERE, EVERYWHERE = "here", "everywhere"
-ONE_DAY: Final = timedelta(days=1)
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -44,7 +44,7 @@ STATES: Mapping[BanState, str] = MappingProxyType(
     {
         BanState.HOLDS: "In force",
         BanState.AHEAD: "Not yet",
-        BanState.OVER: "Over",
+        BanState.ENDED: "Over",
         BanState.LIFTED: "Lifted",
         BanState.ELSEWHERE: "Elsewhere",
     }
@@ -109,7 +109,11 @@ class BansPages:
     async def _letter(self, asked: PageRequest) -> Response:
         number = filled_in.row_number(asked)
         letter = await asked.aside(self._desk.letter, number, asked.by)
-        texts = (("da", letter.danish.split("\n\n")), ("en", letter.english.split("\n\n")))
+        words_of = self._frame.house.words_of
+        texts = [
+            (words, _with_reason_in(words, text, kept_in=words_of(None)).split("\n\n"))
+            for words, text in ((words_of("da"), letter.danish), (words_of("en"), letter.english))
+        ]
         return asked.page("ban_letter.html", number=number, texts=texts, today=asked.today)
 
     async def _shown(self, asked: PageRequest, wrong: Wrong | None = None) -> Response:
@@ -148,6 +152,13 @@ def _asked(form: Form, words: Words) -> BanAsked:
         # A browser ends lines by CR LF; what is kept is printable.
         note=form.text("note").replace("\r\n", "\n"),
     )
+
+
+def _with_reason_in(words: Words, letter: str, kept_in: Words) -> str:
+    """Return a letter in whose language a reason of the list stands too; it is kept in another."""
+    for reason in REASONS.values():
+        letter = letter.replace(f": {kept_in.say(reason)}", f": {words.say(reason)}", 1)
+    return letter
 
 
 def _outcome(made: tuple[BanMade, ...]) -> str:

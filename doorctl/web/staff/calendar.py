@@ -23,6 +23,7 @@ from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.mode_words import CAUSES, MODES, minutes
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.calendar_picture import picture
+from doorctl.web.times_of_day import hours_of_day
 
 PAGE: Final = "/calendar"
 SHOWN_DAYS: Final = 14
@@ -128,8 +129,10 @@ class CalendarPages:
 
 def _row(asked: PageRequest, day: CalendarDay) -> Row:
     spans = sorted(day.spans or (), key=lambda one: one.starts)
-    told = ((MODES[one.mode], f"{minutes(one.starts)}-{minutes(one.ends)}") for one in spans)
-    return Row(day, tuple((asked.words.say(mode), span) for mode, span in told))
+    words = asked.words
+    hours = (hours_of_day(words, one.starts, one.ends) for one in spans)
+    modes = (words.say(MODES[one.mode]) for one in spans)
+    return Row(day, tuple(zip(modes, hours, strict=True)))
 
 
 def _filled(day: CalendarDay) -> dict[str, Any]:

@@ -106,9 +106,9 @@ class Entrance:
         return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
 
     async def _end_session(self, asked: PageRequest) -> None:
-        token = asked.request.cookies.get(self._frame.house.session_cookie)
-        if token:
-            await asked.aside(self._signing_in.sign_out, Token(token))
+        token = session_of(self._frame, asked)
+        if token is not None:
+            await asked.aside(self._signing_in.sign_out, token)
 
     async def _own(self, asked: PageRequest) -> Response:
         return asked.page("me.html", refused=None)
@@ -136,6 +136,12 @@ class Entrance:
     async def _everywhere(self, asked: PageRequest) -> Response:
         await asked.aside(self._signing_in.sign_out_everywhere, asked.by)
         return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=everywhere"))
+
+
+def session_of(frame: Frame, asked: PageRequest) -> Token | None:
+    """Return what a browser shows as its session, living or not; None for nothing."""
+    token = asked.request.cookies.get(frame.house.session_cookie)
+    return Token(token) if token else None
 
 
 def signed_in(frame: Frame, response: Response, token: Token) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, Protocol
+from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
@@ -10,14 +11,18 @@ from starlette.routing import BaseRoute
 from doorctl.accounts.sessions import Token
 from doorctl.errors import IdentityProviderError, InputError, SignInRefusedError
 from doorctl.web.pages.aside import Turns
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.staff.entrance import signed_in
+from doorctl.web.pages.frame import SIGN_IN, Frame, PageRequest
+from doorctl.web.pages.routes import own_path
+from doorctl.web.staff.entrance import session_of, signed_in
 
 PAGE: Final = "/sign-in/municipality"
 BACK: Final = f"{PAGE}/back"
 
 BEGUN_S: Final = 600
 """So long somebody may take to sign in there."""
+
+ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
+"""What a browser says of a link that stood on somebody else's page."""
 
 STOPPED: Final = "the municipality did not sign you in, or you stopped there"
 UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
@@ -26,11 +31,11 @@ UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believ
 class Municipality(Protocol):
     """The identity provider, and the sign-ins that are under way. Thread-safe."""
 
-    def begin_oidc(self) -> tuple[str, Token]:
+    def begin_oidc(self, back: str, session: Token | None) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie."""
 
-    def finish_oidc(self, kept: Token, *, state: str, code: str) -> Token:
-        """Sign in who came back; return the session's token."""
+    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
+        """Sign in who came back, and end the session that there was; return token and path."""
 
 
 class MunicipalityPages:
@@ -58,9 +63,14 @@ class MunicipalityPages:
         return "__Host-doorctl-begun" if self._frame.house.encrypted else "doorctl-begun"
 
     async def _begin(self, asked: PageRequest) -> Response:
+        back = own_path(asked.asked("next"))
+        if asked.request.headers.get("sec-fetch-site") in ELSEWHERE:
+            # Such a link brings no strict cookie, so an old session could not be ended.
+            return asked.go(f"{SIGN_IN}?next={quote(back)}")
+        session = session_of(self._frame, asked)
         try:
             async with self._turns.one():
-                address, kept = await asked.aside(self._provider.begin_oidc)
+                address, kept = await asked.aside(self._provider.begin_oidc, back, session)
         except IdentityProviderError as error:
             return asked.page("municipality.html", 503, why=UNSURE, more=str(error))
         response = RedirectResponse(address, 303)
@@ -90,7 +100,9 @@ class MunicipalityPages:
         state, code = asked.asked("state"), asked.asked("code")
         try:
             async with self._turns.one():
-                token = await asked.aside(self._provider.finish_oidc, kept, state=state, code=code)
+                token, back = await asked.aside(
+                    self._provider.finish_oidc, kept, state=state, code=code
+                )
         except SignInRefusedError as error:
             return asked.page("municipality.html", 403, why=str(error))
         except InputError as error:
@@ -99,4 +111,4 @@ class MunicipalityPages:
             return asked.page("municipality.html", 503, why=UNSURE, more=str(error))
         # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
         # the session's strict cookie.
-        return signed_in(self._frame, asked.page("municipality.html", why=""), token)
+        return signed_in(self._frame, asked.page("municipality.html", why="", back=back), token)

@@ -17,11 +17,12 @@ from doorctl.errors import InputError, StoreError
 from doorctl.web.desks import BranchPicture, NowDesk
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE, minutes
+from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.now_words import CLOCKS, LEAVES, OLD, headline
+from doorctl.web.staff.now_words import CLOCKS, LEAVES, faults, headline, is_old
 from doorctl.web.standing import AlarmDesk, StandingAlarm
+from doorctl.web.times_of_day import hours_of_day
 
 PAGE: Final = "/now"
 USUAL_SPAN: Final = timedelta(hours=2)
@@ -130,12 +131,14 @@ def _context(
         "by_hand": hours.override if hours is not None and by_hand else None,
         "leaves": LEAVES,
         "clocks": CLOCKS,
-        "register_is_old": now.register.age is not None and now.register.age > OLD,
+        "faults": faults(now),
+        "register_is_old": is_old(now),
         "settable": [(one.value, words.say(MODES[one])) for one in SETTABLE],
         "until": f"{_offered(now):%Y-%m-%dT%H:%M}",
         "longest": SHORT_TEXT,
         "wrong": wrong,
-        "minutes": minutes,
+        "modes": MODES,
+        "hours_of_day": hours_of_day,
     }
 
 

@@ -1,14 +1,17 @@
-"""What the branch now is called in words, in English; and the one sentence that says it all."""
+"""What the branch now is called in words, in English; and the one sentence that says it all.
+
+What is wrong is decided here alone: what the page marks is what its first sentence names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from doorctl.moments import ClockState
-from doorctl.web.desks import BranchPicture
+from doorctl.web.desks import BranchPicture, DoorNow
 from doorctl.web.pages.mode_words import MODES
 from doorctl.web.pages.words import Words
 from doorctl.web.standing import StandingAlarm
@@ -34,6 +37,45 @@ CLOCKS: Mapping[str, str] = MappingProxyType(
 OLD: Final = timedelta(hours=30)
 """A register that is pushed each night is never older."""
 
+LITTLE_BYTES: Final = 200_000_000
+"""With less free than that a purge has no room to work in."""
+
+CONNECTED: Final = "connected"
+
+
+def _of_door(wrong: Callable[[DoorNow], bool]) -> Callable[[BranchPicture], bool]:
+    """Return whether something is wrong with a door that answers."""
+    return lambda now: now.door is not None and wrong(now.door)
+
+
+FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = MappingProxyType(
+    {
+        "Mode": lambda now: now.hours is None or now.hours.mode is None,
+        "Door": _of_door(lambda door: door.leaf in {"held", "forced"}),
+        "Card reader": _of_door(lambda door: door.reader not in {CONNECTED, None}),
+        "Keypad": _of_door(lambda door: door.keypad not in {CONNECTED, None}),
+        "Clock": _of_door(lambda door: door.clock == ClockState.UNTRUSTED.value),
+        "Patron register": lambda now: now.register.problem is not None or is_old(now),
+        "Free disk": lambda now: _is_little(now.disk_free_bytes),
+        "Version": lambda now: now.door is not None and now.door.version != now.version,
+    }
+)
+"""What can be wrong, by what the page calls it in English, and when it is."""
+
+
+def faults(now: BranchPicture) -> tuple[str, ...]:
+    """Return the names of what is wrong, without what alarms say."""
+    return tuple(name for name, wrong in FAULTS.items() if wrong(now))
+
+
+def _is_little(free_bytes: int | None) -> bool:
+    return free_bytes is not None and free_bytes < LITTLE_BYTES
+
+
+def is_old(now: BranchPicture) -> bool:
+    """Tell whether the register should have come anew."""
+    return now.register.age is not None and now.register.age > OLD
+
 
 def headline(
     words: Words, now: BranchPicture, alarms: Sequence[StandingAlarm] | None
@@ -46,6 +88,9 @@ def headline(
     if alarms:
         count = len(alarms)
         return words.count("{n} alarm stands.", "{n} alarms stand.", count), False
+    if wrong := faults(now):
+        named = ", ".join(words.say(name) for name in wrong)
+        return words.say("Something is wrong: {things}.", things=named), False
     return _calm(words, now), True
 
 

@@ -70,7 +70,9 @@ class PassesPages:
         # Shown on the answer itself, which no browser keeps: an address could be called again.
         held, code = await asked.aside(self._desk.issue_for_code, new, asked.by)
         groups = [code[start : start + 3] for start in range(0, len(code), 3)]
-        return asked.page("pass_code.html", held=held, groups=groups, hours=hours(held))
+        return asked.page(
+            "pass_code.html", held=held, groups=groups, hours=hours(asked.words, held)
+        )
 
     async def _issue_for_card(self, asked: PageRequest, form: Form, new: Pass) -> None:
         pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
@@ -84,7 +86,9 @@ class PassesPages:
     async def _shown(self, asked: PageRequest, form: Form, wrong: str = "") -> Response:
         passes, pin_length = await asked.aside(self._looked, asked.by)
         context: dict[str, Any] = {
-            "passes": [(one, state(one, asked.today), hours(one.held)) for one in passes],
+            "passes": [
+                (one, state(one, asked.today), hours(asked.words, one.held)) for one in passes
+            ],
             "kinds": KINDS,
             "states": STATES,
             "valid": PassState.VALID,

@@ -10,6 +10,8 @@ from types import MappingProxyType
 from doorctl.access.hours import DAY_MINUTES
 from doorctl.access.rights import Pass, PassKind
 from doorctl.ports import PassEntry
+from doorctl.web.pages.words import Words
+from doorctl.web.times_of_day import hours_of_day
 
 KINDS: Mapping[PassKind, str] = MappingProxyType(
     {
@@ -52,13 +54,8 @@ def state(one: PassEntry, today: date) -> PassState:
     return PassState.AHEAD if one.held.first_day > today else PassState.VALID
 
 
-def hours(held: Pass) -> str:
-    """Return from when until when, such as 17:00 to 21:00, for people; empty for all day."""
+def hours(words: Words, held: Pass) -> str:
+    """Return from when until when, such as "17.00-21.00", for people; empty for all day."""
     if (held.from_minute, held.to_minute) == (0, DAY_MINUTES):
         return ""
-    return f"{_clock(held.from_minute)}\N{EN DASH}{_clock(held.to_minute)}"
-
-
-def _clock(minutes: int) -> str:
-    within = minutes if minutes <= DAY_MINUTES else minutes - DAY_MINUTES
-    return f"{within // 60:02}:{within % 60:02}"
+    return hours_of_day(words, held.from_minute, held.to_minute)

@@ -16,8 +16,9 @@ from doorctl.privacy.statistics import By, Cell, K
 from doorctl.web.desks import StatisticsDesk
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.staff.bars import HEIGHT
+from doorctl.web.staff.log_export import MARK, SEPARATOR
 from doorctl.web.staff.period import Period, read_period
-from doorctl.web.staff.statistics_charts import HOURS, SERIES, Chart, chart, days_chart, week
+from doorctl.web.staff.statistics_charts import HOURS, Chart, chart, days_chart, week
 
 PAGE: Final = "/statistics"
 MOST_DAYS: Final = 92
@@ -58,7 +59,6 @@ class StatisticsPages:
             week=await self._week(asked, period) if not wrong else None,
             chosen={name: asked.asked(name) for name in ("since", "until")},
             wrong=wrong,
-            series=SERIES,
             hours=HOURS,
             height=HEIGHT,
             least=K,
@@ -98,10 +98,10 @@ def _is_short(period: Period) -> bool:
 
 
 def _as_csv(branch: str, cells: Sequence[Cell]) -> str:
-    """Return what `doorctl statistics --csv` prints."""
+    """Return what `doorctl statistics --csv` prints, as Danish spreadsheets open it."""
     written = io.StringIO()
-    csv.writer(written).writerows(_rows(branch, cells))
-    return written.getvalue()
+    csv.writer(written, delimiter=SEPARATOR).writerows(_rows(branch, cells))
+    return MARK + written.getvalue()
 
 
 def _rows(branch: str, cells: Sequence[Cell]) -> Iterator[tuple[str, ...]]:

@@ -22,8 +22,9 @@ YEAR: Final = len(".2026")
 SHADES: Final = 4
 """How many shades a week has, beside the one of nothing; each cell has its number too."""
 
+ENTERED: Final = "entered"
 SERIES: Mapping[str, str] = MappingProxyType(
-    {"granted": "Let in", "refused": "Refused", "entered": "People who came in"}
+    {"granted": "Let in", "refused": "Refused", ENTERED: "People who came in"}
 )
 """What is drawn, in the order in which it is, and what it is called."""
 
@@ -59,11 +60,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture and the same as a table; `key` tells it from the others of the page."""
+    """A picture and the same as a table.
+
+    Args:
+        key: tells it from the others of the page.
+        series: those of :data:`SERIES` that the branch counts.
+    """
 
     key: str
     title: str
     groups: tuple[Group, ...]
+    series: Mapping[str, str]
     drawn: Bars
     downloads: bool = True
 
@@ -126,11 +133,17 @@ def week(words: Words, days: Sequence[Statistics]) -> Week:
 
 
 def _drawn(key: str, title: str, groups: Sequence[Group], *, downloads: bool = True) -> Chart:
+    series = {name: said for name, said in SERIES.items() if _is_counted(name, groups)}
     columns = [
-        Column(one.short_name or one.name, tuple(one.counts[key].number for key in SERIES))
+        Column(one.short_name or one.name, tuple(one.counts[name].number for name in series))
         for one in groups
     ]
-    return Chart(key, title, tuple(groups), bars(columns), downloads)
+    return Chart(key, title, tuple(groups), series, bars(columns), downloads)
+
+
+def _is_counted(series: str, groups: Iterable[Group]) -> bool:
+    """Tell whether a branch counts something: without a contact nobody knows who walked in."""
+    return series != ENTERED or any(one.counts[ENTERED] != Count() for one in groups)
 
 
 def _by_hour(table: Statistics) -> tuple[Count, ...]:
@@ -168,7 +181,7 @@ def _counts(cells: Iterable[Cell]) -> Mapping[str, Count]:
 def _series(cell: Cell) -> str | None:
     if cell.kind == ATTEMPT:
         return "granted" if cell.outcome == OK else "refused"
-    return "entered" if cell.kind == LEAF and cell.outcome == "entered" else None
+    return ENTERED if cell.kind == LEAF and cell.outcome == "entered" else None
 
 
 def _shown(words: Words, by: By, name: str) -> str:
@@ -186,5 +199,5 @@ def _short(words: Words, by: By, name: str) -> str:
     """Return "nov 2026" for a month, nothing for what is short already."""
     if by is not By.MONTH or name == NOT_DATED:
         return ""
-    month, year = _shown(words, by, name).split()
-    return f"{month[:3]} {year}"
+    day = date.fromisoformat(f"{name}-01")
+    return f"{words.month(day)[:3]} {day.year}"

@@ -31,7 +31,7 @@ BASE: Final = TOP + ABOVE
 BAND_Y: Final = BASE + BELOW + GAP
 SLOT_MINUTES: Final = 15
 ROOM_FOR_NAME: Final = 90
-"""A band that is narrower holds no name; the legend does."""
+"""A band that is narrower holds no name; the legend does, as for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,11 @@ class Timeline:
     refused: int
     width: int = LEFT + WIDTH + RIGHT
     height: int = BAND_Y + BAND + 4
+
+    @property
+    def modes(self) -> tuple[tuple[str, str], ...]:
+        """What the bands are and what that is called, in English: each once, as it comes."""
+        return tuple(dict.fromkeys((one.mode, one.name) for one in self.bands))
 
 
 def timeline(words: Words, day: DayPicture, now: datetime) -> Timeline:

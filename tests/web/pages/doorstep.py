@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -54,7 +55,7 @@ def house(signing_in: SigningIn, *, encrypted: bool = False) -> Frame:
 class Pages(Protocol):
     """Some pages."""
 
-    def routes(self) -> tuple[BaseRoute, ...]:
+    def routes(self) -> Sequence[BaseRoute]:
         """Return them."""
 
 

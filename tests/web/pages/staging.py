@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.roles import Permission, Role
+from doorctl.errors import StoreError
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.frame import Frame, House, Person
 from doorctl.web.pages.headers import Headed, SameOrigin
@@ -44,12 +45,26 @@ class FakeSessions:
         return self.person(token)
 
 
+@dataclass
+class FakeRefused:
+    """Keeps what was refused; `broken` makes it fail."""
+
+    noted: list[tuple[str, str, Permission]] = field(default_factory=list)
+    broken: bool = False
+
+    def note(self, account: str, page: str, needs: Permission) -> None:
+        """Keep a refusal."""
+        if self.broken:
+            raise StoreError("the record was told to fail")
+        self.noted.append((account, page, needs))
+
+
 def everybody() -> FakeSessions:
     """Return sessions of one account for each role, named after it."""
     return FakeSessions({role.value: Person(role.value, role) for role in Role})
 
 
-def frame(sessions: FakeSessions | None = None) -> Frame:
+def frame(sessions: FakeSessions | None = None, refused: FakeRefused | None = None) -> Frame:
     """Return a frame for a branch that speaks Danish first."""
     return Frame(
         house=House(
@@ -61,6 +76,7 @@ def frame(sessions: FakeSessions | None = None) -> Frame:
         ),
         languages=LANGUAGES,
         sessions=sessions or everybody(),
+        refused=refused or FakeRefused(),
         templates=TEMPLATES,
         aside=Aside(),
         log=FakeEventLog(),

@@ -5,8 +5,9 @@ from datetime import date
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.ban_terms import BanState
 from doorctl.accounts.roles import Role
-from doorctl.web.desks import BanAsked, BanState
+from doorctl.web.desks import BanAsked
 from doorctl.web.pages.language import DANISH
 from doorctl.web.staff.bans import REASONS, STATES, BansPages
 from tests.fakes.bans_desk import FakeBansDesk
@@ -118,6 +119,18 @@ def test_the_letter_is_in_both_languages() -> None:
     assert "until further notice" in letter
     for number in ("2", "0", "x", "²", "9" * 5000):
         assert asking.get(f"/bans/{number}/letter").status_code == 422
+
+
+def test_each_letter_has_the_reason_in_its_own_language() -> None:
+    """What was chosen from the list is kept in Danish, and read in English by who reads that."""
+    asking = client(FakeBansDesk(owners={CARD: "1001"}))
+    asking.post("/bans", data=FORM | {"reason": "noise", "own_words": "Den 24. november"})
+    letter = asking.get("/bans/1/letter").text
+
+    assert "Grunden er: Støj, eller til gene for andre: Den 24. november" in letter
+    assert "The reason is: Noise, or a nuisance to others: Den 24. november" in letter
+    assert "<span>25.11.2026</span>" in letter
+    assert "<span>25/11/2026</span>" in letter
 
 
 def test_who_may() -> None:

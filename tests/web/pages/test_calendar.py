@@ -31,7 +31,7 @@ def test_two_weeks_as_a_picture_and_a_table() -> None:
 
     assert page.count('<th scope="row">') == 14
     assert "onsdag den 25. november 2026" in page
-    assert "18:00-22:00 selvbetjent" in page
+    assert "18.00\N{EN DASH}22.00 selvbetjent" in page
     assert page.count('class="self_service"') == 14
 
 

@@ -124,6 +124,24 @@ def test_signing_out_ends_the_session_and_clears_the_browser() -> None:
     assert copy.get("/log").status_code == 303
 
 
+def test_signing_in_again_ends_the_session_that_the_browser_had() -> None:
+    """At once, whoever's it was, and with a word on record; other browsers keep theirs."""
+    step = Doorstep()
+    step.add("kaj")
+    client, elsewhere = step.signed_in("kaj"), step.signed_in("kaj")
+    copy = step.browser()
+    copy.cookies.set(COOKIE, client.cookies[COOKIE])
+    assert copy.get("/log").status_code == 200
+    assert client.post(START, data={"name": NAME, "password": WRONG}).status_code == 403
+    assert copy.get("/log").status_code == 200
+    client.post(START, data={"name": NAME, "password": RIGHT})
+
+    assert step.memory.events[-1] == SignedOut("kaj", 1)
+    assert copy.get("/log").status_code == 303
+    assert client.get("/log").status_code == 200
+    assert elsewhere.get("/log").status_code == 200
+
+
 def test_signing_out_everywhere() -> None:
     """Every browser of the account, and nobody else's."""
     step = Doorstep()

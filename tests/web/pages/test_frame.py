@@ -3,16 +3,17 @@ from __future__ import annotations
 import pytest
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Permission, Role
-from doorctl.errors import InputError, StoreError
+from doorctl.errors import InputError, StoreError, StuckError
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.headers import ALWAYS
 from doorctl.web.pages.routes import own_path
-from tests.web.pages.staging import browser
+from tests.web.pages.staging import FakeRefused, application, browser, frame
 
 
-def pages(frame: Frame) -> list[BaseRoute]:
+def pages(around: Frame) -> list[BaseRoute]:
     """Return a page for those who may see the log, one that fails and one that takes a form."""
 
     async def shown(asked: PageRequest) -> Response:
@@ -23,6 +24,10 @@ def pages(frame: Frame) -> list[BaseRoute]:
         """Fail."""
         raise StoreError("visits.db can't be read: <script>")
 
+    async def stuck(_asked: PageRequest) -> Response:
+        """Wait in vain."""
+        raise StuckError("the disk does not answer; it may be done yet, look before you try again")
+
     async def taking(asked: PageRequest) -> Response:
         """Take a form."""
         form = await asked.form()
@@ -31,9 +36,11 @@ def pages(frame: Frame) -> list[BaseRoute]:
         return asked.done("/log", "told")
 
     return [
-        frame.guarded("/log", shown, Permission.SEE_LOG),
-        frame.guarded("/failing", failing, Permission.SEE_LOG),
-        frame.guarded("/taking", taking, Permission.OPEN_ONCE, methods=("POST",)),
+        around.guarded("/log", shown, Permission.SEE_LOG),
+        around.guarded("/log/stuck", stuck, Permission.SEE_LOG, methods=("POST",)),
+        around.guarded("/failing", failing, Permission.SEE_LOG),
+        around.guarded("/taking", taking, Permission.OPEN_ONCE, methods=("POST",)),
+        around.guarded("/taking/{number}", taking, Permission.OPEN_ONCE, methods=("POST",)),
     ]
 
 
@@ -59,12 +66,62 @@ def test_a_role_that_may_not() -> None:
     assert answer.status_code == 403
 
 
+def visitor(refused: FakeRefused, role: Role = Role.VIEWER) -> TestClient:
+    """Return a browser whose refusals are kept."""
+    around = frame(refused=refused)
+    headers = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+    client = TestClient(application(pages(around), around), headers=headers, follow_redirects=False)
+    client.cookies.set("doorctl", role.value)
+    return client
+
+
+def test_what_a_role_was_refused_goes_on_record() -> None:
+    """Who, the route and the permission; nothing of the address or of the form, nor what it may."""
+    refused = FakeRefused()
+    client = visitor(refused)
+    client.post("/taking/0101701234?card=0101701234", data={"why": "0101701234"})
+    client.get("/log")
+    visitor(refused, Role.STAFF).post("/taking/7", data={"why": ""})
+    browser(pages, role=None).get("/log")
+
+    assert refused.noted == [("viewer", "/taking/{number}", Permission.OPEN_ONCE)]
+
+
+def test_a_record_that_fails_lets_nobody_in() -> None:
+    """A full disk changes nothing of a refusal."""
+    answer = visitor(FakeRefused(broken=True)).post("/taking/7", data={"why": "x"})
+
+    assert answer.status_code == 403
+
+
 def test_a_fault_is_told_and_escaped() -> None:
     """An error's sentence is shown, as text."""
     answer = browser(pages).get("/failing")
 
     assert answer.status_code == 503
     assert "visits.db can&#39;t be read: &lt;script&gt;" in answer.text
+
+
+def test_a_disk_that_does_not_answer() -> None:
+    """Whoever waited is told in their own language what to do, and a machine when to ask again."""
+    answer = browser(pages).post("/log/stuck")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    assert "Det tager for lang tid lige nu." in answer.text
+    assert "Vent et halvt minut" in answer.text
+    assert "look before you try again" in answer.text
+    plain = browser(pages).get("/failing")
+    assert "retry-after" not in plain.headers
+    assert "Vent et halvt minut" not in plain.text
+
+
+def test_the_way_back_is_a_page() -> None:
+    """From a form that failed it leads to the page it stood on: its own address can't be shown."""
+    client = browser(pages)
+
+    assert '<a href="/log">Tilbage</a>' in client.post("/log/stuck").text
+    assert '<a href="/">Tilbage</a>' in client.post("/taking", data={"why": ""}).text
+    assert '<a href="/failing">Tilbage</a>' in client.get("/failing").text
 
 
 def test_a_form_that_makes_no_sense() -> None:

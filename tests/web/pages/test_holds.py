@@ -36,12 +36,12 @@ def test_a_window_is_held_shown_and_lifted() -> None:
     held = manager.get("/holds/1").text
     lifted = manager.post("/holds/1/lift")
 
-    assert "Hændelsen gælder." in page
+    assert "Tidsrummet er gemt." in page
     assert "hærværk ved &lt;døren&gt;" in page
     assert "24.1.2027" in page
     assert "Biblioteket er lukket nu." not in held
     assert "Døren åbnes." in held
-    assert "Der er ingen hændelse." in manager.get(lifted.headers["location"]).text
+    assert "Ingen tidsrum er gemt." in manager.get(lifted.headers["location"]).text
     assert [one[0] for one in desk.done] == ["added", "shown", "lifted"]
 
 

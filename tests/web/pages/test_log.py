@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.calendar import Mode
 from doorctl.accounts.roles import Role
 from doorctl.moments import ClockState
 from doorctl.web.staff.log import LogPages
@@ -34,8 +35,8 @@ def written(*reasons: str | None) -> FakeLogDesk:
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("da", ["Lukket ind", "Forkert pinkode.", "18.32.00", "Selvbetjent", "1 afvist"]),
-        ("en", ["Let in", "Wrong PIN.", "18:32:00", "Self-service", "1 refused"]),
+        ("da", ["Lukket ind", "Forkert pinkode.", "18.32.00", ">onsdag den 25. november 2026<"]),
+        ("en", ["Let in", "Wrong PIN.", "18:32:00", "1 refused", ">Wednesday 25 November 2026<"]),
     ],
 )
 def test_the_day_is_told_under_pseudonyms(language: str, told: list[str]) -> None:
@@ -46,6 +47,18 @@ def test_the_day_is_told_under_pseudonyms(language: str, told: list[str]) -> Non
         assert text in page
     assert page.index('id="attempt-2"') < page.index('id="attempt-1"')
     assert "1001" not in page
+
+
+def test_a_mode_is_named_however_short_it_was() -> None:
+    """A band without room for its name has it below the picture, once however often it comes."""
+    short = FakeLogDesk(
+        bands=(evening(7, 8, Mode.LOCKDOWN), evening(8, 12), evening(12, 13, Mode.LOCKDOWN))
+    )
+
+    page = client(short).get("/log").text
+
+    assert page.count('<span class="swatch swatch-lockdown"></span>Spærret') == 1
+    assert 'text-anchor="middle">Spærret' not in page
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ class Town:
     def browser(self, *, encrypted: bool = False) -> TestClient:
         """Return a browser before the entrance."""
         around = house(self.accounts.signing_in, encrypted=encrypted)
+        around.house = replace(around.house, signs_in_elsewhere=True)
         entrance = Entrance(around, self.accounts.signing_in)
         return browser_of(around, entrance, MunicipalityPages(around, self.accounts))
 
@@ -96,6 +98,58 @@ def test_cookies_of_the_way(town: Town) -> None:
     assert "Max-Age=0" in session
     assert ended.startswith("__Host-doorctl=")
     assert "samesite=strict" in ended.lower()
+
+
+def test_one_comes_back_to_where_one_wanted(town: Town) -> None:
+    """The path waits here: the provider is told nothing of it, nor the browser on its way."""
+    client = town.browser()
+    form = client.get("/sign-in", params={"next": "/log?day=2026-11-25"}).text
+    (link,) = re.findall(rf'href="({PAGE}[^"]*)"', form)
+    begun = client.get(link)
+    state, code = town.script.browse(begun.headers["location"])
+    answer = client.get(BACK, params={"state": state, "code": code, "next": "/bans"})
+
+    assert "log" not in begun.headers["location"] + begun.headers["set-cookie"]
+    assert 'content="0; url=/log?day=2026-11-25"' in answer.text
+    assert '<a href="/log?day=2026-11-25">' in answer.text
+    assert "/bans" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil", "x"])
+def test_nobody_comes_back_to_another_site(town: Town, path: str) -> None:
+    """Where to go on is a path of this site, or the start."""
+    client = town.browser()
+    begun = client.get(PAGE, params={"next": path})
+    state, code = town.script.browse(begun.headers["location"])
+    answer = client.get(BACK, params={"state": state, "code": code})
+
+    assert 'content="0; url=/"' in answer.text
+    assert "evil" not in answer.text
+
+
+def test_the_session_that_the_browser_had_ends(town: Town) -> None:
+    """Another sign-in in the same browser leaves no second one behind, whoever's it was."""
+    client = town.browser()
+    client.get(BACK, params=town.way_back(client))
+    before = client.cookies["doorctl"]
+    came = town.way_back(client)
+    # The way back is another site's link, with which no browser sends the strict cookie.
+    del client.cookies["doorctl"]
+    assert client.get(BACK, params=came).status_code == 200
+
+    copy = town.browser()
+    copy.cookies.set("doorctl", before)
+    assert copy.get("/me").status_code == 303
+    assert client.get("/me").status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_sites_link_begins_no_sign_in(town: Town, site: str) -> None:
+    """It comes without the strict cookie of a session that would have to end; the page asks."""
+    answer = town.browser().get(PAGE, params={"next": "/log"}, headers={"Sec-Fetch-Site": site})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/log")
+    assert "set-cookie" not in answer.headers
 
 
 def refused(client: TestClient, came: dict[str, str], status: int) -> str:

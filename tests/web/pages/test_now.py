@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Role
-from doorctl.web.desks import RegisterNow
+from doorctl.web.desks import BranchPicture, RegisterNow
 from doorctl.web.staff.now import NowPages
 from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.fakes.now_desk import QUIET, FakeNowDesk
@@ -28,8 +28,16 @@ def client(
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("da", ["Selvbetjent indtil kl. 22.00. Intet at gøre.", "40.123", "3 t 5 min", "cirka 4"]),
-        ("en", ["Self-service until 22:00. Nothing to do.", "40,123", "3 h 5 min", "about 4"]),
+        (
+            "da",
+            [
+                "Selvbetjent indtil kl. 22.00. Intet at gøre.",
+                "10.00\N{EN DASH}18.00 betjent",
+                "40.123",
+                "3 t 5 min",
+            ],
+        ),
+        ("en", ["Self-service until 22:00. Nothing to do.", "10:00 to 18:00 staffed", "about 4"]),
     ],
 )
 def test_a_quiet_evening(language: str, told: list[str]) -> None:
@@ -67,7 +75,7 @@ def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once() -> None:
     done = staff.post("/now/acknowledge", data={"kind": "door_held"})
     after = staff.get(done.headers["location"]).text
 
-    assert "1 alarm står." in before
+    assert "Der er 1 alarm." in before
     assert "Gør sådan:" in before
     assert "Alarmen er kvitteret." in after
     assert "Kvitteret af staff" in after
@@ -81,6 +89,45 @@ def test_alarms_that_cannot_be_read_are_no_calm() -> None:
     page = client(alarms=alarms).get("/now").text
 
     assert "Alarmerne kan ikke læses." in page
+
+
+assert QUIET.door is not None
+assert QUIET.hours is not None
+DOOR, HOURS = QUIET.door, QUIET.hours
+
+
+@pytest.mark.parametrize(
+    ("picture", "named"),
+    [
+        (replace(QUIET, door=replace(DOOR, reader="lost")), "Kortlæser"),
+        (replace(QUIET, door=replace(DOOR, keypad="lost", leaf="held")), "Dør, Tastatur"),
+        (replace(QUIET, door=replace(DOOR, clock="untrusted")), "Ur"),
+        (replace(QUIET, door=replace(DOOR, version="0.0.9")), "Version"),
+        (replace(QUIET, hours=None), "Tilstand"),
+        (replace(QUIET, hours=replace(HOURS, mode=None)), "Tilstand"),
+        (replace(QUIET, register=replace(QUIET.register, age=timedelta(days=2))), "Lånerregister"),
+        (replace(QUIET, register=replace(QUIET.register, problem="it is gone")), "Lånerregister"),
+        (replace(QUIET, disk_free_bytes=0), "Ledig plads"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_what_is_wrong_is_named_before_any_alarm(picture: BranchPicture, named: str) -> None:
+    """Nothing to do is never said above something that the page itself marks as wrong."""
+    page = client(FakeNowDesk(picture)).get("/now").text
+
+    assert f"Noget er galt: {named}." in page
+    assert "headline-bad" in page
+    assert "Intet at gøre" not in page
+
+
+def test_a_line_that_is_not_configured_is_not_missing() -> None:
+    """A branch without a keypad of its own, or without a reader, is told nothing of them."""
+    bare = replace(QUIET, door=replace(DOOR, reader=None, keypad=None))
+
+    page = client(FakeNowDesk(bare)).get("/now").text
+
+    assert "Intet at gøre" in page
+    assert "Kortlæser" not in page
 
 
 def test_the_door_is_opened_once_by_a_form() -> None:

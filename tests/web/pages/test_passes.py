@@ -52,7 +52,7 @@ def test_a_pass_for_a_card_is_issued_listed_and_revoked() -> None:
     for said in (
         "Not yet",
         "Tue, Thu",
-        "22:00\N{EN DASH}02:30",
+        "22:00 to 02:30",
         "with 9 others",
         "a PIN of its own",
     ):

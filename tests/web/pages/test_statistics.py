@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,15 @@ from starlette.testclient import TestClient
 from doorctl.accounts.roles import Role
 from doorctl.cli.statistics import COLUMNS
 from doorctl.ports import ATTEMPT, LEAF, HourCount
+from doorctl.privacy.statistics import By
+from doorctl.web.pages.language import languages
+from doorctl.web.pages.words import Words
 from doorctl.web.staff.bars import HEIGHT, LEFT, WIDTH, Column, bars, scale_of
+from doorctl.web.staff.log_export import MARK
 from doorctl.web.staff.statistics import StatisticsPages
+from doorctl.web.staff.statistics_charts import chart
 from tests.fakes.statistics_desk import FakeStatisticsDesk
-from tests.web.pages.staging import browser
+from tests.web.pages.staging import ZONE, browser
 
 AT = datetime(2026, 3, 2, 18, tzinfo=UTC)
 COUNTS = (
@@ -59,6 +65,15 @@ def test_small_numbers_are_hidden() -> None:
     assert ">3<" not in page.replace('x="3', "")
 
 
+def test_nobody_who_is_not_counted_is_said_to_have_stayed_away() -> None:
+    """A branch without a contact has no line of zeros for the people who came in."""
+    desk = FakeStatisticsDesk(COUNTS[:-1])
+    without = browser(lambda frame: StatisticsPages(frame, desk).routes()).get("/statistics")
+
+    assert "Personer, der gik ind" in client().get("/statistics").text
+    assert "Personer, der gik ind" not in without.text
+
+
 def test_days_are_drawn_where_there_are_few() -> None:
     """A year of days would be no picture: then the page says how to get one."""
     short = client().get("/statistics?since=2026-03-01&until=2026-03-31").text
@@ -90,13 +105,28 @@ def test_days_that_make_no_sense(asked: str) -> None:
 
 
 def test_a_spreadsheet_gets_what_the_command_prints() -> None:
-    """The same columns, small numbers hidden there too."""
+    """The same columns, small numbers hidden there too; a Danish one opens them as columns."""
     answer = client().get("/statistics.csv?by=weekday")
-    rows = list(csv.reader(io.StringIO(answer.text)))
+    assert answer.text.startswith(MARK)
+    rows = list(csv.reader(io.StringIO(answer.text.removeprefix(MARK)), delimiter=";"))
 
     assert tuple(rows[0]) == COLUMNS
     assert ["oest", "monday", "self_service", "attempt", "wrong_pin", "<5"] in rows
     assert 'filename="doorctl-weekday.csv"' in answer.headers["content-disposition"]
+
+
+def test_a_month_may_be_two_words(tmp_path: Path) -> None:
+    """A language that is dropped in writes its months as it likes, and has the page too."""
+    head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
+    (tmp_path / "vi.po").write_text(f'{head}msgid "March"\nmsgstr "tháng Ba"\n', "utf-8")
+    vietnamese = Words(languages("da", tmp_path).chosen("vi"), ZONE)
+
+    drawn = chart(
+        vietnamese, By.MONTH, "By month", FakeStatisticsDesk(COUNTS).table(None, None, By.MONTH)
+    )
+
+    assert [one.name for one in drawn.groups] == ["tháng Ba 2026"]
+    assert [name for _, name in drawn.drawn.names] == ["thá 2026"]
 
 
 def test_nothing_was_counted_yet() -> None:

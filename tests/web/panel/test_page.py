@@ -14,6 +14,7 @@ import pytest
 
 import doorctl.web
 from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Kind, PanelState
+from doorctl.access.panel_hours import Hours
 from doorctl.access.reasons import SENTENCES
 from doorctl.web.pages.headers import POLICY
 from doorctl.web.pages.language import languages
@@ -89,6 +90,13 @@ def test_the_idle_screen_says_what_to_do(stage: Stage) -> None:
     assert "Scan dit kort" in text
     assert "derefter din pinkode." in text
     assert "Åbent i dag 07.00\N{EN DASH}22.00" in text
+
+
+def test_a_day_ends_at_24(stage: Stage) -> None:
+    """Open until midnight is not open until the midnight that was."""
+    evening = replace(IDLE, hours=(Hours(420, 1440, staffed=False),))
+
+    assert "Åbent i dag 07.00\N{EN DASH}24.00" in said(stage, evening)
 
 
 @pytest.mark.parametrize(

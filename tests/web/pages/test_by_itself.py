@@ -1,0 +1,92 @@
+"""What pages ask without anybody doing anything: it keeps no session alive."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+import doorctl.web
+from doorctl.accounts.sessions import IDLE_MS
+from doorctl.web.panel import Panel, Showing
+from doorctl.web.staff.entrance import Entrance
+from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.log_events import LogEvents
+from doorctl.web.staff.now import NowPages
+from tests.fakes.alarm_desk import FakeAlarmDesk
+from tests.fakes.log_desk import FakeLogDesk
+from tests.fakes.now_desk import FakeNowDesk
+from tests.fakes.panel import FakePanelDoor
+from tests.web.pages.doorstep import NAME, RIGHT, Doorstep, browser_of
+from tests.web.pages.staging import LANGUAGES, TEMPLATES
+
+WEB = Path(doorctl.web.__file__).parent
+BY_ITSELF = re.compile(r'hx-trigger|EventSource\(|fetch\(|http-equiv="refresh"')
+STREAM, HTMX = {"Accept": "text/event-stream"}, {"HX-Request": "true"}
+ASKED = [
+    ("GET", "/now", HTMX),
+    ("GET", "/log/events", STREAM),
+    ("HEAD", "/log", STREAM),
+    ("GET", "/panel", {}),
+    ("GET", "/panel/events", STREAM),
+    ("POST", "/panel/key", {}),
+]
+
+
+def signed_in(step: Doorstep) -> TestClient:
+    """Return a browser with a session, before every page that asks by itself; no stream goes on."""
+    around, log = step.around, FakeLogDesk()
+    panel = Panel(FakePanelDoor(), Showing("Øst", elsewhere=True), LANGUAGES, TEMPLATES)
+    events = LogEvents(around, log, around.sessions.look)
+    panel.stop()
+    events.stop()
+    pages = (
+        Entrance(around, step.signing_in),
+        NowPages(around, FakeNowDesk(), FakeAlarmDesk()),
+        LogPages(around, log),
+        events,
+        panel,
+    )
+    client = browser_of(around, *pages)
+    assert client.post("/sign-in", data={"name": NAME, "password": RIGHT}).status_code == 303
+    return client
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), ASKED)
+def test_a_screen_that_is_left_on_is_signed_out(
+    method: str, path: str, headers: dict[str, str]
+) -> None:
+    """Half an hour after somebody last did something, though the page asked all the time."""
+    step = Doorstep()
+    client = signed_in(step)
+    for _ in range(9):
+        step.memory.clock.advance(IDLE_MS / 10_000)
+        assert client.request(method, path, headers=headers).status_code not in {303, 401}
+    step.memory.clock.advance(IDLE_MS / 10_000)
+
+    assert client.get("/me").status_code == 303
+
+
+def test_whoever_works_stays_signed_in() -> None:
+    """The same pages, asked for by somebody."""
+    step = Doorstep()
+    client = signed_in(step)
+    for path in ("/now", "/log", "/me", "/now"):
+        step.memory.clock.advance(IDLE_MS / 2000)
+        assert client.get(path).status_code == 200
+
+
+def test_every_page_that_asks_by_itself_is_known() -> None:
+    """A new one has to be tried here; the demonstration knows no sessions."""
+    files = (*WEB.glob("templates/*.html"), *WEB.glob("static/*.js"))
+    found = {path.name for path in files if BY_ITSELF.search(path.read_text(encoding="utf-8"))}
+
+    # One's way back from the municipality goes on by itself, once, for whoever has just signed in.
+    assert found - {"demo.html", "demo.js", "municipality.html"} == {
+        "now.html",
+        "log.js",
+        "panel.html",
+        "panel.js",
+    }

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jinja2 import TemplateNotFound
+
+from doorctl.web.pages.templates import Templates
+
+
+def test_whoever_opens_a_page_first_does_not_wait_for_its_template(tmp_path: Path) -> None:
+    """Once all are compiled their files are not looked at again; the demo's are left alone."""
+    for name in ("now.html", "demo.html"):
+        (tmp_path / name).write_text("{{ word }}", encoding="utf-8")
+    templates = Templates(tmp_path)
+
+    templates.compile_all()
+    for path in tmp_path.iterdir():
+        path.unlink()
+
+    assert templates.render("now.html", {"word": "<b>"}) == "&lt;b&gt;"
+    with pytest.raises(TemplateNotFound):
+        templates.render("demo.html", {"word": "<b>"})
