@@ -98,7 +98,9 @@ def test_two_rows_of_one_identifier_are_refused(cache: Cache, full: bool) -> Non
     cache.push(sealed(1, "a"))
     many = [sealed(number, "b") for number in range(100, 2600)]
 
-    with pytest.raises(StoreError, match="^two rows are of the same identifier; nothing was changed$"):
+    with pytest.raises(
+        StoreError, match="^two rows are of the same identifier; nothing was changed$"
+    ):
         cache.push(*many, sealed(101, "c"), full=full)
 
     assert cache.lookup.find(key_of(1)) == sealed(1, "a").patron

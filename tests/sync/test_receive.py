@@ -157,7 +157,9 @@ def test_a_number_that_is_held_with_other_rows_is_a_conflict(
 def test_the_first_push_may_have_any_number() -> None:
     """A new branch holds push 0; changes follow on it only if they say so."""
     branch = Branch()
-    with pytest.raises(PushOutOfOrderError, match=r"push 0 is held; send the changes since then, or a snapshot$"):
+    with pytest.raises(
+        PushOutOfOrderError, match=r"push 0 is held; send the changes since then, or a snapshot$"
+    ):
         branch.takes(Document([row(1)], "changes", epoch=42, previous_epoch=41))
 
     assert branch.takes(Document([row(1)], "changes", epoch=42)).epoch == 42
@@ -168,7 +170,10 @@ def test_rows_of_another_seal_are_refused(branch: Branch, change: dict[str, str 
     """They would make every card unknown."""
     seal = msgspec.structs.replace(SEAL, **change)
 
-    with pytest.raises(PushInvalidError, match=r"^push: line 1: seal: another .* branch's; seal the rows for this branch$"):
+    with pytest.raises(
+        PushInvalidError,
+        match=r"^push: line 1: seal: another .* branch's; seal the rows for this branch$",
+    ):
         branch.takes(Document([row(1)], epoch=6, seal=seal))
 
     assert branch.holds(1, 2, 3)

@@ -112,6 +112,7 @@ def test_signed_rows_are_checked_like_any_others() -> None:
     assert [problem.where for problem in caught.value.problems] == [
         f"line {number}" for number in range(2, 22)
     ]
+    assert str(caught.value).startswith("push: line 2: ")
 
 
 def test_a_few_wrong_rows_are_told_together_at_the_end() -> None:
