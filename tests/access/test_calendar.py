@@ -156,6 +156,13 @@ def test_a_day_is_told_in_spans_that_lie_apart() -> None:
     assert NIGHT.day(date(2026, 3, 30)) == ()
 
 
+def test_a_span_that_goes_on_beneath_staffed_hours_is_told_of_the_next_day() -> None:
+    """Staff go home at midnight and it stays open for an hour: no span of no length is told."""
+    calendar = every_day(ModeSpan(STAFFED, 1080, 1440), ModeSpan(OPEN, 1080, 1500))
+
+    assert calendar.day(CHRISTMAS) == (ModeSpan(OPEN, 0, 60), ModeSpan(STAFFED, 1080, 1440))
+
+
 def test_spans_that_touch_are_one() -> None:
     """What two spans say without a break between is told as one, and is no change."""
     calendar = every_day(ModeSpan(OPEN, 480, 720), ModeSpan(OPEN, 720, 1200))

@@ -132,7 +132,7 @@ def test_the_end_is_compared_in_real_time() -> None:
 
 def test_an_end_needs_its_zone() -> None:
     """An end by some clock or other is refused; an aware one is kept in UTC."""
-    with pytest.raises(ValueError, match="^the end of an override has no time zone$"):
+    with pytest.raises(ValueError, match=r"^the end of an override has no time zone$"):
         Override(OPEN, datetime(2026, 12, 24, 12, 0))  # noqa: DTZ001 - what is refused
     assert until(OPEN).until.tzinfo is UTC
 

@@ -82,6 +82,15 @@ def test_nothing_of_a_frame_is_skipped() -> None:
     assert framer.skip(b"b\r", 0, 0.0) == 0
 
 
+def test_nothing_of_a_frame_that_was_too_long_is_taken() -> None:
+    """Neither byte by byte nor at once: what follows is no frame of its own."""
+    framer = Framer()
+    frames_of(framer, b"x" * (MAX_FRAME_BYTES + 1))
+
+    assert framer.take_run(b"3000001234\r", 0, 10, 0.0) == 0
+    assert framer.held == b""
+
+
 def test_discarding_ends_when_the_line_is_silent() -> None:
     """A sender without terminators does not make the reader deaf for good."""
     framer = Framer()

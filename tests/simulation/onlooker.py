@@ -42,7 +42,8 @@ class Onlooker:
             swipe.prepared_at_ms = self.world.clock.true_ms
         if not found.throttled:
             count = min(guesses.count + 1, STAFF_ONLY_AFTER)
-            charged = replace(self._none(), count=count, doubt=guesses.doubt)
+            doubt = guesses.doubt or self._passes_for_older(card)
+            charged = replace(self._none(), count=count, doubt=doubt)
             self.world.witness.branch.guesses[card] = guesses
             self.world.witness.charge(attempt, card, charged)
 
@@ -51,7 +52,7 @@ class Onlooker:
         card, _ = self.world.witness.charged.get(attempt, ("", None))
         now = self._none()
         self.world.witness.settle(attempt, reason, now)
-        if card and VISITS in self.world.disk.failing:
+        if card and (VISITS in self.world.disk.failing or self._passes_for_older(card)):
             self.world.witness.doubt(card)
 
     def opened(self, number: int, row_key: bytes | None) -> None:
@@ -78,6 +79,13 @@ class Onlooker:
         count = stored.failures if found.throttled else max(0, stored.failures - 1)
         doubt = VISITS in self.world.disk.failing or count > 0
         return replace(self._none(), count=count, doubt=doubt)
+
+    def _passes_for_older(self, card: str) -> bool:
+        """Tell whether what is put on record now may go with what an erasure left behind.
+
+        Beside a clock that stands before the erasure it does; such a card has nothing to guess.
+        """
+        return card in self.world.erased and not self.world.clock.moment().dependable
 
     def _none(self) -> Guesses:
         clock = self.world.clock

@@ -206,9 +206,25 @@ def test_a_seal_of_another_key_or_cost_is_recognised(path: Path, other: Seal) ->
     """Rows that can't be found any more are told as such, not as unknown cards."""
     with (
         closing(PatronCache(path, other)) as cache,
-        pytest.raises(StoreError, match="other seal costs; load the full feed again$"),
+        pytest.raises(StoreError, match=r"other seal costs; load the full feed again$"),
     ):
         cache.stamp()
+
+
+def test_whatever_fails_names_the_file(path: Path) -> None:
+    """Staff have more than one; the sentence says which of them to look at."""
+    full = {"applied_at": NOON, "minimum_age": 15, "guard": unguarded}
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        for table in ("cache", "patrons"):
+            writer.database[table].drop()
+        for fails in (
+            writer.held,
+            lambda: writer.apply([], full=True, **full),  # type: ignore[arg-type]  # as above
+            lambda: writer.keep(sealed(1, "a"), row_until=None, pin_until=NOON.date()),
+            lambda: writer.expire(NOON),
+        ):
+            with pytest.raises(StoreError, match=f"^{path}"):
+                fails()
 
 
 def test_only_a_full_push_brings_a_new_seal(path: Path, cache: PatronCache) -> None:
@@ -216,7 +232,7 @@ def test_only_a_full_push_brings_a_new_seal(path: Path, cache: PatronCache) -> N
     _fill(path, sealed(1, "a"))
     other = replace(SEAL, key_id="feedf00d")
     with closing(PatronCacheWriter(path, other)) as writer:
-        with pytest.raises(StoreError, match="load the full feed again"):
+        with pytest.raises(StoreError, match=r"other seal costs; load the full feed again$"):
             writer.apply(
                 [sealed(2, "b")], full=False, applied_at=NOON, minimum_age=15, guard=unguarded
             )

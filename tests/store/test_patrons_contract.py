@@ -99,7 +99,7 @@ def test_two_rows_of_one_identifier_are_refused(cache: Cache, full: bool) -> Non
     many = [sealed(number, "b") for number in range(100, 2600)]
 
     with pytest.raises(
-        StoreError, match="^two rows are of the same identifier; nothing was changed$"
+        StoreError, match=r"^two rows are of the same identifier; nothing was changed$"
     ):
         cache.push(*many, sealed(101, "c"), full=full)
 
