@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.patron import Patron
-from doorctl.errors import StoreBusyError
+from doorctl.errors import StoreBusyError, StoreError
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import Push, SealedRow
 from doorctl.privacy.subject import Subject
@@ -17,7 +17,11 @@ from doorctl.privacy.subject_tombstones import KEPT, Tombstones
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import open_reader
-from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.patrons_writer import (
+    PatronCacheWriter,
+    create_patrons,
+    open_or_create_patrons,
+)
 from doorctl.store.subject_erasing import erase_visits, forget_erased
 from doorctl.store.subject_reader import SubjectReader
 from doorctl.store.subject_rights import erase_rights, restrict
@@ -115,6 +119,33 @@ class TestPushes:
             PatronCacheWriter(tmp_path / PATRONS, SEAL, erasures).close()
 
         assert register.cards() == {OTHER, key_of(3)}
+
+    def test_a_register_that_was_restored_is_searched_at_the_start(
+        self, writer: BranchRecordsWriter, tmp_path: Path
+    ) -> None:
+        """Whoever opens an old copy for writing, as web does, opens one without the person."""
+        register = Register(tmp_path)
+        register.push(7)
+        erase_rights(writer, WHO, 7, "eva", at())
+        with closing(StoredErasures(tmp_path / BRANCH)) as erasures:
+            open_or_create_patrons(tmp_path / PATRONS, SEAL, erasures).close()
+
+        assert register.cards() == {OTHER}
+
+    def test_a_start_outlives_erasures_that_nobody_can_read(
+        self, writer: BranchRecordsWriter, tmp_path: Path
+    ) -> None:
+        """Then pushes are refused, not the whole of the process."""
+        register = Register(tmp_path)
+        register.push(7)
+        writer.database.execute("DROP TABLE tombstones")
+        writer.database.execute("CREATE TABLE tombstones (mark TEXT)")
+        with closing(StoredErasures(tmp_path / BRANCH)) as erasures:
+            open_or_create_patrons(tmp_path / PATRONS, SEAL, erasures).close()
+            with pytest.raises(StoreError):
+                register.push(8)
+
+        assert register.cards() == {CARD, OTHER}
 
     def test_a_branch_without_a_file_erased_nobody(self, tmp_path: Path) -> None:
         """One that does not use bans has none, and takes pushes."""
