@@ -199,7 +199,8 @@ def set_mode_again(door: Door, end: str) -> None:
 
 def test_before_closing_the_buzzer_warns(door: Door) -> None:
     """Those inside are told once, so many minutes before they have to be out."""
-    until(lambda: 2 <= datetime.now(UTC).second < 40)
+    while not 2 <= datetime.now(UTC).second < 40:
+        time.sleep(0.1)
     door.configured("closing.warn_min=[1]", *CLOSED).start()
     set_mode(door, "self_service")
     # The warning was due a moment ago, and after the door's latest look: it is not missed.

@@ -82,6 +82,7 @@ def test_refusals_look_the_same(doors: Doors, person: Person) -> None:
     Compared with a wrong PIN: the sequence of lines, and what lamps, buzzer and relay do.
     """
     door = doors.started()
+    until(lambda: {"mode", "purge"} <= {line["event"] for line in door.lines})
     for _ in range(3 if person is ENTITLED else 0):
         door.visit(ENTITLED, ENTITLED.wrong_pin)
     expected = "unknown_card" if person is STRANGER else "throttled"

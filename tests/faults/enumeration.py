@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.faults.points import Fault, Point, points, spread
 from tests.faults.scenario import Scenario
-from tests.faults.tracing import Ran, run
+from tests.faults.tracing import Ran, compile_for, run
 
 TRIES = 3
 
@@ -127,6 +127,8 @@ def enumerated(scenario: Scenario, plan: Plan, on_run: Callable[[int, int], None
 
 
 def _unharmed(scenario: Scenario, work: Path) -> Ran:
+    with _laid_out(scenario, work) as directory:
+        compile_for(scenario.command(directory))
     with _laid_out(scenario, work) as directory:
         ran = run(scenario.command(directory), directory, files=scenario.files)
         wrong = scenario.judge(directory, ran)
