@@ -65,6 +65,42 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
 )
 """Each deed in words, in English."""
 
+DETAILS: Mapping[str, str] = MappingProxyType(
+    {
+        "account": "account",
+        "alarm": "alarm",
+        "applied": "lines taken",
+        "bans": "bans",
+        "cells": "counts",
+        "cleared": "exceptions taken back",
+        "day": "day",
+        "deleted": "visits deleted",
+        "entries": "entries",
+        "epoch": "push no.",
+        "from": "from",
+        "full": "whole register",
+        "kind": "kind",
+        "left_out": "not put on record before",
+        "mode": "mode",
+        "needs": "needs the right",
+        "number": "no.",
+        "page": "page",
+        "passes": "passes",
+        "patrons": "patrons",
+        "role": "role",
+        "rows": "rows deleted",
+        "sessions": "sessions",
+        "signed_in": "signed in",
+        "since": "since",
+        "to": "to",
+        "until": "until",
+        "visits": "visits",
+        "wait_s": "wait in seconds",
+        "why": "because",
+    }
+)
+"""What a deed's details are called, in English; `from` to `until` are times of a hold."""
+
 NOBODIES: Mapping[str, str] = MappingProxyType(
     {
         SYNC: "The library system",
@@ -133,6 +169,7 @@ class AuditPages:
             entries=found[:SHOWN],
             more=max(0, len(found) - SHOWN),
             deeds=DEEDS,
+            details=DETAILS,
             nobodies=NOBODIES,
             choices=[("", words.say("All")), *sorted(deeds, key=lambda one: one[1])],
             digits=CARD_HEX_DIGITS,
