@@ -165,7 +165,21 @@ def _in_words(column: Column, stored: Any, zone: tzinfo, language: Language) -> 
     read = value(column, stored, zone)
     if column.shown is Shown.TIME:
         return _instant(datetime.fromisoformat(str(read)), zone, language)
-    return str(read)
+    return of_the_week(column, stored, danish=language == "da") or str(read)
+
+
+def of_the_week(column: Column, stored: Any, *, danish: bool) -> str:
+    """Return weekdays or a time of day as people read them; empty for any other column."""
+    if column.shown is Shown.WEEKDAYS and set(stored) <= set("0123456"):
+        return ", ".join((_DAGE if danish else _DAYS)[int(digit)] for digit in stored)
+    if column.shown is Shown.MINUTE:
+        hours, minutes = divmod(stored, 60)
+        return f"{hours:02}{'.' if danish else ':'}{minutes:02}"
+    return ""
+
+
+_DAGE = ("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def _table(lines: list[tuple[str, str]]) -> str:

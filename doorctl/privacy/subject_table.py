@@ -24,6 +24,8 @@ class Shown(Enum):
     AS_IS = "as it is"
     FLAG = "yes or no"
     TIME = "milliseconds since 1970"
+    WEEKDAYS = "a digit for each day, 0 is Monday"
+    MINUTE = "minutes after midnight"
     OF_STAFF = "names a member of staff: kept from the person, erased with the row"
 
 
@@ -164,9 +166,9 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
             Column("kind", "Slags", "Kind"),
             Column("first_day", "Første dag", "First day"),
             Column("last_day", "Sidste dag", "Last day"),
-            Column("weekdays", "Ugedage, 0 er mandag", "Weekdays, 0 is Monday"),
-            Column("from_minute", "Fra, i minutter efter midnat", "From, minutes after midnight"),
-            Column("to_minute", "Til, i minutter efter midnat", "To, minutes after midnight"),
+            Column("weekdays", "Ugedage", "Weekdays", Shown.WEEKDAYS),
+            Column("from_minute", "Fra klokken", "From", Shown.MINUTE),
+            Column("to_minute", "Til klokken", "To", Shown.MINUTE),
             Column("outside_hours", "Også i lukketiden", "Outside hours too", Shown.FLAG),
             Column("needs_pin", "Kræver pinkode", "Asks for a PIN", Shown.FLAG),
             _PIN,

@@ -10,7 +10,7 @@ import pytest
 from doorctl.privacy.audit import Action
 from doorctl.privacy.subject import HeldRow, Lookup
 from doorctl.privacy.subject_export import Export
-from doorctl.privacy.subject_page import Language, page
+from doorctl.privacy.subject_page import Language, of_the_week, page
 from doorctl.privacy.subject_table import PERSON_TABLES
 from doorctl.privacy.subject_tombstones import Tombstone
 
@@ -119,3 +119,25 @@ def test_an_empty_page_says_so_and_an_erasure_is_told(language: Language, says: 
 
     assert says in seen
     assert "2029" in seen
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "danish", "english"),
+    [
+        ("weekdays", "13", "tirsdag, torsdag", "Tuesday, Thursday"),
+        ("weekdays", "", "", ""),
+        ("weekdays", "7", "", ""),
+        ("from_minute", 0, "00.00", "00:00"),
+        ("from_minute", 425, "07.05", "07:05"),
+        ("to_minute", 1440, "24.00", "24:00"),
+        ("first_day", "2026-05-04", "", ""),
+    ],
+)
+def test_days_and_times_of_a_pass_are_read_as_people_do(
+    name: str, stored: str | int, danish: str, english: str
+) -> None:
+    """No digit stands for a day and no count of minutes for a time; what is neither stays."""
+    column = next(one for one in TABLES["passes"].columns if one.name == name)
+
+    assert of_the_week(column, stored, danish=True) == danish
+    assert of_the_week(column, stored, danish=False) == english

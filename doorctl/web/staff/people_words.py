@@ -12,6 +12,7 @@ from typing import Any, Final
 from doorctl.privacy.subject import HeldRow
 from doorctl.privacy.subject_erasure import Erasure
 from doorctl.privacy.subject_export import UNIX_EPOCH, Export, value
+from doorctl.privacy.subject_page import of_the_week
 from doorctl.privacy.subject_table import PATRON, Column, PersonTable, Shown
 from doorctl.web.pages.language import DANISH
 from doorctl.web.pages.words import Words
@@ -108,7 +109,8 @@ def _value(words: Words, column: Column, stored: Any) -> str:
         return words.say("yes") if stored else words.say("no")
     if column.shown is Shown.TIME:
         return words.moment(_instant(stored))
-    return str(value(column, stored, words.zone))
+    danish = words.language.code == DANISH
+    return of_the_week(column, stored, danish=danish) or str(value(column, stored, words.zone))
 
 
 def _instant(stored: int) -> datetime:
