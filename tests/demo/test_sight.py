@@ -61,7 +61,7 @@ def test_only_changes_are_told_and_only_while_somebody_looks() -> None:
 
 
 def test_a_pin_says_each_level_down_the_pipe(tmp_path: Path) -> None:
-    """In order, by name; a pin whose listener has gone goes on working."""
+    """In order, by name; without a listener it goes on, and it keeps nothing of what it was."""
     heard: list[tuple[str, bool]] = []
     wires = Wires(tmp_path / "wires", lambda name, high: heard.append((name, high)))
     environment = wires.environment({"PYTHONPATH": "/elsewhere"})
@@ -74,8 +74,10 @@ def test_a_pin_says_each_level_down_the_pipe(tmp_path: Path) -> None:
     wires.close()
     wires.close()
     pin.state = 1
+    kept = len(pin.states)
     factory.close()
     del os.environ[PIPE]
 
+    assert kept == 1
     assert heard[-2:] == [("GPIO17", True), ("GPIO17", False)]
     assert environment["PYTHONPATH"] == f"{tmp_path / 'wires'}{os.pathsep}/elsewhere"
