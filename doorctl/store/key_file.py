@@ -47,28 +47,44 @@ def read_key(path: Path) -> InstallationKey:
     Raises:
         KeyFileError: it is missing, too open, not a file or not of 32 bytes; says what to do.
     """
-    try:
-        # Without O_NONBLOCK a named pipe in its place would hold the door's start for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise KeyFileError(f"{path} is missing; run `doorctl init`") from None
-    except OSError as error:
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
-    try:
-        _refuse_unsafe(path, descriptor)
-        key = os.read(descriptor, KEY_BYTES + 1)
-    except OSError as error:
-        if isinstance(error, KeyFileError):
-            raise
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+    key = read_key_file(path, KEY_BYTES + 1, made_by="doorctl init", private=True)
     if len(key) != KEY_BYTES:
         raise KeyFileError(
             f"{path} does not hold exactly {KEY_BYTES} bytes, so it is no installation key; "
             "put the right one back from its backup"
         )
     return InstallationKey(key)
+
+
+def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -> bytes:
+    """Return what a key file begins with.
+
+    Args:
+        path: of the file.
+        most_bytes: read no more than that.
+        made_by: the command that makes such a file.
+        private: whether it must be a regular file that neither its group nor others can read.
+
+    Raises:
+        KeyFileError: it is missing, too open or can't be read; says what to do.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise KeyFileError(f"{path} is missing; run `{made_by}`") from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
+    try:
+        if private:
+            _refuse_unsafe(path, descriptor)
+        return os.read(descriptor, most_bytes)
+    except OSError as error:
+        if isinstance(error, KeyFileError):
+            raise
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_unsafe(path: Path, descriptor: int) -> None:

@@ -7,7 +7,6 @@ is 1.3 MB of the web process (measured).
 from __future__ import annotations
 
 import binascii
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from doorctl.errors import KeyFileError
-from doorctl.store.key_file import _refuse_unsafe
+from doorctl.store.key_file import read_key_file
 
 LARGEST_FILE_BYTES = 16 * 1024
 """An Ed25519 key in PEM has 0.1 KiB; comments may stand before it."""
@@ -55,29 +54,5 @@ def _in_pem(text: bytes) -> bytes:
 
 
 def read_pem(path: Path, *, private: bool) -> bytes:
-    """Return what a key file begins with.
-
-    Args:
-        path: of a regular file.
-        private: whether neither its group nor others may be able to read it.
-
-    Raises:
-        KeyFileError: it is missing, too open or can't be read.
-    """
-    try:
-        # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise KeyFileError(f"{path} is missing; run `doorctl sync init`") from None
-    except OSError as error:
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
-    try:
-        if private:
-            _refuse_unsafe(path, descriptor)
-        return os.read(descriptor, LARGEST_FILE_BYTES)
-    except OSError as error:
-        if isinstance(error, KeyFileError):
-            raise
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+    """Return what a file of a signing key begins with; see :func:`read_key_file`."""
+    return read_key_file(path, LARGEST_FILE_BYTES, made_by="doorctl sync init", private=private)
