@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from doorctl.accounts.ports import Books
 from doorctl.bootstrap.caller import caller
+from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.bootstrap.waiting import WRITE_LIMIT_S, result_of
 from doorctl.config import Config
@@ -46,16 +47,20 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
     """
     clock = system_clock(config)
     whose = caller() if by is None else by
-    try:
+
+    def asked() -> ResultT:
         now_s = clock.monotonic_s()
         return ask_web(
             config.web.socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s
         )
-    except NotRunningError:
-        # If it runs but takes no questions, its lock refuses us here, with one clear line.
+
+    def alone() -> ResultT:
         with ExitStack() as stack:
             branch = _opened(config, stack)
             return Audited(request, whose).carried_out(branch, clock.moment())
+
+    try:
+        return by_the_owner(asked, alone, absent=NotRunningError)
     except NotAnsweringError as err:
         raise StuckError(
             "the web process was asked and did not answer: it may have been done, so look before "

@@ -17,6 +17,7 @@ from doorctl.bootstrap.audit import head_or_none, note, note_done
 from doorctl.bootstrap.branch import open_book
 from doorctl.bootstrap.hours import branch_at
 from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
+from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.register import open_register
 from doorctl.bootstrap.rules import (
     access_policy,
@@ -329,12 +330,13 @@ def _by_the_writer(
     otherwise: Callable[[VisitStore], dict[str, Any]],
 ) -> dict[str, Any]:
     """Ask the door process, which owns the door log; be the owner only while it is not running."""
-    try:
-        return ask(config.control.socket, question, timeout_s=timeout_s)
-    except NotAnsweringError:
-        # If it runs but does not answer, its lock refuses us here, with one clear line.
+
+    def alone() -> dict[str, Any]:
         with closing(open_or_create_visits(visits_db(config))) as visits:
             return otherwise(visits)
+
+    asked = partial(ask, config.control.socket, question, timeout_s=timeout_s)
+    return by_the_owner(asked, alone)
 
 
 def _local(at: datetime, config: Config) -> datetime:

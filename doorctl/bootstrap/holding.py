@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.purging import Audit, Run, unaudited
 from doorctl.bootstrap.rules import retention, system_clock, visits_db
 from doorctl.config import Config
-from doorctl.errors import NotAnsweringError
 from doorctl.moments import Moment
 from doorctl.ports import Clock, Visit
 from doorctl.privacy.hold import (
@@ -171,14 +171,13 @@ def show(config: Config, number: int, by: str, audit: Audit = unaudited) -> Held
 def _changed(
     config: Config, question: Question, change: Callable[[Holding, Question], dict[str, Any]]
 ) -> Hold:
-    try:
-        answer = ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-    except NotAnsweringError:
-        # If it runs but does not answer, its lock refuses us here, with one clear line.
+    def alone() -> dict[str, Any]:
         with closing(open_or_create_visits(visits_db(config))) as visits:
             holding = Holding(config, visits, system_clock(config), run=lambda job: job())
-            answer = change(holding, question)
-    return msgspec.convert(answer, Hold)
+            return change(holding, question)
+
+    asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+    return msgspec.convert(by_the_owner(asked, alone), Hold)
 
 
 def _as_answer(hold: Hold) -> dict[str, Any]:

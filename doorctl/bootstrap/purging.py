@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import doorctl
+from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import retention, system_clock, visits_db
 from doorctl.bootstrap.subject_door import forget_left
 from doorctl.config import Config
-from doorctl.errors import KeyFileError, NotAnsweringError
+from doorctl.errors import KeyFileError
 from doorctl.masked import InstallationKey
 from doorctl.ports import Clock
 from doorctl.privacy.canaries import Canaries
@@ -198,10 +199,11 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
     """
     question = Question("purge", {PROVE: True} if proved else {})
     limit_s = PROVE_LIMIT_S if proved else PURGE_LIMIT_S
-    try:
+
+    def asked() -> dict[str, Any]:
         return _trimmed(config, ask(config.control.socket, question, timeout_s=limit_s))
-    except NotAnsweringError:
-        # If it runs but does not answer, its lock refuses us here, with one clear line.
+
+    def alone() -> dict[str, Any]:
         key = _key(config, needed=proved)
         with closing(open_or_create_visits(visits_db(config))) as visits:
             purging = Purging(
@@ -213,6 +215,8 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
                 erased=lambda: forget_left(config, lambda: visits),
             )
             return dict(purging.answer(question))
+
+    return by_the_owner(asked, alone)
 
 
 def verify(config: Config, path: Path) -> dict[str, Any]:

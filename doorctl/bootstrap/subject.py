@@ -12,9 +12,10 @@ from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
+from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import branch_db, patrons_db, retention, system_clock, visits_db
 from doorctl.config import Config
-from doorctl.errors import AlreadyExistsError, NotAnsweringError, StoreError
+from doorctl.errors import AlreadyExistsError, StoreError
 from doorctl.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
@@ -207,14 +208,14 @@ class _Keeper:
 
     def erase(self, subject: Subject, epoch: int) -> PartErased:
         owner, asked = self.owner, Asked(subject, self.by, epoch, self.why)
-        try:
+
+        def by_the_process() -> PartErased:
             done = ask_about(
                 owner.socket, owner.question, asked, whom=owner.whom, timeout_s=OWNER_LIMIT_S
             )
-        except NotAnsweringError:
-            # If it runs but does not answer, its lock refuses us here, with one clear line.
-            return owner.alone(asked)
-        return erased(done)
+            return erased(done)
+
+        return by_the_owner(by_the_process, lambda: owner.alone(asked))
 
 
 def _rights_alone(config: Config, asked: Asked) -> PartErased:
@@ -255,12 +256,16 @@ def _change(
     with _books(config) as books:
         subject = _subject(config, named, books, numbers)
     asked = Asked(subject, whose, why=why)
-    try:
+
+    def by_web() -> None:
         ask_about(config.web.socket, question, asked, whom="web", timeout_s=OWNER_LIMIT_S)
-    except NotAnsweringError:
+
+    def alone() -> None:
         moment = system_clock(config).moment()
         with closing(open_or_create_branch(branch_db(config))) as writer:
             change(writer, subject, whose, moment, why)
+
+    by_the_owner(by_web, alone)
 
 
 def _subject(config: Config, named: Named, books: _Books, numbers: Numbers | None) -> Subject:

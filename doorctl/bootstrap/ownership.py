@@ -1,0 +1,53 @@
+"""Has a database changed by the process that owns it, and owns it while none does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+from time import perf_counter
+from typing import TypeVar
+
+from doorctl.errors import NotAnsweringError, StoreBusyError
+
+LIMIT_S = 5.0
+"""Longest wait for another command; it takes milliseconds, only a load or a purge takes longer."""
+
+LOOK_S = 0.05
+
+ResultT = TypeVar("ResultT")
+
+
+def by_the_owner(
+    asked: Callable[[], ResultT],
+    alone: Callable[[], ResultT],
+    *,
+    absent: type[NotAnsweringError] = NotAnsweringError,
+    limit_s: float = LIMIT_S,
+) -> ResultT:
+    """Ask the owner; do it here while it is not running, once other commands are done.
+
+    Where the owner runs but takes no questions, its lock refuses us, with one clear line.
+
+    Args:
+        asked: asks the owner.
+        alone: opens the database as its writer and does it here; from its first line on, it may
+            be called again where somebody else is the writer.
+        absent: what `asked` raises where it may be done here.
+        limit_s: seconds from the call on, after which somebody else's lock is not awaited.
+
+    Raises:
+        StoreBusyError: somebody else is the writer, and stays it.
+        BaseException: whatever else the two raise.
+    """
+    end_s = perf_counter() + limit_s
+    while True:
+        try:
+            return asked()
+        except absent:
+            pass
+        try:
+            return alone()
+        except StoreBusyError:
+            if perf_counter() >= end_s:
+                raise
+        Event().wait(LOOK_S)
