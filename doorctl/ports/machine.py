@@ -1,0 +1,101 @@
+"""Of the machine: its clocks, its log, who minds the process, whom alarms reach, its disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from doorctl.alarms import Urgency, Words
+from doorctl.errors import DoorctlError
+from doorctl.moments import BootTime, ClockState, Moment
+
+
+class Clock(Protocol):
+    """The machine's clocks. Thread-safe."""
+
+    def monotonic_s(self) -> float:
+        """Return CLOCK_MONOTONIC in seconds: for pulses, time-outs and deadlines."""
+
+    def boot_time(self) -> BootTime:
+        """Return CLOCK_BOOTTIME: for what must survive a restart."""
+
+    def moment(self) -> Moment:
+        """Return the wall clock in the branch's time zone and how far it can be trusted."""
+
+
+class EventLog(Protocol):
+    """Where the fixed log lines go. Thread-safe, never blocks, never raises."""
+
+    def emit(self, event: str, **fields: str | float | bool | None) -> None:
+        """Write one line; keys that are not on the allow-list are left out."""
+
+
+class Supervisor(Protocol):
+    """Whoever restarts the daemon (systemd). Never raises."""
+
+    def ready(self) -> None:
+        """Say that the daemon decides from now on."""
+
+    def alive(self, within_s: float | None = None) -> None:
+        """Feed the watchdog; only from a loop that has just proved that it works.
+
+        Args:
+            within_s: when it will be fed again at the latest; None for the usual interval, which
+                is never exceeded.
+        """
+
+    def stopping(self) -> None:
+        """Say that the daemon is going down on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An alarm as it leaves the house; it names nobody.
+
+    Args:
+        id: 32 hex digits; the same for each try, so that a second copy can be told from news.
+        branch: the branch's name.
+        kind: the alarm's name, which scripts rely on.
+        at: when it was heard last, local time, aware.
+        clock: how good that time is.
+        times: how often it was heard since the last notice of this kind, at least 1.
+        clears: the kind whose end this is, None for an alarm.
+    """
+
+    id: str
+    branch: str
+    kind: str
+    urgency: Urgency
+    at: datetime
+    clock: ClockState
+    why: str
+    means: Words
+    act: Words
+    times: int = 1
+    clears: str | None = None
+
+
+class NotSentError(DoorctlError, ConnectionError):
+    """The mail server's, the webhook's or the road's: an alarm did not go; it is tried again."""
+
+
+class AlarmSink(Protocol):
+    """One way by which alarms leave the house. One thread; may wait for its own time limit.
+
+    Raises:
+        NotSentError: it did not go, or nobody knows; the text says nothing of what was sent.
+    """
+
+    def send(self, notice: Notice) -> None:
+        """Send one notice; return when the other end has taken it."""
+
+
+class Disk(Protocol):
+    """The disk that the databases are on. One thread; raises StoreError."""
+
+    def free_bytes(self) -> int:
+        """Return how many bytes the daemon may still write."""
+
+    def prove_writable(self) -> None:
+        """Write a little to it and to the medium below; nothing of that stays."""

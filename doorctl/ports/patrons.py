@@ -1,0 +1,175 @@
+"""Of the patron cache: what seals an identifier, who looks a patron up, who writes a push."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from doorctl.access.patron import Patron
+from doorctl.masked import Identifier, StretchedKey
+
+
+class Sealer(Protocol):
+    """Stretches an identifier into the key under which its row is kept. Thread-safe, slow."""
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Return ``K`` of the design's section 4; about 0.3 s on the smallest Pi."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStamp:
+    """What the patron cache says of itself.
+
+    Args:
+        epoch: number of the last document applied; it only grows.
+        applied_at: when, UTC, by whatever clock there was; None if there was none yet.
+        minimum_age: the age that the rows' `enter_from` was computed for.
+        patrons: how many identifiers it holds by a push; a sender can compare it with its export.
+    """
+
+    epoch: int
+    applied_at: datetime | None
+    minimum_age: int
+    patrons: int
+
+
+class PatronLookup(Protocol):
+    """The patron cache, read-only. All calls on one thread, except `version` (any one thread).
+
+    Raises:
+        StoreError: the cache is missing or can't be read; nobody can be let in by it.
+    """
+
+    def find(self, row_key: bytes) -> Patron | None:
+        """Return the row of a 16-byte key, as of the last committed push or `keep`."""
+
+    def stamp(self) -> CacheStamp:
+        """Return the cache's epoch and age."""
+
+    def version(self) -> int:
+        """Return a number that is another one after each commit; costs microseconds, no disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """One identifier's row as it is stored.
+
+    Args:
+        row_key: 16 bytes, which name the identifier to those who have the installation key.
+        pin_changed: the day on which the patron last changed the PIN, None for not known: a check
+            that was learnt on that day or before counts no more.
+    """
+
+    row_key: bytes = field(repr=False)
+    patron: Patron
+    pin_changed: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a push did: the new epoch and how many identifiers are now held."""
+
+    epoch: int
+    rows: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Which push the cache holds: its number and the SHA-256 of its rows in hex.
+
+    The digest is empty for a feed that was loaded on this machine.
+    """
+
+    epoch: int
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What applying a push is about to change, in identifiers.
+
+    Args:
+        held: how many were held before.
+        removed: how many are not held afterwards.
+        newly_blocked: how many had no block code before and have one afterwards.
+        newly_non_resident: how many were resident before and are not afterwards.
+    """
+
+    held: int
+    removed: int
+    newly_blocked: int
+    newly_non_resident: int
+
+
+Guard = Callable[[Changes], None]
+"""Raises `PushGuardedError` where the changes are not to be believed."""
+
+
+class PatronWriter(Protocol):
+    """The one writer of the patron cache. One thread.
+
+    Raises:
+        StoreBusyError: another process is the writer.
+        StoreError: nothing was changed.
+    """
+
+    def held(self) -> Push:
+        """Return the push that the cache holds; epoch 0 for none."""
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+        guard: Guard,
+        removals: Iterable[str] = (),
+        push: Push | None = None,
+    ) -> Applied:
+        """Apply rows in one durable transaction, or change nothing.
+
+        Args:
+            rows: sealed rows; each `patron_ref` among them is replaced with all its identifiers.
+            full: whether they are the whole register, so that everyone else is removed.
+            applied_at: UTC, by whatever clock there is; None for not known.
+            minimum_age: what `enter_from` was computed for.
+            guard: asked before the commit.
+            removals: each `patron_ref` that is removed with all its identifiers; read after `rows`.
+            push: the push's number and digest; None for the next number and no digest.
+        """
+
+    def keep(
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
+    ) -> None:
+        """Keep what the library system said of one card, durably; the push held stays the same.
+
+        Where a push has brought the card's row, only the PIN check is kept, and only if the push
+        brought none. Else the whole row is kept until the next snapshot, or the next push that
+        has it or its patron, at the longest until the end of `row_until`; if that push brings the
+        card without a PIN check, this one stays with it. The same again changes nothing.
+
+        Args:
+            row: sealed here, with a PIN check.
+            row_until: the last day on which a row that no push has brought counts. None where a
+                push had brought it: if another has removed it meanwhile, nothing is kept.
+            pin_until: the last day on which the PIN check counts for a row that a push brought.
+            learnt_on: the day on which the library system was asked; `date.min` for not known:
+                then every change of the PIN that a push tells of is taken for a later one.
+
+        Raises:
+            RowsClashError: the cache was sealed otherwise, so no card would find the row.
+        """
+
+    def expire(self, confirmed_before: datetime) -> int:
+        """Delete all rows if no push has come since a time, durably; return how many.
+
+        The push that is held gets another number then, so that only a whole register can follow.
+        Rows that only the library system was asked for go by the day of its answer.
+
+        Args:
+            confirmed_before: aware, and by a clock that can be trusted.
+        """

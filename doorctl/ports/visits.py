@@ -1,0 +1,143 @@
+"""Of the door log: who writes an attempt, who purges, who reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from doorctl.access.reasons import Reason
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.moments import BootTime, ClockState
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """When something happened: the wall clock's word, its quality, and the boot clock's."""
+
+    utc: datetime
+    state: ClockState
+    boot: BootTime
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One row of the door log; `verdict` and `reason` are None while an attempt is open.
+
+    Args:
+        attempt: its number; it only grows.
+        at: when the card was swiped, UTC.
+        clock: how good that time is.
+        card: the first 8 hex digits of the row key: a pseudonym; None for an unreadable card.
+    """
+
+    attempt: int
+    at: datetime
+    clock: ClockState
+    verdict: str | None
+    reason: str | None
+    card: str | None
+
+
+class VisitLog(Protocol):
+    """The door log's one writer: attempts, throttles, the clock's high-water mark. One thread.
+
+    Each call is one durable transaction: what has returned survives a power cut.
+
+    Raises:
+        StoreError: nothing was written.
+    """
+
+    def open_attempt(
+        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+    ) -> None:
+        """Put an attempt on record, with the card's throttle as charged for it."""
+
+    def close_attempt(
+        self,
+        attempt: int,
+        reason: Reason,
+        row_key: bytes | None = None,
+        throttle: CardThrottle | None = None,
+        reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
+    ) -> None:
+        """Record how an attempt ended, with the throttles as they stand after it.
+
+        It is counted for the statistics under the mode `counted_as`; None counts nothing.
+        """
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row; a card never seen has none."""
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket; a new file's is full."""
+
+    def reset_card(self, row_key: bytes) -> None:
+        """Forget a card's failures: staff have seen the patron."""
+
+    def last_attempt(self) -> int:
+        """Return the highest attempt number on record, 0 for none."""
+
+
+ATTEMPT = "attempt"
+
+
+LEAF = "leaf"
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    """How often something happened in an hour: all that is kept of visits for years.
+
+    Args:
+        hour: when it began, UTC; None where no clock could be trusted.
+        mode: what the branch was; "unknown" where nobody knew.
+        kind: :data:`ATTEMPT`, or :data:`LEAF` for what passed the door.
+        outcome: an attempt's reason; or "entered" (persons), "left" or "passage".
+        count: how often.
+    """
+
+    hour: datetime | None
+    mode: str
+    kind: str
+    outcome: str
+    count: int
+
+
+class HourlyReader(Protocol):
+    """The hourly counts, read-only, from any process. One thread; raises StoreError."""
+
+    def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
+        """Yield the counts from a UTC time on, up to another, oldest first; None for no bound."""
+
+
+class VisitRetention(Protocol):
+    """What the purge needs of the door log. Same thread as the writer; raises StoreError."""
+
+    def keep_time(self, high_water: datetime, boot: BootTime) -> None:
+        """Store the highest trusted time (UTC) and date this boot's rows written before it.
+
+        Rows of this boot whose clock was untrusted get `high_water` minus their age by `boot`.
+        """
+
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete attempts before a UTC time and throttles untouched since; return how many."""
+
+    def compact(self) -> tuple[int, int, int]:
+        """VACUUM, then ``wal_checkpoint(TRUNCATE)``; ``(0, 0, 0)`` says that all is gone."""
+
+
+class VisitReader(Protocol):
+    """The door log, read-only, from any process. One thread; raises StoreError."""
+
+    def visits(self, not_before: datetime) -> Iterator[Visit]:
+        """Yield attempts from a UTC time on, oldest first."""
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row; a card never seen has none."""
+
+    def high_water(self) -> datetime | None:
+        """Return the highest trusted time ever stored, UTC."""
