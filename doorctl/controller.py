@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from doorctl.access.attempt import Attempt, Phase, after
@@ -44,6 +44,16 @@ from doorctl.door.indicator import Signal
 from doorctl.doorway import Doorway
 from doorctl.errors import BranchStoreError, StoreError
 from doorctl.ledger import Ledger
+from doorctl.mailbox import (
+    Mailbox,
+    PanelKeyPressed,
+    PinsTouched,
+    PostedEvent,
+    StaffOpened,
+    StopRequested,
+    ThreadFailed,
+    Worker,
+)
 from doorctl.masked import Pin
 from doorctl.ports import (
     BranchBook,
@@ -86,64 +96,6 @@ STALL_LIMIT_S = 3.0
 
 STALE_S = 0.5
 """After standing still, what the lines deliver within this was sent before: it opens nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class StopRequested:
-    """Somebody asked the daemon to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class PinsTouched:
-    """A level may have changed: look at the inputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class StaffOpened:
-    """Staff let somebody in from where they are: why, in their words, and which account it was."""
-
-    reason: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class PanelKeyPressed:
-    """A key of the screen at the door, meant for the attempt of that number."""
-
-    key: str = field(repr=False)
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadFailed:
-    """A thread ended by an exception that nobody expected: the daemon must not go on without it."""
-
-    error: BaseException
-
-
-PostedEvent = (
-    LineEvent
-    | PinsTouched
-    | Prepared
-    | PrepareFailed
-    | LibraryAnswered
-    | HoursRead
-    | StaffOpened
-    | PanelKeyPressed
-    | StopRequested
-    | ThreadFailed
-)
-Mailbox = queue.SimpleQueue[PostedEvent]
-
-
-class Worker(Protocol):
-    """A thread that does slow jobs in order and posts what they return."""
-
-    def submit(self, job: Callable[[], PostedEvent | None]) -> None:
-        """Queue a job; its event, if any, is posted to the controller."""
-
-    def backlog(self) -> int:
-        """Return how many jobs wait."""
 
 
 class Asks(Protocol):

@@ -29,15 +29,7 @@ from doorctl.bootstrap.rules import system_clock, work_directory
 from doorctl.bootstrap.subject_door import doors_answers, forget_left
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
-from doorctl.controller import (
-    KEYPAD,
-    READER,
-    Controller,
-    LibraryDesk,
-    Mailbox,
-    PinsTouched,
-    StopRequested,
-)
+from doorctl.controller import KEYPAD, READER, Controller, LibraryDesk
 from doorctl.daily_round import DailyRound
 from doorctl.devices.inputs import GpioInputs
 from doorctl.devices.outputs import GpioOutputs
@@ -46,6 +38,7 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.doorway import Doorway
 from doorctl.errors import StoreError
 from doorctl.ledger import Ledger
+from doorctl.mailbox import Mailbox, PinsTouched, StopRequested
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor

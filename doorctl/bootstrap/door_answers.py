@@ -11,10 +11,11 @@ import doorctl
 from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.chores import Chores
 from doorctl.bootstrap.door_stores import DoorStores
-from doorctl.controller import KEYPAD, READER, Controller, Mailbox, StaffOpened
+from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.doorway import Doorway
 from doorctl.errors import InputError
 from doorctl.ledger import Ledger
+from doorctl.mailbox import Mailbox, StaffOpened
 from doorctl.self_test.findings import as_answer
 from doorctl.transports.control import Answers, Question
 

@@ -11,8 +11,8 @@ from typing import TypeVar
 from doorctl.bootstrap.rules import branch_db, outdated, patrons_db, system_clock, visits_db
 from doorctl.config import Config
 from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import Mailbox, PostedEvent, ThreadFailed
 from doorctl.errors import StoreBusyError, StoreError
+from doorctl.mailbox import Mailbox, PostedEvent, ThreadFailed
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import CacheStamp, EventLog

@@ -8,7 +8,8 @@ from datetime import timedelta
 from doorctl.asking import Asking, Keeping
 from doorctl.bootstrap.rules import ask_s, flags_weak
 from doorctl.config import Config
-from doorctl.controller import LibraryDesk, PostedEvent
+from doorctl.controller import LibraryDesk
+from doorctl.mailbox import PostedEvent
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import Clock, EventLog
 from doorctl.transports.library import LibraryOverSocket

@@ -5,8 +5,8 @@ from __future__ import annotations
 from doorctl.access.panel import PanelRules
 from doorctl.access.panel_display import Display
 from doorctl.config import Config
-from doorctl.controller import Mailbox, PanelKeyPressed
 from doorctl.errors import StuckError
+from doorctl.mailbox import Mailbox, PanelKeyPressed
 from doorctl.ports import Clock
 from doorctl.transports.control import Answers
 from doorctl.transports.panel import PanelBoard, panel_answers

@@ -18,11 +18,12 @@ from doorctl.access.policy import Policy
 from doorctl.asking import Asking, Keeping
 from doorctl.cards.reader import CardReader
 from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller, LibraryDesk, PostedEvent, Worker
+from doorctl.controller import KEYPAD, READER, Controller, LibraryDesk
 from doorctl.daily_round import DailyRound
 from doorctl.door.leaf_messages import LeafRules
 from doorctl.doorway import DoorRules, Doorway
 from doorctl.ledger import Ledger
+from doorctl.mailbox import PostedEvent, Worker
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Sealer, Visit
 from doorctl.sync.guard import unguarded

@@ -14,7 +14,7 @@ from doorctl.access.messages import Rules
 from doorctl.access.modes import Override
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.controller import PinsTouched
+from doorctl.mailbox import PinsTouched
 from tests.application.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor
 from tests.fakes.inputs import FakeInputs

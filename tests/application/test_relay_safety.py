@@ -9,17 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.controller import (
-    KEYPAD,
-    READER,
-    TURN_LIMIT_S,
-    Mailbox,
-    PostedEvent,
-    StopRequested,
-    ThreadFailed,
-)
+from doorctl.controller import KEYPAD, READER, TURN_LIMIT_S
 from doorctl.door.indicator import Lamps
 from doorctl.errors import DeviceError
+from doorctl.mailbox import Mailbox, PostedEvent, StopRequested, ThreadFailed
 from doorctl.masked import Identifier, StretchedKey
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import BytesReceived

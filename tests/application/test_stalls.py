@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from doorctl.controller import KEYPAD, READER, STALE_S, STALL_LIMIT_S, PostedEvent, StopRequested
+from doorctl.controller import KEYPAD, READER, STALE_S, STALL_LIMIT_S
+from doorctl.mailbox import PostedEvent, StopRequested
 from doorctl.ports import BytesReceived
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.mailbox import FakeMailbox

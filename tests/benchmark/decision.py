@@ -23,13 +23,14 @@ from doorctl.bootstrap.memory import spare_the_collector
 from doorctl.cards.reader import CardReader
 from doorctl.config import load
 from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller, PostedEvent, ThreadFailed
+from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.daily_round import DailyRound
 from doorctl.demo.stage import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.door.leaf_messages import LeafRules
 from doorctl.doorway import DoorRules, Doorway
 from doorctl.ledger import Ledger
+from doorctl.mailbox import PostedEvent, ThreadFailed
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.worker import WorkerThread

@@ -15,10 +15,10 @@ import pytest
 from doorctl.bootstrap.chores import Chores
 from doorctl.bootstrap.door_stores import DoorStores
 from doorctl.bootstrap.purging import Purging
-from doorctl.controller import Mailbox
 from doorctl.devices.serial_line import SerialLine
 from doorctl.errors import StoreError
 from doorctl.housekeeping import SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
+from doorctl.mailbox import Mailbox
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import PULSE_EVERY_S
 from tests.bootstrap.branches import initialised

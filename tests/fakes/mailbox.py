@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections import deque
 
-from doorctl.controller import PostedEvent
+from doorctl.mailbox import PostedEvent
 from tests.fakes.clock import FakeClock
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from doorctl.controller import PostedEvent
+from doorctl.mailbox import PostedEvent
 
 Job = Callable[[], PostedEvent | None]
 

@@ -20,13 +20,14 @@ from doorctl.access.policy import Policy
 from doorctl.access.reasons import Reason
 from doorctl.cards.reader import CardReader
 from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller, Mailbox, PostedEvent, ThreadFailed
+from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.daily_round import DailyRound
 from doorctl.door.leaf_messages import LeafRules
 from doorctl.doorway import DoorRules, Doorway
 from doorctl.errors import StoreError
 from doorctl.housekeeping import Housekeeping
 from doorctl.ledger import Ledger
+from doorctl.mailbox import Mailbox, PostedEvent, ThreadFailed
 from doorctl.masked import Identifier, InstallationKey
 from doorctl.ports import EventLog
 from doorctl.privacy.canaries import Canaries

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from doorctl.access.calendar import Mode
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban
-from doorctl.controller import KEYPAD, READER, StopRequested
+from doorctl.controller import KEYPAD, READER
 from doorctl.errors import DoorctlError
+from doorctl.mailbox import StopRequested
 from tests.simulation import invariants
 from tests.simulation.arrivals import erase as erase_person
 from tests.simulation.arrivals import push, take_over

@@ -12,8 +12,9 @@ from math import ceil
 from pathlib import Path
 from random import Random
 
-from doorctl.controller import KEYPAD, READER, PinsTouched, PostedEvent, StopRequested
+from doorctl.controller import KEYPAD, READER
 from doorctl.errors import DeviceError
+from doorctl.mailbox import PinsTouched, PostedEvent, StopRequested
 from doorctl.ports import BytesReceived, Levels, LineConnected, LineLost
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over
