@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from doorctl.bootstrap.desk import initialise
+from doorctl.bootstrap.initialising import initialise
 from doorctl.cli.options import with_config
 from doorctl.config import Config
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doorctl.bootstrap.desk import initialise
+from doorctl.bootstrap.initialising import initialise
 from doorctl.config import Config, load
 from doorctl.demo.stage import shipped
 

@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from doorctl.bootstrap.desk import initialise
+from doorctl.bootstrap.initialising import initialise
 from doorctl.config import load
 from doorctl.demo.stage import Stage, shipped
 from tests.demo.test_page import demo

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from doorctl.bootstrap import desk
+from doorctl.bootstrap.initialising import initialise
 from doorctl.bootstrap.inspection import self_test
 from doorctl.cli.selftest import selftest
 from doorctl.config import Config, load
@@ -64,7 +65,7 @@ def config_file(tmp_path: Path) -> Path:
         """,
         encoding="utf-8",
     )
-    desk.initialise(config(path))
+    initialise(config(path))
     return path
 
 
@@ -182,7 +183,7 @@ def other_key(config_file: Path) -> None:
     fill(config_file)
     config_file.with_name("installation.key").unlink()
     kept = [path.rename(path.with_suffix(".kept")) for path in config_file.parent.glob("*.db")]
-    desk.initialise(config(config_file))
+    initialise(config(config_file))
     for path in kept:
         path.rename(path.with_suffix(".db"))
 

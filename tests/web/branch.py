@@ -20,7 +20,7 @@ import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from doorctl.access.patron import Patron
-from doorctl.bootstrap.desk import initialise
+from doorctl.bootstrap.initialising import initialise
 from doorctl.config import load
 from doorctl.demo import tether
 from doorctl.demo.stage import Line, Stage, shipped
