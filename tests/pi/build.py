@@ -170,7 +170,7 @@ def _device_tree(base: Path, target: Path) -> None:
     (tree,) = base.glob(f"usr/lib/linux-image-*/broadcom/{target.name}")
     shutil.copy(tree, target)
     _run("fdtput", "-p", "-t", "x", target, "/system", "linux,revision", PI_3B)
-    # The kernel would keep this line for a Bluetooth chip; it becomes the root shell's.
+    # The kernel would keep this line for a Bluetooth chip; it becomes the keypad's.
     _run("fdtput", "-r", target, "/soc/serial@7e201000/bluetooth")
 
 

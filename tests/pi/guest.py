@@ -32,16 +32,21 @@ STALLING = (
 )
 """What waits for hardware that the emulator has not."""
 
+BITING = "bcm2835_wdt"
+"""The board's watchdog: QEMU resets the board where systemd only begins to use it."""
+
 KERNEL = (
     "console=ttyS1,115200",
     "root=/dev/mmcblk0",
     "rw",
     "rootwait",
     "quiet",
-    f"modprobe.blacklist={STALLING}",
+    f"modprobe.blacklist={STALLING},{BITING}",
 )
 
 UNIT = "doorctl-door"
+
+USB_DEAD = b"dwc2 3f980000.usb: Not connected"
 
 
 class Guest:
@@ -91,6 +96,10 @@ class Guest:
             line.close()
         self._monitor.close()
         self._output_file.close()
+
+    def usb_is_dead(self) -> bool:
+        """Tell whether the emulated bus broke down, which it does in some boots, for good."""
+        return USB_DEAD in (self._directory / "console").read_bytes()
 
     def wait_for_shell(self) -> float:
         """Return the seconds from the power switch to a root shell."""
@@ -172,7 +181,7 @@ def _command(parts: Parts, directory: Path, keeps: str) -> list[str]:
     board = "qemu-system-aarch64 -M raspi3b -m 1G -smp 4 -accel tcg,thread=multi -S"
     screen = "-display none -nodefaults -vga none"
     ports = ["-device", "usb-hub,port=1"]
-    for place, name in enumerate(("reader", "keypad"), start=1):
+    for place, name in enumerate(("reader", "shell"), start=1):
         ports += ["-chardev", f"socket,id={name},path={directory / name},server=on,wait=off"]
         device = f"usb-serial,serial={name},always-plugged=on,chardev={name},port=1.{place}"
         ports += ["-device", device]
@@ -186,7 +195,7 @@ def _command(parts: Parts, directory: Path, keeps: str) -> list[str]:
         *("-drive", f"file={parts.card},if=sd,format=raw"),
         *("-append", " ".join((*KERNEL, keeps))),
         *screen.split(),
-        *("-serial", f"unix:{directory / 'shell'},server=on,wait=off"),
+        *("-serial", f"unix:{directory / 'keypad'},server=on,wait=off"),
         *("-serial", f"file:{directory / 'console'}"),
         *monitors,
         *ports,

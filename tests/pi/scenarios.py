@@ -25,6 +25,8 @@ OPENS_S = 30.0
 WATCHED_S = RELEASE_S + 12.0
 REPLUGS = 100
 SWIPE_EACH = 10
+BACK_S = 2.0
+"""Until the door has opened a reader that was put back: what is pulled next was in use."""
 
 LONG_AGO = "1999-01-01 00:00:00"
 
@@ -160,8 +162,8 @@ def replugging(guest: Guest, kernel: str) -> Iterator[Result]:
             f"echo 0 > {device}/authorized; while [ -e {READER} ]; do sleep 0.05; done;"
             f"echo 1 > {device}/authorized; while [ ! -e {READER} ]; do sleep 0.05; done"
         )
+        time.sleep(BACK_S)
         if turn % SWIPE_EACH == 0:
-            time.sleep(3.0)
             began += 1
             opened += opens(guest)
             settle(guest)
