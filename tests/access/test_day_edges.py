@@ -125,3 +125,19 @@ def test_a_clock_that_goes_back_by_a_whole_day_was_not_wrong() -> None:
     for beside, heard in ((timedelta(), []), (timedelta(microseconds=1), [10])):
         first = Moment(tomorrow + beside, LONG_AGO, ClockState.TRUSTED)
         assert warnings(first, clock("21:46:00"), clock("21:50:00"), day=day) == heard
+
+
+def test_by_an_unset_clock_no_last_minutes_are_left_over() -> None:
+    """Where patrons may be in at all hours, a closing that was ahead before keeps nobody out."""
+    late = looked(clock("21:50:00"))
+
+    day = looked(unset("21:51:00"), day=told(late, Calendar(), None))
+
+    assert day.mode_at(unset("21:51:00"), RULES) == (OPEN, False)
+
+
+def test_hours_that_staff_have_drawn_out_are_warned_of_by_their_own_end() -> None:
+    """Also where the hours that were planned end in between: nobody had to leave then."""
+    drawn_out = Day(LIBRARY, Override(OPEN, at("2026-12-24T22:14")))
+
+    assert warnings(clock("21:58:00"), clock("22:02:00"), day=drawn_out) == [15]

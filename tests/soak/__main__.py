@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from doorctl.demo.wires import Wires
 from doorctl.store.key_file import read_key
 from doorctl.store.sealing import ArgonSealer
 from tests.soak.disk import Filling, SmallDisk, SmallFiles, with_own_mounts
@@ -67,7 +68,9 @@ def soak(minutes: float, swipes: int, rss_kib: float, seed: int) -> None:
 def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: int) -> Run:
     directory = root / "branch"
     directory.mkdir()
-    branch = Branch(directory, "door.release_s=0.5")
+    # gpiozero's own mock pins keep all they ever were, half a KiB a visit.
+    wires = Wires(root / "wires", lambda _name, _high: None)
+    branch = Branch(directory, "door.release_s=0.5", wires=wires)
     add_account(branch)
     try:
         _start(branch)
@@ -78,6 +81,7 @@ def _lived(root: Path, disk: Filling | None, minutes: float, swipes: int, seed: 
             run.read(directory)
     finally:
         code = branch.end()
+        wires.close()
     run.codes.append(code)
     return run
 

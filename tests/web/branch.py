@@ -24,6 +24,7 @@ from doorctl.bootstrap.initialising import initialise
 from doorctl.config import load
 from doorctl.demo import tether
 from doorctl.demo.stage import Line, Stage, shipped
+from doorctl.demo.wires import Wires
 from doorctl.ports import SealedRow
 from doorctl.store.key_file import read_key
 from doorctl.store.sealing import key_id
@@ -46,9 +47,10 @@ class Branch:
     Args:
         directory: an empty one.
         overrides: more ``--set`` values.
+        wires: hear of the door's pins; None where nobody looks at them.
     """
 
-    def __init__(self, directory: Path, *overrides: str) -> None:
+    def __init__(self, directory: Path, *overrides: str, wires: Wires | None = None) -> None:
         self.directory = directory
         self.port = free_port()
         public = directory / "push.pub"
@@ -60,7 +62,7 @@ class Branch:
             "seal.memory_kib=8",
             *overrides,
         )
-        self.stage = Stage(directory, shipped("demo.toml"), settings)
+        self.stage = Stage(directory, shipped("demo.toml"), settings, wires=wires)
         self.config = load(shipped("demo.toml"), self.stage.options[2::2])
         initialise(self.config)
         name = key_id(read_key(self.config.secrets.installation_key_file))
