@@ -103,6 +103,8 @@ def _settings(chosen: Chosen) -> str:
         "pytest_add_cli_args_test_selection": chosen.tests,
         "pytest_add_cli_args": ["-p", "no:cacheprovider", *left_out],
         "timeout_constant": 5,
+        # Of 15, a change that never ends takes minutes.
+        "timeout_multiplier": 4,
         "use_git_change_detection": False,
     }
     # JSON's lists, texts, numbers and booleans are TOML's too.
