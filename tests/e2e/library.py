@@ -36,7 +36,7 @@ PASSWORD = "a-password-of-a-branch"
 PATIENT_S = 4.0
 """For answers that come: no test waits so long for one, but a busy machine may need it."""
 
-BRIEF_S = 0.5
+BRIEF_S = 1.0
 """For answers that don't."""
 
 ROAD_S = 0.5
