@@ -29,6 +29,7 @@ from doorctl.bootstrap.rules import (
     system_clock,
     visits_db,
 )
+from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 from doorctl.enquiry import explain as ask_why
@@ -38,7 +39,6 @@ from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import By, Statistics, period, tabulate
-from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
@@ -74,7 +74,7 @@ def load_patrons(
         FeedError: with every wrong row; nothing was changed.
         DoorctlError: nothing was changed, or the text says that only the audit log was not.
     """
-    sealer = _sealer(config)
+    sealer = own_sealer(config)
     moment = system_clock(config).moment()
     loaded = load_feed(
         feed,
@@ -236,7 +236,7 @@ def _alarms_standing(config: Config) -> list[dict[str, str]] | None:
 def _cache_status(config: Config) -> dict[str, Any]:
     now = system_clock(config).moment()
     try:
-        with _cache(config, _sealer(config)) as cache:
+        with _cache(config, own_sealer(config)) as cache:
             stamp, behind = cache.stamp(), cache.behind()
     except StoreError as err:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
@@ -306,11 +306,6 @@ def _local(at: datetime, config: Config) -> datetime:
 def _reset(key: bytes, visits: VisitStore) -> dict[str, Any]:
     visits.reset_card(key)
     return {}
-
-
-def _sealer(config: Config) -> ArgonSealer:
-    key = read_key(config.secrets.installation_key_file)
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
 
 
 @contextmanager

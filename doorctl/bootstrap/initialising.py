@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock, visits_db
+from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, StoreError
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
-from doorctl.store.key_file import create_key, read_key
+from doorctl.store.key_file import create_key
 from doorctl.store.patrons_writer import create_patrons
-from doorctl.store.sealing import ArgonSealer, Seal
 from doorctl.store.visits import create_visits
 
 
@@ -45,7 +45,7 @@ def initialise(config: Config) -> Initialised:
         if not kept:
             create_key(key)
             undo.callback(_remove, key)
-        seal = _seal(config)
+        seal = own_sealer(config).seal
         _create(patrons, partial(create_patrons, seal=seal))
         undo.callback(_remove, patrons)
         _create(visits, create_visits)
@@ -56,11 +56,6 @@ def initialise(config: Config) -> Initialised:
         undo.pop_all()
     made = (patrons, visits, branch)
     return Initialised(made if kept else (key, *made), kept)
-
-
-def _seal(config: Config) -> Seal:
-    key = read_key(config.secrets.installation_key_file)
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations).seal
 
 
 def _create(database: Path, create: Callable[[Path], None]) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 from doorctl.access.calendar import Calendar
 from doorctl.bootstrap.door_rules import rules
 from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
+from doorctl.bootstrap.sealing import own_sealer
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.errors import NotAnsweringError
@@ -18,9 +19,7 @@ from doorctl.self_test.findings import Finding, from_answer
 from doorctl.self_test.house import House
 from doorctl.self_test.run import run
 from doorctl.store.branch import BranchRecords
-from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
-from doorctl.store.sealing import ArgonSealer
 from doorctl.transports.control import Question, ask
 
 ANSWER_LIMIT_S = 30.0
@@ -70,8 +69,7 @@ def self_test(config: Config) -> tuple[Finding, ...]:
 
 
 def _without_the_door(config: Config) -> tuple[Finding, ...]:
-    key = read_key(config.secrets.installation_key_file)
-    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    sealer = own_sealer(config)
     with (
         closing(PatronCache(patrons_db(config), sealer.seal)) as patrons,
         closing(BranchRecords(branch_db(config))) as branch,

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from doorctl.access.patron import pin_check, row_key
+from doorctl.bootstrap.sealing import own_sealer
 from doorctl.cards.identify import normalise
 from doorctl.config import Config
 from doorctl.enquiry import Reading
 from doorctl.errors import InputError, StoreError
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.store.branch_codes import new_code
-from doorctl.store.key_file import read_key
 from doorctl.store.sealing import ArgonSealer, Seal
 from doorctl.transports.control import Question, ask
 
@@ -148,8 +148,7 @@ def own_numbers(config: Config) -> OwnNumbers:
     Raises:
         KeyFileError: it can't be read.
     """
-    key = read_key(config.secrets.installation_key_file)
-    return OwnNumbers(ArgonSealer(key, config.seal.memory_kib, config.seal.iterations))
+    return OwnNumbers(own_sealer(config))
 
 
 def identified(typed: str, taken_as: TakenAs | None) -> tuple[Identifier, ...]:

@@ -14,6 +14,7 @@ from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import branch_db, patrons_db, retention, system_clock, visits_db
+from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, StoreError
 from doorctl.moments import Moment
@@ -28,10 +29,8 @@ from doorctl.privacy.subject_tombstones import Tombstones, with_erased
 from doorctl.store import subject_rights
 from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
-from doorctl.store.key_file import read_key
 from doorctl.store.new_file import create_private
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.store.sealing import ArgonSealer
 from doorctl.store.subject_erasing import erase_patron, erase_visits
 from doorctl.store.subject_reader import SubjectReader
 from doorctl.store.subject_tombstones import StoredErasures
@@ -238,7 +237,7 @@ def _patron_alone(config: Config, asked: Asked) -> PartErased:
     path = patrons_db(config)
     if not path.exists():
         return PartErased(0, ALL_GONE)
-    with closing(PatronCacheWriter(path, _sealer(config).seal)) as writer:
+    with closing(PatronCacheWriter(path, own_sealer(config).seal)) as writer:
         return erase_patron(path, writer.database, asked.subject)
 
 
@@ -275,11 +274,6 @@ def _subject(config: Config, named: Named, books: _Books, numbers: Numbers | Non
         readings = (numbers or own_numbers(config)).readings(named.typed, named.taken_as)
         subject = find(list(keys_of(readings)), books.register, books.branch)
     return with_erased(subject, books.erasures, (books.branch, books.visits))
-
-
-def _sealer(config: Config) -> ArgonSealer:
-    key = read_key(config.secrets.installation_key_file)
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.e2e.people import ENTITLED
 HOURS_AGO, HOUR_AGO = (
     (datetime.now(UTC) - timedelta(hours=hours)).isoformat(timespec="seconds") for hours in (3, 1)
 )
+AT_ONCE = 4
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 
 
@@ -154,6 +156,18 @@ def test_what_can_not_be_put_on_record_is_not_shown(words: tuple[str, ...], door
         assert "another doorctl process is writing" in refusal(door, *words)
 
     assert door.call(*words).returncode == 0
+
+
+def test_commands_at_the_same_moment_are_all_on_record(door: Door) -> None:
+    """Each does its deed and notes it: one owns a database for a moment, and the others wait."""
+    before = len(listed(door))
+
+    with ThreadPoolExecutor(AT_ONCE) as commands:
+        done = list(commands.map(lambda _: door.call("purge"), range(AT_ONCE)))
+
+    assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * AT_ONCE
+    actions = [one["action"] for one in listed(door)[before:]]
+    assert actions.count("purge_run") == AT_ONCE
 
 
 def test_the_door_opens_though_the_log_can_not_be_written(door: Door) -> None:

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 
 from tests.pi import scenarios
+from tests.pi.booting import living
 from tests.pi.build import Parts, built
 from tests.pi.guest import Guest
 from tests.pi.table import Result, as_table
@@ -19,9 +20,6 @@ from tests.pi.table import Result, as_table
 CACHE = Path("/var/tmp/doorctl-pi")  # noqa: S108 - root's, and too big for /tmp
 
 Scenario = Callable[[Guest, str], Iterator[Result]]
-
-BOOTS = 4
-"""How often at most, until one has a USB bus that lives."""
 
 KEEPS = "keeps"
 FREES = "frees"
@@ -50,7 +48,7 @@ ROUNDS: tuple[tuple[str, tuple[Scenario, ...]], ...] = (
 @click.option("--outputs", type=click.Choice([KEEPS, FREES]), help="One round; both by default.")
 @click.option("--only", multiple=True, help="Scenarios by name, such as faults; default all.")
 def run(cache: Path, build_only: bool, outputs: str | None, only: tuple[str, ...]) -> None:
-    """Print what became of each scenario. Exit 1 if one failed. Takes about half an hour."""
+    """Print what became of each scenario. Exit 1 if one failed. Takes about 25 minutes."""
     parts = built(cache, _tell)
     if build_only:
         return
@@ -75,29 +73,23 @@ def _round(parts: Parts, directory: Path, kernel: str, wanted: list[Scenario]) -
     directory.mkdir(parents=True)
     own = Parts(directory / "card", parts.kernel, parts.initrd, parts.device_tree)
     subprocess.run(["cp", "--sparse=always", parts.card, own.card], check=True)
-    with _booted(own, directory / "first", kernel, scenarios.booting) as (guest, results):
+    with _living(own, directory / "first", kernel, scenarios.booting) as (guest, results):
         yield from results
         for scenario in wanted:
             yield from _told(scenario, guest, kernel)
         yield from _told(scenarios.in_mid_pulse, guest, kernel)
-    with _booted(own, directory / "second", kernel, scenarios.booting_again) as (guest, results):
+    with _living(own, directory / "second", kernel, scenarios.booting_again) as (guest, results):
         yield from results
         yield from _told(scenarios.after_power_cut, guest, kernel)
 
 
-@contextmanager
-def _booted(
+def _living(
     parts: Parts, directory: Path, kernel: str, booting: Scenario
-) -> Iterator[tuple[Guest, list[Result]]]:
-    """Boot, and give the Pi and what was seen; once more where the emulator's bus broke down."""
-    for number in range(BOOTS):
-        with Guest(parts, directory / str(number), persist=kernel == KEEPS) as guest:
-            results = list(_told(booting, guest, kernel))
-            pulsed = guest.watch.pulses_since(guest.booted_s)
-            if pulsed or number + 1 == BOOTS or not guest.usb_is_dead():
-                yield guest, results
-                return
-        _tell("the emulator's USB bus broke down; booting again")
+) -> AbstractContextManager[tuple[Guest, list[Result]]]:
+    def start(number: int) -> Guest:
+        return Guest(parts, directory / str(number), persist=kernel == KEEPS)
+
+    return living(start, lambda guest: list(_told(booting, guest, kernel)), _tell)
 
 
 def _told(scenario: Scenario, guest: Guest, kernel: str) -> Iterator[Result]:

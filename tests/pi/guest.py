@@ -101,6 +101,10 @@ class Guest:
         """Tell whether the emulated bus broke down, which it does in some boots, for good."""
         return USB_DEAD in (self._directory / "console").read_bytes()
 
+    def has_pulsed(self) -> bool:
+        """Tell whether the relay was on since the power switch."""
+        return bool(self.watch.pulses_since(self.booted_s))
+
     def wait_for_shell(self) -> float:
         """Return the seconds from the power switch to a root shell."""
         self._shell.settimeout(BOOT_S)
