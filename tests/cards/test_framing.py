@@ -136,3 +136,44 @@ def test_no_more_than_one_frame_is_ever_held(data: bytes) -> None:
     for frame in frames_of(framer, data * 20):
         assert isinstance(frame, Shape) or 0 < len(frame) <= MAX_FRAME_BYTES
     assert len(framer.held) <= MAX_FRAME_BYTES
+
+
+def test_as_new_nothing_is_open_and_nothing_is_due() -> None:
+    """Before the first byte, and after a line was lost."""
+    lost = Framer()
+    frames_of(lost, b"half a frame")
+    lost.forget()
+
+    for framer in (Framer(), lost):
+        assert (framer.is_open, framer.held, framer.deadline_s) == (False, b"", None)
+
+
+def test_the_rest_of_a_frame_that_was_too_long_is_skipped_from_where_one_stands() -> None:
+    """A terminator that lies before counts for nothing; the next one stays to be taken."""
+    framer = Framer()
+    framer.overflow(0.0)
+
+    assert framer.skip(b"a\rbcd\re", 2, 1.0) == 3
+    assert framer.skip(b"a\rbcd\re", 5, 1.0) == 0
+    assert framer.deadline_s == 1.0 + FRAME_IDLE_S
+
+
+def test_a_run_is_taken_at_once_and_never_one_byte_too_many() -> None:
+    """What is taken is held, and counted; one byte more is for :meth:`Framer.take` to tell of."""
+    framer = Framer()
+
+    assert framer.take_run(b"..abc\r", 2, 5, 0.0) == 3
+    assert (framer.held, framer.is_open) == (b"abc", True)
+    longest = b"x" * (MAX_FRAME_BYTES + 1)
+    assert framer.take_run(longest, 0, len(longest), 0.0) == MAX_FRAME_BYTES - 3
+    assert framer.take_run(longest, 0, len(longest), 0.0) == 0
+
+
+def test_a_run_of_one_byte_long_after_an_etx_is_no_lrc() -> None:
+    """It is awaited as long as any frame is."""
+    framer = Framer()
+    frames_of(framer, b"\x02a\x03")
+
+    framer.take_run(b"b", 0, 1, 1.0)
+
+    assert framer.deadline_s == 1.0 + FRAME_IDLE_S
