@@ -28,10 +28,10 @@ from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.store.public_keys import read_public_keys
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.seal_on_record import seal_on_record
 from doorctl.store.sealing import Seal, key_id
+from doorctl.store.signing_keys import read_public_keys
 from doorctl.store.subject_tombstones import StoredErasures
 from doorctl.sync.guard import guard
 from doorctl.sync.manifest import SealedWith

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
-
 from doorctl.errors import AlreadyExistsError, KeyFileError
+from doorctl.store import pem
 from doorctl.store.new_file import create_private
-from doorctl.store.public_keys import read_pem
+from doorctl.sync.signatures import SigningKey, VerifyKey
 
 
 def create_signing_key(private: Path, public: Path) -> None:
@@ -26,11 +18,10 @@ def create_signing_key(private: Path, public: Path) -> None:
         AlreadyExistsError: something stands at one of the paths; nothing was touched.
         KeyFileError: a file can't be written.
     """
-    key = Ed25519PrivateKey.generate()
-    _create(public, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    key = SigningKey()
+    _create(public, pem.written(pem.PUBLIC, key.verify_key().content))
     try:
-        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _create(private, secret)
+        _create(private, pem.written(pem.PRIVATE, key.content()))
     except BaseException:
         # Half a pair would stand in the way of the next attempt.
         public.unlink()
@@ -38,22 +29,37 @@ def create_signing_key(private: Path, public: Path) -> None:
     public.chmod(0o644)
 
 
-def read_signing_key(path: Path) -> Ed25519PrivateKey:
+def read_signing_key(path: Path) -> SigningKey:
     """Read the private key of a regular file that neither its group nor others can read.
 
     Raises:
         KeyFileError: it is missing, too open, not a file, or no Ed25519 key without a password.
     """
     try:
-        key = load_pem_private_key(read_pem(path, private=True), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
+        return SigningKey(pem.read(pem.PRIVATE, path))
+    except ValueError:
         raise KeyFileError(
             f"{path} holds no Ed25519 private key in PEM without a password; "
             "put the right one back from its backup"
-        )
-    return key
+        ) from None
+
+
+def read_public_keys(paths: Sequence[Path]) -> list[VerifyKey]:
+    """Read one public key of each file, in their order.
+
+    Raises:
+        KeyFileError: one is missing, not a file, or no Ed25519 public key.
+    """
+    return [_read_public(path) for path in paths]
+
+
+def _read_public(path: Path) -> VerifyKey:
+    try:
+        return VerifyKey(pem.read(pem.PUBLIC, path))
+    except ValueError:
+        raise KeyFileError(
+            f"{path} holds no Ed25519 public key in PEM; copy the .pub file of the sender's key"
+        ) from None
 
 
 def _create(path: Path, content: bytes) -> None:

@@ -14,11 +14,10 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
 from doorctl.sync.document import write_document
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
+from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Line, Removal, decode
 
 Answer = Held | Taken | OutOfOrder | Refused | Away
@@ -73,7 +72,7 @@ class Sender:
         directory: where documents lie while they are sent, without a name.
     """
 
-    private_key: Ed25519PrivateKey
+    private_key: SigningKey
     terms: Terms
     approved_by: str | None
     full: bool

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from doorctl.sync.manifest import FORMAT, Kind, Manifest, SealedWith, sign, written
+from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Line, Removal, encode
 
 SPOOLED_IN_MEMORY_BYTES = 1024 * 1024
@@ -33,7 +32,7 @@ def write_document(
     seal: SealedWith,
     minimum_age: int,
     approved_by: str | None,
-    private_key: Ed25519PrivateKey,
+    private_key: SigningKey,
     compress: bool,
 ) -> Manifest:
     """Write a signed push; the same lines and numbers give the same bytes. Memory stays flat.

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Meta, Struct
 
 from doorctl.errors import Problem, PushInvalidError, PushUnsignedError
 from doorctl.sync.lines import NotJsonError, decoded
+from doorctl.sync.signatures import SigningKey, VerifyKey
 from doorctl.sync.wire import wrong
 
 SUBJECT = "push"
@@ -94,13 +93,13 @@ def written(manifest: Manifest) -> bytes:
     return msgspec.json.encode(manifest, order="deterministic") + b"\n"
 
 
-def sign(manifest: Manifest, private_key: Ed25519PrivateKey) -> Manifest:
+def sign(manifest: Manifest, private_key: SigningKey) -> Manifest:
     """Return the manifest with its signature."""
     signature = base64.b64encode(private_key.sign(_signed_bytes(manifest))).decode()
     return msgspec.structs.replace(manifest, signature=signature)
 
 
-def verify(manifest: Manifest, public_keys: Sequence[Ed25519PublicKey]) -> None:
+def verify(manifest: Manifest, public_keys: Sequence[VerifyKey]) -> None:
     """Return if one of the keys has signed the manifest.
 
     Raises:
@@ -108,7 +107,7 @@ def verify(manifest: Manifest, public_keys: Sequence[Ed25519PublicKey]) -> None:
     """
     signature = _signature(manifest)
     message = _signed_bytes(manifest)
-    if not any(_is_signed(key, signature, message) for key in public_keys):
+    if not any(key.has_signed(signature, message) for key in public_keys):
         raise PushUnsignedError(
             "the push is signed by no key of this branch; give the branch the sender's public key"
         )
@@ -156,11 +155,3 @@ def _signature(manifest: Manifest) -> bytes:
         return b""
     # The last letter has bits to spare: only one of its spellings is accepted.
     return signature if base64.b64encode(signature).decode() == manifest.signature else b""
-
-
-def _is_signed(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    try:
-        key.verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True

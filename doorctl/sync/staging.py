@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from doorctl.errors import (
     Problem,
     PushInvalidError,
@@ -19,6 +17,7 @@ from doorctl.errors import (
 )
 from doorctl.sync.lines import LONGEST_LINE_BYTES
 from doorctl.sync.manifest import SUBJECT, Manifest, read_manifest, verify
+from doorctl.sync.signatures import VerifyKey
 from doorctl.sync.unpacking import Unpacking, UnpackingError
 from doorctl.sync.wire import Line, WrittenRemoval, WrittenRow, parse, reread
 
@@ -104,7 +103,7 @@ class Staging:
         spool: BinaryIO,
         *,
         branch: str,
-        public_keys: Sequence[Ed25519PublicKey],
+        public_keys: Sequence[VerifyKey],
         limits: Limits,
     ) -> None:
         self._spool = spool

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from doorctl.errors import (
     Problem,
     PushConflictError,
@@ -21,6 +19,7 @@ from doorctl.errors import (
 from doorctl.ports import Clock, Guard, PatronLookup, PatronWriter
 from doorctl.sync.manifest import SUBJECT, Kind, SealedWith
 from doorctl.sync.receive import Received, receive
+from doorctl.sync.signatures import VerifyKey
 from doorctl.sync.staging import Limits, Staged, Staging
 
 
@@ -37,7 +36,7 @@ class Terms:
     """
 
     branch: str
-    public_keys: Sequence[Ed25519PublicKey]
+    public_keys: Sequence[VerifyKey]
     limits: Limits
     seal: SealedWith
     guard: Guard

@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlite_utils import Database
 
 from doorctl.ops.clock import utc_now
@@ -24,6 +23,7 @@ from doorctl.sync.document import write_document
 from doorctl.sync.guard import unguarded
 from doorctl.sync.manifest import Kind, SealedWith
 from doorctl.sync.receive import receive
+from doorctl.sync.signatures import SigningKey
 from doorctl.sync.staging import Limits, Staged, Staging
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
@@ -34,7 +34,7 @@ OF_RAW = 2.0
 
 SEAL = Seal("0badcafe", 64, 1)
 SEALED_WITH = SealedWith(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+KEY = SigningKey(bytes(range(32)))
 CHUNK_BYTES = 64 * 1024
 """What the web process's server hands on at once."""
 
@@ -82,7 +82,7 @@ def document(rows: Sequence[SealedRow], kind: Kind, epoch: int) -> bytes:
 
 def staging(spool: BinaryIO) -> Staging:
     """Return what takes such a push in."""
-    return Staging(spool, branch="oest", public_keys=[KEY.public_key()], limits=Limits())
+    return Staging(spool, branch="oest", public_keys=[KEY.verify_key()], limits=Limits())
 
 
 def apply(writer: PatronCacheWriter, staged: Staged) -> None:

@@ -68,7 +68,7 @@ print(json.dumps(sorted(sys.modules)))
 NOT_WEBS = {
     "apscheduler",
     "authlib",
-    "cryptography.hazmat.primitives.serialization",
+    "cryptography",
     "doorctl.controller",
     "doorctl.doorway",
     "gpiozero",

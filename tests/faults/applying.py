@@ -26,7 +26,7 @@ from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL
 
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
-TERMS = Terms("oest", (KEY.public_key(),), Limits(), SEAL, unguarded)
+TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, unguarded)
 CHUNK_BYTES = 16 * 1024
 """About what arrives at once from a network."""
 

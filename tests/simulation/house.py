@@ -67,7 +67,7 @@ RETENTION = timedelta(days=30)
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 GUARD_PERCENT, GUARD_FLOOR = 40.0, 6
 INSTALLATION_KEY = InstallationKey(bytes(range(32)))
-TERMS = Terms("oest", (KEY.public_key(),), Limits(), SEAL, guard(GUARD_PERCENT, GUARD_FLOOR))
+TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, guard(GUARD_PERCENT, GUARD_FLOOR))
 POLICY = Policy(max_cache_age=oracle.CACHE_GOOD_FOR, minimum_age=MINIMUM_AGE, branch="oest")
 DOOR_RULES = DoorRules(
     release_s=RELEASE_S, exit_release_s=EXIT_S, leaf=LeafRules(held_open_s=30.0, prewarn_s=10.0)

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_private_key,
     load_pem_public_key,
 )
 
 from doorctl.errors import AlreadyExistsError, KeyFileError
-from doorctl.store.public_keys import read_public_keys
-from doorctl.store.signing_keys import create_signing_key, read_signing_key
+from doorctl.store.signing_keys import create_signing_key, read_public_keys, read_signing_key
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_new_pair_signs_and_verifies(private: Path, public: Path) -> None:
 
     signature = read_signing_key(private).sign(b"message")
     (key,) = read_public_keys([public])
-    key.verify(signature, b"message")
+    assert key.has_signed(signature, b"message")
 
     assert private.stat().st_mode & 0o777 == 0o600
     assert public.stat().st_mode & 0o777 == 0o644
@@ -54,10 +54,10 @@ def test_two_pairs_differ_and_keys_keep_their_order(tmp_path: Path) -> None:
 
     keys = read_public_keys(paths)
 
-    assert [key.public_bytes_raw() for key in keys] == [
-        read_signing_key(path.with_suffix(".pem")).public_key().public_bytes_raw() for path in paths
+    assert [key.content for key in keys] == [
+        read_signing_key(path.with_suffix(".pem")).verify_key().content for path in paths
     ]
-    assert keys[0] != keys[1]
+    assert keys[0].content != keys[1].content
     assert read_public_keys([]) == []
 
 
@@ -83,7 +83,22 @@ def test_a_public_key_is_read_as_cryptography_reads_it(
 
     (key,) = read_public_keys([public])
 
-    assert key.public_bytes_raw() == expected.public_bytes_raw()
+    assert key.content == expected.public_bytes_raw()
+
+
+def test_each_reads_what_the_other_wrote(private: Path, public: Path) -> None:
+    """A pair of ours is one to cryptography, and one of its is one to us."""
+    create_signing_key(private, public)
+    theirs = load_pem_private_key(private.read_bytes(), password=None)
+    assert isinstance(theirs, Ed25519PrivateKey)
+    assert theirs.private_bytes_raw() == read_signing_key(private).content()
+    assert _pem(theirs) == private.read_bytes()
+    assert _spki(theirs.public_key()) == public.read_bytes()
+
+    other = Ed25519PrivateKey.generate()
+    private.write_bytes(_pem(other))
+
+    assert read_signing_key(private).content() == other.private_bytes_raw()
 
 
 @pytest.mark.parametrize("taken", ["signing.pem", "signing.pub.pem"])

@@ -121,7 +121,7 @@ class Target:
         return hashlib.sha256("\n".join(self._reader.iterdump()).encode()).hexdigest()
 
     def _receive(self, data: bytes, writer: PatronWriter) -> None:
-        keys = [KEY.public_key()]
+        keys = [KEY.verify_key()]
         staging = Staging(io.BytesIO(), branch="oest", public_keys=keys, limits=LIMITS)
         for start in range(0, len(data), CHUNK_BYTES):
             staging.feed(data[start : start + CHUNK_BYTES])

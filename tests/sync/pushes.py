@@ -7,17 +7,16 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from doorctl.access.patron import Patron
 from doorctl.ports import SealedRow
 from doorctl.sync.document import write_document
 from doorctl.sync.manifest import Kind, SealedWith
+from doorctl.sync.signatures import SigningKey
 from doorctl.sync.staging import Limits, Staged, Staging
 from doorctl.sync.wire import Line
 
-KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+KEY = SigningKey(bytes(range(32)))
+OTHER_KEY = SigningKey(bytes(32))
 SEAL = SealedWith("0badcafe", 64, 1)
 LIMITS = Limits(max_bytes=1_000_000, max_line_bytes=4096, max_rows=10_000)
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
@@ -43,7 +42,7 @@ class Document:
     seal: SealedWith = SEAL
     minimum_age: int = 14
     approved_by: str | None = None
-    key: Ed25519PrivateKey = KEY
+    key: SigningKey = KEY
 
     def data(self, *, compress: bool = False) -> bytes:
         """Return the bytes that travel."""
@@ -72,7 +71,7 @@ def stage(*chunks: bytes, limits: Limits = LIMITS) -> Staged:
     return staging.finish()
 
 
-def staging_of(*, limits: Limits = LIMITS, keys: Iterable[Ed25519PrivateKey] = (KEY,)) -> Staging:
+def staging_of(*, limits: Limits = LIMITS, keys: Iterable[SigningKey] = (KEY,)) -> Staging:
     """Return what takes a push in at branch oest."""
-    public_keys = [key.public_key() for key in keys]
+    public_keys = [key.verify_key() for key in keys]
     return Staging(io.BytesIO(), branch="oest", public_keys=public_keys, limits=limits)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Sender, deliver
@@ -17,6 +15,7 @@ from doorctl.sync.feed import FeedIdentifier, FeedPatron
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms
 from doorctl.sync.push import Refreshed, refresh
+from doorctl.sync.signatures import SigningKey
 from doorctl.sync.source import Export
 from tests.fakes.branch import AtOnce, FakeBranch
 from tests.fakes.memory_store import FastSealer
@@ -24,7 +23,7 @@ from tests.fakes.memory_store import FastSealer
 KEY = InstallationKey(bytes(range(32)))
 TODAY = date(2026, 3, 1)
 TERMS = Terms(SealedWith("0badcafe", 64, 1), 0)
-PRIVATE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+PRIVATE_KEY = SigningKey(bytes(32))
 
 
 def patron(

@@ -70,7 +70,7 @@ def test_the_manifest_tells_what_is_in_it(compress: bool) -> None:
     first, _, rest = (gzip.decompress(data) if compress else data).partition(b"\n")
 
     assert read_manifest(first) == manifest
-    verify(manifest, [KEY.public_key()])
+    verify(manifest, [KEY.verify_key()])
     assert json.loads(first) == {
         "format": "doorctl-patrons/1",
         "branch": "syd",

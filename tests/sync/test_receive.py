@@ -303,7 +303,7 @@ def test_a_byte_that_the_disk_changed_is_not_applied(
     if kind == "changes":
         document = Document([*document.lines, Removal("0")], "changes", 2, previous_epoch=1)
     with (tmp_path / "spool").open("w+b") as spool:
-        staging = Staging(spool, branch="oest", public_keys=[KEY.public_key()], limits=LIMITS)
+        staging = Staging(spool, branch="oest", public_keys=[KEY.verify_key()], limits=LIMITS)
         staging.feed(document.data())
         staged = staging.finish()
         spool.seek(0)
@@ -387,7 +387,7 @@ def test_a_town_is_taken_in_with_flat_memory(
     tracemalloc.start()
     try:
         with pushed.open("rb") as source, (tmp_path / "spool").open("w+b") as spool:
-            staging = Staging(spool, branch="oest", public_keys=[KEY.public_key()], limits=Limits())
+            staging = Staging(spool, branch="oest", public_keys=[KEY.verify_key()], limits=Limits())
             while chunk := source.read(65_536):
                 staging.feed(chunk)
             received = _apply(writer, staging.finish())

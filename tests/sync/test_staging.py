@@ -46,7 +46,7 @@ def resigned(*lines: bytes, kind: str = "snapshot") -> bytes:
 def test_a_push_that_nobody_here_trusts_is_refused_at_its_first_line() -> None:
     """Not a byte after an untrusted manifest is looked at or kept."""
     spool = io.BytesIO()
-    staging = Staging(spool, branch="oest", public_keys=[OTHER_KEY.public_key()], limits=LIMITS)
+    staging = Staging(spool, branch="oest", public_keys=[OTHER_KEY.verify_key()], limits=LIMITS)
 
     with pytest.raises(PushUnsignedError, match="by no key of this branch"):
         staging.feed(FIRST)
@@ -288,7 +288,7 @@ class FullDisk(io.BytesIO):
 
 def test_a_full_disk_is_the_machines_fault_and_not_the_senders() -> None:
     """The sender is not told that its push is wrong; trying again may help."""
-    staging = Staging(FullDisk(), branch="oest", public_keys=[KEY.public_key()], limits=LIMITS)
+    staging = Staging(FullDisk(), branch="oest", public_keys=[KEY.verify_key()], limits=LIMITS)
 
     with pytest.raises(StoreError, match="No space left on device; make room"):
         staging.feed(VALID)

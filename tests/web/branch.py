@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx2
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from doorctl.access.patron import Patron
 from doorctl.bootstrap.initialising import initialise
@@ -31,6 +30,7 @@ from doorctl.store.sealing import key_id
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.document import write_document
 from doorctl.sync.manifest import Kind, SealedWith
+from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Line as Written
 
 LIMIT_S = 30.0
@@ -122,7 +122,7 @@ class Branch:
         *,
         kind: Kind = "snapshot",
         previous: int | None = None,
-        key: Ed25519PrivateKey | None = None,
+        key: SigningKey | None = None,
         branch: str = "demo",
         seal: SealedWith | None = None,
         approved_by: str | None = None,

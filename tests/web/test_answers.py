@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from doorctl.ports import SealedRow
+from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Removal, encode
 from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, row, rows
 
@@ -114,7 +114,7 @@ def test_other_rows_under_the_same_number_are_409_and_an_alarm(shared: Branch) -
 def test_an_unsigned_push_is_401(shared: Branch) -> None:
     """A signature by a key that the branch does not know is none."""
     epoch = shared.fill() + 1
-    stranger = Ed25519PrivateKey.generate()
+    stranger = SigningKey()
 
     status, answer = refusal(shared, shared.document(rows(100), epoch, key=stranger))
 

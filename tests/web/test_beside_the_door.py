@@ -22,7 +22,7 @@ from tests.web.branch import LIMIT_S, Branch, row
 CARD = "3000001234"
 PIN = "4711"
 
-FOREIGN = ("starlette", "uvicorn", "h11", "cryptography", "httpx2")
+FOREIGN = ("starlette", "uvicorn", "h11", "nacl", "httpx2")
 
 
 @pytest.fixture
