@@ -40,15 +40,14 @@ class Command:
         name: for people.
         words: makes the command line for a copy of the branch.
         judged: says what is wrong with what it left, besides damage and how it ended.
-        most: points that even a full run has; None for all.
         more: files that it writes besides the branch's.
     """
 
     name: str
     words: Words
     judged: Judge
-    most: int | None = None
     more: tuple[str, ...] = ()
+    most: int | None = field(default=None, init=False)
     _branch: Branch | None = field(default=None, init=False)
 
     @property
@@ -163,20 +162,20 @@ def _web(branch: Branch, directory: Path) -> list[str]:
 
 def purges() -> list[Command]:
     """Return the purge."""
-    return [Command("purge", _purge, purge_wrong, most=500)]
+    return [Command("purge", _purge, purge_wrong)]
 
 
 def exports() -> list[Command]:
     """Return a person's export, to read by a program and to read by the person."""
     return [
-        Command("subject export", _export, export_wrong, most=350),
-        Command("subject export --page", _page, page_wrong, most=250, more=(PAGE,)),
+        Command("subject export", _export, export_wrong),
+        Command("subject export --page", _page, page_wrong, more=(PAGE,)),
     ]
 
 
 def starts() -> list[Command]:
     """Return the start of both processes, up to their first purge and to their ready line."""
     return [
-        Command("start of the door", _door, door_wrong, most=250),
-        Command("start of web", _web, web_wrong, most=250),
+        Command("start of the door", _door, door_wrong),
+        Command("start of web", _web, web_wrong),
     ]
