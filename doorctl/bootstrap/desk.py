@@ -38,7 +38,7 @@ from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
-from doorctl.privacy.statistics import By, Statistics, period, tabulate
+from doorctl.privacy.statistics import Gathered, gather, period
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
@@ -192,21 +192,20 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
     return found
 
 
-def statistics(config: Config, since: date | None, until: date | None, by: By) -> Statistics:
+def statistics(config: Config, since: date | None, until: date | None) -> Gathered:
     """Return how much the door is used; it names nobody, so no look goes on the audit log.
 
     Args:
         config: the whole configuration.
         since: the first day, local; None for all.
         until: the last day; None for no end.
-        by: what hours are gathered into.
 
     Raises:
         StoreError: the counts can't be read.
     """
     branch = zone(config)
     with closing(HourlyHistory(visits_db(config))) as history:
-        return tabulate(history.hours(*period(since, until, branch)), by, branch)
+        return gather(history.hours(*period(since, until, branch)), branch)
 
 
 def status(config: Config) -> dict[str, Any]:

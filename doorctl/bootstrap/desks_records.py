@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -16,14 +14,12 @@ from doorctl.bootstrap.audit import note, note_done
 from doorctl.bootstrap.branch import change, open_book
 from doorctl.bootstrap.hours import hours_now, refuse_day
 from doorctl.bootstrap.purging import Audited
-from doorctl.bootstrap.rules import visits_db
 from doorctl.config import Config
-from doorctl.ports import DaySource, HourCount, StoredDay, Visit
+from doorctl.ports import DaySource, StoredDay, Visit
 from doorctl.privacy.audit import Action, Deed, Details, Entry
 from doorctl.privacy.audit_chain import Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked, HoldShown
-from doorctl.privacy.statistics import WEEKDAYS, By, Statistics, period, tabulate
-from doorctl.store.statistics import HourlyHistory
+from doorctl.privacy.statistics import Gathered
 from doorctl.transports.branch_requests import ClearDay, SetDay
 from doorctl.web.desks import CalendarDay
 
@@ -75,38 +71,14 @@ class CountsDesk:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._zone = desk.zone(config)
 
     def branch(self) -> str:
         """Return the branch's id."""
         return self._config.branch.id
 
-    def table(self, since: date | None, until: date | None, by: By) -> Statistics:
-        """Return the counts of whole local days, gathered; small ones are hidden."""
-        return desk.statistics(self._config, since, until, by)
-
-    def days(self, since: date, until: date) -> tuple[tuple[date, Statistics], ...]:
-        """Return the counts of each day on which anything was counted, in order."""
-        counted = defaultdict(list)
-        for at, one in self._dated(since, until):
-            counted[at.date()].append(one)
-        return tuple((day, tabulate(counted[day], By.MONTH, self._zone)) for day in sorted(counted))
-
-    def week(self, since: date | None, until: date | None) -> tuple[Statistics, ...]:
-        """Return the counts by hour of each of the seven weekdays, Monday first."""
-        counted: list[list[HourCount]] = [[] for _ in WEEKDAYS]
-        for at, one in self._dated(since, until):
-            counted[at.weekday()].append(one)
-        return tuple(tabulate(day, By.HOUR, self._zone) for day in counted)
-
-    def _dated(
-        self, since: date | None, until: date | None
-    ) -> Iterator[tuple[datetime, HourCount]]:
-        """Yield each count with its local time, but those without a time."""
-        with closing(HourlyHistory(visits_db(self._config))) as history:
-            for one in history.hours(*period(since, until, self._zone)):
-                if one.hour is not None:
-                    yield one.hour.astimezone(self._zone), one
+    def usage(self, since: date | None, until: date | None) -> Gathered:
+        """Return the counts of whole local days, gathered."""
+        return desk.statistics(self._config, since, until)
 
 
 class TrailDesk:

@@ -71,7 +71,7 @@ def statistics(
         raise click.UsageError("give --json or --csv, not both")
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until lies before --since")
-    found = desk.statistics(config, since, until, By(by))
+    found = desk.statistics(config, since, until).table(By(by))
     note(config, Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
     if as_json:
         click.echo(json.dumps(_as_dict(config, since, until, by, found)))

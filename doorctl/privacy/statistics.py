@@ -16,12 +16,13 @@ the same reason as the rounding. Who can read the database itself reads what is 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import Enum
-from types import MappingProxyType
+from itertools import chain, groupby
+from operator import attrgetter
 
 from doorctl.ports import HourCount
 
@@ -45,17 +46,8 @@ class By(Enum):
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-_Group = tuple[str, str]
-"""How it is sorted, and what it is called."""
-
-_GROUPS: Mapping[By, Callable[[datetime], _Group]] = MappingProxyType(
-    {
-        By.HOUR: lambda local: (f"{local:%H}", f"{local:%H}"),
-        By.WEEKDAY: lambda local: (str(local.weekday()), WEEKDAYS[local.weekday()]),
-        By.MONTH: lambda local: (f"{local:%Y-%m}", f"{local:%Y-%m}"),
-    }
-)
-_LAST: _Group = ("~", NOT_DATED)
+_Counts = Counter[tuple[str, str, str]]
+"""How often, by mode, kind and outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +88,69 @@ class Statistics:
     totals: tuple[Total, ...]
 
 
-def tabulate(counts: Iterable[HourCount], by: By, zone: tzinfo) -> Statistics:
-    """Gather counts into groups and hide what is small.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Counts of local time. It holds them as they are; whatever it returns may be shown.
 
     Args:
-        counts: of any hours, in any order.
-        by: what into.
+        days: the counts of each date.
+        hours: of each weekday, 0 for Monday, and hour of the day.
+        undated: of no known time.
+    """
+
+    days: Mapping[date, _Counts]
+    hours: Mapping[tuple[int, int], _Counts]
+    undated: _Counts
+
+    def table(self, by: By) -> Statistics:
+        """Return the counts of each hour of the day, weekday or month, those without one last."""
+        return _tabulated(chain(self._named(by), [(NOT_DATED, self.undated)]))
+
+    def by_day(self) -> tuple[tuple[date, Statistics], ...]:
+        """Return the counts of each date on which anything was counted, by month, in order."""
+        days = sorted(self.days.items())
+        return tuple((day, _tabulated([(_month(day), counts)])) for day, counts in days)
+
+    def week(self) -> tuple[Statistics, ...]:
+        """Return the counts by hour of each of the seven weekdays, Monday first."""
+        return tuple(
+            _tabulated((_hour(hour), counts) for (day, hour), counts in self._hours() if day == one)
+            for one in range(len(WEEKDAYS))
+        )
+
+    def _named(self, by: By) -> Iterator[tuple[str, _Counts]]:
+        match by:
+            case By.HOUR:
+                by_hour = sorted(self.hours.items(), key=lambda item: item[0][1])
+                return ((_hour(hour), counts) for (_, hour), counts in by_hour)
+            case By.WEEKDAY:
+                return ((WEEKDAYS[day], counts) for (day, _), counts in self._hours())
+            case By.MONTH:
+                return ((_month(day), counts) for day, counts in sorted(self.days.items()))
+
+    def _hours(self) -> list[tuple[tuple[int, int], _Counts]]:
+        return sorted(self.hours.items())
+
+
+def gather(counts: Iterable[HourCount], zone: tzinfo) -> Gathered:
+    """Gather counts by local time.
+
+    Args:
+        counts: of any hours, in any order; soonest done where those of an hour come together.
         zone: the branch's; in one whose offset is no whole hour an hour counts where it began.
     """
-    found: Counter[tuple[_Group, str, str, str]] = Counter()
-    for one in counts:
-        group = _LAST if one.hour is None else _GROUPS[by](one.hour.astimezone(zone))
-        found[group, one.mode, one.kind, one.outcome] += one.count
-    cells = tuple(
-        Cell(group[1], mode, kind, outcome, shown(count))
-        for (group, mode, kind, outcome), count in sorted(found.items())
-        if count > 0
-    )
-    return Statistics(cells, _totals(cells))
+    days: defaultdict[date, _Counts] = defaultdict(Counter)
+    hours: defaultdict[tuple[int, int], _Counts] = defaultdict(Counter)
+    undated: _Counts = Counter()
+    for hour, listed in groupby(counts, key=attrgetter("hour")):
+        into = [undated]
+        if hour is not None:
+            local = hour.astimezone(zone)
+            into = [days[local.date()], hours[local.weekday(), local.hour]]
+        for one in listed:
+            for found in into:
+                found[one.mode, one.kind, one.outcome] += one.count
+    return Gathered(days, hours, undated)
 
 
 def shown(count: int) -> int | None:
@@ -127,6 +164,28 @@ def period(
     """Return whole days of local time as UTC; the end is not included. None is no bound."""
     after = None if last_day is None else last_day + timedelta(days=1)
     return _midnight(first_day, zone), _midnight(after, zone)
+
+
+def _tabulated(named: Iterable[tuple[str, _Counts]]) -> Statistics:
+    """Add up what has one name, and hide what is small; names stay in their order."""
+    groups: defaultdict[str, _Counts] = defaultdict(Counter)
+    for name, counts in named:
+        groups[name].update(counts)
+    cells = tuple(
+        Cell(name, *column, shown(count))
+        for name, counts in groups.items()
+        for column, count in sorted(counts.items())
+        if count > 0
+    )
+    return Statistics(cells, _totals(cells))
+
+
+def _hour(hour: int) -> str:
+    return f"{hour:02}"
+
+
+def _month(day: date) -> str:
+    return f"{day:%Y-%m}"
 
 
 def _totals(cells: Iterable[Cell]) -> tuple[Total, ...]:

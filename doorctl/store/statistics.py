@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -25,6 +27,7 @@ NO_HOUR = 0
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
+_FIRST = itemgetter(0)
 _END = datetime(9999, 12, 31, tzinfo=UTC)
 """Later hours are left out: at the calendar's very end no time zone can be applied."""
 
@@ -111,9 +114,10 @@ class HourlyHistory:
         """
         bounds = (_to_hour(since), _to_hour(min(until or _END, _END)))
         with translated(self.path):
-            found = self._reader.current().execute(_HOURS, bounds).fetchall()
-        for hour, mode, kind, outcome, count in found:
-            yield HourCount(_from_hour(hour), mode, kind, outcome, count)
+            for hour, found in groupby(self._reader.current().execute(_HOURS, bounds), _FIRST):
+                at = _from_hour(hour)
+                for _, mode, kind, outcome, count in found:
+                    yield HourCount(at, mode, kind, outcome, count)
 
     def close(self) -> None:
         """Close the connection; idempotent."""

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from doorctl.ports import HourCount
-from doorctl.privacy.statistics import WEEKDAYS, By, Statistics, period, tabulate
+from doorctl.privacy.statistics import Gathered, gather, period
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 
@@ -22,38 +22,13 @@ class FakeStatisticsDesk:
         """Return its id."""
         return "oest"
 
-    def table(self, since: date | None, until: date | None, by: By) -> Statistics:
+    def usage(self, since: date | None, until: date | None) -> Gathered:
         """Gather what lies between two days."""
-        found = self._between(since, until)
-        undated = [
-            one for one in self.counts if one.hour is None and (since, until) == (None, None)
-        ]
-        return tabulate([*(one for _, one in found), *undated], by, ZONE)
-
-    def days(self, since: date, until: date) -> tuple[tuple[date, Statistics], ...]:
-        """Gather each day."""
-        found = self._between(since, until)
-        listed = sorted({at.date() for at, _ in found})
-        return tuple((day, _table(found, day, By.MONTH)) for day in listed)
-
-    def week(self, since: date | None, until: date | None) -> tuple[Statistics, ...]:
-        """Gather each weekday."""
-        found = self._between(since, until)
-        return tuple(
-            tabulate([one for at, one in found if at.weekday() == day], By.HOUR, ZONE)
-            for day in range(len(WEEKDAYS))
-        )
-
-    def _between(self, since: date | None, until: date | None) -> list[tuple[datetime, HourCount]]:
         first, end = period(since, until, ZONE)
-        return [
-            (one.hour.astimezone(ZONE), one)
-            for one in self.counts
-            if one.hour is not None
-            and (first is None or first <= one.hour)
-            and (end is None or one.hour < end)
-        ]
+        return gather((one for one in self.counts if _is_within(one.hour, first, end)), ZONE)
 
 
-def _table(found: list[tuple[datetime, HourCount]], day: date, by: By) -> Statistics:
-    return tabulate([one for at, one in found if at.date() == day], by, ZONE)
+def _is_within(hour: datetime | None, first: datetime | None, end: datetime | None) -> bool:
+    if hour is None:
+        return first is None and end is None
+    return (first is None or first <= hour) and (end is None or hour < end)

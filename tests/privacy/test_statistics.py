@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -16,10 +17,11 @@ from doorctl.privacy.statistics import (
     By,
     Cell,
     K,
+    Statistics,
     Total,
+    gather,
     period,
     shown,
-    tabulate,
 )
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -45,6 +47,11 @@ def ok(count: int, hour: datetime | None = EVENING) -> HourCount:
     return HourCount(hour, "self_service", ATTEMPT, "ok", count)
 
 
+def tabulate(listed: Iterable[HourCount], by: By) -> Statistics:
+    """What is told of counts of a branch in Copenhagen."""
+    return gather(listed, COPENHAGEN).table(by)
+
+
 @pytest.mark.parametrize(
     ("count", "told"),
     [(1, None), (4, None), (5, 5), (7, 5), (8, 10), (12, 10), (13, 15), (100, 100), (1002, 1000)],
@@ -59,7 +66,7 @@ def test_small_counts_are_hidden_and_others_rounded(count: int, told: int | None
 )
 def test_hours_are_gathered_by_local_time(by: By, group: str) -> None:
     """What the clock on the wall said, and not UTC."""
-    found = tabulate([ok(20), ok(3)], by, COPENHAGEN)
+    found = tabulate([ok(20), ok(3)], by)
 
     assert found.cells == (Cell(group, "self_service", ATTEMPT, "ok", 25),)
     assert found.totals == (Total("self_service", ATTEMPT, "ok", 25, short=False),)
@@ -69,20 +76,20 @@ def test_the_hour_that_comes_twice_in_october_is_one() -> None:
     """On 25 October 2026 both say 02; together they are told as one hour of the day."""
     twice = [ok(5, datetime(2026, 10, 25, hour, tzinfo=UTC)) for hour in (0, 1)]
 
-    assert [(c.group, c.count) for c in tabulate(twice, By.HOUR, COPENHAGEN).cells] == [("02", 10)]
+    assert [(c.group, c.count) for c in tabulate(twice, By.HOUR).cells] == [("02", 10)]
 
 
 def test_the_hour_that_is_left_out_in_march_is_empty() -> None:
     """On 29 March 2026 there is no 02."""
     night = [ok(5, datetime(2026, 3, 29, hour, tzinfo=UTC)) for hour in (0, 1)]
 
-    assert [cell.group for cell in tabulate(night, By.HOUR, COPENHAGEN).cells] == ["01", "03"]
+    assert [cell.group for cell in tabulate(night, By.HOUR).cells] == ["01", "03"]
 
 
 def test_weekdays_come_in_their_order_and_what_has_no_hour_last() -> None:
     """Monday first; an unset clock names no day."""
     week = [ok(5, EVENING + timedelta(days=day)) for day in range(7)]
-    found = tabulate([ok(5, None), *week], By.WEEKDAY, COPENHAGEN)
+    found = tabulate([ok(5, None), *week], By.WEEKDAY)
 
     groups = [cell.group for cell in found.cells]
     assert (groups[0], groups[-2], groups[-1]) == ("monday", "sunday", NOT_DATED)
@@ -90,7 +97,7 @@ def test_weekdays_come_in_their_order_and_what_has_no_hour_last() -> None:
 
 def test_a_total_adds_what_is_shown_and_says_that_it_falls_short() -> None:
     """What is hidden is not in it, so nothing can be taken from it to find that."""
-    found = tabulate([ok(23), ok(4, EVENING + timedelta(hours=1))], By.HOUR, COPENHAGEN)
+    found = tabulate([ok(23), ok(4, EVENING + timedelta(hours=1))], By.HOUR)
 
     assert [cell.count for cell in found.cells] == [25, None]
     assert found.totals == (Total("self_service", ATTEMPT, "ok", 25, short=True),)
@@ -100,13 +107,13 @@ def test_kinds_and_modes_are_never_added_up() -> None:
     """An opening of the leaf is no attempt, and a staffed hour no self-service."""
     leaf = HourCount(EVENING, "staffed", LEAF, "passage", 40)
 
-    assert len(tabulate([ok(20), leaf], By.MONTH, COPENHAGEN).totals) == 2
+    assert len(tabulate([ok(20), leaf], By.MONTH).totals) == 2
 
 
 @given(counts, st.sampled_from(By))
 def test_no_small_count_is_told(listed: list[HourCount], by: By) -> None:
     """Whatever is told is at least five, a multiple of it, and right to within two."""
-    found = tabulate(listed, by, COPENHAGEN)
+    found = tabulate(listed, by)
     true = sum(one.count for one in listed)
 
     for cell in found.cells:
@@ -132,12 +139,33 @@ def test_nothing_that_is_told_depends_on_what_is_hidden(
         for one in single
     ]
 
-    assert tabulate(other, by, COPENHAGEN) == tabulate(single, by, COPENHAGEN)
+    assert tabulate(other, by) == tabulate(single, by)
 
 
 def _group(one: HourCount, by: By) -> tuple[str, str, str, str]:
-    (cell,) = tabulate([one], by, COPENHAGEN).cells
+    (cell,) = tabulate([one], by).cells
     return cell.group, cell.mode, cell.kind, cell.outcome
+
+
+@given(counts)
+def test_every_count_stands_once_among_days_and_once_among_hours(listed: list[HourCount]) -> None:
+    """In whatever order they come, none is lost or told twice in any picture."""
+    gathered = gather(listed, COPENHAGEN)
+    all_of_them: Counter[tuple[str, str, str]] = Counter()
+    for one in listed:
+        all_of_them[one.mode, one.kind, one.outcome] += one.count
+
+    for dated in (gathered.days, gathered.hours):
+        assert sum(dated.values(), gathered.undated) == all_of_them
+
+
+def test_a_week_and_its_days_are_by_local_time() -> None:
+    """23:30 UTC of a Thursday in winter is 00 o'clock of Friday."""
+    gathered = gather([ok(20, datetime(2026, 3, 12, 23, tzinfo=UTC))], COPENHAGEN)
+
+    assert [len(day.cells) for day in gathered.week()] == [0, 0, 0, 0, 1, 0, 0]
+    assert gathered.week()[4].cells[0].group == "00"
+    assert [day for day, _ in gathered.by_day()] == [date(2026, 3, 13)]
 
 
 def test_a_period_is_whole_local_days() -> None:

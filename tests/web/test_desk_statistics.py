@@ -47,7 +47,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> StatisticsDesk:
 
 def test_days_are_the_branchs_own(desk: StatisticsDesk) -> None:
     """By local time, each rounded and hidden by itself; a day without counts is not there."""
-    days = desk.days(MONDAY, date(2026, 3, 31))
+    days = desk.usage(MONDAY, date(2026, 3, 31)).by_day()
 
     assert [(day, [cell.count for cell in table.cells]) for day, table in days] == [
         (MONDAY, [10]),
@@ -58,15 +58,17 @@ def test_days_are_the_branchs_own(desk: StatisticsDesk) -> None:
 
 def test_a_week_gathers_the_same_weekdays(desk: StatisticsDesk) -> None:
     """Mondays are counted together before anything is hidden; Monday is first."""
-    found = [[(cell.group, cell.count) for cell in day.cells] for day in desk.week(None, None)]
+    found = [
+        [(cell.group, cell.count) for cell in day.cells] for day in desk.usage(None, None).week()
+    ]
 
     assert found == [[("19", 15)], [("00", 5)], [], [], [], [], []]
 
 
 def test_the_last_day_is_counted_whole(desk: StatisticsDesk) -> None:
     """Both days of a period are in it, and what has no time only where no period is asked for."""
-    one_day = desk.table(MONDAY, MONDAY, By.HOUR)
-    everything = desk.table(None, None, By.MONTH)
+    one_day = desk.usage(MONDAY, MONDAY).table(By.HOUR)
+    everything = desk.usage(None, None).table(By.MONTH)
 
     assert [(cell.group, cell.count) for cell in one_day.cells] == [("19", 10)]
     assert [(cell.group, cell.count) for cell in everything.cells] == [

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from doorctl.access.calendar import Cause, Day
 from doorctl.ports import StoredDay
-from doorctl.privacy.statistics import By, Statistics
+from doorctl.privacy.statistics import Gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,5 @@ class StatisticsDesk(Protocol):
     def branch(self) -> str:
         """Return the branch's id, as it stands in what scripts read."""
 
-    def table(self, since: date | None, until: date | None, by: By) -> Statistics:
-        """Return the counts of whole local days, gathered; small ones are hidden."""
-
-    def days(self, since: date, until: date) -> tuple[tuple[date, Statistics], ...]:
-        """Return the counts of each day on which anything was counted, in order."""
-
-    def week(self, since: date | None, until: date | None) -> tuple[Statistics, ...]:
-        """Return the counts by hour of each of the seven weekdays, Monday first."""
+    def usage(self, since: date | None, until: date | None) -> Gathered:
+        """Return the counts of whole local days, gathered; None for no bound."""

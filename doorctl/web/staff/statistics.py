@@ -12,9 +12,10 @@ from starlette.routing import BaseRoute
 
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
-from doorctl.privacy.statistics import By, Cell, K
+from doorctl.privacy.statistics import By, Cell, Gathered, K
 from doorctl.web.desks import StatisticsDesk
 from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.pages.words import Words
 from doorctl.web.staff.bars import HEIGHT
 from doorctl.web.staff.log_export import MARK, SEPARATOR
 from doorctl.web.staff.period import Period, read_period
@@ -52,11 +53,12 @@ class StatisticsPages:
             period, wrong = _period(asked), ""
         except InputError as error:
             period, wrong = Period(), str(error)
+        usage = None if wrong else await asked.aside(self._desk.usage, period.since, period.until)
         return asked.page(
             "statistics.html",
             422 if wrong else 200,
-            charts=await self._charts(asked, period) if not wrong else (),
-            week=await self._week(asked, period) if not wrong else None,
+            charts=_charts(asked.words, period, usage) if usage else (),
+            week=week(asked.words, usage.week()) if usage else None,
             chosen={name: asked.asked(name) for name in ("since", "until")},
             wrong=wrong,
             hours=HOURS,
@@ -65,26 +67,20 @@ class StatisticsPages:
             most_days=None if _is_short(period) else MOST_DAYS,
         )
 
-    async def _charts(self, asked: PageRequest, period: Period) -> list[Chart]:
-        charts = []
-        for by, title in TITLES:
-            table = await asked.aside(self._desk.table, period.since, period.until, by)
-            charts.append(chart(asked.words, by, title, table))
-        if period.since and period.until and _is_short(period):
-            days = await asked.aside(self._desk.days, period.since, period.until)
-            charts.append(days_chart(asked.words, "By day", days))
-        return charts
-
-    async def _week(self, asked: PageRequest, period: Period) -> object:
-        return week(asked.words, await asked.aside(self._desk.week, period.since, period.until))
-
     async def _csv(self, asked: PageRequest) -> Response:
         period, name = _period(asked), asked.asked("by")
         by = By(name) if name in {one.value for one in By} else By.HOUR
-        table = await asked.aside(self._desk.table, period.since, period.until, by)
+        usage = await asked.aside(self._desk.usage, period.since, period.until)
         headers = {"Content-Disposition": f'attachment; filename="doorctl-{by.value}.csv"'}
-        written = _as_csv(self._desk.branch(), table.cells)
+        written = _as_csv(self._desk.branch(), usage.table(by).cells)
         return Response(written, media_type="text/csv", headers=headers)
+
+
+def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
+    charts = [chart(words, by, title, usage.table(by)) for by, title in TITLES]
+    if _is_short(period):
+        charts.append(days_chart(words, "By day", usage.by_day()))
+    return charts
 
 
 def _period(asked: PageRequest) -> Period:

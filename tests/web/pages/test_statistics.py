@@ -122,7 +122,10 @@ def test_a_month_may_be_two_words(tmp_path: Path) -> None:
     vietnamese = Words(languages("da", tmp_path).chosen("vi"), ZONE)
 
     drawn = chart(
-        vietnamese, By.MONTH, "By month", FakeStatisticsDesk(COUNTS).table(None, None, By.MONTH)
+        vietnamese,
+        By.MONTH,
+        "By month",
+        FakeStatisticsDesk(COUNTS).usage(None, None).table(By.MONTH),
     )
 
     assert [one.name for one in drawn.groups] == ["tháng Ba 2026"]
