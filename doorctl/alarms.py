@@ -350,6 +350,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Se strømforsyning og SD-kort efter, hvis det sker igen.",
             "Check power supply and SD card if it happens again.",
         ),
+        "process_stuck": _kind(
+            TODAY,
+            "En del af dørens proces er gået i stå, så den startes forfra.",
+            "Part of the door process is stuck, so it is started afresh.",
+            "Se, om SD-kortet fejler (dmesg), hvis det sker igen.",
+            "See whether the SD card fails (dmesg) if it happens again.",
+        ),
         "clock_set_back": _kind(
             TODAY,
             "Uret blev stillet langt tilbage.",

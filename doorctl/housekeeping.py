@@ -58,6 +58,7 @@ class Housekeeping:
         purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
         keep_time: has the worker store the highest trusted time.
         ping: has the worker call its argument.
+        alarm: told a kind and why, once each time that something stops.
         relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
             while it stands free.
     """
@@ -74,6 +75,7 @@ class Housekeeping:
         purge_soon: Callable[[], None],
         keep_time: Callable[[], None],
         ping: Callable[[Callable[[], None]], None],
+        alarm: Callable[[str, str], None],
         relocks_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._clock = clock
@@ -85,9 +87,11 @@ class Housekeeping:
         self._purge_soon = purge_soon
         self._keep_time = keep_time
         self._ping = ping
+        self._alarm = alarm
         self._relocks_s = relocks_s
         self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
         self._dependable = clock.moment().dependable
+        self._stuck = ""
 
     def turn(self) -> None:
         """Feed the watchdog if all is well, and do what is due."""
@@ -95,21 +99,30 @@ class Housekeeping:
         if now_s - self._pinged_s >= PING_EVERY_S:
             self._pinged_s = now_s
             self._ping(self._answer)
-        if self._all_is_well(now_s):
-            self._supervisor.alive(self._limit_s(now_s))
+        self._feed(now_s)
         if self._stepped():
             self._purge_soon()
         self._keep_time_when_due(now_s)
 
-    def _all_is_well(self, now_s: float) -> bool:
+    def _feed(self, now_s: float) -> None:
+        before, self._stuck = self._stuck, self._what_is_stuck(now_s)
+        if not self._stuck:
+            self._supervisor.alive(self._limit_s(now_s))
+        elif not before:
+            # In seconds systemd kills the process, and nothing else would say why.
+            self._alarm("process_stuck", self._stuck)
+
+    def _what_is_stuck(self, now_s: float) -> str:
         since_s = self._purging_since_s()
         if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
             self._answered_s = now_s
-        return (
-            now_s - self._answered_s < WORKER_LIMIT_S
-            and self._threads_alive()
-            and self._overdue_s() < SCHEDULE_LIMIT_S
-        )
+        if now_s - self._answered_s >= WORKER_LIMIT_S:
+            return f"the thread that reads and writes has not answered for {WORKER_LIMIT_S:.0f} s"
+        if not self._threads_alive():
+            return "the thread of a serial line has ended"
+        if self._overdue_s() >= SCHEDULE_LIMIT_S:
+            return f"a purge should have begun {SCHEDULE_LIMIT_S:.0f} s ago"
+        return ""
 
     def _limit_s(self, now_s: float) -> float | None:
         relocks_s = self._relocks_s()

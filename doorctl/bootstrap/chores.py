@@ -70,6 +70,7 @@ class Chores:
             purge_soon=self.schedule.nudge,
             keep_time=self.keep_time,
             ping=self._stores.worker.submit,
+            alarm=self._stores.alarm,
             relocks_s=relocks_s,
         )
 

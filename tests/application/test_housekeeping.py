@@ -32,6 +32,7 @@ class House:
     purging_since_s: float | None = None
     worker_answers: bool = True
     relocks_s: float | None = None
+    alarms: list[tuple[str, str]] = field(default_factory=list)
     steps: int = 0
     purges: int = 0
     times_kept: list[float] = field(default_factory=list)
@@ -49,6 +50,7 @@ class House:
             purge_soon=self._purge,
             keep_time=lambda: self.times_kept.append(self.clock.monotonic_s() - self.began_s),
             ping=self._ping,
+            alarm=lambda kind, why: self.alarms.append((kind, why)),
             relocks_s=lambda: self.relocks_s,
         )
 
@@ -160,6 +162,32 @@ def test_a_dead_thread_starves_the_watchdog_at_once() -> None:
     house.threads_alive = False
 
     assert house.fed(10.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ({"worker_answers": False}, "the thread that reads and writes has not answered for 60 s"),
+        ({"threads_alive": False}, "the thread of a serial line has ended"),
+        ({"overdue_s": SCHEDULE_LIMIT_S}, "a purge should have begun 600 s ago"),
+    ],
+)
+def test_why_the_watchdog_starves_is_told_once(broken: dict[str, float], why: str) -> None:
+    """Before systemd kills the process; else nobody could tell why it did."""
+    house = House(**broken)  # type: ignore[arg-type]  # one of each kind
+    house.turn(WORKER_LIMIT_S + 10.0)
+
+    assert house.alarms == [("process_stuck", why)]
+
+
+def test_what_stops_again_is_told_again() -> None:
+    """A thread that came back, and nothing while all is well."""
+    house = House()
+    for alive in (True, False, True, False):
+        house.threads_alive = alive
+        house.turn(3.0)
+
+    assert [kind for kind, _ in house.alarms] == ["process_stuck"] * 2
 
 
 def test_a_wall_clock_jump_is_neither_a_stuck_worker_nor_a_reason_to_store() -> None:

@@ -141,6 +141,7 @@ def test_a_dead_scheduler_ends_the_feed(tmp_path: Path) -> None:
         house.chores.schedule.nudge()
         house.answered()
         assert not house.fed()
+    assert house.log.named("alarm")[-1]["kind"] == "process_stuck"
 
 
 def test_neither_a_reader_that_is_away_nor_a_full_disk_ends_the_feed(tmp_path: Path) -> None:

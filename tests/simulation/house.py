@@ -293,6 +293,7 @@ class DoorProcess:
             purge_soon=lambda: self.worker.submit(self.purge_in_rounds),
             keep_time=lambda: self.worker.submit(self._keep_time),
             ping=self.worker.submit,
+            alarm=lambda kind, why: machine.log.emit("alarm", kind=kind, why=why),
             relocks_s=lambda: doorway.relocks_s,
         )
         return Controller(
