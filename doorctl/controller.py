@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from doorctl.access.attempt import Attempt, Phase, after
 from doorctl.access.calendar import Mode
@@ -33,8 +31,6 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.panel import Notice, PanelState, notice_of, turned_away
-from doorctl.access.panel_display import Display
 from doorctl.access.reasons import Reason
 from doorctl.access.refusals import Refusals
 from doorctl.cards.keypad import keys
@@ -42,8 +38,7 @@ from doorctl.cards.reader import CardReader
 from doorctl.daily_round import DailyRound, HoursRead
 from doorctl.door.indicator import Signal
 from doorctl.doorway import Doorway
-from doorctl.errors import BranchStoreError, StoreError
-from doorctl.ledger import Ledger
+from doorctl.errors import StoreError
 from doorctl.mailbox import (
     Mailbox,
     PanelKeyPressed,
@@ -52,9 +47,7 @@ from doorctl.mailbox import (
     StaffOpened,
     StopRequested,
     ThreadFailed,
-    Worker,
 )
-from doorctl.masked import Pin
 from doorctl.ports import (
     BranchBook,
     BytesReceived,
@@ -63,30 +56,18 @@ from doorctl.ports import (
     LineConnected,
     LineEvent,
     LineLost,
-    Panel,
     PatronLookup,
 )
 from doorctl.privacy.passages import counted_as
+from doorctl.questions import Questions
 from doorctl.readings import CardRead, CardUnreadable, KeyPressed
+from doorctl.screen import Screen
 
 READER = "reader"
 KEYPAD = "keypad"
 
 TURN_LIMIT_S = 1.0
 """Longest sleep of the loop: how often the watchdog is fed and the clock looked at."""
-
-BACKLOG_LIMIT = 8
-"""Jobs in the worker's queue beyond which a card is turned away.
-
-A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three. More waiting
-would outlast the patience of whoever comes next.
-"""
-
-ASKING_LIMIT = 2
-"""Questions to the library system that wait beyond which another is not put: it hangs."""
-
-UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
-"""Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
 
 VERSION_BITS = 64
 """The version of either database is a number of fewer bits."""
@@ -96,24 +77,6 @@ STALL_LIMIT_S = 3.0
 
 STALE_S = 0.5
 """After standing still, what the lines deliver within this was sent before: it opens nothing."""
-
-
-class Asks(Protocol):
-    """What :class:`doorctl.asking.Asking` does, which is loaded only where anybody is asked."""
-
-    def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
-        """Ask about the card and the PIN of an attempt; takes a second or two."""
-
-    def keep(self) -> None:
-        """Keep what the last question taught."""
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryDesk:
-    """Where the library system is asked: what is asked, and the thread that waits for it."""
-
-    asking: Asks
-    worker: Worker
 
 
 class Controller:
@@ -128,15 +91,12 @@ class Controller:
         log: takes the fixed log lines.
         cache: asked for its version only.
         branch: asked for its version only.
-        ledger: what the worker is asked to do.
-        worker: the thread that does it.
+        questions: for what is slow.
+        screen: what is shown at the door.
         last_number: the highest attempt number on record.
         lines: names of the serial lines; once each has been tried, the daemon is ready.
         when_ready: called then, once.
         each_turn: called at least every second while the loop turns (watchdog, clock watch).
-        library: asked about a card that the cache can't judge; None where nobody is asked.
-        panel: the screen at the door; None where nobody looks.
-        display: what it shows at first, by the branch's rules.
     """
 
     def __init__(
@@ -150,15 +110,12 @@ class Controller:
         log: EventLog,
         cache: PatronLookup,
         branch: BranchBook,
-        ledger: Ledger,
-        worker: Worker,
+        questions: Questions,
+        screen: Screen,
         last_number: int,
         lines: frozenset[str],
         when_ready: Callable[[], None],
         each_turn: Callable[[], None],
-        library: LibraryDesk | None = None,
-        panel: Panel | None = None,
-        display: Display = Display(),  # noqa: B008 - frozen
     ) -> None:
         self._rules = rules
         self._cards = cards
@@ -168,19 +125,14 @@ class Controller:
         self._log = log
         self._cache = cache
         self._branch = branch
-        self._ledger = ledger
-        self._worker = worker
+        self._questions = questions
+        self._screen = screen
         self._untried = set(lines)
         self._when_ready = when_ready
         self._each_turn = each_turn
-        self._library = library
-        self._panel = panel
-        self._display = display
-        self._displayed: PanelState | None = None
         self.connected: dict[str, bool] = dict.fromkeys(lines, False)
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._refusals = Refusals()
-        self._was_overloaded = False
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
 
@@ -191,7 +143,7 @@ class Controller:
             self._doorway.deadline_s,
             self._attempt.deadline_s,
             self._cards.deadline_s,
-            self._display.deadline_s,
+            self._screen.deadline_s,
         )
         return min((at for at in pending if at is not None), default=None)
 
@@ -238,7 +190,7 @@ class Controller:
         self._take_readings()
         if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
             self._step(TimePassed())
-        self._show_panel(now_s)
+        self._show(now_s)
 
     def handle(self, event: PostedEvent) -> None:
         """Take one event."""
@@ -250,7 +202,7 @@ class Controller:
             case HoursRead():
                 self._daily.heard(event, self._clock.moment())
                 if event.failing is None:
-                    self._display = self._display.heard(event.calendar, event.override)
+                    self._screen.hear_hours(event.calendar, event.override)
             case PanelKeyPressed():
                 self._hear_panel(event)
             case StaffOpened(reason=reason, by=by):
@@ -286,19 +238,11 @@ class Controller:
         if not stale and pressed.attempt == self._attempt.number:
             self._take_reading(KeyPressed(pressed.key))
 
-    def _show_panel(self, now_s: float) -> None:
-        if self._panel is None:
-            return
+    def _show(self, now_s: float) -> None:
         moment = self._clock.moment()
-        self._display = self._display.at(now_s, moment, self._daily.mode_at(moment))
-        state = self._display.state(self._attempt, broken=not self.connected.get(READER, True))
-        if state != self._displayed:
-            self._displayed = state
-            self._panel.show(state)
-
-    def _tell(self, notice: Notice | None) -> None:
-        if self._panel is not None:
-            self._display = self._display.telling(notice)
+        standing = self._daily.mode_at(moment)
+        broken = not self.connected.get(READER, True)
+        self._screen.show(self._attempt, now_s, moment, standing, broken=broken)
 
     def _note_line(self, line: str, *, connected: bool) -> None:
         self.connected[line] = connected
@@ -322,23 +266,14 @@ class Controller:
             if isinstance(reading, CardRead):
                 free = self._doorway.stands_free
                 self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
-        elif isinstance(reading, CardRead) and self._overloaded():
+        elif isinstance(reading, CardRead) and self._questions.overloaded():
             self._doorway.show(Signal.REFUSED)
-            self._tell(turned_away(self._display.rules, self._clock.monotonic_s()))
+            self._screen.turn_away(self._clock.monotonic_s())
         else:
             self._step(reading)
 
     def _attempt_is_over(self) -> bool:
         return self._attempt.phase is Phase.IDLE
-
-    def _overloaded(self) -> bool:
-        overloaded = self._worker.backlog() >= BACKLOG_LIMIT
-        if overloaded and not self._was_overloaded:
-            self._log.emit(
-                "alarm", kind="overloaded", why="cards come faster than they are looked up"
-            )
-        self._was_overloaded = overloaded
-        return overloaded
 
     def _step(self, event: Event) -> None:
         moment = self._clock.moment()
@@ -369,15 +304,15 @@ class Controller:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Prepare(attempt=number, identifiers=identifiers):
-                self._ask(number, lambda: self._ledger.prepare(number, identifiers))
-            case LookAgain(prepared=prepared):
-                self._ask(prepared.attempt, lambda: self._ledger.look_again(prepared))
+            case Prepare() | LookAgain():
+                self._questions.prepare(effect, lambda: self._attempt.number)
             case AskLibrary():
-                self._ask_library(effect)
+                if not self._questions.ask_library(effect):
+                    number = effect.prepared.attempt
+                    self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
             case Asked():
                 self._doorway.show(Signal.CARD_READ)
-                self._tell(None)
+                self._screen.ask()
             case Clicked():
                 self._doorway.show(Signal.KEY)
             case Accompanied(attempt=number, companions=companions):
@@ -386,40 +321,13 @@ class Controller:
             case Concluded():
                 self._conclude(effect)
 
-    def _ask(self, number: int, question: Callable[[], Prepared]) -> None:
-        def answered() -> PostedEvent:
-            if number < self._attempt.number:
-                # Another card came meanwhile: stretching this one would only keep that one waiting.
-                return PrepareFailed(number)
-            try:
-                return question()
-            except BranchStoreError as err:
-                why = str(err)
-                # Whoever reads the hours tells of it, once.
-                self._worker.submit(lambda: HoursRead(None, None, why))
-                return PrepareFailed(number)
-            except StoreError as err:
-                self._log.emit("alarm", kind="patron_cache_failing", why=str(err))
-                return PrepareFailed(number)
-
-        self._worker.submit(answered)
-
-    def _ask_library(self, question: AskLibrary) -> None:
-        library = self._library
-        if library is None or library.worker.backlog() >= ASKING_LIMIT:
-            number = question.prepared.attempt
-            self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
-            return
-        library.worker.submit(lambda: library.asking.ask(question.prepared, question.pin))
-        library.worker.submit(library.asking.keep)
-
     def _conclude(self, concluded: Concluded) -> None:
         reason, number = concluded.reason, concluded.attempt
         if reason is Reason.OK:
             self._doorway.let_in(needs_time=concluded.long_release)
         if not concluded.silent:
             self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
-            self._tell(notice_of(concluded, self._display.rules, self._clock.monotonic_s()))
+            self._screen.tell(concluded, self._clock.monotonic_s())
         more = {} if concluded.shape is None else {"shape": concluded.shape.value}
         if concluded.weak_pin:
             more["hint"] = Reason.WEAK_PIN.value
@@ -431,14 +339,8 @@ class Controller:
         if concluded.duress:
             # Which attempt it was is told to nobody who reads over a shoulder.
             self._log.emit("alarm", kind="duress")
-        if concluded.shape is None or self._worker.backlog() < UNRECORDED_LIMIT:
-            mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
-            proved, unchecked = concluded.proved, concluded.unchecked
-            self._worker.submit(
-                lambda: self._ledger.settle(
-                    number, reason, mode, proved=proved, unchecked=unchecked
-                )
-            )
+        mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
+        self._questions.settle(concluded, mode)
 
     def _count(self, reason: Reason) -> None:
         self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())

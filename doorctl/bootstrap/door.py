@@ -29,7 +29,7 @@ from doorctl.bootstrap.rules import system_clock, work_directory
 from doorctl.bootstrap.subject_door import doors_answers, forget_left
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
-from doorctl.controller import KEYPAD, READER, Controller, LibraryDesk
+from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.daily_round import DailyRound
 from doorctl.devices.inputs import GpioInputs
 from doorctl.devices.outputs import GpioOutputs
@@ -43,6 +43,8 @@ from doorctl.opening_hours import calendar_of
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.privacy.passages import Passages
+from doorctl.questions import LibraryLine, Questions
+from doorctl.screen import Screen
 from doorctl.transports.control import Answers, ControlServer
 
 ASKING_STOP_S = 4.0
@@ -166,15 +168,12 @@ class _Door:
             log=self._log,
             cache=stores.patrons,
             branch=stores.branch,
-            ledger=self._ledger,
-            worker=stores.worker,
+            questions=Questions(self._ledger, stores.worker, self._log, self._library()),
+            screen=Screen(self._panel.board, self._panel.display),
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
             each_turn=lambda: _all(housekeeping.turn, passages.turn),
-            library=self._library(),
-            panel=self._panel.board,
-            display=self._panel.display,
         )
         answers = DoorAnswers(
             stores,
@@ -202,22 +201,22 @@ class _Door:
             test=test,
         )
 
-    def _library(self) -> LibraryDesk | None:
+    def _library(self) -> LibraryLine | None:
         if not self._config.lms.wanted:
             return None
         # On a Pi it costs megabytes, and most doors ask nobody.
-        from doorctl.bootstrap.library import open_doors_desk  # noqa: PLC0415 - as said
+        from doorctl.bootstrap.library import open_library_line  # noqa: PLC0415 - as said
 
         stores = self._stores
-        opened = open_doors_desk(
+        opened = open_library_line(
             self._config, stores.clock, self._log, self._mailbox.put, stores.failed
         )
         if opened is None:
             return None
-        desk, worker = opened
+        line, worker = opened
         worker.start()
         self._stack.callback(worker.stop, ASKING_STOP_S)
-        return desk
+        return line
 
     def _serial_lines(self) -> dict[str, SerialLine]:
         config = self._config

@@ -8,20 +8,20 @@ from datetime import timedelta
 from doorctl.asking import Asking, Keeping
 from doorctl.bootstrap.rules import ask_s, flags_weak
 from doorctl.config import Config
-from doorctl.controller import LibraryDesk
 from doorctl.mailbox import PostedEvent
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import Clock, EventLog
+from doorctl.questions import LibraryLine
 from doorctl.transports.library import LibraryOverSocket
 
 
-def open_doors_desk(
+def open_library_line(
     config: Config,
     clock: Clock,
     log: EventLog,
     post: Callable[[PostedEvent], None],
     failed: Callable[[BaseException], None],
-) -> tuple[LibraryDesk, WorkerThread[PostedEvent]] | None:
+) -> tuple[LibraryLine, WorkerThread[PostedEvent]] | None:
     """Return the door's end with its thread, which is still to be started; None if it is off."""
     limit_s = ask_s(config)
     if limit_s is None:
@@ -34,4 +34,4 @@ def open_doors_desk(
         flags_weak=flags_weak(config),
     )
     worker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
-    return LibraryDesk(asking, worker), worker
+    return LibraryLine(asking, worker), worker

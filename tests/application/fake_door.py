@@ -18,7 +18,7 @@ from doorctl.access.policy import Policy
 from doorctl.asking import Asking, Keeping
 from doorctl.cards.reader import CardReader
 from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller, LibraryDesk
+from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.daily_round import DailyRound
 from doorctl.door.leaf_messages import LeafRules
 from doorctl.doorway import DoorRules, Doorway
@@ -26,6 +26,8 @@ from doorctl.ledger import Ledger
 from doorctl.mailbox import PostedEvent, Worker
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Sealer, Visit
+from doorctl.questions import LibraryLine, Questions
+from doorctl.screen import Screen
 from doorctl.sync.guard import unguarded
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
@@ -146,6 +148,14 @@ class FakeDoor:
             log=self.log,
             stands_free=self.stands_free,
         )
+        ledger = Ledger(
+            sealer=self.sealer,
+            patrons=self.patrons,
+            branch=self.branch,
+            visits=self.steady,
+            clock=self.clock,
+            counts_guesses=self.rules.policy.require_pin,
+        )
         return Controller(
             rules=self.rules,
             cards=CardReader(carries_keys=self.carries_keys),
@@ -155,25 +165,15 @@ class FakeDoor:
             clock=self.clock,
             log=self.log,
             cache=self.patrons,
-            ledger=Ledger(
-                sealer=self.sealer,
-                patrons=self.patrons,
-                branch=self.branch,
-                visits=self.steady,
-                clock=self.clock,
-                counts_guesses=self.rules.policy.require_pin,
-            ),
-            worker=worker,
+            questions=Questions(ledger, worker, self.log, self._line()),
+            screen=Screen(self.panel, Display(self.panel_rules)),
             last_number=self.steady.last_attempt(),
             lines=self.lines,
             when_ready=self._count_ready,
             each_turn=self.each_turn,
-            library=self._desk(),
-            panel=self.panel,
-            display=Display(self.panel_rules),
         )
 
-    def _desk(self) -> LibraryDesk | None:
+    def _line(self) -> LibraryLine | None:
         if self.library is None:
             return None
         keeping = Keeping(row=timedelta(days=3), pin=timedelta(days=30))
@@ -183,7 +183,7 @@ class FakeDoor:
             minimum_age=self.rules.policy.minimum_age,
             keeping=keeping,
         )
-        return LibraryDesk(asking, self.asker)
+        return LibraryLine(asking, self.asker)
 
     def restart(self) -> None:
         """Let the process die and start another one over the same files."""

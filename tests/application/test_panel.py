@@ -9,9 +9,10 @@ from doorctl.access.messages import Rules
 from doorctl.access.panel import OURS, Keys, Kind, PanelRules, PanelState
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.controller import BACKLOG_LIMIT, READER, STALE_S, STALL_LIMIT_S
+from doorctl.controller import READER, STALE_S, STALL_LIMIT_S
 from doorctl.mailbox import PanelKeyPressed, StopRequested
 from doorctl.ports import BytesReceived, LineConnected, LineLost
+from doorctl.questions import BACKLOG_LIMIT
 from tests.application.fake_door import (
     CARD,
     OTHER_CARD,

@@ -13,9 +13,10 @@ from doorctl.access.patron import Patron
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
-from doorctl.controller import BACKLOG_LIMIT, READER, UNRECORDED_LIMIT
+from doorctl.controller import READER
 from doorctl.door.indicator import GRANTED_S, REFUSED_S, Lamps
 from doorctl.ports import BytesReceived
+from doorctl.questions import BACKLOG_LIMIT, UNRECORDED_LIMIT
 from tests.application.fake_door import (
     CARD,
     OTHER_CARD,

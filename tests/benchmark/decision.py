@@ -35,6 +35,8 @@ from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import BytesReceived, EventLog, Relay
+from doorctl.questions import Questions
+from doorctl.screen import Screen
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
@@ -168,6 +170,14 @@ class InProcessDoor:
             outputs=None,
             log=log,
         )
+        ledger = Ledger(
+            sealer=register.sealer,
+            patrons=cache,
+            branch=branch,
+            visits=SteadyVisitLog(visits, log),
+            clock=clock,
+            counts_guesses=True,
+        )
         return Controller(
             rules=rules(load(shipped("demo.toml"))),
             cards=CardReader(carries_keys=False),
@@ -177,15 +187,8 @@ class InProcessDoor:
             clock=clock,
             log=log,
             cache=cache,
-            ledger=Ledger(
-                sealer=register.sealer,
-                patrons=cache,
-                branch=branch,
-                visits=SteadyVisitLog(visits, log),
-                clock=clock,
-                counts_guesses=True,
-            ),
-            worker=self._worker,
+            questions=Questions(ledger, self._worker, log),
+            screen=Screen(),
             last_number=0,
             lines=frozenset(),
             when_ready=lambda: None,

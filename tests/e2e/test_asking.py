@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.library import open_doors_desk
+from doorctl.bootstrap.library import open_library_line
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import until
 from tests.e2e.library import (
@@ -169,7 +169,7 @@ def test_off_unless_configured(branches: Made) -> None:
     decision = branch.door.wait_for("decision", attempt=attempt, timeout_s=8)
 
     assert decision["reason"] == "unknown_card"
-    assert open_doors_desk(branch.config, FakeClock(), FakeEventLog(), _ignore, _ignore) is None
+    assert open_library_line(branch.config, FakeClock(), FakeEventLog(), _ignore, _ignore) is None
 
 
 def _ignore(_posted: object) -> None:

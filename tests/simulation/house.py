@@ -32,6 +32,8 @@ from doorctl.masked import Identifier, InstallationKey
 from doorctl.ports import EventLog
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.questions import Questions
+from doorctl.screen import Screen
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
@@ -305,8 +307,8 @@ class DoorProcess:
             log=machine.log,
             cache=self.patrons,
             branch=self.branch,
-            ledger=ledger,
-            worker=self.worker,
+            questions=Questions(ledger, self.worker, machine.log),
+            screen=Screen(),
             last_number=self.steady.last_attempt(),
             lines=frozenset({READER, KEYPAD}),
             when_ready=machine.supervisor.ready,
