@@ -20,7 +20,8 @@ from doorctl.bootstrap.refusals import RefusalsOnRecord
 from doorctl.config import Config
 from doorctl.ports import Clock, EventLog
 from doorctl.web.pages.aside import Aside
-from doorctl.web.pages.frame import Frame, House, Person
+from doorctl.web.pages.frame import Frame
+from doorctl.web.pages.house import House, Person
 from doorctl.web.pages.language import Languages, languages
 from doorctl.web.pages.routes import shared_routes
 from doorctl.web.pages.templates import Templates

@@ -45,7 +45,8 @@ from doorctl.ops.logs import JsonLog
 from doorctl.ports import EventLog
 from doorctl.store.visits_reader import VisitHistory
 from doorctl.web.pages.aside import Aside
-from doorctl.web.pages.frame import Frame, House, Person
+from doorctl.web.pages.frame import Frame
+from doorctl.web.pages.house import House, Person
 from doorctl.web.pages.language import languages
 from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words as Spoken

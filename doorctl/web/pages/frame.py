@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime
 from http import HTTPStatus
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from doorctl.accounts.roles import Permission, Role, permits
+from doorctl.accounts.roles import Permission, permits
 from doorctl.errors import DoorctlError, InputError, StuckError
 from doorctl.ports import EventLog
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.forms import Form, read_form
+from doorctl.web.pages.house import House, Person, Refused, Sessions
 from doorctl.web.pages.language import Languages
 from doorctl.web.pages.navigation import PLACES, places
 from doorctl.web.pages.templates import Templates
@@ -47,64 +47,6 @@ BY_ITSELF: Final = "hx-request"
 
 STREAM: Final = "text/event-stream"
 """What a stream accepts, and what `log.js` asks for in order to learn whether one would begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who is signed in.
-
-    Args:
-        account: the account's name, as it stands on the audit log.
-        role: what they may do.
-        must_change: somebody else chose the password, so it is changed before anything else.
-    """
-
-    account: str
-    role: Role
-    must_change: bool = False
-
-
-class Sessions(Protocol):
-    """Whose session a request belongs to. Thread-safe; may wait for a disk; raises StoreError."""
-
-    def person(self, token: str) -> Person | None:
-        """Return who signed in with a token; None where the session is over."""
-
-    def look(self, token: str) -> Person | None:
-        """As `person`, but for a page that asks by itself: it keeps no session alive."""
-
-
-class Refused(Protocol):
-    """Puts on record that a role was refused. Thread-safe; may wait for a disk."""
-
-    def note(self, account: str, page: str, needs: Permission) -> None:
-        """Put it on record, by the route's own path; raises StoreError."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What every page says of the branch, and how browsers reach it.
-
-    Args:
-        name: the branch's.
-        phone: for refused patrons; may be empty.
-        words_of: how each language says things, by its code.
-        now: tells the branch's local time.
-        encrypted: whether browsers use HTTPS.
-        signs_in_elsewhere: whether the municipality's identity provider is asked.
-    """
-
-    name: str
-    phone: str
-    words_of: Callable[[str | None], Words]
-    now: Callable[[], datetime]
-    encrypted: bool
-    signs_in_elsewhere: bool = False
-
-    @property
-    def session_cookie(self) -> str:
-        """The name of the session's cookie: a browser ties the prefixed one to this host."""
-        return "__Host-doorctl" if self.encrypted else "doorctl"
 
 
 class PageRequest:

@@ -20,7 +20,8 @@ from doorctl.accounts.roles import Permission, permits
 from doorctl.errors import DoorctlError, StuckError
 from doorctl.ports import Visit
 from doorctl.web.desks import DoorLog
-from doorctl.web.pages.frame import Frame, PageRequest, Person
+from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.pages.house import Person
 from doorctl.web.staff.log_filter import Chosen, chosen, fits
 from doorctl.web.staff.log_rows import row, state
 from doorctl.web.staff.log_stream import Seen, Stream

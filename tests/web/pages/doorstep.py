@@ -17,7 +17,8 @@ from doorctl.accounts.ports import Done
 from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.bootstrap.pages import SignedIn
-from doorctl.web.pages.frame import Frame, PageRequest, Person
+from doorctl.web.pages.frame import Frame, PageRequest
+from doorctl.web.pages.house import Person
 from doorctl.web.staff.entrance import Entrance
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 from tests.web.pages.staging import FakeSessions, application

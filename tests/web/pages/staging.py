@@ -14,8 +14,9 @@ from starlette.types import ASGIApp
 from doorctl.accounts.roles import Permission, Role
 from doorctl.errors import StoreError
 from doorctl.web.pages.aside import Aside
-from doorctl.web.pages.frame import Frame, House, Person
+from doorctl.web.pages.frame import Frame
 from doorctl.web.pages.headers import Headed, SameOrigin
+from doorctl.web.pages.house import House, Person
 from doorctl.web.pages.language import languages
 from doorctl.web.pages.routes import shared_routes
 from doorctl.web.pages.templates import Templates

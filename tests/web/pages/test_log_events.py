@@ -13,7 +13,7 @@ from starlette.types import Message, Scope
 
 from doorctl.accounts.roles import Role
 from doorctl.web.pages.aside import Aside
-from doorctl.web.pages.frame import Person
+from doorctl.web.pages.house import Person
 from doorctl.web.serving import Server, listen
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import MOST_CLIENTS, LogEvents
