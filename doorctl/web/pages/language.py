@@ -1,7 +1,8 @@
 """Catalogues: what a page says in each language; English is in the pages themselves.
 
 A language is a folder of `.po` files, or one file that was dropped in beside them (`uk.po`).
-Whatever it does not translate is said in English.
+Whatever it does not translate is said in English, and so is a text whose `{names}` are not those of
+the English one, for it could not be filled in.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from string import Formatter
 from types import MappingProxyType
 from typing import Final
 
@@ -72,7 +74,7 @@ def languages(first: str = DANISH, more: Path | None = None) -> Languages:
             or an absent one for none.
 
     Raises:
-        ConfigError: a file there is no catalogue.
+        ConfigError: a file there is no catalogue, or says nothing sensible of plurals.
     """
     dropped = sorted(more.glob("*.po")) if more is not None and more.is_dir() else []
     files = {path.name: sorted(path.glob("*.po")) for path in OWN.iterdir() if path.is_dir()}
@@ -91,8 +93,31 @@ def _language(code: str, paths: Iterable[Path]) -> Language:
         catalogue = _read(path)
         words.metadata.update(catalogue.metadata)
         name = catalogue.metadata.get("Language-Name", name)
-        words.extend(catalogue.translated_entries())
-    return Language(code, name, gettext.GNUTranslations(BytesIO(words.to_binary())))
+        words.extend(filter(_can_be_filled_in, catalogue.translated_entries()))
+    # So they were read, whatever their heads say.
+    words.metadata["Content-Type"] = "text/plain; charset=UTF-8"
+    try:
+        return Language(code, name, gettext.GNUTranslations(BytesIO(words.to_binary())))
+    except (ValueError, IndexError) as error:
+        unfit = Problem(f"{code}.po", "has a line Plural-Forms that gettext can't read")
+        raise ConfigError("web.catalogues", (unfit,)) from error
+
+
+def _can_be_filled_in(entry: polib.POEntry) -> bool:
+    said = (entry.msgstr, *entry.msgstr_plural.values())
+    try:
+        known = _names(entry.msgid) | _names(entry.msgid_plural)
+        return all(_names(text) <= known for text in said)
+    except ValueError:
+        return False
+
+
+def _names(text: str) -> set[str | None]:
+    """Return the names in braces; raises ValueError where there is anything else in them."""
+    places = [place for place in Formatter().parse(text) if place[1] is not None]
+    if any(form or conversion for _, _, form, conversion in places):
+        raise ValueError(text)
+    return {name for _, name, _, _ in places}
 
 
 def _read(path: Path) -> polib.POFile:

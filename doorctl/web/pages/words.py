@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from doorctl.web.pages.language import DANISH, Language
+from doorctl.web.pages.language import Language
 
 WEEKDAYS: Final = (
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
@@ -22,7 +23,10 @@ _LAST: Final = {"æ": "\U0010fffd", "ø": "\U0010fffe", "å": "\U0010ffff"}
 """The three letters that follow z in Danish, in their order; by code point å would come first."""
 
 
-_DANISH_MARKS: Final = str.maketrans(",.", ".,")
+_NUMBER: Final = "1,234.5"
+"""A text like any other: how a catalogue writes it shows what it writes between digits."""
+
+_MARKS: Final = re.compile(r"1(\D?)234(\D)5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,10 @@ class Words:
         return at.astimezone(self.zone)
 
     def number(self, number: float, digits: int = 0) -> str:
-        """Return "1.234,5" in Danish, "1,234.5" elsewhere."""
+        """Return "1.234,5" in Danish, "1,234.5" in English and where a catalogue doesn't say."""
+        marks = _MARKS.fullmatch(self.say(_NUMBER))
         said = f"{number:,.{digits}f}"
-        if self.language.code != DANISH:
-            return said
-        return said.translate(_DANISH_MARKS)
+        return said if marks is None else said.translate({ord(","): marks[1], ord("."): marks[2]})
 
     def sorted(self, names: Iterable[str]) -> list[str]:
         """Return names in the order of the Danish alphabet: æ, ø, å last, and aa as å."""

@@ -117,11 +117,49 @@ def test_a_third_language_is_dropped_in(tmp_path: Path) -> None:
     assert (spoken.say("Sign out"), spoken.say("Main menu")) == ("Вийти", "Main menu")
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("1\N{NO-BREAK SPACE}234,5", "9\N{NO-BREAK SPACE}876,5"),
+        ("1234,5", "9876,5"),
+        ("?", "9,876.5"),
+    ],
+)
+def test_a_catalogue_shows_by_one_number_how_it_writes_them_all(
+    tmp_path: Path, written: str, said: str
+) -> None:
+    """What can't be made out is written as in English."""
+    (tmp_path / "uk.po").write_text(
+        f'msgid ""\nmsgstr ""\n\nmsgid "1,234.5"\nmsgstr "{written}"\n', "utf-8"
+    )
+    spoken = Words(languages("da", tmp_path).chosen("uk"), ZONE)
+
+    assert spoken.number(9876.5, 1) == said
+
+
 def test_the_branch_speaks_its_own_language_first() -> None:
     """Whoever has not chosen, or chose what is not known, is spoken to in the branch's."""
     assert list(languages("en").known) == ["en", "da"]
     assert languages("da").chosen("xx").code == "da"
     assert languages("da").chosen(None).code == "da"
+
+
+@pytest.mark.parametrize("said", ["Дверь {дверь}", "Двері {", "{}", "{name.__class__}", "{name!x}"])
+def test_a_text_that_can_not_be_filled_in_is_said_in_english(tmp_path: Path, said: str) -> None:
+    """A slip of a translator's costs one text, never a page."""
+    (tmp_path / "uk.po").write_text(f'msgid "Door of {{name}}"\nmsgstr "{said}"\n', "utf-8")
+    spoken = Words(languages("da", tmp_path).chosen("uk"), ZONE)
+
+    assert spoken.say("Door of {name}", name="Øst") == "Door of Øst"
+
+
+@pytest.mark.parametrize("plurals", ["rubbish", "nplurals=2; plural=(n", "nplurals=2; plural=os"])
+def test_plurals_that_nobody_understands_are_named(tmp_path: Path, plurals: str) -> None:
+    """One line at the start, no fault in a page."""
+    (tmp_path / "pl.po").write_text(f'msgid ""\nmsgstr "Plural-Forms: {plurals}\\n"\n', "utf-8")
+
+    with pytest.raises(ConfigError, match=r"pl\.po: has a line Plural-Forms"):
+        languages("da", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b'msgid "a"\nmsgstr'])
