@@ -142,7 +142,7 @@ FAULTS = (
     Fault(
         "anybody may sign",
         "doorctl/sync/manifest.py",
-        "if not any(_is_signed(key, signature, message) for key in public_keys):",
+        "if not any(key.has_signed(signature, message) for key in public_keys):",
         "if not public_keys:",
     ),
     Fault(
