@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from doorctl.access.judging import judged, opens_without_pin, refusal, worth_asking
+from doorctl.access.judging import (
+    compares_nothing,
+    judged,
+    opens_without_pin,
+    refusal,
+    worth_asking,
+)
 from doorctl.access.messages import (
     AskLibrary,
     Event,
@@ -30,9 +36,6 @@ from doorctl.access.phases import (
     refused,
 )
 from doorctl.access.reasons import BEFORE_PROOF, Reason
-
-NEVER_COMPARED = frozenset({Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN})
-"""Refusals here for want of a PIN to compare with, so that the library system alone could tell."""
 
 
 def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
@@ -118,7 +121,7 @@ def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     if event.answer is not LibraryAnswer.YES:
         reason = refusal(attempt.prepared, event.answer, attempt.withheld)
         silent = event.answer is LibraryAnswer.SILENT
-        unchecked = silent and attempt.withheld in NEVER_COMPARED
+        unchecked = silent and compares_nothing(attempt.prepared, attempt.withheld)
         return _withhold(replace(attempt, unchecked=unchecked), reason, attempt.until_s)
     proved = replace(attempt.prepared, proved=True, lent=event.lent, weak_pin=event.weak_pin)
     if event.lent is not None and proved.patron is None:

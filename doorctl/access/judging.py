@@ -152,6 +152,17 @@ def _pass_may_open(prepared: Prepared, now: Now, rules: Rules) -> bool:
     return decide(rules.policy, _case(prepared, right, now, rules)).by_pass
 
 
+def compares_nothing(prepared: Prepared, withheld: Reason) -> bool:
+    """Tell whether a PIN was refused for want of one to compare with: then it was no guess.
+
+    Args:
+        prepared: the card, with its pass; that may have a PIN of its own.
+        withheld: what is told of it.
+    """
+    has_own_pin = prepared.held is not None and prepared.held.pin_check is not None
+    return withheld in {Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN} and not has_own_pin
+
+
 def refusal(prepared: Prepared, answer: LibraryAnswer, withheld: Reason) -> Reason:
     """Return what any answer but yes comes to; `withheld` is what it is without one."""
     if answer is LibraryAnswer.NO:
