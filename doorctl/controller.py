@@ -35,7 +35,7 @@ from doorctl.access.reasons import Reason
 from doorctl.access.refusals import Refusals
 from doorctl.cards.keypad import keys
 from doorctl.cards.reader import CardReader
-from doorctl.daily_round import DailyRound, HoursRead
+from doorctl.daily_round import BranchUnread, DailyRound, HoursRead
 from doorctl.door.indicator import Signal
 from doorctl.doorway import Doorway
 from doorctl.errors import StoreError
@@ -185,7 +185,7 @@ class Controller:
         """Let every deadline that is due have its effect."""
         now_s = self._clock.monotonic_s()
         self._doorway.pass_time()
-        self._daily.turn(self._clock.moment())
+        self._daily.turn(self._clock.moment(), now_s)
         self._cards.pass_time(now_s)
         self._take_readings()
         if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
@@ -203,6 +203,8 @@ class Controller:
                 self._daily.heard(event, self._clock.moment())
                 if event.failing is None:
                     self._screen.hear_hours(event.calendar, event.override)
+            case BranchUnread():
+                self._daily.missed(event, self._clock.moment())
             case PanelKeyPressed():
                 self._hear_panel(event)
             case StaffOpened(reason=reason, by=by):

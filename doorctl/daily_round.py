@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from doorctl.access.calendar import OPEN, Calendar, Cause, Mode
@@ -33,7 +33,7 @@ from doorctl.moments import Moment
 from doorctl.ports import BranchBook, EventLog, Outputs, StoredCalendar
 from doorctl.self_test.morning import due
 
-CLOCK_PATIENCE = timedelta(minutes=5)
+CLOCK_PATIENCE_S = 300.0
 """How long a clock may take to be set, after a start, before somebody is told."""
 
 AGAIN_TURNS = 10
@@ -53,6 +53,13 @@ class HoursRead:
     calendar: Calendar | None
     override: Override | None
     failing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchUnread:
+    """The worker could not read branch.db for something else than hours: why."""
+
+    why: str
 
 
 class Submits(Protocol):
@@ -100,7 +107,7 @@ class DailyRound:
         self._stands_free = stands_free
         self._test = test
         self._tested: datetime | None = None
-        self._clockless_since: datetime | None = None
+        self._clockless_since_s: float | None = None
         self._clockless_told = False
         self._day = Day(None)
         self._read_at: int | None = None
@@ -126,10 +133,16 @@ class DailyRound:
             return Mode.CLOSED, False
         return self._day.mode_at(moment, self._rules)
 
-    def turn(self, moment: Moment) -> None:
-        """Look at the clock and at what is stored; about once a second."""
+    def turn(self, moment: Moment, now_s: float) -> None:
+        """Look at the clock and at what is stored; about once a second.
+
+        Args:
+            moment: by the wall clock, which stands still while it lags behind what is known.
+            now_s: monotonic seconds.
+        """
         self._look_at_branch()
         self._follow(moment)
+        self._note_clock(now_s)
 
     def look(self, version: int) -> None:
         """Have the hours read, unless they were asked for in this version of branch.db already.
@@ -149,9 +162,17 @@ class DailyRound:
             self._was_read, self._branch_failing, self._again_in = True, False, 0
             self._day = told(self._day, read.calendar, read.override)
         else:
-            self._note_failing(read.failing)
-            self._again_in = AGAIN_TURNS
+            self._miss(read.failing)
         self._follow(moment)
+
+    def missed(self, unread: BranchUnread, moment: Moment) -> None:
+        """Hear that branch.db can't be read, from somebody whom nobody asked for hours."""
+        self._miss(unread.why)
+        self._follow(moment)
+
+    def _miss(self, why: str) -> None:
+        self._note_failing(why)
+        self._again_in = AGAIN_TURNS
 
     def _follow(self, moment: Moment) -> None:
         if not self._was_read and not self._branch_failing:
@@ -160,18 +181,17 @@ class DailyRound:
         self._day, effects = turned(before, moment, self._rules)
         for effect in effects:
             self._carry_out(effect)
-        self._note_clock(moment)
         # Not at the very start: a reader that is still connecting is no fault.
         if moment.dependable and before.seen is not None and self._day is not before:
             self._test_when_due(moment)
 
-    def _note_clock(self, moment: Moment) -> None:
+    def _note_clock(self, now_s: float) -> None:
         standing = self._day.standing
         if standing is None or standing.cause is not Cause.CLOCK:
-            self._clockless_since = None
-        elif self._clockless_since is None:
-            self._clockless_since, self._clockless_told = moment.local, False
-        elif not self._clockless_told and moment.local - self._clockless_since >= CLOCK_PATIENCE:
+            self._clockless_since_s = None
+        elif self._clockless_since_s is None:
+            self._clockless_since_s, self._clockless_told = now_s, False
+        elif not self._clockless_told and now_s - self._clockless_since_s >= CLOCK_PATIENCE_S:
             self._clockless_told = True
             self._log.emit("alarm", kind="clock_untrusted_at_opening")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from doorctl.access.messages import LibraryAnswered, Prepared, PrepareFailed
-from doorctl.daily_round import HoursRead
+from doorctl.daily_round import BranchUnread, HoursRead
 from doorctl.ports import LineEvent
 
 
@@ -52,6 +52,7 @@ PostedEvent = (
     | PrepareFailed
     | LibraryAnswered
     | HoursRead
+    | BranchUnread
     | StaffOpened
     | PanelKeyPressed
     | StopRequested

@@ -18,7 +18,7 @@ from doorctl.access.messages import (
     Prepared,
     PrepareFailed,
 )
-from doorctl.daily_round import HoursRead
+from doorctl.daily_round import BranchUnread
 from doorctl.errors import BranchStoreError, StoreError
 from doorctl.ledger import Ledger
 from doorctl.mailbox import PostedEvent, Worker
@@ -104,7 +104,7 @@ class Questions:
             except BranchStoreError as err:
                 why = str(err)
                 # Whoever reads the hours tells of it, once.
-                self._worker.submit(lambda: HoursRead(None, None, why))
+                self._worker.submit(lambda: BranchUnread(why))
                 return PrepareFailed(number)
             except StoreError as err:
                 self._log.emit("alarm", kind="patron_cache_failing", why=str(err))

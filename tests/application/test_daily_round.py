@@ -45,8 +45,14 @@ class Unreadable(MemoryBranch):
 class House:
     """A door, its hours, and the jobs that wait."""
 
-    def __init__(self, *, stands_free: bool = True, has_outputs: bool = True) -> None:
-        self.clock, self.log, self.branch = FakeClock(), FakeEventLog(), Unreadable()
+    def __init__(
+        self,
+        clock: FakeClock | None = None,
+        *,
+        stands_free: bool = True,
+        has_outputs: bool = True,
+    ) -> None:
+        self.clock, self.log, self.branch = clock or FakeClock(), FakeEventLog(), Unreadable()
         self.relay, self.signals = FakeRelay(), FakeSignals()
         self.outputs = FakeOutputs(["light", "alarm"])
         self.jobs: list[Callable[[], HoursRead]] = []
@@ -76,7 +82,7 @@ class House:
 
     def turn(self) -> None:
         """Turn once, then let the worker do what it was asked."""
-        self.daily.turn(self.clock.moment())
+        self.daily.turn(self.clock.moment(), self.clock.monotonic_s())
         self.work()
 
     def work(self) -> None:
@@ -120,7 +126,7 @@ def test_nothing_opens_before_the_hours_were_read() -> None:
     """Not even a calendar that is always open; no line tells a mode that nobody knows yet."""
     house = House()
     house.calendar = Calendar()
-    house.daily.turn(house.clock.moment())
+    house.daily.turn(house.clock.moment(), house.clock.monotonic_s())
 
     assert house.mode() is Mode.CLOSED
     assert house.daily.standing is None
@@ -133,7 +139,7 @@ def test_the_worker_reads_once_for_each_change() -> None:
     """However often the loop turns, and however long the worker takes."""
     house = House()
     for _ in range(5):
-        house.daily.turn(house.clock.moment())
+        house.daily.turn(house.clock.moment(), house.clock.monotonic_s())
     assert len(house.jobs) == 1
     house.work()
     house.turn()
@@ -320,6 +326,16 @@ def test_what_comes_back_in_the_same_version_is_read() -> None:
     house.turn()
 
     assert house.reads == 2
+
+
+def test_a_clock_behind_what_is_known_is_told_too() -> None:
+    """While it lags, the known time stands still; how long that lasts is told by another clock."""
+    house = House(FakeClock(vouched=False, high_water=datetime(2027, 1, 1, tzinfo=UTC)))
+    for _ in range(4):
+        house.turn()
+        house.clock.advance(200.0)
+
+    assert house.alarms() == ["clock_untrusted_at_opening"]
 
 
 def test_a_clock_that_stays_unset_is_told_once() -> None:

@@ -14,13 +14,29 @@ from doorctl.access.messages import Rules
 from doorctl.access.modes import Override
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.access.rights import Ban
+from doorctl.errors import BranchStoreError
 from doorctl.mailbox import PinsTouched
 from tests.application.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor
+from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.inputs import FakeInputs
 
 STAFFED = Calendar(((ModeSpan(Mode.STAFFED, 0, 1440),),) * 7)
 COMPANY = Rules(Policy(), PadRules(), companions_max=3)
+
+
+class DamagedForOnce(MemoryBranch):
+    """A branch whose bans can't be read the first time."""
+
+    damaged = True
+
+    def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
+        """Fail once."""
+        if self.damaged:
+            self.damaged = False
+            raise BranchStoreError("branch.db is damaged: a row can't be read")
+        return super().bans(row_key, patron_ref)
 
 
 def set_mode(door: FakeDoor, mode: Mode) -> None:
@@ -151,6 +167,20 @@ def test_nobody_brings_companions_while_the_branch_can_t_be_read() -> None:
 
     assert door.log.named("companions") == []
     assert door.relay.energised
+
+
+def test_companions_stay_out_after_a_branch_that_could_not_be_read_for_a_moment() -> None:
+    """Whatever went wrong before, hours that are being read are waited for."""
+    branch = DamagedForOnce()
+    door = FakeDoor(rules=COMPANY, branch=branch)
+    assert door.visit(CARD, RIGHT_PIN) == "fault"
+    door.wait(60.0)
+    door.work()
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    set_mode(door, Mode.LOCKDOWN)
+    door.types("2")
+
+    assert door.log.named("companions") == []
 
 
 def test_a_branch_that_can_t_be_read_refuses_and_the_loop_goes_on() -> None:
