@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from doorctl.access.answering import checking
 from doorctl.access.code_entry import CodePad
-from doorctl.access.companions import Company, may_follow
+from doorctl.access.companions import Company
 from doorctl.access.messages import (
     Accompanied,
     Asked,
@@ -27,13 +27,16 @@ def press(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
     While somebody may say how many come along, keys say nothing else, so that no code begins
     then; whoever types one is the next to come and waits for the door anyway. Where the house has
-    been closed meanwhile nobody follows any more.
+    been closed meanwhile nobody follows any more; while nobody knows, a key counts for nothing.
     """
     assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
-    over = due(attempt, now) or (attempt.company is not None and not may_follow(now.mode))
-    current = idle(attempt) if over else attempt
-    if current.company is not None:
-        return _accompany(current, current.company, event.key)
+    company, over = attempt.company, due(attempt, now)
+    if company is not None and not over:
+        if now.mode is None:
+            return attempt, ()
+        if company.may_follow(now.mode):
+            return _accompany(attempt, company, event.key)
+    current = idle(attempt) if over or company is not None else attempt
     return _type(current, event.key, now, rules) if rules.codes else (current, ())
 
 

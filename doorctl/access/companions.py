@@ -18,21 +18,22 @@ class Company:
         attempt: its number.
         companions_max: the highest key that counts, 1-9.
         until_s: until just before when, monotonic seconds.
+        granted_in: what the branch was then.
     """
 
     attempt: int
     companions_max: int
     until_s: float
+    granted_in: Mode
 
     def said(self, key: str) -> int | None:
         """Return how many come along, or None for a key that says nothing."""
         return int(key) if key.isdigit() and 1 <= int(key) <= self.companions_max else None
 
+    def may_follow(self, mode: Mode) -> bool:
+        """Tell whether companions come in by now; shortly before closing they do.
 
-def may_follow(mode: Mode | None) -> bool:
-    """Tell whether companions come in behind who was let in; shortly before closing they do.
-
-    Args:
-        mode: what the branch is by now; None where nobody knows: nobody follows.
-    """
-    return mode in OPEN
+        A pass that opens a closed branch opens it for the holder's company too, until staff make
+        it something stricter.
+        """
+        return mode in OPEN or mode is self.granted_in

@@ -100,8 +100,9 @@ def refused(attempt: Attempt, reason: Reason) -> Step:
 def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
     """End an attempt by what it was judged to be."""
     company = None
-    if verdict.companions_max:
-        company = Company(attempt.number, verdict.companions_max, now.s + COMPANION_S)
+    if verdict.companions_max and now.mode is not None:
+        until_s = now.s + COMPANION_S
+        company = Company(attempt.number, verdict.companions_max, until_s, now.mode)
     end = Concluded(
         attempt.number,
         verdict.reason,

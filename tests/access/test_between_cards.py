@@ -10,6 +10,7 @@ from doorctl.access.attempt import PREPARE_LIMIT_S, Attempt, Phase, after
 from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.code_entry import TOO_MANY_DIGITS, CodePad
 from doorctl.access.companions import COMPANION_S
+from doorctl.access.judging import Verdict
 from doorctl.access.messages import (
     Accompanied,
     Asked,
@@ -22,6 +23,7 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
+from doorctl.access.phases import concluded
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.reasons import BEFORE_PROOF, Reason
@@ -201,13 +203,33 @@ def test_the_next_card_ends_the_time_for_companions(event: object) -> None:
 @pytest.mark.parametrize("mode", [*Mode, None])
 @pytest.mark.parametrize("is_late", [True, False])
 def test_companions_come_only_while_people_are_let_in(mode: Mode | None, *, is_late: bool) -> None:
-    """Once the house is closed nobody follows; shortly before it closes they still do."""
+    """Once the house is closed nobody follows; shortly before it closes they still do.
+
+    While the hours are being read a key counts for nothing, and the next one may.
+    """
     attempt, _ = granted()
     moved = replace(now(5.0), mode=mode, no_entry=is_late)
     done, effects = after(attempt, KeyPressed("2"), moved, COMPANY)
 
     assert effects == ((Accompanied(1, 2), Clicked()) if mode in OPEN else ())
-    assert done == Attempt(number=1, last_number=1)
+    assert done == (attempt if mode is None else Attempt(number=1, last_number=1))
+
+
+@pytest.mark.parametrize("granted_in", [*Mode, None])
+@pytest.mark.parametrize("mode", [*Mode, None])
+def test_the_company_of_a_pass_comes_in_by_what_the_branch_was(
+    granted_in: Mode | None, mode: Mode | None
+) -> None:
+    """Who opens a closed house by a pass brings others into it, but not into a stricter one."""
+    granting = replace(now(4.0), mode=granted_in)
+    attempt, _ = concluded(
+        Attempt(number=1, last_number=1), Verdict(Reason.OK, companions_max=3), granting
+    )
+    _, effects = after(attempt, KeyPressed("2"), replace(now(5.0), mode=mode), RULES)
+
+    known = granted_in is not None and mode is not None
+    follows = known and (mode in OPEN or mode is granted_in)
+    assert effects == ((Accompanied(1, 2), Clicked()) if follows else ())
 
 
 def test_a_code_may_be_typed_as_soon_as_companions_may_not_come() -> None:

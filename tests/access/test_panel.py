@@ -206,7 +206,7 @@ def test_a_code_is_counted_too(rules: PanelRules, pad: Keys) -> None:
 @pytest.mark.parametrize("notice", [None, Notice(Kind.WELCOME, NEW_PIN, AT_S)])
 def test_who_was_let_in_is_asked_for_companions(notice: Notice | None) -> None:
     """As long as the question stands the welcome does, with what is to be told."""
-    attempt = replace(IDLE, company=Company(7, 4, AT_S))
+    attempt = replace(IDLE, company=Company(7, 4, AT_S, Mode.SELF_SERVICE))
     code = 0 if notice is None else NEW_PIN
 
     state = shown(attempt, notice, rules=WITH_KEYS)

@@ -14,11 +14,11 @@ from doorctl.access.messages import Rules
 from doorctl.access.modes import Override
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.access.rights import Ban
+from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.errors import BranchStoreError
 from doorctl.mailbox import PinsTouched
 from tests.application.doors import ALL_WIRED, RULES, SETTLED_S
-from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor
+from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, key_of
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.inputs import FakeInputs
 
@@ -256,3 +256,30 @@ def test_whoever_is_let_in_is_let_in_by_the_mode_that_is_stored(steps: list[Mode
     door.work()
 
     assert door.doorway.stands_free is (judged_by(door) is Mode.STAFFED)
+
+
+def test_who_opens_a_closed_house_by_a_pass_brings_company() -> None:
+    """The screen asks for them, so they are let in; a lockdown that comes between ends that."""
+    counts = []
+    for mode in (None, Mode.LOCKDOWN):
+        door = FakeDoor(rules=COMPANY, calendar=Calendar(((),) * 7))
+        today = door.clock.moment().local.date()
+        club = Pass(
+            0,
+            PassKind.ASSOCIATION,
+            today,
+            today,
+            outside_hours=True,
+            companions_max=9,
+            label="chess",
+        )
+        door.branch.issue(club, door.clock.moment(), row_key=key_of(CARD))
+        assert door.visit(CARD, RIGHT_PIN) == "ok"
+        if mode is not None:
+            set_mode(door, mode)
+        door.controller.pass_time()
+        door.work()
+        door.types("5")
+        counts.append([line["count"] for line in door.log.named("companions")])
+
+    assert counts == [[5], []]
