@@ -6,6 +6,7 @@ copy knows. Speaks to ports only.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -31,7 +32,7 @@ class Keeping:
 
 
 class Asking:
-    """Ask about one attempt at a time, then keep the answer; all calls on one thread.
+    """Ask about one attempt at a time, on one thread; keep the answers, on another.
 
     Args:
         library: whoever asks the library system.
@@ -56,7 +57,7 @@ class Asking:
         self._minimum_age = minimum_age
         self._keeping = keeping
         self._flags_weak = flags_weak
-        self._learnt: SealedRow | None = None
+        self._learnt: deque[SealedRow] = deque()
 
     def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         """Ask about the card and the PIN of an attempt."""
@@ -88,14 +89,13 @@ class Asking:
         if known is not None:
             check = pin_check(prepared.stretched, pin)
             learnt = replace(known, pin_check=check, weak_pin=is_weak)
-            self._learnt = SealedRow(prepared.row_key, learnt)
+            self._learnt.append(SealedRow(prepared.row_key, learnt))
         return LibraryAnswered(prepared.attempt, reply.answer, lent, is_weak)
 
     def keep(self) -> None:
-        """Keep what the last question taught, if anything; after the door has its answer."""
-        row, self._learnt = self._learnt, None
-        if row is not None:
-            today = self._today()
+        """Keep what questions have taught, if anything; after the door has its answer."""
+        while self._learnt:
+            row, today = self._learnt.popleft(), self._today()
             self._library.keep(
                 row,
                 row_until=None if row.patron.pushed else today + self._keeping.row,

@@ -133,6 +133,7 @@ class Controller:
         self.connected: dict[str, bool] = dict.fromkeys(lines, False)
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._refusals = Refusals()
+        self._card: CardRead | None = None
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
 
@@ -207,13 +208,20 @@ class Controller:
                 self._daily.missed(event, self._clock.moment())
             case PanelKeyPressed():
                 self._hear_panel(event)
-            case StaffOpened(reason=reason, by=by):
-                self._log.emit("opened_by_staff", why=reason, by=by)
-                self._doorway.let_in()
+            case StaffOpened():
+                self._open_for_staff(event)
             case PinsTouched():
                 self._doorway.look()
             case ThreadFailed(error=error):
                 raise error
+
+    def _open_for_staff(self, asked: StaffOpened) -> None:
+        if self._clock.monotonic_s() >= asked.until_s:
+            # They have been told that the door did not answer, and whoever waited may be gone.
+            self._log.emit("alarm", kind="stalled", why="staff's opening came too late and is void")
+            return
+        self._log.emit("opened_by_staff", why=asked.reason, by=asked.by)
+        self._doorway.let_in()
 
     def _hear_line(self, event: LineEvent) -> None:
         match event:
@@ -255,7 +263,7 @@ class Controller:
 
     def _take_readings(self) -> None:
         while True:
-            typing = self._attempt.phase is Phase.TYPING
+            typing = self._attempt.phase is Phase.TYPING or self._attempt.company is not None
             reading = self._cards.next_reading(awaiting_pin=typing)
             if reading is None:
                 return
@@ -269,10 +277,18 @@ class Controller:
                 free = self._doorway.stands_free
                 self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
         elif isinstance(reading, CardRead) and self._questions.overloaded():
-            self._doorway.show(Signal.REFUSED)
-            self._screen.turn_away(self._clock.monotonic_s())
+            self._turn_away(reading)
         else:
+            if isinstance(reading, CardRead):
+                self._card = reading
             self._step(reading)
+
+    def _turn_away(self, card: CardRead) -> None:
+        if card != self._card:
+            # Whoever came before has stepped back: what this one types must not be theirs.
+            self._step(PrepareFailed(self._attempt.number))
+        self._doorway.show(Signal.REFUSED)
+        self._screen.turn_away(self._clock.monotonic_s())
 
     def _attempt_is_over(self) -> bool:
         return self._attempt.phase is Phase.IDLE

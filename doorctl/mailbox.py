@@ -24,10 +24,17 @@ class PinsTouched:
 
 @dataclass(frozen=True, slots=True)
 class StaffOpened:
-    """Staff let somebody in from where they are: why, in their words, and which account it was."""
+    """Staff let somebody in from where they are.
+
+    Args:
+        reason: why, in their words.
+        by: which account it was.
+        until_s: just before when it counts, monotonic seconds.
+    """
 
     reason: str
     by: str
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,15 +46,23 @@ class Asks(Protocol):
         """Ask about the card and the PIN of an attempt; takes a second or two."""
 
     def keep(self) -> None:
-        """Keep what the last question taught."""
+        """Keep what a question taught; on a thread of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryLine:
-    """How the library system is asked: what is asked, and the thread that waits for it."""
+    """How the library system is asked.
+
+    Args:
+        asking: what is asked.
+        asker: the thread that waits for an answer.
+        keeper: the one that waits for web to keep what was learnt, which may take longer than the
+            next patron waits.
+    """
 
     asking: Asks
-    worker: Worker
+    asker: Worker
+    keeper: Worker
 
 
 class Questions:
@@ -115,10 +123,15 @@ class Questions:
     def ask_library(self, question: AskLibrary) -> bool:
         """Put a question, and let what it taught be kept; tell whether it was put."""
         library = self._library
-        if library is None or library.worker.backlog() >= ASKING_LIMIT:
+        if library is None or library.asker.backlog() >= ASKING_LIMIT:
             return False
-        library.worker.submit(lambda: library.asking.ask(question.prepared, question.pin))
-        library.worker.submit(library.asking.keep)
+
+        def answered() -> PostedEvent:
+            answer = library.asking.ask(question.prepared, question.pin)
+            library.keeper.submit(library.asking.keep)
+            return answer
+
+        library.asker.submit(answered)
         return True
 
     def settle(self, concluded: Concluded, counted_as: str | None) -> None:

@@ -10,6 +10,7 @@ import doorctl
 from doorctl.access.calendar import Cause, Mode
 from doorctl.access.modes import Override
 from doorctl.access.staff_text import refuse_text
+from doorctl.bootstrap import opening
 from doorctl.bootstrap.audit import note_done
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.hours import hours_now
@@ -57,8 +58,7 @@ class BranchNowDesk:
     def open_once(self, reason: str, by: str) -> None:
         """Have the door let somebody in once."""
         refuse_text("reason", reason)
-        question = Question("open", {"reason": reason, "by": by})
-        ask(self._config.control.socket, question, timeout_s=DEED_LIMIT_S)
+        opening.open_once(self._config, self._clock, reason, by, DEED_LIMIT_S)
         note_done(self._config, Deed(Action.OPENED_ONCE, why=reason), by)
 
     def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:

@@ -213,9 +213,11 @@ class _Door:
         )
         if opened is None:
             return None
-        line, worker = opened
-        worker.start()
-        self._stack.callback(worker.stop, ASKING_STOP_S)
+        line, workers = opened
+        # Started last is stopped first: the asker, which then gives the keeper nothing more.
+        for worker in reversed(workers):
+            worker.start()
+            self._stack.callback(worker.stop, ASKING_STOP_S)
         return line
 
     def _serial_lines(self) -> dict[str, SerialLine]:

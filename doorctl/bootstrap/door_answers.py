@@ -95,7 +95,10 @@ class DoorAnswers:
         # Both come to stand in the log, which nobody can take anything out of.
         refuse_text("reason", reason)
         refuse_text("account", by)
-        self._mailbox.put(StaffOpened(reason, by))
+        until_s = question.about.get("until_s")
+        if not isinstance(until_s, float):
+            raise InputError("that question does not say until when it counts")
+        self._mailbox.put(StaffOpened(reason, by, until_s))
         return {}
 
     def _seal(self, _question: Question) -> Mapping[str, Any]:

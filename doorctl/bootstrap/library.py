@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from doorctl.asking import Asking, Keeping
-from doorctl.bootstrap.rules import ask_s, flags_weak
+from doorctl.bootstrap.rules import flags_weak, web_answers_s
 from doorctl.config import Config
 from doorctl.mailbox import PostedEvent
 from doorctl.ops.worker import WorkerThread
@@ -21,17 +21,17 @@ def open_library_line(
     log: EventLog,
     post: Callable[[PostedEvent], None],
     failed: Callable[[BaseException], None],
-) -> tuple[LibraryLine, WorkerThread[PostedEvent]] | None:
-    """Return the door's end with its thread, which is still to be started; None if it is off."""
-    limit_s = ask_s(config)
-    if limit_s is None:
+) -> tuple[LibraryLine, tuple[WorkerThread[PostedEvent], ...]] | None:
+    """Return the door's end with its threads, which are still to be started; None if it is off."""
+    if not config.lms.wanted:
         return None
     asking = Asking(
-        LibraryOverSocket(config.web.socket, limit_s, log),
+        LibraryOverSocket(config.web.socket, web_answers_s(config), log),
         clock,
         minimum_age=config.policy.minimum_age,
         keeping=Keeping(timedelta(days=config.lms.row_days), timedelta(days=config.lms.pin_days)),
         flags_weak=flags_weak(config),
     )
-    worker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
-    return LibraryLine(asking, worker), worker
+    asker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
+    keeper: WorkerThread[PostedEvent] = WorkerThread(post, failed)
+    return LibraryLine(asking, asker, keeper), (asker, keeper)

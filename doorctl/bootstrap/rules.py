@@ -16,6 +16,13 @@ from doorctl.store.visits_reader import VisitHistory
 ROAD_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
 
+BACK_S = 0.25
+"""How much sooner the door gives up on a web process that hangs than on the attempt.
+
+Its silence has to be heard while it counts: told after the attempt's deadline, a right PIN that
+nobody compared would stay charged as a wrong one.
+"""
+
 
 def patrons_db(config: Config) -> Path:
     """Return where the patron cache is."""
@@ -35,6 +42,11 @@ def branch_db(config: Config) -> Path:
 def ask_s(config: Config) -> float | None:
     """Return how long an answer may take to reach the door; None where nobody is asked."""
     return config.lms.timeout_s + ROAD_S if config.lms.wanted else None
+
+
+def web_answers_s(config: Config) -> float:
+    """Return how long the web process may take to tell the library system's answer."""
+    return config.lms.timeout_s + ROAD_S - BACK_S
 
 
 def access_policy(config: Config) -> Policy:

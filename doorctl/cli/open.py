@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from doorctl.access.staff_text import refuse_text
+from doorctl.bootstrap import opening
 from doorctl.bootstrap.audit import note_done
 from doorctl.bootstrap.desk import ANSWER_LIMIT_S
+from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import with_config
 from doorctl.cli.staff_options import caller
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
-from doorctl.transports.control import Question, ask
 
 
 @click.command("open")
@@ -20,7 +21,6 @@ from doorctl.transports.control import Question, ask
 def open_once(config: Config, reason: str) -> None:
     """Have the running door open once, as if a card had been let in. It stands in the log."""
     refuse_text("reason", reason)
-    question = Question("open", {"reason": reason, "by": caller()})
-    ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+    opening.open_once(config, system_clock(config), reason, caller(), ANSWER_LIMIT_S)
     click.echo("The door is released, once.")
     note_done(config, Deed(Action.OPENED_ONCE, why=reason))

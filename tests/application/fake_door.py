@@ -102,6 +102,7 @@ class FakeDoor:
     sealer: Sealer = field(default_factory=FastSealer)
     lines: frozenset[str] = frozenset({READER, KEYPAD})
     library: FakeLibrary | None = None
+    keeper: FakeWorker | None = None
     branch: MemoryBranch = field(default_factory=MemoryBranch)
     calendar: Calendar = field(default_factory=Calendar)
     inputs: FakeInputs | None = None
@@ -183,7 +184,7 @@ class FakeDoor:
             minimum_age=self.rules.policy.minimum_age,
             keeping=keeping,
         )
-        return LibraryLine(asking, self.asker)
+        return LibraryLine(asking, self.asker, self.keeper or self.asker)
 
     def restart(self) -> None:
         """Let the process die and start another one over the same files."""

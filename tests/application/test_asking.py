@@ -20,17 +20,20 @@ from tests.application.fake_door import (
 )
 from tests.fakes.library import FakeLibrary, registered
 from tests.fakes.memory_store import MemoryPatrons
+from tests.fakes.worker import FakeWorker
 
 ASK_S = 2.5
 AGE = 14
 
 
-def door_that_asks(library: FakeLibrary | None = None) -> FakeDoor:
+def door_that_asks(
+    library: FakeLibrary | None = None, keeper: FakeWorker | None = None
+) -> FakeDoor:
     """Return a door at which the library system is asked, and which knows `CARD` without a PIN."""
     patrons = MemoryPatrons()
     library = library or FakeLibrary(patrons, {UNKNOWN_CARD: (RIGHT_PIN, registered())})
     rules = Rules(Policy(minimum_age=0), PadRules(), ask_s=ASK_S)
-    return FakeDoor(rules=rules, patrons=patrons, library=library)
+    return FakeDoor(rules=rules, patrons=patrons, library=library, keeper=keeper)
 
 
 def visit(door: FakeDoor, number: str, pin: str) -> str:
@@ -118,7 +121,7 @@ def test_a_library_system_that_hangs_leaves_the_rest_as_it_was() -> None:
     door.swipe(UNKNOWN_CARD)
     door.work()
     door.types(RIGHT_PIN)
-    assert door.asker.backlog() == 2, "the question waits and is never answered"
+    assert door.asker.backlog() == 1, "the question waits and is never answered"
     door.wait(ASK_S)
     assert door.reasons == ["unknown_card"]
 
@@ -140,6 +143,25 @@ def test_questions_do_not_pile_up() -> None:
 
     assert door.asker.backlog() == 2
     assert door.reasons[:3] == ["unknown_card"] * 3
+
+
+def test_what_can_t_be_kept_at_once_holds_up_nobody() -> None:
+    """Web waits for a push; the next patron whom nobody knows is asked about meanwhile."""
+    keeper = FakeWorker(_unasked)
+    door = door_that_asks(keeper=keeper)
+    assert visit(door, UNKNOWN_CARD, RIGHT_PIN) == "ok"
+    forget_pin(door)
+    assert door.library is not None
+    door.library.known[CARD] = (RIGHT_PIN, registered())
+
+    assert visit(door, CARD, RIGHT_PIN) == "ok"
+    assert door.library.kept == []
+    keeper.work()
+    assert len(door.library.kept) == 2
+
+
+def _unasked(_event: object) -> None:
+    """Take what no job of a keeper posts."""
 
 
 def test_an_answer_that_comes_too_late_opens_for_nobody_but_is_kept() -> None:

@@ -15,6 +15,7 @@ from doorctl.access.policy import Policy
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
 from doorctl.controller import READER
 from doorctl.door.indicator import GRANTED_S, REFUSED_S, Lamps
+from doorctl.mailbox import StaffOpened
 from doorctl.ports import BytesReceived
 from doorctl.questions import BACKLOG_LIMIT, UNRECORDED_LIMIT
 from tests.application.fake_door import (
@@ -439,3 +440,71 @@ def test_keys_alone_mean_nothing() -> None:
 
     assert door.reasons == []
     assert door.signals.shown == []
+
+
+def hang(door: FakeDoor) -> None:
+    """Swipe one card until so much waits for a worker that hangs that the next is turned away."""
+    while door.worker.backlog() < BACKLOG_LIMIT:
+        door.swipe(CARD)
+
+
+def test_who_is_turned_away_types_no_pin_of_whoever_came_before() -> None:
+    """The card before is nobody's any more, and its patron is charged for nothing."""
+    door = FakeDoor()
+    hang(door)
+    door.swipe(OTHER_CARD)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert "ok" not in door.reasons
+    assert "wrong_pin" not in door.reasons
+    assert not door.relay.edges
+    assert door.visits.card_throttle(key_of(CARD)).failures == 0
+
+
+def test_a_reader_that_repeats_itself_takes_nobodys_attempt() -> None:
+    """The same card, turned away, is the same person, who goes on typing."""
+    door = FakeDoor()
+    hang(door)
+    door.swipe(CARD)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert door.reasons[-1] == "ok"
+
+
+@pytest.mark.parametrize("carries_keys", [True, False])
+def test_companions_are_heard_on_whichever_line_the_keys_come(*, carries_keys: bool) -> None:
+    """On the reader's own line too, for as long as they may be said."""
+    rules = Rules(Policy(), PadRules(), companions_max=3)
+    door = FakeDoor(rules, carries_keys=carries_keys)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.types("2")
+    door.wait(1.0)
+
+    assert [line["count"] for line in door.log.named("companions")] == [2]
+
+
+@pytest.mark.parametrize("carries_keys", [True, False])
+def test_the_next_card_is_a_card_while_companions_may_be_said(*, carries_keys: bool) -> None:
+    """Its digits bring nobody in."""
+    rules = Rules(Policy(), PadRules(), companions_max=3)
+    door = FakeDoor(rules, carries_keys=carries_keys)
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+
+    assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
+    assert door.log.named("companions") == []
+
+
+@pytest.mark.parametrize(("late_s", "opens"), [(0.0, True), (4.9, True), (5.0, False)])
+def test_an_opening_by_staff_counts_until_they_hear_that_it_failed(
+    late_s: float, *, opens: bool
+) -> None:
+    """A door that stood still opens for nobody who has been told that it does not."""
+    door = FakeDoor()
+    asked = StaffOpened("delivery", "anna", door.clock.monotonic_s() + 5.0)
+    door.clock.advance(late_s)
+    door.controller.handle(asked)
+
+    assert door.relay.energised is opens
+    assert bool(door.log.named("opened_by_staff")) is opens
