@@ -354,8 +354,8 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             TODAY,
             "En del af dørens proces er gået i stå, så den startes forfra.",
             "Part of the door process is stuck, so it is started afresh.",
-            "Se, om SD-kortet fejler (dmesg), hvis det sker igen.",
-            "See whether the SD card fails (dmesg) if it happens again.",
+            "Se journalen, og om SD-kortet fejler (dmesg), hvis det sker igen.",
+            "Read the journal, and see whether the SD card fails (dmesg), if it happens again.",
         ),
         "clock_set_back": _kind(
             TODAY,

@@ -50,7 +50,7 @@ class Housekeeping:
     Args:
         clock: the machine's.
         supervisor: fed only while everything answers.
-        threads_alive: whether every thread that the door needs is still there.
+        threads_alive: whether the thread of each serial line is still there.
         overdue_s: for how long something that the scheduler had to begin is due, seconds.
         purging_since_s: when the purge began that is under way, monotonic seconds; None while
             none is.
@@ -58,7 +58,7 @@ class Housekeeping:
         purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
         keep_time: has the worker store the highest trusted time.
         ping: has the worker call its argument.
-        alarm: told a kind and why, once each time that something stops.
+        alarm: told a kind and why, once for each thing that stops and stays so for a turn.
         relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
             while it stands free.
     """
@@ -91,7 +91,7 @@ class Housekeeping:
         self._relocks_s = relocks_s
         self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
         self._dependable = clock.moment().dependable
-        self._stuck = ""
+        self._stuck = self._told = ""
 
     def turn(self) -> None:
         """Feed the watchdog if all is well, and do what is due."""
@@ -107,9 +107,12 @@ class Housekeeping:
     def _feed(self, now_s: float) -> None:
         before, self._stuck = self._stuck, self._what_is_stuck(now_s)
         if not self._stuck:
+            self._told = ""
             self._supervisor.alive(self._limit_s(now_s))
-        elif not before:
-            # In seconds systemd kills the process, and nothing else would say why.
+        elif self._stuck == before != self._told:
+            # In seconds systemd kills the process, and nothing else would say why. Not in the first
+            # turn: after the whole process stood still, the worker has not been asked again yet.
+            self._told = self._stuck
             self._alarm("process_stuck", self._stuck)
 
     def _what_is_stuck(self, now_s: float) -> str:
@@ -117,7 +120,7 @@ class Housekeeping:
         if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
             self._answered_s = now_s
         if now_s - self._answered_s >= WORKER_LIMIT_S:
-            return f"the thread that reads and writes has not answered for {WORKER_LIMIT_S:.0f} s"
+            return "the thread that reads and writes does not answer"
         if not self._threads_alive():
             return "the thread of a serial line has ended"
         if self._overdue_s() >= SCHEDULE_LIMIT_S:

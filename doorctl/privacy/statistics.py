@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import Enum
 from itertools import chain, groupby
@@ -90,53 +90,56 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Counts of local time. It holds them as they are; whatever it returns may be shown.
+    """Counts of local time. It holds them as they are; whatever its methods return may be shown.
 
     Args:
-        days: the counts of each date.
-        hours: of each weekday, 0 for Monday, and hour of the day.
-        undated: of no known time.
+        _days: the counts of each date.
+        _hours: of each weekday, 0 for Monday, and hour of the day.
+        _undated: of no known time.
     """
 
-    days: Mapping[date, _Counts]
-    hours: Mapping[tuple[int, int], _Counts]
-    undated: _Counts
+    _days: Mapping[date, _Counts] = field(repr=False)
+    _hours: Mapping[tuple[int, int], _Counts] = field(repr=False)
+    _undated: _Counts = field(repr=False)
 
     def table(self, by: By) -> Statistics:
         """Return the counts of each hour of the day, weekday or month, those without one last."""
-        return _tabulated(chain(self._named(by), [(NOT_DATED, self.undated)]))
+        return _tabulated(chain(self._named(by), [(NOT_DATED, self._undated)]))
 
     def by_day(self) -> tuple[tuple[date, Statistics], ...]:
-        """Return the counts of each date on which anything was counted, by month, in order."""
-        days = sorted(self.days.items())
+        """Return the counts of each date on which anything was counted, in order.
+
+        Their cells are named after the month.
+        """
+        days = sorted(self._days.items())
         return tuple((day, _tabulated([(_month(day), counts)])) for day, counts in days)
 
     def week(self) -> tuple[Statistics, ...]:
         """Return the counts by hour of each of the seven weekdays, Monday first."""
         return tuple(
-            _tabulated((_hour(hour), counts) for (day, hour), counts in self._hours() if day == one)
+            _tabulated((_hour(hour), counts) for (day, hour), counts in self._week() if day == one)
             for one in range(len(WEEKDAYS))
         )
 
     def _named(self, by: By) -> Iterator[tuple[str, _Counts]]:
         match by:
             case By.HOUR:
-                by_hour = sorted(self.hours.items(), key=lambda item: item[0][1])
+                by_hour = sorted(self._hours.items(), key=lambda item: item[0][1])
                 return ((_hour(hour), counts) for (_, hour), counts in by_hour)
             case By.WEEKDAY:
-                return ((WEEKDAYS[day], counts) for (day, _), counts in self._hours())
+                return ((WEEKDAYS[day], counts) for (day, _), counts in self._week())
             case By.MONTH:
-                return ((_month(day), counts) for day, counts in sorted(self.days.items()))
+                return ((_month(day), counts) for day, counts in sorted(self._days.items()))
 
-    def _hours(self) -> list[tuple[tuple[int, int], _Counts]]:
-        return sorted(self.hours.items())
+    def _week(self) -> list[tuple[tuple[int, int], _Counts]]:
+        return sorted(self._hours.items())
 
 
 def gather(counts: Iterable[HourCount], zone: tzinfo) -> Gathered:
     """Gather counts by local time.
 
     Args:
-        counts: of any hours, in any order; soonest done where those of an hour come together.
+        counts: of any hours, in any order; fastest where those of an hour are neighbours.
         zone: the branch's; in one whose offset is no whole hour an hour counts where it began.
     """
     days: defaultdict[date, _Counts] = defaultdict(Counter)

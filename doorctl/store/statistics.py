@@ -43,10 +43,13 @@ _ADD = """
     INSERT INTO hourly (hour, mode, kind, outcome, count) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
-_HOURS = """
-    SELECT hour, mode, kind, outcome, count FROM hourly WHERE hour >= ? AND hour < ?
-    ORDER BY hour, mode, kind, outcome
+_SLICE = """
+    SELECT hour, mode, kind, outcome, count FROM hourly
+    WHERE (hour, mode, kind, outcome) > (?, ?, ?, ?) AND hour < ?
+    ORDER BY hour, mode, kind, outcome LIMIT ?
 """
+SLICE_ROWS = 2000
+"""Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
 
 
 def create_hourly(database: Database) -> None:
@@ -107,16 +110,23 @@ class HourlyHistory:
     def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
         """Yield the counts from a UTC time on, up to another, oldest first.
 
+        They are read in slices, so what is counted meanwhile may be among them or not.
+
         Args:
             since: the hour that it lies in is the first; None for all, and for those without an
                 hour as well.
             until: not included; None for no end.
         """
-        bounds = (_to_hour(since), _to_hour(min(until or _END, _END)))
-        with translated(self.path):
-            for hour, found in groupby(self._reader.current().execute(_HOURS, bounds), _FIRST):
+        until_hour = _to_hour(min(until or _END, _END))
+        found: list[tuple[int, str, str, str, int]] = [(_to_hour(since), "", "", "", 0)]
+        while found:
+            *last, _ = found[-1]
+            with translated(self.path):
+                bounds = (*last, until_hour, SLICE_ROWS)
+                found = self._reader.current().execute(_SLICE, bounds).fetchall()
+            for hour, listed in groupby(found, _FIRST):
                 at = _from_hour(hour)
-                for _, mode, kind, outcome, count in found:
+                for _, mode, kind, outcome, count in listed:
                     yield HourCount(at, mode, kind, outcome, count)
 
     def close(self) -> None:

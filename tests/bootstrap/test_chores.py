@@ -141,6 +141,7 @@ def test_a_dead_scheduler_ends_the_feed(tmp_path: Path) -> None:
         house.chores.schedule.nudge()
         house.answered()
         assert not house.fed()
+        assert not house.fed()
     assert house.log.named("alarm")[-1]["kind"] == "process_stuck"
 
 

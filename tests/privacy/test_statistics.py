@@ -147,16 +147,31 @@ def _group(one: HourCount, by: By) -> tuple[str, str, str, str]:
     return cell.group, cell.mode, cell.kind, cell.outcome
 
 
-@given(counts)
-def test_every_count_stands_once_among_days_and_once_among_hours(listed: list[HourCount]) -> None:
-    """In whatever order they come, none is lost or told twice in any picture."""
-    gathered = gather(listed, COPENHAGEN)
-    all_of_them: Counter[tuple[str, str, str]] = Counter()
-    for one in listed:
-        all_of_them[one.mode, one.kind, one.outcome] += one.count
+@given(counts, st.data())
+def test_every_picture_is_the_same_in_whatever_order_counts_come(
+    listed: list[HourCount], data: st.DataObject
+) -> None:
+    """None is lost or told twice, and each picture is in its own order."""
+    shuffled = data.draw(st.permutations(listed))
+    dated = [one for one in listed if one.hour is not None]
+    one, other = gather(listed, COPENHAGEN), gather(shuffled, COPENHAGEN)
 
-    for dated in (gathered.days, gathered.hours):
-        assert sum(dated.values(), gathered.undated) == all_of_them
+    assert [one.table(by) for by in By] == [other.table(by) for by in By]
+    assert (one.by_day(), one.week()) == (other.by_day(), other.week())
+    assert [day for day, _ in one.by_day()] == sorted({_local(each).date() for each in dated})
+    for number, table in enumerate(one.week()):
+        of_the_day = [each for each in dated if _local(each).weekday() == number]
+        assert table == tabulate(of_the_day, By.HOUR)
+
+
+def _local(one: HourCount) -> datetime:
+    assert one.hour is not None
+    return one.hour.astimezone(COPENHAGEN)
+
+
+def test_what_is_hidden_is_not_printed_either() -> None:
+    """Whoever logs or shows the whole by mistake tells no small count."""
+    assert repr(gather([ok(3)], COPENHAGEN)) == "Gathered()"
 
 
 def test_a_week_and_its_days_are_by_local_time() -> None:

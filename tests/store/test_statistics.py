@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from doorctl.access.reasons import Reason
 from doorctl.errors import StoreError
 from doorctl.moments import ClockState
 from doorctl.ports import ATTEMPT, LEAF, HourCount, HourlyReader
-from doorctl.store.statistics import HourlyHistory
+from doorctl.store.statistics import SLICE_ROWS, HourlyHistory
 from doorctl.store.visit_rows import migrations
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.store.visits_retried import RetriedVisits
@@ -134,6 +134,41 @@ def test_what_passed_the_door_is_added(counts: Counts) -> None:
         HourCount(NOON, "closed", LEAF, "left", 1),
         HourCount(NOON, "staffed", LEAF, "passage", 6),
     ]
+
+
+def test_years_are_read_in_slices(counts: Counts) -> None:
+    """However many hours there are, each comes once and in its order."""
+    listed = [
+        HourCount(NOON + hour * HOUR, mode, LEAF, "left", 1 + hour)
+        for hour in range(SLICE_ROWS)
+        for mode in ("closed", "staffed")
+    ]
+    counts.store.add_counts(listed)
+
+    assert counts.read() == listed
+    assert counts.read(since=NOON + HOUR) == listed[2:]
+
+
+def test_whoever_reads_counts_keeps_no_purge_from_its_end(path: Path) -> None:
+    """A page that adds up years of them holds nothing open meanwhile."""
+    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
+        store.add_counts([ENTRY])
+        reading = history.hours(None, None)
+        assert next(reading) == ENTRY
+
+        assert store.compact() == (0, 0, 0)
+
+
+def test_a_file_that_breaks_in_mid_read_is_told(path: Path) -> None:
+    """As one that is broken from the start: by an error that says what to do."""
+    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
+        store.add_counts([ENTRY, *(replace(ENTRY, mode=f"{n:05}") for n in range(SLICE_ROWS))])
+        reading = history.hours(None, None)
+        next(reading)
+        change(path, "ALTER TABLE hourly RENAME TO gone")
+
+        with pytest.raises(StoreError):
+            list(reading)
 
 
 def test_no_purge_touches_the_counts(counts: Counts) -> None:
