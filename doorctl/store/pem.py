@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +44,7 @@ def written(form: Form, key: bytes) -> bytes:
 
 
 def read(form: Form, path: Path) -> bytes:
-    """Return a file's first key of a form, whatever stands before it; nothing if there is none.
+    """Return a file's first key of a form, whatever stands around it; nothing if that is damaged.
 
     What comes back may have any length: who uses it as a key sees whether it is one.
 
@@ -55,14 +54,12 @@ def read(form: Form, path: Path) -> bytes:
     text = read_key_file(
         path, LARGEST_FILE_BYTES, made_by="doorctl sync init", private=form.private
     )
-    found = re.search(
-        rb"^-----BEGIN %b-----\s([A-Za-z0-9+/=\s]+)^-----END %b-----\s*$"
-        % (form.label, form.label),
-        text,
-        re.MULTILINE,
-    )
+    # Another key may follow one that is cut off; it is not taken in its place.
+    _, begun, rest = text.partition(b"-----BEGIN %b-----" % form.label)
+    inside, ended, _ = rest.partition(b"-----END %b-----" % form.label)
     try:
-        der = binascii.a2b_base64(b"".join(found[1].split()), strict_mode=True) if found else b""
+        der = binascii.a2b_base64(b"".join(inside.split()), strict_mode=True)
     except binascii.Error:
         return b""
-    return der[len(form.before) :] if der.startswith(form.before) else b""
+    whole = begun and ended and der.startswith(form.before)
+    return der[len(form.before) :] if whole else b""

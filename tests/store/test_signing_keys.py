@@ -233,3 +233,37 @@ def test_what_is_no_regular_file_is_refused_at_once(private: Path) -> None:
         read_public_keys([private])
     with pytest.raises(KeyFileError, match="can't be read: Is a directory"):
         read_public_keys([private.parent])
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b"# of the library's server\n\n" + pem,
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: pem.replace(b"\n", b"\n  "),
+        lambda pem: pem.rstrip(),
+        lambda pem: pem + _pem(Ed25519PrivateKey.generate()),
+    ],
+    ids=["BOM", "comment", "Windows", "indented", "no last line end", "another after it"],
+)
+def test_a_signing_key_is_found_in_what_stands_around_it(
+    private: Path, public: Path, around: Callable[[bytes], bytes]
+) -> None:
+    """However the file went through people's hands; the first key is it."""
+    create_signing_key(private, public)
+    content = read_signing_key(private).content()
+    private.write_bytes(around(private.read_bytes()))
+
+    assert read_signing_key(private).content() == content
+
+
+@pytest.mark.parametrize("cut", [40, 60, 100])
+def test_another_key_is_not_taken_for_one_that_is_cut_off(private: Path, cut: int) -> None:
+    """A sender that signs with whatever it finds is refused everywhere; nobody knows why."""
+    private.touch(0o600)
+    one, other = (_pem(Ed25519PrivateKey.generate()) for _ in range(2))
+    private.write_bytes(one[:cut] + b"\n" + other)
+
+    with pytest.raises(KeyFileError, match="holds no Ed25519 private key"):
+        read_signing_key(private)
