@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
-from doorctl.access.judging import Verdict, judged, opens_without_pin, worth_asking
+from doorctl.access.judging import (
+    Verdict,
+    compares_nothing,
+    judged,
+    opens_without_pin,
+    worth_asking,
+)
 from doorctl.access.messages import Now, Prepared, Rules
 from doorctl.access.patron import Patron, pin_check
 from doorctl.access.pin_pad import PadRules
@@ -288,3 +294,17 @@ def test_what_proves_a_pin() -> None:
     assert not verdict(KNOWN, WRONG_PIN).proved
     assert not verdict(replace(KNOWN, throttled=True)).proved
     assert not verdict(replace(KNOWN, held=replace(STAFF, needs_pin=False)), None).proved
+
+
+@pytest.mark.parametrize("withheld", Reason)
+@pytest.mark.parametrize("held", [None, STAFF, OWN])
+def test_a_refused_pin_was_no_guess_only_if_nothing_was_compared(
+    held: Pass | None, withheld: Reason
+) -> None:
+    """No row, or one without a PIN, and no pass with a PIN of its own: then nobody could tell."""
+    nothing = withheld in {Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN}
+    has_own_pin = held is not None and held.pin_check is not None
+
+    found = compares_nothing(replace(KNOWN, held=held), withheld)
+
+    assert found is (nothing and not has_own_pin)
