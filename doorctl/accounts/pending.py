@@ -55,6 +55,12 @@ class PendingSignIns:
                 self._kept.popitem(last=False)
         return token
 
+    def peek(self, token: Token, now_s: float) -> Begun | None:
+        """Return what was kept, and keep it; None where it is over or was never here."""
+        with self._lock:
+            begun, begun_s = self._kept.get(token.digest, (None, now_s))
+        return begun if now_s - begun_s < KEPT_S else None
+
     def take(self, token: Token, now_s: float) -> Begun | None:
         """Return what was kept, once; None where it is over or was never here."""
         with self._lock:

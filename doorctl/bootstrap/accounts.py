@@ -160,6 +160,18 @@ class AccountsDesk:
         begun = Begun(pending, back, session)
         return address, self._pending.keep(begun, self._clock.monotonic_s())
 
+    def wanted_oidc(self, kept: Token) -> str:
+        """Return the path where whoever began a sign-in wanted to go; "/" where it is over.
+
+        Nothing is stored, and the sign-in stays under way.
+        """
+        begun = self._pending.peek(kept, self._clock.monotonic_s())
+        return "/" if begun is None else begun.back
+
+    def stop_oidc(self, kept: Token) -> None:
+        """Forget a sign-in that came to nothing; nothing if there is none."""
+        self._pending.take(kept, self._clock.monotonic_s())
+
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Sign in who came back from the identity provider.
 

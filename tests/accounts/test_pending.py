@@ -29,3 +29,15 @@ def test_only_so_many_are_kept() -> None:
 
     assert kept.take(tokens[0], 0.0) is None
     assert kept.take(tokens[1], 0.0) == begun("1")
+
+
+def test_looking_uses_nothing_up() -> None:
+    """What was begun can be looked at again and again, for as long as it counts."""
+    kept = PendingSignIns()
+    token = kept.keep(begun(), 0.0)
+
+    assert kept.peek(token, 1.0) == kept.peek(token, 1.0) == begun()
+    assert kept.peek(token, KEPT_S) is None
+    assert kept.peek(new_token(), 1.0) is None
+    assert kept.take(token, 1.0) == begun()
+    assert kept.peek(token, 1.0) is None

@@ -42,6 +42,14 @@ class HangingProvider:
         self.let_go.wait(LIMIT_S)
         return f"https://provider.example{back}", session or Token("kept")
 
+    def wanted_oidc(self, kept: Token) -> str:
+        """Know of no sign-in."""
+        raise NotImplementedError
+
+    def stop_oidc(self, kept: Token) -> None:
+        """Know of no sign-in."""
+        raise NotImplementedError
+
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Wait, and believe nobody."""
         self.let_go.wait(LIMIT_S)

@@ -34,6 +34,12 @@ class Municipality(Protocol):
     def begin_oidc(self, back: str, session: Token | None) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie."""
 
+    def wanted_oidc(self, kept: Token) -> str:
+        """Return the path where whoever began wanted to go, "/" if it is over; waits for nothing."""
+
+    def stop_oidc(self, kept: Token) -> None:
+        """Forget a sign-in that came to nothing; waits for nothing."""
+
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Sign in who came back, and end the session that there was; return token and path."""
 
@@ -72,7 +78,7 @@ class MunicipalityPages:
             async with self._turns.one():
                 address, kept = await asked.aside(self._provider.begin_oidc, back, session)
         except IdentityProviderError as error:
-            return asked.page("municipality.html", 503, why=UNSURE, more=str(error))
+            return _refused(asked, 503, back, UNSURE, more=str(error))
         response = RedirectResponse(address, 303)
         # Lax: the way back is a link of another site, with which a strict cookie is not sent.
         response.set_cookie(
@@ -93,10 +99,12 @@ class MunicipalityPages:
         return response
 
     async def _finished(self, asked: PageRequest) -> Response:
-        if asked.asked("error"):
-            # What it says of it is not shown: anybody can write such an address.
-            return asked.page("municipality.html", 403, why=STOPPED)
         kept = Token(asked.request.cookies.get(self._cookie, ""))
+        wanted = self._provider.wanted_oidc(kept)
+        if asked.asked("error"):
+            self._provider.stop_oidc(kept)
+            # What it says of it is not shown: anybody can write such an address.
+            return _refused(asked, 403, wanted, STOPPED)
         state, code = asked.asked("state"), asked.asked("code")
         try:
             async with self._turns.one():
@@ -104,11 +112,18 @@ class MunicipalityPages:
                     self._provider.finish_oidc, kept, state=state, code=code
                 )
         except SignInRefusedError as error:
-            return asked.page("municipality.html", 403, why=str(error))
+            return _refused(asked, 403, wanted, str(error))
         except InputError as error:
-            return asked.page("municipality.html", 422, why=str(error))
+            return _refused(asked, 422, wanted, str(error))
         except IdentityProviderError as error:
-            return asked.page("municipality.html", 503, why=UNSURE, more=str(error))
+            return _refused(asked, 503, wanted, UNSURE, more=str(error))
         # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
         # the session's strict cookie.
         return signed_in(self._frame, asked.page("municipality.html", why="", back=back), token)
+
+
+def _refused(
+    asked: PageRequest, status: int, back: str, why: str, more: str | None = None
+) -> Response:
+    """Return a page that says why, and leads to the other ways in and on to where one wanted."""
+    return asked.page("municipality.html", status, why=why, back=back, more=more)

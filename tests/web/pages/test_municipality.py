@@ -38,9 +38,10 @@ class Town:
         entrance = Entrance(around, self.accounts.signing_in)
         return browser_of(around, entrance, MunicipalityPages(around, self.accounts))
 
-    def way_back(self, client: TestClient) -> dict[str, str]:
+    def way_back(self, client: TestClient, wanted: str = "/") -> dict[str, str]:
         """Send a browser there and let its owner sign in; return what it comes back with."""
-        state, code = self.script.browse(client.get(PAGE).headers["location"])
+        begun = client.get(PAGE, params={"next": wanted})
+        state, code = self.script.browse(begun.headers["location"])
         return {"state": state, "code": code}
 
 
@@ -225,5 +226,48 @@ def test_a_provider_that_is_down(town: Town) -> None:
 
     page = refused(client, came, 503)
     assert "Kommunens login kan ikke nås" in page
-    assert 'href="/sign-in"' in page
+    assert 'href="/sign-in?next=/"' in page
     assert client.get(PAGE).status_code == 503
+
+
+WANTED = "/holds?around=2026-11-25T21:30"
+OTHER_WAY = '<a href="/sign-in?next=/holds%3Faround%3D2026-11-25T21%3A30">'
+
+
+@pytest.mark.parametrize(
+    ("groups", "came", "status"),
+    [
+        (["andre"], {}, 403),
+        (["dør-personale"], {"state": "x"}, 422),
+        (["dør-personale"], {"error": "access_denied"}, 403),
+    ],
+)
+def test_who_is_refused_still_gets_where_they_wanted(
+    town: Town, groups: list[str], came: dict[str, str], status: int
+) -> None:
+    """The other way in leads there too."""
+    town.script.claims = {"groups": groups}
+    client = town.browser()
+
+    assert OTHER_WAY in refused(client, town.way_back(client, WANTED) | came, status)
+
+
+def test_a_provider_that_is_down_loses_nobodys_way(town: Town) -> None:
+    """Neither at the start nor once somebody comes back."""
+    client = town.browser()
+    came = town.way_back(client, WANTED)
+    town.script.replies = {"/realm/.well-known/openid-configuration": (503, b"")}
+
+    assert OTHER_WAY in refused(client, came, 503)
+    assert OTHER_WAY in client.get(PAGE, params={"next": WANTED}).text
+
+
+def test_who_stopped_there_begins_again(town: Town) -> None:
+    """What was under way is over: the same code is worth nothing afterwards."""
+    client = town.browser()
+    came = town.way_back(client)
+    kept = client.cookies[BEGUN]
+    refused(client, {"error": "access_denied"}, 403)
+    client.cookies.set(BEGUN, kept)
+
+    refused(client, came, 422)
