@@ -14,8 +14,8 @@ from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import IDLE_MS, Token
 from doorctl.bootstrap.pages import SignedIn
 from doorctl.errors import InputError, StoreError, StuckError
+from doorctl.web.pages.addresses import path_of
 from doorctl.web.pages.aside import THREADS, Turns
-from doorctl.web.pages.frame import path_of
 from doorctl.web.pages.house import Person
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.holds import HoldPages

@@ -19,20 +19,17 @@ from starlette.routing import Route
 from doorctl.accounts.roles import Permission, permits
 from doorctl.errors import DoorctlError, InputError, StuckError
 from doorctl.ports import EventLog
+from doorctl.web.pages.addresses import OWN, address_after, page_of, path_of, sign_in_at
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.forms import Form, read_form
 from doorctl.web.pages.house import House, Person, Refused, Sessions
 from doorctl.web.pages.language import Languages
-from doorctl.web.pages.navigation import PLACES, places
+from doorctl.web.pages.navigation import places
 from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
-
-SIGN_IN: Final = "/sign-in"
-OWN: Final = "/me"
-"""Where somebody changes their own password."""
 
 LANGUAGE_COOKIE: Final = "doorctl-language"
 
@@ -256,20 +253,14 @@ class Frame:
         return await self.aside.run(whose, token)
 
     def _sign_in_first(self, request: Request) -> Response:
-        wants, path = request.headers.get("accept", ""), path_of(request)
+        wants, leads = request.headers.get("accept", ""), sign_in_at(address_after(request))
         if BY_ITSELF in request.headers:
             # A redirect would be followed by the script, and the form end up inside of the page.
-            leads = {"HX-Redirect": f"{SIGN_IN}?next={quote(path)}"}
-            return Response(status_code=HTTPStatus.UNAUTHORIZED, headers=leads)
+            headers = {"HX-Redirect": leads}
+            return Response(status_code=HTTPStatus.UNAUTHORIZED, headers=headers)
         if "text/html" not in wants and wants not in {"", "*/*"}:
             return PlainTextResponse("Sign in first.", HTTPStatus.UNAUTHORIZED)
-        back = f"?next={quote(path)}" if request.method == "GET" else ""
-        return RedirectResponse(f"{SIGN_IN}{back}", HTTPStatus.SEE_OTHER)
-
-
-def path_of(request: Request) -> str:
-    """Return the path that was routed by; `request.url` is put together with the host's header."""
-    return str(request.scope["path"])
+        return RedirectResponse(leads, HTTPStatus.SEE_OTHER)
 
 
 def _asks_by_itself(request: Request) -> bool:
@@ -285,15 +276,8 @@ def _failed(asked: PageRequest, error: DoorctlError) -> Response:
     status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InputError) else 503
     stuck = isinstance(error, StuckError)
     response = asked.page(
-        "failed.html", status, why=asked.told(error), stuck=stuck, back=_back(asked)
+        "failed.html", status, why=asked.told(error), stuck=stuck, back=page_of(asked.request)
     )
     if stuck:
         response.headers["Retry-After"] = RETRY_S
     return response
-
-
-def _back(asked: PageRequest) -> str:
-    """Return the page that a form stood on; its own address can't be shown."""
-    if asked.request.method == "GET":
-        return asked.path
-    return next((one.path for one in PLACES if asked.path.startswith(one.path)), "/")

@@ -7,6 +7,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
+from doorctl.web.pages.addresses import own_path
 from doorctl.web.pages.frame import LANGUAGE_COOKIE, Frame, PageRequest
 from doorctl.web.pages.templates import StaticPages
 
@@ -35,9 +36,3 @@ def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
         Mount("/static", StaticPages(), name="static"),
         frame.open("/language", language, methods=("POST",)),
     )
-
-
-def own_path(path: str) -> str:
-    """Return a path of this site as it is, and anything else as ``/``: nobody is led elsewhere."""
-    safe = path.startswith("/") and not path.startswith(("//", "/\\"))
-    return path if safe and path.isprintable() and "\\" not in path else "/"

@@ -16,10 +16,10 @@ from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
+from doorctl.web.pages.addresses import OWN, SIGN_IN, own_path
 from doorctl.web.pages.aside import Turns
-from doorctl.web.pages.frame import OWN, SIGN_IN, Frame, PageRequest
+from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.navigation import places
-from doorctl.web.pages.routes import own_path
 
 SIGN_OUT: Final = "/sign-out"
 

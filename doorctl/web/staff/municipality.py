@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from typing import Final, Protocol
-from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from doorctl.accounts.sessions import Token
 from doorctl.errors import IdentityProviderError, InputError, SignInRefusedError
+from doorctl.web.pages.addresses import own_path, sign_in_at
 from doorctl.web.pages.aside import Turns
-from doorctl.web.pages.frame import SIGN_IN, Frame, PageRequest
-from doorctl.web.pages.routes import own_path
+from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.staff.entrance import session_of, signed_in
 
 PAGE: Final = "/sign-in/municipality"
@@ -35,10 +34,10 @@ class Municipality(Protocol):
         """Return where to send the browser, and what it has to bring back in a cookie."""
 
     def wanted_oidc(self, kept: Token) -> str:
-        """Return the path where whoever began wanted to go, "/" if it is over; waits for nothing."""
+        """Return the path where whoever began wanted to go, "/" if it is over; never waits."""
 
     def stop_oidc(self, kept: Token) -> None:
-        """Forget a sign-in that came to nothing; waits for nothing."""
+        """Forget a sign-in that came to nothing; never waits."""
 
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Sign in who came back, and end the session that there was; return token and path."""
@@ -72,7 +71,7 @@ class MunicipalityPages:
         back = own_path(asked.asked("next"))
         if asked.request.headers.get("sec-fetch-site") in ELSEWHERE:
             # Such a link brings no strict cookie, so an old session could not be ended.
-            return asked.go(f"{SIGN_IN}?next={quote(back)}")
+            return asked.go(sign_in_at(back))
         session = session_of(self._frame, asked)
         try:
             async with self._turns.one():

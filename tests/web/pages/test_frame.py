@@ -7,9 +7,9 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Permission, Role
 from doorctl.errors import InputError, StoreError, StuckError
+from doorctl.web.pages.addresses import own_path
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.headers import ALWAYS
-from doorctl.web.pages.routes import own_path
 from tests.web.pages.staging import FakeRefused, application, browser, frame
 
 

@@ -1,0 +1,89 @@
+"""Where somebody comes back to: after signing in, and after choosing a language."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import doorctl.web
+from doorctl.web.pages.addresses import LONGEST_QUERY
+from tests.web.pages.doorstep import NAME, RIGHT, Doorstep
+
+WEB = Path(doorctl.web.__file__).parent
+SENT_BY_GET = re.compile(r'<form method="get".*?</form>', re.DOTALL)
+NAMED = re.compile(r'\bname="(\w+)"|\b(?:field|choice)\("(\w+)"')
+
+HARMLESS = {
+    *("day", "from", "to", "since", "until", "around"),
+    *("outcome", "reason", "by", "action"),
+    *("attempt", "before"),
+    *("account", "next", "done", "error", "state", "code"),
+}
+"""Days and times, choices from lists, numbers of our own; who of staff; and the way itself."""
+
+
+def wanted(location: str) -> str:
+    """Return where a sign-in page is told to lead to."""
+    assert urlsplit(location).path == "/sign-in"
+    return parse_qs(urlsplit(location).query)["next"][0]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/log",
+        "/log?attempt=5",
+        "/log?day=2026-11-25&outcome=refused&reason=ok&reason=banned",
+        "/log?from=&to=21%3A30",
+        "/log?reason=%C3%B8+%26+%25",
+    ],
+)
+def test_one_comes_back_to_what_one_asked_for(address: str) -> None:
+    """The attempt, the days and the filter too, not the page alone."""
+    client = Doorstep().browser()
+    location = client.get(address).headers["location"]
+    form = {"name": NAME, "password": RIGHT, "next": wanted(location)}
+
+    assert wanted(location) == address
+    assert client.post("/sign-in", data=form).headers["location"] == address
+
+
+def test_what_a_form_did_is_not_told_again() -> None:
+    """Whoever loads such a page again and has to sign in has added nothing a second time."""
+    location = Doorstep().browser().get("/log?done=added&day=2026-11-25").headers["location"]
+
+    assert wanted(location) == "/log?day=2026-11-25"
+
+
+@pytest.mark.parametrize(
+    "query", ["x=" + "9" * LONGEST_QUERY, "done=x", "", "%00", "next=//evil.example"]
+)
+def test_no_query_leads_elsewhere(query: str) -> None:
+    """Whatever stands in it, one comes back to the page; what is longer than any is left out."""
+    back = wanted(Doorstep().browser().get(f"/log?{query}").headers["location"])
+
+    assert urlsplit(back)[:3] == ("", "", "/log")
+    assert len(back) < LONGEST_QUERY
+
+
+def test_a_page_that_asks_by_itself_leads_back_too() -> None:
+    """The script goes to sign in, and comes back to the same filter."""
+    headers = {"HX-Request": "true"}
+    answer = Doorstep().browser().get("/log?day=2026-11-25", headers=headers)
+
+    assert wanted(answer.headers["hx-redirect"]) == "/log?day=2026-11-25"
+
+
+def test_no_address_holds_a_patrons_number_or_name() -> None:
+    """What is asked for by address goes on to the sign-in page; cards and names go by POST."""
+    code = "".join(path.read_text("utf-8") for path in (WEB / "staff").glob("*.py"))
+    pages = "".join(path.read_text("utf-8") for path in (WEB / "templates").glob("*.html"))
+    by_address = set(re.findall(r'\basked\.asked\("(\w+)"\)', code))
+    for form in SENT_BY_GET.findall(pages):
+        by_address |= {one or other for one, other in NAMED.findall(form)}
+
+    assert {"attempt", "around", "reason", "account"} <= by_address
+    assert by_address <= HARMLESS
