@@ -19,7 +19,14 @@ from starlette.routing import Route
 from doorctl.accounts.roles import Permission, permits
 from doorctl.errors import DoorctlError, InputError, StuckError
 from doorctl.ports import EventLog
-from doorctl.web.pages.addresses import OWN, address_after, page_of, path_of, sign_in_at
+from doorctl.web.pages.addresses import (
+    OWN,
+    address_after,
+    address_of,
+    page_of,
+    path_of,
+    sign_in_at,
+)
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.forms import Form, read_form
 from doorctl.web.pages.house import House, Person, Refused, Sessions
@@ -126,8 +133,9 @@ class PageRequest:
             template: its file in `templates/`.
             status: of HTTP.
             context: what the template names, beside what every one has: `_` and `n_` (texts),
-                `words`, `house`, `person`, `may`, `here` (the path), `places` (the menu), `done`
-                (a key that :meth:`done` was given, or "").
+                `words`, `house`, `person`, `may`, `here` (the path), `address` (where to
+                see it in another language), `places` (the menu), `done` (a key that
+                :meth:`done` was given, or "").
         """
         return HTMLResponse(self._frame.rendered(template, self, context), status)
 
@@ -218,6 +226,7 @@ class Frame:
             "person": person,
             "may": lambda name: asked.may(Permission[name]),
             "here": asked.path,
+            "address": address_of(asked.request),
             "places": () if person is None else places(person.role),
             "done": asked.request.query_params.get("done", ""),
         }

@@ -16,12 +16,15 @@ from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
-from doorctl.web.pages.addresses import OWN, SIGN_IN, own_path
+from doorctl.web.pages.addresses import OWN, SIGN_IN, own_path, sign_in_at
 from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.navigation import places
 
 SIGN_OUT: Final = "/sign-out"
+
+SAID: Final = frozenset({"out", "everywhere"})
+"""Keys of what the page of signing in tells."""
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
@@ -94,8 +97,15 @@ class Entrance:
         self, asked: PageRequest, back: str, refused: _Refused | None = None, name: str = ""
     ) -> Response:
         status = HTTPStatus.OK if refused is None else refused.status
+        wanted, done = own_path(back), asked.asked("done")
+        told = done if refused is None and done in SAID else ""
         response = asked.page(
-            "sign_in.html", status, refused=refused, name=name, next=own_path(back)
+            "sign_in.html",
+            status,
+            refused=refused,
+            name=name,
+            next=wanted,
+            address=sign_in_at(wanted, told),
         )
         if refused is not None and refused.wait_s:
             response.headers["Retry-After"] = str(int(refused.wait_s) + 1)

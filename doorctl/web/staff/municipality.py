@@ -118,11 +118,14 @@ class MunicipalityPages:
             return _refused(asked, 503, wanted, UNSURE, more=str(error))
         # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
         # the session's strict cookie.
-        return signed_in(self._frame, asked.page("municipality.html", why="", back=back), token)
+        return signed_in(
+            self._frame, asked.page("municipality.html", why="", back=back, address=back), token
+        )
 
 
 def _refused(
     asked: PageRequest, status: int, back: str, why: str, more: str | None = None
 ) -> Response:
     """Return a page that says why, and leads to the other ways in and on to where one wanted."""
-    return asked.page("municipality.html", status, why=why, back=back, more=more)
+    context = {"why": why, "back": back, "more": more, "address": sign_in_at(back)}
+    return asked.page("municipality.html", status, **context)

@@ -262,6 +262,17 @@ def test_a_provider_that_is_down_loses_nobodys_way(town: Town) -> None:
     assert OTHER_WAY in client.get(PAGE, params={"next": WANTED}).text
 
 
+def test_a_language_is_chosen_after_the_way_back(town: Town) -> None:
+    """The way back counts once, so the choice leads on from it: to the page, or to signing in."""
+    client = town.browser()
+    begun = client.get(BACK, params=town.way_back(client, WANTED)).text
+    stranger = town.browser()
+    refusal = refused(stranger, town.way_back(stranger, WANTED) | {"error": "x"}, 403)
+
+    assert f'name="next" value="{WANTED}"' in begun
+    assert 'name="next" value="/sign-in?next=/holds%3Faround%3D2026-11-25T21%3A30"' in refusal
+
+
 def test_who_stopped_there_begins_again(town: Town) -> None:
     """What was under way is over: the same code is worth nothing afterwards."""
     client = town.browser()

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from starlette.requests import Request
+from starlette.testclient import TestClient
 
 import doorctl.web
-from doorctl.web.pages.addresses import LONGEST_QUERY
-from tests.web.pages.doorstep import NAME, RIGHT, Doorstep
+from doorctl.web.pages.addresses import LONGEST_QUERY, page_of
+from tests.bootstrap.branches import initialised
+from tests.web.addresses import addresses
+from tests.web.pages.doorstep import NAME, RIGHT, WRONG, Doorstep
 
 WEB = Path(doorctl.web.__file__).parent
 SENT_BY_GET = re.compile(r'<form method="get".*?</form>', re.DOTALL)
 NAMED = re.compile(r'\bname="(\w+)"|\b(?:field|choice)\("(\w+)"')
+
+CHOICE = re.compile(r'action="/language".*?name="next" value="([^"]*)"', re.DOTALL)
 
 HARMLESS = {
     *("day", "from", "to", "since", "until", "around"),
@@ -87,3 +94,54 @@ def test_no_address_holds_a_patrons_number_or_name() -> None:
 
     assert {"attempt", "around", "reason", "account"} <= by_address
     assert by_address <= HARMLESS
+
+
+def in_english(client: TestClient, page: str) -> str:
+    """Choose English on a page; return what it leads to, which is there."""
+    (found,) = CHOICE.findall(page)
+    form = {"language": "en", "next": unescape(found)}
+    location = client.post("/language", data=form).headers["location"]
+    shown = client.get(location)
+    assert shown.status_code == 200
+    assert '<html lang="en">' in shown.text
+    return location
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/log?day=2026-11-25&reason=ok", "/log", "/sign-in?done=out&next=/bans", "/me?done=changed"],
+)
+def test_a_language_is_chosen_without_losing_the_page(address: str) -> None:
+    """It is the same page with the same filter, the same way on and the same news."""
+    client = Doorstep().signed_in()
+
+    assert in_english(client, client.get(address).text) == address
+
+
+def test_a_language_is_chosen_on_what_a_form_led_to() -> None:
+    """The page of the form is shown: the form's own address can't be, and it is not sent twice."""
+    step = Doorstep()
+    inside, outside = step.signed_in(), step.browser()
+    own = inside.post("/me", data={"old": WRONG, "new": "x", "again": "x"})
+    entrance = outside.post("/sign-in", data={"name": NAME, "password": WRONG, "next": "/log?a=b"})
+
+    assert (own.status_code, in_english(inside, own.text)) == (422, "/me")
+    assert entrance.status_code == 403
+    assert in_english(outside, entrance.text) == "/sign-in?next=/log%3Fa%3Db"
+
+
+def test_every_form_stands_on_a_page(tmp_path: Path) -> None:
+    """Whatever address a form is sent to, there is a page to come back to."""
+    known = set(addresses(initialised(tmp_path)))
+    sent = [path for method, path in known if method == "POST" and "/panel" not in path]
+    pages = {path: page_of(request("POST", path)) for path in sent}
+
+    assert pages["/bans/{number}/lift"] == "/bans"
+    assert pages["/me/everywhere"] == "/me"
+    assert pages["/log/reveal"] == "/log"
+    assert {page for page in pages.values() if ("GET", page) not in known} == set()
+
+
+def request(method: str, path: str) -> Request:
+    """Return a request."""
+    return Request({"type": "http", "method": method, "path": path, "query_string": b"a=b"})
