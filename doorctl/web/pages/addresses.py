@@ -21,6 +21,12 @@ LONGEST_QUERY: Final = 1000
 TOLD: Final = "done"
 """The parameter with which a page tells once of what a form did."""
 
+ENDED: Final = "ended"
+"""What the sign-in page tells whoever sent a form after their session had ended."""
+
+SEEN_BY: Final = frozenset({"GET", "HEAD"})
+"""Methods with which nothing is sent."""
+
 
 def path_of(request: Request) -> str:
     """Return the path that was routed by; `request.url` is put together with the host's header."""
@@ -36,7 +42,7 @@ def own_path(path: str) -> str:
 def page_of(request: Request) -> str:
     """Return the path of the page that a request belongs to: its own, or that of the form sent."""
     path = path_of(request)
-    if request.method in {"GET", "HEAD"}:
+    if request.method in SEEN_BY:
         return path
     pages = (*(place.path for place in PLACES), SIGN_IN, OWN)
     return next((one for one in pages if path == one or path.startswith(f"{one}/")), START)
@@ -50,9 +56,13 @@ def address_of(request: Request) -> str:
     return _with_query(request, without="")
 
 
-def address_after(request: Request) -> str:
-    """Return it as :func:`address_of`, to be gone to later: what was done is not told again."""
-    return _with_query(request, without=TOLD)
+def sign_in_first(request: Request) -> str:
+    """Return the address of the sign-in that leads to the page that a request belongs to.
+
+    What a form did before is not told again; that this one did nothing is.
+    """
+    told = "" if request.method in SEEN_BY else ENDED
+    return sign_in_at(_with_query(request, without=TOLD), told)
 
 
 def sign_in_at(back: str, told: str = "") -> str:
@@ -68,7 +78,7 @@ def sign_in_at(back: str, told: str = "") -> str:
 
 def _with_query(request: Request, *, without: str) -> str:
     page, query = page_of(request), request.scope["query_string"].decode("latin-1")
-    if request.method not in {"GET", "HEAD"} or len(query) > LONGEST_QUERY:
+    if request.method not in SEEN_BY or len(query) > LONGEST_QUERY:
         return own_path(page)
     pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != without]
     return own_path(f"{page}?{urlencode(pairs)}" if pairs else page)

@@ -21,11 +21,10 @@ from doorctl.errors import DoorctlError, InputError, StuckError
 from doorctl.ports import EventLog
 from doorctl.web.pages.addresses import (
     OWN,
-    address_after,
     address_of,
     page_of,
     path_of,
-    sign_in_at,
+    sign_in_first,
 )
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.forms import Form, read_form
@@ -262,7 +261,7 @@ class Frame:
         return await self.aside.run(whose, token)
 
     def _sign_in_first(self, request: Request) -> Response:
-        wants, leads = request.headers.get("accept", ""), sign_in_at(address_after(request))
+        wants, leads = request.headers.get("accept", ""), sign_in_first(request)
         if BY_ITSELF in request.headers:
             # A redirect would be followed by the script, and the form end up inside of the page.
             headers = {"HX-Redirect": leads}

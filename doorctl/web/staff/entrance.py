@@ -16,14 +16,14 @@ from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
-from doorctl.web.pages.addresses import OWN, SIGN_IN, own_path, sign_in_at
+from doorctl.web.pages.addresses import ENDED, OWN, SIGN_IN, own_path, sign_in_at
 from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.navigation import places
 
 SIGN_OUT: Final = "/sign-out"
 
-SAID: Final = frozenset({"out", "everywhere"})
+SAID: Final = frozenset({"out", "everywhere", ENDED})
 """Keys of what the page of signing in tells."""
 
 REFUSED: Mapping[str, str] = MappingProxyType(

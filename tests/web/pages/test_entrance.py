@@ -96,6 +96,32 @@ def test_a_session_ends_by_itself() -> None:
     assert busy.get("/log").status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("da", ("Du var blevet logget af, så intet er sket.", "udfyld formularen igen")),
+        ("en", ("Your session had ended, so nothing was done.", "fill in the form again")),
+    ],
+)
+def test_a_form_that_came_too_late_is_not_lost_without_a_word(
+    language: str, told: tuple[str, str]
+) -> None:
+    """Signing in leads back to the form's page, and what was typed is told to be typed again."""
+    step = Doorstep()
+    client = step.signed_in()
+    client.cookies.set("doorctl-language", language)
+    step.memory.clock.advance(IDLE_MS / 1000)
+    location = client.post("/me", data={"old": RIGHT, "new": NEW, "again": NEW}).headers["location"]
+    page = client.get(location).text
+
+    assert location == "/sign-in?done=ended&next=/me"
+    assert all(one in page for one in told)
+    assert '<input type="hidden" name="next" value="/me">' in page
+    assert NEW not in page + location
+    again = client.post(START, data={"name": NAME, "password": WRONG, "next": "/me"}).text
+    assert told[0] not in again
+
+
 def test_a_page_that_asks_by_itself_keeps_no_session_alive() -> None:
     """A screen that is left on is signed out, though its page asks every few seconds."""
     step = Doorstep()
