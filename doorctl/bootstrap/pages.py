@@ -147,7 +147,7 @@ def _person(found: tuple[Account, Session] | None) -> Person | None:
     if found is None:
         return None
     account, _ = found
-    return Person(account.name, account.role, account.must_change)
+    return Person(account.name, account.role, account.must_change, account.origin)
 
 
 def _house(config: Config, clock: Clock, spoken: Languages, *, elsewhere: bool) -> House:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from doorctl.accounts.account import Origin
 from doorctl.accounts.roles import Permission, Role
 from doorctl.web.pages.words import Words
 
@@ -19,11 +20,18 @@ class Person:
         account: the account's name, as it stands on the audit log.
         role: what they may do.
         must_change: somebody else chose the password, so it is changed before anything else.
+        origin: who checks who they are.
     """
 
     account: str
     role: Role
     must_change: bool = False
+    origin: Origin = Origin.LOCAL
+
+    @property
+    def has_password(self) -> bool:
+        """Whether there is a password of ours, which they may change."""
+        return self.origin is Origin.LOCAL
 
 
 class Sessions(Protocol):

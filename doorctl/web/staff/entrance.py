@@ -32,6 +32,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "waits": "Too many have failed. Wait, and try again.",
         "old": "The password that you have now is another one.",
         "twice": "The two new passwords differ.",
+        "elsewhere": "There is no password of this branch's to change.",
     }
 )
 """What a refused sign-in or password is told with; which part was wrong is never said."""
@@ -125,6 +126,8 @@ class Entrance:
 
     async def _change(self, asked: PageRequest) -> Response:
         form = await asked.form()
+        if not asked.person.has_password:
+            return asked.page("me.html", 422, refused=_Refused(REFUSED["elsewhere"]))
         old, new = Password(form.exact("old")), Password(form.exact("new"))
         if form.exact("new") != form.exact("again"):
             return asked.page("me.html", 422, refused=_Refused(REFUSED["twice"]))

@@ -18,7 +18,7 @@ from doorctl.web.staff.municipality import BACK, PAGE, MunicipalityPages
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
 from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
-from tests.web.pages.doorstep import browser_of, house
+from tests.web.pages.doorstep import NEW, RIGHT, browser_of, house
 
 BEGUN = "doorctl-begun"
 
@@ -271,6 +271,31 @@ def test_a_language_is_chosen_after_the_way_back(town: Town) -> None:
 
     assert f'name="next" value="{WANTED}"' in begun
     assert 'name="next" value="/sign-in?next=/holds%3Faround%3D2026-11-25T21%3A30"' in refusal
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("da", ("Din adgangskode er kommunens; skift den der.", "Du har ingen adgangskode på")),
+        ("en", ("Your password is the municipality&#39;s", "There is no password of this branch")),
+    ],
+)
+def test_the_municipalitys_password_is_changed_there(
+    town: Town, language: str, told: tuple[str, str]
+) -> None:
+    """No form is offered that could not work; one that is sent all the same is told so."""
+    client = town.browser()
+    client.cookies.set("doorctl-language", language)
+    client.get(BACK, params=town.way_back(client))
+    page = client.get("/me").text
+    sent = client.post("/me", data={"old": RIGHT, "new": NEW, "again": NEW})
+
+    assert told[0] in page
+    assert 'action="/me"' not in page
+    assert 'action="/me/everywhere"' in page
+    assert sent.status_code == 422
+    assert told[0] in sent.text
+    assert told[1] in sent.text
 
 
 def test_who_stopped_there_begins_again(town: Town) -> None:
