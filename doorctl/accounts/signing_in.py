@@ -134,9 +134,10 @@ class SigningIn:
             raise SignInRefusedError
         name = found[0].name
         refuse_password(new, name)
-        admitted = self._proved(name, old, address)
+        # Before it is charged: else the right password would lock its own account.
         if old == new:
             raise InputError("the new password is the old one; choose another one")
+        admitted = self._proved(name, old, address)
         hashed = self._hasher.hashed(new)
         return self._desk.run(partial(self._changed, admitted, hashed, address))
 

@@ -21,8 +21,8 @@ from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Books, Claims, Done
 from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import IDLE_MS, TOUCH_MS, new_token
-from doorctl.accounts.signing_in import SigningIn
-from doorctl.accounts.throttle import ADDRESS_BURST, WAIT_AFTER_S
+from doorctl.accounts.signing_in import ACCOUNT, SigningIn
+from doorctl.accounts.throttle import ADDRESS_BURST, NONE, WAIT_AFTER_S
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
 from doorctl.moments import Moment
 from tests.fakes.accounts import MemoryDesk, QuickHasher
@@ -143,7 +143,7 @@ def test_a_guess_is_counted_before_it_is_compared(house: House) -> None:
     """Many guesses at once are no more guesses than one after the other."""
     counts = []
     house.hasher.meanwhile = lambda: counts.append(
-        house.desk.books.failures.find("account", "grethe").count
+        house.desk.books.failures.find(ACCOUNT, "grethe").count
     )
     house.fail()
 
@@ -282,6 +282,19 @@ def test_who_changes_the_password_knows_the_old_one(house: House) -> None:
     house.fail(password=RIGHT)
     with pytest.raises(SignInRefusedError):
         house.door.change_password(token, NEW, RIGHT, HERE)
+
+
+def test_the_same_password_again_locks_nobody_out(house: House) -> None:
+    """It is refused before anything is compared, so the right password does not count as wrong."""
+    token = house.door.sign_in("grethe", RIGHT, HERE)
+    stretched = house.hasher.stretched
+    for _ in range(max(WAIT_AFTER_S) + 1):
+        with pytest.raises(InputError, match="old one"):
+            house.door.change_password(token, RIGHT, RIGHT, HERE)
+
+    assert house.hasher.stretched == stretched
+    assert house.desk.books.failures.find(ACCOUNT, "grethe") == NONE
+    house.door.change_password(token, RIGHT, NEW, HERE)
 
 
 def test_whom_the_provider_knows_has_the_role_of_the_first_group(house: House) -> None:
