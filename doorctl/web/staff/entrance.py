@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Final
 
 from starlette.responses import Response
@@ -20,22 +18,13 @@ from doorctl.web.pages.addresses import ENDED, OWN, SIGN_IN, own_path, sign_in_a
 from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.navigation import places
+from doorctl.web.pages.words import Words
+from doorctl.web.staff.entrance_words import REFUSED, not_taken
 
 SIGN_OUT: Final = "/sign-out"
 
 SAID: Final = frozenset({"out", "everywhere", ENDED})
 """Keys of what the page of signing in tells."""
-
-REFUSED: Mapping[str, str] = MappingProxyType(
-    {
-        "wrong": "The name and the password do not fit.",
-        "waits": "Too many have failed. Wait, and try again.",
-        "old": "The password that you have now is another one.",
-        "twice": "The two new passwords differ.",
-        "elsewhere": "There is no password of this branch's to change.",
-    }
-)
-"""What a refused sign-in or password is told with; which part was wrong is never said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +79,7 @@ class Entrance:
                     self._signing_in.sign_in, name, Password(form.exact("password")), address
                 )
         except (SignInWaitsError, SignInRefusedError) as error:
-            return self._sign_in_page(asked, back, _refusal(error), name)
+            return self._sign_in_page(asked, back, _refusal(asked.words, error), name)
         await self._end_session(asked)
         return signed_in(self._frame, asked.go(own_path(back)), token)
 
@@ -122,15 +111,15 @@ class Entrance:
             await asked.aside(self._signing_in.sign_out, token)
 
     async def _own(self, asked: PageRequest) -> Response:
-        return asked.page("me.html", refused=None)
+        return _own_page(asked)
 
     async def _change(self, asked: PageRequest) -> Response:
         form = await asked.form()
         if not asked.person.has_password:
-            return asked.page("me.html", 422, refused=_Refused(REFUSED["elsewhere"]))
+            return _own_page(asked, _wrong(asked, "elsewhere"))
         old, new = Password(form.exact("old")), Password(form.exact("new"))
         if form.exact("new") != form.exact("again"):
-            return asked.page("me.html", 422, refused=_Refused(REFUSED["twice"]))
+            return _own_page(asked, _wrong(asked, "twice"))
         token = Token(asked.request.cookies[self._frame.house.session_cookie])
         client = asked.request.client
         address = "" if client is None else client.host
@@ -139,11 +128,12 @@ class Entrance:
                 self._signing_in.change_password, token, old, new, address
             )
         except SignInWaitsError as error:
-            return asked.page("me.html", 429, refused=_refusal(error))
+            return _own_page(asked, _refusal(asked.words, error))
         except SignInRefusedError:
-            return asked.page("me.html", 422, refused=_Refused(REFUSED["old"]))
+            return _own_page(asked, _wrong(asked, "old"))
         except InputError as error:
-            return asked.page("me.html", 422, refused=_Refused(str(error)))
+            said = not_taken(asked.words, error)
+            return _own_page(asked, _Refused(said, HTTPStatus.UNPROCESSABLE_ENTITY))
         return signed_in(self._frame, asked.done(OWN, "changed"), new_token)
 
     async def _everywhere(self, asked: PageRequest) -> Response:
@@ -178,7 +168,16 @@ def signed_out(frame: Frame, response: Response) -> Response:
     return response
 
 
-def _refusal(error: SignInRefusedError | SignInWaitsError) -> _Refused:
+def _own_page(asked: PageRequest, refused: _Refused | None = None) -> Response:
+    status = HTTPStatus.OK if refused is None else refused.status
+    return asked.page("me.html", status, refused=refused)
+
+
+def _wrong(asked: PageRequest, what: str) -> _Refused:
+    return _Refused(asked.words.say(REFUSED[what]), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _refusal(words: Words, error: SignInRefusedError | SignInWaitsError) -> _Refused:
     if isinstance(error, SignInWaitsError):
-        return _Refused(REFUSED["waits"], HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
-    return _Refused(REFUSED["wrong"])
+        return _Refused(words.say(REFUSED["waits"]), HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
+    return _Refused(words.say(REFUSED["wrong"]))

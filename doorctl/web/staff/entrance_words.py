@@ -1,0 +1,60 @@
+"""What a refused sign-in and a refused new password are told with, in English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from doorctl.errors import InputError
+from doorctl.web.pages.words import Words
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "wrong": "The name and the password do not fit.",
+        "waits": "Too many have failed. Wait, and try again.",
+        "old": "The password that you have now is another one.",
+        "twice": "The two new passwords differ.",
+        "elsewhere": "There is no password of this branch's to change.",
+    }
+)
+"""Which part of a sign-in was wrong is never said."""
+
+NOT_TAKEN: Final = (
+    (
+        r"a password has at least (?P<n>\d+) characters",
+        "The new password has fewer than {n} characters. Some words in a row are easy to keep.",
+    ),
+    (
+        r"a password has at most (?P<n>\d+) characters",
+        "The new password has more than {n} characters.",
+    ),
+    (
+        r"the password holds characters that can't be typed",
+        "The new password holds characters that can't be typed everywhere.",
+    ),
+    (
+        r"the password must not be the login",
+        "The new password is the name that you sign in with, or made of it.",
+    ),
+    (
+        r"the password is one of those that are tried first",
+        "The new password is one of those that are tried first. Choose another one.",
+    ),
+    (
+        r"the new password is the old one",
+        "The new password is the old one. Choose another one.",
+    ),
+)
+"""Refusals of a new password, and what they are on the page."""
+
+
+def not_taken(words: Words, error: InputError) -> str:
+    """Return why a new password is not taken, in a language."""
+    sentence = str(error)
+    for pattern, text in NOT_TAKEN:
+        found = re.match(pattern, sentence)
+        if found is not None:
+            return words.say(text, **found.groupdict())
+    return words.say(sentence)
