@@ -19,7 +19,7 @@ from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.navigation import places
 from doorctl.web.pages.words import Words
-from doorctl.web.staff.entrance_words import REFUSED, not_taken
+from doorctl.web.staff.entrance_words import REFUSED, not_taken, waits
 
 SIGN_OUT: Final = "/sign-out"
 
@@ -31,7 +31,7 @@ SAID: Final = frozenset({"out", "everywhere", ENDED})
 class _Refused:
     text: str
     status: int = HTTPStatus.FORBIDDEN
-    wait_s: float = 0.0
+    wait_s: int = 0
 
 
 class Entrance:
@@ -97,9 +97,7 @@ class Entrance:
             next=wanted,
             address=sign_in_at(wanted, told),
         )
-        if refused is not None and refused.wait_s:
-            response.headers["Retry-After"] = str(int(refused.wait_s) + 1)
-        return response
+        return _with_wait(response, refused)
 
     async def _sign_out(self, asked: PageRequest) -> Response:
         await self._end_session(asked)
@@ -170,7 +168,13 @@ def signed_out(frame: Frame, response: Response) -> Response:
 
 def _own_page(asked: PageRequest, refused: _Refused | None = None) -> Response:
     status = HTTPStatus.OK if refused is None else refused.status
-    return asked.page("me.html", status, refused=refused)
+    return _with_wait(asked.page("me.html", status, refused=refused), refused)
+
+
+def _with_wait(response: Response, refused: _Refused | None) -> Response:
+    if refused is not None and refused.wait_s:
+        response.headers["Retry-After"] = str(refused.wait_s)
+    return response
 
 
 def _wrong(asked: PageRequest, what: str) -> _Refused:
@@ -179,5 +183,5 @@ def _wrong(asked: PageRequest, what: str) -> _Refused:
 
 def _refusal(words: Words, error: SignInRefusedError | SignInWaitsError) -> _Refused:
     if isinstance(error, SignInWaitsError):
-        return _Refused(words.say(REFUSED["waits"]), HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
+        return _Refused(waits(words, error), HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
     return _Refused(words.say(REFUSED["wrong"]))

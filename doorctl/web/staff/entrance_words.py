@@ -7,19 +7,23 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from doorctl.errors import InputError
+from doorctl.errors import InputError, SignInWaitsError
 from doorctl.web.pages.words import Words
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "wrong": "The name and the password do not fit.",
-        "waits": "Too many have failed. Wait, and try again.",
         "old": "The password that you have now is another one.",
         "twice": "The two new passwords differ.",
         "elsewhere": "There is no password of this branch's to change.",
     }
 )
 """Which part of a sign-in was wrong is never said."""
+
+MINUTE_S: Final = 60
+
+IN_SECONDS_S: Final = 120
+"""A shorter wait is told in seconds."""
 
 NOT_TAKEN: Final = (
     (
@@ -58,3 +62,18 @@ def not_taken(words: Words, error: InputError) -> str:
         if found is not None:
             return words.say(text, **found.groupdict())
     return words.say(sentence)
+
+
+def waits(words: Words, error: SignInWaitsError) -> str:
+    """Return how long to wait, in a language: seconds, or minutes that are rounded up."""
+    if error.wait_s < IN_SECONDS_S:
+        return words.count(
+            "Too many have failed. Wait {n} second, and try again.",
+            "Too many have failed. Wait {n} seconds, and try again.",
+            error.wait_s,
+        )
+    return words.count(
+        "Too many have failed. Wait {n} minute, and try again.",
+        "Too many have failed. Wait {n} minutes, and try again.",
+        -(-error.wait_s // MINUTE_S),
+    )

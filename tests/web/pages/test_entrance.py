@@ -12,10 +12,13 @@ from doorctl.accounts import passwords
 from doorctl.accounts.events import SignedOut
 from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS
 from doorctl.accounts.signing_in import SigningIn
+from doorctl.errors import SignInWaitsError
 from doorctl.web.pages.headers import Headed
+from doorctl.web.pages.words import Words
 from doorctl.web.staff import entrance_words
 from tests.fakes.accounts import MemoryDesk
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep
+from tests.web.pages.staging import LANGUAGES, ZONE
 
 START = "/sign-in"
 
@@ -82,11 +85,44 @@ def test_who_fails_often_waits() -> None:
 
     assert statuses[0] == 403
     assert (statuses[-1], waits.status_code) == (429, 429)
-    assert int(waits.headers["retry-after"]) > 0
+    assert 0 < int(waits.headers["retry-after"]) <= 30
+    assert f"Vent {waits.headers['retry-after']} sekunder, og prøv igen." in waits.text
     assert "set-cookie" not in waits.headers
 
     step.memory.clock.advance(24 * 3600)
     assert client.post(START, data={"name": NAME, "password": RIGHT}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "danish", "english"),
+    [
+        (1, "Vent 1 sekund,", "Wait 1 second,"),
+        (119, "Vent 119 sekunder,", "Wait 119 seconds,"),
+        (120, "Vent 2 minutter,", "Wait 2 minutes,"),
+        (121, "Vent 3 minutter,", "Wait 3 minutes,"),
+        (900, "Vent 15 minutter,", "Wait 15 minutes,"),
+    ],
+)
+def test_how_long_to_wait_is_said_in_words(wait_s: int, danish: str, english: str) -> None:
+    """Short waits in seconds, longer ones in minutes, and never less than it takes."""
+    told = {
+        code: entrance_words.waits(Words(LANGUAGES.chosen(code), ZONE), SignInWaitsError(wait_s))
+        for code in ("da", "en")
+    }
+
+    assert danish in told["da"]
+    assert english in told["en"]
+
+
+def test_who_fails_often_at_their_own_password_waits_too() -> None:
+    """The page of one's own account says for how long as well."""
+    client = Doorstep().signed_in()
+    form = {"old": WRONG, "new": NEW, "again": NEW}
+    answers = [client.post("/me", data=form) for _ in range(6)]
+
+    assert answers[0].status_code == 422
+    assert (answers[-1].status_code, answers[-1].headers["retry-after"]) == (429, "30")
+    assert "Vent 30 sekunder, og prøv igen." in answers[-1].text
 
 
 def test_a_session_ends_by_itself() -> None:
