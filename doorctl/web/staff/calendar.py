@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import Day, Mode, ModeSpan
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.calendar import Mode
 from doorctl.access.staff_text import SHORT_TEXT
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
-from doorctl.ports import StoredDay
 from doorctl.web.desks import CalendarDay, CalendarDesk
-from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.mode_words import CAUSES, MODES, minutes
+from doorctl.web.pages.mode_words import CAUSES, MODES
 from doorctl.web.staff import filled_in
+from doorctl.web.staff.calendar_form import KINDS, MOST_SPANS, asked_for, filled, typed
 from doorctl.web.staff.calendar_picture import picture
 from doorctl.web.times_of_day import hours_of_day
 
 PAGE: Final = "/calendar"
 SHOWN_DAYS: Final = 14
-MOST_SPANS: Final = 4
-"""So many spans of each kind a form offers; no branch opens and closes more often in a day."""
-
-_TIME: Final = re.compile(r"([01]?[0-9]|2[0-4])[:.]([0-5][0-9])")
-KINDS: Final = ((Mode.SELF_SERVICE, "self"), (Mode.STAFFED, "staffed"))
+HINTS: Mapping[Mode, str] = MappingProxyType(
+    {
+        Mode.SELF_SERVICE: "An earlier time under To is one of the next day.",
+        Mode.STAFFED: "The door stands unlocked in these hours. They end on the same day, "
+        "at 24:00 at the latest.",
+    }
+)
+"""What times of each mode mean, in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +84,29 @@ class CalendarPages:
             later=first + timedelta(days=SHOWN_DAYS),
             first=first,
             causes=CAUSES,
+            saved=await self._saved(asked),
         )
+
+    async def _saved(self, asked: PageRequest) -> Row | None:
+        """Return the date that the address says was changed, if staff have said its hours."""
+        day = _date(asked.asked("day"))
+        if day is None:
+            return None
+        (found,) = await asked.aside(self._desk.days, day, 1)
+        return _row(asked, found) if found.by_staff else None
 
     async def _day(self, asked: PageRequest) -> Response:
         day = await self._found(asked)
-        return self._form(asked, day, _filled(day))
+        return self._form(asked, day, filled(day))
 
     async def _set(self, asked: PageRequest) -> Response:
         day, form = await self._found(asked), await asked.form()
         try:
-            spans: Day = () if form.text("open") == "closed" else tuple(_spans(form))
-            stored = StoredDay(day.day, spans, form.text("note"))
+            stored = asked_for(day.day, form)
             await asked.aside(self._desk.set_day, stored, asked.by)
         except InputError as error:
-            return self._form(asked, day, _typed(form), str(error))
-        return asked.done(PAGE, "set")
+            return self._form(asked, day, typed(form), str(error))
+        return asked.go(f"{PAGE}?done=set&day={day.day}")
 
     async def _clear(self, asked: PageRequest) -> Response:
         day = await self._found(asked)
@@ -120,7 +129,7 @@ class CalendarPages:
             row=_row(asked, day),
             fields=fields,
             slots=range(MOST_SPANS),
-            kinds=[(name, MODES[mode]) for mode, name in KINDS],
+            kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],
             wrong=wrong,
             cause=CAUSES[day.cause],
             longest=SHORT_TEXT,
@@ -133,46 +142,6 @@ def _row(asked: PageRequest, day: CalendarDay) -> Row:
     hours = (hours_of_day(words, one.starts, one.ends) for one in spans)
     modes = (words.say(MODES[one.mode]) for one in spans)
     return Row(day, tuple(zip(modes, hours, strict=True)))
-
-
-def _filled(day: CalendarDay) -> dict[str, Any]:
-    fields: dict[str, Any] = {"open": "hours" if day.spans else "closed", "note": day.note}
-    for mode, name in KINDS:
-        found = [one for one in day.spans or () if one.mode is mode]
-        for place, one in enumerate(found[:MOST_SPANS]):
-            fields[f"{name}-{place}-from"] = minutes(one.starts)
-            fields[f"{name}-{place}-to"] = minutes(one.ends)
-    return fields
-
-
-def _typed(form: Form) -> dict[str, Any]:
-    return {name: form.text(name) for name in form.fields}
-
-
-def _spans(form: Form) -> Iterator[ModeSpan]:
-    for mode, name in KINDS:
-        for place in range(MOST_SPANS):
-            starts, ends = form.text(f"{name}-{place}-from"), form.text(f"{name}-{place}-to")
-            if starts or ends:
-                yield _span(mode, _minutes(starts), _minutes(ends))
-
-
-def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
-    # Hours that end at or before they begin end on the next day.
-    if ends <= starts:
-        ends += DAY_MINUTES
-    try:
-        return ModeSpan(mode, starts, ends)
-    except ValueError:
-        raise InputError("a time of day is 00:00 to 24:00") from None
-
-
-def _minutes(written: str) -> int:
-    found = _TIME.fullmatch(written)
-    told = int(found[1]) * 60 + int(found[2]) if found else DAY_MINUTES + 1
-    if told > DAY_MINUTES:
-        raise InputError("give both times of a span, as 07:00")
-    return told
 
 
 def _date(written: str) -> date | None:

@@ -86,6 +86,99 @@ def test_times_that_are_none(wrong: tuple[str, str]) -> None:
     assert f'value="{wrong[0]}"' in answer.text
 
 
+@pytest.mark.parametrize(
+    ("starts", "ends"),
+    [("17:00", "16:00"), ("22:00", "01:00"), ("16:00", "16:00"), ("0:00", "0:00")],
+)
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("da", "Betjent tid slutter"), ("en", "staffed hours end on the same day")],
+)
+def test_staffed_hours_do_not_cross_midnight(
+    starts: str, ends: str, language: str, told: str
+) -> None:
+    """Two times that were swapped would leave the door unlocked all night."""
+    desk = FakeCalendarDesk()
+    form = {"open": "hours", "staffed-0-from": starts, "staffed-0-to": ends}
+
+    answer = client(desk, language=language).post(f"/calendar/{DAY}", data=form)
+
+    assert (answer.status_code, desk.said) == (422, {})
+    assert told in answer.text
+    assert f'value="{starts}"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "starts", "ends", "span"),
+    [
+        ("self", "17:00", "01:00", ModeSpan(Mode.SELF_SERVICE, 1020, 1500)),
+        ("staffed", "17:00", "24:00", ModeSpan(Mode.STAFFED, 1020, 1440)),
+        ("staffed", "17:00", "00:00", ModeSpan(Mode.STAFFED, 1020, 1440)),
+    ],
+)
+def test_hours_until_midnight_and_later(kind: str, starts: str, ends: str, span: ModeSpan) -> None:
+    """Self-service may end on the next day, and the form says so; staffed hours at midnight."""
+    desk = FakeCalendarDesk()
+    staff = client(desk)
+    form = {"open": "hours", f"{kind}-0-from": starts, f"{kind}-0-to": ends}
+
+    assert (
+        "Et tidligere klokkeslæt under Til er på den næste dag"
+        in staff.get(f"/calendar/{DAY}").text
+    )
+    assert staff.post(f"/calendar/{DAY}", data=form).status_code == 303
+    assert desk.said[DAY].spans == (span,)
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"note": ""}, "Vælg, om der er lukket eller åbent"),
+        ({"open": "maybe"}, "Vælg, om der er lukket eller åbent"),
+        ({"open": "hours"}, "Skriv mindst ét tidsrum"),
+        ({"open": "hours", "self-0-from": " ", "note": "x"}, "Skriv mindst ét tidsrum"),
+    ],
+)
+def test_a_date_is_never_closed_by_leaving_something_out(form: dict[str, str], told: str) -> None:
+    """Closed is what somebody chose, and not what nobody filled in."""
+    desk = FakeCalendarDesk()
+
+    answer = client(desk).post(f"/calendar/{DAY}", data=form)
+
+    assert (answer.status_code, desk.said) == (422, {})
+    assert told in answer.text
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (
+            {"self-0-from": "8", "open": "closed"},
+            "torsdag den 24. december 2026: Lukket hele dagen",
+        ),
+        (
+            {"self-0-from": "8:00", "self-0-to": "12:30", "open": "hours"},
+            "torsdag den 24. december 2026: 08.00\N{EN DASH}12.30 selvbetjent",
+        ),
+    ],
+)
+def test_what_was_saved_is_told(form: dict[str, str], told: str) -> None:
+    """A slip is seen at once: the answer names the date and its hours."""
+    staff = client(FakeCalendarDesk())
+
+    done = staff.post(f"/calendar/{DAY}", data=form)
+
+    assert told in staff.get(done.headers["location"]).text
+
+
+def test_an_address_tells_of_no_hours_that_were_not_set() -> None:
+    """What was done is told of the date alone that staff gave hours of its own."""
+    staff = client(FakeCalendarDesk())
+
+    assert "alert-success" not in staff.get(f"/calendar?done=set&day={DAY}").text
+    assert staff.get("/calendar?done=set&day=soon").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/calendar/soon", "/calendar/2026-02-30"])
 def test_what_is_no_date(path: str) -> None:
     """It is told so."""
