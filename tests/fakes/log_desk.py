@@ -47,6 +47,7 @@ class FakeLogDesk:
         refs: the library system's numbers, by pseudonym.
         picture: what `day` returns beside the slots.
         most_reveals: so many may be looked up.
+        most_exported: so many may be saved at once.
         done: what was looked at, why and by whom.
         broken: whether nothing can be read.
     """
@@ -56,6 +57,7 @@ class FakeLogDesk:
     bands: tuple[ModeBand, ...] = ()
     inside: tuple[tuple[datetime, int], ...] = ()
     most_reveals: int = 20
+    most_exported: int = MOST_EXPORTED
     done: list[tuple[str, ...]] = field(default_factory=list)
     broken: bool = False
     written: int = 0
@@ -117,8 +119,11 @@ class FakeLogDesk:
         """Return all that fit, oldest first."""
         refuse_text("purpose", purpose)
         found = tuple(one for one in self._every() if _fits(one, chosen))
-        if len(found) > MOST_EXPORTED:
-            raise InputError(f"more than {MOST_EXPORTED} attempts fit; choose fewer days")
+        if len(found) > self.most_exported:
+            raise InputError(
+                f"more than {self.most_exported} attempts fit, and part of them would look like "
+                "all; choose fewer days"
+            )
         self.done.append(("export", str(len(found)), purpose, by))
         return found
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,17 +11,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.reasons import SENTENCES, Reason
-from doorctl.access.staff_text import SHORT_TEXT
+from doorctl.access.staff_text import SHORT_TEXT, refuse_text
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
 from doorctl.ports import Visit
 from doorctl.web.desks import DayPicture, DoorLog, LogFilter, LogPage
-from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.log_export import FORMATS, exported
-from doorctl.web.staff.log_filter import GRANTED, OUTCOMES, Chosen, chosen
+from doorctl.web.staff.log_export import exported
+from doorctl.web.staff.log_filter import GRANTED, OUTCOMES, Chosen, FieldError, chosen, of_field
+from doorctl.web.staff.log_form import days, fields_of, format_of, spanned, typed
 from doorctl.web.staff.log_rows import NAMES, row, state
 from doorctl.web.staff.timeline import timeline
 from doorctl.web.staff.why_words import sentence
@@ -38,6 +37,11 @@ FIXED: Mapping[str, Any] = MappingProxyType(
     {"names": NAMES, "outcomes": OUTCOMES, "one_day": timedelta(days=1), "longest": SHORT_TEXT}
 )
 """What the template names and no page changes."""
+
+FIELDS: Final = ("day", "from", "to", "first", "last", "purpose", filled_in.CARD)
+"""Of the page's forms: each may be what is wrong."""
+
+NOTHING_WRONG: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class LogPages:
@@ -64,20 +68,20 @@ class LogPages:
         )
 
     async def _page(self, asked: PageRequest) -> Response:
+        every, wanted = asked.request.query_params.getlist, Chosen(asked.today)
         try:
-            wanted = chosen(asked.asked, asked.request.query_params.getlist, asked.today)
-        except InputError as error:
-            return await self._shown(asked, Chosen(asked.today), wrong=str(error))
+            wanted = chosen(asked.asked, every, asked.today)
+        except FieldError as error:
+            return await self._wrong(asked, wanted, error, typed(asked.asked, every, wanted))
         return await self._shown(asked, wanted, before=_number(asked.asked("before")))
 
     async def _search(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            typed = filled_in.card(form)
-            found = await asked.aside(self._found, typed, asked.by)
+            found = await asked.aside(self._found, filled_in.card(form), asked.by)
         except InputError as error:
-            told = filled_in.told(error)
-            return await self._shown(asked, Chosen(asked.today), search_wrong=told)
+            wrong = FieldError(filled_in.CARD, filled_in.told(error))
+            return await self._wrong(asked, Chosen(asked.today), wrong)
         rows = [row(asked.words, one) for one in found[:MOST_FOUND]]
         return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
 
@@ -117,27 +121,47 @@ class LogPages:
         wanted = Chosen(asked.today)
         try:
             wanted = chosen(form.text, form.every, asked.today)
-            first, last = _days(form, wanted)
-            spanned = _spanned(wanted, first, last, asked.words)
-            visits = await asked.aside(self._desk.export, spanned, form.text("purpose"), asked.by)
-        except InputError as error:
-            return await self._shown(
-                asked, wanted, export_wrong=str(error), purpose=form.text("purpose")
-            )
-        form_of = form.text("format")
+            first, last = days(form.text, wanted)
+            span = spanned(wanted, first, last, asked.words)
+            visits = await asked.aside(self._saved, span, form.text("purpose"), asked.by)
+        except FieldError as error:
+            fields = typed(form.text, form.every, wanted)
+            return await self._wrong(asked, wanted, error, fields)
         name = f"doorctl-log-{first}-{last}"
-        return exported(asked.words, visits, form_of if form_of in FORMATS else FORMATS[0], name)
+        return exported(asked.words, visits, format_of(form.text), name)
+
+    def _saved(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
+        with of_field("purpose"):
+            refuse_text("purpose", purpose)
+        # Whatever else the door log refuses, fewer days mend it.
+        with of_field("last"):
+            return self._desk.export(chosen, purpose, by)
+
+    async def _wrong(
+        self,
+        asked: PageRequest,
+        wanted: Chosen,
+        error: FieldError,
+        fields: dict[str, Any] | None = None,
+    ) -> Response:
+        return await self._shown(asked, wanted, fields=fields, wrong={error.field: str(error)})
 
     async def _shown(
-        self, asked: PageRequest, wanted: Chosen, before: int | None = None, **told: str
+        self,
+        asked: PageRequest,
+        wanted: Chosen,
+        before: int | None = None,
+        *,
+        fields: dict[str, Any] | None = None,
+        wrong: Mapping[str, str] = NOTHING_WRONG,
     ) -> Response:
         last, page, picture = await asked.aside(self._looked, wanted, before, asked.words)
-        status = 422 if any(told.values()) else 200
-        blank = {"wrong": "", "search_wrong": "", "export_wrong": "", "purpose": ""}
         return asked.page(
             "log.html",
-            status,
+            422 if wrong else 200,
             wanted=wanted,
+            fields=fields or fields_of(wanted),
+            wrong=dict.fromkeys(FIELDS, "") | dict(wrong),
             rows=[row(asked.words, one) for one in page.visits],
             older=page.visits[-1].attempt if page.more else None,
             newest=before is None,
@@ -145,7 +169,6 @@ class LogPages:
             timeline=timeline(asked.words, picture, asked.now),
             reasons=_reasons(asked.words),
             today=asked.today,
-            **(blank | told),
             **FIXED,
         )
 
@@ -168,20 +191,3 @@ def _number(written: str) -> int | None:
 
 def _reasons(words: Words) -> list[tuple[str, str]]:
     return [(one.value, sentence(words, one)) for one in SENTENCES if one is not Reason.OK]
-
-
-def _days(form: Form, wanted: Chosen) -> tuple[date, date]:
-    first = filled_in.day(form.text("first")) or wanted.day
-    last = filled_in.day(form.text("last")) or first
-    if last < first:
-        raise InputError("the last day is before the first")
-    return first, last
-
-
-def _spanned(wanted: Chosen, first: date, last: date, words: Words) -> LogFilter:
-    """Return what is wanted of some days; the times of the day are of a single one."""
-    if first == last:
-        return replace(wanted, day=first).wanted(words)
-    begins = replace(wanted, day=first, starts=None, ends=None).wanted(words)
-    ends = replace(wanted, day=last, starts=None, ends=None).wanted(words)
-    return replace(begins, until=ends.until)

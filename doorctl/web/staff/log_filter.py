@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
@@ -18,6 +19,27 @@ from doorctl.web.staff import filled_in
 GRANTED, REFUSED, OPEN = "granted", "refused", "open"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
 REASONS: Final = frozenset(one.value for one in Reason)
+
+
+class FieldError(InputError):
+    """Staff's: one field of a form makes no sense.
+
+    Attributes:
+        field: its name.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        self.field = field
+        super().__init__(sentence)
+
+
+@contextmanager
+def of_field(name: str) -> Iterator[None]:
+    """Raise what is refused within as a `FieldError` of that field."""
+    try:
+        yield
+    except InputError as error:
+        raise FieldError(name, str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +101,19 @@ def chosen(
         today: where no day was chosen.
 
     Raises:
-        InputError: a day or a time that is none; an outcome or a reason that is none is any.
+        FieldError: a day or a time that is none; an outcome or a reason that is none is any.
     """
     outcome = text("outcome")
-    starts, ends = _time(text("from")), _time(text("to"))
+    with of_field("day"):
+        day = filled_in.day(text("day")) or today
+    with of_field("from"):
+        starts = _time(text("from"))
+    with of_field("to"):
+        ends = _time(text("to"))
     if starts is not None and ends is not None and ends <= starts:
-        raise InputError("the time ends before it begins")
+        raise FieldError("to", "the time ends before it begins")
     return Chosen(
-        day=filled_in.day(text("day")) or today,
+        day=day,
         starts=starts,
         ends=ends,
         outcome=outcome if outcome in OUTCOMES else "",

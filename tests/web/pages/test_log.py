@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -225,21 +226,77 @@ def test_json_of_several_days() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "field"),
     [
-        {"purpose": ""},
-        {"purpose": "CPR 0101701234"},
-        {"purpose": "x", "first": "2026-11-25", "last": "2026-11-24"},
-        {"purpose": "x", "first": "soon"},
+        ({"purpose": ""}, "purpose"),
+        ({"purpose": "CPR 0101701234"}, "purpose"),
+        ({"purpose": "x", "first": "2026-11-25", "last": "2026-11-24"}, "last"),
+        ({"purpose": "x", "first": "soon"}, "first"),
+        ({"purpose": "x", "last": "soon"}, "last"),
     ],
 )
-def test_an_export_that_makes_no_sense(sent: dict[str, str]) -> None:
-    """It is told beside the form, and nothing leaves the house."""
+def test_an_export_that_makes_no_sense(sent: dict[str, str], field: str) -> None:
+    """It is told beside the field that is wrong, and nothing leaves the house."""
     desk = written("ok")
     answer = client(desk).post("/log/export", data={"format": "csv", **sent})
 
     assert (answer.status_code, desk.done) == (422, [])
-    assert 'id="purpose-error"' in answer.text
+    wrong = [one for one in ("first", "last", "purpose") if f'id="{one}-error"' in answer.text]
+    assert wrong == [field]
+
+
+def test_too_many_to_export() -> None:
+    """It is the period that is to be made shorter, and not the purpose that is wrong."""
+    desk = written("ok")
+    desk.most_exported = 0
+
+    page = client(desk).post("/log/export", data={"purpose": "x", "format": "csv"}).text
+
+    assert 'id="last-error"' in page
+    assert 'id="purpose-error"' not in page
+
+
+def test_an_export_that_is_refused_keeps_what_was_typed() -> None:
+    """Whoever mends one field would not notice that another was set back."""
+    sent = {
+        "first": "2026-11-20",
+        "last": "2026-11-22",
+        "purpose": "CPR 0101701234",
+        "format": "json",
+        "day": "2026-11-24",
+        "outcome": "refused",
+        "from": "10:00",
+    }
+
+    page = client(written("ok")).post("/log/export", data=sent).text
+
+    for kept in (
+        'id="first" name="first" type="date" value="2026-11-20"',
+        'id="last" name="last" type="date" value="2026-11-22"',
+        'value="CPR 0101701234"',
+        'name="format" value="json" checked',
+        'name="day" value="2026-11-24"',
+        'name="outcome" value="refused"',
+        'name="from" value="10:00"',
+    ):
+        assert kept in page
+    assert 'value="csv" checked' not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("from=10:00&to=09:00", "to"), ("from=25:00&to=09:00", "from"), ("day=x&to=09:00", "day")],
+)
+def test_a_filter_that_is_refused_keeps_what_was_typed(query: str, field: str) -> None:
+    """The field that is wrong is marked, and the others stand as they were."""
+    page = client(written("ok")).get(f"/log?{query}&outcome=refused&reason=banned").text
+
+    for pair in query.split("&"):
+        name, typed = pair.split("=")
+        assert re.search(rf'name="{name}" value="{typed}"', page)
+    assert re.findall(r'name="(\w+)"[^>]* aria-invalid="true"', page) == [field]
+    assert '<option value="refused" selected>' in page
+    assert 'value="banned" checked' in page
 
 
 def test_who_may_what() -> None:
