@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,11 +16,20 @@ from doorctl.access.calendar import Mode
 from doorctl.access.staff_text import SHORT_TEXT
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
+from doorctl.ports import StoredDay
 from doorctl.web.desks import CalendarDay, CalendarDesk
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.mode_words import CAUSES, MODES
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.calendar_form import KINDS, MOST_SPANS, asked_for, filled, typed
+from doorctl.web.staff.calendar_form import (
+    KINDS,
+    MOST_SPANS,
+    SHOWN,
+    asked_for,
+    filled,
+    typed,
+    version,
+)
 from doorctl.web.staff.calendar_picture import picture
 from doorctl.web.times_of_day import hours_of_day
 
@@ -59,6 +69,7 @@ class CalendarPages:
     def __init__(self, frame: Frame, desk: CalendarDesk) -> None:
         self._frame = frame
         self._desk = desk
+        self._changing = threading.Lock()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return them."""
@@ -103,15 +114,30 @@ class CalendarPages:
         day, form = await self._found(asked), await asked.form()
         try:
             stored = asked_for(day.day, form)
-            await asked.aside(self._desk.set_day, stored, asked.by)
+            await asked.aside(self._said, day.day, form.text(SHOWN), stored, asked.by)
         except InputError as error:
-            return self._form(asked, day, typed(form), str(error))
+            return self._form(asked, await self._found(asked), typed(form), str(error))
         return asked.go(f"{PAGE}?done=set&day={day.day}")
 
     async def _clear(self, asked: PageRequest) -> Response:
-        day = await self._found(asked)
-        await asked.aside(self._desk.clear_day, day.day, asked.by)
+        day, form = await self._found(asked), await asked.form()
+        try:
+            await asked.aside(self._said, day.day, form.text(SHOWN), None, asked.by)
+        except InputError as error:
+            now = await self._found(asked)
+            return self._form(asked, now, filled(now), str(error))
         return asked.done(PAGE, "cleared")
+
+    def _said(self, day: date, shown: str, said: StoredDay | None, by: str) -> None:
+        """Set or clear a date if it still is what the form showed."""
+        with self._changing:
+            (now,) = self._desk.days(day, 1)
+            if version(now) != shown:
+                raise InputError("somebody else has changed this date; look, and save again")
+            if said is None:
+                self._desk.clear_day(day, by)
+            else:
+                self._desk.set_day(said, by)
 
     async def _found(self, asked: PageRequest) -> CalendarDay:
         day = _date(asked.request.path_params["day"])
@@ -127,6 +153,7 @@ class CalendarPages:
             "calendar_day.html",
             422 if wrong else 200,
             row=_row(asked, day),
+            shown=version(day),
             fields=fields,
             slots=range(MOST_SPANS),
             kinds=[(name, MODES[mode], HINTS[mode]) for mode, name in KINDS],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -22,6 +23,11 @@ KINDS: Final = ((Mode.SELF_SERVICE, "self"), (Mode.STAFFED, "staffed"))
 OPEN, CLOSED = "hours", "closed"
 """What a form calls a date with hours, and one without."""
 
+SHOWN: Final = "shown"
+"""The field that says which :func:`version` of the date the form showed."""
+
+VERSION_DIGITS: Final = 16
+
 _TIME: Final = re.compile(r"([01]?[0-9]|2[0-4])[:.]([0-5][0-9])")
 
 
@@ -34,6 +40,12 @@ def filled(day: CalendarDay) -> dict[str, Any]:
             fields[f"{name}-{place}-from"] = minutes(one.starts)
             fields[f"{name}-{place}-to"] = minutes(one.ends)
     return fields
+
+
+def version(day: CalendarDay) -> str:
+    """Return what tells whether a date is still what a form showed."""
+    told = repr((day.spans, day.cause.value, day.note, day.by_staff))
+    return hashlib.sha256(told.encode()).hexdigest()[:VERSION_DIGITS]
 
 
 def typed(form: Form) -> dict[str, Any]:

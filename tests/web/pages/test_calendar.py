@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
+from httpx2 import Response
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -25,6 +27,18 @@ def client(desk: FakeCalendarDesk, role: Role = Role.STAFF, language: str = "da"
     return browser(lambda frame: CalendarPages(frame, desk).routes(), role, language)
 
 
+def said(staff: TestClient, form: dict[str, str], what: str = "") -> Response:
+    """Send a form as a browser does that was shown the date just now."""
+    return staff.post(f"/calendar/{DAY}{what}", data={**form, "shown": shown(staff)})
+
+
+def shown(staff: TestClient) -> str:
+    """Return what the form of the date carries of what it showed."""
+    found = re.search(r'name="shown" value="([0-9a-f]+)"', staff.get(f"/calendar/{DAY}").text)
+    assert found is not None
+    return found[1]
+
+
 def test_two_weeks_as_a_picture_and_a_table() -> None:
     """Each date stands in both, with its hours in words."""
     page = client(FakeCalendarDesk()).get("/calendar").text
@@ -41,13 +55,13 @@ def test_a_date_gets_hours_of_its_own_and_the_usual_ones_back() -> None:
     staff = client(desk)
     form = {"open": "hours", "self-0-from": "8:00", "self-0-to": "12.30", "note": "<b>Jul</b>"}
 
-    done = staff.post(f"/calendar/{DAY}", data=form)
+    done = said(staff, form)
     page = staff.get(f"/calendar?from={DAY}").text
 
     assert done.status_code == 303
     assert desk.said[DAY].spans == (ModeSpan(Mode.SELF_SERVICE, 480, 750),)
     assert "&lt;b&gt;Jul&lt;/b&gt;" in page
-    assert staff.post(f"/calendar/{DAY}/clear").status_code == 303
+    assert said(staff, {}, "/clear").status_code == 303
     assert desk.said == {}
 
 
@@ -56,7 +70,7 @@ def test_closed_all_day() -> None:
     desk = FakeCalendarDesk()
     form = {"open": "closed", "self-0-from": "08:00", "self-0-to": "12:00"}
 
-    client(desk).post(f"/calendar/{DAY}", data=form)
+    said(client(desk), form)
 
     assert desk.said[DAY] == StoredDay(DAY, ())
 
@@ -80,7 +94,7 @@ def test_times_that_are_none(wrong: tuple[str, str]) -> None:
     desk = FakeCalendarDesk()
     form = {"open": "hours", "self-0-from": wrong[0], "self-0-to": wrong[1]}
 
-    answer = client(desk).post(f"/calendar/{DAY}", data=form)
+    answer = said(client(desk), form)
 
     assert (answer.status_code, desk.said) == (422, {})
     assert f'value="{wrong[0]}"' in answer.text
@@ -101,7 +115,7 @@ def test_staffed_hours_do_not_cross_midnight(
     desk = FakeCalendarDesk()
     form = {"open": "hours", "staffed-0-from": starts, "staffed-0-to": ends}
 
-    answer = client(desk, language=language).post(f"/calendar/{DAY}", data=form)
+    answer = said(client(desk, language=language), form)
 
     assert (answer.status_code, desk.said) == (422, {})
     assert told in answer.text
@@ -126,7 +140,7 @@ def test_hours_until_midnight_and_later(kind: str, starts: str, ends: str, span:
         "Et tidligere klokkeslæt under Til er på den næste dag"
         in staff.get(f"/calendar/{DAY}").text
     )
-    assert staff.post(f"/calendar/{DAY}", data=form).status_code == 303
+    assert said(staff, form).status_code == 303
     assert desk.said[DAY].spans == (span,)
 
 
@@ -143,7 +157,7 @@ def test_a_date_is_never_closed_by_leaving_something_out(form: dict[str, str], t
     """Closed is what somebody chose, and not what nobody filled in."""
     desk = FakeCalendarDesk()
 
-    answer = client(desk).post(f"/calendar/{DAY}", data=form)
+    answer = said(client(desk), form)
 
     assert (answer.status_code, desk.said) == (422, {})
     assert told in answer.text
@@ -166,7 +180,7 @@ def test_what_was_saved_is_told(form: dict[str, str], told: str) -> None:
     """A slip is seen at once: the answer names the date and its hours."""
     staff = client(FakeCalendarDesk())
 
-    done = staff.post(f"/calendar/{DAY}", data=form)
+    done = said(staff, form)
 
     assert told in staff.get(done.headers["location"]).text
 
@@ -177,6 +191,40 @@ def test_an_address_tells_of_no_hours_that_were_not_set() -> None:
 
     assert "alert-success" not in staff.get(f"/calendar?done=set&day={DAY}").text
     assert staff.get("/calendar?done=set&day=soon").status_code == 200
+
+
+CLOSED = {"open": "closed", "note": ""}
+OTHERS = StoredDay(DAY, (ModeSpan(Mode.STAFFED, 600, 840),), "Julehygge")
+"""What a colleague says of the date while the form is open."""
+
+
+@pytest.mark.parametrize("what", ["", "/clear"])
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("da", "En anden har ændret denne dato"), ("en", "somebody else has changed")],
+)
+def test_what_a_colleague_said_meanwhile_is_not_lost(what: str, language: str, told: str) -> None:
+    """Whoever sends a form that is out of date is shown what stands now, and sends it again."""
+    desk = FakeCalendarDesk()
+    staff = client(desk, language=language)
+    before = shown(staff)
+    desk.said[DAY] = OTHERS
+
+    late = staff.post(f"/calendar/{DAY}{what}", data={**CLOSED, "shown": before})
+
+    assert (late.status_code, desk.said) == (422, {DAY: OTHERS})
+    assert told in late.text
+    assert "Julehygge" in late.text
+    assert said(staff, CLOSED, what).status_code == 303
+    assert desk.said != {DAY: OTHERS}
+
+
+def test_a_form_that_says_not_what_it_showed() -> None:
+    """It is as one that is out of date."""
+    desk = FakeCalendarDesk()
+
+    assert client(desk).post(f"/calendar/{DAY}", data=CLOSED).status_code == 422
+    assert desk.said == {}
 
 
 @pytest.mark.parametrize("path", ["/calendar/soon", "/calendar/2026-02-30"])
