@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,7 +27,7 @@ from doorctl.web.times_of_day import hours_of_day
 
 PAGE: Final = "/now"
 USUAL_SPAN: Final = timedelta(hours=2)
-"""How long a mode is offered to last where the day's own end is not known."""
+"""How long a mode is offered to last: nobody leaves the door unlocked over a night by a click."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,8 @@ def _context(
         "clocks": CLOCKS,
         "faults": faults(now),
         "register_is_old": is_old(now),
-        "settable": [(one.value, words.say(MODES[one])) for one in SETTABLE],
-        "until": f"{_offered(now):%Y-%m-%dT%H:%M}",
+        "settable": [("", words.say("Choose")), *_settable(words)],
+        "until": f"{words.local(_offered(now)):%Y-%m-%dT%H:%M}",
         "longest": SHORT_TEXT,
         "wrong": wrong,
         "modes": MODES,
@@ -142,12 +143,16 @@ def _context(
     }
 
 
+def _settable(words: Words) -> Iterator[tuple[str, str]]:
+    return ((one.value, words.say(MODES[one])) for one in SETTABLE)
+
+
 def _offered(now: BranchPicture) -> datetime:
-    """Return until when a mode is offered to last: the next change of the calendar's."""
-    hours = now.hours
+    """Return until when a mode is offered to last: at most until the calendar's next change."""
+    usual, hours = now.at + USUAL_SPAN, now.hours
     if hours is None or hours.changes_at is None or hours.cause is Cause.STAFF:
-        return now.at + USUAL_SPAN
-    return hours.changes_at
+        return usual
+    return min(hours.changes_at, usual)
 
 
 def _mode(name: str) -> Mode:

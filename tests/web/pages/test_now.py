@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -184,6 +185,47 @@ def test_a_mode_that_makes_no_sense(wrong: dict[str, str]) -> None:
 
     assert client(desk).post("/now/mode", data=wrong).status_code == 422
     assert desk.done == []
+
+
+def test_no_mode_is_set_by_a_click_too_many() -> None:
+    """None is chosen for anybody, and the form says that one of them leaves the door unlocked."""
+    page = client().get("/now").text
+    modes = page[page.index('<select class="form-select" id="mode"') :]
+    modes = modes[: modes.index("</select>")]
+
+    assert re.findall(r'value="(\w*)" selected', modes) == [""]
+    assert " required>" in modes
+    assert "Betjent: Døren står ulåst for alle." in page
+    assert client().post("/now/mode", data={"mode": "", "cause": "x"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("ahead", "offered"),
+    [
+        (timedelta(days=3), "2026-11-25T21:30"),
+        (timedelta(minutes=40), "2026-11-25T20:10"),
+        (None, "2026-11-25T21:30"),
+    ],
+)
+def test_a_mode_is_offered_for_two_hours_at_most(ahead: timedelta | None, offered: str) -> None:
+    """Until the calendar's next change where that comes first, and never over the night."""
+    changes = None if ahead is None else QUIET.at + ahead
+    desk = FakeNowDesk(replace(QUIET, hours=replace(HOURS, changes_at=changes)))
+
+    page = client(desk).get("/now").text
+
+    assert f'name="until" type="datetime-local" value="{offered}"' in page
+
+
+@pytest.mark.parametrize("mode", ["staffed", "closed"])
+def test_a_mode_that_was_refused_is_still_chosen(mode: str) -> None:
+    """Only what was wrong has to be filled in again."""
+    sent = {"mode": mode, "until": "2026-11-25T22:00", "cause": ""}
+
+    page = client().post("/now/mode", data=sent).text
+
+    assert f'<option value="{mode}" selected>' in page
+    assert 'value="2026-11-25T22:00"' in page
 
 
 def test_who_may_only_look_has_no_buttons() -> None:
