@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from doorctl.accounts.roles import Role
 from tests.browser.house import CARD, PIN, House
 from tests.browser.past import PASSWORD
-from tests.browser.visitor import Visitors
+from tests.browser.visitor import LIMIT_MS, Visitors
 from tests.browser.walk import STOPS, Stop
 
 MOST_TABS = 400
@@ -107,6 +107,18 @@ def test_add_a_ban(visitors: Visitors) -> None:
         _press(page, "main table summary >> nth=0")
         _press(page, "main table details[open] button >> nth=0")
         expect(page.locator(".alert-success")).to_be_visible()
+
+
+def test_the_focus_stays_where_it_is(visitors: Visitors) -> None:
+    """The branch now is drawn anew by itself; whoever was on their way to a button still is."""
+    with visitors.visitor(Role.STAFF) as visitor:
+        page = visitor.page
+        visitor.go("/now")
+        _reach(page, "form[action='/now/acknowledge'] button >> nth=0")
+        kind = page.evaluate("document.activeElement.dataset.old = document.activeElement.value")
+        expect(page.locator("[data-old]")).to_have_count(0, timeout=LIMIT_MS)
+        expect(page.locator(f"button[value='{kind}']")).to_be_focused()
+        assert visitor.wrongs == []
 
 
 def test_say_a_days_hours_and_take_it_back(visitors: Visitors) -> None:
