@@ -14,6 +14,21 @@ LIVE_MS = 5_000
 """The promise of the open log: what happens at the door stands there within five seconds."""
 
 
+AT_ONCE = 6
+"""As many connections browsers open to one host."""
+
+STARVED_MS = 15_000
+"""Less than after what silence a log that gets no connection any more gives its own up."""
+
+OUT_OF_SIGHT = """
+hidden => {
+    Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+    document.dispatchEvent(new Event('visibilitychange'));
+}
+"""
+"""What a browser does with a tab behind another; one that is driven shows each of them."""
+
+
 def test_a_swipe_stands_in_the_open_log(visitors: Visitors, house: House) -> None:
     """Somebody who swipes and types appears in a log that is open, without a click."""
     with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
@@ -22,6 +37,22 @@ def test_a_swipe_stands_in_the_open_log(visitors: Visitors, house: House) -> Non
         attempt = visit(house, patron)
         row = staff.page.locator(f"#attempt-{attempt}[data-state=granted]")
         expect(row).to_be_visible(timeout=LIVE_MS)
+        assert staff.wrongs == []
+
+
+def test_logs_out_of_sight_hold_no_connection(visitors: Visitors, house: House) -> None:
+    """Six open logs would take all that a browser opens to one host; back in sight, none misses."""
+    with visitors.visitor(Role.STAFF) as staff, visitors.visitor(None) as patron:
+        tabs = [staff.page.context.new_page() for _ in range(AT_ONCE)]
+        for tab in tabs:
+            tab.goto(f"{staff.address}/log")
+            expect(tab.locator("#live")).not_to_be_empty()
+            tab.evaluate(OUT_OF_SIGHT, arg=True)
+        staff.page.goto(f"{staff.address}/now", timeout=STARVED_MS)
+        attempt = visit(house, patron)
+        tabs[0].evaluate(OUT_OF_SIGHT, arg=False)
+        expect(tabs[0].locator(f"#attempt-{attempt}[data-state=granted]")).to_be_visible()
+        assert tabs[1].locator(f"#attempt-{attempt}").count() == 0
         assert staff.wrongs == []
 
 

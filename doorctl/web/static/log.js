@@ -11,13 +11,15 @@ const rows = document.getElementById("rows");
 const none = document.getElementById("none");
 const address = new URL(live.dataset.events, location.href);
 let since = live.dataset.since;
-let events, silence;
+let events, silence, coming;
 
 function say(text) {
   if (live.textContent !== text) live.textContent = text;
 }
 
 function listen() {
+  rest();
+  if (document.hidden) return;
   address.searchParams.set("since", since);
   events = new EventSource(address);
   hear();
@@ -33,6 +35,14 @@ function listen() {
   events.addEventListener("error", lost);
 }
 
+/* A browser opens six connections to a host: six logs behind other tabs would leave it none. What
+   comes meanwhile is caught up on, by `since`. */
+function rest() {
+  if (events) events.close();
+  clearTimeout(silence);
+  clearTimeout(coming);
+}
+
 function hear() {
   clearTimeout(silence);
   silence = setTimeout(lost, SILENCE_MS);
@@ -43,9 +53,8 @@ function hear() {
 function lost() {
   say(live.dataset.lost);
   if (events.readyState === EventSource.CONNECTING) return;
-  events.close();
-  clearTimeout(silence);
-  setTimeout(again, AGAIN_MS);
+  rest();
+  coming = setTimeout(again, AGAIN_MS);
 }
 
 async function again() {
@@ -53,6 +62,7 @@ async function again() {
   const answer = await fetch("/log", asked).catch(() => null);
   if (answer && (answer.status === 401 || answer.status === 403)) say(live.dataset.over);
   else listen();
+listen();
 }
 
 function put(html) {
@@ -71,4 +81,5 @@ function below(attempt) {
   return [...rows.children].find((one) => Number(one.dataset.attempt) < attempt) || null;
 }
 
+document.addEventListener("visibilitychange", listen);
 listen();
