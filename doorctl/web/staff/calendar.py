@@ -31,6 +31,7 @@ from doorctl.web.staff.calendar_form import (
     version,
 )
 from doorctl.web.staff.calendar_picture import picture
+from doorctl.web.staff.refusals import told
 from doorctl.web.times_of_day import hours_of_day
 
 PAGE: Final = "/calendar"
@@ -116,7 +117,9 @@ class CalendarPages:
             stored = asked_for(day.day, form)
             await asked.aside(self._said, day.day, form.text(SHOWN), stored, asked.by)
         except InputError as error:
-            return self._form(asked, await self._found(asked), typed(form), str(error))
+            return self._form(
+                asked, await self._found(asked), typed(form), told(asked.words, error)
+            )
         return asked.go(f"{PAGE}?done=set&day={day.day}")
 
     async def _clear(self, asked: PageRequest) -> Response:
@@ -125,7 +128,7 @@ class CalendarPages:
             await asked.aside(self._said, day.day, form.text(SHOWN), None, asked.by)
         except InputError as error:
             now = await self._found(asked)
-            return self._form(asked, now, filled(now), str(error))
+            return self._form(asked, now, filled(now), told(asked.words, error))
         return asked.done(PAGE, "cleared")
 
     def _said(self, day: date, shown: str, said: StoredDay | None, by: str) -> None:

@@ -23,6 +23,7 @@ from doorctl.web.staff.log_export import exported
 from doorctl.web.staff.log_filter import GRANTED, OUTCOMES, Chosen, FieldError, chosen, of_field
 from doorctl.web.staff.log_form import days, fields_of, format_of, spanned, typed
 from doorctl.web.staff.log_rows import NAMES, row, state
+from doorctl.web.staff.refusals import told
 from doorctl.web.staff.timeline import timeline
 from doorctl.web.staff.why_words import sentence
 
@@ -80,7 +81,7 @@ class LogPages:
         try:
             found = await asked.aside(self._found, filled_in.card(form), asked.by)
         except InputError as error:
-            wrong = FieldError(filled_in.CARD, filled_in.told(error))
+            wrong = FieldError(filled_in.CARD, str(error))
             return await self._wrong(asked, Chosen(asked.today), wrong)
         rows = [row(asked.words, one) for one in found[:MOST_FOUND]]
         return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
@@ -100,7 +101,9 @@ class LogPages:
         try:
             ref = await asked.aside(self._desk.reveal, number, purpose, asked.by)
         except InputError as error:
-            return await self._revealed(asked, number, purpose=purpose, wrong=str(error))
+            return await self._revealed(
+                asked, number, purpose=purpose, wrong=told(asked.words, error)
+            )
         return await self._revealed(asked, number, purpose=purpose, ref=ref, asks=False)
 
     async def _revealed(self, asked: PageRequest, number: int | None, **more: Any) -> Response:
@@ -144,7 +147,9 @@ class LogPages:
         error: FieldError,
         fields: dict[str, Any] | None = None,
     ) -> Response:
-        return await self._shown(asked, wanted, fields=fields, wrong={error.field: str(error)})
+        return await self._shown(
+            asked, wanted, fields=fields, wrong={error.field: told(asked.words, error)}
+        )
 
     async def _shown(
         self,

@@ -22,6 +22,7 @@ from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.now_words import CLOCKS, LEAVES, faults, headline, is_old
+from doorctl.web.staff.refusals import told
 from doorctl.web.standing import AlarmDesk, StandingAlarm
 from doorctl.web.times_of_day import hours_of_day
 
@@ -78,7 +79,7 @@ class NowPages:
         try:
             await asked.aside(self._desk.open_once, form.text("reason"), asked.by)
         except InputError as error:
-            return await self._shown(asked, Wrong("open", str(error), form))
+            return await self._shown(asked, Wrong("open", told(asked.words, error), form))
         return asked.done(PAGE, "opened")
 
     async def _set_mode(self, asked: PageRequest) -> Response:
@@ -88,7 +89,7 @@ class NowPages:
             cause = form.text("cause")
             await asked.aside(self._desk.set_mode, mode, until, cause, asked.by)
         except InputError as error:
-            return await self._shown(asked, Wrong("mode", str(error), form))
+            return await self._shown(asked, Wrong("mode", told(asked.words, error), form))
         return asked.done(PAGE, "mode")
 
     async def _end_mode(self, asked: PageRequest) -> Response:

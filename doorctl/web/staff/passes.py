@@ -23,6 +23,7 @@ from doorctl.web.pages.words import WEEKDAYS
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.passes_form import OWN_PIN, new_pass
 from doorctl.web.staff.passes_words import KINDS, STATES, PassState, hours, state
+from doorctl.web.staff.refusals import told
 
 PAGE: Final = "/passes"
 USUAL_SPAN: Final = timedelta(days=182)
@@ -63,7 +64,7 @@ class PassesPages:
                 return await self._code_issued(asked, new)
             await self._issue_for_card(asked, form, new)
         except InputError as error:
-            return await self._shown(asked, form, filled_in.told(error))
+            return await self._shown(asked, form, told(asked.words, error))
         return asked.done(PAGE, "issued")
 
     async def _code_issued(self, asked: PageRequest, new: Pass) -> Response:

@@ -1,0 +1,175 @@
+"""What each desk refuses, told on its page in the language of whoever reads it."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.bootstrap.desks_log import DoorLogDesk
+from doorctl.bootstrap.desks_now import BranchNowDesk
+from doorctl.bootstrap.desks_people import PassDesk
+from doorctl.bootstrap.desks_records import HoursDesk
+from doorctl.bootstrap.numbers import own_numbers
+from doorctl.bootstrap.rules import system_clock
+from doorctl.errors import InputError
+from doorctl.web.pages.words import Words
+from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.passes import PassesPages
+from doorctl.web.staff.refusals import told
+from tests.bootstrap.branches import initialised
+from tests.fakes.alarm_desk import FakeAlarmDesk
+from tests.web.pages.staging import LANGUAGES, ZONE, browser
+
+CPR = "CPR 0101701234"
+TUESDAY = "/calendar/2099-06-02"
+OPEN = {"open": "hours", "note": ""}
+SOON = {"mode": "closed", "until": "2099-01-01T10:00", "cause": "uro"}
+PASS = {"kind": "cleaner", "label": "Firma", "bearer": "card", "card": "3000001234"}
+PASS |= {"taken_as": "card", "pin": "register", "first": "2099-06-01", "last": "2099-06-01"}
+
+
+def staff(directory: Path, language: str) -> TestClient:
+    """Return a browser before the pages of a real branch, whose processes do not run."""
+    config = initialised(directory, 'hours.wednesday=["00:00-12:00"]')
+    clock, numbers = system_clock(config), own_numbers(config)
+    return browser(
+        lambda frame: (
+            *CalendarPages(frame, HoursDesk(config)).routes(),
+            *LogPages(frame, DoorLogDesk(config, clock, numbers)).routes(),
+            *NowPages(frame, BranchNowDesk(config, clock), FakeAlarmDesk()).routes(),
+            *PassesPages(frame, PassDesk(config, numbers)).routes(),
+        ),
+        Role.MANAGER,
+        language,
+    )
+
+
+def spans(*named: tuple[str, str, str], **others: str) -> dict[str, str]:
+    """Return a date's form with spans: kind, from and to."""
+    form = {**OPEN, **others}
+    for place, (kind, starts, ends) in enumerate(named):
+        form |= {f"{kind}-{place}-from": starts, f"{kind}-{place}-to": ends}
+    return form
+
+
+def sent(asking: TestClient, path: str, form: dict[str, str]) -> str:
+    """Send a form, twice where the first is taken, and return what the answer shows."""
+    for _ in range(2):
+        answer = asking.post(path, data=form | shown(asking, path))
+        if answer.status_code == 422:
+            return unescape(answer.text)
+    pytest.fail(f"{path} takes {form} again and again")
+
+
+def shown(asking: TestClient, path: str) -> dict[str, str]:
+    """Return what a date's form carries of what it showed; nothing of other forms."""
+    if not path.startswith("/calendar"):
+        return {}
+    page = asking.get(path.removesuffix("/clear")).text
+    return dict(re.findall(r'name="(shown)" value="(\w+)"', page))
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "danish", "english"),
+    [
+        ("/log/export", {"purpose": ""}, "Skriv et formål.", "the purpose is empty"),
+        ("/log/export", {"purpose": CPR}, "Formålet indeholder 8 eller", "the purpose holds"),
+        ("/log/export", {"purpose": "x" * 201}, "Formålet er længere", "the purpose is longer"),
+        ("/now/mode", SOON | {"cause": ""}, "Skriv en grund.", "the reason is empty"),
+        ("/now/mode", SOON | {"cause": CPR}, "Grunden indeholder 8", "the reason holds 8"),
+        (
+            "/now/mode",
+            SOON | {"until": "2026-01-01T10:00"},
+            "Tilstanden ville være slut, før den begynder",
+            "the mode would end before now",
+        ),
+        ("/now/mode", SOON, "Tilstanden ville vare mere end 31 dage", "last more than 31 days"),
+        (
+            "/passes",
+            PASS,
+            "Kortet eller koden har allerede en adgangstilladelse",
+            "has a pass already",
+        ),
+        (
+            "/passes",
+            PASS | {"bearer": "code", "digits": "5"},
+            "En kode er på 6 til 9 cifre.",
+            "a code has 6 to 9 digits",
+        ),
+        (
+            "/passes",
+            PASS | {"weekday": "7"},
+            "en, der ikke findes",
+            "has no weekday, or one that is none",
+        ),
+        (
+            "/passes",
+            PASS | {"first": "2026-01-01", "last": "2026-01-02"},
+            "udløbet den 2.1.2026",
+            "over since 2/1/2026",
+        ),
+        ("/passes", PASS | {"pin": "own", "own_pin": "12"}, "på 4 cifre her", "a PIN is 4 digits"),
+        (
+            TUESDAY,
+            spans(("staffed", "11:00", "13:00"), ("staffed", "12:00", "14:00")),
+            "12.00\N{EN DASH}14.00 betjent overlapper 11.00\N{EN DASH}13.00 betjent;",
+            "12:00 to 14:00 staffed overlaps 11:00 to 13:00 staffed; join",
+        ),
+        (
+            TUESDAY,
+            spans(("self", "10:00", "13:00"), ("staffed", "12:00", "14:00")),
+            "betjent ligger kun delvis inden for 10.00\N{EN DASH}13.00 selvbetjent;",
+            "staffed lies only partly within 10:00 to 13:00 self-service;",
+        ),
+        (
+            TUESDAY,
+            spans(("self", "10:00", "11:55"), ("self", "12:00", "14:00")),
+            "selvbetjent begynder 5 min. efter, at 10.00\N{EN DASH}11.55 selvbetjent slutter;",
+            "begins 5 min after 10:00 to 11:55 self-service ends;",
+        ),
+        (
+            TUESDAY,
+            spans(("self", "20:00", "02:00")),
+            "00.00\N{EN DASH}12.00 selvbetjent dagen efter overlapper",
+            "00:00 to 12:00 self-service the day after overlaps",
+        ),
+        (TUESDAY, {"open": "closed", "note": CPR}, "Anledningen indeholder 8", "the note holds 8"),
+        ("/calendar/2026-01-05", {"open": "closed"}, "5.1.2026 er forbi", "5/1/2026 is past"),
+        (f"{TUESDAY}/clear", {}, "Ingen har givet 2.6.2099", "nobody has given 2/6/2099"),
+    ],
+)
+def test_each_desk_refuses_in_the_language_of_the_page(
+    tmp_path: Path, path: str, form: dict[str, str], danish: str, english: str
+) -> None:
+    """With what it names written as people write it, and no key of the configuration."""
+    in_danish = sent(staff(tmp_path / "da", "da"), path, form)
+    in_english = sent(staff(tmp_path / "en", "en"), path, form)
+
+    assert danish in in_danish
+    assert english not in in_danish
+    assert english in in_english
+    for page in (in_danish, in_english):
+        assert "2099-06-02.staffed" not in page
+        assert "hours.wednesday" not in page
+
+
+@pytest.mark.parametrize(
+    ("sentence", "danish"),
+    [
+        ("there is no pass 7 that could be revoked; list them", "nr. 7, der kan trækkes tilbage"),
+        ("10 codes of 6 digits are in force, and with more", "Der er 10 koder på 6 cifre"),
+        ("more than 100000 attempts fit, and part of them", "Mere end 100.000 forsøg passer"),
+        ("an account may look up 20 people an hour and 60 a day; ask", "20 personer op i timen"),
+        ("something that nobody knows", "something that nobody knows"),
+    ],
+)
+def test_a_refusal_that_takes_long_to_come_by(sentence: str, danish: str) -> None:
+    """Is told by the same patterns; what none of them knows stands as it was said."""
+    assert danish in told(Words(LANGUAGES.chosen("da"), ZONE), InputError(sentence))
