@@ -6,7 +6,8 @@ again, not even where it could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final, cast
@@ -35,6 +36,27 @@ _OF_COMMANDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What a command's words for a wrong number are on a page."""
+
+
+class FieldError(InputError):
+    """Staff's: one field of a form makes no sense.
+
+    Attributes:
+        field: its name.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        self.field = field
+        super().__init__(sentence)
+
+
+@contextmanager
+def of_field(name: str) -> Iterator[None]:
+    """Raise what is refused within as a `FieldError` of that field."""
+    try:
+        yield
+    except InputError as error:
+        raise FieldError(name, str(error)) from None
 
 
 def card(form: Form) -> str:

@@ -19,8 +19,9 @@ from doorctl.web.desks import DayPicture, DoorLog, LogFilter, LogPage
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
+from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.log_export import exported
-from doorctl.web.staff.log_filter import GRANTED, OUTCOMES, Chosen, FieldError, chosen, of_field
+from doorctl.web.staff.log_filter import GRANTED, OUTCOMES, Chosen, chosen
 from doorctl.web.staff.log_form import days, fields_of, format_of, spanned, typed
 from doorctl.web.staff.log_rows import NAMES, row, state
 from doorctl.web.staff.refusals import told

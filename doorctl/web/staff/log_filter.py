@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Final
@@ -15,31 +14,11 @@ from doorctl.ports import Visit
 from doorctl.web.desks import LogFilter
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
+from doorctl.web.staff.filled_in import FieldError, of_field
 
 GRANTED, REFUSED, OPEN = "granted", "refused", "open"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
 REASONS: Final = frozenset(one.value for one in Reason)
-
-
-class FieldError(InputError):
-    """Staff's: one field of a form makes no sense.
-
-    Attributes:
-        field: its name.
-    """
-
-    def __init__(self, field: str, sentence: str) -> None:
-        self.field = field
-        super().__init__(sentence)
-
-
-@contextmanager
-def of_field(name: str) -> Iterator[None]:
-    """Raise what is refused within as a `FieldError` of that field."""
-    try:
-        yield
-    except InputError as error:
-        raise FieldError(name, str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

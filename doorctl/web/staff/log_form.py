@@ -10,8 +10,9 @@ from typing import Any
 from doorctl.web.desks import LogFilter
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
+from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.log_export import FORMATS
-from doorctl.web.staff.log_filter import Chosen, FieldError, of_field
+from doorctl.web.staff.log_filter import Chosen
 
 Text = Callable[[str], str]
 """Returns a field, empty where absent."""

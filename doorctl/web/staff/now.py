@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import Cause, Mode
-from doorctl.access.staff_text import SHORT_TEXT
+from doorctl.access.staff_text import SHORT_TEXT, refuse_text
 from doorctl.accounts.roles import Permission
 from doorctl.alarms import Urgency
 from doorctl.errors import InputError, StoreError
@@ -21,6 +21,7 @@ from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.mode_words import CAUSES, MODES, SETTABLE
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
+from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.now_words import CLOCKS, LEAVES, faults, headline, is_old
 from doorctl.web.staff.refusals import told
 from doorctl.web.standing import AlarmDesk, StandingAlarm
@@ -39,11 +40,13 @@ class Wrong:
         form: which.
         text: the sentence, in English.
         fields: what was typed, to be shown again.
+        field: the one that is wrong; empty where there is no other.
     """
 
     form: str
     text: str
     fields: Form
+    field: str = ""
 
 
 class NowPages:
@@ -85,11 +88,16 @@ class NowPages:
     async def _set_mode(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            mode, until = _mode(form.text("mode")), _until(form.text("until"), asked.words)
-            cause = form.text("cause")
-            await asked.aside(self._desk.set_mode, mode, until, cause, asked.by)
-        except InputError as error:
-            return await self._shown(asked, Wrong("mode", told(asked.words, error), form))
+            with of_field("mode"):
+                mode = _mode(form.text("mode"))
+            with of_field("cause"):
+                refuse_text("reason", form.text("cause"))
+            with of_field("until"):
+                until = _until(form.text("until"), asked.words)
+                await asked.aside(self._desk.set_mode, mode, until, form.text("cause"), asked.by)
+        except FieldError as error:
+            text = told(asked.words, error)
+            return await self._shown(asked, Wrong("mode", text, form, error.field))
         return asked.done(PAGE, "mode")
 
     async def _end_mode(self, asked: PageRequest) -> Response:

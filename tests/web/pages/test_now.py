@@ -170,21 +170,24 @@ def test_a_mode_is_set_until_a_local_time_and_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "field"),
     [
-        {"mode": "party", "until": "2026-11-25T22:00", "cause": "x"},
-        {"mode": "closed", "until": "soon", "cause": "x"},
-        {"mode": "closed", "until": "2026-11-25T19:00", "cause": "x"},
-        {"mode": "closed", "until": "2026-11-25T22:00", "cause": ""},
-        {},
+        ({"mode": "party", "until": "2026-11-25T22:00", "cause": "x"}, "mode"),
+        ({"mode": "closed", "until": "soon", "cause": "x"}, "until"),
+        ({"mode": "closed", "until": "2026-11-25T19:00", "cause": "x"}, "until"),
+        ({"mode": "closed", "until": "2026-11-25T22:00", "cause": ""}, "cause"),
+        ({"cause": ""}, "mode"),
     ],
 )
-def test_a_mode_that_makes_no_sense(wrong: dict[str, str]) -> None:
-    """It is refused, and nothing is set."""
+def test_a_mode_that_makes_no_sense(wrong: dict[str, str], field: str) -> None:
+    """It is refused beside the field that is wrong, and nothing is set."""
     desk = FakeNowDesk()
 
-    assert client(desk).post("/now/mode", data=wrong).status_code == 422
-    assert desk.done == []
+    answer = client(desk).post("/now/mode", data=wrong)
+
+    assert (answer.status_code, desk.done) == (422, [])
+    marked = [one for one in ("mode", "until", "cause") if f'id="{one}-error"' in answer.text]
+    assert marked == [field]
 
 
 def test_no_mode_is_set_by_a_click_too_many() -> None:
