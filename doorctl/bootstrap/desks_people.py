@@ -77,7 +77,7 @@ class BanDesk:
     def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
         """Ban a patron with all cards, by the library system's number."""
         made = rights.ban_patron(self._config, patron_ref, self._ban(asked, by), by=by)
-        return BanMade(made.ban, made.whole_patron, made.follows)
+        return BanMade(made.ban, made.whole_patron, made.follows, made.known)
 
     def lift(self, number: int, by: str) -> Ban:
         """Lift a ban."""
@@ -170,9 +170,9 @@ class PeopleDesk:
         """Erase somebody in every database."""
         return subject.erase(self._config, _named(named), why, numbers=self._numbers, by=by)
 
-    def restrict(self, named: Named, why: str, by: str) -> None:
-        """Keep somebody's data and use them for nothing."""
-        subject.restrict(self._config, _named(named), why, numbers=self._numbers, by=by)
+    def restrict(self, named: Named, why: str, by: str) -> bool:
+        """Keep somebody's data and use them for nothing; tell whether any card is known."""
+        return subject.restrict(self._config, _named(named), why, numbers=self._numbers, by=by)
 
     def unrestrict(self, named: Named, why: str, by: str) -> None:
         """Use somebody's data again."""

@@ -11,7 +11,7 @@ from doorctl.access.rights import Ban, Pass
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.branch import change, open_book
 from doorctl.bootstrap.numbers import Numbers, TakenAs, own_numbers
-from doorctl.bootstrap.register import open_register
+from doorctl.bootstrap.register import knows_patron, open_register
 from doorctl.config import Config
 from doorctl.enquiry import Reading
 from doorctl.errors import InputError, StoreError
@@ -19,6 +19,7 @@ from doorctl.masked import Pin
 from doorctl.moments import Moment
 from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.patron_refs import refuse_ref
 from doorctl.store.patrons import PatronCache
 from doorctl.transports.branch_requests import AddBan, IssuePass
 
@@ -52,11 +53,13 @@ class Banned:
         ban: as stored.
         whole_patron: whether it is of the patron with all cards.
         follows: whether it holds for a card that the patron gets later.
+        known: whether the register has the patron who was named by number; else the ban waits.
     """
 
     ban: Ban
     whole_patron: bool
     follows: bool = True
+    known: bool = True
 
 
 def ban_card(
@@ -100,8 +103,19 @@ def ban_card(
 
 
 def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
-    """Ban a patron with all cards, by the library system's own number; as :func:`ban_card`."""
-    return Banned(change(config, AddBan(ban, None, patron_ref), by), whole_patron=True)
+    """Ban a patron with all cards, by the library system's own number; as :func:`ban_card`.
+
+    One whom the register does not know is banned too, for a later push may bring them.
+
+    Raises:
+        InputError: what the register does not know is no such number, or may be a CPR number.
+        DoorctlError: it could not be done.
+    """
+    known = knows_patron(config, patron_ref)
+    if not known:
+        refuse_ref(patron_ref)
+    stored = change(config, AddBan(ban, None, patron_ref), by)
+    return Banned(stored, whole_patron=True, known=known)
 
 
 def issue_for_card(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, StoreError
 from doorctl.moments import Moment
 from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.patron_refs import refuse_ref
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.subject import Subject, find, with_cards
 from doorctl.privacy.subject_erasure import ALL_GONE, Erasure, PartErased
@@ -45,6 +47,8 @@ from doorctl.transports.subject import (
     ask_about,
     erased,
 )
+
+EVER = datetime.fromtimestamp(0, UTC)
 
 OWNER_LIMIT_S = 30.0
 """Longest wait for an owner; rewriting a register of 100 000 patrons takes seconds on a Pi."""
@@ -143,15 +147,19 @@ def restrict(
     *,
     numbers: Numbers | None = None,
     by: str | None = None,
-) -> None:
+) -> bool:
     """Keep a person's data and use them for nothing; that and the reason go on record together.
+
+    Returns:
+        Whether any card of theirs is known; else it holds once a push brings one.
 
     Raises:
         InputError: it is no number or two patrons', they are restricted already, or the reason has
             no place on record; nothing was changed.
         StoreError: it could not be done.
     """
-    _change(config, named, why, RESTRICT, subject_rights.restrict, numbers=numbers, by=by)
+    subject = _change(config, named, why, RESTRICT, subject_rights.restrict, numbers=numbers, by=by)
+    return bool(subject.row_keys)
 
 
 def unrestrict(
@@ -250,7 +258,7 @@ def _change(
     *,
     numbers: Numbers | None,
     by: str | None,
-) -> None:
+) -> Subject:
     whose = caller() if by is None else by
     with _books(config) as books:
         subject = _subject(config, named, books, numbers)
@@ -265,15 +273,26 @@ def _change(
             change(writer, subject, whose, moment, why)
 
     by_the_owner(by_web, alone)
+    return subject
 
 
 def _subject(config: Config, named: Named, books: _Books, numbers: Numbers | None) -> Subject:
     if named.typed is None:
-        subject = with_cards(Subject(frozenset(), named.patron_ref), books.register, books.branch)
+        subject = _by_number(config, named.patron_ref or "", books)
     else:
         readings = (numbers or own_numbers(config)).readings(named.typed, named.taken_as)
         subject = find(list(keys_of(readings)), books.register, books.branch)
     return with_erased(subject, books.erasures, (books.branch, books.visits))
+
+
+def _by_number(config: Config, patron_ref: str, books: _Books) -> Subject:
+    """Return whose number it is; where nothing is held under it, it must be one."""
+    subject = with_cards(Subject(frozenset(), patron_ref), books.register, books.branch)
+    if not subject.row_keys and not books.branch.rows(subject, EVER):
+        with closing(AuditRecords(branch_db(config))) as audit:
+            if not audit.about((), patron_ref):
+                refuse_ref(patron_ref)
+    return subject
 
 
 @contextmanager

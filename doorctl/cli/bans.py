@@ -28,6 +28,8 @@ from doorctl.transports.branch_requests import LiftBan
 
 NOTICE = "Send the letter: 7 days' written notice is usual."
 
+UNKNOWN_REF = "No patron of that number is in the register now; the ban holds once one is."
+
 ONE_CARD = "Ban a new card of this patron too: the library system does not say that it is theirs."
 
 
@@ -160,6 +162,8 @@ def _told(stored: Banned, moment: Moment) -> str:
     ban, begins = stored.ban, letter_day(stored.ban.since, moment)
     holds = f"Ban {ban.number} holds from {begins}"
     whom = "" if stored.follows else f" {ONE_CARD}"
+    if not stored.known:
+        whom = f" {UNKNOWN_REF}"
     if not stored.whole_patron:
         whom = " It is of this card alone: the register knows no owner."
     if ban.until is None:

@@ -25,6 +25,8 @@ _why = click.option("--why", default="", metavar="R", help="The reason, for the 
 
 SOURCE = "Erase the person in the library system too: the next push brings back whom it still has."
 
+UNKNOWN_REF = "No patron of that number is in the register now; it holds once one is."
+
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
@@ -134,8 +136,10 @@ def restrict(
     why: str,
 ) -> None:
     """Keep a person's data, use them for nothing: the door refuses with `restricted`."""
-    rights.restrict(config, _who(identifier, patron_ref, taken_as), why)
+    known = rights.restrict(config, _who(identifier, patron_ref, taken_as), why)
     click.echo("The person's data are restricted: kept, and used for nothing until it is ended.")
+    if not known:
+        click.echo(UNKNOWN_REF)
 
 
 @subject.command()

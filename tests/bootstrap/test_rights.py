@@ -13,7 +13,7 @@ from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.bootstrap import rights
 from doorctl.bootstrap.branch import open_book
 from doorctl.bootstrap.numbers import TakenAs
-from doorctl.bootstrap.rules import patrons_db
+from doorctl.bootstrap.rules import branch_db, patrons_db
 from doorctl.config import Config
 from doorctl.errors import InputError
 from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
@@ -132,10 +132,43 @@ class TestBans:
 
     def test_of_a_patron_needs_no_card(self, config: Config) -> None:
         """The library system's own number will do."""
+        register(config, (IdentifierKind.CARD, CARD, "1001"))
         banned = rights.ban_patron(config, "1001", BAN)
 
+        assert banned.known
         with open_book(config) as book:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
+
+    def test_of_a_number_that_nobody_has_holds_once_somebody_has(self, config: Config) -> None:
+        """It is said that nobody has it now: a ban of a mistyped number keeps nobody out."""
+        banned = rights.ban_patron(config, "1001", BAN)
+
+        assert not banned.known
+        with open_book(config) as book:
+            assert book.bans(bytes(16), "1001") == (banned.ban,)
+
+    @pytest.mark.parametrize(
+        "ref", [EITHER, CPR, "01 01 70 1234", "610170.1234", "0101701234AB", "Anna And", "1" * 65]
+    )
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_what_is_no_number_of_a_library_system_is_not_kept(
+        self, ref: str, config: Config, *, lost: bool
+    ) -> None:
+        """A CPR number above all, with a register and without: neither as a ban nor on record."""
+        if lost:
+            patrons_db(config).unlink()
+        with pytest.raises(InputError) as refusal:
+            rights.ban_patron(config, ref, BAN)
+
+        assert ref not in str(refusal.value)
+        assert ref.encode() not in branch_db(config).read_bytes()
+        assert rights.every_ban(config) == ()
+
+    def test_a_library_systems_number_may_look_like_a_cpr_number(self, config: Config) -> None:
+        """Where the register knows it as one, it is one."""
+        register(config, (IdentifierKind.CARD, CARD, EITHER))
+
+        assert rights.ban_patron(config, EITHER, BAN).known
 
     @pytest.mark.parametrize(("typed", "taken_as"), [("x", None), (CARD, "cpr"), (CPR, "card")])
     def test_of_no_number_is_refused(

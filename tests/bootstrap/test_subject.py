@@ -19,7 +19,7 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.bootstrap import desk as command_desk
 from doorctl.bootstrap import rights as staff
 from doorctl.bootstrap import subject as rights
-from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.branch import BranchDesk, change
 from doorctl.bootstrap.purging import purge_now
 from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock, visits_db
 from doorctl.bootstrap.subject import Named
@@ -44,6 +44,7 @@ from doorctl.store.sealing import ArgonSealer
 from doorctl.store.subject_tombstones import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
+from doorctl.transports.branch_requests import AddBan
 from doorctl.transports.control import ControlServer
 from tests.bootstrap.branches import initialised
 from tests.store.samples import files_of
@@ -389,7 +390,7 @@ class TestRestrict:
         ("change", "says"), [(rights.restrict, "already"), (rights.unrestrict, "not restricted")]
     )
     def test_twice_or_never_is_refused(
-        self, change: Callable[[Config, Named], None], says: str, owned: Config
+        self, change: Callable[[Config, Named], object], says: str, owned: Config
     ) -> None:
         """Whoever asks learns that nothing was changed."""
         rights.restrict(owned, BY_CARD)
@@ -399,6 +400,11 @@ class TestRestrict:
         with pytest.raises(InputError, match=says):
             change(owned, BY_CARD)
 
+    def test_says_whether_anybody_has_the_number(self, branch: Config) -> None:
+        """A mistyped one restricts nobody until a push brings somebody who has it."""
+        assert rights.restrict(branch, BY_REF)
+        assert not rights.restrict(branch, Named(None, "1999"))
+
     def test_is_exported_and_erased(self, branch: Config) -> None:
         """It is about the person too."""
         rights.restrict(branch, BY_CARD)
@@ -407,6 +413,36 @@ class TestRestrict:
 
         assert shown["restrictions"] == 2
         assert traces(branch, CARD, CPR) == []
+
+
+class TestNumber:
+    """What may stand as a library system's number: it is kept as it is typed."""
+
+    @pytest.mark.parametrize("ref", ["0101701234", "010170-1234", "01 01 70 1234"])
+    @pytest.mark.parametrize(
+        "deed", [rights.export, rights.erase, rights.restrict, rights.unrestrict]
+    )
+    def test_a_cpr_number_is_refused_before_anything_is_on_record(
+        self, deed: Callable[[Config, Named], object], ref: str, branch: Config
+    ) -> None:
+        """It belongs where a card is typed, and the line does not repeat it."""
+        with closing(AuditRecords(branch_db(branch))) as audit:
+            before = audit.entries()
+            with pytest.raises(InputError, match="as the card") as refusal:
+                deed(branch, Named(None, ref))
+
+            assert audit.entries() == before
+        assert ref not in str(refusal.value)
+
+    def test_what_was_once_kept_as_one_can_still_be_erased(self, branch: Config) -> None:
+        """A ban from before it was refused: else it would stay, with no way to name it."""
+        cpr = "0101701234"
+        change(branch, AddBan(BAN, None, cpr))
+
+        assert held(rights.export(branch, Named(None, cpr))) == {"bans": 1}
+        rights.erase(branch, Named(None, cpr))
+        contents = files_of(branch.storage.directory)
+        assert [name for name, content in contents.items() if cpr.encode() in content] == []
 
 
 class TestCommands:
@@ -502,6 +538,13 @@ class TestCommands:
         """In one line each."""
         assert "restricted" in call(branch, "restrict", CARD).output
         assert "ended" in call(branch, "unrestrict", CARD).output
+
+    def test_restrict_says_that_nobody_has_the_number(self, branch: Config) -> None:
+        """So that a mistyped one is seen."""
+        done = call(branch, "restrict", "--patron-ref", "1999").output
+
+        assert commands.UNKNOWN_REF in done
+        assert commands.UNKNOWN_REF not in call(branch, "restrict", CARD).output
 
     @pytest.mark.parametrize(
         "words",

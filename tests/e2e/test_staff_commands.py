@@ -196,6 +196,14 @@ def test_how_long_a_ban_lasts(words: tuple[str, ...], end: str, door: Door) -> N
     assert f"holds from {begins}" in added
 
 
+@pytest.mark.parametrize(("ref", "known"), [("1001", True), ("999999", False)])
+def test_a_ban_of_a_number_that_nobody_has_says_so(ref: str, door: Door, *, known: bool) -> None:
+    """It holds once a push brings a patron who has it; a mistyped one is seen."""
+    added = said(door, "bans", "add", "--patron-ref", ref, "--reason", "r")
+
+    assert ("No patron of that number is in the register now" in added) != known
+
+
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
@@ -204,6 +212,7 @@ def test_how_long_a_ban_lasts(words: tuple[str, ...], end: str, door: Door) -> N
         ((ENTITLED.number, "--branches", "syd,oest"), "would not hold here"),
         (("12",), "no card number and no CPR number"),
         (("--patron-ref", ""), "the ban is of nobody"),
+        (("--patron-ref", "010170-1234"), "give it as the card and not as --patron-ref"),
         ((ENTITLED.number, "--note", f"cpr {STRANGER.number}"), "leave them out"),
     ],
 )

@@ -14,6 +14,7 @@ from doorctl.errors import InputError
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import BanEntry
 from doorctl.privacy.ban_letter import both
+from doorctl.privacy.patron_refs import refuse_ref
 from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, TakenAs
 
 ZONE = ZoneInfo("Europe/Copenhagen")
@@ -55,8 +56,11 @@ class FakeBansDesk:
         return tuple(self._added(asked, by, card, ref) for card in pseudonyms)
 
     def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
-        """Ban a patron."""
-        return self._added(asked, by, None, patron_ref)
+        """Ban a patron, known or not."""
+        known = patron_ref in self.owners.values()
+        if not known:
+            refuse_ref(patron_ref)
+        return replace(self._added(asked, by, None, patron_ref), known=known)
 
     def lift(self, number: int, by: str) -> Ban:
         """Lift one."""

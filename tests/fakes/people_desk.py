@@ -9,6 +9,7 @@ from typing import Any
 from doorctl.access.staff_text import refuse_text
 from doorctl.cards.identify import normalise
 from doorctl.errors import InputError
+from doorctl.privacy.patron_refs import refuse_ref
 from doorctl.privacy.subject import HeldRow, Lookup
 from doorctl.privacy.subject_erasure import ALL_GONE, Erasure, HeldVisit, PartErased
 from doorctl.privacy.subject_export import Export
@@ -62,12 +63,13 @@ class FakePeopleDesk:
         rows = len(self.held.pop(whose, ()))
         return Erasure({BRANCH: PartErased(rows, ALL_GONE, held=self.stay)}, self.left)
 
-    def restrict(self, named: Named, why: str, by: str) -> None:
-        """Add a restriction."""
+    def restrict(self, named: Named, why: str, by: str) -> bool:
+        """Add a restriction; tell whether a card is known."""
         if self._restriction(named) is not None:
             raise InputError("the person's data are restricted already")
         whose = self._deed("restrict", named, why, by)
         self.held.setdefault(whose, []).append(row("restrictions", number=1, since_ms=0, by=by))
+        return named.typed is not None or whose in self.owners.values()
 
     def unrestrict(self, named: Named, why: str, by: str) -> None:
         """Take the restriction away."""
@@ -91,6 +93,8 @@ class FakePeopleDesk:
 
     def _whose(self, named: Named) -> str:
         if named.patron_ref is not None:
+            if named.patron_ref not in self.held:
+                refuse_ref(named.patron_ref)
             return named.patron_ref
         typed = named.typed or ""
         if not any(named.taken_as in (None, one.kind.value) for one in normalise(typed)):

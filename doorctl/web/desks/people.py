@@ -50,8 +50,8 @@ class SubjectDesk(Protocol):
     def erase(self, named: Named, why: str, by: str) -> Erasure:
         """Erase somebody in every database."""
 
-    def restrict(self, named: Named, why: str, by: str) -> None:
-        """Keep somebody's data and use them for nothing."""
+    def restrict(self, named: Named, why: str, by: str) -> bool:
+        """Keep somebody's data and use them for nothing; tell whether any card is known."""
 
     def unrestrict(self, named: Named, why: str, by: str) -> None:
         """Use somebody's data again."""

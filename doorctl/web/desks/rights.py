@@ -39,11 +39,13 @@ class BanMade:
     Args:
         whole_patron: whether it is of the patron with all cards.
         follows: whether it holds for a card that the patron gets later.
+        known: whether the register has the patron who was named by number; else the ban waits.
     """
 
     ban: Ban
     whole_patron: bool
     follows: bool = True
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

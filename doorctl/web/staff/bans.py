@@ -90,11 +90,13 @@ class BansPages:
             wanted = _asked(form, self._frame.house.words_of(None))
             made = await self._added(asked, form, wanted)
         except InputError as error:
-            return await self._shown(asked, Wrong(filled_in.told(error), form))
+            return await self._shown(
+                asked, Wrong(filled_in.told(error), filled_in.shown_again(form))
+            )
         return asked.done(PAGE, _outcome(made))
 
     async def _added(self, asked: PageRequest, form: Form, wanted: BanAsked) -> tuple[BanMade, ...]:
-        ref, typed = form.text("patron_ref"), form.text(filled_in.CARD)
+        ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
         if bool(ref) == bool(typed):
             raise InputError("give the card, or the number in the library system, and not both")
         if ref:
@@ -162,6 +164,8 @@ def _with_reason_in(words: Words, letter: str, kept_in: Words) -> str:
 
 
 def _outcome(made: tuple[BanMade, ...]) -> str:
+    if any(not one.known for one in made):
+        return "not_yet"
     if any(not one.whole_patron for one in made):
         return "card_alone"
     return "added" if all(one.follows for one in made) else "this_card"

@@ -13,12 +13,14 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from doorctl.errors import InputError
+from doorctl.privacy.patron_refs import may_be_cpr
 from doorctl.web.desks import TakenAs
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import PageRequest
 from doorctl.web.pages.words import Words
 
 CARD, TAKEN_AS, REASON, OWN_WORDS = "card", "taken_as", "reason", "own_words"
+PATRON_REF: Final = "patron_ref"
 OTHER: Final = "other"
 """The reason that says nothing without words of one's own."""
 
@@ -32,6 +34,7 @@ MOST_DIGITS: Final = 9
 _OF_COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "say --as card or --as cpr": "choose which of them it is",
+        "give it as the card and not as --patron-ref": "type it in the card field",
         ", or give --patron-ref": ", or give the number in the library system",
     }
 )
@@ -69,6 +72,13 @@ def card(form: Form) -> str:
     if not typed:
         raise InputError("swipe the card, or type its number")
     return typed
+
+
+def shown_again(form: Form) -> Form:
+    """Return a form without what may be a CPR number in the field of the library system's."""
+    if not may_be_cpr(form.text(PATRON_REF)):
+        return form
+    return Form({**form.fields, PATRON_REF: ("",)})
 
 
 def taken_as(form: Form) -> TakenAs | None:

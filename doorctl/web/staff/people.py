@@ -69,7 +69,8 @@ class PeoplePages:
         try:
             return await self._found(asked, form)
         except InputError as error:
-            return _shown(asked, 422, form=form, wrong=Wrong("find", filled_in.told(error)))
+            again, wrong = filled_in.shown_again(form), Wrong("find", filled_in.told(error))
+            return _shown(asked, 422, form=again, wrong=wrong)
 
     async def _found(self, asked: PageRequest, form: Form) -> Response:
         named, why = _named(form), _why(form)
@@ -97,10 +98,10 @@ class PeoplePages:
     async def _restrict(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            await asked.aside(self._desk.restrict, _named(form), _why(form), asked.by)
+            known = await asked.aside(self._desk.restrict, _named(form), _why(form), asked.by)
         except InputError as error:
             return _again(asked, form, "restrict", error)
-        return asked.done(PAGE, "restricted")
+        return asked.done(PAGE, "restricted" if known else "not_yet")
 
     async def _unrestrict(self, asked: PageRequest) -> Response:
         form = await asked.form()
@@ -137,11 +138,11 @@ def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
 def _again(asked: PageRequest, form: Form, what: str, error: InputError) -> Response:
     """Return the form of one deed alone, with what is wrong; who it is about is asked again."""
     wrong = Wrong(what, filled_in.told(error))
-    return _shown(asked, 422, form=form, wrong=wrong, again=what)
+    return _shown(asked, 422, form=filled_in.shown_again(form), wrong=wrong, again=what)
 
 
 def _named(form: Form) -> Named:
-    ref, typed = form.text("patron_ref"), form.text(filled_in.CARD)
+    ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
     if bool(ref) == bool(typed):
         raise InputError("give the card, or the number in the library system, and not both")
     return Named(typed or None, ref or None, filled_in.taken_as(form) if typed else None)

@@ -59,11 +59,12 @@ def test_a_ban_is_added_listed_and_lifted() -> None:
             "added",
             None,
         ),
+        ({"card": "", "patron_ref": "1008", "end": "open"}, "not_yet", None),
     ],
 )
 def test_what_is_told_of_whom_it_holds_for(form: dict[str, str], done: str, until: None) -> None:
     """A card alone, or a patron with all cards; until further notice is meant, never left out."""
-    desk = FakeBansDesk()
+    desk = FakeBansDesk(owners={CARD: "1007"})
     answer = client(desk).post("/bans", data=FORM | form)
 
     assert answer.headers["location"] == f"/bans?done={done}"
@@ -94,6 +95,26 @@ def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str]) -> None:
     assert "Ingen fik karantæne." in answer.text
     assert desk.entries == []
     assert 'name="card" type="text" value=""' in answer.text
+
+
+def test_a_ban_of_nobody_known_is_no_success() -> None:
+    """It is told that nobody has the number now, for a mistyped one keeps nobody out."""
+    shown = client(FakeBansDesk()).get("/bans?done=not_yet").text
+
+    assert "Ingen låner med det nummer står i registret nu" in shown
+    assert "med alle kort" not in shown
+
+
+@pytest.mark.parametrize("typed", ["0101701234", "010170-1234", "01 01 70 1234"])
+def test_a_cpr_number_is_not_taken_for_the_library_systems(typed: str) -> None:
+    """It is said where it belongs, and stands nowhere: not even in the form that comes back."""
+    desk = FakeBansDesk()
+    answer = client(desk).post("/bans", data=FORM | {"card": "", "patron_ref": typed})
+
+    assert answer.status_code == 422
+    assert "Skriv det i feltet til kortet." in answer.text
+    assert typed not in answer.text
+    assert desk.entries == []
 
 
 def test_a_hostile_reason_stays_text() -> None:

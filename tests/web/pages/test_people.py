@@ -95,6 +95,28 @@ def test_data_are_restricted_and_used_again() -> None:
     ]
 
 
+def test_a_restriction_of_nobody_known_is_told_as_such() -> None:
+    """It holds once a push brings a patron of that number."""
+    asking = client(people())
+    done = asking.post("/people/restrict", data={"patron_ref": "1999", "why": "sag 2026-17"})
+
+    assert done.headers["location"] == "/people?done=not_yet"
+    assert "Ingen låner med det nummer" in asking.get("/people?done=not_yet").text
+
+
+@pytest.mark.parametrize("deed", ["find", "export", "restrict", "unrestrict", "erase"])
+def test_a_cpr_number_is_not_taken_for_the_library_systems(deed: str) -> None:
+    """It is said where it belongs; nothing is put on record, and it does not come back."""
+    desk = people()
+    data = {"patron_ref": "010170-1234", "why": "sag 2026-17", "understood": "yes"}
+    answer = client(desk).post(f"/people/{deed}", data=data)
+
+    assert answer.status_code == 422
+    assert "Skriv det i feltet til kortet." in answer.text
+    assert "010170-1234" not in answer.text
+    assert desk.deeds == []
+
+
 def test_erasing_takes_a_reason_and_a_tick() -> None:
     """Without either nothing is erased; the form comes back, with what is wrong."""
     desk = people()
