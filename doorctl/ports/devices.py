@@ -72,7 +72,7 @@ class PanelDoor(Protocol):
             attempt: the one of the view in which it was pressed; for any other it is void.
 
         Raises:
-            InputError: that is no key.
+            InputError: that is no key, or the screen has none.
         """
 
 

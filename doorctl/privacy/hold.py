@@ -121,7 +121,8 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
             only another hold has kept can't be kept on by a new one.
 
     Raises:
-        InputError: it makes no sense, or nobody can say now when it would end.
+        InputError: it makes no sense, or nobody can say now when it would end; a time in it is
+            local.
     """
     if not moment.dependable:
         raise InputError(
@@ -129,6 +130,7 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
             "until it is set, so add the hold then"
         )
     now, oldest = moment.local.astimezone(UTC), visible_since(moment.latest_known, retention)
+    told = f"{oldest.astimezone(moment.local.tzinfo):%Y-%m-%d %H:%M}"
     since, to, until = (
         _utc(what, at)
         for what, at in (("from", asked.since), ("to", asked.to), ("until", asked.until))
@@ -136,7 +138,7 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     problems = (
         (to <= since, "the window ends before it begins"),
         (to > now, "the window ends in the future; a hold is for what has happened"),
-        (since < oldest, f"the window begins before {oldest:%Y-%m-%d %H:%M} UTC, and that is gone"),
+        (since < oldest, f"the window begins before {told}, and that is gone"),
         (until <= now, "the hold would have ended already"),
         (until > now + LONGEST, f"a hold ends at most {LONGEST.days} days from now"),
         (not _is_line(asked.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),

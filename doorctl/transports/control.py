@@ -24,6 +24,7 @@ import msgspec
 from doorctl.errors import (
     AlreadyExistsError,
     DoorctlError,
+    InputError,
     NotAnsweringError,
     NotRunningError,
     StoreError,
@@ -36,6 +37,9 @@ ANSWER_LIMIT = 16 * 1024 * 1024
 """Longest answer in bytes; all that is held of one person is far less."""
 
 READ_BYTES = 65_536
+
+REFUSED = "refused"
+"""In an answer: why, in place of it; the mistake is the asker's."""
 
 QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
@@ -61,8 +65,9 @@ class ControlServer:
 
     Args:
         path: where the socket is made; an old one is replaced, so hold the writer's lock.
-        answers: what can be asked; an answer may raise `DoorctlError`, which is told. Of anything
-            else that it raises nobody is told more than the kind, for its text may quote anything.
+        answers: what can be asked; an answer may raise `InputError`, which is told as a refusal,
+            and any other `DoorctlError`, which is told as a failure. Of anything else that it
+            raises nobody is told more than the kind, for its text may quote anything.
         name: of the thread that waits for questions.
         failed: hears that kind, from another thread; must not raise.
 
@@ -163,6 +168,8 @@ class _Handler(socketserver.StreamRequestHandler):
             return answer(question)
         except msgspec.ValidationError:
             return {"error": "that question is not complete"}
+        except InputError as refusal:
+            return {REFUSED: str(refusal)}
         except DoorctlError as err:
             return {"error": str(err)}
 
@@ -177,6 +184,7 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
         whom: ``door`` or ``web``, for the error's text.
 
     Raises:
+        InputError: it was refused, with the answerer's reason; nothing was changed.
         NotRunningError: nobody takes questions there; nothing was asked.
         NotAnsweringError: it was asked, and gave no answer in time; it may be done all the same.
         StoreError: it answered that it could not do it.
@@ -194,6 +202,8 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
             f"the {whom} process does not answer on {path}; "
             f"is it running? (systemctl status doorctl-{whom})"
         ) from err
+    if REFUSED in answer:
+        raise InputError(str(answer[REFUSED]))
     if "error" in answer:
         raise StoreError(str(answer["error"]))
     return answer

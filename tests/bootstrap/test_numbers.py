@@ -13,7 +13,7 @@ from doorctl.bootstrap.numbers import DoorsNumbers, OwnNumbers
 from doorctl.errors import InputError, NotRunningError, StoreError
 from doorctl.masked import InstallationKey, Pin
 from doorctl.store.sealing import ArgonSealer
-from doorctl.transports.control import ControlServer, Question
+from doorctl.transports.control import ControlServer, Question, ask
 from tests.fakes.clock import FakeClock
 
 CARD, CPR = "3000001234", "0101701234"
@@ -125,8 +125,9 @@ def test_a_clock_that_falls_gives_nothing() -> None:
 
 def test_an_unknown_question_tells_nothing(tmp_path: Path) -> None:
     """What is asked stands in no answer."""
-    with door(tmp_path, FakeClock()) as _:
-        answers = DoorsSealing(OWN, FakeClock().monotonic_s).answers()
-        told = answers["pin_check"](Question("pin_check", {"typed": CARD, "key": "zz", "pin": "1"}))
+    about = {"typed": CARD, "key": "zz", "pin": "1"}
+    socket = tmp_path / "door.sock"
+    with door(tmp_path, FakeClock()), pytest.raises(InputError) as refusal:
+        ask(socket, Question("pin_check", about), timeout_s=5.0)
 
-    assert told == {"refused": "that is no key"}
+    assert str(refusal.value) == "that is no key"

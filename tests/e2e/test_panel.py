@@ -12,7 +12,7 @@ import pytest
 from httpx2 import Client
 
 from doorctl.access.panel import NOT_PROVED, Keys, Kind, PanelState
-from doorctl.errors import StoreError
+from doorctl.errors import InputError
 from doorctl.transports.control import Question, ask
 from doorctl.transports.panel import PanelOverSocket
 from tests.e2e.conftest import Doors
@@ -137,7 +137,7 @@ def test_a_keypad_that_is_wired_takes_the_keys(doors: Doors) -> None:
     attempt = door.swipe(ENTITLED.swipe)
     assert looker.until(Kind.CARD_READ).keys is Keys.NONE
 
-    with pytest.raises(StoreError, match="no keys"):
+    with pytest.raises(InputError, match="no keys"):
         looker.press("1", attempt)
     door.press(ENTITLED.pin)
     assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from doorctl.errors import (
     AlreadyExistsError,
+    InputError,
     NotAnsweringError,
     NotRunningError,
     StoreBusyError,
@@ -88,6 +89,19 @@ def test_what_the_door_could_not_do_is_told(path: Path) -> None:
     """In the door's own words, as a `StoreError`."""
     with pytest.raises(StoreError, match=r"visits\.db is busy; try again"):
         ask(path, Question("purge"), timeout_s=LONG_S)
+
+
+def test_what_was_refused_is_told_from_what_failed(tmp_path: Path) -> None:
+    """The mistake is whoever asks's, and can be mended there; it is no `StoreError`."""
+
+    def refuse(_question: Question) -> Mapping[str, Any]:
+        raise InputError("the window ends before it begins")
+
+    with (
+        serving(tmp_path / "door.sock", {"hold_add": refuse}) as path,
+        pytest.raises(InputError, match="ends before it begins"),
+    ):
+        ask(path, Question("hold_add"), timeout_s=LONG_S)
 
 
 def test_an_unknown_question_is_told(path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_screen_without_keys_takes_none(tmp_path: Path) -> None:
     server = ControlServer(path, panel_answers(PanelBoard(1), None))
     server.start()
     try:
-        with pytest.raises(StoreError, match=r"panel\.keypad"):
+        with pytest.raises(InputError, match=r"panel\.keypad"):
             PanelOverSocket(path).press("1", 7)
     finally:
         server.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from types import MappingProxyType
@@ -39,6 +40,12 @@ ON_PAGE: Mapping[str, str] = MappingProxyType(
 """What a command's words for a wrong time are on a page."""
 
 
+TOO_OLD: Final = "the window begins before {time}, and that is gone"
+_GONE: Final = re.compile(TOO_OLD.format(time=r"(\d{4}-\d\d-\d\d \d\d:\d\d)"))
+
+NO_HOLD: Final = "There is no hold of that number."
+
+
 class HoldPages:
     """Show holds, add and lift them, and show what one holds.
 
@@ -74,30 +81,42 @@ class HoldPages:
             wanted = _asked_for(form, asked.words, asked.by)
             await asked.aside(self._desk.add, wanted)
         except InputError as error:
-            wrong = ON_PAGE.get(str(error), str(error))
+            wrong = _told(asked.words, error)
             return await self._shown(asked, _typed(form), wrong=wrong)
         return asked.done(PAGE, "added")
 
     async def _lift(self, asked: PageRequest) -> Response:
-        await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
+        try:
+            await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
+        except InputError:
+            return await self._none(asked)
         return asked.done(PAGE, "lifted")
 
     async def _visits(self, asked: PageRequest) -> Response:
-        number = filled_in.row_number(asked)
-        visits = await asked.aside(self._desk.visits, number, asked.by)
+        try:
+            number = filled_in.row_number(asked)
+            visits = await asked.aside(self._desk.visits, number, asked.by)
+        except InputError:
+            return await self._none(asked)
         rows = [row(asked.words, one) for one in visits]
         return asked.page("holds_visits.html", number=number, rows=rows)
 
+    async def _none(self, asked: PageRequest) -> Response:
+        """Return the page, above whose list it is said that there is no such hold."""
+        fields = _offered(asked.now, None)
+        return await self._shown(asked, fields, absent=asked.words.say(NO_HOLD))
+
     async def _shown(
-        self, asked: PageRequest, fields: Mapping[str, str], wrong: str = ""
+        self, asked: PageRequest, fields: Mapping[str, str], wrong: str = "", absent: str = ""
     ) -> Response:
         holds = await asked.aside(self._desk.every)
         return asked.page(
             "holds.html",
-            422 if wrong else 200,
+            422 if wrong or absent else 200,
             holds=holds,
             fields=fields,
             wrong=wrong,
+            absent=absent,
             longest=LONGEST_TEXT,
             latest=asked.today + LONGEST - ONE_DAY,
             today=asked.today,
@@ -116,6 +135,16 @@ def _offered(now: datetime, around: datetime | None) -> dict[str, Any]:
         "reason": "",
         "until": (local + timedelta(days=USUAL_DAYS)).date().isoformat(),
     }
+
+
+def _told(words: Words, error: InputError) -> str:
+    """Return what is wrong with a form, as its reader says it."""
+    sentence = ON_PAGE.get(str(error), str(error))
+    gone = _GONE.fullmatch(sentence)
+    if gone is None:
+        return words.say(sentence)
+    oldest = datetime.fromisoformat(gone[1]).replace(tzinfo=words.zone)
+    return words.say(TOO_OLD, time=words.moment(oldest))
 
 
 def _typed(form: Form) -> dict[str, str]:

@@ -1,0 +1,112 @@
+"""Incident holds where the door runs: the page and the desk over its real socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.bootstrap.desks_records import IncidentDesk
+from doorctl.bootstrap.holding import Holding
+from doorctl.bootstrap.rules import system_clock, visits_db
+from doorctl.config import Config
+from doorctl.errors import InputError
+from doorctl.privacy.hold import HoldAsked
+from doorctl.store.visits import VisitStore
+from doorctl.transports.control import ControlServer
+from doorctl.web.staff.holds import HoldPages
+from tests.bootstrap.branches import initialised
+from tests.web.pages.staging import ZONE, browser
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+NOW = datetime.now(UTC)
+GOOD = HoldAsked(NOW - 2 * HOUR, NOW - HOUR, "2026-17", "broken glass", NOW + 60 * DAY, "mette")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[Config]:
+    """A branch whose door takes questions about holds on its socket."""
+    config = initialised(tmp_path, "clock.trust=always")
+    with ExitStack() as stack:
+        worker = stack.enter_context(ThreadPoolExecutor(1))
+        visits = worker.submit(VisitStore, visits_db(config)).result()
+        stack.callback(lambda: worker.submit(visits.close).result())
+        holding = Holding(
+            config, visits, system_clock(config), run=lambda job: worker.submit(job).result()
+        )
+        server = ControlServer(config.control.socket, holding.answers())
+        server.start()
+        stack.callback(server.stop)
+        yield config
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (replace(GOOD, to=GOOD.since - HOUR), "ends before it begins"),
+        (replace(GOOD, to=NOW + HOUR), "in the future"),
+        (replace(GOOD, since=NOW - 40 * DAY), "that is gone"),
+        (replace(GOOD, until=NOW - DAY), "ended already"),
+        (replace(GOOD, until=NOW + 200 * DAY), "at most 180 days"),
+        (replace(GOOD, case=" "), "case number"),
+    ],
+)
+def test_what_the_door_refuses_is_the_callers_mistake(
+    asked: HoldAsked, why: str, config: Config
+) -> None:
+    """And no fault of the machine: it can be mended by whoever asked."""
+    with pytest.raises(InputError, match=why):
+        IncidentDesk(config).add(asked)
+
+    assert IncidentDesk(config).every() == ()
+
+
+def test_a_hold_is_added_and_lifted_once(config: Config) -> None:
+    """The second time there is none."""
+    desk = IncidentDesk(config)
+    number = desk.add(GOOD).number
+    desk.lift(number, "mette")
+
+    with pytest.raises(InputError, match="no hold"):
+        desk.lift(number, "mette")
+
+
+def client(config: Config) -> TestClient:
+    """Return a manager's browser before the page of holds."""
+    desk = IncidentDesk(config)
+    return browser(lambda frame: HoldPages(frame, desk).routes(), Role.MANAGER)
+
+
+def test_the_form_comes_back_and_says_what_is_gone_by_local_time(config: Config) -> None:
+    """In Danish, with all that was typed."""
+    gone = (NOW - 30 * DAY).astimezone(ZONE)
+    form = {
+        "from": f"{NOW - 40 * DAY:%Y-%m-%dT%H:%M}",
+        "to": f"{NOW - HOUR:%Y-%m-%dT%H:%M}",
+        "case": "2026-17",
+        "reason": "knust rude",
+        "until": f"{NOW + 60 * DAY:%Y-%m-%d}",
+    }
+    answer = client(config).post("/holds", data=form)
+
+    assert answer.status_code == 422
+    assert f"begynder før {gone.day}.{gone.month}.{gone.year} kl. " in answer.text
+    assert "UTC" not in answer.text
+    for typed in form.values():
+        assert typed in answer.text
+
+
+def test_a_hold_that_is_none_is_told_in_danish(config: Config) -> None:
+    """Such as one that a colleague has just lifted; no command is named."""
+    answer = client(config).post("/holds/9/lift")
+
+    assert answer.status_code == 422
+    assert "Der er intet gemt tidsrum med det nummer" in answer.text
+    assert "doorctl hold" not in answer.text
