@@ -152,7 +152,7 @@ def explain(
         mode=standing.mode,
         no_entry=standing.no_entry,
         held=found.held,
-        pass_pin=PinProof.PROVED if _knows_pass_pin(found) else known_pin,
+        pass_pin=_pass_pin(found, policy, known_pin),
     )
     return Explanation(
         findings(policy, case),
@@ -226,12 +226,17 @@ def _throttled(found: _Found, policy: Policy, visits: VisitReader, clock: Clock)
     return policy.require_pin and visits.card_throttle(found.key).holds(now)
 
 
-def _knows_pass_pin(found: _Found) -> bool:
-    # A code is asked for no PIN, so one that needs one opens nothing.
+def _pass_pin(found: _Found, policy: Policy, of_register: PinProof) -> PinProof:
     held = found.held
     if held is None:
-        return False
-    return not held.needs_pin if found.by_code else held.pin_check is not None
+        return of_register
+    # A code is asked for no PIN, so one that needs one opens nothing.
+    if found.by_code:
+        return of_register if held.needs_pin else PinProof.PROVED
+    # Where no card's PIN is asked for, nobody can prove the pass's.
+    if not policy.require_pin:
+        return PinProof.NOT_GIVEN
+    return of_register if held.pin_check is None else PinProof.PROVED
 
 
 def _age(stamp: CacheStamp, now: Moment) -> timedelta | None:

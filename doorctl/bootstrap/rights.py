@@ -140,9 +140,15 @@ def issue_for_card(
         by: whose deed it is; None for whoever calls.
 
     Raises:
-        InputError: it is no number, or may be two; nothing was changed.
+        InputError: it is no number, or may be two, or the pass needs a PIN where none is asked
+            for; nothing was changed.
         DoorctlError: it could not be done.
     """
+    if not config.policy.require_pin and (new.needs_pin or own_pin is not None):
+        raise InputError(
+            "this branch asks for no PIN, so a pass that needs one would never open; issue it "
+            "without one (--no-pin)"
+        )
     seal = numbers or own_numbers(config)
     card, *others = _known(_cards(config, typed, taken_as, seal))
     if others:

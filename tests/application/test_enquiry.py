@@ -353,6 +353,23 @@ def test_a_pass_of_an_unknown_card(held: Pass, reason: Reason, checks: list[str]
     assert found.reason is reason
 
 
+@pytest.mark.parametrize("number", [CARD, "3000009999"])
+@pytest.mark.parametrize("check", [None, bytes(32)])
+def test_a_pass_whose_pin_is_never_asked_for_opens_nothing(
+    number: str, check: bytes | None
+) -> None:
+    """In a branch without PINs one that needs one is refused, as at the door; one without opens."""
+    desk = Desk(policy=Policy(require_pin=False), standing=CLOSED)
+    desk.give(replace(STAFF, pin_check=check), key_of(number))
+    other = Desk(policy=Policy(require_pin=False), standing=CLOSED)
+    other.give(replace(STAFF, needs_pin=False), key_of(number))
+
+    found = desk.why(identifier(number))
+    assert not found.granted
+    assert "pass_pin" in failed(found)
+    assert other.why(identifier(number)).granted
+
+
 def test_a_code_is_explained_like_a_card() -> None:
     """By its pass alone."""
     desk = Desk()

@@ -211,6 +211,19 @@ class TestPasses:
         with open_book(config) as book:
             assert book.pass_of(key(config, IdentifierKind.CPR, EITHER)) == held
 
+    @pytest.mark.parametrize("pin", [None, Pin("4711")])
+    def test_a_pin_that_is_never_asked_for_is_refused(
+        self, pin: Pin | None, tmp_path: Path
+    ) -> None:
+        """Such a pass would never open; without a PIN it is issued, and so is a code."""
+        config = initialised(tmp_path, "policy.require_pin=false")
+        with pytest.raises(InputError, match="--no-pin"):
+            rights.issue_for_card(config, CARD, None, CARD_PASS, pin)
+        held = rights.issue_for_card(config, CARD, None, replace(CARD_PASS, needs_pin=False), None)
+        by_code, _ = rights.issue_for_code(config, CODE_PASS)
+
+        assert [one.held for one in rights.every_pass(config)] == [by_code, held]
+
     def test_one_card_has_one_pass(self, config: Config) -> None:
         """The second is refused and the first one stays."""
         held = rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711"))

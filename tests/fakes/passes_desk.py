@@ -25,12 +25,14 @@ class FakePassesDesk:
         looks: who looked at the list.
         deeds: what else was done, with which pass and by whom.
         own_pins: PINs of their own, by the pass's number.
+        asks_pin: whether the branch asks for PINs.
     """
 
     looks: list[str] = field(default_factory=list)
     deeds: list[tuple[str, int, str]] = field(default_factory=list)
     entries: list[PassEntry] = field(default_factory=list)
     own_pins: dict[int, Pin] = field(default_factory=dict)
+    asks_pin: bool = True
 
     def pin_length(self) -> int:
         """Return four."""
@@ -45,6 +47,11 @@ class FakePassesDesk:
         self, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None, by: str
     ) -> Pass:
         """Issue one."""
+        if not self.asks_pin and (new.needs_pin or own_pin is not None):
+            raise InputError(
+                "this branch asks for no PIN, so a pass that needs one would never open; issue it "
+                "without one (--no-pin)"
+            )
         if own_pin is not None and len(own_pin.reveal()) != self.pin_length():
             raise InputError(f"a PIN is {self.pin_length()} digits here; nothing was changed")
         readings = [one for one in normalise(typed) if taken_as in (None, one.kind.value)]

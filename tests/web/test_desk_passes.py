@@ -51,6 +51,19 @@ def test_a_pass_is_listed_until_it_is_revoked(desk: PassesDesk) -> None:
         desk.revoke(held.number, "anne")
 
 
+@pytest.mark.parametrize("kind", ["fake", "real"])
+def test_a_pin_that_is_never_asked_for_is_refused(kind: str, tmp_path: Path) -> None:
+    """In a branch without PINs: the pass would never open."""
+    desk: PassesDesk = FakePassesDesk(asks_pin=False)
+    if kind == "real":
+        config = initialised(tmp_path, "policy.require_pin=false")
+        desk = PassDesk(config, own_numbers(config))
+    with pytest.raises(InputError, match="asks for no PIN"):
+        desk.issue_for_card(CARD, "card", NEW, None, "anne")
+
+    assert desk.every("anne") == ()
+
+
 def test_a_code_has_the_digits_that_were_asked_for(desk: PassesDesk) -> None:
     """The list has their number and not them."""
     held, code = desk.issue_for_code(BY_CODE, "anne")

@@ -34,6 +34,7 @@ MOST_DIGITS: Final = 9
 _OF_COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "say --as card or --as cpr": "choose which of them it is",
+        " (--no-pin)": "",
         "give it as the card and not as --patron-ref": "type it in the card field",
         ", or give --patron-ref": ", or give the number in the library system",
     }

@@ -111,6 +111,18 @@ def test_what_makes_no_sense_issues_nothing(wrong: dict[str, str]) -> None:
     assert "--as" not in answer.text
 
 
+def test_a_pin_that_is_never_asked_for_is_refused() -> None:
+    """Where the branch asks for none; the sentence names no command, and without a PIN it goes."""
+    desk = FakePassesDesk(asks_pin=False)
+    asking = client(desk)
+    refused = asking.post("/passes", data=FORM)
+
+    assert refused.status_code == 422
+    assert "Dette bibliotek spørger ikke om pinkode" in refused.text
+    assert "--no-pin" not in refused.text
+    assert asking.post("/passes", data=FORM | {"pin": "none"}).status_code == 303
+
+
 def test_a_hostile_label_stays_text() -> None:
     """In the list and beside a new code."""
     desk = FakePassesDesk()
