@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
@@ -19,13 +20,21 @@ from doorctl.web.pages.words import Words
 from doorctl.web.staff.bars import HEIGHT
 from doorctl.web.staff.log_export import MARK, SEPARATOR
 from doorctl.web.staff.period import Period, read_period
-from doorctl.web.staff.statistics_charts import HOURS, Chart, chart, days_chart, week
+from doorctl.web.staff.statistics_charts import HOURS, Chart, Week, chart, days_chart, week
 
 PAGE: Final = "/statistics"
 MOST_DAYS: Final = 92
 """Of so many days each has a bar of its own."""
 
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """All pictures of a period, made beside the event loop: years of hours take a while."""
+
+    charts: Sequence[Chart] = ()
+    week: Week | None = None
 
 
 class StatisticsPages:
@@ -53,12 +62,12 @@ class StatisticsPages:
             period, wrong = _period(asked), ""
         except InputError as error:
             period, wrong = Period(), str(error)
-        usage = None if wrong else await asked.aside(self._desk.usage, period.since, period.until)
+        drawn = Drawn() if wrong else await asked.aside(self._drawn, asked.words, period)
         return asked.page(
             "statistics.html",
             422 if wrong else 200,
-            charts=_charts(asked.words, period, usage) if usage else (),
-            week=week(asked.words, usage.week()) if usage else None,
+            charts=drawn.charts,
+            week=drawn.week,
             chosen={name: asked.asked(name) for name in ("since", "until")},
             wrong=wrong,
             hours=HOURS,
@@ -70,10 +79,17 @@ class StatisticsPages:
     async def _csv(self, asked: PageRequest) -> Response:
         period, name = _period(asked), asked.asked("by")
         by = By(name) if name in {one.value for one in By} else By.HOUR
-        usage = await asked.aside(self._desk.usage, period.since, period.until)
         headers = {"Content-Disposition": f'attachment; filename="doorctl-{by.value}.csv"'}
-        written = _as_csv(self._desk.branch(), usage.table(by).cells)
+        written = await asked.aside(self._written, period, by)
         return Response(written, media_type="text/csv", headers=headers)
+
+    def _drawn(self, words: Words, period: Period) -> Drawn:
+        usage = self._desk.usage(period.since, period.until)
+        return Drawn(_charts(words, period, usage), week(words, usage.week()))
+
+    def _written(self, period: Period, by: By) -> str:
+        cells = self._desk.usage(period.since, period.until).table(by).cells
+        return _as_csv(self._desk.branch(), cells)
 
 
 def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:

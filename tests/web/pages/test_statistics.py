@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from starlette.testclient import TestClient
 from doorctl.accounts.roles import Role
 from doorctl.cli.statistics import COLUMNS
 from doorctl.ports import ATTEMPT, LEAF, HourCount
-from doorctl.privacy.statistics import By
+from doorctl.privacy.statistics import By, Gathered
 from doorctl.web.pages.language import languages
 from doorctl.web.pages.words import Words
 from doorctl.web.staff.bars import HEIGHT, LEFT, WIDTH, Column, bars, scale_of
@@ -54,6 +56,32 @@ def test_pictures_and_the_same_in_tables(language: str, told: list[str]) -> None
     assert page.count('role="img"') == page.count("<caption") == 4
     for text in told:
         assert text in page
+
+
+class WatchedDesk(FakeStatisticsDesk):
+    """Notes on which thread hours are read and put into tables."""
+
+    def usage(self, since: date | None, until: date | None) -> Gathered:
+        """Gather them, and have each further step noted."""
+        threads: set[str] = self.__dict__.setdefault("threads", set())
+
+        class Watched(Gathered):
+            def __getattribute__(self, name: str) -> Any:
+                threads.add(threading.current_thread().name.partition("_")[0])
+                return super().__getattribute__(name)
+
+        found = super().usage(since, until)
+        return Watched(found.days, found.hours, found.undated)
+
+
+@pytest.mark.parametrize("path", ["", ".csv?by=month", "?since=2026-03-01&until=2026-03-31"])
+def test_years_of_hours_keep_no_other_page_waiting(path: str) -> None:
+    """All of it is worked out beside the event loop, on the threads that pages have for it."""
+    desk = WatchedDesk(COUNTS)
+    asking = browser(lambda frame: StatisticsPages(frame, desk).routes(), Role.VIEWER)
+
+    assert asking.get(f"/statistics{path}").status_code == 200
+    assert desk.__dict__["threads"] == {"pages"}
 
 
 def test_small_numbers_are_hidden() -> None:
