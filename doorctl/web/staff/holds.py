@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,7 +20,7 @@ from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.log_rows import row
+from doorctl.web.staff.log_rows import Row, row
 
 PAGE: Final = "/holds"
 AROUND: Final = timedelta(minutes=15)
@@ -43,7 +44,29 @@ ON_PAGE: Mapping[str, str] = MappingProxyType(
 TOO_OLD: Final = "the window begins before {time}, and that is gone"
 _GONE: Final = re.compile(TOO_OLD.format(time=r"(\d{4}-\d\d-\d\d \d\d:\d\d)"))
 
+ROWS: Final = 200
+"""So many attempts are on one page: a hold of a busy month has more than ten thousand."""
+
 NO_HOLD: Final = "There is no hold of that number."
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the attempts that a hold holds.
+
+    Args:
+        rows: oldest first.
+        page: which part it is, from 1.
+        first: the place of the first row among all, from 1.
+        every: how many there are in all.
+        is_last: whether none follow.
+    """
+
+    rows: tuple[Row, ...]
+    page: int
+    first: int
+    every: int
+    is_last: bool
 
 
 class HoldPages:
@@ -95,11 +118,18 @@ class HoldPages:
     async def _visits(self, asked: PageRequest) -> Response:
         try:
             number = filled_in.row_number(asked)
-            visits = await asked.aside(self._desk.visits, number, asked.by)
+            held = await asked.aside(self._held, asked, number)
         except InputError:
             return await self._none(asked)
-        rows = [row(asked.words, one) for one in visits]
-        return asked.page("holds_visits.html", number=number, rows=rows)
+        return asked.page("holds_visits.html", number=number, held=held)
+
+    def _held(self, asked: PageRequest, number: int) -> Part:
+        visits = self._desk.visits(number, asked.by)
+        pages = max(1, -(-len(visits) // ROWS))
+        page = min(_page_number(asked.asked("page")), pages)
+        begins = (page - 1) * ROWS
+        rows = tuple(row(asked.words, one) for one in visits[begins : begins + ROWS])
+        return Part(rows, page, begins + 1, len(visits), is_last=page == pages)
 
     async def _none(self, asked: PageRequest) -> Response:
         """Return the page, above whose list it is said that there is no such hold."""
@@ -135,6 +165,12 @@ def _offered(now: datetime, around: datetime | None) -> dict[str, Any]:
         "reason": "",
         "until": (local + timedelta(days=USUAL_DAYS)).date().isoformat(),
     }
+
+
+def _page_number(written: str) -> int:
+    """Return which part is asked for; the first where it makes no sense."""
+    known = written.isascii() and written.isdigit() and len(written) <= filled_in.MOST_DIGITS
+    return max(1, int(written)) if known else 1
 
 
 def _told(words: Words, error: InputError) -> str:

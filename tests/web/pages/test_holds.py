@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+
 import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Role
 from doorctl.web.staff.holds import HoldPages
-from tests.fakes.log_desk import FakeHoldDesk, FakeLogDesk, visit
+from tests.fakes.log_desk import NOW, FakeHoldDesk, FakeLogDesk, visit
 from tests.web.pages.staging import browser
 
+SECOND = timedelta(seconds=1)
 ASKED = {
     "from": "2026-11-25T18:00",
     "to": "2026-11-25T19:00",
@@ -43,6 +47,48 @@ def test_a_window_is_held_shown_and_lifted() -> None:
     assert "Døren åbnes." in held
     assert "Ingen tidsrum er gemt." in manager.get(lifted.headers["location"]).text
     assert [one[0] for one in desk.done] == ["added", "shown", "lifted"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last", "links"),
+    [
+        ("", 1, 200, [2]),
+        ("?page=2", 201, 400, [1, 3]),
+        ("?page=3", 401, 401, [2]),
+        ("?page=99", 401, 401, [2]),
+        ("?page=0", 1, 200, [2]),
+        ("?page=²", 1, 200, [2]),
+        ("?page=" + "9" * 5000, 1, 200, [2]),
+    ],
+)
+def test_what_a_hold_holds_comes_in_parts(
+    asked: str, first: int, last: int, links: list[int]
+) -> None:
+    """Oldest first, with a way to the parts before and after; nonsense is the first or the last."""
+    log = FakeLogDesk()
+    start = NOW - timedelta(hours=1)
+    log.write(*(visit(number, at=start + number * SECOND) for number in range(1, 402)))
+    manager = client(FakeHoldDesk(log), language="en")
+    manager.post("/holds", data=ASKED)
+    page = manager.get(f"/holds/1{asked}").text
+
+    assert f"Attempts {first} to {last} of 401" in page
+    assert page.count('class="log-time"') == last - first + 1
+    assert f"{start + first * SECOND:%H:%M:%S}" in page
+    assert re.findall(r"/holds/1\?page=(\d+)", page) == [str(one) for one in links]
+
+
+def test_a_short_hold_is_one_page() -> None:
+    """Without numbers of parts and links to none."""
+    log = FakeLogDesk()
+    log.write(visit(1))
+    manager = client(FakeHoldDesk(log), language="en")
+    manager.post("/holds", data=ASKED)
+    page = manager.get("/holds/1").text
+
+    assert page.count('class="log-time"') == 1
+    assert "?page=" not in page
+    assert "Attempts 1 to" not in page
 
 
 def test_the_window_around_an_attempt_is_offered() -> None:
