@@ -17,8 +17,8 @@ from doorctl.ports import Clock, PassEntry
 from doorctl.privacy.ban_letter import both
 from doorctl.privacy.subject_erasure import Erasure
 from doorctl.privacy.subject_export import Export
-from doorctl.transports.branch_requests import LiftBan, RevokePass
-from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, Named
+from doorctl.transports.branch_requests import RevokePass
+from doorctl.web.desks import BanAsked, BanEnded, BanLetter, BanListed, BanMade, Named
 
 
 class WhyDesk:
@@ -79,9 +79,10 @@ class BanDesk:
         made = rights.ban_patron(self._config, patron_ref, self._ban(asked, by), by=by)
         return BanMade(made.ban, made.whole_patron, made.follows, made.known)
 
-    def lift(self, number: int, by: str) -> Ban:
+    def lift(self, number: int, by: str) -> BanEnded:
         """Lift a ban."""
-        return change(self._config, LiftBan(number), by)
+        lifted = rights.lift(self._config, number, self._clock.moment(), by=by)
+        return BanEnded(lifted.ban, lifted.others)
 
     def letter(self, number: int, by: str) -> BanLetter:
         """Return the letter about a ban that was not lifted."""

@@ -21,7 +21,7 @@ from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.patron_refs import refuse_ref
 from doorctl.store.patrons import PatronCache
-from doorctl.transports.branch_requests import AddBan, IssuePass
+from doorctl.transports.branch_requests import AddBan, IssuePass, LiftBan
 
 MADE_UP_REF = "sip2-"
 """So begins what stands for a patron whom the library system gave no number: another each time."""
@@ -62,6 +62,14 @@ class Banned:
     known: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A ban that was lifted, and the numbers of those of the same card or patron that hold."""
+
+    ban: Ban
+    others: tuple[int, ...]
+
+
 def ban_card(
     config: Config,
     typed: str,
@@ -88,18 +96,23 @@ def ban_card(
         One ban or two.
 
     Raises:
-        InputError: it is no number, or two patrons'; nothing was changed.
+        InputError: it is no number, or two patrons', or banned for as long already; nothing was
+            changed.
         DoorctlError: it could not be done.
     """
-    cards = _known(_cards(config, typed, taken_as, numbers or own_numbers(config)))
-    return tuple(
-        Banned(
-            change(config, AddBan(ban, card.key, card.patron_ref), by),
-            whole_patron=card.patron_ref is not None,
-            follows=not (card.patron_ref or "").startswith(MADE_UP_REF),
-        )
-        for card in cards
-    )
+    made, refusal = [], None
+    for card in _known(_cards(config, typed, taken_as, numbers or own_numbers(config))):
+        whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
+        try:
+            stored = change(config, AddBan(ban, card.key, card.patron_ref), by)
+        except InputError as error:
+            # One of two readings may be banned already, and the other not.
+            refusal = error
+        else:
+            made.append(Banned(stored, whole, follows))
+    if refusal is not None and not made:
+        raise refusal
+    return tuple(made)
 
 
 def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
@@ -116,6 +129,34 @@ def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = No
         refuse_ref(patron_ref)
     stored = change(config, AddBan(ban, None, patron_ref), by)
     return Banned(stored, whole_patron=True, known=known)
+
+
+def lift(config: Config, number: int, moment: Moment, *, by: str | None = None) -> Lifted:
+    """Lift a ban before its end.
+
+    Args:
+        config: the whole configuration.
+        number: the ban's.
+        moment: the time, for what else holds.
+        by: whose deed it is; None for whoever calls.
+
+    Raises:
+        InputError: there is none of that number, or it was lifted.
+        DoorctlError: it could not be done.
+    """
+    with open_book(config) as book:
+        entries = book.every_ban()
+    ban, here = change(config, LiftBan(number), by), config.branch.id
+    whose = next((one for one in entries if one.ban.number == number), None)
+    others = (
+        one.ban.number
+        for one in entries
+        if whose is not None
+        and one is not whose
+        and one.is_of_the_same(whose)
+        and state_of(one, moment, here) is BanState.HOLDS
+    )
+    return Lifted(ban, tuple(others))
 
 
 def issue_for_card(
@@ -221,6 +262,10 @@ def every_pass(config: Config, why: str = "", by: str | None = None) -> tuple[Pa
         found = book.every_pass()
     note(config, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}), by)
     return found
+
+
+def _is_made_up(patron_ref: str | None) -> bool:
+    return patron_ref is not None and patron_ref.startswith(MADE_UP_REF)
 
 
 def _known(cards: Iterable[Card]) -> tuple[Card, ...]:

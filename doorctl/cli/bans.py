@@ -12,7 +12,6 @@ from doorctl.access import ban_terms
 from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
 from doorctl.bootstrap import rights
-from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.numbers import TakenAs
 from doorctl.bootstrap.rights import Banned
 from doorctl.bootstrap.rules import system_clock
@@ -24,7 +23,6 @@ from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.ports import BanEntry
 from doorctl.privacy.ban_letter import letter, letter_day
-from doorctl.transports.branch_requests import LiftBan
 
 NOTICE = "Send the letter: 7 days' written notice is usual."
 
@@ -115,8 +113,9 @@ def list_bans(config: Config, why: str, as_json: bool) -> None:
 @with_config
 def lift(config: Config, number: int) -> None:
     """Lift the ban NUMBER before its end."""
-    change(config, LiftBan(number))
-    click.echo(f"Ban {number} is lifted.")
+    lifted = rights.lift(config, number, system_clock(config).moment())
+    still = "".join(f" Ban {one} of the same card or patron still holds." for one in lifted.others)
+    click.echo(f"Ban {number} is lifted.{still}")
 
 
 @bans.command("letter")

@@ -30,6 +30,11 @@ class BanEntry:
     patron_ref: str | None = field(repr=False)
     lifted_at: datetime | None = None
 
+    def is_of_the_same(self, other: BanEntry) -> bool:
+        """Tell whether both are of one patron or of one card."""
+        same_patron = self.patron_ref is not None and self.patron_ref == other.patron_ref
+        return same_patron or (self.card is not None and self.card == other.card)
+
 
 @dataclass(frozen=True, slots=True)
 class PassEntry:

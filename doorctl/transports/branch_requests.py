@@ -5,13 +5,13 @@ The same value is carried out at once by whoever holds the file, or travels to t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol, TypeVar
 
 from doorctl.access.modes import Override
-from doorctl.access.rights import Ban, Pass
+from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
 from doorctl.accounts.ports import Books
 from doorctl.errors import InputError
 from doorctl.moments import Moment
@@ -52,8 +52,11 @@ class AddBan:
     patron_ref: str | None = field(repr=False)
 
     def carried_out(self, branch: OpenBranch, moment: Moment) -> Ban:
-        """Ban them."""
+        """Ban them; a ban that adds nothing to one that stands is refused."""
         ban, key, ref = self.ban, self.row_key, self.patron_ref
+        # A ban of a patron is of all cards, whichever of them was swiped; no row has an empty key.
+        whose = (key or b"", None) if ref is None else (b"", ref)
+        refuse_second(ban, branch.book.bans(*whose))
         return branch.writer.ban(ban, moment, row_key=key, patron_ref=ref)
 
 
@@ -147,6 +150,29 @@ class Note:
 
     def carried_out(self, branch: OpenBranch, moment: Moment) -> None:
         """Do nothing: it is told of in the audit log as every change is."""
+
+
+def refuse_second(ban: Ban, standing: Iterable[Ban]) -> None:
+    """Refuse a ban beside one that keeps the same people out as early, as long and as widely.
+
+    Args:
+        ban: to be added.
+        standing: those of the same card or patron that were not lifted, in force or not.
+
+    Raises:
+        InputError: there is such a one.
+    """
+    if any(_covers(one, ban) for one in standing):
+        raise InputError(
+            "the card or patron is banned for as long already; lift that ban first if this one is "
+            "to take its place"
+        )
+
+
+def _covers(standing: Ban, ban: Ban) -> bool:
+    as_long = standing.until is None or (ban.until is not None and ban.until <= standing.until)
+    as_widely = ALL_BRANCHES in standing.branches or ban.branches <= standing.branches
+    return standing.since <= ban.since and as_long and as_widely
 
 
 def said_by_staff(book: BranchBook, moment: Moment) -> Iterator[StoredDay]:

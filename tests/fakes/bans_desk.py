@@ -15,7 +15,8 @@ from doorctl.moments import ClockState, Moment
 from doorctl.ports import BanEntry
 from doorctl.privacy.ban_letter import both
 from doorctl.privacy.patron_refs import refuse_ref
-from doorctl.web.desks import BanAsked, BanLetter, BanListed, BanMade, TakenAs
+from doorctl.transports.branch_requests import refuse_second
+from doorctl.web.desks import BanAsked, BanEnded, BanLetter, BanListed, BanMade, TakenAs
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 NOW = datetime(2026, 11, 25, 19, 30, tzinfo=ZONE)
@@ -53,7 +54,15 @@ class FakeBansDesk:
             raise InputError("that is no card number and no CPR number")
         ref = self.owners.get(typed)
         pseudonyms = ["3f1c9a04", "9b00d1e7"][: 1 if ref else len(readings)]
-        return tuple(self._added(asked, by, card, ref) for card in pseudonyms)
+        made, refusal = [], None
+        for card in pseudonyms:
+            try:
+                made.append(self._added(asked, by, card, ref))
+            except InputError as error:
+                refusal = error
+        if refusal is not None and not made:
+            raise refusal
+        return tuple(made)
 
     def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
         """Ban a patron, known or not."""
@@ -62,12 +71,20 @@ class FakeBansDesk:
             refuse_ref(patron_ref)
         return replace(self._added(asked, by, None, patron_ref), known=known)
 
-    def lift(self, number: int, by: str) -> Ban:
+    def lift(self, number: int, by: str) -> BanEnded:
         """Lift one."""
         place = self._place(number)
         self.deeds.append(("lift", number, by))
         self.entries[place] = replace(self.entries[place], lifted_at=self.now)
-        return self.entries[place].ban
+        lifted = self.entries[place]
+        others = (
+            one.ban.number
+            for one in self.entries
+            if one is not lifted
+            and one.is_of_the_same(lifted)
+            and self._state(one) is ban_terms.BanState.HOLDS
+        )
+        return BanEnded(lifted.ban, tuple(others))
 
     def letter(self, number: int, by: str) -> BanLetter:
         """Return the letter."""
@@ -89,7 +106,15 @@ class FakeBansDesk:
         )
         if ban.until is not None and ban.until <= self.now:
             raise InputError("the ban would be over already; give a later end")
-        self.entries.append(BanEntry(ban, card, ref))
+        new = BanEntry(ban, card, ref)
+        standing = (
+            one.ban
+            for one in self.entries
+            if one.lifted_at is None
+            and (one.card == card if ref is None else one.patron_ref == ref)
+        )
+        refuse_second(ban, standing)
+        self.entries.append(new)
         return BanMade(ban, whole_patron=ref is not None)
 
     def _place(self, number: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -57,6 +58,41 @@ def test_a_ban_is_in_force_until_it_is_lifted(desk: BansDesk) -> None:
         desk.letter(made.ban.number, "anne")
 
 
+def test_a_ban_that_adds_nothing_is_refused(desk: BansDesk) -> None:
+    """The same sent twice, or a shorter one; a longer one or one of all branches adds something."""
+    desk.ban_patron("1001", ASKED, "anne")
+    for again in (ASKED, replace(ASKED, last=date(2098, 6, 1)), replace(ASKED, first=LAST)):
+        with pytest.raises(InputError, match="banned for as long already"):
+            desk.ban_patron("1001", again, "bo")
+    for more in (replace(ASKED, last=None), replace(ASKED, last=None, everywhere=True)):
+        desk.ban_patron("1001", more, "bo")
+    desk.ban_patron("1002", ASKED, "bo")
+
+    assert len(desk.every("anne")) == 4
+
+
+def test_a_card_is_banned_once_under_each_reading(desk: BansDesk) -> None:
+    """Where one of the two was lifted, it alone is banned again."""
+    (first, _) = desk.ban_card(EITHER, None, ASKED, "anne")
+    with pytest.raises(InputError, match="banned for as long already"):
+        desk.ban_card(EITHER, None, ASKED, "anne")
+    desk.lift(first.ban.number, "anne")
+
+    assert len(desk.ban_card(EITHER, None, ASKED, "anne")) == 1
+
+
+def test_lifting_tells_what_else_holds(desk: BansDesk) -> None:
+    """One ban of two of the same patron; one that was lifted, is ahead or another's is none."""
+    first = desk.ban_patron("1001", ASKED, "anne").ban.number
+    second = desk.ban_patron("1001", replace(ASKED, last=None), "anne").ban.number
+    ahead = BanAsked("støj", date(2098, 1, 1), None, everywhere=True)
+    desk.ban_patron("1001", ahead, "anne")
+    desk.ban_patron("1002", ASKED, "anne")
+
+    assert desk.lift(first, "anne").others == (second,)
+    assert desk.lift(second, "anne").others == ()
+
+
 def test_a_ban_that_begins_later_has_not_begun(desk: BansDesk) -> None:
     """And has no end where none is given; the newest stands first."""
     desk.ban_patron("1001", ASKED, "anne")
@@ -109,10 +145,11 @@ def test_the_command_bans_as_the_page_does(tmp_path: Path) -> None:
     desk, config = real(tmp_path)
     later = date(2098, 6, 1)
     for first, last in ((None, LAST), (later, LAST), (None, None)):
-        desk.ban_patron("1001", BanAsked("støj", first, last), "anne")
+        desk.ban_patron(f"page-{first}-{last}", BanAsked("støj", first, last), "anne")
         begins = [] if first is None else ["--from", f"{first}"]
         ends = ["--without-end"] if last is None else ["--until", f"{last}"]
-        bans(config, "add", "--patron-ref", "1001", "--reason", "støj", *begins, *ends)
+        whom = ("--patron-ref", f"command-{first}-{last}")
+        bans(config, "add", *whom, "--reason", "støj", *begins, *ends)
 
     listed = desk.every("anne")
     told = json.loads(bans(config, "list", "--json"))
@@ -123,6 +160,18 @@ def test_the_command_bans_as_the_page_does(tmp_path: Path) -> None:
         assert by_command.state is by_page.state
     assert [one["state"] for one in told] == [one.state.value for one in listed]
     assert {one["state"] for one in told} == {"holds", "ahead"}
+
+
+def test_the_command_says_what_else_holds(tmp_path: Path) -> None:
+    """By its number, so that it can be lifted too."""
+    desk, config = real(tmp_path)
+    for last in (LAST, None):
+        desk.ban_patron("1001", replace(ASKED, last=last), "anne")
+
+    assert bans(config, "lift", "1") == (
+        "Ban 1 is lifted. Ban 2 of the same card or patron still holds.\n"
+    )
+    assert bans(config, "lift", "2") == "Ban 2 is lifted.\n"
 
 
 def test_the_command_writes_the_pages_letter(tmp_path: Path) -> None:

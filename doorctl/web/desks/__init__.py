@@ -15,11 +15,20 @@ from doorctl.web.desks.log import DayPicture, DoorLog, LogFilter, LogPage, ModeB
 from doorctl.web.desks.now import BranchPicture, DoorNow, HoursNow, NowDesk, RegisterNow
 from doorctl.web.desks.people import ExplainDesk, Named, SubjectDesk, TakenAs
 from doorctl.web.desks.records import AuditDesk, HoldDesk
-from doorctl.web.desks.rights import BanAsked, BanLetter, BanListed, BanMade, BansDesk, PassesDesk
+from doorctl.web.desks.rights import (
+    BanAsked,
+    BanEnded,
+    BanLetter,
+    BanListed,
+    BanMade,
+    BansDesk,
+    PassesDesk,
+)
 
 __all__ = [
     "AuditDesk",
     "BanAsked",
+    "BanEnded",
     "BanLetter",
     "BanListed",
     "BanMade",

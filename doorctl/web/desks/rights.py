@@ -49,6 +49,14 @@ class BanMade:
 
 
 @dataclass(frozen=True, slots=True)
+class BanEnded:
+    """A ban that was lifted, and the numbers of those of the same card or patron that hold."""
+
+    ban: Ban
+    others: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BanListed:
     """A ban in the list, and what it does at this branch now."""
 
@@ -78,7 +86,7 @@ class BansDesk(Protocol):
     def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
         """Ban a patron with all cards, by the library system's number."""
 
-    def lift(self, number: int, by: str) -> Ban:
+    def lift(self, number: int, by: str) -> BanEnded:
         """Lift a ban."""
 
     def letter(self, number: int, by: str) -> BanLetter:

@@ -105,8 +105,8 @@ class BansPages:
         return await asked.aside(self._desk.ban_card, typed, read_as, wanted, asked.by)
 
     async def _lift(self, asked: PageRequest) -> Response:
-        await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
-        return asked.done(PAGE, "lifted")
+        ended = await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
+        return asked.done(PAGE, "still_banned" if ended.others else "lifted")
 
     async def _letter(self, asked: PageRequest) -> Response:
         number = filled_in.row_number(asked)

@@ -97,6 +97,23 @@ def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str]) -> None:
     assert 'name="card" type="text" value=""' in answer.text
 
 
+def test_a_ban_that_is_sent_twice_stands_once() -> None:
+    """It is told, and so is what still holds after one of two was lifted."""
+    desk = FakeBansDesk(owners={CARD: "1001"})
+    asking = client(desk)
+    asking.post("/bans", data=FORM)
+    again = asking.post("/bans", data=FORM)
+
+    assert again.status_code == 422
+    assert "har allerede karantæne lige så længe" in again.text
+    asking.post("/bans", data=FORM | {"end": "open"})
+    assert len(desk.entries) == 2
+    lifted = asking.post("/bans/1/lift").headers["location"]
+    assert lifted == "/bans?done=still_banned"
+    assert "en anden karantæne" in asking.get(lifted).text
+    assert asking.post("/bans/2/lift").headers["location"] == "/bans?done=lifted"
+
+
 def test_a_ban_of_nobody_known_is_no_success() -> None:
     """It is told that nobody has the number now, for a mistyped one keeps nobody out."""
     shown = client(FakeBansDesk()).get("/bans?done=not_yet").text
