@@ -71,7 +71,7 @@ class WatchedDesk(FakeStatisticsDesk):
                 return super().__getattribute__(name)
 
         found = super().usage(since, until)
-        return Watched(found.days, found.hours, found.undated)
+        return Watched(found._days, found._hours, found._undated)  # noqa: SLF001 - the same counts
 
 
 @pytest.mark.parametrize("path", ["", ".csv?by=month", "?since=2026-03-01&until=2026-03-31"])
