@@ -31,6 +31,8 @@ def note(config: Config, deed: Deed, by: str | None = None) -> None:
 def note_done(config: Config, deed: Deed, by: str | None = None) -> None:
     """Put on the audit log what has been done already, as :func:`note` does.
 
+    Whoever did it calls this before a word of it is told: an output may fail.
+
     Raises:
         StoreError: it could not be written; the text says that it is done all the same.
     """

@@ -55,10 +55,10 @@ def add(
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment))
     added = holding.add(config, HoldAsked(*window, case, reason, after, caller()))
-    click.echo(f"Hold {added.number} holds until the end of {last}.")
     span = {"from": _iso(added.since), "to": _iso(added.to), "until": _iso(added.until)}
     details: Details = {"number": added.number, **span}
     note_done(config, Deed(Action.HOLD_ADDED, why=reason, details=details))
+    click.echo(f"Hold {added.number} holds until the end of {last}.")
 
 
 @hold.command("list")
@@ -82,8 +82,8 @@ def list_holds(config: Config, as_json: bool) -> None:
 def lift(config: Config, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
     holding.lift(config, number, caller())
-    click.echo(f"Hold {number} is lifted.")
     note_done(config, Deed(Action.HOLD_LIFTED, details={"number": number}))
+    click.echo(f"Hold {number} is lifted.")
 
 
 @hold.command()

@@ -22,5 +22,5 @@ def open_once(config: Config, reason: str) -> None:
     """Have the running door open once, as if a card had been let in. It stands in the log."""
     refuse_text("reason", reason)
     opening.open_once(config, system_clock(config), reason, caller(), ANSWER_LIMIT_S)
-    click.echo("The door is released, once.")
     note_done(config, Deed(Action.OPENED_ONCE, why=reason))
+    click.echo("The door is released, once.")

@@ -39,6 +39,8 @@ def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: boo
         _verify(config, report_path, as_json=as_json)
         return
     report = purge_now(config, proved=prove)
+    if not report["postponed"]:
+        note_done(config, Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
     if as_json:
         click.echo(json.dumps(report))
     elif not report["postponed"]:
@@ -46,8 +48,6 @@ def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: boo
         if "clean" in report:
             click.echo(_proof(report))
             click.echo(f"The signed report: {report['file']}")
-    if not report["postponed"]:
-        note_done(config, Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
     _refuse(report)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -83,6 +84,12 @@ CHANGES = (
     ("hold", "lift", "1"),
     ("statistics",),
 )  # fmt: skip
+ON_RECORD = [
+    "ban_added", "bans_listed", "ban_lifted", "pass_issued", "pass_revoked", "mode_set",
+    "mode_ended", "calendar_changed", "calendar_changed", "card_unlocked", "purge_run",
+    "hold_added", "hold_shown", "hold_lifted", "statistics_read",
+]  # fmt: skip
+"""What :data:`CHANGES` leave, in their order."""
 
 
 def test_each_look_is_on_record_with_its_reason(branch: Door) -> None:
@@ -111,11 +118,7 @@ def test_each_change_is_on_record(branch: Door) -> None:
     found = listed(branch)[-len(CHANGES) :]
     text = said(branch, "audit", "list")
 
-    assert [one["action"] for one in found] == [
-        "ban_added", "bans_listed", "ban_lifted", "pass_issued", "pass_revoked", "mode_set",
-        "mode_ended", "calendar_changed", "calendar_changed", "card_unlocked", "purge_run",
-        "hold_added", "hold_shown", "hold_lifted", "statistics_read",
-    ]  # fmt: skip
+    assert [one["action"] for one in found] == ON_RECORD
     assert (found[0]["why"], found[0]["patron_ref"]) == ("smoke", "1001")
     assert found[0]["cards"] == found[3]["cards"]
     assert (found[5]["why"], found[5]["details"]["mode"]) == ("threat", "lockdown")
@@ -128,6 +131,30 @@ def test_each_change_is_on_record(branch: Door) -> None:
     wal = branch.directory / "branch.db-wal"
     kept += wal.read_bytes() if wal.exists() else b""
     assert ENTITLED.number.encode() not in kept
+
+
+def test_each_change_is_on_record_before_it_is_told(branch: Door) -> None:
+    """Whoever can't be told of a change, because the disk is full, leaves its entry all the same.
+
+    So a command that fails at its output hides nothing.
+    """
+    for words in CHANGES:
+        told = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *branch.command(*words)]
+        done = subprocess.run(told, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), words
+    found = listed(branch)[-len(CHANGES) :]
+
+    assert [one["action"] for one in found] == ON_RECORD
+
+
+def test_opening_is_on_record_before_it_is_told(door: Door) -> None:
+    """As any other change: `open` that can't say so has let somebody in."""
+    door.start()
+    words = door.command("open", "--reason", "a delivery")
+    told = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *words]
+    subprocess.run(told, capture_output=True, check=False)
+
+    assert listed(door)[-1]["action"] == "opened_once"
 
 
 def test_a_feed_that_was_loaded_is_on_record(door: Door, tmp_path: Path) -> None:
