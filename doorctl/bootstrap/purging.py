@@ -23,6 +23,7 @@ from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import HoldAdded, HoldLifted, HoldShown
 from doorctl.privacy.proof import Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import ProvableRetention, PurgeReport, purge
+from doorctl.privacy.watched_time import WatchedTime
 from doorctl.store.free_blocks import trim
 from doorctl.store.key_file import read_key
 from doorctl.store.purge_reports import PurgeReports, read_report
@@ -99,6 +100,7 @@ class Purging:
         self._audit = audit
         self._reports = PurgeReports(config.storage.directory / REPORTS)
         self._pending: frozenset[bytes] = frozenset()
+        self._watched = WatchedTime()
         # Two searches at a time would only be in each other's way.
         self._proving = threading.Lock()
 
@@ -116,11 +118,13 @@ class Purging:
 
     def _purge(self) -> PurgeReport:
         self._erased()
+        moment = self._clock.moment()
         report = purge(
             self._visits,
-            self._clock.moment(),
+            moment,
             self._clock.boot_time(),
             retention(self._config),
+            believed=self._watched.stands(moment, self._clock.monotonic_s()),
             canaries=self._canaries,
             earlier=self._pending,
         )

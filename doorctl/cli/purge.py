@@ -14,6 +14,7 @@ from doorctl.cli.options import json_option, with_config
 from doorctl.config import Config
 from doorctl.errors import StoreError
 from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.watched_time import WATCHED_S
 
 
 @click.command()
@@ -79,6 +80,12 @@ def _refuse(report: dict[str, Any]) -> None:
         )
     if not report["complete"]:
         raise StoreError("rows are deleted, but a reader kept their traces alive; try again")
+    if report.get("ahead"):
+        raise StoreError(
+            f"it is not proved that all is gone: {report['ahead']} visits lie after now, by a "
+            "clock that was wrong then or is now; a door that runs dates them once its clock has been "
+            f"right for {WATCHED_S / 3600:.0f} hours"
+        )
     if not report.get("clean", True):
         raise StoreError(
             f"it is not proved that all is gone: {report['residue']} traces are left; "

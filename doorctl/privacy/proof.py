@@ -77,7 +77,7 @@ class Proof:
     def clean(self) -> bool:
         """Whether it is proved that nothing is left."""
         seen_all = self.canaries_seen == self.canaries_kept
-        return self.report.complete and not self.residue and seen_all
+        return self.report.complete and not (self.residue or self.report.ahead) and seen_all
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as it is signed and printed."""
@@ -87,6 +87,7 @@ class Proof:
             "clock": self.clock,
             **self.report.as_dict(),
             "held": self.report.held,
+            "ahead": self.report.ahead,
             "checkpoint": list(self.report.checkpoint or ()),
             "trim": self.trim.value,
             "searched": self.searched,

@@ -10,6 +10,7 @@ from typing import Protocol
 from doorctl.moments import BootTime, Moment
 from doorctl.ports import VisitRetention
 from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.watched_time import SLEWED
 
 _ALL_GONE = (0, 0, 0)
 
@@ -23,6 +24,8 @@ class PurgeReport:
         cutoff: what happened before it is deleted, UTC; None if the purge was postponed.
         checkpoint: the answer of ``wal_checkpoint(TRUNCATE)``; None if the purge was postponed.
         held: attempts that are in the window of a hold, however old.
+        ahead: attempts that a clock which was wrong has dated after now, so that they would stay
+            for longer; none once :func:`purge` was told to believe the clock.
         traces: the bytes that may stand in no file any more, of this purge and of those before it
             that were not complete; never shown.
     """
@@ -31,6 +34,7 @@ class PurgeReport:
     cutoff: datetime | None = None
     checkpoint: tuple[int, int, int] | None = None
     held: int = 0
+    ahead: int = 0
     traces: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     @property
@@ -74,6 +78,15 @@ class ProvableRetention(VisitRetention, Protocol):
     def held(self) -> int:
         """Return how many attempts are in the window of a hold."""
 
+    def settle(self, now: datetime, boot: BootTime) -> None:
+        """Date what lies after a UTC time that is right: a clock that was ahead has dated it.
+
+        Attempts of this boot by their age; others as late as they can be, and as a guess.
+        """
+
+    def ahead(self, now: datetime) -> int:
+        """Return how many attempts lie after a UTC time."""
+
     def plant(self, canary: bytes, at: datetime) -> None:
         """Keep a canary: a row that is no visit, and is purged as a visit of that UTC time is."""
 
@@ -93,6 +106,7 @@ def purge(
     boot: BootTime,
     retention: timedelta,
     *,
+    believed: bool = False,
     canaries: Canaries | None = None,
     earlier: frozenset[bytes] = frozenset(),
 ) -> PurgeReport:
@@ -103,6 +117,9 @@ def purge(
         moment: the time now.
         boot: the boot clock at the same time.
         retention: how long visits may be kept.
+        believed: whether the time has stood for long enough to say that what lies after it was
+            dated wrongly. Else that stays as it is, and is counted: a clock that is behind for an
+            evening must not make every visit look old.
         canaries: plants one for today; None where the installation key is out of reach.
         earlier: the traces of purges before this one that were not complete.
 
@@ -114,13 +131,17 @@ def purge(
     # Not by the high-water mark: one evening with a wrong clock would delete every visit for good.
     now = moment.local.astimezone(UTC)
     visits.keep_time(moment.local, boot)
+    if believed:
+        visits.settle(now, boot)
     visits.end_holds(now)
     if canaries is not None:
         visits.plant(canaries.of(now.date()), now)
     cutoff = visible_since(now, retention)
     traces = earlier | visits.traces_before(cutoff)
     deleted = visits.delete_before(cutoff)
-    return PurgeReport(deleted, cutoff, visits.compact(), visits.held(), traces)
+    checkpoint = visits.compact()
+    ahead = visits.ahead(now + SLEWED)
+    return PurgeReport(deleted, cutoff, checkpoint, visits.held(), ahead, traces)
 
 
 def visible_since(now: datetime, retention: timedelta) -> datetime:

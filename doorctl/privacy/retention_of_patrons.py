@@ -10,18 +10,18 @@ from datetime import UTC, datetime, timedelta
 
 from doorctl.errors import StoreError
 from doorctl.ports import CacheStamp, Clock, EventLog
+from doorctl.privacy.watched_time import WATCHED_S
 
 UNCONFIRMED = timedelta(days=30)
 """How long rows are kept that no push confirms: as long as visits (the sector's standard)."""
 
-WATCHED_S = 6 * 3600.0
-"""How long the register must be seen to be that old before it goes. A clock that is wrong for an
-evening, or a push that came while it was not set, must not shut everybody out; pushes come every
-few minutes."""
-
 
 class PatronsRound:
     """Forget the register once no push has come for :data:`UNCONFIRMED`. One thread.
+
+    It must be seen to be that old for :data:`WATCHED_S` before it goes: a clock that is wrong for
+    an evening, or a push that came while it was not set, must not shut everybody out; pushes come
+    every few minutes.
 
     Args:
         stamp: reads how old it is; may raise StoreError, and then its age is not known.

@@ -27,6 +27,15 @@ _DATE_EARLIER_BOOTS = """
     UPDATE attempts SET at_ms = :began
     WHERE boot_id <> :boot_id AND clock = :untrusted AND at_ms > :began
 """
+_SETTLE_THIS_BOOT = """
+    UPDATE attempts SET at_ms = :now - max(0, :boot_ms - boot_ms), clock = :holdover
+    WHERE boot_id = :boot_id AND at_ms > :now
+"""
+_SETTLE_EARLIER_BOOTS = """
+    UPDATE attempts SET at_ms = :began, clock = :untrusted
+    WHERE boot_id <> :boot_id AND at_ms > :now
+"""
+_SETTLE_CANARIES = "UPDATE canaries SET at_ms = :now WHERE at_ms > :now"
 _DATE_THROTTLES_OF_THIS_BOOT = """
     UPDATE throttles SET touched_ms = :now - max(0, :boot_ms - boot_ms) WHERE boot_id = :boot_id
 """
@@ -54,19 +63,23 @@ def date_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> No
     boot keeps its guess, but not one from after this boot began: a clock that once jumped ahead
     would keep such a row for ever.
     """
-    times = {
-        "now": now_ms,
-        "began": now_ms - boot.ms,
-        "boot_id": boot.boot_id,
-        "boot_ms": boot.ms,
-        "untrusted": ClockState.UNTRUSTED.value,
-        "holdover": ClockState.HOLDOVER.value,
-    }
+    times = _times(now_ms, boot)
     connection.execute(_KEEP_TIME, times)
     connection.execute(_DATE_THIS_BOOT, times)
     connection.execute(_DATE_EARLIER_BOOTS, times)
     connection.execute(_DATE_EARLIER_THROTTLES, times)
     connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
+
+
+def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
+    """Date what lies after a time that is right, whatever clock vouched for it then.
+
+    As :func:`date_rows` does with a guess; a row of an earlier boot is one from now on.
+    """
+    times = _times(now_ms, boot)
+    connection.execute(_SETTLE_THIS_BOOT, times)
+    connection.execute(_SETTLE_EARLIER_BOOTS, times)
+    connection.execute(_SETTLE_CANARIES, times)
 
 
 def delete_attempts(database: Database, cutoff_ms: int) -> int:
@@ -101,3 +114,14 @@ def compact(connection: sqlite3.Connection) -> tuple[int, int, int]:
     finally:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     return busy, log, done
+
+
+def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:
+    return {
+        "now": now_ms,
+        "began": now_ms - boot.ms,
+        "boot_id": boot.boot_id,
+        "boot_ms": boot.ms,
+        "untrusted": ClockState.UNTRUSTED.value,
+        "holdover": ClockState.HOLDOVER.value,
+    }

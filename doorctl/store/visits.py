@@ -26,6 +26,7 @@ from doorctl.store.visit_purge import (
     date_rows,
     delete_attempts,
     delete_throttles,
+    settle_rows,
 )
 from doorctl.store.visit_rows import THROTTLE, from_ms, migrations, to_boot, to_ms, to_throttle
 from doorctl.store.writer import Writer
@@ -36,6 +37,7 @@ _CLOSE = """
 """
 _CANARIES = "SELECT row_key FROM canaries"
 _HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- a constant
+_AHEAD = "SELECT count(*) FROM attempts WHERE at_ms > ?"
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
 
@@ -224,6 +226,19 @@ class VisitStore:
         """Return how many attempts a hold spares: those in its window, however old."""
         with translated(self.path):
             return _value(self._connection, _HELD_ATTEMPTS) or 0
+
+    def settle(self, now: datetime, boot: BootTime) -> None:
+        """Date what lies after a UTC time that is right: a clock that was ahead has dated it.
+
+        Canaries too; see `doorctl.store.visit_purge.settle_rows`.
+        """
+        with self._transaction() as connection:
+            settle_rows(connection, to_ms(now), boot)
+
+    def ahead(self, now: datetime) -> int:
+        """Return how many attempts lie after a UTC time."""
+        with translated(self.path):
+            return _value(self._connection, _AHEAD, to_ms(now)) or 0
 
     def compact(self) -> tuple[int, int, int]:
         """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""

@@ -126,6 +126,14 @@ class RetriedVisits:
         """Return how many attempts a hold spares."""
         return self.open().held()
 
+    def settle(self, now: datetime, boot: BootTime) -> None:
+        """Date what lies after a time that is right."""
+        self.open().settle(now, boot)
+
+    def ahead(self, now: datetime) -> int:
+        """Return how many attempts lie after a time."""
+        return self.open().ahead(now)
+
     def compact(self) -> tuple[int, int, int]:
         """Rewrite the file without what was deleted."""
         return self.open().compact()

@@ -183,6 +183,18 @@ def test_a_reader_in_the_way_is_told_and_made_up_for(doors: Doors) -> None:
     assert traced(door) == []
 
 
+def test_a_visit_of_a_clock_that_was_years_ahead_is_not_passed_over(doors: Doors) -> None:
+    """It would stay until that time comes, so no proof is clean before it is dated anew."""
+    door = doors.made()
+    put_visit(door, 1, timedelta(days=-1400))
+
+    done = door.call("purge", "--prove", "--json")
+
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ahead"], report["clean"]) == (1, 1, False)
+    assert "1 visits lie after now" in done.stderr
+
+
 def test_a_changed_report_is_told(doors: Doors) -> None:
     """`purge --verify` refuses what was changed, and what is no report."""
     door = doors.made()

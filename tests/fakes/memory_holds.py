@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from doorctl.errors import InputError
+from doorctl.moments import BootTime, ClockState
 from doorctl.privacy.hold import Hold
 from doorctl.store.visit_holds import MOST_HOLDS
 from doorctl.store.visit_rows import to_ms
-from tests.fakes.memory_store import MemoryVisits
+from tests.fakes.memory_store import MemoryVisits, dated
 
 
 class ProvableVisits(MemoryVisits):
@@ -49,6 +51,19 @@ class ProvableVisits(MemoryVisits):
     def held(self) -> int:
         """Return how many attempts are in the window of a hold."""
         return sum(self._is_held(attempt.at.utc) for attempt in self._attempts.values())
+
+    def settle(self, now: datetime, boot: BootTime) -> None:
+        """Date what lies after a UTC time as a guess is dated."""
+        self._fail_if_broken()
+        for number, attempt in self._attempts.items():
+            if attempt.at.utc > now:
+                guess = replace(attempt.at, state=ClockState.UNTRUSTED)
+                self._attempts[number] = replace(attempt, at=dated(guess, now, boot))
+        self._canaries = {key: min(at, now) for key, at in self._canaries.items()}
+
+    def ahead(self, now: datetime) -> int:
+        """Return how many attempts lie after a UTC time."""
+        return sum(attempt.at.utc > now for attempt in self._attempts.values())
 
     def plant(self, canary: bytes, at: datetime) -> None:
         """Keep a canary."""

@@ -331,7 +331,7 @@ class MemoryVisits:
         self._high_water = max(self._high_water or high_water, high_water)
         began = high_water - timedelta(milliseconds=boot.ms)
         for number, attempt in self._attempts.items():
-            self._attempts[number] = replace(attempt, at=_dated(attempt.at, high_water, boot))
+            self._attempts[number] = replace(attempt, at=dated(attempt.at, high_water, boot))
         for row_key, touched in self._throttles.items():
             at = touched.throttle.at
             known = at is not None and at.boot_id == boot.boot_id
@@ -407,7 +407,8 @@ class MemoryVisits:
             raise StoreError("the memory log was told to fail")
 
 
-def _dated(at: Stamped, now: datetime, boot: BootTime) -> Stamped:
+def dated(at: Stamped, now: datetime, boot: BootTime) -> Stamped:
+    """Return a time as it stands once the right one is known: a guess is corrected."""
     if at.state is not ClockState.UNTRUSTED:
         return at
     if at.boot.boot_id == boot.boot_id:

@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 KEY = InstallationKey(b"k" * 32)
 CANARIES = Canaries(KEY)
 OLD, TODAY = bytes(16), CANARIES.of(NOON.date())
-REPORT = PurgeReport(1, NOON - 30 * DAY, (0, 0, 0), 0, frozenset({OLD}))
+REPORT = PurgeReport(1, NOON - 30 * DAY, (0, 0, 0), traces=frozenset({OLD}))
 SIGNER = ReportSigner(KEY)
 
 
@@ -66,6 +66,11 @@ def test_a_search_that_sees_no_canary_proves_nothing() -> None:
 def test_a_purge_that_was_not_complete_is_not_proved() -> None:
     """Whatever the search says."""
     assert not proved(TODAY, report=replace(REPORT, checkpoint=(1, 75, 0))).clean
+
+
+def test_a_visit_that_lies_after_now_is_not_proved_to_go() -> None:
+    """A clock that was ahead has dated it: it would stay until that time comes."""
+    assert not proved(TODAY, report=replace(REPORT, ahead=1)).clean
 
 
 def test_whoever_came_again_meanwhile_is_no_residue() -> None:

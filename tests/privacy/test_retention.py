@@ -170,6 +170,21 @@ def test_a_hold_ends_by_the_time_of_now() -> None:
     assert (report.deleted, report.held) == (1, 0)
 
 
+def test_a_visit_that_a_vouched_clock_dated_ahead_is_told_and_then_settled() -> None:
+    """Not at once: if it is the clock of now that is wrong, that would make every visit look old.
+
+    A clock that was set by seconds has dated nothing wrongly.
+    """
+    visits = _log(timedelta(days=-1400), timedelta(seconds=-9), timedelta(days=1))
+
+    report = purge(visits, _moment(NOON), BOOT, RETENTION)
+    assert (report.deleted, report.ahead) == (0, 1)
+
+    assert purge(visits, _moment(NOON), BOOT, RETENTION, believed=True).ahead == 0
+    later = purge(visits, _moment(NOON + RETENTION + timedelta(seconds=1)), BOOT, RETENTION)
+    assert later.deleted == 3
+
+
 def test_a_failing_log_is_told_to_the_caller() -> None:
     """A purge that could not delete must not look like one that did."""
     visits = _log(timedelta(days=40))

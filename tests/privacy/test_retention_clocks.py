@@ -12,6 +12,7 @@ from doorctl.ports import Stamped
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import Hold, HoldAsked, accepted, readable_since
 from doorctl.privacy.retention import purge, visible_since
+from doorctl.privacy.watched_time import WatchedTime
 from tests.fakes.memory_holds import ProvableVisits
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -24,7 +25,8 @@ CANARIES = Canaries(InstallationKey(b"k" * 32))
 class Branch(RuleBasedStateMachine):
     """A branch whose wall clock jumps, loses its source and restarts; the test knows the truth.
 
-    All times are whole hours, so that holdover is exact.
+    A source can err, too, and later say the right time. All times are whole hours, so that
+    holdover is exact.
     """
 
     def __init__(self) -> None:
@@ -35,10 +37,13 @@ class Branch(RuleBasedStateMachine):
         self.boots = 0
         self.vouched = False
         self.keeper = Timekeeper(NOON)
+        self.watched = WatchedTime()
         self.visits = ProvableVisits()
         self.made: dict[int, tuple[datetime, int]] = {}
         self.dated: set[int] = set()
         """Visits whose time was known for certain, when they were made or later in that boot."""
+        self.misled: set[int] = set()
+        """Visits that a wrong clock has dated, though somebody vouched for it."""
         self.holds: dict[int, Hold] = {}
         """Those that nobody lifted, over or not."""
         self.planted: dict[bytes, datetime] = {}
@@ -55,28 +60,56 @@ class Branch(RuleBasedStateMachine):
         stamped = Stamped(moment.local, moment.state, self._boot())
         self.visits.open_attempt(attempt, stamped, None, None)
         self.made[attempt] = (self.truth, self.boots)
-        if moment.dependable:
+        if self._is_right():
             self.dated.add(attempt)
+        elif moment.dependable:
+            self.misled.add(attempt)
 
     @rule()
     def purge(self) -> None:
         """Purge, and check that only a dependable clock deletes, and then all that is due."""
         before, moment = self._kept(), self._moment()
-        report = purge(self.visits, moment, self._boot(), RETENTION, canaries=CANARIES)
+        planted = self.visits.canaries()
+        believed = self.watched.stands(moment, (self.truth - self.booted).total_seconds())
+        report = purge(
+            self.visits, moment, self._boot(), RETENTION, believed=believed, canaries=CANARIES
+        )
         assert report.postponed is (not moment.dependable)
         if report.postponed:
             assert self._kept() == before
             return
-        self.dated |= {each for each in before if self.made[each][1] == self.boots}
-        self.planted.setdefault(CANARIES.of(self.truth.date()), self.truth)
+        if not self._is_right():
+            self._misled(before, believed=believed)
+            return
+        self.dated |= {each for each in before - self.misled if self.made[each][1] == self.boots}
+        today = CANARIES.of(self.truth.date())
+        if today not in planted:
+            self.planted[today] = self.truth
         for attempt in self.dated & self._kept():
             assert self._may_be_kept(self.made[attempt][0])
+        ahead = [visit for visit in self.visits.visits(EVER) if visit.at > self.truth]
+        assert len(ahead) == report.ahead
+        assert not (believed and ahead)
         for visit in self.visits.visits(EVER):
             assert self._may_be_kept(visit.at)
-            assert visit.at <= self.truth
-        assert all(self._may_be_kept(self.planted[one]) for one in self.visits.canaries())
+        known = self.planted.keys() & self.visits.canaries()
+        assert all(self._may_be_kept(self.planted[one]) for one in known)
 
-    @precondition(lambda self: self._moment().dependable)
+    def _misled(self, before: set[int], *, believed: bool) -> None:
+        """Take it that what a purge by a wrong clock could spoil may be lost.
+
+        One that is behind spoils nothing before it is believed: visits it can't date stay.
+        """
+        undated = before - self.dated
+        self.misled |= {each for each in undated if self.made[each][1] == self.boots}
+        stored = {hold.number for hold in self.visits.holds()}
+        self.holds = {number: hold for number, hold in self.holds.items() if number in stored}
+        if believed or self._moment().local > self.truth:
+            self.misled |= before
+            self.dated.clear()
+            self.planted.clear()
+
+    @precondition(lambda self: self._is_right() and self.keeper.high_water <= self.truth)
     @rule(ago=st.integers(1, 30 * 24), hours=st.integers(1, 30 * 24), days=st.integers(1, 40))
     def incident(self, ago: int, hours: int, days: int) -> None:
         """Freeze a window."""
@@ -105,6 +138,26 @@ class Branch(RuleBasedStateMachine):
         """Synchronise."""
         self.vouched, self.error = True, timedelta(0)
 
+    @rule(days=st.integers(-400, 4000))
+    def time_source_errs(self, days: int) -> None:
+        """Have a source vouch for a time that may be years off."""
+        self.vouched, self.error = True, timedelta(days=days)
+
+    @rule(days=st.integers(-400, 4000))
+    def a_wrong_evening(self, days: int) -> None:
+        """Have a source err while somebody comes and the door purges, and come right again."""
+        self.time_source_errs(days)
+        self.visit()
+        self.purge()
+        self.time_source_comes()
+
+    @rule()
+    def the_doors_rounds(self) -> None:
+        """Purge now and 6 hours later, as the door does."""
+        self.purge()
+        self.time_passes(6)
+        self.purge()
+
     @rule()
     def time_source_goes(self) -> None:
         """Lose the network."""
@@ -117,6 +170,7 @@ class Branch(RuleBasedStateMachine):
         self.error -= days_off * 24 * HOUR
         self.booted, self.boots, self.vouched = self.truth, self.boots + 1, False
         self.keeper = Timekeeper(self.keeper.high_water)
+        self.watched = WatchedTime()
         self.visits = ProvableVisits(self.visits)
 
     @invariant()
@@ -136,7 +190,8 @@ class Branch(RuleBasedStateMachine):
         moment = self._moment()
         for hold in self.holds.values():
             since = readable_since(hold, moment, RETENTION)
-            certain = moment.dependable and self.truth < hold.until
+            certain = moment.dependable and moment.latest_known < hold.until
+            assert not (certain and self._is_right() and self.truth >= hold.until)
             assert since >= hold.since
             assert certain or since >= visible_since(moment.latest_known, RETENTION)
 
@@ -152,7 +207,7 @@ class Branch(RuleBasedStateMachine):
     def dated_is_right(self) -> None:
         """A time that is not marked as a guess is the truth."""
         for visit in self.visits.visits(EVER):
-            if visit.clock is not ClockState.UNTRUSTED:
+            if visit.clock is not ClockState.UNTRUSTED and visit.attempt in self.dated:
                 assert visit.at == self.made[visit.attempt][0]
 
     def _may_be_kept(self, at: datetime) -> bool:
@@ -160,6 +215,10 @@ class Branch(RuleBasedStateMachine):
             hold.since <= at < hold.to and self.truth < hold.until for hold in self.holds.values()
         )
         return held or self.truth - at <= RETENTION
+
+    def _is_right(self) -> bool:
+        moment = self._moment()
+        return moment.dependable and moment.local == self.truth
 
     def _moment(self) -> Moment:
         elapsed = self.truth - self.booted
@@ -174,4 +233,4 @@ class Branch(RuleBasedStateMachine):
 
 
 TestBranch = Branch.TestCase
-TestBranch.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestBranch.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)

@@ -13,7 +13,8 @@ from doorctl.moments import BootTime, ClockState, Moment
 from doorctl.ports import CacheStamp
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import PurgeReport, purge
-from doorctl.privacy.retention_of_patrons import UNCONFIRMED, WATCHED_S, PatronsRound
+from doorctl.privacy.retention_of_patrons import UNCONFIRMED, PatronsRound
+from doorctl.privacy.watched_time import WATCHED_S
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_holds import ProvableVisits

@@ -32,6 +32,7 @@ from doorctl.masked import Identifier, InstallationKey
 from doorctl.ports import EventLog
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.privacy.watched_time import WatchedTime
 from doorctl.questions import Questions
 from doorctl.screen import Screen
 from doorctl.store.audit import AuditTrail
@@ -222,6 +223,7 @@ class DoorProcess:
         self._erasures = StoredErasures(disk.path(BRANCH))
         self._canaries = Canaries(INSTALLATION_KEY)
         self._pending: frozenset[bytes] = frozenset()
+        self._watched = WatchedTime()
         with suppress(StoreError):
             self.visits.open()
         disk.writers[VISITS] = self._database
@@ -237,11 +239,13 @@ class DoorProcess:
             store = self.visits.open()
             forget_erased(store.path, store.database, self._erasures.tombstones())
         clock = self._machine.clock
+        moment = clock.moment()
         report = purge(
             self.visits,
-            clock.moment(),
+            moment,
             clock.boot_time(),
             RETENTION,
+            believed=self._watched.stands(moment, clock.monotonic_s()),
             canaries=self._canaries,
             earlier=self._pending,
         )

@@ -290,6 +290,30 @@ def test_a_guess_from_an_earlier_boot_cannot_lie_in_the_future(log: Log) -> None
     assert log.store.card_throttle(key_of(1)) == CardThrottle()
 
 
+def test_what_a_vouched_clock_dated_ahead_is_settled(log: Log) -> None:
+    """Whoever vouched for it: in this boot by its age, in an earlier one no later than its end."""
+    years = 4 * 365 * DAY
+    earlier = stamped(NOON + years, BootTime("boot-1", 9), ClockState.TRUSTED)
+    ours = stamped(NOON + years, BootTime("boot-2", HOUR_MS), ClockState.TRUSTED)
+    right = stamped(NOON, BootTime("boot-2", 3 * HOUR_MS), ClockState.TRUSTED)
+    for number, at in enumerate((earlier, ours, right), start=1):
+        log.store.open_attempt(number, at, key_of(number), None)
+    log.store.plant(CANARY, NOON + years)
+    assert log.store.ahead(NOON) == 2
+
+    log.store.settle(NOON, BootTime("boot-2", 3 * HOUR_MS))
+
+    assert log.store.ahead(NOON) == 0
+    listed = {visit.attempt: (visit.at, visit.clock) for visit in log.listed()}
+    assert listed == {
+        1: (NOON - timedelta(hours=3), ClockState.UNTRUSTED),
+        2: (NOON - timedelta(hours=2), ClockState.HOLDOVER),
+        3: (NOON, ClockState.TRUSTED),
+    }
+    log.store.delete_before(NOON + timedelta(hours=1))
+    assert log.store.canaries() == set()
+
+
 def test_keeping_time_again_changes_nothing(log: Log) -> None:
     """A row is dated once; later readings of both clocks don't move it."""
     log.store.open_attempt(
