@@ -62,13 +62,18 @@ ERASE_ABOUT = f"UPDATE audit SET record = NULL, salt = NULL WHERE {ABOUT}"  # no
 
 # A record that was written before one which a good clock dates is older, whatever its own says:
 # a clock that was not set may have been years ahead.
-_ERASE_EXPIRED = """
-    UPDATE audit SET record = NULL, salt = NULL WHERE record IS NOT NULL AND number <= (
-        SELECT max(number) FROM audit INDEXED BY audit_by_time
-        WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') < ?
-            AND json_extract(record, '$.clock') <> ?
-    )
+_LAST_EXPIRED = """
+    SELECT max(number) FROM audit INDEXED BY audit_by_time
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') < :cutoff
+        AND json_extract(record, '$.clock') <> :untrusted AND number < :before
 """
+_FIRST_YOUNG = """
+    SELECT min(number) FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') BETWEEN :cutoff AND :now
+        AND json_extract(record, '$.clock') <> :untrusted AND number < :before
+"""
+_ERASE_TO = "UPDATE audit SET record = NULL, salt = NULL WHERE record IS NOT NULL AND number <= ?"
+_END = 2**63 - 1
 
 
 def erase_expired(connection: sqlite3.Connection, moment: Moment) -> int:
@@ -76,8 +81,20 @@ def erase_expired(connection: sqlite3.Connection, moment: Moment) -> int:
     cutoff = erased_before(moment)
     if cutoff is None:
         return 0
-    values = (to_ms(cutoff), ClockState.UNTRUSTED.value)
-    return connection.execute(_ERASE_EXPIRED, values).rowcount
+    last = _last_expired(connection, to_ms(cutoff), to_ms(moment.local))
+    return 0 if last is None else connection.execute(_ERASE_TO, (last,)).rowcount
+
+
+def _last_expired(connection: sqlite3.Connection, cutoff_ms: int, now_ms: int) -> int | None:
+    values = {"cutoff": cutoff_ms, "now": now_ms, "untrusted": ClockState.UNTRUSTED.value}
+    last: int | None = connection.execute(_LAST_EXPIRED, values | {"before": _END}).fetchone()[0]
+    if last is None:
+        return None
+    # One that a good clock was wrong about, years behind, makes nothing old that is before it.
+    (young,) = connection.execute(_FIRST_YOUNG, values | {"before": last}).fetchone()
+    if young is not None:
+        (last,) = connection.execute(_LAST_EXPIRED, values | {"before": young}).fetchone()
+    return last
 
 
 def about_values(cards: Collection[bytes], patron_ref: str | None) -> dict[str, str | None]:

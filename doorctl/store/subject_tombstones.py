@@ -24,7 +24,6 @@ _SET = """
     erased_ms = excluded.erased_ms, until_ms = excluded.until_ms
 """
 _NEXT = "SELECT coalesce(max(erasure), 0) + 1 FROM tombstones"
-_FORGET_OLD = "DELETE FROM tombstones WHERE until_ms < ?"
 
 
 class StoredErasures:
@@ -61,9 +60,8 @@ def read(connection: sqlite3.Connection) -> Tombstones:
 def set_up(connection: sqlite3.Connection, subject: Subject, epoch: int, at: datetime) -> None:
     """Set a person's tombstones, in the caller's transaction; those that stand are renewed.
 
-    Tombstones whose time is over are deleted.
+    Those whose time is over are left to the purge, which does not believe every clock.
     """
-    connection.execute(_FORGET_OLD, (to_ms(at),))
     tombstones = read(connection)
     standing = tombstones.of(subject)
     erasure = standing[0].erasure if standing else connection.execute(_NEXT).fetchone()[0]

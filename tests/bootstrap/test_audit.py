@@ -22,7 +22,7 @@ from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.transports.branch_requests import SetMode
 from tests.bootstrap.branches import initialised
-from tests.store.samples import key_of
+from tests.store.samples import key_of, seen_before
 
 LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "1001")
 
@@ -63,6 +63,8 @@ def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: C
     with_old = BranchRecordsWriter(branch_db(config))
     old = Moment(now - KEPT - timedelta(days=1), now, ClockState.TRUSTED)
     AuditTrail(with_old).append(LOOK, "grethe", old)
+    with AuditTrail(with_old).together(seen_before(Moment(now, now, ClockState.TRUSTED))):
+        pass
     with_old.close()
 
     assert audit.entries(config, None) == ()

@@ -85,9 +85,15 @@ class MemoryAudit:
 
     def _forget(self, moment: Moment) -> None:
         cutoff = erased_before(moment)
+        if cutoff is None:
+            return
         dated = [one for one in self.entries() if one.clock is not ClockState.UNTRUSTED]
-        old = [one.number for one in dated if cutoff is not None and one.at < cutoff]
-        self._erase(set(range(1, max(old, default=0) + 1)))
+        old = [one.number for one in dated if one.at < cutoff]
+        last = max(old, default=0)
+        young = [one.number for one in dated if cutoff <= one.at <= moment.local]
+        first = min((number for number in young if number < last), default=last + 1)
+        last = max((number for number in old if number < first), default=0)
+        self._erase(set(range(1, last + 1)))
 
     def _erase(self, numbers: set[int]) -> None:
         self._links = [

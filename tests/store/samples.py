@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.patron import Patron
-from doorctl.moments import BootTime, ClockState
+from doorctl.moments import BootTime, ClockState, Moment
 from doorctl.ports import SealedRow, Stamped
+from doorctl.store.branch_purge import SEEN_FOR
 from doorctl.store.sealing import Seal
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -34,6 +36,11 @@ def stamped(
 ) -> Stamped:
     """Return the time of an attempt."""
     return Stamped(at, state, boot or BootTime("boot-1", 60_000))
+
+
+def seen_before(moment: Moment) -> Moment:
+    """Return one long enough before another for ``branch.db`` to delete by that one, once seen."""
+    return replace(moment, local=moment.local - SEEN_FOR)
 
 
 def files_of(directory: Path) -> dict[str, bytes]:

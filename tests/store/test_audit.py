@@ -25,7 +25,7 @@ from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, verify
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
-from tests.store.samples import DAY, NOON, files_of, key_of
+from tests.store.samples import DAY, NOON, files_of, key_of, seen_before
 from tests.store.test_branch import BAN
 
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)
@@ -292,7 +292,9 @@ def _left(path: Path) -> list[bytes]:
 @pytest.mark.parametrize(
     "erase",
     [
-        lambda trail: trail.append(LIST, "grethe", later(185)),
+        lambda trail: [
+            trail.append(LIST, "grethe", one) for one in (seen_before(later(185)), later(185))
+        ],
         lambda trail: trail.erase_about([key_of(1)], None, NOW),
         lambda trail: trail.erase_about([], "a-marked-ref", NOW),
     ],

@@ -17,7 +17,7 @@ from doorctl.privacy.audit_chain import EMPTY, Verdict, verify
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from tests.fakes.audit import MemoryAudit
-from tests.store.samples import DAY, NOON, key_of
+from tests.store.samples import DAY, NOON, key_of, seen_before
 
 LOOK = Deed(
     Action.PATRON_EXPLAINED, (key_of(1), key_of(2)), "p-1", "æ 'call'", {"number": 7, "day": "x"}
@@ -118,6 +118,8 @@ def test_what_names_a_person_is_erased_and_the_chain_holds(audit: Audit) -> None
 def test_a_record_is_erased_after_half_a_year(audit: Audit, days: int, kept: list[int]) -> None:
     """At the next write, whatever that is; the entry itself stays in the chain."""
     audit.writer.append(LOOK, "grethe", at())
+    with audit.writer.together(seen_before(at(days))):
+        pass
     audit.writer.append(LIST, "grethe", at(days))
 
     assert audit.numbers() == kept
@@ -132,6 +134,8 @@ def test_an_unset_clock_erases_nothing_and_keeps_nothing_for_ever(audit: Audit) 
     audit.writer.append(LIST, "grethe", at(3000, ClockState.UNTRUSTED))
     assert audit.numbers() == [1, 2, 3]
 
+    with audit.writer.together(seen_before(at(190))):
+        pass
     audit.writer.append(LIST, "grethe", at(190))
 
     assert audit.numbers() == [3, 4]
@@ -144,6 +148,20 @@ def test_an_unset_clock_that_is_behind_makes_nothing_old(audit: Audit) -> None:
     audit.writer.append(LIST, "grethe", at(1))
 
     assert audit.numbers() == [1, 2, 3]
+
+
+def test_a_vouched_clock_that_is_behind_makes_nothing_old(audit: Audit) -> None:
+    """A battery clock that stood still for a year is believed; its record goes with the others."""
+    audit.writer.append(LOOK, "grethe", at())
+    audit.writer.append(LIST, "grethe", at(-400))
+    for day in (1, 2):
+        audit.writer.append(LIST, "grethe", at(day))
+    assert audit.numbers() == [1, 2, 3, 4]
+
+    for day in (190, 191):
+        audit.writer.append(LIST, "grethe", at(day))
+
+    assert audit.numbers() == [5, 6]
 
 
 def test_a_block_is_on_record_as_a_whole_or_not_at_all(audit: Audit) -> None:

@@ -36,6 +36,7 @@ from doorctl.moments import ClockState, Moment
 from doorctl.ports import DaySource, StoredDay
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_codes import new_code
+from doorctl.store.branch_purge import SEEN_FOR
 from doorctl.store.branch_writer import (
     BranchRecordsWriter,
     create_branch,
@@ -43,10 +44,11 @@ from doorctl.store.branch_writer import (
 )
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.sealing import ArgonSealer
-from tests.store.samples import DAY, NOON, files_of, key_of
+from tests.store.samples import DAY, NOON, files_of, key_of, seen_before
 
 LOCAL = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))
 NOW = Moment(LOCAL, NOON, ClockState.TRUSTED)
+HOUR = timedelta(hours=1)
 BAN = Ban(0, "a marked reason", NOON, NOON + DAY, "staff-7", frozenset({"oest"}), "a marked letter")
 PASS = Pass(0, PassKind.CLASS, LOCAL.date(), LOCAL.date() + DAY, label="a marked label")
 
@@ -77,7 +79,7 @@ def _ban(writer: BranchRecordsWriter, number: int = 1, ban: Ban = BAN) -> Ban:
     return writer.ban(ban, NOW, row_key=key_of(number), patron_ref=None)
 
 
-def _later(days: int) -> Moment:
+def _later(days: float) -> Moment:
     return Moment(LOCAL + days * DAY, NOON + days * DAY, ClockState.TRUSTED)
 
 
@@ -356,9 +358,48 @@ def test_no_byte_is_left_of_what_ended_long_ago(path: Path, writer: BranchRecord
     writer.issue(PASS, NOW, row_key=key_of(2))
     assert _left(path) == list(MARKS)
 
+    writer.keep_setting("key", "value", seen_before(_later(32)))
     writer.keep_setting("key", "value", _later(32))
 
     assert _left(path) == []
+
+
+def test_an_evening_of_a_vouched_clock_that_is_years_ahead_deletes_nothing(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """However often it is written meanwhile; and the right time is believed at once afterwards."""
+    _ban(writer)
+    writer.issue(PASS, NOW, row_key=key_of(2))
+    for hours in range(SEEN_FOR // HOUR):
+        writer.keep_setting("key", "value", _later(1500 + hours / 24))
+    writer.keep_setting("key", "value", _later(1))
+    assert _left(path) == list(MARKS)
+
+    for days in range(2, 33):
+        writer.keep_setting("key", "value", _later(days))
+
+    assert _left(path) == []
+
+
+def test_a_time_that_leapt_is_believed_once_it_was_seen_for_hours(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """A machine that was off for months forgets on its first day, restarted meanwhile or not.
+
+    Another time that is years later still is not taken for the same one.
+    """
+    _ban(writer)
+    writer.keep_setting("key", "value", _later(100))
+    writer.keep_setting("key", "value", _later(1500))
+    assert _left(path) != []
+    writer.close()
+
+    with closing(BranchRecordsWriter(path)) as again:
+        again.keep_setting("key", "value", _later(100))
+        again.keep_setting("key", "value", _later(100.2))
+        assert _left(path) != []
+        again.keep_setting("key", "value", _later(100.25))
+        assert _left(path) == []
 
 
 def test_bytes_that_a_reader_kept_go_with_the_next_write_or_start(
@@ -371,6 +412,7 @@ def test_bytes_that_a_reader_kept_go_with_the_next_write_or_start(
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM bans").fetchone()
+        writer.keep_setting("key", "value", seen_before(_later(32)))
         writer.keep_setting("key", "value", _later(32))
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{cut}{suffix}")

@@ -31,7 +31,7 @@ from doorctl.ports import (
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from tests.fakes.branch_book import MemoryBranch
-from tests.store.samples import DAY, NOON, key_of
+from tests.store.samples import DAY, NOON, key_of, seen_before
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 LOCAL = NOON.astimezone(ZONE)
@@ -452,6 +452,7 @@ def test_numbers_are_never_given_twice(branch: Branch) -> None:
     ban = _ban(branch, replace(BAN, until=NOON + DAY))
     one = branch.writer.issue(CODE, at(), row_key=key_of(1))
     late = at(LOCAL + 60 * DAY)
+    branch.writer.keep_setting("a", "b", seen_before(late))
     branch.writer.keep_setting("a", "b", late)
     assert branch.book.every_ban() == ()
 

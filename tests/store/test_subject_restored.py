@@ -28,7 +28,7 @@ from doorctl.store.subject_rights import erase_rights, restrict
 from doorctl.store.subject_tombstones import StoredErasures
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.guard import unguarded
-from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed, stamped
+from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed, seen_before, stamped
 
 TODAY = NOON.date()
 CARD, OTHER = key_of(1), key_of(2)
@@ -184,7 +184,9 @@ class TestTombstones:
     ) -> None:
         """It is about a person too, if about nobody by name."""
         erase_rights(writer, WHO, 7, "eva", at())
-        writer.keep_setting("key", "value", at(KEPT.days + 40))
+        late = at(KEPT.days + 40)
+        writer.keep_setting("key", "value", seen_before(late))
+        writer.keep_setting("key", "value", late)
 
         assert stones(tmp_path).by_mark == {}
 
