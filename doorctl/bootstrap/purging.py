@@ -127,6 +127,7 @@ class Purging:
             believed=self._watched.stands(moment, self._clock.monotonic_s()),
             canaries=self._canaries,
             earlier=self._pending,
+            remember=self._remember,
         )
         self._pending = frozenset() if report.complete else report.traces
         if report.complete:
@@ -134,6 +135,9 @@ class Purging:
         if not report.postponed:
             self._audit(replace(report, traces=frozenset()))
         return report
+
+    def _remember(self, traces: frozenset[bytes]) -> None:
+        self._pending = traces
 
     def prove(self, report: PurgeReport) -> tuple[Proof, Path]:
         """Search, and keep the signed report. Takes seconds; not on the door log's thread.

@@ -83,8 +83,8 @@ def _refuse(report: dict[str, Any]) -> None:
     if report.get("ahead"):
         raise StoreError(
             f"it is not proved that all is gone: {report['ahead']} visits lie after now, by a "
-            "clock that was wrong then or is now; a door that runs dates them once its clock has been "
-            f"right for {WATCHED_S / 3600:.0f} hours"
+            "clock that was wrong then or is now; a door that runs dates them once its clock has "
+            f"been right for {WATCHED_S / 3600:.0f} hours"
         )
     if not report.get("clean", True):
         raise StoreError(

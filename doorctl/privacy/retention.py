@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -109,6 +109,7 @@ def purge(
     believed: bool = False,
     canaries: Canaries | None = None,
     earlier: frozenset[bytes] = frozenset(),
+    remember: Callable[[frozenset[bytes]], None] = lambda _traces: None,
 ) -> PurgeReport:
     """Delete what is older than the retention and under no hold; safe to repeat at any time.
 
@@ -122,6 +123,8 @@ def purge(
             evening must not make every visit look old.
         canaries: plants one for today; None where the installation key is out of reach.
         earlier: the traces of purges before this one that were not complete.
+        remember: takes the report's traces before a row is deleted: if the disk is full then, a
+            later proof looks for them all the same.
 
     Raises:
         StoreError: the door log failed; purge again.
@@ -138,6 +141,7 @@ def purge(
         visits.plant(canaries.of(now.date()), now)
     cutoff = visible_since(now, retention)
     traces = earlier | visits.traces_before(cutoff)
+    remember(traces)
     deleted = visits.delete_before(cutoff)
     checkpoint = visits.compact()
     ahead = visits.ahead(now + SLEWED)

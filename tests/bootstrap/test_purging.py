@@ -13,7 +13,9 @@ from doorctl.bootstrap.holding import ADD, LIFT, Holding
 from doorctl.bootstrap.purging import Audited, Purging, purge_now
 from doorctl.bootstrap.rules import visits_db
 from doorctl.config import Config
-from doorctl.errors import KeyFileError
+from doorctl.errors import KeyFileError, StoreError
+from doorctl.moments import ClockState
+from doorctl.ports import Stamped
 from doorctl.privacy.hold import HoldAdded, HoldAsked, HoldLifted
 from doorctl.privacy.retention import PurgeReport
 from doorctl.store.key_file import read_key
@@ -21,12 +23,28 @@ from doorctl.store.visits import VisitStore
 from doorctl.transports.control import Question
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_holds import ProvableVisits
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """A branch with empty databases."""
     return initialised(tmp_path, f"control.socket={tmp_path / 'control.sock'}")
+
+
+KEY = bytes(range(16))
+
+
+class FullDisk(ProvableVisits):
+    """A door log whose file can't be rewritten for a while."""
+
+    full = True
+
+    def compact(self) -> tuple[int, int, int]:
+        """Fail, or do as any other."""
+        if self.full:
+            raise StoreError("the disk is full")
+        return super().compact()
 
 
 def at_once(job: Callable[[], Any]) -> Any:
@@ -52,6 +70,20 @@ def test_purges_and_holds_are_told_to_the_audit_log(config: Config) -> None:
         purging.purge()
 
     assert [type(event) for event in heard] == [PurgeReport, HoldAdded, HoldLifted]
+
+
+def test_what_a_full_disk_kept_from_being_cleared_is_looked_for(config: Config) -> None:
+    """The next purge finds no row of it, and its proof must know what to look for."""
+    clock, visits = FakeClock(), FullDisk()
+    at = Stamped(START - timedelta(days=31), ClockState.TRUSTED, clock.boot_time())
+    visits.open_attempt(1, at, KEY, None)
+    purging = Purging(config, visits, clock, key=None, run=at_once)
+    with pytest.raises(StoreError):
+        purging.purge()
+
+    visits.full = False
+
+    assert KEY in purging.purge().traces
 
 
 def test_a_purge_needs_no_key_and_a_proof_does(config: Config) -> None:

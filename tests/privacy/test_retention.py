@@ -18,6 +18,15 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RETENTION = timedelta(days=30)
 BOOT = BootTime("boot-1", 60_000)
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
+KEY = bytes(range(16))
+
+
+class FullDisk(ProvableVisits):
+    """A door log whose file can't be rewritten."""
+
+    def compact(self) -> tuple[int, int, int]:
+        """Fail."""
+        raise StoreError("the disk is full")
 
 
 def _moment(at: datetime, state: ClockState = ClockState.TRUSTED) -> Moment:
@@ -141,6 +150,19 @@ def test_what_a_purge_could_not_clear_is_looked_for_after_the_next() -> None:
 
     assert first.traces
     assert second.traces == first.traces
+
+
+def test_what_is_deleted_is_told_before_it_is() -> None:
+    """The disk may be full once the rows are gone, and then no report says what they were."""
+    visits = FullDisk()
+    visits.open_attempt(1, Stamped(NOON - 2 * RETENTION, ClockState.TRUSTED, BOOT), KEY, None)
+    told: list[frozenset[bytes]] = []
+
+    with pytest.raises(StoreError):
+        purge(visits, _moment(NOON), BOOT, RETENTION, remember=told.append)
+
+    assert list(visits.visits(EVER)) == []
+    assert [KEY in traces for traces in told] == [True]
 
 
 def test_a_report_shows_no_trace() -> None:
