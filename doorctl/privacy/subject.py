@@ -45,7 +45,10 @@ class Holdings(Protocol):
         """Return all row keys; for a database that holds thousands and not a register."""
 
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
-        """Return all rows of a person, but none of a dated table from before a UTC time."""
+        """Return all rows of a person.
+
+        Of a dated table none from before a UTC time, unless a hold in force keeps it.
+        """
 
 
 @dataclass(frozen=True, slots=True)

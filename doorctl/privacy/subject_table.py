@@ -58,6 +58,8 @@ class PersonTable:
         columns: all of them, in the schema's order.
         dated: the column of milliseconds by which its rows grow older than the retention: what is
             older is shown to nobody, and so not exported either.
+        held: whether a hold keeps its rows for longer: what one in force keeps, staff can read, and
+            so it is exported too.
     """
 
     database: str
@@ -66,6 +68,7 @@ class PersonTable:
     english: str
     columns: tuple[Column, ...]
     dated: str | None = None
+    held: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -206,6 +209,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
             Column("reason", "Grund", "Reason"),
         ),
         dated="at_ms",
+        held=True,
     ),
     PersonTable(
         VISITS,

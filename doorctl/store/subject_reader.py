@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,15 @@ from doorctl.store.watched_reader import WatchedReader
 
 _CURE = "restore it, or start doorctl, which makes a new one"
 
+_TABLE_OF_HOLDS = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'holds')"
+_IN_FORCE = """
+    SELECT since_ms, to_ms FROM holds
+    WHERE until_ms > (SELECT coalesce(max(high_water_ms), 0) FROM clock)
+"""
 _EPOCH = "SELECT epoch FROM cache"
+
+_Found = tuple[list[HeldRow], list[tuple[int, int]]]
+"""Rows of a person, and the windows of the holds in force: from, to."""
 
 ResultT = TypeVar("ResultT")
 
@@ -54,11 +63,16 @@ class SubjectReader:
         return self._read(subject_rows.every_card, frozenset())
 
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
-        """Return all rows of a person, but none of a dated table from before a UTC time."""
-        found: list[HeldRow] = self._read(
-            lambda connection, name: subject_rows.select(connection, name, subject), []
+        """Return all rows of a person.
+
+        Of a dated table none from before a UTC time, unless a hold keeps it that is in force by
+        the highest trusted time on record.
+        """
+        nothing: _Found = ([], [])
+        found, held = self._read(partial(_rows_and_holds, subject=subject), nothing)
+        return tuple(
+            row for row in found if _is_young(row, to_ms(not_before)) or _is_held(row, held)
         )
-        return tuple(row for row in found if _is_young(row, to_ms(not_before)))
 
     def epoch(self) -> int:
         """Return which push the register holds; 0 for none. Only asked of ``patrons.db``."""
@@ -79,6 +93,20 @@ class SubjectReader:
 def _epoch(connection: sqlite3.Connection, _name: str) -> int:
     found: tuple[int] | None = connection.execute(_EPOCH).fetchone()
     return 0 if found is None else found[0]
+
+
+def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _Found:
+    rows = subject_rows.select(connection, name, subject)
+    # A door that runs since before an upgrade has no table of them.
+    has_holds = connection.execute(_TABLE_OF_HOLDS).fetchone()[0]
+    return rows, connection.execute(_IN_FORCE).fetchall() if has_holds else []
+
+
+def _is_held(row: HeldRow, held: list[tuple[int, int]]) -> bool:
+    if not (row.table.held and row.table.dated):
+        return False
+    at_ms = row.values[row.table.names.index(row.table.dated)]
+    return any(since_ms <= at_ms < to_ms_ for since_ms, to_ms_ in held)
 
 
 def _is_young(row: HeldRow, not_before_ms: int) -> bool:

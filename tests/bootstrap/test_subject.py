@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -215,6 +216,17 @@ class TestExport:
         came(branch, CARD, at=NOW - timedelta(days=40))
 
         assert held(rights.export(branch, BY_CARD))["attempts"] == 1
+
+    def test_shows_what_a_hold_in_force_keeps(self, branch: Config) -> None:
+        """Staff can read it, so its person may; once the hold is over nobody reads it."""
+        old = NOW - timedelta(days=40)
+        came(branch, CARD, at=old)
+        for until, shown in ((NOW - HOUR, 1), (NOW + 9 * HOUR, 2)):
+            with closing(VisitStore(visits_db(branch))) as visits:
+                boot = system_clock(branch).boot_time()
+                visits.keep_time(NOW, boot)
+                visits.add_hold(replace(HOLD, since=old - HOUR, to=old + HOUR, until=until))
+            assert held(rights.export(branch, BY_CARD))["attempts"] == shown
 
     def test_tells_two_patrons_apart_only_if_it_is_said(self, branch: Config) -> None:
         """One patron's card number can be another's CPR number; neither is shown the other's."""
