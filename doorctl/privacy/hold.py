@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from doorctl.access.staff_text import refuse_text
 from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.privacy.retention import visible_since
@@ -121,8 +122,8 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
             only another hold has kept can't be kept on by a new one.
 
     Raises:
-        InputError: it makes no sense, or nobody can say now when it would end; a time in it is
-            local.
+        InputError: it makes no sense, nobody can say now when it would end, or a text of it may
+            hold somebody's number; a time in it is local.
     """
     if not moment.dependable:
         raise InputError(
@@ -147,6 +148,8 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     for wrong, text in problems:
         if wrong:
             raise InputError(text)
+    refuse_text("case number", asked.case)
+    refuse_text("reason", asked.reason)
     return Hold(0, since, to, asked.case, asked.reason, until, now, asked.by)
 
 

@@ -85,6 +85,16 @@ def test_what_makes_no_sense_is_refused(asked: HoldAsked, why: str) -> None:
         accepted(asked, at(NOON), RETENTION)
 
 
+@pytest.mark.parametrize(
+    "asked", [replace(ASKED, case="010170-1234"), replace(ASKED, reason="card 3000001234")]
+)
+def test_nobodys_number_stands_in_a_hold(asked: HoldAsked) -> None:
+    """Neither as the case nor in the reason, whichever way it comes; it is not repeated."""
+    with pytest.raises(InputError, match="8 or more digits in a row") as caught:
+        accepted(asked, at(NOON), RETENTION)
+    assert "1234" not in str(caught.value)
+
+
 def test_no_hold_begins_by_a_guess() -> None:
     """Nobody could say when it ends; and while the clock is not set nothing is purged."""
     with pytest.raises(InputError, match="clock"):
