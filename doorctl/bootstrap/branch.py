@@ -13,7 +13,7 @@ from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.bootstrap.waiting import WRITE_LIMIT_S, result_of
 from doorctl.config import Config
-from doorctl.errors import NotAnsweringError, NotRunningError, StuckError
+from doorctl.errors import InputError, NotAnsweringError, NotRunningError, StuckError
 from doorctl.moments import Moment
 from doorctl.ports import Clock
 from doorctl.store.accounts import StoredAccounts
@@ -61,6 +61,8 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
 
     try:
         return by_the_owner(asked, alone, absent=NotRunningError)
+    except OverflowError:
+        raise InputError("a number is larger than any that was ever given; list them") from None
     except NotAnsweringError as err:
         raise StuckError(
             "the web process was asked and did not answer: it may have been done, so look before "

@@ -13,7 +13,7 @@ from doorctl.bootstrap import holding
 from doorctl.bootstrap.audit import note, note_done
 from doorctl.bootstrap.desk import zone
 from doorctl.bootstrap.rules import system_clock
-from doorctl.cli.options import IsoTime, json_option, with_config
+from doorctl.cli.options import GIVEN_NUMBER, IsoTime, json_option, with_config
 from doorctl.cli.staff_options import IsoDate, caller, instant, why_option
 from doorctl.cli.visits import visit_as_dict, visit_as_line
 from doorctl.config import Config
@@ -77,7 +77,7 @@ def list_holds(config: Config, as_json: bool) -> None:
 
 
 @hold.command()
-@click.argument("number", type=int)
+@click.argument("number", type=GIVEN_NUMBER)
 @with_config
 def lift(config: Config, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
@@ -87,7 +87,7 @@ def lift(config: Config, number: int) -> None:
 
 
 @hold.command()
-@click.argument("number", type=int)
+@click.argument("number", type=GIVEN_NUMBER)
 @why_option
 @json_option
 @with_config

@@ -18,6 +18,9 @@ DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 FIRST_YEAR, LAST_YEAR = 1900, 2999
 """Beyond is a slip of the pen; at the calendar's very ends no time zone can be applied."""
 
+GIVEN_NUMBER = click.IntRange(1, 2**63 - 1)
+"""What a database gives its rows; no larger one can be asked for."""
+
 ResultT = TypeVar("ResultT")
 Command = Callable[..., ResultT]
 

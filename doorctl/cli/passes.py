@@ -15,7 +15,7 @@ from doorctl.bootstrap import rights
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.numbers import TakenAs
 from doorctl.bootstrap.rules import system_clock
-from doorctl.cli.options import json_option, with_config
+from doorctl.cli.options import GIVEN_NUMBER, json_option, with_config
 from doorctl.cli.patrons import IDENTIFIER
 from doorctl.cli.staff_options import (
     Hours,
@@ -152,7 +152,7 @@ def list_passes(config: Config, why: str, as_json: bool) -> None:
 
 
 @passes.command()
-@click.argument("number", type=int)
+@click.argument("number", type=GIVEN_NUMBER)
 @with_config
 def revoke(config: Config, number: int) -> None:
     """Take the pass NUMBER back."""

@@ -179,7 +179,7 @@ class ReportSigner:
         signature = fields.pop("signature", None)
         wanted = self._signature(fields)
         if not isinstance(signature, str) or not hmac.compare_digest(
-            signature.encode(), wanted.encode()
+            signature.encode("utf-8", "replace"), wanted.encode()
         ):
             raise InputError(
                 "the signature is wrong: the report was changed, or another installation's key "

@@ -157,6 +157,15 @@ def test_opening_is_on_record_before_it_is_told(door: Door) -> None:
     assert listed(door)[-1]["action"] == "opened_once"
 
 
+@pytest.mark.parametrize("words", [("bans", "lift"), ("passes", "revoke"), ("hold", "lift")])
+def test_a_number_that_no_row_can_have_is_refused(branch: Door, words: tuple[str, ...]) -> None:
+    """In words; nothing is looked for, and no traceback is told."""
+    done = branch.call(*words, "9" * 23)
+
+    assert done.returncode in {1, 2}
+    assert "Traceback" not in done.stderr
+
+
 def test_a_feed_that_was_loaded_is_on_record(door: Door, tmp_path: Path) -> None:
     """With who approved of it, where somebody did."""
     feed = tmp_path / "feed.ndjson"

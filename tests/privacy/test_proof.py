@@ -13,7 +13,7 @@ from doorctl.errors import InputError
 from doorctl.masked import InstallationKey
 from doorctl.moments import ClockState, Moment
 from doorctl.privacy.canaries import LOOKED_BACK, Canaries
-from doorctl.privacy.proof import Found, Proof, ReportSigner, Trim, prove
+from doorctl.privacy.proof import FORMAT, Found, Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import PurgeReport
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -114,6 +114,13 @@ def test_a_signed_report_is_told_from_a_changed_one() -> None:
     assert OLD.hex().encode() not in content
     with pytest.raises(InputError, match="signature"):
         ReportSigner(InstallationKey(b"o" * 32)).verified(content)
+
+
+@pytest.mark.parametrize("signature", ["", "\ud800", "æ" * 64, None, 7])
+def test_a_signature_that_is_none_is_a_wrong_one(signature: object) -> None:
+    """Whatever stands there, half a character too, it is one line and no traceback."""
+    with pytest.raises(InputError, match="signature"):
+        SIGNER.verified(json.dumps({"format": FORMAT, "signature": signature}).encode())
 
 
 FIELDS = proved(TODAY, OLD).as_dict()
