@@ -39,5 +39,6 @@ def without_numbers(text: str, mark: str) -> str:
 
 
 def _is_number(run: re.Match[str]) -> bool:
-    counted = (part for part in _APART.split(run[0]) if _ALL_PLAIN.fullmatch(part) is None)
+    parts: list[str] = _APART.split(run[0])
+    counted = (part for part in parts if _ALL_PLAIN.fullmatch(part) is None)
     return sum(one.isdecimal() for part in counted for one in part) > MOST_DIGITS
