@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from os import fsencode
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -89,6 +90,28 @@ def socket_fits(values: Values) -> Iterator[Problem]:
             )
 
 
+def sockets_differ(values: Values) -> Iterator[Problem]:
+    """Two processes answer on two sockets."""
+    door: Path | None = values.get("control.socket")
+    web: Path | None = values.get("web.socket")
+    if door is not None and web is not None and normpath(door) == normpath(web):
+        yield Problem(
+            "web.socket",
+            f"found {shown(str(web))}, which is control.socket too; give each process its own",
+        )
+
+
+def codes_can_be_typed(values: Values) -> Iterator[Problem]:
+    """Where a code opens, there is somewhere to type it before any card: not the reader's line."""
+    port, panel = values.get("keypad.port"), values.get("panel.keypad")
+    if values.get("policy.code_entry") and port == "" and panel is False:
+        yield Problem(
+            "policy.code_entry",
+            "found true, and keys on the reader's line are heard after a card only, so no code can "
+            "be typed; set keypad.port or panel.keypad, or give false",
+        )
+
+
 def tls_is_whole(values: Values) -> Iterator[Problem]:
     """A certificate has its key, and clients' certificates are asked for under TLS only."""
     files = {leaf: values.get(f"web.tls.{leaf}") for leaf in TLS_FILES}
@@ -135,6 +158,8 @@ RULES: tuple[Rule, ...] = (
     pins_differ,
     *WIRING_RULES,
     socket_fits,
+    sockets_differ,
+    codes_can_be_typed,
     tls_is_whole,
     plain_stays_here,
     *LMS_RULES,

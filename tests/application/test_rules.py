@@ -57,6 +57,7 @@ def test_every_rule_comes_from_its_own_key(tmp_path: Path) -> None:
         "policy.duress=true",
         "policy.companions_max=3",
         "policy.code_entry=true",
+        "panel.keypad=true",
         'door.long_release_tags=["WHEELCHAIR"]',
     )
 

@@ -412,3 +412,26 @@ def test_a_long_value_is_cut_off(wrong: Wrong) -> None:
 
     advice = 'give an address or a host name, such as "127.0.0.1"'
     assert line == f'web.host: found "{"x" * 59}…; {advice}'
+
+
+@pytest.mark.parametrize("web", ["/run/doorctl/door.sock", "/run/doorctl/../doorctl/door.sock"])
+def test_two_processes_have_two_sockets(wrong: Wrong, web: str) -> None:
+    """Else whichever starts second takes the other's place, and staff ask the wrong one."""
+    sockets = ("control.socket=/run/doorctl/door.sock", f"web.socket={web}")
+
+    assert wrong(RIGHT, *sockets) == [
+        f'web.socket: found "{web}", which is control.socket too; give each process its own'
+    ]
+
+
+def test_a_code_can_be_typed_somewhere(wrong: Wrong, tmp_path: Path) -> None:
+    """Keys on the reader's line are heard after a card only; a keypad of its own will do."""
+    (problem,) = wrong(RIGHT, "policy.code_entry=true")
+    assert problem == (
+        "policy.code_entry: found true, and keys on the reader's line are heard after a card only, "
+        "so no code can be typed; set keypad.port or panel.keypad, or give false"
+    )
+    path = tmp_path / "right.toml"
+    path.write_text(RIGHT, encoding="utf-8")
+    for heard in ("keypad.port=/dev/ttyUSB1", "panel.keypad=true"):
+        load(path, ("policy.code_entry=true", heard), environment={})
