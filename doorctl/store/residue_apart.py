@@ -98,8 +98,16 @@ def _files(database: Path) -> list[str]:
     named = filter(None, map(os.environ.get, ("SQLITE_TMPDIR", "TMPDIR")))
     places = [database.parent, *map(Path, (*named, *PLACES))]
     beside = [database.with_name(database.name + suffix) for suffix in BESIDE]
-    temporary = {file for place in places for file in place.glob(TEMPORARY)}
+    # Anybody may put something else there under such a name: a pipe would be read for ever.
+    temporary = {file for place in places for file in place.glob(TEMPORARY) if _is_file(file)}
     return [str(file.absolute()) for file in (*beside, *sorted(temporary), *nameless())]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _failed(why: str) -> StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -129,6 +130,23 @@ def test_finds_sqlites_temporary_files(
     (tmp_path / "elsewhere" / "etilqs_0123").write_bytes(key_of(7))
 
     assert search_apart(path, frozenset({key_of(7)})).needles == {key_of(7)}
+
+
+def test_only_files_are_searched(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write into /tmp stops no proof by a directory, a pipe or a link of that name."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("SQLITE_TMPDIR", str(elsewhere))
+    (elsewhere / "etilqs_dir").mkdir()
+    os.mkfifo(elsewhere / "etilqs_pipe")
+    (elsewhere / "etilqs_link").symlink_to(elsewhere / "etilqs_pipe")
+    (elsewhere / "etilqs_none").symlink_to(elsewhere / "none")
+
+    found = search_apart(path, frozenset({key_of(7)}), limit_s=20.0)
+
+    assert not [name for name in found.files if name.startswith("etilqs_")]
 
 
 TAKE_OVER = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0)"
