@@ -53,7 +53,7 @@ def add(
     refuse_text("reason", reason)
     moment = system_clock(config).moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
-    window = (instant(since, moment), instant(to, moment))
+    window = (instant(since, moment), instant(to, moment, last=True))
     added = holding.add(config, HoldAsked(*window, case, reason, after, caller()))
     span = {"from": _iso(added.since), "to": _iso(added.to), "until": _iso(added.until)}
     details: Details = {"number": added.number, **span}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 
 import click
 
@@ -101,12 +101,25 @@ class Hours(click.ParamType[Span]):
             self.fail(str(error), param, ctx)
 
 
-def instant(end: datetime | time, moment: Moment) -> datetime:
-    """Return the instant that an :class:`EndTime` means, in the branch's time zone."""
+def instant(end: datetime | time, moment: Moment, *, last: bool = False) -> datetime:
+    """Return the instant that an :class:`EndTime` means, in the branch's time zone.
+
+    Args:
+        end: as it was read.
+        moment: the time now.
+        last: whether a time that the clock shows twice in an October night is meant the second
+            time, as the end of a window is; else the first.
+    """
     zone = moment.local.tzinfo
     if isinstance(end, time):
-        return datetime.combine(moment.local.date(), end, zone)
-    return end.replace(tzinfo=zone) if end.tzinfo is None else end.astimezone(zone)
+        local = datetime.combine(moment.local.date(), end, zone)
+    elif end.tzinfo is None:
+        local = end.replace(tzinfo=zone)
+    else:
+        return end.astimezone(zone)
+    second = local.replace(fold=1)
+    # In the night in which an hour is left out the second lies before the first.
+    return second if last and second.astimezone(UTC) > local.astimezone(UTC) else local
 
 
 def clock(minutes: int) -> str:

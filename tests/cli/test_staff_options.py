@@ -45,6 +45,25 @@ def test_an_end_is_local_unless_it_says_otherwise(written: str, meant: datetime)
     assert found.utcoffset() == meant.astimezone(ZONE).utcoffset()
 
 
+@pytest.mark.parametrize(
+    ("written", "first", "last"),
+    [
+        ("2026-10-25T02:45", "00:45", "01:45"),
+        ("2026-10-25T02:45+01:00", "01:45", "01:45"),
+        ("2026-03-29T02:45", "01:45", "01:45"),
+        ("2026-10-25T03:00", "02:00", "02:00"),
+    ],
+)
+def test_a_window_ends_when_the_clock_shows_its_end_for_the_last_time(
+    written: str, first: str, last: str
+) -> None:
+    """In the night in October an hour comes twice, and a window from 02:30 has both in it."""
+    read = EndTime().convert(written, None, None)
+
+    assert f"{instant(read, NOW).astimezone(UTC):%H:%M}" == first
+    assert f"{instant(read, NOW, last=True).astimezone(UTC):%H:%M}" == last
+
+
 @pytest.mark.parametrize("written", ["24:00", "9", "9:00", "21.00", "21:60", "", "soon", "²1:00"])
 def test_an_end_that_can_be_read_in_two_ways_is_refused(written: str) -> None:
     """Nothing is guessed from half a time."""
