@@ -56,6 +56,9 @@ def test_a_hold_is_what_was_asked_for() -> None:
         replace(ASKED, to=NOON),
         replace(ASKED, until=NOON + MOMENT),
         replace(ASKED, reason="x" * LONGEST_TEXT),
+        replace(ASKED, case="0700-12345-00001-26"),
+        replace(ASKED, case="0700-123456"),
+        replace(ASKED, case="3213-700101"),
     ],
 )
 def test_a_limit_itself_is_allowed(edge: HoldAsked) -> None:
@@ -86,11 +89,16 @@ def test_what_makes_no_sense_is_refused(asked: HoldAsked, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [replace(ASKED, case="010170-1234"), replace(ASKED, reason="card 3000001234")]
+    ("asked", "why"),
+    [
+        (replace(ASKED, case="010170-1234"), "may be a CPR number"),
+        (replace(ASKED, case="case 31/12/70 (1234)"), "may be a CPR number"),
+        (replace(ASKED, reason="card 3000001234"), "8 or more digits in a row"),
+    ],
 )
-def test_nobodys_number_stands_in_a_hold(asked: HoldAsked) -> None:
+def test_nobodys_number_stands_in_a_hold(asked: HoldAsked, why: str) -> None:
     """Neither as the case nor in the reason, whichever way it comes; it is not repeated."""
-    with pytest.raises(InputError, match="8 or more digits in a row") as caught:
+    with pytest.raises(InputError, match=why) as caught:
         accepted(asked, at(NOON), RETENTION)
     assert "1234" not in str(caught.value)
 
