@@ -88,7 +88,8 @@ class Deed:
         cards: 16-byte row keys of the cards it was about; none where it was about nobody.
         patron_ref: the library system's number of whom it was about.
         why: the reason that was given, or nothing.
-        details: numbers, names of fields, dates; never a value of a person.
+        details: numbers, names of fields, dates; never a value of a person. Texts are searched for
+            persons' numbers; an `int` is what our own code has counted or numbered.
 
     Raises:
         InputError: the reason or a detail holds what has no place there.
@@ -103,7 +104,8 @@ class Deed:
     def __post_init__(self) -> None:
         refuse_text("reason", self.why, optional=True)
         for name, value in self.details.items():
-            refuse_text(f"detail {name}", str(value), optional=True)
+            if isinstance(value, str):
+                refuse_text(f"detail {name}", value, optional=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,16 +141,21 @@ class Pushes:
     async def _note(self, received: Received, kind: Kind, approved_by: str | None) -> None:
         if received.unchanged:
             return
-        details = {"epoch": received.epoch, "kind": kind, "applied": received.applied}
-        deeds = [(SYNC, Deed(Action.PUSH_APPLIED, details=details))]
-        if approved_by is not None:
-            approval = Deed(Action.PUSH_APPROVED, details={"epoch": received.epoch})
-            deeds.append((approved_by, approval))
         try:
+            details = {"epoch": received.epoch, "kind": kind, "applied": received.applied}
+            deeds = [(SYNC, Deed(Action.PUSH_APPLIED, details=details))]
+            if approved_by is not None:
+                approval = Deed(Action.PUSH_APPROVED, details={"epoch": received.epoch})
+                deeds.append((approved_by, approval))
             for by, deed in deeds:
                 await asyncio.to_thread(self._record.note, deed, by)
         except StoreError as err:
             self._log.emit("alarm", kind="branch_failing", why=str(err))
+        except Exception as err:  # noqa: BLE001 - it is committed: a fault would say that it is not
+            why = (
+                f"the push is not on the audit log: a fault of doorctl's own ({type(err).__name__})"
+            )
+            self._log.emit("alarm", kind="branch_failing", why=why)
 
     async def _audit_head(self) -> str | None:
         try:

@@ -24,7 +24,7 @@ KEY = bytes(range(16))
         ("x" * 201, {}),
         ("a\x1b[2J", {}),
         ("", {"identifier": "0101701234"}),
-        ("", {"card": 3000001234}),
+        ("", {"card": "3000001234"}),
     ],
 )
 def test_a_person_number_has_no_place_in_an_entry(why: str, details: dict[str, int | str]) -> None:
@@ -33,6 +33,14 @@ def test_a_person_number_has_no_place_in_an_entry(why: str, details: dict[str, i
         Deed(Action.PATRON_EXPLAINED, why=why, details=details)
 
     assert "0101701234" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("number", [9_999_999, 10_000_000, 20261126, 2**63 - 1])
+def test_a_number_that_we_gave_ourselves_is_no_persons_number(number: int) -> None:
+    """A push is numbered as high as its sender likes, and must not stay off the record for it."""
+    deed = Deed(Action.PUSH_APPLIED, details={"epoch": number})
+
+    assert deed.details["epoch"] == number
 
 
 def test_no_deed_shows_at_whom_it_was() -> None:

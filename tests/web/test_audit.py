@@ -38,6 +38,17 @@ def test_a_push_and_its_approver_are_on_record(branches: Any) -> None:
     assert "Karen" not in str(branch.lines)
 
 
+def test_a_push_with_a_long_number_is_on_record(branches: Any) -> None:
+    """A sender may number by the day; eight digits of ours are nobody's number."""
+    branch = branches()
+    branch.start()
+
+    answer = branch.push(branch.document(rows(3), 20261126, approved_by="Karen"))
+
+    assert (answer.status_code, answer.json()["epoch"]) == (200, 20261126)
+    assert [one["details"]["epoch"] for one in listed(branch)] == [20261126, 20261126]
+
+
 def test_an_approver_with_a_strange_name_is_on_record_too(branches: Any) -> None:
     """What a manifest allows as a name must not keep the approval off the record."""
     branch = branches()
