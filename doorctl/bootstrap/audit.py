@@ -99,7 +99,7 @@ def head_or_none(config: Config) -> str | None:
 
 
 class DesksAudit:
-    """The web process's audit log; implements `doorctl.web.pushes.PushRecord`. Thread-safe.
+    """The web process's audit log; implements `doorctl.web.noting.PushRecord`. Thread-safe.
 
     Args:
         desk: owns ``branch.db``.

@@ -28,6 +28,7 @@ from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
+from doorctl.store.push_journal import PushJournal
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.seal_on_record import seal_on_record
 from doorctl.store.sealing import Seal, key_id
@@ -42,6 +43,8 @@ from doorctl.web.body import Patience
 from doorctl.web.pushes import Pushes
 from doorctl.web.reception import Reception, Terms
 from doorctl.web.serving import Certificates, Server, listen
+
+JOURNAL = "pushes-to-note.json"
 
 DOOR_LIMIT_S = 2.0
 """Longest wait at the start for the door to say what it seals cards with."""
@@ -90,10 +93,12 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
             supervisor.ready()
 
         certificates = _certificates(config)
+        pushes = Pushes(reception, worker, log, patience, DesksAudit(branch))
+        pushes.catch_up()
         shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
         server = Server(
             application(
-                Pushes(reception, worker, log, patience, DesksAudit(branch)),
+                pushes,
                 shown.routes,
                 encrypted=encrypted(config),
                 senders_certified=certificates is not None and certificates.client_ca is not None,
@@ -109,6 +114,8 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: server.stop())
         server.run([listener])
+        # Of a push whose commit was under way.
+        pushes.catch_up()
         supervisor.stopping()
     return 0
 
@@ -193,6 +200,7 @@ def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
         lookup=stores.enter_context(closing(PatronCache(path, seal))),
         clock=clock,
         directory=config.storage.directory,
+        journal=PushJournal(config.storage.directory / JOURNAL),
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from doorctl.errors import Problem, PushConflictError, PushInvalidError, PushOutOfOrderError
-from doorctl.ports import Guard, PatronWriter, Push, SealedRow
+from doorctl.ports import Changes, Guard, PatronWriter, Push, SealedRow
 from doorctl.sync.guard import unguarded
 from doorctl.sync.manifest import SUBJECT, Manifest, SealedWith
 from doorctl.sync.staging import Staged
@@ -36,6 +36,7 @@ def receive(
     seal: SealedWith,
     applied_at: datetime | None,
     guard: Guard,
+    before_commit: Callable[[], None] = lambda: None,
 ) -> Received:
     """Apply a push in one durable transaction, or change nothing. On the writer's thread.
 
@@ -45,6 +46,8 @@ def receive(
         seal: what this branch seals cards with.
         applied_at: UTC, by whatever clock there is; None for not known.
         guard: asked before the commit, unless the push itself names who approved of it.
+        before_commit: called when nothing but the commit is left to do; what it raises passes
+            through, and nothing is changed.
 
     Raises:
         PushConflictError: of the number of the one that is held, with other rows.
@@ -61,12 +64,18 @@ def receive(
         return Received(held.epoch, manifest.count, unchanged=True)
     _refuse_order(manifest, held)
     _refuse_seal(manifest, seal)
+    asked = guard if manifest.approved_by is None else unguarded
+
+    def last(changes: Changes) -> None:
+        asked(changes)
+        before_commit()
+
     applied = writer.apply(
         _rows(staged),
         full=manifest.kind == "snapshot",
         applied_at=applied_at,
         minimum_age=manifest.minimum_age,
-        guard=guard if manifest.approved_by is None else unguarded,
+        guard=last,
         removals=_removals(staged),
         push=Push(manifest.epoch, manifest.sha256),
     )

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from doorctl.errors import StoreError
 from doorctl.ports import EventLog
-from doorctl.privacy.audit import SYNC, Action, Deed
 from doorctl.sync.manifest import Kind
 from doorctl.sync.receive import Received
 from doorctl.web.answers import BUSY, REFUSED, STOPPING, Refusal, answer, refusal_of
 from doorctl.web.body import Body, Patience
+from doorctl.web.noting import Noting, PushRecord
 from doorctl.web.reception import Intake, Reception
 
 ResultT = TypeVar("ResultT")
@@ -39,25 +39,11 @@ class Refused:
     cause: Exception | None = None
 
 
-class PushRecord(Protocol):
-    """The branch's audit log. Thread-safe; each call may wait for a disk.
-
-    Raises:
-        StoreError: it can't be written or read.
-    """
-
-    def note(self, deed: Deed, by: str) -> None:
-        """Put a deed on record, durably."""
-
-    def head(self) -> str:
-        """Return the chain's end."""
-
-
 class Pushes:
     """Answer requests about the patron cache; belongs to the event loop.
 
     A push is on the audit log before it is answered. Where that can't be written there is an
-    alarm, and pushes come in all the same.
+    alarm, and pushes come in all the same; what is owed is made good at the next push or start.
 
     Args:
         reception: does the work, on `worker` alone.
@@ -80,7 +66,12 @@ class Pushes:
         self._log = log
         self._patience = patience
         self._record = record
+        self._noting = Noting(reception, worker, log, record)
         self._taking = False
+
+    def catch_up(self) -> None:
+        """Put on record what is owed; before the first request, or after the last."""
+        self._noting.catch_up()
 
     async def epoch(self, _request: Request) -> Response:
         """Say which push is held."""
@@ -129,33 +120,16 @@ class Pushes:
         except REFUSED as err:
             return Refused(refusal_of(err), intake.epoch, err)
         except asyncio.CancelledError:
-            # Only a process that stops cancels; the sender is told to come again.
+            # Only a process that stops cancels; the sender is told to come again. A commit under
+            # way comes to its end all the same, and stands in the journal.
             return Refused(STOPPING, intake.epoch)
         finally:
             # Behind whatever still reads it, so that a commit under way comes to its end.
             self._worker.submit(intake.close)
-        self._tell(received, approved=intake.approved_by is not None)
-        await self._note(received, kind, intake.approved_by)
+        self._tell(received)
+        # What was unchanged too: whoever is answered that may be repeating what was never noted.
+        await asyncio.to_thread(self._noting.catch_up)
         return received
-
-    async def _note(self, received: Received, kind: Kind, approved_by: str | None) -> None:
-        if received.unchanged:
-            return
-        try:
-            details = {"epoch": received.epoch, "kind": kind, "applied": received.applied}
-            deeds = [(SYNC, Deed(Action.PUSH_APPLIED, details=details))]
-            if approved_by is not None:
-                approval = Deed(Action.PUSH_APPROVED, details={"epoch": received.epoch})
-                deeds.append((approved_by, approval))
-            for by, deed in deeds:
-                await asyncio.to_thread(self._record.note, deed, by)
-        except StoreError as err:
-            self._log.emit("alarm", kind="branch_failing", why=str(err))
-        except Exception as err:  # noqa: BLE001 - it is committed: a fault would say that it is not
-            why = (
-                f"the push is not on the audit log: a fault of doorctl's own ({type(err).__name__})"
-            )
-            self._log.emit("alarm", kind="branch_failing", why=why)
 
     async def _audit_head(self) -> str | None:
         try:
@@ -163,12 +137,9 @@ class Pushes:
         except StoreError:
             return None
 
-    def _tell(self, received: Received, *, approved: bool) -> None:
+    def _tell(self, received: Received) -> None:
         result = "unchanged" if received.unchanged else "applied"
         self._log.emit("push", epoch=received.epoch, result=result)
-        if approved:
-            why = f"push {received.epoch} was let past the guard, by the name that stands in it"
-            self._log.emit("alarm", kind="push_approved", why=why)
 
     async def _refuse(self, body: Body, refused: Refused) -> Response:
         refusal = refused.refusal

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 
 from doorctl.errors import (
@@ -17,7 +18,8 @@ from doorctl.errors import (
     StoreError,
 )
 from doorctl.ports import Clock, Guard, PatronLookup, PatronWriter
-from doorctl.sync.manifest import SUBJECT, Kind, SealedWith
+from doorctl.sync.journal import Applying, Journal, NoJournal
+from doorctl.sync.manifest import SUBJECT, Kind, Manifest, SealedWith
 from doorctl.sync.receive import Received, receive
 from doorctl.sync.signatures import VerifyKey
 from doorctl.sync.staging import Limits, Staged, Staging
@@ -66,6 +68,7 @@ class Reception:
         lookup: the same cache, for counting.
         clock: for when a push was applied.
         directory: where a document waits for its last byte; on the databases' own disk.
+        journal: keeps which pushes the audit log is owed.
     """
 
     def __init__(
@@ -76,12 +79,14 @@ class Reception:
         lookup: PatronLookup,
         clock: Clock,
         directory: Path,
+        journal: Journal | None = None,
     ) -> None:
         self.terms = terms
         self.writer = writer
         self.clock = clock
         self.directory = directory
         self._lookup = lookup
+        self._journal = journal or NoJournal()
 
     def held(self) -> Held:
         """Return which push is held.
@@ -97,17 +102,46 @@ class Reception:
             patrons = 0
         return Held(push.epoch, push.digest, patrons)
 
+    def begin(self, manifest: Manifest) -> None:
+        """Keep that a push is about to be committed, which the audit log is owed from then on.
+
+        Raises:
+            StoreError: it can't be kept.
+        """
+        applying = Applying(
+            epoch=manifest.epoch,
+            digest=manifest.sha256,
+            kind=manifest.kind,
+            lines=manifest.count,
+            approved_by=manifest.approved_by,
+        )
+        self._journal.begin(applying, self.writer.held())
+
+    def owed(self) -> tuple[Applying, ...]:
+        """Return the pushes that were committed and are not on record.
+
+        Raises:
+            StoreError: nobody knows.
+        """
+        return self._journal.owed(self.writer.held())
+
+    def noted(self, applying: Applying) -> None:
+        """Take it that a push is on record.
+
+        Raises:
+            StoreError: it can't be kept.
+        """
+        self._journal.noted(applying)
+
 
 class Intake:
     """A document on its way in; leaves nothing behind when it is closed, nor when the process dies.
 
-    Its methods belong to the reception's thread. `epoch` is its number, once that is known;
-    `approved_by` is who has let it past the guard, once it is applied.
+    Its methods belong to the reception's thread. `epoch` is its number, once that is known.
     """
 
     def __init__(self, reception: Reception) -> None:
         self.epoch: int | None = None
-        self.approved_by: str | None = None
         self._reception = reception
         self._stack = ExitStack()
 
@@ -150,9 +184,7 @@ class Intake:
         if manifest.kind != kind:
             what = f'kind: sent to where a push is of kind "{kind}"; see the address'
             raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
-        received = self._received(staged)
-        self.approved_by = None if received.unchanged else manifest.approved_by
-        return received
+        return self._received(staged)
 
     def _received(self, staged: Staged) -> Received:
         reception = self._reception
@@ -163,6 +195,7 @@ class Intake:
                 seal=reception.terms.seal,
                 applied_at=reception.clock.moment().local.astimezone(UTC),
                 guard=reception.terms.guard,
+                before_commit=partial(reception.begin, staged.manifest),
             )
         except PushOutOfOrderError as err:
             if reception.writer.held().epoch == self.epoch:

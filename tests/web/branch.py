@@ -88,6 +88,11 @@ class Branch:
         listening.start()
         self.wait_for("ready")
 
+    def send(self, number: int) -> None:
+        """Send the running process a signal and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send the process a signal and return its exit code; idempotent."""
         process, self._process = self._process, None
