@@ -47,7 +47,7 @@ from doorctl.store.statistics import HourlyHistory
 from doorctl.store.subject_tombstones import StoredErasures
 from doorctl.store.visits import VisitStore, open_or_create_visits
 from doorctl.store.visits_reader import VisitHistory
-from doorctl.sync.guard import guard, unguarded
+from doorctl.sync.guard import guard, refuse_odd_name, unguarded
 from doorctl.sync.load import Loaded
 from doorctl.sync.load import load as load_feed
 from doorctl.transports.control import Question, ask
@@ -72,10 +72,13 @@ def load_patrons(
 
     Raises:
         FeedError: with every wrong row; nothing was changed.
+        InputError: the approval names nobody; nothing was changed.
         DoorctlError: nothing was changed, or the text says that only the audit log was not.
     """
+    refuse_odd_name(approved_by)
     sealer = own_sealer(config)
     moment = system_clock(config).moment()
+    push = config.web.push
     loaded = load_feed(
         feed,
         sealer=sealer,
@@ -84,7 +87,11 @@ def load_patrons(
         pin_length=config.policy.pin_length,
         minimum_age=config.policy.minimum_age,
         full=full,
-        guard=guard() if approved_by is None else unguarded,
+        guard=(
+            guard(push.max_removed_percent, push.removed_floor)
+            if approved_by is None
+            else unguarded
+        ),
         workers=os.cpu_count() or 1,
         on_progress=on_progress,
         flags_weak=flags_weak(config),

@@ -13,7 +13,7 @@ from threading import Event
 
 from doorctl.bootstrap.rules import flags_weak, system_clock
 from doorctl.config import Config, Sync
-from doorctl.errors import AlreadyExistsError, ConfigError, InputError, Problem, StoreError
+from doorctl.errors import AlreadyExistsError, ConfigError, Problem, StoreError
 from doorctl.store.key_file import create_key, read_key
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.store.sealing import ArgonSealer
@@ -21,6 +21,7 @@ from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.branches import Branch
 from doorctl.sync.delivery import Delivery, Sender, deliver
 from doorctl.sync.exports import FeedExports
+from doorctl.sync.guard import refuse_odd_name
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms
 from doorctl.sync.patience import PatientBranch
@@ -28,7 +29,6 @@ from doorctl.sync.push import Refreshed, refresh
 from doorctl.sync.rehearsal import RehearsedBranch
 from doorctl.transports.http_push import HttpBranch, tls_context
 
-LONGEST_NAME = 64
 OUTBOX = "outbox.db"
 
 
@@ -101,7 +101,7 @@ def push(
         DoorctlError: nothing was sent.
     """
     sync = _sync(config)
-    _refuse_odd_name(wishes.approved_by)
+    refuse_odd_name(wishes.approved_by)
     key = read_key(config.secrets.installation_key_file)
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
     seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
@@ -164,13 +164,6 @@ def _sync(config: Config) -> Sync:
         what = "missing; this machine is no sender until there is one, see config/sync.toml"
         raise ConfigError("configuration", [Problem("[sync]", what)])
     return config.sync
-
-
-def _refuse_odd_name(name: str | None) -> None:
-    if name is not None and not (
-        name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
-    ):
-        raise InputError(f"--approved-by takes a name of 1 to {LONGEST_NAME} letters")
 
 
 def _make_directory(directory: Path) -> None:

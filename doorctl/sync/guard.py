@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doorctl.errors import PushGuardedError
+from doorctl.errors import InputError, PushGuardedError
 from doorctl.ports import Changes, Guard
 
 FLOOR = 50
@@ -10,6 +10,10 @@ FLOOR = 50
 
 SHARE_PERCENT = 5.0
 """More of the register than this is not shut out in a day by anything but a mistake (design)."""
+
+
+LONGEST_NAME = 64
+"""Longest name of who approves, in characters; a manifest takes no longer one."""
 
 
 def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
@@ -38,3 +42,15 @@ def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
 
 def unguarded(_changes: Changes) -> None:
     """Let everything pass: somebody has approved it by name."""
+
+
+def refuse_odd_name(name: str | None) -> None:
+    """Refuse an approval that names nobody: None is no approval, and all else is a name.
+
+    Raises:
+        InputError: it is empty, too long, not printable, or begins or ends with a blank.
+    """
+    if name is not None and not (
+        name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
+    ):
+        raise InputError(f"--approved-by takes a name of 1 to {LONGEST_NAME} letters")

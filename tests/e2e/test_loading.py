@@ -124,3 +124,29 @@ def refusal_of_load(door: Door, feed: Path) -> str:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     return done.stderr
+
+
+@pytest.mark.parametrize("name", ["", " ", " Karen", "K\u00e5re\n", "x" * 65])
+def test_an_approval_names_somebody(door: Door, tmp_path: Path, name: str) -> None:
+    """As for a push: without a name nobody has looked at it, and nothing is changed."""
+    before = door.dump("patrons.db")
+    feed = write_feed(tmp_path / "feed.ndjson", (STRANGER,))
+
+    done = door.call("patrons", "load", str(feed), "--full", "--approved-by", name)
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == "doorctl: --approved-by takes a name of 1 to 64 letters"
+    assert door.dump("patrons.db") == before
+
+
+def test_the_guard_of_a_load_is_the_technicians(door: Door, tmp_path: Path) -> None:
+    """A load is let past by the same share and floor as a push."""
+    feed = write_feed(tmp_path / "feed.ndjson", (STRANGER,))
+    strict = ("--set", "web.push.removed_floor=1", "--set", "web.push.max_removed_percent=10")
+
+    refused = door.call("patrons", "load", str(feed), "--full", *strict)
+    loaded = door.call("patrons", "load", str(feed), "--full")
+
+    assert refused.returncode == 1
+    assert "more than 10 % and more than 1;" in refused.stderr
+    assert loaded.returncode == 0
