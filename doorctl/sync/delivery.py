@@ -9,11 +9,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
 
+from doorctl.errors import StoreError
 from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
 from doorctl.sync.document import write_document
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
@@ -84,14 +86,13 @@ def deliver(
 ) -> Iterator[Delivery]:
     """Yield each branch's delivery as soon as it has ended; forget what every branch knows.
 
+    Where this machine's disk fails, that is how it ended with one branch; others have their own.
+
     Args:
         branches: each with a name of its own.
         outbox: used on this thread only.
         sender: see there.
         pool: runs the questions; with a thread a branch, all are asked at once.
-
-    Raises:
-        StoreError: the outbox failed.
     """
     courier = _Courier(outbox, sender)
     epochs: list[int] = []
@@ -112,7 +113,9 @@ def deliver(
             else:
                 pending[pool.submit(question)] = talk
     if epochs and len(epochs) == len(branches):
-        outbox.forget_removed(min(epochs))
+        # Every branch is up to date: what is kept for nobody can as well go in the next run.
+        with suppress(StoreError):
+            outbox.forget_removed(min(epochs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,12 @@ class _Courier:
 
     def talk(self, branch: Branch) -> Talk:
         """Ask, send, and send everything if the branch disagrees on what it holds."""
+        try:
+            return (yield from self._talk(branch))
+        except StoreError as err:
+            return Delivery(branch.name, Result.FAILED, why=str(err))
+
+    def _talk(self, branch: Branch) -> Talk:
         held = yield branch.held
         if not isinstance(held, Held):
             return _failed(branch, held)
@@ -174,7 +183,8 @@ class _Courier:
 
     def _send(self, branch: Branch, plan: _Plan) -> Generator[Callable[[], Answer], Answer, Answer]:
         terms = self._sender.terms
-        with tempfile.TemporaryFile(dir=self._sender.directory) as content:
+        directory = self._sender.directory
+        with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
             manifest = write_document(
                 content,
                 self._lines(plan.after),
@@ -188,12 +198,27 @@ class _Courier:
                 private_key=self._sender.private_key,
                 compress=True,
             )
+            # What the disk does not take is to be known here, and not while it is read again.
+            content.flush()
             self._outbox.note_sent(branch.name, plan.held, plan.epoch, manifest.sha256)
             return (yield partial(branch.send, Parcel(plan.snapshot, content, content.tell())))
 
     def _lines(self, after: int) -> Iterator[Line]:
         yield from map(decode, self._outbox.rows(after))
         yield from map(Removal, self._outbox.removals(after))
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as err:
+        places = " and ".join(dict.fromkeys([str(directory), tempfile.gettempdir()]))
+        raise StoreError(
+            f"the push can't be written on this machine: {err.strerror}; make room in {places}"
+        ) from err
 
 
 def _failed(branch: Branch, answer: Answer) -> Delivery:

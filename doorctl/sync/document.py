@@ -54,6 +54,7 @@ def write_document(
         The manifest as it was signed.
 
     Raises:
+        OSError: the disk failed, that of `target` or that of the machine's temporary files.
         ValueError: a removal stands in a snapshot; nothing was written.
     """
     with tempfile.SpooledTemporaryFile(max_size=SPOOLED_IN_MEMORY_BYTES) as spool:

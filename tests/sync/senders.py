@@ -81,12 +81,16 @@ class CountingSealer(FastSealer):
 
 @dataclass
 class Town:
-    """A sender and its branches; each call of `push` is a run of its own, as after a restart."""
+    """A sender and its branches; each call of `push` is a run of its own, as after a restart.
+
+    `documents` is where they are written if not beside the outbox.
+    """
 
     directory: Path
     branches: list[FakeBranch]
     source: ListSource = field(default_factory=ListSource)
     sealer: CountingSealer = field(default_factory=CountingSealer)
+    documents: Path | None = None
 
     @property
     def outbox_path(self) -> Path:
@@ -114,6 +118,6 @@ class Town:
                 on_progress=lambda _done, _of: None,
                 flags_weak=flags_weak,
             )
-            sender = Sender(PRIVATE_KEY, terms, None, full, self.directory)
+            sender = Sender(PRIVATE_KEY, terms, None, full, self.documents or self.directory)
             deliveries = deliver(self.branches, outbox, sender, AtOnce())
             return refreshed, {delivery.branch: delivery for delivery in deliveries}

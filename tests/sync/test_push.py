@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -328,6 +329,42 @@ def test_coming_of_age_is_a_change_of_one_day(town: Town) -> None:
 
     assert refreshed.changed == 1
     assert [row["enter_from"] for row in town.branches[0].rows.values()] == [None]
+
+
+def test_a_disk_that_takes_no_document_is_told_branch_by_branch(town: Town) -> None:
+    """Whoever has all already has all; the others are not up to date, and a later run sends it."""
+    town.push()
+    oest, syd = town.branches
+    oest.epoch, oest.digest, oest.rows = 0, "", {}
+    town.documents = town.directory / "gone"
+
+    _, deliveries = town.push()
+
+    assert deliveries["syd"] == Delivery("syd", Result.UNCHANGED, 1)
+    assert deliveries["oest"].result is Result.FAILED
+    assert "can't be written on this machine: No such file" in deliveries["oest"].why
+    assert "; make room in " in deliveries["oest"].why
+    town.documents = None
+    assert town.push()[1]["oest"].result is Result.SENT
+    assert oest.rows == syd.rows
+
+
+def test_an_outbox_that_takes_no_more_is_told_branch_by_branch(town: Town) -> None:
+    """What was to be remembered of a push can't be: it is not sent, and the run ends as always."""
+    with closing(sqlite3.connect(town.outbox_path)) as outbox:
+        town.push()
+        town.source.patrons = [patron(1)]
+        outbox.executescript(
+            """
+            CREATE TRIGGER full BEFORE INSERT ON sent
+            BEGIN SELECT RAISE(ABORT, 'told to fail'); END;
+            """
+        )
+
+        _, deliveries = town.push()
+
+    assert {one.result for one in deliveries.values()} == {Result.FAILED}
+    assert [len(branch.arrived) for branch in town.branches] == [1, 1]
 
 
 def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
