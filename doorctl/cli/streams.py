@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from io import TextIOWrapper
+from io import TextIOBase, TextIOWrapper
+from typing import TextIO, cast
 
 STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 """In the order of their file descriptors, 0 to 2."""
@@ -35,6 +36,48 @@ def stdout_refuses() -> bool:
         _put_null(sys.stdout.fileno())
         return True
     return False
+
+
+class Unfailing(TextIOBase):
+    """Writes for as long as that goes well: what is being done matters more than who hears of it.
+
+    Args:
+        stream: where to.
+
+    Attributes:
+        failed: why it could not be written; None while it could.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self.failed: OSError | None = None
+
+    @property
+    def file(self) -> TextIO:
+        """Itself, for those who ask for a `TextIO`: of that it has what is needed to write."""
+        return cast(TextIO, self)
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it."""
+        if self.failed is None:
+            try:
+                self._stream.write(text)
+            except OSError as err:
+                self.failed = err
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what is buffered, or drop it."""
+        if self.failed is None:
+            try:
+                self._stream.flush()
+            except OSError as err:
+                self.failed = err
+
+    def isatty(self) -> bool:
+        """Tell whether somebody watches."""
+        return self._stream.isatty()
 
 
 def _put_null(descriptor: int) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import Any
 
 import click
 
 from doorctl.bootstrap import sync as sender
 from doorctl.cli.options import json_option, with_config
+from doorctl.cli.streams import Unfailing
 from doorctl.config import Config
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.push import Refreshed
@@ -51,8 +53,9 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
     Each branch gets the changes since what it holds, or all rows where that is not known. Exit 0
     only if every branch is up to date; one that can't be reached catches up in a later run.
     """
-    say = _silent if as_json else click.echo
-    with click.progressbar(length=1, label="Sealing", show_pos=True, file=sys.stderr) as bar:
+    output, progress = Unfailing(sys.stdout), Unfailing(sys.stderr)
+    say = _silent if as_json else partial(click.echo, file=output.file)
+    with click.progressbar(length=1, label="Sealing", show_pos=True, file=progress.file) as bar:
 
         def advance(done: int, total: int) -> None:
             bar.length = total
@@ -71,12 +74,15 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
             on_delivery=lambda delivery: say(_told(delivery, dry_run=dry_run)),
         )
     if as_json:
-        click.echo(json.dumps(_as_dict(refreshed, deliveries, dry_run=dry_run)))
+        click.echo(json.dumps(_as_dict(refreshed, deliveries, dry_run=dry_run)), file=output.file)
     behind = [delivery.branch for delivery in deliveries if not delivery.up_to_date]
     if behind:
         names = ", ".join(sorted(behind))
         of = f"{len(behind)} of {len(deliveries)} branches"
         click.echo(f"doorctl: not up to date: {of} ({names})", err=True)
+    if output.failed is not None:
+        raise output.failed
+    if behind:
         raise SystemExit(1)
 
 

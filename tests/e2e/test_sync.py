@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -61,11 +62,15 @@ class SenderDirectory:
         lines = "".join(json.dumps(patron) + "\n" for patron in patrons)
         (self.directory / "exports" / name).write_text(lines, encoding="utf-8")
 
+    def command(self, *words: str) -> list[str]:
+        """Return the command line of ``doorctl sync``."""
+        config = str(self.directory / "sync.toml")
+        return [sys.executable, "-m", "doorctl", "sync", *words, "--config", config]
+
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``doorctl sync``."""
-        config = str(self.directory / "sync.toml")
         return subprocess.run(
-            [sys.executable, "-m", "doorctl", "sync", *words, "--config", config],
+            self.command(*words),
             capture_output=True,
             text=True,
             check=False,
@@ -168,6 +173,32 @@ def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Bran
     assert held(branch) == before
     assert sender.push("--approved-by", "B. Hansen")["removed"] == 5
     assert len(held(branch)[1]) == 4
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+@pytest.mark.parametrize("streams", [">/dev/full", "2>/dev/full", ">/dev/full 2>/dev/full"])
+def test_what_can_not_be_told_is_sent_all_the_same(
+    sender: SenderDirectory, branch: Branch, words: tuple[str, ...], streams: str
+) -> None:
+    """A full disk under a cron job's output keeps no branch from its push; the exit code tells."""
+    before, _ = held(branch)
+    sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
+
+    command = shlex.join(sender.command("push", "--approved-by", "B. Hansen", *words))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {command} {streams}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == (1 if streams.startswith(">") else 0)
+    assert held(branch)[0] > before
+    if streams == ">/dev/full":
+        assert done.stderr.splitlines()[-1] == (
+            "doorctl: the output can't be written: No space left on device"
+        )
 
 
 def test_a_wrong_row_stops_the_run(sender: SenderDirectory, branch: Branch) -> None:
