@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from doorctl.access.policy import Policy
 from doorctl.bootstrap.alarm_desk import standing_now
 from doorctl.bootstrap.audit import head_or_none, note, note_done
 from doorctl.bootstrap.branch import open_book
@@ -82,7 +83,13 @@ def load_patrons(
     loaded = load_feed(
         feed,
         sealer=sealer,
-        writer=_LateWriter(patrons_db(config), sealer.seal, moment.local, branch_db(config)),
+        writer=_LateWriter(
+            patrons_db(config),
+            sealer.seal,
+            moment.local,
+            branch_db(config),
+            access_policy(config),
+        ),
         moment=moment,
         pin_length=config.policy.pin_length,
         minimum_age=config.policy.minimum_age,
@@ -267,6 +274,7 @@ class _LateWriter:
     seal: Seal
     at: datetime
     branch: Path
+    policy: Policy
 
     def apply(
         self,
@@ -281,7 +289,7 @@ class _LateWriter:
             set_aside_if_damaged(self.path, self.at)
         with (
             closing(StoredErasures(self.branch)) as erasures,
-            closing(open_or_create_patrons(self.path, self.seal, erasures)) as writer,
+            closing(open_or_create_patrons(self.path, self.seal, erasures, self.policy)) as writer,
         ):
             return writer.apply(
                 rows, full=full, applied_at=applied_at, minimum_age=minimum_age, guard=guard

@@ -17,7 +17,7 @@ from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.expiry import expiry
 from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.bootstrap.pages import encrypted, pages
-from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
+from doorctl.bootstrap.rules import access_policy, branch_db, patrons_db, system_clock
 from doorctl.bootstrap.subject_web import webs_answers
 from doorctl.config import Config
 from doorctl.errors import KeyFileError, NotAnsweringError, StoreError
@@ -196,7 +196,9 @@ def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
             seal=SealedWith(seal.key_id, seal.memory_kib, seal.iterations),
             guard=guard(push.max_removed_percent, push.removed_floor),
         ),
-        writer=stores.enter_context(closing(open_or_create_patrons(path, seal, erasures))),
+        writer=stores.enter_context(
+            closing(open_or_create_patrons(path, seal, erasures, access_policy(config)))
+        ),
         lookup=stores.enter_context(closing(PatronCache(path, seal))),
         clock=clock,
         directory=config.storage.directory,

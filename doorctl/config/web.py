@@ -82,8 +82,9 @@ class Push:
     max_removed_percent: Annotated[
         float,
         key(
-            "Percent of the cards held that one push may remove, newly block or make "
-            "non-resident without somebody's approval: more is likely a failed export.",
+            "Percent of the cards held that one push may remove, as many that it may shut out "
+            "for other reasons (blocked, expired, not resident, too young, no PIN), and as many "
+            "whose PIN it may change, without somebody's approval: more is likely a failed export.",
             ge=0,
             le=100,
         ),

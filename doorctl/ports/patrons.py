@@ -91,17 +91,35 @@ class Push:
 class Changes:
     """What applying a push is about to change, in identifiers.
 
+    Of those that are held before and afterwards, a row *opens* where nothing that it says itself
+    refuses, by the branch's rules and on the day of the push. A row that did and does not counts
+    once as `shut_out`, and under each reason that it then gives.
+
     Args:
         held: how many were held before.
         removed: how many are not held afterwards.
-        newly_blocked: how many had no block code before and have one afterwards.
-        newly_non_resident: how many were resident before and are not afterwards.
+        shut_out: how many opened before and don't afterwards.
+        pins_changed: how many ask for another PIN than before.
+        newly_blocked: of those shut out, by a block code that the branch denies.
+        newly_non_resident: because they live elsewhere.
+        newly_expired: because they are not active, past their last day or on hold.
+        newly_under_age: because they are too young.
+        newly_restricted: because their data may not be used.
+        newly_weak: because their PIN is too easy to guess.
+        pins_lost: because there is no PIN to compare with any more.
     """
 
     held: int
-    removed: int
-    newly_blocked: int
-    newly_non_resident: int
+    removed: int = 0
+    shut_out: int = 0
+    pins_changed: int = 0
+    newly_blocked: int = 0
+    newly_non_resident: int = 0
+    newly_expired: int = 0
+    newly_under_age: int = 0
+    newly_restricted: int = 0
+    newly_weak: int = 0
+    pins_lost: int = 0
 
 
 Guard = Callable[[Changes], None]

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from doorctl.access.policy import Policy
 from doorctl.errors import RowsClashError, StoreError
-from doorctl.ports import Applied, CacheStamp, Changes, Guard, Push, SealedRow
+from doorctl.ports import Applied, CacheStamp, Guard, Push, SealedRow
 from doorctl.privacy.subject_tombstones import Erasures, Tombstones
-from doorctl.store import patrons_expiry, patrons_learnt
+from doorctl.store import patrons_expiry, patrons_learnt, patrons_shut_out
 from doorctl.store.batches import batches
 from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.patron_rows import COLUMNS, migrations, to_record
@@ -39,23 +40,6 @@ _STAMP_ROWS = """
 """
 """Some rows of a feed say nothing of the others: the cache gets no younger by them."""
 
-_WATCH = (
-    "CREATE TEMP TABLE IF NOT EXISTS lost (blocked INTEGER, moved INTEGER)",
-    "DELETE FROM lost",
-    "INSERT INTO lost VALUES (0, 0)",
-    """
-    CREATE TEMP TRIGGER IF NOT EXISTS newly_blocked AFTER UPDATE ON patrons
-    WHEN old.blocks = '[]' AND new.blocks <> '[]'
-    BEGIN UPDATE lost SET blocked = blocked + 1; END
-    """,
-    """
-    CREATE TEMP TRIGGER IF NOT EXISTS newly_non_resident AFTER UPDATE ON patrons
-    WHEN old.resident AND NOT new.resident
-    BEGIN UPDATE lost SET moved = moved + 1; END
-    """,
-)
-"""Temporary triggers count while rows are put: comparing afterwards would read everything twice."""
-
 
 class PatronCacheWriter:
     """Fill ``patrons.db``; implements `PatronWriter`. Belongs to the thread that makes it.
@@ -66,14 +50,22 @@ class PatronCacheWriter:
             more, so only a full push may bring a new one.
         erasures: who was erased and may come back by no older push and no older copy of the file;
             None for nobody.
+        policy: the branch's rules, by which the guard is told whom a push shuts out.
 
     Raises:
         StoreBusyError: another process is the writer.
         StoreError: the file is missing or can't be used.
     """
 
-    def __init__(self, path: Path, seal: Seal, erasures: Erasures | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        seal: Seal,
+        erasures: Erasures | None = None,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+    ) -> None:
         self.path = path
+        self._policy = policy
         self._seal = seal
         self._erasures = erasures
         self._writer = Writer(path, migrations)
@@ -123,15 +115,13 @@ class PatronCacheWriter:
             # A numbered push follows on what is held; a feed without a number proves nothing.
             whole = full or push is not None or before.epoch == 0
             push = push or Push(before.epoch + 1)
-            for statement in _WATCH:
-                connection.execute(statement)
+            patrons_shut_out.watch(connection, self._policy, None if at is None else at.date())
             leaving = Leaving(connection, push.epoch, full=full)
             remaining = erased.against(push.epoch).without_erased(rows)
             _put(connection, remaining, push.epoch, leaving)
             patrons_learnt.give_way(connection, push.epoch, at, full=full)
             removed = leaving.remove(removals)
-            lost = connection.execute("SELECT blocked, moved FROM lost").fetchone()
-            guard(Changes(before.patrons, removed, *lost))
+            guard(patrons_shut_out.counted(connection, held=before.patrons, removed=removed))
             if whole:
                 seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
                 when = None if at is None else at.isoformat()
@@ -223,12 +213,15 @@ def create_patrons(path: Path, seal: Seal) -> None:
 
 
 def open_or_create_patrons(
-    path: Path, seal: Seal, erasures: Erasures | None = None
+    path: Path,
+    seal: Seal,
+    erasures: Erasures | None = None,
+    policy: Policy = Policy(),  # noqa: B008 - frozen
 ) -> PatronCacheWriter:
     """Open the cache's writer, on an empty file if it is missing or was set aside."""
     if not path.exists():
         create_file(path)
-    return PatronCacheWriter(path, seal, erasures)
+    return PatronCacheWriter(path, seal, erasures, policy)
 
 
 def _put(

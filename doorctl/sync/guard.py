@@ -19,25 +19,41 @@ LONGEST_NAME = 64
 def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
     """Return a guard that refuses more than a share of the register and more than a floor.
 
+    So many cards may be removed, so many shut out for all other reasons together, and so many may
+    ask for another PIN.
+
     Args:
         max_percent: of the identifiers held before, 0-100.
         floor: identifiers that are never too many.
     """
 
     def refuse(changes: Changes) -> None:
-        for count, what in (
-            (changes.removed, "remove"),
-            (changes.newly_blocked, "newly block"),
-            (changes.newly_non_resident, "make non-resident"),
+        for count, what, why in (
+            (changes.removed, "remove", ""),
+            (changes.shut_out, "shut out", _reasons(changes)),
+            (changes.pins_changed, "change the PIN of", ""),
         ):
             if count > floor and count * 100 > max_percent * changes.held:
                 raise PushGuardedError(
-                    f"it would {what} {count} of {changes.held} cards, more than {max_percent:g} % "
-                    f"and more than {floor}; nothing was changed; look at the export; if it is "
-                    "right, do it once more with --approved-by"
+                    f"it would {what} {count} of {changes.held} cards{why}, more than "
+                    f"{max_percent:g} % and more than {floor}; nothing was changed; look at the "
+                    "export; if it is right, do it once more with --approved-by"
                 )
 
     return refuse
+
+
+def _reasons(changes: Changes) -> str:
+    reasons = (
+        (changes.newly_blocked, "blocked"),
+        (changes.newly_non_resident, "not resident"),
+        (changes.newly_expired, "expired, inactive or on hold"),
+        (changes.newly_under_age, "too young"),
+        (changes.newly_restricted, "restricted"),
+        (changes.newly_weak, "with a weak PIN"),
+        (changes.pins_lost, "without a PIN"),
+    )
+    return f" ({'; '.join(f'{count} {what}' for count, what in reasons if count)})"
 
 
 def unguarded(_changes: Changes) -> None:

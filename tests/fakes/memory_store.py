@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.patron import Patron
+from doorctl.access.policy import Policy
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.errors import RowsClashError, StoreError
@@ -26,6 +27,7 @@ from doorctl.ports import (
     Stamped,
     Visit,
 )
+from tests.fakes.shut_out import changes
 
 
 class FastSealer:
@@ -49,8 +51,9 @@ class _Kept:
 class MemoryPatrons:
     """`PatronLookup` and `PatronWriter` over dicts; `broken` makes every call fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = Policy()) -> None:  # noqa: B008 - frozen
         self.broken = False
+        self._policy = policy
         self._commits = 0
         self._rows: dict[bytes, Patron] = {}
         self._learnt: dict[bytes, _Kept] = {}
@@ -117,7 +120,7 @@ class MemoryPatrons:
         after = kept | new
         named = {key for key, patron in after.items() if patron.patron_ref in gone}
         removed = len(self._rows.keys() - after.keys()) + len(named)
-        guard(self._changes(new, removed))
+        guard(self._changes(new, removed, applied_at))
         changed = {row.row_key: row.pin_changed for row in rows if row.pin_changed is not None}
         self._give_way(new, changed, gone, applied_at, full=full)
         self._rows = {key: patron for key, patron in after.items() if key not in named}
@@ -199,11 +202,14 @@ class MemoryPatrons:
     def _without(self, refs: set[str]) -> dict[bytes, Patron]:
         return {key: patron for key, patron in self._rows.items() if patron.patron_ref not in refs}
 
-    def _changes(self, new: dict[bytes, Patron], removed: int) -> Changes:
-        pairs = [(self._rows[key], new[key]) for key in self._rows.keys() & new.keys()]
-        blocked = sum(not before.blocks and bool(after.blocks) for before, after in pairs)
-        moved = sum(before.resident and not after.resident for before, after in pairs)
-        return Changes(len(self._rows), removed, blocked, moved)
+    def _changes(self, new: dict[bytes, Patron], removed: int, at: datetime | None) -> Changes:
+        return changes(
+            [(self._rows[key], new[key]) for key in self._rows.keys() & new.keys()],
+            held=len(self._rows),
+            removed=removed,
+            today=None if at is None else at.astimezone(UTC).date(),
+            policy=self._policy,
+        )
 
     def _fail_if_broken(self) -> None:
         if self.broken:

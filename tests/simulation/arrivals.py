@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from doorctl.errors import DoorctlError, PushError, StoreError
@@ -12,7 +12,7 @@ from doorctl.store.subject_rights import erase_rights
 from tests.simulation import invariants
 from tests.simulation.disk import PATRONS
 from tests.simulation.house import GUARD_FLOOR, GUARD_PERCENT
-from tests.simulation.oracle import Person
+from tests.simulation.oracle import DENIED, Person
 from tests.simulation.pushes import Document, key_of, take_in
 
 if TYPE_CHECKING:
@@ -82,12 +82,23 @@ def _outcome(world: World, document: Document) -> str:
 def _shuts_out_too_many(world: World, after: dict[str, Person]) -> bool:
     before = world.witness.branch.register
     both = [(before[card], after[card]) for card in before if card in after]
+    today = world.clock.moment().local.astimezone(UTC).date()
     losses = (
         len(before) - len(both),
-        sum(bool(now.blocks and not was.blocks) for was, now in both),
-        sum(was.resident and not now.resident for was, now in both),
+        sum(_opens(was, today) and not _still_opens(was, now, today) for was, now in both),
+        sum(bool(was.pin and now.pin and was.pin != now.pin) for was, now in both),
     )
     return any(one > GUARD_FLOOR and one * 100 > GUARD_PERCENT * len(before) for one in losses)
+
+
+def _opens(person: Person, today: date) -> bool:
+    too_young = person.enter_from is not None and person.enter_from > today
+    expired = person.valid_until is not None and person.valid_until < today
+    return person.resident and not (DENIED & set(person.blocks) or too_young or expired)
+
+
+def _still_opens(was: Person, now: Person, today: date) -> bool:
+    return _opens(now, today) and (was.pin is None or now.pin is not None)
 
 
 def erase(world: World, card: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from doorctl.errors import FeedError, Problem, PushGuardedError, StoreError
 from doorctl.ports import Applied, CacheStamp, Changes, Push, SealedRow
 from doorctl.sync.guard import unguarded
 from tests.store.patron_caches import Cache
-from tests.store.samples import NOON, key_of, sealed
+from tests.store.samples import DAY, NOON, key_of, sealed
 
 
 def test_a_new_cache_holds_nobody(cache: Cache) -> None:
@@ -297,7 +298,10 @@ def _blocked(row: SealedRow, *codes: str) -> SealedRow:
 
 @pytest.mark.parametrize("full", [True, False])
 def test_the_guard_is_told_exactly_what_changes(cache: Cache, full: bool) -> None:
-    """Only what was held counts: new rows, old blocks and non-residents of old change nothing."""
+    """Only what was held counts: new rows and those who were shut out before change nothing.
+
+    A debt alone shuts nobody out, so who had one and loses the card now counts.
+    """
     seen: list[Changes] = []
     cache.push(
         *[sealed(number, f"r{number}") for number in range(10)],
@@ -321,8 +325,111 @@ def test_the_guard_is_told_exactly_what_changes(cache: Cache, full: bool) -> Non
     )
 
     removed = 5 if full else 2
-    assert seen == [Changes(held=14, removed=removed, newly_blocked=2, newly_non_resident=3)]
+    assert seen == [
+        Changes(held=14, removed=removed, shut_out=6, newly_blocked=3, newly_non_resident=3)
+    ]
     assert applied.removed == removed
+
+
+TODAY = NOON.date()
+OLD = Patron("a", bytes(32), resident=True, blocks=frozenset("E"), valid_until=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ({"active": False}, {"newly_expired": 1}),
+        ({"valid_until": TODAY - DAY}, {"newly_expired": 1}),
+        ({"hold_from": TODAY}, {"newly_expired": 1}),
+        ({"hold_from": TODAY - DAY, "hold_until": TODAY}, {"newly_expired": 1}),
+        ({"enter_from": TODAY + DAY}, {"newly_under_age": 1}),
+        ({"blocks": frozenset("EU")}, {"newly_blocked": 1}),
+        ({"blocks": frozenset({"E", "Q"})}, {"newly_blocked": 1}),
+        ({"restricted": True}, {"newly_restricted": 1}),
+        ({"resident": False}, {"newly_non_resident": 1}),
+        ({"pin_check": None}, {"pins_lost": 1}),
+        ({"active": False, "resident": False}, {"newly_expired": 1, "newly_non_resident": 1}),
+    ],
+)
+def test_whatever_a_row_says_that_shuts_out_is_told(
+    cache: Cache, changed: dict[str, Any], counts: dict[str, int]
+) -> None:
+    """It may be the export's mistake in any of its fields; a row counts once in all."""
+    seen: list[Changes] = []
+    cache.push(SealedRow(key_of(1), OLD))
+
+    cache.push(SealedRow(key_of(1), replace(OLD, **changed)), guard=seen.append)
+    cache.push(SealedRow(key_of(1), replace(OLD, **changed)), guard=seen.append)
+
+    assert seen == [Changes(held=1, shut_out=1, **counts), Changes(held=1)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"valid_until": None},
+        {"hold_from": TODAY + DAY},
+        {"hold_from": TODAY - 2 * DAY, "hold_until": TODAY - DAY},
+        {"enter_from": TODAY},
+        {"blocks": frozenset("EW")},
+        {"weak_pin": True},
+        {"tags": frozenset({"x"})},
+        {"patron_ref": "b"},
+    ],
+)
+def test_what_shuts_nobody_out_is_not_held_against_a_push(
+    cache: Cache, changed: dict[str, Any]
+) -> None:
+    """A date to come, a code that the branch lets in, and all that no rule asks for."""
+    seen: list[Changes] = []
+    cache.push(SealedRow(key_of(1), OLD))
+
+    row = SealedRow(key_of(1), replace(OLD, **changed))
+    cache.push(row, guard=seen.append, removals=["a"] if "patron_ref" in changed else ())
+
+    assert seen == [Changes(held=1)]
+
+
+def test_who_was_shut_out_before_is_not_shut_out_again(cache: Cache) -> None:
+    """Not even for another reason: a card that had run out and is taken back opened nothing."""
+    seen: list[Changes] = []
+    cache.push(SealedRow(key_of(1), replace(OLD, valid_until=TODAY - DAY)))
+
+    gone = replace(OLD, active=False, restricted=True, pin_check=None)
+    cache.push(SealedRow(key_of(1), gone), guard=seen.append)
+
+    assert seen == [Changes(held=1)]
+
+
+def test_another_pin_is_told(cache: Cache) -> None:
+    """Where most PINs are others the export is wrong in them; a first one is no other one."""
+    seen: list[Changes] = []
+    cache.push(SealedRow(key_of(1), OLD), SealedRow(key_of(2), Patron("b", None)))
+
+    cache.push(
+        SealedRow(key_of(1), replace(OLD, pin_check=bytes(range(32)))),
+        SealedRow(key_of(2), Patron("b", bytes(32))),
+        guard=seen.append,
+    )
+
+    assert seen == [Changes(held=2, pins_changed=1)]
+
+
+def test_without_a_clock_no_date_shuts_out_but_a_new_one(cache: Cache) -> None:
+    """Nobody knows whether a last day is past; who is told to wait for a day waits."""
+    seen: list[Changes] = []
+    cache.push(sealed(1, "a"), sealed(2, "b"), sealed(3, "c"))
+    rows = [sealed(number, ref).patron for number, ref in ((1, "a"), (2, "b"), (3, "c"))]
+
+    cache.push(
+        SealedRow(key_of(1), replace(rows[0], valid_until=date(2000, 1, 1))),
+        SealedRow(key_of(2), replace(rows[1], hold_from=date(2000, 1, 1))),
+        SealedRow(key_of(3), replace(rows[2], enter_from=date(2000, 1, 1))),
+        at=None,
+        guard=seen.append,
+    )
+
+    assert seen == [Changes(held=3, shut_out=1, newly_under_age=1)]
 
 
 def test_the_guard_counts_each_push_anew(cache: Cache) -> None:
@@ -335,7 +442,7 @@ def test_the_guard_counts_each_push_anew(cache: Cache) -> None:
 
     cache.push(sealed(1, "a", resident=False), guard=seen.append)
 
-    assert seen == [Changes(held=2, removed=0, newly_blocked=0, newly_non_resident=1)]
+    assert seen == [Changes(held=2, shut_out=1, newly_non_resident=1)]
 
 
 @pytest.mark.parametrize("full", [True, False])

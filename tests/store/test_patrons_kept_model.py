@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from doorctl.access.patron import Patron
+from doorctl.access.policy import Policy
 from doorctl.errors import RowsClashError
 from doorctl.ports import Changes, PatronWriter, SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from tests.fakes.memory_store import MemoryPatrons
+from tests.fakes.shut_out import changes
 from tests.store.samples import NOON, SEAL, key_of
 
 NUMBERS = range(5)
@@ -124,8 +126,15 @@ class KeptAgainstModel(RuleBasedStateMachine):
                 removals=gone,
             )
             assert applied.rows == self._pushed(self._cards)
-            assert seen[0].held == self._pushed(before)
-            assert seen[0].newly_blocked == self._newly_blocked(before, rows)
+            assert seen == [
+                changes(
+                    self._pairs(before, rows),
+                    held=self._pushed(before),
+                    removed=applied.removed,
+                    today=None if days is None else NOON.date() + timedelta(days),
+                    policy=Policy(),
+                )
+            ]
         assert self._cache.version() != version
 
     @rule(row=ROWS, check=CHECKS, learnt=DAYS, row_days=DAYS, pin_days=DAYS)
@@ -203,9 +212,13 @@ class KeptAgainstModel(RuleBasedStateMachine):
         return sum(card.pushed is not None for card in cards.values())
 
     @staticmethod
-    def _newly_blocked(before: dict[bytes, Card], rows: Sequence[SealedRow]) -> int:
-        pairs = [(before[row.row_key].pushed, row.patron) for row in rows]
-        return sum(bool(old and not old.blocks and new.blocks) for old, new in pairs)
+    def _pairs(
+        before: dict[bytes, Card], rows: Sequence[SealedRow]
+    ) -> Iterator[tuple[Patron, Patron]]:
+        for row in rows:
+            old = before[row.row_key].pushed
+            if old is not None:
+                yield old, row.patron
 
 
 TestKeptAgainstModel = KeptAgainstModel.TestCase

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from doorctl.access.patron import Patron
+from doorctl.access.policy import Policy
 from doorctl.ports import SealedRow
 from doorctl.sync.wire import Removal
+from tests.fakes.shut_out import changes
+from tests.store.samples import NOON
 from tests.sync.pushes import Document
 
 FLOOR = 1
@@ -45,11 +48,14 @@ class Model:
     def _too_many(self, document: Document, after: dict[bytes, Patron]) -> bool:
         named = len(after) - len(self._without_removed(document, after))
         pairs = [(self.rows[key], after[key]) for key in self.rows.keys() & after.keys()]
-        counts = (
-            len(self.rows.keys() - after.keys()) + named,
-            sum(not before.blocks and bool(now.blocks) for before, now in pairs),
-            sum(before.resident and not now.resident for before, now in pairs),
+        told = changes(
+            pairs,
+            held=len(self.rows),
+            removed=len(self.rows.keys() - after.keys()) + named,
+            today=NOON.date(),
+            policy=Policy(),
         )
+        counts = (told.removed, told.shut_out, told.pins_changed)
         return any(count > FLOOR and count * 2 > len(self.rows) for count in counts)
 
     def _without_removed(

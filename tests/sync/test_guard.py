@@ -10,8 +10,7 @@ from doorctl.sync.guard import guard, unguarded
 
 
 def _changes(held: int = 10_000, **counts: int) -> Changes:
-    none = {"removed": 0, "newly_blocked": 0, "newly_non_resident": 0}
-    return Changes(held=held, **none | counts)
+    return Changes(held=held, **counts)
 
 
 def _refuses(changes: Changes, max_percent: float = 5.0, floor: int = 50) -> bool:
@@ -22,12 +21,12 @@ def _refuses(changes: Changes, max_percent: float = 5.0, floor: int = 50) -> boo
     return False
 
 
-WAYS = ["removed", "newly_blocked", "newly_non_resident"]
+WAYS = ["removed", "shut_out", "pins_changed"]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_exactly_the_share_passes_and_one_more_does_not(way: str) -> None:
-    """Of 10 000 cards 500 may be shut out by a push, in each of the three ways."""
+    """Of 10 000 cards 500 may be changed by a push, in each of the three ways."""
     assert not _refuses(_changes(**{way: 500}))
     assert _refuses(_changes(**{way: 501}))
 
@@ -40,8 +39,9 @@ def test_exactly_the_floor_passes_and_one_more_does_not(way: str) -> None:
 
 
 def test_each_way_counts_for_itself() -> None:
-    """The design gives each of the three its share."""
-    assert not _refuses(_changes(removed=500, newly_blocked=500, newly_non_resident=500))
+    """Who leaves, who is shut out for whatever reason, and whose PIN is another."""
+    assert not _refuses(_changes(removed=500, shut_out=500, pins_changed=500))
+    assert _refuses(_changes(shut_out=501, newly_blocked=251, newly_expired=250))
 
 
 def test_share_and_floor_are_the_technicians() -> None:
@@ -57,10 +57,15 @@ def test_the_text_says_what_would_happen_and_what_to_do() -> None:
     """Whoever looks at the export knows what to look for."""
     with pytest.raises(
         PushGuardedError,
-        match=r"it would newly block 501 of 10000 cards, more than 5 % and more than 50; "
-        r"nothing was changed; .* with --approved-by",
+        match=r"it would shut out 501 of 10000 cards "
+        r"\(400 blocked; 120 expired, inactive or on hold\), "
+        r"more than 5 % and more than 50; nothing was changed; .* with --approved-by",
     ):
-        guard()(_changes(newly_blocked=501))
+        guard()(_changes(shut_out=501, newly_blocked=400, newly_expired=120))
+    with pytest.raises(PushGuardedError, match=r"it would change the PIN of 501 of 10000 cards, "):
+        guard()(_changes(pins_changed=501))
+    with pytest.raises(PushGuardedError, match=r"it would remove 501 of 10000 cards, "):
+        guard()(_changes(removed=501))
 
 
 CHANGES = st.builds(Changes, *[st.integers(0, 10**6)] * 4)

@@ -32,7 +32,7 @@ class NotingWriter:
         guard: Guard,
     ) -> Applied:
         """Take the rows; say that three others went."""
-        guard(Changes(held=43, removed=3, newly_blocked=0, newly_non_resident=0))
+        guard(Changes(held=43, removed=3))
         self.calls.append((list(rows), full, applied_at, minimum_age))
         return Applied(epoch=8, rows=40, removed=3)
 
