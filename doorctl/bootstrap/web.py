@@ -25,6 +25,7 @@ from doorctl.ops.clock import SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
+from doorctl.store.audit import AuditRecords
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
@@ -203,7 +204,17 @@ def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
         clock=clock,
         directory=config.storage.directory,
         journal=PushJournal(config.storage.directory / JOURNAL),
+        floor=_floor(config),
     )
+
+
+def _floor(config: Config) -> int:
+    try:
+        with closing(AuditRecords(branch_db(config))) as audit:
+            return audit.last_push()
+    except StoreError:
+        # There is an alarm for that; pushes come in all the same.
+        return 0
 
 
 def _set_aside(path: Path, clock: SystemClock, log: EventLog) -> None:

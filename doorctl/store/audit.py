@@ -12,7 +12,7 @@ from typing import Any
 
 from doorctl.errors import StoreDamagedError
 from doorctl.moments import Moment
-from doorctl.privacy.audit import Deed, Entry
+from doorctl.privacy.audit import Action, Deed, Entry
 from doorctl.privacy.audit_chain import EMPTY, SALT_BYTES, Head, Link, head_of, linked
 from doorctl.store.audit_rows import (
     ABOUT,
@@ -38,6 +38,12 @@ _SINCE = """
     WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') >= ? ORDER BY number
 """
 _LAST_NUMBER = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'"
+
+# The newest first, so that no more than a push's worth of entries is looked at.
+_LAST_PUSH = """
+    SELECT json_extract(record, '$.details.epoch') FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.action') = ? ORDER BY number DESC LIMIT 1
+"""
 
 
 class AuditTrail:
@@ -116,6 +122,11 @@ class AuditRecords:
     def last_number(self) -> int:
         """Return the highest number that was ever given, 0 for none."""
         found = self._records(_LAST_NUMBER, ())
+        return int(found[0][0]) if found else 0
+
+    def last_push(self) -> int:
+        """Return the number of the push that was applied last, 0 where none is on record."""
+        found = self._records(_LAST_PUSH, (Action.PUSH_APPLIED.value,))
         return int(found[0][0]) if found else 0
 
     def close(self) -> None:

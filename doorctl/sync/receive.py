@@ -37,6 +37,7 @@ def receive(
     applied_at: datetime | None,
     guard: Guard,
     before_commit: Callable[[], None] = lambda: None,
+    floor: int = 0,
 ) -> Received:
     """Apply a push in one durable transaction, or change nothing. On the writer's thread.
 
@@ -48,6 +49,8 @@ def receive(
         guard: asked before the commit, unless the push itself names who approved of it.
         before_commit: called when nothing but the commit is left to do; what it raises passes
             through, and nothing is changed.
+        floor: the highest number that this branch has taken, by what is kept elsewhere: where the
+            cache holds less it was lost, and who kept an old push must not bring that back.
 
     Raises:
         PushConflictError: of the number of the one that is held, with other rows.
@@ -62,6 +65,7 @@ def receive(
     # very rows of its snapshot bring everybody and remove nobody, so both leave the same behind.
     if held == Push(manifest.epoch, manifest.sha256):
         return Received(held.epoch, manifest.count, unchanged=True)
+    _refuse_below(floor, manifest, held)
     _refuse_order(manifest, held)
     _refuse_seal(manifest, seal)
     asked = guard if manifest.approved_by is None else unguarded
@@ -80,6 +84,13 @@ def receive(
         push=Push(manifest.epoch, manifest.sha256),
     )
     return Received(applied.epoch, manifest.count, unchanged=False)
+
+
+def _refuse_below(floor: int, manifest: Manifest, held: Push) -> None:
+    if held.epoch < floor and (manifest.epoch <= floor or manifest.kind == "changes"):
+        raise PushOutOfOrderError(
+            f"the register of push {floor} is lost; send a snapshot with a number above {floor}"
+        )
 
 
 def _refuse_order(manifest: Manifest, held: Push) -> None:

@@ -46,7 +46,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Which push the cache holds; epoch 0 and no digest for none.
+    """Which push the cache holds; epoch 0 and no digest for none, no digest where it was lost.
 
     Args:
         epoch: its number.
@@ -69,6 +69,7 @@ class Reception:
         clock: for when a push was applied.
         directory: where a document waits for its last byte; on the databases' own disk.
         journal: keeps which pushes the audit log is owed.
+        floor: the highest number that the branch has taken, by its audit log.
     """
 
     def __init__(
@@ -80,11 +81,13 @@ class Reception:
         clock: Clock,
         directory: Path,
         journal: Journal | None = None,
+        floor: int = 0,
     ) -> None:
         self.terms = terms
         self.writer = writer
         self.clock = clock
         self.directory = directory
+        self.floor = floor
         self._lookup = lookup
         self._journal = journal or NoJournal()
 
@@ -100,6 +103,9 @@ class Reception:
         except StoreError:
             # The one call before has read the same row of the same file.
             patrons = 0
+        if push.epoch < self.floor:
+            # The sender knows of no push without a digest, so it sends all rows, numbered above.
+            return Held(self.floor, "", patrons)
         return Held(push.epoch, push.digest, patrons)
 
     def begin(self, manifest: Manifest) -> None:
@@ -196,6 +202,7 @@ class Intake:
                 applied_at=reception.clock.moment().local.astimezone(UTC),
                 guard=reception.terms.guard,
                 before_commit=partial(reception.begin, staged.manifest),
+                floor=reception.floor,
             )
         except PushOutOfOrderError as err:
             if reception.writer.held().epoch == self.epoch:

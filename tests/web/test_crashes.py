@@ -169,3 +169,24 @@ def test_what_the_audit_log_did_not_take_is_noted_with_the_next_push(branch: Bra
     told = [line for line in branch.lines if line.get("kind") == "push_approved"]
     assert len(told) == 3
     assert "pushes-to-note.json" not in branch.files()
+
+
+def test_a_lost_register_is_not_brought_back_by_an_old_push(branch: Branch) -> None:
+    """Whoever kept one can't send it again; the sender hears from which number on to send all."""
+    old = branch.document(rows(120), 2, approved_by="Karen")
+    changes = branch.document([row(200)], 6, kind="changes", previous=5)
+    assert branch.push(old).status_code == 200
+    assert branch.push(branch.document(rows(100), 5, approved_by="Karen")).status_code == 200
+    branch.end()
+    for file in branch.directory.glob("patrons.db*"):
+        file.unlink()
+    branch.start()
+
+    assert (branch.held()["epoch"], branch.held()["digest"]) == (5, "")
+    refused = branch.push(old)
+    assert (refused.status_code, refused.json()["error"]) == (409, "out_of_order")
+    assert "send a snapshot with a number above 5" in refused.json()["why"]
+    assert branch.push(changes, kind="changes").status_code == 409
+    assert branch.held()["patrons"] == 0
+    assert branch.push(branch.document(rows(100), 6)).status_code == 200
+    assert branch.held()["epoch"] == 6
