@@ -201,12 +201,7 @@ class Staging:
 
     def _open(self, line: bytes) -> None:
         """Nothing of a push is kept before its sender and its branch are known."""
-        manifest = read_manifest(line)
-        verify(manifest, self._public_keys)
-        if manifest.branch != self._branch:
-            raise PushUnsignedError(
-                f"the push is for another branch than {self._branch}; check the sender's targets"
-            )
+        manifest = _vouched_for(line, self._branch, self._public_keys)
         if manifest.count > self._limits.max_rows:
             raise PushTooLargeError(
                 f"the push has {manifest.count} rows, more than {self._limits.max_rows}"
@@ -250,6 +245,54 @@ class Staging:
         """Refuse the push for the line that is being read."""
         number = 1 if self._manifest is None else self._rows + 2
         raise PushInvalidError(SUBJECT, [*self._problems, Problem(f"line {number}", what)])
+
+
+class Opening:
+    """The beginning of a push, until somebody vouches for it; needs no disk. One thread.
+
+    What it has raised is final. It reads no more than one line, so what it costs is bounded.
+
+    Args:
+        branch: this branch's id.
+        public_keys: those that may sign.
+    """
+
+    def __init__(self, *, branch: str, public_keys: Sequence[VerifyKey]) -> None:
+        self._branch = branch
+        self._public_keys = tuple(public_keys)
+        self._unpacking = Unpacking()
+        self._line = b""
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes, plain or gzip; tell whether the first line is there and right.
+
+        Raises:
+            PushUnsignedError: signed by none of the keys, or for another branch.
+            PushInvalidError: the line is wrong or too long.
+        """
+        try:
+            for piece in self._unpacking.pieces(chunk):
+                line, end, _ = piece.partition(b"\n")
+                self._line += line
+                if len(self._line) > LONGEST_LINE_BYTES:
+                    what = f"longer than {LONGEST_LINE_BYTES} bytes; give one row a line"
+                    raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
+                if end:
+                    _vouched_for(self._line, self._branch, self._public_keys)
+                    return True
+        except UnpackingError as error:
+            raise PushInvalidError(SUBJECT, [Problem("line 1", str(error))]) from None
+        return False
+
+
+def _vouched_for(line: bytes, branch: str, public_keys: Sequence[VerifyKey]) -> Manifest:
+    manifest = read_manifest(line)
+    verify(manifest, public_keys)
+    if manifest.branch != branch:
+        raise PushUnsignedError(
+            f"the push is for another branch than {branch}; check the sender's targets"
+        )
+    return manifest
 
 
 @contextmanager

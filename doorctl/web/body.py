@@ -15,6 +15,9 @@ DISCARDED_BYTES = 1024 * 1024
 """So much of a refused body is still read: closing before would reset the connection, and a sender
 that is still writing might never see the answer (RFC 9112, section 9.6)."""
 
+FIRST_LINE_S = 5.0
+"""Longest wait for a push's first line, half a kilobyte: before it nobody vouches for the push."""
+
 DISCARD_LIMIT_S = 2.0
 """Longest wait for what is only thrown away."""
 
@@ -42,15 +45,37 @@ class Body:
         self._patience = patience
         self._ended = False
 
-    async def read(self, take: Callable[[bytes], Awaitable[None]]) -> None:
-        """Hand each chunk to `take`, until the last.
+    async def begin(self, enough: Callable[[bytes], bool], limit: asyncio.Timeout) -> list[bytes]:
+        """Return the chunks up to the one after which there is enough, or all there are.
+
+        Args:
+            enough: is given each chunk.
+            limit: for all of them; whoever has it may cut it short.
 
         Raises:
             PushTooLargeError: it says itself that it has more bytes than are taken.
+            TimeoutError, ClientDisconnect: as :meth:`read`.
+        """
+        self._refuse_declared(self._patience.max_bytes)
+        chunks: list[bytes] = []
+        try:
+            async with limit:
+                while not self._ended:
+                    chunks.append(await self._next(self._patience.chunk_s))
+                    if enough(chunks[-1]):
+                        break
+        except (TimeoutError, asyncio.CancelledError):
+            self._ended = True
+            raise
+        return chunks
+
+    async def read(self, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Hand each chunk that is left to `take`, until the last; after :meth:`begin`.
+
+        Raises:
             TimeoutError: it comes too slowly.
             ClientDisconnect: the sender went away.
         """
-        self._refuse_declared(self._patience.max_bytes)
         try:
             async with asyncio.timeout(self._patience.total_s):
                 while not self._ended:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -16,12 +18,16 @@ from doorctl.errors import StoreError
 from doorctl.ports import EventLog
 from doorctl.sync.manifest import Kind
 from doorctl.sync.receive import Received
+from doorctl.sync.staging import Opening
 from doorctl.web.answers import BUSY, REFUSED, STOPPING, Refusal, answer, refusal_of
-from doorctl.web.body import Body, Patience
+from doorctl.web.body import FIRST_LINE_S, Body, Patience
 from doorctl.web.noting import Noting, PushRecord
 from doorctl.web.reception import Intake, Reception
 
 ResultT = TypeVar("ResultT")
+
+MOST_WAITING = 8
+"""Pushes whose first line may be on its way at a time; that of a sender comes whole, at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Pushes:
         self._record = record
         self._noting = Noting(reception, worker, log, record)
         self._taking = False
+        self._waiting: deque[asyncio.Timeout] = deque()
 
     def catch_up(self) -> None:
         """Put on record what is owed; before the first request, or after the last."""
@@ -98,11 +105,15 @@ class Pushes:
 
     async def _one(self, request: Request, kind: Kind) -> Response:
         body = Body(request, self._patience)
+        # The one place is for those for whom somebody vouches: a stranger holds nobody off.
+        beginning = Refused(BUSY) if self._taking else await self._beginning(body)
+        if isinstance(beginning, Refused):
+            return await self._refuse(body, beginning)
         if self._taking:
             return await self._refuse(body, Refused(BUSY))
         self._taking = True
         try:
-            outcome = await self._outcome(body, kind)
+            outcome = await self._outcome(body, beginning, kind)
         finally:
             self._taking = False
         if isinstance(outcome, Refused):
@@ -111,10 +122,31 @@ class Pushes:
             {"epoch": outcome.epoch, "applied": outcome.applied, "unchanged": outcome.unchanged}
         )
 
-    async def _outcome(self, body: Body, kind: Kind) -> Received | Refused:
+    async def _beginning(self, body: Body) -> list[bytes] | Refused:
+        if len(self._waiting) == MOST_WAITING:
+            # Who has not sent a line by now hardly will; a sender's first line is there at once.
+            with suppress(RuntimeError):  # its time is up in this very moment
+                self._waiting.popleft().reschedule(asyncio.get_running_loop().time())
+        limit = asyncio.timeout(FIRST_LINE_S)
+        terms = self._reception.terms
+        opening = Opening(branch=terms.branch, public_keys=terms.public_keys)
+        self._waiting.append(limit)
+        try:
+            return await body.begin(opening.feed, limit)
+        except REFUSED as err:
+            return Refused(refusal_of(err), cause=err)
+        except asyncio.CancelledError:
+            return Refused(STOPPING)
+        finally:
+            with suppress(ValueError):
+                self._waiting.remove(limit)
+
+    async def _outcome(self, body: Body, beginning: list[bytes], kind: Kind) -> Received | Refused:
         intake = Intake(self._reception)
         try:
             await self._work(intake.open)
+            for chunk in beginning:
+                await self._work(partial(intake.feed, chunk))
             await body.read(lambda chunk: self._work(partial(intake.feed, chunk)))
             received = await self._work(partial(intake.settle, kind))
         except REFUSED as err:

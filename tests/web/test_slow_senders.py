@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 
+from doorctl.web.pushes import MOST_WAITING
 from tests.web.branch import CHANGES, Branch, answer_of, rows
 
 
@@ -137,3 +138,28 @@ def test_a_push_on_its_way_has_no_name(shared: Branch) -> None:
 
         assert shared.files() == files
     shared.wait_for("push", result="cut_off")
+
+
+def test_a_stranger_holds_no_sender_off(shared: Branch) -> None:
+    """A byte now and then from many of them, unsigned, and a push comes in all the same."""
+    branch = shared
+    branch.fill()
+    document = next_push(branch)
+    strangers = [branch.hanging(document, 10) for _ in range(2 * MOST_WAITING)]
+    for place in (10, 11):
+        time.sleep(0.2)
+        for one in strangers[-MOST_WAITING:]:
+            one.sendall(document[place : place + 1])
+
+        assert branch.push(next_push(branch)).status_code == 200
+
+    answers = [answer_of(one) for one in strangers]
+    assert all(b" 408 " in one for one in answers)
+
+
+@pytest.mark.parametrize("forged", [b"{}\n", b"\x1f\x8b\x08\x00" + b"junk" * 9, b"x" * 100_000])
+def test_who_is_not_vouched_for_is_refused_by_the_first_line(shared: Branch, forged: bytes) -> None:
+    """Whether it goes on or not, and nothing of it is kept."""
+    connection = shared.hanging(forged + b" " * 900_000, len(forged))
+
+    assert parts(answer_of(connection))[0] in {401, 422}
