@@ -42,7 +42,8 @@ def test_one_unreadable_card(shared_door: Door, frame: bytes) -> None:
 
     assert (unreadable["verdict"], unreadable["reason"]) == ("refused", "card_unreadable")
     assert (row.verdict, row.reason, row.row_key) == ("refused", "card_unreadable", None)
-    said = [line for line in shared_door.lines[seen:] if line["event"] != "purge"]
+    # What the start of a door on a busy machine still says is no answer to this.
+    said = [line for line in shared_door.lines[seen:] if line["event"] not in {"purge", "mode"}]
     names = [line["event"] for line in said]
     assert names == ["decision", "relay", "door", "decision", "relay", "door"]
 

@@ -54,15 +54,18 @@ def test_the_running_owner_erases_and_goes_on_taking_pushes(branch: Branch) -> N
     assert count(branch) == (10, True)
 
 
-def test_a_lost_register_is_filled_by_an_older_push_without_the_person(branch: Branch) -> None:
-    """A true document of the library's own, as of before the erasure: all others come back."""
+def test_a_lost_register_takes_nobody_back_from_an_older_push(branch: Branch) -> None:
+    """A true document of the library's own, as of before the erasure: the next one is awaited."""
     call(branch, "erase")
     branch.end()
     for suffix in ("", "-wal", "-shm"):
         patrons_db(branch.config).with_name(f"patrons.db{suffix}").unlink(missing_ok=True)
     branch.start()
 
-    assert branch.push(branch.document(rows(10), 5)).status_code == 200
+    assert branch.push(branch.document(rows(10), 5)).status_code == 409
+    assert count(branch) == (0, False)
+    others = [each for each in rows(10) if each.row_key != PERSON.row_key]
+    assert branch.push(branch.document(others, 6)).status_code == 200
     assert count(branch) == (9, False)
 
 
