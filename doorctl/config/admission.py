@@ -76,7 +76,10 @@ class Policy:
     ] = "allow"
     code_entry: Annotated[
         bool,
-        key("Whether an issued code of 6 to 9 digits and # opens without a card."),
+        key(
+            "Whether an issued code of 6 to 9 digits and # opens without a card. It is typed on a "
+            "keypad of its own line (keypad.port) or on the screen (panel.keypad)."
+        ),
     ] = False
     max_cache_age_h: Annotated[
         float,
