@@ -122,7 +122,7 @@ ROOMS = (
         (
             "tests/sync/test_receive.py",
             "tests/sync/test_receive_model.py",
-            "tests/sync/test_staging.py",
+            "tests/sync/test_staging*.py",
             "tests/store/test_patrons*.py",
             "tests/store/test_subject_restored.py",
         ),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.ports import Changes, SealedRow
-from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.guard import unguarded
 from tests.fakes.shut_out import changes
 from tests.store.samples import DAY, NOON, SEAL, key_of
@@ -75,8 +75,7 @@ def test_it_counts_as_the_door_decides(
     seen: list[Changes] = []
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "patrons.db")
-        create_patrons(path, SEAL)
-        with closing(PatronCacheWriter(path, SEAL, policy=policy)) as writer:
+        with closing(open_or_create_patrons(path, SEAL, policy=policy)) as writer:
             for side, guard in ((0, unguarded), (1, seen.append)):
                 writer.apply(
                     [SealedRow(key_of(number), pair[side]) for number, pair in enumerate(rows)],

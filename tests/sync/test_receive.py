@@ -47,7 +47,7 @@ class Branch:
     def __init__(self) -> None:
         self.patrons = MemoryPatrons()
 
-    def takes(self, document: Document, guard: Guard = unguarded) -> Received:
+    def takes(self, document: Document, guard: Guard = unguarded, floor: int = 0) -> Received:
         """Stage and apply a push."""
         return receive(
             stage(document.data()),
@@ -55,6 +55,7 @@ class Branch:
             seal=SEAL,
             applied_at=NOON,
             guard=guard,
+            floor=floor,
         )
 
     def holds(self, *numbers: int) -> bool:
@@ -152,6 +153,36 @@ def test_a_number_that_is_held_with_other_rows_is_a_conflict(
 
     assert branch.holds(1, 2, 3)
     assert branch.patrons.held().epoch == 5
+
+
+@pytest.mark.parametrize(
+    ("document", "taken"),
+    [
+        (Document([row(4)], epoch=8), False),
+        (Document([row(4)], epoch=9), False),
+        (Document([row(4)], "changes", epoch=10, previous_epoch=5), False),
+        (Document([row(4)], epoch=10), True),
+    ],
+)
+def test_a_register_that_was_lost_begins_above_what_was_taken(
+    branch: Branch, document: Document, *, taken: bool
+) -> None:
+    """By what is kept elsewhere: an old push is not taken again, nor changes of what is gone."""
+    if taken:
+        assert branch.takes(document, floor=9).epoch == 10
+        return
+    sentence = "^the register of push 9 is lost; send a snapshot with a number above 9$"
+    with pytest.raises(PushOutOfOrderError, match=sentence):
+        branch.takes(document, floor=9)
+
+    assert branch.holds(1, 2, 3)
+
+
+def test_a_register_that_holds_the_last_push_goes_on(branch: Branch) -> None:
+    """What is kept elsewhere says no more than it holds itself."""
+    assert branch.takes(
+        Document([row(4)], "changes", epoch=6, previous_epoch=5), floor=5
+    ) == Received(6, 1, unchanged=False)
 
 
 def test_the_first_push_may_have_any_number() -> None:
