@@ -249,6 +249,8 @@ class Controller:
             self._take_reading(KeyPressed(pressed.key))
 
     def _show(self, now_s: float) -> None:
+        if not self._screen.is_there:
+            return
         moment = self._clock.moment()
         standing = self._daily.mode_at(moment)
         broken = not self.connected.get(READER, True)

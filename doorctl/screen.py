@@ -30,6 +30,11 @@ class Screen:
         self._shown: PanelState | None = None
 
     @property
+    def is_there(self) -> bool:
+        """Whether anybody can look; else nothing need be found out for it."""
+        return self._panel is not None
+
+    @property
     def deadline_s(self) -> float | None:
         """When :meth:`show` has to be called next, monotonic seconds; None for whenever."""
         return self._display.deadline_s

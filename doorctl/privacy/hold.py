@@ -14,6 +14,7 @@ from typing import Protocol
 from doorctl.access.staff_text import refuse_text
 from doorctl.errors import InputError
 from doorctl.moments import Moment
+from doorctl.privacy.patron_refs import may_be_cpr
 from doorctl.privacy.retention import visible_since
 
 LONGEST = timedelta(days=180)
@@ -22,8 +23,6 @@ then, in the case; a door log is no archive. Staff's own traces are kept as long
 
 LONGEST_TEXT = 200
 """Characters of a case number or a reason: a line, not a story with names in it."""
-
-CPR_DIGITS = 10
 
 FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -150,7 +149,8 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     for wrong, text in problems:
         if wrong:
             raise InputError(text)
-    if _may_be_cpr(asked.case):
+    # The police's own numbers, 0700-12345-00001-26, have more digits than other texts may.
+    if may_be_cpr(asked.case):
         raise InputError("the case number may be a CPR number; give the case's own")
     refuse_text("reason", asked.reason)
     return Hold(0, since, to, asked.case, asked.reason, until, now, asked.by)
@@ -182,13 +182,6 @@ def _utc(what: str, at: datetime) -> datetime:
     if at.tzinfo is None or at < FIRST_DAY:
         raise InputError(f"--{what} is no time that a door log can know")
     return at.astimezone(UTC)
-
-
-def _may_be_cpr(case: str) -> bool:
-    # The police's own numbers, 0700-12345-00001-26, have more digits than other texts may.
-    digits = [int(one) for one in case if one.isdecimal()]
-    day, month = digits[:2], digits[2:4]
-    return len(digits) == CPR_DIGITS and [0, 1] <= day <= [3, 1] and [0, 1] <= month <= [1, 2]
 
 
 def _is_line(text: str) -> bool:

@@ -12,8 +12,6 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey as _SigningKey
 from nacl.signing import VerifyKey as _VerifyKey
 
-KEY_BYTES: Final = 32
-
 SIGNATURE_BYTES: Final = 64
 
 

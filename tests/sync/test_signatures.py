@@ -5,7 +5,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.sync.signatures import KEY_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
+from doorctl.sync.signatures import SIGNATURE_BYTES, SigningKey, VerifyKey
+
+KEY_BYTES = 32
 
 # RFC 8032, section 7.1, test 3.
 SECRET = bytes.fromhex("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7")

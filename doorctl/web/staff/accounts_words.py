@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from doorctl.accounts.roles import Permission, Role
 from doorctl.errors import InputError
 from doorctl.web.pages.words import Words
+from doorctl.web.staff.refusals import by_pattern
 
 ROLES: Mapping[Role, tuple[str, str]] = MappingProxyType(
     {
@@ -69,9 +69,4 @@ _NAMED: Final = (
 
 def told(words: Words, error: InputError) -> str:
     """Return what is wrong with a change, in a language; an account that it names stands in it."""
-    sentence = str(error)
-    for pattern, text in _NAMED:
-        found = re.match(pattern, sentence)
-        if found is not None:
-            return words.say(text, name=found["name"])
-    return words.say(sentence)
+    return by_pattern(words, str(error), _NAMED)

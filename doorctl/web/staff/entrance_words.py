@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from doorctl.errors import InputError, SignInWaitsError
 from doorctl.web.pages.words import Words
+from doorctl.web.staff.refusals import by_pattern
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
@@ -56,12 +56,7 @@ NOT_TAKEN: Final = (
 
 def not_taken(words: Words, error: InputError) -> str:
     """Return why a new password is not taken, in a language."""
-    sentence = str(error)
-    for pattern, text in NOT_TAKEN:
-        found = re.match(pattern, sentence)
-        if found is not None:
-            return words.say(text, **found.groupdict())
-    return words.say(sentence)
+    return by_pattern(words, str(error), NOT_TAKEN)
 
 
 def waits(words: Words, error: SignInWaitsError) -> str:

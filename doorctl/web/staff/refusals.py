@@ -7,6 +7,7 @@ the sentence was made for a command, and names a key of the configuration or a d
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -16,6 +17,8 @@ from doorctl.web.pages.mode_words import MODES
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import filled_in
 from doorctl.web.times_of_day import hours_of_day
+
+Patterns = Sequence[tuple[str, str]]
 
 _DATE: Final = r"(?P<day>\d{4}-\d\d-\d\d)"
 _NAMED: Final = (
@@ -73,12 +76,25 @@ def told(words: Words, error: InputError) -> str:
     sentence = filled_in.told(error)
     for pattern, field in _WRITTEN:
         sentence = pattern.sub(field, sentence, count=1) if pattern.match(sentence) else sentence
-    for named, text in _NAMED:
-        found = re.match(named, sentence)
+    clash = _CLASH.match(sentence)
+    return by_pattern(words, sentence, _NAMED) if clash is None else _clash(words, clash)
+
+
+def by_pattern(words: Words, sentence: str, patterns: Patterns) -> str:
+    """Return a sentence in a language.
+
+    Args:
+        words: of the language.
+        sentence: as it was raised, in English.
+        patterns: of sentences with values inside, and what they are on a page; a value is a date
+            if it is called `day`, a login if `name`, else a number. A sentence that fits none is a
+            text like any other.
+    """
+    for pattern, text in patterns:
+        found = re.match(pattern, sentence)
         if found is not None:
             return words.say(text, **_values(words, found))
-    clash = _CLASH.match(sentence)
-    return words.say(sentence) if clash is None else _clash(words, clash)
+    return words.say(sentence)
 
 
 def _values(words: Words, found: re.Match[str]) -> dict[str, str]:
@@ -88,7 +104,8 @@ def _values(words: Words, found: re.Match[str]) -> dict[str, str]:
 def _value(words: Words, name: str, written: str) -> str:
     if name == "day":
         return words.short_day(date.fromisoformat(written))
-    return words.number(int(written))
+    # A login may be all digits.
+    return written if name == "name" else words.number(int(written))
 
 
 def _clash(words: Words, found: re.Match[str]) -> str:
