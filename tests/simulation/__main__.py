@@ -17,7 +17,7 @@ import click
 from tests.simulation.running import Told, run
 
 FAILED = Path(__file__).with_name("failed_seeds.txt")
-CI_YEARS, CI_SLICE_YEARS = 50.0, 2.0
+CI_YEARS, CI_SLICE_YEARS = 30.0, 2.0
 
 
 @click.command()
