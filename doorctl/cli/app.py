@@ -12,31 +12,55 @@ from doorctl.cli.streams import open_streams, stdout_refuses
 from doorctl.errors import DoorctlError, ProblemsError
 
 COMMANDS = {
-    "demo": "doorctl.cli.demo:demo",
-    "run": "doorctl.cli.run:run",
-    "web": "doorctl.cli.web:web",
-    "init": "doorctl.cli.init:init",
-    "check-config": "doorctl.cli.check_config:check_config",
-    "patrons": "doorctl.cli.patrons:patrons",
-    "sync": "doorctl.cli.sync:sync",
-    "mode": "doorctl.cli.mode:mode",
-    "open": "doorctl.cli.open:open_once",
-    "calendar": "doorctl.cli.calendar:calendar",
-    "bans": "doorctl.cli.bans:bans",
-    "passes": "doorctl.cli.passes:passes",
-    "staff": "doorctl.cli.staff:staff",
-    "visits": "doorctl.cli.visits:visits",
-    "subject": "doorctl.cli.subject:subject",
-    "statistics": "doorctl.cli.statistics:statistics",
-    "purge": "doorctl.cli.purge:purge",
-    "audit": "doorctl.cli.audit:audit",
-    "hold": "doorctl.cli.hold:hold",
-    "status": "doorctl.cli.status:status",
-    "selftest": "doorctl.cli.selftest:selftest",
-    "alarm": "doorctl.cli.alarm:alarm",
-    "relay-off": "doorctl.cli.relay_off:relay_off",
+    "demo": ("doorctl.cli.demo:demo", "Draw a library's door on a page, and swipe cards at it."),
+    "run": ("doorctl.cli.run:run", "Run the door: reader, keypad, decision, relay, door log."),
+    "web": ("doorctl.cli.web:web", "Take pushes of patrons and serve the staff's pages."),
+    "init": ("doorctl.cli.init:init", "Make the key and the empty databases of a new branch."),
+    "check-config": (
+        "doorctl.cli.check_config:check_config",
+        "Say all that is wrong with the configuration file.",
+    ),
+    "patrons": (
+        "doorctl.cli.patrons:patrons",
+        "Load patrons, explain a refusal, let a card try again.",
+    ),
+    "sync": ("doorctl.cli.sync:sync", "Push patrons to every branch, from the library's server."),
+    "mode": ("doorctl.cli.mode:mode", "Say what the branch is just now, or set it by hand."),
+    "open": ("doorctl.cli.open:open_once", "Have the running door open once."),
+    "calendar": (
+        "doorctl.cli.calendar:calendar",
+        "Show the next days' hours, or give a date its own.",
+    ),
+    "bans": ("doorctl.cli.bans:bans", "Keep somebody out for a while, by the house rules."),
+    "passes": (
+        "doorctl.cli.passes:passes",
+        "Let cleaners, classes and staff in, by a card or a code.",
+    ),
+    "staff": ("doorctl.cli.staff:staff", "Say who may sign in to the staff pages."),
+    "visits": ("doorctl.cli.visits:visits", "Look at the door log."),
+    "subject": (
+        "doorctl.cli.subject:subject",
+        "Show, erase or restrict what is held of one person.",
+    ),
+    "statistics": (
+        "doorctl.cli.statistics:statistics",
+        "Count visits over hours, weekdays or months.",
+    ),
+    "purge": ("doorctl.cli.purge:purge", "Delete visits that are older than the retention."),
+    "audit": ("doorctl.cli.audit:audit", "Show who looked at or changed what, when and why."),
+    "hold": ("doorctl.cli.hold:hold", "Keep a part of the door log for an incident."),
+    "status": ("doorctl.cli.status:status", "Say how the door process and its databases are."),
+    "selftest": (
+        "doorctl.cli.selftest:selftest",
+        "Let a made-up patron come to the door, and look.",
+    ),
+    "alarm": ("doorctl.cli.alarm:alarm", "Send a test alarm out of the house."),
+    "relay-off": (
+        "doorctl.cli.relay_off:relay_off",
+        "Lock the door, whatever happened to the daemon.",
+    ),
 }
-"""Name -> where it is; in the order in which a newcomer needs them."""
+"""Name -> where it is, and its line in ``--help``; in the order in which a newcomer needs them."""
 
 
 class LazyGroup(click.Group):
@@ -48,12 +72,16 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command."""
-        where = COMMANDS.get(cmd_name)
-        if where is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, name = where.split(":")
+        module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the table's lines: importing all commands for them takes seconds on a Pi."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -78,3 +78,26 @@ def test_the_front_door_alone_imports_no_driver() -> None:
     )
 
     assert not heavy & set(imported.stdout.split())
+
+
+def test_help_imports_no_command() -> None:
+    """On a small Pi all of them take 15 seconds; whoever forgot a name shall not wait for that."""
+    script = (
+        "import sys; from doorctl.cli.app import app;"
+        "app(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    imported = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    ours = {name for name in imported.stdout.split() if name.startswith("doorctl.")}
+    assert ours <= {"doorctl.cli", "doorctl.cli.app", "doorctl.cli.streams", "doorctl.errors"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_line_is_shown_whole(name: str) -> None:
+    """In a terminal of 80 columns no line is cut or broken."""
+    line = f"  {name:12}  {COMMANDS[name][1]}"
+
+    assert len(line) < 80
+    assert line in call("--help").stdout.splitlines()
