@@ -74,6 +74,9 @@ def translated(path: Path) -> Iterator[None]:
             # The driver could not decode a text, and quotes it.
             raise StoreDamagedError(f"{path} is damaged: a text can't be decoded") from None
         raise  # The driver's complaint about how we use it: a bug, not the disk's fault.
+    except UnicodeDecodeError:
+        # SQLite's own message quotes what it read, or a column is named by it.
+        raise StoreDamagedError(f"{path} is damaged: a name can't be decoded") from None
 
 
 def _ours(path: Path, error: sqlite3.Error) -> StoreError:

@@ -45,7 +45,7 @@ class Writer:
         by a door that starts on a full disk.
         """
         # Closed before, or a disk that fails: then the WAL says what the file does not.
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error, UnicodeDecodeError):
             self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.database.close()
         self._lock.close()

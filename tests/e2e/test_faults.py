@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -38,7 +39,12 @@ def cut_off(path: Path) -> None:
         file.truncate(PAGE_BYTES + 100)
 
 
-DAMAGES = pytest.mark.parametrize("damage", [garbage, one_page, cut_off])
+def one_byte_of_the_schema(path: Path) -> None:
+    """Put a byte that is no UTF-8 into the text of a table, which SQLite quotes."""
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREA\x8aE TABLE", 1))
+
+
+DAMAGES = pytest.mark.parametrize("damage", [garbage, one_page, cut_off, one_byte_of_the_schema])
 
 
 @DAMAGES
@@ -71,6 +77,18 @@ def test_damaged_visits(doors: Doors, damage: Callable[[Path], None]) -> None:
     assert_set_aside(door, "visits.db")
     assert door.let_in(ENTITLED)["attempt"] == 1
     assert [row.reason for row in door.rows()] == ["ok"]
+
+
+def test_damaged_branch(doors: Doors, loaded: Loaded) -> None:
+    """One changed byte where bans are: the door starts, refuses everybody, and says which file."""
+    door = doors.made()
+    shutil.copy2(loaded.directory / "branch.db", door.directory)
+    one_byte_of_the_schema(door.directory / "branch.db")
+    door.start()
+
+    assert "branch.db is damaged" in door.wait_for("alarm", kind="branch_failing")["why"]
+    door.reader.send(ENTITLED.swipe)
+    assert door.wait_for("decision")["reason"] == "fault"
 
 
 def assert_set_aside(door: Door, name: str) -> None:

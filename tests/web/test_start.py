@@ -185,3 +185,20 @@ def test_a_damaged_cache_is_set_aside(branches: Branches) -> None:
 
     assert [line.get("kind") for line in branch.lines][:1] == ["store_damaged"]
     assert branch.push(branch.document(rows(1), 1)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["patrons.db", "visits.db", "branch.db"])
+def test_one_changed_byte_of_a_schema(branches: Branches, name: str) -> None:
+    """What SQLite quotes of a damaged file is no UTF-8: web starts and takes a push all the same.
+
+    The register is set aside; the door log is the door's; the file of bans stays where it is.
+    """
+    branch = branches()
+    path = branch.directory / name
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREA\x8aE TABLE", 1))
+
+    branch.start()
+
+    assert branch.held()["epoch"] == 0
+    aside = list(branch.directory.glob("patrons.db.damaged-*"))
+    assert bool(aside) is (name == "patrons.db")
