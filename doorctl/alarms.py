@@ -186,6 +186,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Kør doorctl selftest på stedet.",
             "Run doorctl selftest on the machine.",
         ),
+        "relay_unsafe": _kind(
+            TODAY,
+            "Relæet kan blive ved med at være trukket, hvis dørens proces dør.",
+            "The relay can stay on if the door process dies.",
+            "Kør doorctl check-config, og gør, hvad der står.",
+            "Run doorctl check-config and do what it says.",
+        ),
         "calendar_unknown": _kind(
             NOW,
             "Åbningstiderne kendes ikke, så døren er lukket for lånere.",

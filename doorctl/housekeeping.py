@@ -28,16 +28,12 @@ A door whose scheduler died again at each start would so be away for seconds in 
 for ever.
 """
 
-RELOCK_GRACE_S = 0.2
-"""How late the loop may lock before systemd kills it, to lock within a second of the release's end.
+KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7
+"""How late the loop may lock before the kernel ends it, to be locked a second after the release.
 
-Worst is a loop that is stopped just before it would lock: then this passes, up to 0.25 s until
-systemd looks (its timers' accuracy, which no unit can set), and what killing and locking take, for
-which 0.55 s are left. On an emulated Pi that was 0.3 to 0.7 s (tests/pi): up to 1.15 s in all. A
-real one has not been measured.
-
-To be fed more often gains nothing, for it counts from the release's end. With 0.1 s an emulated Pi,
-starved of its processor, killed a loop that had just locked.
+Where the kernel keeps a dead process's outputs, systemd still has to lock: 0.3 to 0.7 s on an
+emulated Pi (tests/pi). Where it frees them, the pin falls at once and the loop may have more. Both
+are longer than the 0.3 s for which an SD card stalls; the loop itself never waits for one.
 """
 
 KEEP_TIME_EVERY_S = 600.0
@@ -61,6 +57,7 @@ class Housekeeping:
         alarm: told a kind and why, once for each thing that stops and stays so for a turn.
         relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
             while it stands free.
+        grace_s: how much later the process is ended if the loop has not locked by then.
     """
 
     def __init__(
@@ -77,6 +74,7 @@ class Housekeeping:
         ping: Callable[[Callable[[], None]], None],
         alarm: Callable[[str, str], None],
         relocks_s: Callable[[], float | None] = lambda: None,
+        grace_s: float = KEPT_GRACE_S,
     ) -> None:
         self._clock = clock
         self._supervisor = supervisor
@@ -89,6 +87,7 @@ class Housekeeping:
         self._ping = ping
         self._alarm = alarm
         self._relocks_s = relocks_s
+        self._grace_s = grace_s
         self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
         self._dependable = clock.moment().dependable
         self._stuck = self._told = ""
@@ -129,7 +128,7 @@ class Housekeeping:
 
     def _limit_s(self, now_s: float) -> float | None:
         relocks_s = self._relocks_s()
-        return None if relocks_s is None else max(0.0, relocks_s - now_s) + RELOCK_GRACE_S
+        return None if relocks_s is None else max(0.0, relocks_s - now_s) + self._grace_s
 
     def _answer(self) -> None:
         self._answered_s = self._clock.monotonic_s()

@@ -14,8 +14,9 @@ from doorctl.bootstrap.doubt import ClockDoubt
 from doorctl.bootstrap.inspection import house
 from doorctl.bootstrap.purging import Purging
 from doorctl.config import Config
+from doorctl.devices.pins import outputs_kept
 from doorctl.errors import DoorctlError, StoreError
-from doorctl.housekeeping import Housekeeping
+from doorctl.housekeeping import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.scheduler import PurgeSchedule
 from doorctl.ports import EventLog, HourCount, Supervisor
@@ -72,6 +73,7 @@ class Chores:
             ping=self._stores.worker.submit,
             alarm=self._stores.alarm,
             relocks_s=relocks_s,
+            grace_s=FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S,
         )
 
     def keep_time(self) -> None:

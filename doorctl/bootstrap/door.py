@@ -33,7 +33,7 @@ from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.daily_round import DailyRound
 from doorctl.devices.inputs import GpioInputs
 from doorctl.devices.outputs import GpioOutputs
-from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
+from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory, relay_risks
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doorway import Doorway
 from doorctl.errors import StoreError
@@ -83,6 +83,8 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         relay = GpioRelay(factory, config.gpio.relay_pin, active_high=config.gpio.relay_active_high)
         stack.enter_context(closing(relay))
         leave_word(config.gpio, factory, environment)
+        if risks := relay_risks(config.gpio.factory):
+            log.emit("alarm", kind="relay_unsafe", why=" ".join(risks))
         gpio = config.gpio
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
         stack.enter_context(closing(signals))

@@ -11,6 +11,7 @@ from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
 from doorctl.bootstrap.sealing import own_sealer
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
+from doorctl.devices.pins import relay_risks
 from doorctl.errors import NotAnsweringError
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.disk import DataDisk
@@ -51,6 +52,7 @@ def house(
         visits=visits,
         lines=lines,
         purged_s=purged_s,
+        relay_risks=relay_risks(config.gpio.factory),
         reader=lambda: CardReader(carries_keys=not config.keypad.port),
     )
 

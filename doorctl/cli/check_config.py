@@ -9,6 +9,7 @@ import click
 from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import config_option, read_config, set_option
 from doorctl.config import Config, past_exceptions
+from doorctl.devices.pins import relay_risks
 from doorctl.errors import ConfigError
 
 
@@ -24,6 +25,8 @@ def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...
     path = file or config_path
     config = read_config(path, overrides)
     _refuse_the_past(path, config)
+    for risk in relay_risks(config.gpio.factory):
+        click.echo(f"{path}: {risk}", err=True)
     click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from shutil import which
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -125,6 +126,45 @@ def chip_of(factory: Factory) -> str | None:
     """Return the device file of the chip that the pins belong to, None where there is none."""
     number = getattr(factory, "chip", None)
     return f"/dev/gpiochip{number}" if isinstance(number, int) else None
+
+
+MODULES = Path("/sys/module")
+"""Where the kernel tells how its drivers were set up."""
+
+
+def outputs_kept(modules: Path = MODULES) -> bool | None:
+    """Return whether the kernel keeps an output's level when its process dies; None for unknown.
+
+    Raspberry Pi OS does, unless ``dtparam=strict_gpiod`` stands in ``config.txt``.
+    """
+    said = set()
+    for parameter in modules.glob("pinctrl_*/parameters/persist_gpio_outputs"):
+        with suppress(OSError):
+            said.add(parameter.read_text(encoding="ascii").strip())
+    return "Y" in said if said else None
+
+
+def relay_risks(
+    factory: str, modules: Path = MODULES, programs: str | None = None
+) -> tuple[str, ...]:
+    """Return what could leave the relay on after the door process dies, a sentence each.
+
+    Args:
+        factory: ``gpio.factory``; a mock one has no relay.
+        modules: as for :func:`outputs_kept`.
+        programs: where ``gpioset`` is looked for, as in ``PATH``; None for that.
+    """
+    if factory == "mock":
+        return ()
+    risks = []
+    if outputs_kept(modules):
+        risks.append(
+            "The kernel keeps the relay on when the door process dies: add dtparam=strict_gpiod "
+            "to /boot/firmware/config.txt and reboot."
+        )
+    if which("gpioset", path=programs) is None:
+        risks.append("gpioset is missing, which locks without Python: apt install gpiod.")
+    return tuple(risks)
 
 
 def claimed_output(factory: Factory, pin: int, *, active_high: bool) -> Any:

@@ -41,8 +41,8 @@ class Supervisor(Protocol):
         """Feed the watchdog; only from a loop that has just proved that it works.
 
         Args:
-            within_s: when it will be fed again at the latest; None for the usual interval, which
-                is never exceeded.
+            within_s: unless it is fed again by then, the process ends, even one that is stopped;
+                None for the usual interval.
         """
 
     def stopping(self) -> None:

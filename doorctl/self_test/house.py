@@ -42,6 +42,7 @@ class House:
             process is that.
         lines: ``reader`` and, if there is one, ``keypad``: whether it is connected; None where the
             door process does not run.
+        relay_risks: what could leave the relay on after the door process dies, a sentence each.
         purged_s: when a purge was last complete, or when the door began, monotonic seconds; None
             where that is not known.
         reader: makes the reader's parser.
@@ -61,6 +62,7 @@ class House:
     visits: VisitRetention | None = None
     lines: Mapping[str, bool] | None = None
     purged_s: float | None = None
+    relay_risks: tuple[str, ...] = ()
     reader: Callable[[], CardReader] = lambda: CardReader(carries_keys=False)
     attempt: Callable[[Attempt, Event, Now, Rules], Step] = after
     strike: Callable[[Strike, StrikeEvent], Strike] = Strike.after

@@ -38,6 +38,13 @@ def line(name: str) -> Ask:
     return ask
 
 
+def relay(house: House, _seen: Seen) -> Answer:
+    """Ask whether the relay goes off by itself when the door process dies."""
+    if house.relay_risks:
+        return Answer(ok=False, what=" ".join(house.relay_risks))
+    return Answer(ok=True, what="The relay goes off when the door process dies.")
+
+
 def register(_house: House, seen: Seen) -> Answer:
     """Ask whether the register can be read, and was sealed with this branch's key."""
     if seen.stamp is None:

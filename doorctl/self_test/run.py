@@ -39,6 +39,7 @@ CHECKS = (
     Check("door", premises.door, "Start it: systemctl restart doorctl-door; read its journal."),
     Check("reader", premises.line("reader"), "Look at the reader's cable and at reader.port."),
     Check("keypad", premises.line("keypad"), "Look at the keypad's cable and at keypad.port."),
+    Check("relay", premises.relay, "Do so before the door is used; systemd/README.md says why."),
     Check("register", premises.register, _PUSH),
     Check("register_filled", premises.register_filled, _PUSH),
     Check("register_age", premises.register_age, f"Look why no push comes. {_PUSH}"),

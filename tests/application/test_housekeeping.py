@@ -10,9 +10,9 @@ import pytest
 
 from doorctl.housekeeping import (
     KEEP_TIME_EVERY_S,
+    KEPT_GRACE_S,
     PING_EVERY_S,
     PURGE_LIMIT_S,
-    RELOCK_GRACE_S,
     SCHEDULE_LIMIT_S,
     WORKER_LIMIT_S,
     Housekeeping,
@@ -97,7 +97,7 @@ def test_a_release_bounds_the_watchdog() -> None:
     house.relocks_s = house.began_s + 2.0
     for left_s in (2.0, 1.0, 0.0, 0.0):
         house.keeping.turn()
-        assert house.supervisor.within_s == pytest.approx(left_s + RELOCK_GRACE_S)
+        assert house.supervisor.within_s == pytest.approx(left_s + KEPT_GRACE_S)
         house.clock.advance(1.0)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from doorctl.devices.pins import GpioRelay, relay_off
+from doorctl.devices.pins import GpioRelay, outputs_kept, relay_off, relay_risks
 from doorctl.errors import DeviceError
 from doorctl.ports import Relay
 from tests.fakes.relay import FakeRelay
@@ -140,3 +141,42 @@ def test_the_fake_can_be_broken() -> None:
     with pytest.raises(DeviceError):
         relay.energise()
     assert relay.edges == []
+
+
+def machine(root: Path, kept: str, *, gpioset: bool) -> tuple[Path, str]:
+    """Return a kernel's parameters and a directory of programs."""
+    for driver in ("pinctrl_bcm2835", "pinctrl_rp1"):
+        parameters = root / driver / "parameters"
+        parameters.mkdir(parents=True)
+        (parameters / "persist_gpio_outputs").write_text(f"{kept}\n", encoding="ascii")
+    programs = root / "bin"
+    programs.mkdir()
+    if gpioset:
+        (programs / "gpioset").touch(mode=0o755)
+    return root, str(programs)
+
+
+@pytest.mark.parametrize(
+    ("kept", "gpioset", "factory", "risks"),
+    [
+        ("N", True, "lgpio", []),
+        ("Y", True, "lgpio", ["strict_gpiod"]),
+        ("N", False, "lgpio", ["apt install gpiod"]),
+        ("Y", False, "lgpio", ["strict_gpiod", "apt install gpiod"]),
+        ("Y", False, "mock", []),
+    ],
+)
+def test_what_could_leave_the_relay_on_is_told(
+    tmp_path: Path, kept: str, gpioset: bool, factory: str, risks: list[str]
+) -> None:
+    """A sentence each, with what to do; a door without a relay has no risk."""
+    told = relay_risks(factory, *machine(tmp_path, kept, gpioset=gpioset))
+
+    assert [want in one for want, one in zip(risks, told, strict=True)] == [True] * len(risks)
+
+
+def test_a_kernel_that_says_nothing_is_no_promise(tmp_path: Path) -> None:
+    """Only a kernel that frees outputs is trusted to do so: anywhere else the grace is short."""
+    assert outputs_kept(tmp_path) is None
+    assert outputs_kept(machine(tmp_path / "kept", "Y", gpioset=True)[0]) is True
+    assert outputs_kept(machine(tmp_path / "freed", "N", gpioset=True)[0]) is False

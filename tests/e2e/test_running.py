@@ -125,6 +125,27 @@ def test_no_stdout(door: Door) -> None:
     assert (process.returncode, str(stdout)) == (0, os.devnull)
 
 
+def test_a_frozen_door_ends_soon_after_its_release(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stopped it, the kernel kills it while the strike is still released; nobody feeds it.
+
+    The same door, stopped while the strike is locked, is left to systemd's watchdog.
+    """
+    monkeypatch.setenv("WATCHDOG_USEC", "10000000")
+    door.configured("door.release_s=1").start()
+    door.let_in(ENTITLED)
+    until(lambda: door.said("relay")[-1]["energised"] is False)
+    os.kill(door.pid, signal.SIGSTOP)
+    time.sleep(3)
+    os.kill(door.pid, signal.SIGCONT)
+    time.sleep(UNHEARD_S)
+    door.visit(ENTITLED)
+    os.kill(door.pid, signal.SIGSTOP)
+
+    assert door.exit_code() == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 def test_other_signals_lock_too(number: int, door: Door) -> None:
     """A terminal that hangs up in the middle of a release ends the daemon with the door locked."""

@@ -51,7 +51,7 @@ def test_the_reader_is_unplugged(door: Door) -> None:
     done = door.call("selftest")
 
     assert done.returncode == 1
-    assert done.stderr == "doorctl: 1 of 20 fail: reader\n"
+    assert done.stderr == "doorctl: 1 of 21 fail: reader\n"
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("fails"))
     assert "The reader is lost." in line
     assert failing(findings(door, code=1)) == ["reader"]

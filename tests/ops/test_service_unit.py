@@ -11,14 +11,11 @@ import pytest
 
 from doorctl.controller import TURN_LIMIT_S
 from doorctl.devices.serial_line import STOP_S
-from doorctl.housekeeping import RELOCK_GRACE_S
+from doorctl.housekeeping import FREED_GRACE_S, KEPT_GRACE_S
 from doorctl.ops.line_writer import CLOSE_S
 
 UNIT = Path(__file__).parents[2] / "systemd" / "doorctl-door.service"
 SETTINGS = re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
-
-SYSTEMD_LOOKS_S = 0.25
-"""How late its watchdog may be: sd-event's default accuracy."""
 
 LOCKING_S = 0.55
 """What killing and `ExecStopPost=` may take; an emulated Pi needs more now and then (tests/pi)."""
@@ -110,13 +107,14 @@ def test_a_frozen_process_is_killed_too() -> None:
 
 
 def test_the_watchdog_is_fed_in_time() -> None:
-    """A loop that works feeds it at least twice before it bites."""
-    assert 2 * TURN_LIMIT_S < seconds("WatchdogSec") <= 3 * TURN_LIMIT_S
+    """A loop that works feeds it many times before it bites: a healthy door is not killed."""
+    assert 5 * TURN_LIMIT_S < seconds("WatchdogSec") <= 10 * TURN_LIMIT_S
 
 
 def test_a_loop_that_stops_before_it_locks_leaves_time_to_lock() -> None:
-    """Within the second that a release may be overdue systemd looks, kills, and switches it off."""
-    assert RELOCK_GRACE_S + SYSTEMD_LOOKS_S + LOCKING_S <= 1.0
+    """A release may be a second overdue; where the pin is kept, systemd still has to lock in it."""
+    assert KEPT_GRACE_S + LOCKING_S <= 1.0
+    assert FREED_GRACE_S < 1.0
 
 
 def test_a_stop_has_the_time_that_it_may_take() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,34 +55,58 @@ def test_systemd_hears_each_state(
     assert heard == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
-def test_the_watchdog_bites_sooner_while_it_is_told_so(tmp_path: Path) -> None:
-    """A limit shortens the unit's own, never lengthens it, never is 0, and is taken back."""
-    address, spelled = by_path(tmp_path)
-    with listening(address) as notify:
-        supervisor = SystemdSupervisor({"NOTIFY_SOCKET": spelled, "WATCHDOG_USEC": "3000000"})
-        for within_s in (5.0, 0.7, 0.7, 0.0, None, None):
-            supervisor.alive(within_s)
+CHILD = """
+import os, signal, sys, time
+from doorctl.ops.supervision import SystemdSupervisor
+supervisor = SystemdSupervisor(dict(os.environ))
+{deeds}
+print("fed", flush=True)
+{end}
+"""
 
-        heard = [notify.recv(100) for _ in range(6)]
-    assert heard == [
-        b"WATCHDOG=1",
-        b"WATCHDOG=1\nWATCHDOG_USEC=700000",
-        b"WATCHDOG=1",
-        b"WATCHDOG=1\nWATCHDOG_USEC=1",
-        b"WATCHDOG=1\nWATCHDOG_USEC=3000000",
-        b"WATCHDOG=1",
-    ]
+
+def fed(watchdog: str, deeds: str, end: str) -> subprocess.Popen[str]:
+    """Start a process with a supervisor that does some deeds, says so and goes on to its end."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(deeds=deeds, end=end)],
+        env=dict(os.environ, WATCHDOG_USEC=watchdog),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "fed\n"
+    return child
+
+
+def test_a_release_that_is_overdue_ends_even_a_stopped_process() -> None:
+    """SIGSTOP keeps the loop from locking; the kernel ends the process in time, asking nobody."""
+    began_s = time.monotonic()
+    with fed("10000000", "supervisor.alive(0.5)", "os.kill(os.getpid(), signal.SIGSTOP)") as it:
+        assert it.wait(timeout=20) == -signal.SIGKILL
+
+    assert time.monotonic() - began_s >= 0.5
+
+
+@pytest.mark.parametrize(
+    "deeds",
+    [
+        "supervisor.alive(0.2); supervisor.alive(None)",
+        "supervisor.alive(0.2); supervisor.alive(60.0)",
+        "supervisor.alive(0.2); supervisor.stopping()",
+        "supervisor.alive(None)",
+    ],
+)
+def test_who_has_locked_in_time_lives(deeds: str) -> None:
+    """Each feed takes the place of the one before; a stop on purpose takes its time."""
+    with fed("10000000", deeds, "time.sleep(0.5)") as it:
+        assert it.wait(timeout=20) == 0
 
 
 @pytest.mark.parametrize("usual", ["", "0", "soon", "-1", "²"])
-def test_where_there_is_no_watchdog_none_is_made(tmp_path: Path, usual: str) -> None:
-    """Without ``WatchdogSec=`` a limit must not bring one about."""
-    address, spelled = by_path(tmp_path)
-    with listening(address) as notify:
-        supervisor = SystemdSupervisor({"NOTIFY_SOCKET": spelled, "WATCHDOG_USEC": usual})
-        supervisor.alive(0.5)
-
-        assert notify.recv(100) == b"WATCHDOG=1"
+def test_nobody_is_ended_whom_nobody_starts_again(usual: str) -> None:
+    """Without ``WatchdogSec=`` there is no timer: a door that was started by hand stays."""
+    with fed(usual, "supervisor.alive(0.1)", "time.sleep(0.4)") as it:
+        assert it.wait(timeout=20) == 0
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class Parts:
         default_factory=lambda: {"reader": True, "keypad": True}
     )
     purged_s: float | None = 1000.0
+    relay_risks: tuple[str, ...] = ()
     reader: CardReader = field(default_factory=lambda: CardReader(carries_keys=False))
     applied_at: datetime | None = START - timedelta(hours=5)
     minimum_age: int = 14
@@ -95,6 +96,7 @@ class Parts:
             visits=self.visits,
             lines=self.lines,
             purged_s=self.purged_s,
+            relay_risks=self.relay_risks,
             reader=lambda: self.reader,
             attempt=self.attempt,
             strike=self.turn,

@@ -186,6 +186,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Parts]]] = {
     "the door log can't be written": ("visit_log", broken_visits),
     "the disk is nearly full": ("disk", lambda: Parts(disk=FakeDisk(free=MIN_FREE_BYTES - 1))),
     "the disk is read-only": ("disk_writable", lambda: Parts(disk=FakeDisk(read_only=True))),
+    "the kernel keeps the relay on": ("relay", lambda: Parts(relay_risks=("Kept.",))),
     "no purge for half a day": ("purge", lambda: Parts(purged_s=999.0 - PURGE_LATE_S)),
 }
 """A fault -> the check that finds it, and a house that has it."""
