@@ -8,7 +8,7 @@ from hashlib import sha256
 from threading import Lock
 
 from doorctl.alarms import DOOR_ANSWERS, DOOR_SILENT, KINDS, NOT_SENT
-from doorctl.errors import DoorctlError
+from doorctl.errors import DoorctlError, NotAnsweringError
 from doorctl.moments import Moment
 from doorctl.notices.outbox import FAR_PAUSES_S, Outbox
 from doorctl.notices.rationing import Due, Heard, Ration, Rationing
@@ -112,7 +112,8 @@ class DoorWatch:
     """Notice that the door process answers no more, for then nobody else would tell.
 
     Args:
-        ask: asks it something; raises `DoorctlError` where it does not answer.
+        ask: asks it something; raises `NotAnsweringError` where it does not answer, and another
+            `DoorctlError` where that is not known, such as for want of a socket.
         log: hears ``door_silent`` and ``door_answers``, once each.
     """
 
@@ -125,10 +126,12 @@ class DoorWatch:
         """Ask once; the watch is never done. One thread."""
         try:
             self._ask()
-        except DoorctlError as err:
+        except NotAnsweringError as err:
             self._unanswered += 1
             if self._unanswered == SILENT_AFTER:
                 self._log.emit("alarm", kind=DOOR_SILENT, why=str(err))
+        except DoorctlError:
+            pass
         else:
             if self._unanswered >= SILENT_AFTER:
                 self._log.emit("alarm", kind=DOOR_ANSWERS)

@@ -187,11 +187,16 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
         InputError: it was refused, with the answerer's reason; nothing was changed.
         NotRunningError: nobody takes questions there; nothing was asked.
         NotAnsweringError: it was asked, and gave no answer in time; it may be done all the same.
-        StoreError: it answered that it could not do it.
+        StoreError: it answered that it could not do it, or this process has no socket to ask by.
     """
     error: type[NotAnsweringError] = NotRunningError
     try:
-        with socket.socket(socket.AF_UNIX) as line:
+        asking = socket.socket(socket.AF_UNIX)
+    except OSError as err:
+        # Our own lack, such as of descriptors: it says nothing of the other process.
+        raise StoreError(f"no socket to ask the {whom} process by: {err.strerror}") from err
+    try:
+        with asking as line:
             line.settimeout(timeout_s)
             line.connect(str(path))
             error = NotAnsweringError

@@ -3,33 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h11
 import uvicorn
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from doorctl.accounts.throttle import caller
 from doorctl.errors import DeviceError, KeyFileError
 from doorctl.web.certified import Shown
 
 STOP_LIMIT_S = 2
 """So long a push that is still coming in has, once the process stops; its sender comes again."""
 
-MOST_CONNECTIONS = 256
-"""A browser needs six, a sender one; beyond it the answer is 503."""
+HERE: Final = frozenset(map(caller, ("127.0.0.1", "::1")))
+"""The panel's addresses: nobody else can take their places."""
 
 MOST_OF_ONE = 64
-"""Of one address, which may be a whole town hall's: beyond it a connection is closed unheard, so
-that one machine can't keep everybody else out."""
+"""Of one address, or one IPv6 network of 64 bits, which may be a whole town hall's: beyond it a
+connection is closed unheard, so that one machine can't keep everybody else out."""
+
+MOST_ACCEPTED = 320
+"""Of all addresses but this machine's, TLS or not yet; each may cost 256 KB once TLS begins."""
+
+MOST_STRANGERS = 192
+"""Of these, after the handshake, without a certificate: beyond it the answer is 503. What is left
+is for handshakes, and for senders who have shown one."""
+
+HANDSHAKE_S = 5.0
+"""Longest wait for TLS to begin, and to end."""
+
+TOLD_EVERY_S = 60.0
+"""One line of a kind about connections in so long, with how many there were."""
+
+TOLD_BEGINNING = 24
+"""Characters by which two such lines are of one kind: later ones may name a connection."""
+
+CLOSED: Final = {"Connection": "close"}
+CROWDED: Final = PlainTextResponse("Too many connections; come again later.", 503, CLOSED)
 
 ALIVE_EVERY_S = 10
+
+_LOGGERS: Final = ("asyncio", "uvicorn.error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +76,8 @@ class Certificates:
 class ImpatientProtocol(H11Protocol):
     """Closes a connection on which no request begins in time; uvicorn would wait for ever.
 
-    So it does one whose request was answered and still comes in: whoever drips is not listened to.
+    So it does one whose request was answered and still comes in, for whoever drips is not listened
+    to; and it cuts one whose answer nobody reads.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -59,15 +85,35 @@ class ImpatientProtocol(H11Protocol):
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         shown = tls is not None and bool(tls.getpeercert())
-        self.app = Shown(self.app, certified=shown)
+        here = self.client is not None and caller(self.client[0]) in HERE
+        self.stranger = not (shown or here)
+        strangers = sum(getattr(one, "stranger", False) for one in self.connections)
+        crowded = self.stranger and strangers > MOST_STRANGERS
+        self.app = CROWDED if crowded else Shown(self.app, certified=shown)
         self._patience = self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
-        if sum(_host(one) == _host(self) for one in self.connections) > MOST_OF_ONE:
-            transport.close()
+        # Whatever waits for its reader is told by `pause_writing`, and not only 64 KB of it.
+        transport.set_write_buffer_limits(high=1, low=0)
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._patience.cancel()
+        self._all_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the reader, and not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: all was read."""
+        self._all_read()
+        super().resume_writing()
+
+    def _all_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
 
     def on_response_complete(self) -> None:
         """Wait for what is left of an answered request, and not for ever."""
@@ -86,9 +132,72 @@ class ImpatientProtocol(H11Protocol):
             self.transport.close()
 
 
-def _host(connection: object) -> str | None:
-    client = getattr(connection, "client", None)
-    return client[0] if client else None
+class Listener(socket.socket):
+    """Takes connections while there is room; one beyond it is closed before TLS, unheard.
+
+    A protocol hears of a connection only after the handshake, so it can't count those without one.
+    """
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self._taken: Counter[str] = Counter()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection, whose place is free again once it is closed.
+
+        Raises:
+            ConnectionAbortedError: it was closed; asyncio goes on to the next one.
+            OSError: as the socket's own.
+        """
+        accepted, address = super().accept()
+        host = caller(address[0])
+        others = sum(count for one, count in self._taken.items() if one not in HERE)
+        if self._taken[host] >= MOST_OF_ONE or (host not in HERE and others >= MOST_ACCEPTED):
+            accepted.close()
+            raise ConnectionAbortedError
+        self._taken[host] += 1
+        return _Accepted(accepted.detach(), self._taken, host), address
+
+
+class _Accepted(socket.socket):
+    def __init__(self, fileno: int, taken: Counter[str], host: str) -> None:
+        super().__init__(fileno=fileno)
+        self._place: tuple[Counter[str], str] | None = taken, host
+
+    def close(self) -> None:
+        super().close()
+        if self._place is not None:
+            taken, host = self._place
+            self._place = None
+            taken[host] -= 1
+            if not taken[host]:
+                del taken[host]
+
+
+class Rationed(logging.Filter):
+    """Lets one line of a kind through each :data:`TOLD_EVERY_S`: whoever connects can't fill a log.
+
+    Args:
+        seconds: a clock that no one sets.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._told: dict[tuple[str, object], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line goes out; says in it how many of its kind did not."""
+        kind = str(record.msg)[:TOLD_BEGINNING], record.exc_info and record.exc_info[0]
+        now_s = self._seconds()
+        told_s, kept = self._told.get(kind, (float("-inf"), 0))
+        if now_s - told_s < TOLD_EVERY_S:
+            self._told[kind] = told_s, kept + 1
+            return False
+        self._told[kind] = now_s, 0
+        if kept:
+            record.msg = f"{record.msg} ({kept} more since the last such line)"
+        return True
 
 
 class Server(uvicorn.Server):
@@ -97,7 +206,8 @@ class Server(uvicorn.Server):
     Args:
         app: the application.
         certificates: for TLS; None for plain HTTP.
-        head_s: longest wait for the head of a request, rounded to seconds, at least 1.
+        head_s: longest wait for the head of a request, and for a piece of an answer to be read;
+            rounded to seconds, at least 1.
         when_ready: called once it answers.
         when_stopping: called before it waits for what is still being answered: streams end then.
         alive: called every :data:`ALIVE_EVERY_S` by the loop that answers.
@@ -132,7 +242,6 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=MOST_CONNECTIONS,
                 timeout_keep_alive=max(1, round(head_s)),
                 timeout_graceful_shutdown=STOP_LIMIT_S,
                 callback_notify=notify,
@@ -149,17 +258,39 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to answer."""
-        await super().startup(sockets)
+        """Start to answer, as uvicorn does but for the limit on handshakes, which it can't set."""
+        loop, tls = asyncio.get_running_loop(), self.config.ssl
+        limit_s = HANDSHAKE_S if tls else None
+        self._rationed = Rationed(loop.time)
+        for logger in _LOGGERS:
+            logging.getLogger(logger).addFilter(self._rationed)
+
+        def protocol() -> ImpatientProtocol:
+            return ImpatientProtocol(self.config, self.server_state, {}, loop)
+
+        self.servers = [
+            await loop.create_server(
+                protocol,
+                sock=one,
+                ssl=tls,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=limit_s,
+                ssl_shutdown_timeout=limit_s,
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
         self._when_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, finish what is under way and end."""
         self._when_stopping()
         await super().shutdown(sockets)
+        for logger in _LOGGERS:
+            logging.getLogger(logger).removeFilter(self._rationed)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> Listener:
     """Return a bound socket.
 
     Raises:
@@ -168,7 +299,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        listener = socket.create_server(address, family=family)
+        listener = Listener(socket.create_server(address, family=family).detach())
         # What it accepts inherits this, which asyncio sets on sockets of its own making only: an
         # answer's second piece would wait 40 ms for a browser's late acknowledgement (measured).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

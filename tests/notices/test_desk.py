@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.alarms import KINDS
-from doorctl.errors import NotAnsweringError
+from doorctl.errors import NotAnsweringError, StoreError
 from doorctl.moments import ClockState
 from doorctl.notices.desk import SILENT_AFTER, DoorWatch, NoticeDesk, notice
 from doorctl.notices.rationing import Due, Heard, Ration
@@ -195,3 +195,16 @@ def test_a_door_that_is_silent_is_told_once_and_so_is_its_return(log: FakeEventL
     watch.turn()
 
     assert [line["kind"] for line in log.lines] == ["door_silent", "door_answers"]
+
+
+def test_a_door_that_can_not_be_asked_is_not_silent(log: FakeEventLog) -> None:
+    """Whoever has no socket to ask by does not know; what it knew before stands."""
+
+    def unasked() -> None:
+        raise StoreError("no socket to ask the door process by: Too many open files")
+
+    watch = DoorWatch(unasked, log)
+    for _ in range(3 * SILENT_AFTER):
+        assert watch.turn()
+
+    assert log.lines == []

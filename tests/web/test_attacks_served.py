@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from doorctl.web.serving import MOST_OF_ONE
-from tests.web.branch import EPOCH, LIMIT_S, Branch, answer_of
+from tests.web.branch import EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of
 
 DRIP_S = 0.2
 
@@ -25,9 +25,9 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
     branch.end()
 
 
-def connected(branch: Branch) -> socket.socket:
-    """Return a new connection."""
-    return socket.create_connection(("127.0.0.1", branch.port), LIMIT_S)
+def connected(branch: Branch, host: str = "127.0.0.1") -> socket.socket:
+    """Return a new connection from an address."""
+    return socket.create_connection(("127.0.0.1", branch.port), LIMIT_S, (host, 0))
 
 
 def drip(connection: socket.socket) -> None:
@@ -67,3 +67,30 @@ def test_one_address_leaves_room_for_others(shared: Branch) -> None:
     until = time.monotonic() + LIMIT_S
     while not heard(shared):
         assert time.monotonic() < until
+
+
+def test_two_lengths_are_refused(shared: Branch) -> None:
+    """Content-Length beside Transfer-Encoding is 400 and the end: no request hides in another."""
+    head = f"PUT {SNAPSHOT} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+    hidden = f"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET {EPOCH} HTTP/1.1\r\nHost: x\r\n\r\n"
+    connection = connected(shared)
+    connection.sendall((head + hidden).encode())
+    answer = answer_of(connection)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_half_a_form_is_no_fault_of_ours(shared: Branch) -> None:
+    """A stranger who hangs up in the middle of a form leaves no traceback in the journal."""
+    head = "POST /sign-in HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nContent-Length: 99\r\n"
+    kind = "Content-Type: application/x-www-form-urlencoded\r\n\r\nlogin="
+    for _ in range(3):
+        connection = connected(shared)
+        connection.sendall((head + kind).encode())
+        time.sleep(0.1)
+        connection.close()
+    assert heard(shared)
+    time.sleep(0.2)
+
+    assert "Traceback" not in shared.errors()

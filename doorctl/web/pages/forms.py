@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from doorctl.errors import InputError
 
@@ -62,7 +62,8 @@ async def read_form(request: Request) -> Form:
                 body += chunk
                 if len(body) > MOST_BYTES:
                     raise InputError(f"the form is longer than {MOST_BYTES} bytes")
-    except TimeoutError:
+    except (TimeoutError, ClientDisconnect):
+        # Whoever has hung up hears nothing, and is no fault of ours with a traceback.
         raise InputError("the form did not come in time; send it again") from None
     return parsed(bytes(body))
 

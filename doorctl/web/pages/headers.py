@@ -44,6 +44,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MACHINES: Final = "/v1/"
 """What senders of patrons ask for; a browser's headers are not theirs, and no session counts."""
 
+TWO_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""A server in front might see the request's end elsewhere than we do (RFC 9112, section 6.1)."""
+
 
 class Headed:
     """An application whose every answer has :data:`ALWAYS`.
@@ -74,7 +77,7 @@ class Headed:
 
 
 class SameOrigin:
-    """An application that no other site can have changed anything by.
+    """An application that no other site can have changed anything by, nor a request inside another.
 
     A browser says by `Sec-Fetch-Site` who sent a request, an older one by `Origin`; what says
     neither is no browser of staff, and changes nothing.
@@ -85,6 +88,10 @@ class SameOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what comes from here, and refuse the rest."""
+        if scope["type"] == "http" and {name for name, _ in scope["headers"]} >= TWO_LENGTHS:
+            refused = PlainTextResponse("That has two lengths.", 400, {"Connection": "close"})
+            await refused(scope, receive, send)
+            return
         if scope["type"] == "http" and _strange(scope):
             refused = PlainTextResponse("This request came from another site.", 403)
             await refused(scope, receive, send)
