@@ -79,10 +79,13 @@ class FailureStore(Protocol):
     """
 
     def find(self, kind: str, of: str) -> Failures:
-        """Return the count of an account's login or a caller's address."""
+        """Return the count of an account's login, of a browser there, or a caller's address."""
 
     def keep(self, kind: str, of: str, failures: Failures) -> None:
         """Store a count; forget the oldest ones, where there are too many."""
+
+    def key(self) -> bytes:
+        """Return 32 bytes that nobody else has, the same for as long as the counts are kept."""
 
 
 @dataclass(frozen=True, slots=True)

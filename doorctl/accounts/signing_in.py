@@ -31,13 +31,15 @@ from doorctl.accounts.throttle import (
     address_charged,
     address_refunded,
     address_wait_s,
+    browser_cookie,
+    browser_known,
     caller,
 )
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
 from doorctl.moments import BootTime, Moment
 from doorctl.ports import Clock
 
-ACCOUNT, ADDRESS = "account", "address"
+ACCOUNT, BROWSER, ADDRESS = "account", "browser", "address"
 """What failures are counted by."""
 
 NO_NAME = ""
@@ -48,9 +50,14 @@ NO_PASSWORD = Password("")
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    """A try that was charged: whose it is, and what the password is compared with."""
+    """A try that was charged: to whom, whose it is, and what the password is compared with.
+
+    `address` is None where a browser that is known was charged, and its address was not.
+    """
 
     name: str
+    charged: tuple[str, str]
+    address: str | None
     account: Account | None
     hashed: str | None = field(repr=False)
 
@@ -87,25 +94,40 @@ class SigningIn:
         self._clock = clock
         self._roles = tuple(roles)
         self._idle_ms = idle_ms
+        self._key: bytes | None = None
 
-    def sign_in(self, name: str, password: Password, address: str) -> Token:
+    def knows(self, name: str, shown: str) -> bool:
+        """Tell whether a browser's cookie proves that it has signed in to an account before.
+
+        Args:
+            name: as it was typed.
+            shown: the cookie, as the browser shows it.
+        """
+        return self._browser(name, shown) is not None
+
+    def cookie(self, name: str, shown: str) -> str:
+        """Return what a browser that has just signed in is known by the next time; as `knows`."""
+        return browser_cookie(self._known_by(), login_name(name) or NO_NAME, shown)
+
+    def sign_in(self, name: str, password: Password, address: str, shown: str = "") -> Token:
         """Sign in by login and password; return a new token.
 
         Args:
             name: as it was typed.
             password: as it was typed.
             address: the caller's, by which failures are counted.
+            shown: the cookie by which a browser is known; with it failures elsewhere don't count.
 
         Raises:
             SignInWaitsError: too many have failed; nothing was compared.
             SignInRefusedError: it is not right, whatever of it.
             StoreError: it could not be stored, so nobody was signed in.
         """
-        admitted = self._proved(name, password, address)
+        admitted = self._proved(name, password, address, shown)
         # Not on the writer's thread, for stretching keeps it for longer than anything else.
         is_old = admitted.hashed is not None and self._hasher.is_old(admitted.hashed)
         fresh = self._hasher.hashed(password) if is_old else None
-        return self._desk.run(partial(self._signed_in, admitted, fresh, address))
+        return self._desk.run(partial(self._signed_in, admitted, fresh))
 
     def sign_in_by_oidc(self, claims: Claims) -> Token:
         """Sign in whom the identity provider knows; return a new token.
@@ -122,8 +144,12 @@ class SigningIn:
             raise SignInRefusedError("your account at the municipality has no access here")
         return token
 
-    def change_password(self, token: Token, old: Password, new: Password, address: str) -> Token:
+    def change_password(
+        self, token: Token, old: Password, new: Password, address: str, shown: str = ""
+    ) -> Token:
         """Change one's own password; return the new token. All sessions end, this one too.
+
+        `address` and `shown` are as `sign_in` has them.
 
         Raises:
             InputError: the new password is not taken; says why.
@@ -137,9 +163,9 @@ class SigningIn:
         # Before it is charged: else the right password would lock its own account.
         if old == new:
             raise InputError("the new password is the old one; choose another one")
-        admitted = self._proved(name, old, address)
+        admitted = self._proved(name, old, address, shown)
         hashed = self._hasher.hashed(new)
-        return self._desk.run(partial(self._changed, admitted, hashed, address))
+        return self._desk.run(partial(self._changed, admitted, hashed))
 
     def whose(self, token: Token, *, does: bool = True) -> tuple[Account, Session] | None:
         """Return who is signed in by a token; None for nobody.
@@ -171,8 +197,21 @@ class SigningIn:
         """End all sessions of an account; return how many there were."""
         return self._desk.run(lambda books, _moment: _all_signed_out(books, name))
 
-    def _proved(self, typed: str, password: Password, address: str) -> _Admitted:
-        admitted = self._desk.run(partial(self._admitted, typed, address))
+    def _known_by(self) -> bytes:
+        if self._key is None:
+            self._key = self._desk.run(lambda books, _moment: Done(books.failures.key()))
+        return self._key
+
+    def _browser(self, typed: str, shown: str) -> str | None:
+        if not shown:
+            return None
+        return browser_known(self._known_by(), login_name(typed) or NO_NAME, shown)
+
+    def _proved(self, typed: str, password: Password, address: str, shown: str) -> _Admitted:
+        browser = self._browser(typed, shown)
+        admitted = self._desk.run(partial(self._admitted, typed, address, browser))
+        if isinstance(admitted, int):
+            raise SignInWaitsError(admitted)
         asked = password if len(password.reveal()) <= LONGEST else NO_PASSWORD
         fits = self._hasher.fits(admitted.hashed, asked) and asked is password
         if not fits or admitted.refusal is not None:
@@ -180,38 +219,44 @@ class SigningIn:
             raise SignInRefusedError
         return admitted
 
-    def _admitted(self, typed: str, address: str, books: Books, _moment: Moment) -> Done[_Admitted]:
+    def _admitted(
+        self, typed: str, address: str, browser: str | None, books: Books, _moment: Moment
+    ) -> Done[_Admitted | int]:
+        """Charge a try, or return for how many seconds to wait; who polls is charged too."""
         name, now, failures = login_name(typed) or NO_NAME, self._clock.boot_time(), books.failures
-        own, whole = failures.find(ACCOUNT, name), failures.find(ADDRESS, caller(address))
-        wait_s = max(account_wait_s(own, now), address_wait_s(whole, now))
-        if wait_s > 0:
-            raise SignInWaitsError(wait_s)
-        failures.keep(ACCOUNT, name, account_charged(own, now))
-        failures.keep(ADDRESS, caller(address), address_charged(whole, now))
-        account = books.accounts.find(name)
-        return Done(_Admitted(name, account, books.accounts.password_of(name)))
+        charged = (ACCOUNT, name) if browser is None else (BROWSER, f"{browser} {name}")
+        host = caller(address) if browser is None else None
+        own, whole = failures.find(*charged), NONE if host is None else failures.find(ADDRESS, host)
+        waits_s, all_wait_s = account_wait_s(own, now), address_wait_s(whole, now)
+        if host is not None and all_wait_s == 0:
+            failures.keep(ADDRESS, host, address_charged(whole, now))
+        if waits_s or all_wait_s:
+            return Done(max(waits_s, all_wait_s))
+        failures.keep(*charged, account_charged(own, now))
+        account, hashed = books.accounts.find(name), books.accounts.password_of(name)
+        return Done(_Admitted(name, charged, host, account, hashed))
 
     def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> Done[None]:
-        failures = books.failures.find(ACCOUNT, admitted.name)
+        failures = books.failures.find(*admitted.charged)
         wait_s = account_wait_s(failures, self._clock.boot_time())
         known = None if admitted.account is None else admitted.account.name
         return Done(None, SignInRefused(known, admitted.refusal or Refusal.WRONG, wait_s))
 
     def _signed_in(
-        self, admitted: _Admitted, fresh: str | None, address: str, books: Books, moment: Moment
+        self, admitted: _Admitted, fresh: str | None, books: Books, moment: Moment
     ) -> Done[Token]:
         account = self._still(admitted, books)
-        self._forgive(account.name, address, books)
+        self._forgive(admitted, books)
         if fresh is not None:
             books.accounts.keep_password(account.name, fresh)
         books.accounts.keep(account, moment)
         return Done(self._begun(account.name, books), SignedIn(account.name))
 
     def _changed(
-        self, admitted: _Admitted, hashed: str, address: str, books: Books, moment: Moment
+        self, admitted: _Admitted, hashed: str, books: Books, moment: Moment
     ) -> Done[Token]:
         account = self._still(admitted, books)
-        self._forgive(account.name, address, books)
+        self._forgive(admitted, books)
         books.accounts.keep(replace(account, must_change=False), moment)
         books.accounts.keep_password(account.name, hashed)
         books.sessions.end_all(account.name)
@@ -226,10 +271,11 @@ class SigningIn:
             raise SignInRefusedError
         return account
 
-    def _forgive(self, name: str, address: str, books: Books) -> None:
-        now, whole = self._clock.boot_time(), books.failures.find(ADDRESS, caller(address))
-        books.failures.keep(ACCOUNT, name, NONE)
-        books.failures.keep(ADDRESS, caller(address), address_refunded(whole, now))
+    def _forgive(self, admitted: _Admitted, books: Books) -> None:
+        books.failures.keep(*admitted.charged, NONE)
+        if admitted.address is not None:
+            now, whole = self._clock.boot_time(), books.failures.find(ADDRESS, admitted.address)
+            books.failures.keep(ADDRESS, admitted.address, address_refunded(whole, now))
 
     def _provided(self, claims: Claims, books: Books, moment: Moment) -> Done[Token | None]:
         name, role = login_name(claims.name), self._role(claims.groups)

@@ -2,10 +2,16 @@
 
 The waits grow and end: nobody can lock a colleague out for good. They count by CLOCK_BOOTTIME; a
 restart starts a wait afresh. Failures of names that are no account count the same.
+
+A browser that has signed in to an account before shows a cookie that proves it, and has a count of
+its own there: whoever fails on purpose, from elsewhere, keeps nobody out (OWASP's device cookie).
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from types import MappingProxyType
@@ -26,6 +32,9 @@ ADDRESS_REFILL_MS = 60_000
 
 KEPT_MS = 24 * 3_600_000
 """A count without a new failure for so long is forgotten."""
+
+MOST_ACCOUNTS = 8
+"""Of one browser, such as a desk's; the one that it signed in to first is forgotten first."""
 
 NETWORK_BITS = 64
 """One household or office has all addresses of such an IPv6 network."""
@@ -79,6 +88,36 @@ def address_charged(failures: Failures, now: BootTime) -> Failures:
 def address_refunded(failures: Failures, now: BootTime) -> Failures:
     """Take back the failure that turned out to be none; the others stay."""
     return Failures(max(0, _debt_ms(failures, now) - ADDRESS_REFILL_MS), now)
+
+
+def browser_known(key: bytes, name: str, shown: str) -> str | None:
+    """Return a browser's number, where its cookie proves that it has signed in to an account.
+
+    Args:
+        key: of this branch; whoever has it can make such cookies.
+        name: the login.
+        shown: the cookie, whatever it is; empty for none.
+    """
+    for one in shown.split("~", MOST_ACCOUNTS)[:MOST_ACCOUNTS]:
+        number, _, proof = one.partition(".")
+        if hmac.compare_digest(proof.encode(), _proof(key, name, number).encode()):
+            return number
+    return None
+
+
+def browser_cookie(key: bytes, name: str, shown: str) -> str:
+    """Return the cookie of a browser that has just signed in; as `browser_known`, which knows it.
+
+    It holds nothing of whoever signs in but what the key is needed for to recognise.
+    """
+    if browser_known(key, name, shown) is not None:
+        return shown
+    number, kept = secrets.token_hex(8), shown.split("~") if shown else []
+    return "~".join([*kept[1 - MOST_ACCOUNTS :], f"{number}.{_proof(key, name, number)}"])
+
+
+def _proof(key: bytes, name: str, number: str) -> str:
+    return hmac.new(key, f"browser\0{name}\0{number}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def caller(address: str) -> str:

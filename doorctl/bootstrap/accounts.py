@@ -146,19 +146,22 @@ class AccountsDesk:
         """Whether an identity provider can be asked."""
         return self._provider is not None or self._config.signin.oidc.wanted
 
-    def begin_oidc(self, back: str = "/", session: Token | None = None) -> tuple[str, Token]:
+    def begin_oidc(
+        self, back: str = "/", session: Token | None = None, address: str = ""
+    ) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie.
 
         Args:
             back: the path of ours that `finish_oidc` returns.
             session: the one that the browser has already; it ends when the new one begins.
+            address: the caller's, of which few are under way at a time.
 
         Raises:
             IdentityProviderError: there is none, or it can't be reached.
         """
-        address, pending = self._asked().begin()
+        leads, pending = self._asked().begin()
         begun = Begun(pending, back, session)
-        return address, self._pending.keep(begun, self._clock.monotonic_s())
+        return leads, self._pending.keep(begun, self._clock.monotonic_s(), address)
 
     def wanted_oidc(self, kept: Token) -> str:
         """Return the path where whoever began a sign-in wanted to go; "/" where it is over.

@@ -60,11 +60,19 @@ class StoredFailures:
         values = {"now": at.ms, "boot": at.boot_id, "kept": KEPT_MS, "most": MOST_KEPT}
         self._execute(_FORGET, values)
 
+    def key(self) -> bytes:
+        """Return 32 bytes that nobody else has."""
+        return hmac.digest(self._salted(), b"key", hashlib.sha256)
+
     def _mark(self, kind: str, of: str) -> bytes:
+        told = f"{kind}:{of}".encode(errors="replace")
+        return hmac.digest(self._salted(), told, hashlib.sha256)[:MARK_BYTES]
+
+    def _salted(self) -> bytes:
         if self._salt is None:
             (self._salt,) = self._execute("SELECT salt FROM sign_in_salt", ()).fetchone()
-        told = f"{kind}:{of}".encode(errors="replace")
-        return hmac.digest(self._salt, told, hashlib.sha256)[:MARK_BYTES]
+        salt: bytes = self._salt
+        return salt
 
     def _execute(self, sql: str, values: tuple[object, ...] | dict[str, object]) -> sqlite3.Cursor:
         connection: sqlite3.Connection = self._branch.database.conn

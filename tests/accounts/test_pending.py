@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from doorctl.accounts.pending import KEPT_S, MOST, Begun, PendingSignIns
+from doorctl.accounts.pending import KEPT_S, MOST, MOST_OF_ONE, Begun, PendingSignIns
 from doorctl.accounts.ports import Pending
 from doorctl.accounts.sessions import new_token
 from doorctl.masked import Masked
@@ -14,7 +14,7 @@ def begun(state: str = "s") -> Begun:
 def test_what_was_begun_counts_once_and_not_for_long() -> None:
     """A second use of the cookie, a late one, and one that nobody was given find nothing."""
     kept = PendingSignIns()
-    first, late = kept.keep(begun(), 0.0), kept.keep(begun(), 0.0)
+    first, late = kept.keep(begun(), 0.0, "192.0.2.1"), kept.keep(begun(), 0.0, "192.0.2.1")
 
     assert kept.take(first, 1.0) == begun()
     assert kept.take(first, 1.0) is None
@@ -25,7 +25,9 @@ def test_what_was_begun_counts_once_and_not_for_long() -> None:
 def test_only_so_many_are_kept() -> None:
     """Whoever begins them by the thousand fills no memory; the oldest are forgotten."""
     kept = PendingSignIns()
-    tokens = [kept.keep(begun(str(number)), 0.0) for number in range(MOST + 1)]
+    tokens = [
+        kept.keep(begun(str(one)), 0.0, f"10.0.{one >> 8}.{one & 255}") for one in range(MOST + 1)
+    ]
 
     assert kept.take(tokens[0], 0.0) is None
     assert kept.take(tokens[1], 0.0) == begun("1")
@@ -34,10 +36,21 @@ def test_only_so_many_are_kept() -> None:
 def test_looking_uses_nothing_up() -> None:
     """What was begun can be looked at again and again, for as long as it counts."""
     kept = PendingSignIns()
-    token = kept.keep(begun(), 0.0)
+    token = kept.keep(begun(), 0.0, "192.0.2.1")
 
     assert kept.peek(token, 1.0) == kept.peek(token, 1.0) == begun()
     assert kept.peek(token, KEPT_S) is None
     assert kept.peek(new_token(), 1.0) is None
     assert kept.take(token, 1.0) == begun()
     assert kept.peek(token, 1.0) is None
+
+
+def test_nobody_pushes_others_out() -> None:
+    """Whoever begins many of them makes their own be forgotten, all of one IPv6 network's alike."""
+    kept = PendingSignIns()
+    mine = kept.keep(begun(), 0.0, "192.0.2.1")
+    theirs = [kept.keep(begun(), 0.0, f"2001:db8::{one:x}") for one in range(2 * MOST_OF_ONE)]
+
+    assert kept.take(mine, 1.0) == begun()
+    there = [kept.take(one, 1.0) is not None for one in theirs]
+    assert there == [False] * MOST_OF_ONE + [True] * MOST_OF_ONE

@@ -22,7 +22,7 @@ from doorctl.accounts.ports import Books, Claims, Done
 from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import IDLE_MS, TOUCH_MS, new_token
 from doorctl.accounts.signing_in import ACCOUNT, SigningIn
-from doorctl.accounts.throttle import ADDRESS_BURST, NONE, WAIT_AFTER_S
+from doorctl.accounts.throttle import ADDRESS_BURST, MOST_ACCOUNTS, NONE, WAIT_AFTER_S
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
 from doorctl.moments import Moment
 from tests.fakes.accounts import MemoryDesk, QuickHasher
@@ -131,6 +131,80 @@ def test_one_address_can_not_try_all_accounts(house: House) -> None:
 
     assert house.wait_s() == 60
     house.door.sign_in("grethe", RIGHT, THERE)
+
+
+def test_a_right_password_forgives_its_address_no_wrong_one(house: House) -> None:
+    """Who has an account has no more guesses at the others than a stranger."""
+    for number in range(ADDRESS_BURST - 1):
+        house.fail(f"name-{number}")
+        house.door.sign_in("grethe", RIGHT, HERE)
+    house.fail("name-again")
+
+    assert house.wait_s() == 60
+
+
+def test_who_polls_an_account_that_waits_pays_for_it(house: House) -> None:
+    """Their address waits too in the end, and the account no longer for it."""
+    for _ in range(FREE):
+        house.fail()
+    for _ in range(ADDRESS_BURST - FREE):
+        assert house.wait_s() == WAIT_AFTER_S[FREE]
+
+    assert house.wait_s() == 60
+    house.desk.clock.advance(WAIT_AFTER_S[FREE])
+    assert house.wait_s() == 60 - WAIT_AFTER_S[FREE]
+    house.door.sign_in("grethe", RIGHT, THERE)
+
+
+def test_nobody_keeps_a_browser_out_that_is_known(house: House) -> None:
+    """Not by failing at its account, nor by failing from its address, for as long as they like."""
+    known = house.door.cookie("Grethe", "")
+    for _ in range(FREE):
+        house.fail()
+    for number in range(ADDRESS_BURST - FREE):
+        house.fail(f"name-{number}")
+    assert house.wait_s() == 60
+
+    for _ in range(2 * ADDRESS_BURST):
+        house.door.sign_in(" Grethe", RIGHT, HERE, known)
+    assert house.wait_s() == 60
+
+
+def test_a_known_browser_has_a_count_of_its_own(house: House) -> None:
+    """With the waits that the account has, and it keeps nobody else out either."""
+    known = house.door.cookie("grethe", "")
+    for _ in range(FREE):
+        with pytest.raises(SignInRefusedError):
+            house.door.sign_in("grethe", WRONG, HERE, known)
+    with pytest.raises(SignInWaitsError) as waits:
+        house.door.sign_in("grethe", RIGHT, HERE, known)
+
+    assert waits.value.wait_s == WAIT_AFTER_S[FREE]
+    house.door.sign_in("grethe", RIGHT, HERE)
+    house.desk.clock.advance(WAIT_AFTER_S[FREE])
+    house.door.sign_in("grethe", RIGHT, HERE, known)
+
+
+@pytest.mark.parametrize("shown", ["", "x", "~", ".", "1.2~3.4", "ø.ø~" * 99, "0" * 9000])
+def test_a_cookie_that_is_made_up_is_none(house: House, shown: str) -> None:
+    """Nor is one of another account, nor one that was changed."""
+    others = house.door.cookie("kaj", shown)
+
+    assert not house.door.knows("grethe", shown)
+    assert not house.door.knows("grethe", others)
+    assert house.door.knows("kaj", others)
+    assert not house.door.knows("kaj", others[:-1])
+
+
+def test_a_desks_browser_is_known_by_some_accounts(house: House) -> None:
+    """By each that signed in there, as long as they are few; the first one is forgotten first."""
+    shown = ""
+    for number in range(MOST_ACCOUNTS + 1):
+        shown = house.door.cookie(f"name-{number}", shown)
+        assert house.door.cookie(f"name-{number}", shown) == shown
+
+    known = [house.door.knows(f"name-{number}", shown) for number in range(MOST_ACCOUNTS + 1)]
+    assert known == [False] + [True] * MOST_ACCOUNTS
 
 
 def test_who_types_right_all_day_never_waits(house: House) -> None:

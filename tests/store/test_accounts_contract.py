@@ -163,6 +163,12 @@ def test_failures_come_back_by_kind_and_name(books: Books) -> None:
     assert books.failures.find("account", "x") == NONE
 
 
+def test_there_is_a_key(books: Books) -> None:
+    """By which browsers are known again: of 32 bytes, and the same each time."""
+    assert len(books.failures.key()) == 32
+    assert books.failures.key() == books.failures.key()
+
+
 @pytest.mark.parametrize(
     ("now", "left"),
     [

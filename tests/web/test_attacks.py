@@ -37,8 +37,9 @@ class HangingProvider:
     def __init__(self) -> None:
         self.let_go = Event()
 
-    def begin_oidc(self, back: str, session: Token | None) -> tuple[str, Token]:
+    def begin_oidc(self, back: str, session: Token | None, address: str) -> tuple[str, Token]:
         """Wait, and send the browser somewhere."""
+        assert address == "testclient"
         self.let_go.wait(LIMIT_S)
         return f"https://provider.example{back}", session or Token("kept")
 

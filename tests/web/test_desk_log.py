@@ -17,9 +17,9 @@ from doorctl.bootstrap.desks_day import head_counts
 from doorctl.bootstrap.desks_log import REVEALS_AN_HOUR, DoorLogDesk
 from doorctl.bootstrap.desks_records import IncidentDesk
 from doorctl.bootstrap.numbers import own_numbers
-from doorctl.bootstrap.rules import patrons_db, visits_db
+from doorctl.bootstrap.rules import branch_db, patrons_db, visits_db
 from doorctl.config import Config
-from doorctl.errors import InputError
+from doorctl.errors import InputError, StoreError
 from doorctl.masked import IdentifierKind
 from doorctl.moments import BootTime, ClockState
 from doorctl.ports import LEAF, HourCount, SealedRow, Stamped, Visit
@@ -303,3 +303,28 @@ def test_a_house_that_counts_nobody_tells_of_no_head_count() -> None:
     passage = HourCount(at, "staffed", LEAF, "passage", 9)
 
     assert head_counts([passage], at, at + timedelta(hours=5)) == ()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda log: log.reveal(1, "a case of vandalism", "grethe"),
+        lambda log: log.search(CARD, "grethe"),
+        lambda log: log.export(LogFilter(), "a case of vandalism", "grethe"),
+    ],
+)
+def test_nobody_is_shown_what_can_not_be_put_on_record(
+    tmp_path: Path, look: Callable[[DoorLogDesk], object]
+) -> None:
+    """Where the audit log can't be written, nothing is told of anybody."""
+    config, clock = initialised(tmp_path), FakeClock(wall=datetime.now(UTC))
+    desks = on_disk(config, clock)
+    desks.write(1, 1.0, "ok", True)
+    assert isinstance(desks.log, DoorLogDesk)
+    assert desks.log.reveal(1, "a case of vandalism", "grethe") == "1001"
+    for left in tmp_path.glob("branch.db*"):
+        left.unlink()
+    branch_db(config).write_bytes(b"no database" * 1000)
+
+    with pytest.raises(StoreError):
+        look(desks.log)

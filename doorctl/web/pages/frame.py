@@ -97,6 +97,11 @@ class PageRequest:
         return path_of(self.request)
 
     @property
+    def client(self) -> str:
+        """The address that asks; empty where there is none."""
+        return "" if self.request.client is None else self.request.client.host
+
+    @property
     def now(self) -> datetime:
         """The branch's local time; trusted as far as its clock is."""
         return self._frame.house.now()

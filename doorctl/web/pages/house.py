@@ -75,3 +75,8 @@ class House:
     def session_cookie(self) -> str:
         """The name of the session's cookie: a browser ties the prefixed one to this host."""
         return "__Host-doorctl" if self.encrypted else "doorctl"
+
+    @property
+    def known_cookie(self) -> str:
+        """The name of the cookie by which a browser is known that has signed in before."""
+        return f"{self.session_cookie}-known"

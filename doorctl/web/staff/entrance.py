@@ -23,6 +23,9 @@ from doorctl.web.staff.entrance_words import REFUSED, not_taken, waits
 
 SIGN_OUT: Final = "/sign-out"
 
+KNOWN_S: Final = 180 * 24 * 3600
+"""So long a browser is known in which nobody signs in."""
+
 SAID: Final = frozenset({"out", "everywhere", ENDED})
 """Keys of what the page of signing in tells."""
 
@@ -45,7 +48,8 @@ class Entrance:
     def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
         self._frame = frame
         self._signing_in = signing_in
-        self._turns = Turns()
+        self._turns = {known: Turns() for known in (True, False)}
+        """A line of strangers, and one of browsers that have signed in to the account before."""
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return them."""
@@ -71,17 +75,36 @@ class Entrance:
     async def _sign_in(self, asked: PageRequest) -> Response:
         form = await asked.form()
         name, back = form.text("name"), form.text("next")
-        client = asked.request.client
-        address = "" if client is None else client.host
+        shown = self._shown(asked)
+        known = bool(shown) and await asked.aside(self._signing_in.knows, name, shown)
+        password = Password(form.exact("password"))
         try:
-            async with self._turns.one():
+            async with self._turns[known].one():
                 token = await asked.aside(
-                    self._signing_in.sign_in, name, Password(form.exact("password")), address
+                    self._signing_in.sign_in, name, password, asked.client, shown
                 )
         except (SignInWaitsError, SignInRefusedError) as error:
             return self._sign_in_page(asked, back, _refusal(asked.words, error), name)
         await self._end_session(asked)
-        return signed_in(self._frame, asked.go(own_path(back)), token)
+        response = signed_in(self._frame, asked.go(own_path(back)), token)
+        return await self._remembered(asked, response, name, shown)
+
+    def _shown(self, asked: PageRequest) -> str:
+        return asked.request.cookies.get(self._frame.house.known_cookie, "")
+
+    async def _remembered(
+        self, asked: PageRequest, response: Response, name: str, shown: str
+    ) -> Response:
+        house = self._frame.house
+        response.set_cookie(
+            house.known_cookie,
+            await asked.aside(self._signing_in.cookie, name, shown),
+            max_age=KNOWN_S,
+            httponly=True,
+            samesite="strict",
+            secure=house.encrypted,
+        )
+        return response
 
     def _sign_in_page(
         self, asked: PageRequest, back: str, refused: _Refused | None = None, name: str = ""
@@ -119,11 +142,9 @@ class Entrance:
         if form.exact("new") != form.exact("again"):
             return _own_page(asked, _wrong(asked, "twice"))
         token = Token(asked.request.cookies[self._frame.house.session_cookie])
-        client = asked.request.client
-        address = "" if client is None else client.host
         try:
             new_token = await asked.aside(
-                self._signing_in.change_password, token, old, new, address
+                self._signing_in.change_password, token, old, new, asked.client, self._shown(asked)
             )
         except SignInWaitsError as error:
             return _own_page(asked, _refusal(asked.words, error))

@@ -30,7 +30,7 @@ UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believ
 class Municipality(Protocol):
     """The identity provider, and the sign-ins that are under way. Thread-safe."""
 
-    def begin_oidc(self, back: str, session: Token | None) -> tuple[str, Token]:
+    def begin_oidc(self, back: str, session: Token | None, address: str) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie."""
 
     def wanted_oidc(self, kept: Token) -> str:
@@ -75,7 +75,9 @@ class MunicipalityPages:
         session = session_of(self._frame, asked)
         try:
             async with self._turns.one():
-                address, kept = await asked.aside(self._provider.begin_oidc, back, session)
+                address, kept = await asked.aside(
+                    self._provider.begin_oidc, back, session, asked.client
+                )
         except IdentityProviderError as error:
             return _refused(asked, 503, back, UNSURE, more=str(error))
         response = RedirectResponse(address, 303)

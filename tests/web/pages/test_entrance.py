@@ -16,6 +16,7 @@ from doorctl.errors import SignInWaitsError
 from doorctl.web.pages.headers import Headed
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import entrance_words
+from doorctl.web.staff.entrance import KNOWN_S
 from tests.fakes.accounts import MemoryDesk
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep
 from tests.web.pages.staging import LANGUAGES, ZONE
@@ -30,9 +31,12 @@ def test_signing_in_leads_to_where_one_wanted() -> None:
     answer = client.post(START, data=form)
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/log")
-    cookie = answer.headers["set-cookie"].lower()
-    assert {"httponly", "samesite=strict", "path=/"} <= set(cookie.split("; "))
+    cookie, known = map(str.lower, answer.headers.get_list("set-cookie"))
+    for one in (cookie, known):
+        assert {"httponly", "samesite=strict", "path=/"} <= set(one.split("; "))
     assert "max-age" not in cookie
+    assert f"max-age={KNOWN_S}" in known
+    assert NAME not in known
     assert "domain" not in cookie
     assert client.get("/log").status_code == 200
 
@@ -43,9 +47,11 @@ def test_over_https_the_cookie_belongs_to_this_host() -> None:
     client = step.browser()
     answer = client.post(START, data={"name": NAME, "password": RIGHT})
 
-    cookie = answer.headers["set-cookie"]
-    assert cookie.startswith("__Host-doorctl=")
-    assert {"secure", "path=/"} <= set(cookie.lower().split("; "))
+    cookies = answer.headers.get_list("set-cookie")
+    names = ("__Host-doorctl=", "__Host-doorctl-known=")
+    for cookie, name in zip(cookies, names, strict=True):
+        assert cookie.startswith(name)
+        assert {"secure", "path=/"} <= set(cookie.lower().split("; "))
     assert client.get("/log").status_code == 200
 
 
@@ -90,6 +96,18 @@ def test_who_fails_often_waits() -> None:
     assert "set-cookie" not in waits.headers
 
     step.memory.clock.advance(24 * 3600)
+    assert client.post(START, data={"name": NAME, "password": RIGHT}).status_code == 303
+
+
+def test_nobody_keeps_a_browser_out_in_which_one_signed_in_before() -> None:
+    """However often they fail from the same address, and though the line of strangers is full."""
+    step = Doorstep()
+    client, other = step.signed_in(), step.browser()
+    client.post("/sign-out")
+    for _ in range(30):
+        other.post(START, data={"name": NAME, "password": WRONG})
+
+    assert other.post(START, data={"name": NAME, "password": RIGHT}).status_code == 429
     assert client.post(START, data={"name": NAME, "password": RIGHT}).status_code == 303
 
 

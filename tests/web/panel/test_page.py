@@ -214,6 +214,9 @@ def test_a_door_that_does_not_answer_is_out_of_order(stage: Stage) -> None:
     [
         ("192.0.2.7", "127.0.0.1:8080", {}),
         ("127.0.0.1", "branch.example:8080", {}),
+        ("127.0.0.1", "evil.localhost:8080", {}),
+        ("127.0.0.1", "evillocalhost:8080", {}),
+        ("127.0.0.1", "localhost.evil.example:8080", {}),
         ("127.0.0.1", "127.0.0.1:8080", {"X-Forwarded-For": "192.0.2.7"}),
         ("127.0.0.1", "127.0.0.1:8080", {"Via": "1.1 proxy"}),
     ],
