@@ -134,6 +134,9 @@ class SignedInBook(Protocol):
             StoreError: they can't be read.
         """
 
+    def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
+        """Return an account's sessions with their tokens' digests, living or not; as `every`."""
+
 
 class PasswordHasher(Protocol):
     """Argon2id. Thread-safe, slow: one at a time, for each takes much memory."""

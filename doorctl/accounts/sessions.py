@@ -21,6 +21,9 @@ IDLE_MS = 30 * 60_000
 LONGEST_MS = 8 * 3_600_000
 """A working day; then everybody signs in again."""
 
+FRESH_MS = 5 * 60_000
+"""So long after a sign-in accounts can be changed; then the password is asked for again."""
+
 TOUCH_MS = 60_000
 """So much of the idle time may be missing on disk, which is not written at each page."""
 
@@ -62,6 +65,10 @@ class Session:
             and now.ms_since(self.began) < LONGEST_MS
             and now.ms_since(self.seen) < min(idle_ms, IDLE_MS)
         )
+
+    def fresh(self, now: BootTime) -> bool:
+        """Tell whether whoever it is has just proved it; of one that lives."""
+        return now.ms_since(self.began) < FRESH_MS
 
     def touch_due(self, now: BootTime) -> bool:
         """Tell whether it is time to store that somebody is still there."""

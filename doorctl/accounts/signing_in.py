@@ -49,6 +49,21 @@ NO_PASSWORD = Password("")
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """A session that lives, as its account's owner sees it.
+
+    Args:
+        number: names it, and lets nobody in.
+        began_s: seconds since they signed in.
+        seen_s: seconds since they did something, about a minute too many at most.
+    """
+
+    number: str
+    began_s: int
+    seen_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Admitted:
     """A try that was charged: to whom, whose it is, and what the password is compared with.
 
@@ -188,6 +203,30 @@ class SigningIn:
                 self._desk.run(partial(_touched, token.digest, now))
             session = session.touched(now)
         return account, session
+
+    def fresh(self, session: Session) -> bool:
+        """Tell whether somebody signed in so lately that they may change accounts."""
+        return session.fresh(self._clock.boot_time())
+
+    def sessions(self, name: str) -> tuple[Open, ...]:
+        """Return an account's sessions that live, the one that was used last first.
+
+        Raises:
+            StoreError: they can't be read.
+        """
+        now = self._clock.boot_time()
+        found = (
+            Open(digest.hex(), now.ms_since(one.began) // 1000, now.ms_since(one.seen) // 1000)
+            for digest, one in self._book.sessions(name)
+            if one.lives(now, self._idle_ms)
+        )
+        return tuple(sorted(found, key=lambda one: one.seen_s))
+
+    def end(self, name: str, number: str) -> None:
+        """End one of an account's sessions; nothing where it has none of that number."""
+        theirs = [digest for digest, _ in self._book.sessions(name) if digest.hex() == number]
+        for digest in theirs:
+            self._desk.run(partial(_signed_out, digest))
 
     def sign_out(self, token: Token) -> None:
         """End a session; nothing if there is none."""

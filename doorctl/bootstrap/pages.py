@@ -136,18 +136,18 @@ class SignedIn:
 
     def person(self, token: str) -> Person | None:
         """Return who signed in with a token; None where the session is over."""
-        return _person(self._signing_in.whose(Token(token)))
+        return self._person(self._signing_in.whose(Token(token)))
 
     def look(self, token: str) -> Person | None:
         """As `person`, without keeping the session alive."""
-        return _person(self._signing_in.whose(Token(token), does=False))
+        return self._person(self._signing_in.whose(Token(token), does=False))
 
-
-def _person(found: tuple[Account, Session] | None) -> Person | None:
-    if found is None:
-        return None
-    account, _ = found
-    return Person(account.name, account.role, account.must_change, account.origin)
+    def _person(self, found: tuple[Account, Session] | None) -> Person | None:
+        if found is None:
+            return None
+        account, session = found
+        fresh = self._signing_in.fresh(session)
+        return Person(account.name, account.role, account.must_change, account.origin, fresh)
 
 
 def _house(config: Config, clock: Clock, spoken: Languages, *, elsewhere: bool) -> House:

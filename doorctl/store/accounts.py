@@ -35,6 +35,7 @@ _NONE = "SELECT NULL FROM bans WHERE 0"
 _WHOSE = f"""
     SELECT {ACCOUNTS}, {SESSIONS} FROM sessions JOIN accounts ON login = account WHERE digest = ?
 """  # noqa: S608 -- constants
+_SESSIONS = f"SELECT digest, {SESSIONS} FROM sessions WHERE account = ?"  # noqa: S608 -- constants
 _NOBODY = "SELECT NULL FROM bans WHERE 0 AND row_key = ?"
 """What is asked before web, which starts later after an upgrade, has laid the tables out."""
 
@@ -148,6 +149,10 @@ class AccountRecords:
         """Return all accounts, in order of their logins."""
         return self._fetch(to_account, (_EVERY, _NONE))
 
+    def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
+        """Return an account's sessions with their tokens' digests."""
+        return self._fetch(_to_digest_too, (_SESSIONS, _NOBODY), name)
+
     def close(self) -> None:
         """Close the connection; idempotent."""
         with self._one_at_a_time:
@@ -177,3 +182,7 @@ class AccountRecords:
 def _to_both(record: tuple[Any, ...]) -> tuple[Account, Session]:
     columns = ACCOUNTS.count(",") + 1
     return to_account(record[:columns]), to_session(record[columns:])
+
+
+def _to_digest_too(record: tuple[Any, ...]) -> tuple[bytes, Session]:
+    return record[0], to_session(record[1:])

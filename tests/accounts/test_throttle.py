@@ -9,12 +9,15 @@ from doorctl.accounts.throttle import (
     ADDRESS_REFILL_MS,
     KEPT_MS,
     LONGEST_WAIT_S,
+    MOST_ACCOUNTS,
     NONE,
     account_charged,
     account_wait_s,
     address_charged,
     address_refunded,
     address_wait_s,
+    browser_cookie,
+    browser_known,
     caller,
 )
 from doorctl.moments import BootTime
@@ -98,3 +101,43 @@ def test_an_address_counts_as_its_network(address: str, counts_as: str) -> None:
     """Somebody with a whole IPv6 network has no more guesses than one with a single address."""
     assert caller(address) == counts_as
     assert caller("2001:db8:0:1::7") != caller("2001:db8:0:2::7")
+
+
+KEY = b"k" * 32
+
+
+def test_a_browser_is_known_by_its_cookie_at_its_accounts_alone() -> None:
+    """By a number of its own that stays, with the branch's key, and by nothing that was changed."""
+    cookie = browser_cookie(KEY, "grethe", "")
+    number, _, proof = cookie.partition(".")
+
+    assert (len(number), len(proof)) == (16, 32)
+    assert browser_known(KEY, "grethe", cookie) == number
+    assert browser_cookie(KEY, "grethe", cookie) == cookie
+    assert browser_cookie(KEY, "grethe", "") != cookie
+    assert browser_known(KEY, "kaj", cookie) is None
+    assert browser_known(b"x" * 32, "grethe", cookie) is None
+    for changed in (f"0{cookie}", cookie[:-1], f"{cookie}0", number, f".{proof}", ""):
+        assert browser_known(KEY, "grethe", changed) is None
+
+
+def test_a_browser_is_known_at_so_many_accounts() -> None:
+    """The first one is forgotten first, and more than that is not looked through."""
+    shown = ""
+    for number in range(MOST_ACCOUNTS):
+        shown = browser_cookie(KEY, str(number), shown)
+    assert None not in {browser_known(KEY, str(number), shown) for number in range(MOST_ACCOUNTS)}
+
+    more = browser_cookie(KEY, "more", shown)
+    assert more.count("~") == MOST_ACCOUNTS - 1
+    assert browser_known(KEY, "0", more) is None
+    assert browser_known(KEY, "1", more) is not None
+    assert browser_known(KEY, "more", more) is not None
+    assert browser_known(KEY, "more", f"{shown}~{more}") is None
+
+
+@given(st.text(), st.text(max_size=20))
+def test_any_cookie_is_looked_at(shown: str, name: str) -> None:
+    """Whatever a browser shows, it is known afterwards, and was not before."""
+    assert browser_known(KEY, name, shown) is None
+    assert browser_known(KEY, name, browser_cookie(KEY, name, shown)) is not None

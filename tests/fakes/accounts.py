@@ -165,6 +165,12 @@ class MemoryDesk:
         """Return all accounts."""
         return self.books.accounts.every()
 
+    def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
+        """Return those of an account."""
+        kept = self.books.sessions
+        assert isinstance(kept, MemorySessions)
+        return tuple((own, one) for own, one in kept.kept.items() if one.account == name)
+
 
 @dataclass
 class QuickHasher:

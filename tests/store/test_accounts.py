@@ -52,6 +52,8 @@ def test_who_is_signed_in_is_read_beside_the_writer(
 
     with closing(AccountRecords(path)) as records:
         assert records.whose(token.digest) == (KAJ, Session("kaj", NOW, NOW))
+        assert records.sessions("kaj") == ((token.digest, Session("kaj", NOW, NOW)),)
+        assert records.sessions("grethe") == ()
         assert records.every() == (KAJ,)
         assert records.whose(new_token().digest) is None
         with writer.together(MOMENT) as connection:

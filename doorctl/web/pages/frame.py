@@ -20,10 +20,12 @@ from doorctl.accounts.roles import Permission, permits
 from doorctl.errors import DoorctlError, InputError, StuckError
 from doorctl.ports import EventLog
 from doorctl.web.pages.addresses import (
+    AGAIN,
     OWN,
     address_of,
     page_of,
     path_of,
+    sign_in_at,
     sign_in_first,
 )
 from doorctl.web.pages.aside import Aside
@@ -197,12 +199,26 @@ class Frame:
         self._log = log
 
     def guarded(
-        self, path: str, page: Page, permission: Permission, methods: Iterable[str] = ("GET",)
+        self,
+        path: str,
+        page: Page,
+        permission: Permission,
+        methods: Iterable[str] = ("GET",),
+        *,
+        fresh: bool = False,
     ) -> Route:
-        """Return the route of a page for those who may do something; others sign in first."""
+        """Return the route of a page for those who may do something; others sign in first.
+
+        With `fresh` so do those who signed in long ago.
+        """
+
+        async def just_signed_in(asked: PageRequest) -> Response:
+            if fresh and not asked.person.fresh:
+                return asked.go(sign_in_at(page_of(asked.request), AGAIN))
+            return await page(asked)
 
         async def answer(request: Request) -> Response:
-            return await self._answer(request, page, (path, permission))
+            return await self._answer(request, just_signed_in, (path, permission))
 
         return Route(path, answer, methods=list(methods))
 

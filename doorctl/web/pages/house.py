@@ -21,12 +21,14 @@ class Person:
         role: what they may do.
         must_change: somebody else chose the password, so it is changed before anything else.
         origin: who checks who they are.
+        fresh: whether they signed in so lately that they may change accounts.
     """
 
     account: str
     role: Role
     must_change: bool = False
     origin: Origin = Origin.LOCAL
+    fresh: bool = False
 
     @property
     def has_password(self) -> bool:

@@ -14,6 +14,7 @@ from doorctl.accounts.account import LONGEST_NAME, Account
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.roles import PERMITS, Permission, Role
 from doorctl.errors import InputError
+from doorctl.web.pages.addresses import AGAIN, sign_in_at
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.staff.accounts_words import PERMISSIONS, ROLES, told
@@ -89,9 +90,9 @@ class AccountsPages:
         guarded, may, post = self._frame.guarded, Permission.ACCOUNTS, ("POST",)
         return (
             guarded(PAGE, self._page, may),
-            guarded(PAGE, self._add, may, post),
-            guarded(f"{PAGE}/password", self._password, may, post),
-            guarded(f"{PAGE}/{{change}}", self._change, may, post),
+            guarded(PAGE, self._add, may, post, fresh=True),
+            guarded(f"{PAGE}/password", self._password, may, post, fresh=True),
+            guarded(f"{PAGE}/{{change}}", self._change, may, post, fresh=True),
         )
 
     async def _page(self, asked: PageRequest) -> Response:
@@ -143,6 +144,7 @@ class AccountsPages:
             wrong=wrong,
             form=form or Form({}),
             longest=LONGEST_NAME,
+            again=sign_in_at(PAGE, AGAIN),
         )
 
 

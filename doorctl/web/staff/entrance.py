@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -14,7 +15,7 @@ from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
-from doorctl.web.pages.addresses import ENDED, OWN, SIGN_IN, own_path, sign_in_at
+from doorctl.web.pages.addresses import AGAIN, ENDED, OWN, SIGN_IN, own_path, sign_in_at
 from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.navigation import places
@@ -26,7 +27,7 @@ SIGN_OUT: Final = "/sign-out"
 KNOWN_S: Final = 180 * 24 * 3600
 """So long a browser is known in which nobody signs in."""
 
-SAID: Final = frozenset({"out", "everywhere", ENDED})
+SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 """Keys of what the page of signing in tells."""
 
 
@@ -61,6 +62,7 @@ class Entrance:
             frame.open(SIGN_OUT, self._sign_out, methods=("POST",)),
             frame.guarded(OWN, self._own, Permission.SEE_NOW),
             frame.guarded(OWN, self._change, Permission.SEE_NOW, methods=("POST",)),
+            frame.guarded(f"{OWN}/end", self._end, Permission.SEE_NOW, methods=("POST",)),
             frame.guarded(f"{OWN}/everywhere", self._everywhere, Permission.SEE_NOW, ("POST",)),
         )
 
@@ -132,27 +134,49 @@ class Entrance:
             await asked.aside(self._signing_in.sign_out, token)
 
     async def _own(self, asked: PageRequest) -> Response:
-        return _own_page(asked)
+        return await self._own_page(asked)
+
+    async def _end(self, asked: PageRequest) -> Response:
+        form = await asked.form()
+        await asked.aside(self._signing_in.end, asked.by, form.text("session"))
+        return asked.done(OWN, "ended")
+
+    async def _own_page(self, asked: PageRequest, refused: _Refused | None = None) -> Response:
+        status = HTTPStatus.OK if refused is None else refused.status
+        own = session_of(self._frame, asked)
+        here = "" if own is None else own.digest.hex()
+        sessions = [
+            {
+                "number": one.number,
+                "here": one.number == here,
+                "began": asked.now - timedelta(seconds=one.began_s),
+                "seen": asked.now - timedelta(seconds=one.seen_s),
+            }
+            for one in await asked.aside(self._signing_in.sessions, asked.by)
+        ]
+        return _with_wait(
+            asked.page("me.html", status, refused=refused, sessions=sessions), refused
+        )
 
     async def _change(self, asked: PageRequest) -> Response:
         form = await asked.form()
         if not asked.person.has_password:
-            return _own_page(asked, _wrong(asked, "elsewhere"))
+            return await self._own_page(asked, _wrong(asked, "elsewhere"))
         old, new = Password(form.exact("old")), Password(form.exact("new"))
         if form.exact("new") != form.exact("again"):
-            return _own_page(asked, _wrong(asked, "twice"))
+            return await self._own_page(asked, _wrong(asked, "twice"))
         token = Token(asked.request.cookies[self._frame.house.session_cookie])
         try:
             new_token = await asked.aside(
                 self._signing_in.change_password, token, old, new, asked.client, self._shown(asked)
             )
         except SignInWaitsError as error:
-            return _own_page(asked, _refusal(asked.words, error))
+            return await self._own_page(asked, _refusal(asked.words, error))
         except SignInRefusedError:
-            return _own_page(asked, _wrong(asked, "old"))
+            return await self._own_page(asked, _wrong(asked, "old"))
         except InputError as error:
             said = not_taken(asked.words, error)
-            return _own_page(asked, _Refused(said, HTTPStatus.UNPROCESSABLE_ENTITY))
+            return await self._own_page(asked, _Refused(said, HTTPStatus.UNPROCESSABLE_ENTITY))
         return signed_in(self._frame, asked.done(OWN, "changed"), new_token)
 
     async def _everywhere(self, asked: PageRequest) -> Response:
@@ -185,11 +209,6 @@ def signed_out(frame: Frame, response: Response) -> Response:
     )
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
-
-
-def _own_page(asked: PageRequest, refused: _Refused | None = None) -> Response:
-    status = HTTPStatus.OK if refused is None else refused.status
-    return _with_wait(asked.page("me.html", status, refused=refused), refused)
 
 
 def _with_wait(response: Response, refused: _Refused | None) -> Response:

@@ -62,7 +62,7 @@ class FakeRefused:
 
 def everybody() -> FakeSessions:
     """Return sessions of one account for each role, named after it."""
-    return FakeSessions({role.value: Person(role.value, role) for role in Role})
+    return FakeSessions({role.value: Person(role.value, role, fresh=True) for role in Role})
 
 
 def frame(sessions: FakeSessions | None = None, refused: FakeRefused | None = None) -> Frame:

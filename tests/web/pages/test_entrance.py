@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 from starlette.responses import PlainTextResponse
@@ -10,15 +11,17 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts import passwords
 from doorctl.accounts.events import SignedOut
-from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS
+from doorctl.accounts.sessions import FRESH_MS, IDLE_MS, LONGEST_MS, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.errors import SignInWaitsError
 from doorctl.web.pages.headers import Headed
 from doorctl.web.pages.words import Words
 from doorctl.web.staff import entrance_words
-from doorctl.web.staff.entrance import KNOWN_S
+from doorctl.web.staff.accounts import AccountsPages
+from doorctl.web.staff.entrance import KNOWN_S, Entrance
 from tests.fakes.accounts import MemoryDesk
-from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep
+from tests.fakes.accounts_desk import FakeAccountsDesk
+from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, ZONE
 
 START = "/sign-in"
@@ -99,6 +102,28 @@ def test_who_fails_often_waits() -> None:
     assert client.post(START, data={"name": NAME, "password": RIGHT}).status_code == 303
 
 
+def test_who_is_signed_in_where_is_shown_and_ended_one_by_one() -> None:
+    """One's own alone; the browser that asks has no button for itself."""
+    step = Doorstep()
+    step.add("kaj")
+    here, there, others = step.signed_in(), step.signed_in(), step.signed_in("kaj")
+    step.memory.clock.advance(600)
+    theirs = Token(others.cookies[COOKIE]).digest.hex()
+    page = here.get("/me").text
+
+    numbers = re.findall(r'name="session" value="(\w+)"', page)
+    assert numbers == [Token(there.cookies[COOKIE]).digest.hex()]
+    assert "Denne browser" in page
+    assert page.count("25.11.2026 kl. 19.20") == 3  # Both began then; one was not used since.
+    here.post("/me/end", data={"session": theirs})
+    assert others.get("/log").status_code == 200
+    answer = here.post("/me/end", data={"session": numbers[0]})
+    assert answer.headers["location"] == "/me?done=ended"
+    assert there.get("/log").status_code == 303
+    assert here.get("/log").status_code == 200
+    assert step.memory.events[-1] == SignedOut(NAME, 1)
+
+
 def test_nobody_keeps_a_browser_out_in_which_one_signed_in_before() -> None:
     """However often they fail from the same address, and though the line of strangers is full."""
     step = Doorstep()
@@ -153,6 +178,33 @@ def test_a_session_ends_by_itself() -> None:
     assert idle.get("/log").headers["location"] == "/sign-in?next=/log"
     step.memory.clock.advance(IDLE_MS / 2000)
     assert busy.get("/log").status_code == 303
+
+
+def test_accounts_are_changed_by_who_has_just_signed_in() -> None:
+    """After five minutes nothing is done before the password is typed once more."""
+    step = Doorstep()
+    desk = FakeAccountsDesk(step.memory)
+    entrance = Entrance(step.around, step.signing_in)
+    client = browser_of(step.around, entrance, AccountsPages(step.around, desk))
+    form = {"name": NAME, "password": RIGHT, "next": "/accounts"}
+    client.post(START, data=form)
+    step.memory.clock.advance(FRESH_MS / 1000 - 1)
+    assert "5 minutter" not in client.get("/accounts").text
+    assert client.post("/accounts/signout", data={"name": NAME}).status_code == 303
+    assert desk.deeds == [NAME]
+
+    client.post(START, data=form)
+    step.memory.clock.advance(FRESH_MS / 1000)
+    assert "/sign-in?done=again&amp;next=/accounts" in client.get("/accounts").text
+    again = "/sign-in?done=again&next=/accounts"
+    for path in ("/accounts", "/accounts/password", "/accounts/role"):
+        answer = client.post(path, data={"name": NAME, "role": "viewer"})
+        assert answer.headers["location"] == again
+    assert desk.deeds == [NAME]
+    assert "Log på igen for at ændre konti." in client.get(again).text
+    client.post(START, data=form)
+    client.post("/accounts/signout", data={"name": NAME})
+    assert desk.deeds == [NAME, NAME]
 
 
 @pytest.mark.parametrize(
