@@ -190,8 +190,15 @@ class IdentityProvider(Protocol):
         IdentityProviderError: it can't be reached, or can't be believed; says why.
     """
 
-    def begin(self) -> tuple[str, Pending]:
-        """Return the address to send the browser to, and what it has to keep meanwhile."""
+    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
+        """Return the address to send the browser to, and what it has to keep meanwhile.
+
+        Args:
+            again: whether somebody who is signed in there already is asked who they are again.
+        """
 
     def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
         """Return who somebody is who came back with a code."""
+
+    def way_out(self) -> str:
+        """Return the address where a browser signs out there; empty for none."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -35,6 +36,9 @@ KEPT_MS = 24 * 3_600_000
 
 MOST_ACCOUNTS = 8
 """Of one browser, such as a desk's; the one that it signed in to first is forgotten first."""
+
+_SHOWN = re.compile(r"([0-9a-f]{16})~([0-9a-f]{32})")
+"""A browser's number and proof, for one account."""
 
 NETWORK_BITS = 64
 """One household or office has all addresses of such an IPv6 network."""
@@ -98,9 +102,9 @@ def browser_known(key: bytes, name: str, shown: str) -> str | None:
         name: the login.
         shown: the cookie, whatever it is; empty for none.
     """
-    for one in shown.split("~", MOST_ACCOUNTS)[:MOST_ACCOUNTS]:
-        number, _, proof = one.partition(".")
-        if hmac.compare_digest(proof.encode(), _proof(key, name, number).encode()):
+    pairs: list[tuple[str, str]] = _SHOWN.findall(shown)
+    for number, proof in pairs[:MOST_ACCOUNTS]:
+        if hmac.compare_digest(proof, _proof(key, name, number)):
             return number
     return None
 
@@ -112,8 +116,8 @@ def browser_cookie(key: bytes, name: str, shown: str) -> str:
     """
     if browser_known(key, name, shown) is not None:
         return shown
-    number, kept = secrets.token_hex(8), shown.split("~") if shown else []
-    return "~".join([*kept[1 - MOST_ACCOUNTS :], f"{number}.{_proof(key, name, number)}"])
+    number, kept = secrets.token_hex(8), ["~".join(one) for one in _SHOWN.findall(shown)]
+    return ".".join([*kept[1 - MOST_ACCOUNTS :], f"{number}~{_proof(key, name, number)}"])
 
 
 def _proof(key: bytes, name: str, number: str) -> str:

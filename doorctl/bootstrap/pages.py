@@ -99,7 +99,7 @@ def pages(
     events = LogEvents(frame, stands_on.log, frame.sessions.look)
     routes = (
         *shared_routes(frame),
-        *Entrance(frame, accounts.signing_in).routes(),
+        *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
         *NowPages(frame, stands_on.now, alarms).routes(),
         *LogPages(frame, stands_on.log).routes(),
         *events.routes(),

@@ -108,6 +108,26 @@ class Oidc:
             max_length=50,
         ),
     ] = ()
+    acr: Annotated[
+        str,
+        key(
+            "How somebody has to have signed in there, as two factors: its token's acr, which is "
+            "asked for and has to be just this. Empty: as the provider likes.",
+            "https://refeds.org/profile/mfa",
+            'at most 256 visible ASCII characters, or ""',
+            pattern=r"^[!-~]{0,256}\Z",
+        ),
+    ] = ""
+    max_age_min: Annotated[
+        int,
+        key(
+            "Minutes since somebody signed in there after which they do so again before they get "
+            "in here; its tokens have to say auth_time. With 5, nobody changes accounts who has "
+            "not just done it. 0: as the provider likes.",
+            ge=0,
+            le=480,
+        ),
+    ] = 0
     ca_file: Annotated[
         Path,
         key(

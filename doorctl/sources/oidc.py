@@ -60,6 +60,8 @@ class OidcProvider:
         redirect_url: where it sends browsers back to.
         name_claim: what of a token is the login.
         groups_claim: what of a token lists the groups.
+        acr: how somebody has to have signed in there; empty for anyhow.
+        max_age_s: how long ago at most; 0 for any time.
         context: how its certificate is checked; see `trusting`.
         moment: tells the time, by which tokens expire.
         limit_s: for each call, in seconds.
@@ -75,6 +77,8 @@ class OidcProvider:
         redirect_url: str,
         name_claim: str,
         groups_claim: str,
+        acr: str = "",
+        max_age_s: int = 0,
         context: ssl.SSLContext,
         moment: Callable[[], Moment],
         limit_s: float = LIMIT_S,
@@ -86,14 +90,21 @@ class OidcProvider:
         self._redirect_url = redirect_url
         self._name_claim = name_claim
         self._groups_claim = groups_claim
+        self._acr = acr
+        self._max_age_s = max_age_s
         self._context = context
         self._moment = moment
         self._limit = TimeLimit(limit_s, "oidc")
 
-    def begin(self) -> tuple[str, Pending]:
+    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
         """Return the address to send the browser to, and what it has to keep meanwhile."""
         pending = Pending(*(Masked(secrets.token_urlsafe(RANDOM_BYTES)) for _ in range(3)))
         document: Document = self._asked(self._document)
+        wishes = {
+            "acr_values": self._acr,
+            "max_age": self._max_age_s,
+            "prompt": "login" if again else "",
+        }
         address = prepare_grant_uri(
             document.authorization_endpoint,
             self._client_id,
@@ -104,6 +115,7 @@ class OidcProvider:
             nonce=pending.nonce.reveal(),
             code_challenge=create_s256_code_challenge(pending.verifier.reveal()),
             code_challenge_method="S256",
+            **{name: value for name, value in wishes.items() if value},
         )
         return str(address), pending
 
@@ -125,6 +137,14 @@ class OidcProvider:
             lambda client: self._finished(client, pending, code, int(moment.local.timestamp()))
         )
         return claims
+
+    def way_out(self) -> str:
+        """Return the address where a browser signs out there; empty for none."""
+        document: Document = self._asked(self._document)
+        if not document.end_session_endpoint:
+            return ""
+        # Without a hint, which would be somebody's token, the provider itself asks if it is meant.
+        return str(httpx2.URL(document.end_session_endpoint, params={"client_id": self._client_id}))
 
     def close(self) -> None:
         """End what is under way; idempotent."""
@@ -166,6 +186,8 @@ class OidcProvider:
             now_s=now_s,
             name_claim=self._name_claim,
             groups_claim=self._groups_claim,
+            acr=self._acr,
+            max_age_s=self._max_age_s,
         )
         return read_token(read(answer, Tokens), read(keys, Keys), wanted)
 

@@ -41,6 +41,7 @@ class Document(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    end_session_endpoint: str = ""
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
@@ -71,6 +72,8 @@ class Wanted:
         now_s: the time now, in seconds since 1970.
         name_claim: what of it is the login.
         groups_claim: what of it lists the groups.
+        acr: how they have to have signed in there; empty for anyhow.
+        max_age_s: how long ago at most; 0 for any time.
     """
 
     issuer: str
@@ -79,6 +82,8 @@ class Wanted:
     now_s: int
     name_claim: str
     groups_claim: str
+    acr: str = ""
+    max_age_s: int = 0
 
 
 def read_document(written: bytes, issuer: str) -> Document:
@@ -91,7 +96,8 @@ def read_document(written: bytes, issuer: str) -> Document:
     if document.issuer.rstrip("/") != issuer.rstrip("/"):
         raise IdentityProviderError("its document is another issuer's; see signin.oidc.issuer")
     ends = (document.authorization_endpoint, document.token_endpoint, document.jwks_uri)
-    if not all(map(_is_safe, ends)):
+    out = (document.end_session_endpoint,) if document.end_session_endpoint else ()
+    if not all(map(_is_safe, (*ends, *out))):
         raise IdentityProviderError("its document names addresses that are not encrypted")
     return document
 
@@ -115,7 +121,9 @@ def read_token(tokens: Tokens, keys: Keys, wanted: Wanted) -> Claims:
     Raises:
         IdentityProviderError: it can't be believed; says which part, and nothing of the person.
     """
-    return _claims(_checked(tokens, keys, wanted), wanted)
+    said = _checked(tokens, keys, wanted)
+    _refuse_otherwise(said, wanted)
+    return _claims(said, wanted)
 
 
 def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
@@ -143,6 +151,15 @@ def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
     else:
         return dict(claims)
     raise IdentityProviderError(why)
+
+
+def _refuse_otherwise(said: Mapping[str, Any], wanted: Wanted) -> None:
+    if wanted.acr and said.get("acr") != wanted.acr:
+        raise IdentityProviderError("its token does not say what it should (acr)")
+    if wanted.max_age_s:
+        at_s = said.get("auth_time", 0)
+        if not wanted.now_s - at_s <= wanted.max_age_s + LEEWAY_S:
+            raise IdentityProviderError("its token does not say what it should (auth_time)")
 
 
 def _claims(said: Mapping[str, Any], wanted: Wanted) -> Claims:

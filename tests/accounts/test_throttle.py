@@ -109,7 +109,7 @@ KEY = b"k" * 32
 def test_a_browser_is_known_by_its_cookie_at_its_accounts_alone() -> None:
     """By a number of its own that stays, with the branch's key, and by nothing that was changed."""
     cookie = browser_cookie(KEY, "grethe", "")
-    number, _, proof = cookie.partition(".")
+    number, _, proof = cookie.partition("~")
 
     assert (len(number), len(proof)) == (16, 32)
     assert browser_known(KEY, "grethe", cookie) == number
@@ -117,7 +117,14 @@ def test_a_browser_is_known_by_its_cookie_at_its_accounts_alone() -> None:
     assert browser_cookie(KEY, "grethe", "") != cookie
     assert browser_known(KEY, "kaj", cookie) is None
     assert browser_known(b"x" * 32, "grethe", cookie) is None
-    for changed in (f"0{cookie}", cookie[:-1], f"{cookie}0", number, f".{proof}", ""):
+    for changed in (
+        f"{number[:-1]}~{proof}",
+        cookie[:-1],
+        number,
+        f"~{proof}",
+        f"{number}.{proof}",
+        "",
+    ):
         assert browser_known(KEY, "grethe", changed) is None
 
 
@@ -129,11 +136,11 @@ def test_a_browser_is_known_at_so_many_accounts() -> None:
     assert None not in {browser_known(KEY, str(number), shown) for number in range(MOST_ACCOUNTS)}
 
     more = browser_cookie(KEY, "more", shown)
-    assert more.count("~") == MOST_ACCOUNTS - 1
+    assert [len(one) for one in more.split(".")] == [16 + 1 + 32] * MOST_ACCOUNTS
     assert browser_known(KEY, "0", more) is None
     assert browser_known(KEY, "1", more) is not None
     assert browser_known(KEY, "more", more) is not None
-    assert browser_known(KEY, "more", f"{shown}~{more}") is None
+    assert browser_known(KEY, "more", f"{shown}.{more}") is None
 
 
 @given(st.text(), st.text(max_size=20))

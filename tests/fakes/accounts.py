@@ -208,8 +208,9 @@ class MemoryProvider:
     claims: Claims
     code: str = "the code"
 
-    def begin(self) -> tuple[str, Pending]:
+    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
         """Send the browser nowhere."""
+        del again
         return "https://login.example/?x", Pending(Masked("state"), Masked("n"), Masked("v"))
 
     def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
@@ -217,3 +218,7 @@ class MemoryProvider:
         if Masked(state) != pending.state or code != self.code:
             raise InputError("this sign-in was not begun here")
         return self.claims
+
+    def way_out(self) -> str:
+        """Know of none."""
+        return ""

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from joserfc.jwk import OctKey
@@ -193,6 +194,45 @@ def test_what_tokens_call_their_issuer_can_be_set(provider: Provider) -> None:
         assert other.sign_in().subject == "sub-1"
         provider.script.claims = {}
         other.refused(r"\(iss\)")
+
+
+def question(address: str) -> dict[str, str]:
+    """Return what an address asks."""
+    return dict(parse_qsl(urlsplit(address).query))
+
+
+def test_how_and_when_somebody_signed_in_there_can_be_asked_for(provider: Provider) -> None:
+    """Then it is checked too; else neither is asked, and whatever is told of it is taken."""
+    plain = question(provider.oidc.begin()[0])
+    assert not plain.keys() & {"acr_values", "max_age", "prompt"}
+    provider.script.claims = {"acr": "one", "auth_time": 1}
+    provider.sign_in()
+
+    strict = {"acr": "two", "max_age_s": 300}
+    with closing(asking(provider.script.issuer, provider.clock, **strict)) as oidc:
+        asked = question(oidc.begin(again=True)[0])
+        assert (asked["acr_values"], asked["max_age"], asked["prompt"]) == ("two", "300", "login")
+        other = Provider(provider.script, provider.clock, oidc)
+        provider.script.claims = {"acr": "two", "auth_time": NOW_S - 360}
+        other.sign_in()
+        for claims in ({"acr": "one"}, {"acr": None}, {"acr": ["two"]}):
+            provider.script.claims = {"auth_time": NOW_S, **claims}
+            other.refused(r"\(acr\)")
+        for at_s in (NOW_S - 361, None, "now", 0):
+            provider.script.claims = {"acr": "two", "auth_time": at_s}
+            other.refused(r"\(auth_time\)")
+
+
+def test_signing_out_there_is_where_its_document_says(provider: Provider) -> None:
+    """Nowhere where it says nothing; never out of TLS."""
+    assert provider.oidc.way_out() == ""
+    provider.script.document = {"end_session_endpoint": "https://login.example/out?x=1"}
+    leads = provider.oidc.way_out()
+    assert leads.startswith("https://login.example/out?")
+    assert question(leads)["client_id"] == CLIENT
+
+    provider.script.document = {"end_session_endpoint": "http://login.example/out"}
+    provider.refused("not encrypted")
 
 
 @pytest.mark.parametrize("change", ["state", "no-code", "long-code"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.accounts.account import Origin
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
@@ -44,11 +46,16 @@ class Entrance:
     Args:
         frame: around each page.
         signing_in: knows accounts and sessions; blocks.
+        way_out: returns where a browser signs out at the municipality's identity provider, ""
+            for nowhere; blocks.
     """
 
-    def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
+    def __init__(
+        self, frame: Frame, signing_in: SigningIn, way_out: Callable[[], str] = lambda: ""
+    ) -> None:
         self._frame = frame
         self._signing_in = signing_in
+        self._way_out = way_out
         self._turns = {known: Turns() for known in (True, False)}
         """A line of strangers, and one of browsers that have signed in to the account before."""
 
@@ -126,7 +133,14 @@ class Entrance:
 
     async def _sign_out(self, asked: PageRequest) -> Response:
         await self._end_session(asked)
-        return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
+        of_provider = asked.signed_in and asked.person.origin is Origin.PROVIDER
+        leads = await asked.aside(self._way_out) if of_provider else ""
+        if not leads:
+            return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
+        # A page and no redirect: of a form's answer the policy lets none lead elsewhere.
+        return signed_out(
+            self._frame, asked.page("municipality.html", why="", back=leads, address="/", out=True)
+        )
 
     async def _end_session(self, asked: PageRequest) -> None:
         token = session_of(self._frame, asked)

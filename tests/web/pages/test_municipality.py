@@ -35,7 +35,7 @@ class Town:
         """Return a browser before the entrance."""
         around = house(self.accounts.signing_in, encrypted=encrypted)
         around.house = replace(around.house, signs_in_elsewhere=True)
-        entrance = Entrance(around, self.accounts.signing_in)
+        entrance = Entrance(around, self.accounts.signing_in, self.accounts.way_out)
         return browser_of(around, entrance, MunicipalityPages(around, self.accounts))
 
     def way_back(self, client: TestClient, wanted: str = "/") -> dict[str, str]:
@@ -296,6 +296,32 @@ def test_the_municipalitys_password_is_changed_there(
     assert sent.status_code == 422
     assert told[0] in sent.text
     assert told[1] in sent.text
+
+
+def test_who_signs_out_here_may_sign_out_there(town: Town) -> None:
+    """By a page that leads there, where the provider says how; here they are signed out anyway."""
+    client = town.browser()
+    client.get(BACK, params=town.way_back(client))
+    town.script.document = {"end_session_endpoint": "https://login.example/out"}
+    answer = client.post("/sign-out")
+
+    assert answer.status_code == 200
+    leads = f"https://login.example/out?client_id={CLIENT}"
+    assert f'content="0; url={leads}"' in answer.text
+    assert "Log også af hos kommunen" in answer.text
+    assert "doorctl" not in client.cookies
+    client.get(BACK, params=town.way_back(client))
+    town.script.replies["/realm/.well-known/openid-configuration"] = (500, b"")
+    assert client.post("/sign-out").headers["location"] == "/sign-in?done=out"
+    assert "doorctl" not in client.cookies
+
+
+def test_who_is_signed_in_and_signs_in_again_is_asked_again_there(town: Town) -> None:
+    """Else the provider's own session would change accounts for whoever finds the desk empty."""
+    client = town.browser()
+    assert "prompt" not in client.get(PAGE).headers["location"]
+    client.get(BACK, params=town.way_back(client))
+    assert "prompt=login" in client.get(PAGE).headers["location"]
 
 
 def test_who_stopped_there_begins_again(town: Town) -> None:
