@@ -7,9 +7,11 @@ a browser that lost the stream says where it was and misses nothing.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -31,6 +33,9 @@ PATH: Final = "/log/events"
 
 MOST_CLIENTS: Final = 40
 """Pages that may be open at a time; a branch has a handful."""
+
+MOST_OF_ONE: Final = 10
+"""Of one account: whoever opens more of them shuts nobody else out."""
 
 MOST_MISSED: Final = 100
 """A page that missed more rows than that is given the newest; it is out of date anyway."""
@@ -86,7 +91,7 @@ class LogEvents:
         self._whose = whose
         self._limits = limits
         self._watch = LogWatch(desk, frame.aside, limits.look_s)
-        self._clients = 0
+        self._clients: Counter[str] = Counter()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return it."""
@@ -95,7 +100,7 @@ class LogEvents:
     @property
     def clients(self) -> int:
         """How many streams there are."""
-        return self._clients
+        return self._clients.total()
 
     @property
     def watching(self) -> bool:
@@ -109,7 +114,8 @@ class LogEvents:
     async def _events(self, asked: PageRequest) -> Response:
         query = asked.request.query_params
         wanted = chosen(asked.asked, query.getlist, asked.today)
-        if self._watch.ending or self._clients >= MOST_CLIENTS:
+        full = self.clients >= MOST_CLIENTS or self._clients[asked.by] >= MOST_OF_ONE
+        if self._watch.ending or full:
             return PlainTextResponse(
                 "Too many pages are listening.",
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -117,15 +123,16 @@ class LogEvents:
             )
         since = asked.request.headers.get("last-event-id") or asked.asked("since")
         told = self._told(asked, wanted, Seen.parsed(since))
-        return Stream(told, self._counted, self._limits.send_s)
+        return Stream(told, partial(self._counted, asked.by), self._limits.send_s)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._clients += 1
+    def _counted(self, account: str) -> Iterator[None]:
+        self._clients[account] += 1
         try:
             yield
         finally:
-            self._clients -= 1
+            self._clients[account] -= 1
+            self._clients += Counter()  # Accounts without any are forgotten.
 
     async def _told(
         self, asked: PageRequest, wanted: Chosen, seen: Seen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,7 +17,7 @@ from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.house import Person
 from doorctl.web.serving import Server, listen
 from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.log_events import MOST_CLIENTS, LogEvents
+from doorctl.web.staff.log_events import MOST_CLIENTS, MOST_OF_ONE, LogEvents
 from doorctl.web.staff.log_events import Limits as Lasting
 from doorctl.web.staff.log_stream import Seen
 from doorctl.web.staff.log_watch import KEPT, FellBehindError, LogWatch
@@ -328,6 +329,29 @@ def served(house: House) -> Iterator[int]:
     assert not serving.is_alive()
 
 
+def test_one_account_shuts_nobody_out() -> None:
+    """Beyond so many streams of it the answer is 503, for it alone, until one ends."""
+
+    async def scene() -> None:
+        """Play it."""
+        house = House()
+        house.desk.write(visit(1))
+        async with AsyncExitStack() as stack:
+            for _ in range(MOST_OF_ONE):
+                one = Browser(house)
+                await stack.enter_async_context(listening(one))
+                await one.event()
+            more = Browser(house)
+            await more.run()
+            assert more.status == 503
+            manager = Browser(house, role=Role.MANAGER)
+            await stack.enter_async_context(listening(manager))
+            assert (await manager.event()).startswith("retry: ")
+        assert house.events.clients == 0
+
+    play(scene)
+
+
 def test_a_crowd_breaks_nothing() -> None:
     """So many listen as may, the others are told to come later, and pages are still answered.
 
@@ -336,10 +360,12 @@ def test_a_crowd_breaks_nothing() -> None:
     house = House()
     house.desk.write(visit(1))
 
+    roles = itertools.cycle(("viewer", "staff", "manager", "dpo"))
+
     async def asked(port: int, path: str) -> tuple[bytes, asyncio.StreamWriter]:
         """Return the head of an answer, and the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = f"GET {path} HTTP/1.1\r\nHost: testserver\r\nCookie: doorctl=viewer\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: testserver\r\nCookie: doorctl={next(roles)}\r\n"
         writer.write(f"{head}Accept: */*\r\nConnection: close\r\n\r\n".encode())
         return await reader.readuntil(b"\r\n\r\n"), writer
 
