@@ -8,12 +8,12 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
 from doorctl.accounts.ports import Books
-from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.bootstrap.waiting import WRITE_LIMIT_S, result_of
 from doorctl.config import Config
 from doorctl.errors import InputError, NotAnsweringError, NotRunningError, StuckError
+from doorctl.identity import caller
 from doorctl.moments import Moment
 from doorctl.ports import Clock
 from doorctl.store.accounts import StoredAccounts

@@ -12,6 +12,7 @@ from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock, visits_
 from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, StoreError
+from doorctl.identity import owner_of
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
 from doorctl.store.key_file import create_key
 from doorctl.store.patrons_writer import create_patrons
@@ -38,13 +39,14 @@ def initialise(config: Config) -> Initialised:
     for path in (patrons, visits, branch):
         if path.exists():
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")
-    for directory in (config.storage.directory, key.parent):
-        _make_directory(directory)
-    kept = (key,) if key.exists() else ()
+    _make_directory(config.storage.directory)
+    with owner_of(key.parent):
+        _make_directory(key.parent)
+        kept = (key,) if key.exists() else ()
     with ExitStack() as undo:
         if not kept:
             create_key(key)
-            undo.callback(_remove, key)
+            undo.callback(_remove_key, key)
         seal = own_sealer(config).seal
         _create(patrons, partial(create_patrons, seal=seal))
         undo.callback(_remove, patrons)
@@ -92,6 +94,11 @@ def _store_holidays(config: Config, branch: Path) -> None:
 
     with closing(open_or_create_branch(branch)) as writer:
         store_holidays(config, writer, system_clock(config).moment())
+
+
+def _remove_key(key: Path) -> None:
+    with owner_of(key.parent), suppress(OSError):
+        key.unlink()
 
 
 def _remove(path: Path) -> None:

@@ -17,6 +17,7 @@ from doorctl.bootstrap.rules import retention, system_clock, visits_db
 from doorctl.bootstrap.subject_door import forget_left
 from doorctl.config import Config
 from doorctl.errors import KeyFileError
+from doorctl.identity import ROOT
 from doorctl.masked import InstallationKey
 from doorctl.ports import Clock
 from doorctl.privacy.canaries import Canaries
@@ -38,8 +39,6 @@ PROVE_LIMIT_S = 200.0
 RETRY_S = (1.0, 3.0)
 """Pauses before a purge is tried again in whose way a reader was; no reader of ours stays longer
 than the 500 rows that it reads at a time."""
-
-ROOT = 0
 
 PROVE, REPORTS = "prove", "purges"
 
@@ -240,7 +239,7 @@ def verify(config: Config, path: Path) -> dict[str, Any]:
 
 def _trimmed(config: Config, report: dict[str, Any]) -> dict[str, Any]:
     """Trim where the caller is root, which the door is not; the signed report stays as it is."""
-    if report.get("trim") != Trim.NOT_PERMITTED.value or os.geteuid() != ROOT:
+    if report.get("trim") != Trim.NOT_PERMITTED.value or os.getuid() != ROOT:
         return report
     return {**report, "trim_by_caller": trim(config.storage.directory).value}
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.audit import note
-from doorctl.bootstrap.caller import caller
 from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import branch_db, patrons_db, retention, system_clock, visits_db
 from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, StoreError
+from doorctl.identity import caller
 from doorctl.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.patron_refs import refuse_ref

@@ -14,6 +14,7 @@ from threading import Event
 from doorctl.bootstrap.rules import flags_weak, system_clock
 from doorctl.config import Config, Sync
 from doorctl.errors import AlreadyExistsError, ConfigError, Problem, StoreError
+from doorctl.identity import owner_of
 from doorctl.store.key_file import create_key, read_key
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.store.sealing import ArgonSealer
@@ -63,7 +64,8 @@ def initialise(config: Config) -> list[Path]:
         if path.exists():
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")
     for directory in (sync.state_directory, private.parent, key.parent):
-        _make_directory(directory)
+        with owner_of(directory):
+            _make_directory(directory)
     made = [private, public, outbox]
     if not key.exists():
         create_key(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -104,7 +105,11 @@ def main() -> None:
     except DoorctlError as err:
         click.echo(f"doorctl: {err}", err=True)
     except OSError as err:
-        if not stdout_refuses():
+        if stdout_refuses():
+            click.echo(f"doorctl: the output can't be written: {err.strerror}", err=True)
+        elif isinstance(err.filename, str | Path):
+            told = f"{err.filename} can't be used: {err.strerror}; see what it is and who owns it"
+            click.echo(f"doorctl: {told}", err=True)
+        else:
             raise
-        click.echo(f"doorctl: the output can't be written: {err.strerror}", err=True)
     sys.exit(1)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from doorctl.config import Config, load
+from doorctl.identity import become_owner
 
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 
@@ -67,22 +68,31 @@ class IsoTime(click.ParamType[datetime]):
         return at
 
 
-def with_config(command: Command[ResultT]) -> Command[ResultT]:
-    """Give a command ``--config`` and ``--set`` and call it with the loaded `Config` first."""
+def with_config(command: Command[ResultT], *, sending: bool = False) -> Command[ResultT]:
+    """Give a command ``--config`` and ``--set`` and call it with what `read_config` returns."""
 
     @config_option
     @set_option
     @wraps(command)
     def loading(config_path: Path, overrides: tuple[str, ...], **arguments: Any) -> ResultT:
-        return command(read_config(config_path, overrides), **arguments)
+        return command(read_config(config_path, overrides, sending=sending), **arguments)
 
     return loading
 
 
-def read_config(path: Path, overrides: tuple[str, ...]) -> Config:
-    """Load the configuration.
+def read_config(path: Path, overrides: tuple[str, ...], *, sending: bool = False) -> Config:
+    """Load the configuration and go on as the owner of the directory of what it is about.
+
+    Args:
+        path: of the file.
+        overrides: of single keys.
+        sending: whether that is the sender's directory.
 
     Raises:
         ConfigError: with every problem in it.
+        StoreError: this root may not become the owner.
     """
-    return load(path, overrides, os.environ)
+    config = load(path, overrides, os.environ)
+    sender = config.sync if sending else None
+    become_owner(config.storage.directory if sender is None else sender.state_directory)
+    return config

@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, time
 import click
 
 from doorctl.access.hours import DAY_MINUTES, Span
-from doorctl.bootstrap.caller import caller as caller  # noqa: PLC0414 -- for the staff commands
 from doorctl.cli.options import FIRST_YEAR, LAST_YEAR, IsoTime
 from doorctl.config.hours import span
 from doorctl.errors import InputError
+from doorctl.identity import caller as caller  # noqa: PLC0414 -- for the staff commands
 from doorctl.masked import Pin
 from doorctl.moments import Moment
 

@@ -23,7 +23,7 @@ def sync() -> None:
 
 
 @sync.command()
-@with_config
+@partial(with_config, sending=True)
 def init(config: Config) -> None:
     """Make the key pair that signs pushes, the outbox, and the installation key if it is missing.
 
@@ -46,7 +46,7 @@ def init(config: Config) -> None:
     help="Somebody looked at it: a branch takes it however many patrons it shuts out.",
 )
 @json_option
-@with_config
+@partial(with_config, sending=True)
 def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_json: bool) -> None:
     """Seal what has changed in the library system and push it to every branch.
 

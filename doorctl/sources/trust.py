@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from doorctl.errors import KeyFileError
+from doorctl.identity import owner_of
 from doorctl.masked import Masked
 from doorctl.sources.spelling import is_sendable
 
@@ -38,7 +39,8 @@ def read_password(path: Path) -> Masked[str]:
     """
     try:
         # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with owner_of(path.parent):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(descriptor)
             written = os.read(descriptor, LONGEST_PASSWORD_BYTES + 2)

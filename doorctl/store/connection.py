@@ -170,7 +170,20 @@ def _reader(patience_ms: int) -> tuple[str, ...]:
     return (f"busy_timeout={patience_ms}", *_READER)
 
 
+def _refuse_pipes(path: Path) -> None:
+    """SQLite would open one and wait for ever; whoever owns the directory can lay one there."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        name = path.with_name(f"{path.name}{suffix}")
+        try:
+            pipe = name.is_fifo()
+        except OSError:
+            continue  # SQLite tells that better.
+        if pipe:
+            raise StoreError(f"{name} is a pipe and no file; remove it")
+
+
 def _connected(path: Path, mode: str, pragmas: tuple[str, ...], *, same_thread: bool) -> Database:
+    _refuse_pipes(path)
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode={mode}",
         uri=True,

@@ -12,6 +12,7 @@ import os
 import struct
 from pathlib import Path
 
+from doorctl.identity import as_root
 from doorctl.privacy.proof import Trim
 
 FITRIM = 0xC0185879
@@ -31,7 +32,8 @@ def trim(directory: Path) -> Trim:
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.ioctl(descriptor, FITRIM, _RANGE.pack(*_WHOLE))
+            with as_root():
+                fcntl.ioctl(descriptor, FITRIM, _RANGE.pack(*_WHOLE))
         finally:
             os.close(descriptor)
     except OSError as error:

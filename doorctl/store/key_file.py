@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 
 from doorctl.errors import AlreadyExistsError, KeyFileError
+from doorctl.identity import owner_of
 from doorctl.masked import InstallationKey
 from doorctl.store.new_file import create_private
 
@@ -32,7 +33,8 @@ def create_key(path: Path) -> None:
         KeyFileError: it can't be written.
     """
     try:
-        create_private(path, secrets.token_bytes(KEY_BYTES))
+        with owner_of(path.parent):
+            create_private(path, secrets.token_bytes(KEY_BYTES))
     except FileExistsError:
         raise AlreadyExistsError(
             f"{path} already exists; a new key would make every sealed row unreadable"
@@ -70,7 +72,8 @@ def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -
     """
     try:
         # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with owner_of(path.parent):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise KeyFileError(f"{path} is missing; run `{made_by}`") from None
     except OSError as error:

@@ -17,7 +17,6 @@ def create_private(path: Path, content: bytes = b"") -> None:
     descriptor = os.open(path, flags, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            hand_over(file.fileno(), path.parent)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -25,15 +24,6 @@ def create_private(path: Path, content: bytes = b"") -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def hand_over(descriptor: int, directory: Path) -> None:
-    """Where root made a file, give it to the owner of its directory: the daemon's own user."""
-    if os.geteuid() != 0:
-        return
-    owner, file = directory.stat(), os.fstat(descriptor)
-    if (file.st_uid, file.st_gid) != (owner.st_uid, owner.st_gid):
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync_directory(directory: Path) -> None:

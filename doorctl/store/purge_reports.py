@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from doorctl.errors import StoreError
-from doorctl.store.new_file import create_private, hand_over
+from doorctl.store.new_file import create_private
 
 KEPT = timedelta(days=183)
 """Six months, as long as staff's own traces are kept: what an inspection asks for."""
@@ -56,12 +56,9 @@ class PurgeReports:
         try:
             self._directory.mkdir(mode=0o700)
         except FileExistsError:
-            return
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            hand_over(descriptor, self._directory.parent)
-        finally:
-            os.close(descriptor)
+            # What a link leads to is nobody's shelf.
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(self._directory, flags))
 
     def _written(self, content: bytes, stamp: str) -> Path:
         for number in count():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from doorctl.errors import AlreadyExistsError, KeyFileError
+from doorctl.identity import owner_of
 from doorctl.store import pem
 from doorctl.store.new_file import create_private
 from doorctl.sync.signatures import SigningKey, VerifyKey
@@ -18,6 +19,11 @@ def create_signing_key(private: Path, public: Path) -> None:
         AlreadyExistsError: something stands at one of the paths; nothing was touched.
         KeyFileError: a file can't be written.
     """
+    with owner_of(private.parent):
+        _create_pair(private, public)
+
+
+def _create_pair(private: Path, public: Path) -> None:
     key = SigningKey()
     _create(public, pem.written(pem.PUBLIC, key.verify_key().content))
     try:

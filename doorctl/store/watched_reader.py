@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -78,7 +79,9 @@ class WatchedReader:
 
     def _shm_writable(self) -> bool:
         # Through one that can't be written SQLite reads, and calls each answer a new commit.
-        return not self._shm.exists() or os.access(self._shm, os.W_OK)
+        # Where even looking is forbidden, opening the database says so.
+        access = partial(os.access, self._shm, effective_ids=True)
+        return not access(os.F_OK) or access(os.W_OK)
 
     def _identify(self) -> tuple[int, ...]:
         try:

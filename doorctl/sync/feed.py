@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from doorctl.errors import FeedError, Problem
+from doorctl.identity import owner_of
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.lines import NotJsonError, decoded, numbered
 from doorctl.sync.rows import RowReader
@@ -70,7 +71,9 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
             many more lines are wrong, and quotes nothing of a row but field names.
     """
     try:
-        with path.open("rb") as file:
+        with owner_of(path.parent):
+            feed = path.open("rb")
+        with feed as file:
             rows = sheet_rows(file) if is_sheet(path) else _json_rows(file)
             return _Reading(RowReader(pin_length)).read(path.name, rows)
     except OSError as error:

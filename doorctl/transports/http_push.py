@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from doorctl.errors import InputError, KeyFileError
+from doorctl.identity import owner_of
 from doorctl.privacy.audit_chain import Head
 from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
 
@@ -147,7 +148,8 @@ def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SS
     if certificate_file != Path():
         try:
             # Without a password function OpenSSL would ask on the terminal.
-            context.load_cert_chain(certificate_file, key_file, password=lambda: b"")
+            with owner_of(key_file.parent):
+                context.load_cert_chain(certificate_file, key_file, password=lambda: b"")
         except (OSError, ValueError) as error:
             raise KeyFileError(
                 f"{certificate_file} and {key_file} are no certificate and its key in PEM"

@@ -45,6 +45,16 @@ def test_a_shelf_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         PurgeReports(tmp_path / "purges").keep(b"one", NOON)
 
 
+def test_a_link_in_place_of_the_shelf_is_not_followed(tmp_path: Path) -> None:
+    """A report lies where it is looked for, and nowhere that somebody chose for it."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "purges").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(StoreError, match="can't be written"):
+        PurgeReports(tmp_path / "purges").keep(b"one", NOON)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_what_is_no_report_is_not_read_for_ever(tmp_path: Path) -> None:
     """A missing file and one that is far too large are told."""
     large = tmp_path / "large"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -100,3 +102,25 @@ def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """A missing directory is the machine's fault, with the path in the text."""
     with pytest.raises(StoreError, match=r"some\.db\.lock can't be opened"):
         WriterLock(tmp_path / "nowhere" / "some.db")
+
+
+@pytest.mark.parametrize("lay", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_that_is_something_elses_name_is_refused(
+    tmp_path: Path, lay: Callable[[Path, Path], None]
+) -> None:
+    """A link in its place is not followed: what it leads to is neither locked nor made."""
+    other = tmp_path / "other"
+    other.write_bytes(b"as it was")
+    lay(tmp_path / "some.db.lock", other)
+
+    with pytest.raises(StoreError, match=r"some\.db\.lock (can't be opened|is not a file)"):
+        WriterLock(tmp_path / "some.db")
+    assert other.read_bytes() == b"as it was"
+
+
+def test_a_pipe_in_place_of_a_file_holds_nobody(tmp_path: Path) -> None:
+    """SQLite would wait for ever for whoever writes to it, and the door with it."""
+    os.mkfifo(tmp_path / "visits.db-journal")
+
+    with pytest.raises(StoreError, match=r"visits\.db-journal is a pipe and no file; remove it"):
+        create_visits(tmp_path / "visits.db")

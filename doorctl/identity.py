@@ -1,0 +1,101 @@
+"""Who a command is on this machine: root's commands touch a directory as the one who owns it.
+
+Whoever owns a directory decides what stands at a name in it, a link to any file too. So root does
+nothing there that its owner could not do. Only the effective user changes: the real one stays
+root, so that the owner can neither stop nor trace the command, and the log knows who called.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from doorctl.errors import StoreError
+
+ROOT = 0
+
+
+def caller() -> str:
+    """Return the login name of whoever calls, through sudo too; it stands beside what they did."""
+    through_sudo = os.environ.get("SUDO_USER", "") if os.getuid() == ROOT else ""
+    if through_sudo:
+        return through_sudo
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def become_owner(directory: Path) -> None:
+    """Where root calls, go on as the owner of a directory, or of the nearest one that is there.
+
+    Its groups become ours. Where anybody but root calls, nothing changes.
+
+    Raises:
+        StoreError: this root may not.
+    """
+    if os.getuid() == ROOT:
+        _become(*_owner(directory))
+
+
+@contextmanager
+def owner_of(directory: Path) -> Iterator[None]:
+    """Do what is outside our own directory as that one's owner; as `become_owner`, for a while.
+
+    Not while another thread touches files: the threads of a process are one user.
+    """
+    before = os.geteuid(), os.getegid(), os.getgroups()
+    become_owner(directory)
+    try:
+        yield
+    finally:
+        if os.geteuid() != before[0]:
+            _change(*before)
+
+
+@contextmanager
+def as_root() -> Iterator[None]:
+    """Do what no path leads to as root, where root calls; as `owner_of`."""
+    before = os.geteuid()
+    if os.getuid() == ROOT:
+        os.seteuid(ROOT)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def _owner(directory: Path) -> tuple[int, int]:
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    # Whoever can lay a link in its place decides what it leads to.
+    status = there.lstat()
+    if status.st_uid == ROOT:
+        status = there.stat()
+    return status.st_uid, status.st_gid
+
+
+def _become(uid: int, gid: int) -> None:
+    if uid == os.geteuid():
+        return
+    try:
+        if uid == ROOT:
+            os.seteuid(ROOT)
+            return
+        try:
+            user = pwd.getpwuid(uid)
+            _change(uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid))
+        except KeyError:
+            _change(uid, gid, [gid])
+    except OSError as err:
+        why = f"this root may not become the user {uid}, the directory's owner: {err.strerror}"
+        raise StoreError(why) from err
+
+
+def _change(uid: int, gid: int, groups: list[int]) -> None:
+    os.seteuid(ROOT)
+    os.setgroups(groups)
+    os.setegid(gid)
+    os.seteuid(uid)
