@@ -1,0 +1,350 @@
+"""Plays: somebody lays a thing at a name, a command is run, and all that is root's is looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from types import MappingProxyType
+
+from doorctl.cli.app import COMMANDS, main
+
+OWNER, STRANGER = (65534, 65534), (4711, 4711)
+LIMIT_S = 30.0
+MARK = "root-alone-may-read-this"
+CARD = "3000001234"
+
+ASKED: Mapping[str, str] = MappingProxyType(
+    {
+        "init": "",
+        "check-config": "",
+        "patrons load": "FEED --full",
+        "patrons explain": CARD,
+        "patrons unlock": CARD,
+        "sync init": "",
+        "sync push": "--dry-run",
+        "mode": "",
+        "mode set": "closed --until TOMORROWT12:00 --reason trial",
+        "mode end": "",
+        "open": "--reason trial",
+        "calendar": "",
+        "calendar except": "TOMORROW --self-service 10:00-12:00",
+        "calendar clear": "TOMORROW",
+        "bans add": f"{CARD} --reason trial",
+        "bans list": "",
+        "bans lift": "1",
+        "bans letter": "1",
+        "passes add": f"{CARD} --kind cleaner --to TOMORROW --label trial",
+        "passes list": "",
+        "passes revoke": "1",
+        "staff add": "somebody --role viewer --password-stdin",
+        "staff list": "",
+        "staff role": "somebody staff",
+        "staff disable": "somebody",
+        "staff enable": "somebody",
+        "staff password": "somebody --password-stdin",
+        "staff signout": "somebody",
+        "visits list": "",
+        "subject export": CARD,
+        "subject erase": CARD,
+        "subject restrict": CARD,
+        "subject unrestrict": CARD,
+        "statistics": "",
+        "purge": "--prove",
+        "audit list": "",
+        "audit verify": "",
+        "audit head": "",
+        "hold add": "--from 2026-01-01T10:00 --to 2026-01-01T11:00 --case 1 --reason trial "
+        "--until TOMORROW",
+        "hold list": "",
+        "hold lift": "1",
+        "hold show": "1",
+        "status": "",
+        "selftest": "",
+        "alarm send": "",
+        "relay-off": "",
+    }
+)
+"""Every command that root gives, with arguments."""
+
+NOT_ASKED = frozenset({"demo", "run", "web"})
+"""They run until they are stopped, as a user of their own."""
+
+DATABASES = ("patrons.db", "visits.db", "branch.db", "outbox.db")
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
+NAMES = (
+    *(name + suffix for name in DATABASES for suffix in BESIDE),
+    *("door.sock", "web.sock", "purges", "pushes-to-note.json", "pushes-to-note.json.new"),
+)
+
+CONFIG = """
+[branch]
+name = "Trial"
+id = "trial"
+[storage]
+directory = "data"
+[secrets]
+installation_key_file = "etc/installation.key"
+[seal]
+memory_kib = 8
+iterations = 1
+[reader]
+port = "/dev/null"
+[gpio]
+factory = "mock"
+[clock]
+trust = "always"
+"""
+SYNC = """
+[sync]
+source = "feed"
+feed = "etc/feed.ndjson"
+signing_key_file = "etc/signing.key"
+state_directory = "data"
+[[sync.targets]]
+branch = "trial"
+url = "http://127.0.0.1:9"
+"""
+ROW = (
+    '{"patronId":1001,"identifiers":[{"identifier":"%s","identifierType":"CARD",'
+    '"status":"ACTIVE"}],"pincode":"4711","resident":true,"birthday":"1970-01-01",'
+    '"blockStatus":null,"onHold":null,"tags":[],"preferredPickupBranch":"DK-1"}\n'
+)
+
+
+class House:
+    """A directory of root's, and in it `data`, which the service user may do with as it likes."""
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.data = base, base / "data"
+        self._template, self._roots = base / "template", base / "roots"
+        base.chmod(0o755)
+        for name in ("etc", "roots", "out"):
+            (base / name).mkdir(mode=0o755 if name == "etc" else 0o700)
+        (base / "tmp").mkdir()
+        (base / "tmp").chmod(0o1777)
+        self._write("etc/door.toml", CONFIG, 0o644)
+        self._write("etc/feed.ndjson", ROW % CARD, 0o600)
+        self._write("roots/secret", MARK + "\n", 0o600)
+        self._write("etc/sync.toml", CONFIG + SYNC, 0o644)
+        # Relative paths count from the file's own directory.
+        for file in ("etc/door.toml", "etc/sync.toml"):
+            text = (base / file).read_text()
+            for name in ("data", "etc/installation.key", "etc/feed.ndjson", "etc/signing.key"):
+                text = text.replace(f'"{name}"', f'"{base / name}"')
+            (base / file).write_text(text)
+        self.data.mkdir(mode=0o700)
+        os.chown(self.data, *OWNER)
+        for words in ("init", "patrons load", "bans add", "sync init", "staff add", "mode set"):
+            self._demand(words)
+        shutil.copytree(self.data, self._template)
+        self._demand("bans add", f"--patron-ref 77 --reason {MARK}")
+        for name in DATABASES:
+            shutil.copy(self.data / name, self._roots / name)
+        self._template.chmod(0o700)
+
+    def _write(self, name: str, text: str, mode: int) -> None:
+        (self.base / name).write_text(text)
+        (self.base / name).chmod(mode)
+
+    def _demand(self, command: str, arguments: str | None = None) -> None:
+        ended = self.run(command, None, arguments)
+        assert ended.code == 0, (command, ended)
+
+    def afresh(self) -> None:
+        """Lay the data out as after an installation."""
+        shutil.rmtree(self.data)
+        shutil.copytree(self._template, self.data)
+        for path in (self.data, *self.data.rglob("*")):
+            os.chown(path, *OWNER)
+
+    def outside(self) -> dict[Path, object]:
+        """Return owner, mode and content of all that is root's."""
+        seen: dict[Path, object] = {}
+        for directory in ("etc", "roots"):
+            for path in (self.base / directory, *(self.base / directory).rglob("*")):
+                status = path.lstat()
+                content = path.read_bytes() if path.is_file() else b""
+                seen[path] = (status.st_uid, status.st_gid, status.st_mode, content)
+        return seen
+
+    def run(
+        self, command: str, caller: tuple[int, int] | None, arguments: str | None = None
+    ) -> Ended:
+        """Run a command in a process of its own, as root or somebody else."""
+        config = self.base / "etc" / ("sync.toml" if command.startswith("sync") else "door.toml")
+        given = ASKED[command] if arguments is None else arguments
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+        given = given.replace("TOMORROW", tomorrow).replace("FEED", f"{self.base}/etc/feed.ndjson")
+        out, err, typed = (self.base / "out" / name for name in ("out", "err", "in"))
+        typed.write_text("a long enough passphrase of words\n")
+        child = os.fork()
+        if not child:
+            _become_command(
+                ["doorctl", *command.split(), *given.split(), "--config", str(config)],
+                (typed, out, err),
+                caller,
+                self.base / "tmp",
+            )
+        code = _awaited(child)
+        return Ended(code, out.read_text(errors="replace"), err.read_text(errors="replace"))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended; the code is None where it had to be killed."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+def _become_command(
+    words: list[str], streams: tuple[Path, ...], caller: tuple[int, int] | None, tmp: Path
+) -> None:
+    code: object = 99
+    try:
+        os.setsid()
+        for number, path in enumerate(streams):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if number else os.O_RDONLY
+            os.dup2(os.open(path, flags, 0o600), number)
+        if caller is not None:
+            os.setgroups([caller[1]])
+            os.setresgid(*[caller[1]] * 3)
+            os.setresuid(*[caller[0]] * 3)
+        os.environ["TMPDIR"] = str(tmp)
+        os.environ.pop("SUDO_USER", None)
+        os.chdir("/")
+        sys.argv = words
+        sys.stdin, sys.stdout, sys.stderr = (open(n, "w" if n else "r") for n in range(3))  # noqa: SIM115, PTH123 - the process's own
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 - what Python itself would print
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 0 if code is None else 98)
+
+
+def _awaited(child: int) -> int | None:
+    end_s = time.monotonic() + LIMIT_S
+    while time.monotonic() < end_s:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def preload() -> None:
+    """Import every command once, so that each play forks from what is there already."""
+    for module, _ in COMMANDS.values():
+        import_module(module.split(":")[0])
+
+
+Lay = Callable[[House, Path], None]
+
+
+def _link_to(target: str) -> Lay:
+    def lay(house: House, path: Path) -> None:
+        path.symlink_to(house.base / target.format(name=path.name))
+
+    return lay
+
+
+def _unreadable(_house: House, path: Path) -> None:
+    path.write_bytes(b"x" * 4096)
+    path.chmod(0)
+
+
+def _hard_link(house: House, path: Path) -> None:
+    path.hardlink_to(house.base / "roots" / "secret")
+
+
+THINGS: Mapping[str, Lay] = MappingProxyType(
+    {
+        "link": _link_to("roots/secret"),
+        "link to root's own": _link_to("roots/{name}"),
+        "link to nothing": _link_to("roots/new-{name}"),
+        "link to a directory": _link_to("roots"),
+        "link to a device": _link_to("../../dev/zero"),
+        "hard link": _hard_link,
+        "pipe": lambda _house, path: os.mkfifo(path, 0o600),
+        "directory": lambda _house, path: path.mkdir(),
+        "device": lambda _house, path: os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5)),
+        "unreadable": _unreadable,
+        "nothing": lambda _house, _path: None,
+    }
+)
+"""What may stand at a name."""
+
+CALLERS: Mapping[str, tuple[int, int] | None] = MappingProxyType(
+    {"root": None, "owner": OWNER, "stranger": STRANGER}
+)
+
+
+@dataclass(frozen=True)
+class Play:
+    """Who runs which command, and what stands at which name."""
+
+    caller: str
+    command: str
+    name: str
+    thing: str
+
+    def __str__(self) -> str:
+        return f"{self.caller}: {self.command}; {self.name} is {self.thing}"
+
+
+def plays() -> Iterator[Play]:
+    """Yield every play, root's first."""
+    for caller, command, name, thing in product(CALLERS, ASKED, NAMES, THINGS):
+        yield Play(caller, command, name, thing)
+
+
+def played(house: House, play: Play) -> list[str]:
+    """Return all that is wrong with how a play ended."""
+    house.afresh()
+    path = house.data / play.name
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    THINGS[play.thing](house, path)
+    if os.path.lexists(path) and play.thing != "hard link":
+        os.chown(path, *OWNER, follow_symlinks=False)
+    before = house.outside()
+    ended = house.run(play.command, CALLERS[play.caller])
+    wrong = [*_wrong(ended, before, house.outside())]
+    owners = {one.lstat().st_uid for one in house.data.rglob("*")}
+    if play.thing != "hard link" and owners - {OWNER[0]}:
+        wrong.append("what it made is not the owner's")
+    return [f"{play}: {what}" for what in wrong]
+
+
+def _wrong(ended: Ended, before: object, after: object) -> Iterator[str]:
+    if before != after:
+        yield "something of root's has changed"
+    if MARK in ended.out + ended.err:
+        yield "something of root's was printed"
+    if ended.code is None:
+        yield f"it ran for more than {LIMIT_S:g} s"
+    elif ended.code not in {0, 1, 2}:
+        yield f"it ended with {ended.code}: {ended.err[-600:]}"
+    elif ended.code and not ended.err.strip() and not ended.out.strip():
+        yield "it failed without a word"
+    if "Traceback" in ended.err and ended.code in {0, 1, 2}:
+        yield f"it printed a traceback: {ended.err[-300:]}"
