@@ -343,6 +343,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Lamper og summer ved læseren virker igen.",
             "Lamps and buzzer at the reader work again.",
         ),
+        "card_guessed": _kind(
+            TODAY,
+            "Et kort er brugt med mange forkerte pinkoder og også med den rigtige.",
+            "A card was used with many wrong PINs and with the right one too.",
+            "Find det i dørloggen; giv låneren en ny pinkode og lås kortet op.",
+            "Find it in the door log; have its PIN changed, then unlock it.",
+        ),
         "overloaded": _kind(
             TODAY,
             "Der kommer kort hurtigere, end de kan slås op.",

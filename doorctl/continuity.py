@@ -2,7 +2,8 @@
 
 The outage is alarmed once, and attempts during it are not on record. Guesses are counted all the
 same, in memory, and stored with the card's next attempt that can be. A restart before that forgets
-them, and a count that can't be read starts at none.
+them, and a count that can't be read starts at none. Only in a row, though: those that no right PIN
+forgets are counted again once the disk works.
 """
 
 from __future__ import annotations
@@ -34,11 +35,18 @@ class SteadyVisitLog:
         self._last_attempt = 0
 
     def open_attempt(
-        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
     ) -> None:
         """Put an attempt on record, or at least its charge in memory."""
         self._last_attempt = max(self._last_attempt, attempt)
-        stored = self._tried(lambda: self._inner.open_attempt(attempt, at, row_key, throttle))
+        stored = self._tried(
+            lambda: self._inner.open_attempt(attempt, at, row_key, throttle, whose)
+        )
         self._note(row_key, throttle, stored=stored)
 
     def close_attempt(
@@ -50,11 +58,12 @@ class SteadyVisitLog:
         reader: ReaderThrottle | None = None,
         *,
         counted_as: str | None = None,
+        right: bool | None = None,
     ) -> None:
         """Record an outcome, or at least keep what it costs in memory."""
         stored = self._tried(
             lambda: self._inner.close_attempt(
-                attempt, reason, row_key, throttle, reader, counted_as=counted_as
+                attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
             )
         )
         self._note(row_key, throttle, stored=stored)
@@ -74,13 +83,17 @@ class SteadyVisitLog:
             return self._reader
         return self._asked(self._inner.reader_throttle, ReaderThrottle())
 
-    def reset_card(self, row_key: bytes) -> None:
-        """Forget a card's failures.
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card could be stored and read."""
+        return self._asked(lambda: self._inner.wrong_pins(row_key, patron_ref), 0)
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
+        """Forget a card's failures and a patron's.
 
         Raises:
             StoreError: it could not be stored; staff are told so and try again.
         """
-        self._inner.reset_card(row_key)
+        self._inner.reset_card(row_key, patron_ref)
         self._cards.pop(row_key, None)
 
     def last_attempt(self) -> int:

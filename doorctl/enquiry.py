@@ -14,6 +14,7 @@ from doorctl.access.patron import Patron
 from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, banned
+from doorctl.access.throttle import MOST_WRONG_PINS
 from doorctl.masked import IdentifierKind
 from doorctl.moments import Moment
 from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, VisitReader
@@ -223,7 +224,10 @@ def _throttled(found: _Found, policy: Policy, visits: VisitReader, clock: Clock)
     now = clock.boot_time()
     if found.by_code:
         return codes_throttle.holds(visits.card_throttle(CODES_KEY), now)
-    return policy.require_pin and visits.card_throttle(found.key).holds(now)
+    patron_ref = None if found.patron is None else found.patron.patron_ref
+    wrong = visits.wrong_pins(found.key, patron_ref)
+    held = wrong >= MOST_WRONG_PINS or visits.card_throttle(found.key).holds(now)
+    return policy.require_pin and held
 
 
 def _pass_pin(found: _Found, policy: Policy, of_register: PinProof) -> PinProof:

@@ -16,11 +16,11 @@ from doorctl.access.messages import Prepared
 from doorctl.access.patron import Patron, row_key
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.throttle import CardThrottle
+from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, CardThrottle
 from doorctl.errors import BranchStoreError, StoreError
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.moments import BootTime
-from doorctl.ports import BranchBook, Clock, PatronLookup, Sealer, Stamped, VisitLog
+from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup, Sealer, Stamped, VisitLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class _OpenAttempt:
     # PIN is asked for, or the card has to wait.
     row_key: bytes | None = field(repr=False)
     before: CardThrottle | None
+    wrong_pins: int = 0
     by_code: bool = False
     restricted: bool = False
 
@@ -61,6 +62,7 @@ class Ledger:
         visits: the door log; wrap it in :class:`~doorctl.continuity.SteadyVisitLog` so that a
             full disk keeps nobody out.
         clock: for the log and the throttles.
+        log: takes the alarm that a card is guessed at.
         counts_guesses: whether a PIN is asked for at all; codes are counted in any case.
         branch: bans and passes; None where there are none.
     """
@@ -72,6 +74,7 @@ class Ledger:
         patrons: PatronLookup,
         visits: VisitLog,
         clock: Clock,
+        log: EventLog,
         counts_guesses: bool,
         branch: BranchBook | None = None,
     ) -> None:
@@ -79,6 +82,7 @@ class Ledger:
         self._patrons = patrons
         self._visits = visits
         self._clock = clock
+        self._log = log
         self._counts_guesses = counts_guesses
         self._branch = branch
         self._open: dict[int, _OpenAttempt] = {}
@@ -99,15 +103,19 @@ class Ledger:
         counts = self._counts_guesses or found.by_code
         key = CODES_KEY if found.by_code else found.row_key
         before = self._visits.card_throttle(key)
-        throttled = counts and _holds(before, now, by_code=found.by_code)
+        wrong = 0 if found.by_code else self._visits.wrong_pins(key, _ref(found.patron))
+        held = wrong >= MOST_WRONG_PINS or _holds(before, now, by_code=found.by_code)
+        throttled = counts and held
         opened = _OpenAttempt(
             key,
             before if counts and not throttled else None,
+            wrong_pins=wrong,
             by_code=found.by_code,
             restricted=found.patron is not None and found.patron.restricted,
         )
         charged = None if opened.before is None else opened.charged(now)
-        self._visits.open_attempt(attempt, self._stamped(now), key, charged)
+        whose = None if charged is None or found.by_code else _ref(found.patron) or key
+        self._visits.open_attempt(attempt, self._stamped(now), key, charged, whose)
         self._open[attempt] = opened
         delay_s = self._visits.reader_throttle().delay_s(now) if self._counts_guesses else 0.0
         return replace(found, throttled=throttled, delay_s=delay_s)
@@ -123,8 +131,7 @@ class Ledger:
         """
         patron = None if prepared.by_code else self._patrons.find(prepared.row_key)
         found = replace(prepared, patron=patron, **self._cache())
-        whose = patron or prepared.lent
-        own = self._rights(prepared.row_key, None if whose is None else whose.patron_ref)
+        own = self._rights(prepared.row_key, _ref(patron or prepared.lent))
         others = (self._rights(key, None) for key in prepared.other_keys)
         return _with_rights(found, _united(own, others))
 
@@ -160,17 +167,23 @@ class Ledger:
             throttle = _throttle_after(opened, reason, now, proved=proved)
         if opened.restricted or reason is Reason.RESTRICTED:
             counted_as = None
+        right = None if unchecked or opened.before is None else _was_right(reason, proved=proved)
         self._visits.close_attempt(
-            attempt, reason, opened.row_key, throttle, reader, counted_as=counted_as
+            attempt, reason, opened.row_key, throttle, reader, counted_as=counted_as, right=right
         )
+        if right and opened.wrong_pins >= GUESSED_AT:
+            self._log.emit("alarm", kind="card_guessed", wrong=opened.wrong_pins)
 
     def unlock(self, row_key: bytes) -> None:
         """Forget a card's failures, so that no open attempt brings them back when it ends.
 
+        Its patron's at other cards too.
+
         Raises:
-            StoreError: it could not be stored; nothing is forgotten.
+            StoreError: it could not be stored, or the patron cache can't be read; nothing is
+                forgotten.
         """
-        self._visits.reset_card(row_key)
+        self._visits.reset_card(row_key, _ref(self._patrons.find(row_key)))
         for number, opened in self._open.items():
             if opened.row_key == row_key and opened.before is not None:
                 self._open[number] = replace(opened, before=CardThrottle())
@@ -205,7 +218,7 @@ class Ledger:
         key = row_key(stretched)
         patron = None if identifier.kind is IdentifierKind.CODE else self._patrons.find(key)
         found = Prepared(attempt, stretched, key, patron, identifier=identifier)
-        return _Reading(found, self._rights(key, None if patron is None else patron.patron_ref))
+        return _Reading(found, self._rights(key, _ref(patron)))
 
     def _rights(self, key: bytes, patron_ref: str | None) -> _Rights:
         if self._branch is None:
@@ -257,6 +270,16 @@ def _holds(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> bool:
 
 def _charged(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> CardThrottle:
     return codes_throttle.charged(throttle, now) if by_code else throttle.charged(now)
+
+
+def _ref(patron: Patron | None) -> str | None:
+    return None if patron is None else patron.patron_ref
+
+
+def _was_right(reason: Reason, *, proved: bool) -> bool | None:
+    if proved:
+        return True
+    return False if reason in BEFORE_PROOF else None
 
 
 def _throttle_after(

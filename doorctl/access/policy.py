@@ -71,7 +71,7 @@ class Policy:
     max_cache_age: timedelta | None = None
     branch: str = ""
     duress: bool = False
-    weak_pin: WeakPin = WeakPin.ALLOW
+    weak_pin: WeakPin = WeakPin.WARN
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 A four-digit PIN falls to 10 000 guesses, so the count decides: three free failures, then a wait
 that grows, and an end at ten until staff reset it: 10 of 10 000 in no less than 4.2 hours.
 The count is a person's data too and is forgotten with the visits, 30 days after its last failure.
+A right PIN ends it, so beside it stands one that no right PIN ends: of a patron's wrong PINs at
+all cards, at most :data:`MOST_WRONG_PINS`. So a card that its owner uses every day allows some 240
+guesses a year, 2.4 % of PINs, and a stolen one 20.
 Elapsed time is CLOCK_BOOTTIME; a reboot starts a wait afresh, so pulling the plug gains nothing.
 """
 
@@ -21,6 +24,18 @@ ISO 9564 practice; 0.10 % of PINs.
 
 WAIT_AFTER_S = MappingProxyType({3: 30, 4: 120, 5: 600, 6: 3600, 7: 3600, 8: 3600, 9: 3600})
 """Failures in a row -> seconds until the next try (NIST SP 800-63B: "30 seconds up to an hour")."""
+
+MOST_WRONG_PINS = 20
+"""With so many wrong PINs on record a patron waits for staff, or until one is forgotten."""
+
+GUESSED_AT = 10
+"""A right PIN beside so many wrong ones is alarmed: somebody may have a copy of the card."""
+
+WRONG_PIN_DAYS, UNANSWERED_DAYS = 30, 365
+"""How long a patron's wrong PIN counts: from the day after it, and longer while no right one came.
+
+By the month alone, a stolen card would get 20 guesses each month.
+"""
 
 READER_BURST = 10
 """Failures at one reader that cost nobody a wait: an evening's honest slips."""

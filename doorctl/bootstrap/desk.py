@@ -176,11 +176,15 @@ def unlock(
     numbers: Numbers | None = None,
     by: str | None = None,
 ) -> None:
-    """Forget the failures of a card, under each reading of what was typed; as :func:`explain`."""
+    """Forget a card's failures and its patron's, under each reading of what was typed.
+
+    As :func:`explain`.
+    """
     readings = (numbers or own_numbers(config)).readings(typed, taken_as)
     for reading in readings:
         question = Question("unlock", {"card": reading.key.hex()})
-        _by_the_writer(config, question, ANSWER_LIMIT_S, partial(_reset, reading.key))
+        reset = partial(_reset, config, reading.key)
+        _by_the_writer(config, question, ANSWER_LIMIT_S, reset)
     note_done(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
 
 
@@ -317,8 +321,10 @@ def _local(at: datetime, config: Config) -> datetime:
     return at.replace(tzinfo=branch) if at.tzinfo is None else at.astimezone(branch)
 
 
-def _reset(key: bytes, visits: VisitStore) -> dict[str, Any]:
-    visits.reset_card(key)
+def _reset(config: Config, key: bytes, visits: VisitStore) -> dict[str, Any]:
+    with open_register(config) as patrons:
+        patron = patrons.find(key)
+    visits.reset_card(key, None if patron is None else patron.patron_ref)
     return {}
 
 

@@ -131,6 +131,7 @@ class _Door:
             branch=stores.branch,
             visits=stores.steady,
             clock=stores.clock,
+            log=log,
             counts_guesses=config.policy.require_pin,
         )
 

@@ -73,7 +73,7 @@ class Policy:
             "be set where patrons are sealed too: with allow no row says which PINs are weak, for "
             "that would help a thief of the rows."
         ),
-    ] = "allow"
+    ] = "warn"
     code_entry: Annotated[
         bool,
         key(

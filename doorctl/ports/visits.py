@@ -50,9 +50,18 @@ class VisitLog(Protocol):
     """
 
     def open_attempt(
-        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
     ) -> None:
-        """Put an attempt on record, with the card's throttle as charged for it."""
+        """Put an attempt on record, with the card's throttle as charged for it.
+
+        A wrong PIN is charged to `whose` at once: a patron's number, or the row key of a card that
+        is nobody's; None where no PIN is guessed.
+        """
 
     def close_attempt(
         self,
@@ -63,10 +72,12 @@ class VisitLog(Protocol):
         reader: ReaderThrottle | None = None,
         *,
         counted_as: str | None = None,
+        right: bool | None = None,
     ) -> None:
         """Record how an attempt ended, with the throttles as they stand after it.
 
-        It is counted for the statistics under the mode `counted_as`; None counts nothing.
+        It is counted for the statistics under the mode `counted_as`; None counts nothing. The PIN
+        that was charged was `right`, wrong, or compared by nobody (None): only a wrong one stays.
         """
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
@@ -75,8 +86,11 @@ class VisitLog(Protocol):
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket; a new file's is full."""
 
-    def reset_card(self, row_key: bytes) -> None:
-        """Forget a card's failures: staff have seen the patron."""
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are on record, in a row or not."""
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
+        """Forget a card's failures and a patron's: staff have seen the patron."""
 
     def last_attempt(self) -> int:
         """Return the highest attempt number on record, 0 for none."""
@@ -138,6 +152,9 @@ class VisitReader(Protocol):
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
+
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are on record, in a row or not."""
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""

@@ -224,6 +224,19 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
         ),
         dated="touched_ms",
     ),
+    PersonTable(
+        VISITS,
+        "wrong_pins",
+        "Forkerte pinkoder i alt, slettes efter 30 dage, dog senest efter et år uden en rigtig",
+        "All wrong PINs, deleted after 30 days, or after a year without a right one",
+        (
+            Column("attempt", "Løbenummer", "Number"),
+            Column("day", "Hvilken dag", "Which day"),
+            _CARD,
+            _PATRON,
+            Column("answered", "En rigtig kom efter", "A right one came after", Shown.FLAG),
+        ),
+    ),
 )
 """The tables about people, in the order in which they are told."""
 

@@ -10,9 +10,9 @@ from sqlite_utils import Database
 
 from doorctl.privacy.subject import Subject
 from doorctl.privacy.subject_erasure import HeldVisit, PartErased
-from doorctl.privacy.subject_table import PATRONS
+from doorctl.privacy.subject_table import PATRONS, VISITS, person_tables
 from doorctl.privacy.subject_tombstones import Tombstones
-from doorctl.store import subject_rows
+from doorctl.store import subject_rows, wrong_pins
 from doorctl.store.connection import transaction, translated
 from doorctl.store.visit_purge import HELD, compact
 from doorctl.store.visit_rows import from_ms, to_ms
@@ -27,6 +27,7 @@ _KEEP_OPEN = f"""
     WHERE verdict IS NULL AND NOT {HELD} AND row_key IN ({{marks}})
 """  # noqa: S608 -- as said
 _ERASE_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key IN ({{marks}})"  # noqa: S608 -- as said
+_WRONG_PINS = "SELECT attempt, row_key, patron_ref, day FROM wrong_pins"
 _ERASE_THROTTLES = "DELETE FROM throttles WHERE row_key IN ({marks})"
 _CARDS = """
     SELECT row_key, max(at_ms) FROM attempts WHERE row_key IS NOT NULL GROUP BY row_key
@@ -34,6 +35,7 @@ _CARDS = """
 """
 _FORGET_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key = ? AND at_ms <= ?"  # noqa: S608 -- as said
 _FORGET_THROTTLE = "DELETE FROM throttles WHERE row_key = ? AND touched_ms <= ?"
+WRONG_PINS = next(one for one in person_tables(VISITS) if one.name == "wrong_pins")
 _PUSHED = "SELECT row_key, patron_ref, epoch, '' FROM patrons"
 _ASKED = "SELECT row_key, patron_ref, 0, learnt_on FROM asked"
 _FORGET_PATRON = "DELETE FROM patrons WHERE row_key = ?"
@@ -63,6 +65,8 @@ def erase_visits(path: Path, database: Database, subject: Subject) -> PartErased
         deleted = connection.execute(_KEEP_OPEN.format(marks=marks), keys).rowcount
         for statement in (_ERASE_VISITS, _ERASE_THROTTLES):
             deleted += connection.execute(statement.format(marks=marks), keys).rowcount
+        where, values = subject_rows.belongs(WRONG_PINS, subject)
+        deleted += connection.execute(f"DELETE FROM wrong_pins WHERE {where}", values).rowcount  # noqa: S608 -- as said
     held = tuple(HeldVisit(number, case, from_ms(until)) for number, case, until in found)
     return PartErased(deleted, _compacted(path, database), held=held)
 
@@ -83,6 +87,10 @@ def forget_erased(path: Path, database: Database, tombstones: Tombstones) -> int
                 last = (row_key, to_ms(stone.erased_at))
                 deleted += connection.execute(_FORGET_VISITS, last).rowcount
                 deleted += connection.execute(_FORGET_THROTTLE, last).rowcount
+        for attempt, row_key, patron_ref, day in connection.execute(_WRONG_PINS).fetchall():
+            stone = tombstones.of_card(row_key or b"") or tombstones.of_patron(patron_ref or "")
+            if stone is not None and day <= stone.erased_at.date().isoformat():
+                deleted += connection.execute(wrong_pins.TAKE_BACK, (attempt,)).rowcount
     return deleted
 
 

@@ -11,6 +11,7 @@ import sqlite3
 from sqlite_utils import Database
 
 from doorctl.moments import BootTime, ClockState
+from doorctl.store import wrong_pins
 from doorctl.store.connection import BUSY_TIMEOUT_MS, transaction
 
 BATCH_ROWS = 500
@@ -69,6 +70,7 @@ def date_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> No
     connection.execute(_DATE_EARLIER_BOOTS, times)
     connection.execute(_DATE_EARLIER_THROTTLES, times)
     connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
+    wrong_pins.date(connection)
 
 
 def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
@@ -80,6 +82,7 @@ def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> 
     connection.execute(_SETTLE_THIS_BOOT, times)
     connection.execute(_SETTLE_EARLIER_BOOTS, times)
     connection.execute(_SETTLE_CANARIES, times)
+    wrong_pins.date(connection)
 
 
 def delete_attempts(database: Database, cutoff_ms: int) -> int:

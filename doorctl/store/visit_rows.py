@@ -9,6 +9,7 @@ from sqlite_utils import Database, Migrations
 from doorctl.access.throttle import CardThrottle
 from doorctl.errors import StoreDamagedError
 from doorctl.moments import BootTime
+from doorctl.store import wrong_pins
 from doorctl.store.statistics import create_hourly
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
@@ -92,6 +93,12 @@ def add_canaries_and_holds(database: Database) -> None:
 def add_hourly(database: Database) -> None:
     """Lay out the counts that outlive the visits; see `doorctl.store.statistics`."""
     create_hourly(database)
+
+
+@migrations()
+def add_wrong_pins(database: Database) -> None:
+    """Lay out what no right PIN forgets; see `doorctl.store.wrong_pins`."""
+    wrong_pins.create(database)
 
 
 def to_ms(at: datetime) -> int:

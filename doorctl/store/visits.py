@@ -16,7 +16,7 @@ from doorctl.errors import StoreError
 from doorctl.moments import BootTime
 from doorctl.ports import HourCount, Stamped
 from doorctl.privacy.hold import Hold
-from doorctl.store import visit_holds, visit_traces
+from doorctl.store import visit_holds, visit_traces, wrong_pins
 from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.statistics import add, count_attempt
@@ -77,9 +77,14 @@ class VisitStore:
         return self._writer.database
 
     def open_attempt(
-        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
     ) -> None:
-        """Put an attempt on record, with the card's throttle as charged for it."""
+        """Put an attempt on record, with what is charged for it."""
         at_ms = to_ms(at.utc)
         with self._transaction() as connection:
             connection.execute(
@@ -88,6 +93,8 @@ class VisitStore:
             )
             if row_key is not None and throttle is not None:
                 _keep_throttle(connection, row_key, throttle, at_ms)
+            if whose is not None:
+                wrong_pins.charge(connection, attempt, at_ms, whose)
 
     def close_attempt(
         self,
@@ -98,6 +105,7 @@ class VisitStore:
         reader: ReaderThrottle | None = None,
         *,
         counted_as: str | None = None,
+        right: bool | None = None,
     ) -> None:
         """Record how an attempt ended, with the throttles as they stand after it.
 
@@ -112,6 +120,7 @@ class VisitStore:
             if row_key is not None and throttle is not None:
                 at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", attempt)
                 _keep_throttle(connection, row_key, throttle, at_ms or 0)
+            wrong_pins.settle(connection, attempt, right=right)
             if reader is not None:
                 _keep_reader(connection, reader)
 
@@ -135,10 +144,16 @@ class VisitStore:
             ReaderThrottle() if record is None else ReaderThrottle(record[0], to_boot(*record[1:]))
         )
 
-    def reset_card(self, row_key: bytes) -> None:
-        """Forget a card's failures: staff have seen the patron."""
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are on record."""
+        with translated(self.path):
+            return _value(self._connection, wrong_pins.COUNT, row_key, patron_ref) or 0
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
+        """Forget a card's failures and a patron's: staff have seen the patron."""
         with self._transaction() as connection:
             _forget_throttle(connection, row_key)
+            connection.execute(wrong_pins.FORGET, (row_key, patron_ref))
 
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record, purged or not; 0 for none."""
@@ -168,6 +183,8 @@ class VisitStore:
             deleted = delete_attempts(self._writer.database, to_ms(cutoff))
             delete_throttles(self._writer.database, to_ms(cutoff))
             now_ms = _value(self._connection, "SELECT high_water_ms FROM clock")
+            with transaction(self._writer.database) as connection:
+                wrong_pins.purge(connection, to_ms(cutoff) if now_ms is None else now_ms)
         discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
         return deleted
 

@@ -16,6 +16,7 @@ from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_holds import HOLDS, to_hold
 from doorctl.store.visit_rows import THROTTLE, from_ms, to_ms, to_throttle
 from doorctl.store.watched_reader import WatchedReader
+from doorctl.store.wrong_pins import COUNT
 
 PAGE_ROWS = 500
 """Rows read at a time; between two pages no transaction is open, however slow the caller."""
@@ -28,6 +29,8 @@ _PAGE = """
 """
 _BEFORE_HOLDS = "SELECT NULL FROM attempts WHERE 0"
 """No rows; but an error where the file is not ours."""
+
+_BEFORE_WRONG_PINS = "SELECT count(*) FROM attempts WHERE 0 AND row_key IN (?, ?)"
 
 
 class VisitHistory:
@@ -51,6 +54,11 @@ class VisitHistory:
         """Return a card's failures in a row; a card never seen has none."""
         found = self._fetch((THROTTLE,), row_key)
         return to_throttle(found[0] if found else None)
+
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are on record."""
+        count: int = self._fetch((COUNT, _BEFORE_WRONG_PINS), row_key, patron_ref)[0][0]
+        return count
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""

@@ -44,13 +44,18 @@ class RetriedVisits:
         return self._store
 
     def open_attempt(
-        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
     ) -> None:
         """Put an attempt on record."""
         store = self.open()
         if self._shift is None:
             self._shift = max(0, store.last_attempt() + 1 - attempt)
-        store.open_attempt(attempt + self._shift, at, row_key, throttle)
+        store.open_attempt(attempt + self._shift, at, row_key, throttle, whose)
 
     def close_attempt(
         self,
@@ -61,10 +66,13 @@ class RetriedVisits:
         reader: ReaderThrottle | None = None,
         *,
         counted_as: str | None = None,
+        right: bool | None = None,
     ) -> None:
         """Record how an attempt ended."""
         number = attempt + (self._shift or 0)
-        self.open().close_attempt(number, reason, row_key, throttle, reader, counted_as=counted_as)
+        self.open().close_attempt(
+            number, reason, row_key, throttle, reader, counted_as=counted_as, right=right
+        )
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts."""
@@ -78,9 +86,13 @@ class RetriedVisits:
         """Return the reader's bucket."""
         return self.open().reader_throttle()
 
-    def reset_card(self, row_key: bytes) -> None:
-        """Forget a card's failures."""
-        self.open().reset_card(row_key)
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are on record."""
+        return self.open().wrong_pins(row_key, patron_ref)
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
+        """Forget a card's failures and a patron's."""
+        self.open().reset_card(row_key, patron_ref)
 
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record."""

@@ -40,7 +40,8 @@ REFUSE, WARN = Policy(weak_pin=WeakPin.REFUSE), Policy(weak_pin=WeakPin.WARN)
 @pytest.mark.parametrize(
     ("policy", "reason", "warned"),
     [
-        (Policy(), Reason.OK, False),
+        (Policy(weak_pin=WeakPin.ALLOW), Reason.OK, False),
+        (Policy(), Reason.OK, True),
         (WARN, Reason.OK, True),
         (REFUSE, Reason.WEAK_PIN, False),
     ],

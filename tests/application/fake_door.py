@@ -155,6 +155,7 @@ class FakeDoor:
             branch=self.branch,
             visits=self.steady,
             clock=self.clock,
+            log=self.log,
             counts_guesses=self.rules.policy.require_pin,
         )
         return Controller(

@@ -22,8 +22,8 @@ from tests.fakes.event_log import FakeEventLog
 from tests.fakes.failing_visits import FailingVisits
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
 
-CALLS_OF_A_VISIT = 5
-"""The card's throttle, the opening, the reader's throttle twice, the end."""
+CALLS_OF_A_VISIT = 6
+"""The card's throttle, all wrong PINs, the opening, the reader's throttle twice, the end."""
 
 
 class Evening:
@@ -40,6 +40,7 @@ class Evening:
             patrons=MemoryPatrons(),
             visits=self.steady,
             clock=self.clock,
+            log=self.log,
             counts_guesses=True,
         )
 

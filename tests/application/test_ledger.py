@@ -12,6 +12,8 @@ from doorctl.access.patron import row_key
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
+    GUESSED_AT,
+    MOST_WRONG_PINS,
     READER_BURST,
     READER_DELAY_S,
     READER_REFILL_MS,
@@ -27,6 +29,7 @@ from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
 
 CPR = Identifier(IdentifierKind.CPR, "0101701234")
@@ -71,6 +74,7 @@ class Books:
     patrons: MemoryPatrons = field(default_factory=MemoryPatrons)
     visits: MemoryVisits = field(default_factory=MemoryVisits)
     branch: MemoryBranch = field(default_factory=MemoryBranch)
+    log: FakeEventLog = field(default_factory=FakeEventLog)
     attempts: int = 0
 
     def __post_init__(self) -> None:
@@ -79,6 +83,7 @@ class Books:
             patrons=self.patrons,
             visits=self.visits,
             clock=self.clock,
+            log=self.log,
             counts_guesses=self.counts_guesses,
             branch=self.branch,
         )
@@ -411,6 +416,7 @@ def test_a_branch_without_a_book_has_neither() -> None:
         patrons=books.patrons,
         visits=books.visits,
         clock=books.clock,
+        log=books.log,
         counts_guesses=True,
     )
     prepared = ledger.prepare(1, (identifier(CARD),))
@@ -435,6 +441,7 @@ def test_each_reading_is_looked_up_in_the_book_whichever_is_known(
         patrons=books.patrons,
         visits=books.visits,
         clock=books.clock,
+        log=books.log,
         counts_guesses=True,
         branch=counting,
     )
@@ -720,3 +727,86 @@ class TestRestricted:
         books.open()
 
         assert books.prepared.patron == books.patrons.find(key_of(CARD))
+
+
+SECOND_CARD = "3000001235"
+
+
+def two_cards() -> Books:
+    """Return the books where one patron has two cards."""
+    books = Books()
+    patron = resident(CARD)
+    books.push(SealedRow(key_of(CARD), patron), SealedRow(key_of(SECOND_CARD), patron))
+    return books
+
+
+def guesses(books: Books, count: int, *cards: str) -> int:
+    """Type wrong PINs, each after the patron came with the right one; return how many counted."""
+    counted = 0
+    for turn in range(count):
+        books.attempt(Reason.OK, proved=True)
+        books.open(identifier(cards[turn % len(cards)]))
+        counted += not books.prepared.throttled
+        books.ledger.settle(books.attempts, Reason.WRONG_PIN)
+        books.clock.advance(3600.0)
+    return counted
+
+
+def test_a_right_pin_does_not_end_a_patrons_count() -> None:
+    """20 wrong PINs over all cards, and both cards wait, though none had two wrong in a row."""
+    books = two_cards()
+
+    assert guesses(books, 40, CARD, SECOND_CARD) == MOST_WRONG_PINS
+    for card in (CARD, SECOND_CARD):
+        books.open(identifier(card))
+        assert books.prepared.throttled
+    books.open(identifier(UNKNOWN_CARD))
+    assert not books.prepared.throttled
+
+
+def test_staff_free_a_patron_by_any_card() -> None:
+    """The one that they were shown may be the one that nobody guessed at."""
+    books = two_cards()
+    guesses(books, 40, CARD)
+    books.ledger.unlock(key_of(SECOND_CARD))
+    books.open()
+
+    assert not books.prepared.throttled
+
+
+def test_a_right_pin_beside_many_wrong_ones_is_alarmed_and_names_nobody() -> None:
+    """Not before ten, and not for wrong ones alone; the alarm says how many and no more."""
+    books = two_cards()
+    guesses(books, GUESSED_AT, SECOND_CARD)
+    assert books.log.lines == []
+
+    books.attempt(Reason.BLOCKED, proved=True)
+    assert books.log.lines == [{"event": "alarm", "kind": "card_guessed", "wrong": GUESSED_AT}]
+
+
+@pytest.mark.parametrize(
+    ("reason", "unchecked", "counts"),
+    [
+        (Reason.WRONG_PIN, False, 1),
+        (Reason.WRONG_PIN, True, 0),
+        (Reason.PIN_TIMEOUT, False, 0),
+        (Reason.FAULT, False, 0),
+    ],
+)
+def test_only_a_pin_that_was_compared_and_wrong_stays(
+    reason: Reason, unchecked: bool, counts: int
+) -> None:
+    """Whoever walks away, or could not be told by anybody, loses nothing of the month's 20."""
+    books = Books()
+    books.attempt(reason, unchecked=unchecked)
+
+    assert books.visits.wrong_pins(key_of(CARD), resident(CARD).patron_ref) == counts
+
+
+def test_a_code_is_no_patrons_guess() -> None:
+    """A wrong code is nobody's; all codes together have a count of their own."""
+    books = Books()
+    books.attempt(Reason.UNKNOWN_CARD, Identifier(IdentifierKind.CODE, "123456"))
+
+    assert books.code_failures == 1
+    assert books.visits.wrong_pins(CODES_KEY, None) == 0

@@ -19,6 +19,7 @@ def test_a_card_that_another_one_followed_is_not_prepared() -> None:
         branch=door.branch,
         visits=door.steady,
         clock=door.clock,
+        log=door.log,
         counts_guesses=True,
     )
     worker = FakeWorker(posted.append)

@@ -176,6 +176,7 @@ class InProcessDoor:
             branch=branch,
             visits=SteadyVisitLog(visits, log),
             clock=clock,
+            log=log,
             counts_guesses=True,
         )
         return Controller(

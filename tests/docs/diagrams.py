@@ -12,7 +12,13 @@ from pathlib import Path
 from doorctl.access import attempt
 from doorctl.access.policy import CHECKS, PASS_CHECKS
 from doorctl.access.reasons import SENTENCES, Reason
-from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
+from doorctl.access.throttle import (
+    MOST_WRONG_PINS,
+    STOP_AT_FAILURES,
+    UNANSWERED_DAYS,
+    WAIT_AFTER_S,
+    WRONG_PIN_DAYS,
+)
 from doorctl.alarms import KINDS
 from doorctl.door import leaf, strike
 
@@ -69,7 +75,12 @@ def throttle() -> str:
     """Tell the waits after wrong PINs."""
     waits = [f"{failures} wrong: {wait_s} s" for failures, wait_s in WAIT_AFTER_S.items()]
     stop = f"{STOP_AT_FAILURES} wrong: until staff say `doorctl patrons unlock`, or for 30 days"
-    return " · ".join([*waits, stop])
+    ever = (
+        f"{MOST_WRONG_PINS} wrong at all of a patron's cards, right ones between them or not: "
+        f"until staff say so, or one is {WRONG_PIN_DAYS} days old "
+        f"({UNANSWERED_DAYS} without a right one)"
+    )
+    return " · ".join([*waits, stop, ever])
 
 
 def alarms() -> str:

@@ -30,10 +30,15 @@ class FailingVisits:
     calls: int = 0
 
     def open_attempt(
-        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
     ) -> None:
         """Put an attempt on record, or fail."""
-        self._call(lambda: self.inner.open_attempt(attempt, at, row_key, throttle))
+        self._call(lambda: self.inner.open_attempt(attempt, at, row_key, throttle, whose))
 
     def close_attempt(
         self,
@@ -44,11 +49,12 @@ class FailingVisits:
         reader: ReaderThrottle | None = None,
         *,
         counted_as: str | None = None,
+        right: bool | None = None,
     ) -> None:
         """Record how an attempt ended, or fail."""
         self._call(
             lambda: self.inner.close_attempt(
-                attempt, reason, row_key, throttle, reader, counted_as=counted_as
+                attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
             )
         )
 
@@ -60,9 +66,13 @@ class FailingVisits:
         """Return the reader's bucket, or fail."""
         return self._call(self.inner.reader_throttle)
 
-    def reset_card(self, row_key: bytes) -> None:
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs are on record, or fail."""
+        return self._call(lambda: self.inner.wrong_pins(row_key, patron_ref))
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures, or fail."""
-        self._call(lambda: self.inner.reset_card(row_key))
+        self._call(lambda: self.inner.reset_card(row_key, patron_ref))
 
     def last_attempt(self) -> int:
         """Return the highest attempt number on record, or fail."""

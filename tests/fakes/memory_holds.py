@@ -60,6 +60,7 @@ class ProvableVisits(MemoryVisits):
                 guess = replace(attempt.at, state=ClockState.UNTRUSTED)
                 self._attempts[number] = replace(attempt, at=dated(guess, now, boot))
         self._canaries = {key: min(at, now) for key, at in self._canaries.items()}
+        self._date_wrong_pins()
 
     def ahead(self, now: datetime) -> int:
         """Return how many attempts lie after a UTC time."""

@@ -238,6 +238,13 @@ class _Touched:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _WrongPin:
+    whose: str | bytes
+    at: datetime
+    answered: bool = False
+
+
 class MemoryVisits:
     """`VisitLog`, `VisitRetention` and `VisitReader` over dicts; `broken` makes writes fail.
 
@@ -250,6 +257,7 @@ class MemoryVisits:
         self.checkpoint = (0, 0, 0)
         self._attempts: dict[int, _Attempt] = {}
         self._throttles: dict[bytes, _Touched] = {}
+        self._wrong_pins: dict[int, _WrongPin] = {}
         self._reader = ReaderThrottle()
         self._high_water: datetime | None = None
         self._last = 0
@@ -258,7 +266,12 @@ class MemoryVisits:
             self._inherit(survivor)
 
     def open_attempt(
-        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
     ) -> None:
         """Put an attempt on record, with the card's throttle as charged for it."""
         self._fail_if_broken()
@@ -268,6 +281,8 @@ class MemoryVisits:
         self._attempts[attempt] = _Attempt(at, row_key)
         self._last = max(self._last, attempt)
         self._keep_throttle(row_key, throttle, at.utc)
+        if whose is not None:
+            self._wrong_pins[attempt] = _WrongPin(whose, at.utc)
 
     def close_attempt(
         self,
@@ -278,6 +293,7 @@ class MemoryVisits:
         reader: ReaderThrottle | None = None,
         *,
         counted_as: str | None = None,
+        right: bool | None = None,
     ) -> None:
         """Record how an attempt ended, with the throttles as they stand after it."""
         self._fail_if_broken()
@@ -289,6 +305,13 @@ class MemoryVisits:
             hour = None if found.at.state is ClockState.UNTRUSTED else _hour_of(found.at.utc)
             self.add_counts([HourCount(hour, counted_as, ATTEMPT, reason.value, 1)])
         self._keep_throttle(row_key, throttle, found.at.utc)
+        if right and attempt in self._wrong_pins:
+            owner = self._wrong_pins[attempt].whose
+            for number, one in self._wrong_pins.items():
+                if one.whose == owner:
+                    self._wrong_pins[number] = replace(one, answered=True)
+        if right is not False:
+            self._wrong_pins.pop(attempt, None)
         self._reader = reader or self._reader
 
     def add_counts(self, counts: Iterable[HourCount]) -> None:
@@ -314,10 +337,17 @@ class MemoryVisits:
         """Return the reader's bucket."""
         return self._reader
 
-    def reset_card(self, row_key: bytes) -> None:
-        """Forget a card's failures."""
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are on record."""
+        return sum(one.whose in {row_key, patron_ref} for one in self._wrong_pins.values())
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
+        """Forget a card's failures and a patron's."""
         self._fail_if_broken()
         self._throttles.pop(row_key, None)
+        for number, one in list(self._wrong_pins.items()):
+            if one.whose in {row_key, patron_ref}:
+                del self._wrong_pins[number]
 
     def erase(self, row_key: bytes) -> None:
         """Erase a card as its person's erasure does: an open attempt only loses it."""
@@ -343,6 +373,7 @@ class MemoryVisits:
             known = at is not None and at.boot_id == boot.boot_id
             then = _age_off(high_water, boot, at) if at and known else min(touched.at, began)
             self._throttles[row_key] = replace(touched, at=then)
+        self._date_wrong_pins()
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete attempts before a UTC time and throttles untouched since."""
@@ -353,7 +384,20 @@ class MemoryVisits:
         self._throttles = {
             row_key: touched for row_key, touched in self._throttles.items() if touched.at >= cutoff
         }
+        self._purge_wrong_pins(self._high_water or cutoff)
         return len(old)
+
+    def _date_wrong_pins(self) -> None:
+        for number in self._wrong_pins.keys() & self._attempts.keys():
+            at = self._attempts[number].at.utc
+            self._wrong_pins[number] = replace(self._wrong_pins[number], at=at)
+
+    def _purge_wrong_pins(self, now: datetime) -> None:
+        for number, one in list(self._wrong_pins.items()):
+            age_days = (now.date() - one.at.date()).days
+            nobodys = isinstance(one.whose, bytes) and number not in self._attempts
+            if nobodys or age_days > (30 if one.answered else 365):
+                del self._wrong_pins[number]
 
     def compact(self) -> tuple[int, int, int]:
         """Return `checkpoint`."""
@@ -403,6 +447,7 @@ class MemoryVisits:
             for number, attempt in survivor._attempts.items()
         }
         self._throttles = dict(survivor._throttles)
+        self._wrong_pins = dict(survivor._wrong_pins)
         self._reader = survivor.reader_throttle()
         self._high_water = survivor.high_water()
         self._last = survivor.last_attempt()

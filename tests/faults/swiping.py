@@ -70,6 +70,7 @@ def visit(directory: Path, flaw: str = "") -> None:
             patrons=patrons,
             visits=SteadyVisitLog(visits, SaidAlarms()),
             clock=clock,
+            log=SaidAlarms(),
             counts_guesses=True,
             branch=branch,
         )

@@ -104,6 +104,12 @@ FAULTS = (
     ),
     Fault("a wait is too short", "doorctl/access/throttle.py", "5: 600,", "5: 60,"),
     Fault(
+        "a month of wrong PINs is too many",
+        "doorctl/access/throttle.py",
+        "MOST_WRONG_PINS = 20",
+        "MOST_WRONG_PINS = 21",
+    ),
+    Fault(
         "lamps tell an unknown card",
         "doorctl/controller.py",
         "self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)",

@@ -33,6 +33,7 @@ from doorctl.sync.manifest import Kind
 from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
+from tests.fakes.event_log import FakeEventLog
 from tests.faults.apply import rows
 from tests.faults.applying import STORE_SEAL, TERMS, take_in_by
 from tests.powercut.marks import Marks
@@ -85,6 +86,7 @@ class Branch:
             patrons=lookup,
             visits=self._visits,
             clock=self._clock,
+            log=FakeEventLog(),
             counts_guesses=True,
             branch=book,
         )

@@ -157,12 +157,17 @@ class SimVisits(RetriedVisits):
         self._numbers: dict[int, int] = {}
 
     def open_attempt(
-        self, attempt: int, at: Stamped, row_key: bytes | None, throttle: CardThrottle | None
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
     ) -> None:
         """Put an attempt on record, or fail."""
 
         def do() -> None:
-            super(SimVisits, self).open_attempt(attempt, at, row_key, throttle)
+            super(SimVisits, self).open_attempt(attempt, at, row_key, throttle, whose)
             self._numbers[attempt] = super(SimVisits, self).last_attempt()
             self._told[0](self._numbers[attempt], row_key)
 
@@ -177,12 +182,13 @@ class SimVisits(RetriedVisits):
         reader: ReaderThrottle | None = None,
         *,
         counted_as: str | None = None,
+        right: bool | None = None,
     ) -> None:
         """Record how an attempt ended, or fail."""
 
         def do() -> None:
             super(SimVisits, self).close_attempt(
-                attempt, reason, row_key, throttle, reader, counted_as=counted_as
+                attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
             )
             self._told[1](self._numbers[attempt], reason.value, row_key)
 
@@ -192,6 +198,11 @@ class SimVisits(RetriedVisits):
         """Return a card's failures, or fail."""
         self._disk.strike(VISITS, "read")
         return super().card_throttle(row_key)
+
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs are on record, or fail."""
+        self._disk.strike(VISITS, "read")
+        return super().wrong_pins(row_key, patron_ref)
 
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket, or fail."""

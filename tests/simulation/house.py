@@ -286,6 +286,7 @@ class DoorProcess:
             branch=self.branch,
             visits=self.steady,
             clock=machine.clock,
+            log=machine.log,
             counts_guesses=True,
         )
         ledger.watch = watch

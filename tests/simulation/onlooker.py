@@ -10,7 +10,7 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.privacy.retention import PurgeReport
 from tests.simulation import invariants
 from tests.simulation.disk import VISITS
-from tests.simulation.oracle import STAFF_ONLY_AFTER, Guesses
+from tests.simulation.oracle import MOST_WRONG_PINS, STAFF_ONLY_AFTER, Guesses
 from tests.simulation.witness import Entry, must
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Onlooker:
         """See the ledger end."""
         guesses = self.world.witness.branch.guesses.get(card, Guesses())
         waits = guesses.waits(self.world.clock.boot, self.world.clock.boot_ms)
+        waits = waits or self._wrong_pins(found) >= MOST_WRONG_PINS
         if guesses.doubt:
             guesses, waits = self._adopted(found), found.throttled
         invariants.prepared(self.world, card, found, guesses, waits=waits)
@@ -79,6 +80,13 @@ class Onlooker:
         count = stored.failures if found.throttled else max(0, stored.failures - 1)
         doubt = VISITS in self.world.disk.failing or count > 0
         return replace(self._none(), count=count, doubt=doubt)
+
+    def _wrong_pins(self, found: Prepared) -> int:
+        """Count a patron's wrong PINs as they were on record before this one."""
+        ref = None if found.patron is None else found.patron.patron_ref
+        count = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
+        rows = self.world.door.visits.open().database.execute(count, (found.row_key, ref))
+        return int(rows.fetchone()[0]) - (not found.throttled)
 
     def _passes_for_older(self, card: str) -> bool:
         """Tell whether what is put on record now may go with what an erasure left behind.

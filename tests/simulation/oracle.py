@@ -13,6 +13,7 @@ CACHE_GOOD_FOR = timedelta(hours=60)
 CLOCK_SLACK = timedelta(minutes=5)
 WAIT_MS = {3: 30_000, 4: 120_000, 5: 600_000} | dict.fromkeys(range(6, 10), 3_600_000)
 STAFF_ONLY_AFTER = 10
+MOST_WRONG_PINS = 20
 DENIED = frozenset("ODSUF")
 BEFORE_PROOF = frozenset({"unknown_card", "wrong_pin", "pin_unknown", "throttled"})
 Against = tuple[tuple[str, bool], ...]

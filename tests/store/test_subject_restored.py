@@ -245,6 +245,31 @@ class TestVisits:
 
         assert (deleted, set(left)) == (1, {(2,), (3,)})
 
+    def test_wrong_pins_are_erased_with_their_patron_and_from_a_restored_log(
+        self, writer: BranchRecordsWriter, tmp_path: Path
+    ) -> None:
+        """By the card or by the patron's number; others' stay, and so do those since."""
+
+        def charge(*days: int) -> None:
+            for day in days:
+                for whose in (CARD, "p-1", OTHER, "p-2"):
+                    number = visits.last_attempt() + 1
+                    visits.open_attempt(number, stamped(NOON + day * DAY), None, None, whose)
+
+        def left() -> tuple[int, int]:
+            return visits.wrong_pins(CARD, "p-1"), visits.wrong_pins(OTHER, "p-2")
+
+        create_visits(tmp_path / VISITS)
+        erase_rights(writer, WHO, 7, "eva", at())
+        with closing(VisitStore(tmp_path / VISITS)) as visits:
+            charge(-1)
+            assert erase_visits(visits.path, visits.database, WHO).rows == 2
+            assert left() == (0, 2)
+
+            charge(-1, 1)
+            assert forget_erased(visits.path, visits.database, stones(tmp_path)) == 2
+            assert left() == (2, 6)
+
     def test_an_attempt_under_way_keeps_its_number_and_loses_its_card(self, tmp_path: Path) -> None:
         """The door has yet to say how it ended, and fails if it is gone."""
         create_visits(tmp_path / VISITS)

@@ -422,3 +422,78 @@ def test_traces_are_what_goes_and_nothing_that_stays(log: Log) -> None:
         key_of(5),
         time_of(NOON),
     }
+
+
+def wrong_pin(log: Log, number: int, at: datetime, whose: str | bytes) -> None:
+    """Put a wrong PIN on record."""
+    log.store.open_attempt(number, stamped(at), key_of(1), None, whose)
+    log.store.close_attempt(number, Reason.WRONG_PIN, right=False)
+
+
+def test_a_pin_counts_as_wrong_from_its_charge_until_it_is_known_better(log: Log) -> None:
+    """Before it is compared, through a power cut; no longer if it was right or never compared."""
+    log.store.open_attempt(1, stamped(NOON), key_of(1), None, "p-1")
+    assert log.store.wrong_pins(key_of(9), "p-1") == 1
+    log.store.close_attempt(1, Reason.WRONG_PIN, right=False)
+    log.store.open_attempt(2, stamped(NOON), key_of(1), None, "p-1")
+    log.store.close_attempt(2, Reason.OK, right=True)
+    log.store.open_attempt(3, stamped(NOON), key_of(1), None, "p-1")
+    log.store.close_attempt(3, Reason.PIN_TIMEOUT)
+    log.store.open_attempt(4, stamped(NOON), key_of(1), None, "p-1")
+    log.restart()
+
+    assert log.store.wrong_pins(key_of(9), "p-1") == 2
+    assert log.history.wrong_pins(key_of(9), "p-1") == 2
+    assert log.store.wrong_pins(key_of(1), None) == 0
+
+
+def test_a_cards_wrong_pins_join_its_patrons_and_staff_forget_both(log: Log) -> None:
+    """A card that the register learns of later brings its count along; others' stay."""
+    wrong_pin(log, 1, NOON, key_of(1))
+    wrong_pin(log, 2, NOON, "p-1")
+    wrong_pin(log, 3, NOON, "p-2")
+
+    assert log.store.wrong_pins(key_of(1), "p-1") == 2
+    log.store.reset_card(key_of(1), "p-1")
+    assert log.store.wrong_pins(key_of(1), "p-1") == 0
+    assert log.store.wrong_pins(key_of(2), "p-2") == 1
+
+
+@pytest.mark.parametrize(("answered", "days"), [(True, 30), (False, 365)])
+def test_a_patrons_wrong_pin_counts_so_many_whole_days(log: Log, answered: bool, days: int) -> None:
+    """From the day after it; a year if no right one came, however soon its visit is purged."""
+    wrong_pin(log, 1, NOON, "p-1")
+    if answered:
+        log.store.open_attempt(2, stamped(NOON), key_of(2), None, "p-1")
+        log.store.close_attempt(2, Reason.OK, right=True)
+    boot = BootTime("boot-1", 0)
+
+    log.store.keep_time(NOON + days * DAY, boot)
+    log.store.delete_before(NOON + (days - 7) * DAY)
+    assert (log.listed(), log.store.wrong_pins(key_of(1), "p-1")) == ([], 1)
+
+    log.store.keep_time(NOON + (days + 1) * DAY, boot)
+    log.store.delete_before(NOON + (days - 6) * DAY)
+    assert log.store.wrong_pins(key_of(1), "p-1") == 0
+
+
+def test_a_wrong_pin_of_nobodys_card_goes_with_its_attempt(log: Log) -> None:
+    """Who is no patron can't be guessed, and stands in the log no longer than the visit."""
+    wrong_pin(log, 1, NOON, key_of(1))
+    log.store.delete_before(NOON)
+    assert log.store.wrong_pins(key_of(1), None) == 1
+
+    log.store.delete_before(NOON + DAY)
+    assert log.store.wrong_pins(key_of(1), None) == 0
+
+
+def test_a_wrong_pin_gets_the_day_of_its_attempt_once_that_is_known(log: Log) -> None:
+    """Typed while no clock was set, it would count for ever or not at all."""
+    ahead = stamped(NOON + 900 * DAY, BootTime("boot-2", 0), ClockState.UNTRUSTED)
+    log.store.open_attempt(1, ahead, key_of(1), None, "p-1")
+    log.store.close_attempt(1, Reason.WRONG_PIN, right=False)
+    log.store.keep_time(NOON, BootTime("boot-2", HOUR_MS))
+
+    log.store.keep_time(NOON + 366 * DAY, BootTime("boot-3", 0))
+    log.store.delete_before(NOON + 340 * DAY)
+    assert log.store.wrong_pins(key_of(1), "p-1") == 0

@@ -1,0 +1,139 @@
+"""A year of guessing, by the ledger's own rules: how often a stolen or copied card gets in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from doorctl.access.reasons import Reason
+from doorctl.ledger import Ledger
+from doorctl.ports import SealedRow
+from doorctl.store.visits import VisitStore, create_visits
+from doorctl.sync.guard import unguarded
+from tests.application.fake_door import CARD, identifier, key_of, resident
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.event_log import FakeEventLog
+from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+
+PINS = 10_000
+DAY_S = 86_400.0
+TYPO = 0.03
+"""How often an owner's single try is wrong; one owner in ten is :data:`CLUMSY`."""
+CLUMSY = 0.06
+TRIES = 5
+"""How often an owner tries at one visit before giving up."""
+
+
+@dataclass
+class Year:
+    """One patron's card at one door, day after day, with a purge each night."""
+
+    visits: VisitStore | MemoryVisits
+    rng: Random
+    log: FakeEventLog = field(default_factory=FakeEventLog)
+    clock: FakeClock = field(default_factory=FakeClock)
+    guesses: int = 0
+    attempts: int = 0
+
+    def __post_init__(self) -> None:
+        patrons = MemoryPatrons()
+        rows = [SealedRow(key_of(CARD), resident(CARD))]
+        patrons.apply(rows, full=True, applied_at=START, minimum_age=0, guard=unguarded)
+        self._ledger = Ledger(
+            sealer=FastSealer(),
+            patrons=patrons,
+            visits=self.visits,
+            clock=self.clock,
+            log=self.log,
+            counts_guesses=True,
+        )
+
+    def judged(self, *, right: bool) -> bool:
+        """Try a PIN; return whether it was compared at all."""
+        self.attempts += 1
+        waits = self._ledger.prepare(self.attempts, (identifier(CARD),)).throttled
+        wrong = Reason.THROTTLED if waits else Reason.WRONG_PIN
+        reason = Reason.OK if right and not waits else wrong
+        self.clock.advance(8.0)
+        self._ledger.settle(self.attempts, reason, proved=reason is Reason.OK)
+        return not waits
+
+    def come(self, typo: float) -> bool:
+        """Let the owner come; return whether the owner was turned away."""
+        for _ in range(TRIES):
+            is_right = self.rng.random() >= typo
+            if not self.judged(right=is_right):
+                return True
+            if is_right:
+                return False
+        return False
+
+    def guess(self, most: int) -> None:
+        """Let a thief guess until the card has to wait for longer than an hour."""
+        for _ in range(most):
+            if not self.judged(right=False):
+                self.clock.advance(3700.0)
+                if not self.judged(right=False):
+                    return
+            self.guesses += 1
+            self.clock.advance(1.0)
+
+    def night(self) -> None:
+        """Go on to the next day's hour, by way of the purge."""
+        self.clock.advance(DAY_S - (self.clock.wall - START).total_seconds() % DAY_S)
+        self.visits.keep_time(self.clock.wall, self.clock.boot_time())
+        self.visits.delete_before(self.clock.wall - timedelta(days=30))
+
+
+@contextmanager
+def year(path: Path, seed: int) -> Iterator[Year]:
+    """Begin a year on a real door log."""
+    create_visits(path)
+    with closing(VisitStore(path)) as visits:
+        yield Year(visits, Random(seed))  # noqa: S311 -- a simulation
+
+
+def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_most(tmp_path: Path) -> None:
+    """Nobody proves its PIN any more: a year's guesses are 20, 0.2 % of all PINs."""
+    with year(tmp_path / "visits.db", 1) as stolen:
+        for _ in range(365):
+            stolen.guess(most=12)
+            stolen.night()
+
+    assert 0 < stolen.guesses / PINS <= 0.003
+    assert stolen.log.lines == [], "nobody has been in with it, so there is nothing to tell"
+
+
+@pytest.mark.parametrize("daily", [1, 2, 5, 12])
+def test_a_copied_card_is_guessed_in_25_of_1000_years_at_most(tmp_path: Path, daily: int) -> None:
+    """Its owner comes daily and so ends each wait; 20 wrong PINs a month are borne, 2.5 % a year.
+
+    Staff are told of it on the way. One pace stands for all on real tables.
+    """
+    copied = Year(MemoryVisits(), Random(daily))  # noqa: S311 -- a simulation
+    with year(tmp_path / "visits.db", daily) if daily == 5 else nullcontext(copied) as copied:
+        for _ in range(365):
+            copied.come(TYPO)
+            copied.guess(most=daily)
+            copied.night()
+
+    assert 0 < copied.guesses / PINS <= 0.025
+    assert {line["kind"] for line in copied.log.lines} == {"card_guessed"}
+
+
+def test_owners_who_mistype_are_turned_away_once_in_10000_visits_at_most() -> None:
+    """100 owners who come daily for a year, 3 % of whose tries are wrong, of every tenth's 6 %."""
+    turned_away = 0
+    for owner in range(100):
+        days = Year(MemoryVisits(), Random(owner))  # noqa: S311 -- a simulation
+        for _ in range(365):
+            turned_away += days.come(TYPO if owner % 10 else CLUMSY)
+            days.night()
+
+    assert turned_away / (100 * 365) <= 1 / 10_000
