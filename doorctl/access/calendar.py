@@ -46,8 +46,14 @@ class Cause(Enum):
     EXCEPTION = "exception"
     HOLIDAY = "holiday"
     STAFF = "staff"
+    LOCKDOWN = "lockdown"
+    """A lockdown has ended and nobody has lifted it, so the door does not stand free."""
     UNKNOWN_CALENDAR = "unknown_calendar"
     CLOCK = "clock"
+
+
+BY_STAFF = frozenset({Cause.STAFF, Cause.LOCKDOWN})
+"""What stands because of what staff set last; they can end it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The mode that stands: what staff said until it ends, else the calendar; any doubt closes.
 
-A change by staff holds at once and ends by itself. What is planned, for warnings and outputs, is
-told by :func:`planned` and :func:`planned_changes` over the same two.
+A change by staff holds at once and ends by itself; only a lockdown never ends into a door that
+stands free: until staff lift it, the calendar's staffed hours are closed. What is planned, for
+warnings and outputs, is told by :func:`planned` and :func:`planned_changes` over the same two.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def judge(calendar: Calendar | None, override: Override | None, moment: Moment) 
 
     Args:
         calendar: None where it is missing or can't be read: closed.
-        override: what staff have set last; one that has ended counts for nothing.
+        override: what staff have set last and not ended; one that is over counts for nothing, but
+            for a lockdown.
         moment: now. By an untrusted clock only what needs no clock opens: a calendar without
             hours. An override that closes still holds, one that opens does not.
     """
@@ -87,7 +89,16 @@ def judge(calendar: Calendar | None, override: Override | None, moment: Moment) 
         return Standing(override.mode, Cause.STAFF, problem=problem)
     if calendar is None:
         return Standing(Mode.CLOSED, Cause.UNKNOWN_CALENDAR, problem=True)
-    return _by_calendar(calendar, moment)
+    found = _by_calendar(calendar, moment)
+    if _after_lockdown(found.mode, override) is found.mode:
+        return found
+    return Standing(Mode.CLOSED, Cause.LOCKDOWN)
+
+
+def _after_lockdown(mode: Mode | None, override: Override | None) -> Mode | None:
+    """Return what the calendar's mode comes to where the last change by staff is over."""
+    lapsed = override is not None and override.mode is Mode.LOCKDOWN
+    return Mode.CLOSED if lapsed and mode is Mode.STAFFED else mode
 
 
 def _by_calendar(calendar: Calendar, moment: Moment) -> Standing:
@@ -110,7 +121,8 @@ def planned(calendar: Calendar | None, override: Override | None, local: datetim
     """Return the mode at a time that is trusted; closed where the calendar says nothing."""
     if override is not None and local.astimezone(UTC) < override.until:
         return override.mode
-    return (calendar.mode_at(local) if calendar is not None else None) or Mode.CLOSED
+    mode = calendar.mode_at(local) if calendar is not None else None
+    return _after_lockdown(mode, override) or Mode.CLOSED
 
 
 def planned_changes(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import doorctl
-from doorctl.access.calendar import Cause, Mode
+from doorctl.access.calendar import BY_STAFF, Mode
 from doorctl.access.modes import Override
 from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap import opening
@@ -86,7 +86,7 @@ class BranchNowDesk:
         return HoursNow(
             mode=stands.mode,
             cause=stands.cause,
-            override=hours.override if stands.cause is Cause.STAFF else None,
+            override=hours.override if stands.cause in BY_STAFF else None,
             changes_at=None if stands.until is None else stands.until.astimezone(zone),
             becomes=None if following is None else following[1],
             opens_next=hours.opens_next,

@@ -215,8 +215,14 @@ def issue_for_code(
         by: whose deed it is; None for whoever calls.
 
     Raises:
+        InputError: no code is typed at this branch's door; nothing was changed.
         DoorctlError: it could not be done.
     """
+    if not config.policy.code_entry:
+        raise InputError(
+            "no code can be typed at this branch's door, so one would never open; issue the pass "
+            "for a card, or have a technician turn on policy.code_entry"
+        )
     seal = numbers or own_numbers(config)
     with open_book(config) as book:
         while True:

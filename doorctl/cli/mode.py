@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from doorctl.access.calendar import OPEN, Cause, Mode
+from doorctl.access.calendar import BY_STAFF, OPEN, Cause, Mode
 from doorctl.access.modes import Override
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.hours import Hours, hours_now
@@ -36,6 +36,7 @@ WHY: Mapping[Cause, str] = MappingProxyType(
         Cause.EXCEPTION: "an exception for this date",
         Cause.HOLIDAY: "a public holiday",
         Cause.STAFF: "set by hand",
+        Cause.LOCKDOWN: "a lockdown is over and nobody has ended it: doorctl mode end",
         Cause.UNKNOWN_CALENDAR: "the calendar is missing or at its end",
         Cause.CLOCK: "the clock is not set",
     }
@@ -93,7 +94,7 @@ def _at(local: datetime) -> str:
 
 def _as_dict(now: Hours) -> dict[str, Any]:
     stands, following = now.standing, now.next_change
-    by_hand = now.override if stands.cause is Cause.STAFF else None
+    by_hand = now.override if stands.cause in BY_STAFF else None
     return {
         "mode": None if stands.mode is None else stands.mode.value,
         "cause": stands.cause.value,

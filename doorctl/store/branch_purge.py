@@ -33,7 +33,11 @@ _BY_TIME = (
     "DELETE FROM bans WHERE min(coalesce(lifted_ms, until_ms), coalesce(until_ms, lifted_ms)) < ?",
     "DELETE FROM passes WHERE revoked_ms < ?",
     "DELETE FROM tombstones WHERE until_ms < ?",
-    "DELETE FROM overrides WHERE min(coalesce(ended_ms, until_ms), until_ms) < ?",
+    # A lockdown counts even when it is over, until somebody lifts it.
+    """
+    DELETE FROM overrides WHERE min(coalesce(ended_ms, until_ms), until_ms) < ?
+    AND (mode <> 'lockdown' OR ended_ms IS NOT NULL)
+    """,
     "DELETE FROM alarms WHERE cleared_ms < ?",
 )
 _BY_DAY = (

@@ -60,7 +60,9 @@ _REVOKE = f"""
     UPDATE passes SET revoked_ms = ? WHERE number = ? AND revoked_ms IS NULL RETURNING {PASSES}
 """  # noqa: S608 -- as said
 _END_OVERRIDE = f"""
-    UPDATE overrides SET ended_ms = :now WHERE ended_ms IS NULL AND until_ms > :now
+    UPDATE overrides SET ended_ms = :now
+    WHERE number = (SELECT max(number) FROM overrides) AND ended_ms IS NULL
+    AND (until_ms > :now OR mode = 'lockdown')
     RETURNING {OVERRIDES}
 """  # noqa: S608 -- as said
 _TAKEN = """

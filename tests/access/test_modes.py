@@ -81,7 +81,9 @@ def test_the_whole_table(name: str, state: ClockState) -> None:
 
         # The unset clock is known to be past noon of yesterday only: then all of them still ran.
         holds = which == "running" if dependable else mode not in OPENS
-        assert (found.mode, found.cause) == ((mode, Cause.STAFF) if holds else by_calendar)
+        lapsed = mode is Mode.LOCKDOWN and by_calendar[0] is STAFFED
+        after = (CLOSED, Cause.LOCKDOWN) if lapsed else by_calendar
+        assert (found.mode, found.cause) == ((mode, Cause.STAFF) if holds else after)
         assert found.problem is told
         if holds:
             assert found.until == (end if dependable else None)
@@ -111,13 +113,27 @@ def test_a_change_by_staff_ends_by_itself() -> None:
     last = SOON - timedelta(microseconds=1)
 
     assert judge(LIBRARY, lockdown, moment(last)) == Standing(Mode.LOCKDOWN, Cause.STAFF)
-    assert judge(LIBRARY, lockdown, moment(SOON)) == Standing(STAFFED, Cause.SCHEDULE)
+    assert judge(LIBRARY, lockdown, moment(SOON)) == Standing(CLOSED, Cause.LOCKDOWN)
     assert standing(LIBRARY, lockdown, moment(last)) == Standing(
         Mode.LOCKDOWN, Cause.STAFF, lockdown.until
     )
     assert standing(LIBRARY, lockdown, moment(SOON)) == Standing(
-        STAFFED, Cause.SCHEDULE, at("2026-12-24T18:00")
+        CLOSED, Cause.LOCKDOWN, at("2026-12-24T18:00")
     )
+
+
+@given(calendars, times(), st.timedeltas(timedelta(days=-30), timedelta(days=30)))
+def test_a_lockdown_never_ends_into_a_door_that_stands_free(
+    calendar: Calendar, local: datetime, length: timedelta
+) -> None:
+    """Over or not, and however long ago, only lifting it frees the door; cards count as before."""
+    locked = Override(Mode.LOCKDOWN, local + length)
+    found, free = judge(calendar, locked, moment(local)), judge(calendar, None, moment(local))
+
+    assert found.mode is not STAFFED
+    assert planned(calendar, locked, local) is (found.mode or CLOSED)
+    if length <= timedelta(0) and free.mode is not STAFFED:
+        assert found == free
 
 
 def test_the_end_is_compared_in_real_time() -> None:
@@ -148,7 +164,7 @@ def test_what_staff_wrote_is_not_printed() -> None:
     [
         (None, [("18:00", OPEN), ("22:00", CLOSED)]),
         (until(STAFFED), [("18:00", OPEN), ("22:00", CLOSED)]),
-        (until(Mode.LOCKDOWN), [("13:00", STAFFED), ("18:00", OPEN), ("22:00", CLOSED)]),
+        (until(Mode.LOCKDOWN), [("13:00", CLOSED), ("18:00", OPEN), ("22:00", CLOSED)]),
         (until(OPEN, at("2026-12-24T23:30")), [("23:30", CLOSED)]),
         (until(CLOSED, at("2026-12-25T00:30")), []),
         (until(CLOSED, NOON), [("18:00", OPEN), ("22:00", CLOSED)]),
@@ -163,7 +179,7 @@ def test_what_is_planned(override: Override | None, expected: list[tuple[str, Mo
 
 def test_a_change_at_the_very_end_is_planned_and_none_is_told_twice() -> None:
     """The end is included; that nobody knows any more after closed is closed all the same."""
-    assert [*planned_changes(LIBRARY, until(Mode.LOCKDOWN), NOON, SOON)] == [(SOON, STAFFED)]
+    assert [*planned_changes(LIBRARY, until(Mode.LOCKDOWN), NOON, SOON)] == [(SOON, CLOSED)]
 
     ends = Calendar(LIBRARY.week, known_until=NOON.date())
     evening = [mode for _, mode in planned_changes(ends, None, NOON, LATE + timedelta(hours=1))]

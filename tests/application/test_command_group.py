@@ -94,10 +94,9 @@ def test_help_imports_no_command() -> None:
     assert ours <= {"doorctl.cli", "doorctl.cli.app", "doorctl.cli.streams", "doorctl.errors"}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_commands_line_is_shown_whole(name: str) -> None:
+def test_each_commands_line_is_shown_whole() -> None:
     """In a terminal of 80 columns no line is cut or broken."""
-    line = f"  {name:12}  {COMMANDS[name][1]}"
+    lines = [f"  {name:12}  {line}" for name, (_, line) in COMMANDS.items()]
 
-    assert len(line) < 80
-    assert line in call("--help").stdout.splitlines()
+    assert max(map(len, lines)) < 80
+    assert set(lines) <= set(call("--help").stdout.splitlines())

@@ -18,6 +18,7 @@ def configured(directory: Path, *overrides: str) -> Config:
             f"secrets.installation_key_file={directory / 'installation.key'}",
             "seal.memory_kib=8",
             "reader.port=/dev/null",
+            "policy.code_entry=true",
             *overrides,
         ),
     )

@@ -224,6 +224,14 @@ class TestPasses:
 
         assert [one.held for one in rights.every_pass(config)] == [by_code, held]
 
+    def test_a_code_that_nobody_can_type_is_refused(self, tmp_path: Path) -> None:
+        """Where the door takes no codes one would never open; the setting is named."""
+        config = initialised(tmp_path, "policy.code_entry=false")
+        with pytest.raises(InputError, match=r"policy\.code_entry"):
+            rights.issue_for_code(config, CODE_PASS)
+
+        assert rights.every_pass(config) == ()
+
     def test_one_card_has_one_pass(self, config: Config) -> None:
         """The second is refused and the first one stays."""
         held = rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711"))

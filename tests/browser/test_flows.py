@@ -94,6 +94,24 @@ def test_lockdown_and_back(visitors: Visitors, house: House) -> None:
         assert staff.wrongs == []
 
 
+def test_a_page_that_hears_nothing_says_so(visitors: Visitors) -> None:
+    """Green would be a lie: after two answers that did not come it is grey, in words and title."""
+    with visitors.visitor(Role.STAFF) as staff:
+        staff.go("/now")
+        page = staff.page
+        title = page.title()
+        expect(page.locator("#lost")).to_be_hidden()
+        page.context.set_offline(offline=True)
+        expect(page.locator("#lost")).to_contain_text("Ingen forbindelse siden kl.", timeout=20_000)
+        expect(page.locator("#live")).to_have_class("is-old")
+        assert page.title().startswith("Ingen forbindelse siden kl.")
+
+        page.context.set_offline(offline=False)
+        expect(page.locator("#lost")).to_be_hidden(timeout=20_000)
+        expect(page.locator("#live")).not_to_have_class("is-old")
+        assert page.title() == title
+
+
 def test_open_once_and_acknowledge(visitors: Visitors, house: House) -> None:
     """The desk releases the door with a reason, and an alarm that was seen says by whom."""
     with visitors.visitor(Role.TECHNICIAN) as visitor:

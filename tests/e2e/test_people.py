@@ -137,7 +137,7 @@ def test_a_code_is_nothing_where_none_are_typed(door: Door) -> None:
     """Unless the configuration says so, keys without a card mean nothing."""
     door.start()
     words = ("passes", "add", "--code", "--kind", "class", "--no-pin", *LABEL)
-    code = code_of(said(door, *words))
+    code = code_of(said(door, *words, "--set", "policy.code_entry=true"))
     door.press(f"{code}#")
     time.sleep(UNHEARD_S)
 

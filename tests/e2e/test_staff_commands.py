@@ -35,6 +35,7 @@ def ahead(days: int) -> str:
 @pytest.fixture(params=["alone", "beside web"])
 def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
     """A branch that is open at all hours, whose file nobody writes or web does."""
+    door.configured("policy.code_entry=true")
     if request.param == "alone":
         yield door
         return

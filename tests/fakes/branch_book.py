@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from doorctl.access.calendar import Mode
 from doorctl.access.codes import codes_allowed
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
@@ -213,7 +214,7 @@ class MemoryBranch:
     def end_override(self, moment: Moment) -> Override:
         """End the mode set by hand."""
         found = self._override
-        if found is None or found.until <= known(moment):
+        if found is None or (found.until <= known(moment) and found.mode is not Mode.LOCKDOWN):
             raise InputError("no mode is set by hand")
         self._override = None
         self._commit(moment)
@@ -249,11 +250,12 @@ class MemoryBranch:
             if one.held.last_day >= first_day
             and (one.revoked_at or datetime.max.replace(tzinfo=UTC)) >= cutoff
         }
-        if self._override is not None and self._override.until < cutoff:
-            self._override = None
         for source, said in self._sources.items():
             kept = tuple(one for one in said.days if one.day >= first_day)
             self._sources[source] = replace(said, days=kept)
+        held = self._override
+        if held is not None and held.until < cutoff and held.mode is not Mode.LOCKDOWN:
+            self._override = None
 
     def _fail_if_broken(self) -> None:
         if self.broken:

@@ -78,7 +78,9 @@ def stands_free(world: World) -> bool:
     """Tell whether the door may stand free: staff are there, or were a turn ago."""
     if not world.machine.stands_free:
         return False
-    now = world.now().local
+    branch, now = world.witness.branch, world.now().local
+    if branch.locked_until is not None and world.clock.true_ms - branch.locked_ms > 3_000:
+        return False
     return any(oracle.mode_at(now - timedelta(seconds=s)) == oracle.STAFFED for s in (0, 3))
 
 

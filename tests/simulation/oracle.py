@@ -71,6 +71,7 @@ class Branch:
     banned: dict[str, datetime | None] = field(default_factory=dict)
     restricted: set[str] = field(default_factory=set)
     locked_until: datetime | None = None
+    locked_ms: int = 0
     guesses: dict[str, Guesses] = field(default_factory=dict)
 
     def reason(self, card: str, typed: str, now: Now, *, waits: bool) -> str:
@@ -97,7 +98,11 @@ class Branch:
         locked = self.locked_until is not None and now.known < self.locked_until
         if not now.dependable:
             return (("closed", locked), ("clock_untrusted", True))
-        return (("closed", locked or mode_at(now.local) == CLOSED),)
+        return (("closed", locked or mode_at(now.local) == CLOSED or self.lapsed_in_staffed(now)),)
+
+    def lapsed_in_staffed(self, now: Now) -> bool:
+        """Tell whether the door would stand free, but for a lockdown that nobody has lifted."""
+        return self.locked_until is not None and mode_at(now.local) == STAFFED
 
     def too_old(self, now: Now) -> bool:
         """Tell whether nobody has confirmed the register for too long, or in the future."""

@@ -227,6 +227,18 @@ def lockdown(world: World) -> None:
     except DoorctlError:
         return
     world.witness.branch.locked_until = until
+    world.witness.branch.locked_ms = world.clock.true_ms
+    world.disturb()
+
+
+def end_lockdown(world: World) -> None:
+    """Have staff lift a lockdown, while it stands or long after."""
+    assert world.web is not None
+    try:
+        world.web.rights.end_override(world.clock.moment())
+    except DoorctlError:
+        return
+    world.witness.branch.locked_until = None
     world.disturb()
 
 
@@ -293,6 +305,7 @@ FAULTS: Mapping[str, Callable[[World], None]] = MappingProxyType(
         "slow disk": slow_disk,
         "ban": ban,
         "lockdown": lockdown,
+        "lockdown lifted": end_lockdown,
         "erasure": erase,
         "backup": keep_backup,
         "old register restored": restore_backup,

@@ -236,13 +236,16 @@ class World:
             left = int(self._spins > SPINS)
         else:
             self._spins = 0
+        is_idle = True
         while not is_posted():
             due = self.agenda.next_in_ms()
             if due <= left:
                 self.clock.advance(due)
                 left -= due
                 self.agenda.do_next()
-            elif left == TURN_MS and self.door.controller.deadline_s is None:
+                # What was done may need no event: the door looks before the machine sleeps.
+                is_idle = False
+            elif is_idle and left == TURN_MS and self.door.controller.deadline_s is None:
                 # Nothing is pending: the machine sleeps until just before what comes next.
                 self.clock.suspend(due - left)
                 self.clock.advance(left)

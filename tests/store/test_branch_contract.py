@@ -328,12 +328,26 @@ def test_the_mode_set_last_is_the_one(branch: Branch) -> None:
 
 def test_a_mode_that_ended_by_itself_can_not_be_ended(branch: Branch) -> None:
     """It is still told, with its time, to whoever judges that; ending it would be a lie."""
-    branch.writer.set_override(LOCKDOWN, at())
+    staffed = replace(LOCKDOWN, mode=Mode.STAFFED)
+    branch.writer.set_override(staffed, at())
 
     with pytest.raises(InputError, match="no mode is set by hand"):
         branch.writer.end_override(at(LOCAL + DAY))
 
+    assert branch.book.override() == staffed
+
+
+def test_a_lockdown_that_is_over_is_lifted_by_staff(branch: Branch) -> None:
+    """It keeps the door from standing free until then, however long; afterwards it is forgotten."""
+    branch.writer.set_override(LOCKDOWN, at())
+    late = at(LOCAL + 40 * DAY)
+    branch.writer.keep_setting("a", "b", late)
     assert branch.book.override() == LOCKDOWN
+
+    assert branch.writer.end_override(late) == LOCKDOWN
+    assert branch.book.override() is None
+    with pytest.raises(InputError, match="no mode is set by hand"):
+        branch.writer.end_override(late)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +446,7 @@ def test_what_ended_more_than_a_month_ago_is_deleted(branch: Branch) -> None:
     branch.writer.keep_setting("a", "c", at(LOCAL + 32 * DAY))
     assert [entry.ban for entry in branch.book.every_ban()] == [endless]
     assert [entry.held for entry in branch.book.every_pass()] == [staff]
-    assert branch.book.override() is None
+    assert branch.book.override() == LOCKDOWN, "it counts until it is lifted"
     assert branch.book.calendar().sources[0].days == ()
 
 

@@ -25,6 +25,7 @@ CAUSES: Mapping[Cause, str] = MappingProxyType(
         Cause.EXCEPTION: "an exception for this date",
         Cause.HOLIDAY: "a public holiday",
         Cause.STAFF: "set by hand",
+        Cause.LOCKDOWN: "a lockdown is over, and staff have to lift it",
         Cause.UNKNOWN_CALENDAR: "the calendar is missing or at its end",
         Cause.CLOCK: "the clock is not set",
     }

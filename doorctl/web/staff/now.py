@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import Cause, Mode
+from doorctl.access.calendar import BY_STAFF, Cause, Mode
 from doorctl.access.staff_text import SHORT_TEXT, refuse_text
 from doorctl.accounts.roles import Permission
 from doorctl.alarms import Urgency
@@ -129,7 +129,7 @@ def _context(
     wrong: Wrong | None,
 ) -> dict[str, Any]:
     hours = now.hours
-    by_hand = hours is not None and hours.cause is Cause.STAFF
+    by_hand = hours is not None and hours.cause in BY_STAFF
     return {
         "now": now,
         "alarms": alarms,

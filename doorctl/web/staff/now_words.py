@@ -10,6 +10,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
+from doorctl.access.calendar import Cause, Mode
 from doorctl.moments import ClockState
 from doorctl.web.desks import BranchPicture, DoorNow
 from doorctl.web.pages.mode_words import MODES
@@ -91,7 +92,19 @@ def headline(
     if wrong := faults(now):
         named = ", ".join(words.say(name) for name in wrong)
         return words.say("Something is wrong: {things}.", things=named), False
+    if locked := _locked_down(words, now):
+        return locked, False
     return _calm(words, now), True
+
+
+def _locked_down(words: Words, now: BranchPicture) -> str:
+    hours = now.hours
+    if hours is not None and hours.cause is Cause.LOCKDOWN:
+        return words.say("A lockdown is over. The door stays closed until staff lift it.")
+    if hours is None or hours.mode is not Mode.LOCKDOWN or hours.changes_at is None:
+        return ""
+    time = words.moment(hours.changes_at)
+    return words.say("Locked down until {time}: only emergency passes open the door.", time=time)
 
 
 def _calm(words: Words, now: BranchPicture) -> str:

@@ -165,7 +165,7 @@ def test_a_mode_is_set_until_a_local_time_and_ended() -> None:
     staff.post("/now/mode/end")
 
     assert "Spærret" in page
-    assert "Tilbage til kalenderen" in page
+    assert "Ophæv spærringen" in page
     assert desk.done == [("mode", "lockdown", "2026-11-25T21:30+0100", "staff"), ("ended", "staff")]
 
 
