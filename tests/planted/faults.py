@@ -215,6 +215,13 @@ FAULTS = (
         "tests/application/test_door_model.py",
     ),
     Fault(
+        "a lockdown ends in a door that stands free",
+        "doorctl/access/modes.py",
+        "return Mode.CLOSED if lapsed and mode is Mode.STAFFED else mode",
+        "return mode",
+        "tests/access/test_modes.py",
+    ),
+    Fault(
         "the watchdog does not mind the relay",
         "doorctl/housekeeping.py",
         "return None if relocks_s is None else",
