@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+from contextlib import suppress
 from types import MappingProxyType
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from doorctl.config import Config
 from doorctl.errors import ConfigError, Problem
+from doorctl.store.new_file import create_private
 from doorctl.transports.panel import PanelOverSocket
 from doorctl.web.pages.language import Languages
 from doorctl.web.pages.templates import Templates
-from doorctl.web.panel import Panel, Showing
+from doorctl.web.panel import PAGE, Panel, Showing
+
+SCREEN: Final = "screen.html"
+"""In `storage.directory`: what the browser of the screen is begun with, where it has keys."""
+
+_WRITTEN = re.compile(r'<meta http-equiv="refresh" content="0;url=(\S+\?key=)([\w-]+)">\n')
 
 
 def panel_page(config: Config, languages: Languages, templates: Templates) -> Panel:
@@ -35,7 +45,32 @@ def panel_page(config: Config, languages: Languages, templates: Templates) -> Pa
         idle_s=panel.idle_s,
     )
     door = PanelOverSocket(config.control.socket)
-    return Panel(door, showing, offered(languages, panel.languages), templates)
+    secret = opened_with(config) if showing.keypad else ""
+    spoken = offered(languages, panel.languages)
+    return Panel(door, showing, spoken, templates, secret=secret)
+
+
+def opened_with(config: Config) -> str:
+    """Return what the screen is opened with; it stands in a file that its browser is begun by.
+
+    An address on a command line is everybody's on this machine. The file stays, so that a web
+    process that begins anew finds the screen as it was; whoever deletes it has another one made.
+    """
+    path = config.storage.directory / SCREEN
+    scheme = "https" if config.web.tls.wanted else "http"
+    start = f"{scheme}://127.0.0.1:{config.web.port}{PAGE}?key="
+    with suppress(OSError, UnicodeDecodeError):
+        found = _WRITTEN.fullmatch(path.read_text(encoding="ascii"))
+        if found is not None and found[1] == start:
+            return found[2]
+    secret = secrets.token_urlsafe(16)
+    # On a disk that is full the screen has no keys until it is not, and all else goes on.
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        create_private(
+            path, f'<meta http-equiv="refresh" content="0;url={start}{secret}">\n'.encode()
+        )
+    return secret
 
 
 def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:

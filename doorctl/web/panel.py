@@ -7,6 +7,7 @@ puts it in. Without JavaScript it asks again every two seconds, and the keys are
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,9 @@ from doorctl.web.panel_words import Speaker
 PAGE: Final = "/panel"
 EVENTS: Final = "/panel/events"
 KEY: Final = "/panel/key"
+
+COOKIE: Final = "doorctl-panel"
+"""What a browser on this machine shows that was opened with the secret."""
 
 BEAT_S: Final = 15.0
 """Longest silence on a stream of events; a page that hears less than that has lost the server."""
@@ -93,6 +97,7 @@ class Panel:
         languages: those that can be chosen, the branch's own first.
         templates: the pages'.
         beat_s: longest silence on a stream.
+        secret: what a screen on this machine has to have been opened with; empty for nothing.
     """
 
     def __init__(
@@ -102,12 +107,15 @@ class Panel:
         languages: Languages,
         templates: Templates,
         beat_s: float = BEAT_S,
+        *,
+        secret: str = "",
     ) -> None:
         self._door = door
         self._showing = showing
         self._languages = languages
         self._templates = templates
         self._beat_s = beat_s
+        self._secret = secret
         self._watch = Watch(door)
         self._clients = 0
 
@@ -152,7 +160,13 @@ class Panel:
                 "digits": DIGITS,
             },
         )
-        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+        response = HTMLResponse(page, headers={"Cache-Control": "no-store"})
+        if self._secret and "key" in asked and self._is_screen(request):
+            response.set_cookie(
+                COOKIE, self._secret, path=PAGE, httponly=True, samesite="strict",
+                secure=request.url.scheme == "https",
+            )  # fmt: skip
+        return response
 
     async def _events(self, request: Request) -> Response:
         if not self._may_see(request):
@@ -208,7 +222,7 @@ class Panel:
         }
 
     async def _key(self, request: Request) -> Response:
-        if not self._showing.keypad or not is_here(request) or not is_own_page(request):
+        if not self._showing.keypad or not self._is_screen(request) or not is_own_page(request):
             return _not_here()
         scripted = request.headers.get("accept") == "application/json"
         try:
@@ -226,7 +240,14 @@ class Panel:
         return RedirectResponse(_address(language, attempt), 303)
 
     def _may_see(self, request: Request) -> bool:
-        return self._showing.elsewhere or is_here(request)
+        return self._showing.elsewhere or self._is_screen(request)
+
+    def _is_screen(self, request: Request) -> bool:
+        if not is_here(request):
+            return False
+        shown = (request.cookies.get(COOKIE, ""), request.query_params.get("key", ""))
+        own = self._secret.encode()
+        return not own or any(hmac.compare_digest(one.encode(), own) for one in shown)
 
     def _offered(self) -> list[Language]:
         return list(self._languages.known.values())
@@ -291,4 +312,5 @@ def _address(language: Language, attempt: int | str) -> str:
 
 
 def _not_here() -> Response:
-    return PlainTextResponse("This page is for the screen at the door; see panel.elsewhere.", 403)
+    why = "This page is for the screen at the door: open screen.html of storage.directory there."
+    return PlainTextResponse(f"{why} See panel.elsewhere for others.", 403)

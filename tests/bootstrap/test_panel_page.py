@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.bootstrap.panel import panel_rules
-from doorctl.bootstrap.panel_page import offered
+from doorctl.bootstrap.panel_page import SCREEN, offered, opened_with
 from doorctl.config import load
 from doorctl.errors import ConfigError
 from doorctl.web.pages.language import languages
@@ -43,3 +43,27 @@ def test_a_keypad_that_is_wired_goes_before_the_screen(port: str, *, keys: bool)
 
     assert panel_rules(config).keys is keys
     assert not panel_rules(replace(config, panel=CONFIG.panel)).keys
+
+
+def test_the_screen_is_opened_with_what_stands_in_a_file(tmp_path: Path) -> None:
+    """For its owner alone; it stays the same, until somebody deletes it or the address changes."""
+    config = load(
+        Path(__file__).parents[2] / "config" / "demo.toml",
+        [f"storage.directory={tmp_path}", "web.port=8081"],
+        {},
+    )
+    screen = tmp_path / SCREEN
+    secret = opened_with(config)
+    address = f"http://127.0.0.1:8081/panel?key={secret}"
+    assert screen.read_text() == f'<meta http-equiv="refresh" content="0;url={address}">\n'
+    assert screen.stat().st_mode & 0o777 == 0o600
+    assert len(secret) == 22
+    assert opened_with(config) == secret
+
+    moved = replace(config, web=replace(config.web, port=8082))
+    assert opened_with(moved) != secret
+    screen.write_text("something else")
+    assert opened_with(config) in screen.read_text()
+    screen.unlink()
+    screen.mkdir()
+    assert len(opened_with(config)) == 22

@@ -124,6 +124,11 @@ class Visitors:
         try:
             where = address or self.house.address
             context.add_cookies([{"name": "doorctl-language", "value": language, "url": where}])
+            if not address:
+                # As the browser of the screen at the door is begun.
+                opened = context.new_page()
+                opened.goto(where + self.house.branch.screen())
+                opened.close()
             context.set_default_timeout(LIMIT_MS)
             visitor = Visitor(where, context.new_page())
             visitor.watch()

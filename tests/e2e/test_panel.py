@@ -168,6 +168,9 @@ def page(door: Door) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
             assert any(b'"ready"' in line for line in process.stdout)
             address = f"http://127.0.0.1:{port}"
             with Client(base_url=address, headers=own, timeout=LIMIT_S) as browser:
+                screen = (door.directory / "screen.html").read_text(encoding="ascii")
+                opened = browser.get(screen.partition(address)[2].partition('"')[0])
+                assert opened.status_code == 200
                 yield browser, process
         finally:
             process.terminate()

@@ -181,6 +181,11 @@ class Branch:
         connection.sendall(head.encode() + document[:sent])
         return connection
 
+    def screen(self) -> str:
+        """Return the path that the screen at the door is opened with, where it has keys."""
+        written = (self.config.storage.directory / "screen.html").read_text(encoding="ascii")
+        return written.partition(f":{self.config.web.port}")[2].partition('"')[0]
+
     def files(self) -> set[str]:
         """Return the names in the storage, without those that SQLite makes and removes."""
         names = {path.name for path in self.directory.iterdir()}

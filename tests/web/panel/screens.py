@@ -70,16 +70,20 @@ class Stage:
         showing: what the branch wants.
         languages: what can be chosen.
         beat_s: longest silence on a stream.
+        secret: what a screen has to have been opened with.
     """
 
     showing: Showing = SHOWING
     languages: Languages = field(default_factory=languages)
     beat_s: float = 15.0
+    secret: str = ""
 
     def __post_init__(self) -> None:
         self.door = FakePanelDoor(longest_s=0.05)
         self._stack = ExitStack()
-        self.panel = Panel(self.door, self.showing, self.languages, Templates(), self.beat_s)
+        self.panel = Panel(
+            self.door, self.showing, self.languages, Templates(), self.beat_s, secret=self.secret
+        )
 
     @property
     def app(self) -> ASGIApp:

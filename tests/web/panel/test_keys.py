@@ -130,3 +130,33 @@ def test_a_door_that_is_gone_says_nothing_of_the_key(
 
     assert (answer.status_code, answer.text) == (503, "The door does not answer.")
     assert "key=8" not in caplog.text
+
+
+def test_only_the_screen_at_the_door_presses_a_key() -> None:
+    """Whatever else runs on this machine sees nothing and types nothing, without the secret."""
+    with Stage(secret="s3cret") as stage:
+        other, screen = stage.browser(), stage.browser()
+        for shown in ("", "?key=", "?key=other", "?key=s3cre%C3%B8"):
+            assert other.get(f"/panel{shown}").status_code == 403
+        other.cookies.set("doorctl-panel", "other")
+        assert other.get("/panel/events").status_code == 403
+        assert other.post("/panel/key", data=sent("4"), headers=AT_ONCE).status_code == 403
+        assert stage.door.pressed == []
+
+        opened = screen.get("/panel?key=s3cret")
+        assert opened.status_code == 200
+        cookie = set(opened.headers["set-cookie"].lower().split("; "))
+        assert {"doorctl-panel=s3cret", "httponly", "path=/panel", "samesite=strict"} <= cookie
+        assert "set-cookie" not in screen.get("/panel").headers
+        assert screen.post("/panel/key", data=sent("4"), headers=AT_ONCE).status_code == 204
+    assert stage.door.pressed == [("4", 7)]
+
+
+def test_a_screen_elsewhere_needs_no_secret() -> None:
+    """It has no keys; and it is given none that somebody else could press keys with."""
+    with Stage(replace(SHOWING, elsewhere=True), secret="s3cret") as stage:
+        tablet = stage.browser("192.0.2.7", "branch.example")
+
+        for path in ("/panel", "/panel?key=s3cret"):
+            answer = tablet.get(path)
+            assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
