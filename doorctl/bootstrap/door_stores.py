@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,7 +82,7 @@ class DoorStores:
         at = self.clock.moment().local
         for path in (visits_db(self._config), patrons_db(self._config)):
             self._set_aside(path, at)
-        visits = RetriedVisits(visits_db(self._config))
+        visits = RetriedVisits(visits_db(self._config), partial(self.alarm, "store_damaged"))
         try:
             visits.open()
         except StoreBusyError:

@@ -76,6 +76,10 @@ class VisitStore:
         """The one writing connection, for whoever erases a person on the same thread."""
         return self._writer.database
 
+    def is_there(self) -> bool:
+        """Tell whether the file still stands at its path; one that was deleted takes writes too."""
+        return _identity(self.path) == self._file
+
     def open_attempt(
         self,
         attempt: int,
@@ -167,7 +171,7 @@ class VisitStore:
         Raises:
             StoreError: also where the file was removed or replaced: all that is written is lost.
         """
-        if _identity(self.path) != self._file:
+        if not self.is_there():
             raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
         with self._transaction() as connection:
             date_rows(connection, to_ms(high_water), boot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -19,16 +19,19 @@ class RetriedVisits:
 
     A door that started without its log began to count attempts at 1. What it puts on record later
     comes after the file's own last number, so there an attempt can have another one than in its
-    log line.
+    log line. One that is taken away is begun anew: writing on into a file that nobody finds would
+    lose every visit at the next start, unseen.
 
     Belongs to the thread that calls it first; each call raises what :class:`VisitStore` raises.
 
     Args:
         path: the database; made if it is missing.
+        lost: hears that it was taken away, and how that is told.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lost: Callable[[str], None] = lambda _why: None) -> None:
         self._path = path
+        self._lost = lost
         self._store: VisitStore | None = None
         self._shift: int | None = None
 
@@ -39,6 +42,13 @@ class RetriedVisits:
             StoreBusyError: another process is the writer.
             StoreError: it can't be opened now.
         """
+        if self._store is not None and not self._store.is_there():
+            self._store.close()
+            self._store = self._shift = None
+            self._lost(
+                f"{self._path.name} was taken away while the door runs, with all visits and wrong "
+                "PINs in it, and another one is begun; ask who did it"
+            )
         if self._store is None:
             self._store = open_or_create_visits(self._path)
         return self._store

@@ -14,6 +14,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from doorctl.accounts.throttle import caller
 from doorctl.errors import StoreError
 from doorctl.ports import EventLog
 from doorctl.sync.manifest import Kind
@@ -21,8 +22,10 @@ from doorctl.sync.receive import Received
 from doorctl.sync.staging import Opening
 from doorctl.web.answers import BUSY, REFUSED, STOPPING, Refusal, answer, refusal_of
 from doorctl.web.body import FIRST_LINE_S, Body, Patience
+from doorctl.web.certified import CERTIFIED
 from doorctl.web.noting import Noting, PushRecord
 from doorctl.web.reception import Intake, Reception
+from doorctl.web.serving import HERE
 
 ResultT = TypeVar("ResultT")
 
@@ -80,17 +83,19 @@ class Pushes:
         """Put on record what is owed; before the first request, or after the last."""
         self._noting.catch_up()
 
-    async def epoch(self, _request: Request) -> Response:
-        """Say which push is held."""
+    async def epoch(self, request: Request) -> Response:
+        """Say which push is held; how many patrons are in it is no stranger's business."""
         try:
             held = await self._work(self._reception.held)
         except REFUSED as err:
             return refusal_of(err).answer(err)
+        here = request.client is not None and caller(request.client.host) in HERE
+        known = here or request.scope.get(CERTIFIED, False)
         return answer(
             {
                 "epoch": held.epoch,
                 "digest": held.digest,
-                "patrons": held.patrons,
+                **({"patrons": held.patrons} if known else {}),
                 "audit_head": await self._audit_head(),
             }
         )

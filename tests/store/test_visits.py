@@ -158,6 +158,24 @@ def test_a_log_that_was_taken_away_is_noticed(path: Path, store: VisitStore) -> 
         store.keep_time(NOON, boot)
 
 
+def test_the_doors_log_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
+    """At the next call, and told once; attempts go on with their numbers."""
+    told: list[str] = []
+    path = tmp_path / "visits.db"
+    with closing(RetriedVisits(path, told.append)) as visits:
+        visits.open_attempt(1, stamped(), key_of(1), None)
+        for left in tmp_path.iterdir():
+            left.unlink()
+        visits.open_attempt(2, stamped(), key_of(1), None)
+        visits.close_attempt(2, Reason.OK)
+
+        assert len(told) == 1
+        assert told[0].startswith("visits.db was taken away")
+        assert visits.last_attempt() == 2
+    with closing(VisitHistory(path)) as history:
+        assert [one.attempt for one in history.visits(NOON - DAY)] == [2]
+
+
 def test_a_log_that_opens_late_goes_on_with_its_own_numbers(path: Path, store: VisitStore) -> None:
     """A door that could not read the last number counts from 1; no row of before is hit by it."""
     for attempt in (1, 2, 3):

@@ -69,6 +69,18 @@ def test_one_address_leaves_room_for_others(shared: Branch) -> None:
         assert time.monotonic() < until
 
 
+def test_no_stranger_is_told_how_many_patrons_there_are(shared: Branch) -> None:
+    """A sender needs the number of the push, its digest and the audit log's end, and no more."""
+    shared.fill()
+    transport = httpx2.HTTPTransport(local_address="127.0.0.2")
+    with httpx2.Client(transport=transport, timeout=LIMIT_S, trust_env=False) as stranger:
+        told = stranger.get(f"http://127.0.0.1:{shared.port}{EPOCH}").json()
+
+    here = shared.held()
+    assert here.pop("patrons") == 100
+    assert told == here
+
+
 def test_two_lengths_are_refused(shared: Branch) -> None:
     """Content-Length beside Transfer-Encoding is 400 and the end: no request hides in another."""
     head = f"PUT {SNAPSHOT} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
