@@ -21,12 +21,15 @@ ROOT = 0
 def caller() -> str:
     """Return the login name of whoever calls, through sudo too; it stands beside what they did."""
     through_sudo = os.environ.get("SUDO_USER", "") if os.getuid() == ROOT else ""
-    if through_sudo:
-        return through_sudo
+    return through_sudo or login(os.getuid())
+
+
+def login(uid: int) -> str:
+    """Return a user's login name, or its number where it has none."""
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid {os.getuid()}"
+        return f"uid {uid}"
 
 
 def become_owner(directory: Path) -> None:

@@ -249,6 +249,7 @@ class _Door:
                 self._config.control.socket,
                 answers,
                 failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}"),
+                kept=frozenset(self._config.control.kept_from_web),
             )
         except StoreError as err:
             stores.alarm("control_failing", str(err))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import doorctl
 from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.chores import Chores
+from doorctl.bootstrap.door_numbers import Rate, Tokens
 from doorctl.bootstrap.door_stores import DoorStores
 from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.doorway import Doorway
@@ -18,6 +20,9 @@ from doorctl.ledger import Ledger
 from doorctl.mailbox import Mailbox, StaffOpened
 from doorctl.self_test.findings import as_answer
 from doorctl.transports.control import Answers, Question
+
+OPENINGS = Rate(5, 5 / 60)
+"""More than a desk needs where people stand in a row; a captured web process has no more."""
 
 ROW_KEY = re.compile("[0-9a-f]{32}")
 
@@ -50,6 +55,8 @@ class DoorAnswers:
         self._controller = controller
         self._doorway = doorway
         self._mailbox = mailbox
+        self._openings = Tokens(OPENINGS, OPENINGS.burst, stores.clock.monotonic_s())
+        self._opening = threading.Lock()
 
     def answers(self) -> Answers:
         """Return what can be asked."""
@@ -95,11 +102,22 @@ class DoorAnswers:
         # Both come to stand in the log, which nobody can take anything out of.
         refuse_text("reason", reason)
         refuse_text("account", by)
+        if question.asker is not None:
+            self._ration()
+            # Whom the web process names, it may have made up.
+            by = f"{question.asker}, who names {by}"
         until_s = question.about.get("until_s")
         if not isinstance(until_s, float):
             raise InputError("that question does not say until when it counts")
         self._mailbox.put(StaffOpened(reason, by, until_s))
         return {}
+
+    def _ration(self) -> None:
+        with self._opening:
+            left = self._openings.taken(self._stores.clock.monotonic_s())
+            if left is None:
+                raise InputError("the door was opened too often just now; wait a minute")
+            self._openings = left
 
     def _seal(self, _question: Question) -> Mapping[str, Any]:
         seal = self._stores.sealer.seal

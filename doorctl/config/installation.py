@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from doorctl.config.description import key
 
@@ -140,6 +140,23 @@ class ClockTrust:
     ] = "auto"
 
 
+Deed = Literal[
+    "open",
+    "unlock",
+    "selftest",
+    "purge",
+    "hold_add",
+    "hold_lift",
+    "key",
+    "keys",
+    "pin_check",
+    "new_code",
+    "subject_erase_visits",
+]
+DEEDS: tuple[Deed, ...] = get_args(Deed)
+"""All that the door does when it is asked; what it only tells, it tells web in any case."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """How the door process is asked."""
@@ -154,3 +171,14 @@ class Control:
             'a path, or ""',
         ),
     ] = Path()
+    kept_from_web: Annotated[
+        tuple[Deed, ...],
+        key(
+            "What the door refuses the web process and its user, for whoever captures that process "
+            'asks for it too: ["open"] lets nobody in from the staff pages. Root\'s commands may '
+            "always ask.",
+            ["open"],
+            f"a list of some of {', '.join(DEEDS)}",
+            max_length=len(DEEDS),
+        ),
+    ] = ()

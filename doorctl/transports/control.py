@@ -2,7 +2,8 @@
 
 The door and the web process have one each, because each database has one writing process: whoever
 wants the door log purged asks the door, whoever has something to keep in the patron cache asks web.
-A socket is for its owner only (0600, in a directory of mode 0700).
+A socket is for its owner only (0600, in a directory of mode 0700). The kernel says of each question
+whether root asks, and where anybody else does, under which user.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import socket
 import socketserver
 import stat
+import struct
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -29,6 +31,7 @@ from doorctl.errors import (
     NotRunningError,
     StoreError,
 )
+from doorctl.identity import ROOT, login
 
 LINE_LIMIT = 16_384
 """Longest question in bytes; a ban with a letter of a page takes half of it."""
@@ -44,12 +47,19 @@ REFUSED = "refused"
 QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
 
+_CREDENTIALS = struct.Struct("iII")
+"""``struct ucred``: process, real user and group of whoever sent a message; unix(7)."""
+
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is asked; `about` is as the one who answers wants it, and is shown nowhere."""
+    """What is asked; `about` is as the one who answers wants it, and is shown nowhere.
+
+    Where it is answered, `asker` is the user who asks and None for root, whatever the line said.
+    """
 
     ask: str
     about: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    asker: str | None = None
 
     def __repr__(self) -> str:
         return f"Question({self.ask})"
@@ -70,6 +80,7 @@ class ControlServer:
             raises nobody is told more than the kind, for its text may quote anything.
         name: of the thread that waits for questions.
         failed: hears that kind, from another thread; must not raise.
+        kept: what root alone may ask.
 
     Raises:
         AlreadyExistsError: something that is no socket is there; it was not touched.
@@ -82,12 +93,13 @@ class ControlServer:
         answers: Answers,
         name: str = "control",
         failed: Failed = lambda _kind: None,
+        kept: frozenset[str] = frozenset(),
     ) -> None:
         self._path = path
         try:
             if not _remove_socket(path):
                 raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
-            self._server = _Server(str(path), answers, failed)
+            self._server = _Server(str(path), answers, failed, kept)
         except OSError as err:
             # The socket module's own complaint, of a path that is too long, has no strerror.
             if isinstance(err, AlreadyExistsError):
@@ -126,9 +138,10 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, path: str, answers: Answers, failed: Failed) -> None:
+    def __init__(self, path: str, answers: Answers, failed: Failed, kept: frozenset[str]) -> None:
         self.answers = answers
         self.failed = failed
+        self.kept = kept
         super().__init__(path, _Handler)
 
     def server_bind(self) -> None:
@@ -147,23 +160,41 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
-            line = self.rfile.readline(LINE_LIMIT)
-            self.wfile.write(self._encoded(line) + b"\n")
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            line, asker = self._line()
+            self.wfile.write(self._encoded(line, asker) + b"\n")
 
-    def _encoded(self, line: bytes) -> bytes:
+    def _line(self) -> tuple[bytes, str | None]:
+        """Read a line; return it with the user that the kernel vouches for, None for root."""
+        line, users = b"", set()
+        while b"\n" not in line and len(line) < LINE_LIMIT:
+            some, said, _, _ = self.connection.recvmsg(
+                LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
+            )
+            if not some:
+                break
+            line += some
+            users |= {_CREDENTIALS.unpack(one)[1] for _, _, one in said}
+        others = users - {ROOT}
+        return line.partition(b"\n")[0], login(max(others)) if others else None
+
+    def _encoded(self, line: bytes, asker: str | None) -> bytes:
         try:
-            return msgspec.json.encode(self._answer(line))
+            return msgspec.json.encode(self._answer(line, asker))
         except Exception as err:  # noqa: BLE001 - a caller without an answer would do it itself
             kind = type(err).__name__
             self.server.failed(kind)
             return msgspec.json.encode({"error": f"a fault of doorctl's own ({kind})"})
 
-    def _answer(self, line: bytes) -> Answer:
+    def _answer(self, line: bytes, asker: str | None) -> Answer:
         try:
-            question = msgspec.json.decode(line, type=Question)
+            asked = msgspec.json.decode(line, type=Question)
+            question = Question(asked.ask, asked.about, asker)
             answer = self.server.answers[question.ask]
         except (msgspec.MsgspecError, KeyError, RecursionError):
             return {"error": "that question is not known"}
+        if asker is not None and question.ask in self.server.kept:
+            return {REFUSED: "control.kept_from_web keeps that for root: doorctl as root does it"}
         try:
             return answer(question)
         except msgspec.ValidationError:
@@ -198,6 +229,8 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
     try:
         with asking as line:
             line.settimeout(timeout_s)
+            # Every message then says who sends it, whenever the other side comes to read it.
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             line.connect(str(path))
             error = NotAnsweringError
             line.sendall(msgspec.json.encode(question) + b"\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import time
@@ -12,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.config.installation import DEEDS
 from tests.e2e.conftest import Doors
 from tests.e2e.door import BUZZER, UNHEARD_S, Door, until
 from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, ahead, in_s
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, Person
+from tests.fakes.another_user import NOBODY, ask_as
 from tests.web.branch import free_port
 
 
@@ -179,6 +183,31 @@ def test_staff_open_once_from_the_desk(door: Door) -> None:
     assert line["why"] == "delivery"
     assert line["by"]
     until(lambda: [edge.level for edge in door.edges(door.pid)] == [1, 0])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
+def test_the_door_signs_no_opening_as_a_person_whom_web_names(door: Door) -> None:
+    """It says which user asked, and opens five times in a row and no more."""
+    door.configured(*CLOSED).start()
+    asked = {"reason": "delivery", "by": "manager1", "until_s": time.monotonic() + 60.0}
+    question = {"ask": "open", "about": asked}
+    answers = [ask_as(NOBODY, door.directory / "door.sock", question) for _ in range(6)]
+
+    assert door.wait_for("opened_by_staff")["by"] == "nobody, who names manager1"
+    assert answers[:5] == [{}] * 5
+    assert "too often" in answers[5]["refused"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
+def test_what_is_kept_from_web_is_roots(door: Door) -> None:
+    """All that `control.kept_from_web` can name is refused to others; root still opens."""
+    door.configured(f"control.kept_from_web={json.dumps(DEEDS)}", *CLOSED).start()
+    path = door.directory / "door.sock"
+    refused = [ask_as(NOBODY, path, {"ask": deed}).get("refused", "") for deed in DEEDS]
+    said(door, "open", "--reason", "delivery")
+
+    assert all("control.kept_from_web" in one for one in refused)
+    assert door.wait_for("opened_by_staff")["why"] == "delivery"
 
 
 def test_shortly_before_closing_nobody_new_comes_in(door: Door) -> None:

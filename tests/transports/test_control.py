@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,8 +26,10 @@ from doorctl.errors import (
     StoreBusyError,
     StoreError,
 )
+from doorctl.identity import owner_of
 from doorctl.transports import control
 from doorctl.transports.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
+from tests.fakes.another_user import NOBODY, ask_as
 
 LONG_S = 5.0
 CARD = "no hex, 3000001234"
@@ -456,3 +459,62 @@ def test_a_deeply_nested_question_is_refused(path: Path, nested: bytes) -> None:
 
     assert b"not known" in say(path, line)
     assert ask(path, Question("status"), timeout_s=LONG_S)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
+def test_the_kernel_says_who_asks(tmp_path: Path) -> None:
+    """Root is nobody in particular; anybody else is named, whatever their line says of it."""
+    askers: list[str | None] = []
+
+    def answer(question: Question) -> Mapping[str, Any]:
+        askers.append(question.asker)
+        return {}
+
+    with serving(tmp_path / "door.sock", {"open": answer}) as path:
+        ask(path, Question("open", asker="somebody"), timeout_s=LONG_S)
+        ask_as(NOBODY, path, {"ask": "open"})
+        ask_as(NOBODY, path, {"ask": "open", "asker": None})
+        ask_as(4711, path, {"ask": "open"})
+
+    assert askers == [None, "nobody", "nobody", "uid 4711"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can work as somebody else")
+def test_roots_command_is_roots_though_it_works_as_another_user() -> None:
+    """A command works as its directory's owner; what counts is who called it."""
+    askers: list[str | None] = []
+
+    def answer(question: Question) -> Mapping[str, Any]:
+        askers.append(question.asker)
+        return {}
+
+    with tempfile.TemporaryDirectory() as directory:
+        os.chown(directory, NOBODY, NOBODY)
+        with serving(Path(directory, "door.sock"), {"open": answer}) as path:
+            os.chown(path, NOBODY, NOBODY)
+            with owner_of(path.parent):
+                assert os.geteuid() == NOBODY
+                ask(path, Question("open"), timeout_s=LONG_S)
+
+    assert askers == [None]
+    assert os.geteuid() == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
+def test_what_is_kept_for_root_is_refused_to_others(tmp_path: Path) -> None:
+    """A captured web process does not get what the configuration keeps from it."""
+    server = ControlServer(tmp_path / "door.sock", ANSWERS, kept=frozenset({"unlock"}))
+    server.start()
+    try:
+        path, question = tmp_path / "door.sock", {"ask": "unlock", "about": {"card": "1"}}
+        refused = ask_as(NOBODY, path, question)
+        status = ask_as(NOBODY, path, {"ask": "status"})
+        answered = ask(path, Question("unlock", {"card": "1"}), timeout_s=LONG_S)
+    finally:
+        server.stop()
+
+    assert refused == {
+        "refused": "control.kept_from_web keeps that for root: doorctl as root does it"
+    }
+    assert status == {"reader": "connected", "released": False}
+    assert answered == {"card": "1"}
