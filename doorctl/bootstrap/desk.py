@@ -215,8 +215,8 @@ def statistics(config: Config, since: date | None, until: date | None) -> Gather
 
     Args:
         config: the whole configuration.
-        since: the first day, local; None for all.
-        until: the last day; None for no end.
+        since: a local day; None for all.
+        until: another; what counts is the month or the year that both lie in, else all time.
 
     Raises:
         StoreError: the counts can't be read.

@@ -15,7 +15,7 @@ from doorctl.bootstrap.audit import note
 from doorctl.cli.options import FIRST_YEAR, LAST_YEAR, json_option, with_config
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total
+from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
 
 COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
 
@@ -41,8 +41,8 @@ class Day(click.ParamType[date]):
 
 
 @click.command()
-@click.option("--since", type=Day(), help="The first day; by default the first that was counted.")
-@click.option("--until", type=Day(), help="The last day; by default today.")
+@click.option("--since", type=Day(), help="A day of the first month; see above.")
+@click.option("--until", type=Day(), help="A day of the last month.")
 @click.option(
     "--by",
     type=click.Choice([by.value for by in By]),
@@ -66,11 +66,15 @@ def statistics(
 
     Counts are kept for years and never held a number, card or person. One below 5 is shown as <5,
     all others are rounded to the nearest 5, and totals add up what is shown.
+
+    A period is the month that --since and --until both lie in, else their year, else all time: the
+    differences of other periods would tell what is hidden.
     """
     if as_json and as_csv:
         raise click.UsageError("give --json or --csv, not both")
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until lies before --since")
+    since, until = widened(since, until)
     found = desk.statistics(config, since, until).table(By(by))
     note(config, Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
     if as_json:

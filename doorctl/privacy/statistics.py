@@ -1,6 +1,6 @@
 """From hourly counts to a table that may be shown to anybody: small cells are hidden.
 
-What counts is hidden behind is decided by three rules:
+What counts is hidden behind is decided by four rules:
 
 - A cell below :data:`K` says only that it is below. None is left out for being 0: nothing stands
   where nothing happened.
@@ -9,13 +9,16 @@ What counts is hidden behind is decided by three rules:
 - A total adds up what is shown and nothing else. So it can't give a hidden cell away, and none has
   to be hidden beside it: with the usual total, the one hidden cell of a column is what is left
   after the others are taken away.
+- A period is one month, one year or all time. Where any days could be asked for, the difference of
+  two periods, averaged over many beginnings, was the hidden count: rounding alone is no noise.
 
-The price is that a total may fall short; it says so. Periods begin and end with whole days, for
-the same reason as the rounding. Who can read the database itself reads what is hidden here.
+The price is that a total may fall short; it says so. Who can read the database itself reads what is
+hidden here.
 """
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -161,12 +164,24 @@ def shown(count: int) -> int | None:
     return None if count < K else (count + ROUNDED_TO // 2) // ROUNDED_TO * ROUNDED_TO
 
 
+def widened(first_day: date | None, last_day: date | None) -> tuple[date | None, date | None]:
+    """Return the month or the year that both days lie in, its last day included; else no bounds."""
+    if first_day is None or last_day is None or first_day.year != last_day.year:
+        return None, None
+    begins, ends = first_day.replace(month=1, day=1), first_day.replace(month=12, day=31)
+    if first_day.month == last_day.month:
+        begins = first_day.replace(day=1)
+        ends = begins.replace(day=monthrange(begins.year, begins.month)[1])
+    return begins, ends
+
+
 def period(
     first_day: date | None, last_day: date | None, zone: tzinfo
 ) -> tuple[datetime | None, datetime | None]:
-    """Return whole days of local time as UTC; the end is not included. None is no bound."""
-    after = None if last_day is None else last_day + timedelta(days=1)
-    return _midnight(first_day, zone), _midnight(after, zone)
+    """Return what two days are :func:`widened` to, as UTC; the end is not included."""
+    begins, ends = widened(first_day, last_day)
+    after = None if ends is None else ends + timedelta(days=1)
+    return _midnight(begins, zone), _midnight(after, zone)
 
 
 def _tabulated(named: Iterable[tuple[str, _Counts]]) -> Statistics:

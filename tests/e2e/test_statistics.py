@@ -28,18 +28,24 @@ def counted(doors: Doors) -> Door:
 
 
 def test_an_evening_by_the_hour(counted: Door) -> None:
-    """By local time, small counts hidden, others rounded, the total of what is shown."""
-    done = counted.call("statistics", "--until", "2026-03-12", "--json")
+    """By local time, small counts hidden, others rounded, the total of what is shown.
+
+    Any two days of a month stand for all of it.
+    """
+    counted.change(SEEN, HOUR + 30 * 24, "ok", 100)
+    days = ("--since", "2026-03-12", "--until", "2026-03-12")
+    done = counted.call("statistics", *days, "--json")
 
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     cell = {"group": "19", "mode": "self_service", "kind": "attempt"}
     assert found["cells"] == [
-        cell | {"outcome": "ok", "count": 25},
+        cell | {"outcome": "ok", "count": 30},
         cell | {"outcome": "wrong_pin", "count": None},
     ]
+    assert (found["since"], found["until"]) == ("2026-03-01", "2026-03-31")
     assert [(one["outcome"], one["count"], one["short"]) for one in found["totals"]] == [
-        ("ok", 25, False),
+        ("ok", 30, False),
         ("wrong_pin", 0, True),
     ]
     assert (found["hidden_below"], found["rounded_to"]) == (5, 5)
@@ -74,7 +80,8 @@ def test_for_people(counted: Door) -> None:
 
 def test_nothing_yet(counted: Door) -> None:
     """A period in which nobody came."""
-    assert counted.call("statistics", "--since", "2027-01-01").stdout == "nothing was counted\n"
+    days = ("--since", "2027-01-01", "--until", "2027-01-02")
+    assert counted.call("statistics", *days).stdout == "nothing was counted\n"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cache
+from random import Random
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,6 +25,7 @@ from doorctl.privacy.statistics import (
     gather,
     period,
     shown,
+    widened,
 )
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
@@ -183,11 +187,79 @@ def test_a_week_and_its_days_are_by_local_time() -> None:
     assert [day for day, _ in gathered.by_day()] == [date(2026, 3, 13)]
 
 
-def test_a_period_is_whole_local_days() -> None:
-    """The day on which the clocks go back has 25 hours; without bounds there are none."""
-    day = date(2026, 10, 25)
-    since, until = period(day, day, COPENHAGEN)
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        (date(2026, 10, 25), date(2026, 10, 25), (date(2026, 10, 1), date(2026, 10, 31))),
+        (date(2028, 2, 29), date(2028, 2, 29), (date(2028, 2, 1), date(2028, 2, 29))),
+        (date(2026, 10, 31), date(2026, 11, 1), (date(2026, 1, 1), date(2026, 12, 31))),
+        (date(2026, 12, 31), date(2027, 1, 1), (None, None)),
+        (date(2026, 1, 1), None, (None, None)),
+        (None, date(2026, 1, 1), (None, None)),
+        (None, None, (None, None)),
+    ],
+)
+def test_a_period_is_a_month_a_year_or_all_time(
+    first: date | None, last: date | None, told: tuple[date | None, date | None]
+) -> None:
+    """The least that holds both days; of two of them one holds the other, or they are apart."""
+    assert widened(first, last) == told
 
-    assert since == datetime(2026, 10, 24, 22, tzinfo=UTC)
-    assert until == datetime(2026, 10, 25, 23, tzinfo=UTC)
+
+def test_a_period_is_of_local_time() -> None:
+    """The clocks go back in October, so it begins by summer time and ends by winter's."""
+    day = date(2026, 10, 25)
+
+    assert period(day, day, COPENHAGEN) == (
+        datetime(2026, 9, 30, 22, tzinfo=UTC),
+        datetime(2026, 10, 31, 23, tzinfo=UTC),
+    )
     assert period(None, None, COPENHAGEN) == (None, None)
+
+
+def days_alone(first: date, last: date, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Return any whole days, as they could once be asked for."""
+    begins, ends = (
+        datetime.combine(day, time(), zone).astimezone(UTC)
+        for day in (first, last + timedelta(days=1))
+    )
+    return begins, ends
+
+
+@pytest.mark.parametrize(("ask", "least", "most"), [(days_alone, 250, 360), (period, 0, 0)])
+def test_no_difference_of_two_periods_tells_a_hidden_count(
+    ask: Callable[..., tuple[datetime, datetime]], least: int, most: int
+) -> None:
+    """Averaged over 55 beginnings it told most of 15 days' 360 counts; now it tells none.
+
+    Each hour of the 15 days that follow is taken for the mean of what the period up to its day
+    shows more than the period up to the day before.
+    """
+    rng = Random(5)  # noqa: S311 - repeatable, and no secret
+    begin = datetime(2026, 1, 10, 12, tzinfo=COPENHAGEN)
+    truth = {
+        (begin + timedelta(days=day)).replace(hour=hour): rng.choice((1, 2, 3, 4, 4, 6))
+        for day in range(71)
+        for hour in range(24)
+    }
+
+    @cache
+    def shown_in(since: datetime, until: datetime) -> dict[str, int]:
+        asked = [ok(n, at.astimezone(UTC)) for at, n in truth.items() if since <= at < until]
+        cells = gather(asked, COPENHAGEN).table(By.HOUR).cells
+        return {cell.group: cell.count or 0 for cell in cells}
+
+    recovered = 0
+    for day in range(56, 71):
+        last = (begin + timedelta(days=day)).date()
+        before, firsts = last - timedelta(days=1), [last - timedelta(days=n) for n in range(2, 57)]
+        both = [
+            (shown_in(*ask(one, last, COPENHAGEN)), shown_in(*ask(one, before, COPENHAGEN)))
+            for one in firsts
+        ]
+        for hour in range(24):
+            name = f"{hour:02}"
+            guessed = fmean(longer[name] - shorter[name] for longer, shorter in both)
+            recovered += round(guessed) == truth[begin.replace(hour=hour) + timedelta(days=day)]
+
+    assert least <= recovered <= most

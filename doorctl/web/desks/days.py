@@ -49,4 +49,4 @@ class StatisticsDesk(Protocol):
         """Return the branch's id, as it stands in what scripts read."""
 
     def usage(self, since: date | None, until: date | None) -> Gathered:
-        """Return the counts of whole local days, gathered; None for no bound."""
+        """Return the counts of the month or year that both local days lie in, else all of them."""

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
-from doorctl.privacy.statistics import By, Cell, Gathered, K
+from doorctl.privacy.statistics import By, Cell, Gathered, K, widened
 from doorctl.web.desks import StatisticsDesk
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import Words
@@ -23,8 +23,8 @@ from doorctl.web.staff.period import Period, read_period
 from doorctl.web.staff.statistics_charts import HOURS, Chart, Week, chart, days_chart, week
 
 PAGE: Final = "/statistics"
-MOST_DAYS: Final = 92
-"""Of so many days each has a bar of its own."""
+MOST_DAYS: Final = 31
+"""Of a month each day has a bar of its own."""
 
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
 
@@ -68,12 +68,12 @@ class StatisticsPages:
             422 if wrong else 200,
             charts=drawn.charts,
             week=drawn.week,
-            chosen={name: asked.asked(name) for name in ("since", "until")},
+            chosen=_chosen(asked, period, wrong),
             wrong=wrong,
             hours=HOURS,
             height=HEIGHT,
             least=K,
-            most_days=None if _is_short(period) else MOST_DAYS,
+            no_days=not wrong and not _is_short(period),
         )
 
     async def _csv(self, asked: PageRequest) -> Response:
@@ -100,7 +100,15 @@ def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:
 
 
 def _period(asked: PageRequest) -> Period:
-    return read_period(asked.asked("since"), asked.asked("until"))
+    days = read_period(asked.asked("since"), asked.asked("until"))
+    return Period(*widened(days.since, days.until))
+
+
+def _chosen(asked: PageRequest, period: Period, wrong: str) -> dict[str, str]:
+    if wrong:
+        return {name: asked.asked(name) for name in ("since", "until")}
+    days = {"since": period.since, "until": period.until}
+    return {name: "" if day is None else day.isoformat() for name, day in days.items()}
 
 
 def _is_short(period: Period) -> bool:

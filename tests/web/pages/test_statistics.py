@@ -104,13 +104,19 @@ def test_nobody_who_is_not_counted_is_said_to_have_stayed_away() -> None:
 
 def test_days_are_drawn_where_there_are_few() -> None:
     """A year of days would be no picture: then the page says how to get one."""
-    short = client().get("/statistics?since=2026-03-01&until=2026-03-31").text
+    short = client().get("/statistics?since=2026-03-02&until=2026-03-02").text
+    year = client().get("/statistics?since=2026-03-02&until=2026-04-02").text
     whole = client().get("/statistics").text
 
     assert "Fordelt på dage" in short
     assert "2.3.2026" in short
     assert "Fordelt på dage" not in whole
-    assert "højst 92 dage" in whole
+    assert "Vælg to dage i samme måned" in whole
+    assert "Vælg to dage i samme måned" not in short
+    assert 'value="2026-03-01"' in short
+    assert 'value="2026-03-31"' in short
+    assert "Fordelt på dage" not in year
+    assert 'value="2026-12-31"' in year
 
 
 @pytest.mark.parametrize(
