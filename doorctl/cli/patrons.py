@@ -7,6 +7,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -59,6 +60,8 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
     )
     if loaded.left_out:
         click.echo(f"{loaded.left_out} identifiers are neither CPR nor CARD and were left out")
+    if feed.is_file():
+        click.echo(f"{feed} holds CPR numbers and PINs in clear: shred -u {quote(str(feed))}")
 
 
 @patrons.command("explain")
