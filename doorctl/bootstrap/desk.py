@@ -40,6 +40,7 @@ from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import Gathered, gather, period
+from doorctl.store.patron_rows import migrations
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
@@ -290,7 +291,7 @@ class _LateWriter:
         guard: Guard,
     ) -> Applied:
         if full:
-            set_aside_if_damaged(self.path, self.at)
+            set_aside_if_damaged(self.path, self.at, migrations)
         with (
             closing(StoredErasures(self.branch)) as erasures,
             closing(open_or_create_patrons(self.path, self.seal, erasures, self.policy)) as writer,

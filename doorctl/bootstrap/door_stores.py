@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from sqlite_utils import Migrations
+
 from doorctl.bootstrap.rules import branch_db, outdated, patrons_db, system_clock, visits_db
 from doorctl.config import Config
 from doorctl.continuity import SteadyVisitLog
@@ -17,6 +19,7 @@ from doorctl.mailbox import Mailbox, PostedEvent, ThreadFailed
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.worker import WorkerThread
 from doorctl.ports import CacheStamp, EventLog
+from doorctl.store import patron_rows, visit_rows
 from doorctl.store.branch import BranchRecords
 from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
@@ -80,8 +83,8 @@ class DoorStores:
 
     def _open(self) -> RetriedVisits:
         at = self.clock.moment().local
-        for path in (visits_db(self._config), patrons_db(self._config)):
-            self._set_aside(path, at)
+        self._set_aside(visits_db(self._config), at, visit_rows.migrations)
+        self._set_aside(patrons_db(self._config), at, patron_rows.migrations)
         visits = RetriedVisits(visits_db(self._config), partial(self.alarm, "store_damaged"))
         try:
             visits.open()
@@ -99,9 +102,9 @@ class DoorStores:
             self.alarm("patrons_outdated", problem)
         return visits
 
-    def _set_aside(self, path: Path, at: datetime) -> None:
+    def _set_aside(self, path: Path, at: datetime, migrations: Migrations) -> None:
         try:
-            aside = set_aside_if_damaged(path, at)
+            aside = set_aside_if_damaged(path, at, migrations)
         except StoreError as err:
             self.alarm("store_damaged", str(err))
             return

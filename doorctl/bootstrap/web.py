@@ -27,6 +27,7 @@ from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
 from doorctl.store.audit import AuditRecords
 from doorctl.store.key_file import read_key
+from doorctl.store.patron_rows import migrations
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.push_journal import PushJournal
@@ -218,7 +219,7 @@ def _floor(config: Config) -> int:
 
 
 def _set_aside(path: Path, clock: SystemClock, log: EventLog) -> None:
-    aside = set_aside_if_damaged(path, clock.moment().local)
+    aside = set_aside_if_damaged(path, clock.moment().local, migrations)
     if aside is not None:
         why = f"{path.name} is damaged and was set aside as {aside.name}; push a snapshot"
         log.emit("alarm", kind="store_damaged", why=why)

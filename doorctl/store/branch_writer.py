@@ -98,7 +98,7 @@ class BranchRecordsWriter:
         if not path.exists():
             raise lost(path)
         self.path = path
-        self._writer = Writer(path, migrations)
+        self._writer = Writer(path, migrations, checkpoints=True)
         self._stale = True
         self._compact_if_stale()
 

@@ -82,7 +82,7 @@ def translated(path: Path) -> Iterator[None]:
 def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     code = error.sqlite_errorcode & _PRIMARY_CODE
     name = error.sqlite_errorname
-    if code in _DAMAGED:
+    if code in _DAMAGED or str(error) == "unsupported file format":
         return StoreDamagedError(f"{path} is damaged ({name}); a start of the door sets it aside")
     if code in _BUSY:
         return StoreBusyError(f"{path} is in use by another process ({name}); try again")

@@ -1,4 +1,4 @@
-"""Reading a file that an older doorctl laid out, before its writer has migrated it.
+"""Reading a file that another doorctl laid out: an older one, before its writer has migrated it.
 
 After an upgrade a reader can start before the writer, or where no writer runs: what the file does
 not hold yet, nobody has written either.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 
-from sqlite_utils import Database
+from sqlite_utils import Database, Migrations
 
 
 def execute_fitting(
@@ -35,6 +36,28 @@ def execute_fitting(
             if not _names_unknown(error):
                 raise
     return database.execute(statements[-1], parameters)
+
+
+def is_newer(database: Database, migrations: Migrations) -> bool:
+    """Tell whether a newer doorctl laid the file out.
+
+    Its number alone could be one wrong bit; the list of what was done to the file says it too.
+
+    Raises:
+        sqlite3.Error: SQLite's own trouble.
+    """
+    layout: int = database.execute("PRAGMA user_version").fetchone()[0]
+    if layout <= newest(migrations):
+        return False
+    done = "SELECT count(*) FROM _sqlite_migrations WHERE migration_set = ?"
+    return bool(database.execute(done, (migrations.name,)).fetchone()[0] == layout)
+
+
+def newest(migrations: Migrations) -> int:
+    """Return the number of the layout that this program makes: of how many steps it consists."""
+    # What SQLite's Python library knows of none.
+    with closing(Database(memory=True, execute_plugins=False)) as nothing:
+        return len(migrations.pending(nothing))
 
 
 def _names_unknown(error: sqlite3.OperationalError) -> bool:

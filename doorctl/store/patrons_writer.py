@@ -68,7 +68,7 @@ class PatronCacheWriter:
         self._policy = policy
         self._seal = seal
         self._erasures = erasures
-        self._writer = Writer(path, migrations)
+        self._writer = Writer(path, migrations, checkpoints=True)
         try:
             self._start_empty()
             self._forget_restored()

@@ -18,13 +18,15 @@ class Writer:
     Args:
         path: an existing database, or an empty file.
         migrations: each pending one is applied and recorded in one transaction.
+        checkpoints: whether each commit is copied into the file at once: a wrong bit in the WAL
+            takes what was committed last away, and what keeps people out must not depend on it.
 
     Raises:
         StoreBusyError: another process is the writer.
         StoreError: the file is missing or can't be used.
     """
 
-    def __init__(self, path: Path, migrations: Migrations) -> None:
+    def __init__(self, path: Path, migrations: Migrations, *, checkpoints: bool = False) -> None:
         self._lock = WriterLock(path)
         try:
             self.database: Database = open_writer(path)
@@ -34,6 +36,8 @@ class Writer:
         try:
             with translated(path):
                 migrations.apply(self.database)
+                if checkpoints:
+                    self.database.execute("PRAGMA wal_autocheckpoint=1")
         except BaseException:
             self.close()
             raise

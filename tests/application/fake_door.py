@@ -25,7 +25,15 @@ from doorctl.doorway import DoorRules, Doorway
 from doorctl.ledger import Ledger
 from doorctl.mailbox import PostedEvent, Worker
 from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import BytesReceived, LineConnected, Relay, SealedRow, Sealer, Visit
+from doorctl.ports import (
+    BytesReceived,
+    LineConnected,
+    Relay,
+    SealedRow,
+    Sealer,
+    StoredCalendar,
+    Visit,
+)
 from doorctl.questions import LibraryLine, Questions
 from doorctl.screen import Screen
 from doorctl.sync.guard import unguarded
@@ -86,6 +94,7 @@ class FakeDoor:
         rules: the branch's.
         carries_keys: whether the keys come on the reader's line.
         each_turn: what the loop calls.
+        calendar_of: makes the calendar of what is stored; None for `calendar`, whatever is.
         stands_free: whether the door does in staffed hours.
         panel: the screen at the door; None for none.
         panel_rules: how it behaves.
@@ -105,6 +114,7 @@ class FakeDoor:
     keeper: FakeWorker | None = None
     branch: MemoryBranch = field(default_factory=MemoryBranch)
     calendar: Calendar = field(default_factory=Calendar)
+    calendar_of: Callable[[StoredCalendar], Calendar] | None = None
     inputs: FakeInputs | None = None
     outputs: FakeOutputs | None = None
     door_rules: DoorRules = DOOR_RULES
@@ -141,7 +151,7 @@ class FakeDoor:
         )
         self.daily = DailyRound(
             rules=self.day_rules,
-            calendar_of=lambda _stored: self.calendar,
+            calendar_of=self.calendar_of or (lambda _stored: self.calendar),
             branch=self.branch,
             submit=worker.submit,
             doorway=self.doorway,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from doorctl.errors import StoreBusyError, StoreDamagedError
 from doorctl.moments import BootTime
+from doorctl.store.connection import create_file, open_writer
+from doorctl.store.patron_rows import migrations
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import (
     PatronCacheWriter,
@@ -227,3 +230,43 @@ def test_a_value_that_was_changed_on_disk_is_told_as_damage(patrons: Path, codes
 
     assert caught.value.__suppress_context__
     cache.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        (b"minimum_age INTEGER", b"minimum_ago INTEGER"),  # a column that a push writes
+        (b"CREATE TABLE cache", b"CREATE TABLE cachd"),
+        (b"add_digest", b"add_digesu"),  # a step that would be done a second time
+        (b"applied_at", b"applied_au"),  # of the list of steps
+    ],
+)
+def test_a_changed_name_is_damage(patrons: Path, name: bytes, other: bytes) -> None:
+    """SQLite sees nothing wrong in it, but every push and each start would fail by it for ever."""
+    content = patrons.read_bytes()
+    assert name in content
+    patrons.write_bytes(content.replace(name, other))
+
+    assert set_aside_if_damaged(patrons, NOON, migrations) is not None
+
+
+@pytest.mark.parametrize(("offset", "value"), [(18, 6), (47, 6)])
+def test_a_changed_format_is_damage(patrons: Path, offset: int, value: int) -> None:
+    """A number that makes SQLite call the file read-only, or of a format to come."""
+    content = bytearray(patrons.read_bytes())
+    content[offset] = value
+    patrons.write_bytes(content)
+
+    assert set_aside_if_damaged(patrons, NOON) is not None
+
+
+def test_what_the_steps_lay_out_is_sound(patrons: Path, tmp_path: Path) -> None:
+    """A register as it is made, one that an older doorctl made, and one with nothing in it yet."""
+    older, empty = tmp_path / "older.db", tmp_path / "empty.db"
+    create_file(older)
+    create_file(empty)
+    with closing(open_writer(older)) as database:
+        migrations.apply(database, stop_before="add_learnt")
+
+    for path in (patrons, older, empty):
+        assert set_aside_if_damaged(path, NOON, migrations) is None
