@@ -7,15 +7,15 @@ WAL with ``synchronous=FULL`` lost nothing in 8 185 simulated power cuts. Debian
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlite_utils import Database
 
 from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
-from doorctl.store.new_file import create_private
+from doorctl.store.new_file import named_when_whole
 
 BUSY_TIMEOUT_MS = 5000
 """Longer than any checkpoint of ours; only a reader's recovery after a crash ever waits."""
@@ -90,17 +90,31 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(f"{path} can't be used: {hint} ({name})")
 
 
-def create_file(path: Path) -> None:
-    """Create an empty file for a database, mode 0600; SQLite gives its -wal and -shm the same.
+def create_file(path: Path, lay_out: Callable[[Database], None] = lambda _database: None) -> None:
+    """Create a database, mode 0600, under its name once it is whole; -wal and -shm get the same.
+
+    Args:
+        path: where nothing is.
+        lay_out: makes its tables.
 
     Raises:
         AlreadyExistsError: the path is taken; nothing was touched.
+        StoreBusyError: another process is making it.
         StoreError: it can't be created.
     """
     try:
-        create_private(path)
+        with (
+            translated(path),
+            named_when_whole(path) as (new, _),
+            closing(open_writer(new)) as database,
+        ):
+            lay_out(database)
+    except StoreError:
+        raise
     except FileExistsError:
         raise AlreadyExistsError(f"{path} already exists; doorctl does not overwrite it") from None
+    except BlockingIOError:
+        raise StoreBusyError(f"another doorctl process is making {path}; try again") from None
     except OSError as error:
         raise StoreError(f"{path} can't be created: {error.strerror}") from error
 

@@ -208,7 +208,7 @@ def create_patrons(path: Path, seal: Seal) -> None:
         AlreadyExistsError: the path is taken; nothing was touched.
         StoreError: it can't be created.
     """
-    create_file(path)
+    create_file(path, migrations.apply)
     PatronCacheWriter(path, seal).close()
 
 
@@ -220,7 +220,7 @@ def open_or_create_patrons(
 ) -> PatronCacheWriter:
     """Open the cache's writer, on an empty file if it is missing or was set aside."""
     if not path.exists():
-        create_file(path)
+        create_file(path, migrations.apply)
     return PatronCacheWriter(path, seal, erasures, policy)
 
 

@@ -288,14 +288,13 @@ def create_visits(path: Path) -> None:
         AlreadyExistsError: the path is taken; nothing was touched.
         StoreError: it can't be created.
     """
-    create_file(path)
-    VisitStore(path).close()
+    create_file(path, migrations.apply)
 
 
 def open_or_create_visits(path: Path) -> VisitStore:
     """Open the door log, an empty one if it is missing or was set aside: the door must go on."""
     if not path.exists():
-        create_file(path)
+        create_file(path, migrations.apply)
     return VisitStore(path)
 
 

@@ -19,6 +19,8 @@ RELEASE_S = 0.5
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LOOK_S = 0.005
+LAST_LINES = 10
+"""How many of the door's lines before a swipe that failed are told with it."""
 
 
 class Lane:
@@ -43,7 +45,8 @@ class Lane:
         card = next(self._cards)
         self.stage.reader.send(card.swipe)
         self._attempts += 1
-        self._await_record()
+        with self._quoted():
+            self._await_record()
         self.stage.keypad.send(card.pin[:-1].encode())
         self._last_digit = card.pin[-1:].encode()
 
@@ -51,20 +54,32 @@ class Lane:
         """Type the last digit; return how long it takes until the relay is on."""
         before = time.monotonic_ns()
         self.stage.keypad.send(self._last_digit)
-        line = self.stage.wait_for("relay", energised=True)
+        with self._quoted():
+            line = self.stage.wait_for("relay", energised=True)
         self._locked = False
         return int(line["monotonic_ns"]) - before
 
     def enter(self) -> None:
         """Type the last digit and wait for the decision, whether or not the door is open."""
         self.stage.keypad.send(self._last_digit)
-        self.stage.wait_for("decision", verdict="granted")
+        with self._quoted():
+            self.stage.wait_for("decision", verdict="granted")
 
     def await_lock(self) -> None:
         """Wait until the last patron's release is over."""
         if not self._locked:
             self.stage.wait_for("relay", energised=False)
             self._locked = True
+
+    @contextmanager
+    def _quoted(self) -> Iterator[None]:
+        # A swipe that fails says nothing of its reason; what the door said last does.
+        before = len(self.stage.lines)
+        try:
+            yield
+        except NotAnsweringError as error:
+            said = "\n".join(map(str, self.stage.lines[max(0, before - LAST_LINES) :]))
+            raise NotAnsweringError(f"{error}; the door said:\n{said}") from None
 
     def _await_record(self) -> None:
         limit_s = time.monotonic() + LIMIT_S
