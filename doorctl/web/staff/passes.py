@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import date, timedelta
+from secrets import token_urlsafe
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -13,7 +15,7 @@ from doorctl.access.hours import DAY_MINUTES
 from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, Pass
 from doorctl.access.staff_text import SHORT_TEXT
 from doorctl.accounts.roles import Permission
-from doorctl.errors import InputError
+from doorctl.errors import DoorctlError, InputError
 from doorctl.masked import Pin
 from doorctl.ports import PassEntry
 from doorctl.web.desks import PassesDesk
@@ -29,6 +31,9 @@ PAGE: Final = "/passes"
 USUAL_SPAN: Final = timedelta(days=182)
 """How long a pass is offered to last: it is looked at again twice a year."""
 
+FORMS_KEPT: Final = 1000
+"""Forms for codes that were sent; an older one was closed long ago."""
+
 BY_CARD, BY_CODE = "card", "code"
 
 
@@ -43,6 +48,7 @@ class PassesPages:
     def __init__(self, frame: Frame, desk: PassesDesk) -> None:
         self._frame = frame
         self._desk = desk
+        self._sent: deque[str] = deque(maxlen=FORMS_KEPT)
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return them."""
@@ -61,15 +67,25 @@ class PassesPages:
         try:
             new = new_pass(form, asked.today, by_code=form.text("bearer") == BY_CODE)
             if new.code_digits is not None:
-                return await self._code_issued(asked, new)
+                return await self._code_issued(asked, new, form.text("once"))
             await self._issue_for_card(asked, form, new)
         except InputError as error:
             return await self._shown(asked, form, told(asked.words, error))
         return asked.done(PAGE, "issued")
 
-    async def _code_issued(self, asked: PageRequest, new: Pass) -> Response:
-        # Shown on the answer itself, which no browser keeps: an address could be called again.
-        held, code = await asked.aside(self._desk.issue_for_code, new, asked.by)
+    async def _code_issued(self, asked: PageRequest, new: Pass, once: str) -> Response:
+        # Shown on the answer itself, which no browser keeps: an address could be called again. A
+        # page that is loaded again sends its form again, and must not make another live code.
+        if once in self._sent:
+            raise InputError("this form was sent before, and its pass stands in the list")
+        if once:
+            self._sent.append(once)
+        try:
+            held, code = await asked.aside(self._desk.issue_for_code, new, asked.by)
+        except DoorctlError:
+            if once:
+                self._sent.remove(once)
+            raise
         groups = [code[start : start + 3] for start in range(0, len(code), 3)]
         return asked.page(
             "pass_code.html", held=held, groups=groups, hours=hours(asked.words, held)
@@ -95,6 +111,7 @@ class PassesPages:
             "valid": PassState.VALID,
             "can_end": {PassState.VALID, PassState.AHEAD},
             "form": form,
+            "once": token_urlsafe(9),
             "wrong": wrong,
             "weekdays": WEEKDAYS,
             "every_day": EVERY_DAY,

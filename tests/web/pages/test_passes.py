@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
@@ -77,6 +78,22 @@ def test_a_code_is_shown_once() -> None:
     assert "283 917 4" in answer.text
     assert (held.code_digits, held.needs_pin, held.weekdays) == (7, False, EVERY_DAY)
     assert "283 917 4" not in asking.get("/passes").text
+
+
+def test_a_form_that_is_sent_again_makes_no_other_code() -> None:
+    """A browser that loads the page again sends its form again; a new form is another one's."""
+    desk = FakePassesDesk()
+    asking = client(desk)
+    forms = [re.findall(r'name="once" value="([^"]+)"', asking.get("/passes").text) for _ in "12"]
+    (first,), (second,) = forms
+
+    assert asking.post("/passes", data=CODE | {"once": first, "kind": "x"}).status_code == 422
+    assert asking.post("/passes", data=CODE | {"once": first}).status_code == 200
+    again = asking.post("/passes", data=CODE | {"once": first})
+    assert again.status_code == 422
+    assert "står på listen" in again.text
+    assert len(desk.every("anne")) == 1
+    assert asking.post("/passes", data=CODE | {"once": second}).status_code == 200
 
 
 @pytest.mark.parametrize(
