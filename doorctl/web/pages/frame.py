@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from doorctl.accounts.roles import Permission, permits
-from doorctl.errors import DoorctlError, InputError, StuckError
+from doorctl.errors import DoorctlError, InputError, NotRunningError, StuckError
 from doorctl.ports import EventLog
 from doorctl.web.pages.addresses import (
     AGAIN,
@@ -303,9 +303,14 @@ def _asks_by_itself(request: Request) -> bool:
 
 def _failed(asked: PageRequest, error: DoorctlError) -> Response:
     status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InputError) else 503
-    stuck = isinstance(error, StuckError)
+    stuck, silent = isinstance(error, StuckError), isinstance(error, NotRunningError)
     response = asked.page(
-        "failed.html", status, why=asked.told(error), stuck=stuck, back=page_of(asked.request)
+        "failed.html",
+        status,
+        why=asked.told(error),
+        stuck=stuck,
+        silent=silent,
+        back=page_of(asked.request),
     )
     if stuck:
         response.headers["Retry-After"] = RETRY_S

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Permission, Role
-from doorctl.errors import InputError, StoreError, StuckError
+from doorctl.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.web.pages.addresses import own_path
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.headers import ALWAYS
@@ -24,6 +24,10 @@ def pages(around: Frame) -> list[BaseRoute]:
         """Fail."""
         raise StoreError("visits.db can't be read: <script>")
 
+    async def silent(_asked: PageRequest) -> Response:
+        """Ask a door that does not run."""
+        raise NotRunningError("the door process does not answer on /run/doorctl/door.sock")
+
     async def stuck(_asked: PageRequest) -> Response:
         """Wait in vain."""
         raise StuckError("the disk does not answer; it may be done yet, look before you try again")
@@ -38,6 +42,7 @@ def pages(around: Frame) -> list[BaseRoute]:
     return [
         around.guarded("/log", shown, Permission.SEE_LOG),
         around.guarded("/log/stuck", stuck, Permission.SEE_LOG, methods=("POST",)),
+        around.guarded("/silent", silent, Permission.SEE_LOG, methods=("POST",)),
         around.guarded("/failing", failing, Permission.SEE_LOG),
         around.guarded("/taking", taking, Permission.OPEN_ONCE, methods=("POST",)),
         around.guarded("/taking/{number}", taking, Permission.OPEN_ONCE, methods=("POST",)),
@@ -113,6 +118,17 @@ def test_a_disk_that_does_not_answer() -> None:
     plain = browser(pages).get("/failing")
     assert "retry-after" not in plain.headers
     assert "Vent et halvt minut" not in plain.text
+
+
+def test_a_door_that_does_not_run() -> None:
+    """A librarian is told in Danish whom to call; sockets and units are folded away."""
+    text = browser(pages).post("/silent").text
+    told, technical = text.split("<details>")
+
+    assert "Døren kan ikke nås. Intet er ændret." in told
+    assert "Ring til teknikeren" in told
+    assert "door.sock" not in told
+    assert "door.sock" in technical
 
 
 def test_the_way_back_is_a_page() -> None:
