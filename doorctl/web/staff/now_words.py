@@ -84,6 +84,8 @@ def headline(
     """Return one sentence about all of it, and whether it is good news."""
     if now.door is None:
         return words.say("The door process does not answer: nobody is let in."), False
+    if locked := _locked_down(words, now):
+        return locked, False
     if alarms is None:
         return words.say("The alarms can't be read."), False
     if alarms:
@@ -92,8 +94,6 @@ def headline(
     if wrong := faults(now):
         named = ", ".join(words.say(name) for name in wrong)
         return words.say("Something is wrong: {things}.", things=named), False
-    if locked := _locked_down(words, now):
-        return locked, False
     return _calm(words, now), True
 
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.calendar import Cause, Mode
+from doorctl.access.modes import Override
 from doorctl.accounts.roles import Role
 from doorctl.web.desks import BranchPicture, RegisterNow
 from doorctl.web.staff.now import NowPages
@@ -164,9 +166,24 @@ def test_a_mode_is_set_until_a_local_time_and_ended() -> None:
     page = staff.get("/now").text
     staff.post("/now/mode/end")
 
-    assert "Spærret" in page
+    assert "Spærret indtil 25.11.2026 kl. 21.30: kun nødadgang åbner døren." in page
+    assert "headline-bad" in page
     assert "Ophæv spærringen" in page
     assert desk.done == [("mode", "lockdown", "2026-11-25T21:30+0100", "staff"), ("ended", "staff")]
+
+
+def test_a_lockdown_that_is_over_waits_for_staff() -> None:
+    """It is said first, in red, with the button that lifts it; nothing is free until then."""
+    desk = FakeNowDesk()
+    assert desk.picture.hours is not None
+    lapsed = Override(Mode.LOCKDOWN, QUIET.at, "uro", "staff")
+    hours = replace(desk.picture.hours, mode=Mode.CLOSED, cause=Cause.LOCKDOWN, override=lapsed)
+    desk.picture = replace(desk.picture, hours=hours)
+    page = client(desk).get("/now").text
+
+    assert "En spærring er slut. Døren forbliver lukket, til personalet ophæver den." in page
+    assert "headline-bad" in page
+    assert "Ophæv spærringen" in page
 
 
 @pytest.mark.parametrize(
