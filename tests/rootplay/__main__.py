@@ -20,16 +20,26 @@ INSIDE = "ROOTPLAY_INSIDE"
 REACHABLE = """
 set -e
 mount --make-rprivate /
+mount -t tmpfs none /mnt
+number=0
 for directory in "$@"; do
-  top=$directory; while [ "$(dirname "$top")" != / ]; do top=$(dirname "$top"); done
-  [ -x "$directory" ] || exit 1
   setpriv --reuid 65534 --regid 65534 --clear-groups test -r "$directory/." && continue
-  kept=$(mktemp -d)
-  mount --bind "$directory" "$kept"
-  mount -t tmpfs -o mode=0755 none "$top"
-  mkdir -p "$directory"
-  mount --move "$kept" "$directory"
+  number=$((number + 1))
+  mkdir "/mnt/$number"
+  mount --bind "$directory" "/mnt/$number"
+  printf '%s\n' "$directory" >>/mnt/moved
 done
+[ -e /mnt/moved ] || printf '' >/mnt/moved
+cut -d / -f 2 /mnt/moved | sort -u | while read -r top; do
+  mount -t tmpfs -o mode=1777 none "/$top"
+done
+number=0
+while read -r directory; do
+  number=$((number + 1))
+  mkdir -p "$directory"
+  mount --move "/mnt/$number" "$directory"
+done </mnt/moved
+cd "$1"
 """
 """Lets everybody read Python where it lies under root's home: a mount of this process alone."""
 
@@ -53,7 +63,7 @@ def main() -> int:
 
 
 def _with_own_mounts() -> int:
-    needed = dict.fromkeys((sys.base_prefix, sys.prefix, str(Path.cwd())))
+    needed = dict.fromkeys((str(Path.cwd()), sys.base_prefix, sys.prefix))
     played = shlex.join([sys.executable, "-m", "tests.rootplay", *sys.argv[1:]])
     program = f"{REACHABLE}\nexec {played}"
     done = subprocess.run(

@@ -85,6 +85,9 @@ NAMES = (
     *(name + suffix for name in DATABASES for suffix in BESIDE),
     *("door.sock", "web.sock", "purges", "pushes-to-note.json", "pushes-to-note.json.new"),
 )
+ROOTS = ("door.toml", "sync.toml", "installation.key", "signing.key", "feed.ndjson")
+MISHAPS = ("directory", "unreadable", "nothing", "link to nothing")
+"""What may have befallen root's own files."""
 
 CONFIG = """
 [branch]
@@ -147,6 +150,7 @@ class House:
         for words in ("init", "patrons load", "bans add", "sync init", "staff add", "mode set"):
             self._demand(words)
         shutil.copytree(self.data, self._template)
+        shutil.copytree(base / "etc", base / "installed")
         self._demand("bans add", f"--patron-ref 77 --reason {MARK}")
         for name in DATABASES:
             shutil.copy(self.data / name, self._roots / name)
@@ -161,9 +165,13 @@ class House:
         assert ended.code == 0, (command, ended)
 
     def afresh(self) -> None:
-        """Lay the data out as after an installation."""
-        shutil.rmtree(self.data)
-        shutil.copytree(self._template, self.data)
+        """Lay everything out as after an installation."""
+        for there, kept in (
+            (self.data, self._template),
+            (self.base / "etc", self.base / "installed"),
+        ):
+            shutil.rmtree(there)
+            shutil.copytree(kept, there)
         for path in (self.data, *self.data.rglob("*")):
             os.chown(path, *OWNER)
 
@@ -314,6 +322,8 @@ def plays() -> Iterator[Play]:
     """Yield every play, root's first."""
     for caller, command, name, thing in product(CALLERS, ASKED, NAMES, THINGS):
         yield Play(caller, command, name, thing)
+    for caller, command, name, thing in product(CALLERS, ASKED, ROOTS, MISHAPS):
+        yield Play(caller, command, f"../etc/{name}", thing)
 
 
 def played(house: House, play: Play) -> list[str]:
@@ -324,7 +334,7 @@ def played(house: House, play: Play) -> list[str]:
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
     THINGS[play.thing](house, path)
-    if os.path.lexists(path) and play.thing != "hard link":
+    if os.path.lexists(path) and play.thing != "hard link" and path.parent == house.data:
         os.chown(path, *OWNER, follow_symlinks=False)
     before = house.outside()
     ended = house.run(play.command, CALLERS[play.caller])
