@@ -260,6 +260,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Se udtrækket efter; godkend det ellers med --approved-by NAVN.",
             "Check the export; else approve it with --approved-by NAME.",
         ),
+        "push_widened": _kind(
+            TODAY,
+            "En levering lukker mange lånere ind, som før blev afvist.",
+            "A push lets in many patrons who were refused before.",
+            "Se efter, om udtrækket mangler spærringer eller kommuner.",
+            "Check whether the export lacks blocks or municipalities.",
+        ),
         "push_conflict": _kind(
             TODAY,
             "To leveringer har samme nummer og forskelligt indhold.",

@@ -90,6 +90,7 @@ def load_patrons(
             moment.local,
             branch_db(config),
             access_policy(config),
+            approved=approved_by is not None,
         ),
         moment=moment,
         pin_length=config.policy.pin_length,
@@ -280,6 +281,7 @@ class _LateWriter:
     at: datetime
     branch: Path
     policy: Policy
+    approved: bool
 
     def apply(
         self,
@@ -297,7 +299,12 @@ class _LateWriter:
             closing(open_or_create_patrons(self.path, self.seal, erasures, self.policy)) as writer,
         ):
             return writer.apply(
-                rows, full=full, applied_at=applied_at, minimum_age=minimum_age, guard=guard
+                rows,
+                full=full,
+                applied_at=applied_at,
+                minimum_age=minimum_age,
+                guard=guard,
+                approved=self.approved,
             )
 
 

@@ -45,6 +45,7 @@ def expiry(
     going = PatronsRound(
         stamp=cache.stamp,
         expire=lambda before: worker.submit(reception.writer.expire, before).result(),
+        forget=lambda now: worker.submit(reception.writer.forget, now).result(),
         clock=clock,
         log=log,
     )

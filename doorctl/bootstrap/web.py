@@ -197,6 +197,7 @@ def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
             limits=Limits(max_bytes=push.max_bytes, max_rows=push.max_rows),
             seal=SealedWith(seal.key_id, seal.memory_kib, seal.iterations),
             guard=guard(push.max_removed_percent, push.removed_floor),
+            minimum_age=config.policy.minimum_age,
         ),
         writer=stores.enter_context(
             closing(open_or_create_patrons(path, seal, erasures, access_policy(config)))

@@ -82,9 +82,9 @@ class Push:
     max_removed_percent: Annotated[
         float,
         key(
-            "Percent of the cards held that one push may remove, as many that it may shut out "
-            "for other reasons (blocked, expired, not resident, too young, no PIN), and as many "
-            "whose PIN it may change, without somebody's approval: more is likely a failed export.",
+            "Percent of the cards held that the pushes of seven days may shut out together without "
+            "somebody's approval (removed, blocked, expired today or within a week, not resident, "
+            "too young, with another PIN or none): more is likely a failed export.",
             ge=0,
             le=100,
         ),
@@ -96,7 +96,7 @@ class Push:
             ge=0,
             le=1_000_000,
         ),
-    ] = 50
+    ] = 10
     chunk_timeout_s: Annotated[
         float,
         key(

@@ -89,30 +89,32 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What applying a push is about to change, in identifiers.
+    """Whom a push is about to leave shut out, in identifiers, beside the pushes of a week.
 
-    Of those that are held before and afterwards, a row *opens* where nothing that it says itself
-    refuses, by the branch's rules and on the day of the push. A row that did and does not counts
-    once as `shut_out`, and under each reason that it then gives.
+    A row *opens* on a day where nothing that it says itself refuses then, by the branch's rules.
+    An identifier that opened, and by a push of the last seven days does not on the very day of
+    this push or one of the seven days after it, counts once as `shut_out` and under each reason
+    that it gives now; as long as nobody has approved of it and no push has put it right again.
 
     Args:
-        held: how many were held before.
-        removed: how many are not held afterwards.
-        shut_out: how many opened before and don't afterwards.
-        pins_changed: how many ask for another PIN than before.
-        newly_blocked: of those shut out, by a block code that the branch denies.
+        held: how many were held, with those that were removed within the week.
+        shut_out: how many opened before and don't, are not held, or ask for another PIN.
+        let_in: how many were held and did not open, and do so by this push alone.
+        removed: of those shut out, how many are not held.
+        newly_blocked: by a block code that the branch denies.
         newly_non_resident: because they live elsewhere.
         newly_expired: because they are not active, past their last day or on hold.
         newly_under_age: because they are too young.
         newly_restricted: because their data may not be used.
         newly_weak: because their PIN is too easy to guess.
         pins_lost: because there is no PIN to compare with any more.
+        pins_changed: because they ask for another PIN.
     """
 
     held: int
-    removed: int = 0
     shut_out: int = 0
-    pins_changed: int = 0
+    let_in: int = 0
+    removed: int = 0
     newly_blocked: int = 0
     newly_non_resident: int = 0
     newly_expired: int = 0
@@ -120,10 +122,14 @@ class Changes:
     newly_restricted: int = 0
     newly_weak: int = 0
     pins_lost: int = 0
+    pins_changed: int = 0
 
 
-Guard = Callable[[Changes], None]
-"""Raises `PushGuardedError` where the changes are not to be believed."""
+Guard = Callable[[Changes], str | None]
+"""Raises `PushGuardedError` where the changes are not to be believed.
+
+Returns what somebody has to be told of those that are, None for nothing.
+"""
 
 
 class PatronWriter(Protocol):
@@ -147,6 +153,7 @@ class PatronWriter(Protocol):
         guard: Guard,
         removals: Iterable[str] = (),
         push: Push | None = None,
+        approved: bool = False,
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing.
 
@@ -158,6 +165,8 @@ class PatronWriter(Protocol):
             guard: asked before the commit.
             removals: each `patron_ref` that is removed with all its identifiers; read after `rows`.
             push: the push's number and digest; None for the next number and no digest.
+            approved: whether somebody has approved of it by name: whom it shuts out, and who was
+                before, counts for no later push.
         """
 
     def keep(
@@ -190,4 +199,11 @@ class PatronWriter(Protocol):
 
         Args:
             confirmed_before: aware, and by a clock that can be trusted.
+        """
+
+    def forget(self, now: datetime) -> int:
+        """Forget whom pushes shut out more than a week ago, durably; return how many cards.
+
+        Args:
+            now: aware, and by a clock that can be trusted.
         """

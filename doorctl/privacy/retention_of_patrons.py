@@ -27,6 +27,7 @@ class PatronsRound:
         stamp: reads how old it is; may raise StoreError, and then its age is not known.
         expire: deletes what was not confirmed since a time and tells how many rows those were; may
             raise StoreError.
+        forget: deletes whom pushes shut out more than a week before a time; may raise StoreError.
         clock: only a dependable one counts.
         log: hears ``patrons_expired``, once.
     """
@@ -36,11 +37,13 @@ class PatronsRound:
         *,
         stamp: Callable[[], CacheStamp],
         expire: Callable[[datetime], int],
+        forget: Callable[[datetime], object],
         clock: Clock,
         log: EventLog,
     ) -> None:
         self._stamp = stamp
         self._expire = expire
+        self._forget = forget
         self._clock = clock
         self._log = log
         self._old_since_s: float | None = None
@@ -53,6 +56,8 @@ class PatronsRound:
         """
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
         before = moment.local.astimezone(UTC) - UNCONFIRMED
+        if moment.dependable:
+            self._forget(moment.local)
         if not moment.dependable or not self._is_older(before):
             self._old_since_s = None
         elif self._old_since_s is None:

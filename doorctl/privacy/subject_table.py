@@ -141,6 +141,18 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
         ),
     ),
     PersonTable(
+        PATRONS,
+        "shut_out",
+        "Kort, som en opdatering har lukket ude inden for de sidste syv dage",
+        "Cards that an update has shut out within the last seven days",
+        (
+            _CARD,
+            Column("at", "Hvornår", "When"),
+            Column("days", "De dage, kortet ville have virket", "The days on which it would work"),
+            _PIN,
+        ),
+    ),
+    PersonTable(
         BRANCH,
         "bans",
         "Karantæner",

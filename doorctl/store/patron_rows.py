@@ -117,6 +117,22 @@ def add_weak_pin(database: Database) -> None:
         database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
 
 
+@migrations()
+def add_shut_out(database: Database) -> None:
+    """Lay out how rows were that a push of the last week has shut out; see `patrons_shut_out`.
+
+    Bit n of `days` says that the row opened n days after `at`; of a person it holds digests alone.
+    """
+    database.execute("""
+        CREATE TABLE shut_out (
+            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
+            at TEXT NOT NULL,
+            days INTEGER NOT NULL,
+            pin_check BLOB CHECK (length(pin_check) = 32)
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
 def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
     """Return a sealed row as the values of ``row_key`` and :data:`COLUMNS`, then `more`."""
     patron = row.patron

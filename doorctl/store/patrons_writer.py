@@ -97,6 +97,7 @@ class PatronCacheWriter:
         guard: Guard,
         removals: Iterable[str] = (),
         push: Push | None = None,
+        approved: bool = False,
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing; see `PatronWriter.apply`.
 
@@ -115,13 +116,14 @@ class PatronCacheWriter:
             # A numbered push follows on what is held; a feed without a number proves nothing.
             whole = full or push is not None or before.epoch == 0
             push = push or Push(before.epoch + 1)
-            patrons_shut_out.watch(connection, self._policy, None if at is None else at.date())
+            patrons_shut_out.watch(connection, self._policy, at)
             leaving = Leaving(connection, push.epoch, full=full)
             remaining = erased.against(push.epoch).without_erased(rows)
             _put(connection, remaining, push.epoch, leaving)
             patrons_learnt.give_way(connection, push.epoch, at, full=full)
             removed = leaving.remove(removals)
-            guard(patrons_shut_out.counted(connection, held=before.patrons, removed=removed))
+            guard(patrons_shut_out.counted(connection))
+            patrons_shut_out.stop(connection, forgets=approved)
             if whole:
                 seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
                 when = None if at is None else at.isoformat()
@@ -154,6 +156,11 @@ class PatronCacheWriter:
             if gone:
                 compact(self._writer.database.conn)
         return gone
+
+    def forget(self, now: datetime) -> int:
+        """Forget whom pushes shut out more than a week ago; see `PatronWriter.forget`."""
+        with translated(self.path), transaction(self._writer.database) as connection:
+            return patrons_shut_out.forget(connection, now.astimezone(UTC))
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""

@@ -38,8 +38,10 @@ _FORGET_THROTTLE = "DELETE FROM throttles WHERE row_key = ? AND touched_ms <= ?"
 WRONG_PINS = next(one for one in person_tables(VISITS) if one.name == "wrong_pins")
 _PUSHED = "SELECT row_key, patron_ref, epoch, '' FROM patrons"
 _ASKED = "SELECT row_key, patron_ref, 0, learnt_on FROM asked"
+_SHUT_OUT = "SELECT row_key, '', 0, '' FROM shut_out"
 _FORGET_PATRON = "DELETE FROM patrons WHERE row_key = ?"
 _FORGET_ASKED = "DELETE FROM asked WHERE row_key = ?"
+_FORGET_SHUT_OUT = "DELETE FROM shut_out WHERE row_key = ?"
 _RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
 
 
@@ -107,6 +109,7 @@ def forget_restored(path: Path, database: Database, tombstones: Tombstones, epoc
         doomed = (
             [(_FORGET_PATRON, key) for key in _restored(connection, _PUSHED, standing)],
             [(_FORGET_ASKED, key) for key in _restored(connection, _ASKED, standing)],
+            [(_FORGET_SHUT_OUT, key) for key in _restored(connection, _SHUT_OUT, standing)],
         )
         for statement, key in chain(*doomed):
             connection.execute(statement, (key,))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from doorctl.errors import InputError, PushGuardedError
 from doorctl.ports import Changes, Guard
 
-FLOOR = 50
+FLOOR = 10
 """So many identifiers may always be shut out: in a small branch 5 % is one family."""
 
 SHARE_PERCENT = 5.0
-"""More of the register than this is not shut out in a day by anything but a mistake (design)."""
+"""More of the register than this is not shut out in a week by anything but a mistake (design)."""
 
 
 LONGEST_NAME = 64
@@ -19,41 +19,45 @@ LONGEST_NAME = 64
 def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
     """Return a guard that refuses more than a share of the register and more than a floor.
 
-    So many cards may be removed, so many shut out for all other reasons together, and so many may
-    ask for another PIN.
+    Whoever is shut out counts once, for whatever reason, with whom the pushes of the last seven
+    days have shut out. So many cards that are let in all at once are let in, and told.
 
     Args:
         max_percent: of the identifiers held before, 0-100.
         floor: identifiers that are never too many.
     """
 
-    def refuse(changes: Changes) -> None:
-        for count, what, why in (
-            (changes.removed, "remove", ""),
-            (changes.shut_out, "shut out", _reasons(changes)),
-            (changes.pins_changed, "change the PIN of", ""),
-        ):
-            if count > floor and count * 100 > max_percent * changes.held:
-                raise PushGuardedError(
-                    f"it would {what} {count} of {changes.held} cards{why}, more than "
-                    f"{max_percent:g} % and more than {floor}; nothing was changed; look at the "
-                    "export; if it is right, do it once more with --approved-by"
-                )
+    def refuse(changes: Changes) -> str | None:
+        def too_many(count: int) -> bool:
+            return count > floor and count * 100 > max_percent * changes.held
+
+        if too_many(changes.shut_out):
+            raise PushGuardedError(
+                f"with the pushes of seven days it would shut out {changes.shut_out} of "
+                f"{changes.held} cards ({_reasons(changes)}), more than {max_percent:g} % and more "
+                f"than {floor}; nothing was changed; look at the export; if it is right, do it "
+                "once more with --approved-by"
+            )
+        if too_many(changes.let_in):
+            return f"it lets in {changes.let_in} of {changes.held} cards that were kept out"
+        return None
 
     return refuse
 
 
 def _reasons(changes: Changes) -> str:
     reasons = (
+        (changes.removed, "removed"),
         (changes.newly_blocked, "blocked"),
         (changes.newly_non_resident, "not resident"),
-        (changes.newly_expired, "expired, inactive or on hold"),
+        (changes.newly_expired, "expired, inactive or on hold, now or within a week"),
         (changes.newly_under_age, "too young"),
         (changes.newly_restricted, "restricted"),
         (changes.newly_weak, "with a weak PIN"),
         (changes.pins_lost, "without a PIN"),
+        (changes.pins_changed, "with another PIN"),
     )
-    return f" ({'; '.join(f'{count} {what}' for count, what in reasons if count)})"
+    return "; ".join(f"{count} {what}" for count, what in reasons if count)
 
 
 def unguarded(_changes: Changes) -> None:

@@ -89,7 +89,7 @@ class Staging:
     """Take a push in chunk by chunk; memory stays flat. One thread at a time.
 
     Whatever was raised, by :meth:`feed` or :meth:`finish`, the push is refused and nothing more
-    can be fed.
+    can be fed. `manifest` is its first line, None until that is there and right.
 
     Args:
         spool: an empty file for the rows, readable and writable; stays the caller's to close.
@@ -111,7 +111,7 @@ class Staging:
         self._public_keys = tuple(public_keys)
         self._limits = limits
         self._unpacking = Unpacking()
-        self._manifest: Manifest | None = None
+        self.manifest: Manifest | None = None
         self._digest = hashlib.sha256()
         self._travelled_bytes = 0
         self._bytes = 0
@@ -155,11 +155,11 @@ class Staging:
             self._unpacking.finish()
         except UnpackingError as error:
             self._refuse(str(error))
-        if self._beginning or self._manifest is None:
+        if self._beginning or self.manifest is None:
             self._refuse("cut off before its end; send it again")
         if self._problems:
             raise PushInvalidError(SUBJECT, self._problems)
-        return self._whole(self._manifest)
+        return self._whole(self.manifest)
 
     def _begin(self) -> None:
         """Until a call has come to its end the push counts as refused."""
@@ -192,12 +192,12 @@ class Staging:
 
     def _take_line(self, line: bytes) -> None:
         self._refuse_long(line)
-        if self._manifest is None:
+        if self.manifest is None:
             self._open(line)
-        elif self._rows == self._manifest.count:
+        elif self._rows == self.manifest.count:
             self._refuse(f"one row too many; {self._rows} were announced")
         else:
-            self._take_row(line, self._manifest)
+            self._take_row(line, self.manifest)
 
     def _open(self, line: bytes) -> None:
         """Nothing of a push is kept before its sender and its branch are known."""
@@ -206,7 +206,7 @@ class Staging:
             raise PushTooLargeError(
                 f"the push has {manifest.count} rows, more than {self._limits.max_rows}"
             )
-        self._manifest = manifest
+        self.manifest = manifest
 
     def _take_row(self, line: bytes, manifest: Manifest) -> None:
         self._rows += 1
@@ -243,7 +243,7 @@ class Staging:
 
     def _refuse(self, what: str) -> NoReturn:
         """Refuse the push for the line that is being read."""
-        number = 1 if self._manifest is None else self._rows + 2
+        number = 1 if self.manifest is None else self._rows + 2
         raise PushInvalidError(SUBJECT, [*self._problems, Problem(f"line {number}", what)])
 
 

@@ -86,6 +86,15 @@ class Body:
             self._ended = True
             raise
 
+    async def drain(self) -> None:
+        """Throw away all that is left, so that a sender who is still writing sees the answer."""
+
+        async def nowhere(_chunk: bytes) -> None:
+            pass
+
+        with suppress(TimeoutError, ClientDisconnect):
+            await self.read(nowhere)
+
     async def discard(self) -> None:
         """Throw away what is left, up to a limit, so that the answer arrives."""
         left = DISCARDED_BYTES

@@ -123,6 +123,7 @@ class Pushes:
             self._taking = False
         if isinstance(outcome, Refused):
             return await self._refuse(body, outcome)
+        await body.drain()
         return answer(
             {"epoch": outcome.epoch, "applied": outcome.applied, "unchanged": outcome.unchanged}
         )
@@ -152,8 +153,10 @@ class Pushes:
             await self._work(intake.open)
             for chunk in beginning:
                 await self._work(partial(intake.feed, chunk))
-            await body.read(lambda chunk: self._work(partial(intake.feed, chunk)))
-            received = await self._work(partial(intake.settle, kind))
+            received = await self._work(intake.judge)
+            if received is None:
+                await body.read(lambda chunk: self._work(partial(intake.feed, chunk)))
+                received = await self._work(partial(intake.settle, kind))
         except REFUSED as err:
             return Refused(refusal_of(err), intake.epoch, err)
         except asyncio.CancelledError:
@@ -177,6 +180,9 @@ class Pushes:
     def _tell(self, received: Received) -> None:
         result = "unchanged" if received.unchanged else "applied"
         self._log.emit("push", epoch=received.epoch, result=result)
+        if received.warning is not None:
+            why = f"push {received.epoch}: {received.warning}"
+            self._log.emit("alarm", kind="push_widened", why=why)
 
     async def _refuse(self, body: Body, refused: Refused) -> Response:
         refusal = refused.refusal

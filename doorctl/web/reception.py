@@ -10,17 +10,11 @@ from datetime import UTC
 from functools import partial
 from pathlib import Path
 
-from doorctl.errors import (
-    Problem,
-    PushConflictError,
-    PushInvalidError,
-    PushOutOfOrderError,
-    StoreError,
-)
+from doorctl.errors import Problem, PushInvalidError, StoreError
 from doorctl.ports import Clock, Guard, PatronLookup, PatronWriter
 from doorctl.sync.journal import Applying, Journal, NoJournal
 from doorctl.sync.manifest import SUBJECT, Kind, Manifest, SealedWith
-from doorctl.sync.receive import Received, receive
+from doorctl.sync.receive import Received, judge, receive
 from doorctl.sync.signatures import VerifyKey
 from doorctl.sync.staging import Limits, Staged, Staging
 
@@ -35,6 +29,7 @@ class Terms:
         limits: of one document.
         seal: what its rows have to be sealed with.
         guard: what a push without an approver may not change.
+        minimum_age: the branch's, in years.
     """
 
     branch: str
@@ -42,6 +37,7 @@ class Terms:
     limits: Limits
     seal: SealedWith
     guard: Guard
+    minimum_age: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +173,28 @@ class Intake:
         """
         self._staging.feed(chunk)
 
+    def judge(self) -> Received | None:
+        """Judge it by its first line; once that is fed, so that it holds nobody up in vain.
+
+        Returns:
+            The answer where it is held already, else None.
+
+        Raises:
+            PushError: it is refused, whatever its rows are.
+            StoreError: nobody knows what is held.
+        """
+        manifest, reception = self._staging.manifest, self._reception
+        if manifest is None:
+            return None
+        self.epoch = manifest.epoch
+        return judge(
+            manifest,
+            reception.writer.held(),
+            seal=reception.terms.seal,
+            floor=reception.floor,
+            minimum_age=reception.terms.minimum_age,
+        )
+
     def settle(self, kind: Kind) -> Received:
         """Apply the whole document, or change nothing.
 
@@ -194,20 +212,16 @@ class Intake:
 
     def _received(self, staged: Staged) -> Received:
         reception = self._reception
-        try:
-            return receive(
-                staged,
-                writer=reception.writer,
-                seal=reception.terms.seal,
-                applied_at=reception.clock.moment().local.astimezone(UTC),
-                guard=reception.terms.guard,
-                before_commit=partial(reception.begin, staged.manifest),
-                floor=reception.floor,
-            )
-        except PushOutOfOrderError as err:
-            if reception.writer.held().epoch == self.epoch:
-                raise PushConflictError(str(err)) from None
-            raise
+        return receive(
+            staged,
+            writer=reception.writer,
+            seal=reception.terms.seal,
+            applied_at=reception.clock.moment().local.astimezone(UTC),
+            guard=reception.terms.guard,
+            before_commit=partial(reception.begin, staged.manifest),
+            floor=reception.floor,
+            minimum_age=reception.terms.minimum_age,
+        )
 
     def close(self) -> None:
         """Let go of the document; idempotent."""

@@ -202,7 +202,7 @@ def test_tables_within_tables_are_read(path: Path) -> None:
 
     web = load(path, environment={}).web
 
-    assert (web.port, web.push.max_rows, web.push.removed_floor) == (81, 7, 50)
+    assert (web.port, web.push.max_rows, web.push.removed_floor) == (81, 7, 10)
     assert not web.tls.wanted
 
 

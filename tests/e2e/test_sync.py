@@ -168,7 +168,7 @@ def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Bran
 
     assert done.returncode == 1
     assert "demo: not up to date: it does not believe the push" in done.stdout
-    assert "it would remove 5 of 9 cards" in done.stdout
+    assert "it would shut out 5 of 9 cards (5 removed)" in done.stdout
     assert done.stderr.splitlines()[-1] == ("doorctl: not up to date: 1 of 1 branches (demo)")
     assert held(branch) == before
     assert sender.push("--approved-by", "B. Hansen")["removed"] == 5

@@ -19,7 +19,6 @@ from doorctl.ports import (
     ATTEMPT,
     Applied,
     CacheStamp,
-    Changes,
     Guard,
     HourCount,
     Push,
@@ -27,7 +26,7 @@ from doorctl.ports import (
     Stamped,
     Visit,
 )
-from tests.fakes.shut_out import changes
+from tests.fakes.shut_out import Week
 
 
 class FastSealer:
@@ -53,7 +52,7 @@ class MemoryPatrons:
 
     def __init__(self, policy: Policy = Policy()) -> None:  # noqa: B008 - frozen
         self.broken = False
-        self._policy = policy
+        self._week = Week(policy)
         self._commits = 0
         self._rows: dict[bytes, Patron] = {}
         self._learnt: dict[bytes, _Kept] = {}
@@ -101,6 +100,7 @@ class MemoryPatrons:
         guard: Guard,
         removals: Iterable[str] = (),
         push: Push | None = None,
+        approved: bool = False,
     ) -> Applied:
         """Apply rows as a whole or not at all."""
         self._fail_if_broken()
@@ -120,10 +120,13 @@ class MemoryPatrons:
         after = kept | new
         named = {key for key, patron in after.items() if patron.patron_ref in gone}
         removed = len(self._rows.keys() - after.keys()) + len(named)
-        guard(self._changes(new, removed, applied_at))
+        left = {key: patron for key, patron in after.items() if key not in named}
+        told, noted = self._week.judged(self._rows, left, applied_at, _rest(new, left))
+        guard(told)
+        self._week.noted = {} if approved else noted
         changed = {row.row_key: row.pin_changed for row in rows if row.pin_changed is not None}
         self._give_way(new, changed, gone, applied_at, full=full)
-        self._rows = {key: patron for key, patron in after.items() if key not in named}
+        self._rows = left
         self._learnt = {key: kept for key, kept in self._learnt.items() if key in self._rows}
         self._commits += 1
         self._push = push or Push(self._stamp.epoch + 1)
@@ -160,6 +163,12 @@ class MemoryPatrons:
             self._stamp = replace(self._stamp, epoch=self._push.epoch, patrons=0)
         self._commits += 1
         return gone
+
+    def forget(self, now: datetime) -> int:
+        """Forget whom pushes shut out more than a week ago."""
+        self._fail_if_broken()
+        noted, self._week.noted = self._week.noted, self._week.recent(now)
+        return len(noted) - len(self._week.noted)
 
     def close(self) -> None:
         """Do nothing."""
@@ -202,18 +211,13 @@ class MemoryPatrons:
     def _without(self, refs: set[str]) -> dict[bytes, Patron]:
         return {key: patron for key, patron in self._rows.items() if patron.patron_ref not in refs}
 
-    def _changes(self, new: dict[bytes, Patron], removed: int, at: datetime | None) -> Changes:
-        return changes(
-            [(self._rows[key], new[key]) for key in self._rows.keys() & new.keys()],
-            held=len(self._rows),
-            removed=removed,
-            today=None if at is None else at.astimezone(UTC).date(),
-            policy=self._policy,
-        )
-
     def _fail_if_broken(self) -> None:
         if self.broken:
             raise StoreError("the memory cache was told to fail")
+
+
+def _rest(rows: dict[bytes, Patron], left: dict[bytes, Patron]) -> dict[bytes, Patron]:
+    return {key: row for key, row in rows.items() if key not in left}
 
 
 def _once_each(rows: Iterable[SealedRow]) -> dict[bytes, Patron]:

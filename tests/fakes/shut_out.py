@@ -1,9 +1,10 @@
-"""Whom a push shuts out, by the door's own table of checks: what the store counts in SQL."""
+"""Whom a week's pushes shut out, by the door's own table of checks: what the store does in SQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 
 from doorctl.access.patron import Patron
 from doorctl.access.policy import CHECKS, Case, PinProof, Policy
@@ -20,37 +21,95 @@ COUNTED = {
 }
 """The checks that a row alone decides, and where they count."""
 
+DAY = timedelta(days=1)
+NO_CLOCK = datetime(1, 1, 2, tzinfo=UTC)
 
-def changes(
-    pairs: Iterable[tuple[Patron, Patron]],
-    *,
-    held: int,
-    removed: int,
-    today: date | None,
-    policy: Policy,
-) -> Changes:
-    """Return what a guard has to be told of rows as they were and as they are."""
-    counts = dict.fromkeys([*COUNTED.values(), "pins_lost", "pins_changed", "shut_out"], 0)
-    for before, after in pairs:
-        pins = (before.pin_check, after.pin_check)
-        counts["pins_changed"] += policy.require_pin and None not in pins and pins[0] != pins[1]
-        reasons = _refusals(after, today, policy)
-        if policy.require_pin and pins[0] is not None and pins[1] is None:
-            reasons.add("pins_lost")
-        if reasons and not _refusals(before, today, policy):
-            counts["shut_out"] += 1
-            for reason in reasons:
-                counts[reason] += 1
-    return Changes(held=held, removed=removed, **counts)
+Rows = Mapping[bytes, Patron]
+Noted = dict[bytes, tuple[datetime, Patron]]
+"""When a card was shut out, and the row that it had before."""
 
 
-def _refusals(patron: Patron, today: date | None, policy: Policy) -> set[str]:
-    day = date(1, 1, 2) if today is None else today
-    noon = datetime.combine(day, time(12), UTC)
-    moment = Moment(noon, noon, ClockState.TRUSTED)
-    case = Case(patron, moment, PinProof.PROVED, cache_minimum_age=policy.minimum_age)
-    return {
-        COUNTED[check.name]
-        for check in CHECKS
-        if check.name in COUNTED and check.refuses(policy, case, patron) is not None
-    }
+class Week:
+    """Judge one register after the other against those of the last seven days."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.noted: Noted = {}
+        self._policy = policy
+
+    def judged(
+        self, before: Rows, after: Rows, at: datetime | None, passing: Rows | None = None
+    ) -> tuple[Changes, Noted]:
+        """Return what a guard is told, and what is to be `noted` if the push is applied.
+
+        Args:
+            before: the register that is held.
+            after: what the push leaves of it.
+            at: when.
+            passing: rows that the push brings and removes in one, which counts as a loss.
+        """
+        brought = passing or {}
+        now = NO_CLOCK if at is None else at.astimezone(UTC)
+        days = [now.date() + n * DAY for n in range(8)]
+        standing = self.recent(at)
+        held = before.keys() | standing.keys()
+        noted = {
+            key: (now, old)
+            for rows in (brought, before)
+            for key, old in rows.items()
+            if self._opens(old, days) and self._reasons(old, days, after.get(key), days)
+        } | standing
+        lost = {
+            key: reasons
+            for key, (since, old) in noted.items()
+            if (reasons := self._reasons(old, _week_of(since), after.get(key), days))
+        }
+        counts = dict.fromkeys([*COUNTED.values(), "removed", "pins_lost", "pins_changed"], 0)
+        for reason in (reason for reasons in lost.values() for reason in reasons):
+            counts[reason] += 1
+        put = {**after, **brought}
+        pairs = [(old, put[key]) for key, old in before.items() if key in put]
+        today = days[:1]
+        let_in = sum(not self._opens(old, today) and self._opens(new, today) for old, new in pairs)
+        told = Changes(held=len(held), shut_out=len(lost), let_in=let_in, **counts)
+        return told, {key: noted[key] for key in lost}
+
+    def recent(self, at: datetime | None) -> Noted:
+        """Return what is no older than a week."""
+        if at is None:
+            return dict(self.noted)
+        return {k: one for k, one in self.noted.items() if at - 7 * DAY < one[0] <= at + DAY}
+
+    def _opens(self, patron: Patron, days: Iterable[date]) -> bool:
+        return any(not self._refusals(patron, day) for day in days)
+
+    def _reasons(
+        self, old: Patron, known: list[date], new: Patron | None, days: list[date]
+    ) -> set[str]:
+        if new is None:
+            return {"removed"}
+        dateless = replace(new, enter_from=None, valid_until=None, hold_from=None, hold_until=None)
+        reasons = self._refusals(dateless, days[0]) | set(self._pins(old, new))
+        for day in days:
+            if day in known and self._opens(old, [day]):
+                reasons |= self._refusals(new, day)
+        return reasons
+
+    def _pins(self, old: Patron, new: Patron) -> Iterator[str]:
+        if not self._policy.require_pin or old.pin_check in (None, new.pin_check):
+            return
+        yield "pins_lost" if new.pin_check is None else "pins_changed"
+
+    def _refusals(self, patron: Patron, day: date) -> set[str]:
+        noon = datetime.combine(day, time(12), UTC)
+        moment = Moment(noon, noon, ClockState.TRUSTED)
+        policy = self._policy
+        case = Case(patron, moment, PinProof.PROVED, cache_minimum_age=policy.minimum_age)
+        return {
+            COUNTED[check.name]
+            for check in CHECKS
+            if check.name in COUNTED and check.refuses(policy, case, patron) is not None
+        }
+
+
+def _week_of(since: datetime) -> list[date]:
+    return [since.date() + n * DAY for n in range(8)]

@@ -48,6 +48,7 @@ class TornWriter(PatronCacheWriter):
         guard: Guard,
         removals: Iterable[str] = (),
         push: Push | None = None,
+        approved: bool = False,
     ) -> Applied:
         """Apply rows wrongly."""
         remaining = iter(rows)
@@ -61,6 +62,7 @@ class TornWriter(PatronCacheWriter):
             guard=guard,
             removals=removals,
             push=push,
+            approved=approved,
         )
 
 

@@ -28,6 +28,7 @@ class Fault:
 
 POLICY = "doorctl/access/policy.py"
 RECEIVE = "doorctl/sync/receive.py"
+SHUT_OUT = "doorctl/store/patrons_shut_out.py"
 WRITER = "doorctl/store/patrons_writer.py"
 LEDGER = "doorctl/ledger.py"
 STRIKE = "doorctl/door/strike.py"
@@ -154,8 +155,29 @@ FAULTS = (
     Fault(
         "the guard sleeps",
         "doorctl/sync/guard.py",
-        "if count > floor and",
-        "if count < 0 and",
+        "return count > floor and",
+        "return count < 0 and",
+    ),
+    Fault(
+        "the guard looks at today only",
+        SHUT_OUT,
+        "for n in range(WEEK.days + 1)]",
+        "for n in range(1)]",
+        "tests/store/test_patrons_contract.py",
+    ),
+    Fault(
+        "the guard compares with the last push",
+        SHUT_OUT,
+        "        forget(connection, at)\n",
+        '        connection.execute("DELETE FROM shut_out")\n',
+        "tests/store/test_patrons_contract.py",
+    ),
+    Fault(
+        "a number may be any number above ours",
+        RECEIVE,
+        "if manifest.epoch > above + LARGEST_STEP:",
+        "if manifest.epoch > 2**63:",
+        "tests/sync/test_receive.py",
     ),
     Fault("removals are ignored", WRITER, "leaving.remove(removals)", "leaving.remove(())"),
     Fault(

@@ -78,6 +78,7 @@ class Register:
         self.round = PatronsRound(
             stamp=lambda: CacheStamp(7, START - UNCONFIRMED - timedelta(days=1), 15, self.patrons),
             expire=self.expire,
+            forget=lambda _now: None,
             clock=self.clock,
             log=self.log,
         )

@@ -43,9 +43,11 @@ class House:
 
     def __init__(self) -> None:
         self.clock, self.log, self.register = FakeClock(), FakeEventLog(), Register()
+        self.forgotten: list[datetime] = []
         self.round = PatronsRound(
             stamp=self.register.stamp,
             expire=self.register.expire,
+            forget=self.forgotten.append,
             clock=self.clock,
             log=self.log,
         )
@@ -137,3 +139,15 @@ def test_a_register_that_cannot_be_read_is_not_old(house: House) -> None:
     house.hours(5)
 
     assert house.register.expired == []
+
+
+def test_who_was_shut_out_is_forgotten_by_a_clock_that_counts(house: House) -> None:
+    """At each look while somebody vouches for the time, however young the register is."""
+    house.register.applied_at = house.clock.wall
+    house.hours(1)
+    assert house.forgotten == [house.clock.wall - timedelta(hours=1), house.clock.wall]
+
+    doubtful = House()
+    doubtful.clock.vouched = False
+    doubtful.hours(3)
+    assert doubtful.forgotten == []

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from doorctl.access.patron import Patron
 from doorctl.errors import DoorctlError, PushError, StoreError
+from doorctl.ports import Changes
 from doorctl.privacy.subject import Subject
 from doorctl.store.subject_erasing import erase_patron, erase_visits
 from doorctl.store.subject_rights import erase_rights
+from tests.fakes.shut_out import Noted
 from tests.simulation import invariants
 from tests.simulation.disk import PATRONS
 from tests.simulation.house import GUARD_FLOOR, GUARD_PERCENT
-from tests.simulation.oracle import DENIED, Person
-from tests.simulation.pushes import Document, key_of, take_in
+from tests.simulation.oracle import Person
+from tests.simulation.pushes import Document, key_of, sealed, take_in
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -56,14 +59,28 @@ def _take_in(world: World, document: Document) -> str:
 
 def take_over(world: World, document: Document, at: datetime) -> None:
     """Believe that the branch decides by this register from now on."""
+    _, world.week.noted = _judged(world, document, at)
     world.held = document
     branch = world.witness.branch
-    branch.register = {
+    branch.register = _without_erased(world, document)
+    branch.applied_at = at
+
+
+def _without_erased(world: World, document: Document) -> dict[str, Person]:
+    return {
         card: person
         for card, person in document.register.items()
         if world.erased.get(card, 0) < document.epoch
     }
-    branch.applied_at = at
+
+
+def _judged(world: World, document: Document, at: datetime) -> tuple[Changes, Noted]:
+    before, after = world.witness.branch.register, _without_erased(world, document)
+    return world.week.judged(_rows(before), _rows(after), at)
+
+
+def _rows(register: dict[str, Person]) -> dict[bytes, Patron]:
+    return {key_of(card): sealed(person).patron for card, person in register.items()}
 
 
 def _outcome(world: World, document: Document) -> str:
@@ -74,31 +91,14 @@ def _outcome(world: World, document: Document) -> str:
         return "PushOutOfOrderError"
     if PATRONS in world.disk.failing:
         return "StoreError"
-    if _shuts_out_too_many(world, document.register):
+    if _shuts_out_too_many(world, document):
         return "PushGuardedError"
     return "StoreError" if world.disk.fails_commit else "applied"
 
 
-def _shuts_out_too_many(world: World, after: dict[str, Person]) -> bool:
-    before = world.witness.branch.register
-    both = [(before[card], after[card]) for card in before if card in after]
-    today = world.clock.moment().local.astimezone(UTC).date()
-    losses = (
-        len(before) - len(both),
-        sum(_opens(was, today) and not _still_opens(was, now, today) for was, now in both),
-        sum(bool(was.pin and now.pin and was.pin != now.pin) for was, now in both),
-    )
-    return any(one > GUARD_FLOOR and one * 100 > GUARD_PERCENT * len(before) for one in losses)
-
-
-def _opens(person: Person, today: date) -> bool:
-    too_young = person.enter_from is not None and person.enter_from > today
-    expired = person.valid_until is not None and person.valid_until < today
-    return person.resident and not (DENIED & set(person.blocks) or too_young or expired)
-
-
-def _still_opens(was: Person, now: Person, today: date) -> bool:
-    return _opens(now, today) and (was.pin is None or now.pin is not None)
+def _shuts_out_too_many(world: World, document: Document) -> bool:
+    told, _ = _judged(world, document, world.clock.moment().local.astimezone(UTC))
+    return told.shut_out > GUARD_FLOOR and told.shut_out * 100 > GUARD_PERCENT * told.held
 
 
 def erase(world: World, card: str) -> None:
@@ -126,6 +126,7 @@ def erase(world: World, card: str) -> None:
 def _forget(world: World, card: str) -> None:
     branch = world.witness.branch
     branch.register.pop(card, None)
+    world.week.noted.pop(key_of(card), None)
     branch.banned.pop(card, None)
     branch.restricted.discard(card)
     branch.guesses.pop(card, None)

@@ -272,12 +272,14 @@ class SimRegister(PatronCacheWriter):
         guard: Guard,
         removals: Iterable[str] = (),
         push: Push | None = None,
+        approved: bool = False,
     ) -> Applied:
         """Apply a push, or fail before its commit; the power may be cut after it."""
 
-        def guarded(changes: Changes) -> None:
-            guard(changes)
+        def guarded(changes: Changes) -> str | None:
+            told = guard(changes)
             self.disk.strike(PATRONS, "commit")
+            return told
 
         return self.disk.around(
             PATRONS,
@@ -290,5 +292,6 @@ class SimRegister(PatronCacheWriter):
                 guard=guarded,
                 removals=removals,
                 push=push,
+                approved=approved,
             ),
         )

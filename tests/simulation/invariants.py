@@ -196,7 +196,7 @@ def register_dump(world: World) -> str:
     database = world.web.register.database
     rows = [
         database.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()  # noqa: S608 -- names
-        for table in ("cache", "patrons", "asked")
+        for table in ("cache", "patrons", "asked", "shut_out")
     ]
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 

@@ -259,7 +259,7 @@ def keep_backup(world: World) -> None:
         shutil.copy(world.disk.path(PATRONS), world.disk.root / "backup")
         applied_at = world.witness.branch.applied_at
         assert applied_at is not None
-        world.backup = (world.held, applied_at)
+        world.backup = (world.held, applied_at, dict(world.week.noted))
 
 
 def restore_backup(world: World) -> None:
@@ -272,8 +272,10 @@ def restore_backup(world: World) -> None:
         old.unlink()
     shutil.move(world.disk.root / "backup", world.disk.path(PATRONS))
     world.web = WebProcess(world.machine)
-    (document, at), world.backup = world.backup, None
+    (document, at, noted), world.backup = world.backup, None
     take_over(world, document, at)
+    erased = {key_of(card) for card, epoch in world.erased.items() if epoch >= document.epoch}
+    world.week.noted = {key: one for key, one in noted.items() if key not in erased}
     invariants.register_is_whole(world)
     world.disturb()
     export(world)

@@ -12,10 +12,12 @@ from math import ceil
 from pathlib import Path
 from random import Random
 
+from doorctl.access.policy import Policy
 from doorctl.controller import KEYPAD, READER
 from doorctl.errors import DeviceError
 from doorctl.mailbox import PinsTouched, PostedEvent, StopRequested
 from doorctl.ports import BytesReceived, Levels, LineConnected, LineLost
+from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over
 from tests.simulation.clock import COPENHAGEN, Agenda, SimClock
@@ -117,7 +119,8 @@ class World:
         self.endangered = ""
         self.answers: dict[str, tuple[bool, bool]] = {}
         self.web: WebProcess | None = None
-        self.backup: tuple[Document, datetime] | None = None
+        self.backup: tuple[Document, datetime, Noted] | None = None
+        self.week = Week(Policy())
         self._spins = 0
         self.exit_until_ms = self.silent_until_ms = 0
 

@@ -326,13 +326,19 @@ def test_the_guard_is_told_exactly_what_changes(cache: Cache, full: bool) -> Non
 
     removed = 5 if full else 2
     assert seen == [
-        Changes(held=14, removed=removed, shut_out=6, newly_blocked=3, newly_non_resident=3)
+        Changes(
+            held=14,
+            removed=removed,
+            shut_out=6 + removed,
+            newly_blocked=3,
+            newly_non_resident=3,
+        )
     ]
     assert applied.removed == removed
 
 
 TODAY = NOON.date()
-OLD = Patron("a", bytes(32), resident=True, blocks=frozenset("E"), valid_until=TODAY)
+OLD = Patron("a", bytes(32), resident=True, blocks=frozenset("E"), valid_until=TODAY + 90 * DAY)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +348,11 @@ OLD = Patron("a", bytes(32), resident=True, blocks=frozenset("E"), valid_until=T
         ({"valid_until": TODAY - DAY}, {"newly_expired": 1}),
         ({"hold_from": TODAY}, {"newly_expired": 1}),
         ({"hold_from": TODAY - DAY, "hold_until": TODAY}, {"newly_expired": 1}),
+        ({"hold_from": TODAY + DAY}, {"newly_expired": 1}),
+        ({"hold_from": TODAY + 3 * DAY, "hold_until": TODAY + 4 * DAY}, {"newly_expired": 1}),
+        ({"valid_until": TODAY}, {"newly_expired": 1}),
+        ({"valid_until": TODAY + 6 * DAY}, {"newly_expired": 1}),
+        ({"pin_check": bytes(range(32))}, {"pins_changed": 1}),
         ({"enter_from": TODAY + DAY}, {"newly_under_age": 1}),
         ({"blocks": frozenset("EU")}, {"newly_blocked": 1}),
         ({"blocks": frozenset({"E", "Q"})}, {"newly_blocked": 1}),
@@ -354,21 +365,25 @@ OLD = Patron("a", bytes(32), resident=True, blocks=frozenset("E"), valid_until=T
 def test_whatever_a_row_says_that_shuts_out_is_told(
     cache: Cache, changed: dict[str, Any], counts: dict[str, int]
 ) -> None:
-    """It may be the export's mistake in any of its fields; a row counts once in all."""
+    """It may be the export's mistake in any field, today or within a week; a row counts once.
+
+    The push that repeats it changes nothing, and does not make it right either.
+    """
     seen: list[Changes] = []
     cache.push(SealedRow(key_of(1), OLD))
 
     cache.push(SealedRow(key_of(1), replace(OLD, **changed)), guard=seen.append)
     cache.push(SealedRow(key_of(1), replace(OLD, **changed)), guard=seen.append)
 
-    assert seen == [Changes(held=1, shut_out=1, **counts), Changes(held=1)]
+    assert seen == [Changes(held=1, shut_out=1, **counts)] * 2
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         {"valid_until": None},
-        {"hold_from": TODAY + DAY},
+        {"valid_until": TODAY + 7 * DAY},
+        {"hold_from": TODAY + 8 * DAY},
         {"hold_from": TODAY - 2 * DAY, "hold_until": TODAY - DAY},
         {"enter_from": TODAY},
         {"blocks": frozenset("EW")},
@@ -380,7 +395,7 @@ def test_whatever_a_row_says_that_shuts_out_is_told(
 def test_what_shuts_nobody_out_is_not_held_against_a_push(
     cache: Cache, changed: dict[str, Any]
 ) -> None:
-    """A date to come, a code that the branch lets in, and all that no rule asks for."""
+    """A date after a week, a code that the branch lets in, and all that no rule asks for."""
     seen: list[Changes] = []
     cache.push(SealedRow(key_of(1), OLD))
 
@@ -401,18 +416,14 @@ def test_who_was_shut_out_before_is_not_shut_out_again(cache: Cache) -> None:
     assert seen == [Changes(held=1)]
 
 
-def test_another_pin_is_told(cache: Cache) -> None:
-    """Where most PINs are others the export is wrong in them; a first one is no other one."""
+def test_a_first_pin_is_no_other_one(cache: Cache) -> None:
+    """A row without a check never let anybody in by another one."""
     seen: list[Changes] = []
-    cache.push(SealedRow(key_of(1), OLD), SealedRow(key_of(2), Patron("b", None)))
+    cache.push(SealedRow(key_of(1), Patron("b", None, resident=True)))
 
-    cache.push(
-        SealedRow(key_of(1), replace(OLD, pin_check=bytes(range(32)))),
-        SealedRow(key_of(2), Patron("b", bytes(32))),
-        guard=seen.append,
-    )
+    cache.push(SealedRow(key_of(1), Patron("b", bytes(32), resident=True)), guard=seen.append)
 
-    assert seen == [Changes(held=2, pins_changed=1)]
+    assert seen == [Changes(held=1)]
 
 
 def test_without_a_clock_no_date_shuts_out_but_a_new_one(cache: Cache) -> None:
@@ -432,17 +443,66 @@ def test_without_a_clock_no_date_shuts_out_but_a_new_one(cache: Cache) -> None:
     assert seen == [Changes(held=3, shut_out=1, newly_under_age=1)]
 
 
-def test_the_guard_counts_each_push_anew(cache: Cache) -> None:
-    """What a refused or an earlier push changed is not held against the next one."""
+def test_the_guard_sees_a_week(cache: Cache) -> None:
+    """Whom several pushes shut out count together, each once; what was refused does not count."""
     seen: list[Changes] = []
-    cache.push(sealed(1, "a"), sealed(2, "b"))
+    cache.push(*[sealed(number, f"r{number}") for number in range(4)])
     with pytest.raises(PushGuardedError):
-        cache.push(_blocked(sealed(1, "a"), "U"), guard=_refusing)
-    cache.push(_blocked(sealed(2, "b"), "U"))
+        cache.push(_blocked(sealed(0, "r0"), "U"), guard=_refusing)
+    cache.push(_blocked(sealed(1, "r1"), "U"))
+    cache.push(removals=["r2"], at=NOON + DAY)
 
-    cache.push(sealed(1, "a", resident=False), guard=seen.append)
+    cache.push(_blocked(sealed(1, "r1"), "D"), at=NOON + 2 * DAY, guard=seen.append)
+    cache.push(sealed(3, "r3"), at=NOON + 7 * DAY, guard=seen.append)
 
-    assert seen == [Changes(held=2, shut_out=1, newly_non_resident=1)]
+    assert seen == [
+        Changes(held=4, shut_out=2, removed=1, newly_blocked=1),
+        Changes(held=4, shut_out=1, removed=1),
+    ]
+
+
+def test_what_is_put_right_or_approved_counts_no_more(cache: Cache) -> None:
+    """A card that is back as it was is lost to nobody; who approves knows whom it shuts out."""
+    seen: list[Changes] = []
+    rows = [sealed(number, f"r{number}") for number in range(3)]
+    cache.push(*rows)
+    cache.push(*[_blocked(row, "U") for row in rows[:2]])
+    cache.push(rows[0], guard=seen.append)
+    cache.writer.apply(
+        [_blocked(rows[2], "U")],
+        full=False,
+        applied_at=NOON,
+        minimum_age=15,
+        guard=unguarded,
+        approved=True,
+    )
+    cache.push(_blocked(rows[0], "U"), guard=seen.append)
+
+    assert seen == [
+        Changes(held=3, shut_out=1, newly_blocked=1, let_in=1),
+        Changes(held=3, shut_out=1, newly_blocked=1),
+    ]
+
+
+def test_who_is_let_in_again_is_told(cache: Cache) -> None:
+    """Blocks and residence that are gone from the export; a new card is no such thing."""
+    seen: list[Changes] = []
+    cache.push(_blocked(sealed(1, "a"), "U"), sealed(2, "b", resident=False), sealed(3, "c"))
+
+    rows = [sealed(number, ref) for number, ref in ((1, "a"), (2, "b"), (3, "c"), (4, "d"))]
+    cache.push(*rows, guard=seen.append)
+
+    assert seen == [Changes(held=3, let_in=2)]
+
+
+def test_who_was_shut_out_too_long_ago_can_be_forgotten(cache: Cache) -> None:
+    """Between two pushes too; after it the push that is held is the same."""
+    cache.push(sealed(1, "a"), sealed(2, "b"), push=Push(7, "digest"))
+    cache.push(sealed(1, "a"), full=True, push=Push(8, "digest"))
+
+    assert cache.writer.forget(NOON + 7 * DAY - timedelta(seconds=1)) == 0
+    assert cache.writer.forget(NOON + 7 * DAY) == 1
+    assert cache.writer.held() == Push(8, "digest")
 
 
 @pytest.mark.parametrize("full", [True, False])

@@ -1,26 +1,32 @@
-"""The database counts whom a push shuts out as the door's own checks decide, whatever the rules."""
+"""The database counts whom pushes shut out as the door's own checks decide, whatever the rules."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
-from datetime import date
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.ports import Changes, SealedRow
-from doorctl.store.patrons_writer import open_or_create_patrons
+from doorctl.privacy.subject import Subject
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.subject_erasing import erase_patron
 from doorctl.sync.guard import unguarded
-from tests.fakes.shut_out import changes
-from tests.store.samples import DAY, NOON, SEAL, key_of
+from tests.fakes.shut_out import Week
+from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
 
 CODES = st.frozensets(st.sampled_from(["O", "U", "E", "W", "Q", "", "two words", 'quo"te']))
-DAYS = st.none() | st.sampled_from([NOON.date() + number * DAY for number in (-2, -1, 0, 1)])
+DAYS = st.none() | st.sampled_from(
+    [NOON.date() + number * DAY for number in (-2, -1, 0, 1, 4, 7, 8)]
+)
 PATRONS = st.builds(
     Patron,
     st.just("a"),
@@ -35,18 +41,6 @@ PATRONS = st.builds(
     hold_until=DAYS,
     weak_pin=st.booleans(),
 )
-FIELDS = [
-    "pin_check",
-    "resident",
-    "active",
-    "blocks",
-    "restricted",
-    "enter_from",
-    "valid_until",
-    "hold_from",
-    "hold_until",
-    "weak_pin",
-]
 POLICIES = st.builds(
     Policy,
     require_pin=st.booleans(),
@@ -57,33 +51,116 @@ POLICIES = st.builds(
 )
 
 
-@st.composite
-def pairs(draw: st.DrawFn) -> tuple[Patron, Patron]:
-    """Draw a row that opens, most often, and the same one with some fields changed."""
-    wrong, other = draw(PATRONS), draw(PATRONS)
-    old = draw(st.sampled_from([Patron("a", bytes(32), resident=True), wrong]))
-    changed = draw(st.lists(st.sampled_from(FIELDS), max_size=3))
-    return old, replace(old, **{name: getattr(other, name) for name in changed})
+OPENING = Patron("a", bytes(32), resident=True)
+REGISTERS = st.dictionaries(
+    st.integers(0, 5), st.sampled_from([OPENING, OPENING, OPENING]) | PATRONS, max_size=6
+)
 
 
-@settings(max_examples=200)
-@given(st.lists(pairs(), min_size=1, max_size=8), POLICIES, st.booleans())
+@dataclass(frozen=True)
+class Pushed:
+    """A push: what it leaves of the register before, what it changes, when, and by whose word."""
+
+    register: dict[int, Patron]
+    kept: frozenset[int]
+    after: timedelta
+    approved: bool
+
+
+PUSHES = st.builds(
+    Pushed,
+    REGISTERS,
+    st.frozensets(st.integers(0, 5)),
+    st.sampled_from([timedelta(), timedelta(hours=5), DAY, 3 * DAY, 7 * DAY, -2 * DAY]),
+    st.sampled_from([False, False, False, True]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PUSHES, min_size=2, max_size=6), POLICIES, st.booleans())
 def test_it_counts_as_the_door_decides(
-    rows: list[tuple[Patron, Patron]], policy: Policy, with_clock: bool
+    pushes: list[Pushed], policy: Policy, with_clock: bool
 ) -> None:
-    """Row by row, for each rule that a branch can have, with a clock and without."""
+    """Push after push, for each rule that a branch can have, with a clock and without."""
     seen: list[Changes] = []
+    week, expected, at = Week(policy), [], NOON
+    held: dict[bytes, Patron] = {}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "patrons.db")
         with closing(open_or_create_patrons(path, SEAL, policy=policy)) as writer:
-            for side, guard in ((0, unguarded), (1, seen.append)):
+            for pushed in pushes:
+                at += pushed.after
+                when = at if with_clock else None
+                stays = {key: row for key, row in held.items() if key in map(key_of, pushed.kept)}
+                new = {key_of(number): row for number, row in pushed.register.items()} | stays
+                told, noted = week.judged(held, new, when)
+                expected.append(told)
+                week.noted = {} if pushed.approved else noted
                 writer.apply(
-                    [SealedRow(key_of(number), pair[side]) for number, pair in enumerate(rows)],
+                    [SealedRow(key, row) for key, row in new.items()],
                     full=True,
-                    applied_at=NOON if with_clock else None,
+                    applied_at=when,
                     minimum_age=0,
-                    guard=guard,
+                    guard=seen.append,
+                    approved=pushed.approved,
                 )
+                held = new
 
-    today: date | None = NOON.date() if with_clock else None
-    assert seen == [changes(rows, held=len(rows), removed=0, today=today, policy=policy)]
+    assert seen == expected
+
+
+def _kept(writer: PatronCacheWriter) -> list[bytes]:
+    return [key for (key,) in writer.database.execute("SELECT row_key FROM shut_out")]
+
+
+def _push(writer: PatronCacheWriter, *numbers: int, at: datetime = NOON) -> None:
+    rows = [sealed(number, str(number)) for number in numbers]
+    writer.apply(rows, full=True, applied_at=at, minimum_age=15, guard=unguarded)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[PatronCacheWriter]:
+    """A register of which card 2 was removed at noon."""
+    with closing(open_or_create_patrons(tmp_path / "patrons.db", SEAL)) as writer:
+        _push(writer, 1, 2)
+        _push(writer, 1)
+        yield writer
+
+
+def test_who_was_removed_is_forgotten_after_a_week(writer: PatronCacheWriter) -> None:
+    """By the round where no push comes, by the next push else; not a second sooner."""
+    assert writer.forget(NOON + 7 * DAY - timedelta(seconds=1)) == 0
+    assert _kept(writer) == [key_of(2)]
+    assert writer.forget(NOON + 7 * DAY) == 1
+    assert _kept(writer) == []
+
+    _push(writer, 3)
+    _push(writer, 3, at=NOON + 7 * DAY)
+    assert _kept(writer) == []
+
+
+def test_a_wrong_clock_keeps_nobody(writer: PatronCacheWriter) -> None:
+    """What is dated days ahead would else stay until then."""
+    assert writer.forget(NOON - DAY) == 0
+    assert writer.forget(NOON - DAY - timedelta(seconds=1)) == 1
+
+
+def test_who_is_erased_is_forgotten_at_once(writer: PatronCacheWriter) -> None:
+    """Before the week is over, and the erasing itself notes nobody."""
+    erase_patron(writer.path, writer.database, Subject(frozenset({key_of(2)}), None))
+    assert _kept(writer) == []
+    erase_patron(writer.path, writer.database, Subject(frozenset({key_of(1)}), "1"))
+    assert _kept(writer) == []
+    assert not any(key_of(2) in content for content in files_of(writer.path.parent).values())
+
+
+def test_who_is_put_right_is_forgotten(writer: PatronCacheWriter) -> None:
+    """The next push that brings the card as it was leaves nothing of it behind."""
+    _push(writer, 1, 2)
+    assert _kept(writer) == []
+
+
+def test_a_register_that_nobody_confirms_notes_nobody(writer: PatronCacheWriter) -> None:
+    """It goes as a whole by its age, and by no push."""
+    writer.expire(NOON + DAY)
+    assert _kept(writer) == [key_of(2)]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.ports import SealedRow
 from doorctl.sync.wire import Removal
-from tests.fakes.shut_out import changes
+from tests.fakes.shut_out import Noted, Week
 from tests.store.samples import NOON
-from tests.sync.pushes import Document
+from tests.sync.pushes import SEAL, Document
 
 FLOOR = 1
 """Cards that may always be shut out; beyond it no more than half of them."""
+
+MINIMUM_AGE = 14
+FAR = 2**32
+"""So many numbers may be left out."""
 
 
 class Model:
@@ -21,14 +27,14 @@ class Model:
         self.epoch = 0
         self.digest = ""
         self.rows: dict[bytes, Patron] = {}
+        self.now: datetime = NOON
+        self._week = Week(Policy())
 
     def receive(self, document: Document, digest: str) -> str:
-        """Return "applied", "unchanged", "order", "conflict" or "guarded"; hold what is right."""
-        if (document.epoch, digest) == (self.epoch, self.digest):
-            return "unchanged"
-        follows = document.kind == "snapshot" or document.previous_epoch == self.epoch
-        if document.epoch <= self.epoch or not follows:
-            return "order"
+        """Return "applied", "widened", "unchanged" or why it is refused; hold what is right."""
+        early = self._by_its_first_line(document, digest)
+        if early:
+            return early
         rows = [line for line in document.lines if isinstance(line, SealedRow)]
         new = {row.row_key: row.patron for row in rows}
         named = {patron.patron_ref for patron in new.values()}
@@ -39,24 +45,34 @@ class Model:
         }
         if len(new) < len(rows) or stay.keys() & new.keys():
             return "conflict"
-        if document.approved_by is None and self._too_many(document, stay | new):
+        after = self._without_removed(document, stay | new)
+        passing = {key: row for key, row in new.items() if key not in after}
+        told, noted = self._week.judged(self.rows, after, self.now, passing)
+        approved = document.approved_by is not None
+        if not approved and self._too_many(told.shut_out, told.held):
             return "guarded"
-        self.rows = self._without_removed(document, stay | new)
-        self.epoch, self.digest = document.epoch, digest
-        return "applied"
+        self._take(document, digest, after, {} if approved else noted)
+        return "applied" if approved or not self._too_many(told.let_in, told.held) else "widened"
 
-    def _too_many(self, document: Document, after: dict[bytes, Patron]) -> bool:
-        named = len(after) - len(self._without_removed(document, after))
-        pairs = [(self.rows[key], after[key]) for key in self.rows.keys() & after.keys()]
-        told = changes(
-            pairs,
-            held=len(self.rows),
-            removed=len(self.rows.keys() - after.keys()) + named,
-            today=NOON.date(),
-            policy=Policy(),
-        )
-        counts = (told.removed, told.shut_out, told.pins_changed)
-        return any(count > FLOOR and count * 2 > len(self.rows) for count in counts)
+    def _by_its_first_line(self, document: Document, digest: str) -> str:
+        if (document.epoch, digest) == (self.epoch, self.digest):
+            return "unchanged"
+        follows = document.kind == "snapshot" or document.previous_epoch == self.epoch
+        if not follows or not self.epoch < document.epoch <= self.epoch + FAR:
+            return "order"
+        if document.seal != SEAL:
+            return "seal"
+        too_young = document.minimum_age < MINIMUM_AGE
+        return "guarded" if too_young and document.approved_by is None else ""
+
+    def _take(
+        self, document: Document, digest: str, after: dict[bytes, Patron], noted: Noted
+    ) -> None:
+        self._week.noted = noted
+        self.rows, self.epoch, self.digest = after, document.epoch, digest
+
+    def _too_many(self, count: int, held: int) -> bool:
+        return count > FLOOR and count * 2 > held
 
     def _without_removed(
         self, document: Document, rows: dict[bytes, Patron]

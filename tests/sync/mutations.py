@@ -47,6 +47,7 @@ class Halting:
         self.held = writer.held
         self.keep = writer.keep
         self.expire = writer.expire
+        self.forget = writer.forget
         self._writer = writer
 
     def apply(
@@ -59,6 +60,7 @@ class Halting:
         guard: Guard,
         removals: Iterable[str] = (),
         push: Push | None = None,
+        approved: bool = False,
     ) -> Applied:
         """Do everything but commit."""
 
@@ -74,6 +76,7 @@ class Halting:
             guard=halt,
             removals=removals,
             push=push,
+            approved=approved,
         )
 
 

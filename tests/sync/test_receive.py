@@ -26,7 +26,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.sealing import Seal
 from doorctl.sync.document import write_document
 from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Received, receive
+from doorctl.sync.receive import Received, judge, receive
 from doorctl.sync.staging import Limits, Staged, Staging
 from doorctl.sync.wire import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
@@ -47,7 +47,13 @@ class Branch:
     def __init__(self) -> None:
         self.patrons = MemoryPatrons()
 
-    def takes(self, document: Document, guard: Guard = unguarded, floor: int = 0) -> Received:
+    def takes(
+        self,
+        document: Document,
+        guard: Guard = unguarded,
+        floor: int = 0,
+        minimum_age: int = 0,
+    ) -> Received:
         """Stage and apply a push."""
         return receive(
             stage(document.data()),
@@ -56,6 +62,7 @@ class Branch:
             applied_at=NOON,
             guard=guard,
             floor=floor,
+            minimum_age=minimum_age,
         )
 
     def holds(self, *numbers: int) -> bool:
@@ -85,6 +92,55 @@ def test_a_snapshot_need_not_know_what_was_held(branch: Branch) -> None:
     """A sender that has lost its memory can always start again."""
     assert branch.takes(Document([row(4)], epoch=6, previous_epoch=0)).epoch == 6
     assert branch.holds(4)
+
+
+def test_a_number_may_be_far_above_ours_and_no_farther(branch: Branch) -> None:
+    """One that no other can follow is taken by nobody; a sender that has counted long is."""
+    for epoch in (5 + 2**32 + 1, 2**63 - 1):
+        with pytest.raises(PushOutOfOrderError, match="more than 4294967296 above push 5"):
+            branch.takes(Document([row(4)], epoch=epoch))
+    assert branch.holds(1, 2, 3)
+    assert branch.takes(Document([row(4)], epoch=5 + 2**32)).epoch == 5 + 2**32
+
+
+def test_a_lost_registers_number_counts_for_the_step(branch: Branch) -> None:
+    """What the audit log has seen is what was taken."""
+    far = 7 + 2**32
+    with pytest.raises(PushOutOfOrderError, match="above push 6"):
+        branch.takes(Document([row(4)], epoch=far), floor=6)
+    assert branch.takes(Document([row(4)], epoch=far), floor=7).epoch == far
+
+
+@pytest.mark.parametrize(("age", "taken"), [(13, False), (14, True), (15, True)])
+def test_rows_for_a_lower_age_are_refused(branch: Branch, age: int, taken: bool) -> None:
+    """They would let nobody in; a higher age is the guard's own business, and a name overrules."""
+    document = Document([row(1), row(2), row(3)], epoch=6, minimum_age=age)
+    if not taken:
+        with pytest.raises(PushGuardedError, match=r"a minimum age of 13, .* asks for 14"):
+            branch.takes(document, minimum_age=14)
+        document = replace(document, approved_by="M. Bech")
+    assert branch.takes(document, minimum_age=14).epoch == 6
+
+
+def test_whom_a_push_lets_in_is_told(branch: Branch) -> None:
+    """It is applied, and what the guard says of it is in the answer; an approver knows it."""
+    document = Document([row(4)], epoch=6)
+    assert branch.takes(document, guard=lambda _changes: "wide").warning == "wide"
+    approved = Document([row(4)], epoch=7, approved_by="M. Bech")
+    assert branch.takes(approved, guard=lambda _changes: "wide").warning is None
+
+
+def test_a_push_is_judged_by_its_first_line() -> None:
+    """Before a row has come: held already, to be refused, or to be read on."""
+    manifest = stage(Document([row(1)], epoch=6).data()).manifest
+
+    held = Push(6, manifest.sha256)
+    assert judge(manifest, held, seal=SEAL) == Received(6, 1, unchanged=True)
+    assert judge(manifest, Push(5), seal=SEAL) is None
+    with pytest.raises(PushOutOfOrderError, match="older than push 7"):
+        judge(manifest, Push(7), seal=SEAL)
+    with pytest.raises(PushConflictError, match="give the next one a number above 8"):
+        judge(manifest, Push(6), seal=SEAL, floor=8)
 
 
 def test_changes_replace_and_remove_patrons(branch: Branch) -> None:

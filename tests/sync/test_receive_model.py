@@ -2,35 +2,55 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from doorctl.errors import PushGuardedError, PushOutOfOrderError, StoreError
-from doorctl.ports import Push
+from doorctl.access.patron import Patron
+from doorctl.errors import PushGuardedError, PushInvalidError, PushOutOfOrderError, StoreError
+from doorctl.ports import Push, SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.sealing import Seal
 from doorctl.sync.guard import guard
+from doorctl.sync.manifest import SealedWith
 from doorctl.sync.receive import receive
 from doorctl.sync.staging import Staged
 from doorctl.sync.wire import Line, Removal
-from tests.store.samples import NOON
-from tests.sync.model import FLOOR, Model
-from tests.sync.pushes import SEAL, Document, row, stage
+from tests.store.samples import DAY, NOON, key_of
+from tests.sync.model import FAR, FLOOR, MINIMUM_AGE, Model
+from tests.sync.pushes import SEAL, Document, stage
 
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 NUMBERS = range(6)
-ROWS = st.builds(
-    row,
-    st.sampled_from(NUMBERS),
+DAYS = st.none() | st.sampled_from([NOON.date() + n * DAY for n in (-1, 0, 1, 5, 7, 8, 30)])
+PATRONS = st.builds(
+    Patron,
     st.sampled_from("abc"),
+    st.sampled_from([bytes(32), bytes(32), bytes(range(32)), None]),
     resident=st.sampled_from([True, True, False]),
-    blocks=st.sampled_from(["", "", "U"]),
+    active=st.sampled_from([True, True, True, False]),
+    blocks=st.sampled_from([frozenset(), frozenset(), frozenset("E"), frozenset("U")]),
+    enter_from=st.none() | DAYS,
+    valid_until=st.none() | DAYS,
+    hold_from=st.none() | DAYS,
 )
+OPEN = st.builds(lambda ref: Patron(ref, bytes(32), resident=True), st.sampled_from("abc"))
+ROWS = st.builds(SealedRow, st.sampled_from(NUMBERS).map(key_of), OPEN | PATRONS)
 LINES: st.SearchStrategy[Line] = ROWS | st.builds(Removal, st.sampled_from("abcd"))
+TERMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "minimum_age": st.sampled_from([0, 13, 14]),
+        "seal": st.sampled_from([SEAL, SealedWith("deadbeef", 64, 1)]),
+        "approved_by": st.sampled_from([None, "M. Bech"]),
+    },
+)
+"""What else a manifest says, right and wrong."""
 
 
 class PushesAgainstModel(RuleBasedStateMachine):
@@ -47,21 +67,44 @@ class PushesAgainstModel(RuleBasedStateMachine):
         self._cache = PatronCache(self._path, STORE_SEAL)
         self._model = Model()
 
-    @rule(target=documents, rows=st.lists(ROWS, max_size=6), ahead=st.integers(0, 2))
-    def make_snapshot(self, rows: list[Line], ahead: int) -> Document:
-        """Prepare the whole register."""
-        return Document(rows, "snapshot", epoch=max(1, self._model.epoch + ahead))
+    @rule(
+        target=documents,
+        rows=st.lists(ROWS, max_size=6, unique_by=lambda row: row.row_key),
+        ahead=st.sampled_from([0, 1, 2, FAR, FAR + 1, 2**63 - 1]),
+        terms=TERMS,
+    )
+    def make_snapshot(self, rows: list[Line], ahead: int, terms: dict[str, Any]) -> Document:
+        """Prepare the whole register, mostly as the next one."""
+        epoch = min(max(1, self._model.epoch + ahead), 2**63 - 1)
+        return Document(rows, "snapshot", epoch, **terms)
 
     @rule(
         target=documents,
         lines=st.lists(LINES, max_size=4),
         ahead=st.integers(1, 2),
         behind=st.sampled_from([0, 0, 0, 1]),
+        terms=TERMS,
     )
-    def make_changes(self, lines: list[Line], ahead: int, behind: int) -> Document:
+    def make_changes(
+        self, lines: list[Line], ahead: int, behind: int, terms: dict[str, Any]
+    ) -> Document:
         """Prepare changes, mostly to what is held."""
         held = self._model.epoch
-        return Document(lines, "changes", held + ahead, max(0, held - behind))
+        return Document(lines, "changes", held + ahead, max(0, held - behind), **terms)
+
+    @rule(rows=st.lists(OPEN, min_size=4, max_size=6), wrong=st.lists(PATRONS, max_size=6))
+    def wear_away(self, rows: list[Patron], wrong: list[Patron]) -> None:
+        """Push a register that opens and then lose it card by card, each a push of its own."""
+        cards: list[SealedRow] = [SealedRow(key_of(n), row) for n, row in enumerate(rows)]
+        self._push(cards, approved_by="M. Bech")
+        for place, patron in enumerate(wrong[: len(cards)]):
+            cards = [*cards[:place], replace(cards[place], patron=patron), *cards[place + 1 :]]
+            self._push(cards)
+
+    @rule(hours=st.sampled_from([1, 23, 24, 72, 167, 168]))
+    def wait(self, hours: int) -> None:
+        """Let time pass."""
+        self._model.now += timedelta(hours=hours)
 
     @rule(target=documents, document=documents)
     def approve(self, document: Document) -> Document:
@@ -81,6 +124,12 @@ class PushesAgainstModel(RuleBasedStateMachine):
             expected = self._model.receive(document, staged.manifest.sha256)
             assert self._answer(staged) == expected
 
+    def _push(self, rows: list[SealedRow], **terms: Any) -> None:
+        epoch = self._model.epoch + 1
+        document = Document(rows, "snapshot", epoch, **terms)
+        staged = stage(document.data())
+        assert self._answer(staged) == self._model.receive(document, staged.manifest.sha256)
+
     @rule()
     def restart(self) -> None:
         """Start the receiver's process again."""
@@ -91,7 +140,7 @@ class PushesAgainstModel(RuleBasedStateMachine):
     def holds_the_same(self) -> None:
         """Number, digest and every row are the model's."""
         assert self._writer.held() == Push(self._model.epoch, self._model.digest)
-        found = {key: self._cache.find(key) for key in (row(n).row_key for n in NUMBERS)}
+        found = {key: self._cache.find(key) for key in map(key_of, NUMBERS)}
         assert {key: patron for key, patron in found.items() if patron} == self._model.rows
         assert self._cache.stamp().patrons == len(self._model.rows)
 
@@ -107,21 +156,26 @@ class PushesAgainstModel(RuleBasedStateMachine):
                 staged,
                 writer=self._writer,
                 seal=SEAL,
-                applied_at=NOON,
+                applied_at=self._model.now,
                 guard=guard(max_percent=50.0, floor=FLOOR),
+                minimum_age=MINIMUM_AGE,
             )
         except PushOutOfOrderError:
             return "order"
         except PushGuardedError:
             return "guarded"
+        except PushInvalidError:
+            return "seal"
         except StoreError:
             return "conflict"
+        if received.warning is not None:
+            return "widened"
         return "unchanged" if received.unchanged else "applied"
 
 
 TestPushesAgainstModel = PushesAgainstModel.TestCase
 TestPushesAgainstModel.settings = settings(
-    max_examples=50,
+    max_examples=60,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -229,9 +229,31 @@ def test_the_guard_is_422_and_an_alarm(shared: Branch) -> None:
     status, answer = refusal(shared, shared.document(rows(300), epoch))
 
     assert (status, answer["error"]) == (422, "guarded")
-    assert "remove 100 of 400" in answer["why"]
+    assert "shut out 100 of 400 cards (100 removed)" in answer["why"]
     shared.wait_for("push", epoch=epoch, result="guarded")
     assert shared.wait_for("alarm", kind="push_guarded")["why"] == answer["why"]
+
+
+def test_pushes_add_up(shared: Branch) -> None:
+    """Five per cent fewer each time is refused the second time: a week counts, not a push."""
+    epoch = shared.fill(400) + 1
+    assert shared.push(shared.document(rows(380), epoch)).status_code == 200
+
+    status, answer = refusal(shared, shared.document(rows(379), epoch + 1))
+
+    assert (status, answer["error"]) == (422, "guarded")
+    assert "shut out 21 of 400 cards (21 removed)" in answer["why"]
+
+
+def test_a_mass_widening_is_applied_and_an_alarm(shared: Branch) -> None:
+    """All blocks are gone from the export: nobody is kept out by it, and somebody has to look."""
+    epoch = shared.fill(40) + 1
+    blocked = rows(40, blocks=frozenset("U"))
+    shared.push(shared.document(blocked, epoch, approved_by="Karen Testesen"))
+
+    assert shared.push(shared.document(rows(40), epoch + 1)).status_code == 200
+    alarm = shared.wait_for("alarm", kind="push_widened")
+    assert alarm["why"] == f"push {epoch + 1}: it lets in 40 of 40 cards that were kept out"
 
 
 def test_an_approved_push_passes_the_guard_and_is_told(shared: Branch) -> None:

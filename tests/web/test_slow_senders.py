@@ -90,6 +90,24 @@ def test_a_dripping_sender_is_408(branches: Callable[..., Branch]) -> None:
     assert is_undisturbed(branch)
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_an_old_push_holds_nobody_up(branches: Callable[..., Branch], held: bool) -> None:
+    """Its first line is enough to refuse it, or to answer it, however slowly its rows come."""
+    branch = branches()
+    branch.start()
+    old, current = branch.document(rows(90), 1), branch.document(rows(100), 2)
+    assert branch.push(old).status_code == branch.push(current).status_code == 200
+    document = current if held else old
+    connection = branch.hanging(document, document.index(b"\n") + 10)
+
+    branch.wait_for("push", result="unchanged" if held else "out_of_order")
+    assert branch.push(next_push(branch)).status_code == 200
+
+    with closing(connection):
+        connection.sendall(document[document.index(b"\n") + 10 :])
+        assert parts(connection.recv(65536))[0] == (200 if held else 409)
+
+
 def test_a_push_that_is_cut_off_changes_nothing(branch: Branch) -> None:
     """A sender that hangs up in the middle leaves no rows, no file and no busy branch."""
     document = next_push(branch)
