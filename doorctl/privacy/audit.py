@@ -16,7 +16,7 @@ from typing import Protocol
 from doorctl.access.staff_text import SHORT_TEXT, refuse_text
 from doorctl.errors import InputError
 from doorctl.moments import ClockState, Moment
-from doorctl.privacy.audit_chain import Head, Link
+from doorctl.privacy.audit_chain import ERASED, Head, Link
 
 KEPT = timedelta(days=185)
 """Longest life of an entry: the 6 months of the old security order, which no half-year exceeds."""
@@ -55,7 +55,7 @@ class Action(Enum):
     HOLD_LIFTED = "hold_lifted"
     HOLD_SHOWN = "hold_shown"
     SUBJECT_EXPORTED = "subject_exported"
-    SUBJECT_ERASED = "subject_erased"
+    SUBJECT_ERASED = ERASED
     SUBJECT_RESTRICTED = "subject_restricted"
     SUBJECT_UNRESTRICTED = "subject_unrestricted"
     STATISTICS_READ = "statistics_read"
@@ -141,8 +141,13 @@ class AuditWriter(Protocol):
     def append(self, deed: Deed, by: str, moment: Moment) -> Head:
         """Put a deed on record; return the chain's new end."""
 
-    def erase_about(self, cards: Collection[bytes], patron_ref: str | None, moment: Moment) -> int:
-        """Erase the records that name one of the cards or the patron; return how many."""
+    def erase_about(
+        self, cards: Collection[bytes], patron_ref: str | None, moment: Moment
+    ) -> tuple[int, ...]:
+        """Erase the records that name one of the cards or the patron; return their numbers.
+
+        Whoever calls puts :func:`~doorctl.privacy.audit_chain.erased_numbers` of them on record.
+        """
 
     def head(self) -> Head:
         """Return the chain's end."""

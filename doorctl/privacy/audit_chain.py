@@ -2,13 +2,16 @@
 
 ``commitment = SHA256(salt || record)`` and ``hash = SHA256(hash before || commitment)``. Erasing
 the record and its salt leaves the commitment, so the chain still holds; without the salt nobody
-can try out which record it was. Pure. A chain proves nothing against somebody who writes it anew
-from some entry on: for that its head is kept elsewhere, with each answer to the sync job.
+can try out which record it was. Which were erased for a person's sake stands on a later entry: one
+that is gone otherwise, and not by age, is a break. Pure. A chain proves nothing against somebody
+who writes it anew from some entry on: for that its head is kept elsewhere, with each answer to the
+sync job.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +20,9 @@ from doorctl.errors import InputError
 
 SALT_BYTES = 32
 """As long as the hash, and of one length, so that salt and record can't be told apart otherwise."""
+
+ERASED = "subject_erased"
+"""The action of an entry that says which records were erased for a person's sake."""
 
 _HEAD = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{64})")
 
@@ -99,7 +105,8 @@ def verify(links: Iterable[Link], last_number: int = 0, anchors: Collection[Head
         last_number: the highest number that was ever given; fewer entries are a break.
         anchors: heads that were kept elsewhere; each must be in the chain.
     """
-    head, erased, singly, kept_seen = EMPTY, 0, 0, False
+    head, erased, singly, unexplained = EMPTY, 0, 0, set[int]()
+    kept_seen = False
     highest = max([last_number, *(anchor.number for anchor in anchors)])
     if not _agrees(EMPTY, anchors):
         return Verdict(0, 0, 0, EMPTY, 0, "the head that was kept elsewhere is of another chain")
@@ -109,11 +116,42 @@ def verify(links: Iterable[Link], last_number: int = 0, anchors: Collection[Head
             return Verdict(head.number, erased, singly, head, head.number + 1, why)
         head = head_of(link)
         erased += link.record is None
-        singly += link.record is None and kept_seen
-        kept_seen = kept_seen or link.record is not None
+        if link.record is not None:
+            kept_seen = True
+            unexplained -= _explained(link.record, unexplained)
+        elif kept_seen:
+            singly += 1
+            unexplained.add(link.number)
     if head.number < highest:
         return Verdict(head.number, erased, singly, head, head.number + 1, "it is missing")
+    if unexplained:
+        why = "its record is gone, and no later entry says that it was erased"
+        return Verdict(head.number, erased, singly, head, min(unexplained), why)
     return Verdict(head.number, erased, singly, head)
+
+
+def erased_numbers(numbers: Iterable[int]) -> dict[str, int]:
+    """Return the details of an entry that says which records were erased: how many, and runs."""
+    runs: list[tuple[int, int]] = []
+    ordered = sorted(numbers)
+    for number in ordered:
+        first = runs.pop()[0] if runs and runs[-1][1] == number - 1 else number
+        runs.append((first, number))
+    return {"entries": len(ordered), **{f"entries {first} to": last for first, last in runs}}
+
+
+def _explained(record: bytes, numbers: Collection[int]) -> set[int]:
+    """Return those of some numbers that a record says were erased."""
+    try:
+        read = json.loads(record)
+        details = read["details"] if read["action"] == ERASED else {"entries": 0}
+        # Before numbers were said, an erasure said that there was one.
+        if "rows" in details and "entries" not in details:
+            return set(numbers)
+        runs = [(name.split(), last) for name, last in details.items() if name.endswith(" to")]
+        return {n for n in numbers for name, last in runs if int(name[1]) <= n <= last}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return set()
 
 
 def _fault(link: Link, before: Head, anchors: Collection[Head]) -> str:

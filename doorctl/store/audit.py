@@ -69,13 +69,15 @@ class AuditTrail:
             connection.execute(_ADD, values)
         return head_of(link)
 
-    def erase_about(self, cards: Collection[bytes], patron_ref: str | None, moment: Moment) -> int:
-        """Erase the records that name one of the cards or the patron; return how many."""
+    def erase_about(
+        self, cards: Collection[bytes], patron_ref: str | None, moment: Moment
+    ) -> tuple[int, ...]:
+        """Erase the records that name one of the cards or the patron; return their numbers."""
         with self._branch.together(moment) as connection:
-            erased = connection.execute(ERASE_ABOUT, about_values(cards, patron_ref)).rowcount
+            erased = connection.execute(ERASE_ABOUT, about_values(cards, patron_ref)).fetchall()
             if erased:
                 self._branch.rewrite_after()
-        return erased
+        return tuple(number for (number,) in erased)
 
     def head(self) -> Head:
         """Return the chain's end."""

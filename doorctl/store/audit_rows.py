@@ -58,7 +58,7 @@ ABOUT = """
 """
 """Which records name one of some cards or a patron; see :func:`about_values`."""
 
-ERASE_ABOUT = f"UPDATE audit SET record = NULL, salt = NULL WHERE {ABOUT}"  # noqa: S608 -- constants
+ERASE_ABOUT = f"UPDATE audit SET record = NULL, salt = NULL WHERE {ABOUT} RETURNING number"  # noqa: S608 -- constants
 
 # A record that was written before one which a good clock dates is older, whatever its own says:
 # a clock that was not set may have been years ahead.

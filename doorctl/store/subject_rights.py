@@ -7,6 +7,7 @@ import sqlite3
 from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.audit_chain import erased_numbers
 from doorctl.privacy.subject import Subject
 from doorctl.privacy.subject_erasure import PartErased
 from doorctl.privacy.subject_table import BRANCH
@@ -33,7 +34,7 @@ def erase_rights(
 ) -> PartErased:
     """Erase a person's bans, passes, restrictions and audit records; a tombstone takes their place.
 
-    The audit log says that somebody was erased, by whom and why, and not who.
+    The audit log says that somebody was erased, by whom, why and which entries, and not who.
 
     Raises:
         InputError: the reason has no place on record; nothing was changed.
@@ -41,9 +42,12 @@ def erase_rights(
     audit = AuditTrail(writer)
     with writer.together(moment) as connection:
         deleted = subject_rows.delete(connection, BRANCH, subject)
-        deleted += audit.erase_about(subject.row_keys, subject.patron_ref, moment)
+        erased = audit.erase_about(subject.row_keys, subject.patron_ref, moment)
+        deleted += len(erased)
         subject_tombstones.set_up(connection, subject, epoch, known(moment))
-        deed = Deed(Action.SUBJECT_ERASED, why=why, details={"rows": deleted})
+        deed = Deed(
+            Action.SUBJECT_ERASED, why=why, details={"rows": deleted, **erased_numbers(erased)}
+        )
         audit.append(deed, by, moment)
     return PartErased(deleted, _compacted(writer))
 

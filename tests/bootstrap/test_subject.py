@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -17,6 +18,7 @@ from doorctl.access.patron import Patron, row_key
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
+from doorctl.bootstrap import audit as book
 from doorctl.bootstrap import desk as command_desk
 from doorctl.bootstrap import rights as staff
 from doorctl.bootstrap import subject as rights
@@ -285,6 +287,19 @@ class TestErase:
             ][-1:]
 
         assert (deed.cards, deed.patron_ref) == ((), None)
+
+    def test_says_which_entries_went_and_the_log_is_whole(self, branch: Config) -> None:
+        """A record that is gone without that is found, whoever took it away."""
+        rights.export(branch, BY_CARD)
+        rights.erase(branch, BY_CARD)
+        assert book.verify(branch).broken is None
+        rights.export(branch, BY_CARD)
+        with closing(sqlite3.connect(branch_db(branch))) as database, database:
+            sql = "UPDATE audit SET record = NULL, salt = NULL WHERE number = {}"
+            last = database.execute("SELECT max(number) FROM audit").fetchone()[0]
+            database.execute(sql.format(last))
+
+        assert book.verify(branch).broken == last
 
     def test_an_older_push_brings_nobody_back_to_a_new_register(self, branch: Config) -> None:
         """A stick with last week's snapshot, after the register was lost: all but the person."""

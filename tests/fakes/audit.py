@@ -46,12 +46,14 @@ class MemoryAudit:
             self._links.append(linked(self.head(), from_deed(deed, by, moment), salt))
         return self.head()
 
-    def erase_about(self, cards: Collection[bytes], patron_ref: str | None, moment: Moment) -> int:
+    def erase_about(
+        self, cards: Collection[bytes], patron_ref: str | None, moment: Moment
+    ) -> tuple[int, ...]:
         """Erase the records that name one of the cards or the patron."""
         with self.together(moment):
             numbers = {one.number for one in self.about(cards, patron_ref)}
             self._erase(numbers)
-        return len(numbers)
+        return tuple(sorted(numbers))
 
     def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:
         """Return the entries that were not erased."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from doorctl.errors import InputError
 from doorctl.privacy.audit_chain import (
     EMPTY,
+    ERASED,
     SALT_BYTES,
     Head,
     Link,
+    erased_numbers,
     head_of,
     linked,
     verify,
@@ -34,6 +37,11 @@ def chain(records: list[bytes], erased: frozenset[int] = frozenset()) -> list[Li
     ]
 
 
+def explaining(numbers: Iterable[int]) -> bytes:
+    """Return the record of an entry that says which were erased."""
+    return json.dumps({"action": ERASED, "details": erased_numbers(numbers)}).encode()
+
+
 RECORDS = st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=8)
 NUMBERS = st.frozensets(st.integers(1, 8))
 
@@ -41,11 +49,12 @@ NUMBERS = st.frozensets(st.integers(1, 8))
 @given(RECORDS, NUMBERS)
 def test_a_chain_is_whole_whatever_was_erased(records: list[bytes], erased: frozenset[int]) -> None:
     """Record and salt of any entry can go; all that was kept elsewhere still agrees."""
-    whole = chain(records)
-    verdict = verify(chain(records, erased), len(records), [head_of(link) for link in whole])
-
     gone = {number for number in erased if number <= len(records)}
     kept = set(range(1, len(records) + 1)) - gone
+    records = [*records, explaining(gone)]
+    whole = chain(records)
+    verdict = verify(chain(records, erased & gone), len(records), [head_of(link) for link in whole])
+
     assert verdict.broken is None
     assert (verdict.entries, verdict.erased) == (len(records), len(gone))
     assert verdict.head == head_of(whole[-1])
@@ -137,6 +146,46 @@ def test_a_chain_that_was_written_anew_is_told_by_a_head_that_was_kept(
     assert verify(anew, len(records)).broken is None
     assert verify(anew, len(records), [anchor]).broken == len(records)
     assert verify(whole, len(records), [anchor]).broken is None
+
+
+@given(RECORDS, NUMBERS, NUMBERS)
+def test_a_record_that_is_gone_and_that_no_later_entry_names_is_found(
+    records: list[bytes], erased: frozenset[int], said: frozenset[int]
+) -> None:
+    """The lowest of them; those before the first that is kept went by age."""
+    whole = [b"kept", *records, explaining(said), b"the last"]
+    last = len(records) + 1
+    gone = frozenset(number for number in erased if 1 < number <= last)
+
+    verdict = verify(chain(whole, gone), len(whole))
+
+    assert verdict.broken == min(gone - said, default=None)
+    late = verify(chain([b"kept", explaining(gone), *records], frozenset({3} if records else ())))
+    assert late.broken == 3, "an entry speaks of what was before it"
+
+
+@pytest.mark.parametrize(
+    ("record", "broken"),
+    [
+        (b'{"action":"subject_erased","details":{"rows":3}}', None),
+        (b'{"action":"subject_erased","details":{"entries":1}}', 2),
+        (b'{"action":"subject_erased","details":{"entries":1,"entries x to":9}}', 2),
+        (b'{"action":"subject_erased","details":{"entries":1,"entries 1 to":"9"}}', 2),
+        (b'{"action":"subject_erased","details":[]}', 2),
+        (b'{"action":"visits_listed","details":{"entries 1 to":9}}', 2),
+        (b'{"action":"visits_listed"}', 2),
+        (b"[]", 2),
+    ],
+)
+def test_what_an_entry_says_of_others_is_read_with_care(record: bytes, broken: int | None) -> None:
+    """One from before numbers were said explains all before it; odd ones explain nothing."""
+    assert verify(chain([b"kept", b"gone", record], frozenset({2}))).broken == broken
+
+
+def test_numbers_are_said_in_runs() -> None:
+    """An entry is short, however many looks at a person it has erased."""
+    assert erased_numbers([5, 3, 4, 9]) == {"entries": 4, "entries 3 to": 5, "entries 9 to": 9}
+    assert erased_numbers([]) == {"entries": 0}
 
 
 def test_a_chain_that_was_cut_short_is_told_by_a_head_that_was_kept() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from doorctl.errors import StoreBusyError, StoreDamagedError, StoreError
 from doorctl.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, verify
+from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, erased_numbers, verify
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
@@ -36,6 +36,12 @@ LIST = Deed(Action.VISITS_LISTED, details={"visits": 12})
 def later(days: int) -> Moment:
     """Return a trusted moment so many days after."""
     return Moment(NOON + days * DAY, NOON, ClockState.TRUSTED)
+
+
+def explain(trail: AuditTrail, erased: tuple[int, ...], moment: Moment = NOW) -> Head:
+    """Say on the log which entries were erased, as an erasure does."""
+    deed = Deed(Action.SUBJECT_ERASED, details=erased_numbers(erased))
+    return trail.append(deed, "grethe", moment)
 
 
 @pytest.fixture
@@ -176,7 +182,9 @@ def test_whatever_was_appended_and_erased_the_chain_holds_and_tampering_is_found
                     deed = Deed(Action.PATRON_EXPLAINED, (key_of(number),), "p-1")
                     anchors.append(AuditTrail(writer).append(deed, "grethe", later(day)))
                 case "erase":
-                    AuditTrail(writer).erase_about([key_of(number)], None, later(day))
+                    trail = AuditTrail(writer)
+                    erased = trail.erase_about([key_of(number)], None, later(day))
+                    anchors.append(explain(trail, erased, later(day)))
                 case "wait":
                     day += number
                 case _:
@@ -297,8 +305,8 @@ def _left(path: Path) -> list[bytes]:
         lambda trail: [
             trail.append(LIST, "grethe", one) for one in (seen_before(later(185)), later(185))
         ],
-        lambda trail: trail.erase_about([key_of(1)], None, NOW),
-        lambda trail: trail.erase_about([], "a-marked-ref", NOW),
+        lambda trail: explain(trail, trail.erase_about([key_of(1)], None, NOW)),
+        lambda trail: explain(trail, trail.erase_about([], "a-marked-ref", NOW)),
     ],
     ids=["age", "card", "patron"],
 )

@@ -13,7 +13,7 @@ import pytest
 from doorctl.errors import InputError
 from doorctl.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, AuditReader, AuditWriter, Deed, Entry
-from doorctl.privacy.audit_chain import EMPTY, Verdict, verify
+from doorctl.privacy.audit_chain import EMPTY, Verdict, erased_numbers, verify
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from tests.fakes.audit import MemoryAudit
@@ -104,13 +104,17 @@ def test_what_names_a_person_is_erased_and_the_chain_holds(audit: Audit) -> None
     for deed in (LIST, LOOK, OTHER_LOOK):
         audit.writer.append(deed, "grethe", at())
 
-    assert audit.writer.erase_about([key_of(1)], "p-9", at()) == 1
-    assert audit.writer.erase_about([key_of(1)], "p-9", at()) == 0
+    erased = audit.writer.erase_about([key_of(1)], "p-9", at())
+    assert erased == (2,)
+    assert audit.writer.erase_about([key_of(1)], "p-9", at()) == ()
+    assert audit.verdict().broken == 2, "no entry says so yet"
+    deed = Deed(Action.SUBJECT_ERASED, details=erased_numbers(erased))
+    audit.writer.append(deed, "grethe", at())
 
-    assert audit.numbers() == [1, 3]
+    assert audit.numbers() == [1, 3, 4]
     verdict = audit.verdict()
     assert (verdict.broken, verdict.entries, verdict.erased, verdict.erased_singly) == (
-        None, 3, 1, 1
+        None, 4, 1, 1
     )  # fmt: skip
 
 
