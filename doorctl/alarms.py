@@ -378,12 +378,17 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Se journalen, og om SD-kortet fejler (dmesg), hvis det sker igen.",
             "Read the journal, and see whether the SD card fails (dmesg), if it happens again.",
         ),
-        "clock_set_back": _kind(
-            TODAY,
-            "Uret blev stillet langt tilbage.",
-            "The clock was set far back.",
-            "Se, hvilken tidsserver Pi'en bruger.",
-            "See which time server the Pi uses.",
+        "clock_stepped": _kind(
+            NOW,
+            "Uret sprang, så det regnes for forkert, og døren åbner ikke efter åbningstiden.",
+            "The clock jumped, so it is taken to be wrong, and no hours open the door.",
+            "Se, hvilken tidsserver Pi'en bruger, og om uret nu går rigtigt (timedatectl).",
+            "See which time server the Pi uses, and whether the clock is right now (timedatectl).",
+        ),
+        "clock_stepped_cleared": _over(
+            "clock_stepped",
+            "Uret regnes for rigtigt igen.",
+            "The clock is taken to be right again.",
         ),
         "purge_failed": _kind(
             TODAY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from doorctl.moments import Moment
 from doorctl.ports import Clock, Supervisor
 
 PING_EVERY_S = 5.0
@@ -54,7 +55,8 @@ class Housekeeping:
         purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
         keep_time: has the worker store the highest trusted time.
         ping: has the worker call its argument.
-        alarm: told a kind and why, once for each thing that stops and stays so for a turn.
+        alarm: told a kind and why, once for each thing that stops and stays so for a turn, and
+            for each doubt about the clock and its end.
         relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
             while it stands free.
         grace_s: how much later the process is ended if the loop has not locked by then.
@@ -89,7 +91,9 @@ class Housekeeping:
         self._relocks_s = relocks_s
         self._grace_s = grace_s
         self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
-        self._dependable = clock.moment().dependable
+        moment = clock.moment()
+        self._settled = moment.dependable and not moment.stepped
+        self._in_doubt = False
         self._stuck = self._told = ""
 
     def turn(self) -> None:
@@ -101,7 +105,9 @@ class Housekeeping:
         self._feed(now_s)
         if self._stepped():
             self._purge_soon()
-        self._keep_time_when_due(now_s)
+        moment = self._clock.moment()
+        self._tell_of_doubt(moment)
+        self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
 
     def _feed(self, now_s: float) -> None:
         before, self._stuck = self._stuck, self._what_is_stuck(now_s)
@@ -133,13 +139,20 @@ class Housekeeping:
     def _answer(self) -> None:
         self._answered_s = self._clock.monotonic_s()
 
-    def _keep_time_when_due(self, now_s: float) -> None:
-        dependable = self._clock.moment().dependable
-        newly = dependable and not self._dependable
-        self._dependable = dependable
+    def _tell_of_doubt(self, moment: Moment) -> None:
+        before, self._in_doubt = self._in_doubt, moment.in_doubt
+        if moment.in_doubt and not before:
+            why = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
+            self._alarm("clock_stepped", why)
+        elif before and not moment.in_doubt:
+            self._alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
+
+    def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
+        newly = settled and not self._settled
+        self._settled = settled
         if newly:
-            # The purge at the start was postponed if nobody vouched for the clock then.
+            # A purge is postponed while the clock is in doubt, or nobody vouches for it.
             self._purge_soon()
-        if newly or (dependable and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
+        if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
             self._kept_s = now_s
             self._keep_time()

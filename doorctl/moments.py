@@ -13,6 +13,21 @@ from enum import Enum
 HOLDOVER_LIMIT = timedelta(days=7)
 """How long a clock without its source is still good: 20 ppm of a crystal are 12 s in 7 days."""
 
+SLEWED = timedelta(hours=1)
+"""A clock that moved so much against the monotonic one, or more, was set."""
+
+SMALL = timedelta(minutes=5)
+"""What a battery clock errs by after a long outage, and a correction of which nobody hears."""
+
+STOOD = timedelta(hours=1)
+"""How long a time runs evenly before it lifts the high-water mark, or two sources end a doubt."""
+
+SETTLED = timedelta(hours=6)
+"""How long after a doubt nothing is done that can't be undone."""
+
+_Reading = tuple[datetime, timedelta]
+"""The wall clock in UTC and CLOCK_BOOTTIME at the same time."""
+
 
 class ClockState(Enum):
     """How far a wall-clock reading can be trusted."""
@@ -45,19 +60,27 @@ class Moment:
 
     Args:
         local: the best guess, aware, in the branch's time zone; right where `dependable`.
-        high_water: the highest trusted time ever seen, UTC; while the clock is untrusted it is
-            the one thing known for certain: it is not earlier than this.
+        high_water: the highest trusted time that ever stood for a while, UTC; while the clock is
+            untrusted it is the one thing known for certain: it is not earlier than this.
         state: where the reading comes from.
+        stepped: whether the clock is in doubt, see :class:`Timekeeper`, or was until a few hours
+            ago: then nothing is deleted by it.
     """
 
     local: datetime
     high_water: datetime
     state: ClockState
+    stepped: bool = False
 
     @property
     def dependable(self) -> bool:
         """Whether opening hours and dates may be judged by `local`."""
         return self.state is not ClockState.UNTRUSTED
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the clock is untrusted although a source vouches for it."""
+        return self.stepped and not self.dependable
 
     @property
     def latest_known(self) -> datetime:
@@ -72,6 +95,24 @@ class Timekeeper:
     the time is then the last trusted one carried on by CLOCK_BOOTTIME, whatever the wall clock
     does. Else untrusted.
 
+    A source can be wrong. A vouched time is in doubt, so untrusted, where it is :data:`SMALL` below
+    the high-water mark or was set by :data:`SLEWED` against CLOCK_BOOTTIME:
+
+    ======== =========================================== ============================
+    now      a vouched reading                           then
+    ======== =========================================== ============================
+    believed is where it should be                       believed
+    believed is not                                      in doubt
+    in doubt is where it should be                       believed
+    in doubt is elsewhere, again                         in doubt, its hour anew
+    in doubt has stood :data:`STOOD`, two sources agree  believed, the mark set to it
+    in doubt else                                        in doubt
+    any      :meth:`believe` (staff)                     believed, the mark set to it
+    ======== =========================================== ============================
+
+    A start has nothing to compare with but the mark, which may lie far behind after an outage.
+    The mark rises only by a time that has run evenly for :data:`STOOD`, and not while `stepped`.
+
     Args:
         high_water: the highest trusted time of earlier runs, aware; kept in UTC.
     """
@@ -80,27 +121,73 @@ class Timekeeper:
         # Within one time zone datetime adds and compares what the wall shows: an hour wrong
         # whenever the clocks change. So all that is kept and compared is UTC.
         self.high_water = high_water.astimezone(UTC)
-        self._trusted: tuple[datetime, timedelta] | None = None
+        self._trusted: _Reading | None = None
+        self._anchor: _Reading | None = None
+        self._even: _Reading | None = None
+        self._doubt: _Reading | None = None
+        self._doubted_at: timedelta | None = None
 
-    def read(self, wall: datetime, boot: timedelta, *, vouched: bool) -> Moment:
+    def read(
+        self, wall: datetime, boot: timedelta, *, vouched: bool, agreed: bool = False
+    ) -> Moment:
         """Turn one simultaneous reading of both clocks into a moment.
 
         Args:
             wall: the system clock, aware, in the branch's time zone.
             boot: CLOCK_BOOTTIME.
             vouched: whether a time source says that the system clock is right just now.
+            agreed: whether a second one that does not follow the first says so too.
         """
         if vouched:
+            self._judge(wall.astimezone(UTC), boot, agreed=agreed)
+        if self._doubt is None and vouched:
             self._trusted = (wall.astimezone(UTC), boot)
-            return self._dependable(wall, ClockState.TRUSTED)
-        if self._trusted is not None:
-            base, at = self._trusted
-            if boot - at <= HOLDOVER_LIMIT:
-                carried_on = (base + (boot - at)).astimezone(wall.tzinfo)
-                return self._dependable(carried_on, ClockState.HOLDOVER)
-        guess = max(wall.astimezone(UTC), self.high_water).astimezone(wall.tzinfo)
-        return Moment(guess, self.high_water, ClockState.UNTRUSTED)
+            return self._dependable(wall, boot, ClockState.TRUSTED)
+        carried_on = self._carried_on(boot)
+        if self._doubt is None and carried_on is not None:
+            return self._dependable(carried_on.astimezone(wall.tzinfo), boot, ClockState.HOLDOVER)
+        guess = carried_on or max(wall.astimezone(UTC), self.high_water)
+        local = guess.astimezone(wall.tzinfo)
+        return Moment(local, self.high_water, ClockState.UNTRUSTED, stepped=self._stepped(boot))
 
-    def _dependable(self, local: datetime, state: ClockState) -> Moment:
-        self.high_water = max(self.high_water, local.astimezone(UTC))
-        return Moment(local, self.high_water, state)
+    def believe(self, wall: datetime, boot: timedelta) -> None:
+        """Take a reading as right, because staff or two sources say so; also above the mark."""
+        now = wall.astimezone(UTC)
+        self._doubt, self._doubted_at = None, boot
+        self._trusted = self._anchor = self._even = (now, boot)
+        self.high_water = now
+
+    def _judge(self, now: datetime, boot: timedelta, *, agreed: bool) -> None:
+        if self.high_water - now < SMALL and _moved(self._anchor, now, boot) < SLEWED:
+            self._doubt = None
+            if self._anchor is None or boot - self._anchor[1] >= HOLDOVER_LIMIT:
+                self._anchor = (now, boot)
+            return
+        self._doubted_at = boot
+        if self._doubt is None or _moved(self._doubt, now, boot) >= SMALL:
+            self._doubt = (now, boot)
+        elif agreed and boot - self._doubt[1] >= STOOD:
+            self.believe(now, boot)
+
+    def _carried_on(self, boot: timedelta) -> datetime | None:
+        if self._trusted is None or boot - self._trusted[1] > HOLDOVER_LIMIT:
+            return None
+        return self._trusted[0] + (boot - self._trusted[1])
+
+    def _stepped(self, boot: timedelta) -> bool:
+        if self._doubt is not None:
+            return True
+        return self._doubted_at is not None and boot - self._doubted_at < SETTLED
+
+    def _dependable(self, local: datetime, boot: timedelta, state: ClockState) -> Moment:
+        now, stepped = local.astimezone(UTC), self._stepped(boot)
+        if self._even is None or _moved(self._even, now, boot) >= SMALL:
+            self._even = (now, boot)
+        if boot - self._even[1] >= STOOD and not stepped:
+            self.high_water = max(self.high_water, now)
+        return Moment(local, self.high_water, state, stepped=stepped)
+
+
+def _moved(since: _Reading | None, now: datetime, boot: timedelta) -> timedelta:
+    """Tell how far the wall clock was set against CLOCK_BOOTTIME; not at all since None."""
+    return timedelta(0) if since is None else abs(now - since[0] - (boot - since[1]))

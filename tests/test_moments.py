@@ -14,7 +14,8 @@ ZONE = ZoneInfo("Europe/Copenhagen")
 TRUSTED, HOLDOVER, UNTRUSTED = ClockState.TRUSTED, ClockState.HOLDOVER, ClockState.UNTRUSTED
 MARK = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 3, 12, 12, 0, tzinfo=ZONE)
-UP = timedelta(hours=1)
+UP = timedelta(days=3)
+HOUR = timedelta(hours=1)
 LONG_AGO = datetime(1978, 1, 1, tzinfo=ZONE)
 
 walls = st.datetimes(
@@ -29,12 +30,15 @@ def utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def test_a_vouched_reading_is_trusted_and_lifts_the_mark() -> None:
-    """What a time source vouches for is the time, and is remembered as passed."""
-    keeper = Timekeeper(MARK)
+def test_a_vouched_reading_is_trusted_and_lifts_the_mark_once_it_has_stood() -> None:
+    """What a source vouches for is the time; after an hour it is remembered as passed."""
+    keeper, hour = Timekeeper(MARK), timedelta(hours=1)
+    just_short = hour - timedelta(microseconds=1)
 
-    assert Moment(NOON, utc(NOON), TRUSTED) == keeper.read(NOON, UP, vouched=True)
-    assert keeper.high_water == NOON
+    assert Moment(NOON, MARK, TRUSTED) == keeper.read(NOON, UP, vouched=True)
+    assert keeper.read(NOON + just_short, UP + just_short, vouched=True).high_water == MARK
+    assert keeper.read(NOON + hour, UP + hour, vouched=True).high_water == utc(NOON) + hour
+    assert keeper.high_water == utc(NOON) + hour
 
 
 def test_without_any_source_the_clock_is_untrusted() -> None:
@@ -122,79 +126,223 @@ def test_a_new_voucher_begins_a_new_holdover() -> None:
     assert utc(moment.local) == utc(NOON) + timedelta(days=12)
 
 
-def test_a_vouched_step_back_is_believed_but_the_mark_stays() -> None:
-    """A source that corrects the clock backwards is right; retention still counts from the top."""
+def stood(wall: datetime, mark: datetime = MARK) -> Timekeeper:
+    """Return a keeper whose clock has said the right time for an hour before `wall`."""
+    keeper = Timekeeper(mark)
+    before = (wall.astimezone(UTC) - HOUR).astimezone(wall.tzinfo)
+    keeper.read(before, UP - HOUR, vouched=True)
+    assert keeper.read(wall, UP, vouched=True).state is TRUSTED
+    return keeper
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_step_of_an_hour_is_doubt_whoever_vouches(sign: int) -> None:
+    """In doubt the clock is untrusted at once; the best guess is what was trusted before.
+
+    Less, back no more than minutes, is a correction.
+    """
+    keeper, minutes = stood(NOON), timedelta(minutes=59 if sign > 0 else 4)
+    assert keeper.read(NOON + sign * minutes, UP, vouched=True).state is TRUSTED
+
+    keeper = stood(NOON)
+    moment = keeper.read(NOON + sign * HOUR, UP, vouched=True)
+
+    assert moment == Moment(NOON, utc(NOON), UNTRUSTED, stepped=True)
+    assert moment.in_doubt
+
+
+def test_many_small_steps_are_one_large_one() -> None:
+    """A clock that is led away by 50 minutes a minute is compared with where it was at first."""
+    keeper = stood(NOON)
+    away = timedelta(minutes=50)
+
+    assert keeper.read(NOON + away, UP, vouched=True).state is TRUSTED
+    assert keeper.read(NOON + 2 * away, UP, vouched=True).in_doubt
+
+
+def test_minutes_below_the_mark_are_doubt_also_at_a_start() -> None:
+    """It is later than a time that stood, and later than the build; a battery clock may lag."""
+    little, less = timedelta(minutes=5), timedelta(minutes=5) - timedelta(microseconds=1)
+
+    assert Timekeeper(NOON).read(NOON - less, UP, vouched=True).state is TRUSTED
+    moment = Timekeeper(NOON).read(NOON - little, UP, vouched=True)
+    assert (moment.local, moment.state, moment.in_doubt) == (NOON, UNTRUSTED, True)
+
+
+@pytest.mark.parametrize("days", [0, 1, 400])
+def test_a_start_after_an_outage_is_no_step(days: int) -> None:
+    """Whenever the power comes back, the first vouched time is the time."""
+    later = NOON + timedelta(days=days)
+    restarted = Timekeeper(stood(NOON).high_water)
+
+    assert restarted.read(LONG_AGO, UP, vouched=False).state is UNTRUSTED
+    moment = restarted.read(later, UP + timedelta(minutes=3), vouched=True)
+    assert (moment.local, moment.state, moment.stepped) == (later, TRUSTED, False)
+
+
+def test_a_network_that_was_away_for_a_month_is_no_step() -> None:
+    """CLOCK_BOOTTIME is good to the minute then, though not good enough to go by alone."""
+    keeper, month = stood(utc(NOON)), timedelta(days=30)
+    assert keeper.read(NOON, UP + month, vouched=False).state is UNTRUSTED
+
+    assert keeper.read(utc(NOON) + month, UP + month, vouched=True).state is TRUSTED
+
+
+def test_a_new_machine_restarts_after_its_first_day() -> None:
+    """With nothing but the build's date behind it, it is trusted, and so is its next start."""
     keeper = Timekeeper(MARK)
-    keeper.read(NOON + timedelta(days=1), UP, vouched=True)
+    assert keeper.read(NOON, UP, vouched=True).state is TRUSTED
+    day = timedelta(days=1)
+    assert keeper.read(NOON + day, UP + day, vouched=True).high_water == utc(NOON) + day
+
+    for mark in (keeper.high_water, MARK):
+        moment = Timekeeper(mark).read(NOON + day + HOUR, HOUR, vouched=True)
+        assert (moment.state, moment.stepped) == (TRUSTED, False)
+
+
+def test_a_clock_that_comes_back_to_the_right_time_is_believed() -> None:
+    """The time that stood before is proof enough; what can't be undone waits for six hours."""
+    keeper = stood(NOON)
+    keeper.read(NOON + timedelta(days=3), UP, vouched=True)
+
+    moment = keeper.read(NOON + HOUR, UP + HOUR, vouched=True)
+
+    assert (moment.local, moment.state, moment.stepped) == (NOON + HOUR, TRUSTED, True)
+    six = timedelta(hours=6)
+    just_short = keeper.read(NOON + six, UP + six - timedelta(microseconds=1), vouched=True)
+    assert just_short.stepped
+    assert just_short.high_water == utc(NOON)
+    after = keeper.read(NOON + six, UP + six, vouched=True)
+    assert not after.stepped
+    assert after.high_water == utc(NOON) + six
+
+
+def test_a_doubt_ends_where_two_sources_agree_for_an_hour() -> None:
+    """One alone never ends it, however long; and a clock that moves again has not stood."""
+    keeper, wrong = stood(NOON), NOON + timedelta(days=3)
+    keeper.read(wrong, UP, vouched=True)
+    days = timedelta(days=2)
+    assert keeper.read(wrong + days, UP + days, vouched=True).in_doubt
+
+    keeper = stood(NOON)
+    keeper.read(wrong, UP, vouched=True)
+    moved = wrong + timedelta(minutes=5)
+    keeper.read(moved, UP, vouched=True, agreed=True)
+    keeper.read(wrong + HOUR / 2, UP + HOUR / 2, vouched=True, agreed=True)
+    almost = HOUR * 3 / 2 - timedelta(microseconds=1)
+    assert keeper.read(wrong + almost, UP + almost, vouched=True, agreed=True).in_doubt
+    later = HOUR * 3 / 2
+    moment = keeper.read(wrong + later, UP + later, vouched=True, agreed=True)
+    assert (moment.local, moment.state) == (wrong + later, TRUSTED)
+    assert (moment.high_water, moment.stepped) == (utc(wrong) + later, True)
+
+
+def test_staff_end_a_doubt_and_a_false_mark() -> None:
+    """A moment in 2098 that once stood is not kept for ever."""
+    far = datetime(2098, 6, 1, tzinfo=UTC)
+    keeper = Timekeeper(far)
+    assert keeper.read(NOON, UP, vouched=True).in_doubt
+
+    keeper.believe(NOON, UP)
 
     moment = keeper.read(NOON, UP, vouched=True)
+    assert moment == Moment(NOON, utc(NOON), TRUSTED, stepped=True)
+    assert keeper.read(NOON + HOUR, UP + HOUR, vouched=False).state is HOLDOVER
+    assert keeper.read(far, UP + HOUR, vouched=True).in_doubt
 
-    assert (moment.local, moment.state) == (NOON, TRUSTED)
-    assert moment.high_water == NOON + timedelta(days=1)
-    assert moment.latest_known == NOON + timedelta(days=1)
+
+def test_a_moment_far_ahead_leaves_no_mark() -> None:
+    """A source that errs for less than an hour poisons no later start, not even at a start."""
+    keeper = Timekeeper(MARK)
+    ahead, short = datetime(2098, 6, 1, tzinfo=UTC), timedelta(minutes=59)
+    assert keeper.read(ahead, UP, vouched=True).state is TRUSTED
+    assert keeper.read(ahead + short, UP + short, vouched=True).high_water == MARK
+    assert keeper.high_water == MARK
+
+
+def test_in_doubt_no_holdover_goes_on() -> None:
+    """A source that errs and goes leaves the clock untrusted."""
+    keeper = stood(NOON)
+    keeper.read(NOON + timedelta(days=1), UP, vouched=True)
+
+    assert keeper.read(NOON, UP + HOUR, vouched=False).in_doubt
+    assert keeper.read(NOON, UP + 9 * HOUR, vouched=False).in_doubt
 
 
 def test_the_mark_does_not_fall_in_the_hour_that_comes_twice() -> None:
-    """02:10 after the change is later than 02:20 before it, whatever the digits say."""
+    """02:10 after the change is 50 minutes later than 02:20 before it, whatever the digits say."""
     second = datetime(2026, 10, 25, 2, 10, fold=1, tzinfo=ZONE)
     first = datetime(2026, 10, 25, 2, 20, tzinfo=ZONE)
-    keeper = Timekeeper(MARK)
-    keeper.read(second, UP, vouched=True)
+    keeper = stood(second)
+    assert utc(keeper.high_water) == utc(second)
 
-    moment = keeper.read(first, UP, vouched=True)
-
-    assert utc(moment.high_water) == utc(second)
-    assert utc(moment.latest_known) == utc(second)
+    assert keeper.read(first, UP, vouched=True).in_doubt
+    assert keeper.high_water == utc(second)
 
 
 def test_the_mark_rises_in_the_hour_that_comes_twice() -> None:
-    """The second 02:10 lifts a mark that stands at the first 02:20."""
-    first = datetime(2026, 10, 25, 2, 20, tzinfo=ZONE)
+    """The second 02:10 lifts a mark that stands at the first 02:14."""
+    first = datetime(2026, 10, 25, 2, 14, tzinfo=ZONE)
     second = datetime(2026, 10, 25, 2, 10, fold=1, tzinfo=ZONE)
-    keeper = Timekeeper(first)
 
-    assert utc(keeper.read(second, UP, vouched=True).latest_known) == utc(second)
+    assert utc(stood(second, first).high_water) == utc(second)
 
 
 @dataclass(frozen=True)
 class Look:
-    """One look at both clocks, `passed` after the one before."""
+    """One look at both clocks, `passed` after the one before.
 
-    wall: datetime
+    `off` is how far the wall clock is from a time that runs evenly.
+    """
+
+    off: timedelta
     passed: timedelta
     vouched: bool
+    agreed: bool
 
 
+offs = st.one_of(
+    st.just(timedelta(0)),
+    st.timedeltas(timedelta(minutes=-6), timedelta(minutes=6)),
+    st.timedeltas(timedelta(hours=-3), timedelta(hours=3)),
+    st.timedeltas(timedelta(days=-9000), timedelta(days=9000)),
+)
+passing = st.one_of(
+    st.timedeltas(timedelta(0), timedelta(hours=2)), st.timedeltas(timedelta(0), timedelta(days=9))
+)
 looks = st.lists(
-    st.builds(
-        Look, walls, st.timedeltas(timedelta(0), timedelta(days=9)), st.sampled_from([False, True])
-    ),
-    min_size=1,
-    max_size=12,
+    st.builds(Look, offs, passing, st.booleans(), st.booleans()), min_size=1, max_size=12
 )
 
 
-@given(looks, walls)
-def test_the_table_of_states(taken: list[Look], mark: datetime) -> None:
-    """Whatever the clocks do, state, time and mark are those of the rules."""
-    keeper, boot = Timekeeper(mark), UP
-    high, base = utc(mark), None
+@given(looks, st.timedeltas(timedelta(days=-30), timedelta(days=30)))
+def test_whatever_the_clocks_do(taken: list[Look], behind: timedelta) -> None:
+    """No doubtful reading is trusted, no trusted one is far from where it was, marks only rise.
+
+    Times that are trusted, one after another, lie on lines less than an hour apart each week.
+    """
+    mark = utc(NOON) - behind
+    keeper, passed = Timekeeper(mark), timedelta(0)
+    last: tuple[datetime, timedelta] | None = None
+    in_doubt = False
     for look in taken:
-        boot += look.passed
-        moment = keeper.read(look.wall, boot, vouched=look.vouched)
-        if look.vouched:
-            base = (utc(look.wall), boot)
-        if base is not None and boot - base[1] <= timedelta(days=7):
-            expected = base[0] + (boot - base[1])
-            high = max(high, expected)
-            assert moment.state is (TRUSTED if look.vouched else HOLDOVER)
-            assert utc(moment.local) == expected
-            assert utc(moment.latest_known) == high
+        passed += look.passed
+        wall = NOON.astimezone(UTC) + passed + look.off
+        before = keeper.high_water
+        moment = keeper.read(wall, UP + passed, vouched=look.vouched, agreed=look.agreed)
+        confirmed = in_doubt and look.vouched and look.agreed and moment.dependable
+        assert moment.high_water == keeper.high_water
+        assert confirmed or keeper.high_water >= before
+        assert moment.in_doubt or look.vouched or moment.state is not TRUSTED
+        if moment.dependable:
+            assert confirmed or moment.local > before - timedelta(minutes=5)
+            if last is not None and not confirmed:
+                moved = abs(moment.local - last[0] - (passed - last[1]))
+                assert moved < 2 * HOUR
+            last = moment.local, passed
         else:
-            assert moment.state is UNTRUSTED
-            assert utc(moment.local) == max(utc(look.wall), high)
             assert moment.latest_known == moment.high_water
-        assert utc(moment.high_water) == utc(keeper.high_water) == high
+        in_doubt = moment.in_doubt
 
 
 @given(walls, walls)

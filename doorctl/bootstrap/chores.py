@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from doorctl.bootstrap.door_stores import DoorStores
-from doorctl.bootstrap.doubt import ClockDoubt
 from doorctl.bootstrap.inspection import house
 from doorctl.bootstrap.purging import Purging
 from doorctl.config import Config
@@ -43,7 +42,6 @@ class Chores:
         self._stores = stores
         self._purging = purging
         self._log = log
-        self._doubt = ClockDoubt(stores.alarm)
         self.schedule = PurgeSchedule(
             PURGE_EVERY_H, lambda: self._do("purge", self._purge), stores.clock.monotonic_s
         )
@@ -148,9 +146,9 @@ class Chores:
         moment = self._stores.clock.moment()
         if not moment.dependable:
             return
-        self._doubt.look(moment)
+        boot = self._stores.clock.boot_time()
         try:
-            self._stores.visits.keep_time(moment.local, self._stores.clock.boot_time())
+            self._stores.visits.keep_time(moment.local, boot, moment.high_water)
         except StoreError as err:
             self._stores.alarm("visit_log_failing", str(err))
 

@@ -11,7 +11,6 @@ import click
 
 from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.bootstrap import desk
-from doorctl.bootstrap.doubt import is_set_back
 from doorctl.bootstrap.rules import retention, system_clock
 from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.cli.staff_options import why_option
@@ -53,14 +52,12 @@ def list_visits(config: Config, since: datetime | None, why: str, as_json: bool)
 def _tell_hidden(config: Config) -> None:
     """Say what a clock hides that once was far ahead: without that, no visits are a riddle."""
     moment = system_clock(config).moment()
-    if not is_set_back(moment):
+    if not moment.in_doubt:
         return
     from_then = f"{moment.high_water - retention(config):%Y-%m-%d}"
-    all_hidden = moment.high_water - moment.local > retention(config)
-    hidden = f", which is all of them until {from_then}" if all_hidden else ""
     click.echo(
         f"doorctl: a trusted clock once said {moment.high_water:%Y-%m-%d}; "
-        f"visits before {from_then} are hidden{hidden}",
+        f"visits before {from_then} are hidden",
         err=True,
     )
 

@@ -15,13 +15,15 @@ from typing import Literal
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from doorctl.moments import BootTime, Moment, Timekeeper
+from doorctl.moments import SMALL, BootTime, Moment, Timekeeper
 
 BUILD_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """It is later than this: the program did not exist before."""
 
 RTC_FLOOR_YEAR = 2025
 """A battery clock that says an earlier year has no battery (a Pi 5 without one starts in 1970)."""
+
+MOST_DIGITS = 11
 
 STEP_S = 5.0
 """A wall clock that moved so much against CLOCK_BOOTTIME was set, not slewed (500 ppm at most)."""
@@ -74,21 +76,36 @@ class TimeSources:
 
     Args:
         timesyncd: the file that systemd-timesyncd makes once it has synchronised.
-        rtc: the file that says ``1`` where the clock was set from a battery clock at boot.
+        rtc: the directory of a battery clock. Its ``hctosys`` says ``1`` where the clock was set
+            from it at boot, ``since_epoch`` what it says now: a Pi 5 without a battery begins in
+            1970, and the wall clock is then moved to the time that was saved last.
         kernel: what the kernel says, for chrony and others; our units may ask it only with the
             drop-in of systemd/README.md.
     """
 
     timesyncd: Path = Path("/run/systemd/timesync/synchronized")
-    rtc: Path = Path("/sys/class/rtc/rtc0/hctosys")
+    rtc: Path = Path("/sys/class/rtc/rtc0")
     kernel: Callable[[], bool] = kernel_synchronised
 
-    def vouch(self, wall: datetime) -> bool:
-        """Tell whether the reading `wall` can be trusted."""
-        return self.timesyncd.exists() or self._from_battery(wall) or self.kernel()
+    def vouch(self, wall: datetime) -> int:
+        """Return how many sources say that the reading `wall` is right: network, battery clock.
+
+        Whoever follows the network is one source.
+        """
+        return (self.timesyncd.exists() or self.kernel()) + self._from_battery(wall)
+
+    def battery(self) -> datetime | None:
+        """Return what the battery clock says, UTC; None where there is none that was ever set."""
+        said = _line(self.rtc / "since_epoch")
+        # Digits beyond any year are no time; 11 of them are the year 5138.
+        if not said.isdecimal() or len(said) > MOST_DIGITS:
+            return None
+        now = datetime.fromtimestamp(int(said), UTC)
+        return now if now.year >= RTC_FLOOR_YEAR else None
 
     def _from_battery(self, wall: datetime) -> bool:
-        return wall.year >= RTC_FLOOR_YEAR and _line(self.rtc) == "1"
+        now = self.battery() if _line(self.rtc / "hctosys") == "1" else None
+        return now is not None and abs(now - wall) < SMALL
 
 
 class SystemClock:
@@ -118,7 +135,8 @@ class SystemClock:
         self._always = trust == "always"
         self._sources = sources or TimeSources()
         self._ask_every_s = ask_every_s
-        self._vouched = False
+        self._vouched = self._agreed = False
+        self._battery = BatteryWatch()
         self._ask_again_s = 0.0
         self._boot_id = _line(boot_id) or _told_boot_id() or uuid4().hex
         self._lock = Lock()
@@ -138,15 +156,47 @@ class SystemClock:
         with self._lock:
             wall = utc_now().astimezone(self._zone)
             boot_s = _boot_s()
+            boot = timedelta(seconds=boot_s)
             if boot_s >= self._ask_again_s:
-                self._vouched = self._always or self._sources.vouch(wall)
+                self._ask(wall, boot)
                 self._ask_again_s = boot_s + self._ask_every_s
-            return self._timekeeper.read(wall, timedelta(seconds=boot_s), vouched=self._vouched)
+            return self._timekeeper.read(wall, boot, vouched=self._vouched, agreed=self._agreed)
+
+    def believe(self) -> None:
+        """Take the wall clock as right, because staff say so."""
+        with self._lock:
+            wall, boot = utc_now(), timedelta(seconds=_boot_s())
+            self._timekeeper.believe(wall, boot)
+
+    def _ask(self, wall: datetime, boot: timedelta) -> None:
+        if self._always:
+            self._vouched = self._agreed = True
+            return
+        battery_set = self._battery.was_set(self._sources.battery(), boot)
+        vouching = self._sources.vouch(wall)
+        self._vouched, self._agreed = vouching > 0, vouching > 1 and not battery_set
 
     def stepped(self) -> bool:
         """Tell whether the wall clock was set since the last call; False the first time."""
         with self._lock:
             return self._steps.look(_wall_s(), _boot_s())
+
+
+class BatteryWatch:
+    """Notices that the battery clock was set, for then it is no second source; not thread-safe.
+
+    The kernel sets it to the network's time every 11 minutes.
+    """
+
+    def __init__(self) -> None:
+        self._began: datetime | None = None
+
+    def was_set(self, now: datetime | None, boot: timedelta) -> bool:
+        """Compare it with CLOCK_BOOTTIME and the first look; True where it says nothing."""
+        if now is None:
+            return True
+        self._began = self._began or now - boot
+        return abs(now - boot - self._began) >= SMALL
 
 
 class StepWatch:

@@ -131,10 +131,15 @@ class HourlyReader(Protocol):
 class VisitRetention(Protocol):
     """What the purge needs of the door log. Same thread as the writer; raises StoreError."""
 
-    def keep_time(self, high_water: datetime, boot: BootTime) -> None:
-        """Store the highest trusted time (UTC) and date this boot's rows written before it.
+    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
+        """Date this boot's rows written before a trusted time (UTC), and store the highest.
 
-        Rows of this boot whose clock was untrusted get `high_water` minus their age by `boot`.
+        Rows of this boot whose clock was untrusted get `now` minus their age by `boot`.
+
+        Args:
+            now: the time.
+            boot: the boot clock at the same time.
+            high_water: the highest that has stood for a while; None where `now` has.
         """
 
     def delete_before(self, cutoff: datetime) -> int:

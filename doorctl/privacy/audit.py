@@ -191,12 +191,12 @@ def account(name: str) -> str:
 
 
 def erased_before(moment: Moment) -> datetime | None:
-    """Return the UTC time before which no record is kept; None while nobody knows the time.
+    """Return the UTC time before which no record is kept; None while the time is not certain.
 
     It moves once a day, at midnight UTC, so that the file is rewritten once a day and not at each
     push. What was written on its day of expiry goes at the beginning of that day.
     """
-    if not moment.dependable:
+    if moment.stepped or not moment.dependable:
         return None
     today = moment.local.astimezone(UTC).date()
     return datetime.combine(today + timedelta(days=1), time(), UTC) - KEPT

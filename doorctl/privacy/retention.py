@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from doorctl.moments import BootTime, Moment
+from doorctl.moments import SLEWED, BootTime, Moment
 from doorctl.ports import VisitRetention
 from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.watched_time import SLEWED
 
 _ALL_GONE = (0, 0, 0)
 
@@ -39,7 +38,7 @@ class PurgeReport:
 
     @property
     def postponed(self) -> bool:
-        """Whether nothing was deleted because the clock could not be trusted."""
+        """Whether nothing was deleted because the clock could not be trusted, or was in doubt."""
         return self.cutoff is None
 
     @property
@@ -80,6 +79,8 @@ class ProvableRetention(VisitRetention, Protocol):
 
     def settle(self, now: datetime, boot: BootTime) -> None:
         """Date what lies after a UTC time that is right: a clock that was ahead has dated it.
+
+        The high-water mark falls to it.
 
         Attempts of this boot by their age; others as late as they can be, and as a guess.
         """
@@ -129,11 +130,11 @@ def purge(
     Raises:
         StoreError: the door log failed; purge again.
     """
-    if not moment.dependable:
+    if moment.stepped or not moment.dependable:
         return PurgeReport(traces=earlier)
     # Not by the high-water mark: one evening with a wrong clock would delete every visit for good.
     now = moment.local.astimezone(UTC)
-    visits.keep_time(moment.local, boot)
+    visits.keep_time(moment.local, boot, moment.high_water)
     if believed:
         visits.settle(now, boot)
     visits.end_holds(now)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from doorctl.moments import Moment
+from doorctl.moments import SETTLED, SLEWED, Moment
 
-WATCHED_S = 6 * 3600.0
+WATCHED_S = SETTLED.total_seconds()
 """How long a time must be seen before what can't be undone is done by it; monotonic seconds."""
-
-SLEWED = timedelta(hours=1)
-"""A clock that moved so much against the monotonic one, or more, was set."""
 
 
 class WatchedTime:

@@ -36,13 +36,14 @@ _SETTLE_EARLIER_BOOTS = """
     UPDATE attempts SET at_ms = :began, clock = :untrusted
     WHERE boot_id <> :boot_id AND at_ms > :now
 """
+_SETTLE_MARK = "UPDATE clock SET high_water_ms = min(high_water_ms, :now)"
 _SETTLE_CANARIES = "UPDATE canaries SET at_ms = :now WHERE at_ms > :now"
 _DATE_THROTTLES_OF_THIS_BOOT = """
     UPDATE throttles SET touched_ms = :now - max(0, :boot_ms - boot_ms) WHERE boot_id = :boot_id
 """
 _DATE_EARLIER_THROTTLES = "UPDATE throttles SET touched_ms = :began WHERE touched_ms > :began"
 _KEEP_TIME = """
-    INSERT INTO clock VALUES (1, :now)
+    INSERT INTO clock VALUES (1, :high_water)
     ON CONFLICT DO UPDATE SET high_water_ms = max(high_water_ms, excluded.high_water_ms)
 """
 
@@ -57,15 +58,17 @@ _DELETE_ATTEMPTS = f"""
 _DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 
 
-def date_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
-    """Keep a trusted time and correct what was written while there was none.
+def date_rows(
+    connection: sqlite3.Connection, now_ms: int, boot: BootTime, high_water_ms: int
+) -> None:
+    """Keep the high-water mark and correct what was written while there was none.
 
     A row of this boot gets the trusted time less its age by the boot clock. One of an earlier
     boot keeps its guess, but not one from after this boot began: a clock that once jumped ahead
     would keep such a row for ever.
     """
     times = _times(now_ms, boot)
-    connection.execute(_KEEP_TIME, times)
+    connection.execute(_KEEP_TIME, {"high_water": high_water_ms})
     connection.execute(_DATE_THIS_BOOT, times)
     connection.execute(_DATE_EARLIER_BOOTS, times)
     connection.execute(_DATE_EARLIER_THROTTLES, times)
@@ -76,6 +79,7 @@ def date_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> No
 def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
     """Date what lies after a time that is right, whatever clock vouched for it then.
 
+    The high-water mark was a wrong clock's, too, where it lies after that.
     As :func:`date_rows` does with a guess; a row of an earlier boot is one from now on.
     """
     times = _times(now_ms, boot)
@@ -83,6 +87,7 @@ def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> 
     connection.execute(_SETTLE_EARLIER_BOOTS, times)
     connection.execute(_SETTLE_CANARIES, times)
     wrong_pins.date(connection)
+    connection.execute(_SETTLE_MARK, times)
 
 
 def delete_attempts(database: Database, cutoff_ms: int) -> int:

@@ -165,7 +165,7 @@ class VisitStore:
             last = "SELECT seq FROM sqlite_sequence WHERE name = 'attempts'"
             return _value(self._connection, last) or 0
 
-    def keep_time(self, high_water: datetime, boot: BootTime) -> None:
+    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time and date rows that were written before it was known.
 
         Raises:
@@ -174,7 +174,7 @@ class VisitStore:
         if not self.is_there():
             raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
         with self._transaction() as connection:
-            date_rows(connection, to_ms(high_water), boot)
+            date_rows(connection, to_ms(now), boot, to_ms(high_water or now))
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time; return the number of attempts.

@@ -108,9 +108,9 @@ class RetriedVisits:
         """Return the highest attempt number ever on record."""
         return self.open().last_attempt()
 
-    def keep_time(self, high_water: datetime, boot: BootTime) -> None:
+    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time."""
-        self.open().keep_time(high_water, boot)
+        self.open().keep_time(now, boot, high_water)
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time."""

@@ -228,6 +228,7 @@ def test_the_silence_goes_on_across_a_restart(
     """It counts from the last good answer on record; one from the future is taken for now."""
     rounds.website(url).turn()
     rounds.clock.step(rounds.clock.wall + timedelta(hours=hours))
+    rounds.clock.believe()
     script.status = 500
     rounds.website(url).turn()
 
@@ -242,6 +243,7 @@ def test_a_setting_of_the_clock_makes_no_silence(
     website.turn()
     script.status = 500
     rounds.clock.step(rounds.clock.wall + timedelta(days=3))
+    rounds.clock.believe()
     rounds.clock.monotonic += FETCH_EVERY_S
     website.turn()
 

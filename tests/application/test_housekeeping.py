@@ -273,3 +273,25 @@ def test_time_is_stored_again_when_the_clock_becomes_good_again() -> None:
     house.turn()
 
     assert house.times_kept == [5.0]
+
+
+def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end() -> None:
+    """Somebody has to look now: meanwhile no hours open the door. What is deleted waits for long.
+
+    The highest trusted time is not stored either, until the clock has stood for six hours.
+    """
+    house = House()
+    house.turn(60)
+    house.clock.step(house.clock.wall + timedelta(days=2))
+    house.turn(60)
+    assert [kind for kind, _ in house.alarms] == ["clock_stepped"]
+    assert "2026-03-02 19:01" in house.alarms[0][1]
+
+    house.clock.believe()
+    house.turn(KEEP_TIME_EVERY_S)
+    assert [kind for kind, _ in house.alarms] == ["clock_stepped", "clock_stepped_cleared"]
+    assert (house.purges, house.times_kept) == (0, [])
+
+    house.turn(6 * 3600)
+    assert (house.purges, len(house.alarms)) == (1, 2)
+    assert house.times_kept

@@ -187,6 +187,7 @@ def test_an_announcement_is_made_at_a_warning(web: Web) -> None:
     )
     with web.running(config):
         await_text(told, "off\n")
+        web.clock.boot_ms += 165 * 60_000
         web.clock.step(START + timedelta(minutes=165))
         await_text(told, "off\non\n")
         web.clock.monotonic += 10.0

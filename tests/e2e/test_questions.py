@@ -102,7 +102,7 @@ def test_visits_in_words(door: Door) -> None:
 
 @pytest.mark.parametrize("days", [10, 400])
 def test_visits_hidden_by_the_clock(days: int, door: Door) -> None:
-    """After a clock that was far ahead one line says which visits are hidden, and until when."""
+    """After a clock that was far ahead one line says which visits are hidden."""
     ahead = datetime.now(UTC) + timedelta(days=days)
     door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
 
@@ -112,12 +112,11 @@ def test_visits_hidden_by_the_clock(days: int, door: Door) -> None:
     assert f"once said {ahead:%Y-%m-%d}" in done.stderr
     from_then = (ahead - timedelta(days=30)).strftime("%Y-%m-%d")
     assert f"visits before {from_then} are hidden" in done.stderr
-    assert (f"until {from_then}" in done.stderr) == (days == 400)
 
 
 def test_visits_none_hidden(door: Door) -> None:
     """With a clock that is right, or a little behind an earlier one, nothing is said."""
-    ahead = datetime.now(UTC) + timedelta(hours=23)
+    ahead = datetime.now(UTC) + timedelta(minutes=4)
     door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
 
     assert door.call("visits", "list").stderr == ""

@@ -22,6 +22,7 @@ class FakeClock:
         boot_ms: CLOCK_BOOTTIME.
         boot_id: another one after a reboot.
         vouched: whether a time source stands behind the system clock.
+        agreed: whether a second one does.
         high_water: the highest trusted time of earlier runs.
         zone: the branch's.
     """
@@ -31,6 +32,7 @@ class FakeClock:
     boot_ms: int = 1_000_000
     boot_id: str = "boot-1"
     vouched: bool = True
+    agreed: bool = False
     high_water: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
 
@@ -49,7 +51,7 @@ class FakeClock:
         """Judge `wall` by whether it is vouched for."""
         boot = timedelta(milliseconds=self.boot_ms)
         local = self.wall.astimezone(self.zone)
-        moment = self._timekeeper.read(local, boot, vouched=self.vouched)
+        moment = self._timekeeper.read(local, boot, vouched=self.vouched, agreed=self.agreed)
         self.high_water = moment.high_water
         return moment
 
@@ -62,6 +64,10 @@ class FakeClock:
     def step(self, wall: datetime) -> None:
         """Set the wall clock, as a person or a time server would; the others don't notice."""
         self.wall = wall
+
+    def believe(self) -> None:
+        """Take `wall` as right, because staff say so."""
+        self._timekeeper.believe(self.wall, timedelta(milliseconds=self.boot_ms))
 
     def reboot(self, boot_id: str) -> None:
         """Begin another boot: both running clocks start anew, what vouched is forgotten."""

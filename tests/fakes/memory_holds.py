@@ -59,6 +59,8 @@ class ProvableVisits(MemoryVisits):
             if attempt.at.utc > now:
                 guess = replace(attempt.at, state=ClockState.UNTRUSTED)
                 self._attempts[number] = replace(attempt, at=dated(guess, now, boot))
+        if self._high_water is not None:
+            self._high_water = min(self._high_water, now)
         self._canaries = {key: min(at, now) for key, at in self._canaries.items()}
         self._date_wrong_pins()
 

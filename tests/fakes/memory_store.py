@@ -365,17 +365,18 @@ class MemoryVisits:
         """Return the highest attempt number ever on record."""
         return self._last
 
-    def keep_time(self, high_water: datetime, boot: BootTime) -> None:
+    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time and date rows that were written before it was known."""
         self._fail_if_broken()
-        self._high_water = max(self._high_water or high_water, high_water)
-        began = high_water - timedelta(milliseconds=boot.ms)
+        mark = high_water or now
+        self._high_water = max(self._high_water or mark, mark)
+        began = now - timedelta(milliseconds=boot.ms)
         for number, attempt in self._attempts.items():
-            self._attempts[number] = replace(attempt, at=dated(attempt.at, high_water, boot))
+            self._attempts[number] = replace(attempt, at=dated(attempt.at, now, boot))
         for row_key, touched in self._throttles.items():
             at = touched.throttle.at
             known = at is not None and at.boot_id == boot.boot_id
-            then = _age_off(high_water, boot, at) if at and known else min(touched.at, began)
+            then = _age_off(now, boot, at) if at and known else min(touched.at, began)
             self._throttles[row_key] = replace(touched, at=then)
         self._date_wrong_pins()
 

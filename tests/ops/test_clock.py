@@ -17,6 +17,7 @@ from doorctl.moments import ClockState
 from doorctl.ops.clock import (
     BUILD_FLOOR,
     STEP_S,
+    BatteryWatch,
     StepWatch,
     SystemClock,
     TimeSources,
@@ -32,7 +33,13 @@ ZONE = "Europe/Copenhagen"
 
 def sources(directory: Path, *, kernel: bool = False) -> TimeSources:
     """Look for the files in `directory`; let the kernel say `kernel`."""
-    return TimeSources(directory / "synchronized", directory / "hctosys", lambda: kernel)
+    return TimeSources(directory / "synchronized", directory, lambda: kernel)
+
+
+def battery(directory: Path, now: datetime, hctosys: str = "1\n") -> None:
+    """Give the machine a battery clock that says `now`."""
+    (directory / "hctosys").write_text(hctosys)
+    (directory / "since_epoch").write_text(f"{now.timestamp():.0f}\n")
 
 
 def real_clock(directory: Path) -> SystemClock:
@@ -56,7 +63,7 @@ def test_a_clock_keeps_its_contract(tmp_path: Path, make: Callable[[Path], Clock
     assert clock.boot_time().ms_since(boot) >= 0
     assert str(moment.local.tzinfo) == ZONE
     assert moment.state is ClockState.TRUSTED
-    assert moment.high_water >= moment.local
+    assert moment.high_water <= moment.local
 
 
 def test_the_clocks_are_the_machines(tmp_path: Path) -> None:
@@ -93,21 +100,65 @@ def test_the_kernel_vouches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hctosys", "year", "vouched"),
-    [("1\n", 2026, True), ("1\n", 2025, True), ("1\n", 1970, False), ("0\n", 2026, False)],
+    ("hctosys", "year", "behind_s", "vouched"),
+    [
+        ("1\n", 2026, 0, True),
+        ("1\n", 2025, 0, True),
+        ("1\n", 2026, 299, True),
+        ("1\n", 2026, -299, True),
+        ("1\n", 2026, 300, False),
+        ("1\n", 2026, -300, False),
+        ("1\n", 1970, 0, False),
+        ("0\n", 2026, 0, False),
+    ],
 )
 def test_a_battery_clock_vouches_if_it_has_a_battery(
-    tmp_path: Path, hctosys: str, year: int, *, vouched: bool
+    tmp_path: Path, hctosys: str, year: int, behind_s: int, *, vouched: bool
 ) -> None:
-    """The clock was set from it at boot, and it did not begin in 1970."""
-    (tmp_path / "hctosys").write_text(hctosys)
+    """The clock was set from it at boot, it did not begin in 1970, and it says the same now."""
+    wall = datetime(year, 6, 1, tzinfo=UTC)
+    battery(tmp_path, wall - timedelta(seconds=behind_s), hctosys)
 
-    assert sources(tmp_path).vouch(datetime(year, 6, 1, tzinfo=UTC)) is vouched
+    assert sources(tmp_path).vouch(wall) == vouched
+
+
+def test_a_pi_without_a_battery_is_untrusted(tmp_path: Path) -> None:
+    """Its battery clock begins in 1970; that timesyncd moved the wall to a saved time is no proof.
+
+    Until the network is there nobody knows how long the power was off.
+    """
+    battery(tmp_path, LONG_AGO + timedelta(seconds=40))
+
+    assert not sources(tmp_path).vouch(utc_now())
+
+
+@pytest.mark.parametrize("said", ["", "-1", "²", "1" * 12, "9" * 400])
+def test_a_battery_clock_that_says_no_time_does_not_vouch(tmp_path: Path, said: str) -> None:
+    """Whatever stands in the file is no error."""
+    battery(tmp_path, utc_now())
+    (tmp_path / "since_epoch").write_text(said)
+
+    assert not sources(tmp_path).vouch(utc_now())
+
+
+@pytest.mark.parametrize(
+    ("network", "behind_s", "vouching"), [(True, 0, 2), (False, 0, 1), (True, 3600, 1)]
+)
+def test_two_sources_are_network_and_battery(
+    tmp_path: Path, behind_s: int, vouching: int, *, network: bool
+) -> None:
+    """Two that both follow the network are one."""
+    battery(tmp_path, utc_now() - timedelta(seconds=behind_s))
+    if network:
+        (tmp_path / "synchronized").touch()
+
+    assert sources(tmp_path, kernel=network).vouch(utc_now()) == vouching
 
 
 def test_a_battery_clock_that_cannot_be_read_does_not_vouch(tmp_path: Path) -> None:
     """Garbage in the file is no source and no error."""
-    (tmp_path / "hctosys").write_bytes(b"\xff\xfe")
+    battery(tmp_path, utc_now())
+    (tmp_path / "since_epoch").write_bytes(b"\xff\xfe")
 
     assert not sources(tmp_path).vouch(utc_now())
 
@@ -230,3 +281,30 @@ def test_the_fake_moves_only_when_told() -> None:
     assert clock.moment().state is ClockState.UNTRUSTED
     clock.reboot("boot-2")
     assert clock.boot_time().ms == 0
+
+
+@given(passed_s=st.integers(0, 10**7), set_s=st.integers(-(10**7), 10**7))
+def test_a_battery_clock_that_the_kernel_sets_is_no_second_source(
+    passed_s: int, set_s: int
+) -> None:
+    """The kernel copies a synchronised time to it: only one that ran on by itself can confirm."""
+    watch, began, boot = BatteryWatch(), datetime(2026, 5, 4, tzinfo=UTC), timedelta(hours=3)
+    passed = timedelta(seconds=passed_s)
+
+    assert watch.was_set(None, boot)
+    assert not watch.was_set(began, boot)
+    set_to = began + passed + timedelta(seconds=set_s)
+    assert watch.was_set(set_to, boot + passed) is (abs(set_s) >= 300)
+    assert not watch.was_set(began + passed, boot + passed)
+
+
+def test_staff_end_a_doubt(tmp_path: Path) -> None:
+    """A mark that a wrong clock left falls to the time that they confirm."""
+    clock = SystemClock(ZONE, "always", utc_now() + timedelta(days=25_000), sources(tmp_path))
+    assert clock.moment().in_doubt
+
+    clock.believe()
+
+    moment = clock.moment()
+    assert (moment.state, moment.stepped) == (ClockState.TRUSTED, True)
+    assert moment.high_water <= utc_now()

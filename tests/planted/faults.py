@@ -88,8 +88,8 @@ FAULTS = (
     Fault(
         "holdover by the wall clock",
         "doorctl/moments.py",
-        "carried_on = (base + (boot - at)).astimezone(wall.tzinfo)",
-        "carried_on = wall",
+        "carried_on.astimezone(wall.tzinfo), boot, ClockState.HOLDOVER",
+        "wall, boot, ClockState.HOLDOVER",
     ),
     Fault(
         "a wrong PIN costs nothing",

@@ -100,3 +100,4 @@ def test_an_unset_clock_erases_nothing() -> None:
     now = datetime(2031, 1, 1, tzinfo=UTC)
 
     assert erased_before(Moment(now, now, ClockState.UNTRUSTED)) is None
+    assert erased_before(Moment(now, now, ClockState.TRUSTED, stepped=True)) is None

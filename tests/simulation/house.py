@@ -346,7 +346,8 @@ class DoorProcess:
         moment = self._machine.clock.moment()
         if moment.dependable:
             with suppress(StoreError):
-                self.visits.keep_time(moment.local, self._machine.clock.boot_time())
+                boot = self._machine.clock.boot_time()
+                self.visits.keep_time(moment.local, boot, moment.high_water)
 
 
 class WebProcess:

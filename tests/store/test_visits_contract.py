@@ -253,6 +253,22 @@ def test_the_high_water_mark_only_rises(log: Log) -> None:
     assert log.history.high_water() == NOON + DAY
 
 
+def test_a_time_that_has_not_stood_leaves_no_mark(log: Log) -> None:
+    """It dates what came before it all the same; and a false mark falls to a time that is right."""
+    boot = BootTime("boot-2", 3 * HOUR_MS)
+    early = stamped(NOON - 40 * DAY, BootTime("boot-2", HOUR_MS), ClockState.UNTRUSTED)
+    log.store.open_attempt(1, early, None, None)
+
+    log.store.keep_time(NOON, boot, NOON - DAY)
+
+    assert log.history.high_water() == NOON - DAY
+    assert [visit.at for visit in log.listed()] == [NOON - timedelta(hours=2)]
+    log.store.settle(NOON, boot)
+    assert log.history.high_water() == NOON - DAY
+    log.store.settle(NOON - 2 * DAY, boot)
+    assert log.history.high_water() == NOON - 2 * DAY
+
+
 def test_rows_of_this_boot_are_dated_once_the_time_is_known(log: Log) -> None:
     """A guess becomes the trusted time less the row's age; what was trusted stays."""
     guess = NOON - 40 * DAY
