@@ -382,8 +382,8 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             NOW,
             "Uret sprang, så det regnes for forkert, og døren åbner ikke efter åbningstiden.",
             "The clock jumped, so it is taken to be wrong, and no hours open the door.",
-            "Se, hvilken tidsserver Pi'en bruger, og om uret nu går rigtigt (timedatectl).",
-            "See which time server the Pi uses, and whether the clock is right now (timedatectl).",
+            "Se, hvilken tidsserver Pi'en bruger. Går uret rigtigt, så sig det på siden Nu.",
+            "See which time server the Pi uses. If the clock is right, say so on the page Now.",
         ),
         "clock_stepped_cleared": _over(
             "clock_stepped",

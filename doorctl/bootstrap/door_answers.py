@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 import doorctl
@@ -13,11 +14,13 @@ from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap.chores import Chores
 from doorctl.bootstrap.door_numbers import Rate, Tokens
 from doorctl.bootstrap.door_stores import DoorStores
+from doorctl.bootstrap.opening import TRUST_CLOCK, believes
 from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.doorway import Doorway
 from doorctl.errors import InputError
 from doorctl.ledger import Ledger
 from doorctl.mailbox import Mailbox, StaffOpened
+from doorctl.ops.clock import utc_now
 from doorctl.self_test.findings import as_answer
 from doorctl.transports.control import Answers, Question
 
@@ -66,6 +69,7 @@ class DoorAnswers:
             "selftest": self._self_test,
             "open": self._open_once,
             "seal": self._seal,
+            TRUST_CLOCK: self._trust_clock,
         }
 
     def lines(self) -> dict[str, bool]:
@@ -73,7 +77,7 @@ class DoorAnswers:
         return {name: bool(up) for name, up in self._controller.connected.items()}
 
     def _status(self, _question: Question) -> Mapping[str, Any]:
-        connected = self._controller.connected
+        connected, moment = self._controller.connected, self._stores.clock.moment()
         count = self._doorway.head_count if self._doorway.watched else None
         return {
             "reader": _connected(connected.get(READER)),
@@ -83,7 +87,8 @@ class DoorAnswers:
             "inside": None if count is None else count.estimate,
             "inside_low": None if count is None else count.low,
             "inside_high": None if count is None else count.high,
-            "clock": self._stores.clock.moment().state.value,
+            "clock": moment.state.value,
+            "clock_in_doubt": utc_now().isoformat() if moment.in_doubt else None,
             "pid": os.getpid(),
             "version": doorctl.__version__,
         }
@@ -118,6 +123,13 @@ class DoorAnswers:
             if left is None:
                 raise InputError("the door was opened too often just now; wait a minute")
             self._openings = left
+
+    def _trust_clock(self, _question: Question) -> Mapping[str, Any]:
+        stores = self._stores
+        answer = believes(stores.clock)
+        now, boot = stores.clock.moment().local, stores.clock.boot_time()
+        stores.answer(lambda: stores.visits.settle(now.astimezone(UTC), boot))
+        return answer
 
     def _seal(self, _question: Question) -> Mapping[str, Any]:
         seal = self._stores.sealer.seal

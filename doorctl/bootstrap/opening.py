@@ -1,10 +1,17 @@
-"""Asks the running door to let somebody in once."""
+"""Asks the running door to let somebody in once, or to take its clock as right."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 from doorctl.config import Config
+from doorctl.errors import NotAnsweringError
+from doorctl.ops.clock import SystemClock
 from doorctl.ports import Clock
 from doorctl.transports.control import Question, ask
+
+TRUST_CLOCK = "trust_clock"
 
 
 def open_once(config: Config, clock: Clock, reason: str, by: str, limit_s: float) -> None:
@@ -25,3 +32,26 @@ def open_once(config: Config, clock: Clock, reason: str, by: str, limit_s: float
     until_s = clock.monotonic_s() + limit_s
     question = Question("open", {"reason": reason, "by": by, "until_s": until_s})
     ask(config.control.socket, question, timeout_s=limit_s)
+
+
+def trust_clock(config: Config, limit_s: float) -> str:
+    """Have door and web take the wall clock as right; return it as the door has it, ISO.
+
+    While web is not running there is nothing to tell it: it has no doubt of its own at a start,
+    once the door has mended the high-water mark.
+
+    Raises:
+        NotAnsweringError: the door did not answer in time.
+        StoreError: the door took it, and could not store that.
+    """
+    question = Question(TRUST_CLOCK)
+    told = ask(config.control.socket, question, timeout_s=limit_s)
+    with suppress(NotAnsweringError):
+        ask(config.web.socket, question, timeout_s=limit_s)
+    return str(told["at"])
+
+
+def believes(clock: SystemClock) -> dict[str, Any]:
+    """Take a clock as right; return the time as it is answered to whoever said so."""
+    clock.believe()
+    return {"at": clock.moment().local.isoformat(timespec="seconds")}

@@ -16,6 +16,7 @@ from doorctl.bootstrap.audit import DesksAudit
 from doorctl.bootstrap.branch import BranchDesk
 from doorctl.bootstrap.expiry import expiry
 from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
+from doorctl.bootstrap.opening import TRUST_CLOCK, believes
 from doorctl.bootstrap.pages import encrypted, pages
 from doorctl.bootstrap.rules import access_policy, branch_db, patrons_db, system_clock
 from doorctl.bootstrap.subject_web import webs_answers
@@ -83,7 +84,9 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         branch = _branch(config, clock, log, stack)
         standing = alarms.kept_in(branch, stack)
         rights = webs_answers(branch, worker, reception.writer)
-        _answer(config, {**library, **branch.answers(), **rights, **alarms.answers}, log, stack)
+        own = {TRUST_CLOCK: lambda _question: believes(clock)}
+        answers = {**library, **branch.answers(), **rights, **alarms.answers, **own}
+        _answer(config, answers, log, stack)
         _go_rounds(config, clock, log, branch, stack)
         stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
         push = config.web.push

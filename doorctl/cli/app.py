@@ -28,6 +28,10 @@ COMMANDS = {
     "sync": ("doorctl.cli.sync:sync", "Push patrons to every branch, from the library's server."),
     "mode": ("doorctl.cli.mode:mode", "Say what the branch is just now, or set it by hand."),
     "open": ("doorctl.cli.open:open_once", "Have the running door open once."),
+    "trust-clock": (
+        "doorctl.cli.open:trust_clock",
+        "Say that the clock, which is in doubt, is right.",
+    ),
     "calendar": (
         "doorctl.cli.calendar:calendar",
         "Show the next days' hours, or give a date its own.",

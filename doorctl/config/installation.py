@@ -142,6 +142,7 @@ class ClockTrust:
 
 Deed = Literal[
     "open",
+    "trust_clock",
     "unlock",
     "selftest",
     "purge",

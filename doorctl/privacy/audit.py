@@ -50,6 +50,7 @@ class Action(Enum):
     MODE_ENDED = "mode_ended"
     CALENDAR_CHANGED = "calendar_changed"
     OPENED_ONCE = "opened_once"
+    CLOCK_TRUSTED = "clock_trusted"
     PURGE_RUN = "purge_run"
     HOLD_ADDED = "hold_added"
     HOLD_LIFTED = "hold_lifted"

@@ -115,6 +115,8 @@ def test_damaged_copy_goes_too(doors: Doors) -> None:
     old.write_bytes(TRACE)
     fresh = door.directory / f"visits.db.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     fresh.write_bytes(b"evidence")
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", now_ms)
 
     assert door.call("purge").returncode == 0
 

@@ -19,7 +19,7 @@ from doorctl.bootstrap.rules import system_clock
 from doorctl.config import load
 from doorctl.demo.stage import Stage
 from doorctl.transports.control import Answer, ControlServer, Question
-from tests.e2e.door import Door, refusal
+from tests.e2e.door import Door, refusal, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
 from tests.web.branch import Branch
 
@@ -328,6 +328,22 @@ def test_wrong_usage(words: tuple[str, ...], door: Door) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage: doorctl" in done.stderr
     assert not (door.directory / "branch.db").exists()
+
+
+def test_staff_say_that_the_clock_is_right(door: Door) -> None:
+    """A mark that a wrong clock left keeps everybody out until then; it is on the audit log."""
+    ahead = datetime.now(UTC) + timedelta(days=25_000)
+    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
+    assert "is it running?" in refusal(door, "trust-clock")
+    door.start()
+    until(lambda: "clock_stepped" in door.alarms())
+
+    assert said(door, "trust-clock").startswith("The clock is right: 20")
+
+    assert json.loads(said(door, "status", "--json"))["clock"] == "trusted"
+    ((mark_ms,),) = door.query("SELECT high_water_ms FROM clock")
+    assert mark_ms <= datetime.now(UTC).timestamp() * 1000
+    assert json.loads(said(door, "audit", "list", "--json"))[-1]["action"] == "clock_trusted"
 
 
 def test_the_door_is_opened_once_by_the_desk(door: Door) -> None:

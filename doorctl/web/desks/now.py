@@ -19,6 +19,7 @@ class DoorNow:
         leaf: locked, released, open, held or forced.
         inside: estimate of people inside, None where nothing counts them.
         clock: the state of its clock.
+        in_doubt: what its clock says, where that is in doubt; else None.
     """
 
     reader: str | None
@@ -30,6 +31,7 @@ class DoorNow:
     inside_high: int | None
     clock: str
     version: str
+    in_doubt: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,9 @@ class NowDesk(Protocol):
 
     def open_once(self, reason: str, by: str) -> None:
         """Have the door let somebody in once."""
+
+    def trust_clock(self, by: str) -> None:
+        """Say that the clock is right."""
 
     def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
         """Set a mode by hand until a time."""

@@ -38,6 +38,7 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.MODE_ENDED: "Ended the mode that was set by hand",
         Action.CALENDAR_CHANGED: "Changed the calendar",
         Action.OPENED_ONCE: "Opened the door once",
+        Action.CLOCK_TRUSTED: "Said that the clock is right",
         Action.PURGE_RUN: "Ran a purge",
         Action.HOLD_ADDED: "Added an incident hold",
         Action.HOLD_LIFTED: "Lifted an incident hold",

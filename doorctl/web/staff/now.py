@@ -69,6 +69,7 @@ class NowPages:
         return (
             guarded(PAGE, self._page, Permission.SEE_NOW),
             guarded(f"{PAGE}/open", self._open, Permission.OPEN_ONCE, post),
+            guarded(f"{PAGE}/clock", self._trust_clock, Permission.SET_MODE, post),
             guarded(f"{PAGE}/mode", self._set_mode, Permission.SET_MODE, post),
             guarded(f"{PAGE}/mode/end", self._end_mode, Permission.SET_MODE, post),
             guarded(f"{PAGE}/acknowledge", self._acknowledge, Permission.ACKNOWLEDGE, post),
@@ -84,6 +85,10 @@ class NowPages:
         except InputError as error:
             return await self._shown(asked, Wrong("open", told(asked.words, error), form))
         return asked.done(PAGE, "opened")
+
+    async def _trust_clock(self, asked: PageRequest) -> Response:
+        await asked.aside(self._desk.trust_clock, asked.by)
+        return asked.done(PAGE, "clock")
 
     async def _set_mode(self, asked: PageRequest) -> Response:
         form = await asked.form()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,7 +13,7 @@ from doorctl.accounts.roles import Role
 from doorctl.web.desks import BranchPicture, RegisterNow
 from doorctl.web.staff.now import NowPages
 from tests.fakes.alarm_desk import FakeAlarmDesk
-from tests.fakes.now_desk import QUIET, FakeNowDesk
+from tests.fakes.now_desk import AT, QUIET, FakeNowDesk
 from tests.web.pages.staging import browser
 
 
@@ -143,6 +143,23 @@ def test_the_door_is_opened_once_by_a_form() -> None:
     assert answer.status_code == 303
     assert desk.done == [("opened", "rullestol", "staff")]
     assert "Døren er låst op én gang." in staff.get(answer.headers["location"]).text
+
+
+def test_staff_say_that_a_clock_in_doubt_is_right() -> None:
+    """The page asks by what the clock says now, and only while there is doubt."""
+    assert QUIET.door is not None
+    assert "/now/clock" not in client(FakeNowDesk()).get("/now").text
+    said = AT.astimezone(UTC).replace(month=12, day=24)
+    doubted = replace(QUIET.door, clock="untrusted", in_doubt=said)
+    desk = FakeNowDesk(replace(QUIET, door=doubted))
+    staff = client(desk)
+    assert "24.12.2026 kl. 19.30" in staff.get("/now").text
+
+    answer = staff.post("/now/clock")
+
+    assert answer.status_code == 303
+    assert desk.done == [("clock", "staff")]
+    assert "Uret regnes for rigtigt." in staff.get(answer.headers["location"]).text
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 300, "0101701234"])
