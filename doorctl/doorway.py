@@ -192,8 +192,16 @@ class Doorway:
         self._grant(release_s, persons=1, held_open_s=longer_s)
 
     def bring(self, companions: int) -> None:
-        """Expect so many more behind the one who was let in, and give them the time for it."""
-        self._grant(self._rules.release_s, persons=companions)
+        """Expect so many more behind the one who was let in, and give them the time for it.
+
+        Where the strike is locked again meanwhile it stays so: anybody may press that key.
+        """
+        now_s = self._clock.monotonic_s()
+        self._drive(self._strike.after(strike.Prolonged(now_s, self._rules.release_s)))
+        if self._strike.state is strike.StrikeState.WAITING:
+            self._waiting += companions
+        else:
+            self._note_release(now_s, companions)
 
     def stand_free(self, *, free: bool) -> None:
         """Keep the strike released while the branch is staffed, or no longer."""

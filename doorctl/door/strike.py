@@ -38,6 +38,17 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class Prolonged:
+    """Others come in behind whoever was granted: `release_s` from `now_s` on, if it still stands.
+
+    A key that anybody may press never releases a strike that is locked.
+    """
+
+    now_s: float
+    release_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ExitPressed:
     """Somebody inside wants out: release for `release_s` seconds from `now_s` on, come what may."""
 
@@ -85,7 +96,15 @@ class ShutDown:
 
 
 StrikeEvent = (
-    Granted | ExitPressed | Freed | Unfreed | HouseClosed | OtherDoorChanged | TimePassed | ShutDown
+    Granted
+    | Prolonged
+    | ExitPressed
+    | Freed
+    | Unfreed
+    | HouseClosed
+    | OtherDoorChanged
+    | TimePassed
+    | ShutDown
 )
 
 
@@ -126,7 +145,7 @@ def _due(strike: Strike, now_s: float) -> bool:
 
 
 def _release(strike: Strike, event: StrikeEvent) -> Strike:
-    assert isinstance(event, Granted | ExitPressed)  # noqa: S101 - the table's key says so
+    assert isinstance(event, Granted | Prolonged | ExitPressed)  # noqa: S101 - the table's key says so
     # A second patron's grant never shortens the first one's.
     ends_s = max(strike.until_s or 0.0, event.now_s + event.release_s)
     return replace(strike, state=StrikeState.RELEASED, until_s=ends_s)
@@ -164,9 +183,16 @@ def _prolong(strike: Strike, event: StrikeEvent) -> Strike:
     return _release_or_wait(Strike(other_open=True), event) if over else strike
 
 
+def _extend(strike: Strike, event: StrikeEvent) -> Strike:
+    assert isinstance(event, Prolonged)  # noqa: S101 - the table's key says so
+    if _due(strike, event.now_s):
+        return _locked(strike)
+    return strike if strike.other_open else _release(strike, event)
+
+
 def _keep_pulse(strike: Strike, event: StrikeEvent) -> Strike:
-    assert isinstance(event, Granted | ExitPressed)  # noqa: S101 - the table's key says so
-    barred = strike.other_open and isinstance(event, Granted)
+    assert isinstance(event, Granted | Prolonged | ExitPressed)  # noqa: S101 - as said
+    barred = strike.other_open and not isinstance(event, ExitPressed)
     return strike if barred else replace(_release(strike, event), state=StrikeState.FREE)
 
 
@@ -236,6 +262,7 @@ _L, _W, _R, _F = (
 TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = MappingProxyType(
     {
         (_L, Granted): Transition(_release_or_wait, (_R, _W)),
+        (_L, Prolonged): Transition(_stay, (_L,)),
         (_L, ExitPressed): Transition(_release, (_R,)),
         (_L, Freed): Transition(_free, (_F,)),
         (_L, Unfreed): Transition(_stay, (_L,)),
@@ -244,6 +271,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_L, TimePassed): Transition(_stay, (_L,)),
         (_L, ShutDown): Transition(_lock, (_L,)),
         (_W, Granted): Transition(_wait_on, (_W,)),
+        (_W, Prolonged): Transition(_stay, (_W,)),
         (_W, ExitPressed): Transition(_let_out, (_R,)),
         (_W, Freed): Transition(_free, (_F,)),
         (_W, Unfreed): Transition(_stay, (_W,)),
@@ -252,6 +280,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_W, TimePassed): Transition(_lock_when_due, (_W, _L)),
         (_W, ShutDown): Transition(_lock, (_L,)),
         (_R, Granted): Transition(_prolong, (_R, _W)),
+        (_R, Prolonged): Transition(_extend, (_R, _L)),
         (_R, ExitPressed): Transition(_release, (_R,)),
         (_R, Freed): Transition(_free, (_F,)),
         (_R, Unfreed): Transition(_stay, (_R,)),
@@ -260,6 +289,7 @@ TRANSITIONS: Mapping[tuple[StrikeState, type[StrikeEvent]], Transition] = Mappin
         (_R, TimePassed): Transition(_lock_when_due, (_R, _L)),
         (_R, ShutDown): Transition(_lock, (_L,)),
         (_F, Granted): Transition(_keep_pulse, (_F,)),
+        (_F, Prolonged): Transition(_keep_pulse, (_F,)),
         (_F, ExitPressed): Transition(_keep_pulse, (_F,)),
         (_F, Freed): Transition(_stay, (_F,)),
         (_F, Unfreed): Transition(_end_freedom, (_R, _L)),

@@ -89,6 +89,18 @@ def test_who_needs_time_keeps_it_while_waiting_for_the_other_door() -> None:
     assert door.alarms == []
 
 
+def test_a_companions_key_unlocks_no_door_that_is_locked_again() -> None:
+    """Anybody may press it within 8 s of a grant: a release that is over stays over."""
+    door = Door(inputs=None)
+    door.doorway.let_in()
+    door.wait(RELEASE_S)
+    assert not door.relay.energised
+    door.doorway.bring(3)
+
+    assert not door.relay.energised
+    assert sum(edge.energised for edge in door.relay.edges) == 1
+
+
 def test_companions_prolong_the_release_and_are_counted() -> None:
     """One opening, everybody behind the one who was let in."""
     door = Door()

@@ -14,6 +14,7 @@ from doorctl.door.strike import (
     Granted,
     HouseClosed,
     OtherDoorChanged,
+    Prolonged,
     ShutDown,
     Strike,
     StrikeEvent,
@@ -39,6 +40,8 @@ STRIKES = (
 
 EVENTS: tuple[StrikeEvent, ...] = (
     Granted(14.0, RELEASE_S),
+    Prolonged(14.0, RELEASE_S),
+    Prolonged(15.0, RELEASE_S),
     Granted(15.0, RELEASE_S),
     ExitPressed(14.0, RELEASE_S),
     Freed(14.0),

@@ -11,6 +11,7 @@ from doorctl.door.strike import (
     Granted,
     HouseClosed,
     OtherDoorChanged,
+    Prolonged,
     ShutDown,
     Strike,
     StrikeEvent,
@@ -63,6 +64,16 @@ class StrikeMachine(RuleBasedStateMachine):
         elif not self.free and self.pulse_s is None:
             until_s, longest_s = self.waits or (0.0, 0.0)
             self.waits = max(until_s, self.now_s + wait_s), max(longest_s, release_s)
+
+    @rule(gap_s=gaps, release_s=releases)
+    def bring(self, gap_s: float, release_s: float) -> None:
+        """Bring others along: only a release that stands becomes longer."""
+        self._pass(gap_s)
+        before = self.strike
+        self._take(Prolonged(self.now_s, release_s))
+        assert before.energised or self.strike == before
+        if before.energised and not self.other_open:
+            self._pulse(release_s)
 
     @rule(gap_s=gaps, release_s=releases)
     def leave(self, gap_s: float, release_s: float) -> None:
