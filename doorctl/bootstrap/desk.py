@@ -265,8 +265,18 @@ def _cache_status(config: Config) -> dict[str, Any]:
         "epoch": stamp.epoch,
         "patrons": stamp.patrons,
         "cache_age_s": None if age is None else round(age.total_seconds()),
-        "problem": outdated(stamp, config) or behind,
+        "problem": outdated(stamp, config) or behind or _unreadable(config),
     }
+
+
+def _unreadable(config: Config) -> str | None:
+    try:
+        with open_book(config) as book, _history(config) as history:
+            book.override()
+            history.high_water()
+    except StoreError as err:
+        return str(err)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

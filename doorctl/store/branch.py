@@ -20,6 +20,7 @@ from doorctl.store.branch_rows import (
     BANS,
     OVERRIDES,
     PASSES,
+    migrations,
     to_ban,
     to_override,
     to_pass,
@@ -92,7 +93,7 @@ class BranchRecords:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows = WatchedReader(path, _CURE)
+        self._rows = WatchedReader(path, _CURE, migrations)
         self._commits = WatchedReader(path, _CURE, patience_ms=LOOP_PATIENCE_MS)
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:

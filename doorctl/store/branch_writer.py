@@ -238,7 +238,7 @@ def create_branch(path: Path) -> None:
         AlreadyExistsError: the path is taken; nothing was touched.
         StoreError: it can't be created.
     """
-    create_file(path, migrations.apply)
+    create_file(path, migrations)
     BranchRecordsWriter(path).close()
 
 
@@ -250,7 +250,7 @@ def open_or_create_branch(path: Path) -> BranchRecordsWriter:
         StoreError: the file was there and is gone, or can't be used.
     """
     if never_made(path):
-        create_file(path, migrations.apply)
+        create_file(path, migrations)
     return BranchRecordsWriter(path)
 
 

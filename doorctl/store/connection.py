@@ -7,15 +7,16 @@ WAL with ``synchronous=FULL`` lost nothing in 8 185 simulated power cuts. Debian
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlite_utils import Database
+from sqlite_utils import Database, Migrations
 
 from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
 from doorctl.store.new_file import named_when_whole
+from doorctl.store.older_file import lay_out
 
 BUSY_TIMEOUT_MS = 5000
 """Longer than any checkpoint of ours; only a reader's recovery after a crash ever waits."""
@@ -90,12 +91,12 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(f"{path} can't be used: {hint} ({name})")
 
 
-def create_file(path: Path, lay_out: Callable[[Database], None] = lambda _database: None) -> None:
+def create_file(path: Path, migrations: Migrations | None = None) -> None:
     """Create a database, mode 0600, under its name once it is whole; -wal and -shm get the same.
 
     Args:
         path: where nothing is.
-        lay_out: makes its tables.
+        migrations: make its tables; None for none.
 
     Raises:
         AlreadyExistsError: the path is taken; nothing was touched.
@@ -108,7 +109,8 @@ def create_file(path: Path, lay_out: Callable[[Database], None] = lambda _databa
             named_when_whole(path) as (new, _),
             closing(open_writer(new)) as database,
         ):
-            lay_out(database)
+            if migrations is not None:
+                lay_out(database, migrations)
     except StoreError:
         raise
     except FileExistsError:

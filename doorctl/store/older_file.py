@@ -9,8 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cache
 
 from sqlite_utils import Database, Migrations
+
+from doorctl.errors import StoreError
 
 
 def execute_fitting(
@@ -53,6 +56,38 @@ def is_newer(database: Database, migrations: Migrations) -> bool:
     return bool(database.execute(done, (migrations.name,)).fetchone()[0] == layout)
 
 
+def lay_out(database: Database, migrations: Migrations) -> None:
+    """Bring a file to this program's layout and number it, in one transaction.
+
+    Raises:
+        StoreError: a newer doorctl laid it out; nothing was changed.
+        sqlite3.Error: SQLite's own trouble.
+    """
+    refuse_newer(database, migrations)
+    layout = database.execute("PRAGMA user_version").fetchone()[0]
+    if layout == newest(migrations) and not migrations.pending(database):
+        return
+    with database.atomic():
+        migrations.apply(database)
+        database.execute(f"PRAGMA user_version = {newest(migrations)}")
+
+
+def refuse_newer(database: Database, migrations: Migrations) -> None:
+    """Refuse a file of which this program would forget what it does not know: a ban, perhaps.
+
+    Raises:
+        StoreError: a newer doorctl laid it out.
+        sqlite3.Error: SQLite's own trouble.
+    """
+    if is_newer(database, migrations):
+        raise StoreError(
+            f"{migrations.name}.db was laid out by a newer doorctl than this one, which would not "
+            "heed all that stands there; install the newer one again, or restore the file from "
+            "before the upgrade"
+        )
+
+
+@cache
 def newest(migrations: Migrations) -> int:
     """Return the number of the layout that this program makes: of how many steps it consists."""
     # What SQLite's Python library knows of none.

@@ -221,7 +221,7 @@ def open_or_create_outbox(path: Path) -> OutboxStore:
         StoreError: it can't be created or used.
     """
     if not path.exists():
-        create_file(path, migrations.apply)
+        create_file(path, migrations)
     return OutboxStore(path)
 
 

@@ -61,7 +61,7 @@ class PatronCache:
     def __init__(self, path: Path, seal: Seal) -> None:
         self.path = path
         self._seal = seal
-        self._rows = WatchedReader(path, _CURE)
+        self._rows = WatchedReader(path, _CURE, migrations)
         self._commits = WatchedReader(path, _CURE, patience_ms=LOOP_PATIENCE_MS)
 
     def find(self, row_key: bytes) -> Patron | None:

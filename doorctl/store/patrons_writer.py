@@ -215,7 +215,7 @@ def create_patrons(path: Path, seal: Seal) -> None:
         AlreadyExistsError: the path is taken; nothing was touched.
         StoreError: it can't be created.
     """
-    create_file(path, migrations.apply)
+    create_file(path, migrations)
     PatronCacheWriter(path, seal).close()
 
 
@@ -227,7 +227,7 @@ def open_or_create_patrons(
 ) -> PatronCacheWriter:
     """Open the cache's writer, on an empty file if it is missing or was set aside."""
     if not path.exists():
-        create_file(path, migrations.apply)
+        create_file(path, migrations)
     return PatronCacheWriter(path, seal, erasures, policy)
 
 

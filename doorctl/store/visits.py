@@ -288,13 +288,13 @@ def create_visits(path: Path) -> None:
         AlreadyExistsError: the path is taken; nothing was touched.
         StoreError: it can't be created.
     """
-    create_file(path, migrations.apply)
+    create_file(path, migrations)
 
 
 def open_or_create_visits(path: Path) -> VisitStore:
     """Open the door log, an empty one if it is missing or was set aside: the door must go on."""
     if not path.exists():
-        create_file(path, migrations.apply)
+        create_file(path, migrations)
     return VisitStore(path)
 
 

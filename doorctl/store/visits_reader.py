@@ -14,7 +14,7 @@ from doorctl.privacy.hold import Hold
 from doorctl.store.connection import translated
 from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_holds import HOLDS, to_hold
-from doorctl.store.visit_rows import THROTTLE, from_ms, to_ms, to_throttle
+from doorctl.store.visit_rows import THROTTLE, from_ms, migrations, to_ms, to_throttle
 from doorctl.store.watched_reader import WatchedReader
 from doorctl.store.wrong_pins import COUNT
 
@@ -41,7 +41,7 @@ class VisitHistory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reader = WatchedReader(path, "start the door, which makes one")
+        self._reader = WatchedReader(path, "start the door, which makes one", migrations)
 
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first; ones that end meanwhile may show it."""

@@ -6,10 +6,16 @@ import os
 from functools import partial
 from pathlib import Path
 
-from sqlite_utils import Database
+from sqlite_utils import Database, Migrations
 
 from doorctl.errors import StoreBusyError, StoreDamagedError, StoreError
-from doorctl.store.connection import BUSY_TIMEOUT_MS, open_reader, open_unshared_reader
+from doorctl.store.connection import (
+    BUSY_TIMEOUT_MS,
+    open_reader,
+    open_unshared_reader,
+    translated,
+)
+from doorctl.store.older_file import refuse_newer
 
 LOOP_PATIENCE_MS = 10
 """For the door's loop, which must not wait: what is held for longer counts as unreadable."""
@@ -26,6 +32,7 @@ class WatchedReader:
     Args:
         path: the database; it may appear later.
         cure: what is to be done where it is missing.
+        migrations: what lays it out; None where a newer doorctl's file may be read too.
         patience_ms: how long a call waits where somebody holds the whole file.
 
     Attributes:
@@ -33,11 +40,19 @@ class WatchedReader:
         shared: whether commits of others show without a new opening.
     """
 
-    def __init__(self, path: Path, cure: str, *, patience_ms: int = BUSY_TIMEOUT_MS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        cure: str,
+        migrations: Migrations | None = None,
+        *,
+        patience_ms: int = BUSY_TIMEOUT_MS,
+    ) -> None:
         self.path = path
         self.generation = 0
         self.shared = True
         self._cure = cure
+        self._migrations = migrations
         self._patience_ms = patience_ms
         self._wal = path.with_name(f"{path.name}-wal")
         self._shm = path.with_name(f"{path.name}-shm")
@@ -48,11 +63,11 @@ class WatchedReader:
         """Return a connection to the file that stands at the path now; costs one stat, or two.
 
         Raises:
-            StoreError: the file is missing or can't be opened.
+            StoreError: the file is missing, of a newer doorctl, or can't be opened.
         """
         if self._database is None or self._identify() != self._file:
             self.close()
-            self._database = self._opened()
+            self._database = self._refused_if_newer(self._opened())
             self.generation += 1
         return self._database
 
@@ -76,6 +91,16 @@ class WatchedReader:
             if self._file[-1]:
                 raise
         return open_unshared_reader(self.path)
+
+    def _refused_if_newer(self, opened: Database) -> Database:
+        try:
+            with translated(self.path):
+                if self._migrations is not None:
+                    refuse_newer(opened, self._migrations)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
 
     def _shm_writable(self) -> bool:
         # Through one that can't be written SQLite reads, and calls each answer a new commit.

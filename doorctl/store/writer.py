@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from doorctl.store.connection import open_writer, translated
+from doorctl.store.older_file import lay_out
 from doorctl.store.writer_lock import WriterLock
 
 
@@ -17,13 +18,13 @@ class Writer:
 
     Args:
         path: an existing database, or an empty file.
-        migrations: each pending one is applied and recorded in one transaction.
+        migrations: all pending ones are applied, recorded and counted in one transaction.
         checkpoints: whether each commit is copied into the file at once: a wrong bit in the WAL
             takes what was committed last away, and what keeps people out must not depend on it.
 
     Raises:
         StoreBusyError: another process is the writer.
-        StoreError: the file is missing or can't be used.
+        StoreError: the file is missing, of a newer doorctl, or can't be used.
     """
 
     def __init__(self, path: Path, migrations: Migrations, *, checkpoints: bool = False) -> None:
@@ -35,7 +36,7 @@ class Writer:
             raise
         try:
             with translated(path):
-                migrations.apply(self.database)
+                lay_out(self.database, migrations)
                 if checkpoints:
                     self.database.execute("PRAGMA wal_autocheckpoint=1")
         except BaseException:

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -372,3 +373,34 @@ def test_impossible_high_water(doors: Doors) -> None:
     assert "Traceback" not in listed.stderr
     door.start()
     door.let_in(ENTITLED)
+
+
+@pytest.mark.parametrize("name", ["patrons", "branch"])
+def test_a_newer_file(doors: Doors, loaded: Loaded, name: str) -> None:
+    """After a downgrade the door runs, lets nobody in, and everybody is told why."""
+    door = doors.made()
+    shutil.copy2(loaded.directory / "branch.db", door.directory)
+    database = f"{name}.db"
+    door.change(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, 'later', '')",
+        name,
+        database=database,
+    )
+    door.change(f"PRAGMA user_version = {layout_of(door.directory / database)}", database=database)
+    for command in ("status", "selftest"):
+        done = door.call(command)
+        assert done.returncode == 1, done
+        assert f"{database} was laid out by a newer doorctl" in done.stdout + done.stderr
+    door.start()
+
+    door.reader.send(ENTITLED.swipe)
+    assert door.wait_for("decision")["reason"] == "fault"
+    told = [line for line in door.lines if "newer doorctl" in line.get("why", "")]
+    assert {line["event"] for line in told} == {"alarm"}
+
+
+def layout_of(path: Path) -> int:
+    """Return how many steps a file says were done to it."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        count: int = database.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()[0]
+    return count

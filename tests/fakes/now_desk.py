@@ -21,7 +21,7 @@ EVENING: Day = (
 
 QUIET = BranchPicture(
     at=AT,
-    door=DoorNow("connected", "connected", "locked", False, 4, 2, 6, "trusted", "0.1.0"),
+    door=DoorNow("connected", "connected", "locked", False, 4, 2, 6, "trusted", "0.2.0"),
     hours=HoursNow(
         mode=Mode.SELF_SERVICE,
         cause=Cause.SCHEDULE,
@@ -33,7 +33,7 @@ QUIET = BranchPicture(
     ),
     register=RegisterNow(42, 40_123, timedelta(hours=3, minutes=5), None),
     disk_free_bytes=12_300_000_000,
-    version="0.1.0",
+    version="0.2.0",
 )
 """An evening on which nothing is wrong."""
 

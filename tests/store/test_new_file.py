@@ -33,15 +33,15 @@ def test_what_can_not_be_written_leaves_no_file(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from doorctl.store.connection import create_file
 from doorctl.store.branch_rows import migrations
+from doorctl.store.connection import create_file
 
-def lay_out(database):
-    migrations.apply(database, stop_before="create_audit")
+@migrations()
+def stand_still(database):
     print("half", flush=True)
     os.kill(os.getpid(), signal.SIGSTOP)
 
-create_file(Path(sys.argv[1]), lay_out)
+create_file(Path(sys.argv[1]), migrations)
 """
 
 

@@ -18,12 +18,13 @@ from doorctl.moments import ClockState, Moment
 from doorctl.ports import StoredCalendar
 from doorctl.store import branch_rows, patron_rows, visit_rows
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import create_file, open_writer
-from doorctl.store.older_file import execute_fitting
+from doorctl.store.older_file import execute_fitting, lay_out, newest
 from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.store.visits import open_or_create_visits
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from doorctl.store.visits_reader import VisitHistory
 from tests.store.samples import NOON, SEAL, key_of, sealed
 
@@ -188,3 +189,96 @@ def test_another_trouble_is_not_taken_for_an_older_layout() -> None:
         pytest.raises(sqlite3.Error, match="integer overflow"),
     ):
         execute_fitting(database, (overflow, "SELECT 1"))
+
+
+def _upgraded(path: Path, migrations: Migrations) -> Path:
+    """Do to a file what a doorctl to come does: one step more than this one knows."""
+    with closing(open_writer(path)) as database, database.atomic():
+        database.execute("CREATE TABLE to_come (x INTEGER) STRICT")
+        done = f"INSERT INTO {migrations.migrations_table} (migration_set, name, applied_at)"
+        database.execute(f"{done} VALUES (?, 'add_to_come', '')", (migrations.name,))
+        database.execute(f"PRAGMA user_version = {newest(migrations) + 1}")
+    return path
+
+
+REFUSED = pytest.raises(StoreError, match=r"db was laid out by a newer doorctl")
+
+
+def test_a_newer_register_lets_nobody_in(tmp_path: Path) -> None:
+    """A program that would not heed all that keeps people out reads none of it, and writes none.
+
+    It is no damage either: whoever installs the newer program again finds it as it was.
+    """
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    content = _upgraded(path, patron_rows.migrations).read_bytes()
+
+    with closing(PatronCache(path, SEAL)) as cache:
+        for read in (lambda: cache.find(key_of(1)), cache.stamp, cache.behind):
+            with REFUSED:
+                read()
+    with REFUSED:
+        PatronCacheWriter(path, SEAL)
+    assert set_aside_if_damaged(path, NOON, patron_rows.migrations) is None
+    assert path.read_bytes() == content
+
+
+def test_bans_of_a_newer_doorctl_are_refused(tmp_path: Path) -> None:
+    """Else an older program would let in whom it does not know to be banned."""
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    _upgraded(path, branch_rows.migrations)
+
+    with closing(BranchRecords(path)) as book:
+        for read in (lambda: book.bans(key_of(1), None), book.calendar):
+            with REFUSED:
+                read()
+    with REFUSED:
+        BranchRecordsWriter(path)
+
+
+def test_a_door_log_of_a_newer_doorctl_is_refused(tmp_path: Path) -> None:
+    """Neither written on nor shown."""
+    path = tmp_path / "visits.db"
+    create_visits(path)
+    _upgraded(path, visit_rows.migrations)
+
+    with closing(VisitHistory(path)) as history, REFUSED:
+        list(history.visits(NOON))
+    with REFUSED:
+        VisitStore(path)
+
+
+def test_a_number_alone_is_no_newer_file(tmp_path: Path) -> None:
+    """One wrong bit in the file's head keeps nobody out; the next start puts it right."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    with closing(open_writer(path)) as database:
+        database.execute("PRAGMA user_version = 65541")
+
+    PatronCacheWriter(path, SEAL).close()
+
+    with closing(open_writer(path)) as database:
+        found = database.execute("PRAGMA user_version").fetchone()
+    assert found == (newest(patron_rows.migrations),)
+
+
+def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """All steps and the layout's number are one transaction."""
+    path = tmp_path / "some.db"
+    create_file(path)
+    steps = Migrations("some")
+
+    @steps()
+    def make(database: Database) -> None:
+        database.execute("CREATE TABLE made (x INTEGER) STRICT")
+
+    @steps()
+    def fail(database: Database) -> None:
+        database.execute("CREATE TABLE made (x INTEGER) STRICT")
+
+    with closing(open_writer(path)) as database:
+        with pytest.raises(sqlite3.OperationalError, match="already exists"):
+            lay_out(database, steps)
+        assert database.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+        assert database.execute("PRAGMA user_version").fetchone() == (0,)
