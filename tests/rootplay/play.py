@@ -80,7 +80,7 @@ NOT_ASKED = frozenset({"demo", "run", "web"})
 """They run until they are stopped, as a user of their own."""
 
 DATABASES = ("patrons.db", "visits.db", "branch.db", "outbox.db")
-BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".new")
 NAMES = (
     *(name + suffix for name in DATABASES for suffix in BESIDE),
     *("door.sock", "web.sock", "purges", "pushes-to-note.json", "pushes-to-note.json.new"),
