@@ -34,16 +34,18 @@ from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 from doorctl.enquiry import explain as ask_why
-from doorctl.errors import NotAnsweringError, StoreError
+from doorctl.errors import InputError, NotAnsweringError, StoreError
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import Gathered, gather, period
+from doorctl.store.audit import AuditRecords
 from doorctl.store.patron_rows import migrations
 from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_writer import open_or_create_patrons
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.seal_on_record import seal_on_record
 from doorctl.store.sealing import ArgonSealer, Seal
 from doorctl.store.statistics import HourlyHistory
 from doorctl.store.subject_tombstones import StoredErasures
@@ -107,6 +109,36 @@ def load_patrons(
     )
     _note_load(config, loaded, full=full, approved_by=approved_by)
     return loaded
+
+
+def renumber(config: Config, number: int, why: str = "") -> int:
+    """Give the register that is held a lower number; it goes on the audit log before.
+
+    Pushes of numbers between the two can come again, so it should be that of the last true one.
+
+    Returns:
+        The number that it had.
+
+    Raises:
+        InputError: the number is not lower; nothing was changed.
+        StoreBusyError: the web process runs; nothing was changed.
+        StoreError: there is no register, or it can't be written.
+    """
+    path = patrons_db(config)
+    seal = seal_on_record(path)
+    if seal is None:
+        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
+    with (
+        closing(PatronCacheWriter(path, seal)) as writer,
+        closing(AuditRecords(branch_db(config))) as audit,
+    ):
+        held = max(writer.held().epoch, audit.last_push())
+        if number >= held:
+            raise InputError(f"push {held} is held; give a lower number")
+        # Where only this is done, the number is still too high, and the same can be done again.
+        note(config, Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
+        writer.renumber(number)
+    return held
 
 
 def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:

@@ -64,6 +64,20 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
         click.echo(f"{feed} holds CPR numbers and PINs in clear: shred -u {quote(str(feed))}")
 
 
+@patrons.command()
+@click.argument("number", type=click.IntRange(min=0))
+@why_option
+@with_config
+def renumber(config: Config, number: int, why: str) -> None:
+    """Give the register that is held the lower number NUMBER, where no push can follow any more.
+
+    Take that of the sender's last true push: those between could come again. Not while `doorctl
+    web` runs. The next push has to be a snapshot (doorctl sync push sends one by itself).
+    """
+    held = desk.renumber(config, number, why)
+    click.echo(f"push {held} is push {number} now; the next one may have any number above that")
+
+
 @patrons.command("explain")
 @click.argument("identifier", metavar=IDENTIFIER)
 @click.option("--at", type=IsoTime(), help="At this local time instead of now.")

@@ -38,6 +38,7 @@ class Action(Enum):
     PATRON_EXPLAINED = "patron_explained"
     CARD_UNLOCKED = "card_unlocked"
     PATRONS_LOADED = "patrons_loaded"
+    PATRONS_RENUMBERED = "patrons_renumbered"
     PUSH_APPLIED = "push_applied"
     PUSH_APPROVED = "push_approved"
     BAN_ADDED = "ban_added"

@@ -42,8 +42,10 @@ _LAST_NUMBER = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '
 # The newest first, so that no more than a push's worth of entries is looked at.
 _LAST_PUSH = """
     SELECT json_extract(record, '$.details.epoch') FROM audit
-    WHERE record IS NOT NULL AND json_extract(record, '$.action') = ? ORDER BY number DESC LIMIT 1
+    WHERE record IS NOT NULL AND json_extract(record, '$.action') IN (?, ?)
+    ORDER BY number DESC LIMIT 1
 """
+_NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
 
 
 class AuditTrail:
@@ -127,8 +129,11 @@ class AuditRecords:
         return int(found[0][0]) if found else 0
 
     def last_push(self) -> int:
-        """Return the number of the push that was applied last, 0 where none is on record."""
-        found = self._records(_LAST_PUSH, (Action.PUSH_APPLIED.value,))
+        """Return the number of the push that was applied last, or the lower one that it was given.
+
+        0 where none is on record.
+        """
+        found = self._records(_LAST_PUSH, _NUMBERED)
         return int(found[0][0]) if found else 0
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 _STANDING = "SELECT applied_at FROM cache WHERE epoch > 0"
 _FORGET = "DELETE FROM patrons"
 _FORGET_ASKED = "DELETE FROM asked WHERE learnt_on < ?"
-_STAMP = "UPDATE cache SET epoch = epoch + 1, digest = '', patrons = 0"
+_STAMP = "UPDATE cache SET epoch = epoch + (epoch < 0x7FFFFFFFFFFFFFFF), digest = '', patrons = 0"
 """Another number: changes that follow on the push that is gone would leave everybody else out."""
 
 

@@ -39,6 +39,8 @@ _STAMP_ROWS = """
     UPDATE cache SET epoch = ?, digest = ?, patrons = (SELECT count(*) FROM patrons)
 """
 """Some rows of a feed say nothing of the others: the cache gets no younger by them."""
+HIGHEST = 2**63 - 1
+"""The highest number that SQLite keeps."""
 
 
 class PatronCacheWriter:
@@ -115,7 +117,7 @@ class PatronCacheWriter:
             before = self._before(connection, minimum_age, full=full)
             # A numbered push follows on what is held; a feed without a number proves nothing.
             whole = full or push is not None or before.epoch == 0
-            push = push or Push(before.epoch + 1)
+            push = push or Push(_following(before.epoch))
             patrons_shut_out.watch(connection, self._policy, at)
             leaving = Leaving(connection, push.epoch, full=full)
             remaining = erased.against(push.epoch).without_erased(rows)
@@ -161,6 +163,16 @@ class PatronCacheWriter:
         """Forget whom pushes shut out more than a week ago; see `PatronWriter.forget`."""
         with translated(self.path), transaction(self._writer.database) as connection:
             return patrons_shut_out.forget(connection, now.astimezone(UTC))
+
+    def renumber(self, epoch: int) -> None:
+        """Give the push that is held a number that is no higher, so that a snapshot can follow.
+
+        Raises:
+            StoreError: the disk failed; nothing was changed.
+        """
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute("UPDATE patrons SET epoch = min(epoch, ?)", (epoch,))
+            connection.execute("UPDATE cache SET epoch = min(epoch, ?), digest = ''", (epoch,))
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
@@ -241,3 +253,12 @@ def _put(
         if connection.executemany(_PUT, records).rowcount != len(batch):
             raise RowsClashError("two rows are of the same identifier; nothing was changed")
         patrons_learnt.forget_changed(connection, batch)
+
+
+def _following(epoch: int) -> int:
+    if epoch >= HIGHEST:
+        raise RowsClashError(
+            f"push {epoch} is held, and no number follows on it; stop doorctl-web and give it that "
+            "of the sender's last push: doorctl patrons renumber NUMBER"
+        )
+    return epoch + 1

@@ -45,7 +45,10 @@ MEANINGS = {
     422: "it does not believe the push, or something in it is wrong",
 }
 
-Epoch = Annotated[int, Meta(ge=0, le=2**53)]
+Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+HIGHEST_EPOCH = 2**53
+"""A branch with a higher number has it from no mistake of counting."""
 
 
 class EpochAnswer(msgspec.Struct, frozen=True):
@@ -92,6 +95,12 @@ class HttpBranch:
     def held(self) -> Held | Refused | Away:
         """Ask what it holds."""
         answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"))
+        if isinstance(answer, EpochAnswer) and answer.epoch > HIGHEST_EPOCH:
+            return Refused(
+                f"it holds push {answer.epoch}, a number that none of ours can follow; "
+                "stop doorctl-web there and give it that of our last push: "
+                "doorctl patrons renumber NUMBER"
+            )
         if isinstance(answer, EpochAnswer):
             return Held(answer.epoch, answer.digest, _audit_head(answer.audit_head))
         return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer

@@ -150,3 +150,23 @@ def test_the_guard_of_a_load_is_the_technicians(door: Door, tmp_path: Path) -> N
     assert refused.returncode == 1
     assert "more than 10 % and more than 1;" in refused.stderr
     assert loaded.returncode == 0
+
+
+def test_the_way_back_from_a_number_that_none_follows(door: Door, tmp_path: Path) -> None:
+    """A load says what it is; somebody gives it a lower one, on record; the next is taken."""
+    feed = write_feed(tmp_path / "feed.ndjson", (ENTITLED, ALSO_ENTITLED))
+    for table in ("cache", "patrons"):
+        door.change(f"UPDATE {table} SET epoch = 9223372036854775807", database="patrons.db")  # noqa: S608
+
+    refused = door.call("patrons", "load", str(feed))
+    assert refused.returncode == 1
+    assert "no number follows on it; stop doorctl-web" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+    again = door.call("patrons", "renumber", "9223372036854775807")
+    assert (again.returncode, "give a lower number" in again.stderr) == (1, True)
+    done = door.call("patrons", "renumber", "41", "--why", "a number too high")
+    assert done.stdout.startswith("push 9223372036854775807 is push 41 now")
+    assert "patrons_renumbered" in door.call("audit", "list", "--json").stdout
+
+    assert door.call("patrons", "load", str(feed)).stdout.startswith("Sealing\nepoch 42:")

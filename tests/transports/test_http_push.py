@@ -159,10 +159,26 @@ def test_a_conflict_is_its_own_answer(branch: HttpBranch, script: Script) -> Non
     assert isinstance(branch.held(), Refused)
 
 
+@pytest.mark.parametrize("epoch", [2**53, 2**53 + 1, 2**63 - 1])
+def test_a_number_that_none_can_follow_is_told(
+    branch: HttpBranch, script: Script, epoch: int
+) -> None:
+    """It is our branch, and somebody has to give it a lower one: the sender says how."""
+    script.say(200, {"epoch": epoch, "digest": ""})
+
+    held = branch.held()
+
+    assert (held == Held(epoch, "")) is (epoch == 2**53)
+    if isinstance(held, Refused):
+        assert held.why.startswith(f"it holds push {epoch}, a number that none of ours can follow")
+        assert "doorctl patrons renumber NUMBER" in held.why
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"hello", b"[]", b'{"epoch": -1}', b'{"epoch": "1"}', b'{"epoch": 99999999999999999}',
+        b"", b"hello", b"[]", b'{"epoch": -1}', b'{"epoch": "1"}',
+        b'{"epoch": 99999999999999999999}',
         b"{}", b"\xff", b'{"epoch": 1, "digest": 7}', b'{"epoch": 1}' + b" " * 70_000,
     ],
 )  # fmt: skip

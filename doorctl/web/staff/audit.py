@@ -26,6 +26,7 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.PATRON_EXPLAINED: "Asked why a card is refused",
         Action.CARD_UNLOCKED: "Forgot a card's wrong PINs",
         Action.PATRONS_LOADED: "Loaded patrons from a file",
+        Action.PATRONS_RENUMBERED: "Gave the patron register a lower number",
         Action.PUSH_APPLIED: "Took a push of patrons",
         Action.PUSH_APPROVED: "Approved a push of patrons",
         Action.BAN_ADDED: "Banned somebody",
