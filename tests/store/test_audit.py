@@ -378,3 +378,15 @@ def test_a_file_from_before_there_was_an_audit_log_gets_one(path: Path) -> None:
         AuditTrail(writer).append(LOOK, "grethe", NOW)
 
     assert verdict_on(path).entries == 1
+
+
+def test_a_lower_number_takes_the_place_of_the_last_push(path: Path, trail: AuditTrail) -> None:
+    """Else a number that none can follow would stay the floor for whoever loses the register."""
+    for action, epoch in (
+        (Action.PUSH_APPLIED, 2**63 - 1),
+        (Action.PATRONS_RENUMBERED, 41),
+        (Action.PUSH_APPLIED, 42),
+    ):
+        trail.append(Deed(action, details={"epoch": epoch}), "grethe", NOW)
+        with closing(AuditRecords(path)) as records:
+            assert records.last_push() == epoch
