@@ -79,7 +79,8 @@ def stands_free(world: World) -> bool:
     if not world.machine.stands_free:
         return False
     branch, now = world.witness.branch, world.now().local
-    if branch.locked_until is not None and world.clock.true_ms - branch.locked_ms > 3_000:
+    knows = BRANCH not in world.disk.failing and world.clock.true_ms - branch.locked_ms > 3_000
+    if branch.locked_until is not None and knows:
         return False
     return any(oracle.mode_at(now - timedelta(seconds=s)) == oracle.STAFFED for s in (0, 3))
 

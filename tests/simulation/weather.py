@@ -82,6 +82,9 @@ def disk_fails(name: str) -> Callable[[World], None]:
 
         def mend() -> None:
             world.disk.failing.pop(name, None)
+            if name == BRANCH:
+                # The door asks again after ten turns; until then it keeps to the hours it knows.
+                world.witness.branch.locked_ms = world.clock.true_ms + MINUTE
             world.disturb()
 
         world.agenda.after(world.rng.randrange(200, 2 * HOUR), mend)
