@@ -80,9 +80,12 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
         names = ", ".join(sorted(behind))
         of = f"{len(behind)} of {len(deliveries)} branches"
         click.echo(f"doorctl: not up to date: {of} ({names})", err=True)
+    rewritten = [delivery for delivery in deliveries if delivery.audit_kept is not None]
+    for delivery in rewritten:
+        click.echo(_rewritten(delivery), err=True)
     if output.failed is not None:
         raise output.failed
-    if behind:
+    if behind or rewritten:
         raise SystemExit(1)
 
 
@@ -117,6 +120,15 @@ def _told(delivery: Delivery, *, dry_run: bool) -> str:
     return f"{name}: {up_to_date}; it was sent {amount}{anchor}"
 
 
+def _rewritten(delivery: Delivery) -> str:
+    return (
+        f"doorctl: audit_rewritten: the audit log of {delivery.branch} ends at "
+        f"{delivery.audit_head}, and ended at {delivery.audit_kept} before: it was rolled back or "
+        "written anew. If nobody restored a backup there, somebody hides what was done: compare "
+        f"doorctl audit verify --anchor {delivery.audit_kept} on the branch"
+    )
+
+
 def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
@@ -135,6 +147,7 @@ def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool)
                 "removed": delivery.volume.removed,
                 "why": delivery.why,
                 "audit_head": delivery.audit_head,
+                "audit_kept": delivery.audit_kept,
             }
             for delivery in deliveries
         ],

@@ -109,6 +109,15 @@ def add_weak_pin(database: Database) -> None:
     """)
 
 
+@migrations()
+def add_audit_heads(database: Database) -> None:
+    """Keep where each branch's audit log ended, out of that branch's own reach."""
+    database.execute("""
+        CREATE TABLE audit_heads (branch TEXT NOT NULL PRIMARY KEY, head TEXT NOT NULL)
+        STRICT, WITHOUT ROWID
+    """)
+
+
 class OutboxStore:
     """Keep ``outbox.db``; implements `Outbox`. Belongs to the thread that makes it.
 
@@ -188,6 +197,13 @@ class OutboxStore:
             digest=digest,
         )
         return bool(found)
+
+    def note_audit_head(self, branch: str, head: str) -> str | None:
+        """Keep where a branch's audit log ends; return what was kept before."""
+        kept = self._fetch("SELECT head FROM audit_heads WHERE branch = :branch", branch=branch)
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute("INSERT OR REPLACE INTO audit_heads VALUES (?, ?)", (branch, head))
+        return kept[0][0] if kept else None
 
     def forget_removed(self, through: int) -> None:
         """Forget who was taken out up to an epoch that every branch holds; raises the floor."""

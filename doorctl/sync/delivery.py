@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ class Delivery:
         volume: how much was sent.
         why: what went wrong.
         audit_head: where its audit log ended when it was asked; None if it did not say.
+        audit_kept: where it ended at the run before, if it was rolled back or written anew since.
     """
 
     branch: str
@@ -55,6 +56,7 @@ class Delivery:
     volume: Volume = NOTHING
     why: str = ""
     audit_head: str | None = None
+    audit_kept: str | None = None
 
     @property
     def up_to_date(self) -> bool:
@@ -148,26 +150,34 @@ class _Courier:
         held = yield branch.held
         if not isinstance(held, Held):
             return _failed(branch, held)
+        kept = self._lost_head(branch, held)
+        delivery = yield from self._bring(branch, held)
+        return replace(delivery, audit_head=held.audit_head, audit_kept=kept)
+
+    def _lost_head(self, branch: Branch, held: Held) -> str | None:
+        """Keep where the branch's audit log ends; return what was kept, if it can't be in it."""
+        if held.audit_head is None:
+            return None
+        kept = self._outbox.note_audit_head(branch.name, held.audit_head)
+        if kept is None or kept == held.audit_head:
+            return None
+        grown = int(held.audit_head.partition(":")[0]) > int(kept.partition(":")[0])
+        return None if grown else kept
+
+    def _bring(self, branch: Branch, held: Held) -> Talk:
         plan = self._plan(branch, held)
         if plan is None:
-            return Delivery(branch.name, Result.UNCHANGED, held.epoch, audit_head=held.audit_head)
+            return Delivery(branch.name, Result.UNCHANGED, held.epoch)
         answer = yield from self._send(branch, plan)
         if isinstance(answer, OutOfOrder):
-            held = yield branch.held
-            if not isinstance(held, Held):
-                return _failed(branch, held)
-            plan = self._everything(held)
+            again = yield branch.held
+            if not isinstance(again, Held):
+                return _failed(branch, again)
+            plan = self._everything(again)
             answer = yield from self._send(branch, plan)
         if not isinstance(answer, Taken):
             return _failed(branch, answer)
-        return Delivery(
-            branch.name,
-            Result.SENT,
-            plan.epoch,
-            plan.snapshot,
-            plan.volume,
-            audit_head=held.audit_head,
-        )
+        return Delivery(branch.name, Result.SENT, plan.epoch, plan.snapshot, plan.volume)
 
     def _plan(self, branch: Branch, held: Held) -> _Plan | None:
         standing = self._outbox.standing()

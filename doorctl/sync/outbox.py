@@ -117,5 +117,8 @@ class Outbox(Protocol):
     def was_sent(self, branch: str, epoch: int, digest: str | None) -> bool:
         """Tell whether a branch can hold this push from us; None for a digest it did not tell."""
 
+    def note_audit_head(self, branch: str, head: str) -> str | None:
+        """Keep where a branch's audit log ends, as ``41:9f86…``; return what was kept before."""
+
     def forget_removed(self, through: int) -> None:
         """Forget who was taken out up to an epoch that every branch holds; raises the floor."""

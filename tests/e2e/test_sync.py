@@ -92,17 +92,22 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"), "authority")
 
 
-@pytest.fixture(scope="module")
-def branch(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Branch]:
-    """A web process that speaks TLS with those who have a certificate."""
+def made(directory: Path, authority: Authority) -> Branch:
+    """Return a web process that speaks TLS with those who have a certificate."""
     certificate, key = authority.issue("branch")
-    branch = Branch(
-        tmp_path_factory.mktemp("branch"),
+    return Branch(
+        directory,
         f"web.tls.certificate_file={certificate}",
         f"web.tls.key_file={key}",
         f"web.tls.client_ca_file={authority.path}",
         "web.push.removed_floor=2",
     )
+
+
+@pytest.fixture(scope="module")
+def branch(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Branch]:
+    """One that is there for all tests."""
+    branch = made(tmp_path_factory.mktemp("branch"), authority)
     branch.start()
     yield branch
     branch.end()
@@ -142,6 +147,37 @@ def test_a_day_of_a_sender(sender: SenderDirectory, branch: Branch) -> None:
     assert second["epoch"] == first["epoch"] + 1
     assert third == {**third, "result": "unchanged", "epoch": second["epoch"], "kind": None}
     assert held(branch) == (second["epoch"], {"1", "3"})
+
+
+def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority) -> None:
+    """Whoever has the Pi can shorten its log; the sender kept where it ended and says so once."""
+    (tmp_path / "branch").mkdir()
+    (tmp_path / "sender").mkdir()
+    branch = made(tmp_path / "branch", authority)
+    sender = SenderDirectory(tmp_path / "sender", branch, authority)
+    branch.start()
+    for count in (1, 2, 3):
+        sender.export("01-full.ndjson", *map(patron, range(1, count + 1)))
+        sender.push()
+    branch.end()
+    with closing(sqlite3.connect(branch.config.storage.directory / "branch.db")) as log:
+        guards = "FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'"
+        kept = log.execute(f"SELECT name, sql {guards}").fetchall()
+        for name, _ in kept:
+            log.execute(f"DROP TRIGGER {name}")
+        log.execute("DELETE FROM audit WHERE number > 1")
+        for _, sql in kept:
+            log.execute(sql)
+        log.execute("UPDATE sqlite_sequence SET seq = 1 WHERE name = 'audit'")
+        log.commit()
+    branch.start()
+    told, again = sender.call("push"), sender.call("push")
+    branch.end()
+
+    assert (told.returncode, again.returncode) == (1, 0), told.stderr + again.stderr
+    assert "audit_rewritten: the audit log of demo ends at 1:" in told.stderr
+    assert "demo: up to date" not in told.stderr
+    assert "audit_rewritten" not in again.stderr
 
 
 def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:

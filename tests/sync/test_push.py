@@ -65,6 +65,35 @@ def test_where_each_branchs_audit_log_ended_is_told(town: Town) -> None:
         assert deliveries["syd"].audit_head is None
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "lost"),
+    [
+        ("7:aa", "9:bb", None),
+        ("7:aa", "7:aa", None),
+        ("7:aa", "10:aa", None),
+        ("7:aa", None, None),
+        (None, "7:aa", None),
+        ("7:aa", "3:cc", "7:aa"),
+        ("7:aa", "7:bb", "7:aa"),
+        ("7:aa", "0:00", "7:aa"),
+    ],
+)
+def test_an_audit_log_that_is_shorter_or_another_is_told_once(
+    town: Town, first: str | None, then: str | None, lost: str | None
+) -> None:
+    """The Pi's own copy can be rolled back; the head of the run before lies out of its reach."""
+    oest, _ = town.branches
+    oest.audit_head = first
+    town.push()
+    oest.audit_head = then
+    _, deliveries = town.push()
+    assert deliveries["oest"].audit_kept == lost
+    assert deliveries["syd"].audit_kept is None
+
+    _, deliveries = town.push()
+    assert deliveries["oest"].audit_kept is None, "the new head is kept from now on"
+
+
 def test_a_policy_about_weak_pins_reaches_those_who_have_one(town: Town) -> None:
     """Switched on and off again, it seals them anew and nobody else, and leaves no flag behind."""
     town.source.patrons = [patron(1), patron(2, 20, 21, pin="1234"), patron(3, pin=None)]
