@@ -138,7 +138,9 @@ def _welcome(by: Speaker, state: PanelState) -> _Said:
 def _refused(by: Speaker, state: PanelState) -> _Said:
     say = by.words.say
     if state.code == panel.NOT_PROVED:
-        return say("That did not work"), (say("Try once more."), by.call(state.code)), "again"
+        # The same for all, so it may not send anybody who has to wait into trying again at once.
+        again = say("Scan the card again. After three tries, wait a few minutes.")
+        return say("That did not work"), (again, by.call(state.code)), "again"
     if state.code == panel.UNREADABLE:
         return say("The card could not be read"), (say("Turn it and try again."),), "turn"
     if state.code == panel.OURS:

@@ -143,7 +143,7 @@ def test_what_is_not_proved_invites_another_try(stage: Stage) -> None:
     """One sentence for an unknown card and a wrong PIN, and where help is to be had."""
     text = said(stage, PanelState(Kind.REFUSED, 5, code=NOT_PROVED))
 
-    assert "Det lykkedes ikke Prøv en gang til. Ring" in text
+    assert "Det lykkedes ikke Scan kortet igen. Efter tre forsøg: vent nogle minutter. Ring" in text
 
 
 @pytest.mark.parametrize("name", STATES)
