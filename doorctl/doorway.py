@@ -78,6 +78,8 @@ class Doorway:
         clock: for deadlines.
         log: takes `relay`, `door`, `fire` and `alarm` lines.
         told_of: hears of each opening by which somebody came in, went out or passed.
+        bounded: told before the relay goes on until when, monotonic seconds, so that a process
+            that is frozen in the next moment does not hold it; None where the door stands free.
 
     Raises:
         DeviceError: by whatever switches the relay: it can't be driven. What it was to do is not
@@ -94,6 +96,7 @@ class Doorway:
         log: EventLog,
         inputs: InputPins | None = None,
         told_of: Callable[[Entered | Left | Passed], None] = lambda _passage: None,
+        bounded: Callable[[float | None], None] = lambda _until_s: None,
     ) -> None:
         self._rules = rules
         self._relay = relay
@@ -102,6 +105,7 @@ class Doorway:
         self._log = log
         self._pins = inputs
         self._told_of = told_of
+        self._bounded = bounded
         self._strike = strike.Strike()
         self._leaf = Leaf()
         self._indicator = Indicator()
@@ -277,6 +281,7 @@ class Doorway:
             self._strike = after
             return
         if after.energised:
+            self._bounded(after.until_s)
             self._relay.energise()
         else:
             self._relay.de_energise()

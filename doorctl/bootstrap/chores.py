@@ -27,6 +27,11 @@ PURGE_EVERY_H = 6.0
 PURGE_AGAIN_S = 60.0
 
 
+def grace_s() -> float:
+    """Return how late the loop may lock; the more where the kernel frees a dead process's pins."""
+    return FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
+
+
 class Chores:
     """The door's standing tasks; each call only has the worker do it.
 
@@ -71,7 +76,7 @@ class Chores:
             ping=self._stores.worker.submit,
             alarm=self._stores.alarm,
             relocks_s=relocks_s,
-            grace_s=FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S,
+            grace_s=grace_s(),
         )
 
     def keep_time(self) -> None:

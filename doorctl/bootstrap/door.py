@@ -13,7 +13,7 @@ import doorctl
 from doorctl.access.calendar import Mode
 from doorctl.access.modes import Standing
 from doorctl.bootstrap.alarm_road import DoorsAlarms, doors_alarms
-from doorctl.bootstrap.chores import Chores
+from doorctl.bootstrap.chores import Chores, grace_s
 from doorctl.bootstrap.door_answers import DoorAnswers
 from doorctl.bootstrap.door_numbers import DoorsSealing
 from doorctl.bootstrap.door_rules import day_rules, door_rules, rules
@@ -155,6 +155,7 @@ class _Door:
             clock=stores.clock,
             log=self._log,
             told_of=passages.note,
+            bounded=self._bound,
         )
         daily = self._daily_round(doorway, outputs, lambda: self._chores.test(answers.lines))
         housekeeping = self._chores.housekeeping(
@@ -188,6 +189,10 @@ class _Door:
         )
         self._start(lines, answers.answers())
         return controller
+
+    def _bound(self, until_s: float | None) -> None:
+        left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
+        self.supervisor.bound(None if left_s is None else max(0.0, left_s) + grace_s())
 
     def _daily_round(
         self, doorway: Doorway, outputs: GpioOutputs | None, test: Callable[[], None]

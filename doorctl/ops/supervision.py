@@ -83,14 +83,17 @@ class SystemdSupervisor:
 
     def alive(self, within_s: float | None = None) -> None:
         """Feed the watchdog; with `within_s` the process ends unless it is fed again by then."""
+        self.bound(within_s)
+        self._tell(b"WATCHDOG=1")
+
+    def bound(self, within_s: float | None) -> None:
+        """End the process in so many seconds unless it is fed by then; None for never."""
         if self._timer is not None:
             self._timer.set(within_s)
-        self._tell(b"WATCHDOG=1")
 
     def stopping(self) -> None:
         """Say that the daemon is going down on purpose; the door is locked by then."""
-        if self._timer is not None:
-            self._timer.set(None)
+        self.bound(None)
         self._tell(b"STOPPING=1")
 
     def _tell(self, state: bytes) -> None:

@@ -62,6 +62,7 @@ class VisitStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = _identity(path)
+        self._now_ms: int | None = None
         self._writer = Writer(path, migrations)
         try:
             with self._transaction() as connection:
@@ -173,20 +174,24 @@ class VisitStore:
         """
         if not self.is_there():
             raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
+        self._now_ms = to_ms(now)
         with self._transaction() as connection:
-            date_rows(connection, to_ms(now), boot, to_ms(high_water or now))
+            date_rows(connection, self._now_ms, boot, to_ms(high_water or now))
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time; return the number of attempts.
 
         What is under a hold stays, so end the holds that are over before. With attempts go
-        canaries and throttles untouched since and, by the highest trusted time, all damaged
-        copies in this directory that were set aside more than a day ago.
+        canaries and throttles untouched since and, by the time that was kept last or else the
+        highest trusted one, all damaged copies in this directory that were set aside more than a
+        day ago.
         """
         with translated(self.path):
             deleted = delete_attempts(self._writer.database, to_ms(cutoff))
             delete_throttles(self._writer.database, to_ms(cutoff))
-            now_ms = _value(self._connection, "SELECT high_water_ms FROM clock")
+            # The mark rises only by a time that has stood for an hour.
+            mark_ms = _value(self._connection, "SELECT high_water_ms FROM clock")
+            now_ms = mark_ms if self._now_ms is None else self._now_ms
             with transaction(self._writer.database) as connection:
                 wrong_pins.purge(connection, to_ms(cutoff) if now_ms is None else now_ms)
         discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))

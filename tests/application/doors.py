@@ -43,6 +43,7 @@ class Door:
     def __post_init__(self) -> None:
         self.clock, self.log = FakeClock(), FakeEventLog()
         self.relay = FakeRelay(self.clock.monotonic_s)
+        self.bounds: list[tuple[float | None, bool]] = []
         self.doorway = Doorway(
             rules=self.rules,
             relay=self.relay,
@@ -50,6 +51,7 @@ class Door:
             inputs=self.inputs,
             clock=self.clock,
             log=self.log,
+            bounded=lambda until_s: self.bounds.append((until_s, self.relay.energised)),
         )
         self.doorway.begin()
 

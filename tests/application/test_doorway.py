@@ -89,6 +89,17 @@ def test_who_needs_time_keeps_it_while_waiting_for_the_other_door() -> None:
     assert door.alarms == []
 
 
+def test_the_end_of_a_release_is_known_before_it_begins() -> None:
+    """A process that is frozen just after the relay went on must be bounded by then."""
+    door = Door(inputs=None)
+    door.doorway.let_in()
+    ends_s = door.clock.monotonic_s() + RELEASE_S
+    door.wait(60)
+    door.doorway.stand_free(free=True)
+
+    assert door.bounds == [(ends_s, False), (None, False)]
+
+
 def test_a_companions_key_unlocks_no_door_that_is_locked_again() -> None:
     """Anybody may press it within 8 s of a grant: a release that is over stays over."""
     door = Door(inputs=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -21,4 +22,4 @@ def in_s(seconds: float) -> str:
 
 def ahead(days: int) -> str:
     """Return the date in so many days."""
-    return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+    return (datetime.now(ZoneInfo("Europe/Copenhagen")) + timedelta(days=days)).date().isoformat()

@@ -87,7 +87,9 @@ def test_damaged_branch(doors: Doors, loaded: Loaded) -> None:
     one_byte_of_the_schema(door.directory / "branch.db")
     door.start()
 
-    assert "branch.db is damaged" in door.wait_for("alarm", kind="branch_failing")["why"]
+    # Before it is ready or after: the loop and the worker look at it.
+    told = until(lambda: [one for one in door.said("alarm") if one["kind"] == "branch_failing"])
+    assert "branch.db is damaged" in told[0]["why"]
     door.reader.send(ENTITLED.swipe)
     assert door.wait_for("decision")["reason"] == "fault"
 

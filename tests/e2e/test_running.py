@@ -87,6 +87,7 @@ def test_status_running(door: Door) -> None:
         "inside_low": None,
         "inside_high": None,
         "clock": "trusted",
+        "clock_in_doubt": None,
         "pid": ready["pid"],
         "version": ready["version"],
         "epoch": 1,
@@ -128,18 +129,9 @@ def test_no_stdout(door: Door) -> None:
 def test_a_frozen_door_ends_soon_after_its_release(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever stopped it, the kernel kills it while the strike is still released; nobody feeds it.
-
-    The same door, stopped while the strike is locked, is left to systemd's watchdog.
-    """
+    """Whoever stopped it, the kernel kills it soon after the release, for nobody feeds it."""
     monkeypatch.setenv("WATCHDOG_USEC", "10000000")
     door.configured("door.release_s=1").start()
-    door.let_in(ENTITLED)
-    until(lambda: door.said("relay")[-1]["energised"] is False)
-    os.kill(door.pid, signal.SIGSTOP)
-    time.sleep(3)
-    os.kill(door.pid, signal.SIGCONT)
-    time.sleep(UNHEARD_S)
     door.visit(ENTITLED)
     os.kill(door.pid, signal.SIGSTOP)
 

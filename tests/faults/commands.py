@@ -169,7 +169,7 @@ def exports() -> list[Command]:
     """Return a person's export, to read by a program and to read by the person."""
     return [
         Command("subject export", _export, export_wrong),
-        Command("subject export --page", _page, page_wrong, more=(PAGE,)),
+        Command("subject export --page", _page, page_wrong, more=(PAGE, f"{PAGE}.new")),
     ]
 
 

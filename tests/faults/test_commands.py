@@ -42,10 +42,10 @@ def test_a_command_that_is_struck_harms_nothing(struck: Strike, command: Command
 
 
 def test_a_page_that_can_not_be_written_is_not_left_half(struck: Strike) -> None:
-    """At each call to the page itself: the next try would be refused, for the file is there."""
+    """At each call to the page in the making: it gets its name once it is whole."""
     _, page = exports()
 
-    found = struck(page, Plan(about=PAGE))
+    found = struck(page, Plan(about=f"{PAGE}.new"))
 
     assert found.violations == []
     assert found.kills + found.errors == len(found.struck) > 0

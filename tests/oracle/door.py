@@ -134,6 +134,7 @@ class Watched:
         until(lambda: not self.door.open_attempts())
         self.door.change("DELETE FROM reader")
         self.door.change("DELETE FROM throttles WHERE failures < 10")
+        self.door.change("DELETE FROM wrong_pins")
 
     def throttle(self, person: Person) -> None:
         """Have a card wait for staff."""

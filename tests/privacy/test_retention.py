@@ -53,6 +53,14 @@ def test_visits_are_kept_for_the_retention_and_not_a_moment_longer() -> None:
     assert visits.high_water() == NOON
 
 
+def test_the_mark_rises_no_higher_than_the_moment_says() -> None:
+    """A time that was not seen for an hour dates rows; it is no mark for ever after."""
+    visits, young = _log(timedelta(days=1)), NOON - timedelta(hours=1)
+    purge(visits, replace(_moment(NOON), high_water=young), BOOT, RETENTION)
+
+    assert visits.high_water() == young
+
+
 @pytest.mark.parametrize("state", [ClockState.TRUSTED, ClockState.HOLDOVER])
 def test_holdover_time_is_as_good_as_trusted(state: ClockState) -> None:
     """A branch that lost its network for a week still forgets."""

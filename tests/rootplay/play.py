@@ -30,6 +30,8 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "patrons load": "FEED --full",
         "patrons explain": CARD,
         "patrons unlock": CARD,
+        "patrons renumber": "1",
+        "trust-clock": "",
         "sync init": "",
         "sync push": "--dry-run",
         "mode": "",
