@@ -56,6 +56,7 @@ class Chores:
         supervisor: Supervisor,
         lines_alive: Callable[[], bool],
         relocks_s: Callable[[], float | None],
+        grace_s: float,
     ) -> Housekeeping:
         """Return what feeds the watchdog while everything that the door rests on works.
 
@@ -63,6 +64,7 @@ class Chores:
             supervisor: is fed.
             lines_alive: whether the thread of each serial line is there, its device or not.
             relocks_s: see :class:`~doorctl.housekeeping.Housekeeping`.
+            grace_s: as `relocks_s`.
         """
         return Housekeeping(
             clock=self._stores.clock,
@@ -76,7 +78,7 @@ class Chores:
             ping=self._stores.worker.submit,
             alarm=self._stores.alarm,
             relocks_s=relocks_s,
-            grace_s=grace_s(),
+            grace_s=grace_s,
         )
 
     def keep_time(self) -> None:

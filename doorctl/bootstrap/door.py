@@ -113,6 +113,8 @@ class _Door:
         self._stack = stack
         self._mailbox = mailbox
         self.supervisor = SystemdSupervisor(environment)
+        # Asked once: the kernel's answer does not change, and a release waits for nothing.
+        self._grace_s = grace_s()
         self._stores = stores = DoorStores(config, mailbox, log, stack)
         self._purging = Purging(
             config,
@@ -162,6 +164,7 @@ class _Door:
             self.supervisor,
             lambda: all(line.alive for line in lines.values()),
             lambda: doorway.relocks_s,
+            self._grace_s,
         )
         controller = Controller(
             rules=rules(self._config),
@@ -192,7 +195,7 @@ class _Door:
 
     def _bound(self, until_s: float | None) -> None:
         left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
-        self.supervisor.bound(None if left_s is None else max(0.0, left_s) + grace_s())
+        self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._grace_s)
 
     def _daily_round(
         self, doorway: Doorway, outputs: GpioOutputs | None, test: Callable[[], None]

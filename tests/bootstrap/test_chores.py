@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from doorctl.bootstrap.chores import Chores
+from doorctl.bootstrap.chores import Chores, grace_s
 from doorctl.bootstrap.door_stores import DoorStores
 from doorctl.bootstrap.purging import Purging
 from doorctl.devices.serial_line import SerialLine
@@ -116,7 +116,7 @@ def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[
         chores = Chores(config, stores, purging, log)
         reader = SerialLine("reader", str(directory / "away"), 9600, mailbox.put, mailbox.qsize)
         supervisor = FakeSupervisor()
-        keeping = chores.housekeeping(supervisor, lambda: reader.alive, lambda: None)
+        keeping = chores.housekeeping(supervisor, lambda: reader.alive, lambda: None, grace_s())
         for one in (reader, chores.schedule):
             one.start()
             stack.callback(one.stop)
