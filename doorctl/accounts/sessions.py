@@ -22,7 +22,7 @@ LONGEST_MS = 8 * 3_600_000
 """A working day; then everybody signs in again."""
 
 FRESH_MS = 5 * 60_000
-"""So long after a sign-in accounts can be changed; then the password is asked for again."""
+"""So long after a sign-in accounts can be changed and sessions ended; then one signs in again."""
 
 TOUCH_MS = 60_000
 """So much of the idle time may be missing on disk, which is not written at each page."""

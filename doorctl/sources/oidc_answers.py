@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from authlib.oidc.core.claims import CodeIDToken  # type: ignore[import-untyped,unused-ignore]
 from joserfc import jwt
-from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jwk import KeySet
 
 from doorctl.accounts.ports import Claims
@@ -20,6 +20,9 @@ from doorctl.masked import Masked
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Those by which only the provider can have signed; never ``none``, never a shared secret's."""
+
+TOKEN_KINDS = frozenset({"", "jwt", "application/jwt"})
+"""What its head may say that it is, in lower case; an access token says ``at+jwt``."""
 
 KEY_KINDS = frozenset({"RSA", "EC", "OKP"})
 
@@ -142,6 +145,8 @@ def _checked(tokens: Tokens, keys: Keys, wanted: Wanted) -> Mapping[str, Any]:
         token = jwt.decode(tokens.id_token, key_set, algorithms=ALGORITHMS)
         claims = CodeIDToken(token.claims, token.header, options, params)
         claims.validate(now=wanted.now_s, leeway=LEEWAY_S)
+        if str(token.header.get("typ", "")).lower() not in TOKEN_KINDS:
+            raise InvalidClaimError("typ")
     except ExpiredTokenError:
         why = "its token has expired, or a clock is wrong"
     except ClaimError as error:

@@ -163,7 +163,7 @@ class Panel:
         response = HTMLResponse(page, headers={"Cache-Control": "no-store"})
         if self._secret and "key" in asked and self._is_screen(request):
             response.set_cookie(
-                COOKIE, self._secret, path=PAGE, httponly=True, samesite="strict",
+                _cookie(request), self._secret, httponly=True, samesite="strict",
                 secure=request.url.scheme == "https",
             )  # fmt: skip
         return response
@@ -245,7 +245,7 @@ class Panel:
     def _is_screen(self, request: Request) -> bool:
         if not is_here(request):
             return False
-        shown = (request.cookies.get(COOKIE, ""), request.query_params.get("key", ""))
+        shown = (request.cookies.get(_cookie(request), ""), request.query_params.get("key", ""))
         own = self._secret.encode()
         return not own or any(hmac.compare_digest(one.encode(), own) for one in shown)
 
@@ -309,6 +309,10 @@ def _is_done(seen: Seen, since: str | None) -> bool:
 
 def _address(language: Language, attempt: int | str) -> str:
     return f"{PAGE}?{urlencode({'lang': language.code, 'since': attempt})}"
+
+
+def _cookie(request: Request) -> str:
+    return f"__Host-{COOKIE}" if request.url.scheme == "https" else COOKIE
 
 
 def _not_here() -> Response:

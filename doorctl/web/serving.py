@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from doorctl.accounts.throttle import caller
 from doorctl.errors import DeviceError, KeyFileError
 from doorctl.web.certified import Shown
+from doorctl.web.pages.headers import Headed, answer_headers
 
 STOP_LIMIT_S = 2
 """So long a push that is still coming in has, once the process stops; its sender comes again."""
@@ -39,6 +40,9 @@ MOST_ACCEPTED = 320
 MOST_STRANGERS = 192
 """Of these, after the handshake, without a certificate: beyond it the answer is 503. What is left
 is for handshakes, and for senders who have shown one."""
+
+SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2; those of 1.3 are all as good, and are preferred."""
 
 HANDSHAKE_S = 5.0
 """Longest wait for TLS to begin, and to end."""
@@ -89,7 +93,9 @@ class ImpatientProtocol(H11Protocol):
         self.stranger = not (shown or here)
         strangers = sum(getattr(one, "stranger", False) for one in self.connections)
         crowded = self.stranger and strangers > MOST_STRANGERS
-        self.app = CROWDED if crowded else Shown(self.app, certified=shown)
+        self._encrypted = tls is not None
+        full = Headed(CROWDED, encrypted=self._encrypted)
+        self.app = full if crowded else Shown(self.app, certified=shown)
         self._patience = self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
         # Whatever waits for its reader is told by `pause_writing`, and not only 64 KB of it.
         transport.set_write_buffer_limits(high=1, low=0)
@@ -122,6 +128,18 @@ class ImpatientProtocol(H11Protocol):
             self._patience.cancel()
             limit_s, close = self.timeout_keep_alive, self._close_answered
             self._patience = self.loop.call_later(limit_s, close, self.cycle)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP as uvicorn does, with the headers of every answer."""
+        kind = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+        headers = {**kind, **answer_headers(encrypted=self._encrypted)}
+        for event in (
+            h11.Response(status_code=400, headers=[*headers.items()]),
+            h11.Data(data=msg.encode("ascii")),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _close_answered(self, cycle: object) -> None:
         if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
@@ -318,6 +336,7 @@ def _tls(certificates: Certificates | None) -> dict[str, Any]:
         "ssl_certfile": certificates.certificate,
         "ssl_keyfile": certificates.key,
         "ssl_ca_certs": authority,
+        "ssl_ciphers": SUITES,
         "ssl_cert_reqs": ssl.CERT_NONE if authority is None else ssl.CERT_OPTIONAL,
     }
 

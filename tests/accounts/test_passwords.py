@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.accounts.passwords import LONGEST, SHORTEST, Password, refuse_password
+from doorctl.accounts.passwords import (
+    LIST,
+    LONGEST,
+    MARK_BYTES,
+    SHORTEST,
+    Password,
+    refuse_password,
+)
 from doorctl.errors import InputError
 
 GOOD = [
@@ -41,6 +48,12 @@ q1w2e3r4t5y6 qazwsxedcrfv qwerty123456 sojdlg123aljg startfinding telechargement
 """Each of 12 characters or more among the 3000 commonest by Django 5.2 and zxcvbn 4.5, but for one
 that is no text in its encoding."""
 
+STOLEN = """
+sonyericsson websolutions finalfantasy needforspeed counterstrike fktrcfylhjdbx jamesbond007
+hd764nw5d7e1vb1 4815162342lost everybodylies vjht123jltccf passwordpassword1
+"""
+"""Of the million commonest of ten million stolen ones: first, 3000th and last of 12 characters."""
+
 WALKS = """
 1q2w3e4r5t6y7u8i9o0p 112233445566 123456789987654321 010203040506 zxcasdqwe123 qwerasdfzxcv
 1qaz2wsx3edc4rfv qazxswedcvfr 1234567890-= 12345678900987654321 abcabcabcabc
@@ -55,6 +68,23 @@ def test_what_is_common_in_lists_of_stolen_ones_is_refused(typed: str) -> None:
     for one in (typed, typed.upper(), f"{typed}!"):
         with pytest.raises(InputError, match="tried first"):
             refuse_password(Password(one), "grethe.hansen")
+
+
+@pytest.mark.parametrize("typed", STOLEN.split())
+def test_what_was_stolen_elsewhere_is_refused(typed: str) -> None:
+    """By a list of 43 940 that comes with doorctl, so nobody outside is asked about a password."""
+    for one in (typed, typed.title(), f"{typed}!"):
+        with pytest.raises(InputError, match="tried first"):
+            refuse_password(Password(one), "grethe.hansen")
+
+
+def test_more_are_known_than_the_3000_commonest() -> None:
+    """Of 12 characters or more; each once and in order, as they are looked for."""
+    marks = LIST.read_bytes()
+    found = [marks[at : at + MARK_BYTES] for at in range(0, len(marks), MARK_BYTES)]
+
+    assert len(found) == 43_940
+    assert found == sorted(set(found))
 
 
 @pytest.mark.parametrize("typed", GOOD)

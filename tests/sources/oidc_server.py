@@ -44,6 +44,7 @@ class OidcScript:
         claims: what a token says beside what it always says; None takes a claim out.
         key: what it signs with.
         algorithm: by which.
+        kind: what its head says that it is; None for nothing.
         document: what its document says beside or instead of what is right.
         replies: by path, status and body in place of the right ones.
         headers: of those replies.
@@ -54,6 +55,7 @@ class OidcScript:
     claims: dict[str, object] = field(default_factory=dict)
     key: RSAKey | OctKey = field(default_factory=own_key)
     algorithm: str = "RS256"
+    kind: str | None = None
     document: dict[str, object] = field(default_factory=dict)
     replies: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
@@ -97,7 +99,7 @@ class OidcScript:
             **self.claims,
         }
         kept = {name: value for name, value in claims.items() if value is not None}
-        header = {"alg": self.algorithm, "kid": "k1"}
+        header = {"alg": self.algorithm, "kid": "k1", **({"typ": self.kind} if self.kind else {})}
         token = jwt.encode(header, kept, self.key, algorithms=[self.algorithm])
         answer = {"id_token": token, "access_token": "a", "token_type": "Bearer"}
         return 200, json.dumps(answer).encode()

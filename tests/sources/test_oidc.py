@@ -185,6 +185,20 @@ def test_an_unsigned_token_is_refused(provider: Provider) -> None:
     provider.refused("not signed")
 
 
+@pytest.mark.parametrize("kind", [None, "JWT", "jwt", "application/jwt"])
+def test_a_token_of_an_identity_says_so_or_nothing(provider: Provider, kind: str | None) -> None:
+    """Providers of today write JWT, or leave it out."""
+    provider.script.kind = kind
+    assert provider.sign_in().subject == "sub-1"
+
+
+@pytest.mark.parametrize("kind", ["at+jwt", "application/at+jwt", "logout+jwt", "dpop+jwt", "x"])
+def test_a_token_for_something_else_proves_no_identity(provider: Provider, kind: str) -> None:
+    """An access or logout token is refused by its kind, whatever else it says (RFC 8725, 3.11)."""
+    provider.script.kind = kind
+    provider.refused("does not say what it should")
+
+
 def test_what_tokens_call_their_issuer_can_be_set(provider: Provider) -> None:
     """As ADFS may need it; then its document's own name counts no more."""
     services = "http://adfs.example/adfs/services/trust"

@@ -10,7 +10,8 @@ from contextlib import ExitStack, closing, suppress
 import httpx2
 import pytest
 
-from doorctl.web.serving import MOST_OF_ONE
+from doorctl.web.pages.headers import ALWAYS
+from doorctl.web.serving import MOST_OF_ONE, MOST_STRANGERS
 from tests.web.branch import EPOCH, LIMIT_S, SNAPSHOT, Branch, answer_of
 
 DRIP_S = 0.2
@@ -91,6 +92,25 @@ def test_two_lengths_are_refused(shared: Branch) -> None:
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_what_is_refused_before_any_page_has_the_headers(shared: Branch) -> None:
+    """What is no HTTP, and a stranger for whom there is no place."""
+    garbage = connected(shared)
+    garbage.sendall(b"GET\r\n\r\n")
+    answers = [answer_of(garbage)]
+    with ExitStack() as stack:
+        for number in range(MOST_STRANGERS):
+            host = f"127.0.0.{2 + number // (MOST_OF_ONE - 2)}"
+            stack.enter_context(closing(connected(shared, host)))
+        late = connected(shared, "127.0.0.9")
+        late.sendall(f"GET {EPOCH} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answers.append(answer_of(late))
+
+    assert [answer[:13] for answer in answers] == [b"HTTP/1.1 400 ", b"HTTP/1.1 503 "]
+    for answer in answers:
+        head = answer.lower().partition(b"\r\n\r\n")[0].splitlines()
+        assert {f"{name}: {value}".lower().encode() for name, value in ALWAYS.items()} <= set(head)
 
 
 def test_half_a_form_is_no_fault_of_ours(shared: Branch) -> None:

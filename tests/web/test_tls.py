@@ -96,3 +96,20 @@ def test_tls_1_1_is_not_spoken(branch: Branch, authority: Authority) -> None:
         pytest.raises((ssl.SSLError, ConnectionResetError)),
     ):
         old.wrap_socket(connection, server_hostname="127.0.0.1")
+
+
+def test_a_suite_that_is_not_recommended_is_not_spoken(
+    branch: Branch, authority: Authority
+) -> None:
+    """Of TLS 1.2 those are left that every browser of today prefers: ECDHE, and GCM or ChaCha20."""
+    for suites, taken in (("ECDHE+AESGCM", True), ("ECDHE+AES:!AESGCM:!AESCCM", False)):
+        other = context(authority, None)
+        other.maximum_version = ssl.TLSVersion.TLSv1_2
+        other.set_ciphers(suites)
+        with closing(socket.create_connection(("127.0.0.1", branch.port), 10)) as connection:
+            try:
+                other.wrap_socket(connection, server_hostname="127.0.0.1").close()
+            except (ssl.SSLError, ConnectionResetError):
+                assert not taken
+            else:
+                assert taken

@@ -25,7 +25,7 @@ ENDED: Final = "ended"
 """What the sign-in page tells whoever sent a form after their session had ended."""
 
 AGAIN: Final = "again"
-"""What it tells whoever wanted to change accounts long after they signed in."""
+"""What it tells whoever wanted to change accounts or end sessions long after they signed in."""
 
 SEEN_BY: Final = frozenset({"GET", "HEAD"})
 """Methods with which nothing is sent."""

@@ -39,8 +39,6 @@ from doorctl.web.pages.words import Words
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
-LANGUAGE_COOKIE: Final = "doorctl-language"
-
 NOT_TOLD: Final = "the branch can't do that now; try again later, or ask the technician"
 """What a stranger is told of a fault: where files are and which disk fails is not their concern."""
 
@@ -232,7 +230,7 @@ class Frame:
 
     def words(self, request: Request) -> Words:
         """Return how things are said to whoever asks."""
-        return self.house.words_of(request.cookies.get(LANGUAGE_COOKIE))
+        return self.house.words_of(request.cookies.get(self.house.language_cookie))
 
     def rendered(self, template: str, asked: PageRequest, context: dict[str, Any]) -> str:
         """Return the text of a page; see :meth:`PageRequest.page`."""

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY: Final = (
     "default-src 'none'; "
+    "object-src 'none'; "
     "script-src 'self'; "
     "style-src 'self'; "
     "img-src 'self'; "
@@ -38,7 +39,7 @@ ALWAYS: Mapping[str, str] = MappingProxyType(
     }
 )
 NOT_KEPT: Final = "no-store"
-STRICT_TRANSPORT: Final = "max-age=31536000"
+STRICT_TRANSPORT: Final = "max-age=31536000; includeSubDomains"
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MACHINES: Final = "/v1/"
@@ -46,6 +47,12 @@ MACHINES: Final = "/v1/"
 
 TWO_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 """A server in front might see the request's end elsewhere than we do (RFC 9112, section 6.1)."""
+
+
+def answer_headers(*, encrypted: bool) -> Mapping[str, str]:
+    """Return what every answer says, by HTTPS or not."""
+    transport = {"Strict-Transport-Security": STRICT_TRANSPORT} if encrypted else {}
+    return {**ALWAYS, **transport}
 
 
 class Headed:
@@ -58,9 +65,7 @@ class Headed:
 
     def __init__(self, app: ASGIApp, *, encrypted: bool) -> None:
         self._app = app
-        self._headers = dict(ALWAYS)
-        if encrypted:
-            self._headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        self._headers = answer_headers(encrypted=encrypted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, with the headers."""

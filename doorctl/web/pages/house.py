@@ -21,7 +21,7 @@ class Person:
         role: what they may do.
         must_change: somebody else chose the password, so it is changed before anything else.
         origin: who checks who they are.
-        fresh: whether they signed in so lately that they may change accounts.
+        fresh: whether they signed in so lately that they may change accounts or end sessions.
     """
 
     account: str
@@ -77,6 +77,11 @@ class House:
     def session_cookie(self) -> str:
         """The name of the session's cookie: a browser ties the prefixed one to this host."""
         return "__Host-doorctl" if self.encrypted else "doorctl"
+
+    @property
+    def language_cookie(self) -> str:
+        """The name of the cookie by which a language is kept."""
+        return f"{self.session_cookie}-language"
 
     @property
     def known_cookie(self) -> str:

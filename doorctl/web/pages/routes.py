@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from doorctl.web.pages.addresses import own_path
-from doorctl.web.pages.frame import LANGUAGE_COOKIE, Frame, PageRequest
+from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.templates import StaticPages
 
 A_YEAR_S: Final = 365 * 24 * 3600
@@ -23,7 +23,7 @@ def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
         code = form.text("language")
         if code in frame.languages.known:
             response.set_cookie(
-                LANGUAGE_COOKIE,
+                frame.house.language_cookie,
                 code,
                 max_age=A_YEAR_S,
                 httponly=True,

@@ -21,9 +21,9 @@ from doorctl.web.staff.accounts_words import PERMISSIONS, ROLES, told
 
 PAGE: Final = "/accounts"
 
-FIRST_WORDS: Final = 4
+FIRST_WORDS: Final = 6
 WORD_BYTES: Final = 3
-"""A first password of four groups of six signs: 96 random bits, to be read out over a telephone."""
+"""A first password of six groups of six signs: 144 random bits, to be read out over a telephone."""
 
 
 class Administration(Protocol):

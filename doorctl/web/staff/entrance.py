@@ -69,8 +69,10 @@ class Entrance:
             frame.open(SIGN_OUT, self._sign_out, methods=("POST",)),
             frame.guarded(OWN, self._own, Permission.SEE_NOW),
             frame.guarded(OWN, self._change, Permission.SEE_NOW, methods=("POST",)),
-            frame.guarded(f"{OWN}/end", self._end, Permission.SEE_NOW, methods=("POST",)),
-            frame.guarded(f"{OWN}/everywhere", self._everywhere, Permission.SEE_NOW, ("POST",)),
+            frame.guarded(f"{OWN}/end", self._end, Permission.SEE_NOW, ("POST",), fresh=True),
+            frame.guarded(
+                f"{OWN}/everywhere", self._everywhere, Permission.SEE_NOW, ("POST",), fresh=True
+            ),
         )
 
     async def _start(self, asked: PageRequest) -> Response:

@@ -92,12 +92,13 @@ def test_an_account_is_added_with_a_password_that_is_shown_once(desk: FakeAccoun
 
 
 def test_first_passwords_are_long_and_never_the_same() -> None:
-    """Each is one that the rules take."""
+    """Each is one that the rules take, of 128 random bits at least: 4 of each hexadecimal sign."""
     made = {first_password() for _ in range(50)}
 
     assert len(made) == 50
     for one in made:
         refuse_password(Password(one), "grethe")
+        assert len(one.replace("-", "")) * 4 >= 128
 
 
 def test_a_new_password_ends_what_was_open(desk: FakeAccountsDesk) -> None:

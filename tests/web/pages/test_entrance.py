@@ -115,6 +115,7 @@ def test_who_is_signed_in_where_is_shown_and_ended_one_by_one() -> None:
     assert numbers == [Token(there.cookies[COOKIE]).digest.hex()]
     assert "Denne browser" in page
     assert page.count("25.11.2026 kl. 19.20") == 3  # Both began then; one was not used since.
+    here.post(START, data={"name": NAME, "password": RIGHT})
     here.post("/me/end", data={"session": theirs})
     assert others.get("/log").status_code == 200
     answer = here.post("/me/end", data={"session": numbers[0]})
@@ -122,6 +123,18 @@ def test_who_is_signed_in_where_is_shown_and_ended_one_by_one() -> None:
     assert there.get("/log").status_code == 303
     assert here.get("/log").status_code == 200
     assert step.memory.events[-1] == SignedOut(NAME, 1)
+
+
+@pytest.mark.parametrize("path", ["/me/end", "/me/everywhere"])
+def test_sessions_are_ended_by_who_has_just_signed_in(path: str) -> None:
+    """Whoever finds a browser open signs nobody out elsewhere by it."""
+    step = Doorstep()
+    here, there = step.signed_in(), step.signed_in()
+    step.memory.clock.advance(FRESH_MS / 1000)
+    answer = here.post(path, data={"session": Token(there.cookies[COOKIE]).digest.hex()})
+
+    assert answer.headers["location"] == "/sign-in?done=again&next=/me"
+    assert there.get("/log").status_code == 200
 
 
 def test_nobody_keeps_a_browser_out_in_which_one_signed_in_before() -> None:
@@ -201,7 +214,7 @@ def test_accounts_are_changed_by_who_has_just_signed_in() -> None:
         answer = client.post(path, data={"name": NAME, "role": "viewer"})
         assert answer.headers["location"] == again
     assert desk.deeds == [NAME]
-    assert "Log på igen for at ændre konti." in client.get(again).text
+    assert "Log på igen for at gøre det." in client.get(again).text
     client.post(START, data=form)
     client.post("/accounts/signout", data={"name": NAME})
     assert desk.deeds == [NAME, NAME]
@@ -386,7 +399,7 @@ def test_browsers_are_told_to_come_by_https_alone() -> None:
         client = TestClient(Headed(PlainTextResponse("x"), encrypted=encrypted))
         told[encrypted] = client.get("/").headers.get("strict-transport-security", "")
 
-    assert told == {True: "max-age=31536000", False: ""}
+    assert told == {True: "max-age=31536000; includeSubDomains", False: ""}
 
 
 @pytest.mark.parametrize("path", [START, "/log", "/static/doorctl.css"])

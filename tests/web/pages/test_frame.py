@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -183,6 +185,8 @@ def test_every_answer_has_the_headers() -> None:
     for answer in (browser(pages).get("/log"), browser(pages, None).get("/log")):
         assert {name: answer.headers[name] for name in ALWAYS} == dict(ALWAYS)
         assert answer.headers["cache-control"] == "no-store"
+        policy = answer.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "object-src 'none'", "base-uri 'none'"} <= set(policy)
         assert "unsafe" not in answer.headers["content-security-policy"]
 
 
@@ -193,7 +197,26 @@ def test_a_language_is_chosen_and_kept() -> None:
     answer = client.post("/language", data={"language": "en", "next": "/log"})
 
     assert answer.headers["location"] == "/log"
-    assert "doorctl-language=en" in answer.headers["set-cookie"]
+    assert answer.headers["set-cookie"].startswith("doorctl-language=en;")
+
+
+def test_over_https_the_language_belongs_to_this_host() -> None:
+    """Its cookie is named and sent as the session's is, and counts as before."""
+    around = frame()
+    around.house = replace(around.house, encrypted=True)
+    asked = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+    client = TestClient(
+        application(pages(around), around),
+        "https://testserver",
+        headers=asked,
+        follow_redirects=False,
+    )
+    cookie = client.post("/language", data={"language": "en"}).headers["set-cookie"]
+    client.cookies.set("__Host-doorctl", Role.STAFF.value)
+
+    assert cookie.startswith("__Host-doorctl-language=en;")
+    assert {"secure", "path=/"} <= set(cookie.lower().split("; "))
+    assert '<html lang="en">' in client.get("/log").text
 
 
 def test_a_language_that_nobody_knows() -> None:

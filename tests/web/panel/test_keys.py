@@ -146,10 +146,22 @@ def test_only_the_screen_at_the_door_presses_a_key() -> None:
         opened = screen.get("/panel?key=s3cret")
         assert opened.status_code == 200
         cookie = set(opened.headers["set-cookie"].lower().split("; "))
-        assert {"doorctl-panel=s3cret", "httponly", "path=/panel", "samesite=strict"} <= cookie
+        assert {"doorctl-panel=s3cret", "httponly", "path=/", "samesite=strict"} <= cookie
         assert "set-cookie" not in screen.get("/panel").headers
         assert screen.post("/panel/key", data=sent("4"), headers=AT_ONCE).status_code == 204
     assert stage.door.pressed == [("4", 7)]
+
+
+def test_over_https_the_screens_cookie_belongs_to_this_host() -> None:
+    """By the prefix no other host can have set it."""
+    with Stage(secret="s3cret") as stage:
+        screen = stage.browser()
+        screen.base_url = "https://127.0.0.1:8080"
+        cookie = screen.get("/panel?key=s3cret").headers["set-cookie"].lower().split("; ")
+
+        assert cookie[0] == "__host-doorctl-panel=s3cret"
+        assert {"secure", "path=/", "httponly", "samesite=strict"} <= set(cookie)
+        assert screen.post("/panel/key", data=sent("4"), headers=AT_ONCE).status_code == 204
 
 
 def test_a_screen_elsewhere_needs_no_secret() -> None:
