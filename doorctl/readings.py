@@ -23,7 +23,7 @@ class CardRead:
     """A card was read.
 
     Args:
-        identifiers: 1 or 2 readings of it, best first: ten bare digits are first an exact
+        identifiers: 1 to 3 readings of it, best first: ten bare digits are first an exact
             plastic-card number, then a CPR number.
     """
 

@@ -29,6 +29,7 @@ from doorctl.bootstrap.rules import system_clock, work_directory
 from doorctl.bootstrap.subject_door import doors_answers, forget_left
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
+from doorctl.config.wiring import Keypad, Reader
 from doorctl.controller import KEYPAD, READER, Controller
 from doorctl.daily_round import DailyRound
 from doorctl.devices.inputs import GpioInputs
@@ -233,12 +234,13 @@ class _Door:
 
     def _serial_lines(self) -> dict[str, SerialLine]:
         config = self._config
-        ports = {READER: (config.reader.port, config.reader.baud)}
+        ports: dict[str, Reader | Keypad] = {READER: config.reader}
         if config.keypad.port:
-            ports[KEYPAD] = (config.keypad.port, config.keypad.baud)
+            ports[KEYPAD] = config.keypad
+        put, waiting = self._mailbox.put, self._mailbox.qsize
         return {
-            name: SerialLine(name, port, baud, self._mailbox.put, self._mailbox.qsize)
-            for name, (port, baud) in ports.items()
+            name: SerialLine(name, each.port, each.baud, put, waiting, bits=_bits(each))
+            for name, each in ports.items()
         }
 
     def _start(self, lines: Mapping[str, SerialLine], answers: Answers) -> None:
@@ -287,6 +289,10 @@ class _Door:
 def _all(*jobs: Callable[[], None]) -> None:
     for job in jobs:
         job()
+
+
+def _bits(line: Reader | Keypad) -> str:
+    return f"{line.data_bits}{line.parity[0].upper()}{line.stop_bits}"
 
 
 def _mode(standing: Standing | None) -> Mode | None:

@@ -1,4 +1,4 @@
-"""Bytes to frames: CR, LF, CRLF or STX ... ETX; bounded, and never waiting for ever."""
+"""Bytes to frames: CR, LF, CRLF, TAB, STX ... ETX or quiet; bounded, and never waiting for ever."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from math import inf
 from doorctl.readings import Shape
 
 STX, ETX = b"\x02\x03"
-TERMINATORS = frozenset((*b"\r\n", ETX))
-_LOOKED_FOR = re.compile(rb"[\r\n\x02\x03]")
+TERMINATORS = frozenset((*b"\r\n\t", ETX))
+_LOOKED_FOR = re.compile(rb"[\r\n\t\x02\x03]")
 
 MAX_FRAME_BYTES = 256
 """Longest frame: both tracks of a health card are 116 bytes, track 3 is 107 (ISO 7811), and the
@@ -27,6 +27,8 @@ and nobody presses two keys within 30 ms."""
 class _State(Enum):
     BETWEEN = auto()
     OPEN = auto()
+    BEGUN = auto()
+    """By an STX: only an ETX or a terminator makes it whole."""
     DISCARDING = auto()
 
 
@@ -76,7 +78,7 @@ class Framer:
         self._last_s = now_s
         if byte == STX:
             self.forget()
-            self._state = _State.OPEN
+            self._state = _State.BEGUN
         elif self._state is not _State.DISCARDING:
             return self._add(byte, now_s)
         return None
@@ -113,17 +115,22 @@ class Framer:
             if not self._held:
                 self._opened_s = now_s
             self._held += run
-            self._state = _State.OPEN
+            self._open()
             self._last_s = now_s
         return len(run)
 
-    def expire(self, now_s: float) -> Shape | None:
-        """Drop a frame whose deadline has passed; ``CUT_OFF`` where that is worth telling."""
+    def expire(self, now_s: float) -> bytes | Shape | None:
+        """End a frame whose deadline has passed: it may be whole, from a reader without terminator.
+
+        ``CUT_OFF`` where an STX had begun it; None for less than two bytes, and before its time.
+        """
         if self.deadline_s is None or now_s < self.deadline_s:
             return None
-        worth_telling = len(self._held) > 1
+        frame, begun = bytes(self._held), self._state is _State.BEGUN
         self.forget()
-        return Shape.CUT_OFF if worth_telling else None
+        if not frame[1:]:
+            return None
+        return Shape.CUT_OFF if begun else frame
 
     def overflow(self, now_s: float) -> Shape:
         """Give the open frame up and throw away the rest of it."""
@@ -147,9 +154,13 @@ class Framer:
             return self.overflow(now_s)
         if not self._held:
             self._opened_s = now_s
-        self._state = _State.OPEN
+        self._open()
         self._held.append(byte)
         return None
+
+    def _open(self) -> None:
+        if self._state is _State.BETWEEN:
+            self._state = _State.OPEN
 
     def _end(self, byte: int, now_s: float) -> bytes | None:
         frame = b"" if self._is_lrc else bytes(self._held)

@@ -9,7 +9,7 @@ from doorctl.masked import Identifier
 from doorctl.readings import CardRead, CardUnreadable, Shape
 
 ONLY_TRACK_1 = CardUnreadable(Shape.ONLY_TRACK_1)
-"""Track 1 or track 3 by itself: the frame before or after it may be the track 2 that counts."""
+"""No track 2, or one that the reader couldn't read: a frame beside it may be what counts."""
 
 
 def identify(frame: bytes) -> CardRead | CardUnreadable | None:
@@ -17,7 +17,8 @@ def identify(frame: bytes) -> CardRead | CardUnreadable | None:
 
     Bytes that are not printable ASCII are tolerated on track 1 and as an LRC, nowhere else.
     """
-    frame = frame.strip(b" \t")
+    # Some readers wake up with a NUL.
+    frame = frame.lstrip(b"\x00").strip(b" \t")
     if not frame:
         return None
     cpr = health_cpr(frame)

@@ -20,9 +20,10 @@ _SHORTEST_CARD = 5
 
 
 def looks_typed(frame: bytes) -> bool:
-    """Tell whether `frame` is keys and can't be a card, which has 5 characters and no ``#``, ``*``.
+    """Tell whether `frame` is keys, with a ``#`` or ``*`` among them or fewer than five.
 
-    An empty frame counts as typed: there is nothing to lose in it.
+    A card of four digits can't be told from a PIN here. An empty frame counts as typed: there is
+    nothing to lose in it.
     """
     return only_keys(frame) and (len(frame) < _SHORTEST_CARD or not frame.isdigit())
 

@@ -11,7 +11,7 @@ from doorctl.cards.framing import FRAME_IDLE_S, STX, TERMINATORS, Framer
 from doorctl.cards.identify import ONLY_TRACK_1, identify
 from doorctl.cards.key_run import KeyRun, looks_typed, only_keys
 from doorctl.cards.keypad import KEYS
-from doorctl.readings import CardUnreadable, KeyPressed, Reading, Shape
+from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
 
 MAX_BACKLOG_BYTES = 4096
 """What may wait to be pulled: as much as Linux's tty layer hands over at once."""
@@ -128,12 +128,19 @@ class CardReader:
         if self._run:
             self._ready.extend(self._run.end_as_keys())
         elif self._framer.is_open:
-            typed = self._carries_keys and looks_typed(self._framer.held)
-            shape = self._framer.expire(deadline_s)
-            self._hear(None if typed else shape, deadline_s)
+            self._hear(self._without_end(self._framer.expire(deadline_s)), deadline_s)
         else:
             self._track_1_until_s = None
             self._ready.append(ONLY_TRACK_1)
+
+    def _without_end(self, ended: bytes | Shape | None) -> bytes | Shape | None:
+        """Return a frame that quiet has ended if it is a whole card, else that it was cut off."""
+        if not isinstance(ended, bytes):
+            return ended
+        if self._carries_keys and KEYS.issuperset(ended):
+            # What was typed, however long, is made no card by waiting.
+            return None if looks_typed(ended) else Shape.CUT_OFF
+        return ended if isinstance(identify(ended), CardRead) else Shape.CUT_OFF
 
     def _take_run(self, data: bytes, now_s: float, *, awaiting_pin: bool) -> int:
         """Take bytes that are only more of a frame; return how many."""

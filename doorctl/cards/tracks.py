@@ -3,12 +3,15 @@
 Track 1 holds the name and the address, track 2 of a health card is 37 digits: type 1, nationality
 3, use 1, issuer 3, CPR 10, group 1, doctor 6, region 3, kommune 3, valid from 6 (DDMMYY). Readers
 differ in the order of the tracks, in sentinels, in a prefix of their own and in an LRC byte behind
-each track. Sources: dauer/sygesikringskort; MagTek's ``M'`` prefix from a public parser.
+each track; some report a track that they can't read as ``E`` between its sentinels, some send the
+same track three times. Sources: dauer/sygesikringskort; a public parser for MagTek's ``M'`` prefix.
 """
 
 from __future__ import annotations
 
 import re
+
+from doorctl.cards.numbers import PLASTIC
 
 _PREFIX = rb"[ -$&-*,\-./<=>@-~]{0,8}"
 """A reader's own, printable mark: neither digits nor sentinels."""
@@ -22,20 +25,30 @@ _BARE = rb"[^0-9;][^;]{68,}.?"
 _OTHER = rb"(?:" + _MARKED + rb"|" + _BARE + rb")"
 _BEFORE = rb"(?:" + _PREFIX + rb"|" + _OTHER + rb")"
 
+_THIRD = rb"[;+](?:E|[^;?]{41,107})\?.?"
+"""Track 3 (ISO 4909, or ``E`` for a failure) with track 2's sentinel: too long to be one."""
+
+_AGAIN = rb"(?:[;:]\1\??.?)*"
+_AFTER = _AGAIN + rb"(?:" + _OTHER + rb")?(?:" + _THIRD + rb")?"
+
 _HEALTH = tuple(
     re.compile(pattern, re.DOTALL)
     for pattern in (
-        _BEFORE + rb"[;:]([0-9]{37})(?:\?.?|.?)" + _OTHER + rb"?",
+        _BEFORE + rb"[;:]([0-9]{37})(?:\?.?|.?)" + _AFTER,
         # Track 1 ends with digits (kommune, postcode), so only the end of the text is certain.
         _BEFORE + rb"(9208[0-9]{33}).?",
         _PREFIX + rb"(9208[0-9]{33}).?" + _OTHER,
     )
 )
 _PLASTIC = re.compile(
-    rb"(?:%b|%b)[;:]([0-9A-Za-z]{5,20})\?.?(?:%b)?" % (_PREFIX, _MARKED, _MARKED), re.DOTALL
+    rb"(?:%b|%b)[;:](%b)(?:=[0-9=]*)?\?.?(?:[;:]\1(?:=[0-9=]*)?\?.?)*(?:%b)?(?:%b)?"
+    % (_PREFIX, _MARKED, PLASTIC.encode(), _MARKED, _THIRD),
+    re.DOTALL,
 )
+"""ISO/IEC 7813 lets a ``=`` and dates follow the number."""
+
 _ONLY_OTHER = re.compile(
-    _PREFIX + rb"[%+][^;]*\?.?|[^0-9;][^;]{67,}[0-9]{7}.?",
+    _PREFIX + rb"(?:[%+][^;]*\?.?|" + _THIRD + rb")|[^0-9;][^;]{67,}[0-9]{7}.?",
     re.DOTALL,
 )
 
@@ -58,5 +71,5 @@ def plastic_number(frame: bytes) -> str | None:
 
 
 def is_only_other_track(frame: bytes) -> bool:
-    """Tell whether `frame` is a track 1 or 3 whose track 2 may stand in a frame of its own."""
+    """Tell whether `frame` holds no track 2 that was read; the next frame may."""
     return _ONLY_OTHER.fullmatch(frame) is not None

@@ -10,6 +10,9 @@ from msgspec import Meta
 from doorctl.config.description import key
 
 Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
+DataBits = Literal[7, 8]
+Parity = Literal["none", "even", "odd"]
+StopBits = Literal[1, 2]
 Factory = Literal["lgpio", "mock"]
 BcmPin = Annotated[int, Meta(ge=0, le=27)]
 Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
@@ -30,6 +33,11 @@ class Reader:
         ),
     ]
     baud: Annotated[Baud, key("Bits per second; see the reader's manual.")] = 9600
+    data_bits: Annotated[DataBits, key("Bits of a character; many stripe readers send 7E1.")] = 8
+    parity: Annotated[Parity, key("The parity bit: the E of 7E1 is even, the N of 8N1 none.")] = (
+        "none"
+    )
+    stop_bits: Annotated[StopBits, key("Stop bits of a character.")] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,11 @@ class Keypad:
         ),
     ] = ""
     baud: Annotated[Baud, key("Bits per second; see the keypad's manual.")] = 9600
+    data_bits: Annotated[DataBits, key("Bits of a character; see the keypad's manual.")] = 8
+    parity: Annotated[Parity, key("The parity bit: the E of 7E1 is even, the N of 8N1 none.")] = (
+        "none"
+    )
+    stop_bits: Annotated[StopBits, key("Stop bits of a character.")] = 1
     digit_timeout_s: Annotated[
         float,
         key(

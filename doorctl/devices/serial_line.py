@@ -45,7 +45,7 @@ WHAT_TO_CHECK = {
 
 
 class SerialLine:
-    """Raw 8N1, opened exclusively; `post` is called from the line's own thread.
+    """Raw bytes, opened exclusively; `post` is called from the line's own thread.
 
     Whatever lay in the buffers when the line is opened is dropped, so that a swipe made while the
     daemon or the cable was away never opens the door. One LineLost is posted for one loss, and for
@@ -57,6 +57,7 @@ class SerialLine:
         baud: bits per second.
         post: takes events; must not block or raise.
         pending: how many events wait to be handled.
+        bits: data bits, parity (N, E or O) and stop bits of a character.
     """
 
     def __init__(
@@ -66,10 +67,13 @@ class SerialLine:
         baud: int,
         post: Callable[[LineEvent], None],
         pending: Callable[[], int],
+        *,
+        bits: str = "8N1",
     ) -> None:
         self._name = name
         self._port = port
         self._baud = baud
+        self._bits = bits
         self._post = post
         self._pending = pending
         self._stopping = Event()
@@ -129,7 +133,15 @@ class SerialLine:
             self._lose(f"{self._port} was unplugged or stopped answering; check the cable")
 
     def _opened(self) -> Serial:
-        line = Serial(self._port, self._baud, timeout=DRAIN_QUIET_S, exclusive=True)
+        line = Serial(
+            self._port,
+            self._baud,
+            bytesize=int(self._bits[0]),
+            parity=self._bits[1],
+            stopbits=int(self._bits[2]),
+            timeout=DRAIN_QUIET_S,
+            exclusive=True,
+        )
         with self._lock:
             self._open = line
         return line
@@ -179,5 +191,5 @@ def node_at(path: str) -> Node | None:
 
 def _what_to_check(failure: Exception) -> str:
     number = failure.errno if isinstance(failure, OSError) else None
-    default = "can't be opened as a serial line; check the port and its speed"
+    default = "can't be opened as a serial line; check the port, its speed and its bits"
     return WHAT_TO_CHECK.get(number or 0, default)

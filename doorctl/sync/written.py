@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from doorctl.cards.cpr import is_cpr
+from doorctl.cards.numbers import is_card_number
 from doorctl.masked import Pin
 
 CPR_WRITTEN = re.compile(r"[0-9]{6}-?[0-9]{4}")
-CARD_WRITTEN = re.compile(r"[0-9A-Za-z]{5,20}")
 
 
 class Birthday(date):
@@ -43,8 +43,8 @@ class WrittenIdentifier(Written, frozen=True):
     def __post_init__(self) -> None:
         if self.identifier_type == "CPR" and not self._is_cpr():
             raise ValueError("identifier: no CPR number; give ten digits that start with a date")
-        if self.identifier_type == "CARD" and not CARD_WRITTEN.fullmatch(self.identifier):
-            raise ValueError("identifier: no card number; give 5 to 20 letters a-z and digits")
+        if self.identifier_type == "CARD" and not is_card_number(self.identifier):
+            raise ValueError("identifier: no card number; give 4 to 24 letters or digits")
 
     def _is_cpr(self) -> bool:
         return bool(CPR_WRITTEN.fullmatch(self.identifier)) and is_cpr(self.number)

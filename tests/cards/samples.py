@@ -9,6 +9,9 @@ from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shap
 TRACK_1 = b"DOE^JOHN JOHNNY                   ]L\\KKE ALLE 7 3                   4615000"
 TRACK_2 = b"9208100401017023451041173083461010814"
 TRACK_2_RANDERS = b"9208100401017023451041173082730010814"
+TRACK_3 = b";01" + b"0123456789" * 10 + b"?"
+"""As long as ISO 4909 lets it be, and with track 2's sentinel."""
+
 STRIPE = b"%" + TRACK_1 + b"?;" + TRACK_2 + b"?"
 
 PIN_LENGTH = 4

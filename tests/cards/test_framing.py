@@ -14,10 +14,17 @@ def frames_of(framer: Framer, data: bytes, now_s: float = 0.0) -> list[bytes | S
 
 @pytest.mark.parametrize(
     "data",
-    [b"a\rb\r", b"a\nb\n", b"a\r\nb\r\n", b"\x02a\x03\x02b\x03", b"\r\n\x02a\x03\r\r\x02b\n"],
+    [
+        b"a\rb\r",
+        b"a\nb\n",
+        b"a\tb\t",
+        b"a\r\nb\r\n",
+        b"\x02a\x03\x02b\x03",
+        b"\r\n\x02a\x03\r\r\x02b\n",
+    ],
 )
 def test_every_framing_gives_the_same_frames(data: bytes) -> None:
-    """CR, LF, CRLF and STX ... ETX may even be mixed; empty frames vanish."""
+    """CR, LF, CRLF, TAB and STX ... ETX may even be mixed; empty frames vanish."""
     assert frames_of(Framer(), data) == [b"a", b"b"]
 
 
@@ -71,7 +78,7 @@ def test_skipping_is_taking_at_once(data: bytes) -> None:
     assert frames_of(taking, data[:skipped], 1.0) == []
     assert taking.deadline_s == skipping.deadline_s
     assert frames_of(taking, data[skipped:], 1.0) == frames_of(skipping, data[skipped:], 1.0)
-    assert data[skipped : skipped + 1] in {b"", b"\r", b"\n", b"\x02", b"\x03"}
+    assert data[skipped : skipped + 1] in {b"", b"\r", b"\n", b"\t", b"\x02", b"\x03"}
 
 
 def test_nothing_of_a_frame_is_skipped() -> None:
@@ -100,16 +107,18 @@ def test_discarding_ends_when_the_line_is_silent() -> None:
     assert frames_of(framer, b"a\r", 2.0) == [b"a"]
 
 
-def test_a_frame_that_gets_no_more_bytes_is_cut_off() -> None:
-    """The time runs from its last byte, and not a moment less is waited."""
+@pytest.mark.parametrize(("start", "ended"), [(b"", b"ab"), (b"\x02", Shape.CUT_OFF)])
+def test_a_frame_that_gets_no_more_bytes_is_over(start: bytes, ended: object) -> None:
+    """The time runs from its last byte; one that an STX began lacks its ETX."""
     framer = Framer()
+    frames_of(framer, start, 1.0)
     framer.take(ord("a"), 1.0)
     framer.take(ord("b"), 1.25)
 
     assert framer.deadline_s == 1.25 + FRAME_IDLE_S
     assert framer.expire(1.25 + FRAME_IDLE_S - 0.01) is None
     assert framer.is_open
-    assert framer.expire(1.25 + FRAME_IDLE_S) is Shape.CUT_OFF
+    assert framer.expire(1.25 + FRAME_IDLE_S) == ended
     assert framer.deadline_s is None
 
 

@@ -18,6 +18,7 @@ from tests.cards.samples import (
     TOO_LONG,
     TRACK_1,
     TRACK_2,
+    TRACK_3,
     Caller,
     byte_by_byte,
     readings_of,
@@ -39,7 +40,7 @@ def test_readings_come_one_at_a_time() -> None:
 
 def test_digits_are_no_keys_where_keys_have_their_own_line() -> None:
     """Nobody can type a PIN through the card reader."""
-    assert readings_of(b"3000001234\r4\r7#12\r4711\r", awaiting_pin=True) == [
+    assert readings_of(b"3000001234\r4\r7#12\r471\r", awaiting_pin=True) == [
         PLASTIC_CARD,
         GARBAGE,
         GARBAGE,
@@ -51,13 +52,13 @@ def test_digits_are_no_keys_where_keys_have_their_own_line() -> None:
     ("line", "shape"),
     [
         (b"A" * 1_000_000 + b"\r", TOO_LONG),
-        (b"\x00\r", GARBAGE),
+        (b"\x01\r", GARBAGE),
         (b"\x1b[2J\x1b[31m\r", GARBAGE),
         (b"'; DROP TABLE patrons; --\r", GARBAGE),
         (b"../../etc/passwd\r", GARBAGE),
         (b"<script>alert(1)</script>\r", GARBAGE),
         (b"\xc3\x28\xff\xfe\r", GARBAGE),
-        (b";card=?\r", GARBAGE),
+        (b";car=?\r", GARBAGE),
         (b"&branchcode=oest\r", GARBAGE),
         (b";" + TRACK_2.replace(b"010170", b"310270") + b"?\r", BAD_DATE),
         (LINE_1, ONLY_TRACK_1),
@@ -161,9 +162,9 @@ def test_track_2_that_has_begun_keeps_track_1_on_hold() -> None:
 
 
 @pytest.mark.parametrize("lines", [LINE_1 + b";E?\r", b";E?\r" + LINE_1])
-def test_an_unreadable_track_2_speaks_for_its_track_1(lines: bytes) -> None:
+def test_an_unreadable_track_2_is_told_with_its_track_1(lines: bytes) -> None:
     """A worn stripe is one unreadable card, not two."""
-    assert readings_of(lines) == [GARBAGE]
+    assert readings_of(lines) == [ONLY_TRACK_1]
 
 
 @pytest.mark.parametrize("lines", [LINE_1 + LINE_1, LINE_1 + b"+123?\r"])
@@ -268,7 +269,7 @@ def test_a_full_backlog_is_still_read() -> None:
 def test_time_that_nobody_pulls_costs_no_memory() -> None:
     """Of several moments without a byte between them the last one counts."""
     reader = CardReader(carries_keys=False)
-    reader.receive(b"half", 0.0)
+    reader.receive(b"%half", 0.0)
     tracemalloc.start()
     for tick in range(20_000):
         reader.pass_time(tick * 0.001)
@@ -300,3 +301,29 @@ def test_bytes_at_later_times_are_still_one_frame() -> None:
         caller.receive(byte, number * 0.1)
 
     assert caller.readings == [HEALTH_CARD]
+
+
+@pytest.mark.parametrize("card", [STRIPE, LINE_2[:-1], b"3000001234", b"]C03000001234"])
+def test_a_reader_without_a_terminator_is_read_when_it_falls_silent(card: bytes) -> None:
+    """After the frame's idle time and not before; what is no whole card was cut off."""
+    caller = Caller()
+    caller.receive(card, 1.0)
+    caller.pass_time(1.0 + FRAME_IDLE_S - 0.01)
+    assert caller.readings == []
+
+    caller.pass_time(1.0 + FRAME_IDLE_S)
+    assert caller.readings == [HEALTH_CARD if TRACK_2 in card else PLASTIC_CARD]
+
+
+def test_what_an_stx_began_is_never_whole_without_its_end() -> None:
+    """The reader's own framing says that something is missing."""
+    assert readings_of(b"\x023000001234") == [CUT_OFF]
+    assert readings_of(b"\x02300000", b"1234") == [CUT_OFF]
+
+
+@pytest.mark.parametrize("third", [b";E?", b"+E?", TRACK_3])
+def test_a_third_track_on_a_line_of_its_own_vanishes(third: bytes) -> None:
+    """One swipe is one reading, whatever stands where the third track should."""
+    assert readings_of(LINE_2 + third + b"\r") == [HEALTH_CARD]
+    assert readings_of(LINE_1 + LINE_2 + third + b"\r") == [HEALTH_CARD]
+    assert readings_of(third + b"\r") == [ONLY_TRACK_1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -241,8 +242,25 @@ def test_a_path_that_is_no_serial_line_is_reported(tmp_path: Path, inbox: Inbox)
     line.stop()
 
     assert lost == LineLost(
-        "reader", f"{path} can't be opened as a serial line; check the port and its speed"
+        "reader", f"{path} can't be opened as a serial line; check the port, its speed and its bits"
     )
+
+
+def test_the_bits_of_a_character_reach_the_kernel(port: FakeSerialPort, inbox: Inbox) -> None:
+    """A pseudo-terminal can have two stop bits, and refuses the parity that it hasn't got."""
+    port.plug()
+    line = SerialLine("reader", port.path, 9600, inbox.events.put, inbox.events.qsize, bits="8N2")
+    line.start()
+    assert inbox.take() == LineConnected("reader")
+    with open(port.path, "rb") as terminal:  # noqa: PTH123 - its settings are asked for
+        assert termios.tcgetattr(terminal)[2] & termios.CSTOPB
+    line.stop()
+
+    line = SerialLine("reader", port.path, 9600, inbox.events.put, inbox.events.qsize, bits="7E1")
+    line.start()
+    lost = inbox.take()
+    line.stop()
+    assert isinstance(lost, LineLost)
 
 
 def test_a_flood_waits_in_the_kernel(port: FakeSerialPort) -> None:
