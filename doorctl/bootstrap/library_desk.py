@@ -103,6 +103,7 @@ def _library_system(lms: Lms, clock: Clock, stack: ExitStack) -> LibrarySystem:
         password=_password(lms.password_file) if lms.user else Masked(""),
         terminal_password=_password(lms.terminal_password_file),
         dialect=Dialect(frozenset(lms.resident_classes), frozenset(lms.deny_flags)),
+        checksum=lms.checksum,
         timeout_s=lms.timeout_s,
     )
     stack.callback(sip2.close)

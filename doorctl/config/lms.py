@@ -43,7 +43,8 @@ class Lms:
     agency: Annotated[
         str,
         key(
-            "Whom it is asked for: the agency's ISIL in FBS, the institution (AO) in SIP2.",
+            "Whom it is asked for: the agency's ISIL in FBS, the institution (AO) in SIP2, empty "
+            "only where the server has none.",
             "DK-773000",
             'at most 64 of A-Z, a-z, 0-9, ., _ and -, or ""',
             pattern=r"^[A-Za-z0-9._-]{0,64}\Z",
@@ -113,6 +114,13 @@ class Lms:
             le=365,
         ),
     ] = 30
+    checksum: Annotated[
+        bool,
+        key(
+            "Whether SIP2's messages carry a checksum (error detection). Without, an answer's "
+            "wholeness rests on TLS alone."
+        ),
+    ] = True
     resident_classes: Annotated[
         tuple[PatronClass, ...],
         key(

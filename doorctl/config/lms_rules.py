@@ -15,9 +15,7 @@ Values = Mapping[str, Any]
 
 SCHEMES = MappingProxyType({"fbs": ("https", "http"), "sip2": ("sip2s", "sip2")})
 SAMPLES = MappingProxyType({"fbs": "https://cms.example/rest", "sip2": "sip2s://sip2.example:6002"})
-NEEDED = MappingProxyType(
-    {"fbs": ("url", "agency", "user", "password_file"), "sip2": ("url", "agency")}
-)
+NEEDED = MappingProxyType({"fbs": ("url", "agency", "user", "password_file"), "sip2": ("url",)})
 ONLY_SIP2 = ("terminal_password_file", "resident_classes", "deny_flags")
 NONE = ("", Path(), ())
 

@@ -27,6 +27,7 @@ from doorctl.sources.sip2_frames import (
     read_information,
     read_login,
     unframed,
+    without_trailer,
 )
 from doorctl.sources.spelling import spelt
 from doorctl.sources.time_limit import TimeLimit
@@ -54,12 +55,15 @@ class Sip2Library:
         port: the server's.
         context: how its certificate is checked, see `trusting`; None for plain TCP, which is for
             this machine only (a tunnel's end).
-        institution: what is sent as AO; an answer of another one is not believed.
+        institution: what is sent as AO; an answer of another one is not believed. Blanks around
+            it don't count, and empty is one too.
         clock: for the date of a message, by whatever clock there is.
         user: the login's account; empty for no login.
         password: its password.
         terminal_password: what is sent as AC.
         dialect: what the library means by its classes and flags.
+        checksum: whether messages carry a sequence number and a checksum; without them what comes
+            on the question's own connection is believed.
         timeout_s: for one question, connection and all, in seconds.
 
     Raises:
@@ -78,6 +82,7 @@ class Sip2Library:
         password: Masked[str] = NO_PASSWORD,
         terminal_password: Masked[str] = NO_PASSWORD,
         dialect: Dialect = Dialect(),  # noqa: B008 - frozen
+        checksum: bool = True,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         if context is None and not is_this_machine(host):
@@ -91,6 +96,7 @@ class Sip2Library:
         self._password = password
         self._terminal_password = terminal_password
         self._dialect = dialect
+        self._checksum = checksum
         self._limit = TimeLimit(timeout_s, "sip2")
 
     def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
@@ -139,15 +145,15 @@ class Sip2Library:
                 await self._log_in(reader, writer)
             request = self._request(card, pin)
             question.sent = True
-            answer = await _exchange(reader, writer, request, INFORMATION)
+            answer = await self._exchange(reader, writer, request, INFORMATION)
         finally:
             # A polite end of TLS would wait for the other side.
             writer.transport.abort()
-        return self._believed(read_information(answer), card)
+        return self._believed(read_information(answer))
 
     async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = login(self._user, self._password.reveal().encode())
-        accepted = read_login(await _exchange(reader, writer, request, LOGIN))
+        accepted = read_login(await self._exchange(reader, writer, request, LOGIN))
         if not accepted:
             why = "it does not accept doorctl's account; see lms.user and lms.password_file"
             raise LibrarySystemError(why, spent=False)
@@ -161,27 +167,34 @@ class Sip2Library:
             pin=pin,
         )
 
-    def _believed(self, said: Information | None, card: bytes) -> Information:
+    def _believed(self, said: Information | None) -> Information:
         if said is None:
             raise LibrarySystemError("its answer is no whole message 64", spent=True)
-        if said.first(b"AA") != card:
-            raise LibrarySystemError("it answers about another card", spent=True)
-        if said.first(b"AO") != self._institution:
+        # It may name another of the patron's numbers than the one asked about; FBS puts LN: before.
+        if not (said.first(b"AA") or b"").strip():
+            raise LibrarySystemError("it does not say about whom it answers", spent=True)
+        if (said.first(b"AO") or b"").strip() != self._institution:
             raise LibrarySystemError("another institution answers; see lms.agency", spent=True)
         return said
 
-
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: bytes, sequence: int
-) -> bytes:
-    writer.write(framed(message, sequence))
-    await writer.drain()
-    frame = b""
-    while not frame:
-        # Some servers end a message with CR LF, so a line feed may stand before the next one.
-        frame = (await reader.readuntil(END)).strip(b"\r\n")
-    answer = unframed(frame, sequence)
-    if answer is None:
-        why = "its answer has no right checksum; turn on error detection at the SIP2 server"
-        raise LibrarySystemError(why, spent=True)
-    return answer
+    async def _exchange(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        message: bytes,
+        sequence: int,
+    ) -> bytes:
+        writer.write(framed(message, sequence if self._checksum else None))
+        await writer.drain()
+        frame = b""
+        while not frame:
+            # Some servers end a message with CR LF, so a line feed may stand before the next one.
+            frame = (await reader.readuntil(END)).strip(b"\r\n")
+        answer = unframed(frame, sequence) if self._checksum else without_trailer(frame)
+        if answer is None:
+            why = (
+                "its answer has no right checksum; turn on error detection at the SIP2 server, "
+                "or see lms.checksum"
+            )
+            raise LibrarySystemError(why, spent=True)
+        return answer

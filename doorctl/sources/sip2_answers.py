@@ -19,12 +19,16 @@ BLOCKS: Mapping[int, str] = MappingProxyType({LOST_CARD: "O", FINES: "E", FEES: 
 
 DENIED = "S"
 
-BIRTHDAYS = (b"PB", b"BC")
-"""Dialects of servers; the protocol itself has no birthday."""
+BIRTHDAYS = (b"PB", b"BC", b"PD")
+"""Dialects of servers, PD is Horizon's; the protocol itself has no birthday."""
 
-VALID_UNTIL, PATRON_CLASS = b"PA", b"PC"
+EXPIRIES = (b"PA", b"PX")
+"""PX is Polaris', which means something else by PA."""
 
-_DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})")
+PATRON_CLASS = b"PC"
+
+_DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{4}[0-9]{6})?")
+"""A day, by some servers with the protocol's time of day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
         active=information.first(b"BL") == b"Y",
         birthday=_birthday(information),
         blocks=_blocks(information.flags, dialect.deny_flags),
-        valid_until=_day(information.first(VALID_UNTIL)),
+        valid_until=min(_days(information, EXPIRIES), default=None),
         hold_from=None,
         hold_until=None,
         tags=frozenset(),
@@ -77,9 +81,12 @@ def _blocks(flags: frozenset[int], denied: frozenset[int]) -> frozenset[str]:
 
 def _birthday(information: Information) -> date | None:
     """Return the one day that all dialects name, None where they name none or several."""
-    written = [information.first(name) for name in BIRTHDAYS]
-    days = {day for day in map(_day, written) if day is not None}
+    days = _days(information, BIRTHDAYS)
     return days.pop() if len(days) == 1 else None
+
+
+def _days(information: Information, names: tuple[bytes, ...]) -> set[date]:
+    return {day for name in names if (day := _day(information.first(name))) is not None}
 
 
 def _day(written: bytes | None) -> date | None:

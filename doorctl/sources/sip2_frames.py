@@ -27,6 +27,7 @@ DECISIVE = (b"AO", b"AA", b"BL", b"CQ")
 
 _TRAILER = re.compile(rb"AY([0-9])AZ([0-9A-Fa-f]{4})\Z")
 _TRAILER_BYTES = 9
+_ANY_TRAILER = re.compile(rb"(?:AY[0-9])?(?:AZ[0-9A-Fa-f]{4})?\Z")
 _FIXED = re.compile(rb"64[ -~]{14}[ -~]{3}[ -~]{18}[ -~]{24}")
 _FIELD = re.compile(rb"[A-Z][A-Z0-9]")
 
@@ -48,8 +49,10 @@ class Information:
         return self.fields.get(name, [None])[0]
 
 
-def framed(message: bytes, sequence: int) -> bytes:
-    """Return a message with its sequence number (0 to 9), checksum and end."""
+def framed(message: bytes, sequence: int | None) -> bytes:
+    """Return a message with its end, and before it sequence number (0 to 9) and checksum if any."""
+    if sequence is None:
+        return message + END
     summed = message + b"AY%dAZ" % sequence
     return summed + b"%04X" % (-sum(summed) & 0xFFFF) + END
 
@@ -79,6 +82,11 @@ def unframed(frame: bytes, sequence: int) -> bytes | None:
         return None
     expected = -int(trailer[2], 16) & 0xFFFF
     return frame[:-_TRAILER_BYTES] if expected in _sums(frame[:-4]) else None
+
+
+def without_trailer(frame: bytes) -> bytes:
+    """Return the message of a frame whose trailer, if it has one, proves nothing."""
+    return _ANY_TRAILER.sub(b"", frame, count=1)
 
 
 def read_login(message: bytes) -> bool | None:

@@ -137,7 +137,6 @@ IN_THE_CLEAR = "which sends PINs to another machine in the clear; give"
             {"kind": "'sip2'", "user": "'doorctl'"},
             [
                 'lms.url: missing beside lms.kind = "sip2"; give it',
-                'lms.agency: missing beside lms.kind = "sip2"; give it',
                 "lms.password_file: missing beside lms.user; give it",
             ],
         ),
