@@ -281,6 +281,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Spørg den, der godkendte den, hvis du undrer dig.",
             "Ask whoever approved it, if you wonder.",
         ),
+        "branch_rolled_back": _kind(
+            NOW,
+            "Filialens database er en ældre kopi: inddragne tilladelser kan gælde igen.",
+            "The branch's database is an older copy: passes that were revoked may count again.",
+            "Gå karantæner og tilladelser igennem for tiden, der mangler, og kvittér.",
+            "Go through bans and passes for the time that is missing, then acknowledge this.",
+        ),
         "library_silent": _kind(
             TODAY,
             "Bibliotekssystemet svarer ikke; kendte kort virker stadig.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
@@ -115,6 +115,15 @@ class DesksAudit:
     def head(self) -> str:
         """Return the chain's end."""
         return str(self._desk.run(lambda branch, _moment: branch.audit.head()))
+
+    def first_held(self, heads: Iterable[str]) -> str | None:
+        """Return the first of some heads that is in the chain, None for none."""
+        read = {text: Head.read(text) for text in heads}
+        return self._desk.run(
+            lambda branch, _moment: next(
+                (t for t, h in read.items() if branch.audit.holds(h)), None
+            )
+        )
 
 
 @contextmanager

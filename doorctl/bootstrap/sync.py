@@ -109,6 +109,7 @@ def push(
     seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
     terms = Terms(seal, config.policy.minimum_age)
     private_key = read_signing_key(sync.signing_key_file)
+    today = system_clock(config).moment().latest_known.date()
     deliveries = []
     with (
         _branches(sync, dry_run=wishes.dry_run) as branches,
@@ -120,13 +121,14 @@ def push(
             sealer=sealer,
             key=key,
             terms=terms,
-            on=system_clock(config).moment().latest_known.date(),
+            on=today,
             workers=sync.workers or os.cpu_count() or 1,
             on_progress=on_progress,
             flags_weak=flags_weak(config),
         )
         on_refreshed(refreshed)
-        sender = Sender(private_key, terms, wishes.approved_by, wishes.full, outbox.path.parent)
+        state = outbox.path.parent
+        sender = Sender(private_key, terms, wishes.approved_by, wishes.full, state, today)
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
             for delivery in deliver(branches, outbox, sender, pool):
                 on_delivery(delivery)

@@ -41,6 +41,7 @@ class Action(Enum):
     PATRONS_RENUMBERED = "patrons_renumbered"
     PUSH_APPLIED = "push_applied"
     PUSH_APPROVED = "push_approved"
+    BRANCH_ROLLED_BACK = "branch_rolled_back"
     BAN_ADDED = "ban_added"
     BAN_LIFTED = "ban_lifted"
     BANS_LISTED = "bans_listed"
@@ -153,6 +154,9 @@ class AuditWriter(Protocol):
 
     def head(self) -> Head:
         """Return the chain's end."""
+
+    def holds(self, head: Head) -> bool:
+        """Tell whether the chain ended there once."""
 
 
 class AuditReader(Protocol):

@@ -28,6 +28,7 @@ from doorctl.store.visit_rows import to_ms
 from doorctl.store.watched_reader import WatchedReader
 
 _HEAD = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"
+_HOLDS = "SELECT 1 FROM audit WHERE number = ? AND hash = ?"
 _ADD = "INSERT INTO audit (number, record, salt, commitment, hash) VALUES (?, ?, ?, ?, ?)"
 # As bytes, for what was tampered with may hold what is no text.
 _LINKS = "SELECT number, CAST(record AS BLOB), salt, commitment, hash FROM audit ORDER BY number"
@@ -85,6 +86,12 @@ class AuditTrail:
         """Return the chain's end."""
         with translated(self._branch.path):
             return _head(self._branch.database.conn)
+
+    def holds(self, head: Head) -> bool:
+        """Tell whether the chain ended there once."""
+        with translated(self._branch.path):
+            found = self._branch.database.conn.execute(_HOLDS, (head.number, head.hash))
+            return head == EMPTY or found.fetchone() is not None
 
 
 class AuditRecords:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ _RAISE_FLOOR = """
         SELECT coalesce(max(changed_epoch), 0) FROM taken_out WHERE changed_epoch <= :through
     ))
 """
+_HEADS = """
+    SELECT day, head FROM audit_heads WHERE branch = :branch
+    ORDER BY number DESC, day DESC LIMIT 200
+"""
+_FORGET_HEADS = """
+    DELETE FROM audit_heads
+    WHERE branch = :branch AND (number > :agreed OR day < date(:day, '-185 days'))
+"""
+_KEEP_HEAD = "INSERT OR REPLACE INTO audit_heads VALUES (:branch, :day, :number, :head)"
 _FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :through"
 
 
@@ -116,6 +126,24 @@ def add_audit_heads(database: Database) -> None:
         CREATE TABLE audit_heads (branch TEXT NOT NULL PRIMARY KEY, head TEXT NOT NULL)
         STRICT, WITHOUT ROWID
     """)
+
+
+@migrations()
+def keep_audit_heads_by_day(database: Database) -> None:
+    """Keep where a log ended on each day: what an older copy of it lacks can be told by these."""
+    database.execute("""
+        CREATE TABLE heads_by_day (
+            branch TEXT NOT NULL, day TEXT NOT NULL, number INTEGER NOT NULL, head TEXT NOT NULL,
+            PRIMARY KEY (branch, day)
+        ) STRICT, WITHOUT ROWID
+    """)
+    # No day is known of these: the first of all is before any.
+    database.execute("""
+        INSERT INTO heads_by_day
+        SELECT branch, '0001-01-01', CAST(head AS INTEGER), head FROM audit_heads
+    """)
+    database.execute("DROP TABLE audit_heads")
+    database.execute("ALTER TABLE heads_by_day RENAME TO audit_heads")
 
 
 class OutboxStore:
@@ -198,12 +226,17 @@ class OutboxStore:
         )
         return bool(found)
 
-    def note_audit_head(self, branch: str, head: str) -> str | None:
-        """Keep where a branch's audit log ends; return what was kept before."""
-        kept = self._fetch("SELECT head FROM audit_heads WHERE branch = :branch", branch=branch)
+    def audit_heads(self, branch: str) -> dict[str, str]:
+        """Return day -> where a branch's audit log ended then; the last first."""
+        return dict(self._fetch(_HEADS, branch=branch))
+
+    def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
+        """Keep where a branch's audit log ends; see `Outbox.note_audit_head`."""
+        values = {"branch": branch, "day": on.isoformat(), "head": head, "agreed": agreed}
+        values["number"] = int(head.partition(":")[0])
         with translated(self.path), transaction(self._writer.database) as connection:
-            connection.execute("INSERT OR REPLACE INTO audit_heads VALUES (?, ?)", (branch, head))
-        return kept[0][0] if kept else None
+            connection.execute(_FORGET_HEADS, values)
+            connection.execute(_KEEP_HEAD, values)
 
     def forget_removed(self, through: int) -> None:
         """Forget who was taken out up to an epoch that every branch holds; raises the floor."""

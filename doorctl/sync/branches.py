@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
+from doorctl.sync.exchange import Exchanged
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -14,11 +16,13 @@ class Held:
         epoch: the push; 0 for none.
         digest: SHA-256 of its rows in hex; None if the branch does not say.
         audit_head: where its audit log ended, to be kept off the branch; None if it does not say.
+        nonce: what a message to it has to hold; None where it takes none.
     """
 
     epoch: int
     digest: str | None = None
     audit_head: str | None = None
+    nonce: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class Branch(Protocol):
 
     def held(self) -> Held | Refused | Away:
         """Ask what it holds."""
+
+    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
+        """Tell it what `doorctl.sync.exchange` has made; a nonce serves once."""
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Send a document; the same one may be sent again."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,12 @@ from pathlib import Path
 from doorctl.errors import StoreError
 from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
 from doorctl.sync.document import write_document
+from doorctl.sync.exchange import Exchanged, signed
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
 from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Line, Removal, decode
 
-Answer = Held | Taken | OutOfOrder | Refused | Away
+Answer = Held | Exchanged | Taken | OutOfOrder | Refused | Away
 Talk = Generator[Callable[[], Answer], Answer, "Delivery"]
 
 
@@ -46,7 +48,8 @@ class Delivery:
         volume: how much was sent.
         why: what went wrong.
         audit_head: where its audit log ended when it was asked; None if it did not say.
-        audit_kept: where it ended at the run before, if it was rolled back or written anew since.
+        audit_kept: where it ended in a run before, if that is not in it any more: it was rolled
+            back or written anew.
     """
 
     branch: str
@@ -74,6 +77,7 @@ class Sender:
         approved_by: who approves of it whatever a branch's guard says.
         full: whether to send all rows to every branch.
         directory: where documents lie while they are sent, without a name.
+        on: the day.
     """
 
     private_key: SigningKey
@@ -81,6 +85,7 @@ class Sender:
     approved_by: str | None
     full: bool
     directory: Path
+    on: date
 
 
 def deliver(
@@ -150,19 +155,30 @@ class _Courier:
         held = yield branch.held
         if not isinstance(held, Held):
             return _failed(branch, held)
-        kept = self._lost_head(branch, held)
+        kept = yield from self._lost_head(branch, held)
         delivery = yield from self._bring(branch, held)
         return replace(delivery, audit_head=held.audit_head, audit_kept=kept)
 
-    def _lost_head(self, branch: Branch, held: Held) -> str | None:
-        """Keep where the branch's audit log ends; return what was kept, if it can't be in it."""
+    def _lost_head(
+        self, branch: Branch, held: Held
+    ) -> Generator[Callable[[], Answer], Answer, str | None]:
+        """Keep where the branch's audit log ends; return what was kept, if that is not in it."""
         if held.audit_head is None:
             return None
-        kept = self._outbox.note_audit_head(branch.name, held.audit_head)
-        if kept is None or kept == held.audit_head:
-            return None
-        grown = int(held.audit_head.partition(":")[0]) > int(kept.partition(":")[0])
-        return None if grown else kept
+        heads = self._outbox.audit_heads(branch.name)
+        kept = next(iter(heads.values()), held.audit_head)
+        grown = kept == held.audit_head or _number(held.audit_head) > _number(kept)
+        agreed = _number(kept) if grown else 0
+        if heads and held.nonce is not None:
+            key = self._sender.private_key
+            message = signed(branch.name, held.nonce, key, heads=heads)
+            answer = yield partial(branch.exchange, message)
+            if not isinstance(answer, Exchanged):
+                # What was kept is told in the next run: the branch has not heard of it yet.
+                return None if grown else kept
+            agreed = answer.agreed
+        self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed)
+        return None if agreed >= _number(kept) else kept
 
     def _bring(self, branch: Branch, held: Held) -> Talk:
         plan = self._plan(branch, held)
@@ -229,6 +245,10 @@ def _writing(directory: Path) -> Iterator[None]:
         raise StoreError(
             f"the push can't be written on this machine: {err.strerror}; make room in {places}"
         ) from err
+
+
+def _number(head: str) -> int:
+    return int(head.partition(":")[0])
 
 
 def _failed(branch: Branch, answer: Answer) -> Delivery:

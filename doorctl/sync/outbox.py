@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
 from doorctl.sync.manifest import SealedWith
@@ -117,8 +118,18 @@ class Outbox(Protocol):
     def was_sent(self, branch: str, epoch: int, digest: str | None) -> bool:
         """Tell whether a branch can hold this push from us; None for a digest it did not tell."""
 
-    def note_audit_head(self, branch: str, head: str) -> str | None:
-        """Keep where a branch's audit log ends, as ``41:9f86…``; return what was kept before."""
+    def audit_heads(self, branch: str) -> dict[str, str]:
+        """Return day -> where a branch's audit log ended then, as ``41:9f86…``; the last first."""
+
+    def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
+        """Keep where a branch's audit log ends, one head a day for half a year.
+
+        Args:
+            branch: the branch's id.
+            head: its log's end.
+            on: the day.
+            agreed: what was kept with a higher number is forgotten: it is not in the log any more.
+        """
 
     def forget_removed(self, through: int) -> None:
         """Forget who was taken out up to an epoch that every branch holds; raises the floor."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.exchange import Exchanged
 
 PAUSES_S = (1.0, 4.0, 15.0)
 """Outlasts a restart of the branch's web process; a longer absence is the next run's."""
@@ -37,6 +38,10 @@ class PatientBranch:
     def held(self) -> Held | Refused | Away:
         """Ask what it holds, again while it is away."""
         return self._insist(self._branch.held)
+
+    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
+        """Tell it once: the next run tells it again."""
+        return self._branch.exchange(message)
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Send a document, again while it is away: a second arrival changes nothing."""

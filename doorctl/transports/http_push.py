@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import httpx2
 import msgspec
@@ -16,6 +16,9 @@ from doorctl.errors import InputError, KeyFileError
 from doorctl.identity import owner_of
 from doorctl.privacy.audit_chain import Head
 from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.exchange import Exchanged
+
+AnswerT = TypeVar("AnswerT")
 
 CONNECT_S = 5.0
 """A branch's line is up or it is not."""
@@ -57,6 +60,7 @@ class EpochAnswer(msgspec.Struct, frozen=True):
     epoch: Epoch
     digest: Annotated[str, Meta(max_length=64)] | None = None
     audit_head: Any = None
+    nonce: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class HttpBranch:
@@ -94,7 +98,7 @@ class HttpBranch:
 
     def held(self) -> Held | Refused | Away:
         """Ask what it holds."""
-        answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"))
+        answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), EpochAnswer)
         if isinstance(answer, EpochAnswer) and answer.epoch > HIGHEST_EPOCH:
             return Refused(
                 f"it holds push {answer.epoch}, a number that none of ours can follow; "
@@ -102,8 +106,13 @@ class HttpBranch:
                 "doorctl patrons renumber NUMBER"
             )
         if isinstance(answer, EpochAnswer):
-            return Held(answer.epoch, answer.digest, _audit_head(answer.audit_head))
+            return Held(answer.epoch, answer.digest, _audit_head(answer.audit_head), answer.nonce)
         return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
+
+    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
+        """Tell it what a sender keeps for it."""
+        request = self._client.build_request("POST", "/v1/patrons/exchange", content=message)
+        return self._call(request, Exchanged)
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Send a document; the same one may be sent again."""
@@ -119,18 +128,20 @@ class HttpBranch:
         request = self._client.build_request(
             method, path, content=body, headers=headers, timeout=self._apply
         )
-        answer = self._call(request)
+        answer = self._call(request, EpochAnswer)
         return Taken(answer.epoch) if isinstance(answer, EpochAnswer) else answer
 
     def close(self) -> None:
         """Close its connections; idempotent."""
         self._client.close()
 
-    def _call(self, request: httpx2.Request) -> EpochAnswer | OutOfOrder | Refused | Away:
+    def _call(
+        self, request: httpx2.Request, part: type[AnswerT]
+    ) -> AnswerT | OutOfOrder | Refused | Away:
         try:
             response = self._client.send(request, stream=True)
             try:
-                return _meaning(response, _read(response))
+                return _meaning(response, _read(response), part)
             finally:
                 response.close()
         except httpx2.TimeoutException:
@@ -181,11 +192,13 @@ def _read(response: httpx2.Response) -> bytes:
     return body
 
 
-def _meaning(response: httpx2.Response, body: bytes) -> EpochAnswer | OutOfOrder | Refused | Away:
+def _meaning(
+    response: httpx2.Response, body: bytes, part: type[AnswerT]
+) -> AnswerT | OutOfOrder | Refused | Away:
     status = response.status_code
     if status == httpx2.codes.OK:
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.json.decode(body, type=EpochAnswer)
+            return msgspec.json.decode(body, type=part)
         return Refused("what answers there is no doorctl; see sync.targets")
     why = _why(status, body)
     if status == httpx2.codes.CONFLICT:

@@ -38,6 +38,7 @@ def application(
             Route("/v1/patrons", pushes.snapshot, methods=["PUT"]),
             Route("/v1/patrons/changes", pushes.changes, methods=["POST"]),
             Route("/v1/patrons/epoch", pushes.epoch, methods=["GET"]),
+            Route("/v1/patrons/exchange", pushes.exchange, methods=["POST"]),
             *pages,
         ],
         exception_handlers={HTTPException: _refused, Exception: _faulty},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Protocol
 
 from doorctl.errors import StoreError
 from doorctl.ports import EventLog
-from doorctl.privacy.audit import SYNC, Action, Deed
+from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.sync.journal import Applying
 from doorctl.web.reception import Reception
 
@@ -24,6 +25,9 @@ class PushRecord(Protocol):
 
     def head(self) -> str:
         """Return the chain's end."""
+
+    def first_held(self, heads: Iterable[str]) -> str | None:
+        """Return the first of some heads that is in the chain, None for none."""
 
 
 class Noting:
@@ -66,6 +70,33 @@ class Noting:
             why = f"a push is not on the audit log: a fault of doorctl's own ({type(err).__name__})"
             self._log.emit("alarm", kind="branch_failing", why=why)
 
+    def compare(self, heads: Mapping[str, str]) -> int:
+        """Return up to which number the audit log is the one that a sender saw; alarm if not whole.
+
+        Args:
+            heads: day -> where it ended then, the last first.
+
+        Raises:
+            StoreError: it can't be read, or it can't be put on record that it is an older copy.
+        """
+        if not heads:
+            return 0
+        last_day, last = next(iter(heads.items()))
+        held = self._record.first_held(heads.values())
+        agreed = 0 if held is None else _number(held)
+        missing = _number(last) - agreed
+        if missing > 0:
+            since = next((day for day, head in heads.items() if head == held), "its beginning")
+            why = (
+                f"of the {_number(last)} entries of the audit log that the sender saw up to "
+                f"{last_day}, as many as {missing} are missing, from number {agreed + 1} on: "
+                f"what was done since {since} and before the copy was put back"
+            )
+            self._log.emit("alarm", kind="branch_rolled_back", why=why)
+            details: Details = {"entries": missing, "from": agreed + 1, "since": since}
+            self._record.note(Deed(Action.BRANCH_ROLLED_BACK, details=details), SYNC)
+        return agreed
+
     def _tell(self, applying: Applying) -> None:
         if applying.approved_by is None or applying in self._told:
             return
@@ -79,3 +110,7 @@ class Noting:
         if applying.approved_by is not None:
             approval = Deed(Action.PUSH_APPROVED, details={"epoch": applying.epoch})
             self._record.note(approval, applying.approved_by)
+
+
+def _number(head: str) -> int:
+    return int(head.partition(":")[0])

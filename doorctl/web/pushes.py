@@ -1,8 +1,9 @@
-"""The three addresses of the patron cache: push all, push changes, ask what is held."""
+"""The addresses of the patron cache: push all, push changes, ask what is held, and compare."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -15,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from doorctl.accounts.throttle import caller
-from doorctl.errors import StoreError
+from doorctl.errors import PushTooLargeError, StoreError
 from doorctl.ports import EventLog
+from doorctl.sync.exchange import MOST_BYTES, read_exchange
 from doorctl.sync.manifest import Kind
 from doorctl.sync.receive import Received
 from doorctl.sync.staging import Opening
@@ -76,6 +78,7 @@ class Pushes:
         self._patience = patience
         self._record = record
         self._noting = Noting(reception, worker, log, record)
+        self._nonce = secrets.token_hex(16)
         self._taking = False
         self._waiting: deque[asyncio.Timeout] = deque()
 
@@ -97,8 +100,36 @@ class Pushes:
                 "digest": held.digest,
                 **({"patrons": held.patrons} if known else {}),
                 "audit_head": await self._audit_head(),
+                "nonce": self._nonce,
             }
         )
+
+    async def exchange(self, request: Request) -> Response:
+        """Hear from a sender where the audit log ended, and say up to where it is still that one.
+
+        Each message that is taken has to hold a nonce of its own, so none can be said again.
+        """
+        body, message, terms = Body(request, self._patience), bytearray(), self._reception.terms
+
+        def enough(chunk: bytes) -> bool:
+            message.extend(chunk)
+            if len(message) > MOST_BYTES:
+                raise PushTooLargeError(f"a message has at most {MOST_BYTES} bytes")
+            return False
+
+        beginning = await self._beginning(body, enough)
+        if isinstance(beginning, Refused):
+            return await self._refuse(body, beginning)
+        try:
+            told = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
+            self._nonce = secrets.token_hex(16)
+            agreed = await asyncio.to_thread(self._noting.compare, told.heads)
+        except StoreError:
+            # Whoever writes there tells of it, and the sender asks again.
+            return await self._refuse(body, Refused(BUSY))
+        except REFUSED as err:
+            return await self._refuse(body, Refused(refusal_of(err), cause=err))
+        return answer({"agreed": agreed})
 
     async def snapshot(self, request: Request) -> Response:
         """Take the whole register."""
@@ -111,7 +142,9 @@ class Pushes:
     async def _one(self, request: Request, kind: Kind) -> Response:
         body = Body(request, self._patience)
         # The one place is for those for whom somebody vouches: a stranger holds nobody off.
-        beginning = Refused(BUSY) if self._taking else await self._beginning(body)
+        terms = self._reception.terms
+        opening = Opening(branch=terms.branch, public_keys=terms.public_keys)
+        beginning = Refused(BUSY) if self._taking else await self._beginning(body, opening.feed)
         if isinstance(beginning, Refused):
             return await self._refuse(body, beginning)
         if self._taking:
@@ -128,17 +161,17 @@ class Pushes:
             {"epoch": outcome.epoch, "applied": outcome.applied, "unchanged": outcome.unchanged}
         )
 
-    async def _beginning(self, body: Body) -> list[bytes] | Refused:
+    async def _beginning(
+        self, body: Body, enough: Callable[[bytes], bool]
+    ) -> list[bytes] | Refused:
         if len(self._waiting) == MOST_WAITING:
             # Who has not sent a line by now hardly will; a sender's first line is there at once.
             with suppress(RuntimeError):  # its time is up in this very moment
                 self._waiting.popleft().reschedule(asyncio.get_running_loop().time())
         limit = asyncio.timeout(FIRST_LINE_S)
-        terms = self._reception.terms
-        opening = Opening(branch=terms.branch, public_keys=terms.public_keys)
         self._waiting.append(limit)
         try:
-            return await body.begin(opening.feed, limit)
+            return await body.begin(enough, limit)
         except REFUSED as err:
             return Refused(refusal_of(err), cause=err)
         except asyncio.CancelledError:

@@ -180,6 +180,40 @@ def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority)
     assert "audit_rewritten" not in again.stderr
 
 
+def test_branch_records_from_an_older_copy_are_told_on_both_sides(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Though the log has grown past where it ended: the branch alarms, the sender exits 1, once."""
+    (tmp_path / "branch").mkdir()
+    (tmp_path / "sender").mkdir()
+    branch = made(tmp_path / "branch", authority)
+    sender = SenderDirectory(tmp_path / "sender", branch, authority)
+    branch.start()
+    sender.export("01-full.ndjson", patron(1))
+    sender.push()
+    records = branch.config.storage.directory / "branch.db"
+    with closing(sqlite3.connect(records)) as log:
+        log.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    sender.export("01-full.ndjson", patron(1), patron(2))
+    sender.push()
+    sender.push()
+    branch.end()
+    for rest in ("-wal", "-shm"):
+        records.with_name(f"branch.db{rest}").unlink(missing_ok=True)
+    (tmp_path / "copy.db").replace(records)
+    for _ in range(5):
+        assert branch.stage.call("audit", "list").returncode == 0
+    branch.start()
+
+    told, again = sender.call("push"), sender.call("push")
+    alarm = branch.wait_for("alarm", kind="branch_rolled_back")
+    branch.end()
+
+    assert (told.returncode, again.returncode) == (1, 0), told.stderr + again.stderr
+    assert "audit_rewritten: the audit log of demo ends at 6:" in told.stderr
+    assert "as many as 2 are missing, from number 1 on" in alarm["why"]
+
+
 def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
     """Says what would be sent and changes nothing, here or there."""
     before = held(branch)

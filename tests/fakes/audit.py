@@ -76,6 +76,11 @@ class MemoryAudit:
         self._fail_if_broken()
         return head_of(self._links[-1]) if self._links else EMPTY
 
+    def holds(self, head: Head) -> bool:
+        """Tell whether the chain ended there once."""
+        self._fail_if_broken()
+        return head in {EMPTY, *map(head_of, self._links)}
+
     def links(self) -> Iterator[Link]:
         """Yield every link."""
         self._fail_if_broken()

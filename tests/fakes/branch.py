@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
 from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.exchange import Exchanged
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")
@@ -37,9 +38,11 @@ class FakeBranch:
     Args:
         name: its id.
         away: it can't be reached.
+        deaf: no message to it arrives.
         mute: it does as it is told, but its answer is lost.
         refuses: why it takes nothing.
         audit_head: where its audit log ends.
+        log: where it ended after each entry; None for a branch that takes no message.
     """
 
     name: str
@@ -47,6 +50,9 @@ class FakeBranch:
     mute: bool = False
     refuses: str = ""
     audit_head: str | None = None
+    log: list[str] | None = None
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    deaf: bool = False
     epoch: int = 0
     digest: str = ""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -56,7 +62,21 @@ class FakeBranch:
     def held(self) -> Held | Refused | Away:
         """Say what it holds."""
         self.asked += 1
-        return Away("away") if self.away else Held(self.epoch, self.digest, self.audit_head)
+        if self.away:
+            return Away("away")
+        if self.log is None:
+            return Held(self.epoch, self.digest, self.audit_head)
+        return Held(self.epoch, self.digest, self.log[-1], f"nonce {self.asked}")
+
+    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
+        """Say up to which of the heads that it is told its log is the same."""
+        told = json.loads(message.partition(b"\n")[2])
+        assert (told["branch"], told["nonce"]) == (self.name, f"nonce {self.asked}")
+        if self.deaf:
+            return Away("deaf")
+        self.messages.append(told)
+        there = [head for head in told["heads"].values() if head in (self.log or ())]
+        return Exchanged(max([int(head.partition(":")[0]) for head in there], default=0))
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Apply a document, whole or not at all."""

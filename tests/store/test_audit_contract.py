@@ -13,7 +13,7 @@ import pytest
 from doorctl.errors import InputError
 from doorctl.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, AuditReader, AuditWriter, Deed, Entry
-from doorctl.privacy.audit_chain import EMPTY, Verdict, erased_numbers, verify
+from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, erased_numbers, verify
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from tests.fakes.audit import MemoryAudit
@@ -75,6 +75,18 @@ def test_an_empty_log_is_sound(audit: Audit) -> None:
     assert audit.reader.head() == audit.writer.head() == EMPTY
     assert audit.reader.entries() == ()
     assert audit.verdict() == Verdict(0, 0, 0, EMPTY)
+
+
+def test_a_head_is_known_by_number_and_hash(audit: Audit) -> None:
+    """Whatever came after it, and though its record was erased; no other number has that hash."""
+    heads = [audit.writer.append(deed, "grethe", at()) for deed in (LIST, LOOK, LIST)]
+    audit.writer.erase_about([], LOOK.patron_ref, at())
+
+    assert all(map(audit.writer.holds, [EMPTY, *heads]))
+    for head in heads:
+        assert not audit.writer.holds(Head(head.number, bytes(32)))
+        assert not audit.writer.holds(Head(head.number + 1, head.hash))
+    assert not audit.writer.holds(Head(0, bytes(32)))
 
 
 def test_entries_are_numbered_and_listed_from_a_time_on(audit: Audit) -> None:

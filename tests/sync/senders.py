@@ -118,6 +118,7 @@ class Town:
                 on_progress=lambda _done, _of: None,
                 flags_weak=flags_weak,
             )
-            sender = Sender(PRIVATE_KEY, terms, None, full, self.documents or self.directory)
+            documents = self.documents or self.directory
+            sender = Sender(PRIVATE_KEY, terms, None, full, documents, on)
             deliveries = deliver(self.branches, outbox, sender, AtOnce())
             return refreshed, {delivery.branch: delivery for delivery in deliveries}

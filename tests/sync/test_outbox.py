@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,22 @@ def test_rows_sealed_before_a_field_was_known_get_it(
     with closing(OutboxStore(path)) as outbox:
         assert list(outbox.rows(0)) == [line, line]
         assert list(outbox.removals(1)) == ["2"]
+
+
+def test_the_head_that_an_older_sender_kept_is_kept(path: Path) -> None:
+    """Of no day; it goes once there is one of a day."""
+    head, later = (f"{number}:{'a' * 64}" for number in (7, 9))
+    with closing(sqlite3.connect(path)) as connection:
+        database = Database(connection)
+        migrations.apply(database, stop_before="keep_audit_heads_by_day")
+        with database.atomic():
+            database.execute("INSERT INTO audit_heads VALUES (?, ?)", ("oest", head))
+
+    with closing(OutboxStore(path)) as outbox:
+        assert outbox.audit_heads("syd") == {}
+        assert outbox.audit_heads("oest") == {"0001-01-01": head}
+        outbox.note_audit_head("oest", later, date(2026, 3, 1), 7)
+        assert outbox.audit_heads("oest") == {"2026-03-01": later}
 
 
 def test_no_secret_lies_in_the_file(tmp_path: Path) -> None:

@@ -24,10 +24,23 @@ class Scripted:
         """Give the next answer."""
         return self.held_answers.pop(0)
 
+    def exchange(self, message: bytes) -> Refused | Away:
+        """Take none, after as long."""
+        return Away(message.decode())
+
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Give the next answer."""
         assert parcel is PARCEL
         return self.send_answers.pop(0)
+
+
+def test_a_message_is_told_once_and_in_a_dry_run_to_nobody() -> None:
+    """The next run tells it again, with a nonce of its own."""
+    waited: list[float] = []
+
+    assert PatientBranch(Scripted(), waited.append).exchange(b"word") == Away("word")
+    assert waited == []
+    assert RehearsedBranch(Scripted()).exchange(b"word") == Away("nothing is told in a dry run")
 
 
 def test_it_asks_until_there_is_an_answer() -> None:

@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from doorctl.sync.delivery import Delivery, Result, Sender, deliver
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms, Volume
 from tests.fakes.branch import FakeBranch
-from tests.sync.senders import PRIVATE_KEY, TERMS, CountingSealer, Town, patron
+from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, CountingSealer, Town, patron
 
 
 @pytest.fixture
@@ -92,6 +92,85 @@ def test_an_audit_log_that_is_shorter_or_another_is_told_once(
 
     _, deliveries = town.push()
     assert deliveries["oest"].audit_kept is None, "the new head is kept from now on"
+
+
+def head(number: int, chain: str = "a") -> str:
+    """Return a head of an invented chain."""
+    return f"{number}:{chain * 64}"
+
+
+@pytest.mark.parametrize(
+    ("then", "lost"),
+    [
+        ([head(3), head(7), head(9)], False),
+        ([head(3), head(7)], False),
+        ([head(3)], True),
+        ([head(3), head(7, "b")], True),
+        ([head(3), head(7, "b"), head(40, "b")], True),
+        ([head(0, "e")], True),
+    ],
+)
+def test_an_entry_of_another_hash_is_told_however_long_the_log_has_grown(
+    town: Town, then: list[str], lost: bool
+) -> None:
+    """A log written anew from some entry on is the longer one soon: the hash at the number counts.
+
+    It is told once; then the new log is the one that is kept.
+    """
+    oest, _ = town.branches
+    oest.log = [head(3), head(7)]
+    town.push()
+    assert oest.messages == []
+    oest.log = then
+
+    _, deliveries = town.push()
+    assert deliveries["oest"].audit_kept == (head(7) if lost else None)
+    assert oest.messages[-1]["heads"] == {TODAY.isoformat(): head(7)}
+
+    _, deliveries = town.push()
+    assert deliveries["oest"].audit_kept is None
+    assert oest.messages[-1]["heads"] == {TODAY.isoformat(): then[-1]}
+
+
+def test_a_branch_that_does_not_hear_of_it_is_told_in_the_next_run(town: Town) -> None:
+    """What was kept stays kept until the branch has answered, and its patrons wait for nothing."""
+    oest, _ = town.branches
+    oest.log = [head(7)]
+    town.push()
+    oest.log, oest.deaf = [head(3)], True
+    for number in (5, 6):
+        town.source.patrons = [patron(number)]
+        _, deliveries = town.push()
+        assert deliveries["oest"].audit_kept == head(7)
+        assert deliveries["oest"].up_to_date
+    oest.log, oest.deaf = [head(3), head(8, "b")], False
+
+    _, deliveries = town.push()
+
+    assert deliveries["oest"].audit_kept == head(7)
+    assert oest.messages[-1]["heads"] == {TODAY.isoformat(): head(7)}
+
+
+def test_a_head_a_day_is_kept_so_that_what_is_missing_can_be_dated(town: Town) -> None:
+    """The last of each day, the latest first, for half a year; what is lost is forgotten."""
+    oest, _ = town.branches
+    oest.log = []
+    days = [TODAY + timedelta(days=number) for number in (0, 1, 1, 2)]
+    for number, day in enumerate(days, start=1):
+        oest.log.append(head(number))
+        town.push(on=day)
+    kept = {str(days[2]): head(3), str(days[0]): head(1)}
+    assert list(oest.messages[-1]["heads"].items()) == list(kept.items())
+
+    oest.log = [head(1), head(2), head(3)]
+    town.push(on=days[3])
+    town.push(on=TODAY + timedelta(days=187))
+    town.push(on=TODAY + timedelta(days=187))
+
+    assert oest.messages[-1]["heads"] == {
+        str(TODAY + timedelta(days=187)): head(3),
+        str(days[3]): head(3),
+    }
 
 
 def test_a_policy_about_weak_pins_reaches_those_who_have_one(town: Town) -> None:
@@ -409,7 +488,7 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
             return Held(0)
 
     branches = [Hanging("dead"), FakeBranch("oest")]
-    sender = Sender(PRIVATE_KEY, TERMS, "B. Hansen", full=False, directory=tmp_path)
+    sender = Sender(PRIVATE_KEY, TERMS, "B. Hansen", full=False, directory=tmp_path, on=TODAY)
     with (
         closing(open_or_create_outbox(tmp_path / "outbox.db")) as outbox,
         ThreadPoolExecutor(2) as pool,

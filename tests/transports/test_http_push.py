@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from doorctl.errors import KeyFileError
 from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
+from doorctl.sync.exchange import Exchanged
 from doorctl.transports.http_push import HttpBranch, tls_context
 from tests.transports.branch_server import Script, serving
 from tests.web.certificates import Authority
@@ -83,6 +85,29 @@ def test_an_audit_head_that_is_none_holds_up_no_push(
     script.say(200, {"epoch": 41, "audit_head": head})
 
     assert branch.held() == Held(41)
+
+
+def test_a_message_is_told_where_it_takes_one(branch: HttpBranch, script: Script) -> None:
+    """What the branch answers is a number; fields of a younger one are passed over."""
+    script.say(200, {"epoch": 0, "nonce": "ab"})
+    assert branch.held() == Held(0, nonce="ab")
+    script.say(200, {"agreed": 7, "younger": []})
+
+    assert branch.exchange(b"word") == Exchanged(7)
+    assert script.requests[-1][:3] == ("POST", "/v1/patrons/exchange", b"word")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "answer"),
+    [(200, {"agreed": -1}, Refused), (200, {}, Refused), (503, {}, Away), (409, {}, OutOfOrder)],
+)
+def test_a_message_that_is_not_taken(
+    branch: HttpBranch, script: Script, status: int, said: dict[str, Any], answer: type
+) -> None:
+    """Is no error of the sender's."""
+    script.say(status, said)
+
+    assert isinstance(branch.exchange(b"word"), answer)
 
 
 def test_a_branch_that_tells_no_digest_is_believed(branch: HttpBranch, script: Script) -> None:

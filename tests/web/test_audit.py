@@ -7,7 +7,12 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
+from doorctl.sync.exchange import MOST_BYTES, signed
+from doorctl.sync.signatures import SigningKey
 from tests.web.branch import Branch, rows
+
+EXCHANGE = "/v1/patrons/exchange"
+HEAD = f"3:{'a' * 64}"
 
 
 def listed(branch: Branch) -> list[dict[str, Any]]:
@@ -79,6 +84,85 @@ def test_the_logs_end_is_told_with_what_is_held(branches: Any) -> None:
     other = after.replace(after[-64:], "0" * 64)
     refused = branch.stage.call("audit", "verify", "--anchor", other)
     assert (refused.returncode, refused.stdout) == (1, "")
+
+
+def test_an_older_copy_of_the_branchs_records_is_told(branches: Any) -> None:
+    """A pass that was revoked and a ban that was lifted come back with it, and nobody would know.
+
+    The sender says where the log ended; that its end is missing is an alarm until staff have seen
+    it, and on the log: how much, from which number, since when.
+    """
+    branch = branches()
+    branch.start()
+    branch.fill()
+    first = branch.held()["audit_head"]
+    copy = branch.stage.directory / "copy.db"
+    with closing(sqlite3.connect(branch.directory / "branch.db")) as file:
+        file.execute("VACUUM INTO ?", (str(copy),))
+    for _ in range(3):
+        listed(branch)
+    last = branch.held()["audit_head"]
+    heads = {"2026-03-02": last, "2026-03-01": first}
+    assert exchanged(branch, heads) == 5
+    branch.end()
+    for rest in ("-wal", "-shm"):
+        (branch.directory / f"branch.db{rest}").unlink(missing_ok=True)
+    copy.replace(branch.directory / "branch.db")
+    branch.start()
+    for _ in range(9):
+        listed(branch)
+
+    assert exchanged(branch, heads) == 2
+
+    alarm = branch.wait_for("alarm", kind="branch_rolled_back")
+    assert "of the 5 entries" in alarm["why"]
+    assert "as many as 3 are missing, from number 3 on" in alarm["why"]
+    assert "since 2026-03-01" in alarm["why"]
+    told = next(one for one in listed(branch) if one["action"] == "branch_rolled_back")
+    assert told["by"] == "sync"
+    assert told["details"] == {"entries": 3, "from": 3, "since": "2026-03-01"}
+    standing = json.loads(branch.stage.call("status", "--json").stdout)["alarms"]
+    assert "branch_rolled_back" in {one["kind"] for one in standing}
+    branch.end()
+    branch.start()
+    standing = json.loads(branch.stage.call("status", "--json").stdout)["alarms"]
+    assert "branch_rolled_back" in {one["kind"] for one in standing}, "until staff have seen it"
+
+
+def test_a_message_is_taken_once(branches: Any) -> None:
+    """Whoever has heard one can't say it again, and a stranger can say none."""
+    branch = branches()
+    branch.start()
+    nonce = branch.held()["nonce"]
+    message = signed("demo", nonce, branch.key, heads={})
+    stranger = signed("demo", nonce, SigningKey(), heads={})
+
+    asked = [branch.ask("POST", EXCHANGE, content=one) for one in (stranger, message, message)]
+
+    assert [one.status_code for one in asked] == [401, 200, 409]
+    assert branch.held()["nonce"] != nonce
+    long = branch.ask("POST", EXCHANGE, content=bytes(MOST_BYTES + 1))
+    assert long.status_code == 413
+
+
+def test_a_log_that_can_not_be_read_is_compared_later(branches: Any) -> None:
+    """The sender keeps its heads and asks again; the branch holds nobody up."""
+    branch = branches()
+    branch.start()
+    with closing(sqlite3.connect(branch.directory / "branch.db")) as file:
+        file.execute("DROP TABLE audit")
+    message = signed("demo", branch.held()["nonce"], branch.key, heads={"2026-03-01": HEAD})
+
+    assert branch.ask("POST", EXCHANGE, content=message).status_code == 503
+
+
+def exchanged(branch: Branch, heads: dict[str, str]) -> int:
+    """Tell the branch what was kept for it; return up to which number it agrees."""
+    message = signed("demo", branch.held()["nonce"], branch.key, heads=heads)
+    answer = branch.ask("POST", EXCHANGE, content=message)
+    assert answer.status_code == 200, answer.text
+    agreed: int = answer.json()["agreed"]
+    return agreed
 
 
 def test_pushes_come_in_though_the_log_can_not_be_written(branches: Any) -> None:

@@ -40,7 +40,12 @@ ENDLESS: Final = frozenset({"GET /panel/events", "GET /log/events"})
 """Streams; other tests listen to them."""
 
 MACHINES: Final = frozenset(
-    {"PUT /v1/patrons", "POST /v1/patrons/changes", "GET /v1/patrons/epoch"}
+    {
+        "PUT /v1/patrons",
+        "POST /v1/patrons/changes",
+        "GET /v1/patrons/epoch",
+        "POST /v1/patrons/exchange",
+    }
 )
 
 QUESTIONS: Final = 8

@@ -29,6 +29,7 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.PATRONS_RENUMBERED: "Gave the patron register a lower number",
         Action.PUSH_APPLIED: "Took a push of patrons",
         Action.PUSH_APPROVED: "Approved a push of patrons",
+        Action.BRANCH_ROLLED_BACK: "Heard that the branch's records are an older copy",
         Action.BAN_ADDED: "Banned somebody",
         Action.BAN_LIFTED: "Lifted a ban",
         Action.BANS_LISTED: "Listed the bans",
