@@ -28,10 +28,12 @@ class DoorsAlarms:
     Args:
         log: the journal's, from which each alarm also goes to web.
         answers: what web may ask of them.
+        asked_s: when web asked last, monotonic seconds; None where it never has.
     """
 
     log: EventLog
     answers: Answers
+    asked_s: Callable[[], float | None]
 
 
 def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
@@ -48,6 +50,12 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         stack: ends the thread.
     """
     road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
+    asked_s: float | None = None
+
+    def standing() -> tuple[Heard, ...]:
+        nonlocal asked_s
+        asked_s = clock.monotonic_s()
+        return raised.standing()
 
     def failed(why: str) -> None:
         if config.alarms.wanted:
@@ -66,7 +74,9 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         outbox.put(heard)
         thread.wake()
 
-    return DoorsAlarms(AlarmLog(log, hear, clock), standing_answers(raised.standing, clock))
+    return DoorsAlarms(
+        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: asked_s
+    )
 
 
 def started(

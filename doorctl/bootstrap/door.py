@@ -20,6 +20,7 @@ from doorctl.bootstrap.door_rules import day_rules, door_rules, rules
 from doorctl.bootstrap.door_stores import STORES_LIMIT_S, DoorStores
 from doorctl.bootstrap.holding import Holding
 from doorctl.bootstrap.locking import leave_word
+from doorctl.bootstrap.lookout import Lookout
 from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.bootstrap.numbers import OwnNumbers
 from doorctl.bootstrap.panel import DoorsPanel
@@ -181,7 +182,7 @@ class _Door:
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
-            each_turn=lambda: _all(housekeeping.turn, passages.turn),
+            each_turn=lambda: _all(housekeeping.turn, passages.turn, lookout.turn),
         )
         answers = DoorAnswers(
             stores,
@@ -191,6 +192,7 @@ class _Door:
             doorway=doorway,
             mailbox=self._mailbox,
         )
+        lookout = Lookout(self._config, stores, answers.lines, self._alarms.asked_s)
         self._start(lines, answers.answers())
         return controller
 

@@ -1,0 +1,127 @@
+"""What the door looks out for, by a clock that only the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from doorctl.bootstrap.door_stores import DoorStores
+from doorctl.bootstrap.lookout import LOOK_EVERY_S, WEB_RESTS_S, Lookout
+from doorctl.config import Config, load
+from doorctl.errors import StoreError
+from doorctl.lasting_faults import FAULTS
+from doorctl.ports import CacheStamp
+from tests.fakes.clock import FakeClock
+
+WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0
+
+
+@dataclass
+class Stores:
+    """The parts of the door's stores that are looked at; the worker does a job at once."""
+
+    applied_ago: timedelta | None = timedelta(0)
+    readable: bool = True
+    clock: FakeClock = field(default_factory=FakeClock)
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def worker(self) -> Any:
+        """Itself."""
+        return self
+
+    @property
+    def patrons(self) -> Any:
+        """Itself."""
+        return self
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Do it."""
+        job()
+
+    def stamp(self) -> CacheStamp:
+        """Say how old the register is."""
+        if not self.readable:
+            raise StoreError("it can't be read")
+        ago, local = self.applied_ago, self.clock.moment().local
+        return CacheStamp(7, None if ago is None else local - ago, 15, 1)
+
+    def alarm(self, kind: str, _why: str) -> None:
+        """Note it."""
+        self.told.append(kind)
+
+
+def configured(directory: Path) -> Config:
+    """Read the example, with its storage where there is room."""
+    config = load(Path("config/doorctl.toml"), environment={})
+    return replace(config, storage=replace(config.storage, directory=directory))
+
+
+def lookout(stores: Stores, directory: Path, asked_s: float | None = None) -> Lookout:
+    """Look out by those stores; the reader is there."""
+    found = cast(DoorStores, stores)
+    return Lookout(configured(directory), found, lambda: {"reader": True}, lambda: asked_s)
+
+
+def turn(look: Lookout, stores: Stores, seconds: float) -> None:
+    """Let time pass, a second a turn."""
+    for _ in range(round(seconds)):
+        look.turn()
+        stores.clock.advance(1.0)
+
+
+def test_web_that_asks_no_more_is_told(tmp_path: Path) -> None:
+    """After it has asked once: a house without web is no fault."""
+    stores = Stores()
+    turn(lookout(stores, tmp_path, stores.clock.monotonic_s()), stores, WEB_S)
+    assert stores.told == ["web_silent"]
+
+    stores = Stores()
+    turn(lookout(stores, tmp_path), stores, WEB_S)
+    assert stores.told == []
+
+
+def test_a_register_is_old_after_a_third_of_its_time(tmp_path: Path) -> None:
+    """With the usual 72 hours after a day; a push ends it at the next look."""
+    stores = Stores(timedelta(hours=24))
+    look = lookout(stores, tmp_path)
+    turn(look, stores, 1)
+    assert stores.told == []
+
+    stores.applied_ago = timedelta(hours=24, minutes=1)
+    turn(look, stores, LOOK_EVERY_S)
+    assert stores.told == ["register_old"]
+
+    stores.applied_ago = timedelta(0)
+    turn(look, stores, LOOK_EVERY_S)
+    assert stores.told == ["register_old", "register_old_cleared"]
+
+
+def test_a_register_that_says_no_age_is_told_elsewhere(tmp_path: Path) -> None:
+    """Never filled, or not to be read: those have alarms of their own."""
+    stores = Stores(None)
+    look = lookout(stores, tmp_path)
+    turn(look, stores, 1)
+    stores.readable = False
+    turn(look, stores, LOOK_EVERY_S)
+
+    assert stores.told == []
+
+
+def test_a_disk_that_says_nothing_is_no_news(tmp_path: Path) -> None:
+    """The door goes on, and nothing is told of what is not known."""
+    stores = Stores()
+    turn(lookout(stores, tmp_path / "gone"), stores, 1)
+
+    assert stores.told == []
+
+
+def test_a_disk_without_room_is_told() -> None:
+    """The kernel's own small file system has none."""
+    stores = Stores()
+    turn(lookout(stores, Path("/proc")), stores, 1)
+
+    assert stores.told == ["disk_low"]

@@ -1,0 +1,37 @@
+"""Faults that are told when they begin, by a door that runs."""
+
+from __future__ import annotations
+
+import time
+
+from doorctl.lasting_faults import FAULTS
+from tests.e2e.door import Door, until
+from tests.e2e.people import ENTITLED
+
+
+def kinds(door: Door) -> list[str]:
+    """Return which alarms were told."""
+    return [one["kind"] for one in door.said("alarm")]
+
+
+def test_a_reader_that_stays_away_is_told_and_its_return_too(door: Door) -> None:
+    """After 20 s and not before; the next swipe opens, and the alarm is over."""
+    door.start()
+    door.let_in(ENTITLED)
+    door.reader.pull()
+    time.sleep(FAULTS["reader_lost"].lasts_s - 1.0)
+    assert "reader_lost" not in kinds(door)
+    until(lambda: "reader_lost" in kinds(door))
+
+    door.reader.put_in()
+    until(lambda: "reader_lost_cleared" in kinds(door))
+    door.let_in(ENTITLED)
+
+
+def test_an_old_register_is_told_before_anybody_stands_outside(door: Door) -> None:
+    """By its age alone, before anybody swipes."""
+    door.configured("policy.max_cache_age_h=0.0002").start()
+    until(lambda: "register_old" in kinds(door))
+    why = next(one["why"] for one in door.said("alarm") if one["kind"] == "register_old")
+
+    assert "nobody is let in by it" in why
