@@ -469,6 +469,18 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Uret regnes for rigtigt igen.",
             "The clock is taken to be right again.",
         ),
+        "clock_leapt": _kind(
+            NOW,
+            "Uret er et døgn eller mere foran det sidst kendte, så intet slettes i 6 timer.",
+            "The clock is a day or more past the last one known: nothing is deleted for 6 hours.",
+            "Går uret forkert, så træk netværkskablet ud, og genstart Pi'en.",
+            "If the clock is wrong, pull the network cable and restart the Pi.",
+        ),
+        "clock_leapt_cleared": _over(
+            "clock_leapt",
+            "Uret har gået jævnt længe nok.",
+            "The clock has run evenly for long enough.",
+        ),
         "purge_failed": _kind(
             TODAY,
             "Gamle besøg kunne ikke slettes.",

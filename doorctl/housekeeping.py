@@ -93,7 +93,7 @@ class Housekeeping:
         self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
         moment = clock.moment()
         self._settled = moment.dependable and not moment.stepped
-        self._in_doubt = False
+        self._in_doubt = self._leapt = False
         self._stuck = self._told = ""
 
     def turn(self) -> None:
@@ -146,6 +146,10 @@ class Housekeeping:
             self._alarm("clock_stepped", why)
         elif before and not moment.in_doubt:
             self._alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
+        before, self._leapt = self._leapt, moment.leapt
+        if moment.leapt is not before:
+            kind = "clock_leapt" if moment.leapt else "clock_leapt_cleared"
+            self._alarm(kind, f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known")
 
     def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
         newly = settled and not self._settled

@@ -25,6 +25,12 @@ STOOD = timedelta(hours=1)
 SETTLED = timedelta(hours=6)
 """How long after a doubt nothing is done that can't be undone."""
 
+AWAY = timedelta(days=1)
+"""A door that was off for longer can't know for how long: at its start nothing but one source says.
+
+It is believed, for patrons wait, but for :data:`SETTLED` nothing is done that can't be undone.
+"""
+
 _Reading = tuple[datetime, timedelta]
 """The wall clock in UTC and CLOCK_BOOTTIME at the same time."""
 
@@ -83,6 +89,11 @@ class Moment:
         return self.stepped and not self.dependable
 
     @property
+    def leapt(self) -> bool:
+        """Whether one source alone says that more than :data:`AWAY` has passed since the mark."""
+        return self.stepped and self.dependable and self.local - self.high_water >= AWAY
+
+    @property
     def latest_known(self) -> datetime:
         """The time that retention counts from: no lower than the high-water mark, never a guess."""
         return max(self.local, self.high_water) if self.dependable else self.high_water
@@ -110,17 +121,21 @@ class Timekeeper:
     any      :meth:`believe` (staff)                     believed, the mark set to it
     ======== =========================================== ============================
 
-    A start has nothing to compare with but the mark, which may lie far behind after an outage.
+    A start has nothing to compare with but the mark, which may lie far behind after an outage: a
+    time that is :data:`AWAY` above it is believed, and `stepped` unless two sources agree.
     The mark rises only by a time that has run evenly for :data:`STOOD`, and not while `stepped`.
 
     Args:
         high_water: the highest trusted time of earlier runs, aware; kept in UTC.
+        wary: whether the mark is one that stood, and somebody waits until this keeper's doubts end.
     """
 
-    def __init__(self, high_water: datetime) -> None:
+    def __init__(self, high_water: datetime, *, wary: bool = False) -> None:
         # Within one time zone datetime adds and compares what the wall shows: an hour wrong
         # whenever the clocks change. So all that is kept and compared is UTC.
         self.high_water = high_water.astimezone(UTC)
+        self._wary = wary
+        self._began: timedelta | None = None
         self._trusted: _Reading | None = None
         self._anchor: _Reading | None = None
         self._even: _Reading | None = None
@@ -138,6 +153,7 @@ class Timekeeper:
             vouched: whether a time source says that the system clock is right just now.
             agreed: whether a second one that does not follow the first says so too.
         """
+        self._began = boot if self._began is None else self._began
         if vouched:
             self._judge(wall.astimezone(UTC), boot, agreed=agreed)
         if self._doubt is None and vouched:
@@ -160,6 +176,10 @@ class Timekeeper:
     def _judge(self, now: datetime, boot: timedelta, *, agreed: bool) -> None:
         if self.high_water - now < SMALL and _moved(self._anchor, now, boot) < SLEWED:
             self._doubt = None
+            first, self._wary = self._wary, False
+            passed = boot - (self._began or boot)
+            if first and not agreed and now - self.high_water >= passed + AWAY:
+                self._doubted_at = boot
             if self._anchor is None or boot - self._anchor[1] >= HOLDOVER_LIMIT:
                 self._anchor = (now, boot)
             return

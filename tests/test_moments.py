@@ -200,6 +200,54 @@ def test_a_new_machine_restarts_after_its_first_day() -> None:
         assert (moment.state, moment.stepped) == (TRUSTED, False)
 
 
+@pytest.mark.parametrize(
+    ("away", "up", "agreed", "wary", "leapt"),
+    [
+        (timedelta(days=1), timedelta(0), False, True, True),
+        (timedelta(days=1) - timedelta(microseconds=1), timedelta(0), False, True, False),
+        (timedelta(days=4), timedelta(days=3), False, True, True),
+        (timedelta(days=4) - timedelta(microseconds=1), timedelta(days=3), False, True, False),
+        (timedelta(days=400), timedelta(0), True, True, False),
+        (timedelta(days=400), timedelta(0), False, False, False),
+    ],
+)
+def test_a_start_far_above_the_mark_is_believed_and_deletes_nothing(
+    away: timedelta, up: timedelta, agreed: bool, wary: bool, leapt: bool
+) -> None:
+    """A day more than has passed for certain, by one source: nothing else contradicts it there.
+
+    What can't be undone waits for six hours, and somebody is told. Where two sources agree, no mark
+    is known, or a command ends before it could have waited, it is a start like any other.
+    """
+    keeper, noon = Timekeeper(NOON, wary=wary), utc(NOON)
+    keeper.read(LONG_AGO, UP, vouched=False)
+
+    moment = keeper.read(noon + away, UP + up, vouched=True, agreed=agreed)
+
+    assert (moment.local, moment.state) == (noon + away, TRUSTED)
+    assert (moment.stepped, moment.leapt, moment.in_doubt) == (leapt, leapt, False)
+    six = timedelta(hours=6)
+    short = six - timedelta(microseconds=1)
+    before = keeper.read(noon + away + short, UP + up + short, vouched=True)
+    assert (before.stepped, before.leapt) == (leapt, leapt)
+    assert (before.high_water == noon) is leapt
+    after = keeper.read(noon + away + six, UP + up + six, vouched=True)
+    assert (after.stepped, after.leapt) == (False, False)
+    assert after.high_water == noon + away + six
+
+
+def test_staff_end_a_leap() -> None:
+    """Once they have said that the clock is right nothing is left to tell."""
+    keeper = Timekeeper(NOON, wary=True)
+    later = NOON + timedelta(days=40)
+    assert keeper.read(later, UP, vouched=True).leapt
+
+    keeper.believe(later, UP)
+
+    moment = keeper.read(later, UP, vouched=True)
+    assert (moment.stepped, moment.leapt, moment.high_water) == (True, False, utc(later))
+
+
 def test_a_clock_that_comes_back_to_the_right_time_is_believed() -> None:
     """The time that stood before is proof enough; what can't be undone waits for six hours."""
     keeper = stood(NOON)

@@ -53,7 +53,7 @@ class DoorStores:
         self._config = config
         self._mailbox = mailbox
         self._log = log
-        self.clock: SystemClock = system_clock(config)
+        self.clock: SystemClock = system_clock(config, wary=True)
         seal = config.seal
         self.key = read_key(config.secrets.installation_key_file)
         self.sealer = ArgonSealer(self.key, seal.memory_kib, seal.iterations)

@@ -80,8 +80,11 @@ def retention(config: Config) -> timedelta:
     return timedelta(days=config.visits.retention_days)
 
 
-def system_clock(config: Config) -> SystemClock:
-    """Return this machine's clock, which never undercuts the highest trusted time on record."""
+def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
+    """Return this machine's clock, which never undercuts the highest trusted time on record.
+
+    Door and web, which go on for long, are `wary`: see :class:`~doorctl.ops.clock.SystemClock`.
+    """
     try:
         history = VisitHistory(visits_db(config))
         try:
@@ -90,7 +93,7 @@ def system_clock(config: Config) -> SystemClock:
             history.close()
     except StoreError:
         high_water = BUILD_FLOOR
-    return SystemClock(config.branch.time_zone, config.clock.trust, high_water)
+    return SystemClock(config.branch.time_zone, config.clock.trust, high_water, wary=wary)
 
 
 def outdated(stamp: CacheStamp, config: Config) -> str | None:

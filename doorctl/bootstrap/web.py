@@ -22,7 +22,6 @@ from doorctl.bootstrap.rules import access_policy, branch_db, patrons_db, system
 from doorctl.bootstrap.subject_web import webs_answers
 from doorctl.config import Config
 from doorctl.errors import KeyFileError, NotAnsweringError, StoreError
-from doorctl.ops.clock import SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
@@ -70,7 +69,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
     share_one_heap()
     return_large_blocks()
     with ExitStack() as stack:
-        clock = system_clock(config)
+        clock = system_clock(config, wary=True)
         journal = stack.enter_context(closing(JsonLog(stdout)))
         alarms = WebsAlarms(config, journal, clock, stack)
         log = alarms.log
@@ -79,7 +78,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
         stores = ExitStack()
         stack.callback(worker.submit, stores.close)
-        reception = worker.submit(partial(_reception, config, log, stores)).result()
+        reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
         library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
         branch = _branch(config, clock, log, stack)
         standing = alarms.kept_in(branch, stack)
@@ -185,9 +184,8 @@ def _own_fault(log: EventLog, kind: str) -> None:
     log.emit("alarm", kind="rounds_failing", why=f"control: a fault of doorctl's own ({kind})")
 
 
-def _reception(config: Config, log: EventLog, stores: ExitStack) -> Reception:
+def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -> Reception:
     push = config.web.push
-    clock = system_clock(config)
     keys = tuple(read_public_keys(push.public_key_files))
     path = patrons_db(config)
     _set_aside(path, clock, log)
@@ -222,7 +220,7 @@ def _floor(config: Config) -> int:
         return 0
 
 
-def _set_aside(path: Path, clock: SystemClock, log: EventLog) -> None:
+def _set_aside(path: Path, clock: Clock, log: EventLog) -> None:
     aside = set_aside_if_damaged(path, clock.moment().local, migrations)
     if aside is not None:
         why = f"{path.name} is damaged and was set aside as {aside.name}; push a snapshot"

@@ -116,6 +116,8 @@ class SystemClock:
         trust: ``always`` on a machine whose clock is known to be right, such as a server.
         high_water: the highest trusted time ever stored; :data:`BUILD_FLOOR` if it is earlier.
         sources: who can vouch for the wall clock.
+        wary: whether a start far above `high_water` is, see `doorctl.moments.Timekeeper`; of no use
+            to a command, which ends before its clock has stood.
         boot_id: the file that names this boot; without it, and without
             :data:`BOOT_ID_VARIABLE`, each start counts as a boot.
         ask_every_s: how long an answer of `sources` holds.
@@ -129,6 +131,7 @@ class SystemClock:
         sources: TimeSources | None = None,
         boot_id: Path = BOOT_ID,
         *,
+        wary: bool = False,
         ask_every_s: float = ASK_EVERY_S,
     ) -> None:
         self._zone: tzinfo = ZoneInfo(zone)
@@ -140,7 +143,8 @@ class SystemClock:
         self._ask_again_s = 0.0
         self._boot_id = _line(boot_id) or _told_boot_id() or uuid4().hex
         self._lock = Lock()
-        self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR))
+        wary = wary and high_water > BUILD_FLOOR
+        self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR), wary=wary)
         self._steps = StepWatch()
 
     def monotonic_s(self) -> float:

@@ -275,6 +275,22 @@ def test_time_is_stored_again_when_the_clock_becomes_good_again() -> None:
     assert house.times_kept == [5.0]
 
 
+def test_a_start_far_above_the_mark_is_told_once_and_so_is_its_end() -> None:
+    """Somebody has to look now: in six hours the door log is purged by that clock."""
+    house = House()
+    house.clock.high_water = house.clock.wall - timedelta(days=37)
+    house.clock.wary = True
+    house.clock.reboot("boot-2")
+    house.turn(60)
+    house.turn(60)
+    assert house.alarms == [("clock_leapt", "2026-01-24 18:00 UTC was the last time known")]
+    assert (house.purges, house.times_kept) == (0, [])
+
+    house.turn(6 * 3600)
+    assert [kind for kind, _ in house.alarms] == ["clock_leapt", "clock_leapt_cleared"]
+    assert house.purges == 1
+
+
 def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end() -> None:
     """Somebody has to look now: meanwhile no hours open the door. What is deleted waits for long.
 

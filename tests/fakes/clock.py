@@ -25,6 +25,7 @@ class FakeClock:
         agreed: whether a second one does.
         high_water: the highest trusted time of earlier runs.
         zone: the branch's.
+        wary: whether a start far above `high_water` is.
     """
 
     wall: datetime = START
@@ -35,9 +36,10 @@ class FakeClock:
     agreed: bool = False
     high_water: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
+    wary: bool = False
 
     def __post_init__(self) -> None:
-        self._timekeeper = Timekeeper(self.high_water)
+        self._timekeeper = Timekeeper(self.high_water, wary=self.wary)
 
     def monotonic_s(self) -> float:
         """Return `monotonic`."""
@@ -72,4 +74,4 @@ class FakeClock:
     def reboot(self, boot_id: str) -> None:
         """Begin another boot: both running clocks start anew, what vouched is forgotten."""
         self.boot_id, self.boot_ms, self.monotonic = boot_id, 0, 0.0
-        self._timekeeper = Timekeeper(self.high_water)
+        self._timekeeper = Timekeeper(self.high_water, wary=self.wary)

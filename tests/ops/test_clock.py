@@ -202,6 +202,21 @@ def test_a_stored_high_water_mark_is_kept(tmp_path: Path) -> None:
     assert (moment.local, moment.high_water) == (stored, stored)
 
 
+@pytest.mark.parametrize(
+    ("stored", "wary", "leapt"),
+    [(timedelta(days=40), True, True), (timedelta(days=40), False, False), (None, True, False)],
+)
+def test_a_start_long_after_the_stored_mark_waits(
+    tmp_path: Path, stored: timedelta | None, *, wary: bool, leapt: bool
+) -> None:
+    """A new door, whose mark is the build's date, has nothing to wait with; nor has a command."""
+    (tmp_path / "synchronized").touch()
+    mark = BUILD_FLOOR if stored is None else utc_now() - stored
+    moment = SystemClock(ZONE, "auto", mark, sources(tmp_path), wary=wary).moment()
+
+    assert (moment.state, moment.leapt, moment.stepped) == (ClockState.TRUSTED, leapt, leapt)
+
+
 def test_the_boot_is_named_by_the_kernel(tmp_path: Path) -> None:
     """Two processes of one boot agree, so that a throttle survives a restart of the daemon."""
     boot_id = tmp_path / "boot_id"

@@ -92,6 +92,12 @@ FAULTS = (
         "wall, boot, ClockState.HOLDOVER",
     ),
     Fault(
+        "whoever vouches is believed",
+        "doorctl/moments.py",
+        "_moved(self._anchor, now, boot) < SLEWED",
+        "boot >= timedelta(0)",
+    ),
+    Fault(
         "a wrong PIN costs nothing",
         LEDGER,
         "    if reason in BEFORE_PROOF:\n        return opened.charged(now)\n",

@@ -36,7 +36,7 @@ class Branch(RuleBasedStateMachine):
         self.booted = NOON
         self.boots = 0
         self.vouched = False
-        self.keeper = Timekeeper(NOON)
+        self.keeper = Timekeeper(NOON, wary=True)
         self.watched = WatchedTime()
         self.visits = ProvableVisits()
         self.made: dict[int, tuple[datetime, int]] = {}
@@ -176,7 +176,7 @@ class Branch(RuleBasedStateMachine):
         self.truth += days_off * 24 * HOUR
         self.error -= days_off * 24 * HOUR
         self.booted, self.boots, self.vouched = self.truth, self.boots + 1, False
-        self.keeper = Timekeeper(self.keeper.high_water)
+        self.keeper = Timekeeper(self.keeper.high_water, wary=True)
         self.watched = WatchedTime()
         self.visits = ProvableVisits(self.visits)
 

@@ -35,6 +35,7 @@ class SimClock:
         self.vouched = True
         self.known = BUILD_FLOOR
         self._vouched_ms: int | None = None
+        self._lied = False
         self._keeper = Timekeeper(BUILD_FLOOR)
         self._watch = StepWatch()
 
@@ -61,14 +62,28 @@ class SimClock:
         wall = (self.true + timedelta(milliseconds=self.off_ms)).astimezone(COPENHAGEN)
         boot = timedelta(milliseconds=self.boot_ms)
         if self.vouched:
+            self._lied = self.off_ms != 0
             self._vouched_ms = self.boot_ms
         if self.dependable:
             self.known = max(self.known, self.true)
-        return self._keeper.read(wall, boot, vouched=self.vouched)
+        moment = self._keeper.read(wall, boot, vouched=self.vouched)
+        if not self.dependable:
+            self.known = min(self.known, moment.high_water)
+        return moment
+
+    @property
+    def lies(self) -> bool:
+        """Whether somebody vouches for a system clock that is wrong."""
+        return self.vouched and self.off_ms != 0
 
     @property
     def dependable(self) -> bool:
-        """Whether the time can be known: somebody vouches for it, or did in the last 7 days."""
+        """Whether the time can be known: somebody vouches for it, or did in the last 7 days.
+
+        Not once a source was caught at a lie, until one tells the truth again.
+        """
+        if self.lies or self._lied:
+            return False
         return self._vouched_ms is not None and self.boot_ms - self._vouched_ms <= HOLDOVER_MS
 
     def stepped(self) -> bool:
@@ -91,7 +106,11 @@ class SimClock:
         self._watch = StepWatch()
         self.known = max(high_water or BUILD_FLOOR, BUILD_FLOOR)
         self._vouched_ms = None
-        self._keeper = Timekeeper(self.known)
+        self._lied = False
+        if self.lies:
+            # At a start nothing contradicts a source, as systemd/README.md says.
+            self.off_ms = 0
+        self._keeper = Timekeeper(self.known, wary=high_water is not None)
         if power_cut:
             self.boot += 1
             self.mono_ms = self.boot_ms = 20_000

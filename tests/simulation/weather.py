@@ -175,6 +175,17 @@ def clock_jump(world: World) -> None:
     world.agenda.after(world.rng.randrange(MINUTE, 10 * DAY), world.set_clock)
 
 
+def clock_lies(world: World) -> None:
+    """Have the time server vouch for a time that is hours or years off, and come right again.
+
+    Only after the right time was seen in this process: at a start nothing contradicts it.
+    """
+    if world.clock.moment().dependable and world.clock.vouched:
+        world.clock.off_ms = world.rng.choice((-1, 1)) * world.rng.randrange(HOUR, 400 * DAY)
+        world.disturb()
+        world.agenda.after(world.rng.randrange(SECOND, 10 * HOUR), world.set_clock)
+
+
 def relay_fails(world: World) -> None:
     """Let the relay's pin fail (EIO) at the next edge; a restart finds it mended."""
     if not world.relay.energised:
@@ -305,6 +316,7 @@ FAULTS: Mapping[str, Callable[[World], None]] = MappingProxyType(
         "SIGTERM": stop,
         "SIGSTOP": freeze,
         "clock jump": clock_jump,
+        "vouched clock lies": clock_lies,
         "relay fails": relay_fails,
         "lamps fail": lamps_fail,
         "slow disk": slow_disk,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from doorctl.bootstrap.opening import TRUST_CLOCK
 from doorctl.ports import SealedRow
+from doorctl.store.visit_rows import to_ms
 from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Removal, encode
-from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, row, rows
+from doorctl.transports.control import Question, ask
+from tests.web.branch import CHANGES, EPOCH, LIMIT_S, SNAPSHOT, Branch, row, rows
+
+Branches = Callable[..., Branch]
 
 
 def refusal(branch: Branch, document: bytes, **kind: Any) -> tuple[int, dict[str, Any]]:
@@ -306,3 +315,21 @@ def test_no_line_of_the_log_or_of_stderr_tells_of_a_person(shared: Branch) -> No
     assert {line["event"] for line in shared.lines} <= {"ready", "push", "alarm"}
     assert "0101701234" not in str(shared.lines) + shared.errors()
     assert "Traceback" not in shared.errors()
+
+
+def test_what_staff_say_of_the_clock_holds_for_pushes(branches: Branches) -> None:
+    """A push after they have said that it is right is dated by it, not by the doubt before."""
+    branch = branches()
+    path = branch.directory / "visits.db"
+    ahead = to_ms(datetime.now(UTC) + timedelta(days=25_000))
+    with closing(sqlite3.connect(path)) as visits, visits:
+        visits.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (ahead,))
+    branch.start()
+    branch.fill(60)
+
+    ask(branch.config.web.socket, Question(TRUST_CLOCK), timeout_s=LIMIT_S)
+    branch.fill(61)
+
+    with closing(sqlite3.connect(branch.directory / "patrons.db")) as patrons:
+        (applied_at,) = patrons.execute("SELECT applied_at FROM cache").fetchone()
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(applied_at)) < timedelta(minutes=5)
