@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -34,13 +34,16 @@ from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 from doorctl.enquiry import explain as ask_why
-from doorctl.errors import InputError, NotAnsweringError, StoreError
+from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, StoreError
+from doorctl.identity import owner_of
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import Gathered, gather, period
 from doorctl.store.audit import AuditRecords
+from doorctl.store.connection import whole_copy
+from doorctl.store.new_file import create_private
 from doorctl.store.patron_rows import migrations
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
@@ -139,6 +142,43 @@ def renumber(config: Config, number: int, why: str = "") -> int:
         note(config, Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
         writer.renumber(number)
     return held
+
+
+def back_up(config: Config, file: Path) -> list[Path]:
+    """Copy ``branch.db`` to a new file, 0600 and durable; it goes on the audit log before.
+
+    Returns:
+        The files that the configuration names, which are not in it.
+
+    Raises:
+        AlreadyExistsError: there is a file already; it was not touched.
+        StoreError: ``branch.db`` can't be read or noted in, or the copy can't be written.
+    """
+    content = whole_copy(branch_db(config))
+    note(config, Deed(Action.BACKUP_MADE))
+    try:
+        with owner_of(file.parent):
+            create_private(file, content)
+    except StoreError:
+        raise
+    except FileExistsError:
+        raise AlreadyExistsError(f"{file} is there already; nothing was changed") from None
+    except OSError as err:
+        raise StoreError(f"{file} can't be written: {err.strerror}") from err
+    return sorted(set(_files(config)))
+
+
+def _files(part: object) -> Iterator[Path]:
+    for field in fields(part) if is_dataclass(part) else ():
+        value = getattr(part, field.name)
+        if field.name.endswith(("_file", "_files")):
+            yield from (path for path in _each(value) if path != Path())
+        else:
+            yield from _files(value)
+
+
+def _each(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    return (value,) if isinstance(value, Path) else value
 
 
 def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:

@@ -53,6 +53,7 @@ COMMANDS = {
     ),
     "purge": ("doorctl.cli.purge:purge", "Delete visits that are older than the retention."),
     "audit": ("doorctl.cli.audit:audit", "Show who looked at or changed what, when and why."),
+    "backup": ("doorctl.cli.backup:backup", "Copy branch.db, whole, while doorctl runs."),
     "hold": ("doorctl.cli.hold:hold", "Keep a part of the door log for an incident."),
     "status": ("doorctl.cli.status:status", "Say how the door process and its databases are."),
     "selftest": (

@@ -54,6 +54,7 @@ class Action(Enum):
     OPENED_ONCE = "opened_once"
     CLOCK_TRUSTED = "clock_trusted"
     PURGE_RUN = "purge_run"
+    BACKUP_MADE = "backup_made"
     HOLD_ADDED = "hold_added"
     HOLD_LIFTED = "hold_lifted"
     HOLD_SHOWN = "hold_shown"

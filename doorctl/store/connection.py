@@ -151,6 +151,26 @@ def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> Database:
         return _connected(path, "ro", _reader(patience_ms), same_thread=False)
 
 
+def whole_copy(path: Path) -> bytes:
+    """Return a database as it was last committed, whoever writes it, as the bytes of a file.
+
+    Raises:
+        StoreDamagedError: it is damaged, so this would be no backup.
+        StoreError: it is missing or can't be read.
+    """
+    with (
+        translated(path),
+        closing(open_reader(path)) as source,
+        closing(sqlite3.connect(":memory:")) as copy,
+    ):
+        source.conn.backup(copy)
+        content = copy.serialize()
+        # Of a file that may be written meanwhile no other reading tells the same.
+        if source.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise StoreDamagedError(f"{path} is damaged; restore it from an older backup")
+    return content
+
+
 def open_unshared_reader(path: Path) -> Database:
     """Open an existing file as one that nobody can write; its -wal is not looked at.
 

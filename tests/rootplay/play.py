@@ -68,6 +68,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "hold add": "--from 2026-01-01T10:00 --to 2026-01-01T11:00 --case 1 --reason trial "
         "--until TOMORROW",
         "hold list": "",
+        "backup": "COPY",
         "hold lift": "1",
         "hold show": "1",
         "status": "",
@@ -195,6 +196,7 @@ class House:
         given = ASKED[command] if arguments is None else arguments
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
         given = given.replace("TOMORROW", tomorrow).replace("FEED", f"{self.base}/etc/feed.ndjson")
+        given = given.replace("COPY", f"{self.base}/data/copy.db")
         out, err, typed = (self.base / "out" / name for name in ("out", "err", "in"))
         typed.write_text("a long enough passphrase of words\n")
         child = os.fork()

@@ -42,6 +42,7 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.OPENED_ONCE: "Opened the door once",
         Action.CLOCK_TRUSTED: "Said that the clock is right",
         Action.PURGE_RUN: "Ran a purge",
+        Action.BACKUP_MADE: "Copied the branch's records",
         Action.HOLD_ADDED: "Added an incident hold",
         Action.HOLD_LIFTED: "Lifted an incident hold",
         Action.HOLD_SHOWN: "Looked at an incident hold",
