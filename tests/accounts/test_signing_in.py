@@ -256,6 +256,15 @@ def test_what_is_changed_while_a_password_is_compared_counts(house: House) -> No
     house.fail(password=RIGHT)
 
 
+def test_a_password_stays_valid_for_years(house: House) -> None:
+    """Nobody changes it by the calendar; no rule of ours asks how old it is."""
+    house.desk.clock.advance(10 * 365 * 24 * 3600)
+    found = house.door.whose(house.door.sign_in("grethe", RIGHT, HERE))
+
+    assert found is not None
+    assert not found[0].must_change
+
+
 def test_a_password_that_is_too_long_is_wrong(house: House) -> None:
     """It costs what any costs, and not a megabyte's hashing."""
     house.fail(password=Password("x" * 100_000))

@@ -71,11 +71,15 @@ def test_one_address_leaves_room_for_others(shared: Branch) -> None:
 
 
 def test_no_stranger_is_told_how_many_patrons_there_are(shared: Branch) -> None:
-    """A sender needs the number of the push, its digest and the audit log's end, and no more."""
+    """A sender needs the number of the push, its digest and the audit log's end, and no more.
+
+    What a proxy would say of the caller is not listened to.
+    """
     shared.fill()
     transport = httpx2.HTTPTransport(local_address="127.0.0.2")
     with httpx2.Client(transport=transport, timeout=LIMIT_S, trust_env=False) as stranger:
-        told = stranger.get(f"http://127.0.0.1:{shared.port}{EPOCH}").json()
+        posing = {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"}
+        told = stranger.get(f"http://127.0.0.1:{shared.port}{EPOCH}", headers=posing).json()
 
     here = shared.held()
     assert here.pop("patrons") == 100

@@ -194,7 +194,7 @@ class Frame:
         self.sessions = sessions
         self._refused = refused
         self._templates = templates
-        self._log = log
+        self.log = log
 
     def guarded(
         self,

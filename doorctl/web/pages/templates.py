@@ -77,4 +77,6 @@ class StaticPages(StaticFiles):
         response = await super().get_response(path, scope)
         versioned = scope["query_string"].startswith(b"v=")
         response.headers["Cache-Control"] = FOR_EVER if versioned else A_DAY
+        if response.media_type == "image/svg+xml":
+            response.headers["Content-Type"] = f"{response.media_type}; charset=utf-8"
         return response

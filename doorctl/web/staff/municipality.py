@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, Protocol
 
 from starlette.responses import RedirectResponse, Response
@@ -19,6 +20,9 @@ BACK: Final = f"{PAGE}/back"
 
 BEGUN_S: Final = 600
 """So long somebody may take to sign in there."""
+
+TOLD_EVERY_S: Final = 60.0
+"""One line in the journal in so long, whatever strangers ask."""
 
 ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
 """What a browser says of a link that stood on somebody else's page."""
@@ -58,6 +62,7 @@ class MunicipalityPages:
         self._frame = frame
         self._provider = provider
         self._turns = Turns()
+        self._told_s = float("-inf")
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return them."""
@@ -79,7 +84,7 @@ class MunicipalityPages:
                     self._provider.begin_oidc, back, session, asked.client
                 )
         except IdentityProviderError as error:
-            return _refused(asked, 503, back, UNSURE, more=str(error))
+            return self._unsure(asked, back, error)
         response = RedirectResponse(address, 303)
         # Lax: the way back is a link of another site, with which a strict cookie is not sent.
         response.set_cookie(
@@ -117,12 +122,19 @@ class MunicipalityPages:
         except InputError as error:
             return _refused(asked, 422, wanted, str(error))
         except IdentityProviderError as error:
-            return _refused(asked, 503, wanted, UNSURE, more=str(error))
+            return self._unsure(asked, wanted, error)
         # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
         # the session's strict cookie.
         return signed_in(
             self._frame, asked.page("municipality.html", why="", back=back, address=back), token
         )
+
+    def _unsure(self, asked: PageRequest, back: str, error: IdentityProviderError) -> Response:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now_s
+            self._frame.log.emit("identity_provider", why=str(error))
+        return _refused(asked, 503, back, UNSURE, more=str(error))
 
 
 def _refused(

@@ -29,6 +29,7 @@ ASKED = [
     ("GET", "/now", HTMX),
     ("GET", "/log/events", STREAM),
     ("HEAD", "/log", STREAM),
+    ("HEAD", "/me", HTMX),
     ("GET", "/panel", {}),
     ("GET", "/panel/events", STREAM),
     ("POST", "/panel/key", {}),
@@ -86,7 +87,22 @@ def test_every_page_that_asks_by_itself_is_known() -> None:
     # One's way back from the municipality goes on by itself, once, for whoever has just signed in.
     assert found - {"demo.html", "demo.js", "municipality.html"} == {
         "now.html",
+        "gone.js",
         "log.js",
         "panel.html",
         "panel.js",
     }
+
+
+def test_a_page_whose_session_is_over_learns_it_and_goes() -> None:
+    """Every page of somebody's asks, and is told by 401; what it showed leaves the screen."""
+    step = Doorstep()
+    client = signed_in(step)
+    for path in ("/me", "/now", "/log"):
+        assert "/static/gone.js" in client.get(path).text
+    assert client.head("/me", headers=HTMX).status_code == 200
+    step.memory.clock.advance(IDLE_MS / 1000)
+
+    assert client.head("/me", headers=HTMX).status_code == 401
+    assert "/static/gone.js" not in client.get("/sign-in").text
+    assert 'status === 401) location.replace("/sign-in")' in (WEB / "static/gone.js").read_text()

@@ -381,6 +381,25 @@ def test_every_rule_of_passwords_has_its_words() -> None:
     assert rules.count("raise InputError(") == len(NOT_TAKEN) == len(entrance_words.NOT_TAKEN)
 
 
+def test_what_is_typed_as_a_password_is_hidden_and_may_be_pasted() -> None:
+    """The fields say which password it is, for a browser that keeps them; nothing hinders it."""
+    client = Doorstep().signed_in()
+    found = {}
+    for path in (START, "/me"):
+        page = client.get(path).text
+        for tag in re.findall(r"<input[^>]*password[^>]*>", page):
+            said = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
+            found[path, said["name"]] = said["type"], said["autocomplete"]
+        assert not re.search(r"onpaste|oncopy|readonly", page)
+
+    assert found == {
+        (START, "password"): ("password", "current-password"),
+        ("/me", "old"): ("password", "current-password"),
+        ("/me", "new"): ("password", "new-password"),
+        ("/me", "again"): ("password", "new-password"),
+    }
+
+
 def test_nobody_is_signed_in_by_what_cannot_be_stored() -> None:
     """A full disk lets nobody in, and the page says what failed."""
     memory = MemoryDesk()

@@ -1,18 +1,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.testclient import TestClient
 
 from doorctl.accounts.roles import Permission, Role
 from doorctl.errors import InputError, NotRunningError, StoreError, StuckError
+from doorctl.web.app import application as application_of
 from doorctl.web.pages.addresses import own_path
+from doorctl.web.pages.forms import parsed
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.headers import ALWAYS
+from doorctl.web.pages.templates import STATIC
+from doorctl.web.pushes import Pushes
 from tests.web.pages.staging import FakeRefused, application, browser, frame
+
+KINDS = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
+    ".woff2": "font/woff2",
+}
+
+
+class NoPushes:
+    """Takes none."""
+
+    async def snapshot(self, request: Request) -> Response:
+        """Fail."""
+        raise NotImplementedError
+
+    changes = epoch = exchange = snapshot
 
 
 def pages(around: Frame) -> list[BaseRoute]:
@@ -182,12 +207,15 @@ def test_an_older_browser_is_judged_by_origin() -> None:
 
 def test_every_answer_has_the_headers() -> None:
     """No page can be framed, sniffed, kept or made to load anything of others."""
-    for answer in (browser(pages).get("/log"), browser(pages, None).get("/log")):
+    other = {"Origin": "https://elsewhere.example"}
+    for role in (Role.STAFF, None):
+        answer = browser(pages, role).get("/log", headers=other)
         assert {name: answer.headers[name] for name in ALWAYS} == dict(ALWAYS)
         assert answer.headers["cache-control"] == "no-store"
         policy = answer.headers["content-security-policy"].split("; ")
         assert {"default-src 'none'", "object-src 'none'", "base-uri 'none'"} <= set(policy)
         assert "unsafe" not in answer.headers["content-security-policy"]
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
 def test_a_language_is_chosen_and_kept() -> None:
@@ -239,5 +267,43 @@ def test_a_static_file_may_be_kept() -> None:
 
     assert "immutable" in client.get("/static/doorctl.css?v=1").headers["cache-control"]
     assert "immutable" not in client.get("/static/doorctl.css").headers["cache-control"]
+    for folder in ("", "vendor", "vendor/"):
+        assert client.get(f"/static/{folder}").status_code == 404
+    assert client.get("/static/.git/config").status_code == 404
     assert client.get("/static/../templates/layout.html").status_code == 404
     assert client.get("/static/%2e%2e/templates/layout.html").status_code == 404
+
+
+def test_a_static_file_says_what_it_is() -> None:
+    """By its kind, and where that is text by UTF-8, which no browser has to guess."""
+    client = browser(pages)
+    told = {
+        path.suffix: client.get(f"/static/{path.relative_to(STATIC)}").headers["content-type"]
+        for path in STATIC.rglob("*.*")
+    }
+
+    assert told == KINDS
+
+
+def test_a_field_that_is_sent_twice_counts_once() -> None:
+    """The first one, and what stands in the address never counts as a form's."""
+    assert parsed(b"why=one&why=two").text("why") == "one"
+    answer = browser(pages).post("/taking?why=x", data={"why": ""})
+
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/broken", "/v1/broken"])
+def test_a_fault_of_ours_is_told_to_nobody(path: str) -> None:
+    """No traceback, no text of it: there is no debug mode, for people and for machines."""
+
+    async def broken(_request: Request) -> Response:
+        raise RuntimeError("secret of /var/lib/doorctl")
+
+    app = application_of(cast("Pushes", NoPushes()), [Route(path, broken)])
+    answer = TestClient(app, raise_server_exceptions=False).get(path)
+
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"

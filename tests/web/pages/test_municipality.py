@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from doorctl.web.staff.entrance import Entrance
 from doorctl.web.staff.municipality import BACK, PAGE, MunicipalityPages
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
+from tests.fakes.event_log import FakeEventLog
 from tests.sources.oidc_server import CLIENT, REDIRECT, SECRET, OidcScript, serving
 from tests.web.pages.doorstep import NEW, RIGHT, browser_of, house
 
@@ -30,11 +31,13 @@ class Town:
     script: OidcScript
     accounts: AccountsDesk
     clock: FakeClock
+    log: FakeEventLog = field(default_factory=FakeEventLog)
 
     def browser(self, *, encrypted: bool = False) -> TestClient:
         """Return a browser before the entrance."""
         around = house(self.accounts.signing_in, encrypted=encrypted)
         around.house = replace(around.house, signs_in_elsewhere=True)
+        around.log = self.log
         entrance = Entrance(around, self.accounts.signing_in, self.accounts.way_out)
         return browser_of(around, entrance, MunicipalityPages(around, self.accounts))
 
@@ -232,6 +235,17 @@ def test_a_provider_that_is_down(town: Town) -> None:
 
 WANTED = "/holds?around=2026-11-25T21:30"
 OTHER_WAY = '<a href="/sign-in?next=/holds%3Faround%3D2026-11-25T21%3A30">'
+
+
+def test_a_provider_that_cannot_be_believed_stands_in_the_journal(town: Town) -> None:
+    """With why, and once a minute: whoever asks again and again fills no log."""
+    client = town.browser()
+    for claims in ({"aud": "another"}, {"nonce": "another"}):
+        town.script.claims = dict(claims)
+        refused(client, town.way_back(client), 503)
+
+    why = "its token does not say what it should (aud)"
+    assert town.log.lines == [{"event": "identity_provider", "why": why}]
 
 
 @pytest.mark.parametrize(
