@@ -17,10 +17,11 @@ from doorctl.store.visits import VisitStore, open_or_create_visits
 class RetriedVisits:
     """A `VisitStore` to all who use one, whose every call first opens the file, if it is not open.
 
-    A door that started without its log began to count attempts at 1. What it puts on record later
-    comes after the file's own last number, so there an attempt can have another one than in its
-    log line. One that is taken away is begun anew: writing on into a file that nobody finds would
-    lose every visit at the next start, unseen.
+    A door that started without its log, so that :meth:`last_attempt` failed, counts attempts from
+    1. What it puts on record later comes after the file's own last number, so there an attempt has
+    another one than in its log line; in whichever order attempts come, none has one of before. A
+    log that is taken away is begun anew: writing on into a file that nobody finds would lose every
+    visit at the next start, unseen.
 
     Belongs to the thread that calls it first; each call raises what :class:`VisitStore` raises.
 
@@ -64,7 +65,7 @@ class RetriedVisits:
         """Put an attempt on record."""
         store = self.open()
         if self._shift is None:
-            self._shift = max(0, store.last_attempt() + 1 - attempt)
+            self._shift = store.last_attempt()
         store.open_attempt(attempt + self._shift, at, row_key, throttle, whose)
 
     def close_attempt(
@@ -106,7 +107,10 @@ class RetriedVisits:
 
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record."""
-        return self.open().last_attempt()
+        last = self.open().last_attempt()
+        # Whoever has been told counts on from it.
+        self._shift = self._shift or 0
+        return last
 
     def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time."""

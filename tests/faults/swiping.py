@@ -65,10 +65,12 @@ def visit(directory: Path, flaw: str = "") -> None:
         visits = stack.enter_context(closing(RetriedVisits(path)))
         patrons = stack.enter_context(closing(PatronCache(directory / "patrons.db", sealer.seal)))
         branch = stack.enter_context(closing(BranchRecords(directory / "branch.db")))
+        steady = SteadyVisitLog(visits, SaidAlarms())
+        steady.last_attempt()
         ledger = Ledger(
             sealer=sealer,
             patrons=patrons,
-            visits=SteadyVisitLog(visits, SaidAlarms()),
+            visits=steady,
             clock=clock,
             log=SaidAlarms(),
             counts_guesses=True,

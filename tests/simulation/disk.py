@@ -168,7 +168,7 @@ class SimVisits(RetriedVisits):
 
         def do() -> None:
             super(SimVisits, self).open_attempt(attempt, at, row_key, throttle, whose)
-            self._numbers[attempt] = super(SimVisits, self).last_attempt()
+            self._numbers[attempt] = attempt + (self._shift or 0)
             self._told[0](self._numbers[attempt], row_key)
 
         self._disk.around(VISITS, "open", do)

@@ -230,7 +230,9 @@ def log_is_whole(world: World) -> None:
         must(15, age > 20 * DAY or not entries[attempt].dependable, "an attempt is lost")
         must(14, age >= RETENTION or not entries[attempt].dependable, f"purged after {age}")
         del entries[attempt]
-    order_is_kept(rows)
+    # One whose card could not be looked up goes on record after those that came behind it.
+    placed = {attempt: place for place, attempt in enumerate(entries)}
+    order_is_kept(sorted(rows, key=lambda row: placed[row[0]]))
 
 
 def order_is_kept(rows: list[Row]) -> None:

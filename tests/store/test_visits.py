@@ -193,7 +193,27 @@ def test_a_log_that_opens_late_goes_on_with_its_own_numbers(path: Path, store: V
 
     with closing(VisitHistory(path)) as history:
         told = [(visit.attempt, visit.reason) for visit in history.visits(NOON)]
-    assert told == [(1, "fault"), (2, "fault"), (3, "fault"), (4, "ok"), (5, "ok")]
+    assert told == [(1, "fault"), (2, "fault"), (3, "fault"), (5, "ok"), (6, "ok")]
+
+
+@pytest.mark.parametrize("order", [(2, 1), (5, 2, 1)])
+def test_a_log_that_opens_late_takes_attempts_in_any_order(
+    path: Path, store: VisitStore, order: tuple[int, ...]
+) -> None:
+    """One whose card could not be looked up is put on record after those that came behind it."""
+    for attempt in (1, 2, 3):
+        store.open_attempt(attempt, stamped(), key_of(attempt), None)
+    with closing(RetriedVisits(path)) as late:
+        with pytest.raises(StoreBusyError):
+            late.last_attempt()
+        store.close()
+        for attempt in order:
+            late.open_attempt(attempt, stamped(), key_of(9), None)
+            late.close_attempt(attempt, Reason.OK)
+
+    with closing(VisitHistory(path)) as history:
+        told = [visit.attempt for visit in history.visits(NOON)]
+    assert told == sorted([1, 2, 3, *(3 + attempt for attempt in order)])
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001 -- Hypothesis wants naive bounds

@@ -53,7 +53,7 @@ class Log:
 
 def _retried(path: Path) -> RetriedVisits:
     visits = RetriedVisits(path)
-    visits.open()
+    visits.last_attempt()
     return visits
 
 
