@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from doorctl.access.staff_text import refuse_text
 from doorctl.accounts.roles import Role
 from doorctl.errors import InputError
+from doorctl.masked import Masked
 
 LONGEST_NAME = 64
 
@@ -37,6 +38,7 @@ class Account:
         must_change: somebody else chose the password, so it has to be changed first.
         origin: who checks who it is.
         subject: the identity provider's own name for it, None for a local one.
+        second_factor: a code is asked for beside the password; kept apart from the rest.
     """
 
     name: str
@@ -46,11 +48,27 @@ class Account:
     must_change: bool = False
     origin: Origin = Origin.LOCAL
     subject: str | None = None
+    second_factor: bool = False
 
     @property
     def keeps_the_house(self) -> bool:
         """Whether it can be signed in to, whatever else is down, by one of :data:`KEEPERS`."""
         return not self.disabled and self.origin is Origin.LOCAL and self.role in KEEPERS
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactor:
+    """What proves beside the password who somebody is.
+
+    Args:
+        secret: what their app makes codes of, in base32; None where it can't be read.
+        step: the last step of 30 seconds whose code was used: an older one never counts again.
+        recovery: the SHA-256 of each recovery code that is left.
+    """
+
+    secret: Masked[str] | None
+    step: int = 0
+    recovery: frozenset[bytes] = field(default=frozenset(), repr=False)
 
 
 def login_name(typed: str) -> str | None:

@@ -83,6 +83,19 @@ def set_password(
     return _changed(books, account, replace(account, must_change=must_change), moment)
 
 
+def reset_factor(books: Books, name: str, moment: Moment) -> Account:
+    """Take an account's second factor, for whoever has lost it; return it as it is then.
+
+    Raises:
+        InputError: there is none of that login, or it has none.
+    """
+    account = _found(books, name)
+    if not account.second_factor:
+        raise InputError(f"{name} has no second factor that could be reset")
+    books.accounts.keep_factor(name, None)
+    return _changed(books, account, replace(account, second_factor=False), moment)
+
+
 def sign_out_everywhere(books: Books, name: str) -> int:
     """End all sessions of an account; return how many there were.
 

@@ -17,9 +17,15 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Somebody signed in."""
+    """Somebody signed in.
+
+    Args:
+        account: the login.
+        codes_left: how many recovery codes are left, where they have just used one.
+    """
 
     account: str
+    codes_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,13 @@ class PasswordChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondFactorSet:
+    """Somebody gave their own account a second factor, which ended all their other sessions."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountProvided:
     """The identity provider sent somebody who was not here before, or has another role now."""
 
@@ -65,4 +78,4 @@ class AccountProvided:
     role: str
 
 
-Event = SignedIn | SignInRefused | SignedOut | PasswordChanged | AccountProvided
+Event = SignedIn | SignInRefused | SignedOut | PasswordChanged | SecondFactorSet | AccountProvided

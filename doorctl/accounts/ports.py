@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from doorctl.accounts.account import Account
+from doorctl.accounts.account import Account, SecondFactor
 from doorctl.accounts.events import Event
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.sessions import Session
@@ -44,6 +44,16 @@ class AccountStore(Protocol):
 
     def keep_password(self, name: str, hashed: str) -> None:
         """Store the hash of an account's password."""
+
+    def factor_of(self, name: str) -> SecondFactor | None:
+        """Return an account's second factor; None for none, without a secret if that is lost."""
+
+    def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
+        """Store an account's second factor, or forget it.
+
+        Raises:
+            KeyFileError: what it is sealed with can't be read or made; nothing was changed.
+        """
 
 
 class SessionStore(Protocol):

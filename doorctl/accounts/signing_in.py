@@ -11,11 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from doorctl.accounts.account import LONGEST_NAME, Account, Origin, login_name
+from doorctl.accounts import second_factor
+from doorctl.accounts.account import LONGEST_NAME, Account, Origin, SecondFactor, login_name
 from doorctl.accounts.events import (
     AccountProvided,
     PasswordChanged,
     Refusal,
+    SecondFactorSet,
     SignedIn,
     SignedOut,
     SignInRefused,
@@ -36,6 +38,7 @@ from doorctl.accounts.throttle import (
     caller,
 )
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
+from doorctl.masked import Masked
 from doorctl.moments import BootTime, Moment
 from doorctl.ports import Clock
 
@@ -67,7 +70,8 @@ class Open:
 class _Admitted:
     """A try that was charged: to whom, whose it is, and what the password is compared with.
 
-    `address` is None where a browser that is known was charged, and its address was not.
+    `address` is None where a browser that is known was charged, and its address was not; `used` is
+    what is left of `factor` after the code.
     """
 
     name: str
@@ -75,6 +79,8 @@ class _Admitted:
     address: str | None
     account: Account | None
     hashed: str | None = field(repr=False)
+    factor: SecondFactor | None = field(repr=False)
+    used: SecondFactor | None = field(default=None, repr=False)
 
     @property
     def refusal(self) -> Refusal | None:
@@ -91,6 +97,7 @@ class SigningIn:
         clock: any.
         roles: group of the identity provider -> role; the first one that somebody is in counts.
         idle_ms: how long a session lasts while nobody does anything.
+        factor_required: whether who has no second factor sets one up before anything else.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class SigningIn:
         *,
         roles: Sequence[tuple[str, Role]] = (),
         idle_ms: int = IDLE_MS,
+        factor_required: bool = False,
     ) -> None:
         self._desk = desk
         self._book = book
@@ -109,6 +117,7 @@ class SigningIn:
         self._clock = clock
         self._roles = tuple(roles)
         self._idle_ms = idle_ms
+        self._factor_required = factor_required
         self._key: bytes | None = None
 
     def knows(self, name: str, shown: str) -> bool:
@@ -124,21 +133,65 @@ class SigningIn:
         """Return what a browser that has just signed in is known by the next time; as `knows`."""
         return browser_cookie(self._known_by(), login_name(name) or NO_NAME, shown)
 
-    def sign_in(self, name: str, password: Password, address: str, shown: str = "") -> Token:
-        """Sign in by login and password; return a new token.
+    @property
+    def tells_time(self) -> bool:
+        """Whether codes of an app count: not while the clock is in doubt."""
+        return self._clock.moment().dependable
+
+    def asks_codes(self) -> bool:
+        """Tell whether anybody here has a second factor; raises StoreError."""
+        return any(one.second_factor for one in self._book.every())
+
+    def must_enrol(self, account: Account) -> bool:
+        """Tell whether an account needs a second factor first, and the clock lets it have one."""
+        local = account.origin is Origin.LOCAL and not account.second_factor
+        return self._factor_required and local and self.tells_time
+
+    def enrol(
+        self, token: Token, secret: Masked[str], code: str
+    ) -> tuple[Token, tuple[Masked[str], ...]]:
+        """Give one's own account a second factor, in place of any that it had.
+
+        Returns:
+            The new token, for all sessions end, and the recovery codes, which are told only now.
+
+        Args:
+            token: of who is signed in.
+            secret: as `second_factor.new_secret` made it.
+            code: what their app shows of it, as it was typed.
+
+        Raises:
+            InputError: the code is not the secret's now.
+            SignInRefusedError: nobody is signed in, or not by a password of ours.
+            StoreError, KeyFileError: it could not be stored.
+        """
+        found = self.whose(token)
+        if found is None or found[0].origin is not Origin.LOCAL:
+            raise SignInRefusedError
+        factor, codes = second_factor.begun(secret, code, self._clock.moment())
+        return self._desk.run(partial(self._enrolled, found[0].name, factor)), codes
+
+    def sign_in(
+        self, name: str, password: Password, address: str, shown: str = "", code: str = ""
+    ) -> Token:
+        """Sign in by login, password and, where the account has one, second factor.
+
+        Returns:
+            A new token.
 
         Args:
             name: as it was typed.
             password: as it was typed.
             address: the caller's, by which failures are counted.
             shown: the cookie by which a browser is known; with it failures elsewhere don't count.
+            code: of the app or a recovery code, as it was typed; counts once.
 
         Raises:
             SignInWaitsError: too many have failed; nothing was compared.
             SignInRefusedError: it is not right, whatever of it.
             StoreError: it could not be stored, so nobody was signed in.
         """
-        admitted = self._proved(name, password, address, shown)
+        admitted = self._proved(name, password, address, shown, code)
         # Not on the writer's thread, for stretching keeps it for longer than anything else.
         is_old = admitted.hashed is not None and self._hasher.is_old(admitted.hashed)
         fresh = self._hasher.hashed(password) if is_old else None
@@ -160,15 +213,22 @@ class SigningIn:
         return token
 
     def change_password(
-        self, token: Token, old: Password, new: Password, address: str, shown: str = ""
+        self,
+        token: Token,
+        old: Password,
+        new: Password,
+        address: str,
+        shown: str = "",
+        *,
+        code: str = "",
     ) -> Token:
         """Change one's own password; return the new token. All sessions end, this one too.
 
-        `address` and `shown` are as `sign_in` has them.
+        `address`, `shown` and `code` are as `sign_in` has them.
 
         Raises:
             InputError: the new password is not taken; says why.
-            SignInRefusedError: nobody is signed in, or the old password is wrong.
+            SignInRefusedError: nobody is signed in, or the old password or the code is wrong.
         """
         found = self.whose(token)
         if found is None or found[0].origin is not Origin.LOCAL:
@@ -178,7 +238,7 @@ class SigningIn:
         # Before it is charged: else the right password would lock its own account.
         if old == new:
             raise InputError("the new password is the old one; choose another one")
-        admitted = self._proved(name, old, address, shown)
+        admitted = self._proved(name, old, address, shown, code)
         hashed = self._hasher.hashed(new)
         return self._desk.run(partial(self._changed, admitted, hashed))
 
@@ -246,13 +306,18 @@ class SigningIn:
             return None
         return browser_known(self._known_by(), login_name(typed) or NO_NAME, shown)
 
-    def _proved(self, typed: str, password: Password, address: str, shown: str) -> _Admitted:
+    def _proved(
+        self, typed: str, password: Password, address: str, shown: str, code: str
+    ) -> _Admitted:
         browser = self._browser(typed, shown)
         admitted = self._desk.run(partial(self._admitted, typed, address, browser))
         if isinstance(admitted, int):
             raise SignInWaitsError(admitted)
         asked = password if len(password.reveal()) <= LONGEST else NO_PASSWORD
         fits = self._hasher.fits(admitted.hashed, asked) and asked is password
+        if fits and admitted.factor is not None:
+            used = second_factor.used_up(admitted.factor, code, self._clock.moment())
+            fits, admitted = used is not None, replace(admitted, used=used)
         if not fits or admitted.refusal is not None:
             self._desk.run(partial(self._refused, admitted))
             raise SignInRefusedError
@@ -273,7 +338,8 @@ class SigningIn:
             return Done(max(waits_s, all_wait_s))
         failures.keep(*charged, account_charged(own, now))
         account, hashed = books.accounts.find(name), books.accounts.password_of(name)
-        return Done(_Admitted(name, charged, host, account, hashed))
+        factor = books.accounts.factor_of(name)
+        return Done(_Admitted(name, charged, host, account, hashed, factor))
 
     def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> Done[None]:
         failures = books.failures.find(*admitted.charged)
@@ -289,7 +355,10 @@ class SigningIn:
         if fresh is not None:
             books.accounts.keep_password(account.name, fresh)
         books.accounts.keep(account, moment)
-        return Done(self._begun(account.name, books), SignedIn(account.name))
+        before, after = admitted.factor, admitted.used
+        spent = before is not None and after is not None and before.recovery != after.recovery
+        left = len(after.recovery) if after is not None and spent else None
+        return Done(self._begun(account.name, books), SignedIn(account.name, left))
 
     def _changed(
         self, admitted: _Admitted, hashed: str, books: Books, moment: Moment
@@ -302,13 +371,27 @@ class SigningIn:
         return Done(self._begun(account.name, books), PasswordChanged(account.name))
 
     def _still(self, admitted: _Admitted, books: Books) -> Account:
-        """Return the account, unless somebody has changed it while the password was compared."""
+        """Return the account, unless somebody has changed it while the password was compared.
+
+        The code is used up: of two at once that show the same one, the second is refused.
+        """
         account = books.accounts.find(admitted.name)
         if account is None or account.disabled:
             raise SignInRefusedError
         if books.accounts.password_of(admitted.name) != admitted.hashed:
             raise SignInRefusedError
+        if books.accounts.factor_of(admitted.name) != admitted.factor:
+            raise SignInRefusedError
+        if admitted.used is not None:
+            books.accounts.keep_factor(admitted.name, admitted.used)
         return account
+
+    def _enrolled(
+        self, name: str, factor: SecondFactor, books: Books, _moment: Moment
+    ) -> Done[Token]:
+        books.accounts.keep_factor(name, factor)
+        books.sessions.end_all(name)
+        return Done(self._begun(name, books), SecondFactorSet(name))
 
     def _forgive(self, admitted: _Admitted, books: Books) -> None:
         books.failures.keep(*admitted.charged, NONE)

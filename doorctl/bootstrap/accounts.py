@@ -32,6 +32,7 @@ from doorctl.transports.account_requests import (
     AddAccount,
     DisableAccount,
     EnableAccount,
+    ResetFactor,
     SetPassword,
     SetRole,
     SignOutEverywhere,
@@ -91,6 +92,10 @@ class Administration:
         own = own_name(name)
         self._carry(SetPassword(own, self._hashed(password, own), must_change))
 
+    def reset_factor(self, name: str) -> None:
+        """Take an account's second factor; raises as `add` does."""
+        self._carry(ResetFactor(own_name(name)))
+
     def sign_out_everywhere(self, name: str) -> int:
         """End all sessions of an account; return how many there were. Raises as `add` does."""
         ended = self._carry(SignOutEverywhere(own_name(name)))
@@ -139,6 +144,7 @@ class AccountsDesk:
             clock,
             roles=_roles(config),
             idle_ms=config.signin.idle_min * MINUTE_MS,
+            factor_required=config.web.second_factor == "required",
         )
 
     @property

@@ -41,6 +41,7 @@ from doorctl.ports import Applied, Guard, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import Gathered, gather, period
+from doorctl.store.accounts_rows import FACTOR_KEY
 from doorctl.store.audit import AuditRecords
 from doorctl.store.connection import whole_copy
 from doorctl.store.new_file import create_private
@@ -148,7 +149,7 @@ def back_up(config: Config, file: Path) -> list[Path]:
     """Copy ``branch.db`` to a new file, 0600 and durable; it goes on the audit log before.
 
     Returns:
-        The files that the configuration names, which are not in it.
+        The files beside it: what opens second factors, and what the configuration names.
 
     Raises:
         AlreadyExistsError: there is a file already; it was not touched.
@@ -165,7 +166,8 @@ def back_up(config: Config, file: Path) -> list[Path]:
         raise AlreadyExistsError(f"{file} is there already; nothing was changed") from None
     except OSError as err:
         raise StoreError(f"{file} can't be written: {err.strerror}") from err
-    return sorted(set(_files(config)))
+    factors = branch_db(config).with_name(FACTOR_KEY)
+    return sorted({*_files(config), *([factors] if factors.exists() else [])})
 
 
 def _files(part: object) -> Iterator[Path]:

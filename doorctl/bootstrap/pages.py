@@ -147,7 +147,15 @@ class SignedIn:
             return None
         account, session = found
         fresh = self._signing_in.fresh(session)
-        return Person(account.name, account.role, account.must_change, account.origin, fresh)
+        return Person(
+            account.name,
+            account.role,
+            account.must_change,
+            account.origin,
+            fresh,
+            account.second_factor,
+            self._signing_in.must_enrol(account),
+        )
 
 
 def _house(config: Config, clock: Clock, spoken: Languages, *, elsewhere: bool) -> House:

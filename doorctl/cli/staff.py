@@ -123,6 +123,15 @@ def set_password(config: Config, *, name: str, must_change: bool, from_stdin: bo
     click.echo(f"{name} has a new password.")
 
 
+@staff.command("reset-factor")
+@click.argument("name")
+@with_config
+def reset_factor(config: Config, name: str) -> None:
+    """Take the second factor of the account NAME, who lost it, and sign out whoever is in."""
+    administration(config).reset_factor(name)
+    click.echo(f"{name} signs in by password alone, until they set up another second factor.")
+
+
 @staff.command("signout")
 @click.argument("name")
 @with_config
@@ -152,4 +161,5 @@ def _as_dict(one: Account) -> dict[str, Any]:
         "disabled": one.disabled,
         "must_change": one.must_change,
         "origin": one.origin.value,
+        "second_factor": one.second_factor,
     }

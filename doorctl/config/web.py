@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from doorctl.config.description import key
 
@@ -135,6 +135,14 @@ class Web:
             "something in front of it encrypts."
         ),
     ] = False
+    second_factor: Annotated[
+        Literal["optional", "required"],
+        key(
+            "Whether who signs in by a password of the branch has to have a second factor, a code "
+            "of an app: who has none sets it up before anything else. The identity provider asks "
+            "for its own."
+        ),
+    ] = "optional"
     socket: Annotated[
         Path,
         key(

@@ -77,6 +77,8 @@ class Action(Enum):
     ACCOUNT_DISABLED = "account_disabled"
     ACCOUNT_ENABLED = "account_enabled"
     ACCOUNT_PASSWORD_SET = "account_password_set"  # noqa: S105 -- that it was
+    ACCOUNT_FACTOR_SET = "account_factor_set"
+    ACCOUNT_FACTOR_RESET = "account_factor_reset"
 
 
 LISTS = frozenset({Action.VISITS_LISTED, Action.BANS_LISTED, Action.PASSES_LISTED})

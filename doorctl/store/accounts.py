@@ -9,15 +9,27 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from doorctl.accounts.account import Account, Origin
+from nacl.exceptions import CryptoError
+from nacl.secret import Aead
+
+from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.sessions import Session
-from doorctl.errors import StoreDamagedError
+from doorctl.errors import KeyFileError, StoreDamagedError
+from doorctl.masked import Masked
 from doorctl.moments import Moment
-from doorctl.store.accounts_rows import ACCOUNTS, SESSIONS, to_account, to_session
+from doorctl.store.accounts_rows import (
+    ACCOUNTS,
+    FACTOR,
+    FACTOR_KEY,
+    SESSIONS,
+    to_account,
+    to_session,
+)
 from doorctl.store.branch import never_made
 from doorctl.store.branch_rules import known
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import translated
+from doorctl.store.key_file import create_key, read_key
 from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_rows import to_ms
 from doorctl.store.watched_reader import WatchedReader
@@ -31,6 +43,7 @@ KEPT_UNUSED = timedelta(days=185)
 _CURE = "restore it from its backup"
 _FIND = f"SELECT {ACCOUNTS} FROM accounts WHERE login = ?"  # noqa: S608 -- constants
 _EVERY = f"SELECT {ACCOUNTS} FROM accounts ORDER BY login"  # noqa: S608 -- constants
+_EVERY_BEFORE = _EVERY.replace(FACTOR, "0")
 _NONE = "SELECT NULL FROM bans WHERE 0"
 _WHOSE = f"""
     SELECT {ACCOUNTS}, {SESSIONS} FROM sessions JOIN accounts ON login = account WHERE digest = ?
@@ -52,6 +65,8 @@ _FORGET = """
     DELETE FROM accounts WHERE origin = :local AND disabled_ms < :disabled_before
         OR origin <> :local AND disabled_ms IS NULL AND used_ms < :unused_before
 """
+_FACTOR = "SELECT secret, step, recovery FROM second_factors WHERE account = ?"
+_MARK_BYTES = 32
 
 ResultT = TypeVar("ResultT")
 
@@ -109,6 +124,47 @@ class StoredAccounts:
                 "UPDATE accounts SET password = ? WHERE login = ?", (hashed, name)
             )
 
+    def factor_of(self, name: str) -> SecondFactor | None:
+        """Return an account's second factor; without its secret where that can't be read."""
+        with translated(self._branch.path):
+            found = self._connection.execute(_FACTOR, (name,)).fetchone()
+        if found is None:
+            return None
+        sealed, step, marks = found
+        cuts = range(0, len(marks), _MARK_BYTES)
+        recovery = frozenset(marks[at : at + _MARK_BYTES] for at in cuts)
+        try:
+            secret = self._box().decrypt(sealed, name.encode()).decode()
+        except (KeyFileError, CryptoError):
+            return SecondFactor(None, step, recovery)
+        return SecondFactor(Masked(secret), step, recovery)
+
+    def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
+        """Store an account's second factor, or forget it; one without a secret keeps its own."""
+        with translated(self._branch.path):
+            if factor is None:
+                self._connection.execute("DELETE FROM second_factors WHERE account = ?", (name,))
+                return
+            marks = b"".join(sorted(factor.recovery))
+            if factor.secret is None:
+                spent = "UPDATE second_factors SET recovery = ? WHERE account = ?"
+                self._connection.execute(spent, (marks, name))
+                return
+            if not self._key_file.exists():
+                create_key(self._key_file)
+            sealed = self._box().encrypt(factor.secret.reveal().encode(), name.encode())
+            values = (name, bytes(sealed), factor.step, marks)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO second_factors VALUES (?,?,?,?)", values
+            )
+
+    @property
+    def _key_file(self) -> Path:
+        return self._branch.path.with_name(FACTOR_KEY)
+
+    def _box(self) -> Aead:
+        return Aead(read_key(self._key_file).reveal())
+
     @property
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection = self._branch.database.conn
@@ -147,7 +203,7 @@ class AccountRecords:
 
     def every(self) -> tuple[Account, ...]:
         """Return all accounts, in order of their logins."""
-        return self._fetch(to_account, (_EVERY, _NONE))
+        return self._fetch(to_account, (_EVERY, _EVERY_BEFORE, _NONE))
 
     def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
         """Return an account's sessions with their tokens' digests."""

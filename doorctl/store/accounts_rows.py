@@ -9,7 +9,14 @@ from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import Session
 from doorctl.moments import BootTime
 
-ACCOUNTS = "login, shown, role, disabled_ms, must_change, origin, subject"
+FACTOR = "EXISTS (SELECT 1 FROM second_factors AS factor WHERE factor.account = login)"
+"""Whether an account has a second factor."""
+
+FACTOR_KEY = "second_factor.key"
+"""The file beside the database with the key that apps' secrets are sealed with: no copy of
+``branch.db`` holds them in the clear. A backup without it leaves the recovery codes."""
+
+ACCOUNTS = f"login, shown, role, disabled_ms, must_change, origin, subject, {FACTOR}"
 """All that an account is, in the order of :func:`to_account`."""
 
 SESSIONS = "account, boot_id, began_boot_ms, seen_boot_ms"
@@ -56,6 +63,15 @@ ACCOUNTS_SCHEMA = (
     "INSERT INTO sign_in_salt VALUES (1, randomblob(32))",
 )
 
+FACTORS_SCHEMA = """
+    CREATE TABLE second_factors (
+        account TEXT NOT NULL PRIMARY KEY REFERENCES accounts (login) ON DELETE CASCADE,
+        secret BLOB NOT NULL,
+        step INTEGER NOT NULL,
+        recovery BLOB NOT NULL CHECK (length(recovery) % 32 = 0)
+    ) STRICT, WITHOUT ROWID
+"""
+
 
 def to_account(record: tuple[Any, ...]) -> Account:
     """Return the account of a record of :data:`ACCOUNTS`.
@@ -63,7 +79,7 @@ def to_account(record: tuple[Any, ...]) -> Account:
     Raises:
         TypeError, ValueError: it is none; the text may quote it.
     """
-    login, shown, role, disabled_ms, must_change, origin, subject = record
+    login, shown, role, disabled_ms, must_change, origin, subject, factor = record
     return Account(
         name=login,
         shown=shown,
@@ -72,6 +88,7 @@ def to_account(record: tuple[Any, ...]) -> Account:
         must_change=bool(must_change),
         origin=Origin(origin),
         subject=subject,
+        second_factor=bool(factor),
     )
 
 

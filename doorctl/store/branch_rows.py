@@ -16,7 +16,7 @@ from doorctl.access.calendar import Day, Mode, ModeSpan
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.ports import Week
-from doorctl.store.accounts_rows import ACCOUNTS_SCHEMA
+from doorctl.store.accounts_rows import ACCOUNTS_SCHEMA, FACTORS_SCHEMA
 from doorctl.store.alarms_rows import ALARMS_SCHEMA
 from doorctl.store.audit_rows import AUDIT_SCHEMA
 from doorctl.store.visit_rows import from_ms, to_ms
@@ -179,6 +179,12 @@ def create_alarms(database: Database) -> None:
     """Lay out the alarms that stand and stood; see `doorctl.store.alarms_rows`."""
     for statement in ALARMS_SCHEMA:
         database.execute(statement)
+
+
+@migrations()
+def create_second_factors(database: Database) -> None:
+    """Lay out second factors; see `doorctl.store.accounts_rows`."""
+    database.execute(FACTORS_SCHEMA)
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from doorctl.accounts.events import (
     AccountProvided,
     Event,
     PasswordChanged,
+    SecondFactorSet,
     SignedIn,
     SignedOut,
     SignInRefused,
@@ -20,6 +21,7 @@ from doorctl.transports.account_requests import (
     AddAccount,
     DisableAccount,
     EnableAccount,
+    ResetFactor,
     SetPassword,
     SetRole,
     SignOutEverywhere,
@@ -35,12 +37,15 @@ PROVIDER = "(identity provider)"
 def told(event: Event) -> tuple[Deed, str]:
     """Return what an event is on the audit log, and by whom."""
     match event:
-        case SignedIn(account):
-            return Deed(Action.SIGNED_IN), account
+        case SignedIn(account, codes_left):
+            left = {} if codes_left is None else {"codes_left": codes_left}
+            return Deed(Action.SIGNED_IN, details=left), account
         case SignedOut(account, sessions):
             return Deed(Action.SIGNED_OUT, details={"sessions": sessions}), account
         case PasswordChanged(account):
             return Deed(Action.ACCOUNT_PASSWORD_SET, details={"account": account}), account
+        case SecondFactorSet(account):
+            return Deed(Action.ACCOUNT_FACTOR_SET, details={"account": account}), account
         case AccountProvided(account, role):
             details: dict[str, int | str] = {"account": account, "role": role, "signed_in": 1}
             return Deed(Action.ACCOUNT_CHANGED, details=details), PROVIDER
@@ -72,6 +77,10 @@ def _password_set(_asked: SetPassword, account: Account) -> Deed:
     return Deed(Action.ACCOUNT_PASSWORD_SET, details={"account": account.name})
 
 
+def _factor_reset(_asked: ResetFactor, account: Account) -> Deed:
+    return Deed(Action.ACCOUNT_FACTOR_RESET, details={"account": account.name})
+
+
 def _signed_out(asked: SignOutEverywhere, sessions: int) -> Deed:
     return Deed(Action.SIGNED_OUT, details={"account": asked.name, "sessions": sessions})
 
@@ -83,6 +92,7 @@ ACCOUNT_DEEDS: Mapping[type[Any], Callable[[Any, Any], Deed]] = MappingProxyType
         DisableAccount: _disabled,
         EnableAccount: _enabled,
         SetPassword: _password_set,
+        ResetFactor: _factor_reset,
         SignOutEverywhere: _signed_out,
     }
 )

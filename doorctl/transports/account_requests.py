@@ -76,6 +76,17 @@ class SetPassword:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetFactor:
+    """Take an account's second factor, which ends its sessions."""
+
+    name: str
+
+    def carried_out(self, branch: OpenBranch, moment: Moment) -> Account:
+        """Take it."""
+        return administration.reset_factor(branch.staff, self.name, moment)
+
+
+@dataclass(frozen=True, slots=True)
 class SignOutEverywhere:
     """End all sessions of an account; their number is what comes of it."""
 

@@ -19,6 +19,7 @@ from doorctl.transports.account_requests import (
     AddAccount,
     DisableAccount,
     EnableAccount,
+    ResetFactor,
     SetPassword,
     SetRole,
     SignOutEverywhere,
@@ -55,6 +56,7 @@ ASKED: Mapping[str, tuple[type[Any], Any]] = MappingProxyType(
         "disable_account": (DisableAccount, Account),
         "enable_account": (EnableAccount, Account),
         "set_password": (SetPassword, Account),
+        "reset_factor": (ResetFactor, Account),
         "sign_out_everywhere": (SignOutEverywhere, int),
     }
 )

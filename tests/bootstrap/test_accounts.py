@@ -10,10 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pyotp import TOTP
 
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Claims
 from doorctl.accounts.roles import Role
+from doorctl.accounts.second_factor import new_secret
 from doorctl.bootstrap.accounts import (
     AccountsDesk,
     accounts_desk,
@@ -104,7 +106,9 @@ def test_signing_in_and_out_goes_on_record(config: Config, desk: AccountsDesk) -
     assert "wrong-field" not in str(log)
 
 
-def test_every_change_of_an_account_goes_on_record(config: Config, desk: AccountsDesk) -> None:
+def test_every_change_of_an_account_goes_on_record(
+    config: Config, desk: AccountsDesk, clock: FakeClock
+) -> None:
     """With by whom, which account and which role."""
     changes = desk.administration("grethe")
     changes.add("Kaj", "Kaj", Role.TECHNICIAN, RIGHT, must_change=True)
@@ -115,6 +119,13 @@ def test_every_change_of_an_account_goes_on_record(config: Config, desk: Account
     token = desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE)
     assert changes.sign_out_everywhere("kaj") == 1
     assert desk.whose(token) is None
+    token, secret = (
+        desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE),
+        new_secret(),
+    )
+    token, _ = desk.signing_in.enrol(token, secret, TOTP(secret.reveal()).at(clock.wall))
+    changes.reset_factor("kaj")
+    assert desk.whose(token) is None
 
     log = [one for one in recorded(config)[1:] if one.by == "grethe"]
     assert [one.deed.action for one in log] == [
@@ -124,7 +135,9 @@ def test_every_change_of_an_account_goes_on_record(config: Config, desk: Account
         Action.ACCOUNT_ENABLED,
         Action.ACCOUNT_PASSWORD_SET,
         Action.SIGNED_OUT,
+        Action.ACCOUNT_FACTOR_RESET,
     ]
+    assert Action.ACCOUNT_FACTOR_SET in {one.deed.action for one in recorded(config)}
     assert all(one.deed.details["account"] == "kaj" for one in log)
     assert log[1].deed.details["role"] == "dpo"
 
@@ -300,6 +313,7 @@ def test_the_first_manager_comes_from_the_command_line(config: Config) -> None:
             "disabled": False,
             "must_change": False,
             "origin": "local",
+            "second_factor": False,
         }
     ]
     last = staff(config, "disable", "grethe")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import time
 
 import pytest
+from pyotp import TOTP
 
+from doorctl.accounts.roles import Role
 from tests.browser.screens import STATES, demo_of, panel_of
-from tests.browser.visitor import VIEWS, Visitor, Visitors
+from tests.browser.visitor import VIEWS, View, Visitor, Visitors, sign_in
 from tests.browser.walk import STOPS, Stop
 
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
@@ -37,6 +40,39 @@ def test_a_page(visitors: Visitors, stop: Stop) -> None:
         with visitors.visitor(stop.role, view, language) as visitor:
             visitor.go(stop.path)
             assert violations(visitor) == [], view
+
+
+@pytest.mark.parametrize("view", [VIEWS[2], VIEWS[3]], ids=lambda view: view.name)
+def test_setting_up_a_second_factor(visitors: Visitors, view: View, tmp_path: Path) -> None:
+    """Somebody new sets it up, and signs in by it, on a telephone and without JavaScript."""
+    name, own = f"ny-{view.name}", "lampe tirsdag fjord"
+    with visitors.visitor(None) as manager:
+        sign_in(manager, Role.MANAGER)
+        manager.go("/accounts")
+        manager.page.fill("#name", name)
+        manager.page.click("form[action='/accounts'] button")
+        first = manager.page.locator(".first-password").inner_text()
+    with visitors.visitor(None, view) as visitor:
+        page = visitor.page
+        sign_in(visitor, name, first, "/me")
+        for field, typed in (("#old", first), ("#new", own), ("#again", own)):
+            page.fill(field, typed)
+        page.click("form[action='/me'] button")
+        page.click("form[action='/me/factor'] button")
+        fits = [visitor.too_wide(), *(violations(visitor) if view.scripts else ())]
+        page.screenshot(path=tmp_path / "key.png", full_page=True)
+        app = TOTP(page.locator("input[name=secret]").get_attribute("value") or "")
+        page.fill("#code", app.at(time()))
+        page.click("form[action='/me/factor'] button")
+        fits += [visitor.too_wide(), *(violations(visitor) if view.scripts else ())]
+        page.screenshot(path=tmp_path / "codes.png", full_page=True)
+        recovery = page.locator(".codes code").first.inner_text()
+        page.click("form[action='/sign-out'] button")
+        visitor.go("/sign-in")
+        page.screenshot(path=tmp_path / "sign-in.png", full_page=True)
+        fits += [visitor.too_wide(), *(violations(visitor) if view.scripts else ())]
+        sign_in(visitor, name, own, "/now", recovery)
+        assert (fits, visitor.wrongs) == ([0, 0, 0], [])
 
 
 def test_the_panel_in_every_state(visitors: Visitors) -> None:

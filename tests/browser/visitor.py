@@ -144,10 +144,18 @@ class Visitors:
         return self._sessions[role]
 
 
-def sign_in(visitor: Visitor, role: Role) -> None:
-    """Sign in by mouse."""
+def sign_in(
+    visitor: Visitor,
+    name: Role | str,
+    password: str = PASSWORD,
+    leads: str = "/now",
+    code: str = "",
+) -> None:
+    """Sign in by mouse, as a role's account or another one."""
     visitor.go("/sign-in")
-    visitor.page.fill("#name", role.value)
-    visitor.page.fill("#password", PASSWORD)
+    visitor.page.fill("#name", name.value if isinstance(name, Role) else name)
+    visitor.page.fill("#password", password)
+    if code:
+        visitor.page.fill("#code", code)
     visitor.page.click("main button.button-primary")
-    visitor.page.wait_for_url("**/now")
+    visitor.page.wait_for_url(f"**{leads}")

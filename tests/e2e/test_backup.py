@@ -25,6 +25,7 @@ def test_a_copy_holds_what_was_done_last(door: Door, tmp_path: Path) -> None:
     """Though it still lies in the WAL, which `cp` misses; it says what else has to be copied."""
     assert door.call(*BAN).returncode == 0
     records, copy = door.directory / "branch.db", tmp_path / "copy.db"
+    (door.directory / "second_factor.key").touch()
     # A reader keeps the next deed in the WAL.
     with closing(sqlite3.connect(records)) as reader:
         reader.execute("BEGIN")
@@ -39,6 +40,7 @@ def test_a_copy_holds_what_was_done_last(door: Door, tmp_path: Path) -> None:
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.glob("copy.db*")] == ["copy.db"]
     assert "installation.key" in done.stdout
+    assert "second_factor.key" in done.stdout
     assert "backup_made" in door.call("audit", "list", "--json").stdout
 
 

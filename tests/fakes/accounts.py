@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from doorctl.accounts.account import Account, Origin
+from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.events import Event
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Books, Claims, Done, Pending
@@ -28,16 +28,18 @@ class MemoryAccounts:
     def __init__(self) -> None:
         self.kept: dict[str, Account] = {}
         self.passwords: dict[str, str] = {}
+        self.factors: dict[str, tuple[str | None, int, frozenset[bytes]]] = {}
         self._disabled: dict[str, datetime] = {}
         self._used: dict[str, datetime] = {}
 
     def find(self, name: str) -> Account | None:
         """Return an account."""
-        return self.kept.get(name)
+        found = self.kept.get(name)
+        return found and replace(found, second_factor=name in self.factors)
 
     def every(self) -> tuple[Account, ...]:
         """Return all of them."""
-        return tuple(self.kept[name] for name in sorted(self.kept))
+        return tuple(filter(None, map(self.find, sorted(self.kept))))
 
     def keep(self, account: Account, moment: Moment) -> None:
         """Add or replace an account; forget those that left."""
@@ -51,6 +53,7 @@ class MemoryAccounts:
         for name in [one for one in self.kept if moment.dependable and self._left(one, known)]:
             del self.kept[name]
             self.passwords.pop(name, None)
+            self.factors.pop(name, None)
 
     def password_of(self, name: str) -> str | None:
         """Return a hash."""
@@ -60,6 +63,20 @@ class MemoryAccounts:
         """Store a hash of an account that is there."""
         if name in self.kept:
             self.passwords[name] = hashed
+
+    def factor_of(self, name: str) -> SecondFactor | None:
+        """Return a second factor."""
+        if name not in self.factors:
+            return None
+        secret, step, recovery = self.factors[name]
+        return SecondFactor(None if secret is None else Masked(secret), step, recovery)
+
+    def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
+        """Store or forget a second factor; a masked secret could not be copied by the desk."""
+        self.factors.pop(name, None)
+        if factor is not None:
+            secret = None if factor.secret is None else factor.secret.reveal()
+            self.factors[name] = (secret, factor.step, factor.recovery)
 
     def _left(self, name: str, known: datetime) -> bool:
         if self.kept[name].origin is Origin.LOCAL:

@@ -78,6 +78,11 @@ class FakeAdministration:
             )
         )
 
+    def reset_factor(self, name: str) -> None:
+        """Take a second factor."""
+        own = own_name(name)
+        self._done(lambda books, moment: administration.reset_factor(books, own, moment))
+
     def sign_out_everywhere(self, name: str) -> int:
         """End sessions."""
         own = own_name(name)

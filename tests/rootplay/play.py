@@ -55,6 +55,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "staff enable": "somebody",
         "staff password": "somebody --password-stdin",
         "staff signout": "somebody",
+        "staff reset-factor": "somebody",
         "visits list": "",
         "subject export": CARD,
         "subject erase": CARD,

@@ -5,20 +5,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Account
+from doorctl.accounts.account import Account, SecondFactor
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import Session, new_token
 from doorctl.accounts.throttle import Failures
-from doorctl.errors import StoreDamagedError, StoreError
+from doorctl.errors import KeyFileError, StoreDamagedError, StoreError
+from doorctl.masked import Masked
 from doorctl.moments import BootTime, ClockState, Moment
 from doorctl.store.accounts import AccountRecords, StoredAccounts
 from doorctl.store.accounts_failures import MOST_KEPT, StoredFailures
 from doorctl.store.accounts_passwords import ArgonPasswords
+from doorctl.store.accounts_rows import FACTOR_KEY
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.sessions import StoredSessions
 from tests.store.samples import NOON
@@ -59,6 +62,51 @@ def test_who_is_signed_in_is_read_beside_the_writer(
         with writer.together(MOMENT) as connection:
             connection.execute("DELETE FROM accounts")
         assert records.whose(token.digest) is None
+
+
+def test_no_copy_of_the_file_holds_what_an_app_makes_codes_of(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """It is sealed with a key beside it, for its own account; without that key codes are lost.
+
+    What is left then are the recovery codes, and using one up keeps the rest as it is.
+    """
+    secret, mark = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", bytes(range(32))
+    accounts, key = StoredAccounts(writer), path.with_name(FACTOR_KEY)
+    accounts.keep(KAJ, MOMENT)
+    accounts.keep(replace(KAJ, name="mia"), MOMENT)
+    accounts.keep_factor("kaj", SecondFactor(Masked(secret), 7, frozenset({mark})))
+
+    files = [one.read_bytes() for one in path.parent.iterdir() if one.is_file()]
+    assert not any(secret.encode() in one for one in files)
+    assert (key.stat().st_mode & 0o777, key.stat().st_size) == (0o600, 32)
+    with writer.together(MOMENT) as connection:
+        connection.execute(
+            "INSERT INTO second_factors SELECT 'mia', secret, 0, x'' FROM second_factors"
+        )
+    assert accounts.factor_of("mia") == SecondFactor(None)
+
+    kept = key.read_bytes()
+    key.write_bytes(b"short")
+    lost = accounts.factor_of("kaj")
+    assert lost == SecondFactor(None, 7, frozenset({mark}))
+    accounts.keep_factor("kaj", replace(lost, recovery=frozenset()))
+    with pytest.raises(KeyFileError):
+        accounts.keep_factor("kaj", SecondFactor(Masked(secret)))
+    key.write_bytes(kept)
+    assert accounts.factor_of("kaj") == SecondFactor(Masked(secret), 7)
+
+
+def test_a_file_from_before_there_were_second_factors_lists_its_accounts(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """A command that only reads runs before web has laid the table out."""
+    StoredAccounts(writer).keep(KAJ, MOMENT)
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("DROP TABLE second_factors")
+
+    with closing(AccountRecords(path)) as records:
+        assert records.every() == (KAJ,)
 
 
 def test_a_branch_without_the_file_has_no_accounts(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Account, Origin
+from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.ports import Books
 from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS, Session
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
+from doorctl.masked import Masked
 from doorctl.moments import BootTime, ClockState, Moment
 from doorctl.store.accounts import StoredAccounts
 from doorctl.store.accounts_failures import StoredFailures
@@ -69,6 +70,25 @@ def test_accounts_come_back_as_they_were_kept(books: Books) -> None:
     assert books.accounts.password_of("kaj") == "hash"
     assert books.accounts.password_of("grethe") is None
     assert books.accounts.password_of("nobody") is None
+
+
+def test_a_second_factor_comes_back_as_it_was_kept(books: Books) -> None:
+    """It stays as its account changes, is replaced as a whole, and goes where it is taken."""
+    factor = SecondFactor(Masked("GEZDGNBVGY3TQOJQ"), 7, frozenset({bytes(32), digest(1)}))
+    for account in (KAJ, GRETHE):
+        books.accounts.keep(account, at())
+    books.accounts.keep_factor("kaj", factor)
+    books.accounts.keep(replace(KAJ, shown="K"), at())
+
+    assert books.accounts.find("kaj") == replace(KAJ, shown="K", second_factor=True)
+    assert [one.second_factor for one in books.accounts.every()] == [False, True]
+    assert books.accounts.factor_of("kaj") == factor
+    assert books.accounts.factor_of("grethe") is None
+    books.accounts.keep_factor("kaj", replace(factor, step=8, recovery=frozenset()))
+    assert books.accounts.factor_of("kaj") == replace(factor, step=8, recovery=frozenset())
+    books.accounts.keep_factor("kaj", None)
+    assert books.accounts.factor_of("kaj") is None
+    assert books.accounts.find("kaj") == replace(KAJ, shown="K")
 
 
 def test_a_password_of_nobody_is_kept_nowhere(books: Books) -> None:

@@ -14,7 +14,7 @@ import pytest
 from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.accounts.account import Account
+from doorctl.accounts.account import Account, SecondFactor
 from doorctl.accounts.ports import Books
 from doorctl.accounts.roles import Role
 from doorctl.errors import InputError, NotAnsweringError, StoreError
@@ -26,6 +26,7 @@ from doorctl.transports.account_requests import (
     AddAccount,
     DisableAccount,
     EnableAccount,
+    ResetFactor,
     SetPassword,
     SetRole,
     SignOutEverywhere,
@@ -102,8 +103,10 @@ def audit() -> MemoryAudit:
 
 @pytest.fixture
 def staff() -> Books:
-    """Its accounts."""
-    return memory_books()
+    """Its accounts, and a second factor that waits for one."""
+    books = memory_books()
+    books.accounts.keep_factor("mia", SecondFactor(None))
+    return books
 
 
 @pytest.fixture
@@ -140,6 +143,7 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
     (ADD_KAJ, EnableAccount("kaj")),
     (ADD_KAJ, SetPassword("kaj", "$argon2id$z", must_change=True)),
     (ADD_KAJ, SignOutEverywhere("kaj")),
+    (ADD_KAJ, ADD_MIA, ResetFactor("mia")),
 )
 
 
@@ -149,6 +153,7 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
 ) -> None:
     """Each field arrives, whatever comes of it comes back, and the branch is left the same."""
     other, others = MemoryBranch(), memory_books()
+    others.accounts.keep_factor("mia", SecondFactor(None))
     there = [
         ask_web(web, request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S) for request in requests
     ]
@@ -163,6 +168,7 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
     assert staff.accounts.every() == others.accounts.every()
     for one in staff.accounts.every():
         assert staff.accounts.password_of(one.name) == others.accounts.password_of(one.name)
+        assert staff.accounts.factor_of(one.name) == others.accounts.factor_of(one.name)
 
 
 def test_every_request_has_its_question() -> None:
@@ -213,6 +219,7 @@ def test_a_change_that_can_not_be_put_on_record_is_not_made(web: Path, audit: Me
         EnableAccount("kaj"),
         SetPassword("kaj", "$argon2id$z"),
         SignOutEverywhere("kaj"),
+        ResetFactor("kaj"),
         AddAccount(replace(KAJ, shown=""), "$argon2id$x"),
     ],
     ids=lambda one: type(one).__name__,

@@ -64,6 +64,7 @@ def test_what_is_refused_changes_nothing(desk: Accounts) -> None:
         lambda: made.set_password("kaj", Password("kodeord")),
         lambda: made.enable("nobody"),
         lambda: made.sign_out_everywhere("nobody"),
+        lambda: made.reset_factor("kaj"),
     ):
         with pytest.raises(InputError):
             refused()

@@ -13,6 +13,9 @@ SIGN_IN: Final = "/sign-in"
 OWN: Final = "/me"
 """Where somebody changes their own password."""
 
+FACTOR: Final = f"{OWN}/factor"
+"""Where they set up a second factor."""
+
 START: Final = "/"
 
 LONGEST_QUERY: Final = 1000

@@ -21,6 +21,7 @@ from doorctl.errors import DoorctlError, InputError, NotRunningError, StuckError
 from doorctl.ports import EventLog
 from doorctl.web.pages.addresses import (
     AGAIN,
+    FACTOR,
     OWN,
     address_of,
     page_of,
@@ -260,7 +261,8 @@ class Frame:
             if guard is not None:
                 if person is None:
                     return self._sign_in_first(request)
-                if person.must_change and asked.path != OWN:
+                own = {OWN} if person.must_change else {OWN, FACTOR}
+                if (person.must_change or person.must_enrol) and asked.path not in own:
                     return asked.go(OWN)
                 if not permits(person.role, guard[1]):
                     # Refused it is, whether that can be written down or not.

@@ -22,6 +22,8 @@ class Person:
         must_change: somebody else chose the password, so it is changed before anything else.
         origin: who checks who they are.
         fresh: whether they signed in so lately that they may change accounts or end sessions.
+        second_factor: whether a code is asked of them beside the password.
+        must_enrol: they have none and need one, so it is set up before anything else.
     """
 
     account: str
@@ -29,6 +31,8 @@ class Person:
     must_change: bool = False
     origin: Origin = Origin.LOCAL
     fresh: bool = False
+    second_factor: bool = False
+    must_enrol: bool = False
 
     @property
     def has_password(self) -> bool:

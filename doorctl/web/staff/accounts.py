@@ -46,6 +46,9 @@ class Administration(Protocol):
     def set_password(self, name: str, password: Password, *, must_change: bool = False) -> None:
         """Give an account another password."""
 
+    def reset_factor(self, name: str) -> None:
+        """Take an account's second factor."""
+
     def sign_out_everywhere(self, name: str) -> int:
         """End all sessions of an account."""
 
@@ -67,6 +70,7 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
         "role": lambda made, name, form: made.set_role(name, _role(form.text("role"))),
         "disable": lambda made, name, _form: made.disable(name),
         "enable": lambda made, name, _form: made.enable(name),
+        "factor": lambda made, name, _form: made.reset_factor(name),
         "signout": lambda made, name, _form: _signed_out(made, name),
     }
 )

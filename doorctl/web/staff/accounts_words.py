@@ -55,6 +55,7 @@ _NAMED: Final = (
         r"(?P<name>\S+) is the last local manager or technician",
         "{name} is the last manager or technician with a password. Add another one first.",
     ),
+    (r"(?P<name>\S+) has no second factor", "{name} has no second factor."),
     (
         r"the role of (?P<name>\S+) follows",
         "The role of {name} follows its groups at the municipality; change them there.",

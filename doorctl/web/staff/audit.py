@@ -65,6 +65,8 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.ACCOUNT_DISABLED: "Disabled an account",
         Action.ACCOUNT_ENABLED: "Enabled an account",
         Action.ACCOUNT_PASSWORD_SET: "Set an account's password",
+        Action.ACCOUNT_FACTOR_SET: "Gave their account a second factor",
+        Action.ACCOUNT_FACTOR_RESET: "Reset an account's second factor",
     }
 )
 """Each deed in words, in English."""
@@ -77,6 +79,7 @@ DETAILS: Mapping[str, str] = MappingProxyType(
         "bans": "bans",
         "cells": "counts",
         "cleared": "exceptions taken back",
+        "codes_left": "recovery code used, left",
         "day": "day",
         "deleted": "visits deleted",
         "entries": "entries",

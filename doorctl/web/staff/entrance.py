@@ -11,13 +11,15 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.accounts import second_factor
 from doorctl.accounts.account import Origin
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
-from doorctl.web.pages.addresses import AGAIN, ENDED, OWN, SIGN_IN, own_path, sign_in_at
+from doorctl.masked import Masked
+from doorctl.web.pages.addresses import AGAIN, ENDED, FACTOR, OWN, SIGN_IN, own_path, sign_in_at
 from doorctl.web.pages.aside import Turns
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.navigation import places
@@ -69,6 +71,7 @@ class Entrance:
             frame.open(SIGN_OUT, self._sign_out, methods=("POST",)),
             frame.guarded(OWN, self._own, Permission.SEE_NOW),
             frame.guarded(OWN, self._change, Permission.SEE_NOW, methods=("POST",)),
+            frame.guarded(FACTOR, self._factor, Permission.SEE_NOW, ("POST",), fresh=True),
             frame.guarded(f"{OWN}/end", self._end, Permission.SEE_NOW, ("POST",), fresh=True),
             frame.guarded(
                 f"{OWN}/everywhere", self._everywhere, Permission.SEE_NOW, ("POST",), fresh=True
@@ -81,7 +84,7 @@ class Entrance:
         return asked.go(places(asked.person.role)[0].path)
 
     async def _form(self, asked: PageRequest) -> Response:
-        return self._sign_in_page(asked, asked.asked("next"))
+        return await self._sign_in_page(asked, asked.asked("next"))
 
     async def _sign_in(self, asked: PageRequest) -> Response:
         form = await asked.form()
@@ -92,10 +95,10 @@ class Entrance:
         try:
             async with self._turns[known].one():
                 token = await asked.aside(
-                    self._signing_in.sign_in, name, password, asked.client, shown
+                    self._signing_in.sign_in, name, password, asked.client, shown, form.text("code")
                 )
         except (SignInWaitsError, SignInRefusedError) as error:
-            return self._sign_in_page(asked, back, _refusal(asked.words, error), name)
+            return await self._sign_in_page(asked, back, error, name)
         await self._end_session(asked)
         response = signed_in(self._frame, asked.go(own_path(back)), token)
         return await self._remembered(asked, response, name, shown)
@@ -117,9 +120,16 @@ class Entrance:
         )
         return response
 
-    def _sign_in_page(
-        self, asked: PageRequest, back: str, refused: _Refused | None = None, name: str = ""
+    async def _sign_in_page(
+        self,
+        asked: PageRequest,
+        back: str,
+        error: SignInRefusedError | SignInWaitsError | None = None,
+        name: str = "",
     ) -> Response:
+        codes = await asked.aside(self._signing_in.asks_codes)
+        wrong = "any" if codes else "wrong"
+        refused = None if error is None else _refusal(asked.words, error, wrong)
         status = HTTPStatus.OK if refused is None else refused.status
         wanted, done = own_path(back), asked.asked("done")
         told = done if refused is None and done in SAID else ""
@@ -128,6 +138,8 @@ class Entrance:
             status,
             refused=refused,
             name=name,
+            codes=codes,
+            tells_time=self._signing_in.tells_time,
             next=wanted,
             address=sign_in_at(wanted, told),
         )
@@ -171,7 +183,46 @@ class Entrance:
             for one in await asked.aside(self._signing_in.sessions, asked.by)
         ]
         return _with_wait(
-            asked.page("me.html", status, refused=refused, sessions=sessions), refused
+            asked.page(
+                "me.html",
+                status,
+                refused=refused,
+                sessions=sessions,
+                tells_time=self._signing_in.tells_time,
+            ),
+            refused,
+        )
+
+    async def _factor(self, asked: PageRequest) -> Response:
+        form, signing_in = await asked.form(), self._signing_in
+        if not asked.person.has_password or not signing_in.tells_time:
+            wrong = "clock" if asked.person.has_password else "elsewhere"
+            return await self._own_page(asked, _wrong(asked, wrong))
+        secret = second_factor.new_secret(form.text("secret"))
+        if not form.text("code"):
+            return self._factor_page(asked, secret)
+        token = Token(asked.request.cookies[self._frame.house.session_cookie])
+        try:
+            new_token, codes = await asked.aside(signing_in.enrol, token, secret, form.text("code"))
+        except InputError:
+            return self._factor_page(asked, secret, _wrong(asked, "code"))
+        shown = asked.page("me_factor.html", codes=[one.reveal() for one in codes], refused=None)
+        return signed_in(self._frame, shown, new_token)
+
+    def _factor_page(
+        self, asked: PageRequest, secret: Masked[str], refused: _Refused | None = None
+    ) -> Response:
+        # Of all processes' memory only this page needs it.
+        import segno  # noqa: PLC0415 - as said
+
+        uri = second_factor.key_uri(secret, asked.by, self._frame.house.name)
+        return asked.page(
+            "me_factor.html",
+            HTTPStatus.OK if refused is None else refused.status,
+            codes=(),
+            refused=refused,
+            secret=secret.reveal(),
+            picture=segno.make_qr(uri.reveal()).svg_inline(scale=5, light="#fff", omitsize=False),
         )
 
     async def _change(self, asked: PageRequest) -> Response:
@@ -184,12 +235,19 @@ class Entrance:
         token = Token(asked.request.cookies[self._frame.house.session_cookie])
         try:
             new_token = await asked.aside(
-                self._signing_in.change_password, token, old, new, asked.client, self._shown(asked)
+                self._signing_in.change_password,
+                token,
+                old,
+                new,
+                asked.client,
+                self._shown(asked),
+                code=form.text("code"),
             )
         except SignInWaitsError as error:
             return await self._own_page(asked, _refusal(asked.words, error))
         except SignInRefusedError:
-            return await self._own_page(asked, _wrong(asked, "old"))
+            wrong = "both" if asked.person.second_factor else "old"
+            return await self._own_page(asked, _wrong(asked, wrong))
         except InputError as error:
             said = not_taken(asked.words, error)
             return await self._own_page(asked, _Refused(said, HTTPStatus.UNPROCESSABLE_ENTITY))
@@ -237,7 +295,9 @@ def _wrong(asked: PageRequest, what: str) -> _Refused:
     return _Refused(asked.words.say(REFUSED[what]), HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _refusal(words: Words, error: SignInRefusedError | SignInWaitsError) -> _Refused:
+def _refusal(
+    words: Words, error: SignInRefusedError | SignInWaitsError, wrong: str = "wrong"
+) -> _Refused:
     if isinstance(error, SignInWaitsError):
         return _Refused(waits(words, error), HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
-    return _Refused(words.say(REFUSED["wrong"]))
+    return _Refused(words.say(REFUSED[wrong]))

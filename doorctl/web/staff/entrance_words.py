@@ -13,6 +13,10 @@ from doorctl.web.staff.refusals import by_pattern
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "wrong": "The name and the password do not fit.",
+        "any": "The name, the password or the code does not fit.",
+        "code": "The code is not the one that the app shows now. Check the telephone's clock.",
+        "clock": "The clock of the branch is in doubt, so no second factor can be set up now.",
+        "both": "The password that you have now or the code is another one.",
         "old": "The password that you have now is another one.",
         "twice": "The two new passwords differ.",
         "elsewhere": "There is no password of this branch's to change.",

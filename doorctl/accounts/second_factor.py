@@ -1,0 +1,92 @@
+"""A second factor beside the password: codes of an app (TOTP, RFC 6238), and a few on paper.
+
+A code of the app counts for its own 30 seconds and the ones before and after, and each step once.
+It needs the time: while the clock is in doubt only the recovery codes count, each of them once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import replace
+
+import pyotp
+from pyotp.exceptions import OTPVerificationError
+
+from doorctl.accounts.account import SecondFactor
+from doorctl.errors import InputError
+from doorctl.masked import Masked
+from doorctl.moments import Moment
+
+RECOVERY_CODES = 10
+RECOVERY_BYTES = 15
+"""120 random bits: what is stored of them need not be slow to make (OWASP ASVS 5.0 V6.5.2)."""
+
+WINDOW = 1
+"""Steps of 30 seconds before and after: a telephone's clock, and who types slowly (RFC 6238)."""
+
+_SECRET = re.compile(r"[A-Z2-7]{32}")
+
+
+def new_secret(brought: str = "") -> Masked[str]:
+    """Return 160 random bits in base32, as apps take them; or what a form brings back of them."""
+    return Masked(brought if _SECRET.fullmatch(brought) else pyotp.random_base32())
+
+
+def key_uri(secret: Masked[str], name: str, branch: str) -> Masked[str]:
+    """Return what an app reads from a picture: the secret, whose it is and where."""
+    uri = pyotp.TOTP(secret.reveal()).provisioning_uri(name=name, issuer_name=branch)
+    return Masked(uri)
+
+
+def begun(
+    secret: Masked[str], code: str, moment: Moment
+) -> tuple[SecondFactor, tuple[Masked[str], ...]]:
+    """Return a second factor whose app has shown its first code, and its recovery codes.
+
+    Raises:
+        InputError: the code is not the secret's now, or the clock is in doubt.
+    """
+    codes = tuple(_recovery_code() for _ in range(RECOVERY_CODES))
+    factor = SecondFactor(secret, 0, frozenset(_mark(one.reveal()) for one in codes))
+    used = used_up(factor, code, moment)
+    if used is None:
+        raise InputError("the code is not the one that the app shows now")
+    return used, codes
+
+
+def used_up(factor: SecondFactor, code: str, moment: Moment) -> SecondFactor | None:
+    """Return a second factor without what a code has used up; None where the code is wrong.
+
+    Args:
+        factor: as it is stored.
+        code: as it was typed; blanks and hyphens don't count.
+        moment: the time; a doubtful one takes recovery codes only.
+    """
+    mark = _mark(code)
+    if mark in factor.recovery:
+        return replace(factor, recovery=factor.recovery - {mark})
+    if factor.secret is None or not moment.dependable:
+        return None
+    try:
+        step = pyotp.TOTP(factor.secret.reveal()).verify_and_get_timecode(
+            _plain(code), for_time=moment.local, valid_window=WINDOW
+        )
+    except OTPVerificationError:
+        return None
+    return replace(factor, step=step) if step > factor.step else None
+
+
+def _recovery_code() -> Masked[str]:
+    text = base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode().lower()
+    return Masked("-".join(text[at : at + 4] for at in range(0, len(text), 4)))
+
+
+def _plain(code: str) -> str:
+    return re.sub(r"[\s-]", "", code).lower()
+
+
+def _mark(code: str) -> bytes:
+    return hashlib.sha256(_plain(code).encode(errors="replace")).digest()

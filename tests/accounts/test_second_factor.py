@@ -1,0 +1,285 @@
+"""A second factor: whose codes count, how often, and what happens while the clock is in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pyotp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.accounts.account import Account, Origin, SecondFactor
+from doorctl.accounts.events import Refusal, SecondFactorSet, SignedIn, SignInRefused
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.ports import Done
+from doorctl.accounts.roles import Role
+from doorctl.accounts.second_factor import (
+    RECOVERY_CODES,
+    begun,
+    key_uri,
+    new_secret,
+    used_up,
+)
+from doorctl.accounts.sessions import Token, new_token
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.accounts.throttle import WAIT_AFTER_S
+from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
+from doorctl.masked import Masked
+from doorctl.moments import ClockState, Moment
+from tests.accounts.test_signing_in import HERE, NEW, RIGHT, WRONG, House
+
+OF_THE_RFC = Masked("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
+"""The secret of RFC 6238's appendix B: "12345678901234567890"."""
+
+STEP_S = 30
+
+
+def at(seconds: float, state: ClockState = ClockState.TRUSTED) -> Moment:
+    """Return a moment by Unix time."""
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return Moment(local, local, state)
+
+
+class Enrolled(House):
+    """A branch whose one account has a second factor."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.secret = new_secret()
+        token = self.door.sign_in("grethe", RIGHT, HERE)
+        self.token, codes = self.door.enrol(token, self.secret, self.code())
+        self.codes = tuple(one.reveal() for one in codes)
+        self.desk.clock.advance(2 * STEP_S)
+        self.desk.events.clear()
+
+    def code(self, steps: int = 0) -> str:
+        """Return what the app shows, so many steps from now."""
+        return pyotp.TOTP(self.secret.reveal()).at(self.desk.clock.wall, counter_offset=steps)
+
+    def enter(self, code: str, password: Password = RIGHT) -> Token:
+        """Sign in with a code."""
+        return self.door.sign_in("grethe", password, HERE, code=code)
+
+    def kept(self) -> SecondFactor:
+        """Return what is stored."""
+        found = self.desk.books.accounts.factor_of("grethe")
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def house() -> Enrolled:
+    """A branch."""
+    return Enrolled()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code"),
+    [
+        (59, "287082"),
+        (1111111109, "081804"),
+        (1111111111, "050471"),
+        (1234567890, "005924"),
+        (2000000000, "279037"),
+        (20000000000, "353130"),
+    ],
+)
+def test_codes_are_those_of_rfc_6238(seconds: int, code: str) -> None:
+    """The last six digits of each in its appendix B, with blanks as apps show them."""
+    factor = SecondFactor(OF_THE_RFC)
+
+    assert used_up(factor, f"{code[:3]} {code[3:]}", at(seconds)) == replace(
+        factor, step=seconds // STEP_S
+    )
+    assert used_up(factor, code[::-1], at(seconds)) is None
+
+
+@given(st.integers(10, 10**8), st.integers(-4, 4), st.integers(0, 29), st.integers(-5, 5))
+def test_a_code_counts_in_its_window_and_once(step: int, off: int, into: int, used: int) -> None:
+    """Of a step, the one before and the one after; and none that is not later than the last."""
+    code = pyotp.TOTP(OF_THE_RFC.reveal()).at((step + off) * STEP_S)
+    others = {pyotp.TOTP(OF_THE_RFC.reveal()).at((step + one) * STEP_S) for one in (-1, 0, 1)}
+    factor = SecondFactor(OF_THE_RFC, step + used)
+    now = at(step * STEP_S + into)
+    after = used_up(factor, code, now)
+
+    if -1 <= off <= 1 and off > used:
+        assert after == replace(factor, step=step + off)
+        assert used_up(after, code, now) is None
+    elif code not in others or -1 <= off <= 1:
+        assert after is None
+
+
+@given(st.text(max_size=40))
+def test_whatever_else_is_typed_is_no_code(typed: str) -> None:
+    """It is refused and never a fault, whatever the clock says."""
+    factor, _ = begun(OF_THE_RFC, "287082", at(59))
+
+    for state in ClockState:
+        assert used_up(factor, typed, at(3000, state)) is None
+
+
+def test_recovery_codes_are_long_and_each_counts_once() -> None:
+    """120 random bits, however they are typed; what is stored of them does not tell them."""
+    factor, codes = begun(OF_THE_RFC, "287082", at(59))
+    texts = [one.reveal() for one in codes]
+
+    assert len(set(texts)) == RECOVERY_CODES == len(factor.recovery)
+    assert all(len(one.replace("-", "")) == 24 for one in texts)
+    assert not any(one.encode() in mark for one in texts for mark in factor.recovery)
+    for left, one in zip(reversed(range(RECOVERY_CODES)), texts, strict=True):
+        typed = one.upper().replace("-", " ")
+        after = used_up(factor, typed, at(500, ClockState.UNTRUSTED))
+        assert after is not None
+        assert len(after.recovery) == left
+        assert used_up(after, one, at(500)) is None
+        factor = after
+
+
+def test_nothing_begins_without_a_right_code() -> None:
+    """Nor while the clock is in doubt; and a key that a form brings back is one of ours."""
+    for secret, code, moment in (
+        (OF_THE_RFC, "287083", at(59)),
+        (OF_THE_RFC, "287082", at(59, ClockState.UNTRUSTED)),
+    ):
+        with pytest.raises(InputError):
+            begun(secret, code, moment)
+    assert new_secret() != new_secret()
+    assert new_secret(OF_THE_RFC.reveal()) == OF_THE_RFC
+    for brought in ("GEZDGNBV", "1" * 32, OF_THE_RFC.reveal() + "A"):
+        assert new_secret(brought).reveal() not in {brought, ""}
+
+
+def test_the_picture_says_whose_and_where() -> None:
+    """So that two branches in one app are told apart."""
+    found = pyotp.parse_uri(key_uri(OF_THE_RFC, "grethe", "Øst: bibliotek").reveal())
+
+    assert isinstance(found, pyotp.TOTP)
+    assert (found.name, found.issuer) == ("grethe", "Øst: bibliotek")
+    assert found.secret == OF_THE_RFC.reveal()
+
+
+def test_who_has_a_second_factor_needs_both(house: Enrolled) -> None:
+    """The password alone, and the code with another password, are the one refusal."""
+    for password, code in ((RIGHT, ""), (RIGHT, "000000"), (WRONG, house.code())):
+        with pytest.raises(SignInRefusedError):
+            house.enter(code, password)
+    assert house.desk.events == [SignInRefused("grethe", Refusal.WRONG)] * 3
+    found = house.door.whose(house.enter(house.code()))
+
+    assert found is not None
+    assert found[0].second_factor
+    assert house.desk.events[-1] == SignedIn("grethe")
+
+
+def test_a_code_that_was_used_lets_nobody_in(house: Enrolled) -> None:
+    """Who looked over a shoulder, or stands between, comes too late; also with an older step."""
+    code, before = house.code(), house.code(-1)
+    house.enter(code)
+
+    for one in (code, before):
+        with pytest.raises(SignInRefusedError):
+            house.enter(one)
+    house.enter(house.code(1))
+
+
+def test_of_two_at_once_with_one_code_one_gets_in(house: Enrolled) -> None:
+    """It is used up in the same transaction that begins the session."""
+    code, tokens = house.code(), []
+
+    def meanwhile() -> None:
+        house.hasher.meanwhile = lambda: None
+        tokens.append(house.enter(code))
+
+    house.hasher.meanwhile = meanwhile
+    with pytest.raises(SignInRefusedError):
+        house.enter(code)
+    assert len(tokens) == 1
+    assert house.desk.events == [SignedIn("grethe")]
+
+
+def test_wrong_codes_are_counted_as_wrong_passwords_are(house: Enrolled) -> None:
+    """Who has the password guesses no code: the same waits, by the same throttle."""
+    for _ in range(min(WAIT_AFTER_S)):
+        with pytest.raises(SignInRefusedError):
+            house.enter("000000")
+
+    with pytest.raises(SignInWaitsError):
+        house.enter(house.code())
+    house.desk.clock.advance(max(WAIT_AFTER_S.values()))
+    house.enter(house.code())
+
+
+def test_while_the_clock_is_in_doubt_recovery_codes_let_in(house: Enrolled) -> None:
+    """A code of the app would be judged by a guess: a far one could be replayed, or shut out."""
+    house.desk.clock.reboot("boot-2")
+    house.desk.clock.vouched = False
+
+    assert not house.door.tells_time
+    with pytest.raises(SignInRefusedError):
+        house.enter(house.code())
+    house.enter(house.codes[0])
+    assert house.desk.events[-1] == SignedIn("grethe", RECOVERY_CODES - 1)
+    with pytest.raises(SignInRefusedError):
+        house.enter(house.codes[0])
+
+
+def test_where_the_key_is_lost_recovery_codes_let_in(house: Enrolled) -> None:
+    """The file with what secrets are sealed with may be missing after a restore."""
+    lost = replace(house.kept(), secret=None)
+    house.change(lambda books, _: books.accounts.keep_factor("grethe", lost))
+
+    with pytest.raises(SignInRefusedError):
+        house.enter(house.code())
+    house.enter(house.codes[0])
+
+
+def test_a_new_password_asks_for_the_code_too(house: Enrolled) -> None:
+    """Whoever finds a browser open and knows the password does not have the telephone."""
+    with pytest.raises(SignInRefusedError):
+        house.door.change_password(house.token, RIGHT, NEW, HERE)
+    house.door.change_password(house.token, RIGHT, NEW, HERE, code=house.code())
+
+    house.enter(house.code(1), NEW)
+
+
+def test_setting_it_up_ends_all_other_sessions(house: Enrolled) -> None:
+    """And whoever sets it up again has other codes; only who is signed in here by a password."""
+    fresh, code = new_secret(), pyotp.TOTP
+    token, codes = house.door.enrol(
+        house.token, fresh, code(fresh.reveal()).at(house.desk.clock.wall)
+    )
+
+    assert house.desk.events == [SecondFactorSet("grethe")]
+    assert house.door.whose(house.token) is None
+    assert house.door.whose(token) is not None
+    assert not {one.reveal() for one in codes} & set(house.codes)
+    with pytest.raises(SignInRefusedError):
+        house.door.enrol(new_token(), fresh, "000000")
+    with pytest.raises(InputError):
+        house.door.enrol(token, fresh, "")
+
+
+def test_who_has_to_have_one_and_who_has(house: Enrolled) -> None:
+    """Local accounts without one, where the branch requires it and the clock allows it."""
+    strict = SigningIn(house.desk, house.desk, house.hasher, house.desk.clock, factor_required=True)
+    without = Account("kaj", "Kaj", Role.STAFF)
+    provided = replace(without, origin=Origin.PROVIDER, subject="x")
+
+    assert strict.must_enrol(without)
+    assert not strict.must_enrol(provided)
+    assert not strict.must_enrol(replace(without, second_factor=True))
+    assert not house.door.must_enrol(without)
+    house.desk.clock.reboot("boot-2")
+    house.desk.clock.vouched = False
+    assert not strict.must_enrol(without)
+
+
+def test_the_code_is_asked_for_where_anybody_has_one(house: Enrolled) -> None:
+    """Else the sign-in shows no field that nobody can fill in."""
+    assert house.door.asks_codes()
+    assert not House().door.asks_codes()
+    house.desk.run(lambda books, _: Done(books.accounts.keep_factor("grethe", None)))
+    assert not house.door.asks_codes()
