@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.accounts import administration
 from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.events import Refusal, SecondFactorSet, SignedIn, SignInRefused
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.ports import Done
 from doorctl.accounts.roles import Role
 from doorctl.accounts.second_factor import (
     RECOVERY_CODES,
@@ -281,5 +281,5 @@ def test_the_code_is_asked_for_where_anybody_has_one(house: Enrolled) -> None:
     """Else the sign-in shows no field that nobody can fill in."""
     assert house.door.asks_codes()
     assert not House().door.asks_codes()
-    house.desk.run(lambda books, _: Done(books.accounts.keep_factor("grethe", None)))
+    house.change(lambda books, moment: administration.reset_factor(books, "grethe", moment))
     assert not house.door.asks_codes()
