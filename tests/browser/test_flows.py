@@ -157,13 +157,19 @@ def test_why_refused(visitors: Visitors) -> None:
 
 
 def test_sign_out_ends_the_other_tab(visitors: Visitors) -> None:
-    """Signed out in one tab is signed out in the other."""
+    """Signed out in one tab is signed out in the others; what they showed leaves the screen."""
     with visitors.visitor(None) as visitor:
         sign_in(visitor, Role.VIEWER)
         other = visitor.page.context.new_page()
         other.goto(f"{visitor.address}/statistics")
+        left_alone = visitor.page.context.new_page()
+        left_alone.goto(f"{visitor.address}/now")
+        left_alone.evaluate("leaveOnceOver()")
+        expect(left_alone.locator("#live")).to_be_visible()
         visitor.page.click("form[action='/sign-out'] button")
         visitor.page.wait_for_url("**/sign-in*")
+        left_alone.evaluate("leaveOnceOver()")
+        left_alone.wait_for_url("**/sign-in")
         other.reload()
         expect(other.locator("input[type=password]")).to_be_visible()
 
