@@ -139,10 +139,10 @@ def _run_arm_programs() -> None:
 def _bootstrap(target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     command = ("debootstrap", "--arch=arm64", "--variant=minbase", f"--include={SYSTEM}")
-    _run(*command, "trixie", target, _mirror())
+    _run(*command, "trixie", target, mirror())
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Return where this machine's own apt finds Debian."""
     sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "\n".join(one.read_text(encoding="utf-8") for one in sources if one.is_file())

@@ -1,0 +1,217 @@
+"""A machine that the page is tried on: an empty Debian, a root shell in it, and its power switch.
+
+Before its first boot a command runs by ``chroot``, in this machine's network; then the tree is
+booted by ``systemd-nspawn``, with its own systemd and the real units, in a network of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.install.readme import ROOT, edited
+from tests.pi.build import mirror
+
+SUITE = "trixie"
+CHECKOUT = "/root/doorctl"
+PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CGROUPS = Path("/sys/fs/cgroup")
+MOUNTS = {"proc": "proc", "sysfs": "sys", "tmpfs": "dev"}
+NODES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
+BOOT_S, COMMAND_S, LOOK_S = 120.0, 1800.0, 0.2
+ANSWER = "y\n"
+"""What a person says to apt."""
+
+
+def empty_debian(base: Path) -> None:
+    """Make what ``debootstrap`` calls a Debian, and nothing besides, where it is not there yet."""
+    if base.exists():
+        return
+    partial = base.with_name(base.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    subprocess.run(["debootstrap", SUITE, partial, mirror()], check=True, stdout=subprocess.DEVNULL)
+    partial.rename(base)
+
+
+def own_network() -> subprocess.Popen[str]:
+    """Return a process that holds a network with nothing in it but a loopback that is up."""
+    hold = "ip link set lo up && echo up && exec sleep infinity"
+    command = ["unshare", "--net", "sh", "-c", hold]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    if holder.stdout is None or holder.stdout.readline() != "up\n":
+        raise RuntimeError("no network of our own; is this root?")
+    return holder
+
+
+def unified_cgroups() -> None:
+    """Show this process the cgroups as systemd 257 wants them, whatever the machine has."""
+    subprocess.run(["umount", "-R", CGROUPS], check=False, stderr=subprocess.DEVNULL)
+    subprocess.run(["mount", "-t", "cgroup2", "cgroup2", CGROUPS], check=True)
+
+
+class Machine:
+    """One empty Debian with a checkout in root's home. One thread; in a mount namespace of its own.
+
+    Args:
+        name: the host's.
+        base: the empty Debian, which stays as it is.
+        directory: for what is written.
+        network: what `own_network` returned.
+        edits: by the file's path, what somebody types who opens it in an editor.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: Path,
+        directory: Path,
+        network: int,
+        edits: dict[str, str],
+    ) -> None:
+        self.name = name
+        self.root = directory / name
+        self._network = network
+        self._edits = edits
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+        self._cgroup = CGROUPS / f"doorctl-{name}-{os.getpid()}"
+        layers = [directory / f"{name}.{layer}" for layer in ("upper", "work")]
+        for made in (self.root, *layers):
+            made.mkdir()
+        options = f"lowerdir={base},upperdir={layers[0]},workdir={layers[1]}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, self.root], check=True)
+        for kind, where in MOUNTS.items():
+            # Nothing that a command does there may reach this machine's own.
+            mode = ["-o", "ro"] if kind == "sysfs" else []
+            subprocess.run(["mount", "-t", kind, *mode, kind, self.root / where], check=True)
+        for node, minor in NODES.items():
+            os.mknod(self.root / "dev" / node, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+            (self.root / "dev" / node).chmod(0o666)
+        self._environment = {"HOME": "/root", "PATH": PATHS, "LANG": "C.UTF-8"} | self._pip()
+        _checkout(self.root / CHECKOUT.lstrip("/"))
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Run one line as root in the checkout; return its exit code and all that it printed."""
+        asked: list[str] = []
+        if "&& editor " in command:
+            command, _, path = command.partition(" && editor ")
+            asked.append(path)
+        done = subprocess.run(
+            [*self._entrance(), "/bin/sh", "-ec", f"cd {CHECKOUT}; {command}"],
+            input=ANSWER,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+            env=self._environment,
+        )
+        for path in asked:
+            self.edit(path, self._edits.get(path, ""))
+        return done.returncode, done.stdout
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Begin a command that hears by its input what it is to do; `halt` ends it too."""
+        words = [*self._entrance(), "/bin/sh", "-ec", f"exec {command}"]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, text=True, env=self._environment)
+
+    def edit(self, path: str, keys: str) -> None:
+        """Set keys in a file of TOML."""
+        file = self.path(path)
+        file.write_text(edited(file.read_text(encoding="utf-8"), keys), encoding="utf-8")
+
+    def path(self, inside: str) -> Path:
+        """Return where a file of the machine is, seen from outside."""
+        root = Path(f"/proc/{self._leader}/root") if self._leader else self.root
+        return root / (Path(CHECKOUT) / inside).relative_to("/")
+
+    def boot(self) -> tuple[int, str]:
+        """Boot it; return 0 once systemd says that all units are well, else what it says."""
+        for mounted in MOUNTS.values():
+            subprocess.run(["umount", self.root / mounted], check=True)
+        self._cgroup.mkdir()
+        words = "--register=no --keep-unit --boot --link-journal=no --console=pipe --quiet"
+        start = f"echo $$ >{self._cgroup}/cgroup.procs; exec systemd-nspawn {words} -D {self.root}"
+        self._nspawn = subprocess.Popen(
+            ["nsenter", f"--net=/proc/{self._network}/ns/net", "sh", "-c", start],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._leader = _until(f"{self.name} to boot", self._started)
+        self.run("mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized")
+        code, text = self.run("systemctl is-system-running --wait")
+        return (code, text) if code == 0 else (code, text + self.run("systemctl --failed")[1])
+
+    def halt(self) -> None:
+        """Switch it off, if it runs."""
+        if self._nspawn is not None:
+            self._nspawn.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._nspawn.wait(20)
+            self._nspawn.kill()
+            self._nspawn.wait()
+            self._empty(self._cgroup)
+
+    def _empty(self, cgroup: Path) -> None:
+        for below in cgroup.iterdir():
+            if below.is_dir():
+                self._empty(below)
+        with contextlib.suppress(OSError):
+            cgroup.rmdir()
+
+    def _started(self) -> int:
+        if self._nspawn is None or self._nspawn.poll() is not None:
+            raise RuntimeError(f"{self.name} does not boot")
+        pid = self._nspawn.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        for child in map(int, children):
+            bus = Path(f"/proc/{child}/root/run/systemd/private")
+            if bus.exists():
+                return child
+        return 0
+
+    def _entrance(self) -> list[str]:
+        if self._leader:
+            return ["nsenter", "-t", str(self._leader), "-a"]
+        return ["chroot", str(self.root)]
+
+    def _pip(self) -> dict[str, str]:
+        """Return where this machine's pip finds its packages, with the files that takes."""
+        command = [sys.executable, "-m", "pip", "config", "list"]
+        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        settings = {}
+        for line in listed.splitlines():
+            key, _, value = line.partition("=")
+            (plain,) = shlex.split(value)
+            if Path(plain).is_file():
+                shutil.copy(plain, self.root / "root")
+                plain = f"/root/{Path(plain).name}"
+            settings["PIP_" + key.rpartition(".")[2].replace("-", "_").upper()] = plain
+        return settings
+
+
+def _checkout(target: Path) -> None:
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    for name in filter(None, names.split("\0")):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target / name)
+
+
+def _until(what: str, ask: Callable[[], int]) -> int:
+    until_s = time.monotonic() + BOOT_S
+    while time.monotonic() < until_s:
+        if found := ask():
+            return found
+        time.sleep(LOOK_S)
+    raise TimeoutError(f"waited {BOOT_S:.0f} s for {what}")
