@@ -245,6 +245,18 @@ def test_a_new_password_asks_for_the_code_too(house: Enrolled) -> None:
     house.enter(house.code(1), NEW)
 
 
+def test_a_new_first_password_leaves_the_second_factor(house: Enrolled) -> None:
+    """Whoever has a manager give out another password still needs the telephone."""
+    house.change(
+        lambda books, moment: administration.set_password(
+            books, "grethe", house.hasher.hashed(NEW), moment, must_change=True
+        )
+    )
+    with pytest.raises(SignInRefusedError):
+        house.enter("", NEW)
+    house.enter(house.code(), NEW)
+
+
 def test_setting_it_up_ends_all_other_sessions(house: Enrolled) -> None:
     """And whoever sets it up again has other codes; only who is signed in here by a password."""
     fresh, code = new_secret(), pyotp.TOTP
