@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 import tomllib
+from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +50,24 @@ def test_what_the_units_name_as_their_documentation_is_there() -> None:
 
     assert named == {"/opt/doorctl/README.md"}
     assert sum("cp README.md /opt/doorctl/\n" in text for text in commands) == 2
+
+
+def test_a_certificate_serves_for_what_it_is_made_for(tmp_path: Path) -> None:
+    """A branch's, which one authority vouches for too, makes nobody a sender at the others."""
+    page = PAGE.replace("/etc/doorctl/", "").replace("/root/", "").replace("3072", "2048")
+    for line in page.splitlines():
+        if line.startswith("openssl "):
+            subprocess.run(shlex.split(line), cwd=tmp_path, check=True, capture_output=True)
+    serves = {}
+    for name, use in product(("sender", "web"), ("sslclient", "sslserver")):
+        line = f"openssl verify -CAfile branches-ca.pem -purpose {use} {name}.pem"
+        done = subprocess.run(line.split(), cwd=tmp_path, check=False, capture_output=True)
+        serves[name, use] = done.returncode == 0
+
+    assert {both for both, fits in serves.items() if fits} == {
+        ("sender", "sslclient"),
+        ("web", "sslserver"),
+    }
 
 
 @pytest.mark.parametrize(
