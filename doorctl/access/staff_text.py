@@ -8,6 +8,9 @@ from doorctl.errors import InputError
 SHORT_TEXT = 200
 """Longest reason, label, cause or account, in characters."""
 
+PURPOSE_TEXT, PURPOSE_LETTERS = 5, 3
+"""Shortest purpose in characters, and its fewest different letters: "sag 12" is one."""
+
 LETTER_TEXT = 2000
 """Longest text for the letter to a patron: a page."""
 
@@ -37,3 +40,15 @@ def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bo
             f"the {what} holds 8 or more digits in a row, as a CPR or card number has; leave them "
             "out, and write a date as 2026-03-02, a phone number as +45 89 15 45 00"
         )
+
+
+def refuse_purpose(text: str, what: str = "purpose") -> None:
+    """Refuse what no reader of the audit log could judge a look at somebody by: "x", "-----".
+
+    Raises:
+        InputError: it is shorter than :data:`PURPOSE_TEXT`, or hardly a word; or as `refuse_text`.
+    """
+    refuse_text(what, text)
+    letters = set(filter(str.isalpha, text.lower()))
+    if len(text.strip()) < PURPOSE_TEXT or len(letters) < PURPOSE_LETTERS:
+        raise InputError(f"the {what} says too little; write a word or two")

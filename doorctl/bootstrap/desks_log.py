@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import refuse_purpose
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.desks_day import day_picture
 from doorctl.bootstrap.numbers import Numbers, keys_of
@@ -85,7 +85,7 @@ class DoorLogDesk:
 
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
         """Return the library system's number of whoever it was; None where nobody knows."""
-        refuse_text("purpose", purpose)
+        refuse_purpose(purpose)
         self._reveals.count(by, self._clock.monotonic_s())
         with self._rows() as rows:
             key = rows.row_key(attempt, self._oldest())
@@ -97,7 +97,7 @@ class DoorLogDesk:
 
     def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
         """Return all attempts that fit, oldest first; audited."""
-        refuse_text("purpose", purpose)
+        refuse_purpose(purpose)
         with self._rows() as rows:
             found = rows.oldest(self._wanted(chosen), 0, MOST_EXPORTED + 1)
         if len(found) > MOST_EXPORTED:

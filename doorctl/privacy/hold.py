@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import refuse_purpose
 from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.privacy.patron_refs import may_be_cpr
@@ -152,7 +152,7 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     # The police's own numbers, 0700-12345-00001-26, have more digits than other texts may.
     if may_be_cpr(asked.case):
         raise InputError("the case number may be a CPR number; give the case's own")
-    refuse_text("reason", asked.reason)
+    refuse_purpose(asked.reason, "reason")
     return Hold(0, since, to, asked.case, asked.reason, until, now, asked.by)
 
 

@@ -283,6 +283,7 @@ ABOUT_NOBODY: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
             *("login", "shown", "role", "disabled_ms", "must_change"),
             *("origin", "subject", "password", "used_ms"),
         ),
+        (BRANCH, "second_factors"): ("account", "secret", "step", "recovery"),
         (BRANCH, "sessions"): ("digest", "account", "boot_id", "began_boot_ms", "seen_boot_ms"),
         (BRANCH, "sign_in_failures"): ("mark", "count", "boot_id", "boot_ms"),
         (BRANCH, "sign_in_salt"): ("only", "salt"),

@@ -103,7 +103,8 @@ class PatronCacheWriter:
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing; see `PatronWriter.apply`.
 
-        What `rows` itself raises passes through. Memory does not grow with their number.
+        What `rows` itself raises passes through. Memory does not grow with their number. Of whom it
+        removes no byte is left in any file, as after a purge; for that the file is written anew.
 
         Raises:
             PushGuardedError: what `guard` raises passes through.
@@ -133,6 +134,10 @@ class PatronCacheWriter:
             else:
                 connection.execute(_STAMP_ROWS, (push.epoch, push.digest))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
+        if removed:
+            # The push stands already; what a busy reader or a full disk leaves, the next one takes.
+            with suppress(StoreError), translated(self.path):
+                compact(self._writer.database.conn)
         return Applied(push.epoch, held, removed)
 
     def keep(

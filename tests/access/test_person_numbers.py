@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.person_numbers import holds_number, without_numbers
-from doorctl.access.staff_text import SHORT_TEXT, refuse_text
+from doorctl.access.staff_text import SHORT_TEXT, refuse_purpose, refuse_text
 from doorctl.errors import InputError
 
 NUMBERS = [
@@ -121,3 +121,28 @@ def test_plain_ones_in_a_row_hide_no_number(plain: list[str], digits: str) -> No
     """Any number of dates, times and phone numbers passes; with a number among them it does not."""
     assert not holds_number(" ".join(plain))
     assert holds_number(" ".join([*plain, digits]))
+
+
+@pytest.mark.parametrize("text", ["sag 12", "brand", "ABC12", " brand ", "x" * 197 + "abc"])
+def test_a_purpose_is_a_word_or_two(text: str) -> None:
+    """A case's number is enough."""
+    refuse_purpose(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "xxxxx", "-----", "12345", "  brn  ", "rndf", "abab1", "aAbB1", "x" * 201]
+)
+def test_what_says_nothing_is_no_purpose(text: str) -> None:
+    """Nobody could judge a look at somebody by it; the sentence names what it is."""
+    with pytest.raises(InputError, match=r"^the reason "):
+        refuse_purpose(text, "reason")
+    with pytest.raises(InputError, match=r"^the purpose "):
+        refuse_purpose(text)
+
+
+def test_too_little_is_said_so() -> None:
+    """With what to do."""
+    with pytest.raises(InputError) as refused:
+        refuse_purpose("x")
+
+    assert str(refused.value) == "the purpose says too little; write a word or two"

@@ -316,7 +316,7 @@ def test_a_hold_that_makes_no_sense_is_refused(doors: Doors) -> None:
     """With one line, whether the door is asked or not; and so is a number that none has."""
     door = doors.made()
     window = ("--from", "2001-01-02", "--to", "2001-01-01", "--until", "2999-01-01")
-    about = ("--case", "1", "--reason", "r")
+    about = ("--case", "1", "--reason", "theft")
 
     alone = refusal(door, "hold", "add", *window, *about)
     door.start()

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from doorctl.access.calendar import Mode
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import refuse_purpose, refuse_text
 from doorctl.cards.identify import normalise
 from doorctl.errors import InputError, StoreError
 from doorctl.moments import ClockState, Moment
@@ -108,7 +108,7 @@ class FakeLogDesk:
 
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
         """Return whose card it was."""
-        refuse_text("purpose", purpose)
+        refuse_purpose(purpose)
         if sum(one[0] == "reveal" for one in self.done) >= self.most_reveals:
             raise InputError("an account may look up 20 people an hour and 60 a day; wait")
         self.done.append(("reveal", str(attempt), purpose, by))
@@ -117,7 +117,7 @@ class FakeLogDesk:
 
     def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
         """Return all that fit, oldest first."""
-        refuse_text("purpose", purpose)
+        refuse_purpose(purpose)
         found = tuple(one for one in self._every() if _fits(one, chosen))
         if len(found) > self.most_exported:
             raise InputError(

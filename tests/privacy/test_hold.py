@@ -55,7 +55,7 @@ def test_a_hold_is_what_was_asked_for() -> None:
         replace(ASKED, since=NOON - RETENTION),
         replace(ASKED, to=NOON),
         replace(ASKED, until=NOON + MOMENT),
-        replace(ASKED, reason="x" * LONGEST_TEXT),
+        replace(ASKED, reason="abc" + "x" * (LONGEST_TEXT - 3)),
         replace(ASKED, case="0700-12345-00001-26"),
         replace(ASKED, case="0700-123456"),
         replace(ASKED, case="3213-700101"),

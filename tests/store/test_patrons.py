@@ -7,7 +7,9 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from random import Random
 from threading import Thread
 
 import pytest
@@ -254,6 +256,52 @@ def test_a_row_that_breaks_the_rules_changes_nothing(path: Path, cache: PatronCa
 
     assert cache.find(key_of(1)) is not None
     assert cache.stamp().epoch == 1
+
+
+def test_nothing_of_a_removed_patron_is_in_any_file(path: Path) -> None:
+    """While the writer lives on: neither the WAL nor a page's unused part keeps their number.
+
+    Of 180 days like these, 61 left one behind where only the WAL was cut.
+    """
+    chance = Random(1)  # noqa: S311 - no secret
+    gone: set[str] = set()
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        for day in range(30):
+            held = {f"number-{day}-{one}-{'9' * chance.randrange(9)}e" for one in range(40)}
+            rows = [
+                SealedRow(chance.randbytes(16), Patron(one, pin_check=bytes(32))) for one in held
+            ]
+            leaving = set(chance.sample(sorted(held), 20))
+            apply = partial(
+                writer.apply, full=False, applied_at=NOON, minimum_age=15, guard=unguarded
+            )
+            apply(rows)
+            assert apply((), removals=sorted(leaving)).removed == 20
+            gone |= leaving
+            files = b"".join(files_of(path.parent).values())
+            assert not [one for one in gone if one.encode() in files]
+
+
+def test_a_push_stands_that_nothing_could_be_cleaned_up_after(
+    path: Path, cache: PatronCache
+) -> None:
+    """A reader in the middle of its question keeps the file from being cut, and no patron out."""
+    with closing(PatronCacheWriter(path, SEAL)) as writer:
+        writer.apply(
+            (sealed(1, "a"), sealed(2, "b")),
+            full=True,
+            applied_at=NOON,
+            minimum_age=15,
+            guard=unguarded,
+        )
+        with closing(sqlite3.connect(path)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM patrons").fetchone()
+            applied = writer.apply(
+                (sealed(2, "b"),), full=True, applied_at=NOON, minimum_age=15, guard=unguarded
+            )
+    assert applied.removed == 1
+    assert cache.find(key_of(2)) is not None
 
 
 def test_no_number_and_no_pin_is_in_any_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.reasons import SENTENCES, Reason
-from doorctl.access.staff_text import SHORT_TEXT, refuse_text
+from doorctl.access.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.accounts.roles import Permission
 from doorctl.errors import InputError
 from doorctl.ports import Visit
@@ -136,7 +136,7 @@ class LogPages:
 
     def _saved(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
         with of_field("purpose"):
-            refuse_text("purpose", purpose)
+            refuse_purpose(purpose)
         # Whatever else the door log refuses, fewer days mend it.
         with of_field("last"):
             return self._desk.export(chosen, purpose, by)

@@ -165,8 +165,8 @@ def test_a_reveal_too_many_and_one_of_nobody() -> None:
     desk.most_reveals = 1
     manager = client(desk)
 
-    nobody = manager.post("/log/reveal", data={"attempt": "2", "purpose": "x"})
-    refused = manager.post("/log/reveal", data={"attempt": "1", "purpose": "x"})
+    nobody = manager.post("/log/reveal", data={"attempt": "2", "purpose": "sag 12"})
+    refused = manager.post("/log/reveal", data={"attempt": "1", "purpose": "sag 12"})
 
     assert "Det ved ingen" in nobody.text
     assert refused.status_code == 422
@@ -180,7 +180,7 @@ def test_an_attempt_that_is_none(number: str) -> None:
     manager = client(desk)
 
     assert manager.get(f"/log/reveal?attempt={number}").status_code == 422
-    sent = manager.post("/log/reveal", data={"attempt": number, "purpose": "x"})
+    sent = manager.post("/log/reveal", data={"attempt": number, "purpose": "sag 12"})
     assert sent.status_code == 422
 
 
@@ -210,7 +210,7 @@ def test_json_of_several_days() -> None:
     """All whole days from the first to the last, with the fixed names."""
     desk = written("ok")
     desk.write(visit(2, "closed", at=NOW - timedelta(days=1)), visit(3, at=NOW - timedelta(days=9)))
-    sent = {"format": "json", "purpose": "x", "first": "2026-11-24", "last": "2026-11-25"}
+    sent = {"format": "json", "purpose": "sag 12", "first": "2026-11-24", "last": "2026-11-25"}
 
     told = json.loads(client(desk).post("/log/export", data=sent).text)
 
@@ -230,9 +230,9 @@ def test_json_of_several_days() -> None:
     [
         ({"purpose": ""}, "purpose"),
         ({"purpose": "CPR 0101701234"}, "purpose"),
-        ({"purpose": "x", "first": "2026-11-25", "last": "2026-11-24"}, "last"),
-        ({"purpose": "x", "first": "soon"}, "first"),
-        ({"purpose": "x", "last": "soon"}, "last"),
+        ({"purpose": "sag 12", "first": "2026-11-25", "last": "2026-11-24"}, "last"),
+        ({"purpose": "sag 12", "first": "soon"}, "first"),
+        ({"purpose": "sag 12", "last": "soon"}, "last"),
     ],
 )
 def test_an_export_that_makes_no_sense(sent: dict[str, str], field: str) -> None:
@@ -250,7 +250,7 @@ def test_too_many_to_export() -> None:
     desk = written("ok")
     desk.most_exported = 0
 
-    page = client(desk).post("/log/export", data={"purpose": "x", "format": "csv"}).text
+    page = client(desk).post("/log/export", data={"purpose": "sag 12", "format": "csv"}).text
 
     assert 'id="last-error"' in page
     assert 'id="purpose-error"' not in page
@@ -310,7 +310,7 @@ def test_who_may_what() -> None:
         page = who.get("/log").text
         for path in paths:
             assert f"/log/{path}" not in page
-            sent = {"card": CARD, "attempt": "1", "purpose": "x"}
+            sent = {"card": CARD, "attempt": "1", "purpose": "sag 12"}
             assert who.post(f"/log/{path}", data=sent).status_code == 403
     assert desk.done == []
 

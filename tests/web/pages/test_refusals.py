@@ -80,6 +80,7 @@ def shown(asking: TestClient, path: str) -> dict[str, str]:
     ("path", "form", "danish", "english"),
     [
         ("/log/export", {"purpose": ""}, "Skriv et formål.", "the purpose is empty"),
+        ("/log/export", {"purpose": "x"}, "Formålet siger for lidt", "the purpose says too"),
         ("/log/export", {"purpose": CPR}, "Formålet indeholder 8 eller", "the purpose holds"),
         ("/log/export", {"purpose": "x" * 201}, "Formålet er længere", "the purpose is longer"),
         ("/now/mode", SOON | {"cause": ""}, "Skriv en grund.", "the reason is empty"),
