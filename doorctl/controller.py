@@ -8,7 +8,8 @@ driven here and at once; whatever touches the disk goes to the worker and comes 
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import inf
 
 from doorctl.access.attempt import Attempt, Phase, after
 from doorctl.access.calendar import Mode
@@ -78,6 +79,19 @@ STALL_LIMIT_S = 3.0
 STALE_S = 0.5
 """After standing still, what the lines deliver within this was sent before: it opens nothing."""
 
+FLOOD = 256
+"""So many events wait only where a device pours out bytes: the longest swipe has fewer."""
+
+FEW = 16
+BEHIND_S = 1.0
+"""A loop that has had :data:`FEW` events or more before it for so long does not keep up."""
+
+OVERLOAD_TOLD_S = 60.0
+"""That too much comes is told no more often."""
+
+UNREADABLE_GAP_S = 0.1
+"""Nobody swipes twice so soon: of garbage that comes faster, one answer a while is enough."""
+
 
 class Controller:
     """Run the door.
@@ -136,6 +150,8 @@ class Controller:
         self._card: CardRead | None = None
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
+        self._kept_up_s = 0.0
+        self._overloaded_s = self._unreadable_s = -inf
 
     @property
     def deadline_s(self) -> float | None:
@@ -156,16 +172,38 @@ class Controller:
                 self._notice_stall()
                 self.pass_time()
                 self._each_turn()
-                try:
-                    event = mailbox.get(timeout=self._wait_s())
-                except queue.Empty:
-                    continue
-                if isinstance(event, StopRequested):
-                    return
-                self._notice_stall()
-                self.handle(event)
+                for event in self._next(mailbox):
+                    if isinstance(event, StopRequested):
+                        return
+                    self._notice_stall()
+                    self.handle(event)
         finally:
             self.shut_down()
+
+    def _next(self, mailbox: Mailbox) -> Sequence[PostedEvent]:
+        """Wait for an event; where a device pours out bytes, return all events but those."""
+        waiting, now_s = mailbox.qsize(), self._clock.monotonic_s()
+        if waiting < FEW or (waiting < FLOOD and now_s - self._kept_up_s <= BEHIND_S):
+            try:
+                event = mailbox.get(timeout=self._wait_s())
+            except queue.Empty:
+                return ()
+            if waiting < FEW:
+                self._kept_up_s = self._clock.monotonic_s()
+            return (event,)
+        events = [mailbox.get_nowait() for _ in range(waiting)]
+        kept = [event for event in events if not isinstance(event, BytesReceived)]
+        if len(kept) > FEW:  # A buzzing contact, say, which is no reason to refuse anybody.
+            return events
+        self._note_overload("the reader or the keypad sends without a pause", now_s)
+        self._kept_up_s = now_s
+        self._void(now_s)
+        return kept
+
+    def _note_overload(self, why: str, now_s: float) -> None:
+        if now_s - self._overloaded_s >= OVERLOAD_TOLD_S:
+            self._overloaded_s = now_s
+            self._log.emit("alarm", kind="overloaded", why=why)
 
     def _notice_stall(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -173,10 +211,13 @@ class Controller:
             self._log.emit(
                 "alarm", kind="stalled", why="the door stood still; what was typed is void"
             )
-            self._cards.reset()
-            self._step(Stalled())
-            self._stale_until_s = now_s + STALE_S
+            self._void(now_s)
         self._turned_s = now_s
+
+    def _void(self, now_s: float) -> None:
+        self._cards.reset()
+        self._step(Stalled())
+        self._stale_until_s = now_s + STALE_S
 
     def shut_down(self) -> None:
         """Lock the door; idempotent."""
@@ -273,6 +314,11 @@ class Controller:
 
     def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
         standing = self._daily.standing
+        if isinstance(reading, CardUnreadable):
+            now_s = self._clock.monotonic_s()
+            if now_s - self._unreadable_s < UNREADABLE_GAP_S:
+                return
+            self._unreadable_s = now_s
         if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
             # Nobody is asked who they are; whether the door stands free is a rule of the branch.
             if isinstance(reading, CardRead):
@@ -286,11 +332,13 @@ class Controller:
             self._step(reading)
 
     def _turn_away(self, card: CardRead) -> None:
+        now_s = self._clock.monotonic_s()
+        self._note_overload("cards come faster than they are looked up", now_s)
         if card != self._card:
             # Whoever came before has stepped back: what this one types must not be theirs.
             self._step(PrepareFailed(self._attempt.number))
         self._doorway.show(Signal.REFUSED)
-        self._screen.turn_away(self._clock.monotonic_s())
+        self._screen.turn_away(now_s)
 
     def _attempt_is_over(self) -> bool:
         return self._attempt.phase is Phase.IDLE

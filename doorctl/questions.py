@@ -82,16 +82,10 @@ class Questions:
         self._worker = worker
         self._log = log
         self._library = library
-        self._was_overloaded = False
 
     def overloaded(self) -> bool:
         """Tell whether so much waits that the next card is turned away."""
-        overloaded = self._worker.backlog() >= BACKLOG_LIMIT
-        if overloaded and not self._was_overloaded:
-            why = "cards come faster than they are looked up"
-            self._log.emit("alarm", kind="overloaded", why=why)
-        self._was_overloaded = overloaded
-        return overloaded
+        return self._worker.backlog() >= BACKLOG_LIMIT
 
     def prepare(self, wanted: Prepare | LookAgain, newest: Callable[[], int]) -> None:
         """Have an attempt prepared, or looked at again; `Prepared` or `PrepareFailed` follows.

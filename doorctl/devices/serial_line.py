@@ -14,8 +14,8 @@ from serial.serialutil import Timeout
 from doorctl.devices.reopening import LOOK_S, Node, Reopening
 from doorctl.ports import BytesReceived, LineConnected, LineEvent, LineLost
 
-CHUNK_BYTES = 4096
-"""The most that is read at once: what a terminal's kernel buffer holds."""
+CHUNK_BYTES = 256
+"""The most that is read at once: no card is longer, so that one event takes the loop no time."""
 
 DRAIN_QUIET_S = 0.03
 """So long must a newly opened line be silent: 28 characters at 9600 baud."""
@@ -24,7 +24,7 @@ DRAIN_LIMIT_S = 0.5
 """A device that never stops talking is let in after so long; framing copes with half a frame."""
 
 MOST_PENDING = 256
-"""With so many events waiting reading pauses: no more than 1 MiB of them."""
+"""With more events waiting reading pauses; the loop drops a flood before."""
 
 PAUSE_S = 0.005
 """Between two looks at the backlog."""

@@ -16,7 +16,7 @@ from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import READER_DELAY_S
-from doorctl.controller import READER
+from doorctl.controller import READER, UNREADABLE_GAP_S
 from doorctl.ports import LineConnected, LineLost
 from tests.application.fake_door import (
     CARD,
@@ -142,6 +142,7 @@ class DoorMachine(RuleBasedStateMachine):
     @rule(data=st.sampled_from([b"?\r", b"<x>\r", b";=?\r", b"\xff\x00\r"]))
     def garbage(self, data: bytes) -> None:
         """Say what is no card."""
+        self.door.wait(UNREADABLE_GAP_S)
         self.door.says(data)
         self.door.work()
         self.conclude("card_unreadable")

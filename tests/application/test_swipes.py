@@ -13,7 +13,7 @@ from doorctl.access.patron import Patron
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
-from doorctl.controller import READER
+from doorctl.controller import READER, UNREADABLE_GAP_S
 from doorctl.door.indicator import GRANTED_S, REFUSED_S, Lamps
 from doorctl.mailbox import StaffOpened
 from doorctl.ports import BytesReceived
@@ -400,15 +400,27 @@ def test_an_exhausted_reader_delays_every_answer_alike() -> None:
 
 
 def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
-    """Each is answered and logged; what the worker can't keep up with is not put on record."""
+    """What the worker can't keep up with is not put on record, though answered and logged."""
     door = FakeDoor()
     for _ in range(10 * BACKLOG_LIMIT):
+        door.wait(UNREADABLE_GAP_S)
         door.says(b"?\r")
 
     assert door.worker.backlog() == UNRECORDED_LIMIT
     assert door.reasons == ["card_unreadable"] * 10 * BACKLOG_LIMIT
     door.work()
     assert door.outcomes == ["card_unreadable"] * UNRECORDED_LIMIT
+
+
+def test_of_garbage_without_a_pause_one_answer_a_while_is_enough() -> None:
+    """Nobody swipes ten times a second: the rest fills no log."""
+    door = FakeDoor()
+    for _ in range(1000):
+        door.says(b"?\r")
+    door.wait(UNREADABLE_GAP_S)
+    door.says(b"?\r")
+
+    assert door.reasons == ["card_unreadable"] * 2
 
 
 def test_a_storm_of_unreadable_cards_turns_no_card_away() -> None:

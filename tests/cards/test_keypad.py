@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.keypad import KEYS, keys
+from doorctl.cards.keypad import KEYS, MOST_AT_ONCE, keys
 from tests.cards.samples import pressed
 
 
@@ -20,5 +20,14 @@ def test_any_bytes_give_only_keys(data: bytes) -> None:
     """Nothing raises, nothing else comes out, and no key is shown."""
     found = keys(data)
 
-    assert len(found) == sum(byte in KEYS for byte in data)
+    count = sum(byte in KEYS for byte in data)
+    assert len(found) == (count if count <= MOST_AT_ONCE else 0)
     assert all(repr(key) == "KeyPressed()" for key in found)
+
+
+def test_more_keys_at_once_than_anybody_presses_are_none() -> None:
+    """A device that babbles presses nothing, and costs the loop nothing."""
+    most = "7" * MOST_AT_ONCE
+
+    assert list(keys(most.encode())) == pressed(most)
+    assert keys(most.encode() + b"7") == ()

@@ -293,7 +293,7 @@ def test_a_flood_waits_in_the_kernel(port: FakeSerialPort) -> None:
 def test_a_chunk_is_no_larger_than_the_limit(
     port: FakeSerialPort, line: SerialLine, inbox: Inbox
 ) -> None:
-    """One event never holds more than 4 KiB."""
+    """One event never holds more than the longest card."""
     port.plug()
     line.start()
     inbox.take()

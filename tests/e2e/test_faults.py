@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
@@ -9,12 +10,14 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from doorctl.controller import UNREADABLE_GAP_S
 from tests.e2e.conftest import Doors, Loaded
 from tests.e2e.door import Door, refusal, until
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
@@ -119,10 +122,12 @@ def test_nobody_reads_stdout(doors: Doors) -> None:
     process = subprocess.Popen(door.command("run"), stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
         read_until_ready(process.stdout.fileno())
-        sent = 700  # A pipe holds 64 KiB, some 440 lines.
-        for _ in range(sent // 50):
-            door.reader.send(b"worn-out\xff\r" * 50)
+        sent = 50  # The pipe holds some 28 lines.
+        for _ in range(sent + 10):
+            door.reader.send(b"worn-out\xff\r")
+            time.sleep(1.1 * UNREADABLE_GAP_S)
         until(lambda: stored_with_one_more(door) > sent)
         before = set(door.open_attempts())
         door.reader.send(ENTITLED.swipe)

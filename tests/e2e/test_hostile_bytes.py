@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from random import Random
 
 import pytest
 
@@ -12,8 +13,8 @@ from tests.e2e.people import ALSO_ENTITLED, ENTITLED
 NUMBER = ALSO_ENTITLED.number.encode()
 
 HOSTILE = {
-    "a megabyte": b"A" * 1_048_576 + b"\r",
-    "NUL": b"\x00" * 40 + b"\r",
+    "far too long": b"A" * 32_768 + b"\r",
+    "NUL": b"?" + b"\x00" * 40 + b"\r",  # alone, a reader that wakes up
     "NUL in a card": NUMBER + b"\x00\r",
     "ANSI": b"\x1b[2J\x1b[31m" + NUMBER + b"\x1b[0m\r",
     "SQL": b"'; DROP TABLE patrons;--\r",
@@ -87,3 +88,58 @@ def test_flood_in_mid_pulse(doors: Doors) -> None:
 
     on, off = door.edges(door.pid)
     assert (on.level, off.level) == (1, 0)
+
+
+FLOOD_BYTES = 670_000
+"""What two seconds of a USB device that never pauses bring."""
+
+HEARD_S = 2.0
+STOPPED_S = 5.0
+
+FLOODS = {
+    "digits": b"4711",
+    "CR": b"\r",
+    "CR and LF": b"\r\n",
+    "STX": b"\x02",
+    "NUL": b"\x00",
+    "letters": b"A",
+    "a card": ALSO_ENTITLED.swipe,
+    "short frames": b"A\r",
+    "random": Random(1).randbytes(4099),  # noqa: S311 - nothing secret
+}
+
+
+def flood(what: str) -> bytes:
+    """Return what a device of that kind brings."""
+    unit = FLOODS[what]
+    return unit * (FLOOD_BYTES // len(unit))
+
+
+@pytest.mark.parametrize("line", ["reader", "keypad"])
+@pytest.mark.parametrize("what", FLOODS)
+def test_who_comes_after_a_flood_gets_in(doors: Doors, what: str, line: str) -> None:
+    """A device that poured out bytes is heard two seconds after it fell silent, and told of once.
+
+    What it sent meanwhile is dropped, so it can't hold the loop for as long as so many keys would.
+    """
+    door = doors.started("policy.code_entry=true")
+    getattr(door, line).send(flood(what))
+    time.sleep(HEARD_S)
+    seen = len(door.lines)
+
+    door.let_in(ENTITLED)
+    # Once for the bytes and once for the cards in them.
+    assert door.alarms().count("overloaded") <= 2
+    assert len(door.lines) - seen <= 10
+
+
+@pytest.mark.parametrize("line", ["reader", "keypad"])
+@pytest.mark.parametrize("what", FLOODS)
+def test_a_flooded_door_stops(doors: Doors, what: str, line: str) -> None:
+    """The order to stop is seen before the rest of what a device poured out."""
+    door = doors.started()
+    getattr(door, line).send(flood(what))
+    asked_s = time.monotonic()
+
+    assert door.stop() == 0
+    assert time.monotonic() - asked_s < STOPPED_S
