@@ -19,6 +19,9 @@ from doorctl.moments import BootTime
 CODES_KEY = b"any issued code."
 """Under which all codes are counted and stand in the door log: 16 bytes, nobody's row key."""
 
+A_CODE = "code"
+"""Stands in lists for all of them: one pseudonym would make them, wrong ones too, one person's."""
+
 MOST_FAILURES = 6
 """So many are counted; what they wait for is the longest wait."""
 

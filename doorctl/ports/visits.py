@@ -29,7 +29,8 @@ class Visit:
         attempt: its number; it only grows.
         at: when the card was swiped, UTC.
         clock: how good that time is.
-        card: the first 8 hex digits of the row key: a pseudonym; None for an unreadable card.
+        card: the first 8 hex digits of the row key, a pseudonym; "code" for any issued code, None
+            for an unreadable card.
     """
 
     attempt: int

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from doorctl.access.codes_throttle import A_CODE, CODES_KEY
 from doorctl.access.throttle import CardThrottle
 from doorctl.moments import ClockState
 from doorctl.ports import Visit
@@ -91,5 +92,11 @@ def to_visit(record: tuple[Any, ...]) -> Visit:
         clock=ClockState(clock),
         verdict=verdict,
         reason=reason,
-        card=None if row_key is None else row_key.hex()[:CARD_HEX_DIGITS],
+        card=_card(row_key),
     )
+
+
+def _card(row_key: bytes | None) -> str | None:
+    if row_key == CODES_KEY:
+        return A_CODE
+    return None if row_key is None else row_key.hex()[:CARD_HEX_DIGITS]

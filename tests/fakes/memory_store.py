@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from doorctl.access.codes_throttle import A_CODE, CODES_KEY
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.access.reasons import Reason
@@ -434,7 +435,7 @@ class MemoryVisits:
             clock=attempt.at.state,
             verdict=None if attempt.reason is None else attempt.reason.verdict,
             reason=None if attempt.reason is None else attempt.reason.value,
-            card=None if attempt.row_key is None else attempt.row_key.hex()[:8],
+            card=_card(attempt.row_key),
         )
 
     def _keep_throttle(
@@ -485,3 +486,9 @@ def _hour_of(at: datetime) -> datetime:
 
 def _in_ms(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def _card(row_key: bytes | None) -> str | None:
+    if row_key == CODES_KEY:
+        return A_CODE
+    return None if row_key is None else row_key.hex()[:8]

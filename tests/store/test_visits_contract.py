@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.codes_throttle import A_CODE, CODES_KEY
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.errors import InputError, StoreError
@@ -120,6 +121,13 @@ def test_an_unreadable_card_has_no_pseudonym(log: Log) -> None:
     log.store.close_attempt(1, Reason.CARD_UNREADABLE)
 
     assert log.listed() == [Visit(1, NOON, ClockState.TRUSTED, "refused", "card_unreadable", None)]
+
+
+def test_codes_are_listed_as_codes(log: Log) -> None:
+    """Right and wrong ones stand under one key, whose pseudonym would be taken for a person's."""
+    log.store.open_attempt(1, stamped(), CODES_KEY, None)
+
+    assert [one.card for one in log.listed()] == [A_CODE]
 
 
 def test_an_attempt_begins_once_and_ends_once(log: Log) -> None:

@@ -112,6 +112,11 @@ class PageRequest:
         """The branch's local date; as :attr:`now`."""
         return self.now.date()
 
+    @property
+    def pseudonym_key(self) -> bytes:
+        """What pseudonyms of one day are made with; see `House.pseudonym_key`."""
+        return self._frame.house.pseudonym_key
+
     def asked(self, name: str) -> str:
         """Return a parameter of the address without blanks around it; empty where absent."""
         return self.request.query_params.get(name, "").strip()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -68,6 +69,7 @@ class House:
         now: tells the branch's local time.
         encrypted: whether browsers use HTTPS.
         signs_in_elsewhere: whether the municipality's identity provider is asked.
+        pseudonym_key: of this start of the web process alone, so nobody can ask for it later.
     """
 
     name: str
@@ -76,6 +78,7 @@ class House:
     now: Callable[[], datetime]
     encrypted: bool
     signs_in_elsewhere: bool = False
+    pseudonym_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @property
     def session_cookie(self) -> str:

@@ -128,7 +128,7 @@ class HoldPages:
         pages = max(1, -(-len(visits) // ROWS))
         page = min(_page_number(asked.asked("page")), pages)
         begins = (page - 1) * ROWS
-        rows = tuple(row(asked.words, one) for one in visits[begins : begins + ROWS])
+        rows = tuple(row(asked, one) for one in visits[begins : begins + ROWS])
         return Part(rows, page, begins + 1, len(visits), is_last=page == pages)
 
     async def _none(self, asked: PageRequest) -> Response:

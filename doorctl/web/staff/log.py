@@ -84,7 +84,7 @@ class LogPages:
         except InputError as error:
             wrong = FieldError(filled_in.CARD, str(error))
             return await self._wrong(asked, Chosen(asked.today), wrong)
-        rows = [row(asked.words, one) for one in found[:MOST_FOUND]]
+        rows = [row(asked, one) for one in found[:MOST_FOUND]]
         return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
 
     def _found(self, typed: str, by: str) -> tuple[Visit, ...]:
@@ -113,7 +113,7 @@ class LogPages:
             raise InputError("there is no such attempt in the door log")
         blank = {"purpose": "", "wrong": "", "ref": None, "asks": True, "longest": SHORT_TEXT}
         status = 422 if more.get("wrong") else 200
-        context = blank | {"row": row(asked.words, visit)} | more
+        context = blank | {"row": row(asked, visit)} | more
         return asked.page("log_reveal.html", status, **context)
 
     def _one(self, number: int) -> Visit | None:
@@ -168,7 +168,7 @@ class LogPages:
             wanted=wanted,
             fields=fields or fields_of(wanted),
             wrong=dict.fromkeys(FIELDS, "") | dict(wrong),
-            rows=[row(asked.words, one) for one in page.visits],
+            rows=[row(asked, one) for one in page.visits],
             older=page.visits[-1].attempt if page.more else None,
             newest=before is None,
             since=last if before is None and wanted.follows(asked.today) else "",

@@ -187,7 +187,7 @@ class LogEvents:
                 yield self._row(asked, visit)
 
     def _row(self, asked: PageRequest, visit: Visit) -> str:
-        shown = self._frame.rendered("log_row.html", asked, {"row": row(asked.words, visit)})
+        shown = self._frame.rendered("log_row.html", asked, {"row": row(asked, visit)})
         data = "".join(f"data: {line}\n" for line in shown.splitlines())
         return f"event: attempt\nid: {visit.attempt}-{state(visit)}\n{data}\n"
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 from typing import Final
 
+from doorctl.access.codes_throttle import A_CODE
 from doorctl.access.reasons import Reason
+from doorctl.accounts.roles import Permission
 from doorctl.moments import ClockState
 from doorctl.ports import Visit
+from doorctl.web.pages.frame import PageRequest
 from doorctl.web.pages.words import Words
 from doorctl.web.staff.log_filter import GRANTED, OPEN, REASONS, REFUSED
 from doorctl.web.staff.why_words import sentence
@@ -53,9 +59,15 @@ class Row:
         return NAMES[self.state]
 
 
-def row(words: Words, visit: Visit) -> Row:
-    """Return an attempt as a language says it."""
-    local = words.local(visit.at)
+def row(asked: PageRequest, visit: Visit) -> Row:
+    """Return an attempt as whoever asks may see it, in their language.
+
+    Who may neither search the log for a card nor look up whose it is gets a pseudonym of that day
+    alone: one look at the door links no month of visits.
+    """
+    words, local = asked.words, asked.words.local(visit.at)
+    links = asked.may(Permission.SEARCH_LOG) or asked.may(Permission.REVEAL)
+    pseudonym = visit.card if links else _of_day(asked, visit.card, local.date())
     return Row(
         attempt=visit.attempt,
         state=state(visit),
@@ -63,7 +75,7 @@ def row(words: Words, visit: Visit) -> Row:
         clock=words.say("{time}:{seconds}", time=words.clock(visit.at), seconds=f"{local:%S}"),
         doubtful=visit.clock is ClockState.UNTRUSTED,
         told=told(words, visit.reason),
-        pseudonym=grouped(visit.card),
+        pseudonym=words.say("code") if visit.card == A_CODE else grouped(pseudonym),
         around=f"{local:%Y-%m-%dT%H:%M}",
     )
 
@@ -78,6 +90,13 @@ def told(words: Words, reason: str | None) -> str:
     if reason is None:
         return ""
     return sentence(words, Reason(reason)) if reason in REASONS else reason
+
+
+def _of_day(asked: PageRequest, card: str | None, day: date) -> str | None:
+    if card is None:
+        return None
+    told = hmac.digest(asked.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
+    return told.hex()[: len(card)]
 
 
 def grouped(pseudonym: str | None) -> str:

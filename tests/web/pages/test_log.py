@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Mode
+from doorctl.access.codes_throttle import A_CODE
 from doorctl.accounts.roles import Role
 from doorctl.moments import ClockState
 from doorctl.web.staff.log import LogPages
@@ -48,6 +49,35 @@ def test_the_day_is_told_under_pseudonyms(language: str, told: list[str]) -> Non
         assert text in page
     assert page.index('id="attempt-2"') < page.index('id="attempt-1"')
     assert "1001" not in page
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.TECHNICIAN])
+def test_who_only_looks_on_can_link_no_days(role: Role) -> None:
+    """A card has one pseudonym within a day, another the next, and neither is the house's own.
+
+    One look at the door would else link a month of somebody's visits.
+    """
+    desk = FakeLogDesk()
+    other = PSEUDONYM[::-1]
+    before = [visit(one, at=NOW - timedelta(days=1, minutes=9 - one)) for one in (1, 2)]
+    desk.write(*before, visit(3), visit(4, card=other), visit(5), visit(6, card=None))
+    looking = client(desk, role)
+    days = [looking.get(f"/log?day={day}").text for day in ("2026-11-24", "2026-11-25")]
+    first, second = (re.findall(r'"log-card">([0-9a-f]{4} [0-9a-f]{4})<', page) for page in days)
+
+    assert first[0] == first[1]
+    assert second[0] == second[2]
+    assert len({*first, *second, "0001 0203"}) == 4
+    assert "0001 0203" in client(desk, Role.STAFF).get("/log").text
+
+
+def test_codes_are_told_as_codes() -> None:
+    """Right and wrong ones of anybody: one pseudonym would look like one person."""
+    desk = FakeLogDesk()
+    desk.write(visit(1, card=A_CODE), visit(2, "unknown_card", card=A_CODE))
+
+    for role in (Role.VIEWER, Role.MANAGER):
+        assert client(desk, role).get("/log").text.count('"log-card">kode<') == 2
 
 
 def test_a_mode_is_named_however_short_it_was() -> None:
