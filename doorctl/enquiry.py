@@ -14,7 +14,7 @@ from doorctl.access.patron import Patron
 from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, banned
-from doorctl.access.throttle import MOST_WRONG_PINS
+from doorctl.access.throttle import MOST_WRONG_PINS, everywhere
 from doorctl.masked import IdentifierKind
 from doorctl.moments import Moment
 from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, VisitReader
@@ -146,7 +146,7 @@ def explain(
         patron=found.patron,
         moment=moment,
         pin=known_pin,
-        throttled=_throttled(found, policy, visits, clock),
+        throttled=_throttled(found, policy, visits, clock, branch),
         banned=banned(found.bans, moment, policy.branch),
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
@@ -220,12 +220,15 @@ def _read(reading: Reading, patrons: PatronLookup, branch: BranchBook | None) ->
     return _restricted(found) if branch.restricted(key, patron_ref) else found
 
 
-def _throttled(found: _Found, policy: Policy, visits: VisitReader, clock: Clock) -> bool:
+def _throttled(
+    found: _Found, policy: Policy, visits: VisitReader, clock: Clock, branch: BranchBook | None
+) -> bool:
     now = clock.boot_time()
     if found.by_code:
         return codes_throttle.holds(visits.card_throttle(CODES_KEY), now)
     patron_ref = None if found.patron is None else found.patron.patron_ref
-    wrong = visits.wrong_pins(found.key, patron_ref)
+    elsewhere = 0 if branch is None else branch.wrong_pins_elsewhere(patron_ref)
+    wrong = everywhere(visits.wrong_pins(found.key, patron_ref), elsewhere)
     held = wrong >= MOST_WRONG_PINS or visits.card_throttle(found.key).holds(now)
     return policy.require_pin and held
 

@@ -16,7 +16,7 @@ from doorctl.access.messages import Prepared
 from doorctl.access.patron import Patron, row_key
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, CardThrottle
+from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, CardThrottle, everywhere
 from doorctl.errors import BranchStoreError, StoreError
 from doorctl.masked import Identifier, IdentifierKind
 from doorctl.moments import BootTime
@@ -103,7 +103,7 @@ class Ledger:
         counts = self._counts_guesses or found.by_code
         key = CODES_KEY if found.by_code else found.row_key
         before = self._visits.card_throttle(key)
-        wrong = 0 if found.by_code else self._visits.wrong_pins(key, _ref(found.patron))
+        wrong = 0 if found.by_code else self._wrong_pins(key, _ref(found.patron))
         held = wrong >= MOST_WRONG_PINS or _holds(before, now, by_code=found.by_code)
         throttled = counts and held
         opened = _OpenAttempt(
@@ -226,6 +226,15 @@ class Ledger:
         try:
             bans, held = self._branch.bans(key, patron_ref), self._branch.pass_of(key)
             return _Rights(bans, held, restricted=self._branch.restricted(key, patron_ref))
+        except StoreError as err:
+            raise BranchStoreError(str(err)) from err
+
+    def _wrong_pins(self, key: bytes, patron_ref: str | None) -> int:
+        here = self._visits.wrong_pins(key, patron_ref)
+        if self._branch is None:
+            return here
+        try:
+            return everywhere(here, self._branch.wrong_pins_elsewhere(patron_ref))
         except StoreError as err:
             raise BranchStoreError(str(err)) from err
 

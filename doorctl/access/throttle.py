@@ -28,6 +28,14 @@ WAIT_AFTER_S = MappingProxyType({3: 30, 4: 120, 5: 600, 6: 3600, 7: 3600, 8: 360
 MOST_WRONG_PINS = 20
 """With so many wrong PINs on record a patron waits for staff, or until one is forgotten."""
 
+MOST_ELSEWHERE = MOST_WRONG_PINS - 1
+"""So many of a patron's wrong PINs at other branches count here: what another says stops nobody
+before a wrong PIN at this door, and shows nobody the door who has the right one."""
+
+TOLD_FROM = 4
+"""So many wrong PINs of a patron the other branches are told of: more than anybody's slips, so who
+mistyped where is nobody's business but that branch's. A thief has three at each for nothing."""
+
 GUESSED_AT = 10
 """A right PIN beside so many wrong ones is alarmed: somebody may have a copy of the card."""
 
@@ -64,6 +72,11 @@ class CardThrottle:
             return True
         wait_s = WAIT_AFTER_S.get(self.failures, 0)
         return self.at is not None and now.ms_since(self.at) < wait_s * 1000
+
+
+def everywhere(here: int, elsewhere: int) -> int:
+    """Return how many wrong PINs a patron has, by this branch's count and what others told."""
+    return here + min(elsewhere, MOST_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)

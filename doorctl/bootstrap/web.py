@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import doorctl
+from doorctl.access.throttle import TOLD_FROM
 from doorctl.bootstrap.alarm_desk import WebsAlarms
 from doorctl.bootstrap.audit import DesksAudit
 from doorctl.bootstrap.branch import BranchDesk
@@ -18,7 +19,13 @@ from doorctl.bootstrap.expiry import expiry
 from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.bootstrap.opening import TRUST_CLOCK, believes
 from doorctl.bootstrap.pages import encrypted, pages
-from doorctl.bootstrap.rules import access_policy, branch_db, patrons_db, system_clock
+from doorctl.bootstrap.rules import (
+    access_policy,
+    branch_db,
+    patrons_db,
+    system_clock,
+    visits_db,
+)
 from doorctl.bootstrap.subject_web import webs_answers
 from doorctl.config import Config
 from doorctl.errors import KeyFileError, NotAnsweringError, StoreError
@@ -36,6 +43,8 @@ from doorctl.store.seal_on_record import seal_on_record
 from doorctl.store.sealing import Seal, key_id
 from doorctl.store.signing_keys import read_public_keys
 from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.visits_reader import VisitHistory
+from doorctl.sync.exchange import MOST_PATRONS
 from doorctl.sync.guard import guard
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.staging import Limits
@@ -97,7 +106,8 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
             supervisor.ready()
 
         certificates = _certificates(config)
-        pushes = Pushes(reception, worker, log, patience, DesksAudit(branch))
+        share = partial(_share, config, branch)
+        pushes = Pushes(reception, worker, log, patience, DesksAudit(branch), share=share)
         pushes.catch_up()
         shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
         server = Server(
@@ -168,6 +178,12 @@ def _branch(config: Config, clock: Clock, log: EventLog, stack: ExitStack) -> Br
 
 def _write(branch: BranchDesk, job: Callable[[CalendarWriter], object]) -> None:
     branch.run(lambda opened, _moment: job(opened.writer))
+
+
+def _share(config: Config, branch: BranchDesk, elsewhere: dict[str, int]) -> dict[str, int]:
+    branch.run(lambda opened, moment: opened.writer.keep_wrong_pins(elsewhere, moment))
+    with closing(VisitHistory(visits_db(config))) as visits:
+        return visits.many_wrong_pins(TOLD_FROM, MOST_PATRONS)
 
 
 def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -116,6 +116,9 @@ class BranchBook(Protocol):
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of what is held of a card or its patron."""
 
+    def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron other branches have told of, 0 for nobody's."""
+
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
 
@@ -199,3 +202,6 @@ class CalendarWriter(Protocol):
 
 class BranchWriter(RightsWriter, CalendarWriter, Protocol):
     """The whole of ``branch.db`` to whoever may write it."""
+
+    def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:
+        """Replace what other branches have told of patrons' wrong PINs, by their numbers."""

@@ -207,6 +207,17 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
         ),
     ),
     PersonTable(
+        BRANCH,
+        "wrong_pins_elsewhere",
+        "Forkerte pinkoder ved andre filialer, slettes efter 30 dage",
+        "Wrong PINs at other branches, deleted after 30 days",
+        (
+            _PATRON,
+            Column("wrong", "Hvor mange", "How many"),
+            Column("day", "Hvornår det sidst blev meddelt", "When it was told last"),
+        ),
+    ),
+    PersonTable(
         VISITS,
         "attempts",
         "Dørens log: hver gang kortet blev brugt, slettes efter højst 30 dage",

@@ -67,6 +67,8 @@ _SETTING = "SELECT value FROM settings WHERE key = ?"
 _NOBODY_RESTRICTED = """
     SELECT EXISTS (SELECT 1 FROM bans WHERE 0 AND (row_key = ?1 OR patron_ref = ?2))
 """
+_WRONG_ELSEWHERE = "SELECT wrong FROM wrong_pins_elsewhere WHERE patron_ref = ?"
+_NONE_ELSEWHERE = "SELECT NULL FROM bans WHERE 0 AND patron_ref = ?"
 _NO_HOURS = "SELECT NULL FROM bans WHERE 0"
 _NO_SETTING = "SELECT NULL FROM bans WHERE 0 AND note = ?"
 """What is asked before web, which starts later after an upgrade, has laid the table out.
@@ -109,6 +111,11 @@ class BranchRecords:
         """Tell whether staff have restricted the use of what is held of a card or its patron."""
         found = self._records((_RESTRICTED, _NOBODY_RESTRICTED), row_key, patron_ref)
         return bool(found and found[0][0])
+
+    def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron other branches have told of."""
+        found = self._records((_WRONG_ELSEWHERE, _NONE_ELSEWHERE), patron_ref)
+        return found[0][0] if found else 0
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""

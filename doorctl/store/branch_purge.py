@@ -43,6 +43,7 @@ _BY_TIME = (
 _BY_DAY = (
     "DELETE FROM passes WHERE last_day < ?",
     "DELETE FROM days WHERE day < ?",
+    "DELETE FROM wrong_pins_elsewhere WHERE day < ?",
 )
 
 

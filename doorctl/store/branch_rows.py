@@ -187,6 +187,16 @@ def create_second_factors(database: Database) -> None:
     database.execute(FACTORS_SCHEMA)
 
 
+@migrations()
+def create_wrong_pins_elsewhere(database: Database) -> None:
+    """Lay out how many wrong PINs patrons had at other branches, and when that was told."""
+    database.execute("""
+        CREATE TABLE wrong_pins_elsewhere (
+            patron_ref TEXT NOT NULL PRIMARY KEY, wrong INTEGER NOT NULL, day TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
 def from_ban(ban: Ban) -> tuple[object, ...]:
     """Return a ban as the values of :data:`BANS` without its number."""
     until_ms = None if ban.until is None else to_ms(ban.until)

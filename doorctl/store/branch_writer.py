@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -200,6 +200,20 @@ class BranchRecordsWriter:
         refuse_text(f"setting {key}", value)
         with self.together(moment) as connection:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+    def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:
+        """Replace what other branches have told of patrons' wrong PINs; the same costs nothing."""
+        day = today(moment).isoformat()
+        rows = {(ref, wrong, day) for ref, wrong in elsewhere.items()}
+        with translated(self.path):
+            held = set(self.database.execute("SELECT * FROM wrong_pins_elsewhere"))
+        if rows == held:
+            return
+        with self.together(moment) as connection:
+            connection.execute("DELETE FROM wrong_pins_elsewhere")
+            connection.executemany("INSERT INTO wrong_pins_elsewhere VALUES (?, ?, ?)", rows)
+            if {ref for ref, _, _ in held} - elsewhere.keys():
+                self.rewrite_after()
 
     def rewrite_after(self) -> None:
         """Have the file rewritten once the transaction under way is durable: rows were erased."""

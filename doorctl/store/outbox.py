@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -54,6 +54,12 @@ _FORGET_HEADS = """
     WHERE branch = :branch AND (number > :agreed OR day < date(:day, '-185 days'))
 """
 _KEEP_HEAD = "INSERT OR REPLACE INTO audit_heads VALUES (:branch, :day, :number, :head)"
+_FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE branch = ? OR day < date(?, '-30 days')"
+_WRONG_ELSEWHERE = """
+    SELECT patron_ref, sum(min(wrong, 100)) AS elsewhere
+    FROM wrong_pins JOIN register USING (patron_ref) WHERE branch <> :branch
+    GROUP BY patron_ref ORDER BY elsewhere DESC LIMIT :most
+"""
 _FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :through"
 
 
@@ -144,6 +150,17 @@ def keep_audit_heads_by_day(database: Database) -> None:
     """)
     database.execute("DROP TABLE audit_heads")
     database.execute("ALTER TABLE heads_by_day RENAME TO audit_heads")
+
+
+@migrations()
+def add_wrong_pins(database: Database) -> None:
+    """Keep how many wrong PINs patrons had at each branch, to tell the others."""
+    database.execute("""
+        CREATE TABLE wrong_pins (
+            branch TEXT NOT NULL, patron_ref TEXT NOT NULL, wrong INTEGER NOT NULL,
+            day TEXT NOT NULL, PRIMARY KEY (branch, patron_ref)
+        ) STRICT, WITHOUT ROWID
+    """)
 
 
 class OutboxStore:
@@ -237,6 +254,18 @@ class OutboxStore:
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute(_FORGET_HEADS, values)
             connection.execute(_KEEP_HEAD, values)
+
+    def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
+        """Replace what a branch has told of patrons' wrong PINs; see `Outbox.note_wrong_pins`."""
+        day = on.isoformat()
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute(_FORGET_WRONG_PINS, (branch, day))
+            rows = [(branch, ref, wrong, day) for ref, wrong in here.items()]
+            connection.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?)", rows)
+
+    def wrong_pins_elsewhere(self, branch: str, most: int) -> dict[str, int]:
+        """Return patron -> wrong PINs at all other branches, of those who have most."""
+        return dict(self._fetch(_WRONG_ELSEWHERE, branch=branch, most=most))
 
     def forget_removed(self, through: int) -> None:
         """Forget who was taken out up to an epoch that every branch holds; raises the floor."""

@@ -46,6 +46,8 @@ def belongs(table: PersonTable, subject: Subject) -> tuple[str, tuple[Any, ...]]
     A row that names a patron is that patron's, whoever has the card by now.
     """
     marks = ", ".join("?" * len(subject.row_keys))
+    if CARD not in table.names:
+        return f"{PATRON} = ?", (subject.patron_ref,)
     by_card = f"{CARD} IN ({marks})"
     keys = tuple(sorted(subject.row_keys))
     if PATRON not in table.names:
@@ -61,7 +63,7 @@ def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> fro
             (patron_ref,),
         )
         for table in laid_out(connection, database)
-        if PATRON in table.names
+        if {CARD, PATRON} <= set(table.names)
     )
     return frozenset(key for rows in found for (key,) in rows)
 
@@ -77,7 +79,7 @@ def owners(
             tuple(row_keys),
         )
         for table in laid_out(connection, database)
-        if PATRON in table.names
+        if {CARD, PATRON} <= set(table.names)
     )
     return frozenset(ref for rows in found for (ref,) in rows)
 
@@ -87,5 +89,6 @@ def every_card(connection: sqlite3.Connection, database: str) -> frozenset[bytes
     found = (
         connection.execute(f"SELECT DISTINCT {CARD} FROM {table.name} WHERE {CARD} IS NOT NULL")  # noqa: S608 -- as said
         for table in laid_out(connection, database)
+        if CARD in table.names
     )
     return frozenset(key for rows in found for (key,) in rows)

@@ -17,7 +17,7 @@ from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_holds import HOLDS, to_hold
 from doorctl.store.visit_rows import THROTTLE, from_ms, migrations, to_ms, to_throttle
 from doorctl.store.watched_reader import WatchedReader
-from doorctl.store.wrong_pins import COUNT
+from doorctl.store.wrong_pins import COUNT, MANY
 
 PAGE_ROWS = 500
 """Rows read at a time; between two pages no transaction is open, however slow the caller."""
@@ -32,6 +32,7 @@ _BEFORE_HOLDS = "SELECT NULL FROM attempts WHERE 0"
 """No rows; but an error where the file is not ours."""
 
 _BEFORE_WRONG_PINS = "SELECT count(*) FROM attempts WHERE 0 AND row_key IN (?, ?)"
+_NO_WRONG_PINS = "SELECT NULL, NULL FROM attempts WHERE 0 AND (attempt, at_ms) = (?, ?)"
 
 
 class VisitHistory:
@@ -60,6 +61,13 @@ class VisitHistory:
         """Return how many wrong PINs of a patron or a card are on record."""
         count: int = self._fetch((COUNT, _BEFORE_WRONG_PINS), row_key, patron_ref)[0][0]
         return count
+
+    def many_wrong_pins(self, least: int, most: int) -> dict[str, int]:
+        """Return patron -> wrong PINs of those who have `least` or more; the `most` who have most.
+
+        None where a door that runs since before an upgrade has no table of them.
+        """
+        return dict(self._fetch((MANY, _NO_WRONG_PINS), least, most))
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""

@@ -16,6 +16,11 @@ COUNT = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 FORGET = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 TAKE_BACK = "DELETE FROM wrong_pins WHERE attempt = ?"
 
+MANY = """
+    SELECT patron_ref, count(*) AS wrong FROM wrong_pins WHERE patron_ref IS NOT NULL
+    GROUP BY patron_ref HAVING wrong >= ? ORDER BY wrong DESC LIMIT ?
+"""
+
 _CHARGE = "INSERT INTO wrong_pins VALUES (?, date(? / 1000, 'unixepoch'), ?, ?, 0)"
 _ANSWER = """
     UPDATE wrong_pins SET answered = 1 FROM wrong_pins AS right

@@ -19,7 +19,7 @@ from pathlib import Path
 from doorctl.errors import StoreError
 from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
 from doorctl.sync.document import write_document
-from doorctl.sync.exchange import Exchanged, signed
+from doorctl.sync.exchange import MOST_PATRONS, Exchanged, signed
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
 from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Line, Removal, decode
@@ -101,7 +101,7 @@ def deliver(
         sender: see there.
         pool: runs the questions; with a thread a branch, all are asked at once.
     """
-    courier = _Courier(outbox, sender)
+    courier = _Courier(outbox, sender, shares=len(branches) > 1)
     epochs: list[int] = []
     pending: dict[Future[Answer], Talk] = {}
     for branch in branches:
@@ -140,9 +140,10 @@ class _Plan:
 
 
 class _Courier:
-    def __init__(self, outbox: Outbox, sender: Sender) -> None:
+    def __init__(self, outbox: Outbox, sender: Sender, *, shares: bool) -> None:
         self._outbox = outbox
         self._sender = sender
+        self._shares = shares
 
     def talk(self, branch: Branch) -> Talk:
         """Ask, send, and send everything if the branch disagrees on what it holds."""
@@ -155,13 +156,28 @@ class _Courier:
         held = yield branch.held
         if not isinstance(held, Held):
             return _failed(branch, held)
-        kept = yield from self._lost_head(branch, held)
+        answer = None if held.nonce is None else (yield self._message(branch, held.nonce))
+        if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
+            self._outbox.note_wrong_pins(branch.name, answer.wrong_pins, self._sender.on)
+        kept = self._lost_head(branch, held, answer)
         delivery = yield from self._bring(branch, held)
         return replace(delivery, audit_head=held.audit_head, audit_kept=kept)
 
-    def _lost_head(
-        self, branch: Branch, held: Held
-    ) -> Generator[Callable[[], Answer], Answer, str | None]:
+    def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:
+        """Return the question that tells a branch what is kept for it, and asks for its own."""
+        name = branch.name
+        message = signed(
+            name,
+            nonce,
+            self._sender.private_key,
+            heads=self._outbox.audit_heads(name),
+            wrong_pins=(
+                self._outbox.wrong_pins_elsewhere(name, MOST_PATRONS) if self._shares else None
+            ),
+        )
+        return partial(branch.exchange, message)
+
+    def _lost_head(self, branch: Branch, held: Held, answer: Answer | None) -> str | None:
         """Keep where the branch's audit log ends; return what was kept, if that is not in it."""
         if held.audit_head is None:
             return None
@@ -170,9 +186,6 @@ class _Courier:
         grown = kept == held.audit_head or _number(held.audit_head) > _number(kept)
         agreed = _number(kept) if grown else 0
         if heads and held.nonce is not None:
-            key = self._sender.private_key
-            message = signed(branch.name, held.nonce, key, heads=heads)
-            answer = yield partial(branch.exchange, message)
             if not isinstance(answer, Exchanged):
                 # What was kept is told in the next run: the branch has not heard of it yet.
                 return None if grown else kept

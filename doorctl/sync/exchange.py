@@ -21,6 +21,13 @@ FORMAT: Literal["doorctl-exchange/1"] = "doorctl-exchange/1"
 MOST_BYTES = 131_072
 """A message with half a year of heads has 20 KiB."""
 
+MOST_PATRONS = 500
+"""Of whom wrong PINs are told at a time, those with most: a lying branch can bring in no more."""
+
+Ref = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
+WrongPins = Annotated[
+    dict[Ref, Annotated[int, Meta(ge=1, le=10**6)]], Meta(max_length=MOST_PATRONS)
+]
 Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
 Head = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,17}):[0-9a-f]{64}\Z")]
 
@@ -33,23 +40,40 @@ class Exchange(Struct, frozen=True):
         branch: the branch's id that it is for.
         nonce: what the branch has just told whoever asks, so that nobody can say this again.
         heads: day -> where the branch's audit log ended then, as the sender kept it.
+        wrong_pins: patron_ref -> wrong PINs at all other branches; None where there are none, and
+            then the branch keeps its own to itself.
     """
 
     format: Literal["doorctl-exchange/1"]
     branch: str
     nonce: str
     heads: Annotated[dict[Day, Head], Meta(max_length=256)] = {}
+    wrong_pins: WrongPins | None = None
 
 
 class Exchanged(Struct, frozen=True):
-    """What the branch answers: the highest number of those heads that is in its log, 0 for none."""
+    """What the branch answers.
+
+    Args:
+        agreed: the highest number of those heads that is in its log, 0 for none.
+        wrong_pins: patron_ref -> wrong PINs here, of those who have many; None where they can't
+            be read, or nobody asked.
+    """
 
     agreed: Annotated[int, Meta(ge=0)]
+    wrong_pins: WrongPins | None = None
 
 
-def signed(branch: str, nonce: str, private_key: SigningKey, *, heads: Mapping[str, str]) -> bytes:
+def signed(
+    branch: str,
+    nonce: str,
+    private_key: SigningKey,
+    *,
+    heads: Mapping[str, str],
+    wrong_pins: dict[str, int] | None = None,
+) -> bytes:
     """Return a message as it travels: the signature of all that follows on its line."""
-    text = msgspec.json.encode(Exchange(FORMAT, branch, nonce, dict(heads)))
+    text = msgspec.json.encode(Exchange(FORMAT, branch, nonce, dict(heads), wrong_pins))
     return base64.b64encode(private_key.sign(text)) + b"\n" + text
 
 

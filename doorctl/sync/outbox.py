@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
@@ -129,6 +129,15 @@ class Outbox(Protocol):
             head: its log's end.
             on: the day.
             agreed: what was kept with a higher number is forgotten: it is not in the log any more.
+        """
+
+    def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
+        """Replace what a branch has told of patrons' wrong PINs, and forget what is 30 days old."""
+
+    def wrong_pins_elsewhere(self, branch: str, most: int) -> dict[str, int]:
+        """Return patron -> wrong PINs at all other branches, of the `most` who have most.
+
+        Only of those who are in the register.
         """
 
     def forget_removed(self, through: int) -> None:

@@ -62,6 +62,7 @@ class Pushes:
         log: gets one `push` line a push.
         patience: how much, and for how long, a sender may send.
         record: the audit log; its end is told to whoever asks what is held, to be kept there.
+        share: keeps how many wrong PINs patrons had elsewhere, and returns how many here.
     """
 
     def __init__(
@@ -71,7 +72,10 @@ class Pushes:
         log: EventLog,
         patience: Patience,
         record: PushRecord,
+        *,
+        share: Callable[[dict[str, int]], dict[str, int]],
     ) -> None:
+        self._share = share
         self._reception = reception
         self._worker = worker
         self._log = log
@@ -107,6 +111,8 @@ class Pushes:
     async def exchange(self, request: Request) -> Response:
         """Hear from a sender where the audit log ended, and say up to where it is still that one.
 
+        And hear how many wrong PINs patrons had elsewhere, and say how many here.
+
         Each message that is taken has to hold a nonce of its own, so none can be said again.
         """
         body, message, terms = Body(request, self._patience), bytearray(), self._reception.terms
@@ -124,12 +130,16 @@ class Pushes:
             told = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
             self._nonce = secrets.token_hex(16)
             agreed = await asyncio.to_thread(self._noting.compare, told.heads)
+            here = None
+            with suppress(StoreError):
+                if told.wrong_pins is not None:
+                    here = await asyncio.to_thread(self._share, told.wrong_pins)
         except StoreError:
             # Whoever writes there tells of it, and the sender asks again.
             return await self._refuse(body, Refused(BUSY))
         except REFUSED as err:
             return await self._refuse(body, Refused(refusal_of(err), cause=err))
-        return answer({"agreed": agreed})
+        return answer({"agreed": agreed, "wrong_pins": here})
 
     async def snapshot(self, request: Request) -> Response:
         """Take the whole register."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from doorctl.access.throttle import CardThrottle, ReaderThrottle
+from doorctl.access.throttle import MOST_WRONG_PINS, CardThrottle, ReaderThrottle, everywhere
 from doorctl.moments import BootTime
 
 WAITS_S = [0, 0, 0, 30, 120, 600, 3600, 3600, 3600, 3600]
@@ -276,3 +276,17 @@ def test_the_delay_is_nothing_or_five_seconds(spent_ms: int, ms: int) -> None:
     reader = replace(ReaderThrottle(), spent_ms=spent_ms, at=at(0))
 
     assert reader.delay_s(at(ms)) in {0.0, 5.0}
+
+
+@given(here=st.integers(0, 40), elsewhere=st.integers(0, 10**9))
+def test_what_other_branches_tell_adds_and_stops_nobody_by_itself(
+    here: int, elsewhere: int
+) -> None:
+    """It never lowers a branch's own count, and whoever has the right PIN comes in."""
+    wrong = everywhere(here, elsewhere)
+
+    assert wrong == here + min(elsewhere, 19)
+    assert wrong >= here
+    assert everywhere(0, elsewhere) < MOST_WRONG_PINS
+    assert everywhere(here, elsewhere + 1) >= wrong
+    assert (wrong >= MOST_WRONG_PINS) or here + elsewhere < MOST_WRONG_PINS or here == 0

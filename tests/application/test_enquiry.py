@@ -290,6 +290,18 @@ def test_the_time_asked_about_is_another_than_the_time_of_asking() -> None:
     assert found.data_age == timedelta(hours=2, minutes=5)
 
 
+def test_wrong_pins_at_other_branches_are_told_of_once_they_stop_the_card() -> None:
+    """As at the door: with them one wrong PIN here is enough, and none is not."""
+    branch = MemoryBranch()
+    desk = Desk(branch=branch)
+    branch.elsewhere = {desk.patron.patron_ref: 99}
+    assert failed(desk.why()) == []
+
+    at = Stamped(START, desk.clock.moment().state, desk.clock.boot_time())
+    desk.visits.open_attempt(1, at, key_of(CARD), None, desk.patron.patron_ref)
+    assert failed(desk.why()) == ["throttle"]
+
+
 def test_a_ban_is_a_check_of_its_own() -> None:
     """Staff see that it is theirs, and that nothing else keeps the patron out."""
     desk = Desk()

@@ -12,14 +12,19 @@ from random import Random
 import pytest
 
 from doorctl.access.reasons import Reason
+from doorctl.access.throttle import TOLD_FROM
 from doorctl.ledger import Ledger
 from doorctl.ports import SealedRow
+from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.guard import unguarded
+from doorctl.sync.outbox import Revision
 from tests.application.fake_door import CARD, identifier, key_of, resident
+from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryPatrons, MemoryVisits
+from tests.sync.senders import TERMS
 
 PINS = 10_000
 DAY_S = 86_400.0
@@ -40,6 +45,7 @@ class Year:
     clock: FakeClock = field(default_factory=FakeClock)
     guesses: int = 0
     attempts: int = 0
+    branch: MemoryBranch = field(default_factory=MemoryBranch)
 
     def __post_init__(self) -> None:
         patrons = MemoryPatrons()
@@ -52,6 +58,7 @@ class Year:
             clock=self.clock,
             log=self.log,
             counts_guesses=True,
+            branch=self.branch,
         )
 
     def judged(self, *, right: bool) -> bool:
@@ -108,6 +115,33 @@ def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_most(tmp_path: Path) -> 
 
     assert 0 < stolen.guesses / PINS <= 0.003
     assert stolen.log.lines == [], "nobody has been in with it, so there is nothing to tell"
+
+
+@pytest.mark.parametrize("apace", [1, 3, 10])
+def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_three_branches_too(
+    tmp_path: Path, apace: int
+) -> None:
+    """They tell each other by way of the sender: 20 guesses, or 30 before it has come by.
+
+    So many are made at each branch between two of its runs; at ten the card stands there anyway.
+    """
+    visits = [MemoryVisits() for _ in range(3)]
+    branches = [Year(log, Random(1)) for log in visits]  # noqa: S311 -- a simulation
+    ref = resident(CARD).patron_ref
+    with closing(open_or_create_outbox(tmp_path / "outbox.db")) as outbox:
+        outbox.record([Revision(ref, bytes(32), (b"x\n",))], [], TERMS)
+        for _ in range(365):
+            for number, stolen in enumerate(branches):
+                stolen.guess(most=apace)
+                here = visits[number].many_wrong_pins(TOLD_FROM, 500)
+                outbox.note_wrong_pins(str(number), here, stolen.clock.wall.date())
+            for number, stolen in enumerate(branches):
+                told = outbox.wrong_pins_elsewhere(str(number), 500)
+                stolen.branch.keep_wrong_pins(told, stolen.clock.moment())
+                stolen.night()
+    guesses = sum(stolen.guesses for stolen in branches)
+
+    assert 20 <= guesses <= 30 == 0.003 * PINS
 
 
 @pytest.mark.parametrize("daily", [1, 2, 5, 12])

@@ -774,6 +774,23 @@ def test_staff_free_a_patron_by_any_card() -> None:
     assert not books.prepared.throttled
 
 
+def test_wrong_pins_at_other_branches_count_here() -> None:
+    """However many: the right PIN still comes in, and a wrong one is the last."""
+    books = two_cards()
+    patron = resident(CARD).patron_ref
+    books.branch.elsewhere = {patron: 99, None: 99}
+    books.attempt(Reason.OK, proved=True)
+    assert books.log.lines[-1]["wrong"] == MOST_WRONG_PINS - 1
+
+    waits = [books.prepared.throttled]
+    books.attempt(Reason.WRONG_PIN, identifier(SECOND_CARD))
+    for elsewhere in (99, MOST_WRONG_PINS - 2):
+        books.branch.elsewhere = {patron: elsewhere}
+        books.open()
+        waits.append(books.prepared.throttled)
+    assert waits == [False, True, False]
+
+
 def test_a_right_pin_beside_many_wrong_ones_is_alarmed_and_names_nobody() -> None:
     """Not before ten, and not for wrong ones alone; the alarm says how many and no more."""
     books = two_cards()

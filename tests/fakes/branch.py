@@ -39,6 +39,8 @@ class FakeBranch:
         name: its id.
         away: it can't be reached.
         deaf: no message to it arrives.
+        wrong_pins: what it says of its patrons' wrong PINs.
+        elsewhere: what it was told of them at other branches; None for never.
         mute: it does as it is told, but its answer is lost.
         refuses: why it takes nothing.
         audit_head: where its audit log ends.
@@ -53,6 +55,8 @@ class FakeBranch:
     log: list[str] | None = None
     messages: list[dict[str, Any]] = field(default_factory=list)
     deaf: bool = False
+    wrong_pins: dict[str, int] | None = None
+    elsewhere: dict[str, int] | None = None
     epoch: int = 0
     digest: str = ""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -75,8 +79,11 @@ class FakeBranch:
         if self.deaf:
             return Away("deaf")
         self.messages.append(told)
+        if told["wrong_pins"] is not None:
+            self.elsewhere = told["wrong_pins"]
         there = [head for head in told["heads"].values() if head in (self.log or ())]
-        return Exchanged(max([int(head.partition(":")[0]) for head in there], default=0))
+        agreed = max([int(head.partition(":")[0]) for head in there], default=0)
+        return Exchanged(agreed, None if told["wrong_pins"] is None else self.wrong_pins)
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Apply a document, whole or not at all."""

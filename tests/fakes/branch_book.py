@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -75,6 +75,7 @@ class MemoryBranch:
         self._sources: dict[DaySource, StoredDays] = {}
         self._override: Override | None = None
         self._settings: dict[str, str] = {}
+        self.elsewhere: dict[str | None, int] = {}
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted."""
@@ -97,6 +98,16 @@ class MemoryBranch:
         """Tell whether a card or its patron is among :attr:`kept_unused`."""
         self._fail_if_broken()
         return row_key in self.kept_unused or patron_ref in self.kept_unused
+
+    def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron other branches have told of."""
+        self._fail_if_broken()
+        return self.elsewhere.get(patron_ref, 0)
+
+    def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:  # noqa: ARG002
+        """Replace what other branches have told."""
+        self._fail_if_broken()
+        self.elsewhere = dict(elsewhere.items())
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours."""

@@ -346,6 +346,12 @@ class MemoryVisits:
         """Return how many wrong PINs of a patron or a card are on record."""
         return sum(one.whose in {row_key, patron_ref} for one in self._wrong_pins.values())
 
+    def many_wrong_pins(self, least: int, most: int) -> dict[str, int]:
+        """Return patron -> wrong PINs of those who have many."""
+        refs = [one.whose for one in self._wrong_pins.values() if isinstance(one.whose, str)]
+        many = [(ref, wrong) for ref, wrong in Counter(refs).most_common() if wrong >= least]
+        return dict(many[:most])
+
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's."""
         self._fail_if_broken()

@@ -288,6 +288,36 @@ def test_what_has_returned_survives_a_power_cut(path: Path, writer: BranchRecord
             assert after.bans(key_of(number), None) == (ban,)
 
 
+def test_the_same_wrong_pins_elsewhere_cost_the_card_nothing(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """They are told with each push: only another count, or another day, is written."""
+    writer.keep_wrong_pins({"p-1": 4}, NOW)
+    with closing(BranchRecords(path)) as book:
+        before = book.version()
+        writer.keep_wrong_pins({"p-1": 4}, NOW)
+        assert book.version() == before
+        writer.keep_wrong_pins({"p-1": 5}, NOW)
+        assert book.version() != before
+
+
+def test_who_is_not_told_of_any_more_is_in_no_byte_of_the_file(
+    path: Path, writer: BranchRecordsWriter
+) -> None:
+    """Nor is anybody 30 days after it was told last, though no sender comes any more."""
+    writer.keep_wrong_pins({"patron-one": 4, "patron-two": 4}, NOW)
+    writer.keep_wrong_pins({"patron-two": 4}, NOW)
+    raw = b"".join(file.read_bytes() for file in path.parent.glob("branch.db*"))
+    assert (b"patron-one" in raw, b"patron-two" in raw) == (False, True)
+
+    writer.keep_setting("key", "value", seen_before(_later(29)))
+    with closing(BranchRecords(path)) as book:
+        assert book.wrong_pins_elsewhere("patron-two") == 4
+        writer.keep_setting("key", "value", seen_before(_later(32)))
+        writer.keep_setting("key", "value", _later(32))
+        assert book.wrong_pins_elsewhere("patron-two") == 0
+
+
 WRITE: dict[str, Callable[[BranchRecordsWriter], object]] = {
     "ban": _ban,
     "lift": lambda writer: writer.lift(1, NOW),
@@ -300,6 +330,7 @@ WRITE: dict[str, Callable[[BranchRecordsWriter], object]] = {
     ),
     "end": lambda writer: writer.end_override(NOW),
     "setting": lambda writer: writer.keep_setting("key", "value", NOW),
+    "wrong": lambda writer: writer.keep_wrong_pins({"p-1": 4}, NOW),
 }
 
 

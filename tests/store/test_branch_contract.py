@@ -100,6 +100,15 @@ def _ban(branch: Branch, ban: Ban = BAN, number: int | None = 1, ref: str | None
     return branch.writer.ban(ban, at(), row_key=key, patron_ref=ref)
 
 
+def test_what_other_branches_tell_of_wrong_pins_is_replaced(branch: Branch) -> None:
+    """Who is not told of any more has none; nobody has none."""
+    reports: list[dict[str, int]] = [{"p-1": 4, "p-2": 20}, {"p-1": 5}, {"p-1": 5}, {}]
+    for told in reports:
+        branch.writer.keep_wrong_pins(told, at())
+        found = {ref: branch.book.wrong_pins_elsewhere(ref) for ref in ("p-1", "p-2", None)}
+        assert found == {ref: told.get(ref or "", 0) for ref in found}
+
+
 def test_a_new_branch_has_nothing(branch: Branch) -> None:
     """Nobody is banned, nobody has a pass, no hours and no mode are stored."""
     assert branch.book.bans(key_of(1), "p-1") == ()
@@ -109,6 +118,7 @@ def test_a_new_branch_has_nothing(branch: Branch) -> None:
     assert branch.book.setting("website_checked_at") is None
     assert branch.book.every_ban() == ()
     assert branch.book.every_pass() == ()
+    assert branch.book.wrong_pins_elsewhere("p-1") == 0
 
 
 def test_every_field_of_a_ban_comes_back(branch: Branch) -> None:

@@ -483,6 +483,17 @@ def test_a_cards_wrong_pins_join_its_patrons_and_staff_forget_both(log: Log) -> 
     assert log.store.wrong_pins(key_of(2), "p-2") == 1
 
 
+def test_patrons_with_many_wrong_pins_are_told_by_number(log: Log) -> None:
+    """Those with most, and no card that is nobody's."""
+    whose: list[str | bytes] = ["p-1", "p-2", "p-2", key_of(1), key_of(1), "p-3", "p-3", "p-3"]
+    for number, one in enumerate(whose, start=1):
+        wrong_pin(log, number, NOON, one)
+
+    assert log.history.many_wrong_pins(2, 9) == {"p-3": 3, "p-2": 2}
+    assert log.history.many_wrong_pins(2, 1) == {"p-3": 3}
+    assert log.history.many_wrong_pins(4, 9) == {}
+
+
 @pytest.mark.parametrize(("answered", "days"), [(True, 30), (False, 365)])
 def test_a_patrons_wrong_pin_counts_so_many_whole_days(log: Log, answered: bool, days: int) -> None:
     """From the day after it; a year if no right one came, however soon its visit is purged."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.errors import PushError
-from doorctl.sync.exchange import FORMAT, MOST_BYTES, Exchange, read_exchange, signed
+from doorctl.sync.exchange import FORMAT, MOST_BYTES, MOST_PATRONS, Exchange, read_exchange, signed
 from doorctl.sync.signatures import SigningKey
 
 KEY = SigningKey(bytes(32))
@@ -87,13 +87,38 @@ def test_what_is_signed_and_wrong_is_refused(fields: dict[str, Any], why: str) -
     assert "aaaa" not in str(refused.value)
 
 
+@given(
+    wrong=st.none()
+    | st.dictionaries(st.text("!09az~", min_size=1, max_size=64), st.integers(1, 10**6), max_size=9)
+)
+def test_wrong_pins_are_told_by_number(wrong: dict[str, int] | None) -> None:
+    """In their order; None is not the same as nobody."""
+    told = read(signed("oest", NONCE, KEY, heads={}, wrong_pins=wrong)).wrong_pins
+
+    assert told == wrong
+    assert list(told or ()) == list(wrong or ())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"1": 0}, {"1": -1}, {"1": 10**6 + 1}, {"": 4}, {"a b": 4}, {"x" * 65: 4}, {"1": "4"}, []],
+)
+def test_wrong_pins_that_can_not_be_are_refused(wrong: object) -> None:
+    """So are more patrons than fit."""
+    for each in (wrong, {str(number): 4 for number in range(MOST_PATRONS + 1)}):
+        with pytest.raises(PushError, match="not as it should be"):
+            read(written(wrong_pins=each))
+
+
 def test_a_younger_senders_fields_are_passed_over() -> None:
     """An older branch takes what it knows."""
     assert read(written(younger=[1, 2])) == Exchange(FORMAT, "oest", NONCE, {})
 
 
 def test_half_a_year_of_heads_has_room() -> None:
-    """One a day, 200 at the most."""
+    """One a day, 200 at the most, beside as many patrons as are told of at a time."""
     heads = {f"{2000 + n}-01-01": f"{10**17 - n}:{'a' * 64}" for n in range(200)}
 
-    assert len(signed("o" * 32, NONCE, KEY, heads=heads)) < MOST_BYTES
+    wrong = {f"{number:064}": 10**6 for number in range(MOST_PATRONS)}
+
+    assert len(signed("o" * 32, NONCE, KEY, heads=heads, wrong_pins=wrong)) < MOST_BYTES

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from doorctl.errors import StoreBusyError
@@ -16,7 +18,7 @@ from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Revision, Standing, Terms, Volume
 from doorctl.sync.wire import encode
 from tests.sync.pushes import row
-from tests.sync.senders import TERMS, Town, patron
+from tests.sync.senders import TERMS, TODAY, Town, patron
 
 DIGEST = "a" * 64
 
@@ -213,6 +215,38 @@ def test_the_head_that_an_older_sender_kept_is_kept(path: Path) -> None:
         assert outbox.audit_heads("oest") == {"0001-01-01": head}
         outbox.note_audit_head("oest", later, date(2026, 3, 1), 7)
         assert outbox.audit_heads("oest") == {"2026-03-01": later}
+
+
+REPORTS = st.lists(
+    st.tuples(
+        st.sampled_from(["oest", "syd", "langaa"]),
+        st.dictionaries(st.sampled_from("1234"), st.integers(1, 10**6), max_size=4),
+    ),
+    max_size=9,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(reports=REPORTS)
+def test_each_branch_counts_once_and_a_lying_one_only_so_much(
+    outbox: OutboxStore, reports: list[tuple[str, dict[str, int]]]
+) -> None:
+    """Whatever was reported in which order: the last of each counts, of who is in the register."""
+    outbox.record([revision(ref) for ref in "123"], [], TERMS)
+    last: dict[str, dict[str, int]] = {"oest": {}, "syd": {}, "langaa": {}}
+    for branch in last:
+        outbox.note_wrong_pins(branch, {}, TODAY)
+    for branch, here in reports:
+        outbox.note_wrong_pins(branch, here, TODAY)
+        last[branch] = here
+
+    for branch in last:
+        told = outbox.wrong_pins_elsewhere(branch, 500)
+        others = [here for name, here in last.items() if name != branch]
+        sums = {ref: sum(min(here.get(ref, 0), 100) for here in others) for ref in "123"}
+        assert told == {ref: wrong for ref, wrong in sums.items() if wrong}
+        assert list(told.values()) == sorted(told.values(), reverse=True)
+        assert outbox.wrong_pins_elsewhere(branch, 1) == dict(list(told.items())[:1])
 
 
 def test_no_secret_lies_in_the_file(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_an_entry_of_another_hash_is_told_however_long_the_log_has_grown(
     oest, _ = town.branches
     oest.log = [head(3), head(7)]
     town.push()
-    assert oest.messages == []
+    assert [told["heads"] for told in oest.messages] == [{}]
     oest.log = then
 
     _, deliveries = town.push()
@@ -171,6 +171,48 @@ def test_a_head_a_day_is_kept_so_that_what_is_missing_can_be_dated(town: Town) -
         str(TODAY + timedelta(days=187)): head(3),
         str(days[3]): head(3),
     }
+
+
+def test_each_branch_is_told_of_the_others_wrong_pins(town: Town) -> None:
+    """Added up, of those whom the register has, by the next run; and never of its own."""
+    oest, syd = town.branches
+    lang = FakeBranch("langaa")
+    town.branches.append(lang)
+    for branch in (oest, syd, lang):
+        branch.log = [head(1)]
+    oest.wrong_pins, syd.wrong_pins, lang.wrong_pins = {"1": 4, "9": 20}, {"1": 5, "2": 7}, None
+
+    for _ in range(2):
+        town.push()
+
+    assert oest.elsewhere == {"2": 7, "1": 5}
+    assert syd.elsewhere == {"1": 4}
+    assert lang.elsewhere == {"1": 9, "2": 7}
+    lang.wrong_pins, syd.wrong_pins = {"3": 6}, {}
+    oest.deaf = True
+    for _ in range(2):
+        town.push()
+    assert syd.elsewhere == {"3": 6, "1": 4}, "one that can't be asked still has what it had"
+    town.push(on=TODAY + timedelta(days=31))
+    town.push(on=TODAY + timedelta(days=31))
+    assert syd.elsewhere == {"3": 6}, "for a month"
+
+
+def test_wrong_pins_of_the_only_branch_stay_there(town: Town) -> None:
+    """It is told of none and asked for none; an older branch is told nothing at all."""
+    oest, syd = town.branches
+    town.branches.pop()
+    oest.log, oest.wrong_pins = [head(1)], {"1": 20}
+
+    for _ in range(2):
+        town.push()
+
+    assert oest.elsewhere is None
+    with closing(open_or_create_outbox(town.outbox_path)) as outbox:
+        assert outbox.wrong_pins_elsewhere("syd", 9) == {}
+    town.branches = [oest, syd]
+    town.push()
+    assert syd.messages == []
 
 
 def test_a_policy_about_weak_pins_reaches_those_who_have_one(town: Town) -> None:
