@@ -22,6 +22,9 @@ from doorctl.masked import Identifier, IdentifierKind
 from doorctl.moments import BootTime
 from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup, Sealer, Stamped, VisitLog
 
+ALARMED_AGAIN_MS = 24 * 3_600_000
+"""A patron's right PINs after many wrong ones are told once in this time."""
+
 
 @dataclass(frozen=True, slots=True)
 class _OpenAttempt:
@@ -32,6 +35,7 @@ class _OpenAttempt:
     wrong_pins: int = 0
     by_code: bool = False
     restricted: bool = False
+    whose: str | bytes = field(default=b"", repr=False)
 
     def charged(self, now: BootTime) -> CardThrottle:
         """Return the count with this guess as a wrong one."""
@@ -86,6 +90,7 @@ class Ledger:
         self._counts_guesses = counts_guesses
         self._branch = branch
         self._open: dict[int, _OpenAttempt] = {}
+        self._guessed: dict[str | bytes, BootTime] = {}
 
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         """Find out all that is known of a card or a code and put the attempt on record, durably.
@@ -112,9 +117,10 @@ class Ledger:
             wrong_pins=wrong,
             by_code=found.by_code,
             restricted=found.patron is not None and found.patron.restricted,
+            whose=_ref(found.patron) or key,
         )
         charged = None if opened.before is None else opened.charged(now)
-        whose = None if charged is None or found.by_code else _ref(found.patron) or key
+        whose = None if charged is None or found.by_code else opened.whose
         self._visits.open_attempt(attempt, self._stamped(now), key, charged, whose)
         self._open[attempt] = opened
         delay_s = self._visits.reader_throttle().delay_s(now) if self._counts_guesses else 0.0
@@ -171,8 +177,16 @@ class Ledger:
         self._visits.close_attempt(
             attempt, reason, opened.row_key, throttle, reader, counted_as=counted_as, right=right
         )
-        if right and opened.wrong_pins >= GUESSED_AT:
+        if right and opened.wrong_pins >= GUESSED_AT and self._news_of(opened.whose, now):
             self._log.emit("alarm", kind="card_guessed", wrong=opened.wrong_pins)
+
+    def _news_of(self, whose: str | bytes, now: BootTime) -> bool:
+        """Tell whether nothing was said of a patron for a day; an erased one is kept no longer."""
+        lately = {
+            one: at for one, at in self._guessed.items() if now.ms_since(at) < ALARMED_AGAIN_MS
+        }
+        self._guessed = {whose: now} | lately
+        return whose not in lately
 
     def unlock(self, row_key: bytes) -> None:
         """Forget a card's failures, so that no open attempt brings them back when it ends.
@@ -200,7 +214,9 @@ class Ledger:
             self._visits.reset_card(key)
         for number, opened in self._open.items():
             if opened.row_key in row_keys:
-                self._open[number] = replace(opened, row_key=None)
+                self._open[number] = replace(opened, row_key=None, whose=b"")
+        # Of whom they are is not known by card; the others are at worst told of once more.
+        self._guessed.clear()
 
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         # Each reading is stretched and looked up, found or not: the work must not tell which.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -80,13 +81,20 @@ def read_report(path: Path) -> bytes:
     """Return the bytes of a report.
 
     Raises:
-        StoreError: it can't be read, or is far too large.
+        StoreError: it can't be read, is no regular file, or is far too large.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
+        # Without O_NONBLOCK a named pipe would be waited for, for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            content = os.read(descriptor, LARGEST_BYTES + 1) if regular else b""
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StoreError(f"{path} can't be read: {error.strerror}") from error
+    if not regular:
+        raise StoreError(f"{path} is no purge report: it is not a regular file")
     if len(content) > LARGEST_BYTES:
         raise StoreError(f"{path} is no purge report: it is too large")
     return content

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.reasons import Reason
-from doorctl.access.throttle import TOLD_FROM
-from doorctl.ledger import Ledger
+from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, TOLD_FROM
+from doorctl.ledger import ALARMED_AGAIN_MS, Ledger
+from doorctl.masked import Identifier, IdentifierKind
 from doorctl.ports import SealedRow
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.guard import unguarded
 from doorctl.sync.outbox import Revision
-from tests.application.fake_door import CARD, identifier, key_of, resident
+from tests.application.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
+from tests.application.test_ledger import Books
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -171,3 +174,137 @@ def test_owners_who_mistype_are_turned_away_once_in_10000_visits_at_most() -> No
             days.night()
 
     assert turned_away / (100 * 365) <= 1 / 10_000
+
+
+SECOND_CARD, THIRD_CARD = "3000001235", "3000001236"
+
+
+def two_cards() -> Books:
+    """Return the books where one patron has two cards."""
+    books = Books()
+    patron = resident(CARD)
+    books.push(SealedRow(key_of(CARD), patron), SealedRow(key_of(SECOND_CARD), patron))
+    return books
+
+
+def guesses(books: Books, count: int, *cards: str) -> int:
+    """Type wrong PINs, each after the patron came with the right one; return how many counted."""
+    counted = 0
+    for turn in range(count):
+        books.attempt(Reason.OK, proved=True)
+        books.open(identifier(cards[turn % len(cards)]))
+        counted += not books.prepared.throttled
+        books.ledger.settle(books.attempts, Reason.WRONG_PIN)
+        books.clock.advance(3600.0)
+    return counted
+
+
+def test_a_right_pin_does_not_end_a_patrons_count() -> None:
+    """20 wrong PINs over all cards, and both cards wait, though none had two wrong in a row."""
+    books = two_cards()
+
+    assert guesses(books, 40, CARD, SECOND_CARD) == MOST_WRONG_PINS
+    for card in (CARD, SECOND_CARD):
+        books.open(identifier(card))
+        assert books.prepared.throttled
+    books.open(identifier(UNKNOWN_CARD))
+    assert not books.prepared.throttled
+
+
+def test_staff_free_a_patron_by_any_card() -> None:
+    """The one that they were shown may be the one that nobody guessed at."""
+    books = two_cards()
+    guesses(books, 40, CARD)
+    books.ledger.unlock(key_of(SECOND_CARD))
+    books.open()
+
+    assert not books.prepared.throttled
+
+
+def test_wrong_pins_at_other_branches_count_here() -> None:
+    """However many: the right PIN still comes in, and a wrong one is the last."""
+    books = two_cards()
+    patron = resident(CARD).patron_ref
+    books.branch.elsewhere = {patron: 99, None: 99}
+    books.attempt(Reason.OK, proved=True)
+    assert books.log.lines[-1]["wrong"] == MOST_WRONG_PINS - 1
+
+    waits = [books.prepared.throttled]
+    books.attempt(Reason.WRONG_PIN, identifier(SECOND_CARD))
+    for elsewhere in (99, MOST_WRONG_PINS - 2):
+        books.branch.elsewhere = {patron: elsewhere}
+        books.open()
+        waits.append(books.prepared.throttled)
+    assert waits == [False, True, False]
+
+
+def test_a_right_pin_beside_many_wrong_ones_is_alarmed_and_names_nobody() -> None:
+    """Not before ten, and not for wrong ones alone; the alarm says how many and no more."""
+    books = two_cards()
+    guesses(books, GUESSED_AT, SECOND_CARD)
+    assert books.log.lines == []
+
+    books.attempt(Reason.BLOCKED, proved=True)
+    assert books.log.lines == [{"event": "alarm", "kind": "card_guessed", "wrong": GUESSED_AT}]
+
+
+@pytest.mark.parametrize(
+    ("reason", "unchecked", "counts"),
+    [
+        (Reason.WRONG_PIN, False, 1),
+        (Reason.WRONG_PIN, True, 0),
+        (Reason.PIN_TIMEOUT, False, 0),
+        (Reason.FAULT, False, 0),
+    ],
+)
+def test_only_a_pin_that_was_compared_and_wrong_stays(
+    reason: Reason, unchecked: bool, counts: int
+) -> None:
+    """Whoever walks away, or could not be told by anybody, loses nothing of the month's 20."""
+    books = Books()
+    books.attempt(reason, unchecked=unchecked)
+
+    assert books.visits.wrong_pins(key_of(CARD), resident(CARD).patron_ref) == counts
+
+
+def test_a_code_is_no_patrons_guess() -> None:
+    """A wrong code is nobody's; all codes together have a count of their own."""
+    books = Books()
+    books.attempt(Reason.UNKNOWN_CARD, Identifier(IdentifierKind.CODE, "123456"))
+
+    assert books.code_failures == 1
+    assert books.visits.wrong_pins(CODES_KEY, None) == 0
+
+
+def test_a_patron_who_is_guessed_at_is_alarmed_of_once_a_day() -> None:
+    """At whichever card, and each patron by themselves; not at each right PIN until staff unlock.
+
+    Who is erased meanwhile is kept in mind no longer.
+    """
+    books = Books()
+    theirs, other = resident(CARD), replace(resident(CARD), patron_ref="p-other")
+    books.push(
+        *(SealedRow(key_of(one), theirs) for one in (CARD, SECOND_CARD)),
+        SealedRow(key_of(THIRD_CARD), other),
+    )
+    for card in (CARD, THIRD_CARD):
+        for _ in range(GUESSED_AT):
+            books.attempt(Reason.OK, identifier(card), proved=True)
+            books.attempt(Reason.WRONG_PIN, identifier(card))
+
+    def right(card: str) -> int:
+        """Come with the right PIN; return how many alarms there were since."""
+        books.open(identifier(card))
+        books.ledger.settle(books.attempts, Reason.OK, proved=True)
+        return len(books.log.lines)
+
+    assert right(CARD) == 1
+    assert right(SECOND_CARD) == 1
+    assert right(THIRD_CARD) == 2
+    books.clock.advance(ALARMED_AGAIN_MS / 1000 - 0.001)
+    assert right(CARD) == 2
+    books.clock.advance(0.001)
+    assert right(CARD) == 3
+    assert right(CARD) == 3
+    books.ledger.forget(frozenset({key_of(THIRD_CARD)}))
+    assert right(CARD) == 4

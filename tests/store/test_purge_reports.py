@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_a_link_in_place_of_the_shelf_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_what_is_no_report_is_not_read_for_ever(tmp_path: Path) -> None:
-    """A missing file and one that is far too large are told."""
+    """A missing file, one that is far too large, and what is no file are told at once."""
     large = tmp_path / "large"
     large.write_bytes(bytes(LARGEST_BYTES + 1))
 
@@ -64,6 +65,10 @@ def test_what_is_no_report_is_not_read_for_ever(tmp_path: Path) -> None:
         read_report(large)
     with pytest.raises(StoreError, match="can't be read"):
         read_report(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")
+    for odd in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(StoreError, match="not a regular file"):
+            read_report(odd)
 
 
 @pytest.mark.parametrize("place", ["/proc", "/nonexistent"])
