@@ -23,6 +23,9 @@ DRAIN_QUIET_S = 0.03
 DRAIN_LIMIT_S = 0.5
 """A device that never stops talking is let in after so long; framing copes with half a frame."""
 
+FRESH_S = 3.0
+"""Nothing is old that a device says which was not there so shortly before."""
+
 MOST_PENDING = 256
 """With more events waiting reading pauses; the loop drops a flood before."""
 
@@ -48,7 +51,8 @@ class SerialLine:
     """Raw bytes, opened exclusively; `post` is called from the line's own thread.
 
     Whatever lay in the buffers when the line is opened is dropped, so that a swipe made while the
-    daemon or the cable was away never opens the door. One LineLost is posted for one loss, and for
+    daemon was away never opens the door; but a device that was seen to be plugged in is heard from
+    its first byte on. One LineLost is posted for one loss, and for
     a device that is not there at the start.
 
     Args:
@@ -79,6 +83,7 @@ class SerialLine:
         self._stopping = Event()
         self._lost = False
         self._reopening = Reopening()
+        self._fresh = Timeout(0.0)
         self._lock = Lock()
         self._open: Serial | None = None
         self._thread = Thread(target=self._run, name=f"serial-{name}", daemon=True)
@@ -108,18 +113,22 @@ class SerialLine:
                 self._reopening = self._reopening.tried()
                 self._use()
             elif self._reopening.node is None:
+                self._fresh = Timeout(FRESH_S)
                 self._lose(f"{self._port} {WHAT_TO_CHECK[errno.ENOENT]}")
             # Also after a loss: a device that dies as soon as it is opened must not make this spin.
             self._stopping.wait(LOOK_S)
 
     def _use(self) -> None:
+        fresh = not self._fresh.expired()
         try:
-            line = self._opened()
+            line = self._opened(_Fresh if fresh else Serial)
         except FAILURES as failure:
             self._lose(f"{self._port} {_what_to_check(failure)}")
             return
         try:
-            self._drain(line)
+            if not fresh:
+                self._drain(line)
+            line.timeout = None
             self._connect()
             self._read(line)
         except FAILURES:
@@ -132,8 +141,8 @@ class SerialLine:
         if lost:
             self._lose(f"{self._port} was unplugged or stopped answering; check the cable")
 
-    def _opened(self) -> Serial:
-        line = Serial(
+    def _opened(self, kind: type[Serial]) -> Serial:
+        line = kind(
             self._port,
             self._baud,
             bytesize=int(self._bits[0]),
@@ -156,7 +165,6 @@ class SerialLine:
         limit = Timeout(DRAIN_LIMIT_S)
         while line.read(CHUNK_BYTES) and not limit.expired():
             pass
-        line.timeout = None
 
     def _read(self, line: Serial) -> None:
         while not self._stopping.is_set():
@@ -177,6 +185,13 @@ class SerialLine:
         if not self._lost and not self._stopping.is_set():
             self._lost = True
             self._post(LineLost(self._name, why))
+
+
+class _Fresh(Serial):
+    """One whose kernel buffer is not emptied when it is opened."""
+
+    def _reset_input_buffer(self) -> None:
+        pass
 
 
 def node_at(path: str) -> Node | None:

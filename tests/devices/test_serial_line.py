@@ -94,6 +94,34 @@ def test_what_was_swiped_while_the_daemon_was_away_is_dropped(
     assert inbox.bytes(len(SWIPE)) == SWIPE
 
 
+def test_a_device_that_was_plugged_in_is_heard_from_its_first_byte_on(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox
+) -> None:
+    """Whoever swipes before the line is open again gets in."""
+    line.start()
+    for _ in range(3):
+        assert isinstance(inbox.take(), LineLost)
+        port.plug()
+        port.send(SWIPE)
+        assert inbox.take() == LineConnected("reader")
+        assert inbox.bytes(len(SWIPE)) == SWIPE
+        port.unplug()
+
+
+def test_a_device_that_is_opened_long_after_it_came_is_drained(
+    port: FakeSerialPort, line: SerialLine, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody looked meanwhile, as in a process that was stopped, it may be old after all."""
+    monkeypatch.setattr("doorctl.devices.serial_line.FRESH_S", 0.0)
+    line.start()
+    assert isinstance(inbox.take(), LineLost)
+    port.plug()
+    port.send(b";3000009999?\r")
+    assert inbox.take() == LineConnected("reader")
+    port.send(SWIPE)
+    assert inbox.bytes(len(SWIPE)) == SWIPE
+
+
 def test_bytes_that_trickle_in_while_the_line_is_opened_are_dropped(
     port: FakeSerialPort, line: SerialLine, inbox: Inbox
 ) -> None:
