@@ -108,6 +108,27 @@ def test_the_top_level_holds_what_was_agreed() -> None:
     assert found - built == allowed
 
 
+@pytest.mark.parametrize("page", ["README.md", "systemd/README.md"])
+def test_nothing_is_installed_that_no_digest_names(page: str) -> None:
+    """Each line takes a lock file whose every package has one, or doorctl itself and no more.
+
+    Nor is anything fetched to build with: pip checks no digest of that.
+    """
+    lines = re.findall(r"pip install ([^&\n]*)", (ROOT / page).read_text("utf-8"))
+
+    assert len(lines) > 2
+    for line in lines:
+        locks = re.findall(r"-r (\S+)", line)
+        assert locks or {"--no-deps", "."} <= set(line.split()), line
+        assert bool(locks) != ("--no-deps" in line), line
+        assert "--no-build-isolation" in line or "--no-binary" not in line, line
+        for lock in locks:
+            text = (ROOT / lock).read_text("utf-8")
+            pins = re.findall(r"^[A-Za-z0-9_.-]+==.*(?:\n    .*)*", text, re.MULTILINE)
+            assert pins
+            assert [one for one in pins if "--hash=sha256:" not in one] == []
+
+
 @pytest.mark.parametrize("lock", ["requirements.lock", "tests/requirements.lock"])
 def test_the_lock_files_hold_every_dependency(lock: str) -> None:
     """What pyproject asks for is pinned with a hash, so an install can't drift."""

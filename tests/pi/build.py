@@ -39,7 +39,7 @@ EARLY_MODULES = ("bcm2835", "bcm2835_dma", "sdhci_iproc", "mmc_block", "ext4")
 """What finds the card; the rest is loaded from it."""
 
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
-LGPIO = "lgpio==0.2.2.0"
+LGPIO = ROOT / "systemd" / "lgpio.lock"
 
 PI_3B = "a02082"
 """The revision that a Pi's firmware writes into the device tree, and gpiozero asks for."""
@@ -184,7 +184,7 @@ def _wheels(wheels: Path, base: Path) -> None:
         return
     # There is none for Python 3.13; the one that is built here brings its C library with it.
     room = base / "root"
-    _run(*pip, room, "--no-binary", "lgpio", LGPIO, PYPI="1")
+    _run(*pip, room, "--no-build-isolation", "--no-binary", "lgpio", "-r", LGPIO, PYPI="1")
     (source,) = room.glob("lgpio-*.tar.gz")
     build = "PYPI=1 pip wheel -q --no-deps --no-index --no-build-isolation -w /root /root/"
     _inside(base, "sh", "-c", build + source.name)
