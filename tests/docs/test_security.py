@@ -116,6 +116,7 @@ def test_a_hole_is_reported_as_the_first_lines_say() -> None:
 def test_every_section_that_rows_point_to_is_there() -> None:
     """With a table of its own."""
     for heading in (
+        "Data",
         "Ways in",
         "Keys and algorithms",
         "Logs",
