@@ -20,7 +20,14 @@ from doorctl.web.panel import PAGE, Panel, Showing
 SCREEN: Final = "screen.html"
 """In `storage.directory`: what the browser of the screen is begun with, where it has keys."""
 
-_WRITTEN = re.compile(r'<meta http-equiv="refresh" content="0;url=(\S+\?key=)([\w-]+)">\n')
+_PAGE = (
+    '<!DOCTYPE html><title>doorctl</title><form method="post" action="{}">'
+    '<input type="hidden" name="key" value="{}"><button>doorctl</button></form>'
+    "<script>document.forms[0].submit()</script>\n"
+)
+"""It sends the secret as a form: an address stands in a history, and may stand in a log."""
+
+_WRITTEN = re.compile(r'(https?://[^"?]+)(?:\?key=|".* value=")([\w-]+)"')
 
 
 def panel_page(config: Config, languages: Languages, templates: Templates) -> Panel:
@@ -58,18 +65,20 @@ def opened_with(config: Config) -> str:
     """
     path = config.storage.directory / SCREEN
     scheme = "https" if config.web.tls.wanted else "http"
-    start = f"{scheme}://127.0.0.1:{config.web.port}{PAGE}?key="
+    address = f"{scheme}://127.0.0.1:{config.web.port}{PAGE}"
+    secret, written = secrets.token_urlsafe(16), ""
     with suppress(OSError, UnicodeDecodeError):
-        found = _WRITTEN.fullmatch(path.read_text(encoding="ascii"))
-        if found is not None and found[1] == start:
-            return found[2]
-    secret = secrets.token_urlsafe(16)
+        written = path.read_text(encoding="ascii")
+    found = _WRITTEN.search(written)
+    if found is not None and found[1] == address:
+        secret = found[2]
+    page = _PAGE.format(address, secret)
+    if written == page:
+        return secret
     # On a disk that is full the screen has no keys until it is not, and all else goes on.
     with suppress(OSError):
         path.unlink(missing_ok=True)
-        create_private(
-            path, f'<meta http-equiv="refresh" content="0;url={start}{secret}">\n'.encode()
-        )
+        create_private(path, page.encode())
     return secret
 
 

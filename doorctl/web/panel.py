@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -32,6 +32,7 @@ from doorctl.access.panel import Keys, Kind
 from doorctl.access.pin_pad import CLEAR, ENTER
 from doorctl.errors import DoorctlError, InputError
 from doorctl.ports import PanelDoor
+from doorctl.web.pages.headers import SCREEN
 from doorctl.web.pages.language import Language, Languages
 from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words
@@ -39,7 +40,7 @@ from doorctl.web.panel_origin import is_here, is_own_page
 from doorctl.web.panel_watch import Seen, Watch
 from doorctl.web.panel_words import Speaker
 
-PAGE: Final = "/panel"
+PAGE: Final = SCREEN
 EVENTS: Final = "/panel/events"
 KEY: Final = "/panel/key"
 
@@ -123,6 +124,7 @@ class Panel:
         """Return the addresses."""
         return [
             Route(PAGE, self._page, methods=["GET"]),
+            Route(PAGE, self._open, methods=["POST"]),
             Route(EVENTS, self._events, methods=["GET"]),
             Route(KEY, self._key, methods=["POST"]),
         ]
@@ -160,12 +162,20 @@ class Panel:
                 "digits": DIGITS,
             },
         )
-        response = HTMLResponse(page, headers={"Cache-Control": "no-store"})
-        if self._secret and "key" in asked and self._is_screen(request):
-            response.set_cookie(
-                _cookie(request), self._secret, httponly=True, samesite="strict",
-                secure=request.url.scheme == "https",
-            )  # fmt: skip
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+    async def _open(self, request: Request) -> Response:
+        sent: Mapping[str, str] = {}
+        with suppress(InputError, ValueError, TimeoutError, ClientDisconnect):
+            sent = await _read(request)
+        if not self._secret or not is_here(request) or not self._is_secret(sent.get("key", "")):
+            return _not_here()
+        # A page and no redirect: with one, a file's form would not yet bring the strict cookie.
+        response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={PAGE}">')
+        response.set_cookie(
+            _cookie(request), self._secret, httponly=True, samesite="strict",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
         return response
 
     async def _events(self, request: Request) -> Response:
@@ -245,9 +255,10 @@ class Panel:
     def _is_screen(self, request: Request) -> bool:
         if not is_here(request):
             return False
-        shown = (request.cookies.get(_cookie(request), ""), request.query_params.get("key", ""))
-        own = self._secret.encode()
-        return not own or any(hmac.compare_digest(one.encode(), own) for one in shown)
+        return not self._secret or self._is_secret(request.cookies.get(_cookie(request), ""))
+
+    def _is_secret(self, shown: str) -> bool:
+        return hmac.compare_digest(shown.encode(), self._secret.encode())
 
     def _offered(self) -> list[Language]:
         return list(self._languages.known.values())

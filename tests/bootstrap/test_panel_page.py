@@ -54,11 +54,17 @@ def test_the_screen_is_opened_with_what_stands_in_a_file(tmp_path: Path) -> None
     )
     screen = tmp_path / SCREEN
     secret = opened_with(config)
-    address = f"http://127.0.0.1:8081/panel?key={secret}"
-    assert screen.read_text() == f'<meta http-equiv="refresh" content="0;url={address}">\n'
+    address = "http://127.0.0.1:8081/panel"
+    assert f'<form method="post" action="{address}">' in screen.read_text()
+    assert f'<input type="hidden" name="key" value="{secret}">' in screen.read_text()
     assert screen.stat().st_mode & 0o777 == 0o600
     assert len(secret) == 22
     assert opened_with(config) == secret
+
+    before = f'<meta http-equiv="refresh" content="0;url={address}?key=of-before">\n'
+    screen.write_text(before)
+    assert opened_with(config) == "of-before"
+    assert 'action="' in screen.read_text()
 
     moved = replace(config, web=replace(config.web, port=8082))
     assert opened_with(moved) != secret

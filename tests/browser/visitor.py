@@ -127,7 +127,10 @@ class Visitors:
             if not address:
                 # As the browser of the screen at the door is begun.
                 opened = context.new_page()
-                opened.goto(where + self.house.branch.screen())
+                opened.goto((self.house.branch.config.storage.directory / "screen.html").as_uri())
+                if not view.scripts:
+                    opened.click("button")
+                opened.wait_for_url(f"{where}/panel")
                 opened.close()
             context.set_default_timeout(LIMIT_MS)
             visitor = Visitor(where, context.new_page())

@@ -210,7 +210,7 @@ def typed_on_screen(house: House) -> None:
         attempt = begun_on_screen(house, BY_CARD.swipe, pin)
         assert house.door.wait_for("decision", attempt=attempt)["reason"] == reason
     with house.browser() as client:
-        assert client.get(house.branch.screen()).status_code == 200
+        assert client.post("/panel", data={"key": house.branch.screen()}).status_code == 200
         client.post("/panel/key", data={"key": CPR_PIN, "attempt": CPR}, headers=SCRIPT)
 
 
@@ -218,7 +218,7 @@ def begun_on_screen(house: House, swipe: bytes, keys: str) -> int:
     """Have somebody swipe and press keys on the screen; return the attempt."""
     attempt = house.door.swipe(swipe)
     with house.browser() as client:
-        assert client.get(house.branch.screen()).status_code == 200
+        assert client.post("/panel", data={"key": house.branch.screen()}).status_code == 200
         for key in keys:
             until(partial(_pressed, client, key, attempt))
     return attempt

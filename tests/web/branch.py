@@ -182,9 +182,9 @@ class Branch:
         return connection
 
     def screen(self) -> str:
-        """Return the path that the screen at the door is opened with, where it has keys."""
+        """Return what the screen at the door is opened with, where it has keys."""
         written = (self.config.storage.directory / "screen.html").read_text(encoding="ascii")
-        return written.partition(f":{self.config.web.port}")[2].partition('"')[0]
+        return written.partition('name="key" value="')[2].partition('"')[0]
 
     def files(self) -> set[str]:
         """Return the names in the storage, without those that SQLite makes and removes."""

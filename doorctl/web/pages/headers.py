@@ -45,6 +45,10 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MACHINES: Final = "/v1/"
 """What senders of patrons ask for; a browser's headers are not theirs, and no session counts."""
 
+SCREEN: Final = "/panel"
+"""What a file on this machine opens by a form, which no browser takes for ours; a secret in it
+vouches for it, and all it gets is that screen's cookie."""
+
 TWO_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 """A server in front might see the request's end elsewhere than we do (RFC 9112, section 6.1)."""
 
@@ -105,7 +109,8 @@ class SameOrigin:
 
 
 def _strange(scope: Scope) -> bool:
-    if scope["method"] in SAFE_METHODS or scope["path"].startswith(MACHINES):
+    path = scope["path"]
+    if scope["method"] in SAFE_METHODS or path == SCREEN or path.startswith(MACHINES):
         return False
     headers = Headers(scope=scope)
     site = headers.get("sec-fetch-site")

@@ -23,6 +23,10 @@ def stage() -> Iterator[Stage]:
         yield made
 
 
+OPENED = {"key": "s3cret"}
+"""What `screen.html` sends."""
+
+
 def sent(key: str, attempt: object = 7) -> dict[str, str]:
     """Return the form of a key."""
     return {"key": key, "attempt": str(attempt)}
@@ -136,15 +140,21 @@ def test_only_the_screen_at_the_door_presses_a_key() -> None:
     """Whatever else runs on this machine sees nothing and types nothing, without the secret."""
     with Stage(secret="s3cret") as stage:
         other, screen = stage.browser(), stage.browser()
-        for shown in ("", "?key=", "?key=other", "?key=s3cre%C3%B8"):
+        for shown in ("", "?key=", "?key=s3cret"):
             assert other.get(f"/panel{shown}").status_code == 403
+        for key in ("", "other", "s3cre\u00f8", "s3cret" * 99):
+            assert other.post("/panel", data={"key": key}).status_code == 403
+        assert stage.browser("192.0.2.7").post("/panel", data=OPENED).status_code == 403
         other.cookies.set("doorctl-panel", "other")
         assert other.get("/panel/events").status_code == 403
         assert other.post("/panel/key", data=sent("4"), headers=AT_ONCE).status_code == 403
         assert stage.door.pressed == []
 
-        opened = screen.get("/panel?key=s3cret")
+        of_a_file = {"Sec-Fetch-Site": "cross-site", "Origin": "null"}
+        opened = screen.post("/panel", data=OPENED, headers=of_a_file)
         assert opened.status_code == 200
+        assert '<meta http-equiv="refresh" content="0;url=/panel">' in opened.text
+        assert "s3cret" not in opened.text
         cookie = set(opened.headers["set-cookie"].lower().split("; "))
         assert {"doorctl-panel=s3cret", "httponly", "path=/", "samesite=strict"} <= cookie
         assert "set-cookie" not in screen.get("/panel").headers
@@ -157,7 +167,8 @@ def test_over_https_the_screens_cookie_belongs_to_this_host() -> None:
     with Stage(secret="s3cret") as stage:
         screen = stage.browser()
         screen.base_url = "https://127.0.0.1:8080"
-        cookie = screen.get("/panel?key=s3cret").headers["set-cookie"].lower().split("; ")
+        opened = screen.post("/panel", data=OPENED)
+        cookie = opened.headers["set-cookie"].lower().split("; ")
 
         assert cookie[0] == "__host-doorctl-panel=s3cret"
         assert {"secure", "path=/", "httponly", "samesite=strict"} <= set(cookie)
@@ -169,6 +180,6 @@ def test_a_screen_elsewhere_needs_no_secret() -> None:
     with Stage(replace(SHOWING, elsewhere=True), secret="s3cret") as stage:
         tablet = stage.browser("192.0.2.7", "branch.example")
 
-        for path in ("/panel", "/panel?key=s3cret"):
-            answer = tablet.get(path)
-            assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
+        assert tablet.get("/panel").status_code == 200
+        answer = tablet.post("/panel", data=OPENED)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
