@@ -13,12 +13,12 @@ from typing import Any
 from doorctl.access import codes_throttle
 from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.messages import Prepared
-from doorctl.access.patron import Patron, row_key
+from doorctl.access.patron import Patron, levels, row_key
 from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, CardThrottle, everywhere
 from doorctl.errors import BranchStoreError, StoreError
-from doorctl.masked import Identifier, IdentifierKind
+from doorctl.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.moments import BootTime
 from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup, Sealer, Stamped, VisitLog
 
@@ -107,8 +107,11 @@ class Ledger:
         now = self._clock.boot_time()
         counts = self._counts_guesses or found.by_code
         key = CODES_KEY if found.by_code else found.row_key
-        before = self._visits.card_throttle(key)
-        wrong = 0 if found.by_code else self._wrong_pins(key, _ref(found.patron))
+        keys = (key,) if found.by_code else tuple(map(row_key, levels(found.stretched)))
+        before = max(map(self._visits.card_throttle, keys), key=lambda one: one.failures)
+        wrong = 0
+        if not found.by_code:
+            wrong = max(self._wrong_pins(one, _ref(found.patron)) for one in keys)
         held = wrong >= MOST_WRONG_PINS or _holds(before, now, by_code=found.by_code)
         throttled = counts and held
         opened = _OpenAttempt(
@@ -220,7 +223,12 @@ class Ledger:
 
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         # Each reading is stretched and looked up, found or not: the work must not tell which.
-        readings = [self._read(attempt, identifier) for identifier in identifiers]
+        # What is still sealed with an earlier key is found too: a rotation may be half done.
+        readings = [
+            self._read(attempt, identifier, stretched)
+            for identifier in identifiers
+            for stretched in levels(self._sealer.stretch(identifier))
+        ]
         known = [one for one in readings if one.found.patron is not None]
         with_pass = [one for one in readings if one.rights.held is not None]
         best = (known or with_pass or readings)[0]
@@ -229,8 +237,7 @@ class Ledger:
         rights = _united(best.rights, (one.rights for one in others))
         return replace(_with_rights(found, rights), **self._cache())
 
-    def _read(self, attempt: int, identifier: Identifier) -> _Reading:
-        stretched = self._sealer.stretch(identifier)
+    def _read(self, attempt: int, identifier: Identifier, stretched: StretchedKey) -> _Reading:
         key = row_key(stretched)
         patron = None if identifier.kind is IdentifierKind.CODE else self._patrons.find(key)
         found = Prepared(attempt, stretched, key, patron, identifier=identifier)

@@ -53,13 +53,16 @@ class Pin(Masked[str]):
 
 
 class StretchedKey(Masked[bytes]):
-    """The 32 bytes that Argon2id makes of an identifier (design: ``K``)."""
+    """The 32 bytes that Argon2id makes of an identifier (design: ``K``), and 32 a later key."""
 
     __slots__ = ()
 
 
 class InstallationKey(Masked[bytes]):
-    """The branch's 32 secret bytes; without them a stolen database says nothing."""
+    """The branch's secret bytes; without them a stolen database says nothing.
+
+    32 of the first key, and 32 of each that was laid over it since (`doorctl keys rotate`).
+    """
 
     __slots__ = ()
 

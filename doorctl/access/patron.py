@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -10,6 +11,9 @@ from doorctl.masked import Pin, StretchedKey
 
 ROW_KEY_BYTES = 16
 PIN_CHECK_BYTES = 32
+
+KEY_BYTES = 32
+"""Of an installation key, and of what Argon2id makes of an identifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,36 @@ class Patron:
 
 def row_key(stretched: StretchedKey) -> bytes:
     """Derive the 16 bytes under which an identifier's row is kept (design, section 4)."""
-    return _hmac(stretched, b"row")[:ROW_KEY_BYTES]
+    first, *links = key_parts(stretched.reveal())
+    return overlaid(_hmac(first, b"row")[:ROW_KEY_BYTES], links)
 
 
 def pin_check(stretched: StretchedKey, pin: Pin) -> bytes:
     """Derive the 32 bytes that prove a PIN (design, section 4)."""
-    return _hmac(stretched, b"pin" + pin.reveal().encode())
+    first, *links = key_parts(stretched.reveal())
+    return overlaid(_hmac(first, b"pin" + pin.reveal().encode()), links)
 
 
-def _hmac(stretched: StretchedKey, message: bytes) -> bytes:
-    return hmac.digest(stretched.reveal(), message, "sha256")
+def overlaid(value: bytes, links: Iterable[bytes]) -> bytes:
+    """Return a row key or a PIN check as it is under keys that were laid over the one it is of.
+
+    So whoever has the new key rewrites what is stored, and needs no card number for it.
+    """
+    for link in links:
+        value = _hmac(link, value)[: len(value)]
+    return value
+
+
+def levels(stretched: StretchedKey) -> tuple[StretchedKey, ...]:
+    """Return what an identifier is under the newest key, then under each one before it."""
+    parts = key_parts(stretched.reveal())
+    return tuple(StretchedKey(b"".join(parts[:end])) for end in range(len(parts), 0, -1))
+
+
+def key_parts(secret: bytes) -> list[bytes]:
+    """Return the 32 bytes of each key of one or more that follow each other, oldest first."""
+    return [secret[at : at + KEY_BYTES] for at in range(0, len(secret), KEY_BYTES)]
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")

@@ -60,7 +60,7 @@ class DoorStores:
         self.worker: WorkerThread[PostedEvent] = WorkerThread(mailbox.put, self.failed)
         self.worker.start()
         stack.callback(self.worker.stop, 10.0)
-        self.patrons = PatronCache(patrons_db(config), self.sealer.seal)
+        self.patrons = PatronCache(patrons_db(config), self.sealer.seal, self.sealer.earlier)
         stack.callback(self.patrons.close)
         self.branch = BranchRecords(branch_db(config))
         stack.callback(self.branch.close)

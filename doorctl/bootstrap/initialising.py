@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from doorctl.bootstrap.keys import lay_over_all
 from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock, visits_db
 from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, StoreError
 from doorctl.identity import owner_of
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
-from doorctl.store.key_file import create_key
+from doorctl.store.key_file import create_key, read_key
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.visits import create_visits
 
@@ -47,13 +48,17 @@ def initialise(config: Config) -> Initialised:
         if not kept:
             create_key(key)
             undo.callback(_remove_key, key)
-        seal = own_sealer(config).seal
+        sealer = own_sealer(config)
+        seal = sealer.seal
         _create(patrons, partial(create_patrons, seal=seal))
         undo.callback(_remove, patrons)
         _create(visits, create_visits)
         undo.callback(_remove, visits)
         _create(branch, _create_branch)
         undo.callback(_remove_branch, branch)
+        if sealer.earlier:
+            # No later call takes what these are to hold for something of an earlier key.
+            lay_over_all(config, read_key(key))
         _store_holidays(config, branch)
         undo.pop_all()
     made = (patrons, visits, branch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import retention, system_clock, visits_db
 from doorctl.bootstrap.subject_door import forget_left
 from doorctl.config import Config
-from doorctl.errors import KeyFileError
+from doorctl.errors import InputError, KeyFileError
 from doorctl.identity import ROOT
 from doorctl.masked import InstallationKey
 from doorctl.ports import Clock
@@ -29,6 +29,7 @@ from doorctl.store.free_blocks import trim
 from doorctl.store.key_file import read_key
 from doorctl.store.purge_reports import PurgeReports, read_report
 from doorctl.store.residue_apart import search_apart
+from doorctl.store.sealing import earlier_keys, first_key
 from doorctl.store.visits import open_or_create_visits
 from doorctl.transports.control import Question, ask
 
@@ -93,7 +94,8 @@ class Purging:
         self._clock = clock
         self.purged_s = clock.monotonic_s()
         self.since_s: float | None = None
-        self._canaries = None if key is None else Canaries(key)
+        # Those of the days before a rotation are looked for as well, and are no secret.
+        self._canaries = None if key is None else Canaries(first_key(key))
         self._signer = None if key is None else ReportSigner(key)
         self._run = run
         self._audit = audit
@@ -233,8 +235,12 @@ def verify(config: Config, path: Path) -> dict[str, Any]:
         InputError: it was changed, or is none of this installation's.
         DoorctlError: it or the installation key can't be read.
     """
-    signer = ReportSigner(read_key(config.secrets.installation_key_file))
-    return signer.verified(read_report(path))
+    key, report = read_key(config.secrets.installation_key_file), read_report(path)
+    for earlier in earlier_keys(key):
+        # One of before a rotation.
+        with suppress(InputError):
+            return ReportSigner(earlier).verified(report)
+    return ReportSigner(key).verified(report)
 
 
 def _trimmed(config: Config, report: dict[str, Any]) -> dict[str, Any]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from doorctl.bootstrap.keys import drop_old_key, keys_in_use, next_key_file
 from doorctl.bootstrap.rules import flags_weak, system_clock
 from doorctl.config import Config, Sync
 from doorctl.errors import AlreadyExistsError, ConfigError, Problem, StoreError
 from doorctl.identity import owner_of
-from doorctl.store.key_file import create_key, read_key
+from doorctl.store.key_file import create_key
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.sealing import ArgonSealer, first_key, key_id, links
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.branches import Branch
 from doorctl.sync.delivery import Delivery, Sender, deliver
@@ -104,7 +105,9 @@ def push(
     """
     sync = _sync(config)
     refuse_odd_name(wishes.approved_by)
-    key = read_key(config.secrets.installation_key_file)
+    keys = keys_in_use(config)
+    # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
+    key = first_key(keys[0])
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
     seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
     terms = Terms(seal, config.policy.minimum_age)
@@ -127,13 +130,33 @@ def push(
             flags_weak=flags_weak(config),
         )
         on_refreshed(refreshed)
+        over = {key_id(one): links(one) for one in keys}
         state = outbox.path.parent
-        sender = Sender(private_key, terms, wishes.approved_by, wishes.full, state, today)
+        sender = Sender(private_key, terms, over, wishes.approved_by, wishes.full, state, today)
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
             for delivery in deliver(branches, outbox, sender, pool):
                 on_delivery(delivery)
                 deliveries.append(delivery)
     return refreshed, deliveries
+
+
+def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:
+    """Drop the old key once every branch holds a push that was sealed with the new one.
+
+    Returns:
+        The branches that are waited for, none where the old key was dropped just now; None where
+        no rotation is under way.
+
+    Raises:
+        KeyFileError: a key can't be read or written.
+    """
+    if not next_key_file(config).exists():
+        return None
+    new = key_id(keys_in_use(config)[0])
+    waiting = [one.branch for one in deliveries if not (one.up_to_date and one.key_id == new)]
+    if not waiting:
+        drop_old_key(config)
+    return sorted(waiting)
 
 
 @contextmanager

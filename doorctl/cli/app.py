@@ -26,6 +26,7 @@ COMMANDS = {
         "Load patrons, explain a refusal, let a card try again.",
     ),
     "sync": ("doorctl.cli.sync:sync", "Push patrons to every branch, from the library's server."),
+    "keys": ("doorctl.cli.keys:keys", "Take a new installation key into use, after a theft."),
     "mode": ("doorctl.cli.mode:mode", "Say what the branch is just now, or set it by hand."),
     "open": ("doorctl.cli.open:open_once", "Have the running door open once."),
     "trust-clock": (

@@ -73,8 +73,12 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
             on_refreshed=told,
             on_delivery=lambda delivery: say(_told(delivery, dry_run=dry_run)),
         )
+    waiting = None if dry_run else sender.end_rotation(config, deliveries)
+    if waiting is not None:
+        click.echo(_rotating(waiting), err=True)
     if as_json:
-        click.echo(json.dumps(_as_dict(refreshed, deliveries, dry_run=dry_run)), file=output.file)
+        answer = _as_dict(refreshed, deliveries, dry_run=dry_run)
+        click.echo(json.dumps({**answer, "old_key_for": waiting}), file=output.file)
     behind = [delivery.branch for delivery in deliveries if not delivery.up_to_date]
     if behind:
         names = ", ".join(sorted(behind))
@@ -127,6 +131,12 @@ def _rewritten(delivery: Delivery) -> str:
         "written anew. If nobody restored a backup there, somebody hides what was done: compare "
         f"doorctl audit verify --anchor {delivery.audit_kept} on the branch"
     )
+
+
+def _rotating(waiting: list[str]) -> str:
+    if waiting:
+        return f"doorctl: the old installation key is still served, for {', '.join(waiting)}"
+    return "doorctl: every branch has the new installation key; the old one was dropped"
 
 
 def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool) -> dict[str, Any]:

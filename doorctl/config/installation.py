@@ -83,10 +83,10 @@ class Secrets:
     installation_key_file: Annotated[
         Path,
         key(
-            "File of 32 secret bytes (mode 0600, made by doorctl init) without which patrons.db "
-            "says nothing. Root alone reads it; systemd hands the door process a copy "
-            "(LoadCredential=), which its unit names with --set and $CREDENTIALS_DIRECTORY/. A "
-            "relative path counts from this file's directory."
+            "File of 32 secret bytes, and 32 for each later key (mode 0600, made by doorctl init), "
+            "without which patrons.db says nothing. Root alone reads it; systemd hands the door "
+            "process a copy (LoadCredential=), which its unit names with --set and "
+            "$CREDENTIALS_DIRECTORY/. A relative path counts from this file's directory."
         ),
     ] = Path("/etc/doorctl/installation.key")
 

@@ -39,6 +39,7 @@ class Action(Enum):
     CARD_UNLOCKED = "card_unlocked"
     PATRONS_LOADED = "patrons_loaded"
     PATRONS_RENUMBERED = "patrons_renumbered"
+    KEY_ADOPTED = "key_adopted"
     PUSH_APPLIED = "push_applied"
     PUSH_APPROVED = "push_approved"
     BRANCH_ROLLED_BACK = "branch_rolled_back"

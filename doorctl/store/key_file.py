@@ -1,4 +1,4 @@
-"""The installation key on disk: 32 bytes that only doorctl may read."""
+"""The installation key on disk: 32 bytes that only doorctl may read, and 32 of each later key."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import stat
 import struct
 from pathlib import Path
 
-from doorctl.errors import AlreadyExistsError, KeyFileError
+from doorctl.access.patron import KEY_BYTES
+from doorctl.errors import AlreadyExistsError, KeyFileError, StoreError
 from doorctl.identity import owner_of
 from doorctl.masked import InstallationKey
-from doorctl.store.new_file import create_private
+from doorctl.store.new_file import create_private, sync_directory
 
-KEY_BYTES = 32
+MOST_KEYS = 64
+"""A new key each year for a lifetime."""
 
 _ACL = "system.posix_acl_access"
 _ACL_HEADER_BYTES = 4
@@ -25,8 +27,8 @@ _ACL_SHARED = frozenset({0x04, 0x08, 0x20})
 _READABLE = 4
 
 
-def create_key(path: Path) -> None:
-    """Write a new random key, durably, with mode 0600.
+def create_key(path: Path, *, after: bytes = b"") -> None:
+    """Write a new random key, durably, with mode 0600; it follows on those of `after`.
 
     Raises:
         AlreadyExistsError: something stands there; it was not touched.
@@ -34,7 +36,7 @@ def create_key(path: Path) -> None:
     """
     try:
         with owner_of(path.parent):
-            create_private(path, secrets.token_bytes(KEY_BYTES))
+            create_private(path, after + secrets.token_bytes(KEY_BYTES))
     except FileExistsError:
         raise AlreadyExistsError(
             f"{path} already exists; a new key would make every sealed row unreadable"
@@ -47,15 +49,55 @@ def read_key(path: Path) -> InstallationKey:
     """Read the key of a regular file that neither its group nor others can read.
 
     Raises:
-        KeyFileError: it is missing, too open, not a file or not of 32 bytes; says what to do.
+        KeyFileError: it is missing, too open, not a file or of no whole keys; says what to do.
     """
-    key = read_key_file(path, KEY_BYTES + 1, made_by="doorctl init", private=True)
-    if len(key) != KEY_BYTES:
+    key = read_key_file(path, MOST_KEYS * KEY_BYTES + 1, made_by="doorctl init", private=True)
+    if not key or len(key) % KEY_BYTES:
         raise KeyFileError(
-            f"{path} does not hold exactly {KEY_BYTES} bytes, so it is no installation key; "
-            "put the right one back from its backup"
+            f"{path} does not hold exactly {KEY_BYTES} bytes for each key there was, so it is no "
+            "installation key; put the right one back from its backup"
         )
     return InstallationKey(key)
+
+
+def replace_key(path: Path, new: Path) -> None:
+    """Put a new key in an old one's place, durably; a kill leaves one of the two, whole.
+
+    Args:
+        path: of the old key.
+        new: of the new one; it stays.
+
+    Raises:
+        KeyFileError: the new key can't be read, or not be written.
+    """
+    key = read_key(new).reveal()
+    whole = path.with_name(f"{path.name}.whole")
+    try:
+        with owner_of(path.parent):
+            whole.unlink(missing_ok=True)
+            create_private(whole, key)
+            whole.replace(path)
+            sync_directory(path.parent)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be replaced: {error.strerror}") from error
+
+
+def remove_key(path: Path) -> None:
+    """Remove a key's file, durably, if it is there.
+
+    Raises:
+        KeyFileError: it can't be removed.
+    """
+    try:
+        with owner_of(path.parent):
+            path.unlink(missing_ok=True)
+            sync_directory(path.parent)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be removed: {error.strerror}") from error
 
 
 def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -> bytes:

@@ -56,11 +56,12 @@ class PatronCache:
     Args:
         path: the database.
         seal: what the reader seals identifiers with.
+        earlier: what it can seal them with as well.
     """
 
-    def __init__(self, path: Path, seal: Seal) -> None:
+    def __init__(self, path: Path, seal: Seal, earlier: tuple[Seal, ...] = ()) -> None:
         self.path = path
-        self._seal = seal
+        self._seals = (seal, *earlier)
         self._rows = WatchedReader(path, _CURE, migrations)
         self._commits = WatchedReader(path, _CURE, patience_ms=LOOP_PATIENCE_MS)
 
@@ -88,7 +89,7 @@ class PatronCache:
         if record is None:
             raise StoreError(f"{self.path} was never filled; load the full feed")
         epoch, applied_at, minimum_age, patrons, *seal = record
-        if Seal(*seal) != self._seal:
+        if Seal(*seal) not in self._seals:
             raise StoreError(
                 f"{self.path} was sealed with another installation key or other seal costs; "
                 "load the full feed again"

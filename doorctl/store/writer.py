@@ -28,6 +28,7 @@ class Writer:
     """
 
     def __init__(self, path: Path, migrations: Migrations, *, checkpoints: bool = False) -> None:
+        self.path = path
         self._lock = WriterLock(path)
         try:
             self.database: Database = open_writer(path)

@@ -17,12 +17,14 @@ class Held:
         digest: SHA-256 of its rows in hex; None if the branch does not say.
         audit_head: where its audit log ended, to be kept off the branch; None if it does not say.
         nonce: what a message to it has to hold; None where it takes none.
+        key_id: names the key that its door seals cards with; None if it does not say.
     """
 
     epoch: int
     digest: str | None = None
     audit_head: str | None = None
     nonce: str | None = None
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

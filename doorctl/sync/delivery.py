@@ -7,7 +7,7 @@ pool. So a branch that does not answer holds up nothing but its own conversation
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,7 +16,11 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
+from doorctl.access.patron import overlaid
 from doorctl.errors import StoreError
+from doorctl.ports import SealedRow
 from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
 from doorctl.sync.document import write_document
 from doorctl.sync.exchange import MOST_PATRONS, Exchanged, signed
@@ -26,6 +30,12 @@ from doorctl.sync.wire import Line, Removal, decode
 
 Answer = Held | Exchanged | Taken | OutOfOrder | Refused | Away
 Talk = Generator[Callable[[], Answer], Answer, "Delivery"]
+
+
+OTHER_KEY = (
+    "its installation key is none that is in use here, so it was sent nothing: if it was stolen, "
+    "take it out of sync.targets; if not, copy the key there and run `doorctl keys adopt`"
+)
 
 
 class Result(Enum):
@@ -50,6 +60,7 @@ class Delivery:
         audit_head: where its audit log ended when it was asked; None if it did not say.
         audit_kept: where it ended in a run before, if that is not in it any more: it was rolled
             back or written anew.
+        key_id: names its installation key; None if it did not say.
     """
 
     branch: str
@@ -60,6 +71,7 @@ class Delivery:
     why: str = ""
     audit_head: str | None = None
     audit_kept: str | None = None
+    key_id: str | None = None
 
     @property
     def up_to_date(self) -> bool:
@@ -74,6 +86,7 @@ class Sender:
     Args:
         private_key: the sender's.
         terms: what the outbox's rows were sealed for.
+        links: id of each key in use -> what lays it over that of the outbox; see `overlaid`.
         approved_by: who approves of it whatever a branch's guard says.
         full: whether to send all rows to every branch.
         directory: where documents lie while they are sent, without a name.
@@ -82,6 +95,7 @@ class Sender:
 
     private_key: SigningKey
     terms: Terms
+    links: Mapping[str, tuple[bytes, ...]]
     approved_by: str | None
     full: bool
     directory: Path
@@ -156,12 +170,17 @@ class _Courier:
         held = yield branch.held
         if not isinstance(held, Held):
             return _failed(branch, held)
+        # A branch of an older doorctl does not say it, and knows no key but the first.
+        key_id = held.key_id or self._sender.terms.seal.key_id
+        if key_id not in self._sender.links:
+            # Without the key a row still tells who is blocked, and until when.
+            return Delivery(branch.name, Result.FAILED, why=OTHER_KEY)
         answer = None if held.nonce is None else (yield self._message(branch, held.nonce))
         if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
             self._outbox.note_wrong_pins(branch.name, answer.wrong_pins, self._sender.on)
         kept = self._lost_head(branch, held, answer)
-        delivery = yield from self._bring(branch, held)
-        return replace(delivery, audit_head=held.audit_head, audit_kept=kept)
+        delivery = yield from self._bring(branch, held, key_id)
+        return replace(delivery, audit_head=held.audit_head, audit_kept=kept, key_id=held.key_id)
 
     def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:
         """Return the question that tells a branch what is kept for it, and asks for its own."""
@@ -193,17 +212,17 @@ class _Courier:
         self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed)
         return None if agreed >= _number(kept) else kept
 
-    def _bring(self, branch: Branch, held: Held) -> Talk:
+    def _bring(self, branch: Branch, held: Held, key_id: str) -> Talk:
         plan = self._plan(branch, held)
         if plan is None:
             return Delivery(branch.name, Result.UNCHANGED, held.epoch)
-        answer = yield from self._send(branch, plan)
+        answer = yield from self._send(branch, plan, key_id)
         if isinstance(answer, OutOfOrder):
             again = yield branch.held
             if not isinstance(again, Held):
                 return _failed(branch, again)
             plan = self._everything(again)
-            answer = yield from self._send(branch, plan)
+            answer = yield from self._send(branch, plan, key_id)
         if not isinstance(answer, Taken):
             return _failed(branch, answer)
         return Delivery(branch.name, Result.SENT, plan.epoch, plan.snapshot, plan.volume)
@@ -220,18 +239,20 @@ class _Courier:
         epoch = self._outbox.outrank(held.epoch)
         return _Plan(held.epoch, 0, epoch, self._outbox.volume(0))
 
-    def _send(self, branch: Branch, plan: _Plan) -> Generator[Callable[[], Answer], Answer, Answer]:
+    def _send(
+        self, branch: Branch, plan: _Plan, key_id: str
+    ) -> Generator[Callable[[], Answer], Answer, Answer]:
         terms = self._sender.terms
         directory = self._sender.directory
         with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
             manifest = write_document(
                 content,
-                self._lines(plan.after),
+                self._lines(plan.after, self._sender.links[key_id]),
                 branch=branch.name,
                 kind="snapshot" if plan.snapshot else "changes",
                 epoch=plan.epoch,
                 previous_epoch=plan.held,
-                seal=terms.seal,
+                seal=msgspec.structs.replace(terms.seal, key_id=key_id),
                 minimum_age=terms.minimum_age,
                 approved_by=self._sender.approved_by,
                 private_key=self._sender.private_key,
@@ -242,9 +263,16 @@ class _Courier:
             self._outbox.note_sent(branch.name, plan.held, plan.epoch, manifest.sha256)
             return (yield partial(branch.send, Parcel(plan.snapshot, content, content.tell())))
 
-    def _lines(self, after: int) -> Iterator[Line]:
-        yield from map(decode, self._outbox.rows(after))
+    def _lines(self, after: int, links: tuple[bytes, ...]) -> Iterator[Line]:
+        for line in map(decode, self._outbox.rows(after)):
+            yield _overlaid(line, links) if isinstance(line, SealedRow) and links else line
         yield from map(Removal, self._outbox.removals(after))
+
+
+def _overlaid(row: SealedRow, links: tuple[bytes, ...]) -> SealedRow:
+    check = row.patron.pin_check
+    patron = replace(row.patron, pin_check=None if check is None else overlaid(check, links))
+    return replace(row, row_key=overlaid(row.row_key, links), patron=patron)
 
 
 @contextmanager

@@ -61,6 +61,7 @@ class EpochAnswer(msgspec.Struct, frozen=True):
     digest: Annotated[str, Meta(max_length=64)] | None = None
     audit_head: Any = None
     nonce: Annotated[str, Meta(max_length=64)] | None = None
+    key_id: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class HttpBranch:
@@ -106,7 +107,8 @@ class HttpBranch:
                 "doorctl patrons renumber NUMBER"
             )
         if isinstance(answer, EpochAnswer):
-            return Held(answer.epoch, answer.digest, _audit_head(answer.audit_head), answer.nonce)
+            head = _audit_head(answer.audit_head)
+            return Held(answer.epoch, answer.digest, head, answer.nonce, answer.key_id)
         return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:

@@ -105,6 +105,7 @@ class Pushes:
                 **({"patrons": held.patrons} if known else {}),
                 "audit_head": await self._audit_head(),
                 "nonce": self._nonce,
+                "key_id": self._reception.terms.seal.key_id,
             }
         )
 

@@ -5,7 +5,16 @@ import hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, pin_check, row_key
+from doorctl.access.patron import (
+    KEY_BYTES,
+    PIN_CHECK_BYTES,
+    ROW_KEY_BYTES,
+    key_parts,
+    levels,
+    overlaid,
+    pin_check,
+    row_key,
+)
 from doorctl.masked import Pin, StretchedKey
 from tests.access.samples import PATRON
 
@@ -37,3 +46,28 @@ def test_repr_shows_no_pin_check() -> None:
     assert PATRON.pin_check is not None
     assert repr(PATRON.pin_check) not in repr(PATRON)
     assert "pin_check" not in repr(PATRON)
+
+
+PIN = Pin("4711")
+FIRST, SECOND, THIRD = (bytes([number]) * KEY_BYTES for number in (1, 2, 3))
+
+
+def test_a_later_key_is_laid_over_the_one_before() -> None:
+    """What is stored is rewritten with the later key alone: no card number is needed for it."""
+    old, new = StretchedKey(FIRST), StretchedKey(FIRST + SECOND + THIRD)
+    once = hmac.digest(SECOND, row_key(old), "sha256")[:ROW_KEY_BYTES]
+
+    assert row_key(new) == hmac.digest(THIRD, once, "sha256")[:ROW_KEY_BYTES]
+    assert row_key(new) == overlaid(row_key(old), (SECOND, THIRD))
+    assert pin_check(new, PIN) == overlaid(pin_check(old, PIN), (SECOND, THIRD))
+    assert len(pin_check(new, PIN)) == PIN_CHECK_BYTES
+    assert overlaid(row_key(old), ()) == row_key(old)
+
+
+def test_an_identifier_is_known_under_every_key_that_there_was() -> None:
+    """The newest first; one that never had another key has that one alone."""
+    whole = StretchedKey(FIRST + SECOND + THIRD)
+
+    assert levels(whole) == (whole, StretchedKey(FIRST + SECOND), StretchedKey(FIRST))
+    assert levels(StretchedKey(FIRST)) == (StretchedKey(FIRST),)
+    assert key_parts(whole.reveal()) == [FIRST, SECOND, THIRD]

@@ -32,6 +32,8 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "patrons unlock": CARD,
         "patrons renumber": "1",
         "trust-clock": "",
+        "keys rotate": "",
+        "keys adopt": "FEED",
         "sync init": "",
         "sync push": "--dry-run",
         "mode": "",

@@ -119,6 +119,7 @@ class Town:
                 flags_weak=flags_weak,
             )
             documents = self.documents or self.directory
-            sender = Sender(PRIVATE_KEY, terms, None, full, documents, on)
+            over = {terms.seal.key_id: ()}
+            sender = Sender(PRIVATE_KEY, terms, over, None, full, documents, on)
             deliveries = deliver(self.branches, outbox, sender, AtOnce())
             return refreshed, {delivery.branch: delivery for delivery in deliveries}

@@ -530,7 +530,8 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
             return Held(0)
 
     branches = [Hanging("dead"), FakeBranch("oest")]
-    sender = Sender(PRIVATE_KEY, TERMS, "B. Hansen", full=False, directory=tmp_path, on=TODAY)
+    over = {TERMS.seal.key_id: ()}
+    sender = Sender(PRIVATE_KEY, TERMS, over, "B. Hansen", full=False, directory=tmp_path, on=TODAY)
     with (
         closing(open_or_create_outbox(tmp_path / "outbox.db")) as outbox,
         ThreadPoolExecutor(2) as pool,

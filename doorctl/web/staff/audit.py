@@ -27,6 +27,7 @@ DEEDS: Mapping[Action, str] = MappingProxyType(
         Action.CARD_UNLOCKED: "Forgot a card's wrong PINs",
         Action.PATRONS_LOADED: "Loaded patrons from a file",
         Action.PATRONS_RENUMBERED: "Gave the patron register a lower number",
+        Action.KEY_ADOPTED: "Took a new installation key into use",
         Action.PUSH_APPLIED: "Took a push of patrons",
         Action.PUSH_APPROVED: "Approved a push of patrons",
         Action.BRANCH_ROLLED_BACK: "Heard that the branch's records are an older copy",

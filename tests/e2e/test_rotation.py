@@ -1,0 +1,287 @@
+"""A new installation key after a theft: a real sender, and branches whose doors and webs run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorctl.access.patron import KEY_BYTES
+from doorctl.store.signing_keys import read_signing_key
+from tests.web.branch import LIMIT_S, Branch, rows
+
+ENTITLED, BANNED, GUESSED, STRANGER = "3000000001", "3000000002", "3000000003", "3000009999"
+PIN = "4711"
+OTHER_KEY = "its installation key is none that is in use here, so it was sent nothing"
+
+
+class House(Branch):
+    """A branch of the sender's: its key is a copy of the sender's, its targets' name its own."""
+
+    def __init__(self, directory: Path, name: str, sender: Path) -> None:
+        shutil.copy2(sender / "installation.key", directory)
+        super().__init__(
+            directory,
+            f"branch.id={name}",
+            f'web.push.public_key_files=["{sender / "signing.pub"}"]',
+            "web.push.removed_floor=2",
+            "keypad.digit_timeout_s=20",
+            "keypad.total_timeout_s=30",
+            "policy.code_entry=true",
+        )
+        self.name = name
+        self.key = read_signing_key(sender / "signing.key")
+
+    def open_up(self) -> None:
+        """Start both processes."""
+        self.stage.start()
+        self.start()
+
+    def shut_down(self) -> None:
+        """Stop both; the door as a power cut would."""
+        self.stage.cut()
+        self.end()
+
+    def come(self, card: str, pin: str = PIN) -> object:
+        """Swipe a card, type a PIN and return what the door decided."""
+        self.stage.reader.send(f"{card}\r".encode())
+        attempt = self.stage.wait_for_attempt(timeout_s=LIMIT_S)
+        self._press(pin)
+        reason = self.stage.wait_for("decision", attempt=attempt, timeout_s=LIMIT_S)["reason"]
+        if reason == "ok":
+            self.stage.wait_for("door", state="locked", timeout_s=LIMIT_S)
+        return reason
+
+    def type(self, code: str) -> object:
+        """Type a code and return what the door decided."""
+        self._press(f"{code}#")
+        reason = self.stage.wait_for("decision", timeout_s=LIMIT_S)["reason"]
+        self.stage.wait_for("door", state="locked", timeout_s=LIMIT_S)
+        return reason
+
+    def said(self, *words: str) -> str:
+        """Run a command that has to go well, and return what it said."""
+        done = self.stage.call(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def query(self, database: str, sql: str) -> list[tuple[Any, ...]]:
+        """Read a database as it stands on the disk."""
+        path = self.directory / database
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def _press(self, keys: str) -> None:
+        for key in keys:
+            self.stage.keypad.send(key.encode())
+
+
+class Library:
+    """The library's server with its sender."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "exports").mkdir()
+        self.target()
+        self.call("sync", "init")
+
+    def target(self, *houses: House) -> None:
+        """Push to these from now on; to somebody who is never there where there are none."""
+        named = [(one.name, one.port) for one in houses] or [("nobody", 9)]
+        targets = "".join(
+            f'[[sync.targets]]\nbranch = "{name}"\nurl = "http://127.0.0.1:{port}"\n'
+            for name, port in named
+        )
+        (self.directory / "sync.toml").write_text(
+            '[branch]\nname = "Biblioteket"\nid = "sender"\n'
+            '[secrets]\ninstallation_key_file = "installation.key"\n'
+            '[seal]\nmemory_kib = 8\niterations = 1\n[clock]\ntrust = "always"\n'
+            '[sync]\nfeed = "exports"\nsigning_key_file = "signing.key"\n'
+            f'state_directory = "state"\n{targets}',
+            encoding="utf-8",
+        )
+
+    def export(self, *numbers: int) -> None:
+        """Have the library system export these patrons, and nobody else."""
+        lines = "".join(json.dumps(patron(number)) + "\n" for number in numbers)
+        (self.directory / "exports" / "01-full.ndjson").write_text(lines, encoding="utf-8")
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the sender's."""
+        config = str(self.directory / "sync.toml")
+        return subprocess.run(
+            [sys.executable, "-m", "doorctl", *words, "--config", config],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def push(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """Push and return the report, with each branch under its name."""
+        done = self.call("sync", "push", "--json", *words)
+        assert done.returncode == code, done.stdout + done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        return {**report, **{one["branch"]: one for one in report["branches"]}}
+
+
+def patron(number: int) -> dict[str, Any]:
+    """An invented row of the library system's export."""
+    card = {"identifier": str(3_000_000_000 + number), "identifierType": "CARD", "status": "ACTIVE"}
+    row = {"patronId": number, "identifiers": [card], "pincode": PIN, "resident": True}
+    return {**row, "birthday": "1970-01-01"}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """A sender without branches."""
+    return Library(tmp_path)
+
+
+@pytest.fixture
+def house(
+    library: Library, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], House]]:
+    """Make branches that have the sender's key of the moment, and end with the test."""
+    with ExitStack() as stack:
+
+        def made(name: str) -> House:
+            house = House(tmp_path_factory.mktemp(name), name, library.directory)
+            stack.enter_context(house.stage)
+            stack.callback(house.end, signal.SIGKILL)
+            return house
+
+        yield made
+
+
+def carried(library: Library, house: House) -> str:
+    """Carry the next key to a branch, and return where it lies there."""
+    copy = house.directory / "from-the-library.key"
+    shutil.copy2(library.directory / "installation.key.next", copy)
+    return str(copy)
+
+
+def guide() -> list[list[str]]:
+    """Return the commands of the guide, without where the configuration is."""
+    text = (Path(__file__).parents[2] / "systemd" / "README.md").read_text(encoding="utf-8")
+    block = text.partition("### After a theft")[2].split("```")[1]
+    return [line.partition(" --config")[0].split()[1:] for line in block.strip().splitlines()]
+
+
+def test_after_a_theft(  # noqa: PLR0915 -- one story
+    library: Library, house: Callable[[str], House]
+) -> None:
+    """The guide of systemd/README.md, step by step, with one branch that hears of it late.
+
+    Nobody who was entitled is refused and nobody who was banned comes in, before, between and
+    after; what is held of a card that no register knows is carried over as well.
+    """
+    rotate, adopt, push = guide()
+    assert push == ["sync", "push"]
+    rotate = [word.replace("BRANCH", "stolen") for word in rotate]
+    library.export(1, 2, 3)
+    oest, syd = house("oest"), house("syd")
+    library.target(oest, syd)
+    for one in (oest, syd):
+        one.open_up()
+    library.push("--approved-by", "B. Hansen")
+    oest.said("bans", "add", BANNED, "--reason", "r")
+    oest.said("bans", "add", STRANGER, "--reason", "r")
+    until = (date.today() + timedelta(days=60)).isoformat()  # noqa: DTZ011 - far off
+    words = ("--code", "--digits", "8", "--kind", "association", "--label", "kor", "--no-pin")
+    issued = oest.said("passes", "add", *words, "--to", until)
+    code = re.findall(r"The code is ([0-9 ]+);", issued)[0].replace(" ", "")
+    guesses = [oest.come(GUESSED, "0000") for _ in range(3)]
+    assert guesses == ["wrong_pin"] * 3
+    old_seal = oest.seal
+
+    # The stolen one is out of the targets before the key is made, and is told so if it is not.
+    stolen = house("stolen")
+    stolen.start()
+    library.target(oest, syd, stolen)
+    refused = library.call(*rotate)
+    library.target(oest, syd)
+    made, again = (
+        library.call(*rotate),
+        library.call("keys", "rotate"),
+    )
+
+    assert (refused.returncode, made.returncode, again.returncode) == (1, 0, 1)
+    assert "stolen is still sent patrons" in refused.stderr
+    assert "a rotation is under way" in again.stderr
+    assert (library.directory / "installation.key.next").stat().st_mode & 0o777 == 0o600
+
+    # Pushes go on as before while no branch has it.
+    library.export(1, 2, 3, 4)
+    between = library.push()
+    assert between["old_key_for"] == ["oest", "syd"]
+    assert between["oest"]["kind"] == between["syd"]["kind"] == "changes"
+
+    new = carried(library, oest)
+    in_use = oest.stage.call(*(word.replace("FILE", new) for word in adopt))
+    assert in_use.returncode == 1
+    assert "another doorctl process" in in_use.stderr
+    oest.shut_down()
+    marks = oest.query("branch.db", "SELECT row_key FROM bans")
+    assert "the new key is in use" in oest.said(*(word.replace("FILE", new) for word in adopt))
+    assert not Path(new).exists()
+    oest.open_up()
+
+    # Before a push as well as after the full one.
+    first = between
+    for _ in range(2):
+        assert oest.come(ENTITLED) == "ok"
+        assert oest.come(BANNED) == "banned"
+        # The fourth guess, or one that has to wait for the third: the card has one count.
+        assert oest.come(GUESSED, "0000") in {"wrong_pin", "throttled"}
+        counted = oest.query("visits.db", "SELECT failures FROM throttles WHERE failures > 2")
+        assert len(counted) == 1
+        assert oest.come(STRANGER) == "unknown_card"
+        assert oest.type(code) == "ok"
+        assert syd.come(ENTITLED) == "ok"
+        first = library.push()
+        if first["oest"]["result"] == "sent":
+            assert (first["oest"]["kind"], first["oest"]["cards"]) == ("snapshot", 4)
+    assert first["old_key_for"] == ["syd"]
+    assert oest.come("3000000004") == "ok"
+    assert {mark for (mark,) in marks}.isdisjoint(
+        mark for (mark,) in oest.query("branch.db", "SELECT row_key FROM bans")
+    )
+
+    # What is sealed with the old key is refused from then on, whatever its number.
+    old = oest.document(rows(9), 10_000, branch="oest", seal=old_seal, approved_by="X")
+    assert oest.push(old).status_code == 422
+
+    # The other one was away for a week: its register is what it was, and it is not waited for.
+    syd.end()
+    library.export(1, 2, 3, 4, 5)
+    assert library.push(code=1)["old_key_for"] == ["syd"]
+    syd.stage.cut()
+    syd.said("keys", "adopt", carried(library, syd))
+    syd.open_up()
+    assert syd.come(ENTITLED) == "ok"
+    last = library.push()
+    assert (last["old_key_for"], last["syd"]["kind"]) == ([], "snapshot")
+    assert syd.come("3000000005") == "ok"
+    assert not (library.directory / "installation.key.next").exists()
+    assert (library.directory / "installation.key").stat().st_size == 2 * KEY_BYTES
+    assert library.push()["old_key_for"] is None
+
+    # Even as a target the stolen one is sent nothing, and says nothing that is believed.
+    library.target(oest, syd, stolen)
+    told = library.push(code=1)
+    assert OTHER_KEY in told["stolen"]["why"]
+    assert stolen.held()["epoch"] == 0
+    listed = oest.said("audit", "list", "--json")
+    assert listed.count("key_adopted") == 1
