@@ -239,7 +239,7 @@ POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid(
 """Root minds the modes of files only without its capabilities."""
 
 
-@pytest.mark.parametrize(("log", "number"), [(True, 101), (False, 6)], ids=["a log", "no log"])
+@pytest.mark.parametrize(("log", "number"), [(True, 106), (False, 6)], ids=["a log", "no log"])
 def test_started_on_a_full_disk(doors: Doors, loaded: Loaded, log: bool, number: int) -> None:
     """After a restart on a full disk the entitled get in all the same, and staff hear of it.
 
