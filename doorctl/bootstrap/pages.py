@@ -19,6 +19,7 @@ from doorctl.bootstrap.panel_page import panel_page
 from doorctl.bootstrap.refusals import RefusalsOnRecord
 from doorctl.config import Config
 from doorctl.ports import Clock, EventLog
+from doorctl.web.app import Missing
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.frame import Frame
 from doorctl.web.pages.house import House, Person
@@ -49,10 +50,12 @@ class Pages:
 
     Args:
         routes: their addresses.
+        missing: makes the page of an address that is none.
         stop: ends the streams, so that the server can end; from any thread.
     """
 
     routes: tuple[BaseRoute, ...]
+    missing: Missing
     stop: Callable[[], None]
 
 
@@ -120,7 +123,7 @@ def pages(
         panel.stop()
         events.stop()
 
-    return Pages(routes, stop)
+    return Pages(routes, frame.missing, stop)
 
 
 def encrypted(config: Config) -> bool:

@@ -254,7 +254,7 @@ def ban_to_write_of(config: Config, number: int, by: str | None = None) -> Ban:
     for one in every_ban(config, f"letter about ban {number}", by):
         if one.ban.number == number and one.lifted_at is None:
             return one.ban
-    raise InputError(f"there is no ban {number} to write of; list them")
+    raise InputError("there is no ban of that number; list them")
 
 
 def state_of(one: BanEntry, moment: Moment, branch: str) -> BanState:

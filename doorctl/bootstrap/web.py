@@ -114,6 +114,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
             application(
                 pushes,
                 shown.routes,
+                missing=shown.missing,
                 encrypted=encrypted(config),
                 senders_certified=certificates is not None and certificates.client_ca is not None,
             ),

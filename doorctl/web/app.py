@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -17,11 +18,14 @@ from doorctl.web.certified import SendersCertified
 from doorctl.web.pages.headers import MACHINES, Headed, SameOrigin
 from doorctl.web.pushes import Pushes
 
+Missing = Callable[[Request, int], Awaitable[Response]]
+
 
 def application(
     pushes: Pushes,
     pages: Iterable[BaseRoute] = (),
     *,
+    missing: Missing | None = None,
     encrypted: bool = False,
     senders_certified: bool = False,
 ) -> ASGIApp:
@@ -30,6 +34,7 @@ def application(
     Args:
         pushes: what machines ask for; every answer is JSON.
         pages: what people ask for.
+        missing: makes the page of an address that is none; None for a plain one.
         encrypted: whether browsers reach it by HTTPS.
         senders_certified: whether machines have to show a certificate.
     """
@@ -41,16 +46,18 @@ def application(
             Route("/v1/patrons/exchange", pushes.exchange, methods=["POST"]),
             *pages,
         ],
-        exception_handlers={HTTPException: _refused, Exception: _faulty},
+        exception_handlers={HTTPException: partial(_refused, missing), Exception: _faulty},
     )
     app.router.redirect_slashes = False
     inner: ASGIApp = SendersCertified(app) if senders_certified else app
     return Headed(SameOrigin(inner), encrypted=encrypted)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refused(missing: Missing | None, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - that's what it is registered for
     if not request.scope["path"].startswith(MACHINES):
+        if missing is not None and error.status_code == NOT_FOUND.status:
+            return await missing(request, NOT_FOUND.status)
         return _plain_page(error.status_code, error.headers)
     refusal = WRONG_METHOD if error.status_code == WRONG_METHOD.status else NOT_FOUND
     return refusal.answer(headers=error.headers)

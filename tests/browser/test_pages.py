@@ -9,9 +9,6 @@ from doorctl.web.pages.navigation import PLACES
 from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors
 from tests.browser.walk import BESIDE, STOPS, Stop, by_role
 
-PLAIN = frozenset({404})
-"""Answers of the server itself, which has one page for both languages."""
-
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 @pytest.mark.parametrize("stop", STOPS, ids=str)
@@ -27,8 +24,7 @@ def test_a_page(visitors: Visitors, stop: Stop, view: View) -> None:
             assert answer.status == stop.status
             assert visitor.page.locator(stop.seen).first.is_visible()
             assert visitor.page.locator("h1").count() == 1
-            if stop.status not in PLAIN:
-                assert visitor.page.locator("html").get_attribute("lang") == language
+            assert visitor.page.locator("html").get_attribute("lang") == language
             assert visitor.too_wide() == 0
             assert visitor.page.title() not in {"", "taken"}
             assert visitor.wrongs == []
@@ -54,7 +50,7 @@ def test_nobody_sees_a_page_without_signing_in(visitors: Visitors) -> None:
     """Whoever is not signed in is led to the sign-in, from every page but that and the panel."""
     with visitors.visitor(None) as visitor:
         for stop in STOPS:
-            if stop.role is not None and stop.status not in PLAIN:
+            if stop.role is not None and stop.status != 404:
                 visitor.go(stop.path)
                 assert visitor.page.locator("input[type=password]").count() == 1, stop.path
 

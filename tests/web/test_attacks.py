@@ -196,5 +196,5 @@ def test_days_beyond_all_calendars(day: str) -> None:
     form = {"mode": "closed", "until": f"{day}T00:00", "cause": "en prøve"}
 
     assert around.get("/calendar", params={"from": day}).status_code == 200
-    assert around.get(f"/calendar/{day}").status_code == 422
+    assert around.get(f"/calendar/{day}").status_code == 404
     assert around.post("/now/mode", data=form).status_code == 422

@@ -130,3 +130,17 @@ def test_half_a_form_is_no_fault_of_ours(shared: Branch) -> None:
     time.sleep(0.2)
 
     assert "Traceback" not in shared.errors()
+
+
+def test_an_address_that_is_none_is_told_as_a_page(shared: Branch) -> None:
+    """In the branch's look and the reader's language, to strangers too; machines get theirs."""
+    for language, told in (("da", "Siden findes ikke"), ("en", "There is no such page")):
+        cookie = {"Cookie": f"doorctl-language={language}"}
+        answer = shared.ask("GET", "/no-such-page", headers=cookie)
+
+        assert answer.status_code == 404
+        assert f'<html lang="{language}">' in answer.text
+        assert f"<h1>{told}</h1>" in answer.text
+        assert "doorctl.css" in answer.text
+    machine = shared.ask("GET", "/v1/none")
+    assert (machine.status_code, machine.headers["content-type"]) == (404, "application/json")

@@ -23,6 +23,7 @@ from doorctl.web.pages.addresses import (
     AGAIN,
     FACTOR,
     OWN,
+    SEEN_BY,
     address_of,
     page_of,
     path_of,
@@ -32,7 +33,7 @@ from doorctl.web.pages.addresses import (
 from doorctl.web.pages.aside import Aside
 from doorctl.web.pages.forms import Form, read_form
 from doorctl.web.pages.house import House, Person, Refused, Sessions
-from doorctl.web.pages.language import Languages
+from doorctl.web.pages.language import ENGLISH, Languages
 from doorctl.web.pages.navigation import places
 from doorctl.web.pages.templates import Templates
 from doorctl.web.pages.words import Words
@@ -234,6 +235,14 @@ class Frame:
 
         return Route(path, answer, methods=list(methods))
 
+    async def missing(self, request: Request, status: int) -> Response:
+        """Return what is told at an address that is none of ours, or is not asked so."""
+
+        async def page(asked: PageRequest) -> Response:
+            return asked.page("missing.html", status)
+
+        return await self._answer(request, page, None)
+
     def words(self, request: Request) -> Words:
         """Return how things are said to whoever asks."""
         return self.house.words_of(request.cookies.get(self.house.language_cookie))
@@ -307,12 +316,18 @@ def _asks_by_itself(request: Request) -> bool:
 
 
 def _failed(asked: PageRequest, error: DoorctlError) -> Response:
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InputError) else 503
+    told, status = asked.told(error), 503
+    if isinstance(error, InputError):
+        # What an address names is not there; what a form says can be mended.
+        named = asked.request.method in SEEN_BY and asked.request.path_params
+        status = HTTPStatus.NOT_FOUND if named else HTTPStatus.UNPROCESSABLE_ENTITY
+    said = asked.words.say(told)
     stuck, silent = isinstance(error, StuckError), isinstance(error, NotRunningError)
     response = asked.page(
         "failed.html",
         status,
-        why=asked.told(error),
+        why=said,
+        foreign=said == told and asked.words.language.code != ENGLISH,
         stuck=stuck,
         silent=silent,
         back=page_of(asked.request),

@@ -229,8 +229,14 @@ def test_a_form_that_says_not_what_it_showed() -> None:
 
 @pytest.mark.parametrize("path", ["/calendar/soon", "/calendar/2026-02-30"])
 def test_what_is_no_date(path: str) -> None:
-    """It is told so."""
-    assert client(FakeCalendarDesk()).get(path).status_code == 422
+    """There is no such page, and that is told in the language of the page."""
+    answer = client(FakeCalendarDesk()).get(path)
+
+    assert answer.status_code == 404
+    assert "Det er ikke en dato." in answer.text
+    assert "that is no date" not in answer.text
+    english = client(FakeCalendarDesk(), language="en").get(path).text
+    assert '<p class="alert-text">that is no date</p>' in english
 
 
 def test_who_may_only_look() -> None:
