@@ -80,12 +80,19 @@ def load_patrons(
 
     Raises:
         FeedError: with every wrong row; nothing was changed.
-        InputError: the approval names nobody; nothing was changed.
+        InputError: the approval names nobody, or nobody vouches for the clock, by which the age of
+            the register is counted; nothing was changed.
         DoorctlError: nothing was changed, or the text says that only the audit log was not.
     """
     refuse_odd_name(approved_by)
     sealer = own_sealer(config)
     moment = system_clock(config).moment()
+    if not moment.dependable:
+        raise InputError(
+            f"nobody vouches for this machine's clock, which says {moment.local:%Y-%m-%d %H:%M}: a "
+            "register with a wrong date lets nobody in; wait until timedatectl says synchronized, "
+            "or, if that time is right, load with --set clock.trust=always"
+        )
     push = config.web.push
     loaded = load_feed(
         feed,

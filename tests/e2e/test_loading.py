@@ -170,3 +170,20 @@ def test_the_way_back_from_a_number_that_none_follows(door: Door, tmp_path: Path
     assert "patrons_renumbered" in door.call("audit", "list", "--json").stdout
 
     assert door.call("patrons", "load", str(feed)).stdout.startswith("Sealing\nepoch 42:")
+
+
+def test_a_load_by_a_clock_that_nobody_vouches_for(door: Door) -> None:
+    """It is refused: a register that is stamped with a wrong time would let nobody in later."""
+    before = door.dump("patrons.db")
+    door.configured("clock.trust=auto")
+    feed = write_feed(door.directory / "feed.ndjson")
+    done = door.call("patrons", "load", str(feed), "--full")
+    if done.returncode == 0:
+        pytest.skip("this machine's clock is vouched for, by a time service or a battery clock")
+
+    last = done.stderr.splitlines()[-1]
+    assert "nobody vouches for this machine's clock, which says 20" in last
+    assert door.dump("patrons.db") == before
+    door.configured("clock.trust=always")
+    done = door.call("patrons", "load", str(feed), "--full")
+    assert done.returncode == 0, done.stderr
