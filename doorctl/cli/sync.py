@@ -39,7 +39,7 @@ def init(config: Config) -> None:
 
 @sync.command()
 @click.option("--full", is_flag=True, help="Send every branch all rows, as once a night.")
-@click.option("--dry-run", is_flag=True, help="Seal and say what would be sent; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Seal, have each branch check it, change nothing.")
 @click.option(
     "--approved-by",
     metavar="NAME",
@@ -110,7 +110,8 @@ def _found(refreshed: Refreshed) -> str:
 def _told(delivery: Delivery, *, dry_run: bool) -> str:
     name = click.style(delivery.branch, bold=True)
     if delivery.result is Result.FAILED:
-        return f"{name}: {click.style('not up to date', fg='red')}: {delivery.why}"
+        failed = "would not be up to date" if dry_run else "not up to date"
+        return f"{name}: {click.style(failed, fg='red')}: {delivery.why}"
     up_to_date = click.style(f"up to date at epoch {delivery.epoch}", fg="green")
     # Kept here, a chain that is written anew on the branch can be told from the old one.
     anchor = f"\n  its audit log ended at {delivery.audit_head}" if delivery.audit_head else ""

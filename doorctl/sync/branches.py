@@ -69,11 +69,13 @@ class Parcel:
         snapshot: whether it is the whole register, or changes.
         content: the document from its beginning to its end; may be read again.
         bytes_long: how long it is.
+        rehearsed: whether the branch is only to say what would come of it.
     """
 
     snapshot: bool
     content: BinaryIO = field(repr=False)
     bytes_long: int
+    rehearsed: bool = False
 
 
 class Branch(Protocol):

@@ -23,6 +23,10 @@ LARGEST_STEP = 2**32
 """So far may a push's number be above ours: no mistake and no thief uses up those there are."""
 
 
+class _RehearsedError(Exception):
+    """All that a push would do has gone well; it undoes that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """The answer to a push; the same one again is answered the same.
@@ -50,6 +54,7 @@ def receive(
     before_commit: Callable[[], None] = lambda: None,
     floor: int = 0,
     minimum_age: int = 0,
+    rehearsed: bool = False,
 ) -> Received:
     """Apply a push in one durable transaction, or change nothing. On the writer's thread.
 
@@ -63,6 +68,7 @@ def receive(
             through, and nothing is changed.
         floor: see :func:`judge`.
         minimum_age: see :func:`judge`.
+        rehearsed: undo all of it before the commit; only the answer is wanted.
 
     Raises:
         PushError: as :func:`judge`.
@@ -78,18 +84,23 @@ def receive(
 
     def last(changes: Changes) -> None:
         told.append((unguarded if approved else guard)(changes))
+        if rehearsed:
+            raise _RehearsedError
         before_commit()
 
-    applied = writer.apply(
-        _rows(staged),
-        full=manifest.kind == "snapshot",
-        applied_at=applied_at,
-        minimum_age=manifest.minimum_age,
-        guard=last,
-        removals=_removals(staged),
-        push=Push(manifest.epoch, manifest.sha256),
-        approved=approved,
-    )
+    try:
+        applied = writer.apply(
+            _rows(staged),
+            full=manifest.kind == "snapshot",
+            applied_at=applied_at,
+            minimum_age=manifest.minimum_age,
+            guard=last,
+            removals=_removals(staged),
+            push=Push(manifest.epoch, manifest.sha256),
+            approved=approved,
+        )
+    except _RehearsedError:
+        return Received(manifest.epoch, manifest.count, unchanged=False)
     return Received(applied.epoch, manifest.count, unchanged=False, warning=told[-1])
 
 

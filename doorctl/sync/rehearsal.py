@@ -1,12 +1,16 @@
-"""A branch that is asked what it holds and sent nothing."""
+"""A branch that is asked what it holds and what it would say to a push, and changes nothing."""
 
 from __future__ import annotations
 
-from doorctl.sync.branches import Away, Branch, Held, Parcel, Refused, Taken
+from dataclasses import replace
+
+from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
 
 
 class RehearsedBranch:
-    """A `Branch` for a dry run: it takes whatever would be sent.
+    """A `Branch` for a dry run: the real one checks whatever would be sent, by its guard too.
+
+    An older one, which takes no messages either, can't do that: it is sent nothing.
 
     Args:
         branch: the real one.
@@ -14,6 +18,7 @@ class RehearsedBranch:
 
     def __init__(self, branch: Branch) -> None:
         self._branch = branch
+        self._rehearses = False
 
     @property
     def name(self) -> str:
@@ -22,12 +27,14 @@ class RehearsedBranch:
 
     def held(self) -> Held | Refused | Away:
         """Ask the real one."""
-        return self._branch.held()
+        held = self._branch.held()
+        self._rehearses = isinstance(held, Held) and held.nonce is not None
+        return held
 
     def exchange(self, message: bytes) -> Away:  # noqa: ARG002 - the port's signature
         """Tell nothing."""
         return Away("nothing is told in a dry run")
 
-    def send(self, parcel: Parcel) -> Taken:  # noqa: ARG002 - the port's signature
-        """Send nothing."""
-        return Taken(0)
+    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+        """Have it checked and not applied."""
+        return self._branch.send(replace(parcel, rehearsed=True)) if self._rehearses else Taken(0)

@@ -126,6 +126,8 @@ class HttpBranch:
             "Content-Encoding": "gzip",
             "Content-Length": str(parcel.bytes_long),
         }
+        if parcel.rehearsed:
+            method, path = "POST", "/v1/patrons/rehearsal"
         body = _chunks(parcel.content)
         request = self._client.build_request(
             method, path, content=body, headers=headers, timeout=self._apply

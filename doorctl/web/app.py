@@ -42,6 +42,7 @@ def application(
         routes=[
             Route("/v1/patrons", pushes.snapshot, methods=["PUT"]),
             Route("/v1/patrons/changes", pushes.changes, methods=["POST"]),
+            Route("/v1/patrons/rehearsal", pushes.rehearsal, methods=["POST"]),
             Route("/v1/patrons/epoch", pushes.epoch, methods=["GET"]),
             Route("/v1/patrons/exchange", pushes.exchange, methods=["POST"]),
             *pages,

@@ -150,7 +150,11 @@ class Pushes:
         """Take what has changed since the push before."""
         return await self._one(request, "changes")
 
-    async def _one(self, request: Request, kind: Kind) -> Response:
+    async def rehearsal(self, request: Request) -> Response:
+        """Say what would come of a push, and change nothing; no alarm tells of it."""
+        return await self._one(request, None)
+
+    async def _one(self, request: Request, kind: Kind | None) -> Response:
         body = Body(request, self._patience)
         # The one place is for those for whom somebody vouches: a stranger holds nobody off.
         terms = self._reception.terms
@@ -166,7 +170,7 @@ class Pushes:
         finally:
             self._taking = False
         if isinstance(outcome, Refused):
-            return await self._refuse(body, outcome)
+            return await self._refuse(body, outcome, rehearsed=kind is None)
         await body.drain()
         return answer(
             {"epoch": outcome.epoch, "applied": outcome.applied, "unchanged": outcome.unchanged}
@@ -191,7 +195,9 @@ class Pushes:
             with suppress(ValueError):
                 self._waiting.remove(limit)
 
-    async def _outcome(self, body: Body, beginning: list[bytes], kind: Kind) -> Received | Refused:
+    async def _outcome(
+        self, body: Body, beginning: list[bytes], kind: Kind | None
+    ) -> Received | Refused:
         intake = Intake(self._reception)
         try:
             await self._work(intake.open)
@@ -210,6 +216,9 @@ class Pushes:
         finally:
             # Behind whatever still reads it, so that a commit under way comes to its end.
             self._worker.submit(intake.close)
+        if kind is None:
+            self._log.emit("push", epoch=received.epoch, result="rehearsed")
+            return received
         self._tell(received)
         # What was unchanged too: whoever is answered that may be repeating what was never noted.
         await asyncio.to_thread(self._noting.catch_up)
@@ -228,10 +237,10 @@ class Pushes:
             why = f"push {received.epoch}: {received.warning}"
             self._log.emit("alarm", kind="push_widened", why=why)
 
-    async def _refuse(self, body: Body, refused: Refused) -> Response:
+    async def _refuse(self, body: Body, refused: Refused, *, rehearsed: bool = False) -> Response:
         refusal = refused.refusal
         self._log.emit("push", epoch=refused.epoch, result=refusal.result)
-        if refusal.alarm is not None:
+        if refusal.alarm is not None and not rehearsed:
             self._log.emit("alarm", kind=refusal.alarm, why=str(refused.cause))
         await body.discard()
         return refusal.answer(refused.cause)

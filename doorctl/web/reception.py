@@ -195,8 +195,8 @@ class Intake:
             minimum_age=reception.terms.minimum_age,
         )
 
-    def settle(self, kind: Kind) -> Received:
-        """Apply the whole document, or change nothing.
+    def settle(self, kind: Kind | None) -> Received:
+        """Apply the whole document, or change nothing; without a kind only see what would come.
 
         Raises:
             PushError: it is refused.
@@ -205,12 +205,12 @@ class Intake:
         staged = self._staging.finish()
         manifest = staged.manifest
         self.epoch = manifest.epoch
-        if manifest.kind != kind:
+        if kind is not None and manifest.kind != kind:
             what = f'kind: sent to where a push is of kind "{kind}"; see the address'
             raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
-        return self._received(staged)
+        return self._received(staged, rehearsed=kind is None)
 
-    def _received(self, staged: Staged) -> Received:
+    def _received(self, staged: Staged, *, rehearsed: bool) -> Received:
         reception = self._reception
         return receive(
             staged,
@@ -221,6 +221,7 @@ class Intake:
             before_commit=partial(reception.begin, staged.manifest),
             floor=reception.floor,
             minimum_age=reception.terms.minimum_age,
+            rehearsed=rehearsed,
         )
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -145,6 +146,24 @@ def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_three_branches_too(
     guesses = sum(stolen.guesses for stolen in branches)
 
     assert 20 <= guesses <= 30 == 0.003 * PINS
+
+
+def test_no_owner_is_turned_away_for_what_branches_tell_each_other() -> None:
+    """Ten clumsy ones, each day at one of three branches: their own slips stay far from 20."""
+    most = 0
+    for owner in range(10):
+        visits = [MemoryVisits() for _ in range(3)]
+        rng = Random(owner)  # noqa: S311 -- a simulation
+        branches = [Year(log, rng) for log in visits]
+        for _ in range(365):
+            branches[rng.randrange(3)].come(CLUMSY)
+            slips = Counter[str]()
+            for log, branch in zip(visits, branches, strict=True):
+                slips.update(log.many_wrong_pins(1, 500))
+                branch.night()
+            most = max(most, slips.total())
+
+    assert 0 < most < MOST_WRONG_PINS // 2
 
 
 @pytest.mark.parametrize("daily", [1, 2, 5, 12])

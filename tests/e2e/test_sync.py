@@ -234,8 +234,11 @@ def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Bran
     before = held(branch)
     sender.export("01-full.ndjson", *map(patron, range(1, 5)))
 
-    done = sender.call("push")
+    rehearsed, done = sender.call("push", "--dry-run"), sender.call("push")
 
+    assert rehearsed.returncode == 1
+    assert "demo: would not be up to date: it does not believe the push" in rehearsed.stdout
+    assert "it would shut out 5 of 9 cards (5 removed)" in rehearsed.stdout
     assert done.returncode == 1
     assert "demo: not up to date: it does not believe the push" in done.stdout
     assert "it would shut out 5 of 9 cards (5 removed)" in done.stdout

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 
 import pytest
@@ -82,8 +82,27 @@ def test_a_branch_says_when_to_come_again() -> None:
 
 
 def test_a_rehearsal_sends_nothing() -> None:
-    """It asks the real branch and takes the parcel itself."""
+    """One that is too old to check a push is asked what it holds, and sent nothing."""
     branch = RehearsedBranch(Scripted([Held(7)]))
 
     assert (branch.name, branch.held()) == ("oest", Held(7))
     assert isinstance(branch.send(PARCEL), Taken)
+
+
+def test_a_rehearsal_has_the_branch_check_what_would_be_sent() -> None:
+    """And says what the branch says to it."""
+    sent: list[Parcel] = []
+
+    class Checking(Scripted):
+        """A branch that refuses what it is to check."""
+
+        def send(self, parcel: Parcel) -> Refused:
+            """Refuse it."""
+            sent.append(parcel)
+            return Refused("too many")
+
+    branch = RehearsedBranch(Checking([Held(7, nonce="n")]))
+    branch.held()
+
+    assert branch.send(PARCEL) == Refused("too many")
+    assert sent == [replace(PARCEL, rehearsed=True)]

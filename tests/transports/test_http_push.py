@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,17 @@ def test_an_audit_head_that_is_none_holds_up_no_push(
     script.say(200, {"epoch": 41, "audit_head": head})
 
     assert branch.held() == Held(41)
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_document_that_is_only_to_be_checked_goes_where_nothing_is_applied(
+    branch: HttpBranch, script: Script, snapshot: bool
+) -> None:
+    """An older branch has no such address: it answers 404 and applies nothing."""
+    script.say(200, {"epoch": 42, "applied": 3, "unchanged": False})
+
+    assert branch.send(replace(parcel(snapshot=snapshot), rehearsed=True)) == Taken(42)
+    assert script.requests[-1][:2] == ("POST", "/v1/patrons/rehearsal")
 
 
 def test_a_message_is_told_where_it_takes_one(branch: HttpBranch, script: Script) -> None:

@@ -45,6 +45,7 @@ MACHINES: Final = frozenset(
         "POST /v1/patrons/changes",
         "GET /v1/patrons/epoch",
         "POST /v1/patrons/exchange",
+        "POST /v1/patrons/rehearsal",
     }
 )
 
