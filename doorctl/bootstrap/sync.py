@@ -23,6 +23,7 @@ from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.branches import Branch
 from doorctl.sync.delivery import Delivery, Sender, deliver
 from doorctl.sync.exports import FeedExports
+from doorctl.sync.feed import WrongRow
 from doorctl.sync.guard import refuse_odd_name
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms
@@ -32,6 +33,8 @@ from doorctl.sync.rehearsal import RehearsedBranch
 from doorctl.transports.http_push import HttpBranch, tls_context
 
 OUTBOX = "outbox.db"
+
+SHARED = "another line has what stands here, and says so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,11 @@ def push(
         _outbox(sync, dry_run=wishes.dry_run) as outbox,
     ):
         refreshed = refresh(
-            FeedExports(sync.feed, pin_length=config.policy.pin_length),
+            FeedExports(
+                sync.feed,
+                pin_length=config.policy.pin_length,
+                wrong_share=sync.wrong_rows_share,
+            ),
             outbox,
             sealer=sealer,
             key=key,
@@ -129,6 +136,8 @@ def push(
             on_progress=on_progress,
             flags_weak=flags_weak(config),
         )
+        if not wishes.dry_run:
+            _list_set_aside(set_aside_file(sync), refreshed.set_aside)
         on_refreshed(refreshed)
         over = {key_id(one): links(one) for one in keys}
         state = outbox.path.parent
@@ -157,6 +166,24 @@ def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | 
     if not waiting:
         drop_old_key(config)
     return sorted(waiting)
+
+
+def set_aside_file(sync: Sync) -> Path:
+    """Return where the rows are listed that the last run has set aside; no file, no rows."""
+    return sync.state_directory / "set-aside.txt"
+
+
+def _list_set_aside(path: Path, rows: Sequence[tuple[str, WrongRow]]) -> None:
+    lines = [f"{name} line {row.line}: {'; '.join(row.why) or SHARED}\n" for name, row in rows]
+    try:
+        if not lines:
+            path.unlink(missing_ok=True)
+            return
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+    except OSError as err:
+        raise StoreError(f"{path} can't be written: {err.strerror}") from err
 
 
 @contextmanager

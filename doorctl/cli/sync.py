@@ -65,6 +65,8 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
             bar.finish()
             bar.render_finish()
             say(_found(refreshed))
+            if refreshed.set_aside:
+                click.echo(_set_aside(config, refreshed), err=True)
 
         refreshed, deliveries = sender.push(
             config,
@@ -105,6 +107,13 @@ def _found(refreshed: Refreshed) -> str:
     if not refreshed.left_out:
         return line
     return f"{line}\n{refreshed.left_out} identifiers are neither CPR nor CARD and were left out"
+
+
+def _set_aside(config: Config, refreshed: Refreshed) -> str:
+    count = len(refreshed.set_aside)
+    rows = "1 row is wrong and was" if count == 1 else f"{count} rows are wrong and were"
+    where = f"; they are listed in {sender.set_aside_file(config.sync)}" if config.sync else ""
+    return f"doorctl: rows_set_aside: {rows} set aside{where}; have them mended and export again"
 
 
 def _told(delivery: Delivery, *, dry_run: bool) -> str:
@@ -148,6 +157,7 @@ def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool)
         "changed": refreshed.changed,
         "removed": refreshed.removed,
         "left_out": refreshed.left_out,
+        "set_aside": len(refreshed.set_aside),
         "branches": [
             {
                 "branch": delivery.branch,

@@ -95,6 +95,15 @@ class Sending:
             "and sent once more."
         ),
     ] = Path("/var/lib/doorctl-sync")
+    wrong_rows_share: Annotated[
+        float,
+        key(
+            "Share of the export's rows that may be wrong, and 20 in any case: they are set aside "
+            "and listed in set-aside.txt beside outbox.db. 0: one wrong row stops the run.",
+            ge=0,
+            le=0.05,
+        ),
+    ] = 0.005
     workers: Annotated[
         Workers | None, key("Threads that seal at once. Absent: one for each core.", 2)
     ] = None

@@ -88,11 +88,28 @@ class Difference:
     removed: Sequence[str]
 
 
-def differ(export: Export, known: Mapping[str, bytes], fingerprints: Fingerprints) -> Difference:
-    """Compare an export with the fingerprints of everyone in the register."""
+def differ(
+    export: Export,
+    known: Mapping[str, bytes],
+    fingerprints: Fingerprints,
+    *,
+    same_terms: bool = True,
+) -> Difference:
+    """Compare an export with the fingerprints of everyone in the register.
+
+    Whose row was set aside stays as they are in the register, unless what can be read of the row
+    speaks against them, or rows are sealed for other terms now. While it can't be told whose a row
+    is, nobody is taken out for missing.
+    """
     changed: list[FeedPatron] = []
     theirs: list[bytes] = []
-    gone = set(known) if export.whole else set()
+    wrong = [row for _, row in export.set_aside]
+    named = {row.patron_ref for row in wrong if row.patron_ref is not None}
+    stay = {row.patron_ref for row in wrong if row.may_stay and same_terms}
+    gone = named & known.keys()
+    if export.whole and (all(row.patron_ref for row in wrong) or not same_terms):
+        gone |= known.keys()
+    gone -= stay
     for patron in export.patrons:
         if not patron.identifiers:
             gone |= {patron.patron_ref} & known.keys()

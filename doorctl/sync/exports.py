@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from doorctl.errors import FeedError, Problem
 from doorctl.masked import Identifier
-from doorctl.sync.feed import TOLD_PROBLEMS, FeedPatron, read_feed
+from doorctl.sync.feed import (
+    TOLD_PROBLEMS,
+    FeedPatron,
+    Rows,
+    WrongRow,
+    read_rows,
+    refusal,
+    wrong_row,
+)
 from doorctl.sync.source import Export
 
 FULL, CHANGES = "full", "changes"
 SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})
+
+LEAST_SET_ASIDE = 20
+"""So many wrong rows are set aside of however small a register, where any are."""
 
 
 class FeedExports:
@@ -28,17 +38,28 @@ class FeedExports:
     Args:
         path: the file or the directory.
         pin_length: the most digits that a PIN can have at the doors.
+        wrong_share: of all rows so many may be wrong and are set aside, and 20 in any case.
     """
 
-    def __init__(self, path: Path, *, pin_length: int) -> None:
+    def __init__(self, path: Path, *, pin_length: int, wrong_share: float = 0.0) -> None:
         self._path = path
         self._pin_length = pin_length
+        self._wrong_share = wrong_share
 
     def read(self) -> Export:
         """Return the rows that count, each checked by itself and against all others."""
         files = self._files()
-        parts = [_Part(file.name, read_feed(file, pin_length=self._pin_length)) for file in files]
-        return Export(self._path.name, _merged(self._path.name, parts), not _is_changes(files[0]))
+        parts = [read_rows(file, pin_length=self._pin_length) for file in files]
+        for part in parts:
+            self._refuse_many(part.subject, len(part.right), [("", row) for row in part.wrong])
+        right, wrong = _merged(parts)
+        self._refuse_many(self._path.name, len(right), [(f"{name} ", row) for name, row in wrong])
+        return Export(self._path.name, right, not _is_changes(files[0]), wrong)
+
+    def _refuse_many(self, subject: str, right: int, wrong: list[tuple[str, WrongRow]]) -> None:
+        share = int(self._wrong_share * (right + len(wrong)))
+        if len(wrong) > (max(LEAST_SET_ASIDE, share) if self._wrong_share else 0):
+            raise refusal(subject, wrong)
 
     def _files(self) -> Sequence[Path]:
         if not self._path.is_dir():
@@ -57,26 +78,39 @@ class FeedExports:
         return files[newest:]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    name: str
-    patrons: Sequence[FeedPatron]
+def _merged(parts: Iterable[Rows]) -> tuple[list[FeedPatron], list[tuple[str, WrongRow]]]:
+    placed: dict[str, tuple[str, FeedPatron | WrongRow]] = {}
+    nobodys: list[tuple[str, WrongRow]] = []
+    for part in parts:
+        placed |= {patron.patron_ref: (part.subject, patron) for patron in part.right}
+        for row in part.wrong:
+            if row.patron_ref is None:
+                nobodys.append((part.subject, row))
+            else:
+                placed[row.patron_ref] = (part.subject, row)
+    _set_sharers_aside(placed)
+    right = [row for _, row in placed.values() if isinstance(row, FeedPatron)]
+    wrong = [(name, row) for name, row in placed.values() if isinstance(row, WrongRow)]
+    return right, nobodys + wrong
 
 
-def _merged(subject: str, parts: Iterable[_Part]) -> list[FeedPatron]:
-    placed = {patron.patron_ref: (part.name, patron) for part in parts for patron in part.patrons}
+def _set_sharers_aside(placed: dict[str, tuple[str, FeedPatron | WrongRow]]) -> None:
+    """Set aside who has another's number in another file; in one file that is found before."""
     owners: dict[Identifier, str] = {}
-    problems: list[Problem] = []
-    for name, patron in placed.values():
-        here = f"{name} line {patron.line}"
+    for ref, (name, patron) in list(placed.items()):
+        if isinstance(patron, WrongRow):
+            continue
         for each in patron.identifiers:
-            first = owners.setdefault(each.identifier, here)
-            if first != here:
-                what = f"identifiers: one stands in {first} too; give it to one patron"
-                problems.append(Problem(here, what))
-    if problems:
-        raise FeedError(subject, problems[:TOLD_PROBLEMS])
-    return [patron for _, patron in placed.values()]
+            first = owners.setdefault(each.identifier, ref)
+            if first == ref:
+                continue
+            there, other = placed[first]
+            what = (
+                f"identifiers: one stands in {there} line {other.line} too; give it to one patron"
+            )
+            placed[ref] = (name, wrong_row(patron, (what,)))
+            if isinstance(other, FeedPatron):
+                placed[first] = (there, wrong_row(other))
 
 
 def _is_export(file: Path) -> bool:

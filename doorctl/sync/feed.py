@@ -13,7 +13,7 @@ from doorctl.identity import owner_of
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.lines import NotJsonError, decoded, numbered
 from doorctl.sync.rows import RowReader
-from doorctl.sync.sheet import is_sheet, sheet_rows
+from doorctl.sync.sheet import SheetEndedError, is_sheet, sheet_rows
 from doorctl.sync.written import WrittenIdentifier, WrittenPatron
 
 TOLD_PROBLEMS = 20
@@ -58,8 +58,53 @@ class FeedPatron:
     pin_changed: date | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WrongRow:
+    """A row that can't be.
+
+    Args:
+        line: where it stands in the file, from 1.
+        why: everything that is wrong with it, empty where another line says so; quotes nothing of
+            it but field names.
+        patron_ref: whose it is; None where that can't be told.
+        may_stay: whether what can be read of it says nothing against its patron: who lives in the
+            municipality, has no block and is not on hold.
+    """
+
+    line: int
+    why: tuple[str, ...]
+    patron_ref: str | None = None
+    may_stay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a file holds: right rows and wrong ones, no patron in both."""
+
+    subject: str
+    right: list[FeedPatron]
+    wrong: list[WrongRow]
+
+
 def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
     """Read and check every row; return them all or raise.
+
+    Args:
+        path: see :func:`read_rows`.
+        pin_length: the most digits that a PIN can have at this door.
+
+    Raises:
+        FeedError: the file can't be read or a row is wrong; tells the first 20 problems and how
+            many more lines are wrong, and quotes nothing of a row but field names.
+    """
+    rows = read_rows(path, pin_length=pin_length)
+    if rows.wrong:
+        raise refusal(path.name, (("", row) for row in rows.wrong))
+    return rows.right
+
+
+def read_rows(path: Path, *, pin_length: int) -> Rows:
+    """Read and check every row.
 
     Args:
         path: UTF-8, one JSON object a line, or with the suffix ``.csv`` as
@@ -67,69 +112,88 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
         pin_length: the most digits that a PIN can have at this door.
 
     Raises:
-        FeedError: the file can't be read or a row is wrong; tells the first 20 problems and how
-            many more lines are wrong, and quotes nothing of a row but field names.
+        FeedError: the file can't be read, or not to its end.
     """
     try:
         with owner_of(path.parent):
             feed = path.open("rb")
         with feed as file:
             rows = sheet_rows(file) if is_sheet(path) else _json_rows(file)
-            return _Reading(RowReader(pin_length)).read(path.name, rows)
+            return _Reading(path.name, RowReader(pin_length)).read(rows)
     except OSError as error:
         what = f"can't be read ({error.strerror}); check the path and its permissions"
         raise FeedError(path.name, [Problem("file", what)]) from error
 
 
+def refusal(subject: str, wrong: Iterable[tuple[str, WrongRow]]) -> FeedError:
+    """Return the error that tells of wrong rows: the first 20 problems, and how many more lines.
+
+    Args:
+        subject: the file or directory.
+        wrong: the rows, each with what stands before "line 7" in its place.
+    """
+    problems: list[Problem] = []
+    more = 0
+    for file, row in wrong:
+        room = TOLD_PROBLEMS - len(problems)
+        problems.extend(Problem(f"{file}line {row.line}", text) for text in row.why[:room])
+        more += room == 0 and bool(row.why)
+    if more:
+        lines = "1 more line is" if more == 1 else f"{more} more lines are"
+        problems.append(Problem("further down", f"and {lines} wrong"))
+    return FeedError(subject, problems)
+
+
 class _Reading:
-    """One pass over one file; remembers where each patron and identifier stood first."""
+    """One pass over one file; remembers who had each reference and identifier first."""
 
-    def __init__(self, rows: RowReader) -> None:
+    def __init__(self, subject: str, rows: RowReader) -> None:
+        self._subject = subject
         self._rows = rows
-        self._patrons: list[FeedPatron] = []
-        self._first_line: dict[str | Identifier, int] = {}
-        self._problems: list[Problem] = []
-        self._more_lines = 0
+        self._right: dict[int, FeedPatron] = {}
+        self._wrong: list[WrongRow] = []
+        self._spoilt: dict[int, WrongRow] = {}
+        self._first: dict[str | Identifier, FeedPatron] = {}
 
-    def read(self, subject: str, rows: Iterable[tuple[int, object]]) -> list[FeedPatron]:
+    def read(self, rows: Iterable[tuple[int, object]]) -> Rows:
         for number, value in rows:
-            if texts := list(self._take(number, value)):
-                self._note(f"line {number}", texts)
-        if self._problems:
-            raise FeedError(subject, [*self._problems, *self._closing()])
-        return self._patrons
+            if isinstance(value, SheetEndedError):
+                self._wrong.append(WrongRow(number, (str(value),)))
+                raise refusal(self._subject, (("", row) for row in self._wrong))
+            self._take(number, value)
+        told = {row.line for row in self._wrong}
+        wrong = [*self._wrong, *(row for line, row in self._spoilt.items() if line not in told)]
+        lines = {row.line for row in wrong}
+        right = [patron for line, patron in self._right.items() if line not in lines]
+        return Rows(self._subject, right, wrong)
 
-    def _take(self, number: int, value: object) -> Iterator[str]:
-        row = [str(value)] if isinstance(value, ValueError) else self._rows.read(value)
-        if isinstance(row, WrittenPatron):
-            patron = _patron(number, row)
-            self._patrons.append(patron)
-            yield from self._repeated(row, patron)
-        else:
-            yield from row
+    def _take(self, number: int, value: object) -> None:
+        if isinstance(value, ValueError):
+            self._wrong.append(WrongRow(number, (str(value),)))
+            return
+        row = self._rows.read(value)
+        if not isinstance(row, WrittenPatron):
+            self._wrong.append(WrongRow(number, tuple(row), *_whose(value)))
+            return
+        patron = _patron(number, row)
+        self._right[number] = patron
+        if texts := tuple(self._repeated(row, patron)):
+            self._wrong.append(wrong_row(patron, texts))
 
     def _repeated(self, row: WrittenPatron, patron: FeedPatron) -> Iterator[str]:
-        first = self._first_line.setdefault(patron.patron_ref, patron.line)
-        if first != patron.line:
-            yield f"patronId: stands in line {first} too; give each patron one row"
+        first = self._first.setdefault(patron.patron_ref, patron)
+        if first is not patron:
+            yield f"patronId: stands in line {first.line} too; give each patron one row"
+            self._spoilt[first.line] = wrong_row(first)
         for place, written in enumerate(row.identifiers):
             if (identifier := _identifier(written)) is None:
                 continue
-            if identifier in self._first_line:
-                first = self._first_line[identifier]
-                yield f"identifiers[{place}]: stands in line {first} too; give it to one patron"
-            self._first_line.setdefault(identifier, patron.line)
-
-    def _note(self, where: str, texts: list[str]) -> None:
-        room = TOLD_PROBLEMS - len(self._problems)
-        self._problems.extend(Problem(where, text) for text in texts[:room])
-        self._more_lines += room == 0
-
-    def _closing(self) -> Iterator[Problem]:
-        if self._more_lines == 1:
-            yield Problem("further down", "and 1 more line is wrong")
-        elif self._more_lines:
-            yield Problem("further down", f"and {self._more_lines} more lines are wrong")
+            if identifier in self._first:
+                first = self._first[identifier]
+                self._spoilt[first.line] = wrong_row(first)
+                where = f"identifiers[{place}]"
+                yield f"{where}: stands in line {first.line} too; give it to one patron"
+            self._first.setdefault(identifier, patron)
 
 
 def _json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
@@ -138,6 +202,22 @@ def _json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
             yield number, decoded(line)
         except NotJsonError as error:
             yield number, error
+
+
+def wrong_row(patron: FeedPatron, why: tuple[str, ...] = ()) -> WrongRow:
+    """Return a row as wrong that is right by itself."""
+    may_stay = patron.resident and not patron.blocks and patron.hold_from is None
+    return WrongRow(patron.line, why, patron.patron_ref, may_stay)
+
+
+def _whose(value: object) -> tuple[str | None, bool]:
+    if not isinstance(value, dict):
+        return None, False
+    ref = value.get("patronId")
+    # As a right row spells it; a number that is none of anybody's is nobody's here either.
+    told = str(ref) if isinstance(ref, str | int) and not isinstance(ref, bool) else None
+    nothing_against = not value.get("blockStatus") and value.get("onHold") is None
+    return told, value.get("resident") is True and nothing_against
 
 
 def _patron(line: int, row: WrittenPatron) -> FeedPatron:

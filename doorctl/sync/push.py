@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,6 +10,7 @@ from doorctl.errors import FeedError, Problem
 from doorctl.masked import InstallationKey
 from doorctl.ports import Sealer
 from doorctl.sync.differ import Fingerprints, differ
+from doorctl.sync.feed import WrongRow
 from doorctl.sync.outbox import Outbox, Standing, Terms
 from doorctl.sync.reseal import reseal
 from doorctl.sync.source import Export, Source
@@ -25,6 +26,7 @@ class Refreshed:
         changed: patrons sealed again.
         removed: patrons taken out.
         left_out: identifiers of types that no reader reads.
+        set_aside: rows that can't be, each with the name of its file.
     """
 
     epoch: int
@@ -32,6 +34,7 @@ class Refreshed:
     changed: int
     removed: int
     left_out: int
+    set_aside: Sequence[tuple[str, WrongRow]] = ()
 
 
 def refresh(
@@ -68,7 +71,9 @@ def refresh(
     standing = outbox.standing()
     _refuse_surprises(export, standing, terms)
     fingerprints = Fingerprints(key, terms, on, flags_weak=flags_weak)
-    difference = differ(export, outbox.fingerprints(), fingerprints)
+    difference = differ(
+        export, outbox.fingerprints(), fingerprints, same_terms=terms == standing.terms
+    )
     revisions = reseal(
         difference,
         sealer,
@@ -81,7 +86,7 @@ def refresh(
     after = outbox.record(revisions, difference.removed, terms)
     left_out = sum(patron.left_out for patron in export.patrons)
     changed, removed = len(difference.changed), len(difference.removed)
-    return Refreshed(after.epoch, after.patrons, changed, removed, left_out)
+    return Refreshed(after.epoch, after.patrons, changed, removed, left_out, export.set_aside)
 
 
 def _refuse_surprises(export: Export, standing: Standing, terms: Terms) -> None:

@@ -36,6 +36,10 @@ class SheetError(ValueError):
     """A line is no row of a sheet; the text says what is wrong with it and quotes nothing."""
 
 
+class SheetEndedError(SheetError):
+    """A line after which nothing can be read as what it is."""
+
+
 def is_sheet(path: Path) -> bool:
     """Tell by its name whether a feed is a CSV file."""
     return path.suffix.lower() == SUFFIX
@@ -59,7 +63,7 @@ def _records(file: BinaryIO) -> Iterator[tuple[int, Cells | SheetError]]:
     header = _header(first)
     if header is None:
         names = ", ".join(sorted(NEEDED))
-        problem = SheetError(f"header: give the names of the columns, at least {names}")
+        problem = SheetEndedError(f"header: give the names of the columns, at least {names}")
         yield max(1, lines.number), lines.problem or problem
         return
     for number, cells in _cut(lines, _delimiter(first)):
@@ -78,7 +82,7 @@ class _Lines:
     def __init__(self, file: BinaryIO) -> None:
         self._lines = numbered(file)
         self.number = 0
-        self.problem: SheetError | None = None
+        self.problem: SheetEndedError | None = None
 
     def __iter__(self) -> Iterator[str]:
         for number, line in self._lines:
@@ -86,10 +90,10 @@ class _Lines:
             try:
                 text = line.decode()
             except UnicodeDecodeError:
-                self.problem = SheetError("row: not UTF-8; save the export as UTF-8")
+                self.problem = SheetEndedError("row: not UTF-8; save the export as UTF-8")
                 return
             if len(line) > LONGEST_LINE_BYTES:
-                self.problem = SheetError(f"row: longer than {LONGEST_LINE_BYTES} bytes")
+                self.problem = SheetEndedError(f"row: longer than {LONGEST_LINE_BYTES} bytes")
                 return
             yield text
 
@@ -112,7 +116,7 @@ def _cut(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | Sheet
         for cells in csv.reader(lines, delimiter=delimiter, strict=True):
             yield lines.number, [cell.strip() for cell in cells]
     except csv.Error:
-        yield lines.number, SheetError("row: not CSV; see its quotation marks")
+        yield lines.number, SheetEndedError("row: not CSV; see its quotation marks")
     if lines.problem is not None:
         yield lines.number, lines.problem
 

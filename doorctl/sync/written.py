@@ -62,7 +62,7 @@ class WrittenBlock(Written, frozen=True):
     blocked_reason: Annotated[
         str, Meta(pattern=r"\A[!-~]{1,32}\Z", description="give the code without blanks")
     ]
-    blocked_since: DateField = None
+    blocked_since: str | None = None
     message: Annotated[str | None, Meta(description="give a text or leave it out")] = None
 
 

@@ -274,10 +274,10 @@ def test_what_can_not_be_told_is_sent_all_the_same(
         )
 
 
-def test_a_wrong_row_stops_the_run(sender: SenderDirectory, branch: Branch) -> None:
+def test_many_wrong_rows_stop_the_run(sender: SenderDirectory, branch: Branch) -> None:
     """Nothing is sealed or sent, and each problem is one line."""
     before = held(branch)
-    sender.export("01-full.ndjson", patron(1), patron(2, pin="12"))
+    sender.export("01-full.ndjson", patron(1), *(patron(2 + each, pin="12") for each in range(21)))
 
     done = sender.call("push")
 
@@ -286,6 +286,35 @@ def test_a_wrong_row_stops_the_run(sender: SenderDirectory, branch: Branch) -> N
         done.stderr.splitlines()
     )
     assert held(branch) == before
+
+
+NO_CARD = "identifiers[0].identifier: no card number; give 4 to 24 letters or digits"
+
+
+def test_a_few_wrong_rows_are_set_aside(sender: SenderDirectory, branch: Branch) -> None:
+    """Everybody else arrives; the rows are listed without anything of what stands in them."""
+    sender.export("01-full.ndjson", *(patron(each) for each in range(1, 6)))
+    sender.push()
+    short = patron(4)
+    short["identifiers"][0]["identifier"] = "300"
+    sender.export("02-full.ndjson", patron(1), patron(2), patron(3, pin="12"), short, patron(6))
+
+    done = sender.call("push", "--json")
+
+    listed = sender.directory / "state" / "set-aside.txt"
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["set_aside"] == 2
+    assert f"2 rows are wrong and were set aside; they are listed in {listed}" in done.stderr
+    assert held(branch)[1] == {"1", "2", "3", "4", "6"}
+    assert listed.read_text(encoding="utf-8").splitlines() == [
+        "02-full.ndjson line 3: pincode: found another text; give 4 digits as text",
+        f"02-full.ndjson line 4: {NO_CARD}",
+    ]
+    assert listed.stat().st_mode & 0o777 == 0o600
+
+    sender.export("03-full.ndjson", *(patron(each) for each in range(1, 7)))
+    assert "rows_set_aside" not in sender.call("push").stderr
+    assert not listed.exists()
 
 
 def test_a_new_sender(tmp_path: Path) -> None:

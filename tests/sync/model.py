@@ -26,6 +26,7 @@ class Model:
     def __init__(self) -> None:
         self.epoch = 0
         self.digest = ""
+        self.minimum_age = 0
         self.rows: dict[bytes, Patron] = {}
         self.now: datetime = NOON
         self._week = Week(Policy())
@@ -35,6 +36,8 @@ class Model:
         early = self._by_its_first_line(document, digest)
         if early:
             return early
+        if document.kind == "changes" and self.epoch and document.minimum_age != self.minimum_age:
+            return "conflict"
         rows = [line for line in document.lines if isinstance(line, SealedRow)]
         new = {row.row_key: row.patron for row in rows}
         named = {patron.patron_ref for patron in new.values()}
@@ -70,6 +73,7 @@ class Model:
     ) -> None:
         self._week.noted = noted
         self.rows, self.epoch, self.digest = after, document.epoch, digest
+        self.minimum_age = document.minimum_age
 
     def _too_many(self, count: int, held: int) -> bool:
         return count > FLOOR and count * 2 > held

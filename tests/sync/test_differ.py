@@ -8,7 +8,7 @@ import pytest
 
 from doorctl.masked import InstallationKey, Pin
 from doorctl.sync.differ import Fingerprints, differ
-from doorctl.sync.feed import FeedPatron
+from doorctl.sync.feed import FeedPatron, WrongRow
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms
 from doorctl.sync.source import Export
@@ -118,4 +118,32 @@ def test_who_is_gone(whole: bool, removed: list[str]) -> None:
 
     assert [row.patron_ref for row in found.changed] == ["1"]
     assert found.fingerprints == [of(patron(1))]
+    assert found.removed == removed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "same_terms", "removed"),
+    [
+        ([WrongRow(2, ("why",), "2", True)], True, ["3"]),
+        ([WrongRow(2, ("why",), "2", False)], True, ["2", "3"]),
+        ([WrongRow(2, ("why",), "9", True)], True, ["2", "3"]),
+        ([WrongRow(2, ("why",))], True, []),
+        ([WrongRow(2, ("why",)), WrongRow(3, ("why",), "3", False)], True, ["3"]),
+        ([WrongRow(2, ("why",), "2", True)], False, ["2", "3"]),
+        ([WrongRow(2, ("why",))], False, ["2", "3"]),
+    ],
+)
+def test_whose_row_was_set_aside_stays_where_that_is_the_safe_side(
+    wrong: list[WrongRow], removed: list[str], *, same_terms: bool
+) -> None:
+    """Not where the row speaks against them, nor where what is held is sealed for other terms.
+
+    While nobody knows whose a row is, nobody is taken out for missing.
+    """
+    known = {ref: bytes(32) for ref in ("1", "2", "3")}
+    export = Export("list", [patron(1)], True, [("list", row) for row in wrong])
+    fingerprints = Fingerprints(KEY, TERMS, TODAY)
+
+    found = differ(export, known, fingerprints, same_terms=same_terms)
+
     assert found.removed == removed

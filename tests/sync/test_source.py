@@ -130,6 +130,108 @@ def test_a_missing_feed_is_told(tmp_path: Path) -> None:
         read(tmp_path / "none.ndjson")
 
 
+def tolerant(path: Path) -> Export:
+    """What a path gives where some rows may be wrong."""
+    return FeedExports(path, pin_length=4, wrong_share=0.005).read()
+
+
+def told(export: Export) -> list[tuple[str, int, str | None, bool]]:
+    """Which rows were set aside: file, line, whose, and whether they may stay."""
+    return [(name, row.line, row.patron_ref, row.may_stay) for name, row in export.set_aside]
+
+
+def test_a_wrong_row_is_set_aside(put: Put, tmp_path: Path) -> None:
+    """With whose it is, where that can be read; all others count."""
+    path = put("01-full.ndjson", (1, 30001), (2, 300), (3, 30003))
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"patronId": 4, "resident": false}\nnot JSON\n[]\n{"patronId": true}\n')
+
+    export = tolerant(tmp_path)
+
+    assert [patron.patron_ref for patron in export.patrons] == ["1", "3"]
+    assert sorted(told(export), key=lambda row: row[1]) == [
+        ("01-full.ndjson", 2, "2", True),
+        ("01-full.ndjson", 4, "4", False),
+        ("01-full.ndjson", 5, None, False),
+        ("01-full.ndjson", 6, None, False),
+        ("01-full.ndjson", 7, None, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "against",
+    [
+        {"resident": False},
+        {"blockStatus": [{"blockedReason": "S", "blockedSince": "2026-01-01"}]},
+        {"onHold": {"from": "2026-01-01"}},
+        {"blockStatus": "S"},
+    ],
+)
+def test_a_wrong_row_that_speaks_against_its_patron_keeps_nobody(
+    tmp_path: Path, against: dict[str, object]
+) -> None:
+    """Whoever moved away or was blocked is not let in because a date was mistyped."""
+    row = {"patronId": 1, "identifiers": [], "resident": True, "birthday": "1970-13-01"}
+    (tmp_path / "01-full.ndjson").write_text(json.dumps(row | against), encoding="utf-8")
+
+    assert told(tolerant(tmp_path)) == [("01-full.ndjson", 1, "1", False)]
+
+
+def test_both_who_share_a_number_are_set_aside(put: Put, tmp_path: Path) -> None:
+    """Nobody knows whose it is; across files as in one, and who stands twice as well."""
+    put("01-full.ndjson", (1, 30001), (2, 30002), (3, 30001), (4, 30004), (5, 30005), (5, 30006))
+    put("02-changes.ndjson", (6, 30004), (7, 30007))
+
+    export = tolerant(tmp_path)
+
+    assert [patron.patron_ref for patron in export.patrons] == ["2", "7"]
+    assert {row[2] for row in told(export)} == {"1", "3", "4", "5", "6"}
+
+
+def test_the_last_word_on_a_patron_counts_wrong_or_right(put: Put, tmp_path: Path) -> None:
+    """An older right row does not take the place of a wrong one, and a new one mends it."""
+    put("01-full.ndjson", (1, 30001), (2, 300))
+    put("02-changes.ndjson", (1, 300), (2, 30002))
+
+    export = tolerant(tmp_path)
+
+    assert [patron.patron_ref for patron in export.patrons] == ["2"]
+    assert told(export) == [("02-changes.ndjson", 1, "1", True)]
+
+
+@pytest.mark.parametrize(("rows", "wrong"), [(30, 21), (5000, 26)])
+def test_more_wrong_rows_than_a_slip_stop_the_run(
+    put: Put, tmp_path: Path, rows: int, wrong: int
+) -> None:
+    """20 of a small register and 0.5 % of a large one: beyond that the export itself is wrong."""
+    cards = [30_000 + number for number in range(rows)]
+    one_less = [(number, 300 if number < wrong - 1 else card) for number, card in enumerate(cards)]
+    put("01-full.ndjson", *one_less)
+    assert len(tolerant(tmp_path).set_aside) == wrong - 1
+
+    put("01-full.ndjson", *[(n, 300 if n < wrong else card) for n, card in enumerate(cards)])
+    with pytest.raises(FeedError):
+        tolerant(tmp_path)
+
+
+def test_a_sheet_that_ends_in_the_middle_stops_the_run(tmp_path: Path) -> None:
+    """After a line that is no CSV nothing can be read as what it is."""
+    path = tmp_path / "01-full.csv"
+    path.write_text(f'{HEADER}\n1,30001,CARD,ACTIVE,,4711,true,,,,,\n2,"30002\n', encoding="utf-8")
+
+    with pytest.raises(FeedError, match="not CSV"):
+        tolerant(tmp_path)
+
+
+def test_an_odd_since_of_a_block_is_read(tmp_path: Path) -> None:
+    """It is not used."""
+    blocks = [{"blockedReason": "E", "blockedSince": ""}]
+    row = {"patronId": 1, "identifiers": [], "resident": True, "blockStatus": blocks}
+    (tmp_path / "01-full.ndjson").write_text(json.dumps(row), encoding="utf-8")
+
+    assert read(tmp_path).patrons[0].blocks == {"E"}
+
+
 def test_one_card_of_two_patrons_is_told_across_files(put: Put, tmp_path: Path) -> None:
     """Rows that are right by themselves can contradict each other; both places are named."""
     put("01-full.ndjson", (1, 30001), (2, 30002))
