@@ -60,7 +60,6 @@ ACCOUNTS_SCHEMA = (
         salt BLOB NOT NULL CHECK (length(salt) = 32)
     ) STRICT
     """,
-    "INSERT INTO sign_in_salt VALUES (1, randomblob(32))",
 )
 
 FACTORS_SCHEMA = """

@@ -6,6 +6,7 @@ system's opaque number.
 
 from __future__ import annotations
 
+import secrets
 from datetime import date
 from typing import Any
 
@@ -157,7 +158,7 @@ def create_restrictions_and_tombstones(database: Database) -> None:
             salt BLOB NOT NULL CHECK (length(salt) = 16)
         ) STRICT
     """)
-    database.execute("INSERT INTO tombstone_salt VALUES (1, randomblob(16))")
+    database.execute("INSERT INTO tombstone_salt VALUES (1, ?)", (secrets.token_bytes(16),))
 
 
 @migrations()
@@ -172,6 +173,7 @@ def create_accounts(database: Database) -> None:
     """Lay out accounts, sessions and failed sign-ins; see `doorctl.store.accounts_rows`."""
     for statement in ACCOUNTS_SCHEMA:
         database.execute(statement)
+    database.execute("INSERT INTO sign_in_salt VALUES (1, ?)", (secrets.token_bytes(32),))
 
 
 @migrations()

@@ -40,7 +40,7 @@ CRYPTOGRAPHY = re.compile(
     r"\bhashlib\.\w|\bhmac\.(?:new|digest)|\bsecrets\.(?:token|randbelow|choice)|\bnacl\.|\bargon2\b"
     r"|\bjoserfc\b|\bset_ciphers|ssl_ciphers|create_s256"
 )
-FORBIDDEN = re.compile(r"\bmd5\b|\bsha1\b|^(?:import|from) random\b", re.MULTILINE)
+FORBIDDEN = re.compile(r"\brandomblob\b|\bmd5\b|\bsha1\b|^(?:import|from) random\b", re.MULTILINE)
 
 BUILT = {"account.py", "holds.py", "refusals.py"}
 """Modules that put an expression together: of constants of ours, which stand in them."""
