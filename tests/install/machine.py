@@ -27,6 +27,9 @@ CGROUPS = Path("/sys/fs/cgroup")
 MOUNTS = {"proc": "proc", "sysfs": "sys", "tmpfs": "dev"}
 NODES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 BOOT_S, COMMAND_S, LOOK_S = 120.0, 1800.0, 0.2
+CLOCK_IS_RIGHT = "mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized"
+"""As timesyncd says it: this machine's clock is, and each boot forgets it."""
+
 ANSWER = "y\n"
 """What a person says to apt."""
 
@@ -97,6 +100,7 @@ class Machine:
             (self.root / "dev" / node).chmod(0o666)
         self._environment = {"HOME": "/root", "PATH": PATHS, "LANG": "C.UTF-8"} | self._pip()
         _checkout(self.root / CHECKOUT.lstrip("/"))
+        self.run(CLOCK_IS_RIGHT)
 
     def run(self, command: str) -> tuple[int, str]:
         """Run one line as root in the checkout; return its exit code and all that it printed."""
@@ -147,7 +151,7 @@ class Machine:
             stderr=subprocess.DEVNULL,
         )
         self._leader = _until(f"{self.name} to boot", self._started)
-        self.run("mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized")
+        self.run(CLOCK_IS_RIGHT)
         code, text = self.run("systemctl is-system-running --wait")
         return (code, text) if code == 0 else (code, text + self.run("systemctl --failed")[1])
 

@@ -55,7 +55,11 @@ AFTERWARDS = {
         "journalctl -b -o cat -u doorctl-web | grep applied",
         f"timeout 30 sh -c 'until {DOOR_LOG} | grep granted; do sleep 1; done'",
     ),
-    "server": (f"python3 -c {shlex.quote(LOOK)}", "systemctl is-active doorctl-sync.timer"),
+    "server": (
+        f"python3 -c {shlex.quote(LOOK)}",
+        "systemctl is-active doorctl-sync.timer doorctl-sync-full.timer",
+        "systemctl start doorctl-sync-full",
+    ),
 }
 """What must be so when the page has been followed; no line of the page's."""
 

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.install.readme import ROOT, blocks
+
 HERE = Path(__file__).parent
 
 NEEDED = (
@@ -47,14 +48,18 @@ PI_3B = "a02082"
 CARD_SIZE = "2G"
 """A power of two: QEMU's card reader takes no other."""
 
-FILES = {
-    "doorctl.sysusers.conf": "etc/sysusers.d/doorctl.conf",
-    "doorctl.modules-load.conf": "etc/modules-load.d/doorctl.conf",
-    "doorctl.tmpfiles.conf": "etc/tmpfiles.d/doorctl.conf",
-    "doorctl.system.conf": "etc/systemd/system.conf.d/doorctl.conf",
-    "doorctl.udev.rules": "etc/udev/rules.d/60-doorctl.rules",
-}
-"""Where systemd/README.md says that they go."""
+DONE_OTHERWISE = ("apt ", "python3 -m venv ", "/opt/doorctl/bin/pip ", "PYPI=1 ", "reboot")
+"""How those commands of systemd/README.md begin that need a network, or this board's boot."""
+
+LEFT_BEHIND = (
+    "root/doorctl",
+    "opt/doorctl",
+    "etc/doorctl",
+    "var/lib/doorctl",
+    "etc/sysusers.d",
+    "etc/systemd/system.conf.d",
+)
+"""What the last installation made, and no Debian has."""
 
 UNWANTED = (
     "serial-getty@ttyAMA0.service",
@@ -70,6 +75,20 @@ UNWANTED = (
 )
 
 NUMBER, PIN = "3000001234", "4711"
+PERSON = {
+    "patronId": 1001,
+    "identifiers": [{"identifier": NUMBER, "identifierType": "CARD", "status": "ACTIVE"}],
+    "pincode": PIN,
+    "resident": True,
+    "birthday": "1970-01-02",
+}
+
+PLAIN = {
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+"""The environment inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +142,7 @@ def _run(*words: str | Path, **environment: str) -> None:
 
 
 def _inside(base: Path, *words: str) -> None:
-    plain = {"HOME": "/root", "LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    subprocess.run(["chroot", str(base), *words], check=True, env=plain)
+    subprocess.run(["chroot", str(base), *words], check=True, env=PLAIN)
 
 
 def _run_arm_programs() -> None:
@@ -194,7 +212,9 @@ def _wheels(wheels: Path, base: Path) -> None:
 
 def _install(base: Path, wheels: Path) -> None:
     """Do what systemd/README.md says, with wheels in place of an index."""
-    shutil.rmtree(base / "opt/doorctl", ignore_errors=True)
+    for old in LEFT_BEHIND:
+        shutil.rmtree(base / old, ignore_errors=True)
+    (base / "usr/local/bin/doorctl").unlink(missing_ok=True)
     _inside(base, "python3", "-m", "venv", "--without-pip", "/opt/doorctl")
     (packages,) = (base / "opt/doorctl/lib").glob("python3.*/site-packages")
     own = wheels.with_name("own")
@@ -213,8 +233,8 @@ def _install(base: Path, wheels: Path) -> None:
         "#!/opt/doorctl/bin/python3\nfrom doorctl.cli.app import main\nmain()\n", encoding="utf-8"
     )
     command.chmod(0o755)
-    _units(base)
-    _branch(base)
+    _follow(base)
+    _emulated(base)
 
 
 def _checkout(copy: Path) -> Path:
@@ -227,16 +247,40 @@ def _checkout(copy: Path) -> Path:
     return copy
 
 
-def _units(base: Path) -> None:
-    units = ROOT / "systemd"
-    for unit in (*units.glob("*.service"), *units.glob("*.timer"), HERE / "guest-agent.service"):
-        shutil.copy(unit, base / "etc/systemd/system")
+def _follow(base: Path) -> None:
+    """Run the page's own commands, in the order that they stand there."""
+    checkout = base / "root/doorctl"
+    for folder in ("config", "systemd"):
+        shutil.copytree(ROOT / folder, checkout / folder)
+    shutil.copy(ROOT / "README.md", checkout)
+    (checkout / "FEED.ndjson").write_text(json.dumps(PERSON) + "\n", encoding="utf-8")
+    # The host's clock is right; nothing of /run is there once the board boots.
+    (base / "run/systemd/timesync").mkdir(parents=True, exist_ok=True)
+    (base / "run/systemd/timesync/synchronized").touch()
+    page = blocks((ROOT / "systemd/README.md").read_text(encoding="utf-8"))
+    commands = [
+        command
+        for block in page
+        if (block.place, block.what) == ("branch", "install")
+        for command in block.commands()
+    ]
+    # In processes of their own, as systemd's tools have to see that this is no running system.
+    inside = 'mount -t proc proc "$0/proc"; chroot "$0" sh -ec "cd /root/doorctl; $1"; exit $?'
+    for command in commands:
+        plain, _, editor = command.partition(" && editor ")
+        if not plain.startswith(DONE_OTHERWISE):
+            _run("unshare", "--mount", "--pid", "--fork", "sh", "-c", inside, base, plain, **PLAIN)
+        if editor:
+            shutil.copy(HERE / "doorctl.toml", base / "etc/doorctl")
+
+
+def _emulated(base: Path) -> None:
+    """Add what only this board needs."""
+    shutil.copy(HERE / "guest-agent.service", base / "etc/systemd/system")
     shutil.copy(HERE / "guest-agent", base / "usr/local/sbin")
-    for file, place in FILES.items():
-        (base / place).parent.mkdir(exist_ok=True)
-        shutil.copy(units / file, base / place)
-    _inside(base, "systemd-sysusers")
-    _inside(base, "systemctl", "enable", "doorctl-door", "guest-agent")
+    _inside(base, "systemctl", "enable", "guest-agent")
+    # A scenario of its own starts it; it would make each boot minutes longer.
+    _inside(base, "systemctl", "disable", "doorctl-web")
     slow = "[Service]\nTimeoutStartSec=15min\n"
     for name in ("doorctl-door", "doorctl-web"):
         more = base / f"etc/systemd/system/{name}.service.d"
@@ -245,29 +289,6 @@ def _units(base: Path) -> None:
     # They wait for what an emulated board doesn't have, or take minutes for nothing.
     _inside(base, "systemctl", "mask", *UNWANTED)
     _inside(base, "systemctl", "disable", "apt-daily.timer", "apt-daily-upgrade.timer")
-
-
-def _branch(base: Path) -> None:
-    for old in ("etc/doorctl", "var/lib/doorctl"):
-        shutil.rmtree(base / old, ignore_errors=True)
-    (base / "etc/doorctl").mkdir()
-    shutil.copy(HERE / "doorctl.toml", base / "etc/doorctl")
-    person = {
-        "patronId": 1001,
-        "identifiers": [{"identifier": NUMBER, "identifierType": "CARD", "status": "ACTIVE"}],
-        "pincode": PIN,
-        "resident": True,
-        "birthday": "1970-01-02",
-    }
-    (base / "root/feed.ndjson").write_text(json.dumps(person) + "\n", encoding="utf-8")
-    (base / "var/lib/doorctl").mkdir(parents=True)
-    # The host's clock is right; nothing of /run is there once the board boots.
-    (base / "run/systemd/timesync").mkdir(parents=True, exist_ok=True)
-    (base / "run/systemd/timesync/synchronized").touch()
-    door = "/opt/doorctl/bin/doorctl"
-    _inside(base, door, "init")
-    _inside(base, door, "patrons", "load", "/root/feed.ndjson", "--full")
-    _inside(base, "chown", "-R", "doorctl:", "/var/lib/doorctl")
 
 
 def _card(base: Path, card: Path) -> None:
