@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 from doorctl.access.calendar import Calendar
 from doorctl.bootstrap.door_rules import rules
@@ -12,16 +13,24 @@ from doorctl.bootstrap.sealing import own_sealer
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.devices.pins import relay_risks
-from doorctl.errors import NotAnsweringError
+from doorctl.errors import DoorctlError, NotAnsweringError
 from doorctl.opening_hours import calendar_of
+from doorctl.ops import hardening
 from doorctl.ops.disk import DataDisk
 from doorctl.ports import Clock, PatronLookup, Sealer, VisitRetention
 from doorctl.self_test.findings import Finding, from_answer
 from doorctl.self_test.house import House
 from doorctl.self_test.run import run
 from doorctl.store.branch import BranchRecords
+from doorctl.store.key_file import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.transports.control import Question, ask
+
+KEY_DAYS = 3 * 365
+"""So long a key is kept by whoever has lost no Pi."""
+
+_LUKS = "Take LUKS, with the key from the network or from a TPM module: systemd/README.md."
+_RELAY = "Do so before the door is used; systemd/README.md says why."
 
 ANSWER_LIMIT_S = 30.0
 """Longest wait for the door's own self-test: the worker may be in the middle of a purge."""
@@ -86,3 +95,46 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
                 calendar=lambda: calendar_of(config.opening, branch.calendar()),
             )
         )
+
+
+def doctor(config: Config, root: Path = hardening.ROOT) -> tuple[Finding, ...]:
+    """Return what this machine's own safety lacks, and what not.
+
+    Args:
+        config: the whole configuration.
+        root: below it the kernel's and the system's files are looked for.
+    """
+    storage, key = config.storage.directory, config.secrets.installation_key_file
+    device = hardening.device_of(storage)
+    stands = {
+        "disk": (hardening.unencrypted(device, root), _LUKS),
+        "relay": (" ".join(relay_risks(config.gpio.factory, root / "sys/module")), _RELAY),
+        "key": (_key_problem(key), "Its owner alone may read it: chmod 600."),
+        "key_age": (_too_old(key, system_clock(config)), "Take a new one: doorctl keys rotate."),
+        "feed": (hardening.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),
+        "swap": (hardening.swap(root), "Switch it off: swapoff -a, and in fstab or rpi-swap."),
+        "core_dumps": (hardening.core_dumps(root), "sysctl kernel.core_pattern='|/bin/false'."),
+        "time": (hardening.unsigned_time(root), "Take chrony with NTS; systemd/README.md has it."),
+        "battery_clock": (hardening.battery_clock(root), "Put one in, or a battery."),
+        "watchdog": (hardening.watchdog(root), "Install systemd/doorctl.system.conf."),
+    }
+    return tuple(
+        Finding(name, not problem, problem or "All is well.", do if problem else "")
+        for name, (problem, do) in stands.items()
+    )
+
+
+def _key_problem(path: Path) -> str | None:
+    try:
+        read_key(path)
+    except DoorctlError as err:
+        return f"{err}."
+    return None
+
+
+def _too_old(path: Path, clock: Clock) -> str | None:
+    with suppress(OSError):
+        days = (clock.moment().local.timestamp() - path.stat().st_mtime) / 86_400
+        if days > KEY_DAYS:
+            return f"The installation key is {days:.0f} days old."
+    return None

@@ -61,6 +61,7 @@ COMMANDS = {
         "doorctl.cli.selftest:selftest",
         "Let a made-up patron come to the door, and look.",
     ),
+    "doctor": ("doorctl.cli.selftest:doctor", "Say what this machine's own safety lacks."),
     "alarm": ("doorctl.cli.alarm:alarm", "Send a test alarm out of the house."),
     "relay-off": (
         "doorctl.cli.relay_off:relay_off",

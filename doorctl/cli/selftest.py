@@ -25,7 +25,21 @@ def selftest(config: Config, as_json: bool) -> None:
     Nothing is opened and nobody is put on record. The running door tests itself; without it the
     rest is tested. Prints one line a check. Exit 1 if one fails.
     """
-    found = inspection.self_test(config)
+    _show(inspection.self_test(config), as_json=as_json)
+
+
+@click.command()
+@json_option
+@with_config
+def doctor(config: Config, as_json: bool) -> None:
+    """Say what this machine's own safety lacks: disk, relay, key, swap, clock, watchdog.
+
+    Nothing is changed. Prints one line a check. Exit 1 if something is lacking.
+    """
+    _show(inspection.doctor(config), as_json=as_json)
+
+
+def _show(found: tuple[Finding, ...], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_answer(found)))
     else:

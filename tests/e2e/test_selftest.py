@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from tests.e2e.conftest import Doors
@@ -92,3 +93,29 @@ def test_without_the_door(door: Door) -> None:
     assert failing(found) == ["door"]
     assert found["right_pin"]["ok"]
     assert "reader" not in found
+
+
+def test_the_doctor(door: Door) -> None:
+    """Says of the machine what each check finds, and what to do; a feed that was left is named."""
+    left = door.directory / "patrons.ndjson"
+    left.write_text("{}\n", encoding="utf-8")
+    (door.directory / "installation.key").chmod(0o640)
+    done = door.call("doctor", "--json")
+    lines = door.call("doctor").stdout.splitlines()
+
+    found = {one["check"]: one for one in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1
+    assert str(left) in found["feed"]["what"]
+    assert "chmod 600" in found["key"]["what"]
+    assert found["relay"]["ok"]
+    assert found["key_age"]["ok"]
+    assert {"feed", "key"} <= set(failing(found))
+    assert len(lines) == len(found)
+
+
+def test_an_old_key(door: Door) -> None:
+    """One that was never changed for years is told."""
+    os.utime(door.directory / "installation.key", (0, 0))
+    found = json.loads(door.call("doctor", "--json").stdout)["findings"]
+
+    assert "days old" in next(one["what"] for one in found if one["check"] == "key_age")

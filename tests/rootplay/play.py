@@ -76,6 +76,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "hold show": "1",
         "status": "",
         "selftest": "",
+        "doctor": "",
         "alarm send": "",
         "relay-off": "",
     }
@@ -153,7 +154,15 @@ class House:
             (base / file).write_text(text)
         self.data.mkdir(mode=0o700)
         os.chown(self.data, *OWNER)
-        for words in ("init", "patrons load", "bans add", "sync init", "staff add", "mode set"):
+        for words in (
+            "init",
+            "keys rotate",
+            "patrons load",
+            "bans add",
+            "sync init",
+            "staff add",
+            "mode set",
+        ):
             self._demand(words)
         shutil.copytree(self.data, self._template)
         shutil.copytree(base / "etc", base / "installed")
