@@ -82,6 +82,7 @@ _PIN = Column("pin_check", "Kontrol af pinkoden, forseglet", "The check of the P
 _WEAK = Column("weak_pin", "Pinkoden er let at gætte", "The PIN is easy to guess", Shown.FLAG)
 _NUMBER = Column("number", "Sagens nummer", "The number of the case")
 _BY = Column("by", "Hvem der skrev det ind", "Who wrote it down", Shown.OF_STAFF)
+_TWICE = Column("twice", "Det samme en gang til, mod fejl", "The same once more, against faults")
 _BOOT = (
     Column("boot_id", "Mellem hvilke genstarter af anlægget", "Between which restarts"),
     Column("boot_ms", "Millisekunder siden anlæggets start", "Milliseconds since the restart"),
@@ -120,6 +121,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
         (
             *_OF_A_PATRON,
             Column("epoch", "Nummeret på opdateringen, der bragte det", "The push that brought it"),
+            _TWICE,
         ),
     ),
     PersonTable(
@@ -127,7 +129,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
         "learnt",
         "Pinkoder, som bibliotekssystemet har bekræftet ved døren",
         "PINs that the library system confirmed at the door",
-        (_CARD, _PIN, *_LEARNT, _WEAK),
+        (_CARD, _PIN, *_LEARNT, _WEAK, _TWICE),
     ),
     PersonTable(
         PATRONS,
@@ -138,6 +140,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
             *_OF_A_PATRON,
             *_LEARNT,
             Column("asked_until", "Oplysningerne gælder til og med", "It counts until"),
+            _TWICE,
         ),
     ),
     PersonTable(
@@ -168,6 +171,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
             Column("branches", "Hvilke filialer", "Which branches"),
             Column("note", "Bemærkning i brevet", "Note in the letter"),
             Column("lifted_ms", "Ophævet", "Lifted", Shown.TIME),
+            _TWICE,
         ),
     ),
     PersonTable(
@@ -191,6 +195,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
             Column("companions_max", "Højst så mange ledsagere", "At most so many companions"),
             Column("label", "Betegnelse", "Label"),
             Column("revoked_ms", "Taget tilbage", "Revoked", Shown.TIME),
+            _TWICE,
         ),
     ),
     PersonTable(
@@ -204,6 +209,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
             _PATRON,
             Column("since_ms", "Siden", "Since", Shown.TIME),
             _BY,
+            _TWICE,
         ),
     ),
     PersonTable(
@@ -278,14 +284,14 @@ ABOUT_NOBODY: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
         (PATRONS, "cache"): (
             *("only", "epoch", "applied_at", "minimum_age", "patrons"),
-            *("key_id", "memory_kib", "iterations", "digest"),
+            *("key_id", "memory_kib", "iterations", "digest", "twice"),
         ),
-        (BRANCH, "days"): ("source", "day", "spans", "note"),
-        (BRANCH, "day_sources"): ("source", "known_until", "fetched_ms"),
-        (BRANCH, "week"): ("only", "days"),
+        (BRANCH, "days"): ("source", "day", "spans", "note", "twice"),
+        (BRANCH, "day_sources"): ("source", "known_until", "fetched_ms", "twice"),
+        (BRANCH, "week"): ("only", "days", "twice"),
         # `by` is a member of staff, at work.
         (BRANCH, "overrides"): (
-            *("number", "mode", "until_ms", "cause", "by", "set_ms", "ended_ms"),
+            *("number", "mode", "until_ms", "cause", "by", "set_ms", "ended_ms", "twice"),
         ),
         (BRANCH, "settings"): ("key", "value"),
         (BRANCH, "tombstone_salt"): ("only", "salt"),

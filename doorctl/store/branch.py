@@ -18,6 +18,7 @@ from doorctl.errors import StoreDamagedError, StoreError
 from doorctl.ports import BanEntry, DaySource, PassEntry, StoredCalendar, StoredDay, StoredDays
 from doorctl.store.branch_rows import (
     BANS,
+    DECIDING,
     OVERRIDES,
     PASSES,
     migrations,
@@ -28,23 +29,31 @@ from doorctl.store.branch_rows import (
     to_week,
 )
 from doorctl.store.connection import translated
+from doorctl.store.kept_twice import whole
 from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_rows import from_ms
 from doorctl.store.visits_reader import CARD_HEX_DIGITS
 from doorctl.store.watched_reader import LOOP_PATIENCE_MS, WatchedReader
 
-# The column lists are all that these are made of; values are always bound.
+# The column lists and conditions are all that these are made of; values are always bound.
 _BANS = f"""
-    SELECT {BANS} FROM bans WHERE (row_key = ? OR patron_ref = ?) AND lifted_ms IS NULL
+    SELECT {BANS} FROM bans NOT INDEXED WHERE (row_key = ? OR patron_ref = ?) AND lifted_ms IS NULL
     ORDER BY number
 """  # noqa: S608 -- as said
 _PASS = f"""
     SELECT {PASSES} FROM passes WHERE row_key = ? AND revoked_ms IS NULL
     ORDER BY number DESC LIMIT 1
 """  # noqa: S608 -- as said
+_BROKEN = {
+    table: f"SELECT 1 FROM {table} WHERE NOT {whole(table, columns)}"  # noqa: S608 -- as said
+    for table, (_, columns) in DECIDING.items()
+}
+"""A ban's key can be what is wrong, so all bans are looked at, and none is looked for in an index,
+where a wrong bit would hide it. Without its own row a pass lets nobody in."""
+_BROKEN_PASS = f"{_BROKEN['passes']} AND row_key = ?"
 _RESTRICTED = """
     SELECT EXISTS (
-        SELECT 1 FROM restrictions WHERE patron_ref = ?2
+        SELECT 1 FROM restrictions NOT INDEXED WHERE patron_ref = ?2
         OR row_key = ?1 AND (patron_ref IS NULL OR ?2 IS NULL)
     )
 """
@@ -100,15 +109,19 @@ class BranchRecords:
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted, in force or not."""
+        self._refuse_broken("bans")
         return self._fetch(to_ban, _BANS, row_key, patron_ref)
 
     def pass_of(self, row_key: bytes) -> Pass | None:
         """Return the latest pass of a card or code that was not revoked, in force or not."""
+        if self._records((_BROKEN_PASS, _NO_SETTING), row_key):
+            raise self._damaged()
         found = self._fetch(to_pass, _PASS, row_key)
         return found[0] if found else None
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of what is held of a card or its patron."""
+        self._refuse_broken("restrictions")
         found = self._records((_RESTRICTED, _NOBODY_RESTRICTED), row_key, patron_ref)
         return bool(found and found[0][0])
 
@@ -119,10 +132,12 @@ class BranchRecords:
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
+        self._refuse_broken("week", "days", "day_sources")
         return self._read(_to_calendar, self._records((_CALENDAR, _NO_HOURS)))
 
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
+        self._refuse_broken("overrides")
         records = self._records((_OVERRIDE, _NO_HOURS))
         return self._read(lambda found: to_override(found[0]) if found else None, records)
 
@@ -155,6 +170,13 @@ class BranchRecords:
         self._rows.close()
         self._commits.close()
 
+    def _refuse_broken(self, *tables: str) -> None:
+        for table in tables:
+            # A wrong bit in how many rows a page says to have hides them all.
+            found = self._records((f"PRAGMA quick_check({table})", _NO_HOURS))
+            if found not in ([], [("ok",)]) or self._records((_BROKEN[table], _NO_HOURS)):
+                raise self._damaged()
+
     def _fetch(
         self, to_value: Callable[[tuple[Any, ...]], RecordT], sql: str, *parameters: object
     ) -> tuple[RecordT, ...]:
@@ -172,11 +194,12 @@ class BranchRecords:
     ) -> RecordT:
         try:
             return to_value(records)
-        except (TypeError, ValueError, LookupError):
+        except (AttributeError, TypeError, ValueError, LookupError):
             # The cause would quote the row.
-            raise StoreDamagedError(
-                f"{self.path} is damaged: a row can't be read; {_CURE}"
-            ) from None
+            raise self._damaged() from None
+
+    def _damaged(self) -> StoreDamagedError:
+        return StoreDamagedError(f"{self.path} is damaged: a row can't be read; {_CURE}")
 
 
 def never_made(path: Path) -> bool:

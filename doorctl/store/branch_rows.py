@@ -17,6 +17,7 @@ from doorctl.access.calendar import Day, Mode, ModeSpan
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.ports import Week
+from doorctl.store import kept_twice
 from doorctl.store.accounts_rows import ACCOUNTS_SCHEMA, FACTORS_SCHEMA
 from doorctl.store.alarms_rows import ALARMS_SCHEMA
 from doorctl.store.audit_rows import AUDIT_SCHEMA
@@ -35,6 +36,20 @@ PASSES = (
 
 OVERRIDES = "mode, until_ms, cause, by"
 """All that an override is, in the order of :func:`to_override`."""
+
+DECIDING = {
+    "bans": ("number", "row_key, patron_ref, since_ms, until_ms, branches, lifted_ms"),
+    "passes": (
+        "number",
+        f"row_key, {PASSES.removeprefix('number, ').removesuffix(', label')}, revoked_ms",
+    ),
+    "restrictions": ("number", "row_key, patron_ref"),
+    "overrides": ("number", "mode, until_ms, ended_ms"),
+    "week": ("only", "days"),
+    "days": ("source, day", "source, day, spans"),
+    "day_sources": ("source", "source, known_until"),
+}
+"""What is kept twice of the rows that the door decides by, after the columns that name a row."""
 
 migrations = Migrations("branch")
 
@@ -197,6 +212,13 @@ def create_wrong_pins_elsewhere(database: Database) -> None:
             patron_ref TEXT NOT NULL PRIMARY KEY, wrong INTEGER NOT NULL, day TEXT NOT NULL
         ) STRICT, WITHOUT ROWID
     """)
+
+
+@migrations()
+def keep_twice(database: Database) -> None:
+    """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
+    for table, (key, columns) in DECIDING.items():
+        kept_twice.keep(database, table, key, columns)
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:

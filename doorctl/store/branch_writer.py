@@ -164,7 +164,10 @@ class BranchRecordsWriter:
                 (_from_day(source, one) for one in listed),
             )
             connection.execute(
-                "INSERT OR REPLACE INTO day_sources VALUES (?, ?, ?)",
+                """
+                INSERT OR REPLACE INTO day_sources (source, known_until, fetched_ms)
+                VALUES (?, ?, ?)
+                """,
                 (source.value, until, fetched_ms),
             )
         return StoredDays(source, listed, known_until, from_ms(fetched_ms))
@@ -176,7 +179,9 @@ class BranchRecordsWriter:
         with self.together(moment) as connection:
             connection.execute("DELETE FROM week")
             if week is not None:
-                connection.execute("INSERT INTO week VALUES (1, ?)", (from_spans(week),))
+                connection.execute(
+                    "INSERT INTO week (only, days) VALUES (1, ?)", (from_spans(week),)
+                )
 
     def set_override(self, override: Override, moment: Moment) -> None:
         """Set a mode by hand in place of any other."""

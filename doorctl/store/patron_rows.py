@@ -10,12 +10,22 @@ from sqlite_utils import Database, Migrations
 
 from doorctl.access.patron import Patron
 from doorctl.ports import SealedRow
+from doorctl.store import kept_twice
 
 COLUMNS = (
     "pin_check, patron_ref, resident, active, blocks, restricted, "
     "enter_from, valid_until, hold_from, hold_until, tags, weak_pin"
 )
 """All that a patron is, in the order of :func:`to_patron`."""
+
+DECIDING = (
+    "patron_ref, resident, active, blocks, restricted, "
+    "enter_from, valid_until, hold_from, hold_until, tags, weak_pin"
+)
+"""What is kept twice of a patron. A wrong bit in a row's key or a PIN's check lets nobody in."""
+ASKED_DECIDING = f"{DECIDING}, asked_until, good_until"
+LEARNT_DECIDING = "weak_pin, good_until"
+CACHE_DECIDING = "epoch, applied_at, minimum_age"
 
 migrations = Migrations("patrons")
 
@@ -131,6 +141,15 @@ def add_shut_out(database: Database) -> None:
             pin_check BLOB CHECK (length(pin_check) = 32)
         ) STRICT, WITHOUT ROWID
     """)
+
+
+@migrations()
+def keep_twice(database: Database) -> None:
+    """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
+    kept_twice.keep(database, "patrons", "row_key", DECIDING, given_with="epoch")
+    kept_twice.keep(database, "asked", "row_key", ASKED_DECIDING)
+    kept_twice.keep(database, "learnt", "row_key", LEARNT_DECIDING)
+    kept_twice.keep(database, "cache", "only", CACHE_DECIDING)
 
 
 def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:

@@ -10,38 +10,57 @@ from doorctl.access.patron import Patron
 from doorctl.errors import StoreDamagedError, StoreError
 from doorctl.ports import CacheStamp
 from doorctl.store.connection import translated
+from doorctl.store.kept_twice import whole
 from doorctl.store.older_file import execute_fitting
-from doorctl.store.patron_rows import COLUMNS, migrations, to_patron
+from doorctl.store.patron_rows import (
+    ASKED_DECIDING,
+    CACHE_DECIDING,
+    COLUMNS,
+    DECIDING,
+    LEARNT_DECIDING,
+    migrations,
+    to_patron,
+)
 from doorctl.store.sealing import Seal
 from doorctl.store.watched_reader import LOOP_PATIENCE_MS, WatchedReader
 
 _PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)").replace(
     "weak_pin", "coalesce(learnt.weak_pin, patrons.weak_pin)"
 )
+_LEARNT_WHOLE = f"(learnt.row_key IS NULL OR {whole('learnt', LEARNT_DECIDING)})"
 _FIND = f"""
-    SELECT {_PUSHED}, good_until, 1 FROM patrons
+    SELECT {_PUSHED}, good_until, 1, {whole("patrons", DECIDING)} AND {_LEARNT_WHOLE} FROM patrons
     LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
     WHERE patrons.row_key = ?1
-    UNION ALL SELECT {COLUMNS}, asked_until, 0 FROM asked WHERE row_key = ?1
+    UNION ALL SELECT {COLUMNS}, asked_until, 0, {whole("asked", ASKED_DECIDING)} FROM asked
+    WHERE row_key = ?1
 """  # noqa: S608 -- constants of ours
 """A row that a push brought comes first; where one stands, `PatronWriter.keep` kept no other."""
 
-_BEFORE_WEAK_PIN = _FIND.replace("coalesce(learnt.weak_pin, patrons.weak_pin)", "0").replace(
-    "weak_pin", "0"
-)
+_BEFORE_TWICE = f"""
+    SELECT {_PUSHED}, good_until, 1, 1 FROM patrons
+    LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
+    WHERE patrons.row_key = ?1
+    UNION ALL SELECT {COLUMNS}, asked_until, 0, 1 FROM asked WHERE row_key = ?1
+"""  # noqa: S608 -- constants of ours
+_BEFORE_WEAK_PIN = _BEFORE_TWICE.replace(
+    "coalesce(learnt.weak_pin, patrons.weak_pin)", "0"
+).replace("weak_pin", "0")
 _BEFORE_ASKED = _BEFORE_WEAK_PIN.partition("UNION ALL")[0]
 _BEFORE_LEARNT = f"""
-    SELECT {COLUMNS.replace("weak_pin", "0")}, NULL, 1 FROM patrons WHERE row_key = ?1
+    SELECT {COLUMNS.replace("weak_pin", "0")}, NULL, 1, 1 FROM patrons WHERE row_key = ?1
 """  # noqa: S608 -- constants of ours
-_FINDS = (_FIND, _BEFORE_WEAK_PIN, _BEFORE_ASKED, _BEFORE_LEARNT)
+_FINDS = (_FIND, _BEFORE_TWICE, _BEFORE_WEAK_PIN, _BEFORE_ASKED, _BEFORE_LEARNT)
 """One for each layout that a writer of ours ever left; all that keeps people out is in the first.
 
 The door is upgraded with its file as it was, and must not wait for web, which lays out the rest.
 """
 
-_STAMP = """
-    SELECT epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations FROM cache
-"""
+_STAMP = f"""
+    SELECT {whole("cache", CACHE_DECIDING)}, epoch, applied_at, minimum_age, patrons, key_id,
+    memory_kib, iterations FROM cache
+"""  # noqa: S608 -- constants of ours
+_STAMPS = (_STAMP, _STAMP.replace(whole("cache", CACHE_DECIDING), "1"))
 _COMMITS_BITS = 32
 _CURE = "load the full feed: doorctl patrons load FEED --full"
 
@@ -73,8 +92,11 @@ class PatronCache:
         record = self._fetch(_FINDS, row_key)
         if record is None:
             return None
+        *patron, is_whole = record
+        if not is_whole:
+            raise self._damaged()
         try:
-            return to_patron(record)
+            return to_patron(tuple(patron))
         except (TypeError, ValueError):
             # The cause would quote the row.
             raise self._damaged() from None
@@ -85,10 +107,12 @@ class PatronCache:
         Raises:
             StoreError: it can't be read, or its rows can't be found under this seal.
         """
-        record = self._fetch((_STAMP,))
+        record = self._fetch(_STAMPS)
         if record is None:
             raise StoreError(f"{self.path} was never filled; load the full feed")
-        epoch, applied_at, minimum_age, patrons, *seal = record
+        is_whole, epoch, applied_at, minimum_age, patrons, *seal = record
+        if not is_whole:
+            raise self._damaged()
         if Seal(*seal) not in self._seals:
             raise StoreError(
                 f"{self.path} was sealed with another installation key or other seal costs; "
@@ -96,7 +120,7 @@ class PatronCache:
             )
         try:
             at = None if applied_at is None else datetime.fromisoformat(applied_at)
-        except ValueError:
+        except (TypeError, ValueError):
             raise self._damaged() from None
         return CacheStamp(epoch, at, minimum_age, patrons)
 

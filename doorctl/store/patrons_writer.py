@@ -17,18 +17,21 @@ from doorctl.privacy.subject_tombstones import Erasures, Tombstones
 from doorctl.store import patrons_expiry, patrons_learnt, patrons_shut_out
 from doorctl.store.batches import batches
 from doorctl.store.connection import create_file, transaction, translated
-from doorctl.store.patron_rows import COLUMNS, migrations, to_record
+from doorctl.store.kept_twice import TWICE, said
+from doorctl.store.patron_rows import COLUMNS, DECIDING, migrations, to_record
 from doorctl.store.patrons_leaving import Leaving
 from doorctl.store.sealing import Seal
 from doorctl.store.subject_erasing import forget_restored
 from doorctl.store.visit_purge import compact
 from doorctl.store.writer import Writer
 
-_VALUES = ", ".join("?" * (len(COLUMNS.split(", ")) + 2))
-_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in [*COLUMNS.split(", "), "epoch"])
+_PLACES = {name: f"?{n}" for n, name in enumerate(f"row_key, {COLUMNS}, epoch".split(", "), 1)}
+_SAID = said(DECIDING, _PLACES.__getitem__)
+_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in [*list(_PLACES)[1:], TWICE])
 # The constants above are all that these are made of; values are always bound.
 _PUT = f"""
-    INSERT INTO patrons (row_key, {COLUMNS}, epoch) VALUES ({_VALUES})
+    INSERT INTO patrons ({", ".join(_PLACES)}, {TWICE})
+    VALUES ({", ".join(_PLACES.values())}, {_SAID})
     ON CONFLICT (row_key) DO UPDATE SET {_CHANGES} WHERE patrons.epoch < excluded.epoch
 """  # noqa: S608 -- as said
 _STAMP = """

@@ -50,6 +50,7 @@ def bitflip(n: int, processes: int, seed: int | None) -> None:
                 click.echo(f"{flip}: {trouble}", err=True)
     for kind, count in sorted(kinds.items()):
         click.echo(f"{count:6} {kind}")
+    click.echo(f"slowest start of door and web: {house.slowest_s:.1f} s")
     click.echo(f"{n} flips, {processes} by real processes, {wrong} wrong")
     sys.exit(bool(wrong))
 

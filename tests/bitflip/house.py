@@ -83,6 +83,7 @@ class House:
 
     directory: Path
     states: tuple[dict[str, bytes], ...] = ()
+    slowest_s: float = 0.0
 
     def __post_init__(self) -> None:
         branch = Branch(self.directory, 'hours.source="staff"')
@@ -115,10 +116,12 @@ class House:
         Raises:
             Exception: one of them did not start.
         """
+        began_s = time.monotonic()
         self._start_web()
         log = FakeEventLog()
         with ExitStack() as stack:
             stores = DoorStores(self.config, queue.SimpleQueue(), log, stack)
+            self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
             return stores.worker.call(partial(self._visits, stores, log), timeout_s=LIMIT_S)
 
     def ready_s(self) -> float:
@@ -133,6 +136,7 @@ class House:
             self.branch.start()
             took_s = time.monotonic() - began_s
             self.branch.end()
+        self.slowest_s = max(self.slowest_s, took_s)
         return took_s
 
     def _files(self) -> dict[str, bytes]:

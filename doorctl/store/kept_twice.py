@@ -1,0 +1,65 @@
+"""What rows that decide are kept as a second time, so that a wrong bit inside a value is found.
+
+SQLite has no checksums of its own (its checksum VFS is not in Python), and a flipped bit in a flag
+or a date is as good a value. So each such row says its deciding values once more, as text that
+SQL's own functions make: no program needs anything of ours to write or to check it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlite_utils import Database
+
+TWICE = "twice"
+QUOTED = ("row_key", "pin_check", "patron_ref", "applied_at")
+"""Columns of bytes, and those of text that a wrong bit may not make the same bytes of."""
+
+
+def said(columns: str, called: Callable[[str], str] = str) -> str:
+    """Return an expression for what a row of some columns is kept as a second time.
+
+    Args:
+        columns: their names, as in a SELECT.
+        called: how each is called there.
+    """
+    # One wrong bit moves nothing from one value to the next, so nothing has to part them. The full
+    # stop keeps the last digits from what SQLite writes behind the row.
+    each = (
+        f"quote({called(name)})" if name in QUOTED else f"coalesce({called(name)}, '-')"
+        for name in columns.split(", ")
+    )
+    return " || ".join([*each, "'.'"])
+
+
+def whole(table: str, columns: str) -> str:
+    """Return a condition that a wrong bit in one of the columns, or beside them, breaks."""
+    return f"({table}.{TWICE} IS {said(columns, f'{table}.{{}}'.format)})"
+
+
+def keep(database: Database, table: str, key: str, columns: str, given_with: str = "") -> None:
+    """Have SQLite keep it, for the rows that there are and for all that are put or changed.
+
+    Args:
+        database: in a migration.
+        table: its name.
+        key: the columns that name a row.
+        columns: those that decide.
+        given_with: a column that the writer of many rows changes, who then gives it himself: to
+            look at each of them again takes a third more time. He gives it with new rows, too.
+    """
+    # Names of ours are all that these are made of.
+    database.execute(f"ALTER TABLE {table} ADD COLUMN {TWICE} TEXT")
+    database.execute(f"UPDATE {table} SET {TWICE} = {said(columns)}")  # noqa: S608 -- as said
+    again = said(columns, "new.{}".format)
+    found = " AND ".join(f"{name} = new.{name}" for name in key.split(", "))
+    when = f"new.{TWICE} IS NOT {again}"
+    events = {"changed": f"UPDATE OF {columns}", "put": "INSERT"}
+    if given_with:
+        when = f"new.{given_with} IS old.{given_with} AND {when}"
+        del events["put"]
+    for name, event in events.items():
+        database.execute(f"""
+            CREATE TRIGGER {table}_{name} AFTER {event} ON {table} WHEN {when}
+            BEGIN UPDATE {table} SET {TWICE} = {again} WHERE {found}; END
+        """)  # noqa: S608 -- as said

@@ -1,0 +1,188 @@
+"""One wrong bit in what the door decides by: the answer of before, a refusal, or damage."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from doorctl.access.calendar import Mode, ModeSpan
+from doorctl.access.modes import Override
+from doorctl.access.patron import Patron
+from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.errors import StoreDamagedError, StoreError
+from doorctl.ports import SealedRow
+from doorctl.privacy.subject import Subject
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.subject_rights import restrict
+from doorctl.sync.guard import unguarded
+from tests.fakes.clock import START, FakeClock
+from tests.faults.applying import STORE_SEAL
+
+CARD = b"k" * 16
+CHECK = b"c" * 32
+DAY = timedelta(days=1)
+PAGE = 4096
+PATRON = Patron(
+    "1002",
+    CHECK,
+    resident=False,
+    blocks=frozenset("O"),
+    enter_from=date(2026, 7, 1),
+    valid_until=date(2026, 12, 31),
+)
+
+
+def pages(path: Path, table: str) -> list[int]:
+    """Return the first pages of a table and its indices, which here are all that they have."""
+    with closing(sqlite3.connect(path)) as database:
+        found = "SELECT rootpage FROM sqlite_schema WHERE tbl_name = ? AND rootpage > 0"
+        return [page for (page,) in database.execute(found, (table,))]
+
+
+def answers(path: Path, table: str, ask: Callable[[], object]) -> set[object]:
+    """Return all answers that a wrong bit in a table brings; damage that is told is None."""
+    content = path.read_bytes()
+    found: set[object] = set()
+    for page in pages(path, table):
+        begins = (page - 1) * PAGE
+        for byte in range(begins, begins + PAGE):
+            if not any(content[max(begins, byte - 1) : byte + 2]):
+                continue
+            for bit in range(8):
+                flipped = bytearray(content)
+                flipped[byte] ^= 1 << bit
+                path.write_bytes(flipped)
+                try:
+                    found.add(ask())
+                except StoreError:
+                    found.add(None)
+    path.write_bytes(content)
+    assert ask() in found
+    return found
+
+
+def test_a_wrong_bit_in_a_patrons_row_lets_nobody_in(tmp_path: Path) -> None:
+    """It is the patron as pushed, another PIN, nobody at all, or damage that is told."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, STORE_SEAL)
+    with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+        writer.apply(
+            [SealedRow(CARD, PATRON)],
+            full=True,
+            applied_at=START,
+            minimum_age=14,
+            guard=unguarded,
+        )
+
+    def ask() -> object:
+        with closing(PatronCache(path, STORE_SEAL)) as cache:
+            found = cache.find(CARD)
+            return found and replace(found, pin_check=CHECK)
+
+    assert answers(path, "patrons", ask) <= {PATRON, None}
+    with closing(PatronCache(path, STORE_SEAL)) as cache:
+        assert cache.find(CARD) == PATRON
+
+
+def test_a_wrong_bit_in_the_cache_makes_it_no_younger(tmp_path: Path) -> None:
+    """When it was applied, and for which age limit, is as it was, or damage."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, STORE_SEAL)
+    with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+        writer.apply([], full=True, applied_at=START, minimum_age=14, guard=unguarded)
+
+    def ask() -> object:
+        with closing(PatronCache(path, STORE_SEAL)) as cache:
+            stamp = cache.stamp()
+            return stamp.applied_at, stamp.minimum_age
+
+    assert answers(path, "cache", ask) == {(START, 14), None}
+
+
+def test_the_same_rows_again_mend_a_wrong_bit(tmp_path: Path) -> None:
+    """A row of which a value was changed is damage until the register is sent again."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, STORE_SEAL)
+    for mended in (False, True):
+        with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
+            writer.apply(
+                [SealedRow(CARD, PATRON)],
+                full=True,
+                applied_at=START,
+                minimum_age=14,
+                guard=unguarded,
+            )
+        with closing(PatronCache(path, STORE_SEAL)) as cache:
+            assert cache.find(CARD) == PATRON
+        if not mended:
+            with closing(sqlite3.connect(path)) as other, other:
+                other.execute("UPDATE patrons SET twice = replace(twice, '1002', '1003')")
+            with closing(PatronCache(path, STORE_SEAL)) as cache, pytest.raises(StoreDamagedError):
+                cache.find(CARD)
+
+
+@pytest.fixture
+def branch(tmp_path: Path) -> Path:
+    """A branch with one of each."""
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    moment = FakeClock().moment()
+    with closing(BranchRecordsWriter(path)) as writer:
+        ban = Ban(0, "slog en rude i stykker", START - DAY, START + DAY, "by", frozenset({"oest"}))
+        writer.ban(ban, moment, row_key=CARD, patron_ref=None)
+        writer.ban(replace(ban, until=None), moment, row_key=None, patron_ref="1002")
+        restrict(writer, Subject(frozenset({CARD}), "1002"), "by", moment)
+        today = START.date()
+        held = Pass(
+            0, PassKind.CLASS, today, today + DAY, to_minute=720, pin_check=CHECK, label="x"
+        )
+        writer.issue(held, moment, row_key=CARD)
+        writer.set_week(((ModeSpan(Mode.SELF_SERVICE, 480, 1200),),) * 7, moment)
+        writer.set_override(Override(Mode.LOCKDOWN, START + DAY, "vand", "by"), moment)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("table", "asked"),
+    [
+        ("bans", lambda book: [(ban.until, ban.branches) for ban in book.bans(CARD, "1002")]),
+        ("restrictions", lambda book: book.restricted(CARD, "1002")),
+        ("passes", lambda book: replace(book.pass_of(CARD), number=0, pin_check=None, label="x")),
+        ("week", lambda book: book.calendar().week),
+        ("overrides", lambda book: book.override() and book.override().until),
+    ],
+    ids=["bans", "restrictions", "passes", "week", "overrides"],
+)
+def test_a_wrong_bit_in_what_staff_decided_changes_nothing(
+    branch: Path, table: str, asked: Callable[[BranchRecords], object]
+) -> None:
+    """Bans, restrictions, passes, hours and a mode set by hand stand as they are, or are damage."""
+
+    def ask() -> object:
+        with closing(BranchRecords(branch)) as book:
+            try:
+                return repr(asked(book))
+            except TypeError:
+                assert table == "passes", "a pass that is gone lets nobody in"
+                return None
+
+    assert answers(branch, table, ask) == {ask(), None}
+
+
+def test_a_list_of_bans_says_that_it_is_damaged(branch: Path) -> None:
+    """Whatever type a wrong bit gives a value, no other error comes out."""
+
+    def ask() -> object:
+        with closing(BranchRecords(branch)) as book:
+            return bool(book.every_ban())
+
+    assert answers(branch, "bans", ask) >= {True, None}
