@@ -40,7 +40,7 @@ class Model:
             return "conflict"
         rows = [line for line in document.lines if isinstance(line, SealedRow)]
         new = {row.row_key: row.patron for row in rows}
-        named = {patron.patron_ref for patron in new.values()}
+        named = {patron.patron_ref for patron in new.values()} | _removed(document)
         stay = {
             key: patron
             for key, patron in self.rows.items()
@@ -81,5 +81,9 @@ class Model:
     def _without_removed(
         self, document: Document, rows: dict[bytes, Patron]
     ) -> dict[bytes, Patron]:
-        gone = {line.patron_ref for line in document.lines if isinstance(line, Removal)}
+        gone = _removed(document)
         return {key: patron for key, patron in rows.items() if patron.patron_ref not in gone}
+
+
+def _removed(document: Document) -> set[str]:
+    return {line.patron_ref for line in document.lines if isinstance(line, Removal)}
