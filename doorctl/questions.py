@@ -39,6 +39,10 @@ UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
 """Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
 
 
+AGAIN_S = 1.0
+"""A database that can't be read may be one that is just being put back: it is asked once more."""
+
+
 class Asks(Protocol):
     """What :class:`doorctl.asking.Asking` does, which is loaded only where anybody is asked."""
 
@@ -73,15 +77,23 @@ class Questions:
         worker: the thread that does it.
         log: hears of what can't be found out.
         library: asked about a card that the cache can't judge; None where nobody is asked.
+        pause: lets the worker's thread wait for so many seconds.
     """
 
     def __init__(
-        self, ledger: Ledger, worker: Worker, log: EventLog, library: LibraryLine | None = None
+        self,
+        ledger: Ledger,
+        worker: Worker,
+        log: EventLog,
+        library: LibraryLine | None = None,
+        *,
+        pause: Callable[[float], object] = lambda _s: None,
     ) -> None:
         self._ledger = ledger
         self._worker = worker
         self._log = log
         self._library = library
+        self._pause = pause
 
     def overloaded(self) -> bool:
         """Tell whether so much waits that the next card is turned away."""
@@ -102,7 +114,7 @@ class Questions:
                 # Another card came meanwhile: stretching this one would only keep that one waiting.
                 return PrepareFailed(number)
             try:
-                return self._found(wanted)
+                return self._found_at_last(wanted)
             except BranchStoreError as err:
                 why = str(err)
                 # Whoever reads the hours tells of it, once.
@@ -139,6 +151,14 @@ class Questions:
                 number, reason, counted_as, proved=proved, unchecked=unchecked
             )
         )
+
+    def _found_at_last(self, wanted: Prepare | LookAgain) -> Prepared:
+        try:
+            return self._found(wanted)
+        except StoreError:
+            # Nothing is on record yet, and the patron still types.
+            self._pause(AGAIN_S)
+            return self._found(wanted)
 
     def _found(self, wanted: Prepare | LookAgain) -> Prepared:
         if isinstance(wanted, Prepare):

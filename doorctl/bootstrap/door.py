@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
+from threading import Event
 
 import doorctl
 from doorctl.access.calendar import Mode
@@ -177,7 +178,9 @@ class _Door:
             log=self._log,
             cache=stores.patrons,
             branch=stores.branch,
-            questions=Questions(self._ledger, stores.worker, self._log, self._library()),
+            questions=Questions(
+                self._ledger, stores.worker, self._log, self._library(), pause=Event().wait
+            ),
             screen=Screen(self._panel.board, self._panel.display),
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),

@@ -123,6 +123,7 @@ class FakeDoor:
     panel: FakePanel | None = None
     panel_rules: PanelRules = field(default_factory=PanelRules)
     readied: int = 0
+    pause: Callable[[float], object] = lambda _s: None
 
     def __post_init__(self) -> None:
         self.relay = FakeRelay(self.clock.monotonic_s)
@@ -177,7 +178,7 @@ class FakeDoor:
             clock=self.clock,
             log=self.log,
             cache=self.patrons,
-            questions=Questions(ledger, worker, self.log, self._line()),
+            questions=Questions(ledger, worker, self.log, self._line(), pause=self.pause),
             screen=Screen(self.panel, Display(self.panel_rules)),
             last_number=self.steady.last_attempt(),
             lines=self.lines,

@@ -27,14 +27,14 @@ COMPANY = Rules(Policy(), PadRules(), companions_max=3)
 
 
 class DamagedForOnce(MemoryBranch):
-    """A branch whose bans can't be read the first time."""
+    """A branch whose bans can't be read by the first attempt, which asks twice."""
 
-    damaged = True
+    damaged = 2
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
-        """Fail once."""
+        """Fail twice."""
         if self.damaged:
-            self.damaged = False
+            self.damaged -= 1
             raise BranchStoreError("branch.db is damaged: a row can't be read")
         return super().bans(row_key, patron_ref)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from doorctl.access.messages import Prepare, PrepareFailed
 from doorctl.ledger import Ledger
 from doorctl.mailbox import PostedEvent
-from doorctl.questions import Questions
-from tests.application.fake_door import CARD, FakeDoor, identifier
+from doorctl.questions import AGAIN_S, Questions
+from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, identifier
 from tests.fakes.worker import FakeWorker
 
 
@@ -31,3 +31,30 @@ def test_a_card_that_another_one_followed_is_not_prepared() -> None:
 
     assert posted == [PrepareFailed(1)]
     assert door.recorded == []
+
+
+def test_a_file_that_is_put_back_meanwhile_refuses_nobody() -> None:
+    """What can't be read is asked once more after a second, before anybody is refused."""
+    paused: list[float] = []
+
+    def mend(for_s: float) -> None:
+        paused.append(for_s)
+        door.patrons.broken = False
+
+    door = FakeDoor(pause=mend)
+    door.patrons.broken = True
+
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    assert paused == [AGAIN_S]
+    assert door.log.named("alarm") == []
+
+
+def test_a_file_that_stays_unreadable_is_asked_twice() -> None:
+    """Then it is a fault, and told of."""
+    paused: list[float] = []
+    door = FakeDoor(pause=paused.append)
+    door.patrons.broken = True
+
+    assert door.visit(CARD, RIGHT_PIN) == "fault"
+    assert paused == [AGAIN_S]
+    assert [line["kind"] for line in door.log.named("alarm")] == ["patron_cache_failing"]

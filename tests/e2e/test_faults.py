@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.controller import UNREADABLE_GAP_S
+from doorctl.questions import AGAIN_S
 from tests.e2e.conftest import Doors, Loaded
 from tests.e2e.door import Door, refusal, until
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
@@ -411,3 +412,24 @@ def layout_of(path: Path) -> int:
     with contextlib.closing(sqlite3.connect(path)) as database:
         count: int = database.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()[0]
     return count
+
+
+@pytest.mark.parametrize("name", ["patrons.db", "branch.db"])
+def test_a_foreign_file_that_stands_there_for_a_moment(doors: Doors, name: str) -> None:
+    """A database that somebody is just putting back refuses nobody: it is asked once more."""
+    door = doors.made()
+    assert door.call("bans", "add", STOLEN.number, "--reason", "lost").returncode == 0
+    door.start()
+    door.let_in(ENTITLED)
+    path, kept = door.directory / name, door.directory / "kept"
+    path.rename(kept)
+    path.touch(mode=0o600)
+    before = door.rows()
+    door.reader.send(ENTITLED.swipe)
+    time.sleep(AGAIN_S / 2)
+    kept.rename(path)
+    until(lambda: len(door.rows()) > len(before))
+    door.press(ENTITLED.pin)
+
+    assert door.wait_for("decision")["reason"] == "ok"
+    assert set(door.alarms()) <= {"branch_failing"}
