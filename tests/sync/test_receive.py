@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 import pytest
@@ -53,6 +53,7 @@ class Branch:
         guard: Guard = unguarded,
         floor: int = 0,
         minimum_age: int = 0,
+        **more: Any,
     ) -> Received:
         """Stage and apply a push."""
         return receive(
@@ -63,6 +64,7 @@ class Branch:
             guard=guard,
             floor=floor,
             minimum_age=minimum_age,
+            **more,
         )
 
     def holds(self, *numbers: int) -> bool:
@@ -97,7 +99,10 @@ def test_a_snapshot_need_not_know_what_was_held(branch: Branch) -> None:
 def test_a_number_may_be_far_above_ours_and_no_farther(branch: Branch) -> None:
     """One that no other can follow is taken by nobody; a sender that has counted long is."""
     for epoch in (5 + 2**32 + 1, 2**63 - 1):
-        with pytest.raises(PushOutOfOrderError, match="more than 4294967296 above push 5"):
+        with pytest.raises(
+            PushOutOfOrderError,
+            match=r"more than 4294967296 above push 5; check the sender's numbers$",
+        ):
             branch.takes(Document([row(4)], epoch=epoch))
     assert branch.holds(1, 2, 3)
     assert branch.takes(Document([row(4)], epoch=5 + 2**32)).epoch == 5 + 2**32
@@ -116,10 +121,22 @@ def test_rows_for_a_lower_age_are_refused(branch: Branch, age: int, taken: bool)
     """They would let nobody in; a higher age is the guard's own business, and a name overrules."""
     document = Document([row(1), row(2), row(3)], epoch=6, minimum_age=age)
     if not taken:
-        with pytest.raises(PushGuardedError, match=r"a minimum age of 13, .* asks for 14"):
+        with pytest.raises(
+            PushGuardedError,
+            match=r"a minimum age of 13, .* asks for 14, .* where they are sealed$",
+        ):
             branch.takes(document, minimum_age=14)
         document = replace(document, approved_by="M. Bech")
     assert branch.takes(document, minimum_age=14).epoch == 6
+
+
+def test_a_branch_without_a_limit_takes_the_first_push_for_any_age() -> None:
+    """It has lost no register and asks for no age."""
+    staged = stage(Document([row(1)], epoch=1, minimum_age=0).data())
+
+    assert judge(staged.manifest, Push(0), seal=SEAL) is None
+    taken = receive(staged, writer=MemoryPatrons(), seal=SEAL, applied_at=NOON, guard=unguarded)
+    assert taken == Received(1, 1, unchanged=False)
 
 
 def test_whom_a_push_lets_in_is_told(branch: Branch) -> None:
@@ -283,6 +300,21 @@ def test_the_guard_is_asked_unless_somebody_has_approved(branch: Branch, kind: s
 
     assert branch.takes(approved, guard=refusing).epoch == 6
     assert branch.holds(4) if kind == "snapshot" else branch.holds(2, 3, 4)
+
+
+def test_what_is_rehearsed_is_answered_and_undone(branch: Branch) -> None:
+    """The guard is asked, and nobody hears that something is about to be committed."""
+    document = Document([row(4)], epoch=6, previous_epoch=5)
+    begun: list[int] = []
+
+    answer = branch.takes(document, rehearsed=True, before_commit=lambda: begun.append(1))
+
+    assert answer == Received(6, 1, unchanged=False)
+    assert answer.unchanged is False
+    assert (begun, branch.patrons.held().epoch) == ([], 5)
+    assert branch.holds(1, 2, 3)
+    with pytest.raises(PushGuardedError, match="too many"):
+        branch.takes(document, guard=refusing, rehearsed=True)
 
 
 def test_two_rows_of_one_card_are_refused(branch: Branch) -> None:
