@@ -142,7 +142,7 @@ class DoorMachine(RuleBasedStateMachine):
     @rule(data=st.sampled_from([b"?\r", b"<x>\r", b";=?\r", b"\xff\x00\r"]))
     def garbage(self, data: bytes) -> None:
         """Say what is no card."""
-        self.door.wait(UNREADABLE_GAP_S)
+        self.door.wait(2 * UNREADABLE_GAP_S)
         self.door.says(data)
         self.door.work()
         self.conclude("card_unreadable")

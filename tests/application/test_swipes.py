@@ -403,7 +403,7 @@ def test_a_storm_of_unreadable_cards_fills_no_queue() -> None:
     """What the worker can't keep up with is not put on record, though answered and logged."""
     door = FakeDoor()
     for _ in range(10 * BACKLOG_LIMIT):
-        door.wait(UNREADABLE_GAP_S)
+        door.wait(2 * UNREADABLE_GAP_S)
         door.says(b"?\r")
 
     assert door.worker.backlog() == UNRECORDED_LIMIT
@@ -417,7 +417,7 @@ def test_of_garbage_without_a_pause_one_answer_a_while_is_enough() -> None:
     door = FakeDoor()
     for _ in range(1000):
         door.says(b"?\r")
-    door.wait(UNREADABLE_GAP_S)
+    door.wait(2 * UNREADABLE_GAP_S)
     door.says(b"?\r")
 
     assert door.reasons == ["card_unreadable"] * 2
