@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,19 @@ def login(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def shared_in(directory: Path) -> int:
+    """Return what of the mode 0660 a file made in a directory has: 0600, or all of it.
+
+    The group has a part where the directory is made so on purpose: its group may read it, others
+    may not even look. So two processes, each a user of its own, share what the other has to have.
+
+    Raises:
+        OSError: the directory can't be looked at.
+    """
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    return 0o660 if mode & stat.S_IRGRP and not mode & stat.S_IRWXO else 0o600
 
 
 def become_owner(directory: Path) -> None:

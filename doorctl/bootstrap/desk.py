@@ -412,7 +412,7 @@ def _by_the_writer(
             return otherwise(visits)
 
     asked = partial(ask, config.control.socket, question, timeout_s=timeout_s)
-    return by_the_owner(asked, alone)
+    return by_the_owner(asked, alone, of=config.storage.door_directory)
 
 
 def _local(at: datetime, config: Config) -> datetime:

@@ -265,6 +265,7 @@ class _Door:
                 answers,
                 failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}"),
                 kept=frozenset(self._config.control.kept_from_web),
+                peer="doorctl-web",
             )
         except StoreError as err:
             stores.alarm("control_failing", str(err))

@@ -109,12 +109,10 @@ class DoorAnswers:
         refuse_text("account", by)
         if question.asker is not None:
             self._ration()
-            # Whom the web process names, it may have made up.
-            by = f"{question.asker}, who names {by}"
         until_s = question.about.get("until_s")
         if not isinstance(until_s, float):
             raise InputError("that question does not say until when it counts")
-        self._mailbox.put(StaffOpened(reason, by, until_s))
+        self._mailbox.put(StaffOpened(reason, question.signed(by), until_s))
         return {}
 
     def _ration(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -100,6 +100,7 @@ class Holding:
             StoreError: nothing was changed.
         """
         asked = msgspec.convert(question.about, HoldAsked)
+        asked = replace(asked, by=question.signed(asked.by))
         hold = accepted(asked, self._clock.moment(), retention(self._config))
         added: Hold = self._run(partial(self._book.add_hold, hold))
         self._audit(HoldAdded(added))
@@ -113,8 +114,9 @@ class Holding:
             StoreError: nothing was changed.
         """
         asked = msgspec.convert(question.about, Lifting)
+        by = question.signed(asked.by)
         lifted: Hold = self._run(partial(self._book.lift_hold, asked.number))
-        self._audit(HoldLifted(lifted, asked.by))
+        self._audit(HoldLifted(lifted, by))
         return _as_answer(lifted)
 
 
@@ -177,7 +179,8 @@ def _changed(
             return change(holding, question)
 
     asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-    return msgspec.convert(by_the_owner(asked, alone), Hold)
+    done = by_the_owner(asked, alone, of=config.storage.door_directory)
+    return msgspec.convert(done, Hold)
 
 
 def _as_answer(hold: Hold) -> dict[str, Any]:

@@ -41,6 +41,8 @@ def initialise(config: Config) -> Initialised:
         if path.exists():
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")
     _make_directory(config.storage.directory)
+    with owner_of(visits.parent):
+        _make_directory(visits.parent)
     with owner_of(key.parent):
         _make_directory(key.parent)
         kept = (key,) if key.exists() else ()
@@ -67,7 +69,8 @@ def initialise(config: Config) -> Initialised:
 
 def _create(database: Path, create: Callable[[Path], None]) -> None:
     try:
-        create(database)
+        with owner_of(database.parent):
+            create(database)
     except AlreadyExistsError:
         raise  # Made meanwhile, by somebody else.
     except BaseException:
@@ -108,7 +111,7 @@ def _remove_key(key: Path) -> None:
 
 def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
-        with suppress(OSError):
+        with owner_of(path.parent), suppress(OSError):
             path.with_name(f"{path.name}{suffix}").unlink()
 
 

@@ -14,6 +14,7 @@ from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.devices.pins import relay_risks
 from doorctl.errors import DoorctlError, NotAnsweringError
+from doorctl.identity import owner_of
 from doorctl.opening_hours import calendar_of
 from doorctl.ops import hardening
 from doorctl.ops.disk import DataDisk
@@ -56,7 +57,7 @@ def house(
         boot=clock.boot_time(),
         sealer=sealer,
         patrons=patrons,
-        disk=DataDisk(config.storage.directory),
+        disk=DataDisk(config.storage.door_directory),
         calendar=calendar,
         visits=visits,
         lines=lines,
@@ -76,7 +77,8 @@ def self_test(config: Config) -> tuple[Finding, ...]:
     try:
         return from_answer(ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S))
     except NotAnsweringError:
-        return _without_the_door(config)
+        with owner_of(config.storage.door_directory):
+            return _without_the_door(config)
 
 
 def _without_the_door(config: Config) -> tuple[Finding, ...]:

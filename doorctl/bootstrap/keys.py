@@ -13,6 +13,7 @@ from doorctl.bootstrap.audit import note_done
 from doorctl.bootstrap.rules import branch_db, patrons_db, visits_db
 from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, InputError
+from doorctl.identity import owner_of
 from doorctl.masked import InstallationKey
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store import branch_rows, patron_rows, visit_rows
@@ -104,11 +105,12 @@ def lay_over_all(
         branch_db(config): (branch_rows.migrations, BRANCH),
     }
     with ExitStack() as stack:
-        writers = [
-            (stack.enter_context(closing(Writer(path, migrations))), columns)
-            for path, (migrations, columns) in databases.items()
-            if path.exists()
-        ]
+        writers = []
+        for path, (migrations, columns) in databases.items():
+            if path.exists():
+                # Until it is closed again, last opened first.
+                stack.enter_context(owner_of(path.parent))
+                writers.append((stack.enter_context(closing(Writer(path, migrations))), columns))
         before_first()
         done = [lay_over(writer, columns, key) for writer, columns in writers]
     return any(done)

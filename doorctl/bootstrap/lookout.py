@@ -39,7 +39,7 @@ class Lookout:
         lines: Callable[[], Mapping[str, bool]],
         web_asked_s: Callable[[], float | None],
     ) -> None:
-        self._directory = config.storage.directory
+        self._directory = config.storage.door_directory
         self._limit = timedelta(hours=config.policy.max_cache_age_h)
         self._stores = stores
         self._lines = lines

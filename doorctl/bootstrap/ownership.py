@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
 from threading import Event
 from time import perf_counter
 from typing import TypeVar
 
 from doorctl.errors import NotAnsweringError, StoreBusyError
+from doorctl.identity import owner_of
 
 LIMIT_S = 5.0
 """Longest wait for another command; it takes milliseconds, only a load or a purge takes longer."""
@@ -22,6 +25,7 @@ def by_the_owner(
     alone: Callable[[], ResultT],
     *,
     absent: type[NotAnsweringError] = NotAnsweringError,
+    of: Path | None = None,
     limit_s: float = LIMIT_S,
 ) -> ResultT:
     """Ask the owner; do it here while it is not running, once other commands are done.
@@ -33,6 +37,8 @@ def by_the_owner(
         alone: opens the database as its writer and does it here; from its first line on, it may
             be called again where somebody else is the writer.
         absent: what `asked` raises where it may be done here.
+        of: the database's directory, where the caller may not be its owner yet: root's commands
+            become that one while they do it here.
         limit_s: seconds from the call on, after which somebody else's lock is not awaited.
 
     Raises:
@@ -46,7 +52,8 @@ def by_the_owner(
         except absent:
             pass
         try:
-            return alone()
+            with nullcontext() if of is None else owner_of(of):
+                return alone()
         except StoreBusyError:
             if perf_counter() >= end_s:
                 raise

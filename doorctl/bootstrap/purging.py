@@ -17,7 +17,7 @@ from doorctl.bootstrap.rules import retention, system_clock, visits_db
 from doorctl.bootstrap.subject_door import forget_left
 from doorctl.config import Config
 from doorctl.errors import InputError, KeyFileError
-from doorctl.identity import ROOT
+from doorctl.identity import ROOT, owner_of
 from doorctl.masked import InstallationKey
 from doorctl.ports import Clock
 from doorctl.privacy.canaries import Canaries
@@ -99,7 +99,7 @@ class Purging:
         self._signer = None if key is None else ReportSigner(key)
         self._run = run
         self._audit = audit
-        self._reports = PurgeReports(config.storage.directory / REPORTS)
+        self._reports = PurgeReports(config.storage.door_directory / REPORTS)
         self._pending: frozenset[bytes] = frozenset()
         self._watched = WatchedTime()
         # Two searches at a time would only be in each other's way.
@@ -157,7 +157,7 @@ class Purging:
                 kept=self._run(self._visits.canaries),
                 still_kept=self._still_kept,
                 search=partial(search_apart, visits_db(self._config)),
-                trim=partial(trim, self._config.storage.directory),
+                trim=partial(trim, self._config.storage.door_directory),
             )
             return proof, self._reports.keep(self._signer.signed(self._fields(proof)), proof.at)
 
@@ -225,7 +225,7 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
             )
             return dict(purging.answer(question))
 
-    return by_the_owner(asked, alone)
+    return by_the_owner(asked, alone, of=config.storage.door_directory)
 
 
 def verify(config: Config, path: Path) -> dict[str, Any]:
@@ -235,7 +235,9 @@ def verify(config: Config, path: Path) -> dict[str, Any]:
         InputError: it was changed, or is none of this installation's.
         DoorctlError: it or the installation key can't be read.
     """
-    key, report = read_key(config.secrets.installation_key_file), read_report(path)
+    key = read_key(config.secrets.installation_key_file)
+    with owner_of(path.parent):
+        report = read_report(path)
     for earlier in earlier_keys(key):
         # One of before a rotation.
         with suppress(InputError):
@@ -247,7 +249,7 @@ def _trimmed(config: Config, report: dict[str, Any]) -> dict[str, Any]:
     """Trim where the caller is root, which the door is not; the signed report stays as it is."""
     if report.get("trim") != Trim.NOT_PERMITTED.value or os.getuid() != ROOT:
         return report
-    return {**report, "trim_by_caller": trim(config.storage.directory).value}
+    return {**report, "trim_by_caller": trim(config.storage.door_directory).value}
 
 
 def _key(config: Config, *, needed: bool) -> InstallationKey | None:

@@ -31,7 +31,7 @@ def patrons_db(config: Config) -> Path:
 
 def visits_db(config: Config) -> Path:
     """Return where the door log is."""
-    return config.storage.directory / "visits.db"
+    return config.storage.door_directory / "visits.db"
 
 
 def branch_db(config: Config) -> Path:
@@ -72,7 +72,7 @@ def flags_weak(config: Config) -> bool:
 
 def work_directory(config: Config, environment: Mapping[str, str]) -> Path:
     """Return where a driver may leave its own files: systemd's runtime directory, if any."""
-    return Path(environment.get("RUNTIME_DIRECTORY") or config.storage.directory)
+    return Path(environment.get("RUNTIME_DIRECTORY") or config.storage.door_directory)
 
 
 def retention(config: Config) -> timedelta:

@@ -126,10 +126,12 @@ def erase(
     with _books(config) as books:
         subject = _subject(config, named, books, numbers)
         epoch = books.register.epoch()
+    socket, webs = config.web.socket, config.storage.directory
+    door, doors = config.control.socket, config.storage.door_directory
     alone: Mapping[str, _Owner] = {
-        BRANCH: _Owner(ERASE_RIGHTS, "web", config.web.socket, partial(_rights_alone, config)),
-        VISITS: _Owner(ERASE_VISITS, "door", config.control.socket, partial(_visits_alone, config)),
-        PATRONS: _Owner(ERASE_PATRON, "web", config.web.socket, partial(_patron_alone, config)),
+        BRANCH: _Owner(ERASE_RIGHTS, "web", socket, partial(_rights_alone, config), webs),
+        VISITS: _Owner(ERASE_VISITS, "door", door, partial(_visits_alone, config), doors),
+        PATRONS: _Owner(ERASE_PATRON, "web", socket, partial(_patron_alone, config), webs),
     }
     # Only the owner of the audit log has to know why.
     reasons = {BRANCH: why}
@@ -203,6 +205,7 @@ class _Owner:
     whom: str
     socket: Path
     alone: Callable[[Asked], PartErased]
+    of: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,7 @@ class _Keeper:
             )
             return erased(done)
 
-        return by_the_owner(by_the_process, lambda: owner.alone(asked))
+        return by_the_owner(by_the_process, lambda: owner.alone(asked), of=owner.of)
 
 
 def _rights_alone(config: Config, asked: Asked) -> PartErased:

@@ -57,6 +57,9 @@ from doorctl.web.serving import Certificates, Server, listen
 
 JOURNAL = "pushes-to-note.json"
 
+_DOORS = frozenset({"alarm", "library", "keep"})
+"""What the door process may ask; all else is for this process's own user, and for root."""
+
 DOOR_LIMIT_S = 2.0
 """Longest wait at the start for the door to say what it seals cards with."""
 
@@ -189,7 +192,8 @@ def _share(config: Config, branch: BranchDesk, elsewhere: dict[str, int]) -> dic
 
 def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
     try:
-        server = ControlServer(config.web.socket, answers, "web", partial(_own_fault, log))
+        failed = partial(_own_fault, log)
+        server = ControlServer(config.web.socket, answers, "web", failed, others=_DOORS)
     except StoreError as err:
         log.emit("alarm", kind="control_failing", why=str(err))
         return

@@ -74,6 +74,18 @@ class Storage:
             "it. A relative path counts from this file's directory."
         ),
     ] = Path("/var/lib/doorctl")
+    door_directory: Annotated[
+        Path,
+        key(
+            "Directory of what the door process writes (visits.db and the purges' reports), where "
+            "that is a user of its own; web writes the other one. Both are then of mode 0750 and "
+            "of a group that the two users share: what is made in such a directory is the "
+            "group's to read. Empty: storage.directory. A relative path counts from this file's "
+            "directory.",
+            "/var/lib/doorctl-door",
+            'a path, or ""',
+        ),
+    ] = Path()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +178,7 @@ class Control:
         Path,
         key(
             "Unix socket on which the door process answers status and purge, at most 107 bytes "
-            "long. Empty: door.sock in storage.directory. A relative path counts from this "
+            "long. Empty: door.sock in storage.door_directory. A relative path counts from this "
             "file's directory.",
             "/run/doorctl/door.sock",
             'a path, or ""',

@@ -9,7 +9,9 @@ from typing import Any
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CREDENTIALS_SPELT = (f"${CREDENTIALS}", f"${{{CREDENTIALS}}}")
 SOCKETS = {"control.socket": "door.sock", "web.socket": "web.sock"}
-"""Keys that name a socket, and what it is called in storage.directory where none is given."""
+"""Keys that name a socket, and what it is called in its process's directory by default."""
+
+WEBS, DOORS = "storage.directory", "storage.door_directory"
 
 FILES = frozenset(
     {
@@ -31,9 +33,7 @@ FILES = frozenset(
 )
 """Keys that name a file which systemd may hand over; an empty one names none."""
 
-DIRECTORIES = frozenset(
-    {"storage.directory", "sync.feed", "sync.state_directory", "web.catalogues"}
-)
+DIRECTORIES = frozenset({WEBS, "sync.feed", "sync.state_directory", "web.catalogues"})
 """Keys whose path is only made absolute."""
 
 PUBLIC_KEYS = "web.push.public_key_files"
@@ -51,6 +51,9 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
     result = dict(values)
     for name in DIRECTORIES & result.keys():
         result[name] = base / result[name]
+    if DOORS in result:
+        own = result[DOORS] != Path()
+        result[DOORS] = base / result[DOORS] if own else result.get(WEBS, Path())
     for name in FILES & result.keys():
         result[name] = placed_file(result[name], base, environment)
     if PUBLIC_KEYS in result:
@@ -78,5 +81,5 @@ def _socket(name: str, values: Mapping[str, Any], base: Path) -> Path | None:
     written: Path = values[name]
     if written != Path():
         return base / written
-    directory: Path | None = values.get("storage.directory")
+    directory: Path | None = values.get(DOORS if name == "control.socket" else WEBS)
     return None if directory is None else directory / SOCKETS[name]

@@ -6,7 +6,9 @@ WAL with ``synchronous=FULL`` lost nothing in 8 185 simulated power cuts. Debian
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from urllib.parse import quote
 from sqlite_utils import Database, Migrations
 
 from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
+from doorctl.identity import shared_in
 from doorctl.store.new_file import named_when_whole
 from doorctl.store.older_file import lay_out
 
@@ -92,7 +95,9 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 def create_file(path: Path, migrations: Migrations | None = None) -> None:
-    """Create a database, mode 0600, under its name once it is whole; -wal and -shm get the same.
+    """Create a database under its name once it is whole; -wal and -shm get its mode.
+
+    That is 0600, and 0640 in a directory that is the group's to read: see `identity.shared_in`.
 
     Args:
         path: where nothing is.
@@ -106,9 +111,10 @@ def create_file(path: Path, migrations: Migrations | None = None) -> None:
     try:
         with (
             translated(path),
-            named_when_whole(path) as (new, _),
+            named_when_whole(path) as (new, descriptor),
             closing(open_writer(new)) as database,
         ):
+            os.fchmod(descriptor, shared_in(path.parent) & ~stat.S_IWGRP)
             if migrations is not None:
                 lay_out(database, migrations)
     except StoreError:

@@ -20,6 +20,7 @@ from doorctl.store.connection import create_file, transaction, translated
 from doorctl.store.kept_twice import TWICE, said
 from doorctl.store.patron_rows import COLUMNS, DECIDING, migrations, to_record
 from doorctl.store.patrons_leaving import Leaving
+from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.sealing import Seal
 from doorctl.store.subject_erasing import forget_restored
 from doorctl.store.visit_purge import compact
@@ -168,7 +169,11 @@ class PatronCacheWriter:
         return gone
 
     def forget(self, now: datetime) -> int:
-        """Forget whom pushes shut out more than a week ago; see `PatronWriter.forget`."""
+        """Forget whom pushes shut out more than a week ago; see `PatronWriter.forget`.
+
+        What was set aside as damaged in this directory is deleted after its day as well.
+        """
+        discard_set_aside(self.path.parent, now)
         with translated(self.path), transaction(self._writer.database) as connection:
             return patrons_shut_out.forget(connection, now.astimezone(UTC))
 

@@ -5,6 +5,7 @@ Its rows can be as old as visits may be, and nothing purges them.
 
 from __future__ import annotations
 
+import os
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -57,6 +58,8 @@ def set_aside_if_damaged(
     """
     if not path.exists() or _sound(path, migrations):
         return None
+    if not os.access(path.parent, os.W_OK, effective_ids=True):
+        raise StoreError(f"{path} is damaged; a start of the process that writes it sets it aside")
     with WriterLock(path):
         aside = _free_name(path, at)
         try:

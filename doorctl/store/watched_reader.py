@@ -24,8 +24,9 @@ LOOP_PATIENCE_MS = 10
 class WatchedReader:
     """Open `path` at the first use, and again whenever the file there is another one.
 
-    Where no -shm can be made, because the disk is full or read-only, and no commit waits in the
-    -wal, the file is read as one that nobody writes, and opened again as soon as somebody does.
+    Where no -shm can be made, because the disk is full or read-only or the directory somebody
+    else's, and no commit waits in the -wal, the file is read as one that nobody writes, and opened
+    again as soon as somebody does.
 
     One thread uses it; closing may be left to whoever shuts down.
 
@@ -79,7 +80,9 @@ class WatchedReader:
 
     def _opened(self) -> Database:
         # Identified before it is opened: a change in between is noticed at the next call.
-        self.shared = self._shm_writable()
+        # Through a -shm that can't be written SQLite reads, and calls each answer a new commit
+        # where nobody writes and the -wal is empty.
+        self.shared = self._shm_writable() or self._wal_bytes() > 0
         self._file = self._identify()
         try:
             return open_reader(self.path, patience_ms=self._patience_ms)
@@ -103,7 +106,6 @@ class WatchedReader:
         return opened
 
     def _shm_writable(self) -> bool:
-        # Through one that can't be written SQLite reads, and calls each answer a new commit.
         # Where even looking is forbidden, opening the database says so.
         access = partial(os.access, self._shm, effective_ids=True)
         return not access(os.F_OK) or access(os.W_OK)

@@ -2,8 +2,9 @@
 
 The door and the web process have one each, because each database has one writing process: whoever
 wants the door log purged asks the door, whoever has something to keep in the patron cache asks web.
-A socket is for its owner only (0600, in a directory of mode 0700). The kernel says of each question
-whether root asks, and where anybody else does, under which user.
+A socket is for its owner only (0600), or for the group that door and web share where its directory
+is that group's too. The kernel says of each question whether root asks, and where anybody else
+does, under which user.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from doorctl.errors import (
     NotRunningError,
     StoreError,
 )
-from doorctl.identity import ROOT, login
+from doorctl.identity import ROOT, login, shared_in
 
 LINE_LIMIT = 16_384
 """Longest question in bytes; a ban with a letter of a page takes half of it."""
@@ -47,6 +48,9 @@ REFUSED = "refused"
 QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
 
+_HIDDEN = 65_534
+"""As whom systemd's ``PrivateUsers=`` shows every user but root and ours; proc(5), overflowuid."""
+
 _CREDENTIALS = struct.Struct("iII")
 """``struct ucred``: process, real user and group of whoever sent a message; unix(7)."""
 
@@ -60,6 +64,10 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     ask: str
     about: Mapping[str, Any] = msgspec.field(default_factory=dict)
     asker: str | None = None
+
+    def signed(self, name: str) -> str:
+        """Return who stands on record where `name` was named: whom web names, it may make up."""
+        return name if self.asker in {None, name} else f"{self.asker}, who names {name}"
 
     def __repr__(self) -> str:
         return f"Question({self.ask})"
@@ -81,6 +89,8 @@ class ControlServer:
         name: of the thread that waits for questions.
         failed: hears that kind, from another thread; must not raise.
         kept: what root alone may ask.
+        others: what users may ask who are neither root nor ours; None for all.
+        peer: what a user is called whom the kernel does not name: the one other that comes here.
 
     Raises:
         AlreadyExistsError: something that is no socket is there; it was not touched.
@@ -94,17 +104,22 @@ class ControlServer:
         name: str = "control",
         failed: Failed = lambda _kind: None,
         kept: frozenset[str] = frozenset(),
+        *,
+        others: frozenset[str] | None = None,
+        peer: str = "nobody",
     ) -> None:
         self._path = path
         try:
             if not _remove_socket(path):
                 raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
-            self._server = _Server(str(path), answers, failed, kept)
+            self._server = _Server(path)
         except OSError as err:
             # The socket module's own complaint, of a path that is too long, has no strerror.
             if isinstance(err, AlreadyExistsError):
                 raise
             raise StoreError(f"control socket {path}: {err.strerror or err}") from err
+        self._server.answers, self._server.failed = answers, failed
+        self._server.kept, self._server.others, self._server.peer = kept, others, peer
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.2,), name=name, daemon=True
         )
@@ -138,16 +153,22 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, path: str, answers: Answers, failed: Failed, kept: frozenset[str]) -> None:
-        self.answers = answers
-        self.failed = failed
-        self.kept = kept
-        super().__init__(path, _Handler)
+    answers: Answers
+    failed: Failed
+    kept: frozenset[str]
+    others: frozenset[str] | None
+    peer: str
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        super().__init__(str(path), _Handler)
 
     def server_bind(self) -> None:
         # The file gets the mode of the socket; the umask would be that of every thread.
         os.fchmod(self.socket.fileno(), 0o600)
         super().server_bind()
+        # What the umask would have taken; nobody listens yet.
+        self._path.chmod(shared_in(self._path.parent))
 
     def handle_error(self, _request: object, _client: object) -> None:
         # Such as no thread for an answer; socketserver would print it with whatever it quotes.
@@ -161,11 +182,11 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            line, asker = self._line()
-            self.wfile.write(self._encoded(line, asker) + b"\n")
+            line, user = self._line()
+            self.wfile.write(self._encoded(line, user) + b"\n")
 
-    def _line(self) -> tuple[bytes, str | None]:
-        """Read a line; return it with the user that the kernel vouches for, None for root."""
+    def _line(self) -> tuple[bytes, int]:
+        """Read a line; return it with the user that the kernel vouches for."""
         line, users = b"", set()
         while b"\n" not in line and len(line) < LINE_LIMIT:
             some, said, _, _ = self.connection.recvmsg(
@@ -175,26 +196,25 @@ class _Handler(socketserver.StreamRequestHandler):
                 break
             line += some
             users |= {_CREDENTIALS.unpack(one)[1] for _, _, one in said}
-        others = users - {ROOT}
-        return line.partition(b"\n")[0], login(max(others)) if others else None
+        return line.partition(b"\n")[0], max(users, default=ROOT)
 
-    def _encoded(self, line: bytes, asker: str | None) -> bytes:
+    def _encoded(self, line: bytes, user: int) -> bytes:
         try:
-            return msgspec.json.encode(self._answer(line, asker))
+            return msgspec.json.encode(self._answer(line, user))
         except Exception as err:  # noqa: BLE001 - a caller without an answer would do it itself
             kind = type(err).__name__
             self.server.failed(kind)
             return msgspec.json.encode({"error": f"a fault of doorctl's own ({kind})"})
 
-    def _answer(self, line: bytes, asker: str | None) -> Answer:
+    def _answer(self, line: bytes, user: int) -> Answer:
         try:
             asked = msgspec.json.decode(line, type=Question)
-            question = Question(asked.ask, asked.about, asker)
+            question = Question(asked.ask, asked.about, self._name(user))
             answer = self.server.answers[question.ask]
         except (msgspec.MsgspecError, KeyError, RecursionError):
             return {"error": "that question is not known"}
-        if asker is not None and question.ask in self.server.kept:
-            return {REFUSED: "control.kept_from_web keeps that for root: doorctl as root does it"}
+        if why := self._refusal(user, question.ask):
+            return {REFUSED: f"{why}: doorctl as root does it"}
         try:
             return answer(question)
         except msgspec.ValidationError:
@@ -203,6 +223,19 @@ class _Handler(socketserver.StreamRequestHandler):
             return {REFUSED: str(refusal)}
         except DoorctlError as err:
             return {"error": str(err)}
+
+    def _refusal(self, user: int, ask: str) -> str:
+        if user != ROOT and ask in self.server.kept:
+            return "control.kept_from_web keeps that for root"
+        others = self.server.others
+        if others is None or user in {ROOT, os.geteuid()} or ask in others:
+            return ""
+        return "that is not for another user to ask"
+
+    def _name(self, user: int) -> str | None:
+        if user == ROOT:
+            return None
+        return self.server.peer if user == _HIDDEN else login(user)
 
 
 def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door") -> dict[str, Any]:

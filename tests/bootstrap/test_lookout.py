@@ -57,7 +57,7 @@ class Stores:
 def configured(directory: Path) -> Config:
     """Read the example, with its storage where there is room."""
     config = load(Path("config/doorctl.toml"), environment={})
-    return replace(config, storage=replace(config.storage, directory=directory))
+    return replace(config, storage=replace(config.storage, door_directory=directory))
 
 
 def lookout(stores: Stores, directory: Path, asked_s: float | None = None) -> Lookout:

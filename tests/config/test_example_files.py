@@ -10,7 +10,11 @@ from doorctl.config.schema import LISTED
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = CONFIG / "doorctl.toml"
-SAMPLES = {"branch.isil": "DK-773000", "keypad.port": "/dev/serial/by-id/usb-KEYPAD-if00-port0"}
+SAMPLES = {
+    "branch.isil": "DK-773000",
+    "keypad.port": "/dev/serial/by-id/usb-KEYPAD-if00-port0",
+    "storage.door_directory": "/var/lib/doorctl-door",
+}
 """Keys whose default says "none", shown with what a branch would write."""
 
 DESCRIBED = [one for one in describe() if not one.key.startswith("sync.")]

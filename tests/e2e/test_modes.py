@@ -193,7 +193,7 @@ def test_the_door_signs_no_opening_as_a_person_whom_web_names(door: Door) -> Non
     question = {"ask": "open", "about": asked}
     answers = [ask_as(NOBODY, door.directory / "door.sock", question) for _ in range(6)]
 
-    assert door.wait_for("opened_by_staff")["by"] == "nobody, who names manager1"
+    assert door.wait_for("opened_by_staff")["by"] == "doorctl-web, who names manager1"
     assert answers[:5] == [{}] * 5
     assert "too often" in answers[5]["refused"]
 

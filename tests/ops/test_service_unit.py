@@ -44,7 +44,7 @@ def test_the_key_is_read_where_systemd_puts_it() -> None:
     (credential,) = values("LoadCredential")
     name, _, source = credential.partition(":")
 
-    assert values("User") == ["doorctl"]
+    assert values("User") == ["doorctl-door"]
     assert f"--set secrets.installation_key_file=${{CREDENTIALS_DIRECTORY}}/{name}" in start
     assert source == "/etc/doorctl/installation.key"
 
@@ -96,7 +96,7 @@ def test_locking_is_no_business_of_roots() -> None:
     (line,) = values("ExecStopPost")
 
     assert line.startswith(
-        "+/usr/bin/setpriv --reuid doorctl --regid doorctl --groups gpio --no-new-privs "
+        "+/usr/bin/setpriv --reuid doorctl-door --regid doorctl --groups gpio --no-new-privs "
     )
     assert "gpio" in values("SupplementaryGroups")[0].split()
 

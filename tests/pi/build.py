@@ -56,6 +56,7 @@ LEFT_BEHIND = (
     "opt/doorctl",
     "etc/doorctl",
     "var/lib/doorctl",
+    "var/lib/doorctl-door",
     "etc/sysusers.d",
     "etc/systemd/system.conf.d",
 )

@@ -200,7 +200,7 @@ def in_mid_pulse(guest: Guest, kernel: str) -> Iterator[Result]:
 def after_power_cut(guest: Guest, kernel: str) -> Iterator[Result]:
     """Look at what a power cut in mid-pulse has left, on the second boot."""
     sound = guest.run(
-        "for file in /var/lib/doorctl/*.db; do"
+        "for file in /var/lib/doorctl*/*.db; do"
         " sqlite3 -readonly $file 'PRAGMA integrity_check'; done"
     )
     yield Result(

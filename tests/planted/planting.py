@@ -52,6 +52,8 @@ def planted(fault: Fault) -> Found:
         copy = Path(directory)
         for name in COPIED:
             _copy(ROOT / name, copy / name)
+        # For harnesses that run it as other users; else these would take what is installed.
+        copy.chmod(0o755)
         changed(copy / fault.file, fault)
         by = _simulated(copy) if fault.harness == SIMULATION else _tested(copy, fault.harness)
     return Found(fault, by, time.monotonic() - started)

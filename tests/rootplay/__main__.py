@@ -1,4 +1,4 @@
-"""``python -m tests.rootplay``: the service user plays against root's commands."""
+"""``python -m tests.rootplay``: the service users play against root's commands."""
 
 from __future__ import annotations
 
@@ -55,16 +55,17 @@ def main() -> int:
         sys.stderr.write("only root can be played against\n")
         return 2
     if not os.environ.get(INSIDE):
-        return _with_own_mounts()
+        return with_own_mounts("tests.rootplay")
     chosen = [play for play in plays() if re.search(asked.of, str(play))]
     if asked.some is not None:
         chosen = random.Random(asked.seed).sample(chosen, min(asked.some, len(chosen)))  # noqa: S311
     return _told(chosen, asked.seed)
 
 
-def _with_own_mounts() -> int:
+def with_own_mounts(module: str) -> int:
+    """Run a module with our arguments where every user can read Python; return its exit code."""
     needed = dict.fromkeys((str(Path.cwd()), sys.base_prefix, sys.prefix))
-    played = shlex.join([sys.executable, "-m", "tests.rootplay", *sys.argv[1:]])
+    played = shlex.join([sys.executable, "-m", module, *sys.argv[1:]])
     program = f"{REACHABLE}\nexec {played}"
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", program, "sh", *needed],

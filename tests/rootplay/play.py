@@ -18,7 +18,9 @@ from types import MappingProxyType
 
 from doorctl.cli.app import COMMANDS, main
 
-OWNER, STRANGER = (65534, 65534), (4711, 4711)
+WEB, DOOR, STRANGER = (65534, 65534), (65533, 65534), (4711, 4711)
+OWNERS: Mapping[str, tuple[int, int]] = MappingProxyType({"data": WEB, "door": DOOR})
+"""The service users' directories, both of one group."""
 LIMIT_S = 30.0
 MARK = "root-alone-may-read-this"
 CARD = "3000001234"
@@ -89,8 +91,10 @@ NOT_ASKED = frozenset({"demo", "run", "web"})
 DATABASES = ("patrons.db", "visits.db", "branch.db", "outbox.db")
 BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".new")
 NAMES = (
-    *(name + suffix for name in DATABASES for suffix in BESIDE),
-    *("door.sock", "web.sock", "purges", "pushes-to-note.json", "pushes-to-note.json.new"),
+    *(f"data/{name}{suffix}" for name in DATABASES for suffix in BESIDE),
+    *(f"data/{name}" for name in ("web.sock", "pushes-to-note.json", "pushes-to-note.json.new")),
+    *(f"door/visits.db{suffix}" for suffix in BESIDE),
+    *("door/door.sock", "door/purges"),
 )
 ROOTS = ("door.toml", "sync.toml", "installation.key", "signing.key", "feed.ndjson")
 MISHAPS = ("directory", "unreadable", "nothing", "link to nothing")
@@ -102,6 +106,7 @@ name = "Trial"
 id = "trial"
 [storage]
 directory = "data"
+door_directory = "door"
 [secrets]
 installation_key_file = "etc/installation.key"
 [seal]
@@ -132,11 +137,10 @@ ROW = (
 
 
 class House:
-    """A directory of root's, and in it `data`, which the service user may do with as it likes."""
+    """A directory of root's, and in it two that the service users may do with as they like."""
 
     def __init__(self, base: Path) -> None:
-        self.base, self.data = base, base / "data"
-        self._template, self._roots = base / "template", base / "roots"
+        self.base, self._roots = base, base / "roots"
         base.chmod(0o755)
         for name in ("etc", "roots", "out"):
             (base / name).mkdir(mode=0o755 if name == "etc" else 0o700)
@@ -149,11 +153,19 @@ class House:
         # Relative paths count from the file's own directory.
         for file in ("etc/door.toml", "etc/sync.toml"):
             text = (base / file).read_text()
-            for name in ("data", "etc/installation.key", "etc/feed.ndjson", "etc/signing.key"):
+            for name in (
+                "data",
+                "door",
+                "etc/installation.key",
+                "etc/feed.ndjson",
+                "etc/signing.key",
+            ):
                 text = text.replace(f'"{name}"', f'"{base / name}"')
             (base / file).write_text(text)
-        self.data.mkdir(mode=0o700)
-        os.chown(self.data, *OWNER)
+        for name, owner in OWNERS.items():
+            (base / name).mkdir()
+            (base / name).chmod(0o750)
+            os.chown(base / name, *owner)
         for words in (
             "init",
             "keys rotate",
@@ -164,12 +176,14 @@ class House:
             "mode set",
         ):
             self._demand(words)
-        shutil.copytree(self.data, self._template)
-        shutil.copytree(base / "etc", base / "installed")
+        for name in (*OWNERS, "etc"):
+            shutil.copytree(base / name, base / f"{name} installed")
         self._demand("bans add", f"--patron-ref 77 --reason {MARK}")
         for name in DATABASES:
-            shutil.copy(self.data / name, self._roots / name)
-        self._template.chmod(0o700)
+            place = "door" if name == "visits.db" else "data"
+            shutil.copy(base / place / name, self._roots / name)
+        for name in OWNERS:
+            (base / f"{name} installed").chmod(0o700)
 
     def _write(self, name: str, text: str, mode: int) -> None:
         (self.base / name).write_text(text)
@@ -181,14 +195,13 @@ class House:
 
     def afresh(self) -> None:
         """Lay everything out as after an installation."""
-        for there, kept in (
-            (self.data, self._template),
-            (self.base / "etc", self.base / "installed"),
-        ):
-            shutil.rmtree(there)
-            shutil.copytree(kept, there)
-        for path in (self.data, *self.data.rglob("*")):
-            os.chown(path, *OWNER)
+        for name in (*OWNERS, "etc"):
+            shutil.rmtree(self.base / name)
+            shutil.copytree(self.base / f"{name} installed", self.base / name)
+        for name, owner in OWNERS.items():
+            (self.base / name).chmod(0o750)
+            for path in (self.base / name, *(self.base / name).rglob("*")):
+                os.chown(path, *owner)
 
     def outside(self) -> dict[Path, object]:
         """Return owner, mode and content of all that is root's."""
@@ -317,7 +330,7 @@ THINGS: Mapping[str, Lay] = MappingProxyType(
 """What may stand at a name."""
 
 CALLERS: Mapping[str, tuple[int, int] | None] = MappingProxyType(
-    {"root": None, "owner": OWNER, "stranger": STRANGER}
+    {"root": None, "web": WEB, "door": DOOR, "stranger": STRANGER}
 )
 
 
@@ -339,25 +352,27 @@ def plays() -> Iterator[Play]:
     for caller, command, name, thing in product(CALLERS, ASKED, NAMES, THINGS):
         yield Play(caller, command, name, thing)
     for caller, command, name, thing in product(CALLERS, ASKED, ROOTS, MISHAPS):
-        yield Play(caller, command, f"../etc/{name}", thing)
+        yield Play(caller, command, f"etc/{name}", thing)
 
 
 def played(house: House, play: Play) -> list[str]:
     """Return all that is wrong with how a play ended."""
     house.afresh()
-    path = house.data / play.name
+    path = house.base / play.name
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
     THINGS[play.thing](house, path)
-    if os.path.lexists(path) and play.thing != "hard link" and path.parent == house.data:
-        os.chown(path, *OWNER, follow_symlinks=False)
+    owner = OWNERS.get(path.parent.name)
+    if os.path.lexists(path) and play.thing != "hard link" and owner is not None:
+        os.chown(path, *owner, follow_symlinks=False)
     before = house.outside()
     ended = house.run(play.command, CALLERS[play.caller])
     wrong = [*_wrong(ended, before, house.outside())]
-    owners = {one.lstat().st_uid for one in house.data.rglob("*")}
-    if play.thing != "hard link" and owners - {OWNER[0]}:
-        wrong.append("what it made is not the owner's")
+    for name, whose in OWNERS.items():
+        owners = {one.lstat().st_uid for one in (house.base / name).rglob("*")}
+        if play.thing != "hard link" and owners - {whose[0]}:
+            wrong.append(f"what it made in {name} is not the owner's")
     return [f"{play}: {what}" for what in wrong]
 
 

@@ -111,13 +111,13 @@ def test_each_timer_has_its_service() -> None:
 
 
 def test_users_of_the_units_are_made() -> None:
-    """Each ``User=`` and ``SupplementaryGroups=`` is a line of a sysusers file, or Debian's own."""
+    """Each user and group that a unit names is a line of a sysusers file, or Debian's own."""
     made = {"dialout"}
     for file in SYSTEMD.glob("*sysusers.conf"):
         made |= set(re.findall(r"^[ug]\s+(\S+)", file.read_text(encoding="utf-8"), re.MULTILINE))
     wanted = set()
     for unit in SERVICES:
-        named = r"^(?:User|SupplementaryGroups)=(.*)$"
+        named = r"^(?:User|Group|SupplementaryGroups)=(.*)$"
         for line in re.findall(named, unit.read_text(encoding="utf-8"), re.MULTILINE):
             wanted |= set(line.split())
 
