@@ -163,7 +163,10 @@ class StoredAccounts:
         return self._branch.path.with_name(FACTOR_KEY)
 
     def _box(self) -> Aead:
-        return Aead(read_key(self._key_file).reveal())
+        key = read_key(self._key_file).reveal()
+        if len(key) != Aead.KEY_SIZE:
+            raise KeyFileError(f"{self._key_file} holds more than one key; put its backup back")
+        return Aead(key)
 
     @property
     def _connection(self) -> sqlite3.Connection:

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from doorctl.errors import FeedError, Problem
 from doorctl.identity import owner_of
 from doorctl.masked import Identifier, IdentifierKind, Pin
@@ -18,6 +20,8 @@ from doorctl.sync.written import WrittenIdentifier, WrittenPatron
 
 TOLD_PROBLEMS = 20
 """More helps nobody: an export that is wrong everywhere is wrong for one reason."""
+
+FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(WrittenPatron))
 
 KINDS = {"CARD": IdentifierKind.CARD, "CPR": IdentifierKind.CPR}
 
@@ -216,7 +220,8 @@ def _whose(value: object) -> tuple[str | None, bool]:
     ref = value.get("patronId")
     # As a right row spells it; a number that is none of anybody's is nobody's here either.
     told = str(ref) if isinstance(ref, str | int) and not isinstance(ref, bool) else None
-    nothing_against = not value.get("blockStatus") and value.get("onHold") is None
+    readable = value.keys() <= FIELDS
+    nothing_against = readable and not value.get("blockStatus") and value.get("onHold") is None
     return told, value.get("resident") is True and nothing_against
 
 

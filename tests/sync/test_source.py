@@ -165,6 +165,7 @@ def test_a_wrong_row_is_set_aside(put: Put, tmp_path: Path) -> None:
         {"blockStatus": [{"blockedReason": "S", "blockedSince": "2026-01-01"}]},
         {"onHold": {"from": "2026-01-01"}},
         {"blockStatus": "S"},
+        {"blockstatus": []},
     ],
 )
 def test_a_wrong_row_that_speaks_against_its_patron_keeps_nobody(
