@@ -11,12 +11,18 @@ from doorctl.bootstrap import desk
 from doorctl.cli.options import json_option, with_config
 from doorctl.config import Config
 
+SOMETHING_STANDS = 3
+
 
 @click.command()
 @json_option
 @with_config
 def status(config: Config, as_json: bool) -> None:
-    """Say how the door process and its databases are. Exit 1 if the door is not running."""
+    """Say how the door process and its databases are.
+
+    Exit 0 if all is well, 1 if the door is not running, 3 if it decides but something stands: an
+    alarm, or a database that is missing, old or can't be read.
+    """
     found = desk.status(config)
     if as_json:
         click.echo(json.dumps(found))
@@ -26,6 +32,9 @@ def status(config: Config, as_json: bool) -> None:
     if not found["running"]:
         click.echo("doorctl: the door process is not running", err=True)
         raise SystemExit(1)
+    if found["alarms"] != [] or found["problem"] is not None:
+        click.echo("doorctl: the door decides, but something stands; see alarms, problem", err=True)
+        raise SystemExit(SOMETHING_STANDS)
 
 
 def _shown(value: Any) -> str:

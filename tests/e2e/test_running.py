@@ -96,6 +96,18 @@ def test_status_running(door: Door) -> None:
     }
 
 
+def test_status_tells_scripts_that_something_stands(door: Door) -> None:
+    """A door that decides without its register is neither well nor down: exit 3."""
+    door.start()
+    (door.directory / "patrons.db").rename(door.directory / "gone.db")
+
+    done = door.call("status", "--json")
+
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["problem"] is not None
+    assert "something stands" in done.stderr
+
+
 def test_status_lost_reader_and_released(door: Door) -> None:
     """A lost reader and a released strike show."""
     door.configured("door.release_s=20").start()
