@@ -22,7 +22,7 @@ EVIL = "<script>alert('1')</script>"
 
 def ban(reason: str = "noise") -> HeldRow:
     """Return a ban as it is stored."""
-    values = (1, bytes(16), "1001", reason, 1777896000000, None, "eva", '["*"]', "", None)
+    values = (1, bytes(16), "1001", reason, 1777896000000, None, "eva", '["*"]', "", None, "said")
     return HeldRow(TABLES["bans"], values)
 
 
@@ -62,7 +62,7 @@ def test_every_field_stands_there_in_words() -> None:
 
 def test_flags_are_told_as_words() -> None:
     """A nought means nothing to anybody."""
-    row = HeldRow(TABLES["patrons"], (bytes(16), None, "1", 1, 0, "[]", *[None] * 5, "[]", 0, 7))
+    row = HeldRow(TABLES["patrons"], (bytes(16), None, "1", 1, 0, "[]", *[None] * 5, "[]", 0, 7, "said"))
 
     seen = Text(shown(Export((row,)), "en")).seen
 
