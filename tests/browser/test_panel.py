@@ -49,3 +49,10 @@ def test_nothing_is_cut_off(visitors: Visitors, view: View, language: str, wordy
 def _longer(text: str) -> str:
     words = text.split()
     return " ".join([*words, *words[: -(-len(words) // 3)]]) if len(words) > 1 else text
+
+
+def test_a_screen_begins_without_scripts_too(visitors: Visitors) -> None:
+    """By its one button, and keeps what it is known by."""
+    (with_scripts,), (without,) = (visitors.screen(scripts=one) for one in (True, False))
+
+    assert with_scripts["name"] == without["name"]

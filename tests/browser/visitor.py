@@ -97,6 +97,7 @@ class Visitors:
         self._browser = browser
         self.house = house
         self._sessions: dict[Role, Any] = {}
+        self._screens: dict[bool, Any] = {}
 
     @contextmanager
     def visitor(
@@ -125,19 +126,27 @@ class Visitors:
             where = address or self.house.address
             context.add_cookies([{"name": "doorctl-language", "value": language, "url": where}])
             if not address:
-                # As the browser of the screen at the door is begun.
-                opened = context.new_page()
-                opened.goto((self.house.branch.config.storage.directory / "screen.html").as_uri())
-                if not view.scripts:
-                    opened.click("button")
-                opened.wait_for_url(f"{where}/panel")
-                opened.close()
+                context.add_cookies(self.screen(scripts=True))
             context.set_default_timeout(LIMIT_MS)
             visitor = Visitor(where, context.new_page())
             visitor.watch()
             yield visitor
         finally:
             context.close()
+
+    def screen(self, *, scripts: bool) -> Any:
+        """Return what the browser of the screen at the door keeps once it was begun."""
+        if scripts not in self._screens:
+            # Not in each visitor's: Chromium now and then hangs where such a page is closed.
+            context = self._browser.new_context(java_script_enabled=scripts)
+            opened = context.new_page()
+            opened.goto((self.house.branch.config.storage.directory / "screen.html").as_uri())
+            if not scripts:
+                opened.click("button")
+            opened.wait_for_url(f"{self.house.address}/panel")
+            self._screens[scripts] = context.cookies()
+            context.close()
+        return self._screens[scripts]
 
     def _session(self, role: Role) -> Any:
         if role not in self._sessions:

@@ -62,7 +62,9 @@ def test_every_field_stands_there_in_words() -> None:
 
 def test_flags_are_told_as_words() -> None:
     """A nought means nothing to anybody."""
-    row = HeldRow(TABLES["patrons"], (bytes(16), None, "1", 1, 0, "[]", *[None] * 5, "[]", 0, 7, "said"))
+    row = HeldRow(
+        TABLES["patrons"], (bytes(16), None, "1", 1, 0, "[]", *[None] * 5, "[]", 0, 7, "said")
+    )
 
     seen = Text(shown(Export((row,)), "en")).seen
 
