@@ -169,7 +169,8 @@ def page(door: Door) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
             address = f"http://127.0.0.1:{port}"
             with Client(base_url=address, headers=own, timeout=LIMIT_S) as browser:
                 screen = (door.directory / "screen.html").read_text(encoding="ascii")
-                opened = browser.get(screen.partition(address)[2].partition('"')[0])
+                key = screen.partition('name="key" value="')[2].partition('"')[0]
+                opened = browser.post("/panel", data={"key": key}, follow_redirects=True)
                 assert opened.status_code == 200
                 yield browser, process
         finally:
