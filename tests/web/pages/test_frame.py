@@ -37,7 +37,7 @@ class NoPushes:
         """Fail."""
         raise NotImplementedError
 
-    changes = epoch = exchange = snapshot
+    changes = epoch = exchange = rehearsal = snapshot
 
 
 def pages(around: Frame) -> list[BaseRoute]:
