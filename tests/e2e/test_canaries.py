@@ -122,7 +122,7 @@ def asked_by_command(house: House) -> None:
     house.call("patrons", "explain", "--json", "-", typed=CARD)
     house.call("patrons", "unlock", "-", typed=HYPHENED)
     house.call("patrons", "explain", "-", typed=f"{FULL_NAME} {CPR}", code=1)
-    house.call("status", "--json")
+    house.call("status", "--json", code=3)
     house.call("selftest", "--json")
     house.call("purge", "--prove")
 
