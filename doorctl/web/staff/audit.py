@@ -87,6 +87,7 @@ DETAILS: Mapping[str, str] = MappingProxyType(
         "epoch": "push no.",
         "from": "from",
         "full": "whole register",
+        "key": "key",
         "kind": "kind",
         "left_out": "not put on record before",
         "mode": "mode",
