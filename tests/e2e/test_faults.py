@@ -432,4 +432,4 @@ def test_a_foreign_file_that_stands_there_for_a_moment(doors: Doors, name: str) 
     door.press(ENTITLED.pin)
 
     assert door.wait_for("decision")["reason"] == "ok"
-    assert set(door.alarms()) <= {"branch_failing"}
+    assert set(door.alarms()) <= {"branch_failing", "self_test_failed"}
