@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -76,3 +77,14 @@ class Worker(Protocol):
 
     def backlog(self) -> int:
         """Return how many jobs wait."""
+
+
+def wait_for_event(mailbox: Mailbox, timeout_s: float) -> PostedEvent | None:
+    """Return the next event; None if none comes within `timeout_s`, 0 or more. One thread."""
+    # In Python 3.11 a `get` whose time is over before it begins to wait does so for ever, unless a
+    # look without waiting came first (seen after waits of some microseconds, on a busy machine).
+    with suppress(queue.Empty):
+        return mailbox.get_nowait()
+    with suppress(queue.Empty):
+        return mailbox.get(timeout=timeout_s)
+    return None
