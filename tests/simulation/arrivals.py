@@ -60,17 +60,21 @@ def _take_in(world: World, document: Document) -> str:
 def take_over(world: World, document: Document, at: datetime) -> None:
     """Believe that the branch decides by this register from now on."""
     _, world.week.noted = _judged(world, document, at)
-    world.held = document
     branch = world.witness.branch
     branch.register = _without_erased(world, document)
+    world.held = document
     branch.applied_at = at
 
 
 def _without_erased(world: World, document: Document) -> dict[str, Person]:
+    # Changes don't bring again what the sender believes to be held: who was erased here since, and
+    # registered anew just as before, comes with the next snapshot.
+    held = world.held.register if world.held and document.kind == "changes" else {}
+    here = world.witness.branch.register
     return {
         card: person
         for card, person in document.register.items()
-        if world.erased.get(card, 0) < document.epoch
+        if world.erased.get(card, 0) < document.epoch and (card in here or held.get(card) != person)
     }
 
 
