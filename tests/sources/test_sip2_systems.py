@@ -45,7 +45,7 @@ PLAIN = (
     "64{flags}00020260302    143327000000000000000000000000AOoest|AA3000001234|AEJens Baek|BLY"
     "|CQ{right}|AFOK|"
 )
-"""Alma, Symphony and invenio-sip2 add nothing that a door reads."""
+"""What the protocol asks for, and no more."""
 
 TLC_UNKNOWN = (
     "64YYYY          00020260302    092000000000000000000000000000AOhq|AA2642|AE|BLN|AF#Unknown|"
