@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from doorctl.errors import NotAnsweringError
 
 PostedT = TypeVar("PostedT")
 ResultT = TypeVar("ResultT")
-
-NICE = 5
-"""How far a worker stands back behind the loop: a third of its share of a busy core."""
 
 
 class WorkerThread(Generic[PostedT]):
@@ -75,11 +70,6 @@ class WorkerThread(Generic[PostedT]):
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        # Linux's, for this thread alone: whoever types a digit is answered while Argon2 runs.
-        thread = threading.get_native_id()
-        with suppress(OSError):
-            own = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, own + NICE)
         while (job := self._jobs.get()) is not None:
             try:
                 posted = job()

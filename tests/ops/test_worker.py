@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from doorctl.errors import NotAnsweringError
-from doorctl.ops.worker import NICE, WorkerThread
+from doorctl.ops.worker import WorkerThread
 
 LONG_S = 5.0
 
@@ -151,16 +150,3 @@ def test_stop_does_not_wait_for_ever() -> None:
     assert not shop.worker.stop(0.01)
     shop.gate.set()
     assert shop.worker.stop(LONG_S)
-
-
-def test_a_worker_stands_back_behind_the_loop() -> None:
-    """Its own thread's priority is below that of every other one of the process."""
-    posted: queue.SimpleQueue[int] = queue.SimpleQueue()
-    worker: WorkerThread[int] = WorkerThread(posted.put, lambda _error: None)
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    worker.start()
-    worker.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-
-    assert posted.get(timeout=LONG_S) == min(before + NICE, 19)
-    assert os.getpriority(os.PRIO_PROCESS, 0) == before
-    worker.stop(LONG_S)
