@@ -144,7 +144,7 @@ class Controller:
         self._untried = set(lines)
         self._when_ready = when_ready
         self._each_turn = each_turn
-        self.connected: dict[str, bool] = dict.fromkeys(lines, False)
+        self.connected: dict[str, bool | None] = dict.fromkeys(lines)
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._refusals = Refusals()
         self._card: CardRead | None = None

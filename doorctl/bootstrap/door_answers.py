@@ -73,8 +73,8 @@ class DoorAnswers:
         }
 
     def lines(self) -> dict[str, bool]:
-        """Return which lines are connected."""
-        return {name: bool(up) for name, up in self._controller.connected.items()}
+        """Return which lines are connected, of those that were tried by now."""
+        return {name: up for name, up in self._controller.connected.items() if up is not None}
 
     def _status(self, _question: Question) -> Mapping[str, Any]:
         connected, moment = self._controller.connected, self._stores.clock.moment()

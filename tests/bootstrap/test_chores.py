@@ -13,14 +13,19 @@ from typing import NoReturn
 import pytest
 
 from doorctl.bootstrap.chores import Chores, grace_s
+from doorctl.bootstrap.door_answers import DoorAnswers
 from doorctl.bootstrap.door_stores import DoorStores
 from doorctl.bootstrap.purging import Purging
+from doorctl.controller import KEYPAD, READER
 from doorctl.devices.serial_line import SerialLine
 from doorctl.errors import StoreError
 from doorctl.housekeeping import SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
+from doorctl.ledger import Ledger
 from doorctl.mailbox import Mailbox
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import PULSE_EVERY_S
+from doorctl.ports import LineConnected, LineLost
+from tests.application.fake_door import FakeDoor
 from tests.bootstrap.branches import initialised
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.supervisor import FakeSupervisor
@@ -50,6 +55,46 @@ def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
     (alarm,) = log.named("alarm")
     assert alarm["kind"] == "rounds_failing"
     assert alarm["why"] == "self-test: KeyError"
+
+
+def test_a_line_that_was_not_tried_yet_is_no_fault(tmp_path: Path) -> None:
+    """A door that is tested as it begins, for a minute just ended, tells of those that were."""
+    config, log, door = initialised(tmp_path), FakeEventLog(), FakeDoor()
+    mailbox: Mailbox = queue.SimpleQueue()
+    with ExitStack() as stack:
+        stores = DoorStores(config, mailbox, log, stack)
+        purging = Purging(config, stores.visits, stores.clock, key=stores.key, run=stores.answer)
+        chores = Chores(config, stores, purging, log)
+        ledger = Ledger(
+            sealer=stores.sealer,
+            patrons=stores.patrons,
+            visits=stores.steady,
+            clock=stores.clock,
+            log=log,
+            counts_guesses=True,
+        )
+        answers = DoorAnswers(
+            stores,
+            ledger=ledger,
+            chores=chores,
+            controller=door.controller,
+            doorway=door.doorway,
+            mailbox=mailbox,
+        )
+
+        def lost() -> list[str]:
+            """Test the house; return what is said of a line."""
+            told = len(log.named("alarm"))
+            chores.test(answers.lines)
+            stores.answer(lambda: None)
+            whys = (str(alarm["why"]) for alarm in log.named("alarm")[told:])
+            return [why.partition(".")[0] for why in whys if "cable" in why]
+
+        assert lost() == []
+        door.controller.handle(LineConnected(READER))
+        assert lost() == []
+        door.controller.handle(LineLost(KEYPAD, "no such device"))
+        assert lost() == ["The keypad is lost"]
 
 
 LIMIT_S = 10.0
