@@ -17,6 +17,7 @@ from pathlib import Path
 from doorctl.errors import StoreError
 
 ROOT = 0
+SHARED = 0o750
 
 
 def caller() -> str:
@@ -44,6 +45,28 @@ def shared_in(directory: Path) -> int:
     """
     mode = stat.S_IMODE(directory.stat().st_mode)
     return 0o660 if mode & stat.S_IRGRP and not mode & stat.S_IRWXO else 0o600
+
+
+def unshared(webs: Path, doors: Path) -> Iterator[str]:
+    """Yield what keeps two processes, each a user of its own, from having a directory each.
+
+    Args:
+        webs: web's directory; what is not there yet, for systemd to make, is no problem.
+        doors: the door's. Where both are one, one user has it, and nothing is yielded.
+    """
+    both = (webs, doors) if webs != doors else ()
+    # One that this caller may not look at is passed over.
+    there = {one: one.stat() for one in both if os.path.exists(one)}  # noqa: PTH110 - see above
+    for one, status in there.items():
+        if (mode := stat.S_IMODE(status.st_mode)) & 0o777 != SHARED:
+            yield f"{one} is of mode {mode:04o}; its group must read it, others not: chmod 0750"
+    if both and there.keys() == {*both}:
+        web, door = there.values()
+        if web.st_uid == door.st_uid or ROOT in (web.st_uid, door.st_uid):
+            who = f"{webs} is {login(web.st_uid)}'s and {doors} is {login(door.st_uid)}'s"
+            yield f"{who}; give each its process's own user: chown -R, as in systemd/README.md"
+        if web.st_gid != door.st_gid:
+            yield f"{webs} and {doors} are of two groups; give both the one that their users share"
 
 
 def become_owner(directory: Path) -> None:

@@ -11,6 +11,7 @@ from doorctl.cli.options import config_option, read_config, set_option
 from doorctl.config import Config, past_exceptions
 from doorctl.devices.pins import relay_risks
 from doorctl.errors import ConfigError
+from doorctl.identity import as_root, unshared
 
 
 @click.command("check-config")
@@ -20,12 +21,16 @@ from doorctl.errors import ConfigError
 def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...]) -> None:
     """Check the configuration file F and say all that is wrong with it, one line a problem.
 
-    Dated hours that are past are wrong here alone; no process refuses to start for them.
+    Dated hours that are past are wrong here alone; no process refuses to start for them. What is
+    wrong with the machine is told too, and is no mistake of the file's.
     """
     path = file or config_path
     config = read_config(path, overrides)
     _refuse_the_past(path, config)
-    for risk in relay_risks(config.gpio.factory):
+    storage = config.storage
+    with as_root():
+        shared = tuple(unshared(storage.directory, storage.door_directory))
+    for risk in (*relay_risks(config.gpio.factory), *shared):
         click.echo(f"{path}: {risk}", err=True)
     click.echo(f"{path}: good, for branch {config.branch.id} ({config.branch.name})")
 

@@ -16,7 +16,7 @@ Values = Mapping[str, Any]
 SCHEMES = MappingProxyType({"fbs": ("https", "http"), "sip2": ("sip2s", "sip2")})
 SAMPLES = MappingProxyType({"fbs": "https://cms.example/rest", "sip2": "sip2s://sip2.example:6002"})
 NEEDED = MappingProxyType({"fbs": ("url", "agency", "user", "password_file"), "sip2": ("url",)})
-ONLY_SIP2 = ("terminal_password_file", "resident_classes", "deny_flags")
+ONLY_SIP2 = ("terminal_password_file", "resident_classes", "deny_flags", "checksum")
 NONE = ("", Path(), ())
 
 
@@ -72,7 +72,8 @@ def library_keys_are_used(values: Values) -> Iterator[Problem]:
         return
     for leaf in ONLY_SIP2:
         written = values.get(f"lms.{leaf}")
-        if written is not None and written not in NONE:
+        # A checksum that is wanted is every other system's default too.
+        if written is not None and written not in (*NONE, True):
             yield Problem(f"lms.{leaf}", 'does nothing beside lms.kind = "fbs"; leave it out')
 
 

@@ -181,10 +181,10 @@ IN_THE_CLEAR = "which sends PINs to another machine in the clear; give"
             ['lms.ca_file: does nothing beside "sip2://127.0.0.1:6001"; leave it out'],
         ),
         (
-            {**FBS, "terminal_password_file": "'t'", "deny_flags": "[6]"},
+            {**FBS, "terminal_password_file": "'t'", "deny_flags": "[6]", "checksum": "false"},
             [
                 f'lms.{leaf}: does nothing beside lms.kind = "fbs"; leave it out'
-                for leaf in ("terminal_password_file", "deny_flags")
+                for leaf in ("terminal_password_file", "deny_flags", "checksum")
             ],
         ),
     ],

@@ -1,0 +1,74 @@
+"""What `check-config` says of the directories of two users, on a real disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from doorctl.cli.check_config import check_config
+from doorctl.demo.stage import shipped
+from doorctl.identity import unshared
+
+WEB, DOOR, GROUP = 64001, 64002, 64003
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    """Return web's directory and the door's, as an installation makes them but for their owners."""
+    both = tmp_path / "web", tmp_path / "door"
+    for one in both:
+        one.mkdir()
+        one.chmod(0o750)
+    return both
+
+
+def told(web: Path, door: Path) -> list[str]:
+    """Return what is said of the two on stderr; the file itself is good."""
+    places = (f"storage.directory={web}", f"storage.door_directory={door}")
+    options = [word for place in places for word in ("--set", place)]
+    done = CliRunner().invoke(check_config, [str(shipped("demo.toml")), *options])
+    assert done.exit_code == 0, done.output
+    return done.stderr.splitlines()
+
+
+def test_one_directory_is_one_users(places: tuple[Path, Path]) -> None:
+    """Where door and web are one user, nothing is asked of its directory."""
+    places[0].chmod(0o700)
+
+    assert told(places[0], places[0]) == []
+
+
+def test_what_is_not_there_yet_is_made_by_systemd(tmp_path: Path) -> None:
+    """A file is checked before the first start too."""
+    assert told(tmp_path / "web", tmp_path / "door") == []
+
+
+def test_one_owner_of_both_is_told(places: tuple[Path, Path]) -> None:
+    """Two directories of one user: one of the processes could write nothing in its own."""
+    (line,) = told(*places)
+
+    assert "'s and " in line
+    assert "chown" in line
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o770, 0o751])
+def test_another_mode_is_told(mode: int, places: tuple[Path, Path]) -> None:
+    """What the other process can't read, or anybody can, or the other can write in."""
+    places[1].chmod(mode)
+
+    assert f"{places[1]} is of mode {mode:04o}" in told(*places)[0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_user_each_and_one_group(places: tuple[Path, Path]) -> None:
+    """As the installation makes them nothing is told; of two groups it is."""
+    for one, owner in zip(places, (WEB, DOOR), strict=True):
+        os.chown(one, owner, GROUP)
+
+    assert list(unshared(*places)) == []
+    os.chown(places[1], DOOR, GROUP + 1)
+    (line,) = unshared(*places)
+    assert "of two groups" in line
