@@ -27,7 +27,12 @@ CGROUPS = Path("/sys/fs/cgroup")
 MOUNTS = {"proc": "proc", "sysfs": "sys", "tmpfs": "dev"}
 NODES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 BOOT_S, COMMAND_S, LOOK_S = 120.0, 1800.0, 0.2
-CLOCK_IS_RIGHT = "mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized"
+HARDENED = "umask 027"
+"""Root's on a hardened Debian, also when the checkout was made; each login has it anew."""
+
+CLOCK_IS_RIGHT = (
+    "umask 022; mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized"
+)
 """As timesyncd says it: this machine's clock is, and each boot forgets it."""
 
 ANSWER = "y\n"
@@ -85,6 +90,7 @@ class Machine:
         self._edits = edits
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
+        self._umask = HARDENED
         self._cgroup = CGROUPS / f"doorctl-{name}-{os.getpid()}"
         layers = [directory / f"{name}.{layer}" for layer in ("upper", "work")]
         for made in (self.root, *layers):
@@ -105,11 +111,13 @@ class Machine:
     def run(self, command: str) -> tuple[int, str]:
         """Run one line as root in the checkout; return its exit code and all that it printed."""
         asked: list[str] = []
+        if command.startswith("umask "):
+            self._umask = command
         if "&& editor " in command:
             command, _, path = command.partition(" && editor ")
             asked.append(path)
         done = subprocess.run(
-            [*self._entrance(), "/bin/sh", "-ec", f"cd {CHECKOUT}; {command}"],
+            [*self._entrance(), "/bin/sh", "-ec", f"{self._umask}; cd {CHECKOUT}; {command}"],
             input=ANSWER,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -151,6 +159,7 @@ class Machine:
             stderr=subprocess.DEVNULL,
         )
         self._leader = _until(f"{self.name} to boot", self._started)
+        self._umask = HARDENED
         self.run(CLOCK_IS_RIGHT)
         code, text = self.run("systemctl is-system-running --wait")
         return (code, text) if code == 0 else (code, text + self.run("systemctl --failed")[1])
@@ -210,6 +219,7 @@ def _checkout(target: Path) -> None:
     for name in filter(None, names.split("\0")):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target / name)
+        (target / name).chmod((target / name).stat().st_mode & ~0o027)
 
 
 def _until(what: str, ask: Callable[[], int]) -> int:

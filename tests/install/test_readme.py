@@ -55,6 +55,13 @@ def test_what_the_units_name_as_their_documentation_is_there() -> None:
     assert sum("cp README.md /opt/doorctl/\n" in text for text in commands) == 2
 
 
+def test_what_pip_installs_can_be_read_by_the_services() -> None:
+    """Root's umask is 027 on a hardened Debian: what runs as a user of its own would not start."""
+    installing = [block.commands() for block in blocks(PAGE) if "/bin/pip install" in block.text]
+
+    assert [commands[0] for commands in installing] == ["umask 022"] * 3
+
+
 def test_a_certificate_serves_for_what_it_is_made_for(tmp_path: Path) -> None:
     """A branch's, which one authority vouches for too, makes nobody a sender at the others."""
     page = PAGE.replace("/etc/doorctl/", "").replace("/root/", "").replace("3072", "2048")

@@ -48,12 +48,20 @@ CARD, PIN = "3000001234", "4711"
 
 TYPED_S = 3.0
 DOOR_LOG = "journalctl -b -o cat -u doorctl-door"
+OWN_USERS = (
+    "for one in door web; do pid=$(systemctl show -P MainPID doorctl-$one);"
+    " stat -c %U /proc/$pid | grep -x doorctl-$one; done"
+)
 AFTERWARDS = {
     "branch": (
         "systemctl is-active doorctl-door doorctl-web",
+        OWN_USERS,
         f"{DOOR_LOG} | grep ready",
         "journalctl -b -o cat -u doorctl-web | grep applied",
         f"timeout 30 sh -c 'until {DOOR_LOG} | grep granted; do sleep 1; done'",
+        "doorctl visits list --json | grep granted",
+        "systemctl restart doorctl-door doorctl-web",
+        "doorctl status",
     ),
     "server": (
         f"python3 -c {shlex.quote(LOOK)}",
