@@ -7,6 +7,7 @@ driven here and at once; whatever touches the disk goes to the worker and comes 
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Sequence
 from math import inf
 
@@ -47,7 +48,6 @@ from doorctl.mailbox import (
     StaffOpened,
     StopRequested,
     ThreadFailed,
-    wait_for_event,
 )
 from doorctl.ports import (
     BranchBook,
@@ -184,8 +184,9 @@ class Controller:
         """Wait for an event; where a device pours out bytes, return all events but those."""
         waiting, now_s = mailbox.qsize(), self._clock.monotonic_s()
         if waiting < FEW or (waiting < FLOOD and now_s - self._kept_up_s <= BEHIND_S):
-            event = wait_for_event(mailbox, self._wait_s())
-            if event is None:
+            try:
+                event = mailbox.get(timeout=self._wait_s())
+            except queue.Empty:
                 return ()
             if waiting < FEW:
                 self._kept_up_s = self._clock.monotonic_s()

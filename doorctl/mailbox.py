@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -79,12 +80,33 @@ class Worker(Protocol):
         """Return how many jobs wait."""
 
 
-def wait_for_event(mailbox: Mailbox, timeout_s: float) -> PostedEvent | None:
-    """Return the next event; None if none comes within `timeout_s`, 0 or more. One thread."""
-    # In Python 3.11 a `get` whose time is over before it begins to wait does so for ever, unless a
-    # look without waiting came first (seen after waits of some microseconds, on a busy machine).
-    with suppress(queue.Empty):
-        return mailbox.get_nowait()
-    with suppress(queue.Empty):
-        return mailbox.get(timeout=timeout_s)
-    return None
+class LoopsMailbox(Mailbox):
+    """What the loop waits at. `put` may be called from any thread and from a signal's handler.
+
+    In Python 3.11 a `get` of SimpleQueue's own that is woken when its time is over waits for ever:
+    the door was deaf and blind until somebody swiped. Here a lock is waited for, which ends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._posted = threading.Lock()
+        self._posted.acquire()
+
+    def put(self, item: PostedEvent, block: bool = True, timeout: float | None = None) -> None:
+        """Post an event; never waits."""
+        super().put(item, block, timeout)
+        with suppress(RuntimeError):  # Not waited for, or told already.
+            self._posted.release()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> PostedEvent:
+        """Return the next event. One thread.
+
+        Raises:
+            queue.Empty: there is none; now and then it says so before the time is over.
+        """
+        self._posted.acquire(blocking=False)  # What was told of an event that is taken since.
+        with suppress(queue.Empty):
+            return super().get(block=False)
+        if block:
+            self._posted.acquire(timeout=-1 if timeout is None else timeout)
+        return super().get(block=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -41,7 +40,7 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.doorway import Doorway
 from doorctl.errors import StoreError
 from doorctl.ledger import Ledger
-from doorctl.mailbox import Mailbox, PinsTouched, StopRequested
+from doorctl.mailbox import LoopsMailbox, Mailbox, PinsTouched, StopRequested
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor
@@ -73,7 +72,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     """
     share_one_heap()
     return_large_blocks()
-    mailbox: Mailbox = queue.SimpleQueue()
+    mailbox = LoopsMailbox()
     for number in STOPPING:
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
     with ExitStack() as stack:

@@ -52,8 +52,8 @@ class SerialLine:
 
     Whatever lay in the buffers when the line is opened is dropped, so that a swipe made while the
     daemon was away never opens the door; but a device that was seen to be plugged in is heard from
-    its first byte on. One LineLost is posted for one loss, and for
-    a device that is not there at the start.
+    its first byte on. One LineLost is posted for one loss, and for a device that is not there at
+    the start.
 
     Args:
         name: stands in every event.
@@ -62,6 +62,7 @@ class SerialLine:
         post: takes events; must not block or raise.
         pending: how many events wait to be handled.
         bits: data bits, parity (N, E or O) and stop bits of a character.
+        fresh_s: how long after it was not there a device is new.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class SerialLine:
         pending: Callable[[], int],
         *,
         bits: str = "8N1",
+        fresh_s: float = FRESH_S,
     ) -> None:
         self._name = name
         self._port = port
         self._baud = baud
         self._bits = bits
+        self._fresh_s = fresh_s
         self._post = post
         self._pending = pending
         self._stopping = Event()
@@ -113,7 +116,7 @@ class SerialLine:
                 self._reopening = self._reopening.tried()
                 self._use()
             elif self._reopening.node is None:
-                self._fresh = Timeout(FRESH_S)
+                self._fresh = Timeout(self._fresh_s)
                 self._lose(f"{self._port} {WHAT_TO_CHECK[errno.ENOENT]}")
             # Also after a loss: a device that dies as soon as it is opened must not make this spin.
             self._stopping.wait(LOOK_S)

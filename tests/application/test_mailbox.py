@@ -1,30 +1,86 @@
-"""The wait of the door's loop, on a real queue."""
+"""The wait of the door's loop: it ends, whatever wakes it."""
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 
-from doorctl.mailbox import Mailbox, PinsTouched, wait_for_event
+import pytest
+
+from doorctl.mailbox import LoopsMailbox, PinsTouched
+
+LONG_S = 60.0
+LATE_S = 4.0
 
 
-def test_a_wait_of_no_time_ends() -> None:
-    """However short: the loop that stood still would be deaf until somebody else came.
+@pytest.fixture
+def woken() -> Iterator[None]:
+    """Wake this process by a signal, some thousand times a second."""
+    ended = threading.Event()
 
-    Each wait follows on an event, as in the loop.
-    """
-    mailbox: Mailbox = queue.SimpleQueue()
-    done = threading.Event()
+    def wake() -> None:
+        while not ended.wait(0.0003):
+            os.kill(os.getpid(), signal.SIGUSR1)
 
-    def wait() -> None:
-        for turn in range(80_000):
+    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
+    thread = threading.Thread(target=wake, daemon=True)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("woken")
+def test_a_wait_ends_whatever_wakes_it() -> None:
+    """The loop that waited for ever would be deaf and blind until somebody swiped."""
+    mailbox, done = LoopsMailbox(), threading.Event()
+
+    def rescue() -> None:
+        while not done.wait(5.0):
             mailbox.put(PinsTouched())
-            assert wait_for_event(mailbox, 1.0) == PinsTouched()
-            assert wait_for_event(mailbox, (turn % 7) * 1e-6) is None
-        done.set()
 
-    waiting = threading.Thread(target=wait, daemon=True)
-    waiting.start()
-    waiting.join(60.0)
+    threading.Thread(target=rescue, daemon=True).start()
+    longest_s = 0.0
+    for turn in range(3_000):
+        began_s = time.monotonic()
+        with suppress(queue.Empty):
+            mailbox.get(timeout=(turn % 3) * 0.0005)
+        longest_s = max(longest_s, time.monotonic() - began_s)
+        if longest_s > LATE_S:
+            break
+    done.set()
 
-    assert done.is_set()
+    assert longest_s <= LATE_S
+
+
+def test_what_is_posted_is_taken_in_order_by_whoever_waits() -> None:
+    """Before the wait, during it, and several at once."""
+    mailbox, first, second = LoopsMailbox(), PinsTouched(), PinsTouched()
+    mailbox.put(first)
+    mailbox.put(second)
+    assert mailbox.get(timeout=0.0) is first
+    assert mailbox.get_nowait() is second
+    with pytest.raises(queue.Empty):
+        mailbox.get_nowait()
+
+    threading.Timer(0.05, mailbox.put, (first,)).start()
+    end_s = time.monotonic() + LONG_S
+    while time.monotonic() < end_s:
+        with suppress(queue.Empty):
+            assert mailbox.get(timeout=1.0) is first
+            return
+    raise AssertionError("nothing came")
+
+
+def test_who_waits_without_a_limit_is_woken_by_a_post() -> None:
+    """As one who has nothing else to do waits."""
+    mailbox = LoopsMailbox()
+    threading.Timer(0.05, mailbox.put, (PinsTouched(),)).start()
+
+    assert mailbox.get() == PinsTouched()

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +29,7 @@ from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.door.leaf_messages import LeafRules
 from doorctl.doorway import DoorRules, Doorway
 from doorctl.ledger import Ledger
-from doorctl.mailbox import PostedEvent, ThreadFailed
+from doorctl.mailbox import LoopsMailbox, PostedEvent, ThreadFailed
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.worker import WorkerThread
@@ -84,7 +83,7 @@ class InProcessDoor:
 
     def __init__(self, register: Register) -> None:
         self._stack = ExitStack()
-        self._mailbox: SimpleQueue[PostedEvent] = SimpleQueue()
+        self._mailbox = LoopsMailbox()
         sink = os.open(os.devnull, os.O_WRONLY)
         self._stack.callback(os.close, sink)
         log = self._stack.enter_context(closing(JsonLog(sink)))

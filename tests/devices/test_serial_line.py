@@ -109,10 +109,11 @@ def test_a_device_that_was_plugged_in_is_heard_from_its_first_byte_on(
 
 
 def test_a_device_that_is_opened_long_after_it_came_is_drained(
-    port: FakeSerialPort, line: SerialLine, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    port: FakeSerialPort, inbox: Inbox
 ) -> None:
     """Where nobody looked meanwhile, as in a process that was stopped, it may be old after all."""
-    monkeypatch.setattr("doorctl.devices.serial_line.FRESH_S", 0.0)
+    put, size = inbox.events.put, inbox.events.qsize
+    line = SerialLine("reader", port.path, 9600, put, size, fresh_s=0.0)
     line.start()
     assert isinstance(inbox.take(), LineLost)
     port.plug()
@@ -120,6 +121,7 @@ def test_a_device_that_is_opened_long_after_it_came_is_drained(
     assert inbox.take() == LineConnected("reader")
     port.send(SWIPE)
     assert inbox.bytes(len(SWIPE)) == SWIPE
+    line.stop()
 
 
 def test_bytes_that_trickle_in_while_the_line_is_opened_are_dropped(

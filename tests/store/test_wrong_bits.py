@@ -70,18 +70,17 @@ def answers(path: Path, table: str, ask: Callable[[], object]) -> set[object]:
     return found
 
 
+def push(writer: PatronCacheWriter, *rows: SealedRow) -> None:
+    """Put these rows in as the whole register."""
+    writer.apply(rows, full=True, applied_at=START, minimum_age=14, guard=unguarded)
+
+
 def test_a_wrong_bit_in_a_patrons_row_lets_nobody_in(tmp_path: Path) -> None:
     """It is the patron as pushed, another PIN, nobody at all, or damage that is told."""
     path = tmp_path / "patrons.db"
     create_patrons(path, STORE_SEAL)
     with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
-        writer.apply(
-            [SealedRow(CARD, PATRON)],
-            full=True,
-            applied_at=START,
-            minimum_age=14,
-            guard=unguarded,
-        )
+        push(writer, SealedRow(CARD, PATRON))
 
     def ask() -> object:
         with closing(PatronCache(path, STORE_SEAL)) as cache:
@@ -98,7 +97,7 @@ def test_a_wrong_bit_in_the_cache_makes_it_no_younger(tmp_path: Path) -> None:
     path = tmp_path / "patrons.db"
     create_patrons(path, STORE_SEAL)
     with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
-        writer.apply([], full=True, applied_at=START, minimum_age=14, guard=unguarded)
+        push(writer)
 
     def ask() -> object:
         with closing(PatronCache(path, STORE_SEAL)) as cache:
@@ -114,13 +113,7 @@ def test_the_same_rows_again_mend_a_wrong_bit(tmp_path: Path) -> None:
     create_patrons(path, STORE_SEAL)
     for mended in (False, True):
         with closing(PatronCacheWriter(path, STORE_SEAL)) as writer:
-            writer.apply(
-                [SealedRow(CARD, PATRON)],
-                full=True,
-                applied_at=START,
-                minimum_age=14,
-                guard=unguarded,
-            )
+            push(writer, SealedRow(CARD, PATRON))
         with closing(PatronCache(path, STORE_SEAL)) as cache:
             assert cache.find(CARD) == PATRON
         if not mended:
