@@ -81,11 +81,13 @@ class Difference:
         changed: patrons to be sealed, in the export's order.
         fingerprints: theirs, in the same order.
         removed: who was in the register and can't enter any more.
+        kept: whose row was set aside, and who stays in the register as they are.
     """
 
     changed: Sequence[FeedPatron]
     fingerprints: Sequence[bytes] = field(repr=False)
     removed: Sequence[str]
+    kept: frozenset[str] = frozenset()
 
 
 def differ(
@@ -97,19 +99,18 @@ def differ(
 ) -> Difference:
     """Compare an export with the fingerprints of everyone in the register.
 
-    Whose row was set aside stays as they are in the register, unless what can be read of the row
-    speaks against them, or rows are sealed for other terms now. While it can't be told whose a row
-    is, nobody is taken out for missing.
+    Whose row was set aside stays as they are in the register, unless what can be read of one of
+    their rows speaks against them, or rows are sealed for other terms now. While it can't be told
+    whose a row is, nobody is taken out for missing.
     """
     changed: list[FeedPatron] = []
     theirs: list[bytes] = []
     wrong = [row for _, row in export.set_aside]
-    named = {row.patron_ref for row in wrong if row.patron_ref is not None}
-    stay = {row.patron_ref for row in wrong if row.may_stay and same_terms}
-    gone = named & known.keys()
+    named = {row.patron_ref for row in wrong if row.patron_ref is not None} & known.keys()
+    kept = named - {row.patron_ref for row in wrong if not (row.may_stay and same_terms)}
+    gone = named - kept
     if export.whole and (all(row.patron_ref for row in wrong) or not same_terms):
-        gone |= known.keys()
-    gone -= stay
+        gone |= known.keys() - kept
     for patron in export.patrons:
         if not patron.identifiers:
             gone |= {patron.patron_ref} & known.keys()
@@ -119,7 +120,7 @@ def differ(
         if known.get(patron.patron_ref) != fingerprint:
             changed.append(patron)
             theirs.append(fingerprint)
-    return Difference(changed, theirs, sorted(gone))
+    return Difference(changed, theirs, sorted(gone), frozenset(kept))
 
 
 def _day(day: date | None) -> str:

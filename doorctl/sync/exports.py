@@ -78,39 +78,46 @@ class FeedExports:
         return files[newest:]
 
 
+Placed = dict[str, list[tuple[str, FeedPatron | WrongRow]]]
+"""patron_ref -> the rows of the last file that has any, each with its name; more than one only
+where one is wrong."""
+
+
 def _merged(parts: Iterable[Rows]) -> tuple[list[FeedPatron], list[tuple[str, WrongRow]]]:
-    placed: dict[str, tuple[str, FeedPatron | WrongRow]] = {}
-    nobodys: list[tuple[str, WrongRow]] = []
+    placed: Placed = {}
+    nobodys: list[tuple[str, FeedPatron | WrongRow]] = []
     for part in parts:
-        placed |= {patron.patron_ref: (part.subject, patron) for patron in part.right}
+        own: Placed = {}
+        for patron in part.right:
+            own.setdefault(patron.patron_ref, []).append((part.subject, patron))
         for row in part.wrong:
-            if row.patron_ref is None:
-                nobodys.append((part.subject, row))
-            else:
-                placed[row.patron_ref] = (part.subject, row)
+            whose = nobodys if row.patron_ref is None else own.setdefault(row.patron_ref, [])
+            whose.append((part.subject, row))
+        placed |= own
     _set_sharers_aside(placed)
-    right = [row for _, row in placed.values() if isinstance(row, FeedPatron)]
-    wrong = [(name, row) for name, row in placed.values() if isinstance(row, WrongRow)]
-    return right, nobodys + wrong
+    right: list[FeedPatron] = []
+    wrong: list[tuple[str, WrongRow]] = []
+    for rows in (nobodys, *placed.values()):
+        told = [(name, row) for name, row in rows if isinstance(row, WrongRow)]
+        wrong += told
+        right += [row for _, row in rows if isinstance(row, FeedPatron) and not told]
+    return right, wrong
 
 
-def _set_sharers_aside(placed: dict[str, tuple[str, FeedPatron | WrongRow]]) -> None:
+def _set_sharers_aside(placed: Placed) -> None:
     """Set aside who has another's number in another file; in one file that is found before."""
-    owners: dict[Identifier, str] = {}
-    for ref, (name, patron) in list(placed.items()):
-        if isinstance(patron, WrongRow):
-            continue
+    owners: dict[Identifier, tuple[str, FeedPatron]] = {}
+    rows = [one for rows in placed.values() for one in rows]
+    patrons = [(name, row) for name, row in rows if isinstance(row, FeedPatron)]
+    for name, patron in patrons:
         for each in patron.identifiers:
-            first = owners.setdefault(each.identifier, ref)
-            if first == ref:
+            there, other = owners.setdefault(each.identifier, (name, patron))
+            if other is patron:
                 continue
-            there, other = placed[first]
-            what = (
-                f"identifiers: one stands in {there} line {other.line} too; give it to one patron"
-            )
-            placed[ref] = (name, wrong_row(patron, (what,)))
-            if isinstance(other, FeedPatron):
-                placed[first] = (there, wrong_row(other))
+            what = f"identifiers: one stands in {there} line {other.line} too"
+            spoilt = wrong_row(patron, (f"{what}; give it to one patron",))
+            placed[patron.patron_ref].append((name, spoilt))
+            placed[other.patron_ref].append((there, wrong_row(other)))
 
 
 def _is_export(file: Path) -> bool:

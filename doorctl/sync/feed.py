@@ -83,7 +83,7 @@ class WrongRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a file holds: right rows and wrong ones, no patron in both."""
+    """What a file holds: right rows and wrong ones; a patron can have both."""
 
     subject: str
     right: list[FeedPatron]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from doorctl.errors import FeedError, Problem
 from doorctl.masked import InstallationKey
-from doorctl.ports import Sealer
+from doorctl.ports import SealedRow, Sealer
 from doorctl.sync.differ import Fingerprints, differ
 from doorctl.sync.feed import WrongRow
-from doorctl.sync.outbox import Outbox, Standing, Terms
+from doorctl.sync.outbox import Outbox, Revision, Standing, Terms
 from doorctl.sync.reseal import reseal
 from doorctl.sync.source import Export, Source
+from doorctl.sync.wire import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def refresh(
     difference = differ(
         export, outbox.fingerprints(), fingerprints, same_terms=terms == standing.terms
     )
-    revisions = reseal(
+    revisions: Iterable[Revision] = reseal(
         difference,
         sealer,
         minimum_age=terms.minimum_age,
@@ -83,10 +84,28 @@ def refresh(
         on_progress=on_progress,
         flags_weak=flags_weak,
     )
-    after = outbox.record(revisions, difference.removed, terms)
+    removed = difference.removed
+    if difference.kept:
+        revisions = list(revisions)
+        removed = [*removed, *_displaced(difference.kept, revisions, outbox)]
+    after = outbox.record(revisions, removed, terms)
     left_out = sum(patron.left_out for patron in export.patrons)
-    changed, removed = len(difference.changed), len(difference.removed)
-    return Refreshed(after.epoch, after.patrons, changed, removed, left_out, export.set_aside)
+    changed, gone = len(difference.changed), len(removed)
+    return Refreshed(after.epoch, after.patrons, changed, gone, left_out, export.set_aside)
+
+
+def _displaced(kept: Collection[str], revisions: Iterable[Revision], outbox: Outbox) -> list[str]:
+    """Return who of the kept holds what is another's now: no branch takes a number of two."""
+    keys = {_sealed(line).row_key for revision in revisions for line in revision.lines}
+    held = map(_sealed, outbox.rows(0))
+    theirs = {row.patron.patron_ref for row in held if row.row_key in keys}
+    return sorted(theirs.intersection(kept))
+
+
+def _sealed(line: bytes) -> SealedRow:
+    row = decode(line)
+    assert isinstance(row, SealedRow)  # noqa: S101 - an outbox holds no other lines
+    return row
 
 
 def _refuse_surprises(export: Export, standing: Standing, terms: Terms) -> None:

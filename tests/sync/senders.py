@@ -11,7 +11,7 @@ from pathlib import Path
 from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Sender, deliver
-from doorctl.sync.feed import FeedIdentifier, FeedPatron
+from doorctl.sync.feed import FeedIdentifier, FeedPatron, WrongRow
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms
 from doorctl.sync.push import Refreshed, refresh
@@ -61,10 +61,11 @@ class ListSource:
 
     patrons: Sequence[FeedPatron] = ()
     whole: bool = True
+    set_aside: Sequence[tuple[str, WrongRow]] = ()
 
     def read(self) -> Export:
         """Return the list."""
-        return Export("list", self.patrons, self.whole)
+        return Export("list", self.patrons, self.whole, self.set_aside)
 
 
 class CountingSealer(FastSealer):

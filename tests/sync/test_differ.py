@@ -126,6 +126,7 @@ def test_who_is_gone(whole: bool, removed: list[str]) -> None:
     [
         ([WrongRow(2, ("why",), "2", True)], True, ["3"]),
         ([WrongRow(2, ("why",), "2", False)], True, ["2", "3"]),
+        ([WrongRow(2, ("why",), "2", True), WrongRow(4, (), "2", False)], True, ["2", "3"]),
         ([WrongRow(2, ("why",), "9", True)], True, ["2", "3"]),
         ([WrongRow(2, ("why",))], True, []),
         ([WrongRow(2, ("why",)), WrongRow(3, ("why",), "3", False)], True, ["3"]),

@@ -15,6 +15,7 @@ from doorctl.masked import Identifier, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.branches import Held, OutOfOrder, Parcel, Taken
 from doorctl.sync.delivery import Delivery, Result, Sender, deliver
+from doorctl.sync.feed import WrongRow
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms, Volume
 from tests.fakes.branch import FakeBranch
@@ -542,3 +543,16 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
         release.set()
         assert [first.branch, *(one.branch for one in deliveries)] == ["oest", "dead"]
     assert branches[1].arrived[0].manifest["approved_by"] == "B. Hansen"
+
+
+def test_who_stays_as_held_gives_way_to_a_numbers_new_owner(town: Town) -> None:
+    """A number of two would be taken by no branch: the row that can't be read holds up nobody."""
+    town.push()
+    town.source.patrons = [patron(1), patron(3), patron(4, 20)]
+    town.source.set_aside = [("list", WrongRow(2, ("why",), "2", True))]
+
+    refreshed, deliveries = town.push()
+
+    assert (refreshed.changed, refreshed.removed) == (1, 1)
+    assert deliveries["oest"].result is Result.SENT
+    assert set(town.branches[0].patrons()) == {"1", "3", "4"}

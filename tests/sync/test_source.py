@@ -189,6 +189,33 @@ def test_both_who_share_a_number_are_set_aside(put: Put, tmp_path: Path) -> None
     assert {row[2] for row in told(export)} == {"1", "3", "4", "5", "6"}
 
 
+def test_all_that_is_said_against_a_patron_counts(tmp_path: Path) -> None:
+    """Who has two rows stays only where neither speaks against them; both are told of."""
+    one = {"patronId": 1, "identifiers": [], "resident": True}
+    blocks = [{"blockedReason": "S", "blockedSince": "2026-01-01"}]
+    for first, second in ((one, one | {"blockStatus": blocks}), (one | {"resident": False}, one)):
+        lines = "".join(json.dumps(row) + "\n" for row in (first, second))
+        (tmp_path / "01-full.ndjson").write_text(lines, encoding="utf-8")
+
+        rows = [row for _, row in tolerant(tmp_path).set_aside]
+
+        assert sorted(row.line for row in rows) == [1, 2]
+        assert [row.line for row in rows if row.why] == [2]
+        assert not all(row.may_stay for row in rows)
+
+
+def test_a_right_row_beside_a_wrong_one_of_the_same_patron_does_not_count(tmp_path: Path) -> None:
+    """Nobody knows which of them is meant."""
+    one = {"patronId": 1, "identifiers": [], "resident": True}
+    lines = json.dumps(one | {"birthday": "x", "resident": False}) + "\n" + json.dumps(one) + "\n"
+    (tmp_path / "01-full.ndjson").write_text(lines, encoding="utf-8")
+
+    export = tolerant(tmp_path)
+
+    assert export.patrons == []
+    assert told(export) == [("01-full.ndjson", 1, "1", False)]
+
+
 def test_the_last_word_on_a_patron_counts_wrong_or_right(put: Put, tmp_path: Path) -> None:
     """An older right row does not take the place of a wrong one, and a new one mends it."""
     put("01-full.ndjson", (1, 30001), (2, 300))
