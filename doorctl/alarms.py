@@ -495,6 +495,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Det prøves igen; luk programmer, der læser visits.db.",
             "It is tried again; close programs that read visits.db.",
         ),
+        "purge_limited": _kind(
+            TODAY,
+            "Mere end et døgns besøg er for gamle på én gang, så de slettes et døgn i timen.",
+            "More than a day of visits is too old at once, so they go by a day an hour.",
+            "Er uret forkert, så træk netkablet ud, og genstart Pi'en; ellers kør doorctl purge.",
+            "If the clock is wrong, pull the network cable, restart the Pi; else doorctl purge.",
+        ),
         "control_failing": _kind(
             TODAY,
             "En proces kan ikke spørges: dens socket blev ikke lavet.",

@@ -25,6 +25,8 @@ from doorctl.self_test.run import run as run_self_test
 
 PURGE_EVERY_H = 6.0
 PURGE_AGAIN_S = 60.0
+PURGE_STEP_S = 3600.0
+"""How long the next step of a purge waits that was limited, whatever the clock does meanwhile."""
 
 
 def grace_s() -> float:
@@ -47,6 +49,7 @@ class Chores:
         self._stores = stores
         self._purging = purging
         self._log = log
+        self._next_step_s = 0.0
         self.schedule = PurgeSchedule(
             PURGE_EVERY_H, lambda: self._do("purge", self._purge), stores.clock.monotonic_s
         )
@@ -120,8 +123,11 @@ class Chores:
         self._stores.worker.submit(guarded)
 
     def _purge(self) -> None:
+        now_s = self._stores.clock.monotonic_s()
+        if now_s < self._next_step_s:
+            return
         try:
-            report = self._purging.purge()
+            report = self._purging.purge(whole=False)
         except StoreError as err:
             self._stores.alarm("purge_failed", str(err))
             return
@@ -129,6 +135,11 @@ class Chores:
             why = "a reader kept traces alive; trying again in a minute"
             self._stores.alarm("purge_incomplete", why)
             self.schedule.nudge(in_s=PURGE_AGAIN_S)
+        elif report.limited:
+            self._next_step_s = now_s + PURGE_STEP_S
+            why = f"everything before {report.cutoff:%Y-%m-%d} UTC is gone; the rest waits an hour"
+            self._stores.alarm("purge_limited", why)
+            self.schedule.nudge(in_s=PURGE_STEP_S)
         self._log.emit("purge", **report.as_dict())
         if report.complete:
             # Whoever stands at the door does not wait for the search, nor does a stop.

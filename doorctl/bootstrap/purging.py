@@ -105,19 +105,22 @@ class Purging:
         # Two searches at a time would only be in each other's way.
         self._proving = threading.Lock()
 
-    def purge(self) -> PurgeReport:
+    def purge(self, *, whole: bool = True) -> PurgeReport:
         """Purge once; on the thread that the door log belongs to.
+
+        Args:
+            whole: see :func:`~doorctl.privacy.retention.purge`.
 
         Raises:
             StoreError: the door log failed.
         """
         self.since_s = self._clock.monotonic_s()
         try:
-            return self._purge()
+            return self._purge(whole=whole)
         finally:
             self.since_s = None
 
-    def _purge(self) -> PurgeReport:
+    def _purge(self, *, whole: bool) -> PurgeReport:
         self._erased()
         moment = self._clock.moment()
         report = purge(
@@ -126,6 +129,7 @@ class Purging:
             self._clock.boot_time(),
             retention(self._config),
             believed=self._watched.stands(moment, self._clock.monotonic_s()),
+            whole=whole,
             canaries=self._canaries,
             earlier=self._pending,
             remember=self._remember,

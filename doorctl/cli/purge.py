@@ -31,8 +31,9 @@ from doorctl.privacy.watched_time import WATCHED_S
 def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: bool) -> None:
     """Delete visits that are older than the retention, for good.
 
-    The door does so by itself at its start and every 6 hours, and keeps a signed report each
-    time; if it runs, it is asked to. What a hold holds stays until that ends.
+    The door does so by itself at its start and every 6 hours, a day's visits an hour at most,
+    and keeps a signed report each time; if it runs, it is asked to, and takes all at once. What a
+    hold holds stays until that ends.
     """
     if report_path is not None:
         if prove:

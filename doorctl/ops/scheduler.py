@@ -73,13 +73,14 @@ class PurgeSchedule:
         While a run is going on, running now does nothing.
 
         Args:
-            in_s: seconds from now.
+            in_s: seconds from now, or the interval where that is shorter.
 
         Needed because APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
         """
         if self._scheduler.running:
-            for job in self._every_s:
-                self._scheduler.modify_job(job, next_run_time=utc_now() + timedelta(seconds=in_s))
+            for job, every_s in self._every_s.items():
+                due = utc_now() + timedelta(seconds=min(in_s, every_s))
+                self._scheduler.modify_job(job, next_run_time=due)
 
     def overdue_s(self) -> float:
         """Return for how long something due has not been begun, monotonic seconds. Thread-safe.

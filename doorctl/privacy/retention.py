@@ -13,6 +13,13 @@ from doorctl.privacy.canaries import Canaries
 
 _ALL_GONE = (0, 0, 0)
 
+STEP = timedelta(days=1)
+"""So much of the log goes in one purge that nobody asked for, from the oldest visit on.
+
+An ordinary purge has 6 hours to take. More is due after a long outage, or by a wrong clock that was
+believed, which must not empty the log before staff have seen the alarm.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PurgeReport:
@@ -25,6 +32,7 @@ class PurgeReport:
         held: attempts that are in the window of a hold, however old.
         ahead: attempts that a clock which was wrong has dated after now, so that they would stay
             for longer; none once :func:`purge` was told to believe the clock.
+        limited: whether more was due than a :data:`STEP`, so that the rest waits.
         traces: the bytes that may stand in no file any more, of this purge and of those before it
             that were not complete; never shown.
     """
@@ -34,6 +42,7 @@ class PurgeReport:
     checkpoint: tuple[int, int, int] | None = None
     held: int = 0
     ahead: int = 0
+    limited: bool = False
     traces: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     @property
@@ -74,6 +83,9 @@ class ProvableRetention(VisitRetention, Protocol):
     def end_holds(self, now: datetime) -> None:
         """Forget the holds whose end has come by a UTC time that is right."""
 
+    def oldest(self) -> datetime | None:
+        """Return the UTC time of the oldest attempt that no hold spares; None: there is none."""
+
     def held(self) -> int:
         """Return how many attempts are in the window of a hold."""
 
@@ -108,6 +120,7 @@ def purge(
     retention: timedelta,
     *,
     believed: bool = False,
+    whole: bool = True,
     canaries: Canaries | None = None,
     earlier: frozenset[bytes] = frozenset(),
     remember: Callable[[frozenset[bytes]], None] = lambda _traces: None,
@@ -122,6 +135,7 @@ def purge(
         believed: whether the time has stood for long enough to say that what lies after it was
             dated wrongly. Else that stays as it is, and is counted: a clock that is behind for an
             evening must not make every visit look old.
+        whole: whether all goes that is due, as staff ask for it; else a :data:`STEP` of it.
         canaries: plants one for today; None where the installation key is out of reach.
         earlier: the traces of purges before this one that were not complete.
         remember: takes the report's traces before a row is deleted: if the disk is full then, a
@@ -137,16 +151,20 @@ def purge(
     visits.keep_time(moment.local, boot, moment.high_water)
     if believed:
         visits.settle(now, boot)
-    visits.end_holds(now)
+    due = visible_since(now, retention)
+    oldest = None if whole else visits.oldest()
+    cutoff = due if oldest is None else min(due, oldest + STEP)
+    if cutoff == due:
+        visits.end_holds(now)
     if canaries is not None:
         visits.plant(canaries.of(now.date()), now)
-    cutoff = visible_since(now, retention)
     traces = earlier | visits.traces_before(cutoff)
     remember(traces)
     deleted = visits.delete_before(cutoff)
     checkpoint = visits.compact()
     ahead = visits.ahead(now + SLEWED)
-    return PurgeReport(deleted, cutoff, checkpoint, visits.held(), ahead, traces)
+    held, limited = visits.held(), cutoff < due
+    return PurgeReport(deleted, cutoff, checkpoint, held, ahead, limited, traces)
 
 
 def visible_since(now: datetime, retention: timedelta) -> datetime:

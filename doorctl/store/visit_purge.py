@@ -55,6 +55,7 @@ _DELETE_ATTEMPTS = f"""
     DELETE FROM attempts WHERE attempt IN
     (SELECT attempt FROM attempts WHERE at_ms < ? AND NOT {HELD} ORDER BY at_ms LIMIT ?)
 """  # noqa: S608 -- as said
+OLDEST = f"SELECT at_ms FROM attempts WHERE NOT {HELD} ORDER BY at_ms LIMIT 1"  # noqa: S608
 _DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 
 

@@ -22,6 +22,7 @@ from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.statistics import add, count_attempt
 from doorctl.store.visit_purge import (
     HELD,
+    OLDEST,
     compact,
     date_rows,
     delete_attempts,
@@ -247,6 +248,12 @@ class VisitStore:
         """Forget the holds whose end has come by a UTC time that is right."""
         with self._transaction() as connection:
             visit_holds.end(connection, to_ms(now))
+
+    def oldest(self) -> datetime | None:
+        """Return the UTC time of the oldest attempt that no hold spares; None: there is none."""
+        with translated(self.path):
+            at_ms = _value(self._connection, OLDEST)
+        return None if at_ms is None else from_ms(at_ms)
 
     def held(self) -> int:
         """Return how many attempts a hold spares: those in its window, however old."""

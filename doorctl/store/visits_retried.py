@@ -148,6 +148,10 @@ class RetriedVisits:
         """Forget the holds whose end has come."""
         self.open().end_holds(now)
 
+    def oldest(self) -> datetime | None:
+        """Return the time of the oldest attempt that no hold spares."""
+        return self.open().oldest()
+
     def held(self) -> int:
         """Return how many attempts a hold spares."""
         return self.open().held()

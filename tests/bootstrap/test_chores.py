@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from doorctl.bootstrap.chores import Chores, grace_s
+from doorctl.bootstrap.chores import PURGE_STEP_S, Chores, grace_s
 from doorctl.bootstrap.door_answers import DoorAnswers
 from doorctl.bootstrap.door_stores import DoorStores
 from doorctl.bootstrap.purging import Purging
@@ -24,10 +25,10 @@ from doorctl.ledger import Ledger
 from doorctl.mailbox import Mailbox
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import PULSE_EVERY_S
-from doorctl.ports import LineConnected, LineLost
+from doorctl.ports import LineConnected, LineLost, Stamped
 from tests.application.fake_door import FakeDoor
 from tests.bootstrap.branches import initialised
-from tests.fakes.event_log import FakeEventLog
+from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.supervisor import FakeSupervisor
 from tests.ops.dead_scheduler import end_scheduler
 
@@ -216,3 +217,36 @@ def test_a_long_purge_does_not_end_the_feed(tmp_path: Path) -> None:
 
         assert house.fed()
         proceed.set()
+
+
+def put_visit(stores: DoorStores, attempt: int, days: float) -> None:
+    """Put a visit of some days ago on record."""
+    moment, boot = stores.clock.moment(), stores.clock.boot_time()
+    at = Stamped(moment.local - timedelta(days=days), moment.state, boot)
+    stores.answer(lambda: stores.visits.open_attempt(attempt, at, None, None))
+
+
+def test_a_purge_that_has_too_much_to_take_goes_a_day_an_hour(tmp_path: Path) -> None:
+    """It is alarmed, and a clock that is set again and again does not hasten it."""
+    with kept(tmp_path) as house:
+
+        def deleted(purges: int) -> list[Field]:
+            for _ in range(round(LIMIT_S / 0.01)):
+                if len(house.log.named("purge")) >= purges:
+                    break
+                threading.Event().wait(0.01)
+            return [line["deleted"] for line in house.log.named("purge")]
+
+        assert deleted(1) == [0]
+        for attempt, days in enumerate((60, 50, 40, 31, 2), start=1):
+            put_visit(house.stores, attempt, days)
+        house.chores.schedule.nudge()
+        assert deleted(2) == [0, 1]
+        house.chores.schedule.nudge()
+        threading.Event().wait(0.3)
+        assert deleted(2) == [0, 1]
+        for step in range(2, 6):
+            house.clock.ahead_s += PURGE_STEP_S
+            house.chores.schedule.nudge()
+            assert deleted(1 + step) == [0] + [1] * min(step, 4) + [0] * (step - 4)
+    assert {line["kind"] for line in house.log.named("alarm")} == {"purge_limited"}

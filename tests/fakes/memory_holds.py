@@ -48,6 +48,11 @@ class ProvableVisits(MemoryVisits):
         self._fail_if_broken()
         self._holds = {number: hold for number, hold in self._holds.items() if hold.until > now}
 
+    def oldest(self) -> datetime | None:
+        """Return the time of the oldest attempt that no hold spares."""
+        times = (one.at.utc for one in self._attempts.values())
+        return min((at for at in times if not self._is_held(at)), default=None)
+
     def held(self) -> int:
         """Return how many attempts are in the window of a hold."""
         return sum(self._is_held(attempt.at.utc) for attempt in self._attempts.values())

@@ -220,3 +220,12 @@ def test_stop_ends_it_and_is_idempotent(runs: queue.SimpleQueue[str]) -> None:
 
     assert runs.empty()
     assert not any(thread.name.startswith("APScheduler") for thread in threading.enumerate())
+
+
+def test_a_nudge_for_later_does_not_stop_the_pulse() -> None:
+    """A run that is put off for an hour is not taken for a scheduler that is dead."""
+    with started(pulsing(lambda: None)) as schedule:
+        schedule.nudge(in_s=3600)
+        threading.Event().wait(STUCK_S)
+
+        assert schedule.overdue_s() < STUCK_S

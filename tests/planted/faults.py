@@ -211,6 +211,13 @@ FAULTS = (
         "return now.astimezone(UTC) - retention - timedelta(days=2)",
     ),
     Fault(
+        "a wrong clock that was believed empties the log at once",
+        RETENTION,
+        "due if oldest is None else min(due, oldest + STEP)",
+        "due",
+        "tests/privacy/test_retention.py",
+    ),
+    Fault(
         "attempts that a crash left open stay open",
         "doorctl/store/visits.py",
         "connection.execute(_CLOSE_ALL, (Reason.FAULT.verdict, Reason.FAULT.value))",

@@ -222,3 +222,43 @@ def test_a_failing_log_is_told_to_the_caller() -> None:
 
     with pytest.raises(StoreError):
         purge(visits, _moment(NOON), BOOT, RETENTION)
+
+
+def test_what_nobody_asked_for_takes_a_day_of_visits_at_most() -> None:
+    """A wrong clock that was believed so leaves the log for hours: each purge goes a day further.
+
+    What is under a hold stands in nobody's way, and no hold ends by such a time. A door that
+    really was off comes through in so many steps; the hold ends with the last.
+    """
+    visits = _log(*(timedelta(days=days) for days in (90, 61, 60.5, 45, 31, 30)))
+    window = (NOON - timedelta(days=91), NOON - timedelta(days=89))
+    held = Hold(0, *window, "1", "r", NOON - timedelta(hours=1), NOON, "by")
+    visits.add_hold(held)
+    reports: list[PurgeReport] = []
+    while not reports or reports[-1].limited:
+        reports.append(purge(visits, _moment(NOON), BOOT, RETENTION, whole=False))
+
+    assert [report.deleted for report in reports] == [2, 1, 2]
+    assert [report.held for report in reports] == [1, 1, 0]
+    assert [report.complete for report in reports] == [True, True, True]
+    cutoffs = [NOON - timedelta(days=60), NOON - timedelta(days=44), NOON - RETENTION]
+    assert [report.cutoff for report in reports] == cutoffs
+    assert [visit.at for visit in visits.visits(EVER)] == [NOON - RETENTION]
+
+
+def test_an_ordinary_purge_is_not_limited() -> None:
+    """It has a few hours to take, and a log without visits has none."""
+    visits = _log(RETENTION + timedelta(hours=23), RETENTION + timedelta(hours=1), RETENTION)
+
+    report = purge(visits, _moment(NOON), BOOT, RETENTION, whole=False)
+    assert (report.deleted, report.limited, report.cutoff) == (2, False, NOON - RETENTION)
+    assert not purge(_log(), _moment(NOON), BOOT, RETENTION, whole=False).limited
+
+
+def test_staff_may_have_it_all_at_once() -> None:
+    """They have looked at the clock, or have set a shorter retention."""
+    visits = _log(*(timedelta(days=days) for days in (61, 45, 31)))
+
+    report = purge(visits, _moment(NOON), BOOT, RETENTION)
+
+    assert (report.deleted, report.limited) == (3, False)

@@ -65,14 +65,23 @@ class Branch(RuleBasedStateMachine):
         elif moment.dependable:
             self.misled.add(attempt)
 
-    @rule()
-    def purge(self) -> None:
-        """Purge, and check that only a dependable clock deletes, and then all that is due."""
+    @rule(whole=st.booleans())
+    def purge(self, *, whole: bool) -> None:
+        """Purge, and check that only a dependable clock deletes, and then all that is due.
+
+        Or a day's visits at most, where nobody has asked for more.
+        """
         before, moment = self._kept(), self._moment()
         planted = self.visits.canaries()
         believed = self.watched.stands(moment, (self.truth - self.booted).total_seconds())
         report = purge(
-            self.visits, moment, self._boot(), RETENTION, believed=believed, canaries=CANARIES
+            self.visits,
+            moment,
+            self._boot(),
+            RETENTION,
+            believed=believed,
+            whole=whole,
+            canaries=CANARIES,
         )
         assert report.postponed is (moment.stepped or not moment.dependable)
         if report.postponed:
@@ -85,6 +94,9 @@ class Branch(RuleBasedStateMachine):
         today = CANARIES.of(self.truth.date())
         if today not in planted:
             self.planted[today] = self.truth
+        assert not (whole and report.limited)
+        if report.limited:
+            return
         for attempt in self.dated & self._kept():
             assert self._may_be_kept(self.made[attempt][0])
         ahead = [visit for visit in self.visits.visits(EVER) if visit.at > self.truth]
@@ -148,15 +160,15 @@ class Branch(RuleBasedStateMachine):
         """Have a source err while somebody comes and the door purges, and come right again."""
         self.time_source_errs(days)
         self.visit()
-        self.purge()
+        self.purge(whole=True)
         self.time_source_comes()
 
     @rule()
     def the_doors_rounds(self) -> None:
         """Purge now and 6 hours later, as the door does."""
-        self.purge()
+        self.purge(whole=True)
         self.time_passes(6)
-        self.purge()
+        self.purge(whole=True)
 
     @precondition(lambda self: self._moment().in_doubt)
     @rule()

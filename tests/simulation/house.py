@@ -246,6 +246,7 @@ class DoorProcess:
             clock.boot_time(),
             RETENTION,
             believed=self._watched.stands(moment, clock.monotonic_s()),
+            whole=False,
             canaries=self._canaries,
             earlier=self._pending,
         )

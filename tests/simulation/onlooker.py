@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from doorctl.access.messages import Prepared
 from doorctl.access.throttle import CardThrottle
+from doorctl.bootstrap.chores import PURGE_STEP_S
 from doorctl.privacy.retention import PurgeReport
 from tests.simulation import invariants
 from tests.simulation.disk import VISITS
@@ -73,6 +74,12 @@ class Onlooker:
         self.world.note("purge", f"{report.deleted} {report.complete} {report.postponed}")
         if report.complete:
             invariants.purged(self.world, report)
+        if report.limited:
+            self.world.counts["limited purges"] += 1
+            self.world.agenda.after(round(PURGE_STEP_S * 1000), self._purge_on)
+
+    def _purge_on(self) -> None:
+        self.world.door.worker.submit(self.world.door.purge_in_rounds)
 
     def _adopted(self, found: Prepared) -> Guesses:
         """Take the count as the door has it; when its last guess was stays in doubt."""

@@ -368,6 +368,19 @@ def test_a_hold_spares_what_is_in_its_window(log: Log) -> None:
     assert log.store.card_throttle(key_of(2)) == CardThrottle()
 
 
+def test_the_oldest_is_one_that_no_hold_spares(log: Log) -> None:
+    """By the time of its row; None where there is none, or none but held ones."""
+    assert log.store.oldest() is None
+    for number, hours in enumerate((2, 1, 3), start=1):
+        log.store.open_attempt(number, stamped(NOON + timedelta(hours=hours)), key_of(1), None)
+    assert log.store.oldest() == NOON + timedelta(hours=1)
+
+    log.store.add_hold(hold_of(NOON, NOON + timedelta(hours=2)))
+    assert log.store.oldest() == NOON + timedelta(hours=2)
+    log.store.add_hold(hold_of(NOON, NOON + DAY))
+    assert log.store.oldest() is None
+
+
 def test_a_hold_ends_at_its_end_and_not_before(log: Log) -> None:
     """What it held goes with the purge after that, like anything that is too old."""
     log.store.open_attempt(1, stamped(NOON), key_of(1), None)
