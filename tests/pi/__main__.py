@@ -35,7 +35,7 @@ ROUNDS: tuple[tuple[str, tuple[Scenario, ...]], ...] = (
             scenarios.replugging,
         ),
     ),
-    (FREES, (scenarios.wrong_clock, scenarios.visits, scenarios.faults)),
+    (FREES, (scenarios.wrong_clock, scenarios.visits, scenarios.web, scenarios.faults)),
 )
 """With the kernel as Raspberry Pi OS has it, then as Debian has it."""
 

@@ -62,6 +62,9 @@ LEFT_BEHIND = (
 )
 """What the last installation made, and no Debian has."""
 
+OWN_USERS = ("doorctl", "gpio:")
+"""How users and groups begin that the last installation made, and no Debian has."""
+
 UNWANTED = (
     "serial-getty@ttyAMA0.service",
     "serial-getty@ttyS1.service",
@@ -216,6 +219,10 @@ def _install(base: Path, wheels: Path) -> None:
     for old in LEFT_BEHIND:
         shutil.rmtree(base / old, ignore_errors=True)
     (base / "usr/local/bin/doorctl").unlink(missing_ok=True)
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        kept = (base / "etc" / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        text = "".join(line for line in kept if not line.startswith(OWN_USERS))
+        (base / "etc" / name).write_text(text, encoding="utf-8")
     _inside(base, "python3", "-m", "venv", "--without-pip", "/opt/doorctl")
     (packages,) = (base / "opt/doorctl/lib").glob("python3.*/site-packages")
     own = wheels.with_name("own")
