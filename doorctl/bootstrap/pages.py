@@ -51,11 +51,13 @@ class Pages:
     Args:
         routes: their addresses.
         missing: makes the page of an address that is none.
+        compile: compiles what is not yet, for those who come later.
         stop: ends the streams, so that the server can end; from any thread.
     """
 
     routes: tuple[BaseRoute, ...]
     missing: Missing
+    compile: Callable[[], None]
     stop: Callable[[], None]
 
 
@@ -83,7 +85,6 @@ def pages(
     """
     spoken = languages(config.branch.language, config.web.catalogues)
     templates = Templates()
-    templates.compile_all()
     aside = Aside()
     stack.callback(aside.close)
     accounts = accounts_desk(config, clock, branch)
@@ -123,7 +124,7 @@ def pages(
         panel.stop()
         events.stop()
 
-    return Pages(routes, frame.missing, stop)
+    return Pages(routes, frame.missing, templates.compile_all, stop)
 
 
 def encrypted(config: Config) -> bool:

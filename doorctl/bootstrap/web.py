@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import doorctl
 from doorctl.access.throttle import TOLD_FROM
@@ -103,10 +104,15 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
         push = config.web.push
         patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
 
-        def ready() -> None:
+        def compiled() -> None:
+            shown.compile()
             spare_the_collector()
+
+        def ready() -> None:
             log.emit("ready", version=doorctl.__version__, pid=os.getpid())
             supervisor.ready()
+            # Half of a start's work, and a push or a panel needs little of it.
+            Thread(target=compiled, name="templates", daemon=True).start()
 
         certificates = _certificates(config)
         share = partial(_share, config, branch)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +16,25 @@ from tests.web.branch import Branch, rows
 from tests.web.certificates import Authority
 
 Branches = Callable[..., Branch]
+
+LOOKED_AT = """
+import os, sys
+port = int(sys.argv.pop(1))
+def look(event, about):
+    if event == "compile" and "/web/templates/" in str(about[1]):
+        os.write(2, b"compiled\\n")
+    elif event == "socket.bind" and about[1][1:] == (port,):
+        os.write(2, ("bound " + " ".join(sys.modules) + "\\n").encode())
+sys.addaudithook(look)
+from doorctl.cli.app import main
+main()
+"""
+"""Runs doorctl and tells of what the interpreter itself reports (PEP 578), in its order."""
+
+UNUSED = {
+    "apscheduler", "authlib", "cryptography", "gpiozero", "holidays", "httpx2", "nats", "serial",
+    "smtplib",
+}  # fmt: skip
 
 
 def keyless(branch: Branch) -> Branch:
@@ -202,3 +224,25 @@ def test_one_changed_byte_of_a_schema(branches: Branches, name: str) -> None:
     assert branch.held()["epoch"] == 0
     aside = list(branch.directory.glob("patrons.db.damaged-*"))
     assert bool(aside) is (name == "patrons.db")
+
+
+def test_it_listens_before_it_compiles_its_pages(branches: Branches) -> None:
+    """On a slow board a push or the panel would wait for pages that nobody has asked for yet.
+
+    What no branch of this configuration needs is not even imported.
+    """
+    branch = branches()
+    words = (str(branch.port), *branch.stage.command("web")[3:])
+    with subprocess.Popen(
+        [sys.executable, "-c", LOOKED_AT, *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        seen = [process.stderr.readline() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+
+    assert [line.split()[0] for line in seen] == ["bound", "compiled"]
+    assert not UNUSED & {name.split(".")[0] for name in seen[0].split()}
