@@ -142,7 +142,7 @@ def explain(
     found = _find(readings, patrons, branch)
     stamp = patrons.stamp()
     known_pin = PinProof.PROVED if knows_pin(found.patron, moment) else PinProof.UNKNOWN
-    case = Case(
+    judged = Case(
         patron=found.patron,
         moment=moment,
         pin=known_pin,
@@ -152,8 +152,14 @@ def explain(
         cache_minimum_age=stamp.minimum_age,
         mode=standing.mode,
         no_entry=standing.no_entry,
-        held=found.held,
-        pass_pin=_pass_pin(found, policy, known_pin),
+    )
+    # Of several passes the one that opens, else the newest.
+    case = max(
+        (
+            replace(judged, held=one, pass_pin=_pass_pin(found, one, policy, known_pin))
+            for one in found.passes or (None,)
+        ),
+        key=lambda case: decide(policy, case).reason is Reason.OK,
     )
     return Explanation(
         findings(policy, case),
@@ -172,7 +178,7 @@ class _Found:
     by_code: bool
     patron: Patron | None
     bans: tuple[Ban, ...]
-    held: Pass | None
+    passes: tuple[Pass, ...] = ()
     restricted: bool = False
 
 
@@ -181,7 +187,7 @@ def _find(
 ) -> _Found:
     found = [_read(reading, patrons, branch) for reading in readings]
     known = [one for one in found if one.patron is not None]
-    with_pass = [one for one in found if one.held is not None]
+    with_pass = [one for one in found if one.passes]
     best = (known or with_pass or found)[0]
     others = [one for one in found if one is not best and _may_be_one(one, best)]
     return _burdened(best, others)
@@ -206,17 +212,17 @@ def _burdened(best: _Found, others: Iterable[_Found]) -> _Found:
 def _restricted(found: _Found) -> _Found:
     # As the door does: a pass is not used either.
     patron = None if found.patron is None else replace(found.patron, restricted=True)
-    return replace(found, patron=patron, held=None, restricted=True)
+    return replace(found, patron=patron, passes=(), restricted=True)
 
 
 def _read(reading: Reading, patrons: PatronLookup, branch: BranchBook | None) -> _Found:
     key, by_code = reading.key, reading.kind is IdentifierKind.CODE
     patron = None if by_code else patrons.find(key)
     if branch is None:
-        return _Found(key, by_code, patron, (), None)
+        return _Found(key, by_code, patron, ())
     patron_ref = None if patron is None else patron.patron_ref
-    bans, held = branch.bans(key, patron_ref), branch.pass_of(key)
-    found = _Found(key, by_code, patron, bans, held)
+    bans, passes = branch.bans(key, patron_ref), branch.passes_of(key)
+    found = _Found(key, by_code, patron, bans, passes)
     return _restricted(found) if branch.restricted(key, patron_ref) else found
 
 
@@ -233,8 +239,7 @@ def _throttled(
     return policy.require_pin and held
 
 
-def _pass_pin(found: _Found, policy: Policy, of_register: PinProof) -> PinProof:
-    held = found.held
+def _pass_pin(found: _Found, held: Pass | None, policy: Policy, of_register: PinProof) -> PinProof:
     if held is None:
         return of_register
     # A code is asked for no PIN, so one that needs one opens nothing.

@@ -47,7 +47,7 @@ class _Rights:
     """What the branch holds of one reading of a card."""
 
     bans: tuple[Ban, ...] = field(default=(), repr=False)
-    held: Pass | None = field(default=None, repr=False)
+    passes: tuple[Pass, ...] = field(default=(), repr=False)
     restricted: bool = False
 
 
@@ -230,7 +230,7 @@ class Ledger:
             for stretched in levels(self._sealer.stretch(identifier))
         ]
         known = [one for one in readings if one.found.patron is not None]
-        with_pass = [one for one in readings if one.rights.held is not None]
+        with_pass = [one for one in readings if one.rights.passes]
         best = (known or with_pass or readings)[0]
         others = [one for one in readings if one is not best and _may_be_one(one, best)]
         found = replace(best.found, other_keys=tuple(one.found.row_key for one in others))
@@ -247,8 +247,8 @@ class Ledger:
         if self._branch is None:
             return _Rights()
         try:
-            bans, held = self._branch.bans(key, patron_ref), self._branch.pass_of(key)
-            return _Rights(bans, held, restricted=self._branch.restricted(key, patron_ref))
+            bans, passes = self._branch.bans(key, patron_ref), self._branch.passes_of(key)
+            return _Rights(bans, passes, restricted=self._branch.restricted(key, patron_ref))
         except StoreError as err:
             raise BranchStoreError(str(err)) from err
 
@@ -280,16 +280,17 @@ def _united(own: _Rights, others: Iterable[_Rights]) -> _Rights:
     """Add what is held against a person under another reading; a pass is of its reading alone."""
     for other in others:
         more = tuple(ban for ban in other.bans if ban not in own.bans)
-        own = _Rights((*own.bans, *more), own.held, own.restricted or other.restricted)
+        own = _Rights((*own.bans, *more), own.passes, own.restricted or other.restricted)
     return own
 
 
 def _with_rights(found: Prepared, rights: _Rights) -> Prepared:
     if not rights.restricted:
-        return replace(found, bans=rights.bans, held=rights.held)
+        newest = rights.passes[0] if rights.passes else None
+        return replace(found, bans=rights.bans, held=newest, older=rights.passes[1:])
     # A pass is not used either: it rests on the same person.
     patron, lent = _restricted(found.patron), _restricted(found.lent)
-    return replace(found, bans=rights.bans, held=None, patron=patron, lent=lent)
+    return replace(found, bans=rights.bans, held=None, older=(), patron=patron, lent=lent)
 
 
 def _restricted(patron: Patron | None) -> Patron | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from doorctl.access.messages import LibraryAnswer, Now, Prepared, Rules
 from doorctl.access.policy import (
@@ -43,19 +44,36 @@ class Verdict:
 
 
 def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdict:
-    """Return how an attempt ends by what is known now; `pin` is None where none was given."""
+    """Return how an attempt ends by what is known now; `pin` is None where none was given.
+
+    Of several passes the best opens: before all others one that asks for no PIN, so that nothing
+    shows whether this one was right. Where none opens, what a proof is told goes first.
+    """
+    by_each = (
+        _judged(replace(prepared, held=one, older=()), pin, now, rules)
+        for one in prepared.passes or (None,)
+    )
+    return max(by_each, key=itemgetter(0))[1]
+
+
+def _judged(
+    prepared: Prepared, pin: Pin | None, now: Now, rules: Rules
+) -> tuple[tuple[int, ...], Verdict]:
+    """Return a verdict by one pass at most, and before it what is best of several."""
     known = _as_proved(_with_lent(prepared, now, rules))
     proved = proofs(known, pin, now.moment, duress=rules.policy.duress)
     decision = decide(rules.policy, _case(known, proved, now, rules))
     told = decision.reason not in BEFORE_PROOF
-    return Verdict(
+    opens, unasked = decision.reason is Reason.OK, _opened_unasked(known, decision)
+    verdict = Verdict(
         decision.reason,
         duress=proved.duress and told,
-        long_release=decision.reason is Reason.OK and _needs_long(known, rules),
+        long_release=opens and _needs_long(known, rules),
         companions_max=_companions(known, decision, rules),
         weak_pin=_warns(known, decision, rules),
         proved=told and PinProof.PROVED in {proved.patron, proved.held},
     )
+    return (opens, unasked, told, not verdict.duress, verdict.companions_max), verdict
 
 
 def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
@@ -119,8 +137,7 @@ def _opened_unasked(known: Prepared, decision: Decision) -> bool:
 
 def opens_without_pin(prepared: Prepared, now: Now, rules: Rules) -> bool:
     """Tell whether a pass lets its card in just now though no PIN was typed."""
-    held = prepared.held
-    if held is None or held.needs_pin:
+    if all(held.needs_pin for held in prepared.passes):
         return False
     return judged(prepared, None, now, rules).reason is Reason.OK
 
@@ -146,20 +163,22 @@ def _open(now: Now) -> bool:
 
 def _pass_may_open(prepared: Prepared, now: Now, rules: Rules) -> bool:
     """Tell whether the patron's right PIN would let the pass's holder in."""
-    if prepared.held is None or prepared.held.pin_check is not None:
-        return False
     right = Proofs(PinProof.PROVED, PinProof.PROVED)
-    return decide(rules.policy, _case(prepared, right, now, rules)).by_pass
+    return any(
+        decide(rules.policy, _case(replace(prepared, held=one), right, now, rules)).by_pass
+        for one in prepared.passes
+        if one.pin_check is None
+    )
 
 
 def compares_nothing(prepared: Prepared, withheld: Reason) -> bool:
     """Tell whether a PIN was refused for want of one to compare with: then it was no guess.
 
     Args:
-        prepared: the card, with its pass; that may have a PIN of its own.
+        prepared: the card, with its passes; one may have a PIN of its own.
         withheld: what is told of it.
     """
-    has_own_pin = prepared.held is not None and prepared.held.pin_check is not None
+    has_own_pin = any(held.pin_check is not None for held in prepared.passes)
     return withheld in {Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN} and not has_own_pin
 
 

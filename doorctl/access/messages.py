@@ -36,7 +36,8 @@ class Prepared:
         weak_pin: whether that PIN is too easy to guess; only with `proved`.
         identifier: what the card says, for asking the library system about it; or the code.
         bans: the bans of the card and its patron that were not lifted, in force or not.
-        held: the pass of the card or code, in force or not.
+        held: the newest pass of the card or code, in force or not.
+        older: the card's other passes; the one that opens best counts.
         other_keys: row keys of the card's other readings, for the bans of whoever is meant by
             them; none that the register knows as another patron's.
     """
@@ -55,7 +56,13 @@ class Prepared:
     identifier: Identifier | None = None
     bans: tuple[Ban, ...] = field(default=(), repr=False)
     held: Pass | None = field(default=None, repr=False)
+    older: tuple[Pass, ...] = field(default=(), repr=False)
     other_keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """All of them, newest first."""
+        return () if self.held is None else (self.held, *self.older)
 
     @property
     def by_code(self) -> bool:

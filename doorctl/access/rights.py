@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from doorctl.access.calendar import Mode
 from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.hours import DAY_MINUTES, Span
 from doorctl.access.patron import PIN_CHECK_BYTES
 from doorctl.access.reasons import Reason
 from doorctl.access.staff_text import LETTER_TEXT, refuse_text
@@ -30,6 +30,9 @@ USUAL_BAN = timedelta(days=90)
 
 LONGEST_PASS = timedelta(days=366)
 """Copenhagen gives its institution cards at most a year; who still needs one asks again."""
+
+MOST_SPANS = 6
+"""As many times of day as one pass has."""
 
 COMPANIONS_LIMIT = 9
 """As many as one key can say."""
@@ -150,6 +153,8 @@ class Pass:
         companions_max: how many others the holder may let in with them, 0-9.
         label: the association, firm or school and what it comes for ("Skakklubben, Tuesdays"),
             never a person's name: the branch keeps a list of who has which pass elsewhere.
+        more_times: other times of the same days, each as `from_minute` and `to_minute`;
+            :data:`MOST_SPANS` of all.
 
     Raises:
         InputError: the values make no sense together, or the label holds a person's number.
@@ -168,12 +173,18 @@ class Pass:
     code_digits: int | None = None
     companions_max: int = 0
     label: str = field(default="", repr=False)
+    more_times: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         for nonsense, sentence in self._nonsense():
             if nonsense:
                 raise InputError(sentence)
         refuse_text("label", self.label)
+
+    @property
+    def times(self) -> tuple[Span, ...]:
+        """All times of day, one at least."""
+        return (Span(self.from_minute, self.to_minute), *self.more_times)
 
     def admits(self, moment: Moment, mode: Mode | None) -> Reason:
         """Return ``ok``, or why the pass does not open now; whose PIN it is, is asked elsewhere.
@@ -201,7 +212,8 @@ class Pass:
         # An unset clock may be wrong in either direction; the high-water mark is certainly past.
         known = moment.local if moment.dependable else _certain(moment)
         (today, _), (yesterday, minute) = _spans_that_may_hold(known)
-        last_night = yesterday == self.last_day and minute < self.to_minute
+        ends = max(span.closes for span in self.times)
+        last_night = yesterday == self.last_day and minute < ends
         return today > self.last_day and not last_night
 
     def _begun_by_any_clock(self, moment: Moment) -> bool:
@@ -212,14 +224,14 @@ class Pass:
         return (
             self.first_day <= day <= self.last_day
             and day.weekday() in self.weekdays
-            and self.from_minute <= minute < self.to_minute
+            and any(span.opens <= minute < span.closes for span in self.times)
         )
 
     def _nonsense(self) -> Iterable[tuple[bool, str]]:
-        times = (self.weekdays, self.from_minute, self.to_minute)
-        all_week = times == (EVERY_DAY, 0, DAY_MINUTES)
-        no_time = not 0 <= self.from_minute < DAY_MINUTES or not (
-            0 < self.to_minute - self.from_minute <= DAY_MINUTES
+        all_week = (self.weekdays, self.times) == (EVERY_DAY, (Span(0, DAY_MINUTES),))
+        no_time = any(
+            not 0 <= one.opens < DAY_MINUTES or not 0 < one.closes - one.opens <= DAY_MINUTES
+            for one in self.times
         )
         too_long = self.last_day - self.first_day > LONGEST_PASS
         digits = MIN_CODE_DIGITS if self.code_digits is None else self.code_digits
@@ -236,6 +248,10 @@ class Pass:
                 "the pass has no weekday, or one that is none; 0 is Monday, 6 is Sunday",
             ),
             (no_time, "the pass's time of day is none, or lasts more than a day; give another"),
+            (
+                len(self.times) > MOST_SPANS,
+                f"a pass has at most {MOST_SPANS} times of day; issue another pass for the rest",
+            ),
             (
                 self.kind is PassKind.EMERGENCY and not all_week,
                 "an emergency keeps no hours; let an emergency pass open every day and all day",

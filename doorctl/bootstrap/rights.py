@@ -227,7 +227,7 @@ def issue_for_code(
     with open_book(config) as book:
         while True:
             code = seal.new_code(new.code_digits or 0)
-            if book.pass_of(code.key) is None:
+            if not book.passes_of(code.key):
                 break
     return change(config, IssuePass(new, code.key), by), code.digits
 

@@ -10,7 +10,7 @@ import click
 
 from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.access.hours import DAY_MINUTES, Span
-from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, Pass, PassKind
+from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, MOST_SPANS, Pass, PassKind
 from doorctl.bootstrap import rights
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.numbers import TakenAs
@@ -65,7 +65,12 @@ def passes() -> None:
 @click.option("--from", "first", type=IsoDate(), help="The first day; today if it is not given.")
 @click.option("--to", "last", type=IsoDate(), required=True, help="The last day.")
 @click.option("--weekdays", type=Weekdays(), default=EVERY_DAY, help="Such as mon,tue; all if not.")
-@click.option("--times", type=Hours(), default=ALL_DAY, help="Such as 17:00-21:00; all day if not.")
+@click.option(
+    "--times",
+    type=Hours(),
+    multiple=True,
+    help=f"Such as 17:00-21:00, up to {MOST_SPANS} times; all day if not.",
+)
 @click.option("--outside-hours", is_flag=True, help="While the branch is closed too.")
 @click.option(
     "--own-pin", is_flag=True, help="A card has a PIN of its own for it, asked for twice, unseen."
@@ -97,7 +102,7 @@ def add(
     first: date | None,
     last: date,
     weekdays: frozenset[int],
-    times: Span,
+    times: tuple[Span, ...],
     outside_hours: bool,
     own_pin: bool,
     no_pin: bool,
@@ -107,7 +112,7 @@ def add(
     """Issue a pass for the card IDENTIFIER, or for a new code that is shown once.
 
     Give - to type the identifier unseen. Without --own-pin or --no-pin a card needs the PIN that
-    the register has for it; a code needs none.
+    the register has for it; a code needs none. A card may have several passes: the best opens.
     """
     if (identifier is None) != by_code:
         raise click.UsageError(f"give {IDENTIFIER} or --code")
@@ -115,19 +120,21 @@ def add(
         raise click.UsageError("give one of --own-pin and --no-pin")
     if by_code and own_pin:
         raise click.UsageError("no PIN is typed after a code; leave --own-pin out")
+    span, *more = times or (ALL_DAY,)
     new = Pass(
         number=0,
         kind=PassKind(kind),
         first_day=first or system_clock(config).moment().local.date(),
         last_day=last,
         weekdays=weekdays,
-        from_minute=times.opens,
-        to_minute=times.closes,
+        from_minute=span.opens,
+        to_minute=span.closes,
         outside_hours=outside_hours,
         needs_pin=not (no_pin or by_code),
         code_digits=digits if by_code else None,
         companions_max=companions,
         label=label,
+        more_times=tuple(more),
     )
     number = "" if identifier is None else typed_unseen(IDENTIFIER, identifier)
     pin = new_pin(config.policy.pin_length) if own_pin else None
@@ -210,7 +217,7 @@ def _as_line(one: PassEntry, moment: Moment) -> str:
     facts = [
         bearer,
         "all week" if held.weekdays == EVERY_DAY else " ".join(weekday_names(held.weekdays)),
-        "all day" if (held.from_minute, held.to_minute) == (0, DAY_MINUTES) else _times(held),
+        "all day" if held.times == (ALL_DAY,) else _times(held),
         {"own": "PIN of its own", "register": "the register's PIN", None: "no PIN"}[_pin(held)],
         *(("outside hours too",) if held.outside_hours else ()),
         *((f"with {held.companions_max}",) if held.companions_max else ()),
@@ -222,7 +229,7 @@ def _as_line(one: PassEntry, moment: Moment) -> str:
 
 
 def _times(held: Pass) -> str:
-    return f"{clock(held.from_minute)}-{clock(held.to_minute)}"
+    return ", ".join(f"{clock(span.opens)}-{clock(span.closes)}" for span in held.times)
 
 
 def _pin(held: Pass) -> str | None:

@@ -110,8 +110,11 @@ class BranchBook(Protocol):
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted, in force or not."""
 
-    def pass_of(self, row_key: bytes) -> Pass | None:
-        """Return the latest pass of a card or code that was not revoked, in force or not."""
+    def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
+        """Return the passes of a card or code that were not revoked, newest first.
+
+        In force or not.
+        """
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of what is held of a card or its patron."""
@@ -163,8 +166,8 @@ class RightsWriter(Protocol):
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
         """Issue a pass for a card or code; return it with its number.
 
-        Refused where the card or code has one already, and where so many codes of that length
-        are in force that one could be guessed.
+        Refused where the code has one already or the card as many as it may, and where so many
+        codes of that length are in force that one could be guessed.
         """
 
     def revoke(self, number: int, moment: Moment) -> Pass:

@@ -173,9 +173,16 @@ def of_the_week(column: Column, stored: Any, *, danish: bool) -> str:
     if column.shown is Shown.WEEKDAYS and set(stored) <= set("0123456"):
         return ", ".join((_DAGE if danish else _DAYS)[int(digit)] for digit in stored)
     if column.shown is Shown.MINUTE:
-        hours, minutes = divmod(stored, 60)
-        return f"{hours:02}{'.' if danish else ':'}{minutes:02}"
+        return _of_clock(stored, danish=danish)
+    if column.shown is Shown.SPANS:
+        spans = (map(int, one.split("-")) for one in stored.split())
+        return ", ".join("-".join(_of_clock(one, danish=danish) for one in span) for span in spans)
     return ""
+
+
+def _of_clock(stored: int, *, danish: bool) -> str:
+    hours, minutes = divmod(stored, 60)
+    return f"{hours:02}{'.' if danish else ':'}{minutes:02}"
 
 
 _DAGE = ("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag")

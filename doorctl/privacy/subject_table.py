@@ -26,6 +26,7 @@ class Shown(Enum):
     TIME = "milliseconds since 1970"
     WEEKDAYS = "a digit for each day, 0 is Monday"
     MINUTE = "minutes after midnight"
+    SPANS = "spans of such minutes, apart by a blank"
     OF_STAFF = "names a member of staff: kept from the person, erased with the row"
 
 
@@ -188,6 +189,7 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
             Column("weekdays", "Ugedage", "Weekdays", Shown.WEEKDAYS),
             Column("from_minute", "Fra klokken", "From", Shown.MINUTE),
             Column("to_minute", "Til klokken", "To", Shown.MINUTE),
+            Column("more_times", "Også disse tider", "At these times too", Shown.SPANS),
             Column("outside_hours", "Også i lukketiden", "Outside hours too", Shown.FLAG),
             Column("needs_pin", "Kræver pinkode", "Asks for a PIN", Shown.FLAG),
             _PIN,

@@ -42,7 +42,7 @@ _BANS = f"""
 """  # noqa: S608 -- as said
 _PASS = f"""
     SELECT {PASSES} FROM passes WHERE row_key = ? AND revoked_ms IS NULL
-    ORDER BY number DESC LIMIT 1
+    ORDER BY number DESC
 """  # noqa: S608 -- as said
 _BROKEN = {
     table: f"SELECT 1 FROM {table} WHERE NOT {whole(table, columns)}"  # noqa: S608 -- as said
@@ -112,12 +112,11 @@ class BranchRecords:
         self._refuse_broken("bans")
         return self._fetch(to_ban, _BANS, row_key, patron_ref)
 
-    def pass_of(self, row_key: bytes) -> Pass | None:
-        """Return the latest pass of a card or code that was not revoked, in force or not."""
+    def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
+        """Return the passes of a card or code that were not revoked, in force or not."""
         if self._records((_BROKEN_PASS, _NO_SETTING), row_key):
             raise self._damaged()
-        found = self._fetch(to_pass, _PASS, row_key)
-        return found[0] if found else None
+        return self._fetch(to_pass, _PASS, row_key)
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of what is held of a card or its patron."""
@@ -180,7 +179,8 @@ class BranchRecords:
     def _fetch(
         self, to_value: Callable[[tuple[Any, ...]], RecordT], sql: str, *parameters: object
     ) -> tuple[RecordT, ...]:
-        records = self._records((sql,), *parameters)
+        # What was laid out before passes had more times than one.
+        records = self._records((sql, sql.replace("more_times", "''")), *parameters)
         return self._read(lambda found: tuple(map(to_value, found)), records)
 
     def _records(self, statements: tuple[str, ...], *parameters: object) -> list[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ import orjson
 from sqlite_utils import Database, Migrations
 
 from doorctl.access.calendar import Day, Mode, ModeSpan
+from doorctl.access.hours import Span
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.ports import Week
@@ -30,7 +31,7 @@ BANS = "number, reason, since_ms, until_ms, by, branches, note"
 
 PASSES = (
     "number, kind, first_day, last_day, weekdays, from_minute, to_minute, outside_hours, "
-    "needs_pin, pin_check, code_digits, companions_max, label"
+    "needs_pin, pin_check, code_digits, companions_max, more_times, label"
 )
 """All that a pass is, in the order of :func:`to_pass`."""
 
@@ -218,7 +219,17 @@ def create_wrong_pins_elsewhere(database: Database) -> None:
 def keep_twice(database: Database) -> None:
     """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
     for table, (key, columns) in DECIDING.items():
-        kept_twice.keep(database, table, key, columns)
+        kept_twice.keep(database, table, key, columns.replace("more_times, ", ""))
+
+
+@migrations()
+def add_more_times(database: Database) -> None:
+    """Let a pass have more than one time of day; what is kept twice of it says them too."""
+    for trigger in ("passes_changed", "passes_put"):
+        database.execute(f"DROP TRIGGER {trigger}")
+    database.execute(f"ALTER TABLE passes DROP COLUMN {kept_twice.TWICE}")
+    database.execute("ALTER TABLE passes ADD COLUMN more_times TEXT NOT NULL DEFAULT ''")
+    kept_twice.keep(database, "passes", *DECIDING["passes"])
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:
@@ -260,6 +271,7 @@ def from_pass(one: Pass) -> tuple[object, ...]:
         one.pin_check,
         one.code_digits,
         one.companions_max,
+        " ".join(f"{span.opens}-{span.closes}" for span in one.more_times),
         one.label,
     )
 
@@ -271,7 +283,7 @@ def to_pass(record: tuple[Any, ...]) -> Pass:
         TypeError, ValueError: :func:`from_pass` did not make the record; the text may quote it.
     """
     number, kind, first_day, last_day, weekdays, *times, outside, needs_pin = record[:9]
-    pin_check, code_digits, companions_max, label = record[9:]
+    pin_check, code_digits, companions_max, more_times, label = record[9:]
     return Pass(
         number=number,
         kind=PassKind(kind),
@@ -286,6 +298,7 @@ def to_pass(record: tuple[Any, ...]) -> Pass:
         code_digits=code_digits,
         companions_max=companions_max,
         label=label,
+        more_times=tuple(Span(*map(int, one.split("-"))) for one in more_times.split()),
     )
 
 

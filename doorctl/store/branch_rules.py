@@ -17,6 +17,9 @@ from doorctl.moments import Moment
 from doorctl.ports import StoredDay, Week
 from doorctl.store.branch_rows import WEEKDAYS
 
+MOST_PASSES = 6
+"""So many passes in force has a card: each is tried at the door."""
+
 LONGEST_OVERRIDE = timedelta(days=31)
 """A mode set by hand ends by itself; what lasts longer than a month belongs into the calendar."""
 
@@ -54,6 +57,18 @@ def refuse_pass(new: Pass, moment: Moment) -> None:
     """
     if new.last_day < today(moment):
         raise InputError(f"the pass would be over since {new.last_day}; give a later last day")
+
+
+def refuse_one_more(new: Pass, taken: int) -> None:
+    """Refuse a pass for a code or a card that has `taken` in force and may have no more.
+
+    Raises:
+        InputError: with what to do.
+    """
+    if taken and new.code_digits is not None:
+        raise InputError("the code has a pass already; revoke that one first")
+    if taken >= MOST_PASSES:
+        raise InputError(f"the card has {taken} passes already; revoke one of them first")
 
 
 def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:

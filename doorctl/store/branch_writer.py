@@ -36,6 +36,7 @@ from doorctl.store.branch_rules import (
     known,
     refuse_ban,
     refuse_days,
+    refuse_one_more,
     refuse_override,
     refuse_pass,
     refuse_week,
@@ -53,7 +54,7 @@ _ADD_BAN = f"""
 """  # noqa: S608 -- as said
 _LIFT = f"UPDATE bans SET lifted_ms = ? WHERE number = ? AND lifted_ms IS NULL RETURNING {BANS}"  # noqa: S608 -- as said
 _ADD_PASS = f"""
-    INSERT INTO passes (row_key, {PASSES}) VALUES (?, NULL, {", ".join("?" * 12)})
+    INSERT INTO passes (row_key, {PASSES}) VALUES (?, NULL, {", ".join("?" * 13)})
     RETURNING {PASSES}
 """  # noqa: S608 -- as said
 _REVOKE = f"""
@@ -66,9 +67,7 @@ _END_OVERRIDE = f"""
     RETURNING {OVERRIDES}
 """  # noqa: S608 -- as said
 _TAKEN = """
-    SELECT EXISTS (
-        SELECT 1 FROM passes WHERE row_key = ? AND revoked_ms IS NULL AND last_day >= ?
-    )
+    SELECT count(*) FROM passes WHERE row_key = ? AND revoked_ms IS NULL AND last_day >= ?
 """
 _CODES = """
     SELECT count(*) FROM passes WHERE code_digits = ? AND revoked_ms IS NULL AND last_day >= ?
@@ -129,8 +128,8 @@ class BranchRecordsWriter:
         refuse_pass(new, moment)
         day = today(moment)
         with self.together(moment) as connection:
-            if connection.execute(_TAKEN, (row_key, day.isoformat())).fetchone()[0]:
-                raise InputError("the card or code has a pass already; revoke that one first")
+            taken = connection.execute(_TAKEN, (row_key, day.isoformat())).fetchone()[0]
+            refuse_one_more(new, taken)
             _refuse_too_many_codes(connection, new.code_digits, day)
             values = (row_key, *from_pass(new))
             return to_pass(connection.execute(_ADD_PASS, values).fetchone())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from doorctl.access.messages import Now, Prepared, Rules
 from doorctl.access.patron import Patron, pin_check
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Case, PinProof, Policy, WeakPin
-from doorctl.access.reasons import Reason
+from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from tests.access.samples import (
@@ -308,3 +309,66 @@ def test_a_refused_pin_was_no_guess_only_if_nothing_was_compared(
     found = compares_nothing(replace(KNOWN, held=held), withheld)
 
     assert found is (nothing and not has_own_pin)
+
+
+OUT_OF_TIME = replace(STAFF, first_day=day(5))
+UNASKED = replace(STAFF, needs_pin=False, companions_max=1)
+ALONE = replace(STAFF, companions_max=0)
+EVERY_PASS = [STAFF, OWN, OUT_OF_TIME, UNASKED, replace(UNASKED, first_day=day(5)), ALONE]
+
+
+@pytest.mark.parametrize("pin", [RIGHT_PIN, WRONG_PIN, OWN_PIN, None])
+@pytest.mark.parametrize("mode", [Mode.CLOSED, Mode.SELF_SERVICE, Mode.LOCKDOWN])
+@pytest.mark.parametrize("patron", [PATRON, None])
+def test_of_several_passes_the_best_opens(
+    pin: Pin | None, mode: Mode, patron: Patron | None
+) -> None:
+    """Whichever was issued first: it opens where one opens, with the most that one gives."""
+    for held, older in product(EVERY_PASS, repeat=2):
+        prepared = replace(KNOWN, patron=patron)
+        each = [verdict(replace(prepared, held=one), pin, mode) for one in (held, older)]
+        both = verdict(replace(prepared, held=held, older=(older,)), pin, mode)
+        opening = [one for one in each if one.reason is Reason.OK]
+
+        assert (both.reason is Reason.OK) == bool(opening)
+        assert both in each
+        if not any(not one.needs_pin for one in (held, older)):
+            most = max((one.companions_max for one in opening), default=0)
+            assert both.companions_max == most
+        if not opening:
+            told = [one.reason for one in each if one.reason not in BEFORE_PROOF]
+            assert both.reason is (told or [each[0].reason])[0]
+
+
+@pytest.mark.parametrize("passes", [(UNASKED, OWN), (OWN, UNASKED)])
+def test_where_a_pass_opens_unasked_no_other_tells_whether_a_pin_was_right(
+    passes: tuple[Pass, Pass],
+) -> None:
+    """Else who comes in anyway could guess at the other pass's PIN for nothing."""
+    prepared = replace(KNOWN, patron=None, held=passes[0], older=passes[1:])
+
+    assert verdict(prepared, OWN_PIN) == verdict(prepared, WRONG_PIN)
+    assert verdict(prepared, OWN_PIN).companions_max == 1
+    assert opens_without_pin(prepared, Now(0.0, moment(), 1, Mode.CLOSED), rules_of(Policy()))
+
+
+def test_a_pin_under_duress_is_none_where_it_is_another_pass_s_own() -> None:
+    """A false alarm would come each time the holder uses that pass."""
+    policy = Policy(duress=True, branch="oest")
+    other = replace(STAFF, pin_check=pin_check(STRETCHED, Pin("8801")), companions_max=9)
+
+    assert verdict(replace(KNOWN, held=other), OWN_PIN, policy=policy).duress
+    for held, older in ((OWN, other), (other, OWN)):
+        found = verdict(replace(KNOWN, held=held, older=(older,)), OWN_PIN, policy=policy)
+        assert (found.reason, found.duress) == (Reason.OK, False)
+
+
+def test_a_pass_that_opens_by_the_patron_s_pin_is_worth_asking_about() -> None:
+    """Though a newer one of the card has a PIN of its own: the library system may prove it."""
+    now = Now(0.0, moment(), 1, Mode.CLOSED)
+    row = replace(PATRON, pin_check=None)
+    both = replace(KNOWN, patron=row, held=OWN, older=(STAFF,))
+
+    assert worth_asking(both, now, rules_of(Policy()))
+    assert not worth_asking(replace(both, older=(OUT_OF_TIME,)), now, rules_of(Policy()))
+    assert not compares_nothing(replace(both, held=STAFF, older=(OWN,)), Reason.PIN_UNKNOWN)

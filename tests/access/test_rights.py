@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from doorctl.access.calendar import Mode
+from doorctl.access.hours import Span
 from doorctl.access.patron import pin_check
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import (
@@ -225,6 +226,36 @@ def test_a_pass_may_begin_at_half_past() -> None:
     assert found == [Reason.NOT_PERMITTED, Reason.OK, Reason.OK, Reason.NOT_PERMITTED]
 
 
+@pytest.mark.parametrize(
+    ("hour", "minute", "expected"),
+    [
+        (5, 59, Reason.NOT_PERMITTED),
+        (6, 0, Reason.OK),
+        (6, 59, Reason.OK),
+        (7, 0, Reason.NOT_PERMITTED),
+        (18, 0, Reason.OK),
+        (20, 0, Reason.NOT_PERMITTED),
+        (23, 0, Reason.OK),
+    ],
+)
+def test_a_pass_opens_at_each_of_its_times(hour: int, minute: int, expected: Reason) -> None:
+    """Between them it opens nothing, and the last night ends with the latest of them."""
+    one = replace(CLEANERS, more_times=(Span(6 * 60, 7 * 60), Span(23 * 60, 25 * 60)))
+
+    assert one.admits(at(NOW.replace(hour=hour, minute=minute)), Mode.SELF_SERVICE) is expected
+    after = {
+        shown: one.admits(
+            at(NOW.replace(hour=0, minute=shown) + timedelta(days=2)), Mode.SELF_SERVICE
+        )
+        for shown in (0, 59)
+    }
+    assert after == {0: Reason.OK, 59: Reason.OK}
+    assert (
+        one.admits(at(NOW.replace(hour=1, minute=0) + timedelta(days=2)), Mode.STAFFED)
+        is Reason.EXPIRED
+    )
+
+
 @pytest.mark.parametrize("weekday", range(7))
 def test_a_pass_keeps_its_weekdays(weekday: int) -> None:
     """On the other six days it opens nothing."""
@@ -304,6 +335,8 @@ def test_holdover_counts_as_the_time() -> None:
         ({"from_minute": 1440, "to_minute": 1500}, "time of day"),
         ({"from_minute": 600, "to_minute": 600}, "time of day"),
         ({"from_minute": 600, "to_minute": 600 + 1441}, "time of day"),
+        ({"more_times": (Span(600, 600),)}, "time of day"),
+        ({"more_times": (Span(0, 1),) * 6}, "^a pass has at most 6 times of day"),
         ({"kind": PassKind.EMERGENCY}, "^an emergency keeps no hours"),
         ({"companions_max": 10}, "0 to 9"),
         ({"companions_max": -1}, "0 to 9"),
@@ -327,10 +360,12 @@ def test_passes_at_the_bounds_of_sense_are_taken() -> None:
     """A year, a night of 24 hours, nine companions; staff's last longer than a year."""
     year = replace(CLEANERS, last_day=CLEANERS.first_day + LONGEST_PASS)
     night = replace(year, from_minute=1439, to_minute=1439 + 1440, companions_max=9)
+    busy = replace(year, more_times=(Span(0, 1),) * 5)
     staff = Pass(1, PassKind.STAFF, day(0), date.max, EVERY_DAY, label="desk")
     codes = [replace(night, code_digits=digits, needs_pin=False) for digits in (6, 9)]
 
     assert [code.code_digits for code in codes] == [6, 9]
+    assert len(busy.times) == 6
     assert staff.admits(moment(), Mode.CLOSED) is Reason.OK
 
 

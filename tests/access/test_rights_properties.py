@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.access.codes import guessable
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.hours import DAY_MINUTES, Span
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import EVERY_DAY, Ban, Pass, PassKind, banned
 from doorctl.moments import ClockState, Moment
@@ -50,6 +50,7 @@ def passes(draw: st.DrawFn) -> Pass:
     always = kind is PassKind.EMERGENCY
     begins = 0 if always else draw(minutes)
     lasts = DAY_MINUTES if always else draw(st.integers(1, DAY_MINUTES))
+    spans = st.builds(lambda at, long: Span(at, at + long), minutes, st.integers(1, DAY_MINUTES))
     return Pass(
         number=1,
         kind=kind,
@@ -60,6 +61,7 @@ def passes(draw: st.DrawFn) -> Pass:
         to_minute=begins + lasts,
         outside_hours=draw(st.booleans()),
         label="label",
+        more_times=() if always else tuple(draw(st.lists(spans, max_size=5))),
     )
 
 
@@ -82,6 +84,7 @@ def narrowed(draw: st.DrawFn, wide: Pass) -> Pass:
         weekdays=draw(st.frozensets(st.sampled_from(sorted(wide.weekdays)), min_size=1)),
         from_minute=begins,
         to_minute=draw(st.integers(begins + 1, wide.to_minute)),
+        more_times=wide.more_times[1:],
     )
 
 
@@ -126,10 +129,11 @@ def test_a_pass_agrees_with_whoever_reads_it_aloud(one: Pass, moment: Moment, mo
         return
     wall = moment.local.replace(tzinfo=None)
     under_way = any(
-        begins <= wall < begins + timedelta(minutes=one.to_minute - one.from_minute)
+        begins <= wall < begins + _minutes(span.closes - span.opens)
         for ordinal in range(one.first_day.toordinal(), one.last_day.toordinal() + 1)
         if (begun := date.fromordinal(ordinal)).weekday() in one.weekdays
-        for begins in [datetime.combine(begun, datetime.min.time()) + _minutes(one.from_minute)]
+        for span in one.times
+        for begins in [datetime.combine(begun, datetime.min.time()) + _minutes(span.opens)]
     )
 
     assert (one.admits(moment, mode) is Reason.OK) == (

@@ -11,7 +11,7 @@ import pytest
 from doorctl.access.calendar import Mode
 from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.patron import Patron, row_key
-from doorctl.access.policy import CHECKS, PASS_CHECKS, Policy
+from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
 from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
@@ -340,6 +340,22 @@ def test_a_pass_opens_where_the_patron_may_not() -> None:
     ]
     assert failed(found) == ["hours"]
     assert found.granted
+
+
+def test_of_several_passes_the_one_that_opens_is_told_of() -> None:
+    """Else the newest."""
+    desk = Desk(standing=CLOSED)
+    over = replace(STAFF, kind=PassKind.CLASS)
+    desk.give(STAFF, key_of(CARD))
+    desk.give(over, key_of(CARD))
+    assert failed(desk.why()) == ["hours"]
+    assert desk.why().granted
+
+    other = Desk(standing=CLOSED)
+    for first_day in (STAFF.last_day, STAFF.first_day):
+        other.give(replace(over, first_day=first_day), key_of(CARD))
+    assert other.why().findings[-1] == Finding("pass_admits", Reason.CLOSED)
+    assert not other.why().granted
 
 
 @pytest.mark.parametrize(

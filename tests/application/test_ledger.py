@@ -398,11 +398,12 @@ def test_bans_and_the_pass_of_a_card_are_found_with_its_row() -> None:
     by_card = books.ban(key=key_of(CARD))
     by_patron = books.ban(ref=resident(CARD).patron_ref)
     books.ban(key=key_of(UNKNOWN_CARD))
+    older = books.issue(CLUB, key_of(CARD))
     held = books.issue(CLUB, key_of(CARD))
     books.open()
 
     assert books.prepared.bans == (by_card, by_patron)
-    assert books.prepared.held == held
+    assert books.prepared.passes == (held, older)
     assert books.prepared.patron == resident(CARD)
 
 
@@ -464,10 +465,10 @@ class CountingBook(MemoryBranch):
         self.asked.append(row_key)
         return self.book.bans(row_key, patron_ref)
 
-    def pass_of(self, row_key: bytes) -> Pass | None:
-        """Return the pass, and remember whose."""
+    def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
+        """Return the passes, and remember whose."""
         self.asked.append(row_key)
-        return self.book.pass_of(row_key)
+        return self.book.passes_of(row_key)
 
 
 def test_a_book_that_fails_lets_nobody_be_judged() -> None:
@@ -485,6 +486,7 @@ def test_a_book_that_fails_lets_nobody_be_judged() -> None:
 def test_a_second_look_reads_the_book_again() -> None:
     """A ban and a pass that came meanwhile count, and one that was taken back does not."""
     books = Books()
+    left = books.issue(CLUB, key_of(CARD))
     held = books.issue(CLUB, key_of(CARD))
     books.open()
     books.branch.revoke(held.number, books.clock.moment())
@@ -492,7 +494,7 @@ def test_a_second_look_reads_the_book_again() -> None:
 
     again = books.ledger.look_again(books.prepared)
 
-    assert again == replace(books.prepared, bans=(ban,), held=None)
+    assert again == replace(books.prepared, bans=(ban,), held=left, older=())
 
 
 def test_a_second_look_finds_the_bans_of_whom_the_library_system_named() -> None:

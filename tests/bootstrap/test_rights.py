@@ -192,7 +192,7 @@ class TestPasses:
         assert len(digits) == 7
         assert digits.isdigit()
         with open_book(config) as book:
-            assert book.pass_of(key(config, IdentifierKind.CODE, digits)) == held
+            assert book.passes_of(key(config, IdentifierKind.CODE, digits)) == (held,)
 
     def test_a_pin_of_its_own_is_proved_with_the_card(self, config: Config) -> None:
         """It is sealed as a patron's is: with the card that it belongs to."""
@@ -209,7 +209,7 @@ class TestPasses:
         held = rights.issue_for_card(config, EITHER, "cpr", CARD_PASS, None)
 
         with open_book(config) as book:
-            assert book.pass_of(key(config, IdentifierKind.CPR, EITHER)) == held
+            assert book.passes_of(key(config, IdentifierKind.CPR, EITHER)) == (held,)
 
     @pytest.mark.parametrize("pin", [None, Pin("4711")])
     def test_a_pin_that_is_never_asked_for_is_refused(
@@ -232,10 +232,10 @@ class TestPasses:
 
         assert rights.every_pass(config) == ()
 
-    def test_one_card_has_one_pass(self, config: Config) -> None:
-        """The second is refused and the first one stays."""
-        held = rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711"))
-        with pytest.raises(InputError, match="has a pass already"):
+    def test_one_card_has_six_passes_at_most(self, config: Config) -> None:
+        """One more is refused and the others stay."""
+        held = [rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711")) for _ in range(6)]
+        with pytest.raises(InputError, match="has 6 passes already"):
             rights.issue_for_card(config, CARD, None, CARD_PASS, None)
 
-        assert [one.held for one in rights.every_pass(config)] == [held]
+        assert [one.held for one in rights.every_pass(config)] == held[::-1]

@@ -233,8 +233,8 @@ def test_a_code_is_shown_once(branch: Door) -> None:
     assert said(branch, "passes", "list") == "No passes.\n"
     words = (
         "passes", "add", "--code", "--digits", "8", "--kind", "association", "--to", ahead(60),
-        "--weekdays", "tue,mon", "--times", "17:00-21:00", "--companions", "3",
-        "--label", "Skakklubben",
+        "--weekdays", "tue,mon", "--times", "17:00-21:00", "--times", "22:00-01:00",
+        "--companions", "3", "--label", "Skakklubben",
     )  # fmt: skip
     issued = said(branch, *words)
     found = re.fullmatch(
@@ -248,7 +248,8 @@ def test_a_code_is_shown_once(branch: Door) -> None:
 
     assert len(code) == 8
     assert held["weekdays"] == ["mon", "tue"]
-    assert (held["times"], held["pin"], held["companions"]) == ("17:00-21:00", None, 3)
+    assert (held["pin"], held["companions"]) == (None, 3)
+    assert held["times"] == "17:00-21:00, 22:00-01:00"
     assert (held["state"], held["code_digits"], held["to"]) == ("valid", 8, ahead(60))
     assert "Skakklubben" in listed
     assert revoked == "Pass 1 opens nothing from now on.\n"
@@ -264,15 +265,17 @@ def files(door: Door) -> list[Path]:
     return [path for path in door.directory.iterdir() if path.suffix in {".db", ".db-wal"}]
 
 
-def test_a_card_gets_one_pass(branch: Door) -> None:
-    """With the register's PIN unless something else is said; the second is refused."""
+def test_a_card_gets_up_to_six_passes(branch: Door) -> None:
+    """With the register's PIN unless something else is said; the seventh is refused."""
     words = ("passes", "add", ALSO_ENTITLED.number, "--kind", "technician", "--to", ahead(3))
     issued = said(branch, *words, "--label", "VVS", "--outside-hours")
+    for _ in range(5):
+        said(branch, *words, "--label", "VVS")
     line = refusal(branch, *words, "--label", "VVS")
-    (held,) = told(branch, "passes", "list")
+    *_, held = told(branch, "passes", "list")
 
     assert issued == f"Pass 1 is issued until {ahead(3)}, that day too.\n"
-    assert "has a pass already" in line
+    assert "has 6 passes already" in line
     assert (held["pin"], held["outside_hours"], held["code_digits"]) == ("register", True, None)
 
 

@@ -26,6 +26,7 @@ from doorctl.store.branch_rules import (
     known,
     refuse_ban,
     refuse_days,
+    refuse_one_more,
     refuse_override,
     refuse_pass,
     refuse_week,
@@ -87,12 +88,11 @@ class MemoryBranch:
             and (one.row_key == row_key or (patron_ref and one.patron_ref == patron_ref))
         )
 
-    def pass_of(self, row_key: bytes) -> Pass | None:
-        """Return the latest pass of a card or code that was not revoked."""
+    def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
+        """Return the passes of a card or code that were not revoked, newest first."""
         self._fail_if_broken()
         own = [one for one in self._passes.values() if one.row_key == row_key]
-        valid = [one.held for one in own if one.revoked_at is None]
-        return valid[-1] if valid else None
+        return tuple(one.held for one in reversed(own) if one.revoked_at is None)
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether a card or its patron is among :attr:`kept_unused`."""
@@ -170,8 +170,7 @@ class MemoryBranch:
         """Issue a pass."""
         refuse_pass(new, moment)
         valid = [one for one in self._passes.values() if one.in_force(today(moment))]
-        if any(one.row_key == row_key for one in valid):
-            raise InputError("the card or code has a pass already")
+        refuse_one_more(new, sum(one.row_key == row_key for one in valid))
         digits = new.code_digits
         codes = [one for one in valid if one.held.code_digits == digits]
         if digits is not None and len(codes) >= codes_allowed(digits):

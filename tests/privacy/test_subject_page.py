@@ -132,6 +132,8 @@ def test_an_empty_page_says_so_and_an_erasure_is_told(language: Language, says: 
         ("from_minute", 0, "00.00", "00:00"),
         ("from_minute", 425, "07.05", "07:05"),
         ("to_minute", 1440, "24.00", "24:00"),
+        ("more_times", "425-480 600-1440", "07.05-08.00, 10.00-24.00", "07:05-08:00, 10:00-24:00"),
+        ("more_times", "", "", ""),
         ("first_day", "2026-05-04", "", ""),
     ],
 )

@@ -85,7 +85,7 @@ def _later(days: float) -> Moment:
 
 ASK: dict[str, Callable[[BranchRecords], object]] = {
     "bans": lambda book: book.bans(key_of(1), "p-1"),
-    "pass": lambda book: book.pass_of(key_of(1)),
+    "pass": lambda book: book.passes_of(key_of(1)),
     "calendar": lambda book: book.calendar(),
     "override": lambda book: book.override(),
     "setting": lambda book: book.setting("key"),
@@ -111,7 +111,7 @@ def test_a_fresh_branch_has_nobody_and_its_file_is_found_when_it_appears(tmp_pat
     with closing(BranchRecords(path)) as book:
         assert [ask(book) for ask in ASK.values()] == [
             (),
-            None,
+            (),
             book.calendar(),
             None,
             None,

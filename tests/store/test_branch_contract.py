@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
+from doorctl.access.hours import Span
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.errors import InputError
@@ -29,6 +30,7 @@ from doorctl.ports import (
     StoredDays,
 )
 from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_rules import MOST_PASSES
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from tests.fakes.branch_book import MemoryBranch
 from tests.store.samples import DAY, NOON, key_of, seen_before
@@ -58,6 +60,7 @@ PASS = Pass(
     pin_check=bytes(range(32)),
     companions_max=9,
     label="Skakklubben, Tuesdays",
+    more_times=(Span(0, 60), Span(1439, 1440)),
 )
 CODE = Pass(0, PassKind.CLASS, TODAY, TODAY + DAY, needs_pin=False, code_digits=6, label="4. b")
 
@@ -112,7 +115,7 @@ def test_what_other_branches_tell_of_wrong_pins_is_replaced(branch: Branch) -> N
 def test_a_new_branch_has_nothing(branch: Branch) -> None:
     """Nobody is banned, nobody has a pass, no hours and no mode are stored."""
     assert branch.book.bans(key_of(1), "p-1") == ()
-    assert branch.book.pass_of(key_of(1)) is None
+    assert branch.book.passes_of(key_of(1)) == ()
     assert branch.book.calendar() == StoredCalendar()
     assert branch.book.override() is None
     assert branch.book.setting("website_checked_at") is None
@@ -204,26 +207,39 @@ def test_every_field_of_a_pass_comes_back(branch: Branch) -> None:
     code = branch.writer.issue(CODE, at(), row_key=key_of(2))
 
     assert (card, code) == (replace(PASS, number=1), replace(CODE, number=2))
-    assert branch.book.pass_of(key_of(1)) == card
-    assert branch.book.pass_of(key_of(2)) == code
-    assert branch.book.pass_of(key_of(3)) is None
+    assert branch.book.passes_of(key_of(1)) == (card,)
+    assert branch.book.passes_of(key_of(2)) == (code,)
+    assert branch.book.passes_of(key_of(3)) == ()
 
 
-def test_a_card_has_one_pass_at_a_time(branch: Branch) -> None:
-    """A second one is refused until the first is revoked or over; then the newest counts."""
+def test_a_code_has_one_pass_at_a_time(branch: Branch) -> None:
+    """A second one is refused until the first is revoked or over; the newest comes first."""
     first = branch.writer.issue(PASS, at(), row_key=key_of(1))
-    with pytest.raises(InputError, match="has a pass already"):
+    with pytest.raises(InputError, match="the code has a pass already"):
         branch.writer.issue(CODE, at(), row_key=key_of(1))
-    assert branch.book.pass_of(key_of(1)) == first
+    assert branch.book.passes_of(key_of(1)) == (first,)
 
     assert branch.writer.revoke(first.number, at()) == first
-    assert branch.book.pass_of(key_of(1)) is None
+    assert branch.book.passes_of(key_of(1)) == ()
     second = branch.writer.issue(CODE, at(), row_key=key_of(1))
-    assert branch.book.pass_of(key_of(1)) == second
+    assert branch.book.passes_of(key_of(1)) == (second,)
 
     later = at(LOCAL + 2 * DAY)
-    third = branch.writer.issue(PASS, later, row_key=key_of(1))
-    assert branch.book.pass_of(key_of(1)) == third
+    third = branch.writer.issue(replace(CODE, last_day=TODAY + 2 * DAY), later, row_key=key_of(1))
+    assert branch.book.passes_of(key_of(1)) == (third, second)
+
+
+def test_a_card_has_several_passes(branch: Branch) -> None:
+    """Newest first, up to six in force; one that is revoked or over makes room."""
+    issued = [branch.writer.issue(PASS, at(), row_key=key_of(1)) for _ in range(MOST_PASSES)]
+    assert branch.book.passes_of(key_of(1)) == tuple(reversed(issued))
+    with pytest.raises(InputError, match="the card has 6 passes already"):
+        branch.writer.issue(PASS, at(), row_key=key_of(1))
+
+    branch.writer.revoke(issued[2].number, at())
+    seventh = branch.writer.issue(PASS, at(), row_key=key_of(1))
+    assert branch.book.passes_of(key_of(1)) == tuple(reversed([*issued[:2], *issued[3:], seventh]))
+    assert branch.writer.issue(PASS, at(), row_key=key_of(2)).number == seventh.number + 1
 
 
 def test_a_pass_that_is_over_or_gone_is_refused(branch: Branch) -> None:

@@ -138,7 +138,7 @@ def test_bans_of_every_older_layout_count(tmp_path: Path, before: str) -> None:
     path = _laid_out(tmp_path / "branch.db", branch_rows.migrations, before, ban)
     with closing(BranchRecords(path)) as book:
         assert [one.reason for one in book.bans(key_of(1), None)] == ["noise"]
-        assert book.pass_of(key_of(1)) is None
+        assert book.passes_of(key_of(1)) == ()
         assert not book.restricted(key_of(1), "a")
         assert book.calendar() == StoredCalendar(None, ())
         assert book.override() is None

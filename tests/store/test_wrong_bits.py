@@ -149,7 +149,10 @@ def branch(tmp_path: Path) -> Path:
     [
         ("bans", lambda book: [(ban.until, ban.branches) for ban in book.bans(CARD, "1002")]),
         ("restrictions", lambda book: book.restricted(CARD, "1002")),
-        ("passes", lambda book: replace(book.pass_of(CARD), number=0, pin_check=None, label="x")),
+        (
+            "passes",
+            lambda book: replace(*book.passes_of(CARD), number=0, pin_check=None, label="x"),
+        ),
         ("week", lambda book: book.calendar().week),
         ("overrides", lambda book: book.override() and book.override().until),
     ],

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
+from doorctl.access.hours import Span
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.accounts.account import Account, SecondFactor
@@ -76,6 +77,7 @@ PASS = Pass(
     weekdays=frozenset({1, 3}),
     from_minute=18 * 60,
     to_minute=26 * 60,
+    more_times=(Span(60, 120),),
     outside_hours=True,
     pin_check=bytes(range(32)),
     companions_max=9,

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
-from doorctl.access.hours import DAY_MINUTES
 from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, Pass
 from doorctl.access.staff_text import SHORT_TEXT
 from doorctl.accounts.roles import Permission
@@ -23,7 +22,7 @@ from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
 from doorctl.web.pages.words import WEEKDAYS
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.passes_form import OWN_PIN, new_pass
+from doorctl.web.staff.passes_form import OWN_PIN, SPAN_FIELDS, new_pass
 from doorctl.web.staff.passes_words import KINDS, STATES, PassState, hours, state
 from doorctl.web.staff.refusals import told
 
@@ -115,7 +114,7 @@ class PassesPages:
             "wrong": wrong,
             "weekdays": WEEKDAYS,
             "every_day": EVERY_DAY,
-            "all_day": DAY_MINUTES,
+            "span_fields": SPAN_FIELDS,
             "readings": filled_in.READINGS,
             "pin_length": pin_length,
             "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),

@@ -7,14 +7,17 @@ from datetime import date
 from typing import Final
 
 from doorctl.access.codes import MIN_CODE_DIGITS
-from doorctl.access.hours import DAY_MINUTES
-from doorctl.access.rights import EVERY_DAY, Pass, PassKind
+from doorctl.access.hours import DAY_MINUTES, Span
+from doorctl.access.rights import EVERY_DAY, MOST_SPANS, Pass, PassKind
 from doorctl.errors import InputError
 from doorctl.web.pages.forms import Form
 from doorctl.web.staff import filled_in
 
 OWN_PIN, NO_PIN = "own", "none"
 """What a form calls a pass with a PIN of its own, and one without."""
+
+SPAN_FIELDS: Final = ("", *map(str, range(2, MOST_SPANS + 1)))
+"""What the names of the fields of each time of day end in."""
 
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
@@ -33,20 +36,21 @@ def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
     last = filled_in.day(form.text("last"))
     if last is None:
         raise InputError("give the last day of the pass")
-    opens, closes = _times(form.text("opens"), form.text("closes"))
+    first, *more = _times(form)
     return Pass(
         number=0,
         kind=_kind(form.text("kind")),
         first_day=filled_in.day(form.text("first")) or today,
         last_day=last,
         weekdays=_weekdays(form),
-        from_minute=opens,
-        to_minute=closes,
+        from_minute=first.opens,
+        to_minute=first.closes,
         outside_hours=form.ticked("outside_hours"),
         needs_pin=not by_code and form.text("pin") != NO_PIN,
         code_digits=_small(form.text("digits"), MIN_CODE_DIGITS) if by_code else None,
         companions_max=_small(form.text("companions"), 0),
         label=form.text("label"),
+        more_times=tuple(more),
     )
 
 
@@ -63,12 +67,12 @@ def _weekdays(form: Form) -> frozenset[int]:
     return ticked or EVERY_DAY
 
 
-def _times(opens: str, closes: str) -> tuple[int, int]:
-    """Return minutes after midnight; the end may be on the next day, and both empty is all day."""
-    if not opens and not closes:
-        return 0, DAY_MINUTES
-    first, last = _minute(opens), _minute(closes)
-    return first, last if last > first else last + DAY_MINUTES
+def _times(form: Form) -> list[Span]:
+    """Return those that are filled in; an end may be on the next day, and none is all day."""
+    pairs = [(form.text(f"opens{n}"), form.text(f"closes{n}")) for n in SPAN_FIELDS]
+    found = [(_minute(opens), _minute(closes)) for opens, closes in pairs if opens or closes]
+    spans = [Span(first, last if last > first else last + DAY_MINUTES) for first, last in found]
+    return spans or [Span(0, DAY_MINUTES)]
 
 
 def _minute(written: str) -> int:

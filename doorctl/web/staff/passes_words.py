@@ -7,7 +7,7 @@ from datetime import date
 from enum import Enum
 from types import MappingProxyType
 
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.hours import DAY_MINUTES, Span
 from doorctl.access.rights import Pass, PassKind
 from doorctl.ports import PassEntry
 from doorctl.web.pages.words import Words
@@ -56,6 +56,6 @@ def state(one: PassEntry, today: date) -> PassState:
 
 def hours(words: Words, held: Pass) -> str:
     """Return from when until when, such as "17.00-21.00", for people; empty for all day."""
-    if (held.from_minute, held.to_minute) == (0, DAY_MINUTES):
+    if held.times == (Span(0, DAY_MINUTES),):
         return ""
-    return hours_of_day(words, held.from_minute, held.to_minute)
+    return ", ".join(hours_of_day(words, span.opens, span.closes) for span in held.times)

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.hours import Span
 from doorctl.access.rights import EVERY_DAY, PassKind
 from doorctl.accounts.roles import Role
 from doorctl.masked import Pin
@@ -39,13 +40,14 @@ def test_a_pass_for_a_card_is_issued_listed_and_revoked() -> None:
     desk = FakePassesDesk()
     asking = client(desk, language="en")
     hours = {"weekday": ["1", "3"], "opens": "22:00", "closes": "02:30", "companions": "9"}
+    more = {"opens2": "07:00", "closes2": "08:00", "opens6": "09:00", "closes6": "10:00"}
     own = {"pin": "own", "own_pin": "4711", "outside_hours": "yes"}
-    issued = asking.post("/passes", data=FORM | hours | own)
+    issued = asking.post("/passes", data=FORM | hours | more | own)
     (held,) = [one.held for one in desk.entries]
 
     assert issued.headers["location"] == "/passes?done=issued"
     assert (held.kind, held.weekdays) == (PassKind.ASSOCIATION, frozenset({1, 3}))
-    assert (held.from_minute, held.to_minute) == (22 * 60, 26 * 60 + 30)
+    assert held.times == (Span(22 * 60, 26 * 60 + 30), Span(7 * 60, 8 * 60), Span(9 * 60, 600))
     assert (held.first_day, held.last_day) == (date(2026, 12, 1), date(2027, 5, 31))
     assert held.outside_hours
     assert desk.own_pins == {1: Pin("4711")}
@@ -53,7 +55,7 @@ def test_a_pass_for_a_card_is_issued_listed_and_revoked() -> None:
     for said in (
         "Not yet",
         "Tue, Thu",
-        "22:00 to 02:30",
+        "22:00 to 02:30, 07:00 to 08:00, 09:00 to 10:00",
         "with 9 others",
         "a PIN of its own",
     ):
