@@ -382,6 +382,18 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Hjemmesidens åbningstider hentes igen.",
             "The website's hours are fetched again.",
         ),
+        "website_emptied": _kind(
+            TODAY,
+            "Hjemmesiden har ingen åbningstider mere; om en time er her lukket.",
+            "The website has no opening hours any more; in an hour it is closed here.",
+            "Skriv tiderne ind igen, eller ret nummeret i hours.website_branch.",
+            "Put the hours back, or correct the number in hours.website_branch.",
+        ),
+        "website_filled": _over(
+            "website_emptied",
+            "Hjemmesiden har åbningstider igen.",
+            "The website has opening hours again.",
+        ),
         "website_unknown_category": _kind(
             TODAY,
             "Hjemmesiden har en slags åbningstid, som døren ikke kender.",

@@ -24,6 +24,10 @@ FETCH_EVERY_S = 3 * 3600.0
 AGAIN_S = 600.0
 """After a failure: at boot the network may come a little later than this process."""
 
+EMPTIED_S = 3600.0
+"""So much later hours that were emptied are read a second time, and then count: time for staff, who
+are told at the first, to put back what was lost by mistake."""
+
 SILENT_S = 24 * 3600.0
 """A website that is down for a night is nothing to call anybody for."""
 
@@ -41,7 +45,8 @@ Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
 class WebsiteRound:
     """Keep the website's hours in ``branch.db``, as far ahead as configured. One thread.
 
-    A failure changes nothing that is stored: the last good answer counts until its end.
+    A failure changes nothing that is stored: the last good answer counts until its end. Hours that
+    were emptied count once they were read a second time, after :data:`EMPTIED_S`.
 
     Args:
         opening: whom to ask, and how far ahead.
@@ -52,7 +57,8 @@ class WebsiteRound:
         clock: tells which day it is, and how long ago the last good answer was.
         log: hears ``website_silent`` once there has been no good answer for a day, or ever;
             ``website_answers`` once there is one again; ``website_unknown_category`` once for
-            each title; ``branch_failing`` once until an answer can be stored.
+            each title; ``website_emptied`` once where it is open on no day any more, and
+            ``website_filled`` once it is; ``branch_failing`` once until an answer can be stored.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class WebsiteRound:
         self._due_s = -inf
         self._good_s: float | None = None
         self._silent = False
+        self._emptied_s: float | None = None
         self._branch_failing = False
         self._known_titles: frozenset[str] = frozenset()
 
@@ -103,11 +110,23 @@ class WebsiteRound:
         opens = None if means == "ignore" else Mode(means)
         asked = Asked(self._opening.website_branch, first, last, self._isil, opens)
         published = self._fetch(asked)
+        if not self._counts(published):
+            return
         _store(self._write, self._clock, DaySource.WEBSITE, published.days, published.known_until)
         self._good_s = self._clock.monotonic_s()
         self._due_s = self._good_s + FETCH_EVERY_S
         self._branch_failing = False
         self._came(published)
+
+    def _counts(self, published: Published) -> bool:
+        now_s, kind = self._clock.monotonic_s(), ""
+        if published.opens and self._emptied_s is not None:
+            self._emptied_s, kind = None, "website_filled"
+        elif not published.opens and self._emptied_s is None:
+            self._emptied_s, kind = now_s, "website_emptied"
+        if kind:
+            self._log.emit("alarm", kind=kind)
+        return self._emptied_s is None or now_s - self._emptied_s >= EMPTIED_S
 
     def _came(self, published: Published) -> None:
         if self._silent:

@@ -82,11 +82,14 @@ class Published:
         known_until: the last date with an item, at most the last one asked for. The dates after
             it have no hours yet, which is not the same as closed.
         unknown: titles of categories that nobody has heard of; they open nothing.
+        opens: whether it is open on any of these days; else they were emptied, or it is another
+            branch's number: to be read a second time before it counts.
     """
 
     days: Mapping[date, DatedDay]
     known_until: date
     unknown: frozenset[str] = frozenset()
+    opens: bool = True
 
     @property
     def calendar(self) -> Calendar:
@@ -116,19 +119,21 @@ def read_opening_hours(answer: object, asked: Asked) -> Published:
 
     Raises:
         WebsiteHoursError: it is no list of items, an item is wrong or of another branch or date,
-            or nothing in it says when the branch is open; tells the first 20 problems.
+            or all that it has are categories that nobody has heard of; tells the first 20 problems.
     """
     items, problems = _items(answer)
     for place, item in items:
         problems += (Problem(f"item {place}", what) for what in _wrong(item, asked))
     known = [item for _, item in items]
     unknown = frozenset(one.category.title for one in known if not _is_known(one))
-    if not problems and not any(_mode(one, asked) for one in known):
-        problems.append(Problem("the answer", _nothing(unknown)))
+    opens = any(_mode(one, asked) for one in known)
+    if not problems and not opens and unknown:
+        told = f"has no category that opens, only others such as {shown(min(unknown))}"
+        problems.append(Problem("the answer", told))
     if problems:
         raise WebsiteHoursError("the website's hours", problems[:TOLD_PROBLEMS])
-    until = max(one.date for one in known)
-    return Published(_days(known, asked, until), until, unknown)
+    until = max(one.date for one in known) if opens else asked.last
+    return Published(_days(known, asked, until), until, unknown, opens)
 
 
 def _items(answer: object) -> tuple[list[tuple[int, _Item]], list[Problem]]:
@@ -166,12 +171,6 @@ def _wrong(item: _Item, asked: Asked) -> Iterator[str]:
         yield f"end_time: found {shown(item.end_time)}, which is not after {item.start_time}"
     if not item.category.title.strip():
         yield "category: has no title"
-
-
-def _nothing(unknown: frozenset[str]) -> str:
-    if unknown:
-        return f"has no category that opens, only others such as {shown(min(unknown))}"
-    return "says of no date that it is open; see whether hours.website_branch is right"
 
 
 def _minute(text: str) -> int | None:

@@ -14,6 +14,7 @@ from doorctl.config import DatedHours, Opening
 from doorctl.errors import InputError, StoreError
 from doorctl.hours_rounds import (
     AGAIN_S,
+    EMPTIED_S,
     FETCH_EVERY_S,
     INITIAL_YEARS,
     SILENT_S,
@@ -156,7 +157,7 @@ def test_a_change_on_the_website_reaches_the_door(
     assert calendar.day(MONDAY + timedelta(days=2)) is None
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'[{"date": "2026-03-02"}]'])
+@pytest.mark.parametrize("body", [b"<html>", b'[{"date": "2026-03-02"}]'])
 def test_a_failure_changes_nothing(
     rounds: Rounds, script: WebsiteScript, url: str, body: bytes
 ) -> None:
@@ -206,6 +207,55 @@ def test_a_website_that_is_away_for_a_day_is_told_once(
         rounds.clock.advance(SILENT_S)
         website.turn()
     assert rounds.alarms() == ["website_silent", "website_answers", "website_silent"]
+
+
+def test_hours_that_were_emptied_count_once_they_were_read_again(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Staff are told at the first; the old hours let people in for an hour more, not a fortnight.
+
+    Hours that come back by then change nothing, and their coming back is told.
+    """
+    website = rounds.website(url)
+    website.turn()
+    hours, script.items = script.items, []
+    rounds.clock.advance(FETCH_EVERY_S)
+    website.turn()
+    assert rounds.alarms() == ["website_emptied"]
+    for _ in range(5):
+        rounds.clock.advance(AGAIN_S)
+        website.turn()
+        assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+
+    rounds.clock.advance(EMPTIED_S - 5 * AGAIN_S)
+    website.turn()
+    now = rounds.clock.moment()
+    assert standing(rounds.calendar(), None, now).mode is Mode.CLOSED
+    assert not standing(rounds.calendar(), None, now).problem
+    assert not any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+    assert rounds.alarms() == ["website_emptied"]
+
+    script.items = hours
+    rounds.clock.advance(FETCH_EVERY_S)
+    website.turn()
+    assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+    assert rounds.alarms() == ["website_emptied", "website_filled"]
+
+
+def test_hours_that_were_emptied_by_mistake_are_not_followed(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Put back within the hour: nobody was shut out, and the next time is an hour again."""
+    website = rounds.website(url)
+    website.turn()
+    hours = script.items
+    for _ in range(2):
+        for script.items in ([], hours):
+            rounds.clock.advance(FETCH_EVERY_S)
+            website.turn()
+            assert any(one.spans for one in rounds.stored(DaySource.WEBSITE).days)
+
+    assert rounds.alarms() == ["website_emptied", "website_filled"] * 2
 
 
 def test_an_address_that_never_worked_is_told_at_once(

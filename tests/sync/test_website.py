@@ -170,13 +170,6 @@ def test_one_wrong_item_refuses_all(wrong: object, told: str) -> None:
         ({"message": "x"}, "the answer: is no list; see whether hours.website_url is right"),
         (None, "the answer: is no list; see whether hours.website_url is right"),
         (
-            [],
-            (
-                "the answer: says of no date that it is open; "
-                "see whether hours.website_branch is right"
-            ),
-        ),
-        (
             [item(MONDAY, "07:00", "22:00", "Selvbetjent")],
             'the answer: has no category that opens, only others such as "Selvbetjent"',
         ),
@@ -184,8 +177,19 @@ def test_one_wrong_item_refuses_all(wrong: object, told: str) -> None:
     ],
 )
 def test_an_answer_that_opens_no_date_is_refused(answer: object, told: str) -> None:
-    """A wrong address, branch or renamed category is told, not taken for a fortnight closed."""
+    """A wrong address or a renamed category is told, not taken for a fortnight closed."""
     assert refusals(answer) == [told]
+
+
+@pytest.mark.parametrize("answer", [[], [item(MONDAY, "10:00", "12:00", "Telefontid")]])
+def test_hours_that_were_emptied_are_every_day_closed(answer: object) -> None:
+    """It says so of itself: the round reads it a second time before it follows."""
+    found = read_opening_hours(answer, ASKED)
+
+    assert not found.opens
+    assert read_opening_hours(GOOD, ASKED).opens
+    assert (found.known_until, len(found.days)) == (ASKED.last, 14)
+    assert {day.spans for day in found.days.values()} == {()}
 
 
 def test_the_first_problems_are_told() -> None:
