@@ -113,7 +113,9 @@ def push(
     key = first_key(keys[0])
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
     seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
-    terms = Terms(seal, config.policy.minimum_age)
+    ages = age_limits(config)
+    own = config.policy.minimum_age
+    terms = Terms(seal, own, tuple(sorted(set(ages.values()) - {own})))
     private_key = read_signing_key(sync.signing_key_file)
     today = system_clock(config).moment().latest_known.date()
     deliveries = []
@@ -141,12 +143,23 @@ def push(
         on_refreshed(refreshed)
         over = {key_id(one): links(one) for one in keys}
         state = outbox.path.parent
-        sender = Sender(private_key, terms, over, wishes.approved_by, wishes.full, state, today)
+        sender = Sender(
+            private_key, terms, over, wishes.approved_by, wishes.full, state, today, ages
+        )
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
             for delivery in deliver(branches, outbox, sender, pool):
                 on_delivery(delivery)
                 deliveries.append(delivery)
     return refreshed, deliveries
+
+
+def age_limits(config: Config) -> dict[str, int]:
+    """Return branch's id -> its age limit in years."""
+    own = config.policy.minimum_age
+    return {
+        target.branch: own if target.minimum_age is None else target.minimum_age
+        for target in _sync(config).targets
+    }
 
 
 def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:

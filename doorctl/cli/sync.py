@@ -53,6 +53,7 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
     Each branch gets the changes since what it holds, or all rows where that is not known. Exit 0
     only if every branch is up to date; one that can't be reached catches up in a later run.
     """
+    ages = sender.age_limits(config)
     output, progress = Unfailing(sys.stdout), Unfailing(sys.stderr)
     say = _silent if as_json else partial(click.echo, file=output.file)
     with click.progressbar(length=1, label="Sealing", show_pos=True, file=progress.file) as bar:
@@ -73,13 +74,15 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
             sender.Wishes(full, dry_run, approved_by),
             on_progress=advance,
             on_refreshed=told,
-            on_delivery=lambda delivery: say(_told(delivery, dry_run=dry_run)),
+            on_delivery=lambda delivery: say(
+                _told(delivery, ages[delivery.branch], dry_run=dry_run)
+            ),
         )
     waiting = None if dry_run else sender.end_rotation(config, deliveries)
     if waiting is not None:
         click.echo(_rotating(waiting), err=True)
     if as_json:
-        answer = _as_dict(refreshed, deliveries, dry_run=dry_run)
+        answer = _as_dict(refreshed, deliveries, ages, dry_run=dry_run)
         click.echo(json.dumps({**answer, "old_key_for": waiting}), file=output.file)
     behind = [delivery.branch for delivery in deliveries if not delivery.up_to_date]
     if behind:
@@ -116,8 +119,9 @@ def _set_aside(config: Config, refreshed: Refreshed) -> str:
     return f"doorctl: rows_set_aside: {rows} set aside{where}; have them mended and export again"
 
 
-def _told(delivery: Delivery, *, dry_run: bool) -> str:
-    name = click.style(delivery.branch, bold=True)
+def _told(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:
+    limit = f" (from {minimum_age} years)" if dry_run else ""
+    name = click.style(delivery.branch, bold=True) + limit
     if delivery.result is Result.FAILED:
         failed = "would not be up to date" if dry_run else "not up to date"
         return f"{name}: {click.style(failed, fg='red')}: {delivery.why}"
@@ -149,7 +153,9 @@ def _rotating(waiting: list[str]) -> str:
     return "doorctl: every branch has the new installation key; the old one was dropped"
 
 
-def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool) -> dict[str, Any]:
+def _as_dict(
+    refreshed: Refreshed, deliveries: list[Delivery], ages: dict[str, int], *, dry_run: bool
+) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
         "epoch": refreshed.epoch,
@@ -161,6 +167,7 @@ def _as_dict(refreshed: Refreshed, deliveries: list[Delivery], *, dry_run: bool)
         "branches": [
             {
                 "branch": delivery.branch,
+                "minimum_age": ages[delivery.branch],
                 "result": delivery.result.value,
                 "epoch": delivery.epoch,
                 "kind": _kind(delivery),

@@ -12,6 +12,7 @@ from doorctl.config.description import key
 
 SourceKind = Literal["feed"]
 Workers = Annotated[int, Meta(ge=1, le=256)]
+Age = Annotated[int, Meta(ge=0, le=99)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,9 @@ class Target:
             'a path, or ""',
         ),
     ] = Path()
+    minimum_age: Annotated[
+        Age | None, key("The branch's own policy.minimum_age, in years. Absent: this file's.", 15)
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

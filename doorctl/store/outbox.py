@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,16 @@ from doorctl.sync.outbox import Revision, Standing, Terms, Volume
 migrations = Migrations("outbox")
 
 _PUT = """
-    INSERT INTO patrons (patron_ref, fingerprint, lines, cards, first_epoch, changed_epoch)
-    VALUES (:ref, :fingerprint, :lines, :cards, :epoch, :epoch)
+    INSERT INTO patrons
+    (patron_ref, fingerprint, lines, cards, first_epoch, changed_epoch, other_days)
+    VALUES (:ref, :fingerprint, :lines, :cards, :epoch, :epoch, :other_days)
     ON CONFLICT (patron_ref) DO UPDATE SET fingerprint = excluded.fingerprint,
-    lines = excluded.lines, cards = excluded.cards, changed_epoch = excluded.changed_epoch
+    lines = excluded.lines, cards = excluded.cards, changed_epoch = excluded.changed_epoch,
+    other_days = excluded.other_days
 """
 _TAKE_OUT = """
-    UPDATE patrons SET fingerprint = NULL, lines = x'', cards = 0, changed_epoch = ?
+    UPDATE patrons SET fingerprint = NULL, lines = x'', cards = 0, changed_epoch = ?,
+    other_days = '{}'
     WHERE patron_ref = ? AND fingerprint IS NOT NULL
 """
 _VOLUME = """
@@ -34,7 +39,7 @@ _VOLUME = """
 """
 _STANDING = """
     SELECT epoch, floor_epoch, (SELECT count(*) FROM register),
-    key_id, memory_kib, iterations, minimum_age FROM outbox
+    key_id, memory_kib, iterations, minimum_age, other_ages FROM outbox
 """
 _STAND = """
     UPDATE outbox SET epoch = ?, floor_epoch = ?,
@@ -60,6 +65,7 @@ _WRONG_ELSEWHERE = """
     FROM wrong_pins JOIN register USING (patron_ref) WHERE branch <> :branch
     GROUP BY patron_ref ORDER BY elsewhere DESC LIMIT :most
 """
+_ROWS = "SELECT lines, other_days ->> ? FROM register WHERE changed_epoch > ?"
 _FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :through"
 
 
@@ -163,6 +169,15 @@ def add_wrong_pins(database: Database) -> None:
     """)
 
 
+@migrations()
+def add_other_ages(database: Database) -> None:
+    """Keep the days for the age limits of branches that have their own, and what was sent for."""
+    database.execute("ALTER TABLE patrons ADD COLUMN other_days TEXT NOT NULL DEFAULT '{}'")
+    database.execute("ALTER TABLE outbox ADD COLUMN other_ages TEXT NOT NULL DEFAULT '[]'")
+    database.execute("ALTER TABLE sent ADD COLUMN minimum_age INTEGER")
+    database.execute("UPDATE sent SET minimum_age = (SELECT minimum_age FROM outbox)")
+
+
 class OutboxStore:
     """Keep ``outbox.db``; implements `Outbox`. Belongs to the thread that makes it.
 
@@ -180,8 +195,9 @@ class OutboxStore:
 
     def standing(self) -> Standing:
         """Return its numbers."""
-        ((epoch, floor_epoch, patrons, *seal, minimum_age),) = self._fetch(_STANDING)
-        terms = None if seal[0] is None else Terms(SealedWith(*seal), minimum_age)
+        ((epoch, floor_epoch, patrons, *seal, minimum_age, others),) = self._fetch(_STANDING)
+        other_ages = tuple(json.loads(others))
+        terms = None if seal[0] is None else Terms(SealedWith(*seal), minimum_age, other_ages)
         return Standing(epoch, floor_epoch, terms, patrons)
 
     def fingerprints(self) -> dict[str, bytes]:
@@ -198,9 +214,11 @@ class OutboxStore:
             puts = connection.executemany(_PUT, (_to_put(one, epoch) for one in revisions))
             takings = connection.executemany(_TAKE_OUT, ((epoch, ref) for ref in removed))
             if max(0, puts.rowcount) + max(0, takings.rowcount) > 0:
-                floor_epoch = before.floor_epoch if terms == before.terms else epoch
+                same = before.terms and replace(before.terms, other_ages=terms.other_ages) == terms
+                floor_epoch = before.floor_epoch if same else epoch
                 seal = (terms.seal.key_id, terms.seal.memory_kib, terms.seal.iterations)
                 connection.execute(_STAND, (epoch, floor_epoch, *seal, terms.minimum_age))
+            connection.execute("UPDATE outbox SET other_ages = ?", (json.dumps(terms.other_ages),))
         return self.standing()
 
     def outrank(self, epoch: int) -> int:
@@ -214,32 +232,35 @@ class OutboxStore:
         (record,) = self._fetch(_VOLUME, after=after)
         return Volume(*record)
 
-    def rows(self, after: int) -> Iterator[bytes]:
-        """Yield the wire lines of everyone in the register who changed after an epoch."""
-        for lines in self._stream("SELECT lines FROM register WHERE changed_epoch > ?", after):
-            yield from lines.splitlines(keepends=True)
+    def rows(self, after: int, minimum_age: int) -> Iterator[tuple[bytes, date | None]]:
+        """Yield the wire lines of everyone who changed after an epoch; see `Outbox.rows`."""
+        for lines, day in self._stream(_ROWS, str(minimum_age), after):
+            for line in lines.splitlines(keepends=True):
+                yield line, None if day is None else date.fromisoformat(day)
 
     def removals(self, after: int) -> Iterator[str]:
         """Yield who was taken out after an epoch and was there before it."""
         since = "SELECT patron_ref FROM taken_out WHERE changed_epoch > ? AND first_epoch <= ?"
-        yield from self._stream(since, after, after)
+        yield from (ref for (ref,) in self._stream(since, after, after))
 
-    def note_sent(self, branch: str, held: int, epoch: int, digest: str) -> None:
+    def note_sent(self, branch: str, held: int, epoch: int, digest: str, minimum_age: int) -> None:
         """Remember a push before it is sent; see `Outbox.note_sent`."""
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute("DELETE FROM sent WHERE branch = ? AND epoch < ?", (branch, held))
             connection.execute(
-                "INSERT OR IGNORE INTO sent VALUES (?, ?, ?)", (branch, epoch, digest)
+                "INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?)",
+                (branch, epoch, digest, minimum_age),
             )
 
-    def was_sent(self, branch: str, epoch: int, digest: str | None) -> bool:
-        """Tell whether a branch can hold this push from us; None for a digest it did not tell."""
+    def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
+        """Tell whether a branch can hold this push from us; see `Outbox.was_sent`."""
         found = self._fetch(
             "SELECT 1 FROM sent WHERE branch = :branch AND epoch = :epoch "
-            "AND digest = coalesce(:digest, digest)",
+            "AND digest = coalesce(:digest, digest) AND minimum_age = :minimum_age",
             branch=branch,
             epoch=epoch,
             digest=digest,
+            minimum_age=minimum_age,
         )
         return bool(found)
 
@@ -281,10 +302,9 @@ class OutboxStore:
         with translated(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
-    def _stream(self, sql: str, *parameters: int) -> Iterator[Any]:
+    def _stream(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
         with translated(self.path):
-            for (value,) in self._connection.execute(sql, parameters):
-                yield value
+            yield from self._connection.execute(sql, parameters)
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -326,4 +346,5 @@ def _to_put(revision: Revision, epoch: int) -> dict[str, object]:
         "lines": b"".join(revision.lines),
         "cards": len(revision.lines),
         "epoch": epoch,
+        "other_days": json.dumps({age: str(day) for age, day in revision.other_days.items()}),
     }

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum
 from functools import partial
@@ -91,6 +91,7 @@ class Sender:
         full: whether to send all rows to every branch.
         directory: where documents lie while they are sent, without a name.
         on: the day.
+        ages: branch's id -> its age limit, if that is not the terms' own but one of their others.
     """
 
     private_key: SigningKey
@@ -100,6 +101,11 @@ class Sender:
     full: bool
     directory: Path
     on: date
+    ages: Mapping[str, int] = field(default_factory=dict)
+
+    def age_of(self, branch: str) -> int:
+        """Return a branch's age limit, in years."""
+        return self.ages.get(branch, self.terms.minimum_age)
 
 
 def deliver(
@@ -229,7 +235,8 @@ class _Courier:
 
     def _plan(self, branch: Branch, held: Held) -> _Plan | None:
         standing = self._outbox.standing()
-        known = self._outbox.was_sent(branch.name, held.epoch, held.digest)
+        age = self._sender.age_of(branch.name)
+        known = self._outbox.was_sent(branch.name, held.epoch, held.digest, age)
         if self._sender.full or not known or held.epoch < standing.floor_epoch:
             return self._everything(held)
         volume = self._outbox.volume(held.epoch)
@@ -244,27 +251,32 @@ class _Courier:
     ) -> Generator[Callable[[], Answer], Answer, Answer]:
         terms = self._sender.terms
         directory = self._sender.directory
+        age = self._sender.age_of(branch.name)
         with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
             manifest = write_document(
                 content,
-                self._lines(plan.after, self._sender.links[key_id]),
+                self._lines(plan.after, age, self._sender.links[key_id]),
                 branch=branch.name,
                 kind="snapshot" if plan.snapshot else "changes",
                 epoch=plan.epoch,
                 previous_epoch=plan.held,
                 seal=msgspec.structs.replace(terms.seal, key_id=key_id),
-                minimum_age=terms.minimum_age,
+                minimum_age=age,
                 approved_by=self._sender.approved_by,
                 private_key=self._sender.private_key,
                 compress=True,
             )
             # What the disk does not take is to be known here, and not while it is read again.
             content.flush()
-            self._outbox.note_sent(branch.name, plan.held, plan.epoch, manifest.sha256)
+            self._outbox.note_sent(branch.name, plan.held, plan.epoch, manifest.sha256, age)
             return (yield partial(branch.send, Parcel(plan.snapshot, content, content.tell())))
 
-    def _lines(self, after: int, links: tuple[bytes, ...]) -> Iterator[Line]:
-        for line in map(decode, self._outbox.rows(after)):
+    def _lines(self, after: int, age: int, links: tuple[bytes, ...]) -> Iterator[Line]:
+        other = age != self._sender.terms.minimum_age
+        for written, day in self._outbox.rows(after, age):
+            line = decode(written)
+            if isinstance(line, SealedRow) and other:
+                line = replace(line, patron=replace(line.patron, enter_from=day))
             yield _overlaid(line, links) if isinstance(line, SealedRow) and links else line
         yield from map(Removal, self._outbox.removals(after))
 

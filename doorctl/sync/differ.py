@@ -12,7 +12,7 @@ import msgspec
 from doorctl.masked import InstallationKey
 from doorctl.sync.feed import FeedPatron
 from doorctl.sync.outbox import Terms
-from doorctl.sync.seal import enter_from, has_weak_pin
+from doorctl.sync.seal import enter_from, has_weak_pin, other_days
 from doorctl.sync.source import Export
 
 PURPOSE = b"outbox"
@@ -50,7 +50,9 @@ class Fingerprints:
 
     def of(self, patron: FeedPatron) -> bytes:
         """Return 32 bytes; equal for rows that differ in order only."""
-        canonical = [self._terms, patron.patron_ref, *self._values(patron)]
+        # Other age limits count by their days alone: most people are old enough for all.
+        terms = {"seal": self._terms.seal, "minimum_age": self._terms.minimum_age}
+        canonical = [terms, patron.patron_ref, *self._values(patron)]
         return hmac.digest(self._key, msgspec.json.encode(canonical), "sha256")
 
     def _values(self, patron: FeedPatron) -> Iterator[object]:
@@ -68,6 +70,8 @@ class Fingerprints:
         if patron.pin_changed is not None:
             # Left out where it says nothing: rows sealed before it was known need no sealing anew.
             yield _day(patron.pin_changed)
+        if days := other_days(patron, self._terms.other_ages, self._on):
+            yield {str(age): _day(day) for age, day in days.items()}
         if self._flags_weak and has_weak_pin(patron):
             # No day is written so.
             yield "weak_pin"

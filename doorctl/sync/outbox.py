@@ -17,10 +17,12 @@ class Terms:
     Args:
         seal: the installation key and what sealing costs.
         minimum_age: in years; what `enter_from` was computed for.
+        other_ages: the limits of branches that have another one, ascending.
     """
 
     seal: SealedWith
     minimum_age: int
+    other_ages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,13 @@ class Revision:
         patron_ref: the library system's opaque number, as text.
         fingerprint: of the row as it was sealed; see `Fingerprints`.
         lines: one sealed row for each identifier, as they go over the wire; at least one.
+        other_days: `enter_from` for each other age limit that the patron is too young for.
     """
 
     patron_ref: str
     fingerprint: bytes = field(repr=False)
     lines: tuple[bytes, ...] = field(repr=False)
+    other_days: Mapping[int, date] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,8 @@ class Outbox(Protocol):
     ) -> Standing:
         """Put patrons and take others out, under the next epoch; none given, nothing is done.
 
-        Other terms than before raise the floor to the new epoch. What `revisions` raises passes
-        through and undoes all.
+        Another seal or age limit than before raises the floor to the new epoch; `other_ages` do
+        not. What `revisions` raises passes through and undoes all.
         """
 
     def outrank(self, epoch: int) -> int:
@@ -99,13 +103,16 @@ class Outbox(Protocol):
     def volume(self, after: int) -> Volume:
         """Tell how much `rows` and `removals` yield."""
 
-    def rows(self, after: int) -> Iterator[bytes]:
-        """Yield the wire lines of everyone in the register who changed after an epoch."""
+    def rows(self, after: int, minimum_age: int) -> Iterator[tuple[bytes, date | None]]:
+        """Yield the wire lines of everyone in the register who changed after an epoch.
+
+        Each with its `enter_from` for one of the terms' `other_ages`; None with any other limit.
+        """
 
     def removals(self, after: int) -> Iterator[str]:
         """Yield who was taken out after an epoch and was there before it."""
 
-    def note_sent(self, branch: str, held: int, epoch: int, digest: str) -> None:
+    def note_sent(self, branch: str, held: int, epoch: int, digest: str, minimum_age: int) -> None:
         """Remember a push before it is sent, since its answer may be lost.
 
         Args:
@@ -113,10 +120,14 @@ class Outbox(Protocol):
             held: the epoch that it holds; what was sent before that one is forgotten.
             epoch: the push's.
             digest: of its rows.
+            minimum_age: the branch's, which the rows' days are for.
         """
 
-    def was_sent(self, branch: str, epoch: int, digest: str | None) -> bool:
-        """Tell whether a branch can hold this push from us; None for a digest it did not tell."""
+    def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
+        """Tell whether a branch can hold this push from us, for this age limit.
+
+        None for a digest it did not tell.
+        """
 
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> where a branch's audit log ended then, as ``41:9f86…``; the last first."""

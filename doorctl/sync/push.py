@@ -78,7 +78,7 @@ def refresh(
     revisions: Iterable[Revision] = reseal(
         difference,
         sealer,
-        minimum_age=terms.minimum_age,
+        terms=terms,
         on=on,
         workers=workers,
         on_progress=on_progress,
@@ -97,7 +97,7 @@ def refresh(
 def _displaced(kept: Collection[str], revisions: Iterable[Revision], outbox: Outbox) -> list[str]:
     """Return who of the kept holds what is another's now: no branch takes a number of two."""
     keys = {_sealed(line).row_key for revision in revisions for line in revision.lines}
-    held = map(_sealed, outbox.rows(0))
+    held = (_sealed(line) for line, _ in outbox.rows(0, 0))
     theirs = {row.patron.patron_ref for row in held if row.row_key in keys}
     return sorted(theirs.intersection(kept))
 
@@ -114,7 +114,7 @@ def _refuse_surprises(export: Export, standing: Standing, terms: Terms) -> None:
         raise FeedError(export.subject, [Problem("export", what)])
     if not export.whole and terms != standing.terms:
         what = (
-            "holds changes only, but the installation key, seal.* or policy.minimum_age is another "
-            "one than in the last run, or there was none; give the whole register once"
+            "holds changes only, but the installation key, seal.* or a minimum_age is another one "
+            "than in the last run, or there was none; give the whole register once"
         )
         raise FeedError(export.subject, [Problem("export", what)])

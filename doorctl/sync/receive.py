@@ -174,8 +174,8 @@ def _refuse_age(manifest: Manifest, minimum_age: int) -> None:
     if manifest.minimum_age < minimum_age and manifest.approved_by is None:
         raise PushGuardedError(
             f"its rows were sealed for a minimum age of {manifest.minimum_age}, so this branch, "
-            f"which asks for {minimum_age}, would let nobody in; set policy.minimum_age where "
-            "they are sealed"
+            f"which asks for {minimum_age}, would let nobody in; set its minimum_age where they "
+            "are sealed"
         )
 
 

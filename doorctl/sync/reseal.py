@@ -8,8 +8,8 @@ from itertools import islice
 
 from doorctl.ports import Sealer
 from doorctl.sync.differ import Difference
-from doorctl.sync.outbox import Revision
-from doorctl.sync.seal import seal_rows
+from doorctl.sync.outbox import Revision, Terms
+from doorctl.sync.seal import other_days, seal_rows
 from doorctl.sync.wire import encode
 
 
@@ -17,7 +17,7 @@ def reseal(
     difference: Difference,
     sealer: Sealer,
     *,
-    minimum_age: int,
+    terms: Terms,
     on: date | None,
     workers: int,
     on_progress: Callable[[int, int], None],
@@ -27,7 +27,7 @@ def reseal(
     rows = seal_rows(
         difference.changed,
         sealer,
-        minimum_age=minimum_age,
+        minimum_age=terms.minimum_age,
         on=on,
         workers=workers,
         on_progress=on_progress,
@@ -35,4 +35,5 @@ def reseal(
     )
     for patron, fingerprint in zip(difference.changed, difference.fingerprints, strict=True):
         lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))
-        yield Revision(patron.patron_ref, fingerprint, lines)
+        days = other_days(patron, terms.other_ages, on)
+        yield Revision(patron.patron_ref, fingerprint, lines, days)

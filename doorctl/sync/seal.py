@@ -127,6 +127,12 @@ def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | 
     return None if on is not None and day <= on else day
 
 
+def other_days(patron: FeedPatron, ages: Iterable[int], on: date | None) -> dict[int, date]:
+    """Return `enter_from` for each of several age limits that a patron is too young for."""
+    days = {age: enter_from(patron, age, on) for age in ages}
+    return {age: day for age, day in days.items() if day is not None}
+
+
 def _youngest(patron: FeedPatron) -> date | None:
     """Return the latest birthday in the patron's CPR numbers; institutions have none."""
     born = (birth_date(number) for number in _cpr_numbers(patron))

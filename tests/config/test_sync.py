@@ -130,7 +130,7 @@ def test_paths_count_from_the_file(loaded: Loading, tmp_path: Path) -> None:
             ("\nurl", '\ncert = "x"\nurl'),
             (
                 "sync.targets[0].cert: unknown key; there are branch, url, ca_file, "
-                "certificate_file, key_file"
+                "certificate_file, key_file, minimum_age"
             ),
         ),
         (
@@ -204,6 +204,7 @@ def test_the_example_says_what_the_schema_says() -> None:
     for name, comment in _commented(targets):
         one = of_a_target[name]
         note = "Required." if one.default is REQUIRED else f"Default {shown(one.default)}."
+        note = "Absent by default." if one.default is None else note
         assert comment == f"{one.why} Allowed: {one.allowed}. {note}"
 
 

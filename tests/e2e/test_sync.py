@@ -222,9 +222,29 @@ def test_a_dry_run(sender: SenderDirectory, branch: Branch) -> None:
     done = sender.call("push", "--dry-run")
 
     assert done.returncode == 0
-    assert "demo: would be sent all rows: 4 cards, 0 patrons taken out" in done.stdout
+    assert "demo (from 14 years): would be sent all rows: 4 cards, 0 patrons" in done.stdout
     assert held(branch) == before
     assert not (sender.directory / "state").exists()
+
+
+@pytest.mark.parametrize(("age", "taken"), [(13, False), (15, True)])
+def test_a_branch_with_an_age_limit_of_its_own(
+    sender: SenderDirectory, branch: Branch, age: int, *, taken: bool
+) -> None:
+    """Its table says so and the manifest too; a dry run shows a limit that the branch refuses."""
+    with (sender.directory / "sync.toml").open("a", encoding="utf-8") as file:
+        file.write(f"minimum_age = {age}\n")
+    sender.export("01-full.ndjson", *map(patron, (1, 2, 3, 4)))
+
+    rehearsed = sender.call("push", "--dry-run").stdout
+
+    assert f"demo (from {age} years): would " in rehearsed
+    if not taken:
+        assert "minimum age of 13, so this branch, which asks for 14" in rehearsed
+        return
+    assert sender.push("--approved-by", "B. Hansen")["minimum_age"] == 15
+    with closing(sqlite3.connect(branch.config.storage.directory / "patrons.db")) as database:
+        assert database.execute("SELECT minimum_age FROM cache").fetchall() == [(15,)]
 
 
 def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Branch) -> None:
@@ -237,7 +257,7 @@ def test_a_guarded_push_waits_for_somebody(sender: SenderDirectory, branch: Bran
     rehearsed, done = sender.call("push", "--dry-run"), sender.call("push")
 
     assert rehearsed.returncode == 1
-    assert "demo: would not be up to date: it does not believe the push" in rehearsed.stdout
+    assert "demo (from 14 years): would not be up to date: it does not bel" in rehearsed.stdout
     assert "it would shut out 5 of 9 cards (5 removed)" in rehearsed.stdout
     assert done.returncode == 1
     assert "demo: not up to date: it does not believe the push" in done.stdout

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -105,8 +105,14 @@ class Town:
         terms: Terms = TERMS,
         on: date = TODAY,
         flags_weak: bool = False,
+        ages: Mapping[str, int] | None = None,
     ) -> tuple[Refreshed, dict[str, Delivery]]:
-        """Run once; return what was found and each branch's delivery."""
+        """Run once; return what was found and each branch's delivery.
+
+        `ages` are the limits of those branches that don't have the terms' own.
+        """
+        others = sorted(set((ages or {}).values()) - {terms.minimum_age})
+        terms = replace(terms, other_ages=tuple(others))
         with closing(open_or_create_outbox(self.outbox_path)) as outbox:
             refreshed = refresh(
                 self.source,
@@ -121,6 +127,6 @@ class Town:
             )
             documents = self.documents or self.directory
             over = {terms.seal.key_id: ()}
-            sender = Sender(PRIVATE_KEY, terms, over, None, full, documents, on)
+            sender = Sender(PRIVATE_KEY, terms, over, None, full, documents, on, ages or {})
             deliveries = deliver(self.branches, outbox, sender, AtOnce())
             return refreshed, {delivery.branch: delivery for delivery in deliveries}

@@ -46,7 +46,7 @@ def test_an_empty_outbox(outbox: OutboxStore) -> None:
     assert outbox.standing() == Standing(0, 0, None, 0)
     assert outbox.fingerprints() == {}
     assert outbox.volume(0) == Volume(0, 0)
-    assert not outbox.was_sent("oest", 0, None)
+    assert not outbox.was_sent("oest", 0, None, 14)
 
 
 def test_the_file_is_private(outbox: OutboxStore) -> None:
@@ -77,7 +77,7 @@ def test_each_change_bears_the_epoch_it_came_with(outbox: OutboxStore) -> None:
         Volume(3, 1),
         Volume(0, 0),
     ]
-    assert list(outbox.rows(2)) == [b"0\n", b"1\n", b"2\n"]
+    assert list(outbox.rows(2, 14)) == [(b"0\n", None), (b"1\n", None), (b"2\n", None)]
     assert (list(outbox.removals(1)), list(outbox.removals(0))) == (["2"], [])
     assert outbox.fingerprints() == {ref: ref.encode().ljust(32) for ref in ("1", "3")}
 
@@ -118,18 +118,19 @@ def test_outranking_only_goes_up(outbox: OutboxStore) -> None:
     assert outbox.record([revision("1")], [], TERMS).epoch == 43
 
 
-def test_what_was_sent_is_known_by_branch_number_and_rows(outbox: OutboxStore) -> None:
+def test_what_was_sent_is_known_by_branch_number_rows_and_age(outbox: OutboxStore) -> None:
     """And forgotten once the branch holds a later one."""
-    outbox.note_sent("oest", 0, 3, DIGEST)
+    outbox.note_sent("oest", 0, 3, DIGEST, 14)
 
-    assert outbox.was_sent("oest", 3, DIGEST)
-    assert outbox.was_sent("oest", 3, None)
-    assert not outbox.was_sent("oest", 3, "")
-    assert not outbox.was_sent("oest", 4, DIGEST)
-    assert not outbox.was_sent("syd", 3, DIGEST)
-    outbox.note_sent("oest", 4, 5, DIGEST)
-    assert not outbox.was_sent("oest", 3, DIGEST)
-    assert outbox.was_sent("oest", 5, DIGEST)
+    assert outbox.was_sent("oest", 3, DIGEST, 14)
+    assert outbox.was_sent("oest", 3, None, 14)
+    assert not outbox.was_sent("oest", 3, "", 14)
+    assert not outbox.was_sent("oest", 4, DIGEST, 14)
+    assert not outbox.was_sent("syd", 3, DIGEST, 14)
+    assert not outbox.was_sent("oest", 3, DIGEST, 15)
+    outbox.note_sent("oest", 4, 5, DIGEST, 14)
+    assert not outbox.was_sent("oest", 3, DIGEST, 14)
+    assert outbox.was_sent("oest", 5, DIGEST, 14)
 
 
 def test_forgetting_raises_the_floor_as_far_as_it_must(outbox: OutboxStore) -> None:
@@ -197,7 +198,7 @@ def test_rows_sealed_before_a_field_was_known_get_it(
             database.execute(put, ("2", None, b"", 0, 2))
 
     with closing(OutboxStore(path)) as outbox:
-        assert list(outbox.rows(0)) == [line, line]
+        assert list(outbox.rows(0, 14)) == [(line, None), (line, None)]
         assert list(outbox.removals(1)) == ["2"]
 
 
