@@ -45,6 +45,7 @@ from doorctl.mailbox import (
     PanelKeyPressed,
     PinsTouched,
     PostedEvent,
+    Reloaded,
     StaffOpened,
     StopRequested,
     ThreadFailed,
@@ -146,6 +147,7 @@ class Controller:
         self._each_turn = each_turn
         self.connected: dict[str, bool | None] = dict.fromkeys(lines)
         self._attempt = Attempt(number=last_number, last_number=last_number)
+        self._reloaded: Reloaded | None = None
         self._refusals = Refusals()
         self._card: CardRead | None = None
         self._turned_s: float | None = None
@@ -226,6 +228,8 @@ class Controller:
     def pass_time(self) -> None:
         """Let every deadline that is due have its effect."""
         now_s = self._clock.monotonic_s()
+        if self._attempt_is_over():
+            self._take_reloaded()
         self._doorway.pass_time()
         self._daily.turn(self._clock.moment(), now_s)
         self._cards.pass_time(now_s)
@@ -242,9 +246,7 @@ class Controller:
             case Prepared() | PrepareFailed() | LibraryAnswered():
                 self._step(event)
             case HoursRead():
-                self._daily.heard(event, self._clock.moment())
-                if event.failing is None:
-                    self._screen.hear_hours(event.calendar, event.override)
+                self._hear_hours(event)
             case BranchUnread():
                 self._daily.missed(event, self._clock.moment())
             case PanelKeyPressed():
@@ -253,8 +255,24 @@ class Controller:
                 self._open_for_staff(event)
             case PinsTouched():
                 self._doorway.look()
+            case Reloaded():
+                self._reloaded = event
             case ThreadFailed(error=error):
                 raise error
+
+    def _hear_hours(self, read: HoursRead) -> None:
+        self._daily.heard(read, self._clock.moment())
+        if read.failing is None:
+            self._screen.hear_hours(read.calendar, read.override)
+
+    def _take_reloaded(self) -> None:
+        """Go by other rules from now on: between two attempts, so that each knows one policy."""
+        new, self._reloaded = self._reloaded, None
+        if new is not None:
+            self._rules = new.rules
+            new.taken()
+            self._daily.reload(new.day)
+            self._screen.reload(new.panel)
 
     def _open_for_staff(self, asked: StaffOpened) -> None:
         if self._clock.monotonic_s() >= asked.until_s:
@@ -329,6 +347,8 @@ class Controller:
         else:
             if isinstance(reading, CardRead):
                 self._card = reading
+                # It ends the attempt before it, whose reason is known by now.
+                self._take_reloaded()
             self._step(reading)
 
     def _turn_away(self, card: CardRead) -> None:

@@ -152,6 +152,10 @@ class DailyRound:
         if version != self._read_at:
             self._ask_for(version)
 
+    def reload(self, rules: DayRules) -> None:
+        """Go by other rules, and have the hours read, for the calendar may be another one too."""
+        self._rules, self._read_at = rules, None
+
     def heard(self, read: HoursRead, moment: Moment) -> None:
         """Take what the worker has read, or that it could not.
 

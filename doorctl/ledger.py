@@ -92,6 +92,10 @@ class Ledger:
         self._open: dict[int, _OpenAttempt] = {}
         self._guessed: dict[str | bytes, BootTime] = {}
 
+    def count_guesses(self, *, wanted: bool) -> None:
+        """Count them or not, from the next attempt on."""
+        self._counts_guesses = wanted
+
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         """Find out all that is known of a card or a code and put the attempt on record, durably.
 

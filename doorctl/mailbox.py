@@ -9,7 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from doorctl.access.messages import LibraryAnswered, Prepared, PrepareFailed
+from doorctl.access.day import DayRules
+from doorctl.access.messages import LibraryAnswered, Prepared, PrepareFailed, Rules
+from doorctl.access.panel import PanelRules
 from doorctl.daily_round import BranchUnread, HoursRead
 from doorctl.ports import LineEvent
 
@@ -48,6 +50,23 @@ class PanelKeyPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reloaded:
+    """Other rules for what begins from now on; what is under way keeps those that it began by.
+
+    Args:
+        rules: of an attempt.
+        day: of the hours.
+        panel: of the screen.
+        taken: called as they come into force, on the loop's thread.
+    """
+
+    rules: Rules
+    day: DayRules
+    panel: PanelRules
+    taken: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadFailed:
     """A thread ended by an exception that nobody expected: the daemon must not go on without it."""
 
@@ -64,6 +83,7 @@ PostedEvent = (
     | BranchUnread
     | StaffOpened
     | PanelKeyPressed
+    | Reloaded
     | StopRequested
     | ThreadFailed
 )

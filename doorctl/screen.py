@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from doorctl.access.attempt import Attempt
 from doorctl.access.calendar import Calendar
 from doorctl.access.messages import Concluded
 from doorctl.access.modes import Override
-from doorctl.access.panel import PanelState, notice_of, turned_away
+from doorctl.access.panel import PanelRules, PanelState, notice_of, turned_away
 from doorctl.access.panel_display import Display, Standing
 from doorctl.moments import Moment
 from doorctl.ports import Panel
@@ -42,6 +44,10 @@ class Screen:
     def hear_hours(self, calendar: Calendar | None, override: Override | None) -> None:
         """Go by other hours from now on."""
         self._display = self._display.heard(calendar, override)
+
+    def reload(self, rules: PanelRules) -> None:
+        """Go by other rules from now on."""
+        self._display = replace(self._display, rules=rules, found_for=None)
 
     def ask(self) -> None:
         """Take away what was told to whoever came before."""

@@ -29,11 +29,13 @@ class DoorsAlarms:
         log: the journal's, from which each alarm also goes to web.
         answers: what web may ask of them.
         asked_s: when web asked last, monotonic seconds; None where it never has.
+        want: whether mail or webhook is waited for, from now on.
     """
 
     log: EventLog
     answers: Answers
     asked_s: Callable[[], float | None]
+    want: Callable[[bool], None]
 
 
 def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
@@ -51,6 +53,11 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
     """
     road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
     asked_s: float | None = None
+    wanted = config.alarms.wanted
+
+    def want(now: bool) -> None:
+        nonlocal wanted
+        wanted = now
 
     def standing() -> tuple[Heard, ...]:
         nonlocal asked_s
@@ -58,7 +65,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         return raised.standing()
 
     def failed(why: str) -> None:
-        if config.alarms.wanted:
+        if wanted:
             not_sent(log, why)
 
     outbox: Outbox[Heard] = Outbox(road.send, failed, given_up_s=math.inf)
@@ -75,7 +82,7 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
         thread.wake()
 
     return DoorsAlarms(
-        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: asked_s
+        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: asked_s, want
     )
 
 

@@ -38,20 +38,20 @@ class Chores:
     """The door's standing tasks; each call only has the worker do it.
 
     Args:
-        config: the whole configuration.
+        config: the whole configuration; a public attribute, for it may be read again.
         stores: the door's.
         purging: of the door log.
         log: takes `purge` and `alarm` lines.
     """
 
     def __init__(self, config: Config, stores: DoorStores, purging: Purging, log: EventLog) -> None:
-        self._config = config
+        self.config = config
         self._stores = stores
         self._purging = purging
         self._log = log
         self._next_step_s = 0.0
         self.schedule = PurgeSchedule(
-            PURGE_EVERY_H, lambda: self._do("purge", self._purge), stores.clock.monotonic_s
+            PURGE_EVERY_H, lambda: self.do("purge", self._purge), stores.clock.monotonic_s
         )
 
     def housekeeping(
@@ -86,33 +86,35 @@ class Chores:
 
     def keep_time(self) -> None:
         """Store the highest trusted time."""
-        self._do("time", self._keep_time)
+        self.do("time", self._keep_time)
 
     def count(self, counts: tuple[HourCount, ...]) -> None:
         """Add to the hours' counts."""
-        self._do("counts", lambda: self._count(counts))
+        self.do("counts", lambda: self._count(counts))
 
     def test(self, lines: Callable[[], dict[str, bool]]) -> None:
         """Test the house, and tell of each fault."""
-        self._do("self-test", lambda: self._test(lines()))
+        self.do("self-test", lambda: self._test(lines()))
 
     def self_test(self, lines: dict[str, bool]) -> tuple[Finding, ...]:
         """Look at everything; on the worker's thread."""
         stores = self._stores
         return run_self_test(
             house(
-                self._config,
+                self.config,
                 clock=stores.clock,
                 sealer=stores.sealer,
                 patrons=stores.patrons,
-                calendar=lambda: calendar_of(self._config.opening, stores.branch.calendar()),
+                calendar=lambda: calendar_of(self.config.opening, stores.branch.calendar()),
                 visits=stores.visits,
                 lines=lines,
                 purged_s=self._purging.purged_s,
             )
         )
 
-    def _do(self, name: str, chore: Callable[[], None]) -> None:
+    def do(self, name: str, chore: Callable[[], None]) -> None:
+        """Have the worker do something that may fail without ending the door."""
+
         def guarded() -> None:
             try:
                 chore()

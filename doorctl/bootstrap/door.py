@@ -23,10 +23,10 @@ from doorctl.bootstrap.locking import leave_word
 from doorctl.bootstrap.lookout import Lookout
 from doorctl.bootstrap.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.bootstrap.numbers import OwnNumbers
-from doorctl.bootstrap.panel import DoorsPanel
+from doorctl.bootstrap.panel import DoorsPanel, panel_rules
 from doorctl.bootstrap.pins import open_inputs, open_outputs
 from doorctl.bootstrap.purging import Purging
-from doorctl.bootstrap.rules import system_clock, work_directory
+from doorctl.bootstrap.rules import read_again, system_clock, tell_taken, work_directory
 from doorctl.bootstrap.subject_door import doors_answers, forget_left
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
@@ -40,7 +40,7 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.doorway import Doorway
 from doorctl.errors import StoreError
 from doorctl.ledger import Ledger
-from doorctl.mailbox import LoopsMailbox, Mailbox, PinsTouched, StopRequested
+from doorctl.mailbox import LoopsMailbox, Mailbox, PinsTouched, Reloaded, StopRequested
 from doorctl.opening_hours import calendar_of
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.supervision import SystemdSupervisor
@@ -52,12 +52,12 @@ from doorctl.transports.control import Answers, ControlServer
 ASKING_STOP_S = 4.0
 """Longest wait at the end for a question to the library system that is under way."""
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 """Whatever would else end the process on the spot, with the relay as it is (but for SIGKILL)."""
 
 
 def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> int:
-    """Run the door until one of :data:`STOPPING` comes.
+    """Run the door until one of :data:`STOPPING` comes; SIGHUP has the configuration read again.
 
     Args:
         config: the whole configuration.
@@ -75,6 +75,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
     mailbox = LoopsMailbox()
     for number in STOPPING:
         signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JsonLog(stdout)))
         alarms = doors_alarms(config, journal, system_clock(config), stack)
@@ -93,7 +94,9 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         door = _Door(config, environment, mailbox, alarms, stack)
         inputs = open_inputs(config, factory, lambda: mailbox.put(PinsTouched()), stack)
         outputs = open_outputs(config, factory, log, stack)
-        door.controller(relay, signals, inputs, outputs).run(mailbox)
+        controller = door.controller(relay, signals, inputs, outputs)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: door.reload())
+        controller.run(mailbox)
         door.supervisor.stopping()
     return 0
 
@@ -110,6 +113,7 @@ class _Door:
         stack: ExitStack,
     ) -> None:
         self._config = config
+        self._environment = environment
         self._alarms = alarms
         self._log = log = alarms.log
         self._stack = stack
@@ -138,6 +142,25 @@ class _Door:
             log=log,
             counts_guesses=config.policy.require_pin,
         )
+
+    def reload(self) -> None:
+        """Take what may be taken of the configuration as it is now; from a signal's handler."""
+        self._chores.do("reload", self._read_again)
+
+    def _read_again(self) -> None:
+        read = read_again(self._config, self._environment, self._log)
+        if read is not None:
+            config, taken = read
+            take = partial(self._take, config, taken)
+            new = Reloaded(rules(config), day_rules(config), panel_rules(config), take)
+            self._mailbox.put(new)
+
+    def _take(self, config: Config, taken: str) -> None:
+        self._config = self._chores.config = self._lookout.config = config
+        self._alarms.want(config.alarms.wanted)
+        wanted = config.policy.require_pin
+        self._stores.worker.submit(lambda: self._ledger.count_guesses(wanted=wanted))
+        tell_taken(taken, self._log)
 
     def controller(
         self,
@@ -184,7 +207,7 @@ class _Door:
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
-            each_turn=lambda: _all(housekeeping.turn, passages.turn, lookout.turn),
+            each_turn=lambda: _all(housekeeping.turn, passages.turn, self._lookout.turn),
         )
         answers = DoorAnswers(
             stores,
@@ -194,7 +217,7 @@ class _Door:
             doorway=doorway,
             mailbox=self._mailbox,
         )
-        lookout = Lookout(self._config, stores, answers.lines, self._alarms.asked_s)
+        self._lookout = Lookout(self._config, stores, answers.lines, self._alarms.asked_s)
         self._start(lines, answers.answers())
         return controller
 
@@ -207,7 +230,7 @@ class _Door:
     ) -> DailyRound:
         return DailyRound(
             rules=day_rules(self._config),
-            calendar_of=partial(calendar_of, self._config.opening),
+            calendar_of=lambda stored: calendar_of(self._config.opening, stored),
             branch=self._stores.branch,
             submit=self._stores.worker.submit,
             doorway=doorway,

@@ -26,7 +26,7 @@ class Lookout:
     """Turn once with each turn of the loop; one thread.
 
     Args:
-        config: the whole configuration.
+        config: the whole configuration; a public attribute, for it may be read again.
         stores: the door's.
         lines: which serial lines are connected, by name.
         web_asked_s: when web asked the door last, monotonic seconds; None where it never has.
@@ -40,7 +40,7 @@ class Lookout:
         web_asked_s: Callable[[], float | None],
     ) -> None:
         self._directory = config.storage.door_directory
-        self._limit = timedelta(hours=config.policy.max_cache_age_h)
+        self.config = config
         self._stores = stores
         self._lines = lines
         self._web_asked_s = web_asked_s
@@ -77,8 +77,9 @@ class Lookout:
             if applied_at is None or not moment.dependable:
                 return {}
             age = moment.local - applied_at
-            told = f"it came {_hours(age)} ago; after {_hours(self._limit)} nobody is let in by it"
-            return {"register_old": told if age > self._limit * OLD_SHARE else None}
+            limit = timedelta(hours=self.config.policy.max_cache_age_h)
+            told = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
+            return {"register_old": told if age > limit * OLD_SHARE else None}
         return {}
 
 

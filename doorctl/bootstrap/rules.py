@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from doorctl.access.policy import Policy, WeakPin
-from doorctl.config import Config
-from doorctl.errors import StoreError
+from doorctl.config import Config, reload
+from doorctl.errors import ConfigError, StoreError
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
-from doorctl.ports import CacheStamp
+from doorctl.ports import CacheStamp, EventLog
 from doorctl.store.visits_reader import VisitHistory
 
 ROAD_S = 0.5
@@ -94,6 +94,34 @@ def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
     except StoreError:
         high_water = BUILD_FLOOR
     return SystemClock(config.branch.time_zone, config.clock.trust, high_water, wary=wary)
+
+
+def read_again(
+    running: Config, environment: Mapping[str, str], log: EventLog
+) -> tuple[Config, str] | None:
+    """Return what may be taken of a changed file, and which keys that is; None if it is wrong.
+
+    What is wrong, or needs a restart, is told in one `config` line.
+
+    Args:
+        running: what the process goes by.
+        environment: as at its start.
+        log: takes the line.
+    """
+    try:
+        config, taken, others = reload(running, environment)
+    except ConfigError as err:
+        why = "; ".join(map(str, err.problems))
+        log.emit("config", state="refused", why=f"nothing was changed: {why}")
+        return None
+    if others:
+        log.emit("config", state="restart_needed", why=", ".join(others))
+    return config, ", ".join(taken)
+
+
+def tell_taken(taken: str, log: EventLog) -> None:
+    """Tell which keys are in force now that were not before."""
+    log.emit("config", state="taken", why=taken or "nothing has changed that needs no restart")
 
 
 def outdated(stamp: CacheStamp, config: Config) -> str | None:

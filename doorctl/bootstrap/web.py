@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 
 import doorctl
@@ -24,7 +25,9 @@ from doorctl.bootstrap.rules import (
     access_policy,
     branch_db,
     patrons_db,
+    read_again,
     system_clock,
+    tell_taken,
     visits_db,
 )
 from doorctl.bootstrap.subject_web import webs_answers
@@ -54,7 +57,7 @@ from doorctl.web.app import application
 from doorctl.web.body import Patience
 from doorctl.web.pushes import Pushes
 from doorctl.web.reception import Reception, Terms
-from doorctl.web.serving import Certificates, Server, listen
+from doorctl.web.serving import Certificates, Listener, Server, listen
 
 JOURNAL = "pushes-to-note.json"
 
@@ -67,6 +70,9 @@ DOOR_LIMIT_S = 2.0
 
 def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int:
     """Run the web process until SIGTERM or SIGINT; a commit under way is finished first.
+
+    SIGHUP has the configuration read again. Where that brings something, all but the process and
+    its listening socket is built anew: whoever connects meanwhile waits, and is not refused.
 
     Args:
         config: the whole configuration.
@@ -82,66 +88,139 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
     share_one_heap()
     return_large_blocks()
     with ExitStack() as stack:
-        clock = system_clock(config, wary=True)
         journal = stack.enter_context(closing(JsonLog(stdout)))
-        alarms = WebsAlarms(config, journal, clock, stack)
-        log = alarms.log
-        supervisor = SystemdSupervisor(environment)
-        # One thread, for the cache's one writing connection belongs to the thread that opened it.
-        worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
-        stores = ExitStack()
-        stack.callback(worker.submit, stores.close)
-        reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
-        library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
-        branch = _branch(config, clock, log, stack)
-        standing = alarms.kept_in(branch, stack)
-        rights = webs_answers(branch, worker, reception.writer)
-        own = {TRUST_CLOCK: lambda _question: believes(clock)}
-        answers = {**library, **branch.answers(), **rights, **alarms.answers, **own}
-        _answer(config, answers, log, stack)
-        _go_rounds(config, clock, log, branch, stack)
-        stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
-        push = config.web.push
-        patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
+        process = _Process(config, environment, journal, stack)
+        # The one thing that a signal's handler may do at any moment is to put.
+        hung_up: SimpleQueue[int] = SimpleQueue()
+        signal.signal(signal.SIGHUP, lambda number, _frame: hung_up.put(number))
+        Thread(target=process.heed, args=(hung_up,), name="reload", daemon=True).start()
+        while process.begins():
+            with ExitStack() as turn:
+                _serve(process, journal, turn)
+        process.supervisor.stopping()
+    return 0
 
-        def compiled() -> None:
-            shown.compile()
-            spare_the_collector()
 
-        def ready() -> None:
-            log.emit("ready", version=doorctl.__version__, pid=os.getpid())
-            supervisor.ready()
-            # Half of a start's work, and a push or a panel needs little of it.
-            Thread(target=compiled, name="templates", daemon=True).start()
+class _Process:
+    """What stays when all else is built anew."""
 
-        certificates = _certificates(config)
-        share = partial(_share, config, branch)
-        pushes = Pushes(reception, worker, log, patience, DesksAudit(branch), share=share)
-        pushes.catch_up()
-        shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
-        server = Server(
-            application(
-                pushes,
-                shown.routes,
-                missing=shown.missing,
-                encrypted=encrypted(config),
-                senders_certified=certificates is not None and certificates.client_ca is not None,
-            ),
-            certificates,
-            head_s=push.chunk_timeout_s,
-            when_ready=ready,
-            when_stopping=shown.stop,
-            alive=supervisor.alive,
-        )
-        listener = stack.enter_context(closing(listen(config.web.host, config.web.port)))
+    def __init__(
+        self, config: Config, environment: Mapping[str, str], journal: EventLog, stack: ExitStack
+    ) -> None:
+        self._environment = environment
+        self._journal = journal
+        self._stack = stack
+        self.config = config
+        self.taken: str | None = None
+        self.supervisor = SystemdSupervisor(environment)
+        self._new: SimpleQueue[tuple[Config, str | None]] = SimpleQueue()
+        self._new.put((config, None))
+        self._server: Server | None = None
+        self._listener: Listener | None = None
+        self._stopping = False
+
+    def begins(self) -> bool:
+        """Go by what is new; tell whether there is anything, and nobody has stopped us."""
+        if self._stopping or self._new.empty():
+            return False
+        self.config, self.taken = self._new.get()
+        return True
+
+    def heed(self, hung_up: SimpleQueue[int]) -> None:
+        """Read the file again at each SIGHUP; on a thread of its own."""
+        while hung_up.get():
+            try:
+                read = read_again(self.config, self._environment, self._journal)
+            except Exception as err:  # noqa: BLE001 - it goes on as it was, and hears the next one
+                why = f"reload: a fault of doorctl's own ({type(err).__name__})"
+                self._journal.emit("alarm", kind="rounds_failing", why=why)
+                continue
+            if read is not None and not read[1] and self._new.empty():
+                tell_taken("", self._journal)
+            elif read is not None:
+                self._new.put(read)
+                self._stop_serving()
+
+    def run(self, server: Server) -> None:
+        """Serve until a signal ends it, or something new has come."""
+        web = self.config.web
+        if self._listener is None:
+            self._listener = self._stack.enter_context(closing(listen(web.host, web.port)))
+        self._server = server
         # uvicorn takes over both and raises them again at its end, to be ended by them.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: server.stop())
-        server.run([listener])
-        # Of a push whose commit was under way.
-        pushes.catch_up()
-        supervisor.stopping()
-    return 0
+            signal.signal(number, self._stop)
+        if self._stopping or not self._new.empty():
+            server.stop()
+        # The server closes the socket that it is given.
+        server.run([Listener(os.dup(self._listener.fileno()))])
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+        self._stop_serving()
+
+    def _stop_serving(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+
+def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
+    config, supervisor = process.config, process.supervisor
+    clock = system_clock(config, wary=True)
+    alarms = WebsAlarms(config, journal, clock, stack)
+    log = alarms.log
+    # One thread, for the cache's one writing connection belongs to the thread that opened it.
+    worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
+    stores = ExitStack()
+    stack.callback(worker.submit, stores.close)
+    reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
+    library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
+    branch = _branch(config, clock, log, stack)
+    standing = alarms.kept_in(branch, stack)
+    rights = webs_answers(branch, worker, reception.writer)
+    own = {TRUST_CLOCK: lambda _question: believes(clock)}
+    answers = {**library, **branch.answers(), **rights, **alarms.answers, **own}
+    _answer(config, answers, log, stack)
+    _go_rounds(config, clock, log, branch, stack)
+    stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
+    push = config.web.push
+    patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
+
+    def compiled() -> None:
+        shown.compile()
+        spare_the_collector()
+
+    def ready() -> None:
+        if process.taken is None:
+            log.emit("ready", version=doorctl.__version__, pid=os.getpid())
+        else:
+            tell_taken(process.taken, log)
+        supervisor.ready()
+        # Half of a start's work, and a push or a panel needs little of it.
+        Thread(target=compiled, name="templates", daemon=True).start()
+
+    certificates = _certificates(config)
+    share = partial(_share, config, branch)
+    pushes = Pushes(reception, worker, log, patience, DesksAudit(branch), share=share)
+    pushes.catch_up()
+    shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
+    server = Server(
+        application(
+            pushes,
+            shown.routes,
+            missing=shown.missing,
+            encrypted=encrypted(config),
+            senders_certified=certificates is not None and certificates.client_ca is not None,
+        ),
+        certificates,
+        head_s=push.chunk_timeout_s,
+        when_ready=ready,
+        when_stopping=shown.stop,
+        alive=supervisor.alive,
+    )
+    process.run(server)
+    # Of a push whose commit was under way.
+    pushes.catch_up()
 
 
 # What a branch does not use is not loaded: on a Pi each of these costs megabytes.

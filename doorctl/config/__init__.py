@@ -15,7 +15,7 @@ from doorctl.config.installation import (
 )
 from doorctl.config.keys import KeyDescription, describe
 from doorctl.config.lms import Lms
-from doorctl.config.loading import load, load_gpio
+from doorctl.config.loading import load, load_gpio, reload
 from doorctl.config.opening import DatedHours, Opening, Week, past_exceptions
 from doorctl.config.outputs import WiredOutput
 from doorctl.config.schema import Config
@@ -57,4 +57,5 @@ __all__ = [
     "load",
     "load_gpio",
     "past_exceptions",
+    "reload",
 ]

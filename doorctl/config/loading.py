@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +14,9 @@ from doorctl.config.hours import read_hours
 from doorctl.config.keys import describe
 from doorctl.config.outputs import output_problems
 from doorctl.config.overrides import Tables, overridden
-from doorctl.config.places import placed
+from doorctl.config.places import FILES, placed
 from doorctl.config.rules import RULES
-from doorctl.config.schema import TABLES, Config
+from doorctl.config.schema import TABLES, Config, Origin
 from doorctl.config.sections import checked
 from doorctl.config.sync import Sync
 from doorctl.config.targets import read_targets
@@ -23,6 +24,13 @@ from doorctl.config.wiring import Gpio
 from doorctl.errors import ConfigError, Problem
 
 _PLACE = re.compile(r"(.*) \(at (line \d+, column \d+|end of document)\)", re.DOTALL)
+RELOADED = frozenset({"policy", "hours", "closing", "alarms"})
+"""Tables that a running process takes; of the others some hold what it has opened already."""
+
+NOT_RELOADED = FILES | {"policy.minimum_age", "policy.weak_pin"}
+"""Keys of these that wait for a restart: systemd hands over files at the start alone, and rows are
+sealed by the other two."""
+
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 
@@ -44,8 +52,41 @@ def load(
             has one problem.
     """
     tables, malformed = overridden(_read(path), overrides)
-    base = path.absolute().parent
-    return from_tables(str(path), tables, base=base, environment=environment, malformed=malformed)
+    values, wrong = checked(tables)
+    origin = Origin(path, tuple(overrides), MappingProxyType(values))
+    return _whole(origin, path.absolute().parent, environment, [*malformed, *wrong])
+
+
+def reload(
+    running: Config, environment: Mapping[str, str] = NO_ENVIRONMENT
+) -> tuple[Config, list[str], list[str]]:
+    """Read the file of a running process again.
+
+    Args:
+        running: what it goes by.
+        environment: as for `load`.
+
+    Returns:
+        What it may go by from now on, which keys of it are new, and which others were changed and
+        need a restart. Where the new ones say nothing whole without these, all need one.
+
+    Raises:
+        ConfigError: as for `load`; nothing is to change then.
+    """
+    origin = running.origin
+    old, new = origin.values, load(origin.path, origin.overrides, environment).origin.values
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    taken = [
+        one for one in changed if one.partition(".")[0] in RELOADED and one not in NOT_RELOADED
+    ]
+    values = {name: value for name, value in old.items() if name not in taken}
+    values |= {name: new[name] for name in taken if name in new}
+    try:
+        origin = replace(origin, values=MappingProxyType(values))
+        config = _whole(origin, origin.path.absolute().parent, environment)
+    except ConfigError:
+        return running, [], changed
+    return config, taken, [name for name in changed if name not in taken]
 
 
 def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
@@ -92,12 +133,18 @@ def from_tables(
         ConfigError: with all problems.
     """
     values, wrong = checked(tables)
-    values, unreadable = read_hours(placed(values, base, environment))
+    return _whole(Origin(Path(subject), values=values), base, environment, [*malformed, *wrong])
+
+
+def _whole(
+    origin: Origin, base: Path, environment: Mapping[str, str], known: Sequence[Problem] = ()
+) -> Config:
+    values, unreadable = read_hours(placed(origin.values, base, environment))
     values, wrong_targets = read_targets(values, base, environment)
     between = [problem for rule in (*RULES, output_problems) for problem in rule(values)]
-    if problems := [*malformed, *wrong, *unreadable, *wrong_targets, *between]:
-        raise ConfigError(subject, problems)
-    return _built(values)
+    if problems := [*known, *unreadable, *wrong_targets, *between]:
+        raise ConfigError(str(origin.path), problems)
+    return replace(_built(values), origin=origin)
 
 
 def _built(values: Mapping[str, Any]) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +30,21 @@ from doorctl.config.web import Push, Tls, Web
 from doorctl.config.wiring import Door, Gpio, Keypad, Reader
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a configuration was read.
+
+    Args:
+        path: the file.
+        overrides: what the command line laid over it.
+        values: each key's value as it is written, or its default.
+    """
+
+    path: Path = Path()
+    overrides: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole configuration; thread-safe, for nothing in it changes.
@@ -39,6 +55,7 @@ class Config:
         outputs: what else follows the mode, each name and pin once.
         sync: None where this machine sends to no branch.
         control: `socket` is absolute once loaded; built by hand, it has no default of use.
+        origin: where it was read; says nothing of one built by hand.
     """
 
     branch: Branch
@@ -63,6 +80,7 @@ class Config:
     lms: Lms = field(default_factory=Lms)
     alarms: Alarms = field(default_factory=Alarms)
     sync: Sync | None = None
+    origin: Origin = field(default=Origin(), repr=False, compare=False)
 
 
 TABLES: Mapping[str, type[Any]] = MappingProxyType(

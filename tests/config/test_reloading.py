@@ -1,0 +1,101 @@
+"""What a running process takes of a changed file, and what waits for a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doorctl.config import Config, load, reload
+from doorctl.config.loading import RELOADED
+from doorctl.config.schema import TABLES
+from doorctl.errors import ConfigError
+
+BASE = """
+[branch]
+name = "x"
+id = "x"
+[reader]
+port = "/dev/x"
+"""
+MAIL = '[alarms.email]\nhost = "mail.example"\nsender = "a@b.example"\nto = ["c@d.example"]\n'
+ACCOUNT = 'user = "u"\npassword_file = "/etc/p"\n'
+
+
+def reloaded(path: Path, before: str, after: str) -> tuple[Config, list[str], list[str]]:
+    """Return what comes of a process that began by one file and reads another."""
+    path.write_text(BASE + before)
+    running = load(path, ["policy.pin_length=5"])
+    path.write_text(BASE + after)
+    return reload(running)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the configuration is."""
+    return tmp_path / "doorctl.toml"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "taken", "restart"),
+    [
+        ("", "", [], []),
+        ("", "[policy]\nrequire_pin = false", ["policy.require_pin"], []),
+        # The command line goes before the file as it did at the start.
+        ("", "[policy]\npin_length = 6", [], []),
+        ("", "[policy]\nminimum_age = 15\nweak_pin = 'allow'", [], ["minimum_age", "weak_pin"]),
+        ("[hours]\nmonday = []", "[hours]\nmonday = ['08:00-22:00']", ["hours.monday"], []),
+        ("[closing]\nwarn_min = [5]", "", ["closing.warn_min"], []),
+        ("", MAIL, [f"alarms.email.{leaf}" for leaf in ("host", "sender", "to")], []),
+        ("", "[seal]\niterations = 3", [], ["seal.iterations"]),
+        (MAIL, f"{MAIL}ca_file = '/etc/x'", [], ["alarms.email.ca_file"]),
+    ],
+)
+def test_what_is_taken(
+    before: str, after: str, taken: list[str], restart: list[str], path: Path
+) -> None:
+    """What is looked up at each use; no file, and nothing that rows are sealed by."""
+    config, new, others = reloaded(path, before, after)
+
+    assert new == taken
+    assert [one.removeprefix("policy.") for one in others] == restart
+    assert reload(config)[1] == []
+    if not restart:
+        assert config == load(path, ["policy.pin_length=5"])
+
+
+def test_each_table_that_is_taken_is_one() -> None:
+    """A table that was renamed would wait for a restart for ever."""
+    assert TABLES.keys() > RELOADED
+
+
+def test_what_is_whole_only_with_a_file_waits_for_it(path: Path) -> None:
+    """An account whose password nobody has read yet is not logged in with, nor is anything else."""
+    before = f"{MAIL}\n[closing]\nwarn_min = [5]"
+    config, taken, restart = reloaded(path, before, MAIL + ACCOUNT)
+
+    assert taken == []
+    assert restart == ["closing.warn_min", "alarms.email.user", "alarms.email.password_file"]
+    assert config.closing.warn_min == (5,)
+
+
+def test_always_open_from_now_on(path: Path) -> None:
+    """A table of hours that is taken out is no hours, not empty ones."""
+    config, taken, _ = reloaded(path, "[hours]\nmonday = []", "")
+
+    assert config.hours is None
+    assert "hours.monday" in taken
+
+
+def test_what_is_taken_stays_beside_what_is_not(path: Path) -> None:
+    """The rest of the configuration is the running one's."""
+    config, _, restart = reloaded(path, "", "[policy]\nduress = true\n[web]\nport = 9999")
+
+    assert (config.policy.duress, config.web.port) == (True, 8080)
+    assert restart == ["web.port"]
+
+
+def test_a_wrong_file_is_refused_whole(path: Path) -> None:
+    """With every problem; what is right in it is not taken either."""
+    with pytest.raises(ConfigError, match=r"release_s"):
+        reloaded(path, "", "[policy]\nduress = true\n[door]\nrelease_s = 99")

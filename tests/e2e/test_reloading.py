@@ -1,0 +1,103 @@
+"""SIGHUP at a real door: what is safe is in force for the next card, all else stays as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.door import Door
+from tests.e2e.people import ENTITLED, NOT_RESIDENT
+
+CLOSED = "[hours]\nmonday = []\n"
+EVERYBODY = "[policy]\nrequire_resident = false\n"
+
+
+@pytest.fixture
+def file(door: Door, tmp_path: Path) -> Path:
+    """Give the door a file of its own, and start it with a long release."""
+    own = tmp_path / "door.toml"
+    own.write_text(Path(door.options[0].removeprefix("--config=")).read_text())
+    door.options[0] = f"--config={own}"
+    door.configured("door.release_s=2").start()
+    return own
+
+
+def reload(door: Door, file: Path, *more: str) -> None:
+    """Write more into the file and have it read again, as `systemctl reload` does."""
+    file.write_text("\n".join((file.read_text(), *more)))
+    door.skip()
+    os.kill(door.pid, signal.SIGHUP)
+
+
+def test_an_attempt_under_way_knows_the_policy_that_it_began_by(door: Door, file: Path) -> None:
+    """The next one has the new one, and the relay has moved for that one alone."""
+    attempt = door.swipe(NOT_RESIDENT.swipe)
+    door.press(NOT_RESIDENT.pin[:2])
+    reload(door, file, EVERYBODY)
+    # The worker does one thing after another: once it answers this, it has read the file.
+    door.call("selftest")
+    assert not [line for line in door.said("config") if line["state"] == "taken"]
+    door.press(NOT_RESIDENT.pin[2:])
+
+    assert door.wait_for("decision", attempt=attempt)["reason"] == "not_resident"
+    assert door.wait_for("config", state="taken")["why"] == "policy.require_resident"
+    assert door.visit(NOT_RESIDENT)["reason"] == "ok"
+    door.wait_for("relay", energised=False)
+    assert [line["energised"] for line in door.said("relay")] == [True, False]
+
+
+def test_a_release_under_way_keeps_its_time(door: Door, file: Path) -> None:
+    """Hours that end and a policy that changes lock nobody out who is in the doorway."""
+    door.visit(ENTITLED)
+    reload(door, file, CLOSED, EVERYBODY)
+    taken = door.wait_for("config", state="taken")
+
+    assert "hours.monday" in taken["why"]
+    assert "policy.require_resident" in taken["why"]
+    door.wait_for("relay", energised=False)
+    on, off = door.said("relay")
+    assert off["monotonic_ns"] - on["monotonic_ns"] >= 2e9
+    assert door.visit(ENTITLED)["reason"] == "closed"
+
+
+def test_what_needs_a_restart_is_named_and_not_taken(door: Door, file: Path) -> None:
+    """Pins, lines, ports, paths, and what rows are sealed by; the rest of the file is taken."""
+    text = file.read_text().replace("green_pin = 23", "green_pin = 12")
+    file.write_text(text.replace("iterations = 1", "iterations = 2"))
+    reload(door, file, EVERYBODY, "minimum_age = 15", "[web]", "port = 9999")
+
+    told = door.wait_for("config", state="restart_needed")["why"]
+    assert told == "seal.iterations, gpio.green_pin, policy.minimum_age, web.port"
+    assert door.wait_for("config", state="taken")["why"] == "policy.require_resident"
+    assert door.visit(ENTITLED)["reason"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [("[policy]\npin_length = 99", "policy.pin_length"), ("[[[", "is no TOML")],
+)
+def test_a_wrong_file_changes_nothing(wrong: str, told: str, door: Door, file: Path) -> None:
+    """One line says why, and the door decides as before; mended, it is taken."""
+    right = file.read_text()
+    reload(door, file, CLOSED, wrong)
+
+    why = door.wait_for("config", state="refused")["why"]
+    assert why.startswith("nothing was changed: ")
+    assert told in why
+    assert door.visit(ENTITLED)["reason"] == "ok"
+    file.write_text(right)
+    reload(door, file, EVERYBODY)
+    door.wait_for("config", state="taken")
+    assert door.alarms() == []
+
+
+def test_a_file_that_is_gone_changes_nothing(door: Door, file: Path) -> None:
+    """As a wrong one."""
+    file.unlink()
+    os.kill(door.pid, signal.SIGHUP)
+
+    assert "does not exist" in door.wait_for("config", state="refused")["why"]
+    assert door.visit(ENTITLED)["reason"] == "ok"

@@ -1,0 +1,114 @@
+"""SIGHUP at a real web process: it goes by the file as it is now, and refuses nobody meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from doorctl.demo.stage import shipped
+from tests.web.branch import Branch, answer_of
+from tests.web.conftest import Branches
+
+RELOADS = 5
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a copy of the demo's configuration."""
+    own = tmp_path / "demo.toml"
+    own.write_bytes(shipped("demo.toml").read_bytes())
+    return own
+
+
+@pytest.fixture
+def branch(branches: Branches, file: Path) -> Branch:
+    """Give a web process that was started with that file."""
+    found = branches()
+    found.stage.options[0] = f"--config={file}"
+    found.start()
+    return found
+
+
+def reload(branch: Branch, file: Path, change: Callable[[str], str]) -> None:
+    """Change the file and have it read again, as `systemctl reload` does."""
+    file.write_text(change(file.read_text()))
+    branch.send(signal.SIGHUP)
+
+
+def with_closing(text: str, warn: str = "[5]") -> str:
+    """Return the file with other warnings before closing."""
+    return f"{text.partition('[closing]')[0]}[closing]\nwarn_min = {warn}\n"
+
+
+def test_what_is_safe_is_taken_and_the_rest_named(branch: Branch, file: Path) -> None:
+    """The process stays the same one, and so does what it holds."""
+    branch.fill(3)
+    epoch = branch.held()["epoch"]
+    reload(
+        branch, file, lambda text: with_closing(text).replace("iterations = 1", "iterations = 2")
+    )
+
+    restart = branch.wait_for("config", state="restart_needed")["why"]
+    assert branch.wait_for("config", state="taken")["why"] == "closing.warn_min"
+    assert "seal.iterations" in restart
+    assert branch.held()["epoch"] == epoch
+    branch.fill(4)
+    assert len([line for line in branch.lines if line["event"] == "ready"]) == 1
+    assert branch.end() == 0
+
+
+def test_a_wrong_file_and_an_equal_one_change_nothing(branch: Branch, file: Path) -> None:
+    """One line says so; nothing is built anew, so a connection that is open stays open."""
+    connection = branch.hanging(b"{", 0)
+    right = file.read_text()
+    reload(branch, file, lambda text: with_closing(text, "[0]"))
+    assert "closing.warn_min" in branch.wait_for("config", state="refused")["why"]
+    reload(branch, file, lambda _text: right)
+    assert "nothing" in branch.wait_for("config", state="taken")["why"]
+
+    assert answer_of(connection).startswith(b"HTTP/1.1 408")
+
+
+def test_nobody_is_refused_meanwhile(branch: Branch, file: Path) -> None:
+    """Whoever connects while it is built anew waits and is answered.
+
+    Whose connection was there just before, with nothing said on it yet, may be cut, once a reload.
+    """
+    answers: list[int] = []
+    cut: list[httpx2.TransportError] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                answers.append(branch.ask("GET", "/v1/patrons/epoch").status_code)
+            except httpx2.TransportError as err:
+                cut.append(err)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for minutes in range(1, RELOADS + 1):
+            reload(branch, file, partial(with_closing, warn=f"[{minutes}]"))
+            branch.wait_for("config", state="taken")
+    finally:
+        over.set()
+        asking.join()
+    assert set(answers) == {200}
+    assert len(cut) <= RELOADS
+    assert not [err for err in cut if isinstance(err, httpx2.ConnectError)]
+
+
+def test_a_stop_in_the_middle_of_it_is_heard(branch: Branch, file: Path) -> None:
+    """SIGTERM on the heels of SIGHUP ends the process."""
+    reload(branch, file, with_closing)
+    time.sleep(0.15)
+
+    assert branch.end() == 0
