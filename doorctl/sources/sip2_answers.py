@@ -22,8 +22,8 @@ DENIED = "S"
 BIRTHDAYS = (b"PB", b"BC", b"PD")
 """Dialects of servers, PD is Horizon's; the protocol itself has no birthday."""
 
-EXPIRIES = (b"PA", b"PX")
-"""PX is Polaris', which means something else by PA."""
+EXPIRIES = (b"PA", b"PX", b"PE")
+"""PX is Polaris', which means something else by PA; PE is some Symphony's, elsewhere a branch."""
 
 PATRON_CLASS = b"PC"
 

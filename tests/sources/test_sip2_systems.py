@@ -1,7 +1,9 @@
 """What library systems that exist answer over SIP2, in their own order and form of the fields.
 
 The forms are facts from others' recorded messages (the Palace Project's for Sierra, Evergreen,
-Polaris, TLC and Horizon, bibbox' for FBS, Koha's own server); names and numbers are invented.
+Polaris, TLC and Horizon, bibbox' for FBS, Koha's own server, Edmonton's library for Symphony);
+RERO's is the order in which invenio-sip2 writes its fields, and Alma's what Ex Libris' page says
+of them: no recording was found of these two. Names and numbers are invented.
 """
 
 from __future__ import annotations
@@ -41,6 +43,25 @@ FBS = (
     "64{flags}00920260302    140755000000000004000000000000AODK-773000|AALN:3000001234|AEBaek"
     "|BZ9999|CA9999|CB9999|BLY|CQ{right}|BHDKK|CC220.00|AS|AT|AU380001%20260626%Bog%%m%th%77|"
 )
+SYMPHONY = (
+    "64{flags}00020260302    161047000000000000000000000000AO|AA3000001234|AEBAEK, JENS|AQOEST"
+    "|BZ0100|CA0100|CB0999|BLY|CQ{right}|BV 0.00|BDVej 1|BEjens@example.com|BHDKK"
+    "|PA20260609    235900|PD19710101|PCVOKSEN|PEOEST|PFADULT|PGMALE|DB$0.00|DM$500.00|AFOK|"
+)
+SYMPHONY_PE = (
+    "64{flags}00020260302    161047000000000000000000000000AO|AA3000001234|AEBAEK, JENS|AQOEST"
+    "|BLY|CQ{right}|BV 0.00|BHDKK|PD19710101|PE20260609    235900|PFADULT|DB$0.00|AFOK|"
+)
+"""A library that has the expiry in PE, which elsewhere is a branch."""
+
+RERO = (
+    "64{flags}00020260302    211818000000000002000000000000AOoest|AA3000001234|AEBaek, Jens"
+    "|BDVej 1, 8900 Randers|BF86000000|BEjens@example.com|AUitem-1|BLY|BHDKK|BV0|AF|CQ{right}|"
+)
+ALMA = (
+    "64{flags}00020260302    142637000000000000000000000000AO45RAND_INST|AA3000001234"
+    "|AEBaek, Jens|BLY|CQ{right}|BHDKK|BV0.00|BDVej 1|BEjens@example.com|BF86000000|AF|"
+)
 PLAIN = (
     "64{flags}00020260302    143327000000000000000000000000AOoest|AA3000001234|AEJens Baek|BLY"
     "|CQ{right}|AFOK|"
@@ -55,6 +76,11 @@ POLARIS_UNKNOWN = (
     "|BC|PA0|PX|"
 )
 
+EACH = [
+    *(SIERRA, EVERGREEN, POLARIS, HORIZON, KOHA, FBS),
+    *(SYMPHONY, SYMPHONY_PE, RERO, ALMA, PLAIN),
+]
+
 
 def read(message: str) -> Information:
     """Read a message that must be whole."""
@@ -63,7 +89,7 @@ def read(message: str) -> Information:
     return information
 
 
-@pytest.mark.parametrize("system", [SIERRA, EVERGREEN, POLARIS, HORIZON, KOHA, FBS, PLAIN])
+@pytest.mark.parametrize("system", EACH)
 def test_each_system_says_yes_and_no(system: str) -> None:
     """A right PIN is a yes and a wrong one a no, whatever stands beside them."""
     assert meaning(read(system.format(flags=" " * 14, right="Y"))) is YES
@@ -85,6 +111,10 @@ def test_a_card_that_nobody_knows_is_a_no(message: str) -> None:
         (HORIZON, date(1971, 1, 1), date(2026, 6, 9)),
         (KOHA, date(1971, 1, 1), date(2026, 6, 9)),
         (FBS, None, None),
+        (SYMPHONY, date(1971, 1, 1), date(2026, 6, 9)),
+        (SYMPHONY_PE, date(1971, 1, 1), date(2026, 6, 9)),
+        (RERO, None, None),
+        (ALMA, None, None),
         (PLAIN, None, None),
     ],
 )
@@ -97,7 +127,7 @@ def test_each_system_has_its_own_fields_for_dates(
     assert (patron.birthday, patron.valid_until) == (birthday, valid_until)
 
 
-@pytest.mark.parametrize("system", [SIERRA, EVERGREEN, POLARIS, HORIZON, KOHA, FBS, PLAIN])
+@pytest.mark.parametrize("system", EACH)
 def test_a_lost_card_is_one_everywhere(system: str) -> None:
     """The fifth flag means the same in every dialect."""
     patron = read_patron(read(system.format(flags="    Y         ", right="Y")), Dialect())
