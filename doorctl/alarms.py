@@ -246,6 +246,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         DOOR_ANSWERS: _over(
             DOOR_SILENT, "Dørens proces svarer igen.", "The door process answers again."
         ),
+        "door_failed": _kind(
+            TODAY,
+            "Dørens proces er standset med en fejl og startes igen.",
+            "The door process has failed and is started again.",
+            "Kør systemctl status doorctl-door.",
+            "Run systemctl status doorctl-door.",
+        ),
         "web_failed": _kind(
             TODAY,
             "Webprocessen er standset med en fejl; døren virker stadig.",
@@ -311,6 +318,63 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The branch's database is an older copy: passes that were revoked may count again.",
             "Gå karantæner og tilladelser igennem for tiden, der mangler, og kvittér.",
             "Go through bans and passes for the time that is missing, then acknowledge this.",
+        ),
+        "audit_rewritten": _kind(
+            NOW,
+            "En filials revisionslog er skrevet om eller sat tilbage.",
+            "The audit log of a branch was written anew or rolled back.",
+            "Har ingen lagt en kopi ind, så se, hvem der skjuler noget: doorctl audit verify.",
+            "If nobody restored a copy, see who hides something: doorctl audit verify.",
+        ),
+        "export_old": _kind(
+            TODAY,
+            "Der er ikke kommet et nyt udtræk fra bibliotekssystemet i 26 timer.",
+            "No new export has come from the library system for 26 hours.",
+            "Se, om bibliotekssystemet laver sit udtræk, og om det bliver lagt her.",
+            "See whether the library system makes its export, and whether it arrives here.",
+        ),
+        "export_old_cleared": _over(
+            "export_old", "Der er kommet et nyt udtræk.", "A new export has come."
+        ),
+        "rows_set_aside": _kind(
+            TODAY,
+            "Nogle rækker i udtrækket er forkerte og er lagt til side.",
+            "Some rows of the export are wrong and were set aside.",
+            "Ret lånerne i bibliotekssystemet; alle rækkerne står i set-aside.txt på serveren.",
+            "Mend the patrons in the library system; set-aside.txt on the server has all rows.",
+        ),
+        "rows_set_aside_cleared": _over(
+            "rows_set_aside", "Ingen rækker er forkerte mere.", "No row is wrong any more."
+        ),
+        "branch_behind": _kind(
+            TODAY,
+            "En filial har længe ikke kunnet få lånerregistret.",
+            "A branch could not be given the patron register for long.",
+            "Se, om filialens Pi og netværk er i gang; efter 72 timer lukkes ingen lånere ind.",
+            "See whether its Pi and network are up; after 72 hours no patron is let in there.",
+        ),
+        "branch_behind_cleared": _over(
+            "branch_behind", "Filialen har fået lånerregistret.", "The branch has the register."
+        ),
+        "branch_refuses": _kind(
+            TODAY,
+            "En filial afviser lånerregistret.",
+            "A branch refuses the patron register.",
+            "Gør, hvad grunden siger: ret udtræk, nøgle eller regler, eller godkend det.",
+            "Do what the reason says: mend export, key or rules, or approve it.",
+        ),
+        "branch_refuses_cleared": _over(
+            "branch_refuses", "Filialen tager imod igen.", "The branch takes the register again."
+        ),
+        "sync_failed": _kind(
+            TODAY,
+            "Lånerregistret kunne ikke sendes til nogen filial.",
+            "The patron register could be sent to no branch.",
+            "Ret, hvad grunden nævner, ofte udtrækket; doorctl sync push siger alt.",
+            "Mend what the reason names, often the export; doorctl sync push says all of it.",
+        ),
+        "sync_failed_cleared": _over(
+            "sync_failed", "Lånerregistret sendes igen.", "The patron register is sent again."
         ),
         "register_old": _kind(
             TODAY,

@@ -7,15 +7,30 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
+import msgspec
+
+from doorctl.bootstrap.alarms import send_now, sinks
 from doorctl.bootstrap.keys import drop_old_key, keys_in_use, next_key_file
-from doorctl.bootstrap.rules import flags_weak, system_clock
+from doorctl.bootstrap.rules import flags_weak
 from doorctl.config import Config, Sync
-from doorctl.errors import AlreadyExistsError, ConfigError, Problem, StoreError
+from doorctl.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    DoorctlError,
+    Problem,
+    StoreBusyError,
+    StoreError,
+)
 from doorctl.identity import owner_of
+from doorctl.notices.desk import notice
+from doorctl.notices.rationing import Due, Heard
+from doorctl.notices.sender import Book
+from doorctl.ports import AlarmSink, Clock, NotSentError
 from doorctl.store.key_file import create_key
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.store.sealing import ArgonSealer, first_key, key_id, links
@@ -33,6 +48,9 @@ from doorctl.sync.rehearsal import RehearsedBranch
 from doorctl.transports.http_push import HttpBranch, tls_context
 
 OUTBOX = "outbox.db"
+
+JUST_NOW = timedelta(minutes=1)
+"""Whoever told so lately was the run that failed, or the one that it gave way to."""
 
 SHARED = "another line has what stands here, and says so"
 
@@ -87,19 +105,23 @@ def public_key_file(sync: Sync) -> Path:
 def push(
     config: Config,
     wishes: Wishes,
+    clock: Clock,
     *,
     on_progress: Callable[[int, int], None],
     on_refreshed: Callable[[Refreshed], None],
     on_delivery: Callable[[Delivery], None],
+    on_unsent: Callable[[str], None],
 ) -> tuple[Refreshed, list[Delivery]]:
     """Read the source, seal what has changed and bring every branch up to date.
 
     Args:
         config: the whole configuration.
         wishes: see there.
+        clock: this machine's.
         on_progress: told how many identifiers have been sealed so far, and of how many.
         on_refreshed: told once, before anything is sent.
         on_delivery: told of each branch as soon as it has ended with it.
+        on_unsent: told why an alarm did not go; the next run tries again.
 
     Raises:
         FeedError: with every wrong row; nothing was changed.
@@ -117,39 +139,44 @@ def push(
     own = config.policy.minimum_age
     terms = Terms(seal, own, tuple(sorted(set(ages.values()) - {own})))
     private_key = read_signing_key(sync.signing_key_file)
-    today = system_clock(config).moment().latest_known.date()
-    deliveries = []
+    now = clock.moment().latest_known
+    deliveries: list[Delivery] = []
+    exports = FeedExports(
+        sync.feed, pin_length=config.policy.pin_length, wrong_share=sync.wrong_rows_share
+    )
     with (
         _branches(sync, dry_run=wishes.dry_run) as branches,
         _outbox(sync, dry_run=wishes.dry_run) as outbox,
+        _telling(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
     ):
+        if stamp := exports.stamp():
+            book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
         refreshed = refresh(
-            FeedExports(
-                sync.feed,
-                pin_length=config.policy.pin_length,
-                wrong_share=sync.wrong_rows_share,
-            ),
+            exports,
             outbox,
             sealer=sealer,
             key=key,
             terms=terms,
-            on=today,
+            on=now.date(),
             workers=sync.workers or os.cpu_count() or 1,
             on_progress=on_progress,
             flags_weak=flags_weak(config),
         )
+        lines = _listed(refreshed.set_aside)
+        book.set_aside(refreshed.set_aside, lines)
         if not wishes.dry_run:
-            _list_set_aside(set_aside_file(sync), refreshed.set_aside)
+            _write_set_aside(set_aside_file(sync), lines)
         on_refreshed(refreshed)
         over = {key_id(one): links(one) for one in keys}
         state = outbox.path.parent
         sender = Sender(
-            private_key, terms, over, wishes.approved_by, wishes.full, state, today, ages
+            private_key, terms, over, wishes.approved_by, wishes.full, state, now.date(), ages
         )
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
             for delivery in deliver(branches, outbox, sender, pool):
                 on_delivery(delivery)
                 deliveries.append(delivery)
+        book.delivered(deliveries, now, timedelta(hours=sync.branch_behind_h))
     return refreshed, deliveries
 
 
@@ -160,6 +187,91 @@ def age_limits(config: Config) -> dict[str, int]:
         target.branch: own if target.minimum_age is None else target.minimum_age
         for target in _sync(config).targets
     }
+
+
+def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], None]) -> None:
+    """Tell that a run has failed, once and then daily, if it could not tell so itself.
+
+    Args:
+        config: the whole configuration.
+        clock: this machine's.
+        on_unsent: told why it did not go.
+
+    Raises:
+        StoreBusyError: another run is at work; it tells what becomes of it.
+        DoorctlError: what was told can't be kept; it is told all the same.
+    """
+    try:
+        with _outbox(_sync(config), dry_run=False) as outbox:
+            book, now = _book(outbox), clock.moment().latest_known
+            if book.told_at is None or now - book.told_at > JUST_NOW:
+                book.stand("sync_failed", {"": os.environ.get("MONITOR_SERVICE_RESULT", "")})
+                _tell(config, outbox, book, clock, on_unsent)
+    except StoreError as err:
+        if config.alarms.wanted and not isinstance(err, StoreBusyError):
+            for name, why in send_now(config, "sync_failed", str(err)).items():
+                on_unsent(f"{name}: {why}")
+        raise
+
+
+@contextmanager
+def _telling(
+    config: Config, outbox: OutboxStore, clock: Clock, on_unsent: Callable[[str], None] | None
+) -> Iterator[Book]:
+    """Have a run take note of what it finds, and tell of it whatever becomes of the run.
+
+    Nothing is told where `on_unsent` is None; a mistake of ours is told by `tell_failure`.
+    """
+    book, failed = _book(outbox), None
+    try:
+        yield book
+    except DoorctlError as err:
+        failed = err
+    book.stand("sync_failed", {} if failed is None else {"": str(failed)})
+    if on_unsent is not None:
+        _tell(config, outbox, book, clock, on_unsent)
+    if failed is not None:
+        raise failed
+
+
+def _book(outbox: OutboxStore) -> Book:
+    try:
+        return msgspec.json.decode(outbox.alarms() or b"{}", type=Book)
+    except msgspec.DecodeError:
+        return Book()
+
+
+def _tell(
+    config: Config,
+    outbox: OutboxStore,
+    book: Book,
+    clock: Clock,
+    on_unsent: Callable[[str], None],
+) -> None:
+    """Send what is due by each way and keep who was told; no failure of it is the run's."""
+    moment, at_s = clock.moment(), clock.monotonic_s()
+    rest = timedelta(minutes=config.alarms.min_interval_min)
+    with ExitStack() as stack:
+        found, unsent = sinks(config, stack)
+        for way, sink in found.items():
+
+            def send(kind: str, why: str, sink: AlarmSink = sink) -> None:
+                what = notice(Due(Heard(kind, why, at_s), 1), config.branch.name, moment, at_s)
+                # A report has many lines, and none of its words are a row's own.
+                sink.send(replace(what, why=why) if kind == "rows_set_aside" else what)
+
+            try:
+                book.tell(way, moment.latest_known, rest, send)
+            except Exception as err:  # noqa: BLE001 - no mistake in a notice may stop the push
+                unsent[way] = str(err) if isinstance(err, NotSentError) else type(err).__name__
+    book.forget({*found, *unsent})
+    book.told_at = clock.moment().latest_known
+    try:
+        outbox.keep_alarms(msgspec.json.encode(book))
+    except StoreError as err:
+        unsent["outbox"] = str(err)
+    for way, why in unsent.items():
+        on_unsent(f"{way}: {why}")
 
 
 def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:
@@ -186,8 +298,11 @@ def set_aside_file(sync: Sync) -> Path:
     return sync.state_directory / "set-aside.txt"
 
 
-def _list_set_aside(path: Path, rows: Sequence[tuple[str, WrongRow]]) -> None:
-    lines = [f"{name} line {row.line}: {'; '.join(row.why) or SHARED}\n" for name, row in rows]
+def _listed(rows: Sequence[tuple[str, WrongRow]]) -> list[str]:
+    return [f"{name} line {row.line}: {'; '.join(row.why) or SHARED}\n" for name, row in rows]
+
+
+def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
     try:
         if not lines:
             path.unlink(missing_ok=True)

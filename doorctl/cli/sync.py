@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from doorctl.bootstrap import sync as sender
+from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.streams import Unfailing
 from doorctl.config import Config
@@ -72,11 +73,13 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
         refreshed, deliveries = sender.push(
             config,
             sender.Wishes(full, dry_run, approved_by),
+            system_clock(config),
             on_progress=advance,
             on_refreshed=told,
             on_delivery=lambda delivery: say(
                 _told(delivery, ages[delivery.branch], dry_run=dry_run)
             ),
+            on_unsent=_unsent,
         )
     waiting = None if dry_run else sender.end_rotation(config, deliveries)
     if waiting is not None:
@@ -96,6 +99,21 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
         raise output.failed
     if behind or rewritten:
         raise SystemExit(1)
+
+
+@sync.command()
+@partial(with_config, sending=True)
+def tell_failure(config: Config) -> None:
+    """Tell by [alarms] that the last push has failed; for systemd's OnFailure=.
+
+    Once, then daily, and only where the push could not tell it itself. The next push that goes
+    well tells its end.
+    """
+    sender.tell_failure(config, system_clock(config), on_unsent=_unsent)
+
+
+def _unsent(why: str) -> None:
+    click.echo(f"doorctl: alarm_not_sent: {why}", err=True)
 
 
 def _silent(_line: str) -> None:

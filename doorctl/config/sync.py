@@ -108,6 +108,14 @@ class Sending:
             le=0.05,
         ),
     ] = 0.005
+    branch_behind_h: Annotated[
+        float,
+        key(
+            "Hours that a branch may not be up to date before [alarms] tells of it.",
+            ge=1,
+            le=72,
+        ),
+    ] = 12.0
     workers: Annotated[
         Workers | None, key("Threads that seal at once. Absent: one for each core.", 2)
     ] = None

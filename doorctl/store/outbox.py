@@ -178,6 +178,15 @@ def add_other_ages(database: Database) -> None:
     database.execute("UPDATE sent SET minimum_age = (SELECT minimum_age FROM outbox)")
 
 
+@migrations()
+def add_alarms(database: Database) -> None:
+    """Keep which alarms stand and who was told: a sender that has ended remembers nothing."""
+    database.execute("""
+        CREATE TABLE alarms (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), book BLOB NOT NULL)
+        STRICT
+    """)
+
+
 class OutboxStore:
     """Keep ``outbox.db``; implements `Outbox`. Belongs to the thread that makes it.
 
@@ -293,6 +302,16 @@ class OutboxStore:
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute(_RAISE_FLOOR, {"through": through})
             connection.execute(_FORGET, {"through": through})
+
+    def alarms(self) -> bytes | None:
+        """Return what the last run kept of its alarms; None for nothing."""
+        found = self._fetch("SELECT book FROM alarms")
+        return found[0][0] if found else None
+
+    def keep_alarms(self, book: bytes) -> None:
+        """Keep something for `alarms` to return."""
+        with translated(self.path), transaction(self._writer.database) as connection:
+            connection.execute("INSERT OR REPLACE INTO alarms VALUES (1, ?)", (book,))
 
     def close(self) -> None:
         """Let the next sender in; idempotent."""

@@ -57,6 +57,7 @@ class Delivery:
         snapshot: whether all rows were sent, or what had changed.
         volume: how much was sent.
         why: what went wrong.
+        refused: whether it will go wrong the same way until somebody does something.
         audit_head: where its audit log ended when it was asked; None if it did not say.
         audit_kept: where it ended in a run before, if that is not in it any more: it was rolled
             back or written anew.
@@ -69,6 +70,7 @@ class Delivery:
     snapshot: bool = False
     volume: Volume = NOTHING
     why: str = ""
+    refused: bool = False
     audit_head: str | None = None
     audit_kept: str | None = None
     key_id: str | None = None
@@ -180,7 +182,7 @@ class _Courier:
         key_id = held.key_id or self._sender.terms.seal.key_id
         if key_id not in self._sender.links:
             # Without the key a row still tells who is blocked, and until when.
-            return Delivery(branch.name, Result.FAILED, why=OTHER_KEY)
+            return Delivery(branch.name, Result.FAILED, why=OTHER_KEY, refused=True)
         answer = None if held.nonce is None else (yield self._message(branch, held.nonce))
         if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
             self._outbox.note_wrong_pins(branch.name, answer.wrong_pins, self._sender.on)
@@ -305,4 +307,5 @@ def _number(head: str) -> int:
 
 
 def _failed(branch: Branch, answer: Answer) -> Delivery:
-    return Delivery(branch.name, Result.FAILED, why=getattr(answer, "why", "answered out of turn"))
+    why, refused = getattr(answer, "why", "answered out of turn"), isinstance(answer, Refused)
+    return Delivery(branch.name, Result.FAILED, why=why, refused=refused)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 from doorctl.errors import FeedError, Problem
@@ -55,6 +57,21 @@ class FeedExports:
         right, wrong = _merged(parts)
         self._refuse_many(self._path.name, len(right), [(f"{name} ", row) for name, row in wrong])
         return Export(self._path.name, right, not _is_changes(files[0]), wrong)
+
+    def stamp(self) -> tuple[float, str] | None:
+        """Return when the newest file that counts was written, and a digest of them all.
+
+        None where one can't be read. The time is the file's own, in seconds since 1970.
+        """
+        newest, digest = 0.0, sha256()
+        try:
+            for file in self._files():
+                with file.open("rb") as content:
+                    newest = max(newest, os.fstat(content.fileno()).st_mtime)
+                    digest.update(file_digest(content, "sha256").digest())
+        except OSError:
+            return None
+        return newest, digest.hexdigest()
 
     def _refuse_many(self, subject: str, right: int, wrong: list[tuple[str, WrongRow]]) -> None:
         share = int(self._wrong_share * (right + len(wrong)))

@@ -57,7 +57,7 @@ def after_a_stop(directory: Path, word: str | None, *, gpioset: int) -> list[str
         word: what the daemon left; None for nothing.
         gpioset: its exit code.
     """
-    (line,) = values("ExecStopPost")
+    line, _alarm = values("ExecStopPost")
     script = line.partition("/bin/sh -c '")[2].removesuffix("'").replace("$$", "$")
     for name, code in (("gpioset", gpioset), ("doorctl", 0)):
         program = directory / name
@@ -93,7 +93,7 @@ def test_locking_falls_back_to_our_own_command(
 
 def test_locking_is_no_business_of_roots() -> None:
     """Outside the unit's rooms for speed, but as the daemon's user and with the pins' group."""
-    (line,) = values("ExecStopPost")
+    line, _alarm = values("ExecStopPost")
 
     assert line.startswith(
         "+/usr/bin/setpriv --reuid doorctl-door --regid doorctl --groups gpio --no-new-privs "

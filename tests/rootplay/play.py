@@ -38,6 +38,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "keys adopt": "FEED",
         "sync init": "",
         "sync push": "--dry-run",
+        "sync tell-failure": "",
         "mode": "",
         "mode set": "closed --until TOMORROWT12:00 --reason trial",
         "mode end": "",

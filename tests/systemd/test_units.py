@@ -26,6 +26,7 @@ EXPOSED_TENTHS = {
     "doorctl-alarm@.service": 11,
     "doorctl-sync.service": 11,
     "doorctl-sync-full.service": 11,
+    "doorctl-sync-failed@.service": 11,
 }
 """The most that each may be, in tenths of systemd's scale (0 is safe, 100 is all open)."""
 

@@ -1,0 +1,375 @@
+"""Whom the sender tells of what, when: real pushes, a real mail server, and a clock that is set."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from doorctl.alarms import KINDS
+from doorctl.bootstrap import sync
+from doorctl.cli.app import app
+from doorctl.config import Config, Sync, load
+from doorctl.errors import FeedError, StoreBusyError, StoreError
+from doorctl.store.outbox import OutboxStore
+from doorctl.sync.delivery import Delivery
+from tests.fakes.clock import FakeClock
+from tests.transports.branch_server import Script, serving
+from tests.transports.mail_server import Mailroom, mail_server
+from tests.web.branch import Branch
+
+README = Path(__file__).parents[1] / "README.md"
+
+MONDAY = datetime(2026, 3, 2, 1, 10, tzinfo=UTC)
+"""Ten past two at night in Copenhagen."""
+
+HOUR_S = 3600.0
+
+DOWN = {f"Thu {hour:02}:10" for hour in range(2, 5)}
+"""When the mail server takes nothing."""
+
+
+@dataclass
+class Server:
+    """The library's server: a sender whose alarms go by mail and by webhook."""
+
+    directory: Path
+    room: Mailroom
+    hook: Script
+    oest: Script
+    config: Config
+    clock: FakeClock = field(default_factory=lambda: FakeClock(wall=MONDAY))
+    unsent: list[str] = field(default_factory=list)
+
+    def export(self, *patrons: dict[str, Any]) -> None:
+        """Have the library system export these, now."""
+        path = self.directory / "exports" / f"{self.clock.wall:%Y-%m-%dT%H%M}-full.ndjson"
+        path.write_text("".join(json.dumps(one) + "\n" for one in patrons), encoding="utf-8")
+        os.utime(path, (self.clock.wall.timestamp(),) * 2)
+
+    def push(self, *, dry_run: bool = False) -> list[Delivery]:
+        """Push as systemd's timer does."""
+        return sync.push(
+            self.config,
+            sync.Wishes(dry_run=dry_run),
+            self.clock,
+            on_progress=lambda *_: None,
+            on_refreshed=lambda _: None,
+            on_delivery=lambda _: None,
+            on_unsent=self.unsent.append,
+        )[1]
+
+    def tell_failure(self) -> None:
+        """Tell as systemd's OnFailure= does."""
+        sync.tell_failure(self.config, self.clock, on_unsent=self.unsent.append)
+
+    @property
+    def mailed(self) -> list[str]:
+        """The kind of each mail, as its last line names it."""
+        return [str(one.get_content()).strip().rpartition(" ")[2] for one in self.room.messages]
+
+    @property
+    def posted(self) -> list[str]:
+        """The kind of each notice that the webhook took."""
+        return [json.loads(body)["kind"] for _, _, body, _ in self.hook.requests]
+
+    def pass_hours(self, hours: float) -> None:
+        """Let time pass."""
+        self.clock.advance(hours * HOUR_S)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A sender whose one branch says and takes what it is told to."""
+    room, hook, oest = Mailroom(), Script(), Script()
+    oest.say(200, {"epoch": 0})
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "hook.secret").write_text("a-shared-Secret~1")
+    (tmp_path / "hook.secret").chmod(0o600)
+    with mail_server(room) as port, serving(hook) as hook_port, serving(oest) as oest_port:
+        (tmp_path / "sync.toml").write_text(
+            f"""
+[branch]
+name = "Biblioteket"
+id = "sender"
+[secrets]
+installation_key_file = "installation.key"
+[seal]
+memory_kib = 8
+iterations = 1
+[alarms.email]
+host = "127.0.0.1"
+port = {port}
+security = "none"
+sender = "doorctl@r.example"
+to = ["vagt@r.example"]
+[alarms.webhook]
+url = "http://127.0.0.1:{hook_port}/"
+secret_file = "hook.secret"
+[sync]
+feed = "exports"
+signing_key_file = "signing.key"
+state_directory = "state"
+[[sync.targets]]
+branch = "oest"
+url = "http://127.0.0.1:{oest_port}"
+"""
+        )
+        config = load(tmp_path / "sync.toml")
+        sync.initialise(config)
+        yield Server(tmp_path, room, hook, oest, config)
+
+
+@pytest.fixture
+def town(server: Server) -> Iterator[Server]:
+    """The same server, and two real web processes; the guard of Øst is the stricter one."""
+    targets, key = "", server.config.secrets.installation_key_file
+    with ExitStack() as stack:
+        for name, floor in (("oest", 2), ("syd", 10)):
+            directory = server.directory / name
+            directory.mkdir()
+            (directory / "installation.key").write_bytes(key.read_bytes())
+            (directory / "installation.key").chmod(0o600)
+            public = sync.public_key_file(_sync(server.config))
+            branch = Branch(
+                directory,
+                f"branch.id={name}",
+                f"web.push.removed_floor={floor}",
+                f'web.push.public_key_files=["{public}"]',
+            )
+            branch.start()
+            stack.callback(branch.end)
+            targets += f'[[sync.targets]]\nbranch = "{name}"\n'
+            targets += f'url = "http://127.0.0.1:{branch.port}"\n'
+        written = (server.directory / "sync.toml").read_text().partition("[[sync.targets]]")[0]
+        (server.directory / "sync.toml").write_text(written + targets)
+        server.config = load(server.directory / "sync.toml")
+        yield server
+
+
+def patron(number: int, **changed: object) -> dict[str, Any]:
+    """An invented row of the library system's export."""
+    card = {"identifier": str(3_000_000_000 + number), "identifierType": "CARD", "status": "ACTIVE"}
+    row = {"patronId": 7_000_000 + number, "identifiers": [card], "pincode": "4711"}
+    return {**row, "resident": True, "birthday": "1970-01-01", **changed}
+
+
+def _sync(config: Config) -> Sync:
+    assert config.sync is not None
+    return config.sync
+
+
+WRONG = [
+    patron(38, pincode="12"),
+    patron(39, birthday="1970-13-01"),
+    patron(40, identifiers=[{**patron(40)["identifiers"][0], "identifier": "300"}]),
+]
+ALL = [patron(number) for number in range(1, 41)]
+
+WEEK: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "Mon 02:10": ("an export comes each night", ALL),
+    "Tue 02:10": ("3 rows of it are wrong", [*ALL[:36], *WRONG]),
+    "Wed 02:10": ("the same 3 rows", [*ALL[:35], *WRONG]),
+    "Wed 10:10": ("the library has mended them", ALL),
+    "Thu 02:10": ("5 of 40 patrons are missing; the mail server is down until 5", ALL[:35]),
+    "Fri 02:10": ("6 are missing", ALL[:34]),
+    "Fri 09:10": ("mended; after this one no export comes", ALL),
+    "Sun 20:10": ("an export comes again", ALL[:39]),
+}
+"""When -> what happened, and what is exported then."""
+
+
+def test_a_week_with_faults_is_told(town: Server) -> None:
+    """Each fault is told when it begins, daily, and when it is over, by both ways; no run fails.
+
+    The table in tests/README.md is this week's. Nothing that is sent names a patron.
+    """
+    rows: list[str] = []
+    results: set[tuple[str, str]] = set()
+    for _ in range(7 * 24 - 2):
+        when = f"{town.clock.moment().local:%a %H:%M}"
+        happened, exported = WEEK.get(when, ("", []))
+        if exported:
+            town.export(*exported)
+        town.room.answer = "451 try again" if when in DOWN else "250 OK"
+        mails, posts = len(town.mailed), len(town.posted)
+        results |= {(one.branch, one.result.value) for one in town.push()}
+        mailed, posted = town.mailed[mails:], town.posted[posts:]
+        for kind in dict.fromkeys([*posted, *mailed]) or ([""] if happened else []):
+            by = {"e-mail": kind in mailed, "webhook": kind in posted}
+            ways = ", ".join(way for way, went in by.items() if went)
+            told = f"`{kind}`: {KINDS[kind].means.da}" if kind else ""
+            rows.append(f"| {when} | {happened} | {told} | {ways} |")
+            happened = ""
+        town.pass_hours(1)
+
+    table = README.read_text("utf-8").split("<!-- sender-week -->\n")[1].split("<!-- /")[0]
+    assert table.splitlines()[2:] == rows, "\n".join(rows)
+    assert ("syd", "failed") not in results
+    assert ("oest", "failed") in results
+    assert set(town.unsent) == {"e-mail: the mail server refuses it (code 451)"}
+    sent = [str(one.get_content()) for one in town.room.messages]
+    sent += [json.loads(body)["why"] for _, _, body, _ in town.hook.requests]
+    for number in ("30000000", "70000", "4711", "1970-13", '"12"'):
+        assert [one for one in sent if number in one] == []
+    (aside, *_) = [one for one in sent if "rows_set_aside" in one]
+    assert "line 37: pincode: found another text; give 4 digits as text" in " ".join(aside.split())
+    assert "Gør: Ret lånerne i bibliotekssystemet" in aside
+
+
+def test_a_way_that_fails_fails_no_push(server: Server) -> None:
+    """Mail and webhook are down: each is said once a run, and tried again by the next one."""
+    server.room.answer, server.hook.status = "451 later", 500
+    server.oest.say(422, {"error": "guarded", "why": "too many"})
+    server.export(*ALL)
+
+    server.push()
+    server.pass_hours(1)
+    server.push()
+    server.room.answer, server.hook.status = "250 OK", 200
+    server.push()
+
+    assert server.unsent == 2 * [
+        "e-mail: the mail server refuses it (code 451)",
+        "webhook: the webhook answers with HTTP status 500",
+    ]
+    assert server.mailed == ["branch_refuses"]
+    assert server.posted[2:] == ["branch_refuses"]
+    assert "oest: it does not believe the push" in str(server.room.messages[0].get_content())
+
+
+def test_a_mistake_in_a_way_fails_no_push(server: Server) -> None:
+    """Whatever a way out of the house raises, branches have their rows and the run ends well."""
+    server.config = load(server.directory / "sync.toml", ["alarms.email.to=['a@b.example']"])
+    email = replace(server.config.alarms.email, to=("no address",))
+    server.config = replace(server.config, alarms=replace(server.config.alarms, email=email))
+    server.export(*ALL[:36], *WRONG)
+
+    assert [one.up_to_date for one in server.push()] == [True]
+    assert server.posted == ["rows_set_aside"]
+    assert len(server.unsent) == 1
+
+
+def test_an_export_that_can_not_be_used_is_told(server: Server) -> None:
+    """Too many wrong rows: nothing is sent, which is told at once, and so is its end."""
+    server.export(*(patron(number, pincode="12") for number in range(30)))
+    with pytest.raises(FeedError):
+        server.push()
+    server.pass_hours(1)
+    with pytest.raises(FeedError):
+        server.push()
+    server.export(*ALL)
+    server.push()
+
+    assert server.mailed == ["sync_failed", "sync_failed_cleared"]
+    assert "line 1: pincode" in str(server.room.messages[0].get_content())
+
+
+def test_an_export_of_the_same_rows_is_told(server: Server) -> None:
+    """A file comes each night, and always the same one: the library system has stopped."""
+    for _ in range(3):
+        server.export(*ALL)
+        server.push()
+        server.pass_hours(13)
+
+    assert server.mailed == ["export_old"]
+    assert "holds just what the one of the day before did" in str(
+        server.room.messages[0].get_content()
+    )
+
+
+def test_a_branch_that_stays_behind_is_told(server: Server) -> None:
+    """From 12 h on, since the first run that did not reach it; sooner it may be a power cut."""
+    server.export(*ALL)
+    server.oest.say(503, {"error": "busy"}, Retry_After="120")
+    server.push()
+    server.pass_hours(11.9)
+    server.push()
+    assert server.mailed == []
+
+    server.pass_hours(0.2)
+    server.push()
+    server.oest.say(200, {"epoch": 0})
+    server.push()
+    assert server.mailed == ["branch_behind", "branch_behind_cleared"]
+
+
+def test_a_run_that_fails_altogether_is_told(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the run where it can, else by systemd's unit, once and then daily; then its end."""
+    server.export(*ALL)
+    (server.directory / "state" / "set-aside.txt").mkdir()
+    with pytest.raises(StoreError):
+        server.push()
+    server.pass_hours(0.01)
+    server.tell_failure()
+    assert server.mailed == ["sync_failed"]
+
+    (server.directory / "state" / "set-aside.txt").rmdir()
+    server.push()
+    assert server.mailed[1:] == ["sync_failed_cleared"]
+
+    monkeypatch.setenv("MONITOR_SERVICE_RESULT", "oom-kill")
+    for _ in range(25):
+        server.pass_hours(1)
+        server.tell_failure()
+    assert server.mailed[2:] == ["sync_failed", "sync_failed"]
+    assert "oom-kill" in str(server.room.messages[2].get_content())
+
+
+def test_a_failure_is_told_though_nothing_can_be_kept(server: Server) -> None:
+    """A damaged outbox: nobody knows who was told, so it is told, and the unit rations it."""
+    outbox = server.directory / "state" / "outbox.db"
+    with closing(OutboxStore(outbox)), pytest.raises(StoreBusyError):
+        server.tell_failure()
+    outbox.write_bytes(b"no database" * 1000)
+    server.hook.status = 500
+    with pytest.raises(StoreError):
+        server.tell_failure()
+
+    assert server.mailed == ["sync_failed"]
+    assert server.unsent == ["webhook: the webhook answers with HTTP status 500"]
+
+
+def test_a_dry_run_tells_nobody(server: Server) -> None:
+    """It changes nothing, so what it finds is told by the run that does."""
+    server.export(*ALL[:36], *WRONG)
+    server.push(dry_run=True)
+
+    assert (server.mailed, server.posted) == ([], [])
+
+
+def test_what_was_kept_by_another_version_is_no_hindrance(server: Server) -> None:
+    """Alarms are told once more rather than not at all."""
+    with closing(OutboxStore(server.directory / "state" / "outbox.db")) as outbox:
+        outbox.keep_alarms(b'{"alarms": 7}')
+    server.export(*ALL[:36], *WRONG)
+    server.push()
+
+    assert server.mailed == ["rows_set_aside"]
+
+
+def test_the_commands_say_what_did_not_go(server: Server) -> None:
+    """The journal has why; the push's exit code is its own."""
+    server.room.answer = "451 later"
+    server.export(*ALL[:36], *WRONG)
+    config = ["--config", str(server.directory / "sync.toml")]
+    config += ["--set", "clock.trust=always"]
+
+    pushed = CliRunner().invoke(app, ["sync", "push", *config])
+    failed = CliRunner().invoke(app, ["sync", "tell-failure", *config])
+
+    line = "doorctl: alarm_not_sent: e-mail: the mail server refuses it (code 451)"
+    assert (pushed.exit_code, failed.exit_code) == (0, 0), pushed.output + failed.output
+    assert line in pushed.output
+    assert failed.output == ""
+    assert sorted(server.posted) == ["export_old", "rows_set_aside"]
