@@ -8,8 +8,10 @@ from doorctl.errors import InputError
 SHORT_TEXT = 200
 """Longest reason, label, cause or account, in characters."""
 
-PURPOSE_TEXT, PURPOSE_LETTERS = 5, 3
-"""Shortest purpose in characters, and its fewest different letters: "sag 12" is one."""
+PURPOSE_LETTERS = 3
+"""Fewest different letters of a purpose, a vowel among them: "sag 12" is one, "uro" too."""
+
+_VOWELS = frozenset("aeiouyæøåäöüé")
 
 LETTER_TEXT = 2000
 """Longest text for the letter to a patron: a page."""
@@ -42,13 +44,13 @@ def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bo
         )
 
 
-def refuse_purpose(text: str, what: str = "purpose") -> None:
-    """Refuse what no reader of the audit log could judge a look at somebody by: "x", "-----".
+def refuse_purpose(text: str, what: str = "purpose", *, optional: bool = False) -> None:
+    """Refuse what nobody could judge a look or a deed by: "x", "-----"; on pages and in commands.
 
     Raises:
-        InputError: it is shorter than :data:`PURPOSE_TEXT`, or hardly a word; or as `refuse_text`.
+        InputError: it holds no word of :data:`PURPOSE_LETTERS`; or as `refuse_text`.
     """
-    refuse_text(what, text)
+    refuse_text(what, text, optional=optional)
     letters = set(filter(str.isalpha, text.lower()))
-    if len(text.strip()) < PURPOSE_TEXT or len(letters) < PURPOSE_LETTERS:
+    if text.strip() and (len(letters) < PURPOSE_LETTERS or letters.isdisjoint(_VOWELS)):
         raise InputError(f"the {what} says too little; write a word or two")

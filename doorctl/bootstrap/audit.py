@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
+from doorctl.access.staff_text import refuse_purpose
 from doorctl.bootstrap.branch import BranchDesk, change
 from doorctl.bootstrap.rules import branch_db, system_clock
 from doorctl.config import Config
@@ -23,8 +24,10 @@ def note(config: Config, deed: Deed, by: str | None = None) -> None:
     Whoever shows personal data calls this first and shows nothing if it raises.
 
     Raises:
+        InputError: it has a reason that says nothing.
         StoreError: it could not be written.
     """
+    refuse_purpose(deed.why, "reason", optional=True)
     change(config, Note(deed), by)
 
 

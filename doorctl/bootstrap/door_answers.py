@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Any
 
 import doorctl
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import refuse_purpose, refuse_text
 from doorctl.bootstrap.chores import Chores
 from doorctl.bootstrap.door_numbers import Rate, Tokens
 from doorctl.bootstrap.door_stores import DoorStores
@@ -105,7 +105,7 @@ class DoorAnswers:
     def _open_once(self, question: Question) -> Mapping[str, Any]:
         reason, by = (str(question.about.get(name, "")) for name in ("reason", "by"))
         # Both come to stand in the log, which nobody can take anything out of.
-        refuse_text("reason", reason)
+        refuse_purpose(reason, "reason")
         refuse_text("account", by)
         if question.asker is not None:
             self._ration()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from doorctl.access.staff_text import refuse_purpose
 from doorctl.config import Config
 from doorctl.errors import NotAnsweringError
 from doorctl.ops.clock import SystemClock
@@ -29,6 +30,7 @@ def open_once(config: Config, clock: Clock, reason: str, by: str, limit_s: float
         NotAnsweringError: the door did not answer in time; it does not open any more.
         StoreError: the door could not do it.
     """
+    refuse_purpose(reason, "reason")
     until_s = clock.monotonic_s() + limit_s
     question = Question("open", {"reason": reason, "by": by, "until_s": until_s})
     ask(config.control.socket, question, timeout_s=limit_s)

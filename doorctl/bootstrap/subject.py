@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import refuse_purpose
 from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.bootstrap.ownership import by_the_owner
@@ -121,7 +121,7 @@ def erase(
             was changed.
         StoreError: who it is can't be found out; nothing was changed.
     """
-    refuse_text("reason", why, optional=True)
+    refuse_purpose(why, "reason", optional=True)
     whose = caller() if by is None else by
     with _books(config) as books:
         subject = _subject(config, named, books, numbers)
@@ -262,6 +262,7 @@ def _change(
     numbers: Numbers | None,
     by: str | None,
 ) -> Subject:
+    refuse_purpose(why, "reason", optional=True)
     whose = caller() if by is None else by
     with _books(config) as books:
         subject = _subject(config, named, books, numbers)

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from doorctl.access.staff_text import refuse_text
 from doorctl.bootstrap import holding
 from doorctl.bootstrap.audit import note, note_done
 from doorctl.bootstrap.desk import zone
@@ -50,7 +49,6 @@ def add(
 
     They are in no list but `doorctl hold show`. When the hold ends, the next purge takes them.
     """
-    refuse_text("reason", reason)
     moment = system_clock(config).moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))

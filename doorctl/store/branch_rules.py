@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import refuse_purpose, refuse_text
 from doorctl.errors import InputError
 from doorctl.moments import Moment
 from doorctl.ports import StoredDay, Week
@@ -38,11 +38,12 @@ def today(moment: Moment) -> date:
 
 
 def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str | None) -> None:
-    """Refuse a ban of nobody, or one that is over.
+    """Refuse a ban of nobody, without a reason, or one that is over.
 
     Raises:
         InputError: with what to do.
     """
+    refuse_purpose(ban.reason, "reason")
     if not row_key and not patron_ref:
         raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
     if ban.until is not None and ban.until <= known(moment):
@@ -103,7 +104,7 @@ def refuse_override(override: Override, moment: Moment) -> None:
     Raises:
         InputError: with what to do.
     """
-    refuse_text("cause", override.cause)
+    refuse_purpose(override.cause, "reason")
     refuse_text("account", override.by)
     if override.until <= known(moment):
         raise InputError("the mode would end before now; give a later end")

@@ -123,7 +123,9 @@ def test_plain_ones_in_a_row_hide_no_number(plain: list[str], digits: str) -> No
     assert holds_number(" ".join([*plain, digits]))
 
 
-@pytest.mark.parametrize("text", ["sag 12", "brand", "ABC12", " brand ", "x" * 197 + "abc"])
+@pytest.mark.parametrize(
+    "text", ["sag 12", "brand", "ABC12", " brand ", "uro", "Røg", "støj", "x" * 197 + "abc"]
+)
 def test_a_purpose_is_a_word_or_two(text: str) -> None:
     """A case's number is enough."""
     refuse_purpose(text)
@@ -146,3 +148,10 @@ def test_too_little_is_said_so() -> None:
         refuse_purpose("x")
 
     assert str(refused.value) == "the purpose says too little; write a word or two"
+
+
+def test_where_none_is_asked_for_one_that_says_nothing_is_refused_all_the_same() -> None:
+    """Left out, it says nothing of nobody; a letter there would look like a reason."""
+    refuse_purpose("", optional=True)
+    with pytest.raises(InputError, match="says too little"):
+        refuse_purpose("x", optional=True)

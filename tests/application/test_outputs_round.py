@@ -100,7 +100,7 @@ def test_what_staff_set_counts_at_once_and_until_its_end() -> None:
     branch = Branch()
     branch.turn()
     until = START + timedelta(hours=1)
-    branch.branch.set_override(Override(Mode.LOCKDOWN, until, "x", "y"), branch.clock.moment())
+    branch.branch.set_override(Override(Mode.LOCKDOWN, until, "uro", "y"), branch.clock.moment())
 
     assert branch.turn() == [("light", False), ("alarm", True)]
     assert branch.at(until) == [("light", True), ("alarm", False)]

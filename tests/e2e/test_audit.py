@@ -186,7 +186,7 @@ def test_a_feed_that_was_loaded_is_on_record(door: Door, tmp_path: Path) -> None
 @pytest.mark.parametrize("words", LOOKS, ids=" ".join)
 def test_what_can_not_be_put_on_record_is_not_shown(words: tuple[str, ...], door: Door) -> None:
     """One clear line and nothing of a person; a reason with a person's number is refused too."""
-    said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "r")
+    said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "uro")
     assert "leave them out" in refusal(door, *words, "--why", f"for {ENTITLED.number}")
     with WriterLock(door.directory / "branch.db"):
         assert "another doorctl process is writing" in refusal(door, *words)
@@ -229,13 +229,13 @@ def test_the_door_opens_though_the_log_can_not_be_written(door: Door) -> None:
 def test_a_changed_log_is_found(door: Door) -> None:
     """Exit 1 with the first number that is wrong, for scripts too; the rest is still listed."""
     for _ in range(3):
-        said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "r")
+        said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "uro")
     whole = said(door, "audit", "verify")
     with closing(sqlite3.connect(door.directory / "branch.db", isolation_level=None)) as file:
         (last,) = file.execute("SELECT max(number) FROM audit").fetchone()
         file.execute("DROP TRIGGER audit_erases")
         file.execute(
-            'UPDATE audit SET record = replace(record, \'"why":"r"\', \'"why":"x"\') '
+            'UPDATE audit SET record = replace(record, \'"why":"uro"\', \'"why":"x"\') '
             "WHERE number = ?",
             (last - 1,),
         )
@@ -250,7 +250,7 @@ def test_a_changed_log_is_found(door: Door) -> None:
 
 def test_the_logs_end_is_printed_and_believed_later(door: Door) -> None:
     """By itself, in `status`, and as an anchor after more was written."""
-    said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "r")
+    said(door, "mode", "set", "closed", "--until", TOMORROW, "--reason", "uro")
     head = said(door, "audit", "head").strip()
     status = json.loads(door.call("status", "--json").stdout)
     said(door, "mode", "end")

@@ -30,7 +30,7 @@ def test_a_copy_holds_what_was_done_last(door: Door, tmp_path: Path) -> None:
     with closing(sqlite3.connect(records)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM bans").fetchone()
-        assert door.call("bans", "add", "--patron-ref", "2", "--reason", "x").returncode == 0
+        assert door.call("bans", "add", "--patron-ref", "2", "--reason", "uro").returncode == 0
         shutil.copy(records, tmp_path / "cp.db")
 
         done = door.call("backup", str(copy))

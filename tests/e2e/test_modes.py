@@ -283,7 +283,7 @@ def reason_after_a_while(door: Door, person: Person) -> str:
 @pytest.fixture
 def backed_up(door: Door) -> tuple[Door, Path]:
     """A door that has banned somebody, not started, and the backup of that."""
-    said(door, "bans", "add", ENTITLED.number, "--reason", "r")
+    said(door, "bans", "add", ENTITLED.number, "--reason", "uro")
     backup = door.directory / "backup"
     shutil.copy(door.directory / "branch.db", backup)
     return door, backup

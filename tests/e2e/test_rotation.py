@@ -196,8 +196,8 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
     for one in (oest, syd):
         one.open_up()
     library.push("--approved-by", "B. Hansen")
-    oest.said("bans", "add", BANNED, "--reason", "r")
-    oest.said("bans", "add", STRANGER, "--reason", "r")
+    oest.said("bans", "add", BANNED, "--reason", "uro")
+    oest.said("bans", "add", STRANGER, "--reason", "uro")
     until = (date.today() + timedelta(days=60)).isoformat()  # noqa: DTZ011 - far off
     words = ("--code", "--digits", "8", "--kind", "association", "--label", "kor", "--no-pin")
     issued = oest.said("passes", "add", *words, "--to", until)

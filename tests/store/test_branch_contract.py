@@ -381,7 +381,7 @@ def test_a_lockdown_that_is_over_is_lifted_by_staff(branch: Branch) -> None:
     [
         ({"until": NOON}, "would end before now"),
         ({"until": NOON + timedelta(days=31, seconds=1)}, "more than 31 days"),
-        ({"cause": ""}, "the cause is empty"),
+        ({"cause": ""}, "the reason is empty"),
         ({"cause": "0101701234 fights"}, "CPR or card number"),
         ({"by": ""}, "the account is empty"),
     ],

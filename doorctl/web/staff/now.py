@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import BY_STAFF, Cause, Mode
-from doorctl.access.staff_text import SHORT_TEXT, refuse_text
+from doorctl.access.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.accounts.roles import Permission
 from doorctl.alarms import Urgency
 from doorctl.errors import InputError, StoreError
@@ -96,7 +96,7 @@ class NowPages:
             with of_field("mode"):
                 mode = _mode(form.text("mode"))
             with of_field("cause"):
-                refuse_text("reason", form.text("cause"))
+                refuse_purpose(form.text("cause"), "reason")
             with of_field("until"):
                 until = _until(form.text("until"), asked.words)
                 await asked.aside(self._desk.set_mode, mode, until, form.text("cause"), asked.by)

@@ -206,10 +206,11 @@ def test_a_lockdown_that_is_over_waits_for_staff() -> None:
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"mode": "party", "until": "2026-11-25T22:00", "cause": "x"}, "mode"),
-        ({"mode": "closed", "until": "soon", "cause": "x"}, "until"),
-        ({"mode": "closed", "until": "2026-11-25T19:00", "cause": "x"}, "until"),
+        ({"mode": "party", "until": "2026-11-25T22:00", "cause": "uro"}, "mode"),
+        ({"mode": "closed", "until": "soon", "cause": "uro"}, "until"),
+        ({"mode": "closed", "until": "2026-11-25T19:00", "cause": "uro"}, "until"),
         ({"mode": "closed", "until": "2026-11-25T22:00", "cause": ""}, "cause"),
+        ({"mode": "closed", "until": "2026-11-25T22:00", "cause": "x"}, "cause"),
         ({"cause": ""}, "mode"),
     ],
 )
