@@ -88,7 +88,7 @@ class Doors:
 class Loaded:
     """What `init` and `patrons load` leave, made once: a template that doors are copied from."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *overrides: str) -> None:
         self.config = root / "door.toml"
         self.config.write_text(CONFIG, encoding="utf-8")
         self.pins = root / "pins"
@@ -96,7 +96,7 @@ class Loaded:
         self.feed = write_feed(root / "feed.ndjson")
         self.directory.mkdir()
         self._make_entry_point()
-        with Door(self.directory, self.config, pins=self.pins) as door:
+        with Door(self.directory, self.config, overrides, pins=self.pins) as door:
             for words in (("init",), ("patrons", "load", str(self.feed), "--full")):
                 done = door.call(*words)
                 assert done.returncode == 0, done.stderr
