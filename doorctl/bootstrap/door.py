@@ -26,7 +26,13 @@ from doorctl.bootstrap.numbers import OwnNumbers
 from doorctl.bootstrap.panel import DoorsPanel, panel_rules
 from doorctl.bootstrap.pins import open_inputs, open_outputs
 from doorctl.bootstrap.purging import Purging
-from doorctl.bootstrap.rules import read_again, system_clock, tell_taken, work_directory
+from doorctl.bootstrap.rules import (
+    read_again,
+    system_clock,
+    tell_changes,
+    tell_taken,
+    work_directory,
+)
 from doorctl.bootstrap.subject_door import doors_answers, forget_left
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
@@ -51,6 +57,8 @@ from doorctl.transports.control import Answers, ControlServer
 
 ASKING_STOP_S = 4.0
 """Longest wait at the end for a question to the library system that is under way."""
+
+STARTED_BY = "door-config.json"
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 """Whatever would else end the process on the spot, with the relay as it is (but for SIGKILL)."""
@@ -91,6 +99,7 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         gpio = config.gpio
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
         stack.enter_context(closing(signals))
+        tell_changes(config, config.storage.door_directory / STARTED_BY, log)
         door = _Door(config, environment, mailbox, alarms, stack)
         inputs = open_inputs(config, factory, lambda: mailbox.put(PinsTouched()), stack)
         outputs = open_outputs(config, factory, log, stack)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
+
+import msgspec
 
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
 from doorctl.errors import ConfigError, StoreError
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ports import CacheStamp, EventLog
+from doorctl.store.new_file import create_private
 from doorctl.store.visits_reader import VisitHistory
 
 ROAD_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
+
+UNTOLD = frozenset({"alarms", "lms", "outputs", "secrets", "signin", "sync"})
+"""Tables that name accounts, people, commands and addresses with a secret in them: of these it is
+told which key was changed, and kept what its value hashes to."""
 
 BACK_S = 0.25
 """How much sooner the door gives up on a web process that hangs than on the attempt.
@@ -122,6 +131,42 @@ def read_again(
 def tell_taken(taken: str, log: EventLog) -> None:
     """Tell which keys are in force now that were not before."""
     log.emit("config", state="taken", why=taken or "nothing has changed that needs no restart")
+
+
+def tell_changes(config: Config, path: Path, log: EventLog) -> None:
+    """Tell what a process begins by that it did not begin by the last time, one line a key.
+
+    Nothing is told at the first start, nor where it can't be read what the last one was; what
+    can't be written is told again.
+
+    Args:
+        config: what it begins by.
+        path: where each process keeps that, in its own directory.
+        log: takes `config` lines.
+    """
+    now = {name: _told(name, value) for name, value in config.origin.values.items()}
+    try:
+        before = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        before = None
+    last = now if before is None else before
+    for name in [one for one in {**last, **now} if last.get(one) != now.get(one)]:
+        old, new = (one.get(name, "absent") for one in (last, now))
+        values = "" if name.partition(".")[0] in UNTOLD else f": {new}, it was {old}"
+        log.emit("config", state="changed", why=f"{name}{values}")
+    new_file = path.with_name(f"{path.name}.new")
+    with suppress(OSError):
+        if before != now:
+            new_file.unlink(missing_ok=True)
+            create_private(new_file, msgspec.json.encode(now))
+            new_file.replace(path)
+
+
+def _told(name: str, value: object) -> str:
+    written = msgspec.json.encode(value, enc_hook=str)
+    if name.partition(".")[0] in UNTOLD:
+        return sha256(written).hexdigest()
+    return written.decode()
 
 
 def outdated(stamp: CacheStamp, config: Config) -> str | None:

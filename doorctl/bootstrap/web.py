@@ -27,6 +27,7 @@ from doorctl.bootstrap.rules import (
     patrons_db,
     read_again,
     system_clock,
+    tell_changes,
     tell_taken,
     visits_db,
 )
@@ -59,6 +60,7 @@ from doorctl.web.pushes import Pushes
 from doorctl.web.reception import Reception, Terms
 from doorctl.web.serving import Certificates, Listener, Server, listen
 
+STARTED_BY = "web-config.json"
 JOURNAL = "pushes-to-note.json"
 
 _DOORS = frozenset({"alarm", "library", "keep"})
@@ -89,6 +91,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
     return_large_blocks()
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JsonLog(stdout)))
+        tell_changes(config, config.storage.directory / STARTED_BY, journal)
         process = _Process(config, environment, journal, stack)
         # The one thing that a signal's handler may do at any moment is to put.
         hung_up: SimpleQueue[int] = SimpleQueue()

@@ -2,8 +2,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doorctl.bootstrap.rules import ask_s, web_answers_s
+import pytest
+
+from doorctl.bootstrap.rules import ask_s, tell_changes, web_answers_s
+from doorctl.config import load
 from tests.bootstrap.branches import initialised
+from tests.fakes.event_log import FakeEventLog
+
+BASE = '[branch]\nname = "x"\nid = "x"\n[reader]\nport = "/dev/x"\n'
+POST = '[alarms.webhook]\nsecret_file = "/etc/s"\nurl = "https://alarms.example/'
+
+
+def told_at_start(directory: Path, text: str) -> list[str]:
+    """Return what a start tells that goes by a file of that text."""
+    file, log = directory / "doorctl.toml", FakeEventLog()
+    file.write_text(BASE + text)
+    tell_changes(load(file), directory / "config.json", log)
+    assert all(line["state"] == "changed" for line in log.named("config"))
+    return [str(line["why"]) for line in log.lines]
 
 
 def test_the_door_gives_up_on_web_before_it_gives_up_on_the_attempt(tmp_path: Path) -> None:
@@ -15,3 +31,46 @@ def test_the_door_gives_up_on_web_before_it_gives_up_on_the_attempt(tmp_path: Pa
 
     assert limit_s is not None
     assert config.lms.timeout_s < web_answers_s(config) < limit_s
+
+
+def test_a_start_tells_what_was_changed_since_the_last(tmp_path: Path) -> None:
+    """Nothing at the first one, or where all is as it was; else one line a key, with its values."""
+    hours = "[[hours.exceptions]]\ndate = 2199-12-24\n"
+    assert told_at_start(tmp_path, "[door]\nrelease_s = 3") == []
+    assert told_at_start(tmp_path, "[door]\nrelease_s = 3.0") == []
+    assert told_at_start(tmp_path, "[door]\nrelease_s = 4\n[gpio]\ngreen_pin = 5") == [
+        "gpio.green_pin: 5, it was null",
+        "door.release_s: 4.0, it was 3.0",
+    ]
+    changed = told_at_start(tmp_path, hours)
+    assert "door.release_s: 5.0, it was 4.0" in changed
+    assert "hours.monday: [], it was absent" in changed
+    assert any(line.startswith('hours.exceptions: [{"date":"2199-12-24"') for line in changed)
+    assert told_at_start(tmp_path, hours) == []
+
+
+def test_no_secret_is_told_or_kept(tmp_path: Path) -> None:
+    """An address may have a token in it; that it was changed is told without either one."""
+    assert told_at_start(tmp_path, f'{POST}CANARY1"') == []
+    assert told_at_start(tmp_path, f'{POST}CANARY2"') == ["alarms.webhook.url"]
+    kept = tmp_path / "config.json"
+    assert b"CANARY" not in kept.read_bytes()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kept", [b"", b"{", b"[]", b'{"a": 1}', b"\xff", b'"\xff"'])
+def test_what_cannot_be_read_is_a_first_start(kept: bytes, tmp_path: Path) -> None:
+    """A power cut or a hand in the file costs one start's lines, and is mended by it."""
+    (tmp_path / "config.json").write_bytes(kept)
+
+    assert told_at_start(tmp_path, "") == []
+    assert told_at_start(tmp_path, "[door]\nrelease_s = 3") == ["door.release_s: 3.0, it was 5.0"]
+
+
+def test_a_disk_that_takes_nothing_ends_no_start(tmp_path: Path) -> None:
+    """It is told again at the next one."""
+    told_at_start(tmp_path, "")
+    (tmp_path / "config.json.new").mkdir()
+
+    for _ in range(2):
+        assert len(told_at_start(tmp_path, "[door]\nrelease_s = 3")) == 1

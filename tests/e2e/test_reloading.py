@@ -101,3 +101,17 @@ def test_a_file_that_is_gone_changes_nothing(door: Door, file: Path) -> None:
 
     assert "does not exist" in door.wait_for("config", state="refused")["why"]
     assert door.visit(ENTITLED)["reason"] == "ok"
+
+
+def test_a_start_tells_what_was_changed(door: Door, file: Path) -> None:
+    """Since the start before, what was taken in between too; a first start says nothing."""
+    assert door.said("config") == []
+    reload(door, file, EVERYBODY)
+    door.wait_for("config", state="taken")
+    door.stop()
+    door.lines.clear()
+    door.start_door()
+    door.stop()
+
+    told = [(line["state"], line["why"]) for line in door.said("config")]
+    assert told == [("changed", "policy.require_resident: false, it was true")]
