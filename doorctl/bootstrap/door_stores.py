@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -60,9 +59,11 @@ class DoorStores:
         self.worker: WorkerThread[PostedEvent] = WorkerThread(mailbox.put, self.failed)
         self.worker.start()
         stack.callback(self.worker.stop, 10.0)
-        self.patrons = PatronCache(patrons_db(config), self.sealer.seal, self.sealer.earlier)
+        self.patrons = PatronCache(
+            patrons_db(config), self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
+        )
         stack.callback(self.patrons.close)
-        self.branch = BranchRecords(branch_db(config))
+        self.branch = BranchRecords(branch_db(config), self.clock.monotonic_s)
         stack.callback(self.branch.close)
         self.stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
         self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
@@ -82,10 +83,11 @@ class DoorStores:
         return self.worker.call(job, timeout_s=ANSWER_LIMIT_S)
 
     def _open(self) -> RetriedVisits:
-        at = self.clock.moment().local
-        self._set_aside(visits_db(self._config), at, visit_rows.migrations)
-        self._set_aside(patrons_db(self._config), at, patron_rows.migrations)
-        visits = RetriedVisits(visits_db(self._config), partial(self.alarm, "store_damaged"))
+        path = visits_db(self._config)
+        sound = partial(self._set_aside, path, visit_rows.migrations)
+        sound()
+        self._set_aside(patrons_db(self._config), patron_rows.migrations)
+        visits = RetriedVisits(path, partial(self.alarm, "store_damaged"), sound)
         try:
             visits.open()
         except StoreBusyError:
@@ -102,9 +104,9 @@ class DoorStores:
             self.alarm("patrons_outdated", problem)
         return visits
 
-    def _set_aside(self, path: Path, at: datetime, migrations: Migrations) -> None:
+    def _set_aside(self, path: Path, migrations: Migrations) -> None:
         try:
-            aside = set_aside_if_damaged(path, at, migrations)
+            aside = set_aside_if_damaged(path, self.clock.moment().local, migrations)
         except StoreError as err:
             self.alarm("store_damaged", str(err))
             return

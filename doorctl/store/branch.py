@@ -2,7 +2,8 @@
 
 A branch without a file has none of them. But a file that was there and is gone, or can't be
 read, is an error: without it every ban would be forgotten. So a damaged one is left where it
-stands and not set aside, and an empty one never takes its place by itself.
+stands and not set aside, and an empty one never takes its place by itself. For a moment the door
+goes by the file that it read last: see `WatchedReader`.
 """
 
 from __future__ import annotations
@@ -100,12 +101,15 @@ class BranchRecords:
 
     Args:
         path: the database; it may appear later.
+        now_s: as of `WatchedReader`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now_s: Callable[[], float] | None = None) -> None:
         self.path = path
-        self._rows = WatchedReader(path, _CURE, migrations)
-        self._commits = WatchedReader(path, _CURE, patience_ms=LOOP_PATIENCE_MS)
+        self._rows = WatchedReader(path, _CURE, migrations, now_s=now_s)
+        self._commits = WatchedReader(
+            path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, now_s=now_s
+        )
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted, in force or not."""

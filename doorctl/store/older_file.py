@@ -87,6 +87,18 @@ def refuse_newer(database: Database, migrations: Migrations) -> None:
         )
 
 
+def refuse_others(database: Database, migrations: Migrations) -> None:
+    """Refuse a newer file as :func:`refuse_newer` does, and one that no doorctl has laid out.
+
+    Raises:
+        StoreError: it is newer, foreign, or not made yet.
+        sqlite3.Error: SQLite's own trouble.
+    """
+    refuse_newer(database, migrations)
+    if len(migrations.pending(database)) == newest(migrations):
+        raise StoreError(f"{migrations.name}.db can't be used: it does not hold doorctl's tables")
+
+
 @cache
 def newest(migrations: Migrations) -> int:
     """Return the number of the layout that this program makes: of how many steps it consists."""

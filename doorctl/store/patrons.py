@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,22 @@ class PatronCache:
         path: the database.
         seal: what the reader seals identifiers with.
         earlier: what it can seal them with as well.
+        now_s: as of `WatchedReader`.
     """
 
-    def __init__(self, path: Path, seal: Seal, earlier: tuple[Seal, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        seal: Seal,
+        earlier: tuple[Seal, ...] = (),
+        now_s: Callable[[], float] | None = None,
+    ) -> None:
         self.path = path
         self._seals = (seal, *earlier)
-        self._rows = WatchedReader(path, _CURE, migrations)
-        self._commits = WatchedReader(path, _CURE, patience_ms=LOOP_PATIENCE_MS)
+        self._rows = WatchedReader(path, _CURE, migrations, now_s=now_s)
+        self._commits = WatchedReader(
+            path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, now_s=now_s
+        )
 
     def find(self, row_key: bytes) -> Patron | None:
         """Return the row of a 16-byte key, as of the last committed push or `keep`.

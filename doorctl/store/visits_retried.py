@@ -28,11 +28,18 @@ class RetriedVisits:
     Args:
         path: the database; made if it is missing.
         lost: hears that it was taken away, and how that is told.
+        replaced: sets aside what stands in its place and is no door log.
     """
 
-    def __init__(self, path: Path, lost: Callable[[str], None] = lambda _why: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lost: Callable[[str], None] = lambda _why: None,
+        replaced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
         self._lost = lost
+        self._replaced = replaced
         self._store: VisitStore | None = None
         self._shift: int | None = None
 
@@ -50,6 +57,7 @@ class RetriedVisits:
                 f"{self._path.name} was taken away while the door runs, with all visits and wrong "
                 "PINs in it, and another one is begun; ask who did it"
             )
+            self._replaced()
         if self._store is None:
             self._store = open_or_create_visits(self._path)
         return self._store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +16,14 @@ from doorctl.store.connection import (
     open_unshared_reader,
     translated,
 )
-from doorctl.store.older_file import refuse_newer
+from doorctl.store.older_file import refuse_others
 
 LOOP_PATIENCE_MS = 10
 """For the door's loop, which must not wait: what is held for longer counts as unreadable."""
+
+LASTS_S = 3.0
+"""For the door: so long a file that is replaced may be missing, unfinished or foreign, and the one
+before it still answers. Whoever replaces it could as well lay a good one there."""
 
 
 class WatchedReader:
@@ -35,6 +40,8 @@ class WatchedReader:
         cure: what is to be done where it is missing.
         migrations: what lays it out; None where a newer doorctl's file may be read too.
         patience_ms: how long a call waits where somebody holds the whole file.
+        now_s: monotonic seconds, where for :data:`LASTS_S` the file that was read last is to
+            answer if what replaced it can't be read; None where it never does.
 
     Attributes:
         generation: another number after each opening.
@@ -48,6 +55,7 @@ class WatchedReader:
         migrations: Migrations | None = None,
         *,
         patience_ms: int = BUSY_TIMEOUT_MS,
+        now_s: Callable[[], float] | None = None,
     ) -> None:
         self.path = path
         self.generation = 0
@@ -55,6 +63,8 @@ class WatchedReader:
         self._cure = cure
         self._migrations = migrations
         self._patience_ms = patience_ms
+        self._now_s = now_s
+        self._lost_s: float | None = None
         self._wal = path.with_name(f"{path.name}-wal")
         self._shm = path.with_name(f"{path.name}-shm")
         self._file: tuple[int, ...] = ()
@@ -64,12 +74,22 @@ class WatchedReader:
         """Return a connection to the file that stands at the path now; costs one stat, or two.
 
         Raises:
-            StoreError: the file is missing, of a newer doorctl, or can't be opened.
+            StoreError: the file is missing, not this doorctl's, or can't be opened.
         """
-        if self._database is None or self._identify() != self._file:
-            self.close()
-            self._database = self._refused_if_newer(self._opened())
-            self.generation += 1
+        before, read = self._database, (self._file, self.shared)
+        try:
+            if before is None or self._identify() != self._file:
+                self._database = self._refused_if_not_ours(self._opened())
+                self.generation += 1
+                if before is not None:
+                    before.close()
+            self._lost_s = None
+        except StoreError:
+            self._file, self.shared = read
+            if not self._lasts():
+                self.close()
+                raise
+        assert self._database is not None  # noqa: S101 - opened, or lasting
         return self._database
 
     def close(self) -> None:
@@ -77,6 +97,14 @@ class WatchedReader:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+    def _lasts(self) -> bool:
+        # What is read as one that nobody writes may be half of another by now.
+        if self._now_s is None or self._database is None or not self.shared:
+            return False
+        now_s = self._now_s()
+        self._lost_s = now_s if self._lost_s is None else self._lost_s
+        return now_s - self._lost_s < LASTS_S
 
     def _opened(self) -> Database:
         # Identified before it is opened: a change in between is noticed at the next call.
@@ -95,11 +123,11 @@ class WatchedReader:
                 raise
         return open_unshared_reader(self.path)
 
-    def _refused_if_newer(self, opened: Database) -> Database:
+    def _refused_if_not_ours(self, opened: Database) -> Database:
         try:
             with translated(self.path):
                 if self._migrations is not None:
-                    refuse_newer(opened, self._migrations)
+                    refuse_others(opened, self._migrations)
         except BaseException:
             opened.close()
             raise

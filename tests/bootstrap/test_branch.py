@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from doorctl.access.calendar import Mode
 from doorctl.access.modes import Override
 from doorctl.bootstrap.branch import BranchDesk, change, open_book
-from doorctl.bootstrap.rules import branch_db, system_clock
+from doorctl.bootstrap.door_stores import DoorStores
+from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
 from doorctl.config import Config
 from doorctl.errors import InputError, StoreBusyError, StoreError, StuckError
 from doorctl.moments import Moment
@@ -22,6 +24,7 @@ from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.transports.branch_requests import EndMode, OpenBranch, SetMode
 from doorctl.transports.control import ControlServer
 from tests.bootstrap.branches import configured, initialised
+from tests.fakes.event_log import FakeEventLog
 
 LONG_S = 20.0
 
@@ -165,3 +168,20 @@ def test_the_file_is_free_once_web_has_ended(config: Config) -> None:
     desk.close()
 
     open_or_create_branch(branch_db(config)).close()
+
+
+def test_the_door_goes_by_what_it_read_last_while_files_are_swapped(config: Config) -> None:
+    """Nobody is refused for that moment, and no ban, pass or lockdown is forgotten in it."""
+    with ExitStack() as stack:
+        stores = DoorStores(config, queue.SimpleQueue(), FakeEventLog(), stack)
+        branch, patrons = stores.branch, stores.patrons
+
+        def answers() -> list[object]:
+            asked = (branch.version, branch.override, patrons.version)
+            return [*(ask() for ask in asked), patrons.find(bytes(16)), branch.bans(bytes(16), "1")]
+
+        before = answers()
+        branch_db(config).unlink()
+        patrons_db(config).unlink()
+
+        assert answers() == before

@@ -309,6 +309,23 @@ def test_log_taken_away_while_it_runs(doors: Doors) -> None:
     assert door.call("purge").returncode == 0
 
 
+@pytest.mark.parametrize("laid", [b"no database at all", b""], ids=["foreign", "unfinished"])
+def test_log_replaced_while_it_runs(doors: Doors, laid: bytes) -> None:
+    """What is no door log is set aside and told; a new one is begun, and nobody is kept out."""
+    door = doors.started()
+    door.let_in(ENTITLED)
+    for left in door.directory.glob("visits.db*"):
+        left.unlink()
+    (door.directory / "visits.db").write_bytes(laid)
+    assert blind_visit(door, ALSO_ENTITLED.swipe, ALSO_ENTITLED.pin) == "ok"
+
+    until(lambda: [(row.attempt, row.reason) for row in door.rows()] == [(2, "ok")])
+    told = [line["why"] for line in door.said("alarm") if line["kind"] == "store_damaged"]
+    assert len(told) == (2 if laid else 1)
+    assert "visits.db was taken away" in told[0]
+    assert all("was set aside as visits.db.damaged-" in why for why in told[1:])
+
+
 def test_socket_set_to_the_key(doors: Doors) -> None:
     """A `control.socket` that names another file costs that file nothing: the door says so."""
     door = doors.made()

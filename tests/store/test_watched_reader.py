@@ -10,14 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreBusyError
+from doorctl.access.rights import Ban
+from doorctl.errors import StoreBusyError, StoreError
+from doorctl.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import create_branch
+from doorctl.store.branch_rows import migrations
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import BUSY_TIMEOUT_MS
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons
-from doorctl.store.watched_reader import LOOP_PATIENCE_MS, WatchedReader
-from tests.store.samples import SEAL
+from doorctl.store.watched_reader import LASTS_S, LOOP_PATIENCE_MS, WatchedReader
+from tests.store.samples import DAY, NOON, SEAL, key_of
+
+KEY = key_of(1)
+NOW = Moment(NOON, NOON, ClockState.TRUSTED)
+BAN = Ban(0, "uro", NOON, NOON + DAY, "anne", frozenset({"oest"}))
 
 LOOP_LIMIT_S = BUSY_TIMEOUT_MS / 1000 / 2
 """By then a call that has the patience of everybody else would still wait."""
@@ -60,10 +67,16 @@ def cache(tmp_path: Path) -> Iterator[PatronCache]:
 
 
 @pytest.fixture
-def branch(tmp_path: Path) -> Iterator[BranchRecords]:
-    """A branch without bans, passes or hours."""
+def path(tmp_path: Path) -> Path:
+    """A branch's file without bans, passes or hours."""
     path = tmp_path / "branch.db"
     create_branch(path)
+    return path
+
+
+@pytest.fixture
+def branch(path: Path) -> Iterator[BranchRecords]:
+    """Its reader."""
     with closing(BranchRecords(path)) as branch:
         yield branch
 
@@ -86,3 +99,77 @@ def test_others_wait_for_longer_than_the_loop(cache: PatronCache) -> None:
         with closing(reader):
             found = reader.current().execute("PRAGMA busy_timeout").fetchone()
         assert found == (patience_ms,)
+
+
+def empty(path: Path) -> None:
+    """Lay what somebody has only begun to make."""
+    path.touch()
+
+
+def junk(path: Path) -> None:
+    """Lay what is no database."""
+    path.write_bytes(b"no database at all" * 99)
+
+
+def foreign(path: Path) -> None:
+    """Lay a database of somebody else's."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE bans (number)")
+
+
+def missing(path: Path) -> None:
+    """Lay nothing."""
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("laid", [missing, empty, junk, foreign])
+def test_the_file_read_last_answers_for_a_moment(laid: Callable[[Path], None], path: Path) -> None:
+    """Until what replaced it can be read, or has stood there for too long: that fails closed."""
+    kept, now_s = path.with_name("kept"), [0.0]
+    reader = WatchedReader(path, "mend it", migrations, now_s=lambda: now_s[0])
+    with closing(reader):
+        for begun_s in (100.0, 200.0):
+            now_s[0] = begun_s
+            good, generation = reader.current(), reader.generation
+            path.rename(kept)
+            laid(path)
+            for later_s in (0.0, LASTS_S - 0.1):
+                now_s[0] = begun_s + later_s
+                assert reader.current() is good
+            kept.replace(path)
+            assert reader.current().execute("SELECT count(*) FROM bans").fetchone() == (0,)
+            assert reader.generation == generation
+        path.rename(kept)
+        laid(path)
+        reader.current()
+        for _ in range(2):
+            now_s[0] += LASTS_S
+            with pytest.raises(StoreError):
+                reader.current()
+        kept.replace(path)
+        reader.current()
+
+
+@pytest.mark.parametrize("laid", [missing, empty, junk, foreign])
+def test_others_are_told_at_once(laid: Callable[[Path], None], path: Path) -> None:
+    """Whoever is not the door answers by what stands there."""
+    with closing(WatchedReader(path, "mend it", migrations)) as reader:
+        reader.current()
+        path.unlink()
+        laid(path)
+        with pytest.raises(StoreError):
+            reader.current()
+
+
+def test_bans_stay_known_for_a_moment(branch: BranchRecords) -> None:
+    """A banned patron gains nothing by a file that is swapped under the door, and nobody loses."""
+    with closing(BranchRecordsWriter(branch.path)) as writer:
+        writer.ban(BAN, NOW, row_key=KEY, patron_ref=None)
+    with closing(BranchRecords(branch.path, lambda: 0.0)) as doors:
+        before = (doors.bans(KEY, None), doors.version())
+        for left in branch.path.parent.glob("branch.db*"):
+            left.unlink()
+        junk(branch.path)
+
+        assert (doors.bans(KEY, None), doors.version()) == before
+    assert len(before[0]) == 1
