@@ -54,7 +54,7 @@ def load(
     tables, malformed = overridden(_read(path), overrides)
     values, wrong = checked(tables)
     origin = Origin(path, tuple(overrides), MappingProxyType(values))
-    return _whole(origin, path.absolute().parent, environment, [*malformed, *wrong])
+    return from_values(origin, path.absolute().parent, environment, [*malformed, *wrong])
 
 
 def reload(
@@ -83,7 +83,7 @@ def reload(
     values |= {name: new[name] for name in taken if name in new}
     try:
         origin = replace(origin, values=MappingProxyType(values))
-        config = _whole(origin, origin.path.absolute().parent, environment)
+        config = from_values(origin, origin.path.absolute().parent, environment)
     except ConfigError:
         return running, [], changed
     return config, taken, [name for name in changed if name not in taken]
@@ -112,33 +112,14 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
     return Gpio(**{name.removeprefix("gpio."): value for name, value in pins.items()})
 
 
-def from_tables(
-    subject: str,
-    tables: Mapping[str, object],
-    *,
-    base: Path,
-    environment: Mapping[str, str],
-    malformed: Sequence[Problem] = (),
-) -> Config:
-    """Turn TOML that was read already into a `Config`; `load` says the rest.
-
-    Args:
-        subject: what the problems are of, in front of each line.
-        tables: as `tomllib` gives them.
-        base: absolute directory from which relative paths count.
-        environment: as for `load`.
-        malformed: problems known already, told first.
-
-    Raises:
-        ConfigError: with all problems.
-    """
-    values, wrong = checked(tables)
-    return _whole(Origin(Path(subject), values=values), base, environment, [*malformed, *wrong])
-
-
-def _whole(
+def from_values(
     origin: Origin, base: Path, environment: Mapping[str, str], known: Sequence[Problem] = ()
 ) -> Config:
+    """Turn values that are right by themselves into a `Config`; `load` says the rest.
+
+    Raises:
+        ConfigError: with all problems, those that are `known` already first.
+    """
     values, unreadable = read_hours(placed(origin.values, base, environment))
     values, wrong_targets = read_targets(values, base, environment)
     between = [problem for rule in (*RULES, output_problems) for problem in rule(values)]

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from doorctl.config import Branch, Config, Gpio, Push, Reader, Seal, Tls, load
 from doorctl.config.keys import keys
-from doorctl.config.loading import from_tables
+from doorctl.config.loading import from_values
+from doorctl.config.schema import Origin
+from doorctl.config.sections import checked
 from doorctl.errors import ConfigError
 
 RIGHT = """
@@ -294,9 +296,12 @@ def is_config_or_told(outcome: Config | ConfigError) -> bool:
 @given(tables | st.dictionaries(st.text(max_size=8), written, max_size=4))
 def test_whatever_is_written_is_a_config_or_told(some: dict[str, Any]) -> None:
     """No TOML raises anything but ConfigError, and each problem is one printable line."""
-    base = Path("/etc/doorctl")
 
-    outcome = outcome_of(lambda: from_tables("f", some, base=base, environment={}))
+    def read() -> Config:
+        values, wrong = checked(some)
+        return from_values(Origin(Path("f"), values=values), Path("/etc/doorctl"), {}, wrong)
+
+    outcome = outcome_of(read)
 
     assert is_config_or_told(outcome)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.door import Door
+from tests.e2e.hours import DAYS, in_s
 from tests.e2e.people import ENTITLED, NOT_RESIDENT
 
 CLOSED = "[hours]\nmonday = []\n"
@@ -61,6 +62,20 @@ def test_a_release_under_way_keeps_its_time(door: Door, file: Path) -> None:
     on, off = door.said("relay")
     assert off["monotonic_ns"] - on["monotonic_ns"] >= 2e9
     assert door.visit(ENTITLED)["reason"] == "closed"
+
+
+def test_a_lockdown_stays(door: Door, file: Path) -> None:
+    """Staffed hours and a policy that lets everybody in move no relay while it stands."""
+    words = ("lockdown", "--until", in_s(3600), "--reason", "a trial")
+    assert door.call("mode", "set", *words).returncode == 0
+    door.wait_for("mode", state="lockdown")
+    staffed = [f'{day} = ["00:00-24:00"]' for day in DAYS]
+    reload(door, file, EVERYBODY, "require_pin = false", "[hours.staffed]", *staffed)
+    door.wait_for("config", state="taken")
+
+    door.reader.send(NOT_RESIDENT.swipe)
+    assert door.wait_for("decision")["reason"] == "closed"
+    assert door.said("relay") == []
 
 
 def test_what_needs_a_restart_is_named_and_not_taken(door: Door, file: Path) -> None:
