@@ -118,7 +118,8 @@ def _out_of_order(by: Speaker, _state: PanelState) -> _Said:
 def _pin(by: Speaker, state: PanelState) -> _Said:
     say = by.words.say
     if state.keys is Keys.CODE or not state.wanted:
-        return say("Type your code"), (say("Then press #.") if not by.keypad else "",), "keys"
+        first = say("Do you have a card? Scan it first.")
+        return say("Type your code"), (say("Then press #.") if not by.keypad else "", first), "keys"
     return say("Type your PIN"), (), "keys"
 
 

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from doorctl.access.calendar import Mode
 from doorctl.access.policy import Finding
 from doorctl.access.reasons import Reason
-from doorctl.access.staff_text import refuse_text
+from doorctl.access.staff_text import refuse_purpose
 from doorctl.cards.identify import normalise
 from doorctl.enquiry import BranchNow, Explanation
-from doorctl.errors import InputError
+from doorctl.errors import InputError, NotRunningError
 from doorctl.ports import CacheStamp
 from doorctl.web.desks import TakenAs
 
@@ -31,19 +31,23 @@ class FakeWhyDesk:
         data_age: of the register.
         looks: what was asked, and by whom.
         unlocked: the numbers whose wrong PINs were forgotten, and by whom.
+        silent: whether the door, which alone can seal a number, does not run.
     """
 
     known: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     data_age: timedelta | None = timedelta(hours=3, minutes=5)
     looks: list[tuple[str, TakenAs | None, datetime | None, str, str]] = field(default_factory=list)
     unlocked: list[tuple[str, str]] = field(default_factory=list)
+    silent: bool = False
 
     def explain(
         self, typed: str, taken_as: TakenAs | None, at: datetime | None, why: str, by: str
     ) -> Explanation:
         """Return what is known of a number."""
+        if self.silent:
+            raise NotRunningError("nobody answers on door.sock")
         _refuse(typed, taken_as)
-        refuse_text("reason", why, optional=True)
+        refuse_purpose(why, "reason", optional=True)
         self.looks.append((typed, taken_as, at, why, by))
         findings = self.known.get(typed, UNKNOWN)
         refused = [one.refused_with for one in findings if one.refused_with is not None]

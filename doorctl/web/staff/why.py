@@ -10,11 +10,12 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access.panel import CODES
 from doorctl.access.policy import Finding
 from doorctl.access.staff_text import SHORT_TEXT
 from doorctl.accounts.roles import Permission
 from doorctl.enquiry import Explanation
-from doorctl.errors import InputError
+from doorctl.errors import InputError, NotRunningError
 from doorctl.web.desks import ExplainDesk
 from doorctl.web.pages.forms import Form
 from doorctl.web.pages.frame import Frame, PageRequest
@@ -86,6 +87,9 @@ class WhyPages:
             found = await asked.aside(self._desk.explain, typed, taken_as, at, why, asked.by)
         except InputError as error:
             return _shown(asked, 422, form=form, wrong=filled_in.told(error))
+        except NotRunningError:
+            # The key that finds a card is the door's alone.
+            return _shown(asked, 503, form=form, codes=_codes(asked.words))
         return _shown(asked, found=found, form=form, **_found(asked.words, found))
 
     async def _unlock(self, asked: PageRequest) -> Response:
@@ -104,11 +108,20 @@ def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
         "found": None,
         "wrong": "",
         "unlocking": False,
+        "codes": {},
         "reasons": REASONS,
         "readings": filled_in.READINGS,
         "longest": SHORT_TEXT // 2,
     }
     return asked.page("why.html", status, **(blank | context))
+
+
+def _codes(words: Words) -> dict[int, list[str]]:
+    """Return what each code on the door's screen may mean."""
+    said: dict[int, list[str]] = {}
+    for reason, code in CODES.items():
+        said.setdefault(code, []).append(sentence(words, reason))
+    return said
 
 
 def _found(words: Words, found: Explanation) -> dict[str, Any]:

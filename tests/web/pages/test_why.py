@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import html
+
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.panel import CODES
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
 from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.accounts.roles import Role
@@ -79,6 +82,31 @@ def test_what_makes_no_sense_is_told_in_the_form(wrong: dict[str, str]) -> None:
     assert desk.looks == []
     assert CARD not in answer.text
     assert "<script>alert" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (DANISH, ("Kortet kan ikke slås op nu", "Ring til teknikeren", "Kode 1", "Kode 6")),
+        ("en", ("be looked up now", "Call the technician", "Code 1", "Code 6")),
+    ],
+)
+def test_while_the_door_does_not_run_codes_are_looked_up(
+    language: str, said: tuple[str, ...]
+) -> None:
+    """It alone has the key; what a patron reads out on the phone says most, the log the rest."""
+    answer = client(FakeWhyDesk(silent=True), language=language).post("/why", data=FORM)
+    meant = answer.text.split("<dl>")[1].split("</dl>")[0]
+
+    assert answer.status_code == 503
+    assert "door.sock" not in answer.text
+    assert CARD not in answer.text
+    for one in said:
+        assert one in answer.text
+    for reason in CODES:
+        danish, english = SENTENCES[reason]
+        assert (danish if language == DANISH else english) in html.unescape(meant)
+    assert 'href="/log"' in answer.text
 
 
 def test_wrong_pins_are_forgotten() -> None:

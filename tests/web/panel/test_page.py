@@ -108,6 +108,7 @@ def test_a_day_ends_at_24(stage: Stage) -> None:
         ("closing", "Lukker om 12 minutter", "Closing in 12 minutes"),
         ("closing in a minute", "Lukker om 1 minut", "Closing in 1 minute"),
         ("staffed", "Kom indenfor", "Come in"),
+        ("typing a code", "Har du et kort? Scan det først.", "Do you have a card? Scan it first."),
         ("welcome", "Velkommen", "Welcome"),
         ("welcome all", "Hvor mange har du med?", "Press 1 to 4."),
         ("refused 4", "sig kode 4", "say code 4"),
