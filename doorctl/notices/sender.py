@@ -86,11 +86,9 @@ class Book(Struct):
         self.stand("export_old", {"": why} if why else {})
 
     def set_aside(self, rows: Sequence[tuple[str, WrongRow]], lines: Sequence[str]) -> None:
-        """Take note of wrong rows; told anew where other patrons' rows are, or for another reason.
+        """Take note of wrong rows and of what is said of each, which quotes nothing of it.
 
-        Args:
-            rows: each with its file.
-            lines: one on each of them, which quotes nothing of it.
+        They are told anew where other patrons' rows are wrong, or for another reason.
         """
         wrong = sorted((row.patron_ref or "", row.why) for _, row in rows)
         found = {"": "\n" + "".join(lines[:MOST_LISTED])} if rows else {}

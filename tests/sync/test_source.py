@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -403,3 +404,19 @@ def test_no_bytes_break_a_sheet(tmp_path: Path, content: bytes) -> None:
         path.write_bytes(start + content)
         with suppress(FeedError):
             read_feed(path, pin_length=4)
+
+
+def test_when_files_came_and_what_they_hold(put: Put, tmp_path: Path) -> None:
+    """By the newest file that counts and all their bytes, whatever they are called; never raises.
+
+    What can't be read is told by `read`, with its reason.
+    """
+    put("01-full.ndjson", (1, 3_000_000_001))
+    os.utime(tmp_path / "01-full.ndjson", (5, 5))
+    first = FeedExports(tmp_path, pin_length=4).stamp()
+    (tmp_path / "01-full.ndjson").rename(tmp_path / "02-full.ndjson")
+
+    assert first is not None
+    assert first[0] == 5
+    assert FeedExports(tmp_path, pin_length=4).stamp() == first
+    assert FeedExports(tmp_path / "none.ndjson", pin_length=4).stamp() is None
