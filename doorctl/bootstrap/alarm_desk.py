@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -262,16 +262,6 @@ class StandingAlarms:
 
         if self._branch.run(use):
             self._silence(kind)
-
-
-def standing_now(config: Config) -> tuple[StandingAlarm, ...]:
-    """Return what stands, read from the file by a command.
-
-    Raises:
-        StoreError: it can't be read.
-    """
-    with closing(AlarmRecords(branch_db(config))) as records:
-        return tuple(map(shown, records.standing()))
 
 
 def shown(record: AlarmRecord) -> StandingAlarm:

@@ -93,14 +93,6 @@ def head(config: Config) -> Head:
         return records.head()
 
 
-def head_or_none(config: Config) -> str | None:
-    """Return the chain's end as text, None where it can't be read."""
-    try:
-        return str(head(config))
-    except StoreError:
-        return None
-
-
 class DesksAudit:
     """The web process's audit log; implements `doorctl.web.noting.PushRecord`. Thread-safe.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 from doorctl.accounts.ports import Books
@@ -68,13 +68,6 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
             "the web process was asked and did not answer: it may have been done, so look before "
             "you try again (systemctl status doorctl-web)"
         ) from err
-
-
-@contextmanager
-def open_book(config: Config) -> Iterator[BranchRecords]:
-    """Open ``branch.db`` to read it, whoever writes it; nothing is made where there is none."""
-    with closing(BranchRecords(branch_db(config))) as book:
-        yield book
 
 
 class BranchDesk:

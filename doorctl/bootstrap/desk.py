@@ -13,9 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from doorctl.access.policy import Policy
-from doorctl.bootstrap.alarm_desk import standing_now
-from doorctl.bootstrap.audit import head_or_none, note, note_done
-from doorctl.bootstrap.branch import open_book
+from doorctl.bootstrap.audit import note, note_done
 from doorctl.bootstrap.hours import branch_at
 from doorctl.bootstrap.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.bootstrap.ownership import by_the_owner
@@ -24,7 +22,7 @@ from doorctl.bootstrap.rules import (
     access_policy,
     branch_db,
     flags_weak,
-    outdated,
+    open_book,
     patrons_db,
     retention,
     system_clock,
@@ -34,7 +32,7 @@ from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
 from doorctl.enquiry import Explanation
 from doorctl.enquiry import explain as ask_why
-from doorctl.errors import AlreadyExistsError, InputError, NotAnsweringError, StoreError
+from doorctl.errors import AlreadyExistsError, InputError, StoreError
 from doorctl.identity import owner_of
 from doorctl.moments import ClockState, Moment
 from doorctl.ports import Applied, Guard, SealedRow, Visit
@@ -307,57 +305,6 @@ def statistics(config: Config, since: date | None, until: date | None) -> Gather
     branch = zone(config)
     with closing(HourlyHistory(visits_db(config))) as history:
         return gather(history.hours(*period(since, until, branch)), branch)
-
-
-def status(config: Config) -> dict[str, Any]:
-    """Return how the door process and the databases are, and which alarms stand.
-
-    ``alarms`` is a list of kind and since when, None where ``branch.db`` can't be read.
-    """
-    try:
-        door = ask(config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
-        found: dict[str, Any] = {"running": True, **door}
-    except NotAnsweringError:
-        found = {"running": False}
-    alarms = _alarms_standing(config)
-    return {**found, **_cache_status(config), "alarms": alarms, "audit_head": head_or_none(config)}
-
-
-def _alarms_standing(config: Config) -> list[dict[str, str]] | None:
-    try:
-        found = standing_now(config)
-    except StoreError:
-        return None
-    return [
-        {"kind": one.kind, "since": one.since.astimezone(zone(config)).isoformat()} for one in found
-    ]
-
-
-def _cache_status(config: Config) -> dict[str, Any]:
-    now = system_clock(config).moment()
-    try:
-        with _cache(config, own_sealer(config)) as cache:
-            stamp, behind = cache.stamp(), cache.behind()
-    except StoreError as err:
-        return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
-    known = stamp.applied_at is not None and now.dependable
-    age = now.local - stamp.applied_at if known and stamp.applied_at else None
-    return {
-        "epoch": stamp.epoch,
-        "patrons": stamp.patrons,
-        "cache_age_s": None if age is None else round(age.total_seconds()),
-        "problem": outdated(stamp, config) or behind or _unreadable(config),
-    }
-
-
-def _unreadable(config: Config) -> str | None:
-    try:
-        with open_book(config) as book, _history(config) as history:
-            book.override()
-            history.high_water()
-    except StoreError as err:
-        return str(err)
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.access.hours import Span
 from doorctl.bootstrap import audit, desk, holding
 from doorctl.bootstrap.audit import note, note_done
-from doorctl.bootstrap.branch import change, open_book
+from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.hours import hours_now, refuse_day
 from doorctl.bootstrap.purging import Audited
+from doorctl.bootstrap.rules import open_book
 from doorctl.config import Config
 from doorctl.ports import DaySource, StoredDay, Visit
 from doorctl.privacy.audit import Action, Deed, Details, Entry

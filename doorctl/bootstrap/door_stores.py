@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sqlite_utils import Migrations
-
 from doorctl.bootstrap.rules import branch_db, outdated, patrons_db, system_clock, visits_db
 from doorctl.config import Config
 from doorctl.continuity import SteadyVisitLog
@@ -21,6 +19,7 @@ from doorctl.ports import CacheStamp, EventLog
 from doorctl.store import patron_rows, visit_rows
 from doorctl.store.branch import BranchRecords
 from doorctl.store.key_file import read_key
+from doorctl.store.older_file import Layout
 from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.sealing import ArgonSealer
@@ -104,7 +103,7 @@ class DoorStores:
             self.alarm("patrons_outdated", problem)
         return visits
 
-    def _set_aside(self, path: Path, migrations: Migrations) -> None:
+    def _set_aside(self, path: Path, migrations: Layout) -> None:
         try:
             aside = set_aside_if_damaged(path, self.clock.moment().local, migrations)
         except StoreError as err:

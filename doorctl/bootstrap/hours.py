@@ -18,8 +18,7 @@ from doorctl.access.modes import (
     planned_changes,
     standing,
 )
-from doorctl.bootstrap.branch import open_book
-from doorctl.bootstrap.rules import system_clock
+from doorctl.bootstrap.rules import open_book, system_clock
 from doorctl.config import Config, DatedHours
 from doorctl.config.hours_rules import problems_of_date
 from doorctl.enquiry import BranchNow

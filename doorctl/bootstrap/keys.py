@@ -7,8 +7,6 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
-from sqlite_utils import Migrations
-
 from doorctl.bootstrap.audit import note_done
 from doorctl.bootstrap.rules import branch_db, patrons_db, visits_db
 from doorctl.config import Config
@@ -18,6 +16,7 @@ from doorctl.masked import InstallationKey
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store import branch_rows, patron_rows, visit_rows
 from doorctl.store.key_file import create_key, read_key, remove_key, replace_key
+from doorctl.store.older_file import Layout
 from doorctl.store.overlaying import BRANCH, PATRONS, VISITS, Columns, lay_over
 from doorctl.store.sealing import earlier_keys, key_id
 from doorctl.store.writer import Writer
@@ -99,7 +98,7 @@ def lay_over_all(
     Raises:
         StoreError: one is in use, and nothing was changed; or it failed, and this can be repeated.
     """
-    databases: Mapping[Path, tuple[Migrations, Columns]] = {
+    databases: Mapping[Path, tuple[Layout, Columns]] = {
         patrons_db(config): (patron_rows.migrations, PATRONS),
         visits_db(config): (visit_rows.migrations, VISITS),
         branch_db(config): (branch_rows.migrations, BRANCH),

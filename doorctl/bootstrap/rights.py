@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from doorctl.access.ban_terms import BanState, state
 from doorctl.access.rights import Ban, Pass
 from doorctl.bootstrap.audit import note
-from doorctl.bootstrap.branch import change, open_book
+from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.numbers import Numbers, TakenAs, own_numbers
 from doorctl.bootstrap.register import knows_patron, open_register
+from doorctl.bootstrap.rules import open_book
 from doorctl.config import Config
 from doorctl.enquiry import Reading
 from doorctl.errors import InputError, StoreError

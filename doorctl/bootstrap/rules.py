@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from doorctl.config import Config, reload
 from doorctl.errors import ConfigError, StoreError
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ports import CacheStamp, EventLog
+from doorctl.store.branch import BranchRecords
 from doorctl.store.new_file import create_private
 from doorctl.store.visits_reader import VisitHistory
 
@@ -177,3 +178,10 @@ def outdated(stamp: CacheStamp, config: Config) -> str | None:
         f"patrons were sealed for a minimum age of {stamp.minimum_age}; "
         "load the full feed again to apply policy.minimum_age"
     )
+
+
+@contextmanager
+def open_book(config: Config) -> Iterator[BranchRecords]:
+    """Open ``branch.db`` to read it, whoever writes it; nothing is made where there is none."""
+    with closing(BranchRecords(branch_db(config))) as book:
+        yield book

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from doorctl.bootstrap import desk
+from doorctl.bootstrap import status as state
 from doorctl.cli.options import json_option, with_config
 from doorctl.config import Config
 
@@ -23,7 +23,7 @@ def status(config: Config, as_json: bool) -> None:
     Exit 0 if all is well, 1 if the door is not running, 3 if it decides but something stands: an
     alarm, or a database that is missing, old or can't be read.
     """
-    found = desk.status(config)
+    found = state.status(config)
     if as_json:
         click.echo(json.dumps(found))
     else:

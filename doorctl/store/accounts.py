@@ -170,7 +170,7 @@ class StoredAccounts:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = self._branch.database.conn
+        connection: sqlite3.Connection = self._branch.database
         return connection
 
     def _forget(self, connection: sqlite3.Connection, moment: Moment) -> None:

@@ -75,6 +75,6 @@ class StoredFailures:
         return salt
 
     def _execute(self, sql: str, values: tuple[object, ...] | dict[str, object]) -> sqlite3.Cursor:
-        connection: sqlite3.Connection = self._branch.database.conn
+        connection: sqlite3.Connection = self._branch.database
         with translated(self._branch.path):
             return connection.execute(sql, values)

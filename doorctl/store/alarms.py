@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from doorctl.alarms import KINDS, WITH_END
 from doorctl.errors import InputError, StoreDamagedError
@@ -14,11 +15,14 @@ from doorctl.notices.standing import AlarmRecord, Told
 from doorctl.store.alarms_rows import ALARMS, to_alarm
 from doorctl.store.branch import never_made
 from doorctl.store.branch_rules import known
-from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import translated
 from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_rows import to_ms
 from doorctl.store.watched_reader import WatchedReader
+
+if TYPE_CHECKING:
+    # A command that reads does without all that is written by.
+    from doorctl.store.branch_writer import BranchRecordsWriter
 
 MOST_ENDED, LEFT_ENDED = 500, 400
 """A leaf that opens and shuts for a month fills no disk: what was over first is forgotten, many at

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doorctl.errors import StoreDamagedError
 from doorctl.moments import Moment
@@ -22,10 +22,13 @@ from doorctl.store.audit_rows import (
     to_entry,
 )
 from doorctl.store.branch import never_made
-from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import translated
 from doorctl.store.visit_rows import to_ms
 from doorctl.store.watched_reader import WatchedReader
+
+if TYPE_CHECKING:
+    # A command that reads does without all that is written by.
+    from doorctl.store.branch_writer import BranchRecordsWriter
 
 _HEAD = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"
 _HOLDS = "SELECT 1 FROM audit WHERE number = ? AND hash = ?"
@@ -85,12 +88,12 @@ class AuditTrail:
     def head(self) -> Head:
         """Return the chain's end."""
         with translated(self._branch.path):
-            return _head(self._branch.database.conn)
+            return _head(self._branch.database)
 
     def holds(self, head: Head) -> bool:
         """Tell whether the chain ended there once."""
         with translated(self._branch.path):
-            found = self._branch.database.conn.execute(_HOLDS, (head.number, head.hash))
+            found = self._branch.database.execute(_HOLDS, (head.number, head.hash))
             return head == EMPTY or found.fetchone() is not None
 
 
@@ -120,7 +123,7 @@ class AuditRecords:
         if never_made(self.path):
             return EMPTY
         with translated(self.path):
-            return _head(self._rows.current().conn)
+            return _head(self._rows.current())
 
     def links(self) -> Iterator[Link]:
         """Yield every link of one commit, erased ones too, in the order of their numbers."""

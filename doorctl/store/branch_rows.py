@@ -7,11 +7,11 @@ system's opaque number.
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from datetime import date
 from typing import Any
 
 import orjson
-from sqlite_utils import Database, Migrations
 
 from doorctl.access.calendar import Day, Mode, ModeSpan
 from doorctl.access.hours import Span
@@ -22,6 +22,7 @@ from doorctl.store import kept_twice
 from doorctl.store.accounts_rows import ACCOUNTS_SCHEMA, FACTORS_SCHEMA
 from doorctl.store.alarms_rows import ALARMS_SCHEMA
 from doorctl.store.audit_rows import AUDIT_SCHEMA
+from doorctl.store.older_file import Layout
 from doorctl.store.visit_rows import from_ms, to_ms
 
 WEEKDAYS = 7
@@ -52,11 +53,11 @@ DECIDING = {
 }
 """What is kept twice of the rows that the door decides by, after the columns that name a row."""
 
-migrations = Migrations("branch")
+migrations = Layout("branch")
 
 
 @migrations()
-def create_bans_and_passes(database: Database) -> None:
+def create_bans_and_passes(database: sqlite3.Connection) -> None:
     """Lay out people's rights; AUTOINCREMENT, so that a letter's number never names another."""
     database.execute("""
         CREATE TABLE bans (
@@ -98,7 +99,7 @@ def create_bans_and_passes(database: Database) -> None:
 
 
 @migrations()
-def create_hours(database: Database) -> None:
+def create_hours(database: sqlite3.Connection) -> None:
     """Lay out the calendar, modes set by hand, and settings."""
     database.execute("""
         CREATE TABLE days (
@@ -142,7 +143,7 @@ def create_hours(database: Database) -> None:
 
 
 @migrations()
-def create_restrictions_and_tombstones(database: Database) -> None:
+def create_restrictions_and_tombstones(database: sqlite3.Connection) -> None:
     """Lay out whose data are kept and not used, and who was erased.
 
     A tombstone names nobody: see `doorctl.privacy.subject_tombstones`.
@@ -178,14 +179,14 @@ def create_restrictions_and_tombstones(database: Database) -> None:
 
 
 @migrations()
-def create_audit(database: Database) -> None:
+def create_audit(database: sqlite3.Connection) -> None:
     """Lay out the audit log, which can only grow; see `doorctl.store.audit_rows`."""
     for statement in AUDIT_SCHEMA:
         database.execute(statement)
 
 
 @migrations()
-def create_accounts(database: Database) -> None:
+def create_accounts(database: sqlite3.Connection) -> None:
     """Lay out accounts, sessions and failed sign-ins; see `doorctl.store.accounts_rows`."""
     for statement in ACCOUNTS_SCHEMA:
         database.execute(statement)
@@ -193,20 +194,20 @@ def create_accounts(database: Database) -> None:
 
 
 @migrations()
-def create_alarms(database: Database) -> None:
+def create_alarms(database: sqlite3.Connection) -> None:
     """Lay out the alarms that stand and stood; see `doorctl.store.alarms_rows`."""
     for statement in ALARMS_SCHEMA:
         database.execute(statement)
 
 
 @migrations()
-def create_second_factors(database: Database) -> None:
+def create_second_factors(database: sqlite3.Connection) -> None:
     """Lay out second factors; see `doorctl.store.accounts_rows`."""
     database.execute(FACTORS_SCHEMA)
 
 
 @migrations()
-def create_wrong_pins_elsewhere(database: Database) -> None:
+def create_wrong_pins_elsewhere(database: sqlite3.Connection) -> None:
     """Lay out how many wrong PINs patrons had at other branches, and when that was told."""
     database.execute("""
         CREATE TABLE wrong_pins_elsewhere (
@@ -216,14 +217,14 @@ def create_wrong_pins_elsewhere(database: Database) -> None:
 
 
 @migrations()
-def keep_twice(database: Database) -> None:
+def keep_twice(database: sqlite3.Connection) -> None:
     """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
     for table, (key, columns) in DECIDING.items():
         kept_twice.keep(database, table, key, columns.replace("more_times, ", ""))
 
 
 @migrations()
-def add_more_times(database: Database) -> None:
+def add_more_times(database: sqlite3.Connection) -> None:
     """Let a pass have more than one time of day; what is kept twice of it says them too."""
     for trigger in ("passes_changed", "passes_put"):
         database.execute(f"DROP TRIGGER {trigger}")

@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from doorctl.access.codes import codes_allowed
 from doorctl.access.modes import Override
 from doorctl.access.rights import Ban, Pass
@@ -102,7 +100,7 @@ class BranchRecordsWriter:
         self._compact_if_stale()
 
     @property
-    def database(self) -> Database:
+    def database(self) -> sqlite3.Connection:
         """The one writing connection."""
         return self._writer.database
 
@@ -233,8 +231,8 @@ class BranchRecordsWriter:
 
         May be nested: the outermost one commits.
         """
-        if self.database.conn.in_transaction:
-            yield self.database.conn
+        if self.database.in_transaction:
+            yield self.database
             return
         with translated(self.path), transaction(self.database) as connection:
             yield connection
@@ -246,7 +244,7 @@ class BranchRecordsWriter:
         # What was to be written is written by now: no failure here may say otherwise.
         if self._stale:
             with suppress(StoreError), translated(self.path):
-                self._stale = compact(self.database.conn) != (0, 0, 0)
+                self._stale = compact(self.database) != (0, 0, 0)
 
 
 def create_branch(path: Path) -> None:

@@ -14,12 +14,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlite_utils import Database, Migrations
-
 from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
 from doorctl.identity import shared_in
 from doorctl.store.new_file import named_when_whole
-from doorctl.store.older_file import lay_out
+from doorctl.store.older_file import Layout, lay_out
 
 BUSY_TIMEOUT_MS = 5000
 """Longer than any checkpoint of ours; only a reader's recovery after a crash ever waits."""
@@ -94,7 +92,7 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(f"{path} can't be used: {hint} ({name})")
 
 
-def create_file(path: Path, migrations: Migrations | None = None) -> None:
+def create_file(path: Path, migrations: Layout | None = None) -> None:
     """Create a database under its name once it is whole; -wal and -shm get its mode.
 
     That is 0600, and 0640 in a directory that is the group's to read: see `identity.shared_in`.
@@ -127,7 +125,7 @@ def create_file(path: Path, migrations: Migrations | None = None) -> None:
         raise StoreError(f"{path} can't be created: {error.strerror}") from error
 
 
-def open_writer(path: Path) -> Database:
+def open_writer(path: Path) -> sqlite3.Connection:
     """Open an existing file for the one connection that writes it, on the calling thread.
 
     Raises:
@@ -144,7 +142,7 @@ def open_writer(path: Path) -> Database:
         return database
 
 
-def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> Database:
+def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
     """Open an existing file so that it can't be written, whatever is executed.
 
     Used by one thread at a time; another one may close it. It waits up to `patience_ms` where
@@ -169,7 +167,7 @@ def whole_copy(path: Path) -> bytes:
         closing(open_reader(path)) as source,
         closing(sqlite3.connect(":memory:")) as copy,
     ):
-        source.conn.backup(copy)
+        source.backup(copy)
         content = copy.serialize()
         # Of a file that may be written meanwhile no other reading tells the same.
         if source.execute("PRAGMA quick_check").fetchone() != ("ok",):
@@ -177,7 +175,7 @@ def whole_copy(path: Path) -> bytes:
     return content
 
 
-def open_unshared_reader(path: Path) -> Database:
+def open_unshared_reader(path: Path) -> sqlite3.Connection:
     """Open an existing file as one that nobody can write; its -wal is not looked at.
 
     Needs no -shm, so it works on a disk that is full or read-only. A change of the file is not
@@ -191,12 +189,11 @@ def open_unshared_reader(path: Path) -> Database:
 
 
 @contextmanager
-def transaction(database: Database) -> Iterator[sqlite3.Connection]:
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a block as one durable transaction; anything raised undoes all of it.
 
-    `Database.atomic` begins deferred and then fails with SQLITE_BUSY_SNAPSHOT without waiting.
+    One that begins deferred fails with SQLITE_BUSY_SNAPSHOT without waiting.
     """
-    connection: sqlite3.Connection = database.conn
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
@@ -224,7 +221,9 @@ def _refuse_pipes(path: Path) -> None:
             raise StoreError(f"{name} is a pipe and no file; remove it")
 
 
-def _connected(path: Path, mode: str, pragmas: tuple[str, ...], *, same_thread: bool) -> Database:
+def _connected(
+    path: Path, mode: str, pragmas: tuple[str, ...], *, same_thread: bool
+) -> sqlite3.Connection:
     _refuse_pipes(path)
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode={mode}",
@@ -235,14 +234,13 @@ def _connected(path: Path, mode: str, pragmas: tuple[str, ...], *, same_thread: 
     try:
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
-        # Plugins are whatever else is installed on the machine; none of them belongs at a door.
-        return Database(connection, recursive_triggers=False, execute_plugins=False)
     except BaseException:
         connection.close()
         raise
+    return connection
 
 
-def _demand(path: Path, database: Database, pragma: str, wanted: object) -> None:
+def _demand(path: Path, database: sqlite3.Connection, pragma: str, wanted: object) -> None:
     found = database.execute(f"PRAGMA {pragma}").fetchone()[0]
     if found != wanted:
         raise StoreError(f"{path} can't be used: SQLite answers {found} to {pragma}")

@@ -7,9 +7,8 @@ SQL's own functions make: no program needs anything of ours to write or to check
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
-
-from sqlite_utils import Database
 
 TWICE = "twice"
 QUOTED = ("row_key", "pin_check", "patron_ref", "applied_at")
@@ -37,7 +36,9 @@ def whole(table: str, columns: str) -> str:
     return f"({table}.{TWICE} IS {said(columns, f'{table}.{{}}'.format)})"
 
 
-def keep(database: Database, table: str, key: str, columns: str, given_with: str = "") -> None:
+def keep(
+    database: sqlite3.Connection, table: str, key: str, columns: str, given_with: str = ""
+) -> None:
     """Have SQLite keep it, for the rows that there are and for all that are put or changed.
 
     Args:

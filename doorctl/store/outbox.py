@@ -11,14 +11,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database, Migrations
-
 from doorctl.store.connection import create_file, open_reader, transaction, translated
+from doorctl.store.older_file import Layout
 from doorctl.store.writer import Writer
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Revision, Standing, Terms, Volume
 
-migrations = Migrations("outbox")
+migrations = Layout("outbox")
 
 _PUT = """
     INSERT INTO patrons
@@ -70,7 +69,7 @@ _FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :t
 
 
 @migrations()
-def create_tables(database: Database) -> None:
+def create_tables(database: sqlite3.Connection) -> None:
     """Lay out the tables; a patron without a fingerprint was taken out."""
     database.execute("""
         CREATE TABLE patrons (
@@ -110,7 +109,7 @@ def create_tables(database: Database) -> None:
 
 
 @migrations()
-def add_pin_changed(database: Database) -> None:
+def add_pin_changed(database: sqlite3.Connection) -> None:
     """Write into rows sealed before this field that nothing is known of it: none is sealed anew."""
     database.execute("""
         UPDATE patrons SET lines = CAST(
@@ -121,7 +120,7 @@ def add_pin_changed(database: Database) -> None:
 
 
 @migrations()
-def add_weak_pin(database: Database) -> None:
+def add_weak_pin(database: sqlite3.Connection) -> None:
     """Write into rows sealed before this field that no PIN is called weak: none is sealed anew."""
     database.execute("""
         UPDATE patrons SET lines = CAST(
@@ -132,7 +131,7 @@ def add_weak_pin(database: Database) -> None:
 
 
 @migrations()
-def add_audit_heads(database: Database) -> None:
+def add_audit_heads(database: sqlite3.Connection) -> None:
     """Keep where each branch's audit log ended, out of that branch's own reach."""
     database.execute("""
         CREATE TABLE audit_heads (branch TEXT NOT NULL PRIMARY KEY, head TEXT NOT NULL)
@@ -141,7 +140,7 @@ def add_audit_heads(database: Database) -> None:
 
 
 @migrations()
-def keep_audit_heads_by_day(database: Database) -> None:
+def keep_audit_heads_by_day(database: sqlite3.Connection) -> None:
     """Keep where a log ended on each day: what an older copy of it lacks can be told by these."""
     database.execute("""
         CREATE TABLE heads_by_day (
@@ -159,7 +158,7 @@ def keep_audit_heads_by_day(database: Database) -> None:
 
 
 @migrations()
-def add_wrong_pins(database: Database) -> None:
+def add_wrong_pins(database: sqlite3.Connection) -> None:
     """Keep how many wrong PINs patrons had at each branch, to tell the others."""
     database.execute("""
         CREATE TABLE wrong_pins (
@@ -170,7 +169,7 @@ def add_wrong_pins(database: Database) -> None:
 
 
 @migrations()
-def add_other_ages(database: Database) -> None:
+def add_other_ages(database: sqlite3.Connection) -> None:
     """Keep the days for the age limits of branches that have their own, and what was sent for."""
     database.execute("ALTER TABLE patrons ADD COLUMN other_days TEXT NOT NULL DEFAULT '{}'")
     database.execute("ALTER TABLE outbox ADD COLUMN other_ages TEXT NOT NULL DEFAULT '[]'")
@@ -179,7 +178,7 @@ def add_other_ages(database: Database) -> None:
 
 
 @migrations()
-def add_alarms(database: Database) -> None:
+def add_alarms(database: sqlite3.Connection) -> None:
     """Keep which alarms stand and who was told: a sender that has ended remembers nothing."""
     database.execute("""
         CREATE TABLE alarms (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), book BLOB NOT NULL)
@@ -327,7 +326,7 @@ class OutboxStore:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = self._writer.database.conn
+        connection: sqlite3.Connection = self._writer.database
         return connection
 
 
@@ -355,7 +354,7 @@ def copy_outbox(path: Path, copy: Path) -> None:
             closing(open_reader(path)) as source,
             closing(sqlite3.connect(copy)) as target,
         ):
-            source.conn.backup(target)
+            source.backup(target)
 
 
 def _to_put(revision: Revision, epoch: int) -> dict[str, object]:

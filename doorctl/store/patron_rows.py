@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import date
 from typing import Any
 
 import orjson
-from sqlite_utils import Database, Migrations
 
 from doorctl.access.patron import Patron
 from doorctl.ports import SealedRow
 from doorctl.store import kept_twice
+from doorctl.store.older_file import Layout
 
 COLUMNS = (
     "pin_check, patron_ref, resident, active, blocks, restricted, "
@@ -27,11 +28,11 @@ ASKED_DECIDING = f"{DECIDING}, asked_until, good_until"
 LEARNT_DECIDING = "weak_pin, good_until"
 CACHE_DECIDING = "epoch, applied_at, minimum_age"
 
-migrations = Migrations("patrons")
+migrations = Layout("patrons")
 
 
 @migrations()
-def create_patrons_and_cache(database: Database) -> None:
+def create_patrons_and_cache(database: sqlite3.Connection) -> None:
     """Lay out both tables; `epoch` is the push that last brought a row."""
     database.execute("""
         CREATE TABLE patrons (
@@ -66,13 +67,13 @@ def create_patrons_and_cache(database: Database) -> None:
 
 
 @migrations()
-def add_digest(database: Database) -> None:
+def add_digest(database: sqlite3.Connection) -> None:
     """Remember which push is held, so that the same one is answered and not applied again."""
     database.execute("ALTER TABLE cache ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
 
 
 @migrations()
-def add_learnt(database: Database) -> None:
+def add_learnt(database: sqlite3.Connection) -> None:
     """Lay out PIN checks that no push brought; each goes with the patron that it was learnt for.
 
     One of a row that a push then brings with a check, or for another patron, goes too.
@@ -95,7 +96,7 @@ def add_learnt(database: Database) -> None:
 
 
 @migrations()
-def add_asked(database: Database) -> None:
+def add_asked(database: sqlite3.Connection) -> None:
     """Lay out rows that no push brought, apart: they count in no push and for no guard."""
     database.execute("""
         CREATE TABLE asked (
@@ -120,7 +121,7 @@ def add_asked(database: Database) -> None:
 
 
 @migrations()
-def add_weak_pin(database: Database) -> None:
+def add_weak_pin(database: sqlite3.Connection) -> None:
     """Let each row say that its PIN is too easy to guess; 0 where nobody asked for that."""
     for table in ("patrons", "learnt", "asked"):
         column = "weak_pin INTEGER NOT NULL DEFAULT 0"
@@ -128,7 +129,7 @@ def add_weak_pin(database: Database) -> None:
 
 
 @migrations()
-def add_shut_out(database: Database) -> None:
+def add_shut_out(database: sqlite3.Connection) -> None:
     """Lay out how rows were that a push of the last week has shut out; see `patrons_shut_out`.
 
     Bit n of `days` says that the row opened n days after `at`; of a person it holds digests alone.
@@ -144,7 +145,7 @@ def add_shut_out(database: Database) -> None:
 
 
 @migrations()
-def keep_twice(database: Database) -> None:
+def keep_twice(database: sqlite3.Connection) -> None:
     """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
     kept_twice.keep(database, "patrons", "row_key", DECIDING, given_with="epoch")
     kept_twice.keep(database, "asked", "row_key", ASKED_DECIDING)

@@ -8,8 +8,6 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from doorctl.access.policy import Policy
 from doorctl.errors import RowsClashError, StoreError
 from doorctl.ports import Applied, CacheStamp, Guard, Push, SealedRow
@@ -83,7 +81,7 @@ class PatronCacheWriter:
             raise
 
     @property
-    def database(self) -> Database:
+    def database(self) -> sqlite3.Connection:
         """The one writing connection, for whoever erases a person on the same thread."""
         return self._writer.database
 
@@ -141,7 +139,7 @@ class PatronCacheWriter:
         if removed:
             # The push stands already; what a busy reader or a full disk leaves, the next one takes.
             with suppress(StoreError), translated(self.path):
-                compact(self._writer.database.conn)
+                compact(self._writer.database)
         return Applied(push.epoch, held, removed)
 
     def keep(
@@ -165,7 +163,7 @@ class PatronCacheWriter:
             with transaction(self._writer.database) as connection:
                 gone = patrons_expiry.expire(connection, confirmed_before)
             if gone:
-                compact(self._writer.database.conn)
+                compact(self._writer.database)
         return gone
 
     def forget(self, now: datetime) -> int:

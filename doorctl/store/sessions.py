@@ -50,6 +50,6 @@ class StoredSessions:
         return self._execute("DELETE FROM sessions WHERE account = ?", name).rowcount
 
     def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
-        connection: sqlite3.Connection = self._branch.database.conn
+        connection: sqlite3.Connection = self._branch.database
         with translated(self._branch.path):
             return connection.execute(sql, values)

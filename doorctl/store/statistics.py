@@ -14,8 +14,6 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from doorctl.access.reasons import Reason
 from doorctl.moments import ClockState
 from doorctl.ports import ATTEMPT, HourCount
@@ -52,7 +50,7 @@ SLICE_ROWS = 2000
 """Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
 
 
-def create_hourly(database: Database) -> None:
+def create_hourly(database: sqlite3.Connection) -> None:
     """Lay out the table; without rowids, so that nothing tells which row came first."""
     database.execute("""
         CREATE TABLE hourly (

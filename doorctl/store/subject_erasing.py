@@ -6,8 +6,6 @@ import sqlite3
 from itertools import chain
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from doorctl.privacy.subject import Subject
 from doorctl.privacy.subject_erasure import HeldVisit, PartErased
 from doorctl.privacy.subject_table import PATRONS, VISITS, person_tables
@@ -45,7 +43,7 @@ _FORGET_SHUT_OUT = "DELETE FROM shut_out WHERE row_key = ?"
 _RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
 
 
-def erase_patron(path: Path, database: Database, subject: Subject) -> PartErased:
+def erase_patron(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
     """Erase a person from the register; the push that it holds stays the same."""
     with translated(path), transaction(database) as connection:
         deleted = subject_rows.delete(connection, PATRONS, subject)
@@ -54,7 +52,7 @@ def erase_patron(path: Path, database: Database, subject: Subject) -> PartErased
     return PartErased(deleted, _compacted(path, database), epoch)
 
 
-def erase_visits(path: Path, database: Database, subject: Subject) -> PartErased:
+def erase_visits(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
     """Erase a person's visits and wrong PINs.
 
     What an incident hold covers stays and is named. An attempt that is still open keeps its
@@ -73,7 +71,7 @@ def erase_visits(path: Path, database: Database, subject: Subject) -> PartErased
     return PartErased(deleted, _compacted(path, database), held=held)
 
 
-def forget_erased(path: Path, database: Database, tombstones: Tombstones) -> int:
+def forget_erased(path: Path, database: sqlite3.Connection, tombstones: Tombstones) -> int:
     """Delete what is left of erased persons: by a hold that has ended, or a restored file.
 
     What is newer than the erasure stays: the person has come again. Part of a purge, before it
@@ -96,7 +94,9 @@ def forget_erased(path: Path, database: Database, tombstones: Tombstones) -> int
     return deleted
 
 
-def forget_restored(path: Path, database: Database, tombstones: Tombstones, epoch: int) -> int:
+def forget_restored(
+    path: Path, database: sqlite3.Connection, tombstones: Tombstones, epoch: int
+) -> int:
     """Delete from a register what an older copy of it brought back; return how many rows.
 
     Reads all of it, but only where it holds an older push than somebody's erasure, or the same.
@@ -130,7 +130,7 @@ def _restored(connection: sqlite3.Connection, rows: str, standing: Tombstones) -
     ]
 
 
-def _compacted(path: Path, database: Database) -> tuple[int, int, int]:
+def _compacted(path: Path, database: sqlite3.Connection) -> tuple[int, int, int]:
     # Deleted it is by now; what a reader keeps alive is told, and gone after another try.
     with translated(path):
-        return compact(database.conn)
+        return compact(database)

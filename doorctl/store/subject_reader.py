@@ -87,7 +87,7 @@ class SubjectReader:
         if gone:
             return nothing
         with translated(self.path):
-            return ask(self._reader.current().conn, self.path.name)
+            return ask(self._reader.current(), self.path.name)
 
 
 def _epoch(connection: sqlite3.Connection, _name: str) -> int:

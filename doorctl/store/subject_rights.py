@@ -108,4 +108,4 @@ def _restrictions(connection: sqlite3.Connection, subject: Subject) -> list[int]
 
 def _compacted(writer: BranchRecordsWriter) -> tuple[int, int, int]:
     with translated(writer.path):
-        return compact(writer.database.conn)
+        return compact(writer.database)

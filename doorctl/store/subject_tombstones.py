@@ -42,7 +42,7 @@ class StoredErasures:
         if never_made(self.path):
             return Tombstones()
         with translated(self.path):
-            return read(self._reader.current().conn)
+            return read(self._reader.current())
 
     def close(self) -> None:
         """Close the connection; idempotent."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlite_utils import Database
-
 from doorctl.moments import BootTime, ClockState
 from doorctl.store import wrong_pins
 from doorctl.store.connection import BUSY_TIMEOUT_MS, transaction
@@ -91,7 +89,7 @@ def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> 
     connection.execute(_SETTLE_MARK, times)
 
 
-def delete_attempts(database: Database, cutoff_ms: int) -> int:
+def delete_attempts(database: sqlite3.Connection, cutoff_ms: int) -> int:
     """Delete attempts before a time, :data:`BATCH_ROWS` a transaction; return how many.
 
     Canaries go with them. What is under a hold stays.
@@ -108,7 +106,7 @@ def delete_attempts(database: Database, cutoff_ms: int) -> int:
     return deleted
 
 
-def delete_throttles(database: Database, cutoff_ms: int) -> None:
+def delete_throttles(database: sqlite3.Connection, cutoff_ms: int) -> None:
     """Delete throttles that nobody touched since a time."""
     with transaction(database) as connection:
         connection.execute("DELETE FROM throttles WHERE touched_ms < ?", (cutoff_ms,))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
-
-from sqlite_utils import Database, Migrations
 
 from doorctl.access.throttle import CardThrottle
 from doorctl.errors import StoreDamagedError
 from doorctl.moments import BootTime
 from doorctl.store import wrong_pins
+from doorctl.store.older_file import Layout
 from doorctl.store.statistics import create_hourly
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
@@ -17,11 +17,11 @@ THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
-migrations = Migrations("visits")
+migrations = Layout("visits")
 
 
 @migrations()
-def create_attempts_throttles_reader_and_clock(database: Database) -> None:
+def create_attempts_throttles_reader_and_clock(database: sqlite3.Connection) -> None:
     """Lay out the four tables; AUTOINCREMENT keeps the highest number past every purge."""
     database.execute("""
         CREATE TABLE attempts (
@@ -62,7 +62,7 @@ def create_attempts_throttles_reader_and_clock(database: Database) -> None:
 
 
 @migrations()
-def add_canaries_and_holds(database: Database) -> None:
+def add_canaries_and_holds(database: sqlite3.Connection) -> None:
     """Lay out what a purge is proved by and what it spares.
 
     Canaries have the layout from which deleting alone leaves most: a table with an index on its
@@ -90,13 +90,13 @@ def add_canaries_and_holds(database: Database) -> None:
 
 
 @migrations()
-def add_hourly(database: Database) -> None:
+def add_hourly(database: sqlite3.Connection) -> None:
     """Lay out the counts that outlive the visits; see `doorctl.store.statistics`."""
     create_hourly(database)
 
 
 @migrations()
-def add_wrong_pins(database: Database) -> None:
+def add_wrong_pins(database: sqlite3.Connection) -> None:
     """Lay out what no right PIN forgets; see `doorctl.store.wrong_pins`."""
     wrong_pins.create(database)
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.errors import StoreError
@@ -74,7 +72,7 @@ class VisitStore:
             raise
 
     @property
-    def database(self) -> Database:
+    def database(self) -> sqlite3.Connection:
         """The one writing connection, for whoever erases a person on the same thread."""
         return self._writer.database
 
@@ -284,7 +282,7 @@ class VisitStore:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = self._writer.database.conn
+        connection: sqlite3.Connection = self._writer.database
         return connection
 
     @contextmanager

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-
-from sqlite_utils import Database, Migrations
 
 from doorctl.errors import StoreBusyError, StoreDamagedError, StoreError
 from doorctl.store.connection import (
@@ -16,7 +15,7 @@ from doorctl.store.connection import (
     open_unshared_reader,
     translated,
 )
-from doorctl.store.older_file import refuse_others
+from doorctl.store.older_file import Layout, refuse_others
 
 LOOP_PATIENCE_MS = 10
 """For the door's loop, which must not wait: what is held for longer counts as unreadable."""
@@ -52,7 +51,7 @@ class WatchedReader:
         self,
         path: Path,
         cure: str,
-        migrations: Migrations | None = None,
+        migrations: Layout | None = None,
         *,
         patience_ms: int = BUSY_TIMEOUT_MS,
         now_s: Callable[[], float] | None = None,
@@ -68,9 +67,9 @@ class WatchedReader:
         self._wal = path.with_name(f"{path.name}-wal")
         self._shm = path.with_name(f"{path.name}-shm")
         self._file: tuple[int, ...] = ()
-        self._database: Database | None = None
+        self._database: sqlite3.Connection | None = None
 
-    def current(self) -> Database:
+    def current(self) -> sqlite3.Connection:
         """Return a connection to the file that stands at the path now; costs one stat, or two.
 
         Raises:
@@ -106,7 +105,7 @@ class WatchedReader:
         self._lost_s = now_s if self._lost_s is None else self._lost_s
         return now_s - self._lost_s < LASTS_S
 
-    def _opened(self) -> Database:
+    def _opened(self) -> sqlite3.Connection:
         # Identified before it is opened: a change in between is noticed at the next call.
         # Through a -shm that can't be written SQLite reads, and calls each answer a new commit
         # where nobody writes and the -wal is empty.
@@ -123,7 +122,7 @@ class WatchedReader:
                 raise
         return open_unshared_reader(self.path)
 
-    def _refused_if_not_ours(self, opened: Database) -> Database:
+    def _refused_if_not_ours(self, opened: sqlite3.Connection) -> sqlite3.Connection:
         try:
             with translated(self.path):
                 if self._migrations is not None:

@@ -6,10 +6,8 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from sqlite_utils import Database, Migrations
-
 from doorctl.store.connection import open_writer, translated
-from doorctl.store.older_file import lay_out
+from doorctl.store.older_file import Layout, lay_out
 from doorctl.store.writer_lock import WriterLock
 
 
@@ -27,11 +25,11 @@ class Writer:
         StoreError: the file is missing, of a newer doorctl, or can't be used.
     """
 
-    def __init__(self, path: Path, migrations: Migrations, *, checkpoints: bool = False) -> None:
+    def __init__(self, path: Path, migrations: Layout, *, checkpoints: bool = False) -> None:
         self.path = path
         self._lock = WriterLock(path)
         try:
-            self.database: Database = open_writer(path)
+            self.database: sqlite3.Connection = open_writer(path)
         except BaseException:
             self._lock.close()
             raise

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlite_utils import Database
-
 from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS
 
 COUNT = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
@@ -38,7 +36,7 @@ _PURGE = """
 """
 
 
-def create(database: Database) -> None:
+def create(database: sqlite3.Connection) -> None:
     """Lay out the table."""
     database.execute("""
         CREATE TABLE wrong_pins (

@@ -80,6 +80,27 @@ def test_the_front_door_alone_imports_no_driver() -> None:
     assert not heavy & set(imported.stdout.split())
 
 
+@pytest.mark.parametrize(("command", "most"), [("status", 115), ("mode", 110), ("relay_off", 50)])
+def test_a_small_command_imports_little(command: str, most: int) -> None:
+    """So many modules of ours take 0.25 s of the machine that the limit was measured on."""
+    needless = {
+        "asyncio",
+        "sqlite_utils",
+        "doorctl.access.messages",
+        "doorctl.access.panel",
+        "doorctl.store.branch_writer",
+        "doorctl.store.patrons_writer",
+        "doorctl.store.visits",
+    }
+    script = f"import sys, doorctl.cli.{command}; print(*sys.modules)"
+    imported = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert not needless & set(imported)
+    assert sum(name.startswith("doorctl.") for name in imported) <= most
+
+
 def test_help_imports_no_command() -> None:
     """On a small Pi all of them take 15 seconds; whoever forgot a name shall not wait for that."""
     script = (

@@ -12,8 +12,9 @@ import pytest
 from doorctl.access.calendar import Mode
 from doorctl.access.modes import Override
 from doorctl.bootstrap import audit
-from doorctl.bootstrap.branch import BranchDesk, change, open_book
-from doorctl.bootstrap.rules import branch_db, system_clock
+from doorctl.bootstrap.branch import BranchDesk, change
+from doorctl.bootstrap.rules import branch_db, open_book, system_clock
+from doorctl.bootstrap.status import status
 from doorctl.config import Config
 from doorctl.errors import StoreError
 from doorctl.moments import ClockState, Moment
@@ -53,7 +54,7 @@ def test_the_web_process_writes_and_reads_it(config: Config) -> None:
     finally:
         desk.close()
 
-    assert head == str(audit.head(config)) == audit.head_or_none(config)
+    assert head == str(audit.head(config)) == status(config)["audit_head"]
     assert [one.by for one in audit.entries(config, None)] == ["account-7"]
 
 
@@ -90,7 +91,7 @@ def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:
     """`status` says so by telling none, and goes on."""
     branch_db(config).unlink()
 
-    assert audit.head_or_none(config) is None
+    assert status(config)["audit_head"] is None
 
 
 def test_it_is_the_file_that_the_readers_open(config: Config) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.modes import Override
-from doorctl.bootstrap.branch import BranchDesk, change, open_book
+from doorctl.bootstrap.branch import BranchDesk, change
 from doorctl.bootstrap.door_stores import DoorStores
-from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock
+from doorctl.bootstrap.rules import branch_db, open_book, patrons_db, system_clock
 from doorctl.config import Config
 from doorctl.errors import InputError, StoreBusyError, StoreError, StuckError
 from doorctl.moments import Moment

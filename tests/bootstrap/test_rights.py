@@ -11,9 +11,8 @@ import pytest
 from doorctl.access.patron import Patron, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.bootstrap import rights
-from doorctl.bootstrap.branch import open_book
 from doorctl.bootstrap.numbers import TakenAs
-from doorctl.bootstrap.rules import branch_db, patrons_db
+from doorctl.bootstrap.rules import branch_db, open_book, patrons_db
 from doorctl.config import Config
 from doorctl.errors import InputError
 from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey

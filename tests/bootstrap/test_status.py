@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from doorctl.bootstrap.desk import status
 from doorctl.bootstrap.rules import patrons_db
+from doorctl.bootstrap.status import status
 from doorctl.store.connection import create_file, open_writer
 from doorctl.store.key_file import read_key
 from doorctl.store.patron_rows import migrations

@@ -12,8 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from tests.powercut.workload import FILES, work
 
 NOT_MADE = "not made yet"
@@ -75,14 +73,14 @@ class _Recorder:
             self.note(name)
         self.acknowledged.append({name: len(seen) - 1 for name, seen in self.states.items()})
 
-    def watch(self, name: str, database: Database) -> None:
+    def watch(self, name: str, database: sqlite3.Connection) -> None:
         """Read a file before each transaction of its writer."""
 
         def on_statement(statement: str) -> None:
             if statement == "BEGIN IMMEDIATE":
                 self.note(name)
 
-        database.conn.set_trace_callback(on_statement)
+        database.set_trace_callback(on_statement)
 
 
 def modelled(directory: Path, rounds: int) -> Model:

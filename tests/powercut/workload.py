@@ -6,13 +6,12 @@ the disk's log at each change that was acknowledged.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
-
-from sqlite_utils import Database
 
 from doorctl.access.calendar import ALL_DAY, Mode
 from doorctl.access.modes import Override
@@ -54,7 +53,7 @@ ENDINGS = (Reason.OK, Reason.WRONG_PIN, Reason.UNKNOWN_CARD, Reason.PIN_TIMEOUT)
 Acknowledge = Callable[[], None]
 """Is told after each change that was acknowledged."""
 
-Opened = Callable[[str, Database], None]
+Opened = Callable[[str, sqlite3.Connection], None]
 """Is told the writing connection of each file, by its name, before anything is done with it."""
 
 
@@ -209,7 +208,7 @@ def main() -> None:
     directory.mkdir()
     marks = Marks(sys.argv[3]) if sys.argv[3:] else None
 
-    def flawed(_name: str, database: Database) -> None:
+    def flawed(_name: str, database: sqlite3.Connection) -> None:
         for pragma in sys.argv[4:]:
             database.execute(f"PRAGMA {pragma}")
 

@@ -8,14 +8,13 @@ blocks is what ``tests/powercut`` does.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import TypeVar
-
-from sqlite_utils import Database
 
 from doorctl.access.modes import Override
 from doorctl.access.patron import Patron
@@ -59,7 +58,7 @@ class Disk:
     cut_in: int | None = None
     struck: bool = False
     lives: int = 0
-    writers: dict[str, Callable[[], Database]] = field(default_factory=dict)
+    writers: dict[str, Callable[[], sqlite3.Connection]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.here.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -9,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Protocol
-
-from sqlite_utils import Database
 
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import DayRules
@@ -260,7 +259,7 @@ class DoorProcess:
             with suppress(StoreError):
                 one.close()
 
-    def _database(self) -> Database:
+    def _database(self) -> sqlite3.Connection:
         return self.visits.open().database
 
     def _set_aside(self, disk: Disk, log: EventLog) -> None:

@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 from doorctl.errors import (
     AlreadyExistsError,
@@ -33,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def writer(path: Path) -> Iterator[Database]:
+def writer(path: Path) -> Iterator[sqlite3.Connection]:
     """The writing connection, with a table of names."""
     with closing(open_writer(path)) as writer:
         writer.execute("CREATE TABLE names (name TEXT PRIMARY KEY) STRICT")
@@ -54,12 +53,14 @@ def writer(path: Path) -> Iterator[Database]:
         ("secure_delete", 1),
     ],
 )
-def test_the_writer_is_durable_and_purges(writer: Database, pragma: str, value: object) -> None:
+def test_the_writer_is_durable_and_purges(
+    writer: sqlite3.Connection, pragma: str, value: object
+) -> None:
     """Each setting that durability, purge or safety rests on is in force."""
     assert writer.execute(f"PRAGMA {pragma}").fetchone()[0] == value
 
 
-def test_a_reader_cannot_write(path: Path, writer: Database) -> None:
+def test_a_reader_cannot_write(path: Path, writer: sqlite3.Connection) -> None:
     """Neither the file's mode nor the connection lets a reader change anything."""
     with closing(open_reader(path)) as reader, translated(path):
         assert reader.execute("PRAGMA query_only").fetchone() == (1,)
@@ -72,7 +73,7 @@ def test_a_reader_cannot_write(path: Path, writer: Database) -> None:
     assert writer.execute("SELECT count(*) FROM names").fetchone() == (0,)
 
 
-def test_every_file_of_a_database_is_private(path: Path, writer: Database) -> None:
+def test_every_file_of_a_database_is_private(path: Path, writer: sqlite3.Connection) -> None:
     """Nobody else can read the database, its WAL or its index."""
     writer.execute("INSERT INTO names VALUES ('a')")
 
@@ -94,7 +95,7 @@ def test_nothing_is_overwritten_or_made_by_opening(path: Path) -> None:
     assert not missing.exists()
 
 
-def test_a_transaction_is_all_or_nothing(writer: Database) -> None:
+def test_a_transaction_is_all_or_nothing(writer: sqlite3.Connection) -> None:
     """Whatever is raised inside undoes the whole block and passes through."""
 
     def interrupted() -> None:
@@ -105,11 +106,13 @@ def test_a_transaction_is_all_or_nothing(writer: Database) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
-    assert not writer.conn.in_transaction
+    assert not writer.in_transaction
     assert writer.execute("SELECT count(*) FROM names").fetchone() == (0,)
 
 
-def test_a_transaction_holds_the_write_lock_from_its_start(path: Path, writer: Database) -> None:
+def test_a_transaction_holds_the_write_lock_from_its_start(
+    path: Path, writer: sqlite3.Connection
+) -> None:
     """Two that read and then write can't both begin; deferred ones could, and one would fail."""
     with (
         closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as second,
@@ -120,7 +123,7 @@ def test_a_transaction_holds_the_write_lock_from_its_start(path: Path, writer: D
         second.execute("BEGIN IMMEDIATE")
 
 
-def test_no_text_of_ours_holds_a_rows_value(path: Path, writer: Database) -> None:
+def test_no_text_of_ours_holds_a_rows_value(path: Path, writer: sqlite3.Connection) -> None:
     """A refused row is told by the rule that it breaks."""
     writer.execute("INSERT INTO names VALUES ('Karen Blixen')")
 
@@ -134,7 +137,7 @@ def test_no_text_of_ours_holds_a_rows_value(path: Path, writer: Database) -> Non
 
 
 def test_a_text_that_cannot_be_decoded_is_damage_and_is_not_quoted(
-    path: Path, writer: Database
+    path: Path, writer: sqlite3.Connection
 ) -> None:
     """The driver would quote the text; we only say that the file is damaged."""
     writer.execute("INSERT INTO names VALUES (CAST(x'4b6172656eff' AS TEXT))")

@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database, Migrations
 
 from doorctl.access.throttle import CardThrottle
 from doorctl.errors import StoreError
@@ -19,8 +18,8 @@ from doorctl.ports import StoredCalendar
 from doorctl.store import branch_rows, patron_rows, visit_rows
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import create_file, open_writer
-from doorctl.store.older_file import execute_fitting, lay_out, newest
+from doorctl.store.connection import create_file, open_writer, transaction
+from doorctl.store.older_file import Layout, execute_fitting, lay_out, newest
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
@@ -31,12 +30,11 @@ from tests.store.samples import NOON, SEAL, key_of, sealed
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)
 
 
-def _later(migrations: Migrations) -> list[str]:
-    with closing(Database(memory=True)) as database:
-        return [one.name for one in migrations.pending(database)[1:]]
+def _later(migrations: Layout) -> list[str]:
+    return list(migrations.steps)[1:]
 
 
-def _laid_out(path: Path, migrations: Migrations, before: str, *statements: str) -> Path:
+def _laid_out(path: Path, migrations: Layout, before: str, *statements: str) -> Path:
     """Make the file that doorctl left until a migration came, and fill it as that one did."""
     create_file(path)
     with closing(open_writer(path)) as database:
@@ -185,17 +183,17 @@ def test_another_trouble_is_not_taken_for_an_older_layout() -> None:
     """A statement that the file understands is never replaced by one that knows less."""
     overflow = f"SELECT abs({-(2**63)})"
     with (
-        closing(Database(memory=True)) as database,
+        closing(sqlite3.connect(":memory:")) as database,
         pytest.raises(sqlite3.Error, match="integer overflow"),
     ):
         execute_fitting(database, (overflow, "SELECT 1"))
 
 
-def _upgraded(path: Path, migrations: Migrations) -> Path:
+def _upgraded(path: Path, migrations: Layout) -> Path:
     """Do to a file what a doorctl to come does: one step more than this one knows."""
-    with closing(open_writer(path)) as database, database.atomic():
+    with closing(open_writer(path)) as database, transaction(database):
         database.execute("CREATE TABLE to_come (x INTEGER) STRICT")
-        done = f"INSERT INTO {migrations.migrations_table} (migration_set, name, applied_at)"
+        done = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
         database.execute(f"{done} VALUES (?, 'add_to_come', '')", (migrations.name,))
         database.execute(f"PRAGMA user_version = {newest(migrations) + 1}")
     return path
@@ -267,14 +265,14 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """All steps and the layout's number are one transaction."""
     path = tmp_path / "some.db"
     create_file(path)
-    steps = Migrations("some")
+    steps = Layout("some")
 
     @steps()
-    def make(database: Database) -> None:
+    def make(database: sqlite3.Connection) -> None:
         database.execute("CREATE TABLE made (x INTEGER) STRICT")
 
     @steps()
-    def fail(database: Database) -> None:
+    def fail(database: sqlite3.Connection) -> None:
         database.execute("CREATE TABLE made (x INTEGER) STRICT")
 
     with closing(open_writer(path)) as database:

@@ -12,7 +12,7 @@ import pytest
 from doorctl.access.patron import Patron
 from doorctl.errors import RowsClashError
 from doorctl.ports import SealedRow
-from doorctl.store.connection import create_file, open_writer
+from doorctl.store.connection import create_file, open_writer, transaction
 from doorctl.store.patron_rows import migrations, to_record
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
@@ -121,7 +121,7 @@ def test_a_cache_of_before_is_taken_over(tmp_path: Path) -> None:
         migrations.apply(database, stop_before="add_learnt")
         record = (*to_record(_bare(1, "a"))[:FIELDS_BEFORE], 1)
         marks = ", ".join("?" * len(record))
-        with database.atomic():
+        with transaction(database):
             database.execute(f"INSERT INTO patrons VALUES ({marks})", record)  # noqa: S608 -- marks
 
     with closing(PatronCacheWriter(path, SEAL)) as writer, closing(PatronCache(path, SEAL)) as door:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 from doorctl.access.reasons import Reason
 from doorctl.errors import StoreError
@@ -222,7 +221,7 @@ def test_the_table_has_no_place_for_a_person(path: Path) -> None:
 def test_a_log_of_before_gets_the_table(tmp_path: Path) -> None:
     """Its visits stay and are not counted afterwards."""
     path = tmp_path / "before.db"
-    with closing(Database(path)) as database:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
         migrations.apply(database, stop_before="add_hourly")
 
     with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlite_utils import Database
 
 from doorctl.errors import StoreBusyError
+from doorctl.store.connection import transaction
 from doorctl.store.outbox import OutboxStore, copy_outbox, migrations, open_or_create_outbox
 from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Revision, Standing, Terms, Volume
@@ -191,9 +191,9 @@ def test_rows_sealed_before_a_field_was_known_get_it(
     line = encode(row(1, "1"))
     before = line.replace(fields, b"")
     put = "INSERT INTO patrons VALUES (?, ?, ?, ?, 1, ?)"
-    with closing(Database(path)) as database:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
         migrations.apply(database, stop_before=migration)
-        with database.atomic():
+        with transaction(database):
             database.execute(put, ("1", bytes(32), before + before, 2, 1))
             database.execute(put, ("2", None, b"", 0, 2))
 
@@ -206,9 +206,9 @@ def test_the_head_that_an_older_sender_kept_is_kept(path: Path) -> None:
     """Of no day; it goes once there is one of a day."""
     head, later = (f"{number}:{'a' * 64}" for number in (7, 9))
     with closing(sqlite3.connect(path)) as connection:
-        database = Database(connection)
+        database = connection
         migrations.apply(database, stop_before="keep_audit_heads_by_day")
-        with database.atomic():
+        with transaction(database):
             database.execute("INSERT INTO audit_heads VALUES (?, ?)", ("oest", head))
 
     with closing(OutboxStore(path)) as outbox:
