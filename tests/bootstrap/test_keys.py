@@ -42,7 +42,7 @@ ENTITLED, LEARNT, BANNED, GUESSED, STRANGER = (
     Identifier(IdentifierKind.CARD, f"300000000{number}") for number in range(5)
 )
 CODE = Identifier(IdentifierKind.CODE, "48392011")
-BAN = Ban(0, "r", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
+BAN = Ban(0, "noise", START - timedelta(days=1), None, "staff-7", frozenset({"*"}))
 CLUB = Pass(
     0,
     PassKind.ASSOCIATION,
