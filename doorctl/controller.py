@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Sequence
+from datetime import date
 from math import inf
 
 from doorctl.access.attempt import Attempt, Phase, after
@@ -111,6 +112,8 @@ class Controller:
         last_number: the highest attempt number on record.
         lines: names of the serial lines; once each has been tried, the daemon is ready.
         when_ready: called then, once.
+        opened_on: when the day was opened last, before this start; see `Policy.first_card`.
+        day_opened: called once when it is, to keep it.
         each_turn: called at least every second while the loop turns (watchdog, clock watch).
     """
 
@@ -131,6 +134,8 @@ class Controller:
         lines: frozenset[str],
         when_ready: Callable[[], None],
         each_turn: Callable[[], None],
+        opened_on: date | None = None,
+        day_opened: Callable[[], None] = lambda: None,
     ) -> None:
         self._rules = rules
         self._cards = cards
@@ -145,6 +150,8 @@ class Controller:
         self._untried = set(lines)
         self._when_ready = when_ready
         self._each_turn = each_turn
+        self._opened_on = opened_on
+        self._day_opened = day_opened
         self.connected: dict[str, bool | None] = dict.fromkeys(lines)
         self._attempt = Attempt(number=last_number, last_number=last_number)
         self._reloaded: Reloaded | None = None
@@ -281,6 +288,14 @@ class Controller:
             return
         self._log.emit("opened_by_staff", why=asked.reason, by=asked.by)
         self._doorway.let_in()
+        if self._rules.policy.first_card:
+            self._open_day()
+
+    def _open_day(self) -> None:
+        moment = self._clock.moment()
+        if moment.dependable and moment.local.date() != self._opened_on:
+            self._opened_on = moment.local.date()
+            self._day_opened()
 
     def _hear_line(self, event: LineEvent) -> None:
         match event:
@@ -372,7 +387,7 @@ class Controller:
         if in_doubt and self._attempt_is_over():
             # A card is looked at again after that; who brings companions can't wait for it.
             mode = None
-        now = Now(self._clock.monotonic_s(), moment, version, mode, no_entry)
+        now = Now(self._clock.monotonic_s(), moment, version, mode, no_entry, self._opened_on)
         self._attempt, effects = after(self._attempt, event, now, self._rules)
         for effect in effects:
             self._carry_out(effect)
@@ -413,6 +428,8 @@ class Controller:
         reason, number = concluded.reason, concluded.attempt
         if reason is Reason.OK:
             self._doorway.let_in(needs_time=concluded.long_release)
+            if concluded.opens_day:
+                self._open_day()
         if not concluded.silent:
             self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
             self._screen.tell(concluded, self._clock.monotonic_s())

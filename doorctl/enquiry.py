@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from doorctl.access import codes_throttle
@@ -123,6 +123,7 @@ def explain(
     branch: BranchBook | None,
     visits: VisitReader,
     clock: Clock,
+    opened_on: date | None = None,
 ) -> Explanation:
     """Ask every check about a card or a code, as if its PIN were right where one is known.
 
@@ -135,6 +136,7 @@ def explain(
         branch: bans and passes, as they are now; None where there are none.
         visits: knows who has to wait after wrong PINs.
         clock: tells how old the cache is.
+        opened_on: the local day that `Policy.first_card` was heeded on last; None for none known.
 
     Raises:
         StoreError: a database can't be read.
@@ -152,6 +154,7 @@ def explain(
         cache_minimum_age=stamp.minimum_age,
         mode=standing.mode,
         no_entry=standing.no_entry,
+        opened_on=opened_on,
     )
     # Of several passes the one that opens, else the newest.
     case = max(

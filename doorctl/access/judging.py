@@ -14,6 +14,7 @@ from doorctl.access.policy import (
     closed,
     decide,
     known_time,
+    opens_day,
 )
 from doorctl.access.proofs import Proofs, proofs
 from doorctl.access.reasons import BEFORE_PROOF, Reason
@@ -33,6 +34,7 @@ class Verdict:
         weak_pin: the patron's PIN opened and should be another one; only with ``ok``, and only
             where the policy warns.
         proved: a PIN was proved, whether it opens or not; nobody guesses at this card.
+        opens_day: others may come in from now on, by `Policy.first_card`; only with ``ok``.
     """
 
     reason: Reason
@@ -41,6 +43,7 @@ class Verdict:
     companions_max: int = 0
     weak_pin: bool = False
     proved: bool = False
+    opens_day: bool = False
 
 
 def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdict:
@@ -71,9 +74,11 @@ def _judged(
         long_release=opens and _needs_long(known, rules),
         companions_max=_companions(known, decision, rules),
         weak_pin=_warns(known, decision, rules),
+        opens_day=opens and _opens_day(known, decision, rules),
         proved=told and PinProof.PROVED in {proved.patron, proved.held},
     )
-    return (opens, unasked, told, not verdict.duress, verdict.companions_max), verdict
+    gives = (verdict.opens_day, verdict.companions_max)
+    return (opens, unasked, told, not verdict.duress, *gives), verdict
 
 
 def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
@@ -89,6 +94,7 @@ def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
         no_entry=now.no_entry,
         held=known.held,
         pass_pin=proved.held,
+        opened_on=now.opened_on,
     )
 
 
@@ -121,6 +127,11 @@ def _warns(known: Prepared, decision: Decision, rules: Rules) -> bool:
 
 def _needs_long(known: Prepared, rules: Rules) -> bool:
     return known.patron is not None and bool(known.patron.tags & rules.long_release_tags)
+
+
+def _opens_day(known: Prepared, decision: Decision, rules: Rules) -> bool:
+    by_each = ((known.patron, decision.by_patron), (known.held, decision.by_pass))
+    return any(by and one is not None and opens_day(rules.policy, one) for one, by in by_each)
 
 
 def _companions(known: Prepared, decision: Decision, rules: Rules) -> int:

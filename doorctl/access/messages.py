@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 
 from doorctl.access.calendar import Mode
@@ -139,6 +139,7 @@ class Now:
             while they can't be read.
         mode: what the branch is; None where nobody knows.
         no_entry: whether it closes so soon that nobody new comes in.
+        opened_on: as of :class:`doorctl.access.policy.Case`.
     """
 
     s: float
@@ -146,6 +147,7 @@ class Now:
     cache_version: int | None
     mode: Mode | None = Mode.SELF_SERVICE
     no_entry: bool = False
+    opened_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class Concluded:
         weak_pin: the PIN is too easy to guess: tell the patron; only where it opens.
         proved: a PIN was proved: the card's wrong ones are forgiven.
         unchecked: nobody could say whether the PIN was right: no guess was spent on the card.
+        opens_day: others may come in from now on, by `Policy.first_card`; only where it opens.
     """
 
     attempt: int
@@ -211,6 +214,7 @@ class Concluded:
     weak_pin: bool = False
     proved: bool = False
     unchecked: bool = False
+    opens_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)

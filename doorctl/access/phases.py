@@ -110,6 +110,7 @@ def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
         long_release=verdict.long_release,
         weak_pin=verdict.weak_pin,
         proved=verdict.proved,
+        opens_day=verdict.opens_day,
     )
     return idle(attempt, company), (end,)
 

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.patron import Patron
 from doorctl.access.reasons import BEFORE_PROOF, Reason
-from doorctl.access.rights import Pass
+from doorctl.access.rights import Pass, PassKind
 from doorctl.moments import Moment
 
 KNOWN_BLOCKS = frozenset({"O", "D", "S", "F", "U", "E", "W"})
@@ -61,6 +61,9 @@ class Policy:
             raises a silent alarm. It costs a second right PIN for each patron: two of 10 000 open.
         weak_pin: what a PIN comes to that a row calls weak; see
             :mod:`doorctl.access.pin_quality`. Nothing where no PIN is required.
+        first_card: kinds of passes, and tags of patrons, of which one has to come in on each local
+            day before anybody else does by self-service; empty for no such rule. See
+            :func:`opens_day`.
     """
 
     require_pin: bool = True
@@ -72,6 +75,7 @@ class Policy:
     branch: str = ""
     duress: bool = False
     weak_pin: WeakPin = WeakPin.WARN
+    first_card: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class Case:
         no_entry: whether it closes so soon that nobody new comes in.
         held: the pass of the card or code, in force or not.
         pass_pin: what is known of the PIN that the pass asks for; a code is its own proof.
+        opened_on: the local day on which somebody of `Policy.first_card` came in last; None where
+            nobody knows of one.
     """
 
     patron: Patron | None
@@ -103,6 +109,7 @@ class Case:
     no_entry: bool = False
     held: Pass | None = None
     pass_pin: PinProof = PinProof.NOT_GIVEN
+    opened_on: date | None = None
 
     @property
     def mode_for_entry(self) -> Mode | None:
@@ -197,6 +204,18 @@ def _hours(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
     return closed(case.mode_for_entry, case.moment)
 
 
+def _first_card(policy: Policy, case: Case, judged: Patron | Pass) -> Reason | None:
+    # A pass that opens while it is closed waits for nobody either.
+    by_itself = isinstance(judged, Pass) and judged.admits(case.moment, Mode.CLOSED) is Reason.OK
+    if not policy.first_card or by_itself or opens_day(policy, judged):
+        return None
+    if case.mode_for_entry is not Mode.SELF_SERVICE:
+        return None
+    # What day it is must be known too, else yesterday's opening would do.
+    opened = case.moment.dependable and case.opened_on == case.moment.local.date()
+    return None if opened else Reason.CLOSED
+
+
 def _cache_age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
     # A row that was asked for has an end of its own, and is as old as its own question.
     if policy.max_cache_age is None or not patron.pushed:
@@ -224,6 +243,18 @@ def _pass_pin(_policy: Policy, case: Case, held: Pass) -> Reason | None:
 def _not_admitted(_policy: Policy, case: Case, held: Pass) -> Reason | None:
     reason = held.admits(case.moment, case.mode_for_entry)
     return None if reason is Reason.OK else reason
+
+
+def opens_day(policy: Policy, judged: Patron | Pass) -> bool:
+    """Tell whether others may come in by self-service once this patron or pass has.
+
+    Staff's passes always count, where there is such a rule.
+    """
+    if not policy.first_card:
+        return False
+    if isinstance(judged, Pass):
+        return judged.kind is PassKind.STAFF or judged.kind.value in policy.first_card
+    return bool(judged.tags & policy.first_card)
 
 
 def closed(mode: Mode | None, moment: Moment) -> Reason | None:
@@ -263,6 +294,7 @@ CHECKS: tuple[Check[Patron], ...] = (
     Check("age", _age),
     Check("expired", _expired),
     Check("hours", _hours),
+    Check("first_card", _first_card),
     Check("cache_age", _cache_age),
     # The last: who hears of it knows that a new PIN is all that is missing.
     Check("weak_pin", _weak_pin),
@@ -275,6 +307,7 @@ PASS_CHECKS: tuple[Check[Pass], ...] = (
     Check("pass_restricted", _pass_restricted),
     Check("pass_banned", _banned),
     Check("pass_admits", _not_admitted),
+    Check("pass_first_card", _first_card),
 )
 """What is asked of a pass, in this order.
 

@@ -27,6 +27,7 @@ from doorctl.bootstrap.panel import DoorsPanel, panel_rules
 from doorctl.bootstrap.pins import open_inputs, open_outputs
 from doorctl.bootstrap.purging import Purging
 from doorctl.bootstrap.rules import (
+    opened_on,
     read_again,
     system_clock,
     tell_changes,
@@ -217,6 +218,8 @@ class _Door:
             lines=frozenset(lines),
             when_ready=self._ready,
             each_turn=lambda: _all(housekeeping.turn, passages.turn, self._lookout.turn),
+            opened_on=opened_on(self._config, stores.clock.moment()),
+            day_opened=passages.note_opened,
         )
         answers = DoorAnswers(
             stores,

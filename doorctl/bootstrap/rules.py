@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,10 +13,12 @@ import msgspec
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
 from doorctl.errors import ConfigError, StoreError
+from doorctl.moments import Moment
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ports import CacheStamp, EventLog
 from doorctl.store.branch import BranchRecords
 from doorctl.store.new_file import create_private
+from doorctl.store.statistics import HourlyHistory
 from doorctl.store.visits_reader import VisitHistory
 
 ROAD_S = 0.5
@@ -72,7 +74,16 @@ def access_policy(config: Config) -> Policy:
         branch=config.branch.id,
         duress=policy.duress,
         weak_pin=WeakPin(policy.weak_pin),
+        first_card=frozenset(policy.first_card),
     )
+
+
+def opened_on(config: Config, moment: Moment) -> date | None:
+    """Return when `policy.first_card` was heeded last; None where nobody knows, or it is unset."""
+    if config.policy.first_card:
+        with suppress(StoreError), closing(HourlyHistory(visits_db(config))) as history:
+            return history.opened_on(moment)
+    return None
 
 
 def flags_weak(config: Config) -> bool:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from doorctl.config.description import key
 
+Tag = Annotated[str, Meta(pattern=r"^\S(.{0,30}\S)?\Z")]
 BlockCode = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}\Z")]
 
 
@@ -81,6 +82,17 @@ class Policy:
             "keypad of its own line (keypad.port) or on the screen (panel.keypad)."
         ),
     ] = False
+    first_card: Annotated[
+        tuple[Tag, ...],
+        key(
+            "Whoever has to come in on each day, or staff open from the page, before anybody does "
+            "by self-service: kinds of passes, such as cleaner, or patrons' tags. Staff's passes "
+            "count in any case. Until then it is closed; at midnight it begins anew. Empty: no "
+            "such rule.",
+            allowed="a list of names of 1 to 32 characters",
+            max_length=16,
+        ),
+    ] = ()
     max_cache_age_h: Annotated[
         float,
         key(

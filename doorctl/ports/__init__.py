@@ -38,6 +38,7 @@ from doorctl.ports.patrons import (
 from doorctl.ports.visits import (
     ATTEMPT,
     LEAF,
+    OPENED,
     HourCount,
     HourlyReader,
     Stamped,
@@ -69,6 +70,7 @@ __all__ = [
     "ATTEMPT",
     "IN_DOUBT",
     "LEAF",
+    "OPENED",
     "AlarmSink",
     "Applied",
     "BanEntry",

@@ -102,6 +102,9 @@ ATTEMPT = "attempt"
 
 LEAF = "leaf"
 
+OPENED = "opened"
+"""The first of `policy.first_card` came in; of no interest to statistics."""
+
 
 @dataclass(frozen=True, slots=True)
 class HourCount:
@@ -110,8 +113,8 @@ class HourCount:
     Args:
         hour: when it began, UTC; None where no clock could be trusted.
         mode: what the branch was; "unknown" where nobody knew.
-        kind: :data:`ATTEMPT`, or :data:`LEAF` for what passed the door.
-        outcome: an attempt's reason; or "entered" (persons), "left" or "passage".
+        kind: :data:`ATTEMPT`, :data:`LEAF` for what passed the door, or :data:`OPENED`.
+        outcome: an attempt's reason; or "entered" (persons), "left" or "passage"; or "first".
         count: how often.
     """
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from doorctl.access.calendar import Mode
 from doorctl.door.leaf_messages import Entered, Left, Passed
-from doorctl.ports import LEAF, Clock, HourCount
+from doorctl.ports import LEAF, OPENED, Clock, HourCount
 
 HAND_OVER_EVERY_S = 60.0
 """How often counts are written at the most, and what of them a power cut takes."""
@@ -56,6 +56,11 @@ class Passages:
         """Count one opening of the leaf, or everybody who came in by it."""
         outcome, count = _seen(passage)
         self._counts[self._hour(), counted_as(self._mode()), outcome] += count
+
+    def note_opened(self) -> None:
+        """Have it written at once that the day was opened: a restart must not shut it again."""
+        mode = counted_as(self._mode())
+        self._hand_over((HourCount(self._hour(), mode, OPENED, "first", 1),))
 
     def turn(self) -> None:
         """Hand over what was counted, if a minute is over; with each turn of the loop."""

@@ -27,7 +27,7 @@ from enum import Enum
 from itertools import chain, groupby
 from operator import attrgetter
 
-from doorctl.ports import HourCount
+from doorctl.ports import OPENED, HourCount
 
 K = 5
 """The smallest count that is told."""
@@ -154,7 +154,7 @@ def gather(counts: Iterable[HourCount], zone: tzinfo) -> Gathered:
             local = hour.astimezone(zone)
             into = [days[local.date()], hours[local.weekday(), local.hour]]
         for one in listed:
-            for found in into:
+            for found in into if one.kind != OPENED else ():
                 found[one.mode, one.kind, one.outcome] += one.count
     return Gathered(days, hours, undated)
 

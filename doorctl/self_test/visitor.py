@@ -130,7 +130,7 @@ def _visit(house: House, seen: Seen, row: Patron, pin: Pin, at: Moment) -> Reaso
     rules = replace(house.rules, ask_s=None)
     # A mode that staff have set meanwhile is no fault: the calendar's counts.
     mode = judge(seen.calendar, None, at).mode
-    return _ends(house, events, Now(0.0, at, cache_version=0, mode=mode), rules)
+    return _ends(house, events, Now(0.0, at, 0, mode, opened_on=at.local.date()), rules)
 
 
 def _ends(house: House, events: list[Event], now: Now, rules: Rules) -> Reason | None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
 from doorctl.access.reasons import Reason
-from doorctl.moments import ClockState
-from doorctl.ports import ATTEMPT, HourCount
+from doorctl.moments import ClockState, Moment
+from doorctl.ports import ATTEMPT, OPENED, HourCount
 from doorctl.store.connection import translated
 from doorctl.store.watched_reader import WatchedReader
 
@@ -126,6 +126,19 @@ class HourlyHistory:
                 at = _from_hour(hour)
                 for _, mode, kind, outcome, count in listed:
                     yield HourCount(at, mode, kind, outcome, count)
+
+    def opened_on(self, moment: Moment) -> date | None:
+        """Return the latest local day on which `policy.first_card` came in; None for none lately.
+
+        Args:
+            moment: now; its zone is the branch's.
+        """
+        # What a clock that was ahead has dated is no day that anybody has opened. The mark that
+        # an unset clock goes by is kept once an hour, of a time that has stood for another.
+        ahead = _HOUR if moment.dependable else 3 * _HOUR
+        around = moment.latest_known - timedelta(days=2), moment.latest_known + ahead
+        hours = [one.hour for one in self.hours(*around) if one.kind == OPENED and one.hour]
+        return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None
 
     def close(self) -> None:
         """Close the connection; idempotent."""

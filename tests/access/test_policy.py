@@ -177,7 +177,7 @@ def test_the_table_is_in_the_documented_order() -> None:
     """The order of the checks is a promise to staff, who read the first refusal."""
     expected = [
         "throttle", "pin", "restricted", "banned", "blocked", "resident", "age", "expired",
-        "hours", "cache_age", "weak_pin",
+        "hours", "first_card", "cache_age", "weak_pin",
     ]  # fmt: skip
 
     assert [check.name for check in CHECKS] == expected

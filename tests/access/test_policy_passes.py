@@ -165,6 +165,7 @@ def test_the_table_is_in_the_documented_order() -> None:
     """Staff read the first refusal of a pass as they read a patron's."""
     assert [check.name for check in PASS_CHECKS] == [
         "pass_throttle", "pass_pin", "pass_restricted", "pass_banned", "pass_admits",
+        "pass_first_card",
     ]  # fmt: skip
 
 
@@ -223,5 +224,6 @@ def test_the_findings_of_a_pass_come_after_the_patrons() -> None:
         ("pass_restricted", None),
         ("pass_banned", None),
         ("pass_admits", Reason.CLOSED),
+        ("pass_first_card", None),
     ]
     assert NOW.weekday() in CLEANER.weekdays

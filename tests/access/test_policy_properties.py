@@ -46,6 +46,7 @@ patron_rows = st.builds(
     hold_from=dates,
     hold_until=dates,
     weak_pin=st.booleans(),
+    tags=st.sampled_from([frozenset(), frozenset({"caretaker"})]),
 )
 modes = st.sampled_from([Mode.SELF_SERVICE, *Mode, None])
 pass_rows = st.builds(
@@ -73,6 +74,7 @@ cases = st.builds(
     no_entry=st.sampled_from([False, False, True]),
     held=st.none() | pass_rows,
     pass_pin=st.sampled_from([PROVED, *PinProof]),
+    opened_on=st.sampled_from([None, day(-1), day(0)]),
 )
 policies = st.builds(
     Policy,
@@ -82,6 +84,7 @@ policies = st.builds(
     deny_other_blocks=st.booleans(),
     max_cache_age=st.none() | st.integers(1, 400).map(lambda hours: hours * DAY / 24),
     weak_pin=st.sampled_from(WeakPin),
+    first_card=st.sampled_from([frozenset(), frozenset({"cleaner"}), frozenset({"caretaker"})]),
 )
 
 Worsening = Callable[[st.DataObject, Policy, Case, Patron], tuple[Policy, Case]]
@@ -116,7 +119,10 @@ def narrow_hours(
     data: st.DataObject, policy: Policy, case: Case, _patron: Patron
 ) -> tuple[Policy, Case]:
     """Open less, or forget what the hours are."""
-    return policy, replace(case, mode=data.draw(st.sampled_from(NARROWER[case.mode])))
+    narrower = NARROWER[case.mode]
+    if policy.first_card and case.mode is Mode.SELF_SERVICE:
+        narrower = [one for one in narrower if one is not Mode.STAFFED]
+    return policy, replace(case, mode=data.draw(st.sampled_from(narrower)))
 
 
 def narrow_pass(
@@ -197,6 +203,11 @@ WORSENINGS: dict[str, Worsening] = {
     "pass PIN": lambda _data, policy, case, _patron: (
         policy,
         replace(case, pass_pin=PinProof.WRONG),
+    ),
+    "not opened": lambda _data, policy, case, _patron: (policy, replace(case, opened_on=None)),
+    "first card": lambda _data, policy, case, _patron: (
+        replace(policy, first_card=policy.first_card or frozenset({"caretaker"})),
+        case,
     ),
     "no entry": lambda _data, policy, case, _patron: (policy, replace(case, no_entry=True)),
     "banned": lambda _data, policy, case, _patron: (policy, replace(case, banned=True)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
@@ -98,6 +98,7 @@ class FakeDoor:
         stands_free: whether the door does in staffed hours.
         panel: the screen at the door; None for none.
         panel_rules: how it behaves.
+        opened_on: when somebody of `policy.first_card` came in last.
     """
 
     rules: Rules = field(default_factory=lambda: Rules(Policy(), PadRules()))
@@ -122,6 +123,7 @@ class FakeDoor:
     stands_free: bool = True
     panel: FakePanel | None = None
     panel_rules: PanelRules = field(default_factory=PanelRules)
+    opened_on: date | None = None
     readied: int = 0
     pause: Callable[[float], object] = lambda _s: None
 
@@ -184,7 +186,13 @@ class FakeDoor:
             lines=self.lines,
             when_ready=self._count_ready,
             each_turn=self.each_turn,
+            opened_on=self.opened_on,
+            day_opened=self._keep_opened,
         )
+
+    def _keep_opened(self) -> None:
+        self.opened_on = self.clock.moment().local.date()
+        self.log.emit("day_opened")
 
     def _line(self) -> LibraryLine | None:
         if self.library is None:

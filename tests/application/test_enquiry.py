@@ -78,7 +78,7 @@ class Desk:
         ref = self.patron.patron_ref
         self.branch.ban(ban, self.clock.moment(), row_key=None, patron_ref=ref)
 
-    def why(self, *identifiers: Identifier) -> Explanation:
+    def why(self, *identifiers: Identifier, opened_on: date | None = None) -> Explanation:
         """Ask about a card, now."""
         return explain(
             readings(*identifiers or (identifier(CARD),)),
@@ -89,6 +89,7 @@ class Desk:
             branch=self.branch,
             visits=self.visits,
             clock=self.clock,
+            opened_on=opened_on,
         )
 
 
@@ -249,6 +250,7 @@ def test_scripts_get_it_as_json() -> None:
 
     assert told.pop("checks")[9:] == [
         {"check": "hours", "passed": False, "reason": "closed"},
+        {"check": "first_card", "passed": True, "reason": None},
         {"check": "cache_age", "passed": True, "reason": None},
         {"check": "weak_pin", "passed": True, "reason": None},
     ]
@@ -342,6 +344,17 @@ def test_a_pass_opens_where_the_patron_may_not() -> None:
     assert found.granted
 
 
+def test_whom_the_branch_waits_for_is_told() -> None:
+    """Until somebody of `policy.first_card` came in that day; a day before counts for nothing."""
+    desk = Desk(policy=Policy(first_card=frozenset({"cleaner"})))
+    today = START.astimezone(desk.clock.moment().local.tzinfo).date()
+
+    for opened_on in (None, today - timedelta(days=1)):
+        found = desk.why(opened_on=opened_on)
+        assert (failed(found), found.reason) == (["first_card"], Reason.CLOSED)
+    assert desk.why(opened_on=today).granted
+
+
 def test_of_several_passes_the_one_that_opens_is_told_of() -> None:
     """Else the newest."""
     desk = Desk(standing=CLOSED)
@@ -354,7 +367,7 @@ def test_of_several_passes_the_one_that_opens_is_told_of() -> None:
     other = Desk(standing=CLOSED)
     for first_day in (STAFF.last_day, STAFF.first_day):
         other.give(replace(over, first_day=first_day), key_of(CARD))
-    assert other.why().findings[-1] == Finding("pass_admits", Reason.CLOSED)
+    assert other.why().findings[-2] == Finding("pass_admits", Reason.CLOSED)
     assert not other.why().granted
 
 

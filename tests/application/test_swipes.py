@@ -12,6 +12,7 @@ from doorctl.access.messages import Rules
 from doorctl.access.patron import Patron
 from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
 from doorctl.controller import READER, UNREADABLE_GAP_S
 from doorctl.door.indicator import GRANTED_S, REFUSED_S, Lamps
@@ -30,6 +31,7 @@ from tests.application.fake_door import (
     resident,
     swiped,
 )
+from tests.fakes.clock import FakeClock
 from tests.fakes.relay import Edge
 
 WITHOUT_PIN = Rules(Policy(require_pin=False), PadRules())
@@ -520,3 +522,45 @@ def test_an_opening_by_staff_counts_until_they_hear_that_it_failed(
 
     assert door.relay.energised is opens
     assert bool(door.log.named("opened_by_staff")) is opens
+
+
+WAITING = Rules(Policy(first_card=frozenset({"cleaner"})), PadRules())
+
+
+def test_nobody_before_whom_the_branch_waits_for() -> None:
+    """Staff's opening lets the others in: that day, across a restart, and until midnight."""
+    door = FakeDoor(WAITING)
+    assert door.visit(CARD, RIGHT_PIN) == "closed"
+
+    door.controller.handle(StaffOpened("first", "anna", door.clock.monotonic_s() + 5.0))
+    door.controller.handle(StaffOpened("again", "anna", door.clock.monotonic_s() + 5.0))
+    assert len(door.log.named("day_opened")) == 1
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.restart()
+    assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
+
+    door.clock.advance(86_400.0)
+    assert door.visit(CARD, RIGHT_PIN) == "closed"
+
+
+def test_a_pass_that_opens_the_day_is_used_by_card() -> None:
+    """A cleaner's; where there is no such rule nothing is kept of it."""
+    for rules, first, kept in ((WAITING, "closed", 1), (Rules(Policy(), PadRules()), "ok", 0)):
+        door = FakeDoor(rules)
+        today = door.clock.moment().local.date()
+        cleaner = Pass(0, PassKind.CLEANER, today, today, label="x", needs_pin=False)
+        door.branch.issue(cleaner, door.clock.moment(), row_key=key_of(OTHER_CARD))
+
+        assert door.visit(CARD, RIGHT_PIN) == first
+        assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
+        assert door.visit(CARD, RIGHT_PIN) == "ok"
+        assert len(door.log.named("day_opened")) == kept
+
+
+def test_a_day_that_nobody_knows_is_not_opened() -> None:
+    """While the clock is not set staff's opening opens the door alone."""
+    door = FakeDoor(WAITING, clock=FakeClock(vouched=False))
+    door.controller.handle(StaffOpened("first", "anna", door.clock.monotonic_s() + 5.0))
+
+    assert door.relay.energised
+    assert door.log.named("day_opened") == []

@@ -433,3 +433,19 @@ def test_an_output_that_can_not_be_had_keeps_nobody_out(doors: Doors, tmp_path: 
 
     assert reason(door) == "ok"
     assert door.alarms() == ["output_failing"]
+
+
+def test_nobody_before_whom_the_branch_waits_for(doors: Doors) -> None:
+    """Closed until staff have opened; the door that is started anew still knows it that day."""
+    door = doors.started('policy.first_card=["cleaner"]')
+    assert reason(door) == "closed"
+
+    said(door, "open", "--reason", "the first of the day")
+    door.wait_for("opened_by_staff")
+    assert reason(door) == "ok"
+
+    door.stop()
+    door.start()
+    assert reason(door) == "ok"
+    found = json.loads(said(door, "patrons", "explain", ENTITLED.number, "--json"))
+    assert found["verdict"] == "granted"

@@ -63,6 +63,13 @@ FAULTS = (
     Fault("residence is not asked for", POLICY, '    Check("resident", _resident),\n', ""),
     Fault("age is not asked for", POLICY, '    Check("age", _age),\n', ""),
     Fault("expiry is not asked for", POLICY, '    Check("expired", _expired),\n', ""),
+    Fault("nobody is waited for", POLICY, '    Check("first_card", _first_card),\n', ""),
+    Fault(
+        "a restart forgets that the day was opened",
+        "doorctl/store/statistics.py",
+        "return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None",
+        "return None",
+    ),
     Fault("hours are not asked for", POLICY, '    Check("hours", _hours),\n', ""),
     Fault(
         "any age of the register will do", POLICY, "if doubtful or age > ", "if doubtful and age > "

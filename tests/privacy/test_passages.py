@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.door.leaf_messages import Entered, Left, Passed
-from doorctl.ports import LEAF, HourCount
+from doorctl.ports import LEAF, OPENED, HourCount
 from doorctl.privacy.passages import HAND_OVER_EVERY_S, Passage, Passages, counted_as
 from tests.fakes.clock import FakeClock
 
@@ -68,6 +68,15 @@ def test_an_unset_clock_names_no_hour() -> None:
     counting.after(HAND_OVER_EVERY_S, PASSED)
 
     assert counting.handed == [(HourCount(None, "unknown", LEAF, "passage", 1),)]
+
+
+def test_that_the_day_was_opened_is_handed_over_at_once() -> None:
+    """A power cut in the next minute must not shut out everybody who comes after it."""
+    counting = Counting(Mode.SELF_SERVICE)
+    counting.passages.note(PASSED)
+    counting.passages.note_opened()
+
+    assert counting.handed == [(HourCount(SIX, "self_service", OPENED, "first", 1),)]
 
 
 def test_what_is_left_at_the_end_is_handed_over_once() -> None:

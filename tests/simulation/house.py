@@ -6,7 +6,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Protocol
@@ -28,8 +28,9 @@ from doorctl.housekeeping import Housekeeping
 from doorctl.ledger import Ledger
 from doorctl.mailbox import Mailbox, PostedEvent, ThreadFailed
 from doorctl.masked import Identifier, InstallationKey
-from doorctl.ports import EventLog
+from doorctl.ports import EventLog, HourCount
 from doorctl.privacy.canaries import Canaries
+from doorctl.privacy.passages import Passages
 from doorctl.privacy.retention import PurgeReport, purge
 from doorctl.privacy.watched_time import WatchedTime
 from doorctl.questions import Questions
@@ -40,6 +41,7 @@ from doorctl.store.connection import create_file
 from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.sealing import Seal
+from doorctl.store.statistics import HourlyHistory
 from doorctl.store.subject_erasing import forget_erased
 from doorctl.store.subject_tombstones import StoredErasures
 from doorctl.store.visits_reader import VisitHistory
@@ -71,6 +73,7 @@ GUARD_PERCENT, GUARD_FLOOR = 40.0, 6
 INSTALLATION_KEY = InstallationKey(bytes(range(32)))
 TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEAL, guard(GUARD_PERCENT, GUARD_FLOOR))
 POLICY = Policy(max_cache_age=oracle.CACHE_GOOD_FOR, minimum_age=MINIMUM_AGE, branch="oest")
+WAITING = replace(POLICY, first_card=frozenset({"caretaker"}))
 DOOR_RULES = DoorRules(
     release_s=RELEASE_S, exit_release_s=EXIT_S, leaf=LeafRules(held_open_s=30.0, prewarn_s=10.0)
 )
@@ -107,6 +110,9 @@ class Watches(Protocol):
 
     def closed(self, number: int, reason: str, row_key: bytes | None) -> None:
         """Hear that an outcome is on record."""
+
+    def day_kept(self) -> None:
+        """Hear that it is on record that the day was opened."""
 
     def purged(self, report: PurgeReport) -> None:
         """Hear of a purge."""
@@ -192,6 +198,7 @@ class Machine:
     inputs: SimInputs
     supervisor: SimSupervisor
     stands_free: bool
+    waits: bool = False
 
 
 class DoorProcess:
@@ -304,7 +311,7 @@ class DoorProcess:
             relocks_s=lambda: doorway.relocks_s,
         )
         return Controller(
-            rules=Rules(POLICY, PadRules()),
+            rules=Rules(WAITING if machine.waits else POLICY, PadRules()),
             cards=CardReader(carries_keys=False),
             doorway=doorway,
             daily=self._daily(doorway),
@@ -318,7 +325,22 @@ class DoorProcess:
             lines=frozenset({READER, KEYPAD}),
             when_ready=machine.supervisor.ready,
             each_turn=self.housekeeping.turn,
+            opened_on=self._opened_on(),
+            day_opened=Passages(machine.clock, lambda: None, self._count).note_opened,
         )
+
+    def _opened_on(self) -> date | None:
+        with suppress(StoreError), closing(HourlyHistory(self._machine.disk.path(VISITS))) as read:
+            return read.opened_on(self._machine.clock.moment())
+        return None
+
+    def _count(self, counts: tuple[HourCount, ...]) -> None:
+        def do() -> None:
+            with suppress(StoreError):
+                self.visits.add_counts(counts)
+                self._watch.day_kept()
+
+        self.worker.submit(do)
 
     def _daily(self, doorway: Doorway) -> DailyRound:
         machine = self._machine

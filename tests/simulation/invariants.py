@@ -111,7 +111,10 @@ def granted(world: World, attempt: int, swipe: Swipe | None) -> None:
     must(22, now.dependable, "a grant by a clock that nobody vouches for")
     expected = branch.reason(swipe.card, swipe.typed, now, waits=swipe.waits)
     if not world.is_strange_hour():
-        must(6, expected == "ok", f"a grant where the reference says {expected}")
+        unsure = expected == "closed" and branch.unsure(swipe.card, now)
+        must(6, expected == "ok" or unsure, f"a grant where the reference says {expected}")
+    world.counts["grants by a caretaker"] += branch.waits and oracle.is_caretaker(swipe.card)
+    branch.came_in(swipe.card, now)
     if VISITS not in world.disk.failing and world.is_calm():
         must(1, is_open_on_record(world, swipe.card), "a grant whose attempt is not on record")
     world.counts["grants"] += 1
@@ -142,7 +145,10 @@ def refused_or_not_as_the_reference_says(world: World, swipe: Swipe, reason: str
         must(4, reason != "ok" or complete, "a grant without four digits")
         return
     now = world.now()
-    expected = world.witness.branch.reason(swipe.card, swipe.typed, now, waits=swipe.waits)
+    branch = world.witness.branch
+    expected = branch.reason(swipe.card, swipe.typed, now, waits=swipe.waits)
+    if expected == "closed" and branch.unsure(swipe.card, now):
+        return
     must(30 if expected == "ok" else 6, reason == expected, f"{reason} and not {expected}")
 
 

@@ -68,6 +68,11 @@ class Onlooker:
         entry = self.world.witness.entries[number]
         entry.reason, entry.row_key = reason, row_key or entry.row_key
 
+    def day_kept(self) -> None:
+        """See on record that somebody for whom the branch waits came in."""
+        self.world.witness.branch.kept_on = self.world.witness.branch.opened_on
+        self.world.counts["days opened"] += 1
+
     def purged(self, report: PurgeReport) -> None:
         """See a purge."""
         self.world.counts["purges"] += 1

@@ -64,7 +64,11 @@ class Guesses:
 
 @dataclass
 class Branch:
-    """All that a decision may rest on."""
+    """All that a decision may rest on.
+
+    Where it `waits`, a caretaker has to come in on each day before others do; `opened_on` is the
+    last day of one, `kept_on` the last that is on record, `maybe_on` one that may have been lost.
+    """
 
     register: dict[str, Person] = field(default_factory=dict)
     applied_at: datetime | None = None
@@ -73,6 +77,30 @@ class Branch:
     locked_until: datetime | None = None
     locked_ms: int = 0
     guesses: dict[str, Guesses] = field(default_factory=dict)
+    waits: bool = False
+    opened_on: date | None = None
+    kept_on: date | None = None
+    maybe_on: date | None = None
+
+    def came_in(self, card: str, now: Now) -> None:
+        """Note that somebody was let in."""
+        if self.waits and is_caretaker(card) and now.dependable:
+            self.opened_on = now.local.date()
+
+    def restarted(self, *, in_doubt: bool) -> None:
+        """Note that the door knows only what is on record, or perhaps not even that."""
+        if in_doubt or self.opened_on != self.kept_on:
+            self.maybe_on, self.opened_on = self.opened_on or self.maybe_on, None
+
+    def unsure(self, card: str, now: Now) -> bool:
+        """Tell whether nobody can know if the day was opened for this card."""
+        return self.not_opened(card, now) and self.maybe_on == now.local.date()
+
+    def not_opened(self, card: str, now: Now) -> bool:
+        """Tell whether somebody has to wait for a caretaker."""
+        if not self.waits or is_caretaker(card) or mode_at(now.local) != SELF_SERVICE:
+            return False
+        return self.opened_on != now.local.date()
 
     def reason(self, card: str, typed: str, now: Now, *, waits: bool) -> str:
         """Return how a visit ends."""
@@ -89,6 +117,7 @@ class Branch:
             ("not_resident", not person.resident),
             *dated(person, now),
             *self.hours(now),
+            ("closed", self.not_opened(card, now)),
             ("cache_too_old", self.too_old(now)),
         )
         return next((reason for reason, holds in against if holds), "ok")
@@ -133,6 +162,11 @@ def mode_at(local: datetime) -> str:
     minute = local.hour * 60 + local.minute
     spans = WEEKEND if local.weekday() >= 5 else WEEKDAY
     return next((mode for mode, begins, ends in spans if begins <= minute < ends), CLOSED)
+
+
+def is_caretaker(card: str) -> bool:
+    """Tell whether a card is one of those for which the branch waits: one in four."""
+    return int(card) % 4 == 0
 
 
 def ends_later(until: datetime | None, now: datetime) -> bool:

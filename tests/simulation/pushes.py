@@ -19,7 +19,7 @@ from doorctl.sync.receive import Received
 from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Intake, Reception
 from tests.fakes.memory_store import FastSealer
-from tests.simulation.oracle import Person
+from tests.simulation.oracle import Person, is_caretaker
 from tests.sync.pushes import KEY, OTHER_KEY, SEAL
 
 PATRONS = 30
@@ -60,6 +60,7 @@ def sealed(person: Person) -> SealedRow:
         blocks=frozenset(person.blocks),
         valid_until=person.valid_until,
         enter_from=person.enter_from,
+        tags=frozenset({"caretaker"} if is_caretaker(person.card) else ()),
     )
     return SealedRow(row_key(stretched), patron)
 

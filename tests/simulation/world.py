@@ -106,7 +106,9 @@ class World:
                 lambda: self.clock.mono_ms, limit_ms=self.rng.choice((WATCHDOG_MS, 30_000))
             ),
             stands_free=self.rng.random() < 0.5,
+            waits=seed % 2 == 1,
         )
+        self.witness.branch.waits = self.machine.waits
         self.library = Library(self.rng, self.clock.begins.date())
         self.held: Document | None = None
         self.erased: dict[str, int] = {}
@@ -172,6 +174,7 @@ class World:
         self.cause_ms, self.causes, self.edges_on = LONG_AGO_MS, 0, 0
         self.machine.supervisor.alive()
         self.door = DoorProcess(self.machine, self.mailbox, Onlooker(self))
+        self.witness.branch.restarted(in_doubt=not self.now().dependable)
         self._settle()
         invariants.after_start(self)
         for line in (READER, KEYPAD):
@@ -359,6 +362,8 @@ class World:
         invariants.says_nothing_of_anybody(self, event, fields)
         if event == "alarm":
             self.counts[f"alarm {fields['kind']}"] += 1
+            if fields["kind"] == "store_damaged":
+                self.witness.branch.kept_on = None
         if event == "decision":
             self.counts["decisions"] += 1
             invariants.decided(self, int(fields["attempt"] or 0), str(fields["reason"]))

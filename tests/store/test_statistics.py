@@ -8,13 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from doorctl.access.reasons import Reason
 from doorctl.errors import StoreError
-from doorctl.moments import ClockState
-from doorctl.ports import ATTEMPT, LEAF, HourCount, HourlyReader
+from doorctl.moments import ClockState, Moment
+from doorctl.ports import ATTEMPT, LEAF, OPENED, HourCount, HourlyReader
 from doorctl.store.statistics import SLICE_ROWS, HourlyHistory
 from doorctl.store.visit_rows import migrations
 from doorctl.store.visits import VisitStore, create_visits
@@ -133,6 +134,26 @@ def test_what_passed_the_door_is_added(counts: Counts) -> None:
         HourCount(NOON, "closed", LEAF, "left", 1),
         HourCount(NOON, "staffed", LEAF, "passage", 6),
     ]
+
+
+@pytest.mark.parametrize(
+    ("ago_h", "day"), [(0, 0), (13, 0), (15, -1), (40, -2), (80, None), (-2, None)], ids=str
+)
+def test_when_the_day_was_opened_is_found_after_a_restart(
+    path: Path, ago_h: int, day: int | None
+) -> None:
+    """By the branch's midnight; not what is days old, nor what a clock that was ahead has dated."""
+    now = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))
+    hour = NOON.replace(minute=0) - timedelta(hours=ago_h)
+    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
+        store.add_counts([HourCount(hour, "staffed", LEAF, "entered", 3)])
+        moment = Moment(now, NOON - timedelta(hours=1), ClockState.TRUSTED)
+        assert history.opened_on(moment) is None
+        store.add_counts([HourCount(hour, "self_service", OPENED, "first", 1)])
+        store.add_counts([HourCount(None, "self_service", OPENED, "first", 1)])
+
+        expected = None if day is None else now.date() + timedelta(days=day)
+        assert history.opened_on(moment) == expected
 
 
 def test_years_are_read_in_slices(counts: Counts) -> None:

@@ -22,6 +22,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "age": "The patron is old enough",
         "expired": "The card is valid and not on hold",
         "hours": "The branch is open to patrons",
+        "first_card": "Whom the branch waits for has come in that day",
         "cache_age": "The copy of the patron register is new enough",
         "weak_pin": "The PIN is not too easy to guess",
         "pass_throttle": "The pass does not have to wait after wrong PINs",
@@ -29,6 +30,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "pass_restricted": "The pass belongs to nobody whose data are restricted",
         "pass_banned": "No ban is in force against the pass",
         "pass_admits": "The pass opens on this day, at this time and in this mode",
+        "pass_first_card": "Whom the branch waits for has come in that day before the pass",
     }
 )
 """By the names of the checks in `doorctl.access.policy`."""
@@ -162,8 +164,17 @@ _OF_PASSES: Mapping[Reason, Help] = MappingProxyType(
 _ANY = Help("Something is wrong with the system.", _NOTHING, "Tell the technician.")
 
 
+_FIRST_CARD = Help(
+    "Nobody whom the branch waits for has come in yet that day.",
+    "Come a little later, or while staff are there.",
+    "Open the door from the page, or come in by a pass of staff; then others may come in too.",
+)
+
+
 def help_with(check: str, reason: Reason) -> Help:
     """Return what it means that a check refused with a reason."""
+    if check in {"first_card", "pass_first_card"}:
+        return _FIRST_CARD
     of_pass = _OF_PASSES.get(reason) if check.startswith("pass_") else None
     return of_pass or _HELP.get(reason, _ANY)
 

@@ -138,7 +138,11 @@ def test_who_may_not(role: Role) -> None:
 def test_every_check_and_reason_has_words_in_danish() -> None:
     """A new check of the policy is explained before it is shipped."""
     names = {"known", *(one.name for one in CHECKS), *(one.name for one in PASS_CHECKS)}
-    helps = [why_words.help_with(name, one) for name in ("known", "pass_pin") for one in Reason]
+    helps = [
+        why_words.help_with(name, one)
+        for name in ("known", "pass_pin", "first_card")
+        for one in Reason
+    ]
     texts = {*REASONS.values(), *why_words.CHECKS.values()}
     texts |= {text for one in helps for text in (one.means, one.patron, one.staff)}
     danish = LANGUAGES.chosen(DANISH).words
