@@ -27,10 +27,12 @@ class Reading:
     Args:
         kind: as what it was read.
         key: the 16 bytes under which its row is kept.
+        earlier: those under which it was, before another installation key was laid over.
     """
 
     kind: IdentifierKind
     key: bytes = field(repr=False)
+    earlier: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

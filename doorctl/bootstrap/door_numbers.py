@@ -92,7 +92,8 @@ class DoorsSealing:
 
     def _keys(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
         readings = self._numbers.readings(str(about.get("typed", "")), _taken_as(about.get("as")))
-        return {"keys": [one.key.hex() for one in readings]}
+        keys = ((one.key, *one.earlier) for one in readings)
+        return {"keys": [" ".join(key.hex() for key in one) for one in keys]}
 
     def _pin_check(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
         typed, pin = str(about.get("typed", "")), str(about.get("pin", ""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from doorctl.access.patron import pin_check, row_key
+from doorctl.access.patron import levels, pin_check, row_key
 from doorctl.bootstrap.sealing import own_sealer
 from doorctl.cards.identify import normalise
 from doorctl.config import Config
@@ -85,7 +85,8 @@ class OwnNumbers:
     def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
         """Return each reading of what was typed, best first; at least one."""
         found = identified(typed, taken_as)
-        return tuple(Reading(one.kind, row_key(self._sealer.stretch(one))) for one in found)
+        keys = ((one.kind, map(row_key, levels(self._sealer.stretch(one)))) for one in found)
+        return tuple(Reading(kind, next(newest), tuple(newest)) for kind, newest in keys)
 
     def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""
@@ -120,10 +121,13 @@ class DoorsNumbers:
         """Return each reading of what was typed, best first; at least one."""
         found = identified(typed, taken_as)
         answer = self._asked(KEYS, {"typed": typed, "as": taken_as})
-        keys = [bytes.fromhex(str(one)) for one in answer["keys"]]
+        keys = [[bytes.fromhex(key) for key in str(one).split()] for one in answer["keys"]]
         if len(keys) != len(found):
             raise StoreError("the door process is of another version; restart it")
-        return tuple(Reading(one.kind, key) for one, key in zip(found, keys, strict=True))
+        return tuple(
+            Reading(one.kind, key, tuple(earlier))
+            for one, (key, *earlier) in zip(found, keys, strict=True)
+        )
 
     def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from doorctl.bootstrap.ownership import by_the_owner
 from doorctl.bootstrap.rules import branch_db, patrons_db, retention, system_clock, visits_db
 from doorctl.bootstrap.sealing import own_sealer
 from doorctl.config import Config
+from doorctl.enquiry import Reading
 from doorctl.errors import AlreadyExistsError, StoreError
 from doorctl.identity import caller
 from doorctl.moments import Moment
@@ -87,7 +88,7 @@ def export(
     """
     oldest = visible_since(system_clock(config).moment().latest_known, retention(config))
     with _books(config) as books:
-        subject = _subject(config, named, books, numbers)
+        subject, before = _subject(config, named, books, numbers)
         rows = tuple(
             row
             for book in (books.register, books.branch, books.visits)
@@ -95,7 +96,7 @@ def export(
         )
     with closing(AuditRecords(branch_db(config))) as audit:
         found = Export(
-            rows, AuditedLookups(audit, rows).lookups(subject), books.erasures.of(subject)
+            rows, AuditedLookups(audit, rows).lookups(before), books.erasures.of(subject)
         )
     # Of somebody of whom nothing is held, a look would be all that is.
     cards = () if found.empty else tuple(sorted(subject.row_keys))
@@ -124,7 +125,7 @@ def erase(
     refuse_purpose(why, "reason", optional=True)
     whose = caller() if by is None else by
     with _books(config) as books:
-        subject = _subject(config, named, books, numbers)
+        _, subject = _subject(config, named, books, numbers)
         epoch = books.register.epoch()
     socket, webs = config.web.socket, config.storage.directory
     door, doors = config.control.socket, config.storage.door_directory
@@ -265,7 +266,7 @@ def _change(
     refuse_purpose(why, "reason", optional=True)
     whose = caller() if by is None else by
     with _books(config) as books:
-        subject = _subject(config, named, books, numbers)
+        subject, _ = _subject(config, named, books, numbers)
     asked = Asked(subject, whose, why=why)
 
     def by_web() -> None:
@@ -280,13 +281,22 @@ def _change(
     return subject
 
 
-def _subject(config: Config, named: Named, books: _Books, numbers: Numbers | None) -> Subject:
+def _subject(
+    config: Config, named: Named, books: _Books, numbers: Numbers | None
+) -> tuple[Subject, Subject]:
+    """Return a person, and the same with the keys under which the audit log still names a card.
+
+    Only to find and to erase: put on record anew, they would tell a thief of the old key whom.
+    """
+    readings: tuple[Reading, ...] = ()
     if named.typed is None:
         subject = _by_number(config, named.patron_ref or "", books)
     else:
         readings = (numbers or own_numbers(config)).readings(named.typed, named.taken_as)
         subject = find(list(keys_of(readings)), books.register, books.branch)
-    return with_erased(subject, books.erasures, (books.branch, books.visits))
+    subject = with_erased(subject, books.erasures, (books.branch, books.visits))
+    before = (key for one in readings if one.key in subject.row_keys for key in one.earlier)
+    return subject, replace(subject, row_keys=subject.row_keys.union(before))
 
 
 def _by_number(config: Config, patron_ref: str, books: _Books) -> Subject:

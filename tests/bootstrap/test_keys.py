@@ -17,14 +17,17 @@ from doorctl.access.messages import Prepared
 from doorctl.access.patron import KEY_BYTES, Patron, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
+from doorctl.bootstrap.audit import entries, note
 from doorctl.bootstrap.keys import adopt, rotate
 from doorctl.bootstrap.sealing import own_sealer
+from doorctl.bootstrap.subject import Named, erase, export
 from doorctl.config import Config
 from doorctl.errors import AlreadyExistsError, InputError, KeyFileError, StoreBusyError
 from doorctl.ledger import Ledger
 from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.moments import BootTime
 from doorctl.ports import SealedRow, Stamped
+from doorctl.privacy.audit import Action, Deed
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.key_file import create_key, read_key
@@ -261,3 +264,22 @@ def test_a_thief_can_seal_nothing(config: Config) -> None:
     assert pin_check(old.stretch(ENTITLED), PIN) != pin_check(card, PIN)
     assert new.earlier == (old.seal,)
     assert new.seal.key_id != old.seal.key_id
+
+
+def test_what_the_audit_log_says_of_a_card_is_found_after_a_rotation(config: Config) -> None:
+    """Its records can't be rewritten: whoever types the number sees and erases those of before.
+
+    What is put on record from then on names the card under the newest key alone.
+    """
+    card = Named("3000000000", None, "card")
+    old = row_key(own_sealer(config).stretch(ENTITLED))
+    note(config, Deed(Action.PATRON_EXPLAINED, (old,)), "grethe")
+    for _ in range(2):
+        adopt(config, rotate(config))
+
+    assert len(export(config, card, by="dpo").lookups) == 1
+    named = [one.deed.cards for one in entries(config, None)]
+    assert [cards for cards in named if old in cards] == [(old,)]
+
+    erase(config, card, by="dpo")
+    assert not any(old in one.deed.cards for one in entries(config, None))
