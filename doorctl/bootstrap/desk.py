@@ -259,16 +259,16 @@ def unlock(
     numbers: Numbers | None = None,
     by: str | None = None,
 ) -> None:
-    """Forget a card's failures and its patron's, under each reading of what was typed.
+    """Forget a card's failures and its patron's, under each reading; it is on the audit log before.
 
     As :func:`explain`.
     """
     readings = (numbers or own_numbers(config)).readings(typed, taken_as)
+    note(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
     for reading in readings:
         question = Question("unlock", {"card": reading.key.hex()})
         reset = partial(_reset, config, reading.key)
         _by_the_writer(config, question, ANSWER_LIMIT_S, reset)
-    note_done(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
 
 
 def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:

@@ -9,8 +9,9 @@ from typing import Any
 import doorctl
 from doorctl.access.calendar import BY_STAFF, Mode
 from doorctl.access.modes import Override
+from doorctl.access.staff_text import refuse_purpose
 from doorctl.bootstrap import opening
-from doorctl.bootstrap.audit import note_done
+from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.hours import hours_now
 from doorctl.bootstrap.register import open_register
@@ -55,14 +56,15 @@ class BranchNowDesk:
         )
 
     def open_once(self, reason: str, by: str) -> None:
-        """Have the door let somebody in once."""
+        """Have the door let somebody in once, if that can be put on the audit log."""
+        refuse_purpose(reason, "reason")
+        self._note(Deed(Action.OPENED_ONCE, why=reason), by)
         opening.open_once(self._config, self._clock, reason, by, DEED_LIMIT_S)
-        note_done(self._config, Deed(Action.OPENED_ONCE, why=reason), by)
 
     def trust_clock(self, by: str) -> None:
-        """Say that the clock is right."""
+        """Say that the clock is right, if that can be put on the audit log."""
+        self._note(Deed(Action.CLOCK_TRUSTED), by)
         opening.trust_clock(self._config, DEED_LIMIT_S)
-        note_done(self._config, Deed(Action.CLOCK_TRUSTED), by)
 
     def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
         """Set a mode by hand until a time."""
@@ -71,6 +73,11 @@ class BranchNowDesk:
     def end_mode(self, by: str) -> None:
         """Go back to the calendar."""
         change(self._config, EndMode(), by)
+
+    def _note(self, deed: Deed, by: str) -> None:
+        # A door that does not run does nothing that could go on record.
+        ask(self._config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
+        note(self._config, deed, by)
 
     def _door(self) -> DoorNow | None:
         try:

@@ -9,16 +9,17 @@ from typing import Final
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.access.hours import Span
 from doorctl.bootstrap import audit, desk, holding
-from doorctl.bootstrap.audit import note, note_done
+from doorctl.bootstrap.audit import note
 from doorctl.bootstrap.branch import change
 from doorctl.bootstrap.hours import hours_now, refuse_day
 from doorctl.bootstrap.purging import Audited
 from doorctl.bootstrap.rules import open_book
 from doorctl.config import Config
+from doorctl.errors import DoorctlError
 from doorctl.ports import DaySource, StoredDay, Visit
 from doorctl.privacy.audit import Action, Deed, Details, Entry
 from doorctl.privacy.audit_chain import Head, Verdict
-from doorctl.privacy.hold import Hold, HoldAsked, HoldShown
+from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
 from doorctl.privacy.statistics import Gathered
 from doorctl.transports.branch_requests import ClearDay, SetDay
 from doorctl.web.desks import CalendarDay
@@ -127,21 +128,23 @@ class IncidentDesk:
         return tuple((one, one.in_force(moment)) for one in found)
 
     def add(self, asked: HoldAsked) -> Hold:
-        """Add a hold for a window of visits."""
+        """Add a hold for a window of visits; without an audit entry it is lifted again."""
         added = holding.add(self._config, asked)
         times = {"from": added.since, "to": added.to, "until": added.until}
         span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
         details: Details = {"number": added.number, **span}
-        note_done(
-            self._config, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by
-        )
+        try:
+            note(self._config, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
+        except DoorctlError:
+            holding.lift(self._config, added.number, asked.by)
+            raise
         return added
 
     def lift(self, number: int, by: str) -> Hold:
-        """Lift a hold."""
-        lifted = holding.lift(self._config, number, by)
-        note_done(self._config, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
-        return lifted
+        """Lift a hold, if that can be put on the audit log."""
+        chosen(holding.stored(self._config)[0], number)
+        note(self._config, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
+        return holding.lift(self._config, number, by)
 
     def visits(self, number: int, by: str) -> Sequence[Visit]:
         """Return the visits of a hold that may be shown now; audited."""

@@ -1,0 +1,354 @@
+"""Every page while what it stands on fails: the audit log, the alarms, a database, the door.
+
+The pages are those that the application has: one that is new has to be added to :data:`ASKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from doorctl.accounts.roles import Role
+from doorctl.bootstrap.alarm_desk import WebsAlarms
+from doorctl.bootstrap.branch import BranchDesk
+from doorctl.bootstrap.numbers import own_numbers
+from doorctl.bootstrap.pages import pages
+from doorctl.bootstrap.rules import access_policy, branch_db, patrons_db, system_clock, visits_db
+from doorctl.bootstrap.sealing import own_sealer
+from doorctl.bootstrap.subject_web import webs_answers
+from doorctl.config import Config
+from doorctl.demo.stage import Stage
+from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.patrons_writer import open_or_create_patrons
+from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.transports.branch_requests import OpenBranch
+from doorctl.transports.control import ControlServer
+from doorctl.web.pages.headers import Headed, SameOrigin
+from tests.browser.past import PASSWORD, keep_records, live_through
+from tests.fakes.event_log import FakeEventLog
+from tests.web.addresses import addresses
+from tests.web.branch import Branch, row
+
+NOW = datetime.now(ZoneInfo("Europe/Copenhagen"))
+NOW_MS = round(NOW.timestamp() * 1000)
+CARD, HERS = "3000001234", {"card": "3000001234", "why": "sag 12"}
+
+
+def day(ahead: int) -> str:
+    """Return a date as a form sends it."""
+    return f"{(NOW + timedelta(days=ahead)).date()}"
+
+
+def at(hours: int) -> str:
+    """Return a local time as a form sends it."""
+    return f"{NOW + timedelta(hours=hours):%Y-%m-%dT%H:%M}"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One right question.
+
+    Args:
+        data: the form's.
+        path: where it differs from the address.
+        role: who asks.
+        looks: whether it only shows what goes on no audit log.
+    """
+
+    data: Mapping[str, str] | None = None
+    path: str = ""
+    role: Role = Role.MANAGER
+    looks: bool = False
+
+
+LOOK: Final = Ask(looks=True)
+BAN = {"card": CARD, "reason": "noise", "end": "date", "last": day(9), "branches": "here"}
+PASS = {"card": CARD, "kind": "association", "last": day(9), "weekday": "1"} | {
+    "from": "10:00", "to": "20:00", "pin": "none", "bearer": "card", "companions": "0"
+}  # fmt: skip
+HOLD = {"from": at(-9), "to": at(-1), "case": "12", "reason": "indbrud i går", "until": day(3)}
+SPAN = {"first": day(-2), "until": day(0), "purpose": "politiet spurgte"}
+
+ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
+    {
+        "GET /": LOOK,
+        "GET /accounts": LOOK,
+        "GET /audit": Ask(),
+        "GET /bans": Ask(),
+        "GET /bans/{number}/letter": Ask(path="/bans/1/letter"),
+        "GET /calendar": LOOK,
+        "GET /calendar/{day}": Ask(path=f"/calendar/{day(4)}", looks=True),
+        "GET /holds": LOOK,
+        "GET /holds/{number}": Ask(path="/holds/1"),
+        "GET /log": LOOK,
+        "GET /log/reveal": Ask(path="/log/reveal?attempt=1", looks=True),
+        "GET /me": LOOK,
+        "GET /now": LOOK,
+        "GET /panel": LOOK,
+        "GET /passes": Ask(),
+        "GET /people": Ask(role=Role.DPO, looks=True),
+        "GET /sign-in": LOOK,
+        "GET /static/{path}": Ask(path="/static/doorctl.css", looks=True),
+        "GET /statistics": LOOK,
+        "GET /statistics.csv": LOOK,
+        "GET /why": LOOK,
+        "POST /accounts": Ask({"name": "ny", "role": "staff"}),
+        "POST /accounts/password": Ask({"name": "technician"}),
+        "POST /accounts/{change}": Ask({"name": "technician"}, "/accounts/disable"),
+        "POST /audit/export": Ask(),
+        "POST /audit/verify": LOOK,
+        "POST /bans": Ask(BAN),
+        "POST /bans/{number}/lift": Ask(path="/bans/1/lift"),
+        "POST /calendar/{day}": Ask({"open": "closed", "note": "ferie"}, f"/calendar/{day(7)}"),
+        "POST /calendar/{day}/clear": Ask(path=f"/calendar/{day(4)}/clear"),
+        "POST /holds": Ask(HOLD),
+        "POST /holds/{number}/lift": Ask(path="/holds/1/lift"),
+        "POST /language": Ask({"language": "en"}, looks=True),
+        "POST /log/export": Ask(SPAN),
+        "POST /log/reveal": Ask({"attempt": "1", "purpose": "hun ringede"}),
+        "POST /log/search": Ask({"card": CARD, "purpose": "hun ringede"}),
+        "POST /me": Ask({"old": PASSWORD, "new": "hest lampe fjord", "again": "hest lampe fjord"}),
+        "POST /me/factor": Ask(),
+        "POST /now/acknowledge": Ask({"kind": "door_forced"}),
+        "POST /now/clock": Ask(),
+        "POST /now/mode": Ask({"mode": "closed", "until": at(2), "cause": "vand på gulvet"}),
+        "POST /now/mode/end": Ask(),
+        "POST /now/open": Ask({"reason": "glemte sin jakke"}),
+        "POST /panel": Ask({"key": "x"}),
+        "POST /panel/key": Ask({"key": "1", "attempt": "1"}),
+        "POST /passes": Ask(PASS),
+        "POST /passes/{number}/revoke": Ask(path="/passes/1/revoke"),
+        "POST /people/erase": Ask({**HERS, "understood": "on"}, role=Role.DPO),
+        "POST /people/export": Ask(HERS, role=Role.DPO),
+        "POST /people/find": Ask(HERS, role=Role.DPO),
+        "POST /people/restrict": Ask(HERS, role=Role.DPO),
+        "POST /people/unrestrict": Ask(HERS, role=Role.DPO),
+        "POST /why": Ask({"card": CARD, "reason": "desk"}),
+        "POST /why/unlock": Ask({"card": CARD}),
+        "POST /sign-in": Ask({"name": "staff", "password": PASSWORD}, role=Role.VIEWER),
+        "POST /me/end": Ask({"session": "1"}, role=Role.VIEWER),
+        "POST /me/everywhere": Ask(role=Role.VIEWER),
+        "POST /sign-out": Ask(role=Role.VIEWER),
+    }
+)
+"""In the order in which they are asked: what ends a session comes last."""
+
+ENDLESS: Final = frozenset({"GET /panel/events", "GET /log/events"})
+"""Streams; other tests listen to them."""
+
+
+@dataclass
+class Served:
+    """The pages of a real branch, in this process, and its real door.
+
+    Args:
+        config: the branch's.
+        door: its door; it may not run.
+        desk: owns ``branch.db``.
+        client: asks.
+        sessions: the cookie of each role.
+    """
+
+    config: Config
+    door: Stage
+    desk: BranchDesk
+    client: TestClient
+    sessions: Mapping[Role, str]
+
+    def ask(self, label: str) -> httpx2.Response:
+        """Ask as :data:`ASKS` says; whatever a page does not catch is raised."""
+        (method, address), ask = label.split(" "), ASKS[label]
+        headers = {"Cookie": self.sessions[ask.role]}
+        data = {"form": "sent", **(ask.data or {})} if method == "POST" else None
+        if address.startswith("/calendar/{day}") and data:
+            # A date is changed as it was when its form was shown.
+            form = self.client.get(ask.path.removesuffix("/clear"), headers=headers).text
+            data["shown"] = form.partition('name="shown" value="')[2].partition('"')[0]
+        path = ask.path or address
+        answer: httpx2.Response = self.client.request(method, path, headers=headers, data=data)
+        return answer
+
+    def write(self, sql: str) -> None:
+        """Have the writer of ``branch.db`` do something to its own connection or file."""
+
+        def use(opened: OpenBranch, _moment: object) -> None:
+            assert isinstance(opened.writer, BranchRecordsWriter)
+            connection: Connection = opened.writer.database
+            connection.executescript(sql)
+
+        self.desk.run(use)
+
+    def held(self) -> str:
+        """Return all that deeds change, as text: both databases without looks and sessions."""
+        told = []
+        for path, tables in ((branch_db(self.config), DECIDING), (visits_db(self.config), HELD)):
+            with closing(Connection(f"file:{path}?mode=ro", uri=True)) as database:
+                for table in tables:
+                    told += [table, *map(str, database.execute(f"SELECT * FROM {table}"))]  # noqa: S608
+        return "\n".join(told)
+
+
+DECIDING = ("bans", "passes", "days", "overrides", "accounts", "alarms")
+HELD = ("holds", "throttles", "clock")
+
+
+@contextmanager
+def served(directory: Path, *, door: bool) -> Iterator[Served]:
+    """Serve a branch with a bit of everything."""
+    branch = Branch(directory, "policy.code_entry=true")
+    config = branch.config
+    live_through(config, 1, [row(1).row_key])
+    keep_records(config, row(1).row_key)
+    with closing(Connection(visits_db(config))) as visits, visits:
+        key = own_numbers(config).readings(CARD, None)[0].key
+        visits.execute("INSERT INTO throttles VALUES (?, 10, 'a boot', 0, ?)", (key, NOW_MS))
+    with ExitStack() as stack:
+        if door:
+            stack.enter_context(branch.stage)
+            branch.stage.start()
+        clock, log = system_clock(config), FakeEventLog()
+        desk = BranchDesk(config, clock)
+        stack.callback(desk.close)
+        desk.open()
+        alarms = WebsAlarms(config, log, clock, stack)
+        standing = alarms.kept_in(desk, stack)
+        worker = stack.enter_context(ThreadPoolExecutor(1))
+        erasures = stack.enter_context(closing(StoredErasures(branch_db(config))))
+        seal, policy = own_sealer(config).seal, access_policy(config)
+        opened = partial(open_or_create_patrons, patrons_db(config), seal, erasures, policy)
+        register = worker.submit(opened).result()
+        stack.callback(lambda: worker.submit(register.close).result())
+        answers = {**desk.answers(), **webs_answers(desk, worker, register), **alarms.answers}
+        server = ControlServer(config.web.socket, answers, "web", lambda _kind: None)
+        server.start()
+        stack.callback(server.stop)
+        shown = pages(config, clock, log, branch=desk, alarms=standing, stack=stack)
+        stack.callback(shown.stop)
+        app = Headed(SameOrigin(Starlette(routes=shown.routes)), encrypted=False)
+        headers = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+        client = TestClient(
+            app,
+            "http://127.0.0.1",
+            headers=headers,
+            follow_redirects=False,
+            client=("127.0.0.1", 1),
+        )
+        stack.enter_context(client)
+        sessions = {}
+        for role in (Role.MANAGER, Role.DPO, Role.VIEWER):
+            answer = client.post("/sign-in", data={"name": role.value, "password": PASSWORD})
+            sessions[role] = answer.headers["set-cookie"].partition(";")[0]
+            client.cookies.clear()
+        held = client.post("/holds", data=HOLD, headers={"Cookie": sessions[Role.MANAGER]})
+        assert held.status_code == 303, held.text
+        yield Served(config, branch.stage, desk, client, sessions)
+
+
+def test_every_page_is_asked(tmp_path: Path) -> None:
+    """A page that is new has to say here how it is asked."""
+    built = {f"{method} {path}" for method, path in addresses(Branch(tmp_path).config)}
+
+    assert set(ASKS) | ENDLESS == built
+
+
+def test_all_is_well_without_a_fault(tmp_path: Path) -> None:
+    """What is asked here is right: else the faults would be hidden behind a wrong question."""
+    with served(tmp_path, door=True) as web:
+        refused = {label: web.ask(label).status_code for label in ASKS}
+
+    assert {label: code for label, code in refused.items() if code >= 400} == REFUSED_ANYHOW
+
+
+REFUSED_ANYHOW: Final = {"POST /panel": 403, "POST /panel/key": 403}
+"""The screen at the door has a secret."""
+
+AUDIT_FAILS: Final = MappingProxyType(
+    {
+        "read-only": "PRAGMA query_only=ON",
+        "no entry": "CREATE TRIGGER no_entry BEFORE INSERT ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'no entry'); END",
+    }
+)
+
+
+@pytest.mark.parametrize("fault", AUDIT_FAILS)
+def test_what_has_no_audit_entry_is_not_done_nor_shown(tmp_path: Path, fault: str) -> None:
+    """Nothing that goes on the audit log is done while that can't be written; the rest is shown."""
+    with served(tmp_path, door=True) as web:
+        web.write(AUDIT_FAILS[fault])
+        before, wrong = web.held(), []
+        for label, ask in ASKS.items():
+            answer = web.ask(label)
+            wrong += _unsaid(label, answer)
+            if ask.looks and answer.status_code >= 400:
+                wrong.append(f"{label} shows nothing: {answer.status_code}")
+            if (after := web.held()) != before:
+                wrong.append(f"{label} was done: {answer.status_code}")
+                before = after
+        assert web.ask("GET /now").status_code == 200
+        opened = [line for line in web.door.lines if line["event"] == "opened_by_staff"]
+
+    assert (wrong, opened) == ([], [])
+
+
+def _damaged(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + bytes(len(whole) - 100))
+
+
+def _gone(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+FAULTS: Final[Mapping[str, Callable[[Served], object]]] = MappingProxyType(
+    {
+        "no door": lambda _web: None,
+        "no alarms": lambda web: web.write("DROP TABLE alarms"),
+        "branch.db damaged": lambda web: _damaged(branch_db(web.config)),
+        "visits.db missing": lambda web: _gone(visits_db(web.config)),
+        "visits.db damaged": lambda web: _damaged(visits_db(web.config)),
+        "patrons.db missing": lambda web: _gone(patrons_db(web.config)),
+        "patrons.db damaged": lambda web: _damaged(patrons_db(web.config)),
+    }
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_page_ends_in_a_traceback(tmp_path: Path, fault: str) -> None:
+    """Whatever is broken, with no door beside it: each page says a sentence."""
+    with served(tmp_path, door=False) as web:
+        FAULTS[fault](web)
+        answers = {label: web.ask(label) for label in ASKS}
+    failing = {label for label, answer in answers.items() if answer.status_code >= 400}
+
+    assert [one for label, answer in answers.items() for one in _unsaid(label, answer)] == []
+    if "branch" not in fault:
+        assert {label for label in failing - NEED_LOG if ASKS[label].looks} == set()
+
+
+NEED_LOG: Final = frozenset(
+    {"GET /log", "GET /log/reveal", "GET /holds", "GET /statistics", "GET /statistics.csv"}
+)
+"""What only shows what stands in ``visits.db``."""
+
+
+def _unsaid(label: str, answer: httpx2.Response) -> list[str]:
+    """Return what is wrong with an answer: a bare fault."""
+    said = answer.text.partition("<main")[2] or answer.text
+    if answer.status_code == 500 or (answer.status_code >= 400 and len(said) < 20):
+        return [f"{label}: {answer.status_code} {said[:80]}"]
+    return []
