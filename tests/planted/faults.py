@@ -69,6 +69,7 @@ FAULTS = (
         "doorctl/store/statistics.py",
         "return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None",
         "return None",
+        "tests/store/test_statistics.py",
     ),
     Fault("hours are not asked for", POLICY, '    Check("hours", _hours),\n', ""),
     Fault(
