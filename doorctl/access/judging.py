@@ -53,8 +53,7 @@ def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdi
     shows whether this one was right. Where none opens, what a proof is told goes first.
     """
     by_each = (
-        _judged(replace(prepared, held=one, older=()), pin, now, rules)
-        for one in prepared.passes or (None,)
+        _judged(replace(prepared, held=one), pin, now, rules) for one in prepared.passes or (None,)
     )
     return max(by_each, key=itemgetter(0))[1]
 

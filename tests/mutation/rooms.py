@@ -76,7 +76,7 @@ ROOMS = (
         ),
         _asks(
             *("attempt", "between_cards", "closing", "judging", "pin_pad", "proofs", "re*s"),
-            "weak_pin",
+            *("first_card", "weak_pin"),
         ),
     ),
     Room(
