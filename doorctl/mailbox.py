@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol
 
 from doorctl.access.day import DayRules
@@ -122,11 +124,14 @@ class LoopsMailbox(Mailbox):
         """Return the next event. One thread.
 
         Raises:
-            queue.Empty: there is none; now and then it says so before the time is over.
+            queue.Empty: there is none.
         """
-        self._posted.acquire(blocking=False)  # What was told of an event that is taken since.
-        with suppress(queue.Empty):
-            return super().get(block=False)
-        if block:
-            self._posted.acquire(timeout=-1 if timeout is None else timeout)
-        return super().get(block=False)
+        ends_s = inf if timeout is None else time.monotonic() + timeout  # noqa: TID251 - a wait
+        while True:
+            self._posted.acquire(blocking=False)  # What was told of an event that is taken since.
+            with suppress(queue.Empty):
+                return super().get(block=False)
+            left_s = ends_s - time.monotonic()  # noqa: TID251 - a wait
+            if not block or left_s <= 0:
+                raise queue.Empty
+            self._posted.acquire(timeout=min(left_s, threading.TIMEOUT_MAX))

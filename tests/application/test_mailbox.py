@@ -84,3 +84,17 @@ def test_who_waits_without_a_limit_is_woken_by_a_post() -> None:
     threading.Timer(0.05, mailbox.put, (PinsTouched(),)).start()
 
     assert mailbox.get() == PinsTouched()
+
+
+def test_a_wait_is_not_cut_short_by_an_event_that_was_taken_before_it_was_told() -> None:
+    """Whoever posts may stand still between the two, on a busy machine."""
+    mailbox = LoopsMailbox()
+    mailbox.put(PinsTouched())
+    mailbox.get_nowait()
+    began_s = time.monotonic()
+    threading.Timer(0.05, mailbox._posted.release).start()  # noqa: SLF001 - as `put` does at its end
+
+    with pytest.raises(queue.Empty):
+        mailbox.get(timeout=0.3)
+
+    assert time.monotonic() - began_s >= 0.3
