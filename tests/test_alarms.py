@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.alarms import (
+from doorctl.core.alarms import (
     HELD_BACK,
     KINDS,
     LEAF_REST_S,
@@ -17,7 +17,7 @@ from doorctl.alarms import (
     Urgency,
     Words,
 )
-from doorctl.door.leaf_messages import Alarm
+from doorctl.door.leaf import Alarm
 
 PACKAGE = Path(__file__).parents[1] / "doorctl"
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}

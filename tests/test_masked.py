@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.masked import (
+from doorctl.core.masked import (
     Identifier,
     IdentifierKind,
     InstallationKey,
@@ -21,7 +21,7 @@ from doorctl.masked import (
     Pin,
     StretchedKey,
 )
-from doorctl.readings import CardRead, KeyPressed
+from doorctl.core.readings import CardRead, KeyPressed
 
 CARD = Identifier(IdentifierKind.CARD, "3000001234")
 CPR = Identifier(IdentifierKind.CPR, "0101701234")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.moments import HOLDOVER_LIMIT, BootTime, ClockState, Moment, Timekeeper
+from doorctl.core.moments import HOLDOVER_LIMIT, BootTime, ClockState, Moment, Timekeeper
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 TRUSTED, HOLDOVER, UNTRUSTED = ClockState.TRUSTED, ClockState.HOLDOVER, ClockState.UNTRUSTED

@@ -9,28 +9,30 @@ compare and the policy's tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from types import MappingProxyType
 
-from doorctl.access.answering import (
-    answer,
-    checking,
-    give_up,
-    hear,
-    judge,
-    keep,
-    keep_and_judge,
-    tell,
-    tell_when_due,
+from doorctl.access.judging import (
+    Verdict,
+    compares_nothing,
+    judged,
+    opens_without_pin,
+    refusal,
+    worth_asking,
 )
-from doorctl.access.between_cards import clear, clear_when_due, press
 from doorctl.access.messages import (
+    Accompanied,
     Asked,
+    AskLibrary,
     Clicked,
     Concluded,
+    Effect,
     Event,
+    LibraryAnswer,
     LibraryAnswered,
+    LookAgain,
     Now,
     Prepare,
     Prepared,
@@ -39,22 +41,300 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.phases import (
-    PREPARE_LIMIT_S,
-    Attempt,
-    Handler,
-    Phase,
-    Step,
-    due,
-    fail,
-    ignore,
-    refused,
-)
-from doorctl.access.pin_pad import PinPad
-from doorctl.access.reasons import Reason
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed
+from doorctl.access.patron import BEFORE_PROOF, Reason
+from doorctl.access.typing import COMPANION_S, ENTER, CodePad, Company, PinPad
+from doorctl.core.masked import Identifier, Pin
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
 
-__all__ = ["PREPARE_LIMIT_S", "TRANSITIONS", "Attempt", "Phase", "Transition", "after"]
+# Where an attempt stands, and how it ends.
+
+PREPARE_LIMIT_S = 5.0
+"""Longest wait for :class:`Prepared` after the last digit; sealing takes 0.8 s at the worst.
+
+Also how late a delayed answer may come: after it whoever stands at the door may be another.
+"""
+
+
+class Phase(Enum):
+    """Where an attempt stands."""
+
+    IDLE = "idle"
+    TYPING = "typing"
+    CHECKING = "checking"
+    DELAYED = "delayed"
+    ASKING = "asking"
+    """The library system is asked; a refusal is withheld meanwhile."""
+    WITHHELD = "withheld"
+    """Refused, and told when an answer of the library system would be due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The attempt at hand, or the idle reader after the last one.
+
+    Args:
+        phase: where it stands.
+        number: its number.
+        last_number: the highest number given out; an unreadable card takes one as well.
+        pad: what has been typed.
+        pin: the PIN, once complete.
+        prepared: what is known of the card, once it is.
+        cache_version: the cache's version before the row was asked for.
+        until_s: when any other phase than `IDLE` and `TYPING` ends, monotonic seconds.
+        withheld: the refusal that is told then; only while `ASKING` and `WITHHELD`.
+        unchecked: nobody could say whether the PIN was right; only while `WITHHELD`.
+        early: a pass seemed to open without a PIN, so none was waited for.
+        code_pad: what has been typed of a code; only while `IDLE`.
+        company: who was just let in and may say how many come along; only while `IDLE`.
+    """
+
+    phase: Phase = Phase.IDLE
+    number: int = 0
+    last_number: int = 0
+    pad: PinPad | None = None
+    pin: Pin | None = None
+    prepared: Prepared | None = None
+    cache_version: int | None = None
+    until_s: float | None = None
+    withheld: Reason | None = None
+    unchecked: bool = False
+    early: bool = False
+    code_pad: CodePad | None = None
+    company: Company | None = None
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When `TimePassed` has to be told, monotonic seconds; None while nothing is pending."""
+        if self.phase is Phase.TYPING and self.pad is not None:
+            return self.pad.deadline_s
+        if self.company is not None:
+            return self.company.until_s
+        return self.until_s if self.code_pad is None else self.code_pad.deadline_s
+
+
+Step = tuple[Attempt, tuple[Effect, ...]]
+Handler = Callable[[Attempt, Event, Now, Rules], Step]
+
+
+def due(attempt: Attempt, now: Now, late_s: float = 0.0) -> bool:
+    """Tell whether its deadline has come, and is past by so many seconds."""
+    return attempt.deadline_s is not None and now.s >= attempt.deadline_s + late_s
+
+
+def idle(attempt: Attempt, company: Company | None = None) -> Attempt:
+    """Return the idle reader after an attempt; nothing that was typed or read is kept."""
+    return Attempt(number=attempt.number, last_number=attempt.last_number, company=company)
+
+
+def refused(attempt: Attempt, reason: Reason) -> Step:
+    """End an attempt that was not judged, or by a refusal that was withheld."""
+    return idle(attempt), (Concluded(attempt.number, reason, unchecked=attempt.unchecked),)
+
+
+def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
+    """End an attempt by what it was judged to be."""
+    company = None
+    if verdict.companions_max and now.mode is not None:
+        until_s = now.s + COMPANION_S
+        company = Company(attempt.number, verdict.companions_max, until_s, now.mode)
+    end = Concluded(
+        attempt.number,
+        verdict.reason,
+        duress=verdict.duress,
+        long_release=verdict.long_release,
+        weak_pin=verdict.weak_pin,
+        proved=verdict.proved,
+        opens_day=verdict.opens_day,
+    )
+    return idle(attempt, company), (end,)
+
+
+def ignore(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
+    """Let an event change nothing."""
+    return attempt, ()
+
+
+def fail(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
+    """End an attempt by a fault of ours."""
+    return refused(attempt, Reason.FAULT)
+
+
+# From a prepared card and a PIN to the answer: delays, pushes, the library system's word.
+#
+# Where the library system may be asked about a card that the cache can't judge, every refusal
+# before the PIN is proved is told when its answer would be due at the latest, asked or not: the
+# time must not tell which cards are known.
+
+
+def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+    """Keep what is known of a card while the PIN is typed, or let it in by a pass at once.
+
+    Who may enter by a pass without a PIN hears no question for it. All others are asked, whatever
+    pass they hold: that a pass opens is seen by everybody, that one does not open by nobody.
+    """
+    assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
+    kept = replace(attempt, prepared=event)
+    if due(attempt, now) or not opens_without_pin(event, now, rules):
+        return kept, ()
+    return judge(checking(replace(kept, early=True), now), now, rules)
+
+
+def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+    """Judge by what has come at last."""
+    assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
+    if due(attempt, now):
+        return refused(attempt, Reason.FAULT)
+    return judge(replace(attempt, prepared=event), now, rules)
+
+
+def checking(attempt: Attempt, now: Now) -> Attempt:
+    """Return an attempt in which nothing more is typed."""
+    return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=now.s + PREPARE_LIMIT_S)
+
+
+def judge(attempt: Attempt, now: Now, rules: Rules) -> Step:
+    """Answer as soon as the row is there, the reader's delay over and the row up to date."""
+    if attempt.prepared is None:
+        return attempt, ()
+    if attempt.prepared.delay_s:
+        until = now.s + attempt.prepared.delay_s
+        prepared = replace(attempt.prepared, delay_s=0.0)
+        return replace(attempt, phase=Phase.DELAYED, prepared=prepared, until_s=until), ()
+    if attempt.cache_version is None or attempt.cache_version != now.cache_version:
+        return _look_again(attempt, attempt.prepared, now)
+    return _decide(attempt, attempt.prepared, now, rules)
+
+
+def _look_again(attempt: Attempt, prepared: Prepared, now: Now) -> Step:
+    if now.cache_version is None:
+        return refused(attempt, Reason.FAULT)
+    again = replace(
+        checking(attempt, now), prepared=None, cache_version=now.cache_version, withheld=None
+    )
+    # Once the cache had a row, a push that takes it away is not undone by one that was lent.
+    lent = prepared.lent if prepared.patron is None else None
+    return again, (LookAgain(replace(prepared, lent=lent)),)
+
+
+def _decide(attempt: Attempt, prepared: Prepared, now: Now, rules: Rules) -> Step:
+    verdict = judged(prepared, attempt.pin, now, rules)
+    if attempt.early and verdict.reason is not Reason.OK:
+        # The pass ended while we looked: no guess was made, and the next swipe asks for a PIN.
+        return refused(attempt, Reason.PIN_TIMEOUT)
+    # Without a PIN: none is required, or it went out with the question, which is put once.
+    if verdict.reason not in BEFORE_PROOF or attempt.pin is None or rules.ask_s is None:
+        return concluded(attempt, verdict, now)
+    until_s = now.s + rules.ask_s
+    if not worth_asking(prepared, now, rules):
+        return _withhold(attempt, verdict.reason, until_s)
+    asking = replace(
+        attempt, phase=Phase.ASKING, pin=None, withheld=verdict.reason, until_s=until_s
+    )
+    return asking, (AskLibrary(prepared, attempt.pin),)
+
+
+def _withhold(attempt: Attempt, reason: Reason, until_s: float | None) -> Step:
+    withheld = replace(attempt, phase=Phase.WITHHELD, withheld=reason, until_s=until_s)
+    return replace(withheld, pin=None, prepared=None), ()
+
+
+def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+    """Take the library system's answer, if it comes in time."""
+    assert isinstance(event, LibraryAnswered)  # noqa: S101 - the table's key says so
+    assert attempt.prepared is not None  # noqa: S101 - asking has a card
+    assert attempt.withheld is not None  # noqa: S101 - asking withholds
+    if due(attempt, now):
+        # Time itself tells what is withheld, as it does where nobody was asked.
+        return attempt, ()
+    if event.answer is not LibraryAnswer.YES:
+        reason = refusal(attempt.prepared, event.answer, attempt.withheld)
+        silent = event.answer is LibraryAnswer.SILENT
+        unchecked = silent and compares_nothing(attempt.prepared, attempt.withheld)
+        return _withhold(replace(attempt, unchecked=unchecked), reason, attempt.until_s)
+    proved = replace(attempt.prepared, proved=True, lent=event.lent, weak_pin=event.weak_pin)
+    if event.lent is not None and proved.patron is None:
+        # Whose card it is, is known only now: nobody has looked for the patron's bans yet.
+        return _look_again(attempt, proved, now)
+    return judge(replace(attempt, prepared=proved), now, rules)
+
+
+def tell(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
+    """Tell what is withheld."""
+    return _told(attempt)
+
+
+def tell_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
+    """Tell what is withheld once an answer would be due."""
+    return _told(attempt) if due(attempt, now) else (attempt, ())
+
+
+def _told(attempt: Attempt) -> Step:
+    assert attempt.withheld is not None  # noqa: S101 - a refusal is withheld
+    return refused(attempt, attempt.withheld)
+
+
+def answer(attempt: Attempt, _event: Event, now: Now, rules: Rules) -> Step:
+    """Judge once the reader's delay is over."""
+    if due(attempt, now, late_s=PREPARE_LIMIT_S):
+        return refused(attempt, Reason.FAULT)
+    return judge(attempt, now, rules) if due(attempt, now) else (attempt, ())
+
+
+def give_up(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
+    """End an attempt whose row does not come."""
+    return refused(attempt, Reason.FAULT) if due(attempt, now) else (attempt, ())
+
+
+# Keys while no card is at hand: how many come along with who was let in, or a code.
+
+
+def press(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
+    """Take a key.
+
+    While somebody may say how many come along, keys say nothing else, so that no code begins
+    then; whoever types one is the next to come and waits for the door anyway. Where the house has
+    been closed meanwhile nobody follows any more; while nobody knows, a key counts for nothing.
+    """
+    assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
+    company, over = attempt.company, due(attempt, now)
+    if company is not None and not over:
+        if now.mode is None:
+            return attempt, ()
+        if company.may_follow(now.mode):
+            return _accompany(attempt, company, event.key)
+    current = idle(attempt) if over or company is not None else attempt
+    return _type_between(current, event.key, now, rules) if rules.codes else (current, ())
+
+
+def _accompany(attempt: Attempt, company: Company, key: str) -> Step:
+    companions = company.said(key)
+    if companions is None:
+        return attempt, ()
+    return idle(attempt), (Accompanied(company.attempt, companions), Clicked())
+
+
+def _type_between(attempt: Attempt, key: str, now: Now, rules: Rules) -> Step:
+    pad = attempt.code_pad or CodePad(rules.pad, now.s, now.s)
+    if key == ENTER and pad.code is not None:
+        return _begin_code(attempt, pad.code, now)
+    return replace(attempt, code_pad=pad.pressed(key, now.s)), (Clicked(),)
+
+
+def _begin_code(attempt: Attempt, code: Identifier, now: Now) -> Step:
+    number = attempt.last_number + 1
+    begun = Attempt(number=number, last_number=number, cache_version=now.cache_version)
+    return checking(begun, now), (Prepare(number, (code,)), Asked())
+
+
+def clear_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
+    """Forget what was typed too long ago."""
+    return (idle(attempt) if due(attempt, now) else attempt), ()
+
+
+def clear(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
+    """Forget what was typed before the daemon stood still."""
+    return idle(attempt), ()
+
 
 Answer = Prepared | PrepareFailed | LibraryAnswered
 """What comes back from a question, and counts only for the attempt that asked it."""

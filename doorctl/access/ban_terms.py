@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 
 from doorctl.access.rights import ALL_BRANCHES, Ban
-from doorctl.moments import Moment
+from doorctl.core.moments import Moment
 
 ONE_DAY = timedelta(days=1)
 

@@ -7,20 +7,74 @@ is judged twice the same; when they go forward, the hour that is left out is nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
 
-from doorctl.access.hours import DAY_MINUTES
-from doorctl.access.wall_clock import clock_change, instants_of
+# A span of a local day, as a weekly table writes it down.
+
+DAY_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Open from `opens` until just before `closes`.
+
+    Args:
+        opens: minutes after midnight, 0-1439.
+        closes: minutes after that same midnight, more than `opens`; over 1440 for a span that
+            ends on the next day.
+    """
+
+    opens: int
+    closes: int
+
+
+# From what the wall's clock shows to real instants, over the days on which clocks are changed.
+#
+# Works with the zone that comes with a local time, whatever made it.
+
+MINUTE = timedelta(minutes=1)
+ONE_DAY = timedelta(days=1)
+
+
+def instants_of(day: date, minutes: Iterable[int], zone: tzinfo | None) -> Iterator[datetime]:
+    """Yield the instants, in UTC, at which the wall may show minutes after a day's midnight.
+
+    Args:
+        day: the local date.
+        minutes: 0-1439. One that comes twice has two instants; for one that is left out there
+            are two beside the change, which show another time.
+        zone: the branch's.
+    """
+    midnight = datetime.combine(day, time(), zone)
+    for minute in minutes:
+        wall = midnight + minute * MINUTE
+        yield wall.replace(fold=0).astimezone(UTC)
+        yield wall.replace(fold=1).astimezone(UTC)
+
+
+def clock_change(day: date, zone: tzinfo | None) -> Iterator[datetime]:
+    """Yield the instant, in UTC, at which the clocks are changed on a day, if they are."""
+    early = datetime.combine(day, time(), zone).astimezone(UTC)
+    late = early + ONE_DAY
+    before = early.astimezone(zone).utcoffset()
+    if late.astimezone(zone).utcoffset() == before:
+        return
+    while late - early > MINUTE:
+        middle = early + (late - early) // (2 * MINUTE) * MINUTE
+        if middle.astimezone(zone).utcoffset() == before:
+            early = middle
+        else:
+            late = middle
+    yield late
+
 
 LOOK_AHEAD = timedelta(days=14)
 """How far a next change is looked for; the website's hours are kept as far ahead."""
-
-ONE_DAY = timedelta(days=1)
 
 
 class Mode(Enum):

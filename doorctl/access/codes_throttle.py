@@ -14,7 +14,7 @@ Cards are counted by themselves, and wrong codes slow no reader down.
 from __future__ import annotations
 
 from doorctl.access.throttle import WAIT_AFTER_S, CardThrottle
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 CODES_KEY = b"any issued code."
 """Under which all codes are counted and stand in the door log: 16 bytes, nobody's row key."""

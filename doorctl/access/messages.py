@@ -7,14 +7,13 @@ from datetime import date, datetime
 from enum import Enum
 
 from doorctl.access.calendar import Mode
-from doorctl.access.patron import Patron
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass
-from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.moments import Moment
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
+from doorctl.access.typing import PadRules
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.core.moments import Moment
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 
 
 @dataclass(frozen=True, slots=True)

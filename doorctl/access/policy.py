@@ -14,10 +14,9 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from doorctl.access.calendar import OPEN, Mode
-from doorctl.access.patron import Patron
-from doorctl.access.reasons import BEFORE_PROOF, Reason
+from doorctl.access.patron import BEFORE_PROOF, Patron, Reason
 from doorctl.access.rights import Pass, PassKind
-from doorctl.moments import Moment
+from doorctl.core.moments import Moment
 
 KNOWN_BLOCKS = frozenset({"O", "D", "S", "F", "U", "E", "W"})
 """Block codes that the library system documents; it asks to read any other as "other reason"."""
@@ -60,7 +59,7 @@ class Policy:
         duress: whether a PIN whose last digit is one higher than the right one opens as well and
             raises a silent alarm. It costs a second right PIN for each patron: two of 10 000 open.
         weak_pin: what a PIN comes to that a row calls weak; see
-            :mod:`doorctl.access.pin_quality`. Nothing where no PIN is required.
+            :mod:`doorctl.access.weak_pins`. Nothing where no PIN is required.
         first_card: kinds of passes, and tags of patrons, of which one has to come in on each local
             day before anybody else does by self-service; empty for no such rule. See
             :func:`opens_day`.

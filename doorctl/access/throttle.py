@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 STOP_AT_FAILURES = 10
 """After so many failures in a row a card waits for staff, or until the count is forgotten.

@@ -3,13 +3,113 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 
-from doorctl.access.staff_text import refuse_text
-from doorctl.accounts.roles import Role
-from doorctl.errors import InputError
-from doorctl.masked import Masked
+from doorctl.core.errors import InputError
+from doorctl.core.masked import Masked
+from doorctl.core.staff_text import refuse_text
+
+# Roles and what each may do: one table, asked at every request.
+
+
+class Role(Enum):
+    """What somebody's job at the branch is; the values are fixed names in files and scripts."""
+
+    VIEWER = "viewer"
+    STAFF = "staff"
+    MANAGER = "manager"
+    DPO = "dpo"
+    TECHNICIAN = "technician"
+
+
+class Permission(Enum):
+    """One thing that a role may or may not do; the values are fixed names too."""
+
+    SEE_LOG = "see_log"
+    SEARCH_LOG = "search_log"
+    REVEAL = "reveal"
+    EXPORT_LOG = "export_log"
+    SEE_NOW = "see_now"
+    OPEN_ONCE = "open_once"
+    SET_MODE = "set_mode"
+    ACKNOWLEDGE = "acknowledge"
+    EXPLAIN = "explain"
+    SEE_BANS = "see_bans"
+    CHANGE_BANS = "change_bans"
+    SEE_PASSES = "see_passes"
+    CHANGE_PASSES = "change_passes"
+    SEE_CALENDAR = "see_calendar"
+    CHANGE_CALENDAR = "change_calendar"
+    SEE_STATISTICS = "see_statistics"
+    SUBJECT_RIGHTS = "subject_rights"
+    SEE_AUDIT = "see_audit"
+    ACCOUNTS = "accounts"
+    HOLD = "hold"
+
+
+_VIEWER = frozenset(
+    {
+        Permission.SEE_NOW,
+        Permission.SEE_LOG,
+        Permission.SEE_CALENDAR,
+        Permission.SEE_STATISTICS,
+    }
+)
+_STAFF = _VIEWER | {
+    Permission.SEARCH_LOG,
+    Permission.OPEN_ONCE,
+    Permission.SET_MODE,
+    Permission.ACKNOWLEDGE,
+    Permission.EXPLAIN,
+    Permission.SEE_BANS,
+    Permission.CHANGE_BANS,
+    Permission.SEE_PASSES,
+    Permission.CHANGE_PASSES,
+    Permission.CHANGE_CALENDAR,
+}
+_MANAGER = _STAFF | {
+    Permission.REVEAL,
+    Permission.EXPORT_LOG,
+    Permission.SEE_AUDIT,
+    Permission.ACCOUNTS,
+    Permission.HOLD,
+}
+# Looks at everything that is kept of people, and changes nothing at the door.
+_DPO = frozenset(
+    {
+        Permission.SEE_NOW,
+        Permission.SEE_LOG,
+        Permission.SEARCH_LOG,
+        Permission.REVEAL,
+        Permission.EXPORT_LOG,
+        Permission.SEE_STATISTICS,
+        Permission.SUBJECT_RIGHTS,
+        Permission.SEE_AUDIT,
+        Permission.HOLD,
+    }
+)
+# Works on the door, and looks at nobody by name.
+_TECHNICIAN = _VIEWER | {Permission.ACKNOWLEDGE, Permission.SET_MODE, Permission.OPEN_ONCE}
+
+PERMITS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+    {
+        Role.VIEWER: _VIEWER,
+        Role.STAFF: _STAFF,
+        Role.MANAGER: _MANAGER,
+        Role.DPO: _DPO,
+        Role.TECHNICIAN: _TECHNICIAN,
+    }
+)
+"""Role -> all that it may do. What is not here is refused."""
+
+
+def permits(role: Role, permission: Permission) -> bool:
+    """Tell whether a role may do a thing."""
+    return permission in PERMITS[role]
+
 
 LONGEST_NAME = 64
 
@@ -110,3 +210,81 @@ def refuse_account(account: Account) -> None:
     if own_name(account.name) != account.name:
         raise InputError("a login is stored in lower case")
     refuse_text("shown name", account.shown, longest=LONGEST_NAME)
+
+
+# What happens at the sign-in, for the audit log; none holds what somebody typed.
+
+
+class Refusal(Enum):
+    """Why somebody was not let in; for the audit log alone, the page does not tell them apart."""
+
+    WRONG = "wrong"
+    DISABLED = "disabled"
+    NO_ROLE = "no_role"
+    NAME_TAKEN = "name_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody signed in.
+
+    Args:
+        account: the login.
+        codes_left: how many recovery codes are left, where they have just used one.
+    """
+
+    account: str
+    codes_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRefused:
+    """Somebody was not let in.
+
+    Args:
+        account: the account's login; None where there is none of that name.
+        why: the reason.
+        wait_s: how long the next try has to wait.
+    """
+
+    account: str | None
+    why: Refusal
+    wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOut:
+    """Somebody signed out, here or everywhere.
+
+    Args:
+        account: the login.
+        sessions: how many sessions ended.
+    """
+
+    account: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChanged:
+    """Somebody changed their own password, which ended all their other sessions."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorSet:
+    """Somebody gave their own account a second factor, which ended all their other sessions."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProvided:
+    """The identity provider sent somebody who was not here before, or has another role now."""
+
+    account: str
+    role: str
+
+
+Event = SignedIn | SignInRefused | SignedOut | PasswordChanged | SecondFactorSet | AccountProvided

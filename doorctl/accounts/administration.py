@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from doorctl.accounts.account import Account, Origin, refuse_account
+from doorctl.accounts.account import Account, Origin, Role, refuse_account
 from doorctl.accounts.ports import Books
-from doorctl.accounts.roles import Role
 from doorctl.accounts.throttle import NONE
-from doorctl.errors import InputError
-from doorctl.moments import Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import Moment
 
 ACCOUNT = "account"
 

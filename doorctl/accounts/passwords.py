@@ -12,8 +12,8 @@ import unicodedata
 from bisect import bisect_left
 from pathlib import Path
 
-from doorctl.errors import InputError
-from doorctl.masked import Masked
+from doorctl.core.errors import InputError
+from doorctl.core.masked import Masked
 
 SHORTEST = 12
 """Characters; ASVS V6.2.1 wants 8 and recommends 15, and here nothing else is asked for."""

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from doorctl.accounts.account import Account, SecondFactor
-from doorctl.accounts.events import Event
+from doorctl.accounts.account import Account, Event, SecondFactor
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.sessions import Session
 from doorctl.accounts.throttle import Failures
-from doorctl.masked import Masked
-from doorctl.moments import BootTime, Moment
+from doorctl.core.masked import Masked
+from doorctl.core.moments import BootTime, Moment
 
 ResultT = TypeVar("ResultT")
 

@@ -16,9 +16,9 @@ import pyotp
 from pyotp.exceptions import OTPVerificationError
 
 from doorctl.accounts.account import SecondFactor
-from doorctl.errors import InputError
-from doorctl.masked import Masked
-from doorctl.moments import Moment
+from doorctl.core.errors import InputError
+from doorctl.core.masked import Masked
+from doorctl.core.moments import Moment
 
 RECOVERY_CODES = 10
 RECOVERY_BYTES = 15

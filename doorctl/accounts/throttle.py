@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from types import MappingProxyType
 
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 WAIT_AFTER_S = MappingProxyType({5: 30, 6: 60, 7: 120, 8: 300})
 """Failures in a row -> seconds until the next try; four honest slips are free."""

@@ -8,10 +8,9 @@ from math import inf
 from types import MappingProxyType
 
 from doorctl.cards.framing import FRAME_IDLE_S, STX, TERMINATORS, Framer
-from doorctl.cards.identify import ONLY_TRACK_1, identify
-from doorctl.cards.key_run import KeyRun, looks_typed, only_keys
-from doorctl.cards.keypad import KEYS
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
+from doorctl.cards.keypad import KEYS, KeyRun, looks_typed, only_keys
+from doorctl.cards.numbers import ONLY_TRACK_1, identify
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
 
 MAX_BACKLOG_BYTES = 4096
 """What may wait to be pulled: as much as Linux's tty layer hands over at once."""

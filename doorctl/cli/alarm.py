@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from doorctl.bootstrap.alarms import send_now
 from doorctl.cli.options import with_config
 from doorctl.config import Config
 from doorctl.ports import NotSentError
+from doorctl.services.alarm_ways import send_now
 
 
 @click.group()

@@ -10,7 +10,7 @@ import click
 
 import doorctl
 from doorctl.cli.streams import open_streams, stdout_refuses
-from doorctl.errors import DoorctlError, ProblemsError
+from doorctl.core.errors import DoorctlError, ProblemsError
 
 COMMANDS = {
     "demo": ("doorctl.cli.demo:demo", "Draw a library's door on a page, and swipe cards at it."),

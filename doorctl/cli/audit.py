@@ -8,15 +8,14 @@ from typing import Any
 
 import click
 
-from doorctl.bootstrap import audit as book
-from doorctl.bootstrap.desk import zone
 from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.cli.staff_options import why_option
 from doorctl.config import Config
-from doorctl.errors import InputError
-from doorctl.moments import ClockState
-from doorctl.privacy.audit import Entry
-from doorctl.privacy.audit_chain import Head, Verdict
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState
+from doorctl.privacy.audit import Entry, Head, Verdict
+from doorctl.services import records as book
+from doorctl.services.visits import zone
 
 CARD_HEX_DIGITS = 8
 """As many of a row key as the door log shows."""

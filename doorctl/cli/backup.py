@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from doorctl.bootstrap.desk import back_up
 from doorctl.cli.options import config_option, read_config, set_option
+from doorctl.services.visits import back_up
 
 
 @click.command()

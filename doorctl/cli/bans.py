@@ -11,18 +11,18 @@ import click
 from doorctl.access import ban_terms
 from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
-from doorctl.bootstrap import rights
-from doorctl.bootstrap.numbers import TakenAs
-from doorctl.bootstrap.rights import Banned
-from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.patrons import IDENTIFIER
 from doorctl.cli.staff_options import IsoDate, caller, take_as_option, typed_unseen, why_option
 from doorctl.config import Config
-from doorctl.errors import InputError
-from doorctl.moments import Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import Moment
 from doorctl.ports import BanEntry
-from doorctl.privacy.ban_letter import letter, letter_day
+from doorctl.privacy.letters import letter, letter_day
+from doorctl.services import rights
+from doorctl.services.app import system_clock
+from doorctl.services.numbers import TakenAs
+from doorctl.services.rights import Banned
 
 NOTICE = "Send the letter: 7 days' written notice is usual."
 

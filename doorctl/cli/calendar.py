@@ -12,17 +12,16 @@ from typing import Any
 
 import click
 
-from doorctl.access.calendar import LOOK_AHEAD, Cause, Mode, ModeSpan
+from doorctl.access.calendar import DAY_MINUTES, LOOK_AHEAD, Cause, Mode, ModeSpan, Span
 from doorctl.access.calendar import Day as Spans
-from doorctl.access.hours import DAY_MINUTES, Span
-from doorctl.bootstrap.branch import change
-from doorctl.bootstrap.hours import Hours as HoursNow
-from doorctl.bootstrap.hours import hours_now, refuse_day
 from doorctl.cli.options import config_option, json_option, read_config, set_option, with_config
 from doorctl.cli.staff_options import Hours, IsoDate, clock, shows_by_itself
 from doorctl.config import Config
 from doorctl.ports import StoredDay
-from doorctl.transports.branch_requests import ClearDay, SetDay
+from doorctl.rpc.branch import ClearDay, SetDay
+from doorctl.services.branch import change
+from doorctl.services.hours import Hours as HoursNow
+from doorctl.services.hours import hours_now, refuse_day
 
 BAR_MINUTES = 30
 """What one character of a bar stands for."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import config_option, read_config, set_option
 from doorctl.config import Config, past_exceptions
+from doorctl.core.errors import ConfigError
+from doorctl.core.identity import as_root, unshared
 from doorctl.devices.pins import relay_risks
-from doorctl.errors import ConfigError
-from doorctl.identity import as_root, unshared
+from doorctl.services.app import system_clock
 
 
 @click.command("check-config")

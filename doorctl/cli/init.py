@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from doorctl.bootstrap.initialising import initialise
 from doorctl.cli.options import with_config
 from doorctl.config import Config
+from doorctl.wiring.installation import initialise
 
 
 @click.command()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from doorctl.bootstrap import keys as installation
 from doorctl.cli.options import with_config
 from doorctl.config import Config
+from doorctl.wiring import installation
 
 
 @click.group()

@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from doorctl.access.calendar import BY_STAFF, OPEN, Cause, Mode
-from doorctl.access.modes import Override
-from doorctl.bootstrap.hours import Hours, hours_now
-from doorctl.bootstrap.rules import system_clock
+from doorctl.access.day import Override
 from doorctl.cli.options import config_option, json_option, read_config, set_option, with_config
 from doorctl.cli.staff_options import EndTime, caller, instant, shows_by_itself
 from doorctl.config import Config
+from doorctl.services.app import system_clock
+from doorctl.services.hours import Hours, hours_now
 
 SHOWN: Mapping[Mode | None, str] = MappingProxyType(
     {
@@ -69,8 +69,8 @@ def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> 
 
     In lockdown only emergency passes open the door.
     """
-    from doorctl.bootstrap.branch import change  # noqa: PLC0415 - showing does without
-    from doorctl.transports.branch_requests import SetMode  # noqa: PLC0415
+    from doorctl.rpc.branch import SetMode  # noqa: PLC0415
+    from doorctl.services.branch import change  # noqa: PLC0415 - showing does without
 
     moment = system_clock(config).moment()
     end = instant(until, moment)
@@ -85,8 +85,8 @@ def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> 
 @with_config
 def end_mode(config: Config) -> None:
     """End the mode that was set by hand, so that the calendar counts again."""
-    from doorctl.bootstrap.branch import change  # noqa: PLC0415 - as above
-    from doorctl.transports.branch_requests import EndMode  # noqa: PLC0415
+    from doorctl.rpc.branch import EndMode  # noqa: PLC0415
+    from doorctl.services.branch import change  # noqa: PLC0415 - as above
 
     ended = change(config, EndMode())
     click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")

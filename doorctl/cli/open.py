@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from doorctl.bootstrap import opening
-from doorctl.bootstrap.audit import note_done
-from doorctl.bootstrap.desk import ANSWER_LIMIT_S
-from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import with_config
 from doorctl.cli.staff_options import caller
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
+from doorctl.services import branch
+from doorctl.services.app import system_clock
+from doorctl.services.records import note_done
+from doorctl.services.visits import ANSWER_LIMIT_S
 
 
 @click.command("open")
@@ -19,7 +19,7 @@ from doorctl.privacy.audit import Action, Deed
 @with_config
 def open_once(config: Config, reason: str) -> None:
     """Have the running door open once, as if a card had been let in. It stands in the log."""
-    opening.open_once(config, system_clock(config), reason, caller(), ANSWER_LIMIT_S)
+    branch.open_once(config, system_clock(config), reason, caller(), ANSWER_LIMIT_S)
     note_done(config, Deed(Action.OPENED_ONCE, why=reason))
     click.echo("The door is released, once.")
 
@@ -28,6 +28,6 @@ def open_once(config: Config, reason: str) -> None:
 @with_config
 def trust_clock(config: Config) -> None:
     """Say that the clock, which is in doubt after a jump, is right. Look at it first: date."""
-    at = opening.trust_clock(config, ANSWER_LIMIT_S)
+    at = branch.trust_clock(config, ANSWER_LIMIT_S)
     note_done(config, Deed(Action.CLOCK_TRUSTED))
     click.echo(f"The clock is right: {at}")

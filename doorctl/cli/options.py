@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from doorctl.config import Config, load
-from doorctl.identity import become_owner
+from doorctl.core.identity import become_owner
 
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import click
 
-from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
-from doorctl.access.hours import DAY_MINUTES, Span
-from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, MOST_SPANS, Pass, PassKind
-from doorctl.bootstrap import rights
-from doorctl.bootstrap.branch import change
-from doorctl.bootstrap.numbers import TakenAs
-from doorctl.bootstrap.rules import system_clock
+from doorctl.access.calendar import DAY_MINUTES, Span
+from doorctl.access.rights import (
+    COMPANIONS_LIMIT,
+    EVERY_DAY,
+    MAX_CODE_DIGITS,
+    MIN_CODE_DIGITS,
+    MOST_SPANS,
+    Pass,
+    PassKind,
+)
 from doorctl.cli.options import GIVEN_NUMBER, json_option, with_config
 from doorctl.cli.patrons import IDENTIFIER
 from doorctl.cli.staff_options import (
@@ -29,10 +32,14 @@ from doorctl.cli.staff_options import (
     why_option,
 )
 from doorctl.config import Config
-from doorctl.masked import Pin
-from doorctl.moments import Moment
+from doorctl.core.masked import Pin
+from doorctl.core.moments import Moment
 from doorctl.ports import PassEntry
-from doorctl.transports.branch_requests import RevokePass
+from doorctl.rpc.branch import RevokePass
+from doorctl.services import rights
+from doorctl.services.app import system_clock
+from doorctl.services.branch import change
+from doorctl.services.numbers import TakenAs
 
 ALL_DAY = Span(0, DAY_MINUTES)
 VALID, AHEAD, OVER, REVOKED = "valid", "ahead", "over", "revoked"

@@ -11,13 +11,13 @@ from shlex import quote
 
 import click
 
-from doorctl.access.reasons import SENTENCES
-from doorctl.bootstrap import desk
-from doorctl.bootstrap.loading import refuse_beside_web
+from doorctl.access.patron import SENTENCES
 from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.cli.staff_options import why_option
 from doorctl.config import Config
-from doorctl.enquiry import Explanation
+from doorctl.services import visits
+from doorctl.services.explain import Explanation
+from doorctl.wiring.sync import refuse_beside_web
 
 IDENTIFIER = "IDENTIFIER"
 
@@ -51,7 +51,7 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
             bar.length = total
             bar.update(done - bar.pos)
 
-        loaded = desk.load_patrons(
+        loaded = visits.load_patrons(
             config, feed, full=full, approved_by=approved_by, on_progress=advance
         )
     click.echo(
@@ -74,7 +74,7 @@ def renumber(config: Config, number: int, why: str) -> None:
     Take that of the sender's last true push: those between could come again. Not while `doorctl
     web` runs. The next push has to be a snapshot (doorctl sync push sends one by itself).
     """
-    held = desk.renumber(config, number, why)
+    held = visits.renumber(config, number, why)
     click.echo(f"push {held} is push {number} now; the next one may have any number above that")
 
 
@@ -92,7 +92,7 @@ def explain_card(
     Give - to type the identifier unseen, so that it stands in no list of processes. It is
     never printed. The PIN is taken to be right.
     """
-    found = desk.explain(config, _typed(identifier), at, why)
+    found = visits.explain(config, _typed(identifier), at, why)
     click.echo(json.dumps(found.as_dict()) if as_json else _told(found))
 
 
@@ -104,7 +104,7 @@ def unlock(config: Config, identifier: str) -> None:
 
     Give - to type the identifier unseen.
     """
-    desk.unlock(config, _typed(identifier))
+    visits.unlock(config, _typed(identifier))
     click.echo("the card may try again")
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from doorctl.bootstrap.audit import note_done
-from doorctl.bootstrap.purging import purge_now, verify
 from doorctl.cli.options import json_option, with_config
 from doorctl.config import Config
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.watched_time import WATCHED_S
+from doorctl.services.purging import purge_now, verify
+from doorctl.services.records import note_done
 
 
 @click.command()

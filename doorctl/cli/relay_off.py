@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from doorctl.bootstrap.locking import lock
 from doorctl.cli.options import config_option, set_option
 from doorctl.config import load_gpio
+from doorctl.services.locking import lock
 
 
 @click.command("relay-off")

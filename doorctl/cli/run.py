@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from doorctl.bootstrap.memory import do_without_tls
 from doorctl.cli.options import with_config
 from doorctl.config import Config
+from doorctl.wiring.door_parts import do_without_tls
 
 
 @click.command()
@@ -21,6 +21,6 @@ def run(config: Config) -> None:
     it stops for whatever reason.
     """
     do_without_tls()
-    from doorctl.bootstrap.door import open_door  # noqa: PLC0415 - asyncio comes with it
+    from doorctl.wiring.door import open_door  # noqa: PLC0415 - asyncio comes with it
 
     sys.exit(open_door(config, os.environ, sys.stdout.fileno()))

@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from doorctl.bootstrap import inspection
 from doorctl.cli.options import json_option, with_config
 from doorctl.config import Config
-from doorctl.self_test.findings import Finding, all_well, as_answer
+from doorctl.doord.self_test import Finding, all_well, as_answer
+from doorctl.wiring import inspection
 
 MARKS = {True: ("✓", "green"), False: ("✗", "red")}
 WORDS = {True: "ok", False: "fails"}

@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
-from doorctl.accounts.account import Account
+from doorctl.accounts.account import Account, Role
 from doorctl.accounts.passwords import SHORTEST, Password
-from doorctl.accounts.roles import Role
-from doorctl.bootstrap.accounts import administration, every_account
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.staff_options import typed_unseen
 from doorctl.config import Config
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
+from doorctl.services.accounts import administration, every_account
 
 ROLES = [role.value for role in Role]
 

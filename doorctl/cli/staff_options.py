@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, time
 
 import click
 
-from doorctl.access.hours import DAY_MINUTES, Span
+from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.cli.options import FIRST_YEAR, LAST_YEAR, IsoTime
 from doorctl.config.hours import span
-from doorctl.errors import InputError
-from doorctl.identity import caller as caller  # noqa: PLC0414 -- for the staff commands
-from doorctl.masked import Pin
-from doorctl.moments import Moment
+from doorctl.core.errors import InputError
+from doorctl.core.identity import caller as caller  # noqa: PLC0414 -- for the staff commands
+from doorctl.core.masked import Pin
+from doorctl.core.moments import Moment
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

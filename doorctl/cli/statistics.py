@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from doorctl.bootstrap import desk
-from doorctl.bootstrap.audit import note
 from doorctl.cli.options import FIRST_YEAR, LAST_YEAR, json_option, with_config
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
+from doorctl.services import visits
+from doorctl.services.records import note
 
 COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
 
@@ -75,7 +75,7 @@ def statistics(
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until lies before --since")
     since, until = widened(since, until)
-    found = desk.statistics(config, since, until).table(By(by))
+    found = visits.statistics(config, since, until).table(By(by))
     note(config, Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
     if as_json:
         click.echo(json.dumps(_as_dict(config, since, until, by, found)))

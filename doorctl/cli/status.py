@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from doorctl.bootstrap import status as state
 from doorctl.cli.options import json_option, with_config
 from doorctl.config import Config
+from doorctl.services import status as state
 
 SOMETHING_STANDS = 3
 

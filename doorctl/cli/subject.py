@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 
 import click
 
-from doorctl.bootstrap import subject as rights
-from doorctl.bootstrap.numbers import TakenAs
-from doorctl.bootstrap.rules import system_clock
-from doorctl.bootstrap.subject import Named
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.patrons import IDENTIFIER
 from doorctl.cli.staff_options import take_as_option, typed_unseen
 from doorctl.config import Config
-from doorctl.errors import StoreError
-from doorctl.privacy.subject_erasure import Erasure, HeldVisit
-from doorctl.privacy.subject_page import Language, page
+from doorctl.core.errors import StoreError
+from doorctl.privacy.letters import Language, page
+from doorctl.privacy.subject import Erasure, HeldVisit
+from doorctl.services import subject as rights
+from doorctl.services.app import system_clock
+from doorctl.services.numbers import TakenAs
+from doorctl.services.subject import Named
 
 _why = click.option("--why", default="", metavar="R", help="The reason, for the audit log.")
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from doorctl.bootstrap import sync as sender
-from doorctl.bootstrap.rules import system_clock
 from doorctl.cli.options import json_option, with_config
 from doorctl.cli.streams import Unfailing
 from doorctl.config import Config
+from doorctl.services.app import system_clock
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.push import Refreshed
+from doorctl.wiring import sync as sender
 
 
 @click.group()

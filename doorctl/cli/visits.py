@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from doorctl.access.reasons import SENTENCES, Reason
-from doorctl.bootstrap import desk
-from doorctl.bootstrap.rules import retention, system_clock
+from doorctl.access.patron import SENTENCES, Reason
 from doorctl.cli.options import IsoTime, json_option, with_config
 from doorctl.cli.staff_options import why_option
 from doorctl.config import Config
-from doorctl.moments import ClockState
+from doorctl.core.moments import ClockState
 from doorctl.ports import Visit
+from doorctl.services import visits as desk
+from doorctl.services.app import retention, system_clock
 
 
 @click.group()

@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from doorctl.bootstrap.web import open_web
 from doorctl.cli.options import with_config
 from doorctl.config import Config
+from doorctl.wiring.web import open_web
 
 
 @click.command()

@@ -1,27 +1,26 @@
 """The configuration: a TOML file becomes one frozen `Config`, or a list of all its problems."""
 
-from doorctl.access.hours import Span
-from doorctl.config.admission import Policy
-from doorctl.config.alarms import AlarmEmail, Alarms, AlarmWebhook
-from doorctl.config.hours_tables import Closing
-from doorctl.config.installation import (
+from doorctl.access.calendar import Span
+from doorctl.config.hours import Closing, DatedHours, Opening, Week, WiredOutput, past_exceptions
+from doorctl.config.lms import Lms
+from doorctl.config.loading import load, load_gpio, reload
+from doorctl.config.schema import Config, KeyDescription, describe
+from doorctl.config.sync import Sync, Target
+from doorctl.config.tables import (
     Branch,
     ClockTrust,
     Control,
+    Door,
+    Gpio,
+    Keypad,
+    Policy,
+    Reader,
     Seal,
     Secrets,
     Storage,
     Visits,
 )
-from doorctl.config.keys import KeyDescription, describe
-from doorctl.config.lms import Lms
-from doorctl.config.loading import load, load_gpio, reload
-from doorctl.config.opening import DatedHours, Opening, Week, past_exceptions
-from doorctl.config.outputs import WiredOutput
-from doorctl.config.schema import Config
-from doorctl.config.sync import Sync, Target
-from doorctl.config.web import Push, Tls, Web
-from doorctl.config.wiring import Door, Gpio, Keypad, Reader
+from doorctl.config.tables_web import AlarmEmail, Alarms, AlarmWebhook, Push, Tls, Web
 
 __all__ = [
     "AlarmEmail",

@@ -2,17 +2,416 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import combinations
+from typing import Annotated, Any, Literal
 
-from doorctl.access.hours import DAY_MINUTES, Span
-from doorctl.config.hours_rules import DAYS, problems_of_date, problems_of_week
-from doorctl.config.hours_tables import WrittenException
-from doorctl.config.opening import DatedHours, Opening, Week
-from doorctl.config.wording import shown
-from doorctl.errors import Problem
+from msgspec import Meta
+
+from doorctl.access.calendar import DAY_MINUTES, Calendar, DatedDay, Day, Mode, ModeSpan, Span
+from doorctl.access.day import Output
+from doorctl.config.tables import BcmPin
+from doorctl.config.wording import key, shown
+from doorctl.core.errors import Problem
+
+# Tables about when the branch is open, as they are written.
+
+HoursSource = Literal["config", "staff", "website"]
+HolidayRule = Literal["ignore", "closed", "sunday"]
+HalfHoliday = Literal["christmas_eve", "constitution_day", "new_years_eve", "workers_day"]
+OpenMeans = Literal["ignore", "self_service", "staffed"]
+WarningMinutes = Annotated[int, Meta(ge=1, le=120)]
+Written = tuple[str, ...]
+
+MOST_SPANS = 24
+_SPANS = 'a list of "HH:MM-HH:MM"'
+_PORT = "(:[0-9]{1,5})?"
+_SITE = rf"^(https://[A-Za-z0-9.-]{{1,253}}{_PORT}|http://(localhost|127\.0\.0\.1){_PORT})?\Z"
+
+
+def _day(why: str, example: str = "08:00-22:00") -> Meta:
+    return key(why, [example], _SPANS, max_length=MOST_SPANS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenHours:
+    """The self-service hours as they are written, in the branch's local time, and their source."""
+
+    monday: Annotated[
+        Written,
+        _day(
+            "Spans of local time in which patrons come in on Mondays. 24:00 may end a span; one "
+            "that ends before it starts goes on past midnight. Empty or absent: closed."
+        ),
+    ] = ()
+    tuesday: Annotated[Written, _day("The same for Tuesdays.")] = ()
+    wednesday: Annotated[Written, _day("The same for Wednesdays.")] = ()
+    thursday: Annotated[Written, _day("The same for Thursdays.")] = ()
+    friday: Annotated[Written, _day("The same for Fridays.")] = ()
+    saturday: Annotated[Written, _day("The same for Saturdays.")] = ()
+    sunday: Annotated[Written, _day("The same for Sundays.")] = ()
+    source: Annotated[
+        HoursSource,
+        key(
+            "Where the hours come from: this file, the staff page, or the library's website. What "
+            "is said of a date in hours.exceptions goes before the website."
+        ),
+    ] = "config"
+    holidays: Annotated[
+        HolidayRule,
+        key(
+            "What a Danish public holiday is, where no exception speaks of it: a day like any "
+            "other, closed, or a day with Sunday's hours."
+        ),
+    ] = "ignore"
+    holidays_also: Annotated[
+        tuple[HalfHoliday, ...],
+        key(
+            "Days that are no public holidays but count as such here: 24 December, 5 June, 31 "
+            "December, 1 May.",
+            ["christmas_eve", "new_years_eve"],
+            'a list of "christmas_eve", "constitution_day", "new_years_eve", "workers_day"',
+            max_length=4,
+        ),
+    ] = ()
+    website_url: Annotated[
+        str,
+        key(
+            "The library's website (DPL CMS), asked for /api/v1/opening_hours. Plain http only to "
+            "this machine: whoever changes the answer opens the door.",
+            "https://bibliotek.example",
+            'an address that begins with https://, or ""',
+            pattern=_SITE,
+        ),
+    ] = ""
+    website_branch: Annotated[
+        str,
+        key(
+            "The branch's number there (branch_id). Where the answer names an ISIL, it must be "
+            "branch.isil.",
+            "12",
+            'at most 9 digits, or ""',
+            pattern=r"^[0-9]{0,9}\Z",
+        ),
+    ] = ""
+    website_days: Annotated[
+        int,
+        key(
+            "Days ahead for which the website's hours are kept: it may be away so long.",
+            ge=2,
+            le=90,
+        ),
+    ] = 14
+    website_open_means: Annotated[
+        OpenMeans,
+        key(
+            'What the website\'s category "Åbent" is; "Med betjening" is staffed and '
+            '"Selvbetjening" self-service.'
+        ),
+    ] = "self_service"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenStaffed:
+    """The staffed hours as they are written, in the branch's local time."""
+
+    monday: Annotated[
+        Written,
+        _day(
+            "Spans of local time in which somebody is at the desk on Mondays and the door is "
+            "free: each within a span of self-service or apart from all.",
+            "10:00-18:00",
+        ),
+    ] = ()
+    tuesday: Annotated[Written, _day("The same for Tuesdays.", "10:00-18:00")] = ()
+    wednesday: Annotated[Written, _day("The same for Wednesdays.", "10:00-18:00")] = ()
+    thursday: Annotated[Written, _day("The same for Thursdays.", "10:00-18:00")] = ()
+    friday: Annotated[Written, _day("The same for Fridays.", "10:00-18:00")] = ()
+    saturday: Annotated[Written, _day("The same for Saturdays.", "10:00-18:00")] = ()
+    sunday: Annotated[Written, _day("The same for Sundays.", "10:00-18:00")] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenException:
+    """One date with hours of its own, as it is written."""
+
+    date: Annotated[
+        dt.date,
+        key(
+            "The date whose hours are other than the week's: all day, also the end of a span that "
+            "began the day before.",
+            "2030-12-24",
+            'a date, "YYYY-MM-DD"',
+        ),
+    ]
+    self_service: Annotated[
+        Written, _day("Spans as in [hours]. With staffed empty too: closed.", "10:00-14:00")
+    ] = ()
+    staffed: Annotated[Written, _day("Spans as in [hours.staffed].", "10:00-12:00")] = ()
+    note: Annotated[
+        str,
+        key(
+            "What the day is, for patrons and staff.",
+            "Juleaften",
+            "text of at most 80 characters",
+            max_length=80,
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """What happens before patrons must be out."""
+
+    warn_min: Annotated[
+        tuple[WarningMinutes, ...],
+        key(
+            "Minutes before patrons must be out at which they are warned.",
+            [15, 10, 5],
+            "a list of at most 8 whole numbers from 1 to 120",
+            max_length=8,
+        ),
+    ] = (15, 10, 5)
+    no_entry_min: Annotated[
+        int,
+        key(
+            "Minutes before self-service ends in which nobody new comes in.",
+            ge=0,
+            le=120,
+        ),
+    ] = 0
+
+
+# What the configuration says of the branch's hours, and the calendar it makes.
+
+Week = tuple[tuple[Span, ...], ...]
+"""Seven days, Monday first, each day's spans in order; an empty day has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedHours:
+    """One date's own hours; both empty for closed.
+
+    Args:
+        key: where they are written, such as ``hours.exceptions[0]``.
+        day: the date.
+        self_service: spans, in order.
+        staffed: spans, in order.
+        note: a few words for people.
+    """
+
+    key: str
+    day: dt.date
+    self_service: tuple[Span, ...] = ()
+    staffed: tuple[Span, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """All that the configuration says of the hours; thread-safe, for nothing in it changes.
+
+    Args:
+        week: self-service hours; None for all hours.
+        staffed: staffed hours of the same week.
+        exceptions: dates with hours of their own, each date once.
+    """
+
+    week: Week | None = None
+    staffed: Week = ((),) * 7
+    exceptions: tuple[DatedHours, ...] = ()
+    source: HoursSource = "config"
+    holidays: HolidayRule = "ignore"
+    holidays_also: tuple[HalfHoliday, ...] = ()
+    website_url: str = ""
+    website_branch: str = ""
+    website_days: int = 14
+    website_open_means: OpenMeans = "self_service"
+
+    @property
+    def dated(self) -> Mapping[dt.date, DatedDay]:
+        """The exceptions as a calendar has them."""
+        return {
+            one.day: DatedDay(_merged(one.self_service, one.staffed), note=one.note)
+            for one in self.exceptions
+        }
+
+    @property
+    def calendar(self) -> Calendar:
+        """The week and the exceptions, without holidays, which the door can't compute."""
+        if self.week is None:
+            return Calendar(None, self.dated)
+        days = zip(self.week, self.staffed, strict=True)
+        return Calendar(tuple(_merged(*day) for day in days), self.dated)
+
+
+def past_exceptions(opening: Opening, today: dt.date) -> Iterator[Problem]:
+    """Yield one problem for each exception before `today`, the branch's local date.
+
+    Only ``check-config`` asks: a door must not stop because Christmas is over.
+    """
+    for one in opening.exceptions:
+        if one.day < today:
+            told = f"found {shown(one.day)}, which is past"
+            yield Problem(f"{one.key}.date", f"{told}; take the exception out or correct the year")
+
+
+def _merged(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Day:
+    return (
+        *(ModeSpan(Mode.SELF_SERVICE, one.opens, one.closes) for one in self_service),
+        *(ModeSpan(Mode.STAFFED, one.opens, one.closes) for one in staffed),
+    )
+
+
+# What hours may not say: overlaps, gaps too short to be meant, staff half outside the hours.
+
+WEEK_MINUTES = 7 * DAY_MINUTES
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+SHORTEST_GAP_MIN = 15
+"""A shorter break between two spans is surely a slip, such as 09:59 for 10:00."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A span on a line of minutes, or on a circle.
+
+    Args:
+        key: where it is written.
+        starts: minutes after the line's beginning.
+        span: as written.
+    """
+
+    key: str
+    starts: int
+    span: Span
+
+    @property
+    def ends(self) -> int:
+        """Where it ends on the line."""
+        return self.starts + self.span.closes - self.span.opens
+
+    def __str__(self) -> str:
+        return f'"{written(self.span)}"'
+
+
+def written(one: Span) -> str:
+    """Return a span as it is written in the file."""
+    return f"{_clock(one.opens)}-{_clock(one.closes)}"
+
+
+def problems_of_week(week: Week, staffed: Week) -> list[Problem]:
+    """Return what is wrong with a week's hours, round the week."""
+    return _problems(_placed("hours", week), _placed("hours.staffed", staffed), WEEK_MINUTES)
+
+
+def problems_of_date(
+    one: DatedHours, week: Week, staffed: Week, dates: AbstractSet[date]
+) -> list[Problem]:
+    """Return what is wrong with one date's hours, also against the day after.
+
+    Args:
+        one: the date's own hours, which cut off the day before.
+        week: self-service hours.
+        staffed: staffed hours.
+        dates: all that have hours of their own, and so cut off this one.
+    """
+    own = [Placed(f"{one.key}.self_service", each.opens, each) for each in one.self_service]
+    desk = [Placed(f"{one.key}.staffed", each.opens, each) for each in one.staffed]
+    if one.day + timedelta(days=1) in dates:
+        return _problems(own, desk)
+    tomorrow = DAYS[(one.day.weekday() + 1) % 7]
+    next_own, next_desk = (
+        [
+            replace(each, starts=each.span.opens + DAY_MINUTES)
+            for each in _placed(table, days)
+            if each.key == f"{table}.{tomorrow}"
+        ]
+        for table, days in (("hours", week), ("hours.staffed", staffed))
+    )
+    known = _problems(next_own, next_desk)
+    found = _problems([*own, *next_own], [*desk, *next_desk])
+    return [problem for problem in found if problem not in known]
+
+
+def _placed(table: str, week: Week) -> list[Placed]:
+    return [
+        Placed(f"{table}.{day}", place * DAY_MINUTES + one.opens, one)
+        for place, (day, spans) in enumerate(zip(DAYS, week, strict=True))
+        for one in spans
+    ]
+
+
+def _problems(
+    own: Sequence[Placed], staffed: Sequence[Placed], around: int | None = None
+) -> list[Problem]:
+    found = [
+        *_overlaps(own, around),
+        *_overlaps(staffed, around),
+        *_half_outside(own, staffed, around),
+        *_short_gaps(staffed, around),
+        *_short_gaps([*own, *staffed], around),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _overlaps(placed: Sequence[Placed], around: int | None) -> Iterator[Problem]:
+    """Yield one problem for each span that begins before an earlier one ends."""
+    for one, following in combinations(placed, 2):
+        if following.starts < one.ends:
+            yield _overlap(following, one)
+        elif around is not None and one.starts + around < following.ends:
+            yield _overlap(one, following)
+
+
+def _overlap(one: Placed, other: Placed) -> Problem:
+    return Problem(one.key, f"{one} overlaps {other} of {other.key}; join them or move one")
+
+
+def _half_outside(
+    own: Sequence[Placed], staffed: Sequence[Placed], around: int | None
+) -> Iterator[Problem]:
+    for one in staffed:
+        shared = [(_shared(one, other, around), other) for other in own]
+        met = [other for minutes, other in shared if minutes]
+        if met and sum(minutes for minutes, _ in shared) < one.ends - one.starts:
+            what = f"{one} lies only partly within {met[0]} of {met[0].key}"
+            yield Problem(one.key, f"{what}; let it lie within or apart")
+
+
+def _shared(one: Placed, other: Placed, around: int | None) -> int:
+    turns = (0,) if around is None else (-around, 0, around)
+    return sum(
+        max(0, min(one.ends, other.ends + turn) - max(one.starts, other.starts + turn))
+        for turn in turns
+    )
+
+
+def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Problem]:
+    line = sorted(placed, key=lambda one: one.starts)
+    if around is not None and line:
+        line.append(replace(line[0], starts=line[0].starts + around))
+    reached = line[:1]
+    for one in line[1:]:
+        reached.append(max(reached[-1], one, key=lambda each: each.ends))
+    for last, one in zip(reached, line[1:], strict=False):
+        gap = one.starts - last.ends
+        if 0 < gap < SHORTEST_GAP_MIN:
+            what = f"{one} begins {gap} min after {last} of {last.key} ends"
+            yield Problem(
+                one.key, f"{what}; join them or leave at least {SHORTEST_GAP_MIN} min between"
+            )
+
+
+def _clock(minutes: int) -> str:
+    within = minutes if minutes <= DAY_MINUTES else minutes - DAY_MINUTES
+    return f"{within // 60:02}:{within % 60:02}"
+
 
 EXCEPTIONS = "hours.exceptions"
 
@@ -118,3 +517,120 @@ def _of_website(written: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _minutes(hours: str, minutes: str) -> int:
     return int(hours) * 60 + int(minutes)
+
+
+# The tables ``[[outputs]]``: what else goes on and off with the mode, by pin or by command.
+
+NAME = "outputs"
+ModeName = Literal["closed", "lockdown", "self_service", "staffed"]
+Argument = Annotated[str, Meta(max_length=255)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WiredOutput:
+    """Something that follows the mode."""
+
+    name: Annotated[
+        str,
+        key(
+            "What it is called in the log and on the staff page.",
+            "light",
+            "1 to 32 of a-z, 0-9, - and _",
+            pattern=r"^[a-z0-9_-]{1,32}\Z",
+        ),
+    ]
+    pin: Annotated[
+        BcmPin | None,
+        key("BCM number of its relay, high while it is on. Absent: it has a command.", 12),
+    ] = None
+    command: Annotated[
+        tuple[Argument, ...],
+        key(
+            "A command, its whole path and its arguments, run at each change with on or off after "
+            "them; no shell reads it. Empty: it has a pin.",
+            ["/usr/local/bin/patron-pcs"],
+            "a list of at most 16 texts",
+            max_length=16,
+        ),
+    ] = ()
+    modes: Annotated[
+        tuple[ModeName, ...],
+        key(
+            "The modes in which it is on. Empty: only at the warnings.",
+            ["staffed", "self_service"],
+            'a list of "staffed", "self_service", "closed", "lockdown"',
+            max_length=4,
+        ),
+    ]
+    lead_min: Annotated[
+        int,
+        key(
+            "Minutes by which it goes on before such a mode starts; negative: after.",
+            ge=-240,
+            le=240,
+        ),
+    ] = 0
+    lag_min: Annotated[
+        int,
+        key(
+            "Minutes by which it goes off after such a mode ends; negative: before.",
+            ge=-240,
+            le=240,
+        ),
+    ] = 0
+    at_warnings: Annotated[
+        bool,
+        key(
+            "Whether its command also runs with on at each of closing.warn_min, such as for an "
+            "announcement, and with off after pulse_s."
+        ),
+    ] = False
+    pulse_s: Annotated[float, key("Seconds that it is on at a warning.", ge=1, le=300)] = 10.0
+
+    @property
+    def rule(self) -> Output:
+        """When it is on, as the pure rooms judge it."""
+        modes = frozenset(Mode(name) for name in self.modes)
+        return Output(self.name, modes, self.lead_min, self.lag_min)
+
+
+def output_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong between outputs, and between them and the pins of ``[gpio]``.
+
+    Args:
+        values: what is right by itself, by full key; an output that is not is None.
+    """
+    listed: Sequence[WiredOutput | None] = values.get(NAME, ())
+    placed = [(f"{NAME}[{place}]", one) for place, one in enumerate(listed) if one is not None]
+    names: dict[str, str] = {}
+    pins = {pin: name for name, pin in values.items() if _is_pin(name) and pin is not None}
+    for where, one in placed:
+        yield from _within(where, one)
+        if (other := names.setdefault(one.name, where)) != where:
+            what = f"found {shown(one.name)}, which is {other}'s too; give each its own"
+            yield Problem(f"{where}.name", what)
+        if one.pin is None:
+            continue
+        mine = f"{where}.pin"
+        if (other := pins.setdefault(one.pin, mine)) != mine:
+            what = f"found {one.pin}, which is {other} too; give each the pin it is wired to"
+            yield Problem(mine, what)
+
+
+def _is_pin(name: str) -> bool:
+    return name.startswith("gpio.") and name.endswith("_pin")
+
+
+def _within(where: str, one: WiredOutput) -> Iterator[Problem]:
+    if one.pin is None and not one.command:
+        yield Problem(f"{where}.pin", "missing; give a pin, or a command instead")
+    elif one.pin is not None and one.command:
+        yield Problem(f"{where}.command", "found beside a pin; give one of them")
+    if one.pin is not None and one.at_warnings:
+        what = "found beside a pin; give a command, for at a warning no pin is switched"
+        yield Problem(f"{where}.at_warnings", what)
+    if not one.modes and not one.at_warnings:
+        yield Problem(f"{where}.modes", "found []; give those in which it is on, or at_warnings")
+    if one.command and not one.command[0].startswith("/"):
+        what = f"found {shown(one.command)}; begin with the command's whole path"
+        yield Problem(f"{where}.command", what)

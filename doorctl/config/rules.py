@@ -10,19 +10,155 @@ from collections.abc import Callable, Iterator, Mapping
 from os import fsencode
 from os.path import normpath
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.alarms import ALARM_RULES
-from doorctl.config.lms import is_this_machine
-from doorctl.config.lms_rules import LMS_RULES
-from doorctl.config.places import CREDENTIALS, CREDENTIALS_SPELT, SOCKETS
+from doorctl.config.lms import LMS_RULES, is_this_machine
 from doorctl.config.signin import SIGNIN_RULES
-from doorctl.config.wiring_rules import WIRING_RULES
+from doorctl.config.tables_web import ALARM_RULES
 from doorctl.config.wording import shown
-from doorctl.errors import Problem
+from doorctl.core.errors import Problem
+
+# Where the paths of the configuration really are: absolute, and systemd's variable filled in.
+
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+CREDENTIALS_SPELT = (f"${CREDENTIALS}", f"${{{CREDENTIALS}}}")
+SOCKETS = {"control.socket": "door.sock", "web.socket": "web.sock"}
+"""Keys that name a socket, and what it is called in its process's directory by default."""
+
+WEBS, DOORS = "storage.directory", "storage.door_directory"
+
+FILES = frozenset(
+    {
+        "alarms.email.ca_file",
+        "alarms.email.password_file",
+        "alarms.webhook.ca_file",
+        "alarms.webhook.secret_file",
+        "lms.ca_file",
+        "lms.password_file",
+        "lms.terminal_password_file",
+        "secrets.installation_key_file",
+        "signin.oidc.ca_file",
+        "signin.oidc.client_secret_file",
+        "sync.signing_key_file",
+        "web.tls.certificate_file",
+        "web.tls.key_file",
+        "web.tls.client_ca_file",
+    }
+)
+"""Keys that name a file which systemd may hand over; an empty one names none."""
+
+DIRECTORIES = frozenset({WEBS, "sync.feed", "sync.state_directory", "web.catalogues"})
+"""Keys whose path is only made absolute."""
+
+PUBLIC_KEYS = "web.push.public_key_files"
+
+
+def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values with every path made absolute.
+
+    Args:
+        values: what is right by itself, by full key; keys may be missing.
+        base: absolute directory from which relative paths count.
+        environment: where ``$CREDENTIALS_DIRECTORY`` is looked up. Where it isn't set, the name
+            stays in the path, and a rule tells of it.
+    """
+    result = dict(values)
+    for name in DIRECTORIES & result.keys():
+        result[name] = base / result[name]
+    if DOORS in result:
+        own = result[DOORS] != Path()
+        result[DOORS] = base / result[DOORS] if own else result.get(WEBS, Path())
+    for name in FILES & result.keys():
+        result[name] = placed_file(result[name], base, environment)
+    if PUBLIC_KEYS in result:
+        result[PUBLIC_KEYS] = tuple(base / written for written in result[PUBLIC_KEYS])
+    for name in SOCKETS.keys() & result.keys():
+        socket = _socket(name, result, base)
+        if socket is None:
+            del result[name]
+        else:
+            result[name] = socket
+    return result
+
+
+def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Path:
+    """Return where one file is; an empty path names none."""
+    if written == Path():
+        return written
+    directory = environment.get(CREDENTIALS)
+    if directory and written.parts[:1] and written.parts[0] in CREDENTIALS_SPELT:
+        return Path(directory, *written.parts[1:])
+    return base / written
+
+
+def _socket(name: str, values: Mapping[str, Any], base: Path) -> Path | None:
+    written: Path = values[name]
+    if written != Path():
+        return base / written
+    directory: Path | None = values.get(DOORS if name == "control.socket" else WEBS)
+    return None if directory is None else directory / SOCKETS[name]
+
+
+# What must hold between the keys of the pins and of the door leaf.
 
 Values = Mapping[str, Any]
+
+PULLED_UP = frozenset({2, 3})
+"""GPIO2 and GPIO3 have 1.8 kilohm to 3.3 V on every Pi: no pull-down of the chip's is a match."""
+
+HIGH_WHEN_CUT: Mapping[str, tuple[str, bool]] = MappingProxyType(
+    {
+        "gpio.contact_pin": ("gpio.contact_open_high", True),
+        "gpio.exit_button_pin": ("gpio.exit_button_active_high", False),
+        "gpio.fire_pin": ("gpio.fire_active_high", True),
+        "gpio.other_door_pin": ("gpio.other_door_open_high", True),
+    }
+)
+"""Input -> its level's key and the value of it with which the pin is pulled up."""
+
+
+def pulls_fit(values: Values) -> Iterator[Problem]:
+    """An input that has to be pulled down stands on a pin that can be."""
+    for name, (level, pulled_up) in HIGH_WHEN_CUT.items():
+        pin, high = values.get(name), values.get(level)
+        if pin in PULLED_UP and high is not None and high is not pulled_up:
+            yield Problem(
+                name,
+                f"found {pin}, which every Pi pulls up, so that a cut wire would go unseen; give "
+                f"another pin, or {level} = {shown(pulled_up)}",
+            )
+
+
+def warning_comes_before_alarm(values: Values) -> Iterator[Problem]:
+    """The buzzer warns while there is time left to close the door."""
+    warned, held = values.get("door.prewarn_s"), values.get("door.held_open_s")
+    if warned is not None and held is not None and warned >= held:
+        yield Problem(
+            "door.prewarn_s",
+            f"found {shown(warned)}; give less than door.held_open_s, which is {shown(held)}",
+        )
+
+
+def longer_is_longer(values: Values) -> Iterator[Problem]:
+    """Nobody who needs longer gets less than others."""
+    longer, release = values.get("door.long_release_s"), values.get("door.release_s")
+    if not values.get("door.long_release_tags") or longer is None or release is None:
+        return
+    if longer < release:
+        yield Problem(
+            "door.long_release_s",
+            f"found {shown(longer)}; give at least door.release_s, which is {shown(release)}",
+        )
+
+
+WIRING_RULES: tuple[Callable[[Values], Iterator[Problem]], ...] = (
+    pulls_fit,
+    warning_comes_before_alarm,
+    longer_is_longer,
+)
+
 Rule = Callable[[Values], Iterator[Problem]]
 
 TLS_FILES = ("certificate_file", "key_file", "client_ca_file")

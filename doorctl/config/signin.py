@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from doorctl.config.description import key
 from doorctl.config.lms import is_this_machine, read_address
-from doorctl.config.wording import shown
-from doorctl.errors import Problem
+from doorctl.config.wording import key, shown
+from doorctl.core.errors import Problem
 
 Values = Mapping[str, Any]
 RoleOfGroup = Annotated[

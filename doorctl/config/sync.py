@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from doorctl.config.description import key
+from doorctl.config.wording import key
 
 SourceKind = Literal["feed"]
 Workers = Annotated[int, Meta(ge=1, le=256)]

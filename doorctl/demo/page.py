@@ -2,28 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.applications import Starlette
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
-from doorctl.access.reasons import SENTENCES
-from doorctl.demo.hands import KEYS, PLUGS, Deed, Hands
-from doorctl.demo.page_events import Events
+from doorctl.access.patron import SENTENCES
+from doorctl.core.errors import DeviceError, InputError
+from doorctl.core.masked import Masked
 from doorctl.demo.patrons import CAST, Role
-from doorctl.demo.programme import Programme
+from doorctl.demo.programme import KEYS, PLUGS, Deed, Hands, Programme, Sight, Window
 from doorctl.demo.scenes import EVENING, WORN_STRIPE
-from doorctl.demo.sight import Sight, Window
-from doorctl.errors import InputError
-from doorctl.masked import Masked
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.language import DANISH
-from doorctl.web.pages.templates import Templates
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.frame import Frame, PageRequest, shared_routes
+from doorctl.web.frame.headers import Headed, SameOrigin
+from doorctl.web.frame.language import DANISH, Templates
+from doorctl.web.frame.words import Words
 from doorctl.web.panel_words import Speaker
+from doorctl.web.serving import Server, listen
+
+# What changes at the door, on its way to the page: server-sent events.
+
+BEAT_S = 10.0
+"""Longest silence; a browser whose server is gone notices that it is."""
+
+MOST_PAGES = 16
+"""Pages that may listen at a time; a viewer has one or two."""
+
+Shown = Callable[[Sight, Words], Mapping[str, str]]
+"""Returns the changing parts of the page as HTML, by the id of the element that they fill."""
+
+
+class Events:
+    """Tells pages what changes. Belongs to the event loop, except :meth:`end`.
+
+    Args:
+        window: what is to be seen.
+        shown: how it is shown.
+    """
+
+    def __init__(self, window: Window, shown: Shown) -> None:
+        self._window = window
+        self._shown = shown
+        self._pages = 0
+        self._ended = False
+
+    def answer(self, words: Words) -> Response:
+        """Return a stream of events in one language."""
+        if self._pages >= MOST_PAGES:
+            return PlainTextResponse("Too many pages are open.", 503, {"Retry-After": "5"})
+        return StreamingResponse(
+            self._stream(words),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
+        )
+
+    def end(self) -> None:
+        """End all streams, so that the server can; from any thread."""
+        self._ended = True
+        self._window.wake()
+
+    async def _stream(self, words: Words) -> AsyncIterator[str]:
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        known: dict[str, object] = {}
+        self._pages += 1
+        try:
+            with self._window.watched(lambda: _wake(loop, news)):
+                yield "retry: 1000\n\n"
+                while not self._ended:
+                    yield self._event(words, known)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(news.wait(), BEAT_S)
+                    news.clear()
+        finally:
+            self._pages -= 1
+
+    def _event(self, words: Words, known: dict[str, object]) -> str:
+        sight = self._window.sight
+        state = {"lit": sorted(sight.lit), "beeps": sight.beeps, "plugs": sorted(sight.plugs)}
+        now = {"state": state, **self._shown(sight, words)}
+        fresh = {name: value for name, value in now.items() if known.get(name) != value}
+        known.update(fresh)
+        return f"event: sight\ndata: {json.dumps(fresh, ensure_ascii=False)}\n\n"
+
+
+def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
+    # A loop that is closed has nobody left to tell.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(news.set)
+
 
 HOST: Final = "127.0.0.1"
 
@@ -192,3 +269,71 @@ def _role(name: str) -> Role:
         if role.name == name:
             return role
     raise InputError("nobody in the list has that card")
+
+
+# The demo's own web server: one page, on this machine only, beside the terminal.
+
+HOSTS = (HOST, "localhost")
+"""What a browser on this machine may call it; any other name was made to lead here."""
+
+HEAD_LIMIT_S = 30.0
+START_LIMIT_S = 30.0
+
+
+def site(page: DemoPage) -> ASGIApp:
+    """Return the application around the page, with the headers of every page."""
+    app = Starlette(routes=[*shared_routes(page.frame), *page.routes()])
+    app.router.redirect_slashes = False
+    return Headed(
+        TrustedHostMiddleware(SameOrigin(app), HOSTS, www_redirect=False), encrypted=False
+    )
+
+
+def bound(port: int) -> socket.socket:
+    """Return a socket on the port, or on a free one where it is taken."""
+    with suppress(DeviceError):
+        return listen(HOST, port)
+    return listen(HOST, 0)
+
+
+class Site:
+    """Serves from a thread. One thread calls it.
+
+    Args:
+        app: what is served.
+        page: whose events have to end first.
+        listener: bound; closed at the end.
+    """
+
+    def __init__(self, app: ASGIApp, page: DemoPage, listener: socket.socket) -> None:
+        self._listener = listener
+        self._ready = threading.Event()
+        self._server = Server(
+            app,
+            None,
+            head_s=HEAD_LIMIT_S,
+            when_ready=self._ready.set,
+            when_stopping=page.events.end,
+            alive=lambda: None,
+        )
+        # A daemon: where the terminal's side fails, this one ends with the process.
+        self._thread = threading.Thread(target=self._run, name="site", daemon=True)
+
+    def start(self) -> None:
+        """Answer from now on.
+
+        Raises:
+            DeviceError: it does not come up.
+        """
+        self._thread.start()
+        if not self._ready.wait(START_LIMIT_S):
+            raise DeviceError("the page can't be served")
+
+    def stop(self) -> None:
+        """End the streams and the server, and wait for it."""
+        self._server.stop()
+        self._thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve([self._listener]))

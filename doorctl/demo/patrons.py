@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 
 Row = dict[str, object]
 

@@ -1,13 +1,13 @@
 """The evening as a table: who comes, what the reader and the keypad send, what must be answered.
 
-Playing it is in :mod:`doorctl.demo.play`; nothing here does anything.
+Playing it is in :mod:`doorctl.demo.evening`; nothing here does anything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.demo.patrons import CAST
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import threading
 from contextlib import closing
@@ -10,9 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from doorctl.accounts.account import Role
+from doorctl.accounts.passwords import Password
+from doorctl.config import Config
+from doorctl.core.masked import Masked
 from doorctl.demo import tether
-from doorctl.demo.sight import Window
-from doorctl.demo.stage import LIMIT_S, Stage
+from doorctl.demo.door import LIMIT_S, Stage
+from doorctl.demo.programme import Window
+from doorctl.services.accounts import accounts_desk
+from doorctl.services.app import system_clock
+from doorctl.services.branch import BranchDesk
 from doorctl.web.serving import listen
 
 HOST = "127.0.0.1"
@@ -77,3 +85,27 @@ def _free_port() -> int:
 def _last_line(errors: Path) -> str:
     written = errors.read_text(errors="replace").strip() if errors.exists() else ""
     return written.rsplit("\n", 1)[-1].removeprefix("doorctl: ")
+
+
+# An account for the demo's staff pages, signed in before they open.
+
+NAME = "demo"
+HERE = "127.0.0.1"
+
+
+def signed_in(config: Config) -> Masked[str]:
+    """Make the account, a manager's, and return the token of its session.
+
+    Nobody ever learns the password: the browser is given the session. Works only while nothing
+    else writes ``branch.db``.
+
+    Raises:
+        StoreError: it could not be stored.
+    """
+    clock = system_clock(config)
+    password = Password(secrets.token_urlsafe())
+    with closing(BranchDesk(config, clock)) as branch:
+        branch.open()
+        with closing(accounts_desk(config, clock, branch)) as accounts:
+            accounts.administration(NAME).add(NAME, "Demo", Role.MANAGER, password)
+            return accounts.signing_in.sign_in(NAME, password, HERE)

@@ -10,24 +10,461 @@ other, and there is nothing that would end the state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
 from types import MappingProxyType
 
-from doorctl.door import leaf_steps as steps
-from doorctl.door.leaf_messages import (
-    ContactChanged,
-    FireChanged,
-    LeafEffect,
-    LeafEvent,
-    LeafRules,
-    Released,
-    Relocked,
-    Started,
-)
-from doorctl.door.leaf_state import Leaf, LeafState
-from doorctl.door.leaf_steps import Handler, Step
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
+
+# What the leaf is told, and what it asks to be done: the words between contact, strike and log.
+
+
+class Alarm(Enum):
+    """What is wrong with the leaf; the value is the alarm's `kind`."""
+
+    FORCED = "door_forced"
+    HELD = "door_held"
+
+
+@dataclass(frozen=True, slots=True)
+class LeafRules:
+    """What the branch wants of its door.
+
+    Args:
+        held_open_s: how long the leaf may stand open.
+        prewarn_s: how long before that the warning sounds; 0 for no warning.
+        exit_is_free: True where no exit button is wired. An opening from inside by the mechanical
+            handle then looks like a forced one, so an opening that nobody can explain counts as
+            somebody leaving: such a door reports no `door_forced`.
+    """
+
+    held_open_s: float
+    prewarn_s: float = 0.0
+    exit_is_free: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The daemon begins; `open` is the contact's level, None where no contact is wired."""
+
+    open: bool | None
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """The settled contact says that the leaf was opened or closed."""
+
+    open: bool
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The strike has been released, or once more while it was.
+
+    Args:
+        now_s: when, monotonic seconds.
+        until_s: when it locks again.
+        persons: how many may enter, companions included; 0 for a release from inside.
+        held_open_s: how long the leaf may stand open for them, for a patron who needs more time;
+            it is never less than the rules' own.
+    """
+
+    now_s: float
+    until_s: float
+    persons: int = 1
+    held_open_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Relocked:
+    """The strike has been locked."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FireChanged:
+    """The fire input was activated or went back. The way out never depends on it."""
+
+    active: bool
+
+
+LeafEvent = (
+    Started
+    | ContactChanged
+    | Released
+    | Relocked
+    | Freed
+    | Unfreed
+    | FireChanged
+    | TimePassed
+    | ShutDown
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRaised:
+    """Something is wrong from now on: tell it and sound it, once."""
+
+    alarm: Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCleared:
+    """What :class:`AlarmRaised` told is over; never without it, never twice."""
+
+    alarm: Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWarned:
+    """The leaf will have been open for too long soon: sound it at the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoEntry:
+    """Somebody was let in and nobody opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Somebody came in: the leaf was opened, or stood open, after a grant to `persons`."""
+
+    persons: int
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Somebody went out: the leaf was opened from inside."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The leaf was opened, and nobody knows in which direction somebody went."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FireReported:
+    """The fire input has changed: put it on record."""
+
+    active: bool
+
+
+LeafEffect = (
+    AlarmRaised | AlarmCleared | HeldWarned | NoEntry | Entered | Left | Passed | FireReported
+)
+
+
+# The leaf's states and what is kept of it between two events; deadlines are state.
+
+GRACE_S = 1.0
+"""How long after the strike has locked, or the leaf has closed, an opening is still explained.
+
+Whoever pulls at the last moment is seen after the contact has settled, and a leaf that slams may
+spring back before it latches.
+"""
+
+
+class LeafState(Enum):
+    """What the door looks like from the corridor."""
+
+    LOCKED = "locked"
+    RELEASED = "released"
+    OPEN = "open"
+    HELD = "held"
+    FORCED = "forced"
+
+
+ALARMS = MappingProxyType({LeafState.HELD: Alarm.HELD, LeafState.FORCED: Alarm.FORCED})
+"""The alarm of each state that has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The leaf as it stands; without a contact it is never more than locked or released.
+
+    Args:
+        state: what it looks like.
+        contact: whether a contact is wired.
+        free: whether the branch is staffed: nothing is forced then, and nothing held.
+        fire: whether the fire input is active.
+        told: whether the alarm of `HELD` or `FORCED` was raised; a fire keeps it back.
+        released_s: when the latest release ends or ended, or the leaf was closed after it; None
+            once it explains no opening.
+        persons: how many were let in and have not opened yet.
+        leaving: whether somebody inside was let out and has not opened yet.
+        held_open_s: how long the leaf may stand open this time, if longer than the rules' own.
+        warn_s: when the warning sounds; None when it has, or there is none.
+        held_s: when the leaf has been open for too long; None where it may stand open.
+    """
+
+    state: LeafState = LeafState.LOCKED
+    contact: bool = False
+    free: bool = False
+    fire: bool = False
+    told: bool = False
+    released_s: float | None = None
+    persons: int = 0
+    leaving: bool = False
+    held_open_s: float = 0.0
+    warn_s: float | None = None
+    held_s: float | None = None
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When `TimePassed` has to be told, monotonic seconds; None while nothing is pending."""
+        if self.state is LeafState.RELEASED:
+            return None if self.free else self.released_s
+        if self.state is LeafState.LOCKED:
+            return None if self.released_s is None else self.released_s + GRACE_S
+        # Held and forced have neither: such an alarm is ended by the leaf alone.
+        return self.held_s if self.warn_s is None else self.warn_s
+
+    @property
+    def sounding(self) -> bool:
+        """Whether an alarm may be heard: one was raised, still stands, and there is no fire."""
+        return self.told and not self.fire
+
+
+# What each event does to the leaf: the steps that the table in `leaf` names.
+
+Step = tuple[Leaf, tuple[LeafEffect, ...]]
+Handler = Callable[[Leaf, LeafEvent, LeafRules], Step]
+
+
+def start(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+    """Begin with the leaf as the contact shows it; an open one is neither forced nor yet held."""
+    assert isinstance(event, Started)  # noqa: S101 - the table's key says so
+    begun = _begun(leaf, event)
+    return (_opened(begun, event.now_s, rules) if event.open else begun), ()
+
+
+def start_alarmed(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Begin anew under an alarm: it stands while the leaf does, and is cleared otherwise."""
+    assert isinstance(event, Started)  # noqa: S101 - the table's key says so
+    return (leaf, ()) if event.open else (_begun(leaf, event), _clears(leaf))
+
+
+def _begun(leaf: Leaf, event: Started) -> Leaf:
+    return Leaf(contact=event.open is not None, fire=leaf.fire)
+
+
+def await_opening(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Expect whoever was let in or out to open; a free door expects nobody."""
+    assert isinstance(event, Released)  # noqa: S101 - the table's key says so
+    noted = _noted(leaf, event)
+    if leaf.free:
+        return noted, ()
+    awaited = replace(
+        noted,
+        state=LeafState.RELEASED,
+        persons=leaf.persons + event.persons,
+        leaving=leaf.leaving or not event.persons,
+    )
+    return awaited, ()
+
+
+def walk_through(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+    """Count whoever was let in or out while the leaf stands open."""
+    assert isinstance(event, Released)  # noqa: S101 - the table's key says so
+    noted = _noted(leaf, event)
+    if leaf.free:
+        return noted, ()
+    if leaf.state is LeafState.OPEN:
+        # Whoever has just been let through has the whole time.
+        noted = _opened(noted, event.now_s, rules)
+    return noted, _passages(event.persons, leaving=not event.persons, now_s=event.now_s)
+
+
+def _noted(leaf: Leaf, event: Released) -> Leaf:
+    return replace(
+        leaf,
+        released_s=max(leaf.released_s or 0.0, event.until_s),
+        held_open_s=max(leaf.held_open_s, event.held_open_s),
+    )
+
+
+def relock(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Lock when the strike does; a free door is locked by the end of its freedom alone."""
+    assert isinstance(event, Relocked)  # noqa: S101 - the table's key says so
+    return (leaf if leaf.free else _locked(leaf, event.now_s)), ()
+
+
+def note_relock(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Note that the release is over, where the leaf shows something else."""
+    assert isinstance(event, Relocked)  # noqa: S101 - the table's key says so
+    if leaf.released_s is None:
+        return leaf, ()
+    return replace(leaf, released_s=min(leaf.released_s, event.now_s)), ()
+
+
+def end_release(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Lock at the end of the release, should the strike not have told it."""
+    assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
+    return _locked(leaf, event.now_s), ()
+
+
+def _locked(leaf: Leaf, now_s: float) -> Leaf:
+    if not leaf.contact:
+        return Leaf(fire=leaf.fire)
+    ended_s = now_s if leaf.released_s is None else min(leaf.released_s, now_s)
+    return replace(leaf, state=LeafState.LOCKED, free=False, released_s=ended_s)
+
+
+def end_grace(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
+    """Stop waiting for whoever was let in, and say so if nobody opened."""
+    told = (NoEntry(),) if leaf.persons else ()
+    return Leaf(contact=leaf.contact, fire=leaf.fire), told
+
+
+def open_or_force(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+    """Open a locked leaf: explained by a release just over or by the free exit, or forced."""
+    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
+    if leaf.released_s is not None:
+        return open_leaf(leaf, event, rules)
+    if not event.open or not leaf.contact:
+        return leaf, ()
+    if rules.exit_is_free:
+        return _opened(leaf, event.now_s, rules), (Left(event.now_s),)
+    forced, told = _alarmed(leaf, LeafState.FORCED)
+    return forced, (*told, Passed(event.now_s))
+
+
+def open_leaf(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+    """Open the leaf for whoever was let in or out."""
+    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
+    if not event.open or not leaf.contact:
+        return leaf, ()
+    passages = _passages(leaf.persons, leaving=leaf.leaving, now_s=event.now_s)
+    return _opened(replace(leaf, persons=0, leaving=False), event.now_s, rules), passages
+
+
+def _opened(leaf: Leaf, now_s: float, rules: LeafRules) -> Leaf:
+    held_s = None if leaf.free else now_s + max(rules.held_open_s, leaf.held_open_s)
+    warn_s = None if held_s is None or not rules.prewarn_s else held_s - rules.prewarn_s
+    return replace(leaf, state=LeafState.OPEN, warn_s=warn_s, held_s=held_s)
+
+
+def _passages(persons: int, *, leaving: bool, now_s: float) -> tuple[LeafEffect, ...]:
+    entered = (Entered(persons, now_s),) if persons else ()
+    left = (Left(now_s),) if leaving else ()
+    return (*entered, *left) or (Passed(now_s),)
+
+
+def close(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Close the leaf; a release that is not over still stands, and an alarm is over."""
+    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
+    return _closed(leaf, event)
+
+
+def _closed(leaf: Leaf, event: ContactChanged) -> Step:
+    if event.open:
+        return leaf, ()
+    released = leaf.free or _releases(leaf, event.now_s)
+    shut = replace(
+        leaf,
+        state=LeafState.RELEASED if released else LeafState.LOCKED,
+        released_s=leaf.released_s if released else event.now_s,
+        told=False,
+        warn_s=None,
+        held_s=None,
+    )
+    return shut, _clears(leaf)
+
+
+def close_forced(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Close a forced leaf; what was forced once explains no opening after it."""
+    assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
+    shut, told = _closed(leaf, event)
+    unexplained = shut.state is LeafState.LOCKED
+    return (replace(shut, released_s=None, held_open_s=0.0) if unexplained else shut), told
+
+
+def _releases(leaf: Leaf, now_s: float) -> bool:
+    return leaf.released_s is not None and now_s < leaf.released_s
+
+
+def warn_or_hold(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Warn, or find the leaf held open; a warning that comes too late is left out."""
+    assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
+    if leaf.held_s is not None and event.now_s >= leaf.held_s:
+        return _alarmed(leaf, LeafState.HELD)
+    return replace(leaf, warn_s=None), (() if leaf.fire else (HeldWarned(),))
+
+
+def _alarmed(leaf: Leaf, state: LeafState) -> Step:
+    alarmed = replace(leaf, state=state, told=not leaf.fire, warn_s=None, held_s=None)
+    return alarmed, (() if leaf.fire else (AlarmRaised(ALARMS[state]),))
+
+
+def _clears(leaf: Leaf) -> tuple[LeafEffect, ...]:
+    return (AlarmCleared(ALARMS[leaf.state]),) if leaf.told else ()
+
+
+def free(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
+    """Let everybody pass; whoever was let in before needs no opening of their own."""
+    return _freed(leaf, LeafState.RELEASED), ()
+
+
+def free_open(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
+    """Let the leaf stand open; what was an alarm is none in staffed hours."""
+    return _freed(leaf, LeafState.OPEN), _clears(leaf)
+
+
+def _freed(leaf: Leaf, state: LeafState) -> Leaf:
+    return Leaf(state, contact=leaf.contact, free=True, fire=leaf.fire, released_s=leaf.released_s)
+
+
+def unfree(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Lock when staff have gone, but for a pulse that was given before."""
+    assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
+    if not leaf.free or _releases(leaf, event.now_s):
+        return replace(leaf, free=False), ()
+    return _locked(replace(leaf, released_s=None), event.now_s), ()
+
+
+def unfree_open(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
+    """Begin the time that an open leaf has, when staff have gone."""
+    assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
+    if not leaf.free:
+        return leaf, ()
+    return _opened(replace(leaf, free=False), event.now_s, rules), ()
+
+
+def note_fire(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
+    """Put the fire input on record; what it kept back is told when it goes back."""
+    assert isinstance(event, FireChanged)  # noqa: S101 - the table's key says so
+    if event.active is leaf.fire:
+        return leaf, ()
+    noted, report = replace(leaf, fire=event.active), FireReported(event.active)
+    if noted.fire or noted.told or noted.state not in ALARMS:
+        return noted, (report,)
+    alarmed, told = _alarmed(noted, noted.state)
+    return alarmed, (report, *told)
+
+
+def shut_down(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
+    """Expect nobody any more."""
+    return Leaf(contact=leaf.contact, fire=leaf.fire), ()
+
+
+def shut_down_open(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
+    """Stop without deadlines; an alarm is not over because nobody looks any more."""
+    stopped = Leaf(leaf.state, contact=leaf.contact, fire=leaf.fire, told=leaf.told)
+    return stopped, ()
+
+
+def stay(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
+    """Do nothing."""
+    return leaf, ()
 
 
 def after(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
@@ -66,50 +503,50 @@ _H, _F = LeafState.HELD, LeafState.FORCED
 
 TRANSITIONS: Mapping[tuple[LeafState, type[LeafEvent]], Transition] = MappingProxyType(
     {
-        (_L, Started): Transition(steps.start, (_L, _O)),
-        (_L, ContactChanged): Transition(steps.open_or_force, (_L, _O, _F)),
-        (_L, Released): Transition(steps.await_opening, (_R,)),
-        (_L, Relocked): Transition(steps.note_relock, (_L,)),
-        (_L, Freed): Transition(steps.free, (_R,)),
-        (_L, Unfreed): Transition(steps.stay, (_L,)),
-        (_L, FireChanged): Transition(steps.note_fire, (_L,)),
-        (_L, TimePassed): Transition(steps.end_grace, (_L,)),
-        (_L, ShutDown): Transition(steps.shut_down, (_L,)),
-        (_R, Started): Transition(steps.start, (_L, _O)),
-        (_R, ContactChanged): Transition(steps.open_leaf, (_R, _O)),
-        (_R, Released): Transition(steps.await_opening, (_R,)),
-        (_R, Relocked): Transition(steps.relock, (_R, _L)),
-        (_R, Freed): Transition(steps.free, (_R,)),
-        (_R, Unfreed): Transition(steps.unfree, (_R, _L)),
-        (_R, FireChanged): Transition(steps.note_fire, (_R,)),
-        (_R, TimePassed): Transition(steps.end_release, (_L,)),
-        (_R, ShutDown): Transition(steps.shut_down, (_L,)),
-        (_O, Started): Transition(steps.start, (_L, _O)),
-        (_O, ContactChanged): Transition(steps.close, (_O, _R, _L)),
-        (_O, Released): Transition(steps.walk_through, (_O,)),
-        (_O, Relocked): Transition(steps.note_relock, (_O,)),
-        (_O, Freed): Transition(steps.free_open, (_O,)),
-        (_O, Unfreed): Transition(steps.unfree_open, (_O,)),
-        (_O, FireChanged): Transition(steps.note_fire, (_O,)),
-        (_O, TimePassed): Transition(steps.warn_or_hold, (_O, _H)),
-        (_O, ShutDown): Transition(steps.shut_down_open, (_O,)),
-        (_H, Started): Transition(steps.start_alarmed, (_H, _L)),
-        (_H, ContactChanged): Transition(steps.close, (_H, _R, _L)),
-        (_H, Released): Transition(steps.walk_through, (_H,)),
-        (_H, Relocked): Transition(steps.note_relock, (_H,)),
-        (_H, Freed): Transition(steps.free_open, (_O,)),
-        (_H, Unfreed): Transition(steps.stay, (_H,)),
-        (_H, FireChanged): Transition(steps.note_fire, (_H,)),
-        (_H, TimePassed): Transition(steps.stay, (_H,)),
-        (_H, ShutDown): Transition(steps.shut_down_open, (_H,)),
-        (_F, Started): Transition(steps.start_alarmed, (_F, _L)),
-        (_F, ContactChanged): Transition(steps.close_forced, (_F, _R, _L)),
-        (_F, Released): Transition(steps.walk_through, (_F,)),
-        (_F, Relocked): Transition(steps.note_relock, (_F,)),
-        (_F, Freed): Transition(steps.free_open, (_O,)),
-        (_F, Unfreed): Transition(steps.stay, (_F,)),
-        (_F, FireChanged): Transition(steps.note_fire, (_F,)),
-        (_F, TimePassed): Transition(steps.stay, (_F,)),
-        (_F, ShutDown): Transition(steps.shut_down_open, (_F,)),
+        (_L, Started): Transition(start, (_L, _O)),
+        (_L, ContactChanged): Transition(open_or_force, (_L, _O, _F)),
+        (_L, Released): Transition(await_opening, (_R,)),
+        (_L, Relocked): Transition(note_relock, (_L,)),
+        (_L, Freed): Transition(free, (_R,)),
+        (_L, Unfreed): Transition(stay, (_L,)),
+        (_L, FireChanged): Transition(note_fire, (_L,)),
+        (_L, TimePassed): Transition(end_grace, (_L,)),
+        (_L, ShutDown): Transition(shut_down, (_L,)),
+        (_R, Started): Transition(start, (_L, _O)),
+        (_R, ContactChanged): Transition(open_leaf, (_R, _O)),
+        (_R, Released): Transition(await_opening, (_R,)),
+        (_R, Relocked): Transition(relock, (_R, _L)),
+        (_R, Freed): Transition(free, (_R,)),
+        (_R, Unfreed): Transition(unfree, (_R, _L)),
+        (_R, FireChanged): Transition(note_fire, (_R,)),
+        (_R, TimePassed): Transition(end_release, (_L,)),
+        (_R, ShutDown): Transition(shut_down, (_L,)),
+        (_O, Started): Transition(start, (_L, _O)),
+        (_O, ContactChanged): Transition(close, (_O, _R, _L)),
+        (_O, Released): Transition(walk_through, (_O,)),
+        (_O, Relocked): Transition(note_relock, (_O,)),
+        (_O, Freed): Transition(free_open, (_O,)),
+        (_O, Unfreed): Transition(unfree_open, (_O,)),
+        (_O, FireChanged): Transition(note_fire, (_O,)),
+        (_O, TimePassed): Transition(warn_or_hold, (_O, _H)),
+        (_O, ShutDown): Transition(shut_down_open, (_O,)),
+        (_H, Started): Transition(start_alarmed, (_H, _L)),
+        (_H, ContactChanged): Transition(close, (_H, _R, _L)),
+        (_H, Released): Transition(walk_through, (_H,)),
+        (_H, Relocked): Transition(note_relock, (_H,)),
+        (_H, Freed): Transition(free_open, (_O,)),
+        (_H, Unfreed): Transition(stay, (_H,)),
+        (_H, FireChanged): Transition(note_fire, (_H,)),
+        (_H, TimePassed): Transition(stay, (_H,)),
+        (_H, ShutDown): Transition(shut_down_open, (_H,)),
+        (_F, Started): Transition(start_alarmed, (_F, _L)),
+        (_F, ContactChanged): Transition(close_forced, (_F, _R, _L)),
+        (_F, Released): Transition(walk_through, (_F,)),
+        (_F, Relocked): Transition(note_relock, (_F,)),
+        (_F, Freed): Transition(free_open, (_O,)),
+        (_F, Unfreed): Transition(stay, (_F,)),
+        (_F, FireChanged): Transition(note_fire, (_F,)),
+        (_F, TimePassed): Transition(stay, (_F,)),
+        (_F, ShutDown): Transition(shut_down_open, (_F,)),
     }
 )

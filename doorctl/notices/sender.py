@@ -11,8 +11,8 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from doorctl.alarms import KINDS, WITH_END
-from doorctl.notices.standing import LONGEST_WHY
+from doorctl.core.alarms import KINDS, WITH_END
+from doorctl.core.standing import LONGEST_WHY
 from doorctl.sync.delivery import Delivery
 from doorctl.sync.feed import WrongRow
 

@@ -15,7 +15,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from doorctl.moments import SMALL, BootTime, Moment, Timekeeper
+from doorctl.core.moments import SMALL, BootTime, Moment, Timekeeper
 
 BUILD_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """It is later than this: the program did not exist before."""
@@ -116,7 +116,8 @@ class SystemClock:
         trust: ``always`` on a machine whose clock is known to be right, such as a server.
         high_water: the highest trusted time ever stored; :data:`BUILD_FLOOR` if it is earlier.
         sources: who can vouch for the wall clock.
-        wary: whether a start far above `high_water` is, see `doorctl.moments.Timekeeper`; of no use
+        wary: whether a start far above `high_water` is, see `doorctl.core.moments.Timekeeper`;
+        of no use
             to a command, which ends before its clock has stood.
         boot_id: the file that names this boot; without it, and without
             :data:`BOOT_ID_VARIABLE`, each start counts as a boot.

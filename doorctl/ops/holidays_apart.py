@@ -10,7 +10,7 @@ from datetime import date
 import msgspec
 
 from doorctl.access.calendar import DatedDay
-from doorctl.errors import NotAnsweringError
+from doorctl.core.errors import NotAnsweringError
 from doorctl.sync.holidays_wanted import MODULE, HolidaysWanted, read, written
 
 LIMIT_S = 60.0

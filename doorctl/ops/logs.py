@@ -7,16 +7,102 @@ callers only queue.
 from __future__ import annotations
 
 import logging
+import os
+import queue
 import re
-from collections.abc import Collection, Mapping, MutableMapping
+import select
+from collections.abc import Callable, Collection, Mapping, MutableMapping
+from threading import Event, RLock, Thread
 from typing import Any
 
 import orjson
 import structlog
 from structlog.processors import JSONRenderer, TimeStamper, add_log_level
 
-from doorctl.access.person_numbers import without_numbers
-from doorctl.ops.line_writer import LineWriter
+from doorctl.core.rationing import Heard
+from doorctl.core.staff_text import without_numbers
+from doorctl.ports import Clock, EventLog
+
+# Lines on their way to a file descriptor: whoever queues them never waits for the reader.
+
+QUEUED_LINES = 1000
+"""Lines kept while nobody reads: a busy evening's, 0.7 MB at the longest."""
+
+CLOSE_S = 1.0
+"""The longest that :meth:`LineWriter.close` waits for what is queued."""
+
+
+class LineWriter:
+    """A bounded queue and the thread that empties it in order. Thread-safe, never raises.
+
+    What does not fit is counted, and told once half of the queue is free again or at the end.
+    What a closed pipe or a full disk refuses is lost.
+
+    Args:
+        fd: a file descriptor; stays open.
+        gap: makes the line that tells how many did not fit.
+    """
+
+    def __init__(self, fd: int, gap: Callable[[int], bytes]) -> None:
+        self._fd = fd
+        self._gap = gap
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # Re-entrant, because a signal handler may log while the main thread is logging.
+        self._lock = RLock()
+        self._dropped = 0
+        self._closed = False
+        self._thread = Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, make: Callable[[], bytes]) -> None:
+        """Make a line (without its end) and queue it, as one step; or count it unmade."""
+        with self._lock:
+            if self._closed:
+                return
+            self._tell_gap()
+            # A gap that is not told yet goes on, else its alarm would come too late.
+            if self._dropped or self._queue.qsize() >= QUEUED_LINES:
+                self._dropped += 1
+            else:
+                self._queue.put(make())
+
+    def close(self) -> None:
+        """Take no more lines and wait a little until the queue is written; idempotent."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join(CLOSE_S)
+
+    def _tell_gap(self) -> None:
+        if self._dropped and self._queue.qsize() <= QUEUED_LINES // 2:
+            dropped, self._dropped = self._dropped, 0
+            self._queue.put(self._gap(dropped))
+
+    def _run(self) -> None:
+        while (line := self._queue.get()) is not None:
+            self._write(line + b"\n")
+            with self._lock:
+                if not self._closed:
+                    self._tell_gap()
+        if self._dropped:
+            self._write(self._gap(self._dropped) + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:
+                self._await_reader()
+            except OSError:
+                return
+
+    def _await_reader(self) -> None:
+        # A terminal or pipe that another process has set to non-blocking.
+        writable = select.poll()
+        writable.register(self._fd, select.POLLOUT)
+        writable.poll()
+
 
 ALLOWED_KEYS = frozenset(
     {
@@ -137,3 +223,81 @@ def _plain_text(text: str) -> str:
     scrubbed = without_numbers(text, "[scrubbed]")
     encodable = scrubbed[:LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
     return BREAKS.sub("\N{REPLACEMENT CHARACTER}", encodable)
+
+
+# Where alarms leave the log for the way out, and the thread that goes it.
+
+REST_S = 15.0
+"""Between two turns while something waits; the shortest pause after a failure is 5 s."""
+
+
+class AlarmLog:
+    """An EventLog that also hands each ``alarm`` on. Thread-safe, never blocks, never raises.
+
+    Args:
+        log: takes every line first, so that the journal has it whatever happens then.
+        hear: takes an alarm; must neither block nor raise.
+        clock: tells when it was.
+    """
+
+    def __init__(self, log: EventLog, hear: Callable[[Heard], None], clock: Clock) -> None:
+        self._log = log
+        self._hear = hear
+        self._clock = clock
+
+    def emit(self, event: str, **fields: str | float | bool | None) -> None:
+        """Write one line; of an alarm its kind and its words go further, and nothing else."""
+        self._log.emit(event, **fields)
+        if event == ALARM:
+            kind, why = str(fields.get("kind", "")), str(fields.get("why") or "")
+            self._hear(Heard(kind, why, self._clock.monotonic_s()))
+
+
+class TurningThread:
+    """Call `turn` whenever woken, and every `rest_s` while it says that something is left.
+
+    Args:
+        turn: does what is to be done now, however long that takes; tells whether to come again.
+        failed: takes what `turn` raised, which is a bug; the next turn comes all the same.
+        name: the thread's.
+        rest_s: seconds between two turns.
+    """
+
+    def __init__(
+        self,
+        turn: Callable[[], bool],
+        failed: Callable[[Exception], None],
+        name: str,
+        rest_s: float = REST_S,
+    ) -> None:
+        self._turn = turn
+        self._failed = failed
+        self._rest_s = rest_s
+        self._woken = Event()
+        self._ending = False
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Have the first turn now."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have a turn now, or right after the one under way. Thread-safe, never blocks."""
+        self._woken.set()
+
+    def stop(self, timeout_s: float = 1.0) -> None:
+        """Have no more turns; wait for the one under way, so long and no longer."""
+        self._ending = True
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._ending:
+            try:
+                again = self._turn()
+            except Exception as err:  # noqa: BLE001 - one bad notice must not end all alarms
+                self._failed(err)
+                again = True
+            self._woken.wait(self._rest_s if again else None)
+            self._woken.clear()

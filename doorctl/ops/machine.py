@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+from doorctl.core.errors import StoreError
+from doorctl.ops.clock import BUILD_FLOOR
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 """Room for a register of 100 000 to be taken in beside the old one, and for a purge."""
@@ -35,3 +41,120 @@ def undervoltage(hwmon: Path = HWMON) -> str | None:
                 low = (name.parent / "in0_lcrit_alarm").read_text().strip() == "1"
                 return "the supply falls below 4.63 V" if low else None
     return None
+
+
+# The disk that the databases are on: is there room, and can it be written?.
+
+PROBE = bytes(4096)
+"""One page, as much as SQLite's smallest write."""
+
+
+class DataDisk:
+    """The real `Disk`; thread-safe, for it holds nothing.
+
+    Args:
+        directory: where the databases are.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def free_bytes(self) -> int:
+        """Return what is free without the part that ext4 keeps for root."""
+        try:
+            found = os.statvfs(self._directory)
+        except OSError as err:
+            raise StoreError(f"{self._directory} can't be asked: {err.strerror}") from err
+        return found.f_bavail * found.f_frsize
+
+    def prove_writable(self) -> None:
+        """Write a page to a file without a name and wait until the medium has it.
+
+        A file without a name (Linux's ``O_TMPFILE``) is gone whenever the process is.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=self._directory, buffering=0) as probe:
+                probe.write(PROBE)
+                os.fsync(probe.fileno())
+        except OSError as err:
+            raise StoreError(f"{self._directory} can't be written: {err.strerror}") from err
+
+
+# What this machine's own safety lacks: a sentence each, None where all is well.
+#
+# Each looks below `root`, so that a test can lay out another machine.
+
+ROOT = Path("/")
+FEEDS = ("*.ndjson", "*.csv")
+
+
+def device_of(directory: Path) -> str:
+    """Return the number of the device that a directory lies on, as ``/sys/dev/block`` names it."""
+    number = directory.stat().st_dev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def unencrypted(device: str, root: Path = ROOT) -> str | None:
+    """Look for dm-crypt below a device, at any depth."""
+    if _encrypted(root / "sys/dev/block" / device):
+        return None
+    return "The disk is not encrypted: whoever takes it has the key and the register."
+
+
+def _encrypted(device: Path) -> bool:
+    return _text(device / "dm/uuid").startswith("CRYPT-") or any(
+        map(_encrypted, device.glob("slaves/*"))
+    )
+
+
+def core_dumps(root: Path = ROOT) -> str | None:
+    """Ask where the memory of a process goes that crashes."""
+    if _text(root / "proc/sys/kernel/core_pattern") in {"", "|/bin/false"}:
+        return None
+    return "A command that crashes may leave its memory on the disk; the units leave none."
+
+
+def swap(root: Path = ROOT) -> str | None:
+    """Ask whether memory is written to a disk; zram stays in memory."""
+    used = [line.split()[0] for line in _text(root / "proc/swaps").splitlines()[1:]]
+    disks = [name for name in used if not name.startswith("/dev/zram")]
+    return f"Memory may be swapped to {', '.join(disks)}." if disks else None
+
+
+def clear_feeds(directories: Iterable[Path]) -> str | None:
+    """Look for exports of patrons in the places where they are loaded from."""
+    found = {path for place in directories for name in FEEDS for path in place.glob(name)}
+    if not found:
+        return None
+    names = ", ".join(repr(str(path)) for path in sorted(found))
+    return f"CPR numbers and PINs may stand in clear in {names}."
+
+
+def unsigned_time(root: Path = ROOT) -> str | None:
+    """Look for a server with NTS in chrony's configuration."""
+    files = (root / "etc/chrony").rglob("*.*")
+    if any(" nts" in line.partition("#")[0] for one in files for line in _text(one).splitlines()):
+        return None
+    return "The time is taken unsigned: whoever answers on the network sets it."
+
+
+def battery_clock(root: Path = ROOT) -> str | None:
+    """Ask a battery clock; one without a battery has forgotten when doorctl was built."""
+    told = (_text(path) for path in (root / "sys/class/rtc").glob("*/since_epoch"))
+    if any(text.isdigit() and int(text) > BUILD_FLOOR.timestamp() for text in told):
+        return None
+    return "No battery clock keeps the time while the power is off."
+
+
+def watchdog(root: Path = ROOT) -> str | None:
+    """Ask whether anybody feeds the board's own watchdog."""
+    states = (root / "sys/class/watchdog").glob("*/state")
+    if any(_text(path) == "active" for path in states):
+        return None
+    return "No watchdog resets this machine when it hangs."
+
+
+def _text(path: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8").strip()
+    return ""

@@ -9,9 +9,9 @@ from enum import Enum
 from typing import Protocol
 
 from doorctl.access.calendar import Day
-from doorctl.access.modes import Override
+from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
-from doorctl.moments import Moment
+from doorctl.core.moments import Moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from doorctl.access.panel import PanelState
-from doorctl.door.indicator import Lamps
+from doorctl.door.lamps import Lamps
 
 
 class Relay(Protocol):

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Protocol
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.masked import Identifier, Pin
+from doorctl.core.masked import Identifier, Pin
 from doorctl.ports.patrons import SealedRow
 
 

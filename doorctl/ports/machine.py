@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from doorctl.alarms import Urgency, Words
-from doorctl.errors import DoorctlError
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.alarms import Urgency, Words
+from doorctl.core.errors import DoorctlError
+from doorctl.core.moments import BootTime, ClockState, Moment
 
 
 class Clock(Protocol):

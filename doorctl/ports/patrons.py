@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from doorctl.access.patron import Patron
-from doorctl.masked import Identifier, StretchedKey
+from doorctl.core.masked import Identifier, StretchedKey
 
 
 class Sealer(Protocol):

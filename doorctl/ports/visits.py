@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.moments import BootTime, ClockState
+from doorctl.core.moments import BootTime, ClockState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from doorctl.masked import InstallationKey
+from doorctl.core.masked import InstallationKey
 
 CANARY_BYTES = 16
 """As long as a row key."""

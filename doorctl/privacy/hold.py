@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from doorctl.access.staff_text import refuse_purpose
-from doorctl.errors import InputError
-from doorctl.moments import Moment
-from doorctl.privacy.patron_refs import may_be_cpr
+from doorctl.core.errors import InputError
+from doorctl.core.moments import Moment
+from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.retention import visible_since
+from doorctl.privacy.subject import may_be_cpr
 
 LONGEST = timedelta(days=180)
 """How far from now a hold may end. An inquiry that takes longer has its copy of the evidence by

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from doorctl.errors import InputError
-from doorctl.masked import InstallationKey
-from doorctl.moments import Moment
+from doorctl.core.errors import InputError
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import Moment
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import PurgeReport
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+import hashlib
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from doorctl.errors import InputError
-from doorctl.privacy.subject_table import PersonTable
+from doorctl.cards.numbers import is_cpr, normalise
+from doorctl.core.errors import DoorctlError, InputError
+from doorctl.core.masked import IdentifierKind
+from doorctl.ports import SealedRow
+from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS, PersonTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +109,273 @@ def with_cards(subject: Subject, register: Holdings, branch: Holdings) -> Subjec
         return subject
     banned = {key for key in branch.cards(ref) if not register.owners(frozenset({key})) - {ref}}
     return Subject(subject.row_keys | register.cards(ref) | banned, ref)
+
+
+# Erasing a person: in each database by its owner, and so that it can be done again.
+
+ALL_GONE = (0, 0, 0)
+"""What ``wal_checkpoint(TRUNCATE)`` answers where no byte of what was deleted is left."""
+
+TRACES = "a reader or the disk kept traces alive; erase again in a minute"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldVisit:
+    """A visit that stays for now; the purge takes it when the hold has ended.
+
+    Args:
+        attempt: its number in the door log.
+        case: the hold's case number.
+        until: when the hold ends, UTC.
+    """
+
+    attempt: int
+    case: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PartErased:
+    """What was erased in one database.
+
+    Args:
+        rows: how many rows.
+        checkpoint: see :data:`ALL_GONE`.
+        epoch: for the register: the push that it held.
+        held: visits that an incident hold covers.
+    """
+
+    rows: int
+    checkpoint: tuple[int, int, int]
+    epoch: int = 0
+    held: tuple[HeldVisit, ...] = ()
+
+
+class Keeper(Protocol):
+    """The one writer of a database, or the way to it."""
+
+    def erase(self, subject: Subject, epoch: int) -> PartErased:
+        """Erase a person, durably and without residue; doing it again changes nothing.
+
+        Args:
+            subject: who.
+            epoch: the push that the register holds, for the tombstone.
+
+        Raises:
+            DoorctlError: the owner did not answer or could not do it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What an erasure did, by database; whatever is left can be erased by doing it again.
+
+    Args:
+        done: what was erased.
+        left: why something may still be there.
+    """
+
+    done: Mapping[str, PartErased]
+    left: Mapping[str, str]
+
+    @property
+    def rows(self) -> int:
+        """How many rows were erased in all."""
+        return sum(part.rows for part in self.done.values())
+
+    @property
+    def held(self) -> tuple[HeldVisit, ...]:
+        """The visits that stay for now."""
+        return tuple(visit for part in self.done.values() for visit in part.held)
+
+
+def erase(subject: Subject, keepers: Mapping[str, Keeper], epoch: int) -> Erasure:
+    """Erase a person everywhere, as far as each database's owner can be reached.
+
+    ``branch.db`` comes first: its tombstone still knows the person's other cards when the
+    register has forgotten them, so that the rest can be done later. Without it nothing is erased.
+
+    Args:
+        subject: who.
+        keepers: by database, all three.
+        epoch: which push the register holds.
+    """
+    done: dict[str, PartErased] = {}
+    left: dict[str, str] = {}
+    for database in (BRANCH, VISITS, PATRONS):
+        try:
+            if BRANCH in left:
+                left[database] = f"not touched, for {BRANCH} comes first"
+            else:
+                done[database] = keepers[database].erase(subject, epoch)
+        except DoorctlError as err:
+            left[database] = str(err)
+    if PATRONS in done and done[PATRONS].epoch > epoch:
+        # A push came meanwhile: it is older than the erasure too.
+        try:
+            again = keepers[BRANCH].erase(subject, done[PATRONS].epoch)
+            done[BRANCH] = replace(again, rows=done[BRANCH].rows + again.rows)
+        except DoorctlError as err:
+            left[BRANCH] = str(err)
+    traces = {name: TRACES for name, part in done.items() if part.checkpoint != ALL_GONE}
+    return Erasure(done, {**traces, **left})
+
+
+# That somebody was erased, without saying who: so that an older push can't bring them back.
+#
+# A tombstone is a salted hash of a row key or a `patron_ref`. Whoever has the card, or a row of a
+# push, can tell that it is meant; from the tombstone alone a row key can't be found (it is 128
+# bits that only the installation key makes), and of a `patron_ref` no more than that opaque
+# number.
+
+MARK_BYTES = 16
+
+KEPT = timedelta(days=3 * 366)
+"""How long a tombstone stands: as long as the library keeps an inactive patron. An older push than
+that is none that anybody would load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """One mark of one erasure.
+
+    Args:
+        mark: the hash.
+        erasure: the same number for all marks of one person.
+        epoch: pushes up to this number can't bring the person back.
+        erased_at: when, UTC.
+        until: when the tombstone itself goes, UTC.
+    """
+
+    mark: bytes = field(repr=False)
+    erasure: int
+    epoch: int
+    erased_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstones:
+    """All tombstones of a branch.
+
+    Args:
+        salt: the branch's own, so that one branch's marks say nothing at another.
+        by_mark: each under its mark.
+    """
+
+    salt: bytes = field(default=b"", repr=False)
+    by_mark: Mapping[bytes, Tombstone] = field(default_factory=dict, repr=False)
+
+    def of_card(self, row_key: bytes) -> Tombstone | None:
+        """Return the tombstone of a card."""
+        return self.by_mark.get(self._card(row_key)) if self.by_mark else None
+
+    def of_patron(self, patron_ref: str) -> Tombstone | None:
+        """Return the tombstone of a patron."""
+        return self.by_mark.get(self._patron(patron_ref)) if self.by_mark else None
+
+    def of_row(self, row_key: bytes, patron_ref: str) -> Tombstone | None:
+        """Return the tombstone of a row of the register, by its card or by its patron."""
+        return self.of_card(row_key) or self.of_patron(patron_ref)
+
+    def of(self, subject: Subject) -> tuple[Tombstone, ...]:
+        """Return all tombstones of a person, those of other cards too, by mark."""
+        found = {self.by_mark[mark].erasure for mark in self.marks(subject) & self.by_mark.keys()}
+        marked = sorted(self.by_mark.items())
+        return tuple(stone for _, stone in marked if stone.erasure in found)
+
+    def marks(self, subject: Subject) -> frozenset[bytes]:
+        """Return the marks that a person's cards and number have here."""
+        cards = frozenset(map(self._card, subject.row_keys))
+        if subject.patron_ref is None:
+            return cards
+        return cards | {self._patron(subject.patron_ref)}
+
+    def against(self, epoch: int) -> Tombstones:
+        """Return those that a push of this number can't undo."""
+        standing = {mark: one for mark, one in self.by_mark.items() if one.epoch >= epoch}
+        return Tombstones(self.salt, standing)
+
+    def without_erased(self, rows: Iterable[SealedRow]) -> Iterable[SealedRow]:
+        """Return the rows of those who were not erased; the very same where nobody was."""
+        if not self.by_mark:
+            return rows
+        return (row for row in rows if self.of_row(row.row_key, row.patron.patron_ref) is None)
+
+    def _card(self, row_key: bytes) -> bytes:
+        return self._mark(b"card", row_key)
+
+    def _patron(self, patron_ref: str) -> bytes:
+        return self._mark(b"patron", patron_ref.encode())
+
+    def _mark(self, kind: bytes, value: bytes) -> bytes:
+        hashed = hashlib.blake2b(value, digest_size=MARK_BYTES, salt=self.salt, person=kind)
+        return hashed.digest()
+
+
+class Erasures(Protocol):
+    """Where tombstones are read. One thread.
+
+    Raises:
+        StoreError: they are lost or can't be read; who was erased is not known then.
+    """
+
+    def tombstones(self) -> Tombstones:
+        """Return all of them, as of one commit."""
+
+
+def with_erased(subject: Subject, tombstones: Tombstones, databases: Iterable[Holdings]) -> Subject:
+    """Return a person with the cards that an earlier erasure knew and could not erase everywhere.
+
+    Args:
+        subject: as the register and the bans know them now.
+        tombstones: the branch's.
+        databases: those in which something may be left.
+    """
+    erasures = {stone.erasure for stone in tombstones.of(subject)}
+    if not erasures:
+        return subject
+    left = frozenset().union(*(database.every_card() for database in databases))
+    own = {key for key in left if _is_of(tombstones.of_card(key), erasures)}
+    return Subject(subject.row_keys | own, subject.patron_ref)
+
+
+def _is_of(stone: Tombstone | None, erasures: Container[int]) -> bool:
+    return stone is not None and stone.erasure in erasures
+
+
+# What staff may type as a patron's number in the library system: it is kept as it is typed.
+
+LONGEST_REF = 64
+"""In characters; a library system's own numbers have a dozen."""
+
+_REF = re.compile(rf"[0-9A-Za-z][0-9A-Za-z._:-]{{0,{LONGEST_REF - 1}}}")
+
+
+def may_be_cpr(typed: str) -> bool:
+    """Tell whether what was typed is a CPR number, however it is spaced, or a health card's swipe.
+
+    Ten digits are one if they begin with a date, whatever stands between them.
+    """
+    digits = "".join(str(int(one)) for one in typed if one.isdecimal())
+    return is_cpr(digits) or any(one.kind is IdentifierKind.CPR for one in normalise(typed))
+
+
+def refuse_ref(typed: str) -> None:
+    """Refuse what has no place on record as the number of a patron whom nobody here knows.
+
+    Ask only where nothing is held under it: a library system's number may look like anything.
+
+    Raises:
+        InputError: it may be a CPR number, or is no number of a library system; it is not quoted.
+    """
+    if may_be_cpr(typed):
+        raise InputError(
+            "that may be a CPR number, which is never kept as it is; give it as the card and not "
+            "as --patron-ref"
+        )
+    if typed and not _REF.fullmatch(typed):
+        raise InputError(
+            f"a number in the library system is at most {LONGEST_REF} letters, digits, dots, "
+            "colons and hyphens"
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from doorctl.moments import SETTLED, SLEWED, Moment
+from doorctl.core.moments import SETTLED, SLEWED, Moment
 
 WATCHED_S = SETTLED.total_seconds()
 """How long a time must be seen before what can't be undone is done by it; monotonic seconds."""

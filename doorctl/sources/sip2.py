@@ -8,30 +8,229 @@ time limit; and an answer that comes too late can't be taken for the next patron
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 import ssl
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from types import MappingProxyType
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.config.lms import is_this_machine
-from doorctl.errors import InputError, LibrarySystemError
-from doorctl.masked import Identifier, Masked, Pin
-from doorctl.ports import Clock, LibraryReply
-from doorctl.sources.sip2_answers import Dialect, meaning, read_patron
-from doorctl.sources.sip2_frames import (
-    END,
-    LONGEST_FRAME_BYTES,
-    Information,
-    framed,
-    information_request,
-    login,
-    read_information,
-    read_login,
-    unframed,
-    without_trailer,
-)
-from doorctl.sources.spelling import spelt
-from doorctl.sources.time_limit import TimeLimit
-from doorctl.sources.trust import unreached
+from doorctl.core.errors import InputError, LibrarySystemError
+from doorctl.core.masked import Identifier, Masked, Pin
+from doorctl.ports import Clock, LibraryPatron, LibraryReply
+from doorctl.sources.asking import TimeLimit, spelt, unreached
+
+# SIP2's messages as bytes: fixed fields, named fields up to ``|``, sequence number, checksum.
+#
+# 3M Standard Interchange Protocol 2.00. An answer is believed only whole: any other is None here.
+# Names and addresses in it stay undecoded bytes, so it does not matter which of the DOS character
+# sets they are in, and they are dropped with the frame.
+
+END = b"\r"
+
+LONGEST_FRAME_BYTES = 16_384
+"""An answer that lists no items has 0.5 KiB; each field may have 255 bytes."""
+
+INFORMATION_BYTES = 61
+"""Fixed part of message 64: number, 14 flags, language, date, six counts of four digits."""
+
+REQUEST_LANGUAGE, NO_SUMMARY = b"000", b" " * 10
+
+DECISIVE = (b"AO", b"AA", b"BL", b"CQ")
+"""Fields that decide, and so may stand in an answer only once."""
+
+_TRAILER = re.compile(rb"AY([0-9])AZ([0-9A-Fa-f]{4})\Z")
+_TRAILER_BYTES = 9
+_ANY_TRAILER = re.compile(rb"(?:AY[0-9])?(?:AZ[0-9A-Fa-f]{4})?\Z")
+_FIXED = re.compile(rb"64[ -~]{14}[ -~]{3}[ -~]{18}[ -~]{24}")
+_FIELD = re.compile(rb"[A-Z][A-Z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Information:
+    """A whole Patron Information Response (64).
+
+    Args:
+        flags: the places, from 1, of the patron status that are set.
+        fields: by name, all values of each, in order; undecoded.
+    """
+
+    flags: frozenset[int]
+    fields: dict[bytes, list[bytes]] = field(repr=False)
+
+    def first(self, name: bytes) -> bytes | None:
+        """Return the first value of a field, None where it is missing."""
+        return self.fields.get(name, [None])[0]
+
+
+def framed(message: bytes, sequence: int | None) -> bytes:
+    """Return a message with its end, and before it sequence number (0 to 9) and checksum if any."""
+    if sequence is None:
+        return message + END
+    summed = message + b"AY%dAZ" % sequence
+    return summed + b"%04X" % (-sum(summed) & 0xFFFF) + END
+
+
+def login(user: bytes, password: bytes) -> bytes:
+    """Return message 93, in which nothing is encrypted."""
+    return b"9300" + _named((b"CN", user), (b"CO", password))
+
+
+def information_request(
+    *, at: str, institution: bytes, card: bytes, terminal_password: bytes, pin: bytes
+) -> bytes:
+    """Return message 63; `at` is ``YYYYMMDD``, four blanks, ``HHMMSS`` in local time."""
+    return (
+        b"63"
+        + REQUEST_LANGUAGE
+        + at.encode("ascii")
+        + NO_SUMMARY
+        + _named((b"AO", institution), (b"AA", card), (b"AC", terminal_password), (b"AD", pin))
+    )
+
+
+def unframed(frame: bytes, sequence: int) -> bytes | None:
+    """Return the message of a frame without its end, if its trailer is right, else None."""
+    trailer = _TRAILER.search(frame)
+    if trailer is None or trailer[1] != b"%d" % sequence:
+        return None
+    expected = -int(trailer[2], 16) & 0xFFFF
+    return frame[:-_TRAILER_BYTES] if expected in _sums(frame[:-4]) else None
+
+
+def without_trailer(frame: bytes) -> bytes:
+    """Return the message of a frame whose trailer, if it has one, proves nothing."""
+    return _ANY_TRAILER.sub(b"", frame, count=1)
+
+
+def read_login(message: bytes) -> bool | None:
+    """Return whether message 94 accepts the account, None where it is no 94."""
+    return {b"941": True, b"940": False}.get(message)
+
+
+def read_information(message: bytes) -> Information | None:
+    """Return what message 64 says, or None where it is none in full or contradicts itself."""
+    fixed, named = message[:INFORMATION_BYTES], message[INFORMATION_BYTES:]
+    if not _FIXED.fullmatch(fixed) or not named.endswith(b"|"):
+        return None
+    fields: dict[bytes, list[bytes]] = {}
+    for each in named[:-1].split(b"|"):
+        name, value = each[:2], each[2:]
+        if not _FIELD.fullmatch(name):
+            return None
+        fields.setdefault(name, []).append(value)
+    if any(len(fields.get(name, ())) > 1 for name in DECISIVE):
+        return None
+    status = fixed[2:16]
+    # A flag that is neither blank nor a plain no counts as set: any doubt refuses.
+    return Information(
+        frozenset(place for place, flag in enumerate(status, 1) if flag not in b" N"), fields
+    )
+
+
+def _named(*pairs: tuple[bytes, bytes]) -> bytes:
+    return b"".join(name + value + b"|" for name, value in pairs)
+
+
+def _sums(text: bytes) -> Sequence[int]:
+    """Return the sums that a server may have made: of bytes, or of characters before UTF-8."""
+    sums = [sum(text) & 0xFFFF]
+    with suppress(UnicodeDecodeError):
+        sums.append(sum(map(ord, text.decode())) & 0xFFFF)
+    return sums
+
+
+# What a SIP2 answer means to the door: a table of what BL and CQ say, then the row.
+
+LOST_CARD, FINES, FEES = 5, 11, 12
+BLOCKS: Mapping[int, str] = MappingProxyType({LOST_CARD: "O", FINES: "E", FEES: "E"})
+"""Places of the patron status that mean one of FBS's own block codes."""
+
+DENIED = "S"
+
+BIRTHDAYS = (b"PB", b"BC", b"PD")
+"""Dialects of servers, PD is Horizon's; the protocol itself has no birthday."""
+
+EXPIRIES = (b"PA", b"PX", b"PE")
+"""PX is Polaris', which means something else by PA; PE is some Symphony's, elsewhere a branch."""
+
+PATRON_CLASS = b"PC"
+
+_DATE = re.compile(rb"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?:[ A-Z]{4}[0-9]{6})?")
+"""A day, by some servers with the protocol's time of day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a library means by its own codes.
+
+    Args:
+        resident_classes: the patron classes whose patrons live in the municipality.
+        deny_flags: places, from 1, of the patron status that count as block S.
+    """
+
+    resident_classes: frozenset[str] = frozenset()
+    deny_flags: frozenset[int] = frozenset()
+
+
+def meaning(information: Information) -> LibraryAnswer | None:
+    """Return what it says of the PIN; None where it leaves open whether the card is valid.
+
+    A blank or missing CQ is a no: servers answer so about cards that they don't know.
+    """
+    if information.first(b"CQ") != b"Y":
+        return LibraryAnswer.NO
+    return LibraryAnswer.YES if information.first(b"BL") in {b"Y", b"N"} else None
+
+
+def read_patron(information: Information, dialect: Dialect) -> LibraryPatron:
+    """Return the row of an answer whose meaning is yes.
+
+    SIP2 has no patron's number but the card's, so the reference is a random one of this answer.
+    A card that is not valid (BL N, as for an expired one) is not active, and opens no door.
+    """
+    patron_class = information.first(PATRON_CLASS)
+    return LibraryPatron(
+        patron_ref=f"sip2-{secrets.token_hex(16)}",
+        resident=patron_class in {one.encode() for one in dialect.resident_classes},
+        active=information.first(b"BL") == b"Y",
+        birthday=_birthday(information),
+        blocks=_blocks(information.flags, dialect.deny_flags),
+        valid_until=min(_days(information, EXPIRIES), default=None),
+        hold_from=None,
+        hold_until=None,
+        tags=frozenset(),
+    )
+
+
+def _blocks(flags: frozenset[int], denied: frozenset[int]) -> frozenset[str]:
+    known = {BLOCKS[flag] for flag in flags & BLOCKS.keys()}
+    return frozenset(known | {DENIED} if flags & denied else known)
+
+
+def _birthday(information: Information) -> date | None:
+    """Return the one day that all dialects name, None where they name none or several."""
+    days = _days(information, BIRTHDAYS)
+    return days.pop() if len(days) == 1 else None
+
+
+def _days(information: Information, names: tuple[bytes, ...]) -> set[date]:
+    return {day for name in names if (day := _day(information.first(name))) is not None}
+
+
+def _day(written: bytes | None) -> date | None:
+    match = _DATE.fullmatch(written or b"")
+    if match is None:
+        return None
+    try:
+        return date(int(match[1]), int(match[3]), int(match[4]))
+    except ValueError:
+        return None
+
 
 TIMEOUT_S = 2.0
 LOGIN, INFORMATION = 0, 1
@@ -81,7 +280,7 @@ class Sip2Library:
         user: str = "",
         password: Masked[str] = NO_PASSWORD,
         terminal_password: Masked[str] = NO_PASSWORD,
-        dialect: Dialect = Dialect(),  # noqa: B008 - frozen
+        dialect: Dialect = Dialect(),
         checksum: bool = True,
         timeout_s: float = TIMEOUT_S,
     ) -> None:

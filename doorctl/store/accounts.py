@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,30 +12,24 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
 from doorctl.accounts.account import Account, Origin, SecondFactor
-from doorctl.accounts.sessions import Session
-from doorctl.errors import KeyFileError, StoreDamagedError
-from doorctl.masked import Masked
-from doorctl.moments import Moment
-from doorctl.store.accounts_rows import (
-    ACCOUNTS,
-    FACTOR,
-    FACTOR_KEY,
-    SESSIONS,
-    to_account,
-    to_session,
-)
+from doorctl.accounts.passwords import Password
+from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS, Session
+from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
+from doorctl.core.errors import KeyFileError, StoreDamagedError
+from doorctl.core.masked import Masked
+from doorctl.core.moments import BootTime, Moment
 from doorctl.store.branch import never_made
-from doorctl.store.branch_rules import known
-from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import translated
-from doorctl.store.key_file import create_key, read_key
-from doorctl.store.older_file import execute_fitting
+from doorctl.store.branch_rows import ACCOUNTS, FACTOR, FACTOR_KEY, SESSIONS, to_account, to_session
+from doorctl.store.branch_writer import BranchRecordsWriter, known
+from doorctl.store.connection import WatchedReader, execute_fitting, translated
+from doorctl.store.keys import create_key, read_key
 from doorctl.store.visit_rows import to_ms
-from doorctl.store.watched_reader import WatchedReader
 
 KEPT_DISABLED = timedelta(days=30)
 """Then nobody can have left the account disabled by mistake."""
@@ -245,3 +242,171 @@ def _to_both(record: tuple[Any, ...]) -> tuple[Account, Session]:
 
 def _to_digest_too(record: tuple[Any, ...]) -> tuple[bytes, Session]:
     return record[0], to_session(record[1:])
+
+
+# Counts of failed sign-ins in ``branch.db``: of whom, nobody can read there.
+#
+# A name that was typed may be a password in the wrong field. So a count stands under eight bytes
+# of a salted hash, and is forgotten a day after its last failure.
+
+MARK_BYTES = 8
+
+MOST_KEPT = 5000
+"""Who tries more names than this in a day makes the oldest ones be forgotten, not the disk full."""
+
+_KEEP_FAILURES = "INSERT OR REPLACE INTO sign_in_failures VALUES (?, ?, ?, ?)"
+_FORGET_FAILURES = """
+    DELETE FROM sign_in_failures WHERE boot_ms <= :now - :kept AND boot_id = :boot
+        OR boot_id <> :boot AND :now >= :kept
+        OR mark IN (
+            SELECT mark FROM sign_in_failures ORDER BY boot_id = :boot DESC, boot_ms DESC
+            LIMIT -1 OFFSET :most
+        )
+"""
+
+
+class StoredFailures:
+    """Write counts; implements `FailureStore`. On the thread of the branch's writer.
+
+    Args:
+        branch: the one writer of ``branch.db``, in whose transactions it is called.
+    """
+
+    def __init__(self, branch: BranchRecordsWriter) -> None:
+        self._branch = branch
+        self._salt: bytes | None = None
+
+    def find(self, kind: str, of: str) -> Failures:
+        """Return the count of an account's login or a caller's address."""
+        record = self._execute(
+            "SELECT count, boot_id, boot_ms FROM sign_in_failures WHERE mark = ?",
+            (self._mark(kind, of),),
+        ).fetchone()
+        return NONE if record is None else Failures(record[0], BootTime(record[1], record[2]))
+
+    def keep(self, kind: str, of: str, failures: Failures) -> None:
+        """Store a count; forget the oldest ones, where there are too many."""
+        mark, at = self._mark(kind, of), failures.at
+        if at is None or failures.count == 0:
+            self._execute("DELETE FROM sign_in_failures WHERE mark = ?", (mark,))
+            return
+        self._execute(_KEEP_FAILURES, (mark, failures.count, at.boot_id, at.ms))
+        values = {"now": at.ms, "boot": at.boot_id, "kept": KEPT_MS, "most": MOST_KEPT}
+        self._execute(_FORGET_FAILURES, values)
+
+    def key(self) -> bytes:
+        """Return 32 bytes that nobody else has."""
+        return hmac.digest(self._salted(), b"key", hashlib.sha256)
+
+    def _mark(self, kind: str, of: str) -> bytes:
+        told = f"{kind}:{of}".encode(errors="replace")
+        return hmac.digest(self._salted(), told, hashlib.sha256)[:MARK_BYTES]
+
+    def _salted(self) -> bytes:
+        if self._salt is None:
+            (self._salt,) = self._execute("SELECT salt FROM sign_in_salt", ()).fetchone()
+        salt: bytes = self._salt
+        return salt
+
+    def _execute(self, sql: str, values: tuple[object, ...] | dict[str, object]) -> sqlite3.Cursor:
+        connection: sqlite3.Connection = self._branch.database
+        with translated(self._branch.path):
+            return connection.execute(sql, values)
+
+
+# Passwords stretched with Argon2id, one at a time: each takes 19 MiB of a small machine.
+
+MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1
+"""OWASP's least (Password Storage Cheat Sheet); argon2-cffi's own is 64 MiB."""
+
+NOBODYS_BYTES = 32
+"""What an unknown account's password is compared with: nobody can have typed it."""
+
+
+class ArgonPasswords:
+    """Hash passwords; implements `PasswordHasher` of accounts. Thread-safe.
+
+    Args:
+        memory_kib: lower only for tests.
+        iterations: the same.
+    """
+
+    def __init__(self, memory_kib: int = MEMORY_KIB, iterations: int = ITERATIONS) -> None:
+        self._argon = PasswordHasher(iterations, memory_kib, LANES)
+        self._one_at_a_time = Lock()
+        self._nobodys: str | None = None
+
+    def hashed(self, password: Password) -> str:
+        """Return a new hash, with its salt and cost in it."""
+        with self._one_at_a_time:
+            return self._argon.hash(_as_bytes(password))
+
+    def fits(self, hashed: str | None, password: Password) -> bool:
+        """Tell whether a password is the hash's; with None it takes as long and is not."""
+        with self._one_at_a_time:
+            # Whoever comes first pays for it, known or not, and no start of web does.
+            if self._nobodys is None:
+                self._nobodys = self._argon.hash(secrets.token_bytes(NOBODYS_BYTES))
+            try:
+                self._argon.verify(hashed or self._nobodys, _as_bytes(password))
+            except (VerificationError, InvalidHashError):
+                return False
+        return hashed is not None
+
+    def is_old(self, hashed: str) -> bool:
+        """Tell whether a hash was made at another cost than today's."""
+        return self._argon.check_needs_rehash(hashed)
+
+
+def _as_bytes(password: Password) -> bytes:
+    # What is no text comes in too, through a form or a pipe, and fits no hash.
+    return password.reveal().encode(errors="surrogatepass")
+
+
+# Sessions of staff in ``branch.db``, each under the digest of its token.
+
+_ADD = f"INSERT INTO sessions (digest, {SESSIONS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
+_FIND_SESSION = f"SELECT {SESSIONS} FROM sessions WHERE digest = ?"  # noqa: S608 -- constants
+_TOUCH = "UPDATE sessions SET seen_boot_ms = ? WHERE digest = ? AND boot_id = ?"
+_FORGET_SESSIONS = (
+    "DELETE FROM sessions WHERE boot_id <> ? OR began_boot_ms <= ? OR seen_boot_ms <= ?"
+)
+
+
+class StoredSessions:
+    """Write sessions; implements `SessionStore`. On the thread of the branch's writer.
+
+    Args:
+        branch: the one writer of ``branch.db``, in whose transactions it is called.
+    """
+
+    def __init__(self, branch: BranchRecordsWriter) -> None:
+        self._branch = branch
+
+    def add(self, digest: bytes, session: Session) -> None:
+        """Store a session; forget those that are over."""
+        began, seen = session.began, session.seen
+        self._execute(_FORGET_SESSIONS, began.boot_id, began.ms - LONGEST_MS, began.ms - IDLE_MS)
+        self._execute(_ADD, digest, session.account, began.boot_id, began.ms, seen.ms)
+
+    def find(self, digest: bytes) -> Session | None:
+        """Return the session of a token's digest, living or not."""
+        record = self._execute(_FIND_SESSION, digest).fetchone()
+        return None if record is None else to_session(record)
+
+    def touch(self, digest: bytes, seen: BootTime) -> None:
+        """Store that somebody is still there; nothing if the session is gone."""
+        self._execute(_TOUCH, seen.ms, digest, seen.boot_id)
+
+    def end(self, digest: bytes) -> None:
+        """Forget a session; nothing if it is gone."""
+        self._execute("DELETE FROM sessions WHERE digest = ?", digest)
+
+    def end_all(self, name: str) -> int:
+        """Forget all sessions of an account; return how many there were."""
+        return self._execute("DELETE FROM sessions WHERE account = ?", name).rowcount
+
+    def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        connection: sqlite3.Connection = self._branch.database
+        with translated(self._branch.path):
+            return connection.execute(sql, values)

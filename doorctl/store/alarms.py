@@ -8,17 +8,15 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from doorctl.alarms import KINDS, WITH_END
-from doorctl.errors import InputError, StoreDamagedError
-from doorctl.moments import Moment
-from doorctl.notices.standing import AlarmRecord, Told
-from doorctl.store.alarms_rows import ALARMS, to_alarm
+from doorctl.core.alarms import KINDS, WITH_END
+from doorctl.core.errors import InputError, StoreDamagedError
+from doorctl.core.moments import Moment
+from doorctl.core.standing import AlarmRecord, Told
 from doorctl.store.branch import never_made
-from doorctl.store.branch_rules import known
-from doorctl.store.connection import translated
-from doorctl.store.older_file import execute_fitting
+from doorctl.store.branch_rows import ALARMS, to_alarm
+from doorctl.store.branch_writer import known
+from doorctl.store.connection import WatchedReader, execute_fitting, translated
 from doorctl.store.visit_rows import to_ms
-from doorctl.store.watched_reader import WatchedReader
 
 if TYPE_CHECKING:
     # A command that reads does without all that is written by.

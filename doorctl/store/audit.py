@@ -10,21 +10,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doorctl.errors import StoreDamagedError
-from doorctl.moments import Moment
-from doorctl.privacy.audit import Action, Deed, Entry
-from doorctl.privacy.audit_chain import EMPTY, SALT_BYTES, Head, Link, head_of, linked
-from doorctl.store.audit_rows import (
-    ABOUT,
-    ERASE_ABOUT,
-    about_values,
-    from_deed,
-    to_entry,
+from doorctl.core.errors import StoreDamagedError
+from doorctl.core.moments import Moment
+from doorctl.privacy.audit import (
+    EMPTY,
+    SALT_BYTES,
+    Action,
+    Deed,
+    Entry,
+    Head,
+    Link,
+    head_of,
+    linked,
 )
 from doorctl.store.branch import never_made
-from doorctl.store.connection import translated
+from doorctl.store.branch_rows import ABOUT, ERASE_ABOUT, about_values, from_deed, to_entry
+from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.visit_rows import to_ms
-from doorctl.store.watched_reader import WatchedReader
 
 if TYPE_CHECKING:
     # A command that reads does without all that is written by.

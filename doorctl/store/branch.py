@@ -13,9 +13,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
-from doorctl.access.modes import Override
+from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
-from doorctl.errors import StoreDamagedError, StoreError
+from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.ports import BanEntry, DaySource, PassEntry, StoredCalendar, StoredDay, StoredDays
 from doorctl.store.branch_rows import (
     BANS,
@@ -29,12 +29,10 @@ from doorctl.store.branch_rows import (
     to_spans,
     to_week,
 )
-from doorctl.store.connection import translated
+from doorctl.store.connection import LOOP_PATIENCE_MS, WatchedReader, execute_fitting, translated
+from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.kept_twice import whole
-from doorctl.store.older_file import execute_fitting
 from doorctl.store.visit_rows import from_ms
-from doorctl.store.visits_reader import CARD_HEX_DIGITS
-from doorctl.store.watched_reader import LOOP_PATIENCE_MS, WatchedReader
 
 # The column lists and conditions are all that these are made of; values are always bound.
 _BANS = f"""

@@ -8,22 +8,291 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
 import orjson
 
-from doorctl.access.calendar import Day, Mode, ModeSpan
-from doorctl.access.hours import Span
-from doorctl.access.modes import Override
-from doorctl.access.rights import Ban, Pass, PassKind
+from doorctl.access.calendar import Day, Mode, ModeSpan, Span
+from doorctl.access.day import Override
+from doorctl.access.rights import MIN_CODE_DIGITS, Ban, Pass, PassKind, guessable
+from doorctl.accounts.account import Account, Origin, Role
+from doorctl.accounts.sessions import Session
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.core.standing import AlarmRecord, Source
 from doorctl.ports import Week
+from doorctl.privacy.audit import Action, Deed, Entry, account, erased_before
 from doorctl.store import kept_twice
-from doorctl.store.accounts_rows import ACCOUNTS_SCHEMA, FACTORS_SCHEMA
-from doorctl.store.alarms_rows import ALARMS_SCHEMA
-from doorctl.store.audit_rows import AUDIT_SCHEMA
-from doorctl.store.older_file import Layout
+from doorctl.store.connection import Layout
 from doorctl.store.visit_rows import from_ms, to_ms
+
+# The tables of accounts, sessions and failed sign-ins, and each record as a row and back.
+
+FACTOR = "EXISTS (SELECT 1 FROM second_factors AS factor WHERE factor.account = login)"
+"""Whether an account has a second factor."""
+
+FACTOR_KEY = "second_factor.key"
+"""The file beside the database with the key that apps' secrets are sealed with: no copy of
+``branch.db`` holds them in the clear. A backup without it leaves the recovery codes."""
+
+ACCOUNTS = f"login, shown, role, disabled_ms, must_change, origin, subject, {FACTOR}"
+"""All that an account is, in the order of :func:`to_account`."""
+
+SESSIONS = "account, boot_id, began_boot_ms, seen_boot_ms"
+"""All that a session is, in the order of :func:`to_session`."""
+
+ACCOUNTS_SCHEMA = (
+    """
+    CREATE TABLE accounts (
+        login TEXT NOT NULL PRIMARY KEY,
+        shown TEXT NOT NULL,
+        role TEXT NOT NULL,
+        disabled_ms INTEGER,
+        must_change INTEGER NOT NULL,
+        origin TEXT NOT NULL,
+        subject TEXT UNIQUE,
+        password TEXT,
+        used_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE sessions (
+        digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+        account TEXT NOT NULL REFERENCES accounts (login) ON DELETE CASCADE,
+        boot_id TEXT NOT NULL,
+        began_boot_ms INTEGER NOT NULL,
+        seen_boot_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX sessions_by_account ON sessions (account)",
+    """
+    CREATE TABLE sign_in_failures (
+        mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 8),
+        count INTEGER NOT NULL,
+        boot_id TEXT NOT NULL,
+        boot_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE sign_in_salt (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        salt BLOB NOT NULL CHECK (length(salt) = 32)
+    ) STRICT
+    """,
+)
+
+FACTORS_SCHEMA = """
+    CREATE TABLE second_factors (
+        account TEXT NOT NULL PRIMARY KEY REFERENCES accounts (login) ON DELETE CASCADE,
+        secret BLOB NOT NULL,
+        step INTEGER NOT NULL,
+        recovery BLOB NOT NULL CHECK (length(recovery) % 32 = 0)
+    ) STRICT, WITHOUT ROWID
+"""
+
+
+def to_account(record: tuple[Any, ...]) -> Account:
+    """Return the account of a record of :data:`ACCOUNTS`.
+
+    Raises:
+        TypeError, ValueError: it is none; the text may quote it.
+    """
+    login, shown, role, disabled_ms, must_change, origin, subject, factor = record
+    return Account(
+        name=login,
+        shown=shown,
+        role=Role(role),
+        disabled=disabled_ms is not None,
+        must_change=bool(must_change),
+        origin=Origin(origin),
+        subject=subject,
+        second_factor=bool(factor),
+    )
+
+
+def to_session(record: tuple[Any, ...]) -> Session:
+    """Return the session of a record of :data:`SESSIONS`.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    account, boot_id, began_ms, seen_ms = record
+    return Session(account, BootTime(boot_id, began_ms), BootTime(boot_id, seen_ms))
+
+
+# The table of alarms, and each record as a row and back. It names nobody but staff.
+
+ALARMS = "kind, source, first_ms, last_ms, count, why, cleared_ms, acknowledged_by, acknowledged_ms"
+"""All that an alarm is, in the order of :func:`to_alarm`."""
+
+ALARMS_SCHEMA = (
+    """
+    CREATE TABLE alarms (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        source TEXT NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        why TEXT NOT NULL,
+        cleared_ms INTEGER,
+        acknowledged_by TEXT,
+        acknowledged_ms INTEGER,
+        CHECK ((acknowledged_by IS NULL) = (acknowledged_ms IS NULL))
+    ) STRICT
+    """,
+    # One of each kind stands at the most, so what stands is no longer than the list of kinds.
+    "CREATE UNIQUE INDEX alarms_standing ON alarms (kind) WHERE cleared_ms IS NULL",
+)
+
+
+def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
+    """Return the alarm of a record of :data:`ALARMS`.
+
+    Raises:
+        TypeError, ValueError: it is none; the text may quote it.
+    """
+    kind, source, first_ms, last_ms, count, why, cleared_ms, by, acknowledged_ms = record
+    return AlarmRecord(
+        kind=kind,
+        source=Source(source),
+        since=from_ms(first_ms),
+        last=from_ms(last_ms),
+        count=count,
+        why=why,
+        cleared_at=None if cleared_ms is None else from_ms(cleared_ms),
+        acknowledged_by=by,
+        acknowledged_at=None if acknowledged_ms is None else from_ms(acknowledged_ms),
+    )
+
+
+# The audit log's table in ``branch.db``: rows can be added, and their records erased; no more.
+#
+# Whoever can write the file can drop the triggers too. They are against slips of ours; against
+# tampering there is the chain, see `doorctl.privacy.audit`.
+
+AUDIT_SCHEMA = (
+    """
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        record TEXT,
+        salt BLOB CHECK (length(salt) = 32),
+        commitment BLOB NOT NULL CHECK (length(commitment) = 32),
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        CHECK ((record IS NULL) = (salt IS NULL))
+    ) STRICT
+    """,
+    """
+    CREATE INDEX audit_by_time ON audit (json_extract(record, '$.at_ms')) WHERE record IS NOT NULL
+    """,
+    # REPLACE deletes without asking the next trigger, so an old number is refused here.
+    """
+    CREATE TRIGGER audit_grows BEFORE INSERT ON audit
+    WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit) OR NEW.record IS NULL
+    BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END
+    """,
+    """
+    CREATE TRIGGER audit_stays BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log loses no entry'); END
+    """,
+    """
+    CREATE TRIGGER audit_erases BEFORE UPDATE ON audit
+    WHEN NEW.record IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.number IS NOT OLD.number
+        OR NEW.commitment IS NOT OLD.commitment OR NEW.hash IS NOT OLD.hash
+    BEGIN SELECT RAISE(ABORT, 'a record of the audit log can only be erased'); END
+    """,
+)
+
+ABOUT = """
+    record IS NOT NULL AND (
+        json_extract(record, '$.patron_ref') = :patron_ref OR EXISTS (
+            SELECT 1 FROM json_each(record, '$.cards')
+            WHERE value IN (SELECT value FROM json_each(:cards))
+        )
+    )
+"""
+"""Which records name one of some cards or a patron; see :func:`about_values`."""
+
+ERASE_ABOUT = f"UPDATE audit SET record = NULL, salt = NULL WHERE {ABOUT} RETURNING number"  # noqa: S608 -- constants
+
+# A record that was written before one which a good clock dates is older, whatever its own says:
+# a clock that was not set may have been years ahead.
+_LAST_EXPIRED = """
+    SELECT max(number) FROM audit INDEXED BY audit_by_time
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') < :cutoff
+        AND json_extract(record, '$.clock') <> :untrusted AND number < :before
+"""
+_FIRST_YOUNG = """
+    SELECT min(number) FROM audit
+    WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') BETWEEN :cutoff AND :now
+        AND json_extract(record, '$.clock') <> :untrusted AND number < :before
+"""
+_ERASE_TO = "UPDATE audit SET record = NULL, salt = NULL WHERE record IS NOT NULL AND number <= ?"
+_END = 2**63 - 1
+
+
+def erase_expired(connection: sqlite3.Connection, moment: Moment) -> int:
+    """Erase the records that are older than they may be; return how many."""
+    cutoff = erased_before(moment)
+    if cutoff is None:
+        return 0
+    last = _last_expired(connection, to_ms(cutoff), to_ms(moment.local))
+    return 0 if last is None else connection.execute(_ERASE_TO, (last,)).rowcount
+
+
+def _last_expired(connection: sqlite3.Connection, cutoff_ms: int, now_ms: int) -> int | None:
+    values = {"cutoff": cutoff_ms, "now": now_ms, "untrusted": ClockState.UNTRUSTED.value}
+    last: int | None = connection.execute(_LAST_EXPIRED, values | {"before": _END}).fetchone()[0]
+    if last is None:
+        return None
+    # One that a good clock was wrong about, years behind, makes nothing old that is before it.
+    (young,) = connection.execute(_FIRST_YOUNG, values | {"before": last}).fetchone()
+    if young is not None:
+        (last,) = connection.execute(_LAST_EXPIRED, values | {"before": young}).fetchone()
+    return last
+
+
+def about_values(cards: Collection[bytes], patron_ref: str | None) -> dict[str, str | None]:
+    """Return the values that :data:`ABOUT` wants."""
+    return {
+        "patron_ref": patron_ref,
+        "cards": orjson.dumps([card.hex() for card in cards]).decode(),
+    }
+
+
+def from_deed(deed: Deed, by: str, moment: Moment) -> bytes:
+    """Return the record of a deed, as JSON."""
+    record = {
+        "at_ms": to_ms(moment.local),
+        "clock": moment.state.value,
+        "by": account(by),
+        "action": deed.action.value,
+        "cards": [card.hex() for card in deed.cards],
+        "patron_ref": deed.patron_ref,
+        "why": deed.why,
+        "details": dict(deed.details),
+    }
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+
+def to_entry(number: int, record: str) -> Entry:
+    """Return the entry of a record that :func:`from_deed` made.
+
+    Raises:
+        TypeError, ValueError, LookupError: it did not; the text may quote it.
+    """
+    read: dict[str, Any] = orjson.loads(record)
+    deed = Deed(
+        action=Action(read["action"]),
+        cards=tuple(map(bytes.fromhex, read["cards"])),
+        patron_ref=read["patron_ref"],
+        why=read["why"],
+        details=read["details"],
+    )
+    return Entry(number, from_ms(read["at_ms"]), ClockState(read["clock"]), read["by"], deed)
+
 
 WEEKDAYS = 7
 
@@ -146,7 +415,7 @@ def create_hours(database: sqlite3.Connection) -> None:
 def create_restrictions_and_tombstones(database: sqlite3.Connection) -> None:
     """Lay out whose data are kept and not used, and who was erased.
 
-    A tombstone names nobody: see `doorctl.privacy.subject_tombstones`.
+    A tombstone names nobody: see `doorctl.privacy.subject`.
     """
     database.execute("""
         CREATE TABLE restrictions (
@@ -180,14 +449,14 @@ def create_restrictions_and_tombstones(database: sqlite3.Connection) -> None:
 
 @migrations()
 def create_audit(database: sqlite3.Connection) -> None:
-    """Lay out the audit log, which can only grow; see `doorctl.store.audit_rows`."""
+    """Lay out the audit log, which can only grow; see `doorctl.store.branch_rows`."""
     for statement in AUDIT_SCHEMA:
         database.execute(statement)
 
 
 @migrations()
 def create_accounts(database: sqlite3.Connection) -> None:
-    """Lay out accounts, sessions and failed sign-ins; see `doorctl.store.accounts_rows`."""
+    """Lay out accounts, sessions and failed sign-ins; see `doorctl.store.branch_rows`."""
     for statement in ACCOUNTS_SCHEMA:
         database.execute(statement)
     database.execute("INSERT INTO sign_in_salt VALUES (1, ?)", (secrets.token_bytes(32),))
@@ -195,14 +464,14 @@ def create_accounts(database: sqlite3.Connection) -> None:
 
 @migrations()
 def create_alarms(database: sqlite3.Connection) -> None:
-    """Lay out the alarms that stand and stood; see `doorctl.store.alarms_rows`."""
+    """Lay out the alarms that stand and stood; see `doorctl.store.branch_rows`."""
     for statement in ALARMS_SCHEMA:
         database.execute(statement)
 
 
 @migrations()
 def create_second_factors(database: sqlite3.Connection) -> None:
-    """Lay out second factors; see `doorctl.store.accounts_rows`."""
+    """Lay out second factors; see `doorctl.store.branch_rows`."""
     database.execute(FACTORS_SCHEMA)
 
 
@@ -346,3 +615,18 @@ def to_spans(text: str) -> tuple[Day, ...]:
         tuple(ModeSpan(Mode(mode), starts, ends) for mode, starts, ends in day)
         for day in orjson.loads(text)
     )
+
+
+# New codes for passes: drawn by the operating system's generator, derived from nothing.
+
+
+def new_code(digits: int = MIN_CODE_DIGITS) -> Identifier:
+    """Draw a code that nobody tries first; 85 % of six-digit ones remain.
+
+    The digits are shown to staff once, as what follows ``code:`` in the identifier, and stored
+    nowhere; a lost code is revoked and replaced. One that is taken is refused when it is issued:
+    draw another then.
+    """
+    while guessable(code := f"{secrets.randbelow(10**digits):0{digits}}"):
+        pass
+    return Identifier(IdentifierKind.CODE, code)

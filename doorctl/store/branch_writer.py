@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from doorctl.access.codes import codes_allowed
-from doorctl.access.modes import Override
-from doorctl.access.rights import Ban, Pass
-from doorctl.access.staff_text import refuse_text
-from doorctl.errors import InputError, StoreError
-from doorctl.moments import Moment
+from doorctl.access.day import Override
+from doorctl.access.rights import Ban, Pass, codes_allowed
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.moments import Moment
+from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.ports import DaySource, StoredDay, StoredDays, Week
 from doorctl.store.branch import lost, never_made
-from doorctl.store.branch_purge import delete_ended
 from doorctl.store.branch_rows import (
     BANS,
     OVERRIDES,
     PASSES,
+    WEEKDAYS,
+    erase_expired,
     from_ban,
     from_override,
     from_pass,
@@ -30,20 +30,193 @@ from doorctl.store.branch_rows import (
     to_override,
     to_pass,
 )
-from doorctl.store.branch_rules import (
-    known,
-    refuse_ban,
-    refuse_days,
-    refuse_one_more,
-    refuse_override,
-    refuse_pass,
-    refuse_week,
-    today,
-)
-from doorctl.store.connection import create_file, transaction, translated
+from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.visit_purge import compact
 from doorctl.store.visit_rows import from_ms, to_ms
-from doorctl.store.writer import Writer
+
+# What may not be written into ``branch.db``: things that are over already, or that clash.
+#
+# Judged by what is known of the time for certain, so that a clock that was not set refuses nothing
+# that staff may want. What makes no sense at any time, its own class refuses.
+
+MOST_PASSES = 6
+"""So many passes in force has a card: each is tried at the door."""
+
+LONGEST_OVERRIDE = timedelta(days=31)
+"""A mode set by hand ends by itself; what lasts longer than a month belongs into the calendar."""
+
+
+def known(moment: Moment) -> datetime:
+    """Return the time, or while the clock is not set the latest one known to have come; UTC.
+
+    Otherwise the high-water mark says nothing: a clock that once ran ahead would refuse for good.
+    """
+    return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
+
+
+def today(moment: Moment) -> date:
+    """Return the local date of :func:`known`."""
+    return known(moment).astimezone(moment.local.tzinfo).date()
+
+
+def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str | None) -> None:
+    """Refuse a ban of nobody, without a reason, or one that is over.
+
+    Raises:
+        InputError: with what to do.
+    """
+    refuse_purpose(ban.reason, "reason")
+    if not row_key and not patron_ref:
+        raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
+    if ban.until is not None and ban.until <= known(moment):
+        raise InputError("the ban would be over already; give a later end")
+
+
+def refuse_pass(new: Pass, moment: Moment) -> None:
+    """Refuse a pass that is over.
+
+    Raises:
+        InputError: with what to do.
+    """
+    if new.last_day < today(moment):
+        raise InputError(f"the pass would be over since {new.last_day}; give a later last day")
+
+
+def refuse_one_more(new: Pass, taken: int) -> None:
+    """Refuse a pass for a code or a card that has `taken` in force and may have no more.
+
+    Raises:
+        InputError: with what to do.
+    """
+    if taken and new.code_digits is not None:
+        raise InputError("the code has a pass already; revoke that one first")
+    if taken >= MOST_PASSES:
+        raise InputError(f"the card has {taken} passes already; revoke one of them first")
+
+
+def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
+    """Refuse dates that are past or named twice, and notes with a person's number.
+
+    Raises:
+        InputError: with the first such date.
+    """
+    named: set[date] = set()
+    for one in days:
+        if one.day < today(moment):
+            raise InputError(f"{one.day} is past; leave it out")
+        if one.day in named:
+            raise InputError(f"{one.day} is named twice; say once what it is")
+        named.add(one.day)
+        refuse_text(f"note for {one.day}", one.note, optional=True)
+
+
+def refuse_week(week: Week) -> None:
+    """Refuse a week that has not seven days.
+
+    Raises:
+        InputError: with how many it has.
+    """
+    if len(week) != WEEKDAYS:
+        raise InputError(f"the week has {len(week)} days; give seven, Monday first")
+
+
+def refuse_override(override: Override, moment: Moment) -> None:
+    """Refuse a mode set by hand that is over, or for so long that it would be forgotten.
+
+    Raises:
+        InputError: with what to do.
+    """
+    refuse_purpose(override.cause, "reason")
+    refuse_text("account", override.by)
+    if override.until <= known(moment):
+        raise InputError("the mode would end before now; give a later end")
+    # While nobody knows the time, a lockdown must be possible all the same.
+    if moment.dependable and override.until > moment.local + LONGEST_OVERRIDE:
+        raise InputError(
+            f"the mode would last more than {LONGEST_OVERRIDE.days} days; change the calendar"
+        )
+
+
+# Deleting what ended long ago from ``branch.db``: it is about people too.
+
+KEPT_AFTER_END = timedelta(days=30)
+"""As long as visits are kept, which is the sector's standard (DPL CMS's privacy template)."""
+
+LEAP = timedelta(days=2)
+"""A time that is so much later than the last by which anything was deleted is not believed yet."""
+
+SEEN_FOR = timedelta(hours=6)
+"""How long such a time must have been seen; a clock that is wrong for an evening comes to no more.
+Else it would delete every ban, tombstone and audit record for good."""
+
+SEEN_FOR_AT_MOST = timedelta(days=60)
+"""A time that is even later is another one, as of a battery clock that starts anywhere."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+_DELETED_BY, _FIRST_SEEN = "deleted_by_ms", "later_time_seen_ms"
+_TIME = "SELECT CAST(value AS INTEGER) FROM settings WHERE key = ?"
+_KEEP_TIME = "INSERT OR REPLACE INTO settings VALUES (?, ?)"
+_FORGET_TIME = "DELETE FROM settings WHERE key = ?"
+
+_BY_TIME = (
+    "DELETE FROM bans WHERE min(coalesce(lifted_ms, until_ms), coalesce(until_ms, lifted_ms)) < ?",
+    "DELETE FROM passes WHERE revoked_ms < ?",
+    "DELETE FROM tombstones WHERE until_ms < ?",
+    # A lockdown counts even when it is over, until somebody lifts it.
+    """
+    DELETE FROM overrides WHERE min(coalesce(ended_ms, until_ms), until_ms) < ?
+    AND (mode <> 'lockdown' OR ended_ms IS NOT NULL)
+    """,
+    "DELETE FROM alarms WHERE cleared_ms < ?",
+)
+_BY_DAY = (
+    "DELETE FROM passes WHERE last_day < ?",
+    "DELETE FROM days WHERE day < ?",
+    "DELETE FROM wrong_pins_elsewhere WHERE day < ?",
+)
+
+
+def delete_ended(connection: sqlite3.Connection, moment: Moment) -> bool:
+    """Delete what ended more than :data:`KEPT_AFTER_END` ago; tell whether there was any.
+
+    Bans without an end stay until they are lifted, and the audit log keeps its records for longer.
+    Nothing is deleted while the clock is not set, nor before a time that has leapt ahead was seen
+    for a while.
+    """
+    if not (moment.dependable and _is_believed(connection, to_ms(moment.local))):
+        return False
+    cutoff = known(moment) - KEPT_AFTER_END
+    first_day = today(moment) - KEPT_AFTER_END
+    deleted = 0
+    for statement in _BY_TIME:
+        deleted += connection.execute(statement, (to_ms(cutoff),)).rowcount
+    for statement in _BY_DAY:
+        deleted += connection.execute(statement, (first_day.isoformat(),)).rowcount
+    return erase_expired(connection, moment) + deleted > 0
+
+
+def _is_believed(connection: sqlite3.Connection, now_ms: int) -> bool:
+    """Tell whether a dependable time is one to delete by, and keep it in mind.
+
+    What is kept outlives the process: a machine that is restarted every day forgets all the same.
+    """
+    deleted_by, seen = _time(connection, _DELETED_BY), _time(connection, _FIRST_SEEN)
+    if deleted_by is not None and now_ms - deleted_by > LEAP // _MILLISECOND:
+        for_ms = -1 if seen is None else now_ms - seen
+        if not 0 <= for_ms <= SEEN_FOR_AT_MOST // _MILLISECOND:
+            connection.execute(_KEEP_TIME, (_FIRST_SEEN, str(now_ms)))
+            return False
+        if for_ms < SEEN_FOR // _MILLISECOND:
+            return False
+    connection.execute(_KEEP_TIME, (_DELETED_BY, str(now_ms)))
+    connection.execute(_FORGET_TIME, (_FIRST_SEEN,))
+    return True
+
+
+def _time(connection: sqlite3.Connection, key: str) -> int | None:
+    found: tuple[int] | None = connection.execute(_TIME, (key,)).fetchone()
+    return None if found is None else found[0]
+
 
 # The column lists are all that these are made of; values are always bound.
 _ADD_BAN = f"""

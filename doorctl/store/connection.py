@@ -6,18 +6,259 @@ WAL with ``synchronous=FULL`` lost nothing in 8 185 simulated power cuts. Debian
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
 from urllib.parse import quote
 
-from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
-from doorctl.identity import shared_in
-from doorctl.store.new_file import named_when_whole
-from doorctl.store.older_file import Layout, lay_out
+from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
+from doorctl.core.identity import shared_in
+
+# Creating a file that nobody else may read and that a power cut does not take away.
+
+
+def create_private(path: Path, content: bytes = b"") -> None:
+    """Create a file with mode 0600 and make it and its name durable.
+
+    Raises:
+        FileExistsError: the path is taken, also by a dangling link; nothing was touched.
+        OSError: the file can't be written; there is none then.
+    """
+    with named_when_whole(path) as (_, descriptor), open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+
+
+@contextmanager
+def named_when_whole(path: Path) -> Iterator[tuple[Path, int]]:
+    """Make a file as ``<name>.new`` in a block; it gets its name, durably, at the block's end.
+
+    Whoever looks meanwhile, or after a power cut, sees all of it or nothing; what a process that
+    was killed has left is written over. The block gets the file's present path, at which nothing
+    stands yet, and its descriptor.
+
+    Raises:
+        FileExistsError: the path is taken, also by a dangling link; nothing was touched.
+        BlockingIOError: another process is making it.
+        OSError: the file can't be written; there is none then.
+    """
+    made = new = path.with_name(f"{path.name}.new")
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            # Before anything is written: another process may just have renamed what was opened.
+            _refuse_taken(path)
+            _remove_companions(new)
+            os.ftruncate(descriptor, 0)
+            yield new, descriptor
+            os.fsync(descriptor)
+            # A database would take what an older one of its name has left for its own.
+            _remove_companions(path)
+            made = new.rename(path)
+            sync_directory(path.parent)
+        except BaseException:
+            made.unlink(missing_ok=True)
+            _remove_companions(new)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_taken(path: Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def _remove_companions(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names that were added, changed or removed in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Reading a file that another doorctl laid out: an older one, before its writer has migrated it.
+#
+# After an upgrade a reader can start before the writer, or where no writer runs: what the file
+# does not hold yet, nobody has written either.
+
+Step = Callable[[sqlite3.Connection], None]
+_DONE = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
+
+
+class Layout:
+    """The steps that lay a database out, in their order; ``@layout()`` adds a function as one.
+
+    The library that does them is imported where one is to be done: it takes 0.17 s of a command.
+
+    Args:
+        name: the database's, without ``.db``.
+
+    Attributes:
+        steps: by the name under which a file keeps that it was done.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.steps: dict[str, Step] = {}
+
+    def __call__(self) -> Callable[[Step], Step]:
+        """Return what adds a step and leaves its function as it is."""
+
+        def added(step: Step) -> Step:
+            self.steps[step.__name__] = step
+            return step
+
+        return added
+
+    def done(self, database: sqlite3.Connection) -> frozenset[str]:
+        """Return the steps that a file says were done to it; none where it has no list of ours.
+
+        Raises:
+            sqlite3.Error: SQLite's own trouble.
+        """
+        try:
+            return frozenset(name for (name,) in database.execute(_DONE, (self.name,)))
+        except sqlite3.OperationalError as error:
+            if not _names_unknown(error):
+                raise
+            return frozenset()
+
+    def pending(self, database: sqlite3.Connection) -> tuple[str, ...]:
+        """Return the steps that a file does not say were done to it.
+
+        Raises:
+            sqlite3.Error: SQLite's own trouble.
+        """
+        done = self.done(database)
+        return tuple(name for name in self.steps if name not in done)
+
+    def apply(self, database: sqlite3.Connection, *, stop_before: str | None = None) -> None:
+        """Do the steps that are pending and number the file, in one transaction.
+
+        Args:
+            database: the file.
+            stop_before: a step; for a file as an older doorctl has left it, which has no number.
+
+        Raises:
+            sqlite3.Error: SQLite's own trouble.
+        """
+        from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see above
+
+        migrations = Migrations(self.name)
+        for name, step in self.steps.items():
+            migrations(name=name)(lambda wrapped, step=step: step(wrapped.conn))
+        # Plugins are whatever else is installed on the machine; none of them belongs at a door.
+        wrapped = Database(database, recursive_triggers=False, execute_plugins=False)
+        with wrapped.atomic():
+            migrations.apply(wrapped, stop_before=stop_before)
+            if stop_before is None:
+                database.execute(f"PRAGMA user_version = {newest(self)}")
+
+
+def execute_fitting(
+    database: sqlite3.Connection, statements: Sequence[str], parameters: Sequence[object] = ()
+) -> sqlite3.Cursor:
+    """Run the first statement whose tables and columns the file has.
+
+    Where the newest fits, which is nearly always, the others cost nothing. It is tried each time,
+    so the first call after the migration uses it.
+
+    Args:
+        database: the file.
+        statements: the newest first; the last needs only what doorctl's first layout had.
+        parameters: for whichever is run.
+
+    Raises:
+        sqlite3.Error: none fits, so the file is not doorctl's; or SQLite's own trouble.
+    """
+    for statement in statements[:-1]:
+        try:
+            return database.execute(statement, parameters)
+        except sqlite3.OperationalError as error:
+            if not _names_unknown(error):
+                raise
+    return database.execute(statements[-1], parameters)
+
+
+def is_newer(database: sqlite3.Connection, migrations: Layout) -> bool:
+    """Tell whether a newer doorctl laid the file out.
+
+    Its number alone could be one wrong bit; the list of what was done to the file says it too.
+
+    Raises:
+        sqlite3.Error: SQLite's own trouble.
+    """
+    layout: int = database.execute("PRAGMA user_version").fetchone()[0]
+    if layout <= newest(migrations):
+        return False
+    return len(migrations.done(database)) == layout
+
+
+def lay_out(database: sqlite3.Connection, migrations: Layout) -> None:
+    """Bring a file to this program's layout and number it, in one transaction.
+
+    Raises:
+        StoreError: a newer doorctl laid it out; nothing was changed.
+        sqlite3.Error: SQLite's own trouble.
+    """
+    refuse_newer(database, migrations)
+    layout = database.execute("PRAGMA user_version").fetchone()[0]
+    if layout != newest(migrations) or migrations.pending(database):
+        migrations.apply(database)
+
+
+def refuse_newer(database: sqlite3.Connection, migrations: Layout) -> None:
+    """Refuse a file of which this program would forget what it does not know: a ban, perhaps.
+
+    Raises:
+        StoreError: a newer doorctl laid it out.
+        sqlite3.Error: SQLite's own trouble.
+    """
+    if is_newer(database, migrations):
+        raise StoreError(
+            f"{migrations.name}.db was laid out by a newer doorctl than this one, which would not "
+            "heed all that stands there; install the newer one again, or restore the file from "
+            "before the upgrade"
+        )
+
+
+def refuse_others(database: sqlite3.Connection, migrations: Layout) -> None:
+    """Refuse a newer file as :func:`refuse_newer` does, and one that no doorctl has laid out.
+
+    Raises:
+        StoreError: it is newer, foreign, or not made yet.
+        sqlite3.Error: SQLite's own trouble.
+    """
+    refuse_newer(database, migrations)
+    if not set(migrations.steps) & migrations.done(database):
+        raise StoreError(f"{migrations.name}.db can't be used: it does not hold doorctl's tables")
+
+
+def newest(migrations: Layout) -> int:
+    """Return the number of the layout that this program makes: of how many steps it consists."""
+    return len(migrations.steps)
+
+
+def _names_unknown(error: sqlite3.OperationalError) -> bool:
+    # SQLITE_ERROR alone would be every trouble that has no code of its own.
+    return str(error).startswith(("no such table: ", "no such column: "))
+
 
 BUSY_TIMEOUT_MS = 5000
 """Longer than any checkpoint of ours; only a reader's recovery after a crash ever waits."""
@@ -244,3 +485,267 @@ def _demand(path: Path, database: sqlite3.Connection, pragma: str, wanted: objec
     found = database.execute(f"PRAGMA {pragma}").fetchone()[0]
     if found != wanted:
         raise StoreError(f"{path} can't be used: SQLite answers {found} to {pragma}")
+
+
+# One writer a database, in one process: a lock file that a dead process can't leave locked.
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class WriterLock:
+    """Hold ``<database>.lock`` from construction to :meth:`close`; the kernel lets go if we die.
+
+    The file stays: removing it would let two processes lock two files of the same name.
+
+    Raises:
+        StoreBusyError: another writer holds it, in this process or another.
+        StoreError: the lock file can't be opened, or is a link to, or the name of, something else.
+    """
+
+    def __init__(self, database: Path) -> None:
+        lock = database.with_name(f"{database.name}.lock")
+        try:
+            self._descriptor = os.open(lock, _FLAGS, 0o600)
+        except OSError as error:
+            raise StoreError(f"{lock} can't be opened: {error.strerror}") from error
+        try:
+            _refuse_other(lock, os.fstat(self._descriptor))
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            if isinstance(error, StoreError):
+                raise
+            if isinstance(error, BlockingIOError):
+                raise StoreBusyError(
+                    f"another doorctl process is writing {database}; wait for it or stop it"
+                ) from None
+            raise StoreError(f"{lock} can't be locked: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Let the next writer in; idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _refuse_other(lock: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        raise StoreError(f"{lock} is not a file of its own; see what it is, and remove it")
+
+
+# The one writing connection of a database, with its lock and its migrations applied.
+
+
+class Writer:
+    """Hold the lock and the connection; belongs to the thread that makes it.
+
+    Args:
+        path: an existing database, or an empty file.
+        migrations: all pending ones are applied, recorded and counted in one transaction.
+        checkpoints: whether each commit is copied into the file at once: a wrong bit in the WAL
+            takes what was committed last away, and what keeps people out must not depend on it.
+
+    Raises:
+        StoreBusyError: another process is the writer.
+        StoreError: the file is missing, of a newer doorctl, or can't be used.
+    """
+
+    def __init__(self, path: Path, migrations: Layout, *, checkpoints: bool = False) -> None:
+        self.path = path
+        self._lock = WriterLock(path)
+        try:
+            self.database: sqlite3.Connection = open_writer(path)
+        except BaseException:
+            self._lock.close()
+            raise
+        try:
+            with translated(path):
+                lay_out(self.database, migrations)
+                if checkpoints:
+                    self.database.execute("PRAGMA wal_autocheckpoint=1")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection, then let the next writer in; idempotent.
+
+        While readers hold the file its WAL stays, but empty: what stands in it could not be read
+        by a door that starts on a full disk.
+        """
+        # Closed before, or a disk that fails: then the WAL says what the file does not.
+        with suppress(sqlite3.Error, UnicodeDecodeError):
+            self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.database.close()
+        self._lock.close()
+
+
+# A long-lived read-only connection that follows its path when another file appears there.
+
+LOOP_PATIENCE_MS = 10
+"""For the door's loop, which must not wait: what is held for longer counts as unreadable."""
+
+LASTS_S = 3.0
+"""For the door: so long a file that is replaced may be missing, unfinished or foreign, and the one
+before it still answers. Whoever replaces it could as well lay a good one there."""
+
+
+class WatchedReader:
+    """Open `path` at the first use, and again whenever the file there is another one.
+
+    Where no -shm can be made, because the disk is full or read-only or the directory somebody
+    else's, and no commit waits in the -wal, the file is read as one that nobody writes, and opened
+    again as soon as somebody does.
+
+    One thread uses it; closing may be left to whoever shuts down.
+
+    Args:
+        path: the database; it may appear later.
+        cure: what is to be done where it is missing.
+        migrations: what lays it out; None where a newer doorctl's file may be read too.
+        patience_ms: how long a call waits where somebody holds the whole file.
+        now_s: monotonic seconds, where for :data:`LASTS_S` the file that was read last is to
+            answer if what replaced it can't be read; None where it never does.
+
+    Attributes:
+        generation: another number after each opening.
+        shared: whether commits of others show without a new opening.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        cure: str,
+        migrations: Layout | None = None,
+        *,
+        patience_ms: int = BUSY_TIMEOUT_MS,
+        now_s: Callable[[], float] | None = None,
+    ) -> None:
+        self.path = path
+        self.generation = 0
+        self.shared = True
+        self._cure = cure
+        self._migrations = migrations
+        self._patience_ms = patience_ms
+        self._now_s = now_s
+        self._lost_s: float | None = None
+        self._wal = path.with_name(f"{path.name}-wal")
+        self._shm = path.with_name(f"{path.name}-shm")
+        self._file: tuple[int, ...] = ()
+        self._database: sqlite3.Connection | None = None
+
+    def current(self) -> sqlite3.Connection:
+        """Return a connection to the file that stands at the path now; costs one stat, or two.
+
+        Raises:
+            StoreError: the file is missing, not this doorctl's, or can't be opened.
+        """
+        before, read = self._database, (self._file, self.shared)
+        try:
+            if before is None or self._identify() != self._file:
+                self._database = self._refused_if_not_ours(self._opened())
+                self.generation += 1
+                if before is not None:
+                    before.close()
+            self._lost_s = None
+        except StoreError:
+            self._file, self.shared = read
+            if not self._lasts():
+                self.close()
+                raise
+        assert self._database is not None  # noqa: S101 - opened, or lasting
+        return self._database
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _lasts(self) -> bool:
+        # What is read as one that nobody writes may be half of another by now.
+        if self._now_s is None or self._database is None or not self.shared:
+            return False
+        now_s = self._now_s()
+        self._lost_s = now_s if self._lost_s is None else self._lost_s
+        return now_s - self._lost_s < LASTS_S
+
+    def _opened(self) -> sqlite3.Connection:
+        # Identified before it is opened: a change in between is noticed at the next call.
+        # Through a -shm that can't be written SQLite reads, and calls each answer a new commit
+        # where nobody writes and the -wal is empty.
+        self.shared = self._shm_writable() or self._wal_bytes() > 0
+        self._file = self._identify()
+        try:
+            return open_reader(self.path, patience_ms=self._patience_ms)
+        except (StoreBusyError, StoreDamagedError):
+            raise
+        except StoreError:
+            self.shared = False
+            self._file = self._identify()
+            if self._file[-1]:
+                raise
+        return open_unshared_reader(self.path)
+
+    def _refused_if_not_ours(self, opened: sqlite3.Connection) -> sqlite3.Connection:
+        try:
+            with translated(self.path):
+                if self._migrations is not None:
+                    refuse_others(opened, self._migrations)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def _shm_writable(self) -> bool:
+        # Where even looking is forbidden, opening the database says so.
+        access = partial(os.access, self._shm, effective_ids=True)
+        return not access(os.F_OK) or access(os.W_OK)
+
+    def _identify(self) -> tuple[int, ...]:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            raise StoreError(f"{self.path} is missing; {self._cure}") from None
+        except OSError as error:
+            raise StoreError(f"{self.path} can't be opened: {error.strerror}") from error
+        file = (status.st_dev, status.st_ino)
+        if self.shared:
+            return file
+        # The -wal last: there a writer's commit shows first.
+        return (*file, status.st_mtime_ns, status.st_size, self._wal_bytes())
+
+    def _wal_bytes(self) -> int:
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise StoreError(f"{self._wal} can't be looked at: {error.strerror}") from error
+
+
+# Many rows, a few at a time.
+
+BATCH_ROWS = 100
+"""Rows in memory at a time. Measured on a push: 1 000 take a quarter longer, for they have left the
+processor's cache when SQLite comes to them; 50 and 200 are no faster."""
+
+T = TypeVar("T")
+
+
+def batches(things: Iterable[T]) -> Iterator[list[T]]:
+    """Yield all of `things` in order, in lists of :data:`BATCH_ROWS`; the last may be shorter."""
+    remaining = iter(things)
+    while batch := list(islice(remaining, BATCH_ROWS)):
+        yield batch

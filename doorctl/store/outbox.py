@@ -11,10 +11,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from doorctl.store.connection import create_file, open_reader, transaction, translated
-from doorctl.store.older_file import Layout
-from doorctl.store.writer import Writer
-from doorctl.sync.manifest import SealedWith
+from doorctl.store.connection import (
+    Layout,
+    Writer,
+    create_file,
+    open_reader,
+    transaction,
+    translated,
+)
+from doorctl.sync.document import SealedWith
 from doorctl.sync.outbox import Revision, Standing, Terms, Volume
 
 migrations = Layout("outbox")

@@ -2,28 +2,234 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from doorctl.access.patron import Patron
-from doorctl.errors import StoreDamagedError, StoreError
-from doorctl.ports import CacheStamp
-from doorctl.store.connection import translated
-from doorctl.store.kept_twice import whole
-from doorctl.store.older_file import execute_fitting
-from doorctl.store.patron_rows import (
-    ASKED_DECIDING,
-    CACHE_DECIDING,
-    COLUMNS,
-    DECIDING,
-    LEARNT_DECIDING,
-    migrations,
-    to_patron,
+from doorctl.core.errors import StoreDamagedError, StoreError
+from doorctl.ports import CacheStamp, SealedRow
+from doorctl.store import kept_twice
+from doorctl.store.connection import (
+    LOOP_PATIENCE_MS,
+    Layout,
+    WatchedReader,
+    execute_fitting,
+    translated,
 )
-from doorctl.store.sealing import Seal
-from doorctl.store.watched_reader import LOOP_PATIENCE_MS, WatchedReader
+from doorctl.store.kept_twice import whole
+from doorctl.store.keys import Seal
+
+# The table of patrons: its migrations, and a patron as a row of it and back.
+
+COLUMNS = (
+    "pin_check, patron_ref, resident, active, blocks, restricted, "
+    "enter_from, valid_until, hold_from, hold_until, tags, weak_pin"
+)
+"""All that a patron is, in the order of :func:`to_patron`."""
+
+DECIDING = (
+    "patron_ref, resident, active, blocks, restricted, "
+    "enter_from, valid_until, hold_from, hold_until, tags, weak_pin"
+)
+"""What is kept twice of a patron. A wrong bit in a row's key or a PIN's check lets nobody in."""
+ASKED_DECIDING = f"{DECIDING}, asked_until, good_until"
+LEARNT_DECIDING = "weak_pin, good_until"
+CACHE_DECIDING = "epoch, applied_at, minimum_age"
+
+migrations = Layout("patrons")
+
+
+@migrations()
+def create_patrons_and_cache(database: sqlite3.Connection) -> None:
+    """Lay out both tables; `epoch` is the push that last brought a row."""
+    database.execute("""
+        CREATE TABLE patrons (
+            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
+            pin_check BLOB CHECK (length(pin_check) = 32),
+            patron_ref TEXT NOT NULL,
+            resident INTEGER NOT NULL,
+            active INTEGER NOT NULL,
+            blocks TEXT NOT NULL,
+            restricted INTEGER NOT NULL,
+            enter_from TEXT,
+            valid_until TEXT,
+            hold_from TEXT,
+            hold_until TEXT,
+            tags TEXT NOT NULL,
+            epoch INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    database.execute("CREATE INDEX patrons_by_ref ON patrons (patron_ref)")
+    database.execute("""
+        CREATE TABLE cache (
+            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+            epoch INTEGER NOT NULL,
+            applied_at TEXT,
+            minimum_age INTEGER NOT NULL,
+            patrons INTEGER NOT NULL,
+            key_id TEXT NOT NULL,
+            memory_kib INTEGER NOT NULL,
+            iterations INTEGER NOT NULL
+        ) STRICT
+    """)
+
+
+@migrations()
+def add_digest(database: sqlite3.Connection) -> None:
+    """Remember which push is held, so that the same one is answered and not applied again."""
+    database.execute("ALTER TABLE cache ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
+def add_learnt(database: sqlite3.Connection) -> None:
+    """Lay out PIN checks that no push brought; each goes with the patron that it was learnt for.
+
+    One of a row that a push then brings with a check, or for another patron, goes too.
+    """
+    database.execute("""
+        CREATE TABLE learnt (
+            row_key BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE,
+            pin_check BLOB NOT NULL CHECK (length(pin_check) = 32),
+            learnt_on TEXT NOT NULL,
+            good_until TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    database.execute("CREATE INDEX learnt_by_end ON learnt (good_until)")
+    database.execute("""
+        CREATE TRIGGER learnt_no_more AFTER UPDATE OF pin_check, patron_ref ON patrons
+        WHEN old.pin_check IS NULL AND new.pin_check IS NOT NULL
+        OR old.patron_ref <> new.patron_ref
+        BEGIN DELETE FROM learnt WHERE row_key = new.row_key; END
+    """)
+
+
+@migrations()
+def add_asked(database: sqlite3.Connection) -> None:
+    """Lay out rows that no push brought, apart: they count in no push and for no guard."""
+    database.execute("""
+        CREATE TABLE asked (
+            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
+            pin_check BLOB NOT NULL CHECK (length(pin_check) = 32),
+            patron_ref TEXT NOT NULL,
+            resident INTEGER NOT NULL,
+            active INTEGER NOT NULL,
+            blocks TEXT NOT NULL,
+            restricted INTEGER NOT NULL,
+            enter_from TEXT,
+            valid_until TEXT,
+            hold_from TEXT,
+            hold_until TEXT,
+            tags TEXT NOT NULL,
+            learnt_on TEXT NOT NULL,
+            good_until TEXT NOT NULL,
+            asked_until TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    database.execute("CREATE INDEX asked_by_ref ON asked (patron_ref)")
+
+
+@migrations()
+def add_weak_pin(database: sqlite3.Connection) -> None:
+    """Let each row say that its PIN is too easy to guess; 0 where nobody asked for that."""
+    for table in ("patrons", "learnt", "asked"):
+        column = "weak_pin INTEGER NOT NULL DEFAULT 0"
+        database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
+@migrations()
+def add_shut_out(database: sqlite3.Connection) -> None:
+    """Lay out how rows were that a push of the last week has shut out; see `patrons_shut_out`.
+
+    Bit n of `days` says that the row opened n days after `at`; of a person it holds digests alone.
+    """
+    database.execute("""
+        CREATE TABLE shut_out (
+            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
+            at TEXT NOT NULL,
+            days INTEGER NOT NULL,
+            pin_check BLOB CHECK (length(pin_check) = 32)
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
+@migrations()
+def keep_twice(database: sqlite3.Connection) -> None:
+    """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
+    kept_twice.keep(database, "patrons", "row_key", DECIDING, given_with="epoch")
+    kept_twice.keep(database, "asked", "row_key", ASKED_DECIDING)
+    kept_twice.keep(database, "learnt", "row_key", LEARNT_DECIDING)
+    kept_twice.keep(database, "cache", "only", CACHE_DECIDING)
+
+
+def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
+    """Return a sealed row as the values of ``row_key`` and :data:`COLUMNS`, then `more`."""
+    patron = row.patron
+    return (
+        row.row_key,
+        patron.pin_check,
+        patron.patron_ref,
+        patron.resident,
+        patron.active,
+        _from_codes(patron.blocks),
+        patron.restricted,
+        _from_day(patron.enter_from),
+        _from_day(patron.valid_until),
+        _from_day(patron.hold_from),
+        _from_day(patron.hold_until),
+        _from_codes(patron.tags),
+        patron.weak_pin,
+        *more,
+    )
+
+
+def to_patron(record: tuple[Any, ...]) -> Patron:
+    """Return the patron of a record of :data:`COLUMNS`, `pin_until` and `pushed`.
+
+    Raises:
+        TypeError, ValueError: :func:`to_record` did not make the record; the text may quote it.
+    """
+    pin_check, patron_ref, resident, active, blocks, restricted, *days = record[:10]
+    tags, weak_pin, end, pushed = record[10:]
+    enter_from, valid_until, hold_from, hold_until, pin_until = map(_to_day, (*days, end))
+    return Patron(
+        patron_ref=patron_ref,
+        pin_check=pin_check,
+        resident=bool(resident),
+        active=bool(active),
+        blocks=_to_codes(blocks),
+        restricted=bool(restricted),
+        enter_from=enter_from,
+        valid_until=valid_until,
+        hold_from=hold_from,
+        hold_until=hold_until,
+        tags=_to_codes(tags),
+        pin_until=pin_until,
+        weak_pin=bool(weak_pin),
+        pushed=bool(pushed),
+    )
+
+
+def _from_codes(codes: frozenset[str]) -> str:
+    # JSON, because an unknown block code still blocks, even an empty one or one with a space.
+    return orjson.dumps(sorted(codes)).decode() if codes else "[]"
+
+
+def _to_codes(text: str) -> frozenset[str]:
+    return frozenset(orjson.loads(text)) if text != "[]" else frozenset()
+
+
+def _from_day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _to_day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
 
 _PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)").replace(
     "weak_pin", "coalesce(learnt.weak_pin, patrons.weak_pin)"

@@ -9,20 +9,18 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from doorctl.access.policy import Policy
-from doorctl.errors import RowsClashError, StoreError
+from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.ports import Applied, CacheStamp, Guard, Push, SealedRow
-from doorctl.privacy.subject_tombstones import Erasures, Tombstones
-from doorctl.store import patrons_expiry, patrons_learnt, patrons_shut_out
-from doorctl.store.batches import batches
-from doorctl.store.connection import create_file, transaction, translated
+from doorctl.privacy.subject import Erasures, Tombstones
+from doorctl.store import patrons_changes
+from doorctl.store.connection import Writer, batches, create_file, transaction, translated
 from doorctl.store.kept_twice import TWICE, said
-from doorctl.store.patron_rows import COLUMNS, DECIDING, migrations, to_record
-from doorctl.store.patrons_leaving import Leaving
+from doorctl.store.keys import Seal
+from doorctl.store.patrons import COLUMNS, DECIDING, migrations, to_record
+from doorctl.store.patrons_changes import Leaving
 from doorctl.store.quarantine import discard_set_aside
-from doorctl.store.sealing import Seal
-from doorctl.store.subject_erasing import forget_restored
+from doorctl.store.subject import forget_restored
 from doorctl.store.visit_purge import compact
-from doorctl.store.writer import Writer
 
 _PLACES = {name: f"?{n}" for n, name in enumerate(f"row_key, {COLUMNS}, epoch".split(", "), 1)}
 _SAID = said(DECIDING, _PLACES.__getitem__)
@@ -121,14 +119,14 @@ class PatronCacheWriter:
             # A numbered push follows on what is held; a feed without a number proves nothing.
             whole = full or push is not None or before.epoch == 0
             push = push or Push(_following(before.epoch))
-            patrons_shut_out.watch(connection, self._policy, at)
+            patrons_changes.watch(connection, self._policy, at)
             leaving = Leaving(connection, push.epoch, full=full)
             remaining = erased.against(push.epoch).without_erased(rows)
             _put(connection, remaining, push.epoch, leaving)
-            patrons_learnt.give_way(connection, push.epoch, at, full=full)
+            patrons_changes.give_way(connection, push.epoch, at, full=full)
             removed = leaving.remove(removals)
-            guard(patrons_shut_out.counted(connection))
-            patrons_shut_out.stop(connection, forgets=approved)
+            guard(patrons_changes.counted(connection))
+            patrons_changes.stop(connection, forgets=approved)
             if whole:
                 seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
                 when = None if at is None else at.isoformat()
@@ -153,7 +151,7 @@ class PatronCacheWriter:
         """
         with translated(self.path), transaction(self._writer.database) as connection:
             self._refuse_other_seal(connection)
-            patrons_learnt.keep(
+            patrons_changes.keep(
                 connection, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
             )
 
@@ -161,7 +159,7 @@ class PatronCacheWriter:
         """Delete what no push has confirmed since a time; see `PatronWriter.expire`."""
         with translated(self.path):
             with transaction(self._writer.database) as connection:
-                gone = patrons_expiry.expire(connection, confirmed_before)
+                gone = patrons_changes.expire(connection, confirmed_before)
             if gone:
                 compact(self._writer.database)
         return gone
@@ -173,7 +171,7 @@ class PatronCacheWriter:
         """
         discard_set_aside(self.path.parent, now)
         with translated(self.path), transaction(self._writer.database) as connection:
-            return patrons_shut_out.forget(connection, now.astimezone(UTC))
+            return patrons_changes.forget(connection, now.astimezone(UTC))
 
     def renumber(self, epoch: int) -> None:
         """Give the push that is held a number that is no higher, so that a snapshot can follow.
@@ -263,7 +261,7 @@ def _put(
         # A row of this epoch is not overwritten, so a second one changes nothing.
         if connection.executemany(_PUT, records).rowcount != len(batch):
             raise RowsClashError("two rows are of the same identifier; nothing was changed")
-        patrons_learnt.forget_changed(connection, batch)
+        patrons_changes.forget_changed(connection, batch)
 
 
 def _following(epoch: int) -> int:

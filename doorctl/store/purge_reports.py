@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from doorctl.errors import StoreError
-from doorctl.store.new_file import create_private
+from doorctl.core.errors import StoreError
+from doorctl.store.connection import create_private
 
 KEPT = timedelta(days=183)
 """Six months, as long as staff's own traces are kept: what an inspection asks for."""

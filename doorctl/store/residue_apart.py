@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.privacy.proof import Found
 from doorctl.store.residue import Seen, Wanted
 

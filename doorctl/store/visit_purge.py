@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from doorctl.moments import BootTime, ClockState
-from doorctl.store import wrong_pins
+from doorctl.core.moments import BootTime, ClockState
+from doorctl.store import visit_rows
 from doorctl.store.connection import BUSY_TIMEOUT_MS, transaction
 
 BATCH_ROWS = 500
@@ -72,7 +72,7 @@ def date_rows(
     connection.execute(_DATE_EARLIER_BOOTS, times)
     connection.execute(_DATE_EARLIER_THROTTLES, times)
     connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
-    wrong_pins.date(connection)
+    visit_rows.date_attempts(connection)
 
 
 def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
@@ -85,7 +85,7 @@ def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> 
     connection.execute(_SETTLE_THIS_BOOT, times)
     connection.execute(_SETTLE_EARLIER_BOOTS, times)
     connection.execute(_SETTLE_CANARIES, times)
-    wrong_pins.date(connection)
+    visit_rows.date_attempts(connection)
     connection.execute(_SETTLE_MARK, times)
 
 

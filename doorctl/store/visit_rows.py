@@ -3,18 +3,233 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
-from doorctl.access.throttle import CardThrottle
-from doorctl.errors import StoreDamagedError
-from doorctl.moments import BootTime
-from doorctl.store import wrong_pins
-from doorctl.store.older_file import Layout
-from doorctl.store.statistics import create_hourly
+from doorctl.access.patron import Reason
+from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS, CardThrottle
+from doorctl.core.errors import InputError, StoreDamagedError
+from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.ports import ATTEMPT, OPENED, HourCount
+from doorctl.privacy.hold import Hold
+from doorctl.store.connection import Layout, WatchedReader, translated
+
+# Each patron's wrong PINs: what no right PIN forgets. Part of the door log's one writer.
+#
+# A row is charged before its PIN is compared and goes again unless the PIN was wrong. It knows its
+# day and no more, and a patron's knows no card. The patron's number is the same at all branches.
+
+COUNT = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
+FORGET = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
+TAKE_BACK = "DELETE FROM wrong_pins WHERE attempt = ?"
+
+MANY = """
+    SELECT patron_ref, count(*) AS wrong FROM wrong_pins WHERE patron_ref IS NOT NULL
+    GROUP BY patron_ref HAVING wrong >= ? ORDER BY wrong DESC LIMIT ?
+"""
+
+_CHARGE = "INSERT INTO wrong_pins VALUES (?, date(? / 1000, 'unixepoch'), ?, ?, 0)"
+_ANSWER = """
+    UPDATE wrong_pins SET answered = 1 FROM wrong_pins AS right
+    WHERE right.attempt = ? AND wrong_pins.patron_ref = right.patron_ref
+"""
+_DATE = """
+    UPDATE wrong_pins SET day = date(at_ms / 1000, 'unixepoch') FROM attempts
+    WHERE attempts.attempt = wrong_pins.attempt AND day <> date(at_ms / 1000, 'unixepoch')
+"""
+# A card that is nobody's is forgotten with its visits.
+_PURGE = """
+    DELETE FROM wrong_pins
+    WHERE patron_ref IS NULL AND attempt NOT IN (SELECT attempt FROM attempts)
+    OR day < date(:now / 1000, 'unixepoch', CASE WHEN answered THEN :answered ELSE :longest END)
+"""
+
+
+def create(database: sqlite3.Connection) -> None:
+    """Lay out the table."""
+    database.execute("""
+        CREATE TABLE wrong_pins (
+            attempt INTEGER PRIMARY KEY,
+            day TEXT NOT NULL,
+            row_key BLOB,
+            patron_ref TEXT,
+            answered INTEGER NOT NULL
+        ) STRICT
+    """)
+    database.execute("CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)")
+    database.execute("CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)")
+
+
+def charge(connection: sqlite3.Connection, attempt: int, at_ms: int, whose: str | bytes) -> None:
+    """Count a PIN as wrong that is yet to be compared: a patron's, or a card's that is nobody's."""
+    card, patron = (None, whose) if isinstance(whose, str) else (whose, None)
+    connection.execute(_CHARGE, (attempt, at_ms, card, patron))
+
+
+def settle(connection: sqlite3.Connection, attempt: int, *, right: bool | None) -> None:
+    """Keep what was charged if the PIN was wrong; a right one answers the patron's others."""
+    if right:
+        connection.execute(_ANSWER, (attempt,))
+    if right is not False:
+        connection.execute(TAKE_BACK, (attempt,))
+
+
+def date_attempts(connection: sqlite3.Connection) -> None:
+    """Give each row its attempt's day, once that is known better."""
+    connection.execute(_DATE)
+
+
+def purge(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Delete what no longer counts, by the highest trusted time, after the visits were purged."""
+    ages = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSWERED_DAYS} days"}
+    connection.execute(_PURGE, {"now": now_ms, **ages})
+
+
+# Hourly counts in ``visits.db``: they outlive the visits, and hold no number, card or person.
+#
+# An attempt is counted in the transaction that closes it, so the counts are never behind the door
+# log; what passes the door is written once a minute. No purge touches them: an hour, a mode and an
+# outcome are all that was ever stored. They go with the file where it is lost or set aside.
+
+NO_HOUR = 0
+"""The hour of what happened while no clock could be trusted."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
+_FIRST = itemgetter(0)
+_END = datetime(9999, 12, 31, tzinfo=UTC)
+"""Later hours are left out: at the calendar's very end no time zone can be applied."""
+
+
+_COUNT_ATTEMPT = """
+    INSERT INTO hourly (hour, mode, kind, outcome, count)
+    SELECT CASE clock WHEN :untrusted THEN :no_hour ELSE at_ms / 3600000 END,
+    :mode, :kind, :outcome, 1
+    FROM attempts WHERE attempt = :attempt
+    ON CONFLICT DO UPDATE SET count = count + 1
+"""
+_ADD = """
+    INSERT INTO hourly (hour, mode, kind, outcome, count) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count
+"""
+_SLICE = """
+    SELECT hour, mode, kind, outcome, count FROM hourly
+    WHERE (hour, mode, kind, outcome) > (?, ?, ?, ?) AND hour < ?
+    ORDER BY hour, mode, kind, outcome LIMIT ?
+"""
+SLICE_ROWS = 2000
+"""Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
+
+
+def create_hourly(database: sqlite3.Connection) -> None:
+    """Lay out the table; without rowids, so that nothing tells which row came first."""
+    database.execute("""
+        CREATE TABLE hourly (
+            hour INTEGER NOT NULL,
+            mode TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (hour, mode, kind, outcome)
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
+def count_attempt(
+    connection: sqlite3.Connection, attempt: int, mode: str | None, reason: Reason
+) -> None:
+    """Count an attempt in the hour in which it began; in the caller's transaction.
+
+    Args:
+        connection: the door log's.
+        attempt: which one; its number is not stored.
+        mode: what the branch was; None counts nothing.
+        reason: how it ended.
+    """
+    if mode is None:
+        return
+    values = {
+        "attempt": attempt,
+        "mode": mode,
+        "kind": ATTEMPT,
+        "outcome": reason.value,
+        "untrusted": ClockState.UNTRUSTED.value,
+        "no_hour": NO_HOUR,
+    }
+    connection.execute(_COUNT_ATTEMPT, values)
+
+
+def add_counts(connection: sqlite3.Connection, counts: Iterable[HourCount]) -> None:
+    """Add counts to those of their hours; in the caller's transaction."""
+    connection.executemany(
+        _ADD, ((_to_hour(one.hour), one.mode, one.kind, one.outcome, one.count) for one in counts)
+    )
+
+
+class HourlyHistory:
+    """Read the counts from any process, while the door writes; implements `HourlyReader`.
+
+    One thread. The file is opened at the first call and again when another file takes its place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = WatchedReader(path, "start the door, which makes one")
+
+    def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
+        """Yield the counts from a UTC time on, up to another, oldest first.
+
+        They are read in slices, so what is counted meanwhile may be among them or not.
+
+        Args:
+            since: the hour that it lies in is the first; None for all, and for those without an
+                hour as well.
+            until: not included; None for no end.
+        """
+        until_hour = _to_hour(min(until or _END, _END))
+        found: list[tuple[int, str, str, str, int]] = [(_to_hour(since), "", "", "", 0)]
+        while found:
+            *last, _ = found[-1]
+            with translated(self.path):
+                bounds = (*last, until_hour, SLICE_ROWS)
+                found = self._reader.current().execute(_SLICE, bounds).fetchall()
+            for hour, listed in groupby(found, _FIRST):
+                at = _from_hour(hour)
+                for _, mode, kind, outcome, count in listed:
+                    yield HourCount(at, mode, kind, outcome, count)
+
+    def opened_on(self, moment: Moment) -> date | None:
+        """Return the latest local day on which `policy.first_card` came in; None for none lately.
+
+        Args:
+            moment: now; its zone is the branch's.
+        """
+        # What a clock that was ahead has dated is no day that anybody has opened. The mark that
+        # an unset clock goes by is kept once an hour, of a time that has stood for another.
+        ahead = _HOUR if moment.dependable else 3 * _HOUR
+        around = moment.latest_known - timedelta(days=2), moment.latest_known + ahead
+        hours = [one.hour for one in self.hours(*around) if one.kind == OPENED and one.hour]
+        return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._reader.close()
+
+
+def _to_hour(at: datetime | None) -> int:
+    return NO_HOUR if at is None else (at - _EPOCH) // _HOUR
+
+
+def _from_hour(hour: int) -> datetime | None:
+    return None if hour == NO_HOUR else _EPOCH + hour * _HOUR
+
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 migrations = Layout("visits")
@@ -91,14 +306,14 @@ def add_canaries_and_holds(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_hourly(database: sqlite3.Connection) -> None:
-    """Lay out the counts that outlive the visits; see `doorctl.store.statistics`."""
+    """Lay out the counts that outlive the visits; see `doorctl.store.visit_rows`."""
     create_hourly(database)
 
 
 @migrations()
 def add_wrong_pins(database: sqlite3.Connection) -> None:
-    """Lay out what no right PIN forgets; see `doorctl.store.wrong_pins`."""
-    wrong_pins.create(database)
+    """Lay out what no right PIN forgets; see `doorctl.store.visit_rows`."""
+    create(database)
 
 
 def to_ms(at: datetime) -> int:
@@ -129,3 +344,64 @@ def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrott
         return CardThrottle()
     failures, boot_id, boot_ms = record
     return CardThrottle(failures, to_boot(boot_id, boot_ms))
+
+
+# The table of holds: which windows of the door log staff have frozen, and until when.
+
+MOST_HOLDS = 20
+"""More incidents at one time than any branch has; a script that adds one an hour ends here."""
+
+_COLUMNS = "number, since_ms, to_ms, case_number, reason, until_ms, added_ms, added_by"
+
+# The constant above is all that these are made of; values are always bound.
+HOLDS = f"SELECT {_COLUMNS} FROM holds ORDER BY number"  # noqa: S608 -- as said
+_ADD_HOLD = f"INSERT INTO holds ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_LIFT = f"DELETE FROM holds WHERE number = ? RETURNING {_COLUMNS}"  # noqa: S608
+
+
+def add_hold(connection: sqlite3.Connection, hold: Hold) -> Hold:
+    """Store a hold, in the caller's transaction; return it with its number.
+
+    Raises:
+        InputError: there are :data:`MOST_HOLDS` already.
+    """
+    (stored,) = connection.execute("SELECT count(*) FROM holds").fetchone()
+    if stored >= MOST_HOLDS:
+        raise InputError(f"there are {stored} holds already; lift those that are not needed")
+    window = (to_ms(hold.since), to_ms(hold.to))
+    why = (hold.case, hold.reason)
+    times = (to_ms(hold.until), to_ms(hold.added_at))
+    added = connection.execute(_ADD_HOLD, (*window, *why, *times, hold.by)).lastrowid
+    return hold.numbered(added or 0)
+
+
+def lift(connection: sqlite3.Connection, number: int) -> Hold:
+    """Delete a hold, in the caller's transaction; return it as it was.
+
+    Raises:
+        InputError: there is no such hold.
+    """
+    found = connection.execute(_LIFT, (number,)).fetchall()
+    if not found:
+        raise InputError(f"there is no hold {number}; list them with `doorctl hold list`")
+    return to_hold(found[0])
+
+
+def end(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Delete the holds whose end has come, in the caller's transaction."""
+    connection.execute("DELETE FROM holds WHERE until_ms <= ?", (now_ms,))
+
+
+def to_hold(record: tuple[Any, ...]) -> Hold:
+    """Return the hold of a record of :data:`HOLDS`."""
+    number, since_ms, to_ms_, case, reason, until_ms, added_ms, by = record
+    return Hold(
+        number=number,
+        since=from_ms(since_ms),
+        to=from_ms(to_ms_),
+        case=case,
+        reason=reason,
+        until=from_ms(until_ms),
+        added_at=from_ms(added_ms),
+        by=by,
+    )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.errors import StoreError
-from doorctl.moments import BootTime
+from doorctl.core.errors import StoreError
+from doorctl.core.moments import BootTime
 from doorctl.ports import HourCount, Stamped
 from doorctl.privacy.hold import Hold
-from doorctl.store import visit_holds, visit_traces, wrong_pins
-from doorctl.store.connection import create_file, transaction, translated
+from doorctl.store import visit_rows as visit_holds
+from doorctl.store import visit_rows as wrong_pins
+from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.quarantine import discard_set_aside
-from doorctl.store.statistics import add, count_attempt
 from doorctl.store.visit_purge import (
     HELD,
     OLDEST,
@@ -27,8 +27,79 @@ from doorctl.store.visit_purge import (
     delete_throttles,
     settle_rows,
 )
-from doorctl.store.visit_rows import THROTTLE, from_ms, migrations, to_boot, to_ms, to_throttle
-from doorctl.store.writer import Writer
+from doorctl.store.visit_rows import (
+    THROTTLE,
+    add_counts,
+    count_attempt,
+    from_ms,
+    migrations,
+    to_boot,
+    to_ms,
+    to_throttle,
+)
+
+# What a deleted visit could leave in a file: its row key and its time, as SQLite writes them.
+#
+# A time is six bytes, high byte first: SQLite writes every whole number from 2^31 to 2^47 so,
+# which are the milliseconds of all days from 1970-01-26 to the year 6429. A time outside tells
+# nobody anything.
+
+KEY_BYTES = 16
+TIME_BYTES = 6
+_TIMES = range(2**31, 2**47)
+
+# The constant is all that these are made of; values are always bound.
+_KEYS = f"""
+    SELECT row_key FROM attempts WHERE row_key IS NOT NULL AND at_ms < :cutoff AND NOT {HELD}
+    UNION SELECT row_key FROM throttles WHERE touched_ms < :cutoff
+    UNION SELECT row_key FROM canaries WHERE at_ms < :cutoff AND NOT {HELD}
+    EXCEPT SELECT row_key FROM attempts WHERE row_key IS NOT NULL AND (at_ms >= :cutoff OR {HELD})
+    EXCEPT SELECT row_key FROM throttles WHERE touched_ms >= :cutoff
+    EXCEPT SELECT row_key FROM canaries WHERE at_ms >= :cutoff OR {HELD}
+"""  # noqa: S608 -- as said
+_AT = f"""
+    SELECT at_ms FROM attempts WHERE at_ms < :cutoff AND NOT {HELD}
+    UNION SELECT at_ms FROM canaries WHERE at_ms < :cutoff AND NOT {HELD}
+    EXCEPT SELECT since_ms FROM holds
+    EXCEPT SELECT to_ms FROM holds
+    EXCEPT SELECT added_ms FROM holds
+"""  # noqa: S608 -- as said
+_KEPT_KEY = """
+    SELECT EXISTS (SELECT 1 FROM throttles WHERE row_key = :key)
+    OR EXISTS (SELECT 1 FROM canaries WHERE row_key = :key)
+    OR EXISTS (SELECT 1 FROM attempts WHERE row_key = :key)
+"""
+_KEPT_TIME = """
+    SELECT EXISTS (SELECT 1 FROM attempts WHERE at_ms = :ms)
+    OR EXISTS (SELECT 1 FROM canaries WHERE at_ms = :ms)
+    OR EXISTS (SELECT 1 FROM throttles WHERE touched_ms = :ms)
+    OR EXISTS (SELECT 1 FROM holds WHERE :ms IN (since_ms, to_ms, until_ms, added_ms))
+"""
+
+
+def expiring(connection: sqlite3.Connection, cutoff_ms: int) -> frozenset[bytes]:
+    """Return the row keys and times that go with all before a time, and that nothing kept holds."""
+    times = {"cutoff": cutoff_ms}
+    keys = (key for (key,) in connection.execute(_KEYS, times) if len(key) == KEY_BYTES)
+    return frozenset((*keys, *_written(ms for (ms,) in connection.execute(_AT, times))))
+
+
+def kept(connection: sqlite3.Connection, traces: Iterable[bytes]) -> frozenset[bytes]:
+    """Return those of some traces that a row holds. Reads the whole log for each: for a few."""
+    return frozenset(trace for trace in traces if _is_kept(connection, trace))
+
+
+def _is_kept(connection: sqlite3.Connection, trace: bytes) -> bool:
+    if len(trace) == KEY_BYTES:
+        found = connection.execute(_KEPT_KEY, {"key": trace}).fetchone()
+    else:
+        found = connection.execute(_KEPT_TIME, {"ms": int.from_bytes(trace, "big")}).fetchone()
+    return bool(found[0])
+
+
+def _written(times_ms: Iterable[int]) -> Iterator[bytes]:
+    return (ms.to_bytes(TIME_BYTES, "big") for ms in times_ms if ms in _TIMES)
+
 
 _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
@@ -131,7 +202,7 @@ class VisitStore:
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts, which no purge touches."""
         with self._transaction() as connection:
-            add(connection, counts)
+            add_counts(connection, counts)
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
@@ -199,15 +270,15 @@ class VisitStore:
     def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
         """Return the bytes that may stand nowhere once :meth:`delete_before` is done.
 
-        See `doorctl.store.visit_traces`. They are about people: neither show nor keep them.
+        See `doorctl.store.visits`. They are about people: neither show nor keep them.
         """
         with translated(self.path):
-            return visit_traces.expiring(self._connection, to_ms(cutoff))
+            return expiring(self._connection, to_ms(cutoff))
 
     def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
         """Return those of some traces that a row holds now: somebody came again meanwhile."""
         with translated(self.path):
-            return visit_traces.kept(self._connection, traces)
+            return kept(self._connection, traces)
 
     def plant(self, canary: bytes, at: datetime) -> None:
         """Keep a canary, which is purged as a visit of that UTC time is; the same again is no news.
@@ -231,7 +302,7 @@ class VisitStore:
             InputError: there are so many that nobody can have all of them in view.
         """
         with self._transaction() as connection:
-            return visit_holds.add(connection, hold)
+            return visit_holds.add_hold(connection, hold)
 
     def lift_hold(self, number: int) -> Hold:
         """Forget a hold; the next purge takes what it held. Return it as it was.
@@ -345,3 +416,174 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int | None:
     record: tuple[int | None] | None = connection.execute(sql, parameters).fetchone()
     return None if record is None else record[0]
+
+
+# The door log's writer where the door may not wait for it: opened again until it can be.
+
+
+class RetriedVisits:
+    """A `VisitStore` to all who use one, whose every call first opens the file, if it is not open.
+
+    A door that started without its log, so that :meth:`last_attempt` failed, counts attempts from
+    1. What it puts on record later comes after the file's own last number, so there an attempt has
+    another one than in its log line; in whichever order attempts come, none has one of before. A
+    log that is taken away is begun anew: writing on into a file that nobody finds would lose every
+    visit at the next start, unseen.
+
+    Belongs to the thread that calls it first; each call raises what :class:`VisitStore` raises.
+
+    Args:
+        path: the database; made if it is missing.
+        lost: hears that it was taken away, and how that is told.
+        replaced: sets aside what stands in its place and is no door log.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lost: Callable[[str], None] = lambda _why: None,
+        replaced: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._path = path
+        self._lost = lost
+        self._replaced = replaced
+        self._store: VisitStore | None = None
+        self._shift: int | None = None
+
+    def open(self) -> VisitStore:
+        """Open the log unless it is open.
+
+        Raises:
+            StoreBusyError: another process is the writer.
+            StoreError: it can't be opened now.
+        """
+        if self._store is not None and not self._store.is_there():
+            self._store.close()
+            self._store = self._shift = None
+            self._lost(
+                f"{self._path.name} was taken away while the door runs, with all visits and wrong "
+                "PINs in it, and another one is begun; ask who did it"
+            )
+            self._replaced()
+        if self._store is None:
+            self._store = open_or_create_visits(self._path)
+        return self._store
+
+    def open_attempt(
+        self,
+        attempt: int,
+        at: Stamped,
+        row_key: bytes | None,
+        throttle: CardThrottle | None,
+        whose: str | bytes | None = None,
+    ) -> None:
+        """Put an attempt on record."""
+        store = self.open()
+        if self._shift is None:
+            self._shift = store.last_attempt()
+        store.open_attempt(attempt + self._shift, at, row_key, throttle, whose)
+
+    def close_attempt(
+        self,
+        attempt: int,
+        reason: Reason,
+        row_key: bytes | None = None,
+        throttle: CardThrottle | None = None,
+        reader: ReaderThrottle | None = None,
+        *,
+        counted_as: str | None = None,
+        right: bool | None = None,
+    ) -> None:
+        """Record how an attempt ended."""
+        number = attempt + (self._shift or 0)
+        self.open().close_attempt(
+            number, reason, row_key, throttle, reader, counted_as=counted_as, right=right
+        )
+
+    def add_counts(self, counts: Iterable[HourCount]) -> None:
+        """Add to the hourly counts."""
+        self.open().add_counts(counts)
+
+    def card_throttle(self, row_key: bytes) -> CardThrottle:
+        """Return a card's failures in a row."""
+        return self.open().card_throttle(row_key)
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket."""
+        return self.open().reader_throttle()
+
+    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs of a patron or a card are on record."""
+        return self.open().wrong_pins(row_key, patron_ref)
+
+    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
+        """Forget a card's failures and a patron's."""
+        self.open().reset_card(row_key, patron_ref)
+
+    def last_attempt(self) -> int:
+        """Return the highest attempt number ever on record."""
+        last = self.open().last_attempt()
+        # Whoever has been told counts on from it.
+        self._shift = self._shift or 0
+        return last
+
+    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
+        """Store the highest trusted time."""
+        self.open().keep_time(now, boot, high_water)
+
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete what is from before a UTC time."""
+        return self.open().delete_before(cutoff)
+
+    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
+        """Return the bytes that may stand nowhere after the deletion."""
+        return self.open().traces_before(cutoff)
+
+    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
+        """Return those of some traces that a row holds now."""
+        return self.open().still_kept(traces)
+
+    def plant(self, canary: bytes, at: datetime) -> None:
+        """Keep a canary."""
+        self.open().plant(canary, at)
+
+    def canaries(self) -> frozenset[bytes]:
+        """Return the canaries that are kept now."""
+        return self.open().canaries()
+
+    def add_hold(self, hold: Hold) -> Hold:
+        """Store a hold."""
+        return self.open().add_hold(hold)
+
+    def lift_hold(self, number: int) -> Hold:
+        """Forget a hold."""
+        return self.open().lift_hold(number)
+
+    def end_holds(self, now: datetime) -> None:
+        """Forget the holds whose end has come."""
+        self.open().end_holds(now)
+
+    def oldest(self) -> datetime | None:
+        """Return the time of the oldest attempt that no hold spares."""
+        return self.open().oldest()
+
+    def held(self) -> int:
+        """Return how many attempts a hold spares."""
+        return self.open().held()
+
+    def settle(self, now: datetime, boot: BootTime) -> None:
+        """Date what lies after a time that is right."""
+        self.open().settle(now, boot)
+
+    def ahead(self, now: datetime) -> int:
+        """Return how many attempts lie after a time."""
+        return self.open().ahead(now)
+
+    def compact(self) -> tuple[int, int, int]:
+        """Rewrite the file without what was deleted."""
+        return self.open().compact()
+
+    def close(self) -> None:
+        """Let the next writer in; idempotent."""
+        if self._store is not None:
+            self._store.close()

@@ -6,6 +6,8 @@ pool. So a branch that does not answer holds up nothing but its own conversation
 
 from __future__ import annotations
 
+import base64
+import binascii
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -15,18 +17,210 @@ from datetime import date
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import Annotated, BinaryIO, Literal, Protocol, TypeVar
 
 import msgspec
+from msgspec import Meta, Struct
 
 from doorctl.access.patron import overlaid
-from doorctl.errors import StoreError
+from doorctl.core.errors import (
+    Problem,
+    PushInvalidError,
+    PushOutOfOrderError,
+    PushUnsignedError,
+    StoreError,
+)
 from doorctl.ports import SealedRow
-from doorctl.sync.branches import Away, Branch, Held, OutOfOrder, Parcel, Refused, Taken
-from doorctl.sync.document import write_document
-from doorctl.sync.exchange import MOST_PATRONS, Exchanged, signed
+from doorctl.sync.document import SigningKey, VerifyKey, write_document
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
-from doorctl.sync.signatures import SigningKey
 from doorctl.sync.wire import Line, Removal, decode
+
+# What sender and branch tell each other beside pushes: a short signed message and its answer.
+#
+# It is signed as it travels, so that fields which a younger sender adds hold up no older branch.
+
+FORMAT: Literal["doorctl-exchange/1"] = "doorctl-exchange/1"
+
+MOST_BYTES = 131_072
+"""A message with half a year of heads has 20 KiB."""
+
+MOST_PATRONS = 500
+"""Of whom wrong PINs are told at a time, those with most: a lying branch can bring in no more."""
+
+Ref = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
+WrongPins = Annotated[
+    dict[Ref, Annotated[int, Meta(ge=1, le=10**6)]], Meta(max_length=MOST_PATRONS)
+]
+Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
+Head = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,17}):[0-9a-f]{64}\Z")]
+
+
+class Exchange(Struct, frozen=True):
+    """What a sender tells a branch.
+
+    Args:
+        format: the format's name and version.
+        branch: the branch's id that it is for.
+        nonce: what the branch has just told whoever asks, so that nobody can say this again.
+        heads: day -> where the branch's audit log ended then, as the sender kept it.
+        wrong_pins: patron_ref -> wrong PINs at all other branches; None where there are none, and
+            then the branch keeps its own to itself.
+    """
+
+    format: Literal["doorctl-exchange/1"]
+    branch: str
+    nonce: str
+    heads: Annotated[dict[Day, Head], Meta(max_length=256)] = {}
+    wrong_pins: WrongPins | None = None
+
+
+class Exchanged(Struct, frozen=True):
+    """What the branch answers.
+
+    Args:
+        agreed: the highest number of those heads that is in its log, 0 for none.
+        wrong_pins: patron_ref -> wrong PINs here, of those who have many; None where they can't
+            be read, or nobody asked.
+    """
+
+    agreed: Annotated[int, Meta(ge=0)]
+    wrong_pins: WrongPins | None = None
+
+
+def signed(
+    branch: str,
+    nonce: str,
+    private_key: SigningKey,
+    *,
+    heads: Mapping[str, str],
+    wrong_pins: dict[str, int] | None = None,
+) -> bytes:
+    """Return a message as it travels: the signature of all that follows on its line."""
+    text = msgspec.json.encode(Exchange(FORMAT, branch, nonce, dict(heads), wrong_pins))
+    return base64.b64encode(private_key.sign(text)) + b"\n" + text
+
+
+def read_exchange(
+    message: bytes, branch: str, nonce: str, public_keys: Sequence[VerifyKey]
+) -> Exchange:
+    """Read a message.
+
+    Raises:
+        PushUnsignedError: signed by none of the keys, or for another branch.
+        PushOutOfOrderError: it answers another nonce than the one that was told last.
+        PushInvalidError: signed, and not as it should be.
+    """
+    signature, _, text = message.partition(b"\n")
+    if not any(key.has_signed(_bytes(signature), text) for key in public_keys):
+        raise PushUnsignedError("the message is signed by no key of this branch")
+    try:
+        exchange = msgspec.json.decode(text, type=Exchange)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Theirs would quote it.
+        raise PushInvalidError("message", [Problem("line 2", "not as it should be")]) from None
+    if exchange.branch != branch:
+        raise PushUnsignedError("the message is for another branch")
+    if exchange.nonce != nonce:
+        raise PushOutOfOrderError("the message answers another nonce; ask for the epoch again")
+    return exchange
+
+
+def _bytes(signature: bytes) -> bytes:
+    try:
+        return base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+# What a branch can be asked, and what it can answer; how that travels does not matter.
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a branch holds.
+
+    Args:
+        epoch: the push; 0 for none.
+        digest: SHA-256 of its rows in hex; None if the branch does not say.
+        audit_head: where its audit log ended, to be kept off the branch; None if it does not say.
+        nonce: what a message to it has to hold; None where it takes none.
+        key_id: names the key that its door seals cards with; None if it does not say.
+    """
+
+    epoch: int
+    digest: str | None = None
+    audit_head: str | None = None
+    nonce: str | None = None
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The push is applied and durable, now or by an earlier sending."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfOrder:
+    """The branch holds something else than what the push follows on (409)."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The branch will not take it, however often it is sent."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The branch can't be reached, or can't just now: trying again may help.
+
+    Args:
+        why: in words.
+        retry_after_s: how long it asked to be left alone, in seconds.
+    """
+
+    why: str
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A signed document, ready to go.
+
+    Args:
+        snapshot: whether it is the whole register, or changes.
+        content: the document from its beginning to its end; may be read again.
+        bytes_long: how long it is.
+        rehearsed: whether the branch is only to say what would come of it.
+    """
+
+    snapshot: bool
+    content: BinaryIO = field(repr=False)
+    bytes_long: int
+    rehearsed: bool = False
+
+
+class Branch(Protocol):
+    """One branch; asked from one thread at a time, never raises for what a branch can do."""
+
+    @property
+    def name(self) -> str:
+        """The branch's id, as documents name it."""
+
+    def held(self) -> Held | Refused | Away:
+        """Ask what it holds."""
+
+    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
+        """Tell it what `doorctl.sync.delivery` has made; a nonce serves once."""
+
+    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+        """Send a document; the same one may be sent again."""
+
 
 Answer = Held | Exchanged | Taken | OutOfOrder | Refused | Away
 Talk = Generator[Callable[[], Answer], Answer, "Delivery"]
@@ -309,3 +503,89 @@ def _number(head: str) -> int:
 def _failed(branch: Branch, answer: Answer) -> Delivery:
     why, refused = getattr(answer, "why", "answered out of turn"), isinstance(answer, Refused)
     return Delivery(branch.name, Result.FAILED, why=why, refused=refused)
+
+
+# Ask a branch again that could not answer, a few times and ever later.
+
+PAUSES_S = (1.0, 4.0, 15.0)
+"""Outlasts a restart of the branch's web process; a longer absence is the next run's."""
+
+LONGEST_PAUSE_S = 60.0
+"""A branch that asks for more is tried again in the next run."""
+
+AnswerT = TypeVar("AnswerT")
+
+
+class PatientBranch:
+    """A `Branch` that is asked up to four times.
+
+    Args:
+        branch: the impatient one.
+        wait: lets so many seconds pass.
+    """
+
+    def __init__(self, branch: Branch, wait: Callable[[float], object]) -> None:
+        self._branch = branch
+        self._wait = wait
+
+    @property
+    def name(self) -> str:
+        """The branch's id."""
+        return self._branch.name
+
+    def held(self) -> Held | Refused | Away:
+        """Ask what it holds, again while it is away."""
+        return self._insist(self._branch.held)
+
+    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
+        """Tell it once: the next run tells it again."""
+        return self._branch.exchange(message)
+
+    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+        """Send a document, again while it is away: a second arrival changes nothing."""
+        return self._insist(partial(self._branch.send, parcel))
+
+    def _insist(self, ask: Callable[[], AnswerT]) -> AnswerT:
+        answer = ask()
+        for pause_s in PAUSES_S:
+            if not isinstance(answer, Away) or answer.retry_after_s > LONGEST_PAUSE_S:
+                break
+            self._wait(max(pause_s, answer.retry_after_s))
+            answer = ask()
+        return answer
+
+
+# A branch that is asked what it holds and what it would say to a push, and changes nothing.
+
+
+class RehearsedBranch:
+    """A `Branch` for a dry run: the real one checks whatever would be sent, by its guard too.
+
+    An older one, which takes no messages either, can't do that: it is sent nothing.
+
+    Args:
+        branch: the real one.
+    """
+
+    def __init__(self, branch: Branch) -> None:
+        self._branch = branch
+        self._rehearses = False
+
+    @property
+    def name(self) -> str:
+        """The branch's id."""
+        return self._branch.name
+
+    def held(self) -> Held | Refused | Away:
+        """Ask the real one."""
+        held = self._branch.held()
+        self._rehearses = isinstance(held, Held) and held.nonce is not None
+        return held
+
+    def exchange(self, message: bytes) -> Away:  # noqa: ARG002 - the port's signature
+        """Tell nothing."""
+        return Away("nothing is told in a dry run")
+
+    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+        """Have it checked and not applied."""
+        return self._branch.send(replace(parcel, rehearsed=True)) if self._rehearses else Taken(0)

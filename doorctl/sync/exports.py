@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import Protocol
 
-from doorctl.errors import FeedError, Problem
-from doorctl.masked import Identifier
+from doorctl.core.errors import FeedError, Problem
+from doorctl.core.masked import Identifier
 from doorctl.sync.feed import (
     TOLD_PROBLEMS,
     FeedPatron,
@@ -18,7 +20,38 @@ from doorctl.sync.feed import (
     refusal,
     wrong_row,
 )
-from doorctl.sync.source import Export
+
+# Where patrons come from: all that the sender knows of a library system.
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a source gave, every row of it checked.
+
+    Args:
+        subject: the source's name, for messages.
+        patrons: one row each; one without identifiers can't enter any more.
+        whole: whether they are the whole register, so that whoever is missing is removed.
+        set_aside: rows that can't be, each with the name of the file where it stands; nobody of
+            them is among `patrons`.
+    """
+
+    subject: str
+    patrons: Sequence[FeedPatron]
+    whole: bool
+    set_aside: Sequence[tuple[str, WrongRow]] = ()
+
+
+class Source(Protocol):
+    """A library system, or what was exported from it. One thread."""
+
+    def read(self) -> Export:
+        """Return what there is now; a few wrong rows are set aside.
+
+        Raises:
+            FeedError: something of it is wrong, so nothing of it can be used.
+        """
+
 
 FULL, CHANGES = "full", "changes"
 SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})

@@ -15,7 +15,7 @@ from datetime import date
 import msgspec
 
 from doorctl.access.calendar import DatedDay, Day
-from doorctl.config.hours_tables import HalfHoliday, HolidayRule
+from doorctl.config.hours import HalfHoliday, HolidayRule
 
 MODULE = "doorctl.sync.holidays_wanted"
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from doorctl.errors import FeedError, Problem
-from doorctl.moments import Moment
+from doorctl.core.errors import FeedError, Problem
+from doorctl.core.moments import Moment
 from doorctl.ports import Applied, Guard, SealedRow, Sealer
 from doorctl.sync.feed import FeedPatron, read_feed
 from doorctl.sync.seal import seal_rows

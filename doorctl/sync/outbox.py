@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
-from doorctl.sync.manifest import SealedWith
+from doorctl.sync.document import SealedWith
 
 
 @dataclass(frozen=True, slots=True)

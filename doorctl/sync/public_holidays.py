@@ -13,8 +13,8 @@ import holidays
 from holidays.constants import OPTIONAL, PUBLIC
 
 from doorctl.access.calendar import ALL_DAY, Cause, DatedDay, Day
-from doorctl.config.hours_tables import HalfHoliday, HolidayRule
-from doorctl.errors import InputError
+from doorctl.config.hours import HalfHoliday, HolidayRule
+from doorctl.core.errors import InputError
 
 SUNDAY = 6
 

@@ -2,22 +2,325 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import BinaryIO, NoReturn
 
-from doorctl.errors import (
+from doorctl.core.errors import (
     Problem,
     PushConflictError,
     PushGuardedError,
     PushInvalidError,
     PushOutOfOrderError,
+    PushTooLargeError,
+    PushUnsignedError,
+    StoreError,
 )
 from doorctl.ports import Changes, Guard, PatronWriter, Push, SealedRow
+from doorctl.sync.document import (
+    SUBJECT,
+    Manifest,
+    SealedWith,
+    Unpacking,
+    UnpackingError,
+    VerifyKey,
+    read_manifest,
+    verify,
+)
 from doorctl.sync.guard import unguarded
-from doorctl.sync.manifest import SUBJECT, Manifest, SealedWith
-from doorctl.sync.staging import Staged
-from doorctl.sync.wire import Removal
+from doorctl.sync.rows import LONGEST_LINE_BYTES
+from doorctl.sync.wire import Line, Removal, WrittenRemoval, WrittenRow, parse, reread
+
+# Taking a push in: signed, whole and row by row right before any of it is applied.
+
+TOLD_PROBLEMS = 20
+"""More helps nobody: rows that are wrong everywhere are wrong for one reason."""
+
+MOST_ROWS = 2_000_000
+"""Twice the largest library system's register (design, section 8)."""
+
+MOST_BYTES = 1024 * 1024 * 1024
+"""Uncompressed: `MOST_ROWS` rows of 0.4 KiB, with room."""
+
+_CHANGED = "the disk does not give back the push that was kept on it; send it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a push may be.
+
+    Args:
+        max_bytes: as it travels, and uncompressed.
+        max_line_bytes: without the line feed; no more than `LONGEST_LINE_BYTES`.
+        max_rows: lines after the manifest.
+    """
+
+    max_bytes: int = MOST_BYTES
+    max_line_bytes: int = LONGEST_LINE_BYTES
+    max_rows: int = MOST_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A push that is signed, whole and right; its rows lie in the spool.
+
+    Args:
+        manifest: its first line.
+        spool: its other lines, uncompressed, from the beginning.
+        removals: how many of them are one.
+    """
+
+    manifest: Manifest
+    spool: BinaryIO
+    removals: int
+
+    def lines(self) -> Iterator[Line]:
+        """Read the spool again from its beginning; one reading at a time.
+
+        Each line was checked when it was staged. Whether the disk gives back the same ones is
+        known only after the last: nothing may be kept of a reading that did not come to its end.
+
+        Raises:
+            StoreError: it does not hold any more what was staged; the disk failed.
+        """
+        digest = hashlib.sha256()
+        try:
+            self.spool.seek(0)
+            for line in self.spool:
+                digest.update(line)
+                yield reread(line)
+        except OSError as error:
+            raise _spool_failed(error) from error
+        except ValueError:
+            raise StoreError(_CHANGED) from None
+        if digest.hexdigest() != self.manifest.sha256:
+            raise StoreError(_CHANGED)
+
+
+class Staging:
+    """Take a push in chunk by chunk; memory stays flat. One thread at a time.
+
+    Whatever was raised, by :meth:`feed` or :meth:`finish`, the push is refused and nothing more
+    can be fed. `manifest` is its first line, None until that is there and right.
+
+    Args:
+        spool: an empty file for the rows, readable and writable; stays the caller's to close.
+        branch: this branch's id.
+        public_keys: those that may sign; two while one replaces the other.
+        limits: how large it may be.
+    """
+
+    def __init__(
+        self,
+        spool: BinaryIO,
+        *,
+        branch: str,
+        public_keys: Sequence[VerifyKey],
+        limits: Limits,
+    ) -> None:
+        self._spool = spool
+        self._branch = branch
+        self._public_keys = tuple(public_keys)
+        self._limits = limits
+        self._unpacking = Unpacking()
+        self.manifest: Manifest | None = None
+        self._digest = hashlib.sha256()
+        self._travelled_bytes = 0
+        self._bytes = 0
+        self._rows = 0
+        self._removals = 0
+        self._beginning = b""
+        self._problems: list[Problem] = []
+        self._refused = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes, of any number, plain or gzip.
+
+        A row that is wrong is told with up to 20 of them; all else is told at once.
+
+        Raises:
+            PushUnsignedError: signed by none of the keys, or for another branch.
+            PushTooLargeError: more bytes or rows than the limits.
+            PushInvalidError: lines are wrong; tells which.
+            StoreError: the spool can't be written.
+        """
+        self._begin()
+        self._travelled_bytes += len(chunk)
+        self._refuse_size(self._travelled_bytes)
+        try:
+            for piece in self._unpacking.pieces(chunk):
+                self._take(piece)
+        except UnpackingError as error:
+            self._refuse(str(error))
+        self._refused = False
+
+    def finish(self) -> Staged:
+        """Check what can only be checked at the end; return the push, ready to be applied.
+
+        Raises:
+            PushInvalidError: rows are wrong, it is cut off, or their number or digest is not the
+                manifest's.
+            StoreError: the spool can't be written.
+        """
+        self._begin()
+        try:
+            self._unpacking.finish()
+        except UnpackingError as error:
+            self._refuse(str(error))
+        if self._beginning or self.manifest is None:
+            self._refuse("cut off before its end; send it again")
+        if self._problems:
+            raise PushInvalidError(SUBJECT, self._problems)
+        return self._whole(self.manifest)
+
+    def _begin(self) -> None:
+        """Until a call has come to its end the push counts as refused."""
+        if self._refused:
+            raise RuntimeError("a push that was refused or finished can't be continued")
+        self._refused = True
+
+    def _whole(self, manifest: Manifest) -> Staged:
+        if self._rows != manifest.count:
+            self._refuse(f"missing; {manifest.count} rows were announced, {self._rows} came")
+        if self._digest.hexdigest() != manifest.sha256:
+            raise PushInvalidError(
+                SUBJECT, [Problem("rows", "not those that were signed; send it again")]
+            )
+        with _spooling():
+            self._spool.flush()
+        return Staged(manifest, self._spool, self._removals)
+
+    def _take(self, piece: bytes) -> None:
+        self._bytes += len(piece)
+        self._refuse_size(self._bytes)
+        *whole, rest = piece.split(b"\n")
+        if whole:
+            whole[0] = self._beginning + whole[0]
+            self._beginning = b""
+        for line in whole:
+            self._take_line(line)
+        self._beginning += rest
+        self._refuse_long(self._beginning)
+
+    def _take_line(self, line: bytes) -> None:
+        self._refuse_long(line)
+        if self.manifest is None:
+            self._open(line)
+        elif self._rows == self.manifest.count:
+            self._refuse(f"one row too many; {self._rows} were announced")
+        else:
+            self._take_row(line, self.manifest)
+
+    def _open(self, line: bytes) -> None:
+        """Nothing of a push is kept before its sender and its branch are known."""
+        manifest = _vouched_for(line, self._branch, self._public_keys)
+        if manifest.count > self._limits.max_rows:
+            raise PushTooLargeError(
+                f"the push has {manifest.count} rows, more than {self._limits.max_rows}"
+            )
+        self.manifest = manifest
+
+    def _take_row(self, line: bytes, manifest: Manifest) -> None:
+        self._rows += 1
+        try:
+            written = parse(line)
+        except ValueError as error:
+            self._note(str(error))
+        else:
+            self._count(written, manifest)
+        self._digest.update(line)
+        self._digest.update(b"\n")
+        with _spooling():
+            self._spool.write(line + b"\n")
+
+    def _count(self, written: WrittenRow | WrittenRemoval, manifest: Manifest) -> None:
+        if not isinstance(written, WrittenRemoval):
+            return
+        self._removals += 1
+        if manifest.kind == "snapshot":
+            self._note("remove: stands in a snapshot; leave the patron out instead")
+
+    def _note(self, what: str) -> None:
+        self._problems.append(Problem(f"line {self._rows + 1}", what))
+        if len(self._problems) == TOLD_PROBLEMS:
+            raise PushInvalidError(SUBJECT, self._problems)
+
+    def _refuse_long(self, line: bytes) -> None:
+        if len(line) > self._limits.max_line_bytes:
+            self._refuse(f"longer than {self._limits.max_line_bytes} bytes; give one row a line")
+
+    def _refuse_size(self, size: int) -> None:
+        if size > self._limits.max_bytes:
+            raise PushTooLargeError(f"the push has more than {self._limits.max_bytes} bytes")
+
+    def _refuse(self, what: str) -> NoReturn:
+        """Refuse the push for the line that is being read."""
+        number = 1 if self.manifest is None else self._rows + 2
+        raise PushInvalidError(SUBJECT, [*self._problems, Problem(f"line {number}", what)])
+
+
+class Opening:
+    """The beginning of a push, until somebody vouches for it; needs no disk. One thread.
+
+    What it has raised is final. It reads no more than one line, so what it costs is bounded.
+
+    Args:
+        branch: this branch's id.
+        public_keys: those that may sign.
+    """
+
+    def __init__(self, *, branch: str, public_keys: Sequence[VerifyKey]) -> None:
+        self._branch = branch
+        self._public_keys = tuple(public_keys)
+        self._unpacking = Unpacking()
+        self._line = b""
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes, plain or gzip; tell whether the first line is there and right.
+
+        Raises:
+            PushUnsignedError: signed by none of the keys, or for another branch.
+            PushInvalidError: the line is wrong or too long.
+        """
+        try:
+            for piece in self._unpacking.pieces(chunk):
+                line, end, _ = piece.partition(b"\n")
+                self._line += line
+                if len(self._line) > LONGEST_LINE_BYTES:
+                    what = f"longer than {LONGEST_LINE_BYTES} bytes; give one row a line"
+                    raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
+                if end:
+                    _vouched_for(self._line, self._branch, self._public_keys)
+                    return True
+        except UnpackingError as error:
+            raise PushInvalidError(SUBJECT, [Problem("line 1", str(error))]) from None
+        return False
+
+
+def _vouched_for(line: bytes, branch: str, public_keys: Sequence[VerifyKey]) -> Manifest:
+    manifest = read_manifest(line)
+    verify(manifest, public_keys)
+    if manifest.branch != branch:
+        raise PushUnsignedError(
+            f"the push is for another branch than {branch}; check the sender's targets"
+        )
+    return manifest
+
+
+@contextmanager
+def _spooling() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _spool_failed(error) from error
+
+
+def _spool_failed(error: OSError) -> StoreError:
+    return StoreError(f"the push can't be kept while it is checked: {error.strerror}; make room")
+
 
 LARGEST_STEP = 2**32
 """So far may a push's number be above ours: no mistake and no thief uses up those there are."""

@@ -5,25 +5,155 @@ No text made here quotes a value of a row: a wrong row often holds a right PIN o
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import json
 import re
 from collections.abc import Iterator
 from datetime import date
-from typing import Any, get_args
+from typing import Annotated, Any, BinaryIO, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
-from doorctl.masked import Pin
-from doorctl.sync.ages import is_birthday
-from doorctl.sync.written import (
-    Birthday,
-    Written,
-    WrittenBlock,
-    WrittenHold,
-    WrittenIdentifier,
-    WrittenPatron,
-)
+from doorctl.cards.numbers import is_card_number, is_cpr
+from doorctl.core.masked import Pin
+
+# From a birthday to the day on which somebody is old enough.
+
+EARLIEST_BIRTH = date(1850, 1, 1)
+"""Exports write an unknown date as 0001-01-01; read as a birthday it would let every child in."""
+
+LATEST_BIRTH = date(2199, 12, 31)
+"""Far from the calendar's end, so that an age limit can always be added."""
+
+
+def is_birthday(day: date) -> bool:
+    """Tell whether somebody now alive can have been born on a day."""
+    return EARLIEST_BIRTH <= day <= LATEST_BIRTH
+
+
+def old_enough_from(birthday: date, minimum_age: int) -> date:
+    """Return the day on which somebody turns `minimum_age` years.
+
+    Born on 29 February: 1 March in a year without that day, since a year of age is complete only
+    when its last day is over.
+
+    Args:
+        birthday: up to the year 2199.
+        minimum_age: in whole years, 0 or more.
+    """
+    year = birthday.year + minimum_age
+    try:
+        return date(year, birthday.month, birthday.day)
+    except ValueError:
+        return date(year, 3, 1)
+
+
+# A row of the feed as it is written: FBS's own names, and beside each what may stand there.
+
+CPR_WRITTEN = re.compile(r"[0-9]{6}-?[0-9]{4}")
+
+
+class Birthday(date):
+    """A date on which somebody now alive can have been born."""
+
+
+DateField = Annotated[date | None, Meta(description="give a date as YYYY-MM-DD, or null")]
+Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
+
+
+class Written(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is common to all parts of a row: exact field names, and a `repr` that tells nothing."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+class WrittenIdentifier(Written, frozen=True):
+    """A number that a patron can be known by; `description` is not used."""
+
+    identifier: Annotated[str, Meta(description="give the number as text")]
+    identifier_type: Annotated[str, Meta(description='give "CPR", "CARD" or another type')]
+    status: Annotated[str, Meta(description='give "ACTIVE" or another status')]
+    expiry_date: DateField = None
+    description: Annotated[str | None, Meta(description="give a text or leave it out")] = None
+
+    def __post_init__(self) -> None:
+        if self.identifier_type == "CPR" and not self._is_cpr():
+            raise ValueError("identifier: no CPR number; give ten digits that start with a date")
+        if self.identifier_type == "CARD" and not is_card_number(self.identifier):
+            raise ValueError("identifier: no card number; give 4 to 24 letters or digits")
+
+    def _is_cpr(self) -> bool:
+        return bool(CPR_WRITTEN.fullmatch(self.identifier)) and is_cpr(self.number)
+
+    @property
+    def number(self) -> str:
+        """The number as the reader says it: a CPR number without its hyphen."""
+        is_cpr_type = self.identifier_type == "CPR"
+        return self.identifier.replace("-", "") if is_cpr_type else self.identifier
+
+
+class WrittenBlock(Written, frozen=True):
+    """A block; only the code is used. One with a stray blank would match no code that is denied."""
+
+    blocked_reason: Annotated[
+        str, Meta(pattern=r"\A[!-~]{1,32}\Z", description="give the code without blanks")
+    ]
+    blocked_since: str | None = None
+    message: Annotated[str | None, Meta(description="give a text or leave it out")] = None
+
+
+class WrittenHold(Written, frozen=True):
+    """A period on hold; an end that is not given is open."""
+
+    starts: DateField = msgspec.field(default=None, name="from")
+    ends: DateField = msgspec.field(default=None, name="to")
+
+    def __post_init__(self) -> None:
+        if self.starts is not None and self.ends is not None and self.ends < self.starts:
+            raise ValueError("to: lies before from; give it the later date")
+
+
+class WrittenPatron(Written, frozen=True):
+    """A row; `preferred_pickup_branch` is not used.
+
+    Without a `pincode`, `pincode_changed` is the day from which on a PIN check that a door learnt
+    before must be learnt again; absent or null says that nothing is known of it.
+    """
+
+    patron_id: Annotated[
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")],
+        Meta(description="give the library system's number, or a text of 1 to 64 visible letters"),
+    ]
+    identifiers: Annotated[list[WrittenIdentifier], Meta(description="give a list, [] for none")]
+    resident: Annotated[bool, Meta(description="give true or false")]
+    pincode: Annotated[Pin | None, Meta(description="give {pin_digits} digits as text")] = None
+    birthday: Annotated[
+        Birthday | None, Meta(description="give a date from 1850 to 2199, or null if unknown")
+    ] = None
+    block_status: Annotated[
+        list[WrittenBlock] | None, Meta(description="give a list of blocks, or null")
+    ] = None
+    on_hold: Annotated[
+        WrittenHold | None, Meta(description='give an object with "from" and "to", or null')
+    ] = None
+    tags: Annotated[
+        list[Tag], Meta(description="give a list of texts of 1 to 64 letters without outer blanks")
+    ] = []
+    pincode_changed: DateField = None
+    preferred_pickup_branch: Annotated[
+        str | None, Meta(description="give the branch's ISIL or leave it out")
+    ] = None
+
+    def __post_init__(self) -> None:
+        ref = str(self.patron_id)
+        numbers = {each.number for each in self.identifiers}
+        # The reference is stored in the clear, and a number may have lost its leading zero.
+        if ref in numbers or ref.zfill(10) in numbers:
+            raise ValueError("patronId: is also an identifier; give a number that opens no door")
+
 
 SHORTEST_PIN = 4
 """A PIN of fewer digits is a slip of the export, such as a lost leading zero."""
@@ -139,3 +269,57 @@ def _unknown(value: dict[str, Any], part: type[Written], path: str) -> Iterator[
             yield f'{path}{key}: unknown field; did you mean "{close[0]}"'
         else:
             yield f"{path}{key}: unknown field; leave it out"
+
+
+# A file of JSON lines from somebody else's program: bounded, strict, and never quoted.
+
+LONGEST_LINE_BYTES = 65_536
+"""A row of the design has 0.4 KiB; a line of 64 KiB is another sort of file."""
+
+
+def numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not blank with its number, from 1; memory stays bounded.
+
+    A line that is too long is cut one byte over the limit, so that :func:`decoded` refuses it. A
+    byte order mark at the beginning is dropped.
+    """
+    number = 0
+    while line := file.readline(LONGEST_LINE_BYTES + 1):
+        number += 1
+        rest = line
+        while len(rest) > LONGEST_LINE_BYTES and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE_BYTES + 1)
+        if line.strip() or len(line) > LONGEST_LINE_BYTES:
+            yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+
+
+class NotJsonError(ValueError):
+    """The line is no JSON; the text says what is wrong with it and quotes nothing."""
+
+
+def decoded(line: bytes) -> object:
+    """Return the JSON value of a line.
+
+    Raises:
+        NotJsonError: too long, not UTF-8, not JSON, or a field stands in it twice.
+    """
+    if len(line) > LONGEST_LINE_BYTES:
+        raise NotJsonError(f"row: longer than {LONGEST_LINE_BYTES} bytes; give one row a line")
+    try:
+        # msgspec is the stricter one (lone surrogates, NaN); only json can show a repeated key.
+        msgspec.json.decode(line)
+        return json.loads(line, object_pairs_hook=_once)
+    except UnicodeDecodeError:
+        problem = "row: not UTF-8; save the export as UTF-8"
+    except NotJsonError as error:
+        problem = str(error)
+    except (ValueError, RecursionError):
+        problem = "row: not JSON; give one whole JSON object a line"
+    raise NotJsonError(problem)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise NotJsonError("row: a field stands in it twice; give each field once")
+    return fields

@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 
-from doorctl.access import pin_quality
+from doorctl.access import weak_pins
 from doorctl.access.patron import Patron, pin_check, row_key
-from doorctl.cards.cpr import birth_date
-from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import SealedRow, Sealer
-from doorctl.sync.ages import old_enough_from
+from doorctl.cards.numbers import birth_date
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.ports import LibraryPatron, SealedRow, Sealer
 from doorctl.sync.feed import FeedIdentifier, FeedPatron
+from doorctl.sync.rows import is_birthday, old_enough_from
 
 NEVER = date.max
 """When somebody of unknown age is old enough: any doubt refuses."""
@@ -113,7 +113,7 @@ def has_weak_pin(patron: FeedPatron) -> bool:
     if patron.pin is None:
         return False
     identifiers = (each.identifier for each in patron.identifiers)
-    return pin_quality.weak(patron.pin, identifiers, patron.birthday)
+    return weak_pins.weak(patron.pin, identifiers, patron.birthday)
 
 
 def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:
@@ -144,3 +144,54 @@ def _cpr_numbers(patron: FeedPatron) -> Iterator[str]:
         kind, _, number = each.identifier.reveal().partition(":")
         if kind == IdentifierKind.CPR.value:
             yield number
+
+
+# From the library system's answer about one card to a sealed row, as a push would bring it.
+
+NO_LINE = 0
+"""It stands in no file."""
+
+
+def lent_patron(
+    answer: LibraryPatron,
+    identifier: Identifier,
+    stretched: StretchedKey,
+    pin: Pin,
+    *,
+    minimum_age: int,
+    on: date | None,
+    flags_weak: bool = False,
+) -> Patron:
+    """Return the row of a patron whom no push has brought yet, with the PIN that was proved.
+
+    Args:
+        answer: what the library system says.
+        identifier: the number that was asked about.
+        stretched: made of it.
+        pin: the one that the library system has just called right.
+        minimum_age: in years; 0 for no age limit.
+        on: a day that has certainly come; None keeps `enter_from` for everybody.
+        flags_weak: whether the row says that the PIN is too easy to guess; see `seal_rows`.
+    """
+    # What is no birthday is an unknown one, as a feed's is refused for it.
+    known = answer.birthday is not None and is_birthday(answer.birthday)
+    birthday = answer.birthday if known else None
+    asked = FeedPatron(
+        line=NO_LINE,
+        patron_ref=answer.patron_ref,
+        identifiers=(FeedIdentifier(identifier, answer.active, answer.valid_until),),
+        left_out=0,
+        pin=pin,
+        resident=answer.resident,
+        birthday=birthday,
+        blocks=answer.blocks,
+        hold_from=date.min if answer.hold_from is None and answer.hold_until else answer.hold_from,
+        hold_until=answer.hold_until,
+        tags=answer.tags,
+    )
+    return replace(
+        patron_row(asked, asked.identifiers[0], enter_from(asked, minimum_age, on)),
+        pin_check=pin_check(stretched, pin),
+        weak_pin=flags_weak and has_weak_pin(asked),
+        pushed=False,
+    )

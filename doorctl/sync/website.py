@@ -16,10 +16,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from doorctl.access.calendar import Calendar, Cause, DatedDay, Mode, ModeSpan
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.calendar import DAY_MINUTES, Calendar, Cause, DatedDay, Mode, ModeSpan
 from doorctl.config.wording import shown
-from doorctl.errors import Problem, WebsiteHoursError
+from doorctl.core.errors import Problem, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"
 MOST_ITEMS = 5000

@@ -12,8 +12,7 @@ from msgspec import Meta, Struct
 
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron
 from doorctl.ports import SealedRow
-from doorctl.sync.lines import decoded
-from doorctl.sync.written import Tag
+from doorctl.sync.rows import Tag, decoded
 
 MOST_CODES = 256
 """Block codes or tags of one patron; FBS knows a dozen codes."""

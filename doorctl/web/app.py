@@ -13,9 +13,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from doorctl.web.answers import FAULT, NOT_FOUND, WRONG_METHOD
-from doorctl.web.certified import SendersCertified
-from doorctl.web.pages.headers import MACHINES, Headed, SameOrigin
+from doorctl.web.answers import FAULT, NOT_FOUND, WRONG_METHOD, SendersCertified
+from doorctl.web.frame.headers import MACHINES, Headed, SameOrigin
 from doorctl.web.pushes import Pushes
 
 Missing = Callable[[Request, int], Awaitable[Response]]

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,17 +31,213 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from doorctl.access.panel import Keys, Kind
-from doorctl.access.pin_pad import CLEAR, ENTER
-from doorctl.errors import DoorctlError, InputError
-from doorctl.ports import PanelDoor
-from doorctl.web.pages.headers import SCREEN
-from doorctl.web.pages.language import Language, Languages
-from doorctl.web.pages.templates import Templates
-from doorctl.web.pages.words import Words
-from doorctl.web.panel_origin import is_here, is_own_page
-from doorctl.web.panel_watch import Seen, Watch
+from doorctl.access.panel import Keys, Kind, PanelState
+from doorctl.access.typing import CLEAR, ENTER
+from doorctl.core.errors import DoorctlError, InputError
+from doorctl.ports import PanelDoor, PanelView
+from doorctl.web.frame.headers import SCREEN
+from doorctl.web.frame.language import Language, Languages, Templates
+from doorctl.web.frame.words import Words
 from doorctl.web.panel_words import Speaker
+
+# Who may see the screen's page, and who may press its keys: a screen of this machine.
+#
+# A key that is pressed here goes to the door. So it has to come from a loopback address, from a
+# page of ours, and by nobody who passes on what others ask: such a one, on this machine too, must
+# leave ``/panel`` out, for not all of them say that they are one.
+
+PASSED_ON: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""What a proxy says of itself, if it says anything."""
+
+SAME: Final = "same-origin"
+
+
+def is_here(request: Request) -> bool:
+    """Tell whether a request comes from this machine, and asks for this machine by name.
+
+    The name keeps out pages whose own name was made to lead here (DNS rebinding).
+    """
+    if request.client is None or not _is_loopback(request.client.host):
+        return False
+    if any(name in request.headers for name in PASSED_ON):
+        return False
+    host = _split(request.headers.get("host", ""))
+    return host == "localhost" or _is_loopback(host or "")
+
+
+def is_own_page(request: Request) -> bool:
+    """Tell whether a page of ours sent a request; who can't say where it is from is not."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site != SAME:
+        return False
+    origin = request.headers.get("origin")
+    # A form of ours says "null", for our pages ask browsers to tell nobody where they are from.
+    if origin in {None, "null"}:
+        return site == SAME
+    return origin == f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _split(netloc: str) -> str | None:
+    try:
+        return urlsplit(f"//{netloc}").hostname
+    except ValueError:
+        return None
+
+
+# One look at the door for all who look at the page: a thread waits, the event loop tells.
+#
+# The thread runs only while somebody looks, and a while longer, so that a branch without a screen
+# asks its door nothing.
+
+FIRST_LOOK_S: Final = 2.0
+"""Longest wait of a page for the first view; a door that hangs is out of order."""
+
+RETRY_S: Final = 1.0
+"""Between two questions to a door that does not answer."""
+
+STOP_LOOK_S: Final = 1.0
+"""How often the thread looks whether the event loop it tells is being ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen last.
+
+    Args:
+        number: another one after each change; 0 where there was no look in time.
+        state: None where the door does not answer.
+    """
+
+    number: int = 0
+    state: PanelState | None = None
+
+
+class Watch:
+    """Belongs to the event loop, except `stop`, which is anybody's, a signal handler's too.
+
+    Args:
+        door: is asked, by one thread at a time.
+        retry_s: pause after a question that was not answered.
+    """
+
+    def __init__(self, door: PanelDoor, retry_s: float = RETRY_S) -> None:
+        self._door = door
+        self._retry_s = retry_s
+        self._seen: Seen | None = None
+        self._number = 0
+        self._news: set[asyncio.Event] = set()
+        self._watchers = 0
+        self._looked_at = False
+        self._running = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = threading.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread asks the door."""
+        return self._running
+
+    @property
+    def ending(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._ending.is_set()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Keep looking for as long as this lasts."""
+        self._watchers += 1
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+
+    async def now(self) -> Seen:
+        """Return what is shown now."""
+        return await self.after(0, FIRST_LOOK_S)
+
+    async def after(self, number: int, limit_s: float) -> Seen:
+        """Return what is shown once its number is another; the same after so many seconds."""
+        self._look()
+        news = asyncio.Event()
+        self._news.add(news)
+        try:
+            async with asyncio.timeout(limit_s):
+                while not self.ending and (self._seen is None or self._seen.number == number):
+                    await news.wait()
+                    news.clear()
+        except TimeoutError:
+            pass
+        finally:
+            self._news.discard(news)
+        return self._seen or Seen()
+
+    def stop(self) -> None:
+        """Look no more; whoever waits is told at once."""
+        self._ending.set()
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _look(self) -> None:
+        self._looked_at = True
+        self._loop = asyncio.get_running_loop()
+        if self._running or self.ending:
+            return
+        self._running = True
+        # What was seen before nobody looked is old.
+        self._seen = None
+        threading.Thread(
+            target=self._run, args=(self._loop,), name="panel-watch", daemon=True
+        ).start()
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        view, wanted = None, True
+        while wanted and not self.ending:
+            view = self._ask(0 if view is None else view.seq)
+            wanted = self._heard_by(loop, None if view is None else view.state)
+            if view is None:
+                self._ending.wait(self._retry_s)
+
+    def _ask(self, after: int) -> PanelView | None:
+        try:
+            return self._door.look(after)
+        except DoorctlError:
+            return None
+
+    def _heard_by(self, loop: asyncio.AbstractEventLoop, state: PanelState | None) -> bool:
+        wanted: Future[bool] = Future()
+        try:
+            loop.call_soon_threadsafe(lambda: wanted.set_result(self._heard(state)))
+        except RuntimeError:
+            # A loop that is closed takes nothing, and nobody looks any more.
+            self._running = False
+            return False
+        while not self.ending:
+            with suppress(TimeoutError):
+                return wanted.result(STOP_LOOK_S)
+        return False
+
+    def _heard(self, state: PanelState | None) -> bool:
+        if self._seen is None or state != self._seen.state:
+            self._number += 1
+            self._seen = Seen(self._number, state)
+            self._tell()
+        self._running = self._watchers > 0 or self._looked_at
+        self._looked_at = False
+        return self._running
+
+    def _tell(self) -> None:
+        for news in self._news:
+            news.set()
+
 
 PAGE: Final = SCREEN
 EVENTS: Final = "/panel/events"

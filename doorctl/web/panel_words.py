@@ -12,11 +12,25 @@ from types import MappingProxyType
 from typing import Final
 
 from doorctl.access import panel
-from doorctl.access.hours import DAY_MINUTES
-from doorctl.access.panel import Keys, Kind, PanelState
-from doorctl.access.panel_hours import Hours, Opens
-from doorctl.web.pages.words import WEEKDAYS, Words
-from doorctl.web.times_of_day import hours_of_day, time_of_day
+from doorctl.access.calendar import DAY_MINUTES
+from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState
+from doorctl.web.frame.words import WEEKDAYS, Words
+
+# Hours of a day as each language writes them: the same on the staff pages and at the door.
+
+
+def time_of_day(words: Words, minute: int) -> str:
+    """Return "07.05" for minutes after midnight; 24.00 ends a day, and later is the next day's."""
+    hour, minutes = divmod(minute if minute <= DAY_MINUTES else minute - DAY_MINUTES, 60)
+    return words.say("{hour}:{minute}", hour=f"{hour:02}", minute=f"{minutes:02}")
+
+
+def hours_of_day(words: Words, starts: int, ends: int) -> str:
+    """Return "07.00-22.00", with the dash or the words of the language."""
+    return words.say(
+        "{starts} to {ends}", starts=time_of_day(words, starts), ends=time_of_day(words, ends)
+    )
+
 
 A_WEEK: Final = 7
 

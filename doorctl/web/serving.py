@@ -20,9 +20,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from doorctl.accounts.throttle import caller
-from doorctl.errors import DeviceError, KeyFileError
-from doorctl.web.certified import Shown
-from doorctl.web.pages.headers import Headed, answer_headers
+from doorctl.core.errors import DeviceError, KeyFileError
+from doorctl.web.answers import Shown
+from doorctl.web.frame.headers import Headed, answer_headers
 
 STOP_LIMIT_S = 2
 """So long a push that is still coming in has, once the process stops; its sender comes again."""

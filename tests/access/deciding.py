@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Case, Policy, decide
-from doorctl.access.reasons import Reason
 
 
 def reason_of(policy: Policy, case: Case) -> Reason:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import Patron, pin_check
-from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from tests.access.samples import PATRON, day
 
 CARDS = (

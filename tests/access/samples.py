@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from doorctl.access.patron import Patron, pin_check
-from doorctl.masked import Pin, StretchedKey
-from doorctl.moments import ClockState, Moment
+from doorctl.core.masked import Pin, StretchedKey
+from doorctl.core.moments import ClockState, Moment
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 NOW = datetime(2026, 3, 12, 19, 0, tzinfo=COPENHAGEN)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from doorctl.access.attempt import Attempt, after
 from doorctl.access.messages import Concluded, Effect, Event, Now, Prepared, Rules
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import Reason
-from doorctl.masked import Identifier, IdentifierKind
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
+from doorctl.access.typing import PadRules
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from tests.access.samples import PATRON, ROW_KEY, STRETCHED, moment
 
 CARD = CardRead((Identifier(IdentifierKind.CARD, "3000001234"),))

@@ -24,12 +24,12 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import Reason
 from doorctl.access.rights import Pass, PassKind
-from doorctl.masked import Pin
-from doorctl.readings import KeyPressed, Shape
+from doorctl.access.typing import PadRules
+from doorctl.core.masked import Pin
+from doorctl.core.readings import KeyPressed, Shape
 from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, day
 from tests.access.telling import (
     CARD,

@@ -23,12 +23,12 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.moments import ClockState
-from doorctl.readings import KeyPressed
+from doorctl.access.typing import PadRules
+from doorctl.core.moments import ClockState
+from doorctl.core.readings import KeyPressed
 from tests.access.samples import NOW, PATRON, RIGHT_PIN, WRONG_PIN, day, moment
 from tests.access.telling import CARD, KNOWN, NO_PIN_RULES, RULES, UNKNOWN, ended, keys, now, play
 

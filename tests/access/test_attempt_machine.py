@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from doorctl.access.attempt import TRANSITIONS, Attempt, Phase, after
 from doorctl.access.calendar import Mode
-from doorctl.access.companions import COMPANION_S
 from doorctl.access.messages import (
     Accompanied,
     AskLibrary,
@@ -29,13 +28,12 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.patron import Patron, pin_check
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import Policy, knows_pin
-from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
+from doorctl.access.typing import COMPANION_S, PadRules
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from tests.access.register import CARDS, KEYS, PINS, SORTS, Job, row
 from tests.access.samples import NOW, ROW_KEY, day, moment
 

@@ -25,13 +25,12 @@ from doorctl.access.messages import (
     Rules,
     TimePassed,
 )
-from doorctl.access.patron import Patron, pin_check
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Shape
+from doorctl.access.typing import PadRules
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from tests.access.samples import NOW, PATRON, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 
 CARD = Identifier(IdentifierKind.CARD, "3000001234")

@@ -9,7 +9,7 @@ import pytest
 
 from doorctl.access.ban_terms import BanState, since, state, until
 from doorctl.access.rights import Ban
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 LOCAL = datetime(2026, 11, 25, 14, 30, tzinfo=ZONE)

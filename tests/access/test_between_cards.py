@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from doorctl.access.attempt import PREPARE_LIMIT_S, Attempt, Phase, after
+from doorctl.access.attempt import PREPARE_LIMIT_S, Attempt, Phase, after, concluded
 from doorctl.access.calendar import OPEN, Mode
-from doorctl.access.code_entry import TOO_MANY_DIGITS, CodePad
-from doorctl.access.companions import COMPANION_S
 from doorctl.access.judging import Verdict
 from doorctl.access.messages import (
     Accompanied,
@@ -23,13 +21,12 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.phases import concluded
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import Pass, PassKind
-from doorctl.masked import Identifier, IdentifierKind
-from doorctl.readings import KeyPressed
+from doorctl.access.typing import COMPANION_S, TOO_MANY_DIGITS, CodePad, PadRules
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import KeyPressed
 from tests.access.samples import ROW_KEY, STRETCHED, day
 from tests.access.telling import (
     CARD,

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Calendar, ModeSpan
-from doorctl.access.closing import no_entry
-from doorctl.access.modes import Override
+from doorctl.access.day import Override, no_entry
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, calendars, every_day, times
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))

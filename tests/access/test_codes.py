@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.access.codes import CODES_APART, MIN_CODE_DIGITS, codes_allowed, guessable
+from doorctl.access.rights import CODES_APART, MIN_CODE_DIGITS, codes_allowed, guessable
 
 
 @pytest.mark.parametrize(

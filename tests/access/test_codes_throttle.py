@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from doorctl.access.codes_throttle import CODES_KEY, MOST_FAILURES, charged, holds, left
 from doorctl.access.patron import ROW_KEY_BYTES
 from doorctl.access.throttle import CardThrottle
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 HOUR_MS = 3_600_000
 

@@ -13,13 +13,13 @@ from doorctl.access.day import (
     DayEffect,
     DayRules,
     ModeChanged,
+    Output,
     OutputsChanged,
+    Override,
     told,
     turned,
 )
-from doorctl.access.modes import Override
-from doorctl.access.outputs import Output
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, every_day
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))

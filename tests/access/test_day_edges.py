@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.access.day import ClosingWarned, Day, DayRules, ModeChanged, told, turned
-from doorctl.access.modes import Override
-from doorctl.moments import ClockState, Moment
+from doorctl.access.day import ClosingWarned, Day, DayRules, ModeChanged, Override, told, turned
+from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, every_day
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))

@@ -10,7 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from doorctl.access.calendar import OPEN as OPENS
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.access.closing import no_entry
 from doorctl.access.day import (
     CalendarFound,
     CalendarLost,
@@ -18,13 +17,17 @@ from doorctl.access.day import (
     Day,
     DayRules,
     ModeChanged,
+    Output,
     OutputsChanged,
+    Override,
+    judge,
+    no_entry,
+    outputs_on,
+    planned,
     told,
     turned,
 )
-from doorctl.access.modes import Override, judge, planned
-from doorctl.access.outputs import Output, outputs_on
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import MINUTE, calendars, times
 from tests.access.samples import COPENHAGEN
 

@@ -10,11 +10,11 @@ import pytest
 from doorctl.access.calendar import Mode
 from doorctl.access.judging import judged
 from doorctl.access.messages import Now, Prepared, Rules
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Case, PinProof, Policy, decide, findings
-from doorctl.access.reasons import Reason
 from doorctl.access.rights import Pass, PassKind
-from doorctl.moments import ClockState
+from doorctl.access.typing import PadRules
+from doorctl.core.moments import ClockState
 from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 
 CARETAKER = replace(PATRON, tags=frozenset({"caretaker"}))

@@ -17,12 +17,11 @@ from doorctl.access.judging import (
     worth_asking,
 )
 from doorctl.access.messages import Now, Prepared, Rules
-from doorctl.access.patron import Patron, pin_check
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import Case, PinProof, Policy, WeakPin
-from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.access.typing import PadRules
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from tests.access.samples import (
     NOW,
     PATRON,

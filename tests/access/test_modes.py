@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import OPEN as OPENS
 from doorctl.access.calendar import Calendar, Cause, DatedDay, Mode, ModeSpan
-from doorctl.access.modes import (
+from doorctl.access.day import (
     Override,
     Standing,
     judge,
@@ -18,7 +18,7 @@ from doorctl.access.modes import (
     planned_changes,
     standing,
 )
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, calendars, every_day, times
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.access.modes import Override, planned
-from doorctl.access.outputs import Output, outputs_on
+from doorctl.access.day import Output, Override, outputs_on, planned
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, calendars, every_day, times
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))

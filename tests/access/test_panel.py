@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from doorctl.access.attempt import Attempt, Phase, after
 from doorctl.access.calendar import Mode
-from doorctl.access.code_entry import CodePad
-from doorctl.access.companions import Company
 from doorctl.access.messages import Concluded, Event, Prepared, Rules
 from doorctl.access.panel import (
     CODES,
@@ -17,20 +15,22 @@ from doorctl.access.panel import (
     NOT_PROVED,
     OURS,
     UNREADABLE,
+    Hours,
     Keys,
     Kind,
     Notice,
+    Opens,
+    Outlook,
     PanelRules,
     PanelState,
     notice_of,
     panel_state,
     turned_away,
 )
-from doorctl.access.panel_hours import Hours, Opens, Outlook
-from doorctl.access.pin_pad import PadRules, PinPad
+from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
-from doorctl.readings import KeyPressed
+from doorctl.access.typing import CodePad, Company, PadRules, PinPad
+from doorctl.core.readings import KeyPressed
 from tests.access.samples import PATRON
 from tests.access.telling import CARD, KNOWN, RULES, Told, keys, now
 

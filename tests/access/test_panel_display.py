@@ -4,10 +4,8 @@ from datetime import timedelta
 
 from doorctl.access.attempt import Attempt
 from doorctl.access.calendar import Calendar, Mode
-from doorctl.access.modes import Override
-from doorctl.access.panel import Kind, Notice, PanelState
-from doorctl.access.panel_display import Display
-from doorctl.access.panel_hours import Hours
+from doorctl.access.day import Override
+from doorctl.access.panel import Display, Hours, Kind, Notice, PanelState
 from tests.access.samples import NOW, moment
 
 OPEN = (Mode.SELF_SERVICE, False)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 
 from doorctl.access.calendar import LOOK_AHEAD, Calendar, DatedDay, Mode, ModeSpan
-from doorctl.access.modes import Override, judge, planned
-from doorctl.access.panel_hours import Hours, Opens, Outlook, outlook
-from doorctl.moments import ClockState, Moment
+from doorctl.access.day import Override, judge, planned
+from doorctl.access.panel import Hours, Opens, Outlook, outlook
+from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import OPEN, STAFFED, at, calendars, every_day, times
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))

@@ -15,7 +15,7 @@ from doorctl.access.patron import (
     pin_check,
     row_key,
 )
-from doorctl.masked import Pin, StretchedKey
+from doorctl.core.masked import Pin, StretchedKey
 from tests.access.samples import PATRON
 
 keys = st.binary(min_size=32, max_size=32).map(StretchedKey)

@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.person_numbers import holds_number, without_numbers
-from doorctl.access.staff_text import SHORT_TEXT, refuse_purpose, refuse_text
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
+from doorctl.core.staff_text import (
+    SHORT_TEXT,
+    holds_number,
+    refuse_purpose,
+    refuse_text,
+    without_numbers,
+)
 
 NUMBERS = [
     "0101701234",

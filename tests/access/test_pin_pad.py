@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from doorctl.access.pin_pad import CLEAR, ENTER, PadRules, PinPad
+from doorctl.access.typing import CLEAR, ENTER, PadRules, PinPad
 
 RULES = PadRules(pin_length=4, digit_timeout_s=10.0, total_timeout_s=30.0)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.pin_quality import COMMON, PERSONAL, Known, Rule, weak
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.access.weak_pins import COMMON, PERSONAL, Known, Rule, weak
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 
 CPR = Identifier(IdentifierKind.CPR, "0203681237")
 CARD = Identifier(IdentifierKind.CARD, "3000005689")

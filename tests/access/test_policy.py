@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import (
     CHECKS,
     CLOCK_SLACK,
@@ -23,8 +23,7 @@ from doorctl.access.policy import (
     findings,
     knows_pin,
 )
-from doorctl.access.reasons import Reason
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 from tests.access.deciding import reason_of
 from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, PATRON, day, moment
 

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Case, PinProof, Policy
-from doorctl.access.reasons import Reason
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 from tests.access.deciding import reason_of
 
 NOW = datetime(2026, 11, 24, 20, tzinfo=UTC)

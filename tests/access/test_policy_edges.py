@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from doorctl.access.patron import Reason
 from doorctl.access.policy import (
     CHECKS,
     CLOCK_SLACK,
@@ -18,9 +19,8 @@ from doorctl.access.policy import (
     decide,
     findings,
 )
-from doorctl.access.reasons import Reason
 from doorctl.access.rights import Pass, PassKind
-from doorctl.moments import ClockState
+from doorctl.core.moments import ClockState
 from tests.access.deciding import reason_of
 from tests.access.samples import HIGH_WATER, NOW, PATRON, day, moment
 

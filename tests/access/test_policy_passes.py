@@ -10,11 +10,10 @@ from itertools import product
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.patron import Patron
+from doorctl.access.patron import BEFORE_PROOF, Patron, Reason
 from doorctl.access.policy import PASS_CHECKS, Case, PinProof, Policy, decide, findings
-from doorctl.access.reasons import BEFORE_PROOF, Reason
 from doorctl.access.rights import Pass, PassKind
-from doorctl.moments import ClockState
+from doorctl.core.moments import ClockState
 from tests.access.deciding import reason_of
 from tests.access.samples import NOW, PATRON, day, moment
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.calendar import Mode
-from doorctl.access.hours import DAY_MINUTES
-from doorctl.access.patron import Patron
+from doorctl.access.calendar import DAY_MINUTES, Mode
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import (
     CHECKS,
     KNOWN_BLOCKS,
@@ -21,9 +20,8 @@ from doorctl.access.policy import (
     WeakPin,
     findings,
 )
-from doorctl.access.reasons import Reason
 from doorctl.access.rights import EVERY_DAY, OPEN_BY_ANY_CLOCK, Pass, PassKind
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 from tests.access.deciding import reason_of
 from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, day, moment
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.judging import NO_PIN, Proofs, one_lower, proofs
 from doorctl.access.messages import Prepared
 from doorctl.access.patron import pin_check
 from doorctl.access.policy import PinProof
-from doorctl.access.proofs import NO_PIN, Proofs, one_lower, proofs
 from doorctl.access.rights import Pass, PassKind
-from doorctl.masked import Pin, StretchedKey
+from doorctl.core.masked import Pin, StretchedKey
 from tests.access.samples import PATRON, ROW_KEY, STRETCHED, day, moment
 
 KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.access.reasons import BEFORE_PROOF, SENTENCES, UNJUDGED, Reason
+from doorctl.access.patron import BEFORE_PROOF, SENTENCES, UNJUDGED, Reason
 
 FIXED_NAMES = [
     "ok", "unknown_card", "wrong_pin", "pin_unknown", "pin_timeout", "throttled", "not_resident",

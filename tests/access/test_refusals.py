@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.reasons import Reason
-from doorctl.access.refusals import AGAIN_S, LAST, WATCHED, WINDOW_S, Refusals, Unusual
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import STOP_AT_FAILURES, WAIT_AFTER_S
+from doorctl.access.unusual import AGAIN_S, LAST, WATCHED, WINDOW_S, Refusals, Unusual
 
 VISIT_S = 360.0
 """50 visits in an evening of five hours."""

@@ -5,10 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from doorctl.access.calendar import Mode
-from doorctl.access.hours import Span
-from doorctl.access.patron import pin_check
-from doorctl.access.reasons import Reason
+from doorctl.access.calendar import Mode, Span
+from doorctl.access.patron import Reason, pin_check
 from doorctl.access.rights import (
     ALL_BRANCHES,
     EVERY_DAY,
@@ -20,8 +18,8 @@ from doorctl.access.rights import (
     PassKind,
     banned,
 )
-from doorctl.errors import InputError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
 from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, RIGHT_PIN, STRETCHED, day, moment
 
 HERE = "oest"

@@ -6,12 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.calendar import Mode
-from doorctl.access.codes import guessable
-from doorctl.access.hours import DAY_MINUTES, Span
-from doorctl.access.reasons import Reason
-from doorctl.access.rights import EVERY_DAY, Ban, Pass, PassKind, banned
-from doorctl.moments import ClockState, Moment
+from doorctl.access.calendar import DAY_MINUTES, Mode, Span
+from doorctl.access.patron import Reason
+from doorctl.access.rights import EVERY_DAY, Ban, Pass, PassKind, banned, guessable
+from doorctl.core.moments import ClockState, Moment
 from tests.access.samples import COPENHAGEN
 
 FIRST, LAST = date(2026, 3, 20), date(2026, 11, 10)

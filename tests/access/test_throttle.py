@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from doorctl.access.throttle import MOST_WRONG_PINS, CardThrottle, ReaderThrottle, everywhere
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 WAITS_S = [0, 0, 0, 30, 120, 600, 3600, 3600, 3600, 3600]
 """Seconds to wait after so many failures, as the issue and NIST SP 800-63B have them."""

@@ -6,7 +6,7 @@ import pytest
 
 from doorctl.access.codes_throttle import FORGIVEN_MS, left
 from doorctl.access.throttle import READER_REFILL_MS, CardThrottle, ReaderThrottle
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.wall_clock import clock_change
+from doorctl.access.calendar import clock_change
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,9 @@ from doorctl.access.messages import (
     Prepared,
     Rules,
 )
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Case, Policy, WeakPin, findings
-from doorctl.access.reasons import Reason
-from doorctl.masked import Pin
+from doorctl.core.masked import Pin
 from tests.access.deciding import reason_of
 from tests.access.samples import PATRON, ROW_KEY, STRETCHED, WRONG_PIN, moment
 from tests.access.telling import CARD, RULES, UNKNOWN, keys, now, play

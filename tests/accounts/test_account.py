@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.accounts.account import Account, login_name, own_name, refuse_account
-from doorctl.accounts.roles import Role
-from doorctl.errors import InputError
+from doorctl.accounts.account import Account, Role, login_name, own_name, refuse_account
+from doorctl.core.errors import InputError
 
 
 @pytest.mark.parametrize("typed", ["grethe", " Grethe ", "abc@randers.example", "u-7.x_y+z", "a"])

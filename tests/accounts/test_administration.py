@@ -5,13 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from doorctl.accounts import administration
-from doorctl.accounts.account import Account, Origin
+from doorctl.accounts.account import Account, Origin, Role
 from doorctl.accounts.ports import Books
-from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import Session
 from doorctl.accounts.throttle import NONE, account_charged
-from doorctl.errors import InputError
-from doorctl.moments import BootTime
+from doorctl.core.errors import InputError
+from doorctl.core.moments import BootTime
 from tests.fakes.accounts import memory_books
 from tests.fakes.clock import FakeClock
 

@@ -10,7 +10,7 @@ from doorctl.accounts.passwords import (
     Password,
     refuse_password,
 )
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
 
 GOOD = [
     "hest batteri klamme",

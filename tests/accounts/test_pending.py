@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from doorctl.accounts.pending import KEPT_S, MOST, MOST_OF_ONE, Begun, PendingSignIns
 from doorctl.accounts.ports import Pending
 from doorctl.accounts.sessions import new_token
-from doorctl.masked import Masked
+from doorctl.accounts.signing_in import KEPT_S, MOST, MOST_OF_ONE, Begun, PendingSignIns
+from doorctl.core.masked import Masked
 
 
 def begun(state: str = "s") -> Begun:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.accounts.roles import PERMITS, Permission, Role, permits
+from doorctl.accounts.account import PERMITS, Permission, Role, permits
 
 
 def test_every_role_has_its_line() -> None:

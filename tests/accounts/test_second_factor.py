@@ -11,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.accounts import administration
-from doorctl.accounts.account import Account, Origin, SecondFactor
-from doorctl.accounts.events import Refusal, SecondFactorSet, SignedIn, SignInRefused
+from doorctl.accounts.account import (
+    Account,
+    Origin,
+    Refusal,
+    Role,
+    SecondFactor,
+    SecondFactorSet,
+    SignedIn,
+    SignInRefused,
+)
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.roles import Role
 from doorctl.accounts.second_factor import (
     RECOVERY_CODES,
     begun,
@@ -25,9 +32,9 @@ from doorctl.accounts.second_factor import (
 from doorctl.accounts.sessions import Token, new_token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.accounts.throttle import WAIT_AFTER_S
-from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
-from doorctl.masked import Masked
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
+from doorctl.core.masked import Masked
+from doorctl.core.moments import ClockState, Moment
 from tests.accounts.test_signing_in import HERE, NEW, RIGHT, WRONG, House
 
 OF_THE_RFC = Masked("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")

@@ -8,23 +8,24 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from doorctl.accounts import administration
-from doorctl.accounts.account import Account, Origin
-from doorctl.accounts.events import (
+from doorctl.accounts.account import (
+    Account,
     AccountProvided,
+    Origin,
     PasswordChanged,
     Refusal,
+    Role,
     SignedIn,
     SignedOut,
     SignInRefused,
 )
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Books, Claims, Done
-from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import IDLE_MS, TOUCH_MS, new_token
 from doorctl.accounts.signing_in import ACCOUNT, SigningIn
 from doorctl.accounts.throttle import ADDRESS_BURST, MOST_ACCOUNTS, NONE, WAIT_AFTER_S
-from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
-from doorctl.moments import Moment
+from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
+from doorctl.core.moments import Moment
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 
 RIGHT, WRONG, NEW = Password("hest batteri"), Password("gæt et ord"), Password("tre små grise løb")

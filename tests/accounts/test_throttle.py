@@ -20,7 +20,7 @@ from doorctl.accounts.throttle import (
     browser_known,
     caller,
 )
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 BOOT = "boot-1"
 

@@ -14,7 +14,7 @@ from doorctl.accounts.throttle import (
     address_refunded,
     address_wait_s,
 )
-from doorctl.moments import BootTime
+from doorctl.core.moments import BootTime
 
 START = BootTime("a", 1_000)
 

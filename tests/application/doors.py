@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from doorctl.door.leaf_messages import LeafRules
-from doorctl.doorway import DoorRules, Doorway
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.door_driver import DoorRules, Doorway
 from doorctl.ports import Levels
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -10,21 +10,22 @@ from datetime import date, timedelta
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
 from doorctl.access.messages import Rules
-from doorctl.access.panel import PanelRules
-from doorctl.access.panel_display import Display
+from doorctl.access.panel import Display, PanelRules
 from doorctl.access.patron import Patron, pin_check, row_key
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.asking import Asking, Keeping
+from doorctl.access.typing import PadRules
 from doorctl.cards.reader import CardReader
-from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller
-from doorctl.daily_round import DailyRound
-from doorctl.door.leaf_messages import LeafRules
-from doorctl.doorway import DoorRules, Doorway
-from doorctl.ledger import Ledger
-from doorctl.mailbox import PostedEvent, Worker
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.ask_library import Asking, Keeping
+from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.door_driver import DoorRules, Doorway
+from doorctl.doord.events import PostedEvent, Worker
+from doorctl.doord.fallback_log import SteadyVisitLog
+from doorctl.doord.hours import DailyRound
+from doorctl.doord.panel import Screen
+from doorctl.doord.prepare import Ledger
+from doorctl.doord.slow_jobs import LibraryLine, Questions
 from doorctl.ports import (
     BytesReceived,
     LineConnected,
@@ -34,8 +35,6 @@ from doorctl.ports import (
     StoredCalendar,
     Visit,
 )
-from doorctl.questions import LibraryLine, Questions
-from doorctl.screen import Screen
 from doorctl.sync.guard import unguarded
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from doorctl.access.messages import LibraryAnswer, Rules
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.access.typing import PadRules
 from tests.application.fake_door import (
     CARD,
     RELEASE_S,

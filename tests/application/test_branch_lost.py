@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from doorctl.access.rights import Ban
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor
 from tests.fakes.branch_book import MemoryBranch
 

@@ -112,7 +112,7 @@ def test_help_imports_no_command() -> None:
     )
 
     ours = {name for name in imported.stdout.split() if name.startswith("doorctl.")}
-    assert ours <= {"doorctl.cli", "doorctl.cli.app", "doorctl.cli.streams", "doorctl.errors"}
+    assert ours <= {"doorctl.cli", "doorctl.cli.app", "doorctl.cli.streams", "doorctl.core.errors"}
 
 
 def test_each_commands_line_is_shown_whole() -> None:

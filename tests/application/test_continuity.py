@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle, ReaderThrottle
-from doorctl.continuity import KEPT_CARDS, SteadyVisitLog
-from doorctl.errors import StoreError
-from doorctl.ledger import Ledger
-from doorctl.moments import BootTime
+from doorctl.core.errors import StoreError
+from doorctl.core.moments import BootTime
+from doorctl.doord.fallback_log import KEPT_CARDS, SteadyVisitLog
+from doorctl.doord.prepare import Ledger
 from doorctl.ports import Stamped
 from tests.application.fake_door import CARD, identifier, key_of
 from tests.fakes.clock import FakeClock

@@ -10,14 +10,13 @@ import pytest
 
 from doorctl.access.calendar import Calendar, Mode
 from doorctl.access.messages import LibraryAnswer, Prepared, Rules
-from doorctl.access.patron import pin_check
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import Reason, pin_check
 from doorctl.access.policy import Policy, WeakPin
-from doorctl.access.reasons import Reason
-from doorctl.asking import Asking, Keeping
-from doorctl.door.leaf_messages import Entered, Left, Passed
-from doorctl.doorway import Doorway
-from doorctl.masked import Pin
+from doorctl.access.typing import PadRules
+from doorctl.core.masked import Pin
+from doorctl.door.leaf import Entered, Left, Passed
+from doorctl.doord.ask_library import Asking, Keeping
+from doorctl.doord.door_driver import Doorway
 from doorctl.ports import ATTEMPT, HourCount, SealedRow
 from tests.application.doors import ALL_WIRED, RULES
 from tests.application.fake_door import (

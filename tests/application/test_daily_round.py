@@ -6,13 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from doorctl.access.calendar import OPEN, Calendar, Mode, ModeSpan
-from doorctl.access.day import DayRules
-from doorctl.access.modes import Override
-from doorctl.access.outputs import Output
-from doorctl.daily_round import AGAIN_TURNS, DailyRound, HoursRead
-from doorctl.door.leaf_messages import LeafRules
-from doorctl.doorway import DoorRules, Doorway
-from doorctl.errors import StoreError
+from doorctl.access.day import DayRules, Output, Override
+from doorctl.core.errors import StoreError
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.door_driver import DoorRules, Doorway
+from doorctl.doord.hours import AGAIN_TURNS, DailyRound, HoursRead
 from doorctl.ports import StoredCalendar
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock

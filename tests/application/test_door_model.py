@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
 from doorctl.access.messages import Rules
 from doorctl.access.patron import Patron
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import READER_DELAY_S
-from doorctl.controller import READER, UNREADABLE_GAP_S
+from doorctl.access.typing import PadRules
+from doorctl.doord.controller import READER, UNREADABLE_GAP_S
 from doorctl.ports import LineConnected, LineLost
 from tests.application.fake_door import (
     CARD,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from doorctl.door.indicator import Lamps, Signal
-from doorctl.door.leaf_messages import LeafRules
-from doorctl.doorway import DoorRules
-from doorctl.errors import DeviceError
+from doorctl.core.errors import DeviceError
+from doorctl.door.lamps import Lamps, Signal
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.door_driver import DoorRules
 from doorctl.ports import Levels
 from tests.application.doors import (
     ALL_WIRED,

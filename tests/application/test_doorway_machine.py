@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from doorctl.door.indicator import Signal
-from doorctl.errors import DeviceError
+from doorctl.core.errors import DeviceError
+from doorctl.door.lamps import Signal
 from tests.application.doors import ALL_WIRED, LONG_S, Door
 from tests.fakes.inputs import FakeInputs
 

@@ -10,15 +10,14 @@ import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.codes_throttle import CODES_KEY
-from doorctl.access.patron import Patron, row_key
+from doorctl.access.patron import Patron, Reason, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding, Policy
-from doorctl.access.reasons import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.enquiry import BranchNow, Explanation, Reading, explain
-from doorctl.errors import StoreError
-from doorctl.masked import Identifier, IdentifierKind
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.ports import SealedRow, Stamped
+from doorctl.services.explain import BranchNow, Explanation, Reading, explain
 from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, identifier, key_of, resident
 from tests.fakes.branch_book import MemoryBranch

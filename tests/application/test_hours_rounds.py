@@ -7,12 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, ModeSpan
-from doorctl.access.hours import Span
-from doorctl.access.modes import standing
+from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, ModeSpan, Span
+from doorctl.access.day import standing
 from doorctl.config import DatedHours, Opening
-from doorctl.errors import InputError, StoreError
-from doorctl.hours_rounds import (
+from doorctl.core.errors import InputError, StoreError
+from doorctl.ports import CalendarWriter, DaySource, StoredDay, StoredDays
+from doorctl.services.hours import calendar_of
+from doorctl.sources.website import Website
+from doorctl.sync.holidays_wanted import HolidaysWanted
+from doorctl.sync.website import Asked, Published
+from doorctl.web.jobs import (
     AGAIN_S,
     EMPTIED_S,
     FETCH_EVERY_S,
@@ -23,11 +27,6 @@ from doorctl.hours_rounds import (
     are_holidays_wanted,
     store_initial_holidays,
 )
-from doorctl.opening_hours import calendar_of
-from doorctl.ports import CalendarWriter, DaySource, StoredDay, StoredDays
-from doorctl.sync.holidays_wanted import HolidaysWanted
-from doorctl.sync.website import Asked, Published
-from doorctl.transports.website import Website
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

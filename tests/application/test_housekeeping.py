@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from doorctl.housekeeping import (
+from doorctl.doord.watchdog import (
     KEEP_TIME_EVERY_S,
     KEPT_GRACE_S,
     PING_EVERY_S,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.alarms import KINDS
-from doorctl.lasting_faults import DAY_S, FAULTS, LastingFaults
+from doorctl.core.alarms import KINDS
+from doorctl.doord.watchdog import DAY_S, FAULTS, LastingFaults
 
 
 class Watch:

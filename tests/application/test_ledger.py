@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 
 from doorctl.access.codes_throttle import A_CODE, CODES_KEY, MOST_FAILURES
-from doorctl.access.patron import row_key
-from doorctl.access.reasons import BEFORE_PROOF, UNJUDGED, Reason
+from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Reason, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
     READER_BURST,
@@ -19,9 +18,9 @@ from doorctl.access.throttle import (
     CardThrottle,
     ReaderThrottle,
 )
-from doorctl.errors import BranchStoreError, StoreError
-from doorctl.ledger import Ledger
-from doorctl.masked import Identifier, IdentifierKind, StretchedKey
+from doorctl.core.errors import BranchStoreError, StoreError
+from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
+from doorctl.doord.prepare import Ledger
 from doorctl.ports import BranchBook, SealedRow, Visit
 from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.errors import LibrarySystemError
-from doorctl.library import AT_A_TIME, MOST_CARDS, LibraryDesk
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.errors import LibrarySystemError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.services.library import AT_A_TIME, MOST_CARDS, LibraryDesk
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.library_system import FakeLibrarySystem

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import OPEN, Calendar, Mode, ModeSpan
+from doorctl.access.day import Override
 from doorctl.access.messages import Rules
-from doorctl.access.modes import Override
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.errors import BranchStoreError
-from doorctl.mailbox import PinsTouched
+from doorctl.access.typing import PadRules
+from doorctl.core.errors import BranchStoreError
+from doorctl.doord.events import PinsTouched
 from tests.application.doors import ALL_WIRED, RULES, SETTLED_S
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, key_of
 from tests.fakes.branch_book import MemoryBranch

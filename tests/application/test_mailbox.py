@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from doorctl.mailbox import LoopsMailbox, PinsTouched
+from doorctl.doord.events import LoopsMailbox, PinsTouched
 
 LONG_S = 60.0
 LATE_S = 4.0

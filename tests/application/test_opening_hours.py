@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Cause, Day, Mode, ModeSpan
-from doorctl.access.hours import Span
+from doorctl.access.calendar import ALL_DAY, Cause, Day, Mode, ModeSpan, Span
 from doorctl.config import DatedHours, Opening
-from doorctl.config.hours_tables import HoursSource
-from doorctl.opening_hours import calendar_of
+from doorctl.config.hours import HoursSource
 from doorctl.ports import DaySource, StoredCalendar, StoredDay, StoredDays
+from doorctl.services.hours import calendar_of
 
 DAY = date(2026, 12, 24)
 FETCHED = datetime(2026, 12, 1, tzinfo=UTC)

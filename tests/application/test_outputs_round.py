@@ -7,14 +7,13 @@ from functools import partial
 
 import pytest
 
-from doorctl.access.calendar import Mode
-from doorctl.access.hours import Span
-from doorctl.access.modes import Override
-from doorctl.access.outputs import Output
+from doorctl.access.calendar import Mode, Span
+from doorctl.access.day import Output, Override
 from doorctl.config import DatedHours, Opening
-from doorctl.opening_hours import calendar_of
-from doorctl.outputs_round import AGAIN_S, OutputsRound
 from doorctl.ports import StoredCalendar
+from doorctl.services.hours import calendar_of
+from doorctl.web.jobs import SWITCH_AGAIN_S as AGAIN_S
+from doorctl.web.jobs import OutputsRound
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

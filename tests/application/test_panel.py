@@ -7,12 +7,12 @@ import pytest
 from doorctl.access.calendar import Calendar
 from doorctl.access.messages import Rules
 from doorctl.access.panel import OURS, Keys, Kind, PanelRules, PanelState
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.controller import READER, STALE_S, STALL_LIMIT_S
-from doorctl.mailbox import PanelKeyPressed, StopRequested
+from doorctl.access.typing import PadRules
+from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
+from doorctl.doord.events import PanelKeyPressed, StopRequested
+from doorctl.doord.slow_jobs import BACKLOG_LIMIT
 from doorctl.ports import BytesReceived, LineConnected, LineLost
-from doorctl.questions import BACKLOG_LIMIT
 from tests.application.fake_door import (
     CARD,
     OTHER_CARD,

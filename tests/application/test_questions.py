@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from doorctl.access.messages import Prepare, PrepareFailed
-from doorctl.ledger import Ledger
-from doorctl.mailbox import PostedEvent
-from doorctl.questions import AGAIN_S, Questions
+from doorctl.doord.events import PostedEvent
+from doorctl.doord.prepare import Ledger
+from doorctl.doord.slow_jobs import AGAIN_S, Questions
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, identifier
 from tests.fakes.worker import FakeWorker
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.controller import KEYPAD, READER, TURN_LIMIT_S
-from doorctl.door.indicator import Lamps
-from doorctl.errors import DeviceError
-from doorctl.mailbox import Mailbox, PostedEvent, StopRequested, ThreadFailed
-from doorctl.masked import Identifier, StretchedKey
-from doorctl.ops.worker import WorkerThread
+from doorctl.core.errors import DeviceError
+from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.door.lamps import Lamps
+from doorctl.doord.controller import KEYPAD, READER, TURN_LIMIT_S
+from doorctl.doord.events import Mailbox, PostedEvent, StopRequested, ThreadFailed
+from doorctl.ops.threads import WorkerThread
 from doorctl.ports import BytesReceived
 from tests.application.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_log import FakeEventLog, Field

@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.access.day import DayRules
+from doorctl.access.day import DayRules, Override
 from doorctl.access.messages import Rules
-from doorctl.access.modes import Override
 from doorctl.access.panel import PanelRules
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.mailbox import Reloaded
+from doorctl.access.typing import PadRules
+from doorctl.doord.events import Reloaded
 from tests.application.fake_door import CARD, OTHER_CARD, RELEASE_S, RIGHT_PIN, FakeDoor, resident
 
 OPEN, SHUT = Calendar(), Calendar(((),) * 7)

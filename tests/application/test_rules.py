@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
-from doorctl.bootstrap.door_rules import rules
-from doorctl.bootstrap.rules import (
+from doorctl.access.typing import PadRules
+from doorctl.config import Config, load
+from doorctl.core.moments import BootTime
+from doorctl.ops.clock import BUILD_FLOOR
+from doorctl.ports import CacheStamp
+from doorctl.services.app import (
     access_policy,
     outdated,
     patrons_db,
@@ -19,11 +22,8 @@ from doorctl.bootstrap.rules import (
     visits_db,
     work_directory,
 )
-from doorctl.config import Config, load
-from doorctl.moments import BootTime
-from doorctl.ops.clock import BUILD_FLOOR
-from doorctl.ports import CacheStamp
 from doorctl.store.visits import VisitStore, create_visits
+from doorctl.wiring.door_parts import rules
 
 RIGHT = """
 [branch]

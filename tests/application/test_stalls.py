@@ -2,17 +2,9 @@ from __future__ import annotations
 
 import queue
 
-from doorctl.controller import (
-    BEHIND_S,
-    FEW,
-    FLOOD,
-    KEYPAD,
-    READER,
-    STALE_S,
-    STALL_LIMIT_S,
-)
 from doorctl.devices.serial_line import MOST_PENDING
-from doorctl.mailbox import Mailbox, PinsTouched, PostedEvent, StopRequested
+from doorctl.doord.controller import BEHIND_S, FEW, FLOOD, KEYPAD, READER, STALE_S, STALL_LIMIT_S
+from doorctl.doord.events import Mailbox, PinsTouched, PostedEvent, StopRequested
 from doorctl.ports import BytesReceived
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.mailbox import FakeMailbox

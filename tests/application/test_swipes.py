@@ -10,15 +10,15 @@ import pytest
 from doorctl.access.attempt import PREPARE_LIMIT_S
 from doorctl.access.messages import Rules
 from doorctl.access.patron import Patron
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import READER_BURST, READER_DELAY_S, CardThrottle
-from doorctl.controller import READER, UNREADABLE_GAP_S
-from doorctl.door.indicator import GRANTED_S, REFUSED_S, Lamps
-from doorctl.mailbox import StaffOpened
+from doorctl.access.typing import PadRules
+from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
+from doorctl.doord.controller import READER, UNREADABLE_GAP_S
+from doorctl.doord.events import StaffOpened
+from doorctl.doord.slow_jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT
 from doorctl.ports import BytesReceived
-from doorctl.questions import BACKLOG_LIMIT, UNRECORDED_LIMIT
 from tests.application.fake_door import (
     CARD,
     OTHER_CARD,

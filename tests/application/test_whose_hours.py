@@ -8,12 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import get_args
 
-from doorctl.access.calendar import Cause, Day, Mode, ModeSpan
-from doorctl.access.hours import Span
+from doorctl.access.calendar import Cause, Day, Mode, ModeSpan, Span
 from doorctl.config import DatedHours, Opening
-from doorctl.config.hours_tables import HolidayRule, HoursSource
-from doorctl.opening_hours import calendar_of
+from doorctl.config.hours import HolidayRule, HoursSource
 from doorctl.ports import DaySource, StoredCalendar, StoredDay, StoredDays
+from doorctl.services.hours import calendar_of
 
 DAY = date(2026, 12, 24)
 NEXT = DAY + timedelta(days=1)

@@ -9,10 +9,10 @@ import pytest
 
 from doorctl.access.messages import LibraryAnswer, Rules
 from doorctl.access.patron import Patron, pin_check
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.masked import Pin
+from doorctl.access.typing import PadRules
+from doorctl.core.masked import Pin
 from tests.application.fake_door import (
     CARD,
     RIGHT_PIN,

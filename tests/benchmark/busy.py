@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from doorctl.demo.door import Stage
 from doorctl.demo.patrons import write_feed
-from doorctl.demo.stage import Stage
 from doorctl.ops.clock import utc_now
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import Echo

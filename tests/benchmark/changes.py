@@ -11,7 +11,7 @@ from pathlib import Path
 
 from doorctl.ops.clock import utc_now
 from doorctl.store.connection import open_writer
-from doorctl.store.patron_rows import to_record
+from doorctl.store.patrons import to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.guard import unguarded
 from tests.benchmark.figures import Figure, Spread

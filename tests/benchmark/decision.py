@@ -17,28 +17,27 @@ from typing import Self
 
 from doorctl.access.calendar import Calendar
 from doorctl.access.day import DayRules
-from doorctl.bootstrap.door_rules import rules
-from doorctl.bootstrap.memory import spare_the_collector
 from doorctl.cards.reader import CardReader
 from doorctl.config import load
-from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller
-from doorctl.daily_round import DailyRound
-from doorctl.demo.stage import shipped
+from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
-from doorctl.door.leaf_messages import LeafRules
-from doorctl.doorway import DoorRules, Doorway
-from doorctl.ledger import Ledger
-from doorctl.mailbox import LoopsMailbox, PostedEvent, ThreadFailed
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.door_driver import DoorRules, Doorway
+from doorctl.doord.events import LoopsMailbox, PostedEvent, ThreadFailed
+from doorctl.doord.fallback_log import SteadyVisitLog
+from doorctl.doord.hours import DailyRound
+from doorctl.doord.panel import Screen
+from doorctl.doord.prepare import Ledger
+from doorctl.doord.slow_jobs import Questions
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
-from doorctl.ops.worker import WorkerThread
+from doorctl.ops.threads import WorkerThread
 from doorctl.ports import BytesReceived, EventLog, Relay
-from doorctl.questions import Questions
-from doorctl.screen import Screen
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
+from doorctl.wiring.door_parts import rules, spare_the_collector
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import least_ns
 from tests.benchmark.plan import Plan

@@ -14,7 +14,7 @@ from typing import Self
 from gpiozero import OutputDevice
 from gpiozero.pins.mock import MockFactory
 
-from doorctl.demo.plug import Plug
+from doorctl.demo.door import Plug
 
 PACKAGES = (
     "apscheduler.schedulers.background, argon2.low_level, click, gpiozero.pins.mock, msgspec, "

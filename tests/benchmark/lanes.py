@@ -8,9 +8,9 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from doorctl.demo.stage import LIMIT_S, Stage, shipped
-from doorctl.errors import NotAnsweringError
-from doorctl.store.visits_reader import VisitHistory
+from doorctl.core.errors import NotAnsweringError
+from doorctl.demo.door import LIMIT_S, Stage, shipped
+from doorctl.store.door_log import VisitHistory
 from tests.benchmark.floor import Echo
 from tests.benchmark.register import Register, cards
 

@@ -12,11 +12,10 @@ from typing import Final
 
 import httpx2
 
-from doorctl.accounts.roles import Role
-from doorctl.demo.stage import Stage
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import ArgonSealer
-from doorctl.store.visits_reader import VisitHistory
+from doorctl.accounts.account import Role
+from doorctl.demo.door import Stage
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import ArgonSealer, read_key
 from tests.benchmark.busy import P99_MS
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import Echo

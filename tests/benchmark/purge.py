@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.retention import purge
 from doorctl.store.connection import open_writer, transaction
 from doorctl.store.visit_rows import to_ms

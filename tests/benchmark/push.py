@@ -15,15 +15,12 @@ from typing import BinaryIO
 from doorctl.ops.clock import utc_now
 from doorctl.ports import SealedRow
 from doorctl.store.connection import open_writer, transaction
-from doorctl.store.patron_rows import COLUMNS, to_record
+from doorctl.store.keys import Seal
+from doorctl.store.patrons import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.sealing import Seal
-from doorctl.sync.document import write_document
+from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
 from doorctl.sync.guard import unguarded
-from doorctl.sync.manifest import Kind, SealedWith
-from doorctl.sync.receive import receive
-from doorctl.sync.signatures import SigningKey
-from doorctl.sync.staging import Limits, Staged, Staging
+from doorctl.sync.receive import Limits, Staged, Staging, receive
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows

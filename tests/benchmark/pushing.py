@@ -7,9 +7,8 @@ from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import ArgonSealer
-from doorctl.store.visits_reader import VisitHistory
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import ArgonSealer, read_key
 from tests.benchmark.busy import LANES, P99_MS, Background, Work
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import Echo

@@ -14,13 +14,12 @@ from itertools import chain, islice
 from pathlib import Path
 
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, pin_check, row_key
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.demo.patrons import stripe, synthetic_feed
-from doorctl.masked import Identifier, IdentifierKind, Pin
 from doorctl.ops.clock import utc_now
 from doorctl.ports import SealedRow
-from doorctl.store.key_file import create_key, read_key
+from doorctl.store.keys import ArgonSealer, create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.sealing import ArgonSealer
 from doorctl.sync.guard import unguarded
 
 CHEAP_SEAL = (1024, 1)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from doorctl.demo.stage import Stage
+from doorctl.demo.door import Stage
 from tests.benchmark.figures import Figure
 from tests.benchmark.lanes import staged
 from tests.benchmark.plan import Plan

@@ -12,8 +12,7 @@ from pathlib import Path
 import msgspec
 
 from doorctl.ports import SealedRow
-from doorctl.sync.document import write_document
-from doorctl.sync.manifest import Kind, Manifest, sign, written
+from doorctl.sync.document import Kind, Manifest, sign, write_document, written
 from tests.benchmark.register import MINIMUM_AGE
 from tests.web.branch import CHANGES, SNAPSHOT, Branch
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from doorctl.demo.stage import Stage
-from doorctl.store.sealing import ITERATIONS, MEMORY_KIB
-from doorctl.store.visits_reader import VisitHistory
+from doorctl.demo.door import Stage
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import ITERATIONS, MEMORY_KIB
 from tests.benchmark.figures import Figure
 from tests.benchmark.floor import PACKAGES, interpreter_s
 from tests.benchmark.lanes import Lane, staged

@@ -11,7 +11,7 @@ from pathlib import Path
 from argon2.low_level import Type, hash_secret_raw
 
 from doorctl.access.patron import KEY_BYTES
-from doorctl.store.sealing import ITERATIONS, MEMORY_KIB
+from doorctl.store.keys import ITERATIONS, MEMORY_KIB
 from tests.benchmark.decision import InProcessDoor
 from tests.benchmark.figures import NS_PER_MS, Figure
 from tests.benchmark.plan import Plan

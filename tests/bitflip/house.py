@@ -13,27 +13,24 @@ from pathlib import Path
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.access.patron import Patron, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.door_rules import rules
-from doorctl.bootstrap.door_stores import DoorStores
-from doorctl.bootstrap.rules import access_policy, branch_db, patrons_db, visits_db
 from doorctl.config import Config
-from doorctl.demo.stage import Stage, shipped
-from doorctl.errors import StoreError
-from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.opening_hours import calendar_of
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.demo.door import Stage, shipped
 from doorctl.ports import SealedRow
 from doorctl.privacy.subject import Subject
+from doorctl.services.app import access_policy, branch_db, patrons_db, visits_db
+from doorctl.services.branch import BranchDesk
+from doorctl.services.hours import calendar_of
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.key_file import read_key
-from doorctl.store.patron_rows import migrations
+from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
-from doorctl.store.sealing import ArgonSealer
-from doorctl.store.subject_rights import restrict
-from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
+from doorctl.wiring.door_parts import DoorStores, rules
 from tests.application.fake_door import FakeDoor
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

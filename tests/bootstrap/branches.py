@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from doorctl.bootstrap.initialising import initialise
 from doorctl.config import Config, load
-from doorctl.demo.stage import shipped
+from doorctl.demo.door import shipped
+from doorctl.wiring.installation import initialise
 
 
 def configured(directory: Path, *overrides: str) -> Config:

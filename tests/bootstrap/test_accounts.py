@@ -12,24 +12,19 @@ from pathlib import Path
 import pytest
 from pyotp import TOTP
 
+from doorctl.accounts.account import Role
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Claims
-from doorctl.accounts.roles import Role
 from doorctl.accounts.second_factor import new_secret
-from doorctl.bootstrap.accounts import (
-    AccountsDesk,
-    accounts_desk,
-    administration,
-    every_account,
-)
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.rules import branch_db
 from doorctl.config import Config
-from doorctl.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError
+from doorctl.core.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError
 from doorctl.privacy.audit import Action, Entry
+from doorctl.rpc.branch import NOBODY, PROVIDER
+from doorctl.rpc.control import ControlServer
+from doorctl.services.accounts import AccountsDesk, accounts_desk, administration, every_account
+from doorctl.services.app import branch_db
+from doorctl.services.branch import BranchDesk
 from doorctl.store.audit import AuditRecords
-from doorctl.transports.account_deeds import NOBODY, PROVIDER
-from doorctl.transports.control import ControlServer
 from tests.bootstrap.branches import initialised
 from tests.fakes.accounts import MemoryProvider, QuickHasher
 from tests.fakes.clock import FakeClock

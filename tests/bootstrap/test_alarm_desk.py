@@ -12,20 +12,19 @@ from typing import Any
 
 import pytest
 
-from doorctl.alarms import KINDS, Urgency
-from doorctl.bootstrap.alarm_desk import Way, WebsAlarms
-from doorctl.bootstrap.alarm_road import doors_alarms
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.rules import branch_db
-from doorctl.bootstrap.status import status
 from doorctl.config import Config
-from doorctl.errors import InputError, StoreError
-from doorctl.notices.rationing import Heard
+from doorctl.core.alarms import KINDS, Urgency
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.rationing import Heard
 from doorctl.ports import EventLog
 from doorctl.privacy.audit import Action
+from doorctl.rpc.control import Answers, ControlServer
+from doorctl.services.alarms import AlarmDesk, Way, WebsAlarms
+from doorctl.services.app import branch_db
+from doorctl.services.branch import BranchDesk
+from doorctl.services.door_alarms import doors_alarms
+from doorctl.services.status import status
 from doorctl.store.audit import AuditRecords
-from doorctl.transports.control import Answers, ControlServer
-from doorctl.web.standing import AlarmDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.fakes.clock import START, FakeClock

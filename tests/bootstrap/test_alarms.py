@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from doorctl.bootstrap.alarm_desk import WebsAlarms
-from doorctl.bootstrap.alarm_road import doors_alarms
-from doorctl.bootstrap.alarms import send_now
 from doorctl.cli.app import app
 from doorctl.config import Config, load
-from doorctl.errors import InputError
-from doorctl.transports.control import ControlServer
+from doorctl.core.errors import InputError
+from doorctl.rpc.control import ControlServer
+from doorctl.services.alarm_ways import send_now
+from doorctl.services.alarms import WebsAlarms
+from doorctl.services.door_alarms import doors_alarms
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.transports.branch_server import Script, serving

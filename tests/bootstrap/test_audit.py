@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.modes import Override
-from doorctl.bootstrap import audit
-from doorctl.bootstrap.branch import BranchDesk, change
-from doorctl.bootstrap.rules import branch_db, open_book, system_clock
-from doorctl.bootstrap.status import status
+from doorctl.access.day import Override
 from doorctl.config import Config
-from doorctl.errors import StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import StoreError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
+from doorctl.rpc.branch import SetMode
+from doorctl.services import records as audit
+from doorctl.services.app import branch_db, open_book, system_clock
+from doorctl.services.branch import BranchDesk, change
+from doorctl.services.status import status
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.transports.branch_requests import SetMode
 from tests.bootstrap.branches import initialised
 from tests.store.samples import key_of, seen_before
 

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.modes import Override
-from doorctl.bootstrap.branch import BranchDesk, change
-from doorctl.bootstrap.door_stores import DoorStores
-from doorctl.bootstrap.rules import branch_db, open_book, patrons_db, system_clock
+from doorctl.access.day import Override
 from doorctl.config import Config
-from doorctl.errors import InputError, StoreBusyError, StoreError, StuckError
-from doorctl.moments import Moment
+from doorctl.core.errors import InputError, StoreBusyError, StoreError, StuckError
+from doorctl.core.moments import Moment
+from doorctl.rpc.branch import EndMode, OpenBranch, SetMode
+from doorctl.rpc.control import ControlServer
+from doorctl.services.app import branch_db, open_book, patrons_db, system_clock
+from doorctl.services.branch import BranchDesk, change
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.transports.branch_requests import EndMode, OpenBranch, SetMode
-from doorctl.transports.control import ControlServer
+from doorctl.wiring.door_parts import DoorStores
 from tests.bootstrap.branches import configured, initialised
 from tests.fakes.event_log import FakeEventLog
 

@@ -13,19 +13,19 @@ from typing import NoReturn
 
 import pytest
 
-from doorctl.bootstrap.chores import PURGE_STEP_S, Chores, grace_s
-from doorctl.bootstrap.door_answers import DoorAnswers
-from doorctl.bootstrap.door_stores import DoorStores
-from doorctl.bootstrap.purging import Purging
-from doorctl.controller import KEYPAD, READER
+from doorctl.core.errors import StoreError
 from doorctl.devices.serial_line import SerialLine
-from doorctl.errors import StoreError
-from doorctl.housekeeping import SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
-from doorctl.ledger import Ledger
-from doorctl.mailbox import Mailbox
+from doorctl.doord.controller import KEYPAD, READER
+from doorctl.doord.events import Mailbox
+from doorctl.doord.prepare import Ledger
+from doorctl.doord.watchdog import SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import PULSE_EVERY_S
 from doorctl.ports import LineConnected, LineLost, Stamped
+from doorctl.services.purging import Purging
+from doorctl.wiring.door_answers import DoorAnswers
+from doorctl.wiring.door_jobs import PURGE_STEP_S, Chores, grace_s
+from doorctl.wiring.door_parts import DoorStores
 from tests.application.fake_door import FakeDoor
 from tests.bootstrap.branches import initialised
 from tests.fakes.event_log import FakeEventLog, Field

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSpan
-from doorctl.access.hours import Span
-from doorctl.access.modes import Override
-from doorctl.bootstrap.hours import Hours, refuse_day
-from doorctl.errors import InputError
-from doorctl.moments import ClockState, Moment
+from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSpan, Span
+from doorctl.access.day import Override
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.services.hours import Hours, refuse_day
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 LOCAL = datetime(2026, 11, 25, 7, tzinfo=ZONE)

@@ -17,25 +17,24 @@ from doorctl.access.messages import Prepared
 from doorctl.access.patron import KEY_BYTES, Patron, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.bootstrap.audit import entries, note
-from doorctl.bootstrap.keys import adopt, rotate
-from doorctl.bootstrap.sealing import own_sealer
-from doorctl.bootstrap.subject import Named, erase, export
 from doorctl.config import Config
-from doorctl.errors import AlreadyExistsError, InputError, KeyFileError, StoreBusyError
-from doorctl.ledger import Ledger
-from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.moments import BootTime
+from doorctl.core.errors import AlreadyExistsError, InputError, KeyFileError, StoreBusyError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.moments import BootTime
+from doorctl.doord.prepare import Ledger
 from doorctl.ports import SealedRow, Stamped
 from doorctl.privacy.audit import Action, Deed
+from doorctl.services.app import own_sealer
+from doorctl.services.records import entries, note
+from doorctl.services.subject import Named, erase, export
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.key_file import create_key, read_key
+from doorctl.store.keys import create_key, read_key, seal_on_record
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.store.seal_on_record import seal_on_record
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
+from doorctl.wiring.installation import adopt, rotate
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
-from doorctl.bootstrap.library_desk import library_desk
-from doorctl.transports.control import Answers, ControlServer
-from doorctl.transports.library import LibraryOverSocket
+from doorctl.rpc.control import Answers, ControlServer
+from doorctl.rpc.door import LibraryOverSocket
+from doorctl.wiring.library import library_desk
 from tests.bootstrap.branches import configured
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

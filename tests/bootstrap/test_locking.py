@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from doorctl.bootstrap.locking import leave_word
 from doorctl.config import Gpio
+from doorctl.services.locking import leave_word
 
 
 @dataclass

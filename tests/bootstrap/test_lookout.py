@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from doorctl.bootstrap.door_stores import DoorStores
-from doorctl.bootstrap.lookout import LOOK_EVERY_S, WEB_RESTS_S, Lookout
 from doorctl.config import Config, load
-from doorctl.errors import StoreError
-from doorctl.lasting_faults import FAULTS
+from doorctl.core.errors import StoreError
+from doorctl.doord.watchdog import FAULTS
 from doorctl.ports import CacheStamp
+from doorctl.wiring.door_jobs import LOOK_EVERY_S, WEB_RESTS_S, Lookout
+from doorctl.wiring.door_parts import DoorStores
 from tests.fakes.clock import FakeClock
 
 WEB_S = WEB_RESTS_S + FAULTS["web_silent"].lasts_s + 2.0

@@ -6,9 +6,9 @@ import sys
 
 SWIPES = """
 import json, re, threading
-from doorctl.bootstrap.memory import return_large_blocks
-from doorctl.masked import Identifier, IdentifierKind, InstallationKey
-from doorctl.store.sealing import ArgonSealer
+from doorctl.wiring.door_parts import return_large_blocks
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
+from doorctl.store.keys import ArgonSealer
 
 def resident_kib():
     with open("/proc/self/status") as status:
@@ -29,7 +29,7 @@ print(json.dumps(resident_kib() - before))
 
 COLLECTOR = """
 import gc, json, weakref
-from doorctl.bootstrap.memory import spare_the_collector
+from doorctl.wiring.door_parts import spare_the_collector
 class Loop: pass
 loop = Loop()
 loop.itself = loop
@@ -45,16 +45,16 @@ DOOR = """
 import json, sys
 import doorctl.cli.run
 too_early = "asyncio" in sys.modules
-from doorctl.bootstrap.memory import do_without_tls
+from doorctl.wiring.door_parts import do_without_tls
 do_without_tls()
-import doorctl.bootstrap.door
+import doorctl.wiring.door
 print(json.dumps([too_early, "asyncio" in sys.modules, "_ssl" in sys.modules]))
 """
 
 LOADED = """
 import json, sys
 import ssl
-from doorctl.bootstrap.memory import do_without_tls
+from doorctl.wiring.door_parts import do_without_tls
 do_without_tls()
 print(json.dumps(sys.modules["ssl"] is ssl))
 """
@@ -69,8 +69,8 @@ NOT_WEBS = {
     "apscheduler",
     "authlib",
     "cryptography",
-    "doorctl.controller",
-    "doorctl.doorway",
+    "doorctl.doord.controller",
+    "doorctl.doord.door_driver",
     "gpiozero",
     "holidays",
     "httpx2",

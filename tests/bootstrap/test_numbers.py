@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.door_numbers import NUMBERS, OWN_PINS, DoorsSealing, Rate, Tokens
-from doorctl.bootstrap.numbers import DoorsNumbers, OwnNumbers
-from doorctl.errors import InputError, NotRunningError, StoreError
-from doorctl.masked import InstallationKey, Pin
-from doorctl.store.sealing import ArgonSealer
-from doorctl.transports.control import ControlServer, Question, ask
+from doorctl.core.errors import InputError, NotRunningError, StoreError
+from doorctl.core.masked import InstallationKey, Pin
+from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.services.numbers import DoorsNumbers, OwnNumbers
+from doorctl.store.keys import ArgonSealer
+from doorctl.wiring.door_answers import NUMBERS, OWN_PINS, DoorsSealing, Rate, Tokens
 from tests.fakes.clock import FakeClock
 
 CARD, CPR = "3000001234", "0101701234"

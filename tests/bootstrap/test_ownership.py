@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.ownership import by_the_owner
-from doorctl.errors import NotAnsweringError, NotRunningError, StoreBusyError
-from doorctl.store.writer_lock import WriterLock
+from doorctl.core.errors import NotAnsweringError, NotRunningError, StoreBusyError
+from doorctl.services.app import by_the_owner
+from doorctl.store.connection import WriterLock
 
 HELD_S = 0.3
 

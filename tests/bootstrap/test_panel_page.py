@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.panel import panel_rules
-from doorctl.bootstrap.panel_page import SCREEN, offered, opened_with
 from doorctl.config import load
-from doorctl.errors import ConfigError
-from doorctl.web.pages.language import languages
+from doorctl.core.errors import ConfigError
+from doorctl.web.frame.language import languages
+from doorctl.wiring.door_jobs import panel_rules
+from doorctl.wiring.pages import SCREEN, offered, opened_with
 
 CONFIG = load(Path(__file__).parents[2] / "config" / "demo.toml", environment={})
 WITH_PAD = replace(CONFIG, panel=replace(CONFIG.panel, keypad=True))

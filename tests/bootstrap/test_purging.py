@@ -9,18 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from doorctl.bootstrap.holding import ADD, LIFT, Holding
-from doorctl.bootstrap.purging import Audited, Purging, purge_now
-from doorctl.bootstrap.rules import visits_db
 from doorctl.config import Config
-from doorctl.errors import KeyFileError, StoreError
-from doorctl.moments import ClockState
+from doorctl.core.errors import KeyFileError, StoreError
+from doorctl.core.moments import ClockState
 from doorctl.ports import Stamped
 from doorctl.privacy.hold import HoldAdded, HoldAsked, HoldLifted
 from doorctl.privacy.retention import PurgeReport
-from doorctl.store.key_file import read_key
+from doorctl.rpc.control import Question
+from doorctl.services.app import visits_db
+from doorctl.services.purging import Audited, Purging, purge_now
+from doorctl.services.records import ADD, LIFT, Holding
+from doorctl.store.keys import read_key
 from doorctl.store.visits import VisitStore
-from doorctl.transports.control import Question
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_holds import ProvableVisits

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.refusals import AT_ONCE, REFILL_S
-from doorctl.accounts.roles import Permission
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.refusals import RefusalsOnRecord
-from doorctl.bootstrap.rules import branch_db
-from doorctl.errors import StoreError
+from doorctl.accounts.account import Permission
+from doorctl.accounts.sessions import AT_ONCE, REFILL_S
+from doorctl.core.errors import StoreError
 from doorctl.privacy.audit import Action
+from doorctl.services.app import branch_db
+from doorctl.services.branch import BranchDesk
 from doorctl.store.audit import AuditRecords
+from doorctl.wiring.pages import RefusalsOnRecord
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
 

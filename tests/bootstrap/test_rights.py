@@ -10,16 +10,15 @@ import pytest
 
 from doorctl.access.patron import Patron, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.bootstrap import rights
-from doorctl.bootstrap.numbers import TakenAs
-from doorctl.bootstrap.rules import branch_db, open_book, patrons_db
 from doorctl.config import Config
-from doorctl.errors import InputError
-from doorctl.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.core.errors import InputError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.ports import SealedRow
-from doorctl.store.key_file import read_key
+from doorctl.services import rights
+from doorctl.services.app import branch_db, open_book, patrons_db
+from doorctl.services.numbers import TakenAs
+from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.store.sealing import ArgonSealer
 from doorctl.sync.guard import unguarded
 from tests.bootstrap.branches import initialised
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.rounds import rounds, store_holidays
-from doorctl.bootstrap.rules import branch_db
 from doorctl.config import Config, load
-from doorctl.opening_hours import calendar_of
 from doorctl.ports import CalendarWriter, DaySource, StoredCalendar
+from doorctl.services.app import branch_db
+from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.wiring.web import rounds, store_holidays
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.transports.website_server import WebsiteScript, item, serving

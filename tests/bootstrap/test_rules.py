@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.rules import ask_s, tell_changes, web_answers_s
 from doorctl.config import load
+from doorctl.services.app import ask_s, tell_changes, web_answers_s
 from tests.bootstrap.branches import initialised
 from tests.fakes.event_log import FakeEventLog
 

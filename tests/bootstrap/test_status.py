@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from doorctl.bootstrap.rules import patrons_db
-from doorctl.bootstrap.status import status
+from doorctl.services.app import patrons_db
+from doorctl.services.status import status
 from doorctl.store.connection import create_file, open_writer
-from doorctl.store.key_file import read_key
-from doorctl.store.patron_rows import migrations
+from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.store.sealing import ArgonSealer
 from tests.bootstrap.branches import initialised
 
 

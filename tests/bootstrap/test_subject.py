@@ -14,41 +14,38 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from doorctl.access.patron import Patron, row_key
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Patron, Reason, row_key
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
-from doorctl.bootstrap import audit as book
-from doorctl.bootstrap import desk as command_desk
-from doorctl.bootstrap import rights as staff
-from doorctl.bootstrap import subject as rights
-from doorctl.bootstrap.branch import BranchDesk, change
-from doorctl.bootstrap.purging import purge_now
-from doorctl.bootstrap.rules import branch_db, patrons_db, system_clock, visits_db
-from doorctl.bootstrap.subject import Named
-from doorctl.bootstrap.subject_door import doors_answers
-from doorctl.bootstrap.subject_web import webs_answers
 from doorctl.cli import subject as commands
 from doorctl.config import Config
-from doorctl.demo.stage import shipped
-from doorctl.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
-from doorctl.masked import Identifier, IdentifierKind
-from doorctl.moments import ClockState
+from doorctl.core.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.moments import ClockState
+from doorctl.demo.door import shipped
 from doorctl.ports import Push, SealedRow, Stamped
 from doorctl.privacy.audit import Action
 from doorctl.privacy.hold import Hold
-from doorctl.privacy.subject_export import Export
+from doorctl.privacy.letters import Export
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.rpc.branch import AddBan
+from doorctl.rpc.control import ControlServer
+from doorctl.services import records as book
+from doorctl.services import rights as staff
+from doorctl.services import subject as rights
+from doorctl.services import visits as command_desk
+from doorctl.services.app import branch_db, patrons_db, system_clock, visits_db
+from doorctl.services.branch import BranchDesk, change
+from doorctl.services.purging import doors_answers, purge_now
+from doorctl.services.subject import Named
 from doorctl.store.audit import AuditRecords
-from doorctl.store.key_file import read_key
+from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.sealing import ArgonSealer
-from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
-from doorctl.transports.branch_requests import AddBan
-from doorctl.transports.control import ControlServer
+from doorctl.wiring.web import webs_answers
 from tests.bootstrap.branches import initialised
 from tests.store.samples import files_of
 

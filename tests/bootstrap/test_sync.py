@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from doorctl.alarms import KINDS
-from doorctl.bootstrap import sync
 from doorctl.cli.app import app
 from doorctl.config import Config, Sync, load
-from doorctl.errors import FeedError, StoreBusyError, StoreError
+from doorctl.core.alarms import KINDS
+from doorctl.core.errors import FeedError, StoreBusyError, StoreError
 from doorctl.store.outbox import OutboxStore
 from doorctl.sync.delivery import Delivery
+from doorctl.wiring import sync
 from tests.fakes.clock import FakeClock
 from tests.transports.branch_server import Script, serving
 from tests.transports.mail_server import Mailroom, mail_server

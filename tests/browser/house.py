@@ -10,11 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from doorctl.access.patron import Patron, pin_check, row_key
-from doorctl.cards.identify import normalise
-from doorctl.masked import Pin
+from doorctl.cards.numbers import normalise
+from doorctl.core.masked import Pin
 from doorctl.ports import SealedRow
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.keys import ArgonSealer, read_key
 from tests.browser.past import keep_records, live_through
 from tests.web.branch import Branch, row
 

@@ -10,21 +10,19 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.calendar import Mode, ModeSpan
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
-from doorctl.accounts.account import Account
+from doorctl.accounts.account import Account, Role
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.roles import Role
-from doorctl.bootstrap.branch import change
-from doorctl.bootstrap.rules import branch_db, visits_db
 from doorctl.config import Config
 from doorctl.ports import ATTEMPT, HourCount, StoredDay
 from doorctl.privacy.audit import Action, Deed
-from doorctl.store.accounts_passwords import ArgonPasswords
-from doorctl.store.statistics import add
+from doorctl.rpc.branch import AddAccount, AddBan, IssuePass, Note, Request, SetDay
+from doorctl.services.app import branch_db, visits_db
+from doorctl.services.branch import change
+from doorctl.store.accounts import ArgonPasswords
+from doorctl.store.visit_rows import add_counts as add
 from doorctl.store.visit_rows import to_ms
-from doorctl.transports.account_requests import AddAccount
-from doorctl.transports.branch_requests import AddBan, IssuePass, Note, Request, SetDay
 
 DAYS = 30
 SEED = 20261125

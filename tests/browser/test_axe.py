@@ -8,7 +8,7 @@ from time import time
 import pytest
 from pyotp import TOTP
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from tests.browser.screens import STATES, demo_of, panel_of
 from tests.browser.visitor import VIEWS, View, Visitor, Visitors, sign_in
 from tests.browser.walk import STOPS, Stop

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from playwright.sync_api import expect
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from tests.browser.house import BLOCKED_CARD, CARD, PIN, House
 from tests.browser.visitor import Visitor, Visitors, sign_in
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from playwright.sync_api import expect
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from tests.browser.house import CARD, PIN, House
 from tests.browser.past import SCRIPT
 from tests.browser.visitor import LIMIT_MS, Visitors

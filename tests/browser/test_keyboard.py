@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from tests.browser.house import CARD, PIN, House
 from tests.browser.past import PASSWORD
 from tests.browser.visitor import LIMIT_MS, Visitors

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.accounts.roles import Role
-from doorctl.web.pages.navigation import PLACES
+from doorctl.accounts.account import Role
+from doorctl.web.frame.frame import PLACES
 from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors
 from tests.browser.walk import BESIDE, STOPS, Stop, by_role
 

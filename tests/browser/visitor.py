@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, Response, ViewportSize
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from tests.browser.house import House
 from tests.browser.past import PASSWORD
 

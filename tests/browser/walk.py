@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from doorctl.accounts.roles import Role
-from doorctl.web.pages.navigation import PLACES, places
+from doorctl.accounts.account import Role
+from doorctl.web.frame.frame import PLACES, places
 
 
 @dataclass(frozen=True, slots=True)

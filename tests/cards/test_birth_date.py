@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.cpr import birth_date, is_cpr
+from doorctl.cards.numbers import birth_date, is_cpr
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.cpr import is_cpr
+from doorctl.cards.numbers import is_cpr
 
 
 @pytest.mark.parametrize("seventh", "0123")

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.cards.framing import MAX_FRAME_BYTES
-from doorctl.cards.identify import identify, normalise
-from doorctl.readings import CardRead
+from doorctl.cards.numbers import identify, normalise
+from doorctl.core.readings import CardRead
 from tests.cards.samples import (
     BAD_DATE,
     GARBAGE,

@@ -3,8 +3,8 @@
 import pytest
 
 from doorctl.cards.framing import BURST_GAP_S, FRAME_IDLE_S
-from doorctl.cards.key_run import MAX_KEYS
-from doorctl.readings import CardRead
+from doorctl.cards.keypad import MAX_KEYS
+from doorctl.core.readings import CardRead
 from tests.cards.samples import (
     CUT_OFF,
     GARBAGE,

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from doorctl.cli.check_config import check_config
-from doorctl.demo.stage import shipped
-from doorctl.identity import unshared
+from doorctl.core.identity import unshared
+from doorctl.demo.door import shipped
 
 WEB, DOOR, GROUP = 64001, 64002, 64003
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.calendar import DAY_MINUTES
 from doorctl.cli.staff_options import (
     EndTime,
     Hours,
@@ -19,7 +19,7 @@ from doorctl.cli.staff_options import (
     instant,
     weekday_names,
 )
-from doorctl.moments import ClockState, Moment
+from doorctl.core.moments import ClockState, Moment
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 LOCAL = datetime(2026, 11, 25, 14, 30, tzinfo=ZONE)

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import describe, load
-from doorctl.config.keys import REQUIRED, keys
-from doorctl.config.schema import LISTED
+from doorctl.config.schema import LISTED, REQUIRED, keys
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = CONFIG / "doorctl.toml"

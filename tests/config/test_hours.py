@@ -5,12 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.calendar import DatedDay, Mode, ModeSpan
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.calendar import DAY_MINUTES, DatedDay, Mode, ModeSpan
 from doorctl.config import Opening, Span, Week, load, past_exceptions
-from doorctl.config.hours import span
-from doorctl.config.hours_rules import WEEK_MINUTES, problems_of_week, written
-from doorctl.errors import ConfigError
+from doorctl.config.hours import WEEK_MINUTES, problems_of_week, span, written
+from doorctl.core.errors import ConfigError
 
 RIGHT = """
 [branch]

@@ -7,7 +7,7 @@ import pytest
 
 from doorctl.config import Lms, load
 from doorctl.config.lms import Address, is_this_machine, read_address
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 RIGHT = """
 [branch]

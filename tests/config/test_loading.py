@@ -8,11 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from doorctl.config import Branch, Config, Gpio, Push, Reader, Seal, Tls, load
-from doorctl.config.keys import keys
 from doorctl.config.loading import from_values
-from doorctl.config.schema import Origin
+from doorctl.config.schema import Origin, keys
 from doorctl.config.sections import checked
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 RIGHT = """
 [branch]

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.outputs import Output
+from doorctl.access.day import Output
 from doorctl.config import WiredOutput, load
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 RIGHT = """
 [branch]

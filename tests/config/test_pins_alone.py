@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Gpio, load, load_gpio
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 PINS = """
 [gpio]

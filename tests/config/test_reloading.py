@@ -9,7 +9,7 @@ import pytest
 from doorctl.config import Config, load, reload
 from doorctl.config.loading import RELOADED
 from doorctl.config.schema import TABLES
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 BASE = """
 [branch]

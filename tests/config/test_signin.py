@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Config, load
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 RIGHT = """
 [branch]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Config, Sync, Target, describe, load
-from doorctl.config.keys import REQUIRED, keys, section_keys
+from doorctl.config.schema import REQUIRED, keys, section_keys
 from doorctl.config.wording import shown
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "sync.toml"
 RIGHT = """

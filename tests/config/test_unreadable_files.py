@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import load
-from doorctl.errors import ConfigError
+from doorctl.core.errors import ConfigError
 
 NO_TOML = [
     (

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Config, load
-from doorctl.config.wiring_rules import HIGH_WHEN_CUT, PULLED_UP
+from doorctl.config.rules import HIGH_WHEN_CUT, PULLED_UP
+from doorctl.core.errors import ConfigError, DeviceError
 from doorctl.devices.inputs import GpioInputs, InputPin
 from doorctl.devices.pins import open_factory
-from doorctl.errors import ConfigError, DeviceError
 
 RIGHT = '[branch]\nname = "Ø"\nid = "oest"\n[reader]\nport = "/dev/ttyUSB0"\n'
 

@@ -14,11 +14,11 @@ from typing import IO
 
 import pytest
 
+from doorctl.core.errors import DeviceError
 from doorctl.demo.evening import refuse_wrong_clock
 from doorctl.demo.paper import visible
 from doorctl.demo.patrons import CAST
 from doorctl.demo.scenes import EVENING
-from doorctl.errors import DeviceError
 from tests.e2e.door import LEASH
 
 LIMIT_S = 60
@@ -215,8 +215,8 @@ def test_a_machine_without_pseudo_terminals_is_told(tmp_path: Path) -> None:
     script = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from doorctl.demo.plug import Plug\n"
-        "from doorctl.errors import DeviceError\n"
+        "from doorctl.demo.door import Plug\n"
+        "from doorctl.core.errors import DeviceError\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
         "try:\n"
         "    Plug(Path(sys.argv[1])).put_in()\n"

@@ -22,8 +22,8 @@ import pytest
 
 from doorctl.demo.page import ABOUT, NOTICES
 from doorctl.demo.patrons import CAST
-from doorctl.web.pages.headers import ALWAYS
-from doorctl.web.pages.language import languages
+from doorctl.web.frame.headers import ALWAYS
+from doorctl.web.frame.language import languages
 from tests.e2e.door import LEASH
 
 LIMIT_S = 60.0

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.reasons import Reason
-from doorctl.cards.cpr import birth_date
-from doorctl.cards.identify import identify
+from doorctl.access.patron import Reason
+from doorctl.cards.numbers import birth_date, identify
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import CardRead
 from doorctl.demo.patrons import CAST, Role, stripe, synthetic_feed, write_feed
-from doorctl.masked import Identifier, IdentifierKind
-from doorctl.readings import CardRead
 from doorctl.sync.feed import FeedPatron, read_feed
 
 TODAY = date(2028, 2, 29)

@@ -2,12 +2,10 @@ import io
 from contextlib import redirect_stdout
 from dataclasses import replace
 
-from doorctl.access.reasons import Reason
-from doorctl.demo.evening import complaint
-from doorctl.demo.old_visit import Traces
+from doorctl.access.patron import Reason
+from doorctl.demo.evening import AT_ONCE, Outcome, Player, Traces, complaint, judge
 from doorctl.demo.paper import Paper
 from doorctl.demo.patrons import CAST
-from doorctl.demo.play import AT_ONCE, Outcome, Player, judge
 from doorctl.demo.scenes import EVENING, Answer, Forget, Scene, Silence, Swipe, Type, Words
 from tests.fakes.doorway import GONE, FakeDoorway, Line
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.demo.patrons import CAST
 from doorctl.demo.scenes import ANNA, EVENING, Forget, Pull, PutBack, Scene, Swipe, Type
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from gpiozero.pins.mock import MockFactory
 
-from doorctl.access.reasons import Reason
-from doorctl.config.wiring import Gpio
-from doorctl.demo.pins import ToldPin
-from doorctl.demo.sight import MOST_LINES, MOST_VISITS, Seen, Window
-from doorctl.demo.wires import PIPE, Wires
+from doorctl.access.patron import Reason
+from doorctl.config.tables import Gpio
+from doorctl.demo.door import PIPE, ToldPin, Wires
+from doorctl.demo.programme import MOST_LINES, MOST_VISITS, Seen, Window
 
 GPIO = Gpio(factory="mock", green_pin=23, red_pin=24, buzzer_pin=25)
 AT = "2026-01-02T20:00:00Z"

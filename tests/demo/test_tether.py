@@ -6,9 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from doorctl.bootstrap.initialising import initialise
 from doorctl.config import load
-from doorctl.demo.stage import Stage, shipped
+from doorctl.demo.door import Stage, shipped
+from doorctl.wiring.installation import initialise
 from tests.demo.test_page import demo
 
 LIMIT_S = 30.0

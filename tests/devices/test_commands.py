@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.devices.one_command import ENVIRONMENT, TOLD_CHARACTERS
+from doorctl.devices.commands import ENVIRONMENT, TOLD_CHARACTERS, CommandOutputs, OutputCommand
 
 LONG_S = 30.0
 """A limit that no command here comes near, and the patience of these tests."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import open_factory
-from doorctl.errors import DeviceError
 
 RECORDING_LGPIO = '''
 """A driver that prints each call instead of doing it; found before the real one."""
@@ -76,9 +76,9 @@ PRELUDE = """
 import lgpio
 from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
 from doorctl.devices.inputs import GpioInputs, InputPin
-from doorctl.devices.outputs import GpioOutputs, OutputPin
+from doorctl.devices.inputs import GpioOutputs, OutputPin
 from doorctl.devices.pins import GpioRelay, GpioSignals, relay_off
-from doorctl.devices.steady_pin import steady_pin
+from doorctl.devices.pins import steady_pin
 
 class Pi4(LGPIOFactory):
     def _get_revision(self):
@@ -188,7 +188,8 @@ def test_an_input_that_the_driver_loses_is_in_doubt(tmp_path: Path) -> None:
 def test_an_input_that_the_driver_refuses_is_told(tmp_path: Path, pin: int, told: str) -> None:
     """A pin that is taken, can't be watched or can't have its pull stops the start by its name."""
     script = (
-        f"from doorctl.errors import DeviceError\ncontact = InputPin({pin}, active_high=False)\n"
+        f"from doorctl.core.errors import DeviceError\n"
+        f"contact = InputPin({pin}, active_high=False)\n"
         "try:\n    GpioInputs(factory, lambda: None, contact=contact)\n"
         "except DeviceError as error:\n    print(error)"
     )
@@ -210,7 +211,7 @@ def test_named_outputs_are_steady_too(tmp_path: Path) -> None:
 def test_a_refusal_of_the_driver_is_a_device_error(tmp_path: Path) -> None:
     """The driver's own exception does not get out; the text names the pin and what lgpio said."""
     script = (
-        "from doorctl.errors import DeviceError\n"
+        "from doorctl.core.errors import DeviceError\n"
         "try:\n    GpioRelay(factory, 5, active_high=True)\n"
         "except DeviceError as error:\n    print(error)"
     )
@@ -236,7 +237,8 @@ def opened_in_another_process(directory: Path, prelude: str) -> str:
     """Open the lgpio factory elsewhere, as importing lgpio starts a thread; return the error."""
     script = (
         f"{prelude}\nfrom pathlib import Path\n"
-        "from doorctl.devices.pins import open_factory\nfrom doorctl.errors import DeviceError\n"
+        "from doorctl.devices.pins import open_factory\n"
+        "from doorctl.core.errors import DeviceError\n"
         "try:\n    open_factory('lgpio', Path('run').resolve())\n"
         "except DeviceError as error:\n    print(error)"
     )

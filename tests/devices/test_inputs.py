@@ -12,8 +12,8 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.errors import DeviceError
 from doorctl.devices.inputs import GpioInputs, InputPin
-from doorctl.errors import DeviceError
 from doorctl.ports import IN_DOUBT, Inputs, Levels
 from tests.fakes.inputs import FakeInputs
 

@@ -12,9 +12,9 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.errors import DeviceError
 from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.devices.outputs import GpioOutputs, OutputPin
-from doorctl.errors import DeviceError
+from doorctl.devices.inputs import GpioOutputs, OutputPin
 from doorctl.ports import Outputs
 from tests.fakes.outputs import FakeOutputs
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioRelay, outputs_kept, relay_off, relay_risks
-from doorctl.errors import DeviceError
 from doorctl.ports import Relay
 from tests.fakes.relay import FakeRelay
 

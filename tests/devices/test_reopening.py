@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.devices.reopening import FIRST_WAIT_S, LONGEST_WAIT_S, LOOK_S, Node, Reopening
+from doorctl.devices.serial_line import FIRST_WAIT_S, LONGEST_WAIT_S, LOOK_S, Node, Reopening
 
 READER = Node("/dev/ttyUSB0", 0xBC00, 11, 1)
 RENUMBERED = Node("/dev/ttyUSB1", 0xBC01, 12, 2)

@@ -10,9 +10,9 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioSignals
-from doorctl.door.indicator import Lamps
-from doorctl.errors import DeviceError
+from doorctl.door.lamps import Lamps
 from doorctl.ports import Signals
 from tests.fakes.signals import FakeSignals
 

@@ -10,8 +10,8 @@ from enum import Enum
 from pathlib import Path
 
 from doorctl.access import attempt
+from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import CHECKS, PASS_CHECKS
-from doorctl.access.reasons import SENTENCES, Reason
 from doorctl.access.throttle import (
     MOST_WRONG_PINS,
     STOP_AT_FAILURES,
@@ -19,7 +19,7 @@ from doorctl.access.throttle import (
     WAIT_AFTER_S,
     WRONG_PIN_DAYS,
 )
-from doorctl.alarms import KINDS
+from doorctl.core.alarms import KINDS
 from doorctl.door import leaf, strike
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.cli.app import app
 from tests.docs.diagrams import DOCUMENTS, PARTS, README, drawn
 

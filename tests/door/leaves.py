@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from doorctl.door.leaf import after
-from doorctl.door.leaf_messages import (
+from doorctl.door.leaf import (
     ContactChanged,
     FireChanged,
+    Leaf,
     LeafEffect,
     LeafEvent,
     LeafRules,
     Released,
     Relocked,
     Started,
+    after,
 )
-from doorctl.door.leaf_state import Leaf
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
 
 HELD_S = 30.0

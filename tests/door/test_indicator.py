@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.door.indicator import (
+from doorctl.door.lamps import (
     ALARM_S,
     CLICK_S,
     EXIT_S,

@@ -5,22 +5,25 @@ from typing import get_args
 
 import pytest
 
-from doorctl.door.leaf import TRANSITIONS, after
-from doorctl.door.leaf_messages import (
+from doorctl.door.leaf import (
+    GRACE_S,
+    TRANSITIONS,
     Alarm,
     AlarmCleared,
     AlarmRaised,
     Entered,
     HeldWarned,
+    Leaf,
     LeafEvent,
+    LeafState,
     Left,
     NoEntry,
     Passed,
     Released,
     Relocked,
     Started,
+    after,
 )
-from doorctl.door.leaf_state import GRACE_S, Leaf, LeafState
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
 from tests.door.leaves import (
     EVENTS,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.door.leaf import after
-from doorctl.door.leaf_messages import (
+from doorctl.door.leaf import (
+    GRACE_S,
     Alarm,
     AlarmRaised,
     Entered,
+    Leaf,
     LeafEvent,
+    LeafState,
     Left,
     NoEntry,
     Passed,
     Released,
     Relocked,
+    after,
 )
-from doorctl.door.leaf_state import GRACE_S, Leaf, LeafState
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
 from tests.door.leaves import (
     EXIT,

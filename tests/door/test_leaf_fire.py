@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.door.leaf_messages import (
+from doorctl.door.leaf import (
     Alarm,
     AlarmCleared,
     AlarmRaised,
@@ -10,10 +10,10 @@ from doorctl.door.leaf_messages import (
     FireReported,
     LeafEffect,
     LeafEvent,
+    LeafState,
     Passed,
     Started,
 )
-from doorctl.door.leaf_state import LeafState
 from doorctl.door.strike import ShutDown, TimePassed
 from tests.door.leaves import FIRE, NO_FIRE, RELEASE, closed, every_leaf, opened, told
 

@@ -4,8 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from doorctl.door.leaf import after
-from doorctl.door.leaf_messages import (
+from doorctl.door.leaf import (
+    ALARMS,
     Alarm,
     AlarmCleared,
     AlarmRaised,
@@ -14,17 +14,19 @@ from doorctl.door.leaf_messages import (
     FireChanged,
     FireReported,
     HeldWarned,
+    Leaf,
     LeafEffect,
     LeafEvent,
     LeafRules,
+    LeafState,
     Left,
     NoEntry,
     Passed,
     Released,
     Relocked,
     Started,
+    after,
 )
-from doorctl.door.leaf_state import ALARMS, Leaf, LeafState
 from doorctl.door.strike import (
     ExitPressed,
     Freed,

@@ -16,10 +16,9 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from doorctl.demo.stage import Line
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import key_id
-from doorctl.sync.manifest import SealedWith
+from doorctl.demo.door import Line
+from doorctl.store.keys import key_id, read_key
+from doorctl.sync.document import SealedWith
 from tests.e2e.canaries import PASSWORD, process_files
 from tests.e2e.library import AskingBranch
 from tests.web.branch import LIMIT_S

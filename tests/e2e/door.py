@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from doorctl.access.patron import KEY_BYTES
-from doorctl.demo.stage import LIMIT_S, Line, Stage
+from doorctl.demo.door import LIMIT_S, Line, Stage
 from tests.e2e.people import Person
 
 KEY_GAP_S = 0.05

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.demo.stage import LIMIT_S, Line
+from doorctl.demo.door import LIMIT_S, Line
 from tests.e2e.door import UNHEARD_S, Door
 from tests.e2e.hours import in_s
 from tests.e2e.people import (

@@ -16,12 +16,11 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
 from doorctl.access.patron import pin_check, row_key
-from doorctl.cards.identify import normalise
-from doorctl.demo.stage import Line, shipped
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.cards.numbers import normalise
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.demo.door import Line, shipped
 from doorctl.ports import SealedRow
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.keys import ArgonSealer, read_key
 from tests.e2e.door import Door, until
 from tests.e2e.people import Person
 from tests.sources import fbs_server, real_sip2_server, sip2_server

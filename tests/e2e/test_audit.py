@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.rules import system_clock
 from doorctl.config import load
-from doorctl.demo.stage import Stage
-from doorctl.store.writer_lock import WriterLock
-from doorctl.transports.control import ControlServer
+from doorctl.demo.door import Stage
+from doorctl.rpc.control import ControlServer
+from doorctl.services.app import system_clock
+from doorctl.services.branch import BranchDesk
+from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door, refusal
 from tests.e2e.people import ENTITLED
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from doorctl.demo.plug import Plug
+from doorctl.demo.door import Plug
 from tests.e2e.conftest import Doors
 from tests.e2e.door import UNHEARD_S, Door, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STOLEN

@@ -17,8 +17,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from doorctl.accounts.roles import Role
-from doorctl.controller import UNREADABLE_GAP_S
+from doorctl.accounts.account import Role
+from doorctl.doord.controller import UNREADABLE_GAP_S
 from tests.e2e.canaries import (
     BARCODE_CPR,
     BARCODE_PIN,

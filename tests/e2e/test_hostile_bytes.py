@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from doorctl.demo.stage import LIMIT_S
+from doorctl.demo.door import LIMIT_S
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.store.writer_lock import WriterLock
+from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door
 from tests.e2e.people import (
     ALSO_ENTITLED,

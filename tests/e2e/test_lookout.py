@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from doorctl.lasting_faults import FAULTS
+from doorctl.doord.watchdog import FAULTS
 from tests.e2e.door import Door, until
 from tests.e2e.people import ENTITLED
 

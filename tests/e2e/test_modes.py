@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.config.installation import DEEDS
+from doorctl.config.tables import DEEDS
 from tests.e2e.conftest import Doors
 from tests.e2e.door import BUZZER, UNHEARD_S, Door, until
 from tests.e2e.hours import CLOSED, SELF_SERVICE, STAFFED, ahead, in_s

@@ -12,9 +12,9 @@ import pytest
 from httpx2 import Client
 
 from doorctl.access.panel import NOT_PROVED, Keys, Kind, PanelState
-from doorctl.errors import InputError
-from doorctl.transports.control import Question, ask
-from doorctl.transports.panel import PanelOverSocket
+from doorctl.core.errors import InputError
+from doorctl.rpc.control import Question, ask
+from doorctl.rpc.door import PanelOverSocket
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, until
 from tests.e2e.hours import CLOSED, STAFFED

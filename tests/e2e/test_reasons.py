@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from doorctl.demo.stage import Line
+from doorctl.demo.door import Line
 from tests.e2e.conftest import IMPATIENT, Doors
 from tests.e2e.door import KEY_GAP_S, Door
 from tests.e2e.people import (

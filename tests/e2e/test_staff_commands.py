@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.rules import system_clock
 from doorctl.config import load
-from doorctl.demo.stage import Stage
-from doorctl.transports.control import Answer, ControlServer, Question
+from doorctl.demo.door import Stage
+from doorctl.rpc.control import Answer, ControlServer, Question
+from doorctl.services.app import system_clock
+from doorctl.services.branch import BranchDesk
 from tests.e2e.door import Door, refusal, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER
 from tests.web.branch import Branch

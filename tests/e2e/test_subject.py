@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from doorctl.demo.stage import Stage
+from doorctl.demo.door import Stage
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, refusal, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER

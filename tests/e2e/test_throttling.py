@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.demo.stage import Line
+from doorctl.demo.door import Line
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, until
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, Person

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from doorctl.accounts.account import Account, Origin, SecondFactor
-from doorctl.accounts.events import Event
+from doorctl.accounts.account import Account, Event, Origin, SecondFactor
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Books, Claims, Done, Pending
 from doorctl.accounts.sessions import Session
 from doorctl.accounts.throttle import NONE, Failures
-from doorctl.errors import InputError, StoreError
-from doorctl.masked import Masked
-from doorctl.moments import BootTime, Moment
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.masked import Masked
+from doorctl.core.moments import BootTime, Moment
 from tests.fakes.clock import FakeClock
 
 ResultT = TypeVar("ResultT")

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from doorctl.accounts import administration
-from doorctl.accounts.account import Account, own_name
+from doorctl.accounts.account import Account, Role, own_name
 from doorctl.accounts.passwords import Password, refuse_password
 from doorctl.accounts.ports import Books, Done
-from doorctl.accounts.roles import Role
-from doorctl.moments import Moment
+from doorctl.core.moments import Moment
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 
 ResultT = TypeVar("ResultT")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from doorctl.alarms import KINDS, WITH_END, Urgency
-from doorctl.errors import InputError, StoreError
-from doorctl.web.standing import StandingAlarm
+from doorctl.core.alarms import KINDS, WITH_END, Urgency
+from doorctl.core.errors import InputError, StoreError
+from doorctl.services.alarms import StandingAlarm
 from tests.fakes.clock import START
 
 ORDER = list(Urgency)

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from doorctl.errors import StoreError
-from doorctl.moments import ClockState, Moment
-from doorctl.privacy.audit import Deed, Entry, erased_before
-from doorctl.privacy.audit_chain import EMPTY, Head, Link, head_of, linked
-from doorctl.store.audit_rows import from_deed, to_entry
+from doorctl.core.errors import StoreError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.audit import EMPTY, Deed, Entry, Head, Link, erased_before, head_of, linked
+from doorctl.store.branch_rows import from_deed, to_entry
 
 
 class MemoryAudit:

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 from doorctl.access import ban_terms
 from doorctl.access.rights import ALL_BRANCHES, Ban
-from doorctl.cards.identify import normalise
+from doorctl.cards.numbers import normalise
 from doorctl.config import Branch
-from doorctl.errors import InputError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import BanEntry
-from doorctl.privacy.ban_letter import both
-from doorctl.privacy.patron_refs import refuse_ref
-from doorctl.transports.branch_requests import refuse_second
+from doorctl.privacy.letters import both
+from doorctl.privacy.subject import refuse_ref
+from doorctl.rpc.branch import refuse_second
 from doorctl.web.desks import BanAsked, BanEnded, BanLetter, BanListed, BanMade, TakenAs
 
 ZONE = ZoneInfo("Europe/Copenhagen")

@@ -10,8 +10,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
-from doorctl.sync.exchange import Exchanged
+from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")

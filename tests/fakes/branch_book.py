@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.calendar import Mode
-from doorctl.access.codes import codes_allowed
-from doorctl.access.modes import Override
-from doorctl.access.rights import Ban, Pass
-from doorctl.access.staff_text import refuse_text
-from doorctl.errors import InputError, StoreError
-from doorctl.moments import Moment
+from doorctl.access.day import Override
+from doorctl.access.rights import Ban, Pass, codes_allowed
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.moments import Moment
+from doorctl.core.staff_text import refuse_text
 from doorctl.ports import (
     BanEntry,
     DaySource,
@@ -22,7 +21,7 @@ from doorctl.ports import (
     StoredDays,
     Week,
 )
-from doorctl.store.branch_rules import (
+from doorctl.store.branch_writer import (
     known,
     refuse_ban,
     refuse_days,

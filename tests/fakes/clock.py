@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from doorctl.moments import BootTime, Moment, Timekeeper
+from doorctl.core.moments import BootTime, Moment, Timekeeper
 
 START = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 """A Monday evening, 19:00 in Copenhagen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 
 
 @dataclass

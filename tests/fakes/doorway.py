@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from doorctl.access.reasons import Reason
-from doorctl.demo.old_visit import Forgotten, Traces
-from doorctl.errors import NotAnsweringError
+from doorctl.access.patron import Reason
+from doorctl.core.errors import NotAnsweringError
+from doorctl.demo.evening import Forgotten, Traces
 
 Line = dict[str, Any]
 

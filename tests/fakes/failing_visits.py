@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.ports import Stamped
 from tests.fakes.memory_store import MemoryVisits
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.masked import Identifier, Pin
+from doorctl.core.masked import Identifier, Pin
 from doorctl.ports import LibraryPatron, LibraryReply, SealedRow
 from tests.fakes.memory_store import MemoryPatrons
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.errors import LibrarySystemError
-from doorctl.masked import Identifier, Pin
+from doorctl.core.errors import LibrarySystemError
+from doorctl.core.masked import Identifier, Pin
 from doorctl.ports import LibraryPatron, LibraryReply
 
 NOBODY = LibraryPatron(

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from doorctl.access.calendar import Mode
-from doorctl.access.staff_text import refuse_purpose, refuse_text
-from doorctl.cards.identify import normalise
-from doorctl.errors import InputError, StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.cards.numbers import normalise
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.ports import Visit
 from doorctl.privacy.hold import Hold, HoldAsked, accepted, chosen
 from doorctl.web.desks import DayPicture, LogFilter, LogPage, ModeBand, Slot

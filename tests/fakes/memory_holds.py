@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from doorctl.errors import InputError
-from doorctl.moments import BootTime, ClockState
+from doorctl.core.errors import InputError
+from doorctl.core.moments import BootTime, ClockState
 from doorctl.privacy.hold import Hold
-from doorctl.store.visit_holds import MOST_HOLDS
-from doorctl.store.visit_rows import to_ms
+from doorctl.store.visit_rows import MOST_HOLDS, to_ms
 from tests.fakes.memory_store import MemoryVisits, dated
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.codes_throttle import A_CODE, CODES_KEY
-from doorctl.access.patron import Patron
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.errors import RowsClashError, StoreError
-from doorctl.masked import Identifier, StretchedKey
-from doorctl.moments import BootTime, ClockState
+from doorctl.core.errors import RowsClashError, StoreError
+from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.moments import BootTime, ClockState
 from doorctl.ports import (
     ATTEMPT,
     Applied,

@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from doorctl.access.calendar import Cause, Day, Mode, ModeSpan
-from doorctl.access.modes import Override
-from doorctl.access.staff_text import refuse_text
-from doorctl.errors import InputError
+from doorctl.access.day import Override
+from doorctl.core.errors import InputError
+from doorctl.core.staff_text import refuse_text
 from doorctl.ports import StoredDay
 from doorctl.web.desks import BranchPicture, CalendarDay, DoorNow, HoursNow, RegisterNow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from doorctl.errors import DeviceError
+from doorctl.core.errors import DeviceError
 
 
 class FakeOutputs:

@@ -8,7 +8,7 @@ from typing import Final
 
 from doorctl.access.panel import Kind, PanelState
 from doorctl.cards.keypad import KEYS
-from doorctl.errors import InputError, NotAnsweringError
+from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.ports import PanelView
 
 AT_FIRST: Final = PanelState(Kind.WORKING)

@@ -7,9 +7,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from doorctl.access.rights import Pass
-from doorctl.cards.identify import normalise
-from doorctl.errors import InputError
-from doorctl.masked import Pin
+from doorctl.cards.numbers import normalise
+from doorctl.core.errors import InputError
+from doorctl.core.masked import Pin
 from doorctl.ports import PassEntry
 from doorctl.web.desks import TakenAs
 

@@ -6,13 +6,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from doorctl.access.staff_text import refuse_text
-from doorctl.cards.identify import normalise
-from doorctl.errors import InputError
-from doorctl.privacy.patron_refs import refuse_ref
-from doorctl.privacy.subject import HeldRow, Lookup
-from doorctl.privacy.subject_erasure import ALL_GONE, Erasure, HeldVisit, PartErased
-from doorctl.privacy.subject_export import Export
+from doorctl.cards.numbers import normalise
+from doorctl.core.errors import InputError
+from doorctl.core.staff_text import refuse_text
+from doorctl.privacy.letters import Export
+from doorctl.privacy.subject import (
+    ALL_GONE,
+    Erasure,
+    HeldRow,
+    HeldVisit,
+    Lookup,
+    PartErased,
+    refuse_ref,
+)
 from doorctl.privacy.subject_table import BRANCH, PERSON_TABLES
 from doorctl.web.desks import Named
 

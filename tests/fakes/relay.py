@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from doorctl.errors import DeviceError
+from doorctl.core.errors import DeviceError
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from doorctl.moments import Moment
-from doorctl.privacy.audit import Action, Deed, Entry
-from doorctl.privacy.audit_chain import Head, Verdict
-from doorctl.privacy.audit_chain import verify as verify_chain
+from doorctl.core.moments import Moment
+from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict
+from doorctl.privacy.audit import verify as verify_chain
 from tests.fakes.audit import MemoryAudit
 from tests.fakes.clock import FakeClock
 

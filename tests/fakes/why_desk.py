@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from doorctl.access.calendar import Mode
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Finding
-from doorctl.access.reasons import Reason
-from doorctl.access.staff_text import refuse_purpose
-from doorctl.cards.identify import normalise
-from doorctl.enquiry import BranchNow, Explanation
-from doorctl.errors import InputError, NotRunningError
+from doorctl.cards.numbers import normalise
+from doorctl.core.errors import InputError, NotRunningError
+from doorctl.core.staff_text import refuse_purpose
 from doorctl.ports import CacheStamp
+from doorctl.services.explain import BranchNow, Explanation
 from doorctl.web.desks import TakenAs
 
 ZONE = ZoneInfo("Europe/Copenhagen")

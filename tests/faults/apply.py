@@ -9,10 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from doorctl.errors import DoorctlError
+from doorctl.core.errors import DoorctlError
 from doorctl.ports import SealedRow
 from doorctl.store.patrons_writer import create_patrons
-from doorctl.sync.manifest import Kind
+from doorctl.sync.document import Kind
 from doorctl.sync.wire import Line, Removal
 from tests.faults.applying import ACKNOWLEDGED, STORE_SEAL, take_in
 from tests.faults.tracing import Ran, python

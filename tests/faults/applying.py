@@ -13,14 +13,14 @@ from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 
-from doorctl.errors import DoorctlError
+from doorctl.core.errors import DoorctlError
 from doorctl.ports import Applied, Guard, Push, SealedRow
+from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.sealing import Seal
+from doorctl.sync.document import Kind
 from doorctl.sync.guard import unguarded
-from doorctl.sync.manifest import Kind
-from doorctl.sync.staging import Limits
+from doorctl.sync.receive import Limits
 from doorctl.web.reception import Intake, Reception, Terms
 from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL

@@ -12,14 +12,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.patron import row_key
-from doorctl.errors import DoorctlError
-from doorctl.masked import Identifier, IdentifierKind
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.errors import DoorctlError
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.retention import purge, visible_since
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.visits import open_or_create_visits
-from doorctl.store.visits_reader import VisitHistory
 from tests.faults.tracing import Ran
 
 CARD = "3000001234"

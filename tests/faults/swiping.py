@@ -10,17 +10,16 @@ import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from doorctl.access.reasons import Reason
-from doorctl.continuity import SteadyVisitLog
-from doorctl.errors import DoorctlError
-from doorctl.ledger import Ledger
-from doorctl.masked import Identifier, IdentifierKind
+from doorctl.access.patron import Reason
+from doorctl.core.errors import DoorctlError
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.doord.fallback_log import SteadyVisitLog
+from doorctl.doord.prepare import Ledger
 from doorctl.store.branch import BranchRecords
-from doorctl.store.key_file import read_key
+from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
-from doorctl.store.sealing import ArgonSealer
-from doorctl.store.visits_retried import RetriedVisits
+from doorctl.store.visits import RetriedVisits
 from tests.fakes.clock import FakeClock
 from tests.faults.branches import CARD
 

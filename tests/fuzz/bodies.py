@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from doorctl.errors import InputError, PushTooLargeError
-from doorctl.web.body import Body, Patience
-from doorctl.web.pages.forms import MOST_BYTES, MOST_FIELDS, Form, parsed, read_form
+from doorctl.core.errors import InputError, PushTooLargeError
+from doorctl.web.frame.forms import MOST_BYTES, MOST_FIELDS, Form, parsed, read_form
+from doorctl.web.pushes import Body, Patience
 
 SEEDS = (
     b"name=mette&password=hemmeligt&next=%2Fnow",

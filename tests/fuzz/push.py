@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import msgspec
 
-from doorctl.errors import PushError
-from doorctl.sync.manifest import read_manifest, sign, written
+from doorctl.core.errors import PushError
+from doorctl.sync.document import read_manifest, sign, written
 from doorctl.sync.wire import Line, Removal, encode
 from tests.sync.pushes import KEY, LIMITS, Document, row, stage
 

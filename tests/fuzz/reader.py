@@ -10,13 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 
-from doorctl.cards.cpr import is_cpr
 from doorctl.cards.framing import FRAME_IDLE_S, MAX_FRAME_BYTES, Framer
-from doorctl.cards.identify import ONLY_TRACK_1, identify
 from doorctl.cards.keypad import KEYS, MOST_AT_ONCE, keys
+from doorctl.cards.numbers import ONLY_TRACK_1, identify, is_cpr
 from doorctl.cards.reader import CardReader
-from doorctl.masked import Identifier, IdentifierKind
-from doorctl.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
 from tests.cards.samples import HEALTH_CARD, PIN_LENGTH, STRIPE, TRACK_1, TRACK_2, TRACK_3
 
 SEEDS = (

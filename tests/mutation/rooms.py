@@ -70,10 +70,7 @@ ROOMS = (
     ),
     Room(
         "attempt",
-        _access(
-            *("answering", "attempt", "between_cards", "closing", "code_entry", "companions"),
-            *("judging", "messages", "phases", "pin_pad", "proofs", "reasons", "refusals"),
-        ),
+        _access("attempt", "judging", "messages", "typing", "unusual"),
         _asks(
             *("attempt", "between_cards", "closing", "judging", "pin_pad", "proofs", "re*s"),
             *("first_card", "weak_pin"),
@@ -81,18 +78,12 @@ ROOMS = (
     ),
     Room(
         "hours",
-        _access(
-            *("calendar", "day", "hours", "modes", "outputs", "wall_clock"),
-            *("panel", "panel_display", "panel_hours"),
-        ),
+        _access("calendar", "day", "panel"),
         _asks("calendar", "day", "modes", "outputs", "panel", "wall_clock"),
     ),
     Room(
         "rights",
-        _access(
-            *("ban_terms", "codes", "patron", "person_numbers", "pin_quality", "rights"),
-            "staff_text",
-        ),
+        (*_access("ban_terms", "patron", "rights", "weak_pins"), "doorctl/core/staff_text.py"),
         _asks(
             *("ban_terms", "codes", "patron", "person_numbers", "pin_quality", "rights"),
             "policy_pass",
@@ -118,7 +109,7 @@ ROOMS = (
     ),
     Room(
         "push",
-        ("doorctl/store/patrons_writer.py", "doorctl/sync/receive.py", "doorctl/sync/staging.py"),
+        ("doorctl/store/patrons_writer.py", "doorctl/sync/receive.py", "doorctl/sync/receive.py"),
         (
             "tests/sync/test_receive.py",
             "tests/sync/test_receive_model.py",

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from doorctl.moments import ClockState, Moment
-from doorctl.notices.desk import notice
-from doorctl.notices.rationing import Due, Heard
+from doorctl.core.moments import ClockState, Moment
+from doorctl.core.rationing import Due, Heard
+from doorctl.notices.sending import notice
 from doorctl.ports import Notice
 
 BRANCH = "Randers Bibliotek, Øst"

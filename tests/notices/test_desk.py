@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.alarms import KINDS
-from doorctl.errors import NotAnsweringError, StoreError
-from doorctl.moments import ClockState
-from doorctl.notices.desk import SILENT_AFTER, DoorWatch, NoticeDesk, notice
-from doorctl.notices.rationing import Due, Heard, Ration
-from doorctl.notices.standing import LONGEST_WHY
+from doorctl.core.alarms import KINDS
+from doorctl.core.errors import NotAnsweringError, StoreError
+from doorctl.core.moments import ClockState
+from doorctl.core.rationing import Due, Heard, Ration
+from doorctl.core.standing import LONGEST_WHY
+from doorctl.notices.sending import SILENT_AFTER, DoorWatch, NoticeDesk, notice
 from tests.fakes.alarm_sink import FakeSink
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.notices.outbox import (
-    FAR_PAUSES_S,
-    GIVEN_UP_S,
-    NEAR_PAUSES_S,
-    URGENT_PAUSE_S,
-    Outbox,
-)
+from doorctl.notices.sending import FAR_PAUSES_S, GIVEN_UP_S, NEAR_PAUSES_S, URGENT_PAUSE_S, Outbox
 from doorctl.ports import NotSentError
 
 PATIENT, NOW, PEOPLE = "library_silent", "door_forced", "duress"

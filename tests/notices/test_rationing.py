@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.alarms import HELD_BACK, KINDS, LEAF_REST_S, UNLISTED, Urgency
-from doorctl.notices.rationing import HOUR_S, Due, Heard, Ration, Rationing
+from doorctl.core.alarms import HELD_BACK, KINDS, LEAF_REST_S, UNLISTED, Urgency
+from doorctl.core.rationing import HOUR_S, Due, Heard, Ration, Rationing
 
 INTERVAL_S = 600.0
 ROOMY = Ration(INTERVAL_S, 50)

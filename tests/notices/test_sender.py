@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.alarms import KINDS, WITH_END
+from doorctl.core.alarms import KINDS, WITH_END
+from doorctl.core.standing import LONGEST_WHY
 from doorctl.notices.sender import AGAIN_AFTER, ENDS, MOST_LISTED, NEWS_AFTER, Book
-from doorctl.notices.standing import LONGEST_WHY
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.feed import WrongRow
 

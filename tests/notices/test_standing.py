@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.alarms import KINDS, WITH_END
-from doorctl.moments import ClockState, Moment
-from doorctl.notices.rationing import Heard
-from doorctl.notices.standing import (
+from doorctl.core.alarms import KINDS, WITH_END
+from doorctl.core.moments import ClockState, Moment
+from doorctl.core.rationing import Heard
+from doorctl.core.standing import (
     LONGEST_WHY,
     ON_THE_WAY,
     AlarmRecord,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 
-from doorctl.notices.rationing import Heard
-from doorctl.ops.alarm_log import AlarmLog, TurningThread
+from doorctl.core.rationing import Heard
+from doorctl.ops.logs import AlarmLog, TurningThread
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.alarms import KINDS
-from doorctl.transports.smtp import TOTAL_S
+from doorctl.core.alarms import KINDS
+from doorctl.notices.ways import TOTAL_S
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 ALARM = (SYSTEMD / "doorctl-alarm@.service").read_text(encoding="utf-8")

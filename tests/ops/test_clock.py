@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.moments import ClockState
+from doorctl.core.moments import ClockState
 from doorctl.ops.clock import (
     BUILD_FLOOR,
     STEP_S,

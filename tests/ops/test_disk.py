@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreError
-from doorctl.ops.disk import DataDisk
+from doorctl.core.errors import StoreError
+from doorctl.ops.machine import DataDisk
 from doorctl.ports import Disk
 from tests.fakes.disk import FakeDisk
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.ops import hardening
+from doorctl.ops import machine as hardening
 from doorctl.ops.clock import BUILD_FLOOR
 
 

@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
-from doorctl.errors import NotAnsweringError
+from doorctl.core.errors import NotAnsweringError
 from doorctl.ops.holidays_apart import PROGRAM, computed_apart
 from doorctl.sync.holidays_wanted import HolidaysWanted, computed
 

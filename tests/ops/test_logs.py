@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.ops.line_writer import QUEUED_LINES
-from doorctl.ops.logs import ALLOWED_KEYS, LONGEST_TEXT, JsonLog
+from doorctl.ops.logs import ALLOWED_KEYS, LONGEST_TEXT, QUEUED_LINES, JsonLog
 from doorctl.ports import EventLog
 from tests.fakes.event_log import FakeEventLog
 

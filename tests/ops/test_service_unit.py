@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.controller import TURN_LIMIT_S
 from doorctl.devices.serial_line import STOP_S
-from doorctl.housekeeping import FREED_GRACE_S, KEPT_GRACE_S
-from doorctl.ops.line_writer import CLOSE_S
+from doorctl.doord.controller import TURN_LIMIT_S
+from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S
+from doorctl.ops.logs import CLOSE_S
 
 UNIT = Path(__file__).parents[2] / "systemd" / "doorctl-door.service"
 SETTINGS = re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from doorctl.ops.turns import Turns
+from doorctl.ops.threads import Turns
 
 LONG_S = 30.0
 """Only a failing test waits so long."""

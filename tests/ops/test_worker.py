@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from doorctl.errors import NotAnsweringError
-from doorctl.ops.worker import WorkerThread
+from doorctl.core.errors import NotAnsweringError
+from doorctl.ops.threads import WorkerThread
 
 LONG_S = 5.0
 

@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 
-from doorctl.demo.stage import LIMIT_S, Line
+from doorctl.demo.door import LIMIT_S, Line
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import BUZZER, RELAY, Door, Drive, until
 from tests.e2e.people import (

@@ -28,9 +28,9 @@ class Fault:
 
 POLICY = "doorctl/access/policy.py"
 RECEIVE = "doorctl/sync/receive.py"
-SHUT_OUT = "doorctl/store/patrons_shut_out.py"
+SHUT_OUT = "doorctl/store/patrons_changes.py"
 WRITER = "doorctl/store/patrons_writer.py"
-LEDGER = "doorctl/ledger.py"
+LEDGER = "doorctl/doord/prepare.py"
 STRIKE = "doorctl/door/strike.py"
 RETENTION = "doorctl/privacy/retention.py"
 
@@ -49,13 +49,13 @@ FAULTS = (
     ),
     Fault(
         "free in self-service",
-        "doorctl/daily_round.py",
+        "doorctl/doord/hours.py",
         "free=self._stands_free and mode is Mode.STAFFED",
         "free=self._stands_free and mode in OPEN",
     ),
     Fault(
         "any PIN is right",
-        "doorctl/access/proofs.py",
+        "doorctl/access/judging.py",
         "PinProof.PROVED if any(matches) else PinProof.WRONG",
         "PinProof.PROVED",
     ),
@@ -66,7 +66,7 @@ FAULTS = (
     Fault("nobody is waited for", POLICY, '    Check("first_card", _first_card),\n', ""),
     Fault(
         "a restart forgets that the day was opened",
-        "doorctl/store/statistics.py",
+        "doorctl/store/visit_rows.py",
         "return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None",
         "return None",
         "tests/store/test_statistics.py",
@@ -83,25 +83,25 @@ FAULTS = (
     ),
     Fault(
         "a lockdown is ignored",
-        "doorctl/access/modes.py",
+        "doorctl/access/day.py",
         "if override is not None and _holds(override, moment):",
         "if override is not None and override.mode in OPEN and _holds(override, moment):",
     ),
     Fault(
         "hours by a clock that nobody vouches for",
-        "doorctl/access/modes.py",
+        "doorctl/access/day.py",
         "        return Standing(None, Cause.CLOCK)\n",
         "",
     ),
     Fault(
         "holdover by the wall clock",
-        "doorctl/moments.py",
+        "doorctl/core/moments.py",
         "carried_on.astimezone(wall.tzinfo), boot, ClockState.HOLDOVER",
         "wall, boot, ClockState.HOLDOVER",
     ),
     Fault(
         "whoever vouches is believed",
-        "doorctl/moments.py",
+        "doorctl/core/moments.py",
         "_moved(self._anchor, now, boot) < SLEWED",
         "boot >= timedelta(0)",
     ),
@@ -126,7 +126,7 @@ FAULTS = (
     ),
     Fault(
         "lamps tell an unknown card",
-        "doorctl/controller.py",
+        "doorctl/doord/controller.py",
         "self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)",
         "self._doorway.show(Signal.REFUSED if reason is Reason.WRONG_PIN else Signal.GRANTED)",
     ),
@@ -162,7 +162,7 @@ FAULTS = (
     ),
     Fault(
         "anybody may sign",
-        "doorctl/sync/manifest.py",
+        "doorctl/sync/document.py",
         "if not any(key.has_signed(signature, message) for key in public_keys):",
         "if not public_keys:",
     ),
@@ -233,7 +233,7 @@ FAULTS = (
     ),
     Fault(
         "a full disk keeps patrons out",
-        "doorctl/continuity.py",
+        "doorctl/doord/fallback_log.py",
         "            self._told(str(err))\n            return False\n",
         "            raise\n",
     ),
@@ -245,28 +245,28 @@ FAULTS = (
     ),
     Fault(
         "a push during the PIN is missed",
-        "doorctl/access/answering.py",
+        "doorctl/access/attempt.py",
         "if attempt.cache_version is None or attempt.cache_version != now.cache_version:",
         "if attempt.cache_version is None:",
         "tests/application/test_door_model.py",
     ),
     Fault(
         "half a swipe outlives its cable",
-        "doorctl/controller.py",
+        "doorctl/doord/controller.py",
         "                if line == READER:\n                    self._cards.reset()\n",
         "",
         "tests/application/test_door_model.py",
     ),
     Fault(
         "a lockdown ends in a door that stands free",
-        "doorctl/access/modes.py",
+        "doorctl/access/day.py",
         "return Mode.CLOSED if lapsed and mode is Mode.STAFFED else mode",
         "return mode",
         "tests/access/test_modes.py",
     ),
     Fault(
         "the watchdog does not mind the relay",
-        "doorctl/housekeeping.py",
+        "doorctl/doord/watchdog.py",
         "return None if relocks_s is None else",
         "return None if relocks_s is not None else",
         "tests/application/test_housekeeping.py",
@@ -280,28 +280,28 @@ FAULTS = (
     ),
     Fault(
         "a PIN can be printed",
-        "doorctl/masked.py",
+        "doorctl/core/masked.py",
         'return f"{type(self).__name__}(***)"',
         'return f"{type(self).__name__}({self._secret!r})"',
         "tests/test_masked.py",
     ),
     Fault(
         "the audit chain binds nothing",
-        "doorctl/privacy/audit_chain.py",
+        "doorctl/privacy/audit.py",
         "if link.hash != _sha256(before.hash, link.commitment):",
         "if not link.hash:",
         "tests/privacy/test_audit_chain.py",
     ),
     Fault(
         "any host that ends in localhost may press keys",
-        "doorctl/web/panel_origin.py",
+        "doorctl/web/panel.py",
         'return host == "localhost" or',
         'return (host or "").endswith("localhost") or',
         "tests/web/panel/test_page.py",
     ),
     Fault(
         "who somebody was is shown though the audit log failed",
-        "doorctl/bootstrap/desks_log.py",
+        "doorctl/wiring/desks_log.py",
         "        note(self._config, deed, by)\n        return ref\n",
         "        try:\n            note(self._config, deed, by)\n        except OSError:\n"
         "            pass\n        return ref\n",
@@ -337,7 +337,7 @@ FAULTS = (
     ),
     Fault(
         "two lengths are taken",
-        "doorctl/web/pages/headers.py",
+        "doorctl/web/frame/headers.py",
         'for name, _ in scope["headers"]} >= TWO_LENGTHS',
         'for name, _ in scope["headers"]} > TWO_LENGTHS | {b"x"}',
         "tests/web/test_attacks_served.py",
@@ -351,7 +351,7 @@ FAULTS = (
     ),
     Fault(
         "root's commands write the door's files as web",
-        "doorctl/bootstrap/ownership.py",
+        "doorctl/services/app.py",
         "nullcontext() if of is None else owner_of(of)",
         "nullcontext()",
         "tests/rootplay/test_two_users.py",
@@ -365,35 +365,35 @@ FAULTS = (
     ),
     Fault(
         "web does whatever the door asks",
-        "doorctl/bootstrap/web.py",
+        "doorctl/wiring/web.py",
         ", others=_DOORS",
         "",
         "tests/rootplay/test_two_users.py",
     ),
     Fault(
         "a reader beside a writer of another user misses commits",
-        "doorctl/store/watched_reader.py",
+        "doorctl/store/connection.py",
         "self._shm_writable() or self._wal_bytes() > 0",
         "self._shm_writable()",
         "tests/store/test_unshared_reading.py",
     ),
     Fault(
         "a hold bears the name that web gives",
-        "doorctl/bootstrap/holding.py",
+        "doorctl/services/records.py",
         "asked = replace(asked, by=question.signed(asked.by))",
         "pass",
         "tests/rootplay/test_two_users.py",
     ),
     Fault(
         "a lock is a link to something else",
-        "doorctl/store/writer_lock.py",
-        "os.O_CREAT | os.O_NOFOLLOW |",
-        "os.O_CREAT |",
+        "doorctl/store/connection.py",
+        "os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK |",
+        "os.O_CREAT | os.O_NONBLOCK |",
         "tests/store/test_writer_lock.py",
     ),
     Fault(
         "the door signs as whom web names",
-        "doorctl/bootstrap/door_answers.py",
+        "doorctl/wiring/door_answers.py",
         "question.signed(by)",
         "by",
         "tests/e2e/test_modes.py",

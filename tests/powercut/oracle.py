@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from doorctl.errors import DoorctlError
+from doorctl.core.errors import DoorctlError
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged

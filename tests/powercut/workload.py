@@ -14,21 +14,21 @@ from datetime import timedelta
 from pathlib import Path
 
 from doorctl.access.calendar import ALL_DAY, Mode
-from doorctl.access.modes import Override
-from doorctl.access.reasons import Reason
+from doorctl.access.day import Override
+from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.ledger import Ledger
-from doorctl.masked import Identifier, IdentifierKind, InstallationKey
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
+from doorctl.doord.prepare import Ledger
 from doorctl.ports import DaySource, StoredDay
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.retention import purge
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.keys import ArgonSealer
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.sealing import ArgonSealer
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.sync.manifest import Kind
+from doorctl.sync.document import Kind
 from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import InputError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, NOT_A_NAME, Action, Deed, account, erased_before
 
 ZONE = ZoneInfo("Europe/Copenhagen")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import InputError
-from doorctl.privacy.audit_chain import (
+from doorctl.core.errors import InputError
+from doorctl.privacy.audit import (
     EMPTY,
     ERASED,
     SALT_BYTES,

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import doorctl
 from doorctl.access.rights import Ban
 from doorctl.config import Branch
-from doorctl.moments import ClockState, Moment
-from doorctl.privacy.ban_letter import letter
+from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.letters import letter
 
 PACKAGE = Path(doorctl.__file__).parent
 ZONE = ZoneInfo("Europe/Copenhagen")

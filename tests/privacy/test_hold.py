@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from doorctl.errors import InputError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.hold import (
     LONGEST,
     LONGEST_TEXT,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from doorctl.errors import InputError
-from doorctl.privacy.patron_refs import LONGEST_REF, may_be_cpr, refuse_ref
+from doorctl.core.errors import InputError
+from doorctl.privacy.subject import LONGEST_REF, may_be_cpr, refuse_ref
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import InputError
-from doorctl.masked import InstallationKey
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.canaries import LOOKED_BACK, Canaries
 from doorctl.privacy.proof import FORMAT, Found, Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import PurgeReport

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from doorctl.errors import StoreError
-from doorctl.masked import InstallationKey
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.ports import Stamped
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import Hold

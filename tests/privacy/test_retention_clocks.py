@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from doorctl.masked import InstallationKey
-from doorctl.moments import BootTime, ClockState, Moment, Timekeeper
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import BootTime, ClockState, Moment, Timekeeper
 from doorctl.ports import Stamped
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import Hold, HoldAsked, accepted, readable_since

@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from doorctl.masked import InstallationKey
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.ports import CacheStamp
 from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.retention import PurgeReport, purge
-from doorctl.privacy.retention_of_patrons import UNCONFIRMED, PatronsRound
+from doorctl.privacy.retention import UNCONFIRMED, PatronsRound, PurgeReport, purge
 from doorctl.privacy.watched_time import WATCHED_S
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

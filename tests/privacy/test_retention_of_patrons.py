@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.ports import CacheStamp
-from doorctl.privacy.retention_of_patrons import UNCONFIRMED, PatronsRound
+from doorctl.privacy.retention import UNCONFIRMED, PatronsRound
 from doorctl.privacy.watched_time import WATCHED_S
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

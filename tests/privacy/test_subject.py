@@ -8,12 +8,23 @@ from types import MappingProxyType
 import pytest
 
 from doorctl.access.patron import Patron
-from doorctl.errors import DoorctlError, InputError, StoreError
+from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.ports import SealedRow
-from doorctl.privacy.subject import HeldRow, Subject, find, with_cards
-from doorctl.privacy.subject_erasure import ALL_GONE, TRACES, PartErased, erase
+from doorctl.privacy.subject import (
+    ALL_GONE,
+    KEPT,
+    TRACES,
+    HeldRow,
+    PartErased,
+    Subject,
+    Tombstone,
+    Tombstones,
+    erase,
+    find,
+    with_cards,
+    with_erased,
+)
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
-from doorctl.privacy.subject_tombstones import KEPT, Tombstone, Tombstones, with_erased
 
 A, B, C = (bytes([number]) * 16 for number in (1, 2, 3))
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -8,11 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.privacy.audit import Action
-from doorctl.privacy.subject import HeldRow, Lookup
-from doorctl.privacy.subject_export import Export
-from doorctl.privacy.subject_page import Language, of_the_week, page
+from doorctl.privacy.letters import Export, Language, of_the_week, page
+from doorctl.privacy.subject import HeldRow, Lookup, Tombstone
 from doorctl.privacy.subject_table import PERSON_TABLES
-from doorctl.privacy.subject_tombstones import Tombstone
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

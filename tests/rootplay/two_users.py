@@ -18,9 +18,9 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+from doorctl.rpc.control import Question, ask
+from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache
-from doorctl.store.seal_on_record import seal_on_record
-from doorctl.transports.control import Question, ask
 from tests.e2e.conftest import CONFIG
 from tests.e2e.door import LEASH, Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed

@@ -7,21 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from doorctl.access.attempt import after
+from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
 from doorctl.access.messages import Event, Now, Rules
-from doorctl.access.phases import Attempt, Step
-from doorctl.access.pin_pad import PadRules
 from doorctl.access.policy import Policy
+from doorctl.access.typing import PadRules
 from doorctl.cards.reader import CardReader
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import InstallationKey
 from doorctl.door.strike import Strike, StrikeEvent
-from doorctl.errors import StoreError
-from doorctl.masked import InstallationKey
+from doorctl.doord.self_test import Finding, House, run
 from doorctl.ports import SealedRow, Sealer
-from doorctl.self_test.findings import Finding
-from doorctl.self_test.house import House
-from doorctl.self_test.run import run
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.keys import ArgonSealer
 from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, key_of, resident
 from tests.fakes.clock import START, FakeClock

@@ -15,14 +15,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from doorctl.bootstrap import desk
-from doorctl.bootstrap.initialising import initialise
-from doorctl.bootstrap.inspection import self_test
 from doorctl.cli.selftest import selftest
 from doorctl.config import Config, load
-from doorctl.self_test.findings import Finding, as_answer
-from doorctl.self_test.run import CHECKS, run
-from doorctl.transports.control import ControlServer
+from doorctl.doord.self_test import CHECKS, Finding, as_answer, run
+from doorctl.rpc.control import ControlServer
+from doorctl.services import visits
+from doorctl.wiring.inspection import self_test
+from doorctl.wiring.installation import initialise
 from tests.fakes.clock import START
 from tests.self_test.houses import Parts
 
@@ -78,7 +77,9 @@ def fill(config_file: Path) -> None:
     """Load one patron."""
     feed = config_file.with_name("feed.ndjson")
     feed.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
-    desk.load_patrons(config(config_file), feed, full=True, on_progress=lambda _done, _total: None)
+    visits.load_patrons(
+        config(config_file), feed, full=True, on_progress=lambda _done, _total: None
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.self_test.morning import AT_LEAST_EVERY, BEFORE_OPENING, due
+from doorctl.doord.self_test import AT_LEAST_EVERY, BEFORE_OPENING, due
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 MINUTE = timedelta(minutes=1)

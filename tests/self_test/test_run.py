@@ -9,23 +9,29 @@ from datetime import date, timedelta
 
 import pytest
 
-from doorctl.access.attempt import after
+from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.messages import Event, Now, Rules
 from doorctl.access.patron import Patron, row_key
-from doorctl.access.phases import Attempt, Step
-from doorctl.access.pin_pad import PadRules
-from doorctl.cards.cpr import birth_date
+from doorctl.access.typing import PadRules
+from doorctl.cards.numbers import birth_date
 from doorctl.cards.reader import CardReader
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.readings import Reading
 from doorctl.door.strike import Strike, StrikeEvent, StrikeState, TimePassed
-from doorctl.errors import StoreError
-from doorctl.masked import Identifier, StretchedKey
+from doorctl.doord.self_test import (
+    CARD,
+    CHECKS,
+    MIN_FREE_BYTES,
+    NUMBER,
+    PURGE_LATE_S,
+    all_well,
+    as_answer,
+    from_answer,
+    run,
+)
 from doorctl.ports import SealedRow
-from doorctl.readings import Reading
-from doorctl.self_test.findings import all_well, as_answer, from_answer
-from doorctl.self_test.house import CARD, NUMBER
-from doorctl.self_test.premises import MIN_FREE_BYTES, PURGE_LATE_S
-from doorctl.self_test.run import CHECKS, run
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.disk import FakeDisk
 from tests.fakes.memory_store import MemoryPatrons, MemoryVisits

@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from doorctl.access.patron import Patron
-from doorctl.errors import DoorctlError, PushError, StoreError
+from doorctl.core.errors import DoorctlError, PushError, StoreError
 from doorctl.ports import Changes
 from doorctl.privacy.subject import Subject
-from doorctl.store.subject_erasing import erase_patron, erase_visits
-from doorctl.store.subject_rights import erase_rights
+from doorctl.store.subject import erase_patron, erase_rights, erase_visits
 from tests.fakes.shut_out import Noted
 from tests.simulation import invariants
 from tests.simulation.disk import PATRONS

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
-from doorctl.moments import BootTime, Moment, Timekeeper
+from doorctl.core.moments import BootTime, Moment, Timekeeper
 from doorctl.ops.clock import BUILD_FLOOR, StepWatch
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")

@@ -16,12 +16,11 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-from doorctl.access.modes import Override
-from doorctl.access.patron import Patron
-from doorctl.access.reasons import Reason
+from doorctl.access.day import Override
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.ports import (
     Applied,
     Changes,
@@ -35,7 +34,7 @@ from doorctl.ports import (
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.store.visits_retried import RetriedVisits
+from doorctl.store.visits import RetriedVisits
 
 VISITS, PATRONS, BRANCH = "visits.db", "patrons.db", "branch.db"
 FILES = (VISITS, PATRONS, BRANCH)

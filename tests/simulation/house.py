@@ -14,39 +14,38 @@ from typing import Protocol
 from doorctl.access.calendar import Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import DayRules
 from doorctl.access.messages import Prepared, Rules
-from doorctl.access.pin_pad import PadRules
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
-from doorctl.access.reasons import Reason
+from doorctl.access.typing import PadRules
 from doorctl.cards.reader import CardReader
-from doorctl.continuity import SteadyVisitLog
-from doorctl.controller import KEYPAD, READER, Controller
-from doorctl.daily_round import DailyRound
-from doorctl.door.leaf_messages import LeafRules
-from doorctl.doorway import DoorRules, Doorway
-from doorctl.errors import StoreError
-from doorctl.housekeeping import Housekeeping
-from doorctl.ledger import Ledger
-from doorctl.mailbox import Mailbox, PostedEvent, ThreadFailed
-from doorctl.masked import Identifier, InstallationKey
+from doorctl.core.errors import StoreError
+from doorctl.core.masked import Identifier, InstallationKey
+from doorctl.door.leaf import LeafRules
+from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.door_driver import DoorRules, Doorway
+from doorctl.doord.events import Mailbox, PostedEvent, ThreadFailed
+from doorctl.doord.fallback_log import SteadyVisitLog
+from doorctl.doord.hours import DailyRound
+from doorctl.doord.panel import Screen
+from doorctl.doord.prepare import Ledger
+from doorctl.doord.slow_jobs import Questions
+from doorctl.doord.watchdog import Housekeeping
 from doorctl.ports import EventLog, HourCount
 from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.passages import Passages
 from doorctl.privacy.retention import PurgeReport, purge
+from doorctl.privacy.statistics import Passages
 from doorctl.privacy.watched_time import WatchedTime
-from doorctl.questions import Questions
-from doorctl.screen import Screen
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
-from doorctl.store.sealing import Seal
-from doorctl.store.statistics import HourlyHistory
-from doorctl.store.subject_erasing import forget_erased
-from doorctl.store.subject_tombstones import StoredErasures
-from doorctl.store.visits_reader import VisitHistory
+from doorctl.store.subject import StoredErasures, forget_erased
+from doorctl.store.visit_rows import HourlyHistory
 from doorctl.sync.guard import guard
-from doorctl.sync.staging import Limits
+from doorctl.sync.receive import Limits
 from doorctl.web.reception import Reception, Terms
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle
@@ -202,7 +201,7 @@ class Machine:
 
 
 class DoorProcess:
-    """The door: opened as `doorctl.bootstrap.door` does, without its threads.
+    """The door: opened as `doorctl.wiring.door` does, without its threads.
 
     Args:
         machine: see there.

@@ -17,10 +17,10 @@ from doorctl.access.messages import Prepared
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Case, PinProof, decide
 from doorctl.cards.reader import CardReader
-from doorctl.privacy.audit_chain import verify
+from doorctl.privacy.audit import verify
 from doorctl.privacy.retention import PurgeReport, visible_since
 from doorctl.store.audit import AuditRecords
-from doorctl.store.visits_reader import VisitHistory
+from doorctl.store.door_log import VisitHistory
 from tests.simulation import oracle
 from tests.simulation.clock import COPENHAGEN
 from tests.simulation.disk import BRANCH, PATRONS, VISITS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from doorctl.door.indicator import Lamps
-from doorctl.errors import DeviceError
+from doorctl.core.errors import DeviceError
+from doorctl.door.lamps import Lamps
 from doorctl.ports import Levels
 
 REST = Levels(contact_open=False, exit_pressed=False)

@@ -11,10 +11,9 @@ from functools import cache
 from random import Random
 
 from doorctl.access.patron import Patron, pin_check, row_key
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import SealedRow
-from doorctl.sync.document import write_document
-from doorctl.sync.manifest import Kind
+from doorctl.sync.document import Kind, write_document
 from doorctl.sync.receive import Received
 from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Intake, Reception

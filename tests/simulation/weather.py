@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from doorctl.access.calendar import Mode
-from doorctl.access.modes import Override
+from doorctl.access.day import Override
 from doorctl.access.rights import Ban
-from doorctl.controller import KEYPAD, READER
-from doorctl.errors import DoorctlError
-from doorctl.mailbox import StopRequested
+from doorctl.core.errors import DoorctlError
+from doorctl.doord.controller import KEYPAD, READER
+from doorctl.doord.events import StopRequested
 from tests.simulation import invariants
 from tests.simulation.arrivals import erase as erase_person
 from tests.simulation.arrivals import push, take_over

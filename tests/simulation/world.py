@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 
 from doorctl.access.policy import Policy
-from doorctl.controller import KEYPAD, READER
-from doorctl.errors import DeviceError
-from doorctl.mailbox import PinsTouched, PostedEvent, StopRequested
+from doorctl.core.errors import DeviceError
+from doorctl.doord.controller import KEYPAD, READER
+from doorctl.doord.events import PinsTouched, PostedEvent, StopRequested
 from doorctl.ports import BytesReceived, Levels, LineConnected, LineLost
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import click
 
-from doorctl.demo.wires import Wires
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import ArgonSealer
+from doorctl.demo.door import Wires
+from doorctl.store.keys import ArgonSealer, read_key
 from tests.soak.disk import Filling, SmallDisk, SmallFiles, with_own_mounts
 from tests.soak.people import order, sealed, visitors
 from tests.soak.report import Run, told

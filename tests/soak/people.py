@@ -8,9 +8,9 @@ from datetime import date
 from random import Random
 
 from doorctl.access.patron import Patron, pin_check, row_key
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import SealedRow
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.keys import ArgonSealer
 
 ENTITLED = 30
 FIRST_CARD = 3_000_001_300

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from doorctl.access.panel import Kind
-from doorctl.demo.stage import Stage
-from doorctl.errors import DoorctlError
+from doorctl.core.errors import DoorctlError
+from doorctl.demo.door import Stage
 from doorctl.ports import PanelView
-from doorctl.transports.panel import PanelOverSocket
+from doorctl.rpc.door import PanelOverSocket
 from tests.soak.people import PIN, Visitor
 
 LIMIT_S = 20.0

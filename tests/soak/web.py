@@ -8,13 +8,13 @@ from contextlib import closing
 
 import httpx2
 
+from doorctl.accounts.account import Role
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.roles import Role
-from doorctl.bootstrap.accounts import accounts_desk
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.rules import system_clock
 from doorctl.ports import SealedRow
-from doorctl.sync.manifest import Kind
+from doorctl.services.accounts import accounts_desk
+from doorctl.services.app import system_clock
+from doorctl.services.branch import BranchDesk
+from doorctl.sync.document import Kind
 from tests.web.branch import Branch, row
 
 NAME = "soak"

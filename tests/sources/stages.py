@@ -13,13 +13,12 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
 from doorctl.config.lms import read_address
-from doorctl.errors import LibrarySystemError
-from doorctl.masked import Identifier, IdentifierKind, Masked, Pin
+from doorctl.core.errors import LibrarySystemError
+from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.ports import LibrarySystem
+from doorctl.sources.asking import trusting
 from doorctl.sources.fbs import FbsLibrary
-from doorctl.sources.sip2 import Sip2Library
-from doorctl.sources.sip2_answers import Dialect
-from doorctl.sources.trust import trusting
+from doorctl.sources.sip2 import Dialect, Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library_system import NOBODY, FakeLibrarySystem
 from tests.sources import fbs_server, sip2_server

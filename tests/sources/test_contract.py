@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.errors import LibrarySystemError
-from doorctl.masked import Pin
+from doorctl.core.errors import LibrarySystemError
+from doorctl.core.masked import Pin
 from doorctl.ports import LibraryPatron, LibraryReply
 from tests.sources.stages import BIRTHDAY, BRIEF_S, PATIENT_S, STAGES, Stage, card
 

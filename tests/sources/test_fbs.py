@@ -21,12 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.errors import InputError, LibrarySystemError
-from doorctl.masked import Identifier, IdentifierKind, Masked, Pin
+from doorctl.core.errors import InputError, LibrarySystemError
+from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.ports import LibraryPatron
-from doorctl.sources.fbs import LONGEST_ANSWER_BYTES, FbsLibrary
-from doorctl.sources.fbs_answers import Authenticated, Person, read_answer
-from doorctl.sources.trust import trusting
+from doorctl.sources.asking import trusting
+from doorctl.sources.fbs import LONGEST_ANSWER_BYTES, Authenticated, FbsLibrary, Person, read_answer
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known, person, serving
 from tests.sources.stages import BRIEF_S, card, fbs_library, nobody_listens
 from tests.transports import branch_server

@@ -15,10 +15,10 @@ import pytest
 from joserfc.jwk import OctKey
 
 from doorctl.accounts.ports import Claims, Pending
-from doorctl.errors import IdentityProviderError, InputError
-from doorctl.masked import Masked
+from doorctl.core.errors import IdentityProviderError, InputError
+from doorctl.core.masked import Masked
+from doorctl.sources.asking import trusting
 from doorctl.sources.oidc import LONGEST_ANSWER_BYTES, OidcProvider
-from doorctl.sources.trust import trusting
 from tests.fakes.clock import FakeClock
 from tests.sources.oidc_server import (
     CLIENT,

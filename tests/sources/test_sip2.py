@@ -17,13 +17,11 @@ from typing import Any
 import pytest
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.errors import InputError, LibrarySystemError
-from doorctl.masked import Masked, Pin
+from doorctl.core.errors import InputError, LibrarySystemError
+from doorctl.core.masked import Masked, Pin
 from doorctl.ports import LibraryPatron
-from doorctl.sources.sip2 import Sip2Library
-from doorctl.sources.sip2_answers import Dialect
-from doorctl.sources.sip2_frames import LONGEST_FRAME_BYTES
-from doorctl.sources.trust import trusting
+from doorctl.sources.asking import trusting
+from doorctl.sources.sip2 import LONGEST_FRAME_BYTES, Dialect, Sip2Library
 from tests.sources.sip2_server import (
     AT,
     INSTITUTION,

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.errors import LibrarySystemError
-from doorctl.masked import Pin
-from doorctl.sources.sip2_answers import meaning
-from doorctl.sources.sip2_frames import (
+from doorctl.core.errors import LibrarySystemError
+from doorctl.core.masked import Pin
+from doorctl.sources.sip2 import (
     framed,
     information_request,
     login,
+    meaning,
     read_information,
     read_login,
     unframed,

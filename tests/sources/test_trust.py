@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import KeyFileError
-from doorctl.sources.trust import read_password, trusting, unreached
+from doorctl.core.errors import KeyFileError
+from doorctl.sources.asking import read_password, trusting, unreached
 
 
 def written(path: Path, content: bytes, mode: int = 0o600) -> Path:

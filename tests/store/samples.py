@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.patron import Patron
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.ports import SealedRow, Stamped
-from doorctl.store.branch_purge import SEEN_FOR
-from doorctl.store.sealing import Seal
+from doorctl.store.branch_writer import SEEN_FOR
+from doorctl.store.keys import Seal
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SEAL = Seal("0badcafe", 64, 1)

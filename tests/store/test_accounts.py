@@ -10,20 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Account, SecondFactor
+from doorctl.accounts.account import Account, Role, SecondFactor
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import Session, new_token
 from doorctl.accounts.throttle import Failures
-from doorctl.errors import KeyFileError, StoreDamagedError, StoreError
-from doorctl.masked import Masked
-from doorctl.moments import BootTime, ClockState, Moment
-from doorctl.store.accounts import AccountRecords, StoredAccounts
-from doorctl.store.accounts_failures import MOST_KEPT, StoredFailures
-from doorctl.store.accounts_passwords import ArgonPasswords
-from doorctl.store.accounts_rows import FACTOR_KEY
+from doorctl.core.errors import KeyFileError, StoreDamagedError, StoreError
+from doorctl.core.masked import Masked
+from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.store.accounts import (
+    MOST_KEPT,
+    AccountRecords,
+    ArgonPasswords,
+    StoredAccounts,
+    StoredFailures,
+    StoredSessions,
+)
+from doorctl.store.branch_rows import FACTOR_KEY
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.sessions import StoredSessions
 from tests.store.samples import NOON
 
 NOW = BootTime("boot-1", 50_000_000)

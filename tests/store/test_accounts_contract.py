@@ -9,17 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import Account, Origin, SecondFactor
+from doorctl.accounts.account import Account, Origin, Role, SecondFactor
 from doorctl.accounts.ports import Books
-from doorctl.accounts.roles import Role
 from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS, Session
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
-from doorctl.masked import Masked
-from doorctl.moments import BootTime, ClockState, Moment
-from doorctl.store.accounts import StoredAccounts
-from doorctl.store.accounts_failures import StoredFailures
+from doorctl.core.masked import Masked
+from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.sessions import StoredSessions
 from tests.fakes.accounts import memory_books
 from tests.store.samples import DAY, NOON
 

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreDamagedError
-from doorctl.moments import ClockState, Moment
-from doorctl.notices.standing import Source, Told
+from doorctl.core.errors import StoreDamagedError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.core.standing import Source, Told
 from doorctl.store.alarms import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
-from doorctl.store.branch_purge import KEPT_AFTER_END
 from doorctl.store.branch_rows import migrations
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
 from doorctl.store.connection import create_file, open_writer
 from tests.store.samples import DAY, NOON
 

@@ -18,10 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doorctl.errors import StoreBusyError, StoreDamagedError, StoreError
-from doorctl.moments import ClockState, Moment
-from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, erased_numbers, verify
+from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.audit import EMPTY, Action, Deed, Head, Verdict, erased_numbers, verify
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch

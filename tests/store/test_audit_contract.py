@@ -10,10 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import InputError
-from doorctl.moments import ClockState, Moment
-from doorctl.privacy.audit import Action, AuditReader, AuditWriter, Deed, Entry
-from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, erased_numbers, verify
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.audit import (
+    EMPTY,
+    Action,
+    AuditReader,
+    AuditWriter,
+    Deed,
+    Entry,
+    Head,
+    Verdict,
+    erased_numbers,
+    verify,
+)
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from tests.fakes.audit import MemoryAudit

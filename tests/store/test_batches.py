@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from doorctl.store.batches import BATCH_ROWS, batches
+from doorctl.store.connection import BATCH_ROWS, batches
 
 
 @pytest.mark.parametrize("number", [0, 1, BATCH_ROWS - 1, BATCH_ROWS, BATCH_ROWS + 1, 1000])

@@ -20,30 +20,29 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.codes import guessable
-from doorctl.access.modes import Override
+from doorctl.access.day import Override
 from doorctl.access.patron import pin_check, row_key
-from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.errors import (
+from doorctl.access.rights import Ban, Pass, PassKind, guessable
+from doorctl.core.errors import (
     AlreadyExistsError,
     InputError,
     StoreBusyError,
     StoreDamagedError,
     StoreError,
 )
-from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin
-from doorctl.moments import ClockState, Moment
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import DaySource, StoredDay
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_codes import new_code
-from doorctl.store.branch_purge import SEEN_FOR
+from doorctl.store.branch_rows import new_code
 from doorctl.store.branch_writer import (
+    SEEN_FOR,
     BranchRecordsWriter,
     create_branch,
     open_or_create_branch,
 )
+from doorctl.store.keys import ArgonSealer
 from doorctl.store.quarantine import set_aside_if_damaged
-from doorctl.store.sealing import ArgonSealer
 from tests.store.samples import DAY, NOON, files_of, key_of, seen_before
 
 LOCAL = NOON.astimezone(ZoneInfo("Europe/Copenhagen"))

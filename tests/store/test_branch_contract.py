@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
-from doorctl.access.hours import Span
-from doorctl.access.modes import Override
+from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan, Span
+from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.errors import InputError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import (
     BanEntry,
     BranchBook,
@@ -30,8 +29,7 @@ from doorctl.ports import (
     StoredDays,
 )
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_rules import MOST_PASSES
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.branch_writer import MOST_PASSES, BranchRecordsWriter, create_branch
 from tests.fakes.branch_book import MemoryBranch
 from tests.store.samples import DAY, NOON, key_of, seen_before
 

@@ -7,12 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import (
-    AlreadyExistsError,
-    StoreBusyError,
-    StoreDamagedError,
-    StoreError,
-)
+from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
 from doorctl.store.connection import (
     create_file,
     open_reader,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import AlreadyExistsError, KeyFileError
-from doorctl.store.key_file import create_key, read_key
+from doorctl.core.errors import AlreadyExistsError, KeyFileError
+from doorctl.store.keys import create_key, read_key
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreBusyError
+from doorctl.core.errors import StoreBusyError
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.store.new_file import create_private
+from doorctl.store.connection import create_private
 
 
 def test_what_can_not_be_written_leaves_no_file(tmp_path: Path) -> None:

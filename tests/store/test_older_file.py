@@ -12,19 +12,27 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.throttle import CardThrottle
-from doorctl.errors import StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import StoreError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import StoredCalendar
-from doorctl.store import branch_rows, patron_rows, visit_rows
+from doorctl.store import branch_rows, visit_rows
+from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import create_file, open_writer, transaction
-from doorctl.store.older_file import Layout, execute_fitting, lay_out, newest
+from doorctl.store.connection import (
+    Layout,
+    create_file,
+    execute_fitting,
+    lay_out,
+    newest,
+    open_writer,
+    transaction,
+)
+from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
-from doorctl.store.visits_reader import VisitHistory
 from tests.store.samples import NOON, SEAL, key_of, sealed
 
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)

@@ -15,16 +15,16 @@ from threading import Thread
 import pytest
 
 from doorctl.access.patron import Patron, pin_check, row_key
-from doorctl.errors import AlreadyExistsError, PushGuardedError, StoreError
-from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin
+from doorctl.core.errors import AlreadyExistsError, PushGuardedError, StoreError
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.ports import Changes, SealedRow
+from doorctl.store.keys import ArgonSealer, Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import (
     PatronCacheWriter,
     create_patrons,
     open_or_create_patrons,
 )
-from doorctl.store.sealing import ArgonSealer, Seal
 from doorctl.sync.guard import unguarded
 from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
 

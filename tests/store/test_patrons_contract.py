@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from doorctl.access.patron import Patron
-from doorctl.errors import FeedError, Problem, PushGuardedError, StoreError
+from doorctl.core.errors import FeedError, Problem, PushGuardedError, StoreError
 from doorctl.ports import Applied, CacheStamp, Changes, Push, SealedRow
 from doorctl.sync.guard import unguarded
 from tests.store.patron_caches import Cache

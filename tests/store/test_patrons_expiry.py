@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import RowsClashError
+from doorctl.core.errors import RowsClashError
 from doorctl.ports import Push
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.guard import unguarded

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.patron import Patron
-from doorctl.errors import RowsClashError
+from doorctl.core.errors import RowsClashError
 from doorctl.ports import SealedRow
 from doorctl.store.connection import create_file, open_writer, transaction
-from doorctl.store.patron_rows import migrations, to_record
-from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons import PatronCache, migrations, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.guard import unguarded
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed

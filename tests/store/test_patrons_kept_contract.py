@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from doorctl.access.patron import Patron
-from doorctl.errors import PushGuardedError, RowsClashError, StoreError
+from doorctl.core.errors import PushGuardedError, RowsClashError, StoreError
 from doorctl.ports import Applied, CacheStamp, Changes, Push, SealedRow
 from tests.store.patron_caches import Cache
 from tests.store.samples import DAY, NOON, key_of, sealed

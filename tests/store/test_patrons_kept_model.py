@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from doorctl.access.patron import Patron
-from doorctl.errors import RowsClashError
+from doorctl.core.errors import RowsClashError
 from doorctl.ports import PatronWriter, SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
-from doorctl.masked import InstallationKey
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.masked import InstallationKey
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.canaries import Canaries
 from doorctl.privacy.hold import Hold, HoldAsked, accepted
 from doorctl.privacy.retention import purge

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.privacy.proof import Trim
-from doorctl.store.free_blocks import trim
 from doorctl.store.purge_reports import KEPT, LARGEST_BYTES, PurgeReports, read_report
+from doorctl.store.quarantine import trim
 from tests.store.samples import NOON
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.ports import Push
-from doorctl.store.push_journal import MOST_OWED, PushJournal
-from doorctl.sync.journal import Applying
+from doorctl.store.pushes import MOST_OWED, PushJournal
+from doorctl.sync.guard import Applying
 
 NOTHING = Push(0)
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreBusyError, StoreDamagedError
-from doorctl.moments import BootTime
+from doorctl.core.errors import StoreBusyError, StoreDamagedError
+from doorctl.core.moments import BootTime
 from doorctl.store.connection import create_file, open_writer
-from doorctl.store.patron_rows import migrations
-from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_writer import (
     PatronCacheWriter,
     create_patrons,

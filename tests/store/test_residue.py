@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.store import residue
 from doorctl.store.residue import CHUNK_BYTES, found_in
 from doorctl.store.residue_apart import search_apart

@@ -6,8 +6,8 @@ import hmac
 
 import argon2.low_level
 
-from doorctl.masked import Identifier, IdentifierKind, InstallationKey
-from doorctl.store.sealing import ITERATIONS, MEMORY_KIB, ArgonSealer, Seal, key_id
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
+from doorctl.store.keys import ITERATIONS, MEMORY_KIB, ArgonSealer, Seal, key_id
 
 KEY = InstallationKey(bytes(range(32)))
 CPR = Identifier(IdentifierKind.CPR, "0101701234")

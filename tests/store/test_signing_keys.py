@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from doorctl.errors import AlreadyExistsError, KeyFileError
-from doorctl.store.signing_keys import create_signing_key, read_public_keys, read_signing_key
+from doorctl.core.errors import AlreadyExistsError, KeyFileError
+from doorctl.store.keys import create_signing_key, read_public_keys, read_signing_key
 
 
 @pytest.fixture

@@ -12,14 +12,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.reasons import Reason
-from doorctl.errors import StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.access.patron import Reason
+from doorctl.core.errors import StoreError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import ATTEMPT, LEAF, OPENED, HourCount, HourlyReader
-from doorctl.store.statistics import SLICE_ROWS, HourlyHistory
-from doorctl.store.visit_rows import migrations
-from doorctl.store.visits import VisitStore, create_visits
-from doorctl.store.visits_retried import RetriedVisits
+from doorctl.store.visit_rows import SLICE_ROWS, HourlyHistory, migrations
+from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_store import MemoryVisits
 from tests.store.samples import DAY, NOON, key_of, stamped
 

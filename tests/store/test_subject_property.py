@@ -12,26 +12,27 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doorctl.access.patron import Patron
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Patron, Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.errors import InputError
-from doorctl.moments import BootTime, ClockState, Moment
+from doorctl.core.errors import InputError
+from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.ports import SealedRow
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.subject import HeldRow, Subject, find, with_cards
-from doorctl.privacy.subject_erasure import ALL_GONE
-from doorctl.privacy.subject_export import AuditedLookups, Export
+from doorctl.privacy.letters import AuditedLookups, Export
+from doorctl.privacy.subject import ALL_GONE, HeldRow, Subject, find, with_cards, with_erased
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
-from doorctl.privacy.subject_tombstones import with_erased
 from doorctl.store.audit import AuditRecords, AuditTrail
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.subject_erasing import erase_patron, erase_visits
-from doorctl.store.subject_reader import SubjectReader
-from doorctl.store.subject_rights import erase_rights, restrict
-from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.subject import (
+    StoredErasures,
+    SubjectReader,
+    erase_patron,
+    erase_rights,
+    erase_visits,
+    restrict,
+)
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.guard import unguarded
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, stamped

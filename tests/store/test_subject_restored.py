@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.patron import Patron
-from doorctl.errors import StoreBusyError, StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import StoreBusyError, StoreError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import Push, SealedRow
-from doorctl.privacy.subject import Subject
+from doorctl.privacy.subject import KEPT, Subject, Tombstones
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
-from doorctl.privacy.subject_tombstones import KEPT, Tombstones
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import open_reader
@@ -22,10 +21,14 @@ from doorctl.store.patrons_writer import (
     create_patrons,
     open_or_create_patrons,
 )
-from doorctl.store.subject_erasing import erase_visits, forget_erased
-from doorctl.store.subject_reader import SubjectReader
-from doorctl.store.subject_rights import erase_rights, restrict
-from doorctl.store.subject_tombstones import StoredErasures
+from doorctl.store.subject import (
+    StoredErasures,
+    SubjectReader,
+    erase_rights,
+    erase_visits,
+    forget_erased,
+    restrict,
+)
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.guard import unguarded
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed, seen_before, stamped

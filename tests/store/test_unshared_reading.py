@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreError
+from doorctl.core.errors import StoreError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged

@@ -13,15 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
-from doorctl.errors import AlreadyExistsError, StoreBusyError, StoreError
-from doorctl.moments import BootTime
+from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreError
+from doorctl.core.moments import BootTime
+from doorctl.store.door_log import PAGE_ROWS, VisitHistory
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.visit_rows import from_ms, to_ms
-from doorctl.store.visits import CACHE_KIB, VisitStore, create_visits, open_or_create_visits
-from doorctl.store.visits_reader import PAGE_ROWS, VisitHistory
-from doorctl.store.visits_retried import RetriedVisits
+from doorctl.store.visits import (
+    CACHE_KIB,
+    RetriedVisits,
+    VisitStore,
+    create_visits,
+    open_or_create_visits,
+)
 from tests.store.samples import DAY, NOON, files_of, key_of, stamped
 
 

@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.codes_throttle import A_CODE, CODES_KEY
-from doorctl.access.reasons import Reason
+from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.errors import InputError, StoreError
-from doorctl.moments import BootTime, ClockState
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.moments import BootTime, ClockState
 from doorctl.ports import Visit
 from doorctl.privacy.hold import Hold
-from doorctl.store.visit_holds import MOST_HOLDS
-from doorctl.store.visits import VisitStore, create_visits
-from doorctl.store.visits_reader import VisitHistory
-from doorctl.store.visits_retried import RetriedVisits
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.visit_rows import MOST_HOLDS
+from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_holds import ProvableVisits
 from tests.store.samples import DAY, NOON, key_of, stamped
 

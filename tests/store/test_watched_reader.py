@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.rights import Ban
-from doorctl.errors import StoreBusyError, StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import StoreBusyError, StoreError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_rows import migrations
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import BUSY_TIMEOUT_MS
+from doorctl.store.connection import BUSY_TIMEOUT_MS, LASTS_S, LOOP_PATIENCE_MS, WatchedReader
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons
-from doorctl.store.watched_reader import LASTS_S, LOOP_PATIENCE_MS, WatchedReader
 from tests.store.samples import DAY, NOON, SEAL, key_of
 
 KEY = key_of(1)

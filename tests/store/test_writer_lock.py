@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import StoreBusyError, StoreError
+from doorctl.core.errors import StoreBusyError, StoreError
+from doorctl.store.connection import WriterLock
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.store.writer_lock import WriterLock
 from tests.store.samples import SEAL
 
 HOLD = """

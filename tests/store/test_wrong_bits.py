@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
-from doorctl.access.modes import Override
+from doorctl.access.day import Override
 from doorctl.access.patron import Patron
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.errors import StoreDamagedError, StoreError
+from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.ports import SealedRow
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.subject_rights import restrict
+from doorctl.store.subject import restrict
 from doorctl.sync.guard import unguarded
 from tests.fakes.clock import START, FakeClock
 from tests.faults.applying import STORE_SEAL

@@ -16,11 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from doorctl.ports import SealedRow
+from doorctl.store.keys import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.store.sealing import Seal
 from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import receive
-from doorctl.sync.staging import Staged
+from doorctl.sync.receive import Staged, receive
 from tests.store.samples import NOON
 from tests.sync.pushes import SEAL, Document, row, stage
 

@@ -18,13 +18,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from doorctl.errors import PushError
+from doorctl.core.errors import PushError
 from doorctl.ports import Applied, Changes, Guard, PatronWriter, Push, SealedRow
+from doorctl.store.keys import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.sealing import Seal
 from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import receive
-from doorctl.sync.staging import Staging
+from doorctl.sync.receive import Staging, receive
 from tests.sync.pushes import KEY, LIMITS, SEAL
 from tests.sync.tampering import HELD, Mutant, mutants
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from doorctl.access.patron import Patron
 from doorctl.ports import SealedRow
-from doorctl.sync.document import write_document
-from doorctl.sync.manifest import Kind, SealedWith
-from doorctl.sync.signatures import SigningKey
-from doorctl.sync.staging import Limits, Staged, Staging
+from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
+from doorctl.sync.receive import Limits, Staged, Staging
 from doorctl.sync.wire import Line
 
 KEY = SigningKey(bytes(range(32)))

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from doorctl.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Sender, deliver
+from doorctl.sync.document import SealedWith, SigningKey
+from doorctl.sync.exports import Export
 from doorctl.sync.feed import FeedIdentifier, FeedPatron, WrongRow
-from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms
 from doorctl.sync.push import Refreshed, refresh
-from doorctl.sync.signatures import SigningKey
-from doorctl.sync.source import Export
 from tests.fakes.branch import AtOnce, FakeBranch
 from tests.fakes.memory_store import FastSealer
 

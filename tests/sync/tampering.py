@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from doorctl.sync.manifest import read_manifest, sign, written
+from doorctl.sync.document import read_manifest, sign, written
 from doorctl.sync.wire import Removal, encode
 from tests.sync.pushes import KEY, OTHER_KEY, SEAL, Document, row
 

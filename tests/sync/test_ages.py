@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.sync.ages import old_enough_from
+from doorctl.sync.rows import old_enough_from
 
 
 @pytest.mark.parametrize(

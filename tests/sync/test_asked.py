@@ -6,11 +6,10 @@ from datetime import date
 import pytest
 
 from doorctl.access.patron import Patron, pin_check
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import LibraryPatron
-from doorctl.sync.asked import lent_patron
 from doorctl.sync.feed import FeedIdentifier, FeedPatron
-from doorctl.sync.seal import NEVER, seal_rows
+from doorctl.sync.seal import NEVER, lent_patron, seal_rows
 from tests.fakes.memory_store import FastSealer
 
 CPR = Identifier(IdentifierKind.CPR, "0101701234")

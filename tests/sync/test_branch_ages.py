@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Case, Policy, decide
-from doorctl.access.reasons import Reason
-from doorctl.errors import FeedError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import FeedError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import SealedRow
 from doorctl.sync.delivery import Result
-from doorctl.sync.manifest import SealedWith
+from doorctl.sync.document import SealedWith
 from doorctl.sync.outbox import Terms
 from doorctl.sync.seal import seal_rows
 from doorctl.sync.wire import decode, encode

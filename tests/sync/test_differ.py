@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
-from doorctl.masked import InstallationKey, Pin
-from doorctl.sync.differ import Fingerprints, differ
+from doorctl.core.masked import InstallationKey, Pin
+from doorctl.sync.document import SealedWith
+from doorctl.sync.exports import Export
 from doorctl.sync.feed import FeedPatron, WrongRow
-from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms
-from doorctl.sync.source import Export
+from doorctl.sync.push import Fingerprints, differ
 from tests.sync.senders import KEY, TERMS, TODAY, card, patron
 
 GROWN = Terms(TERMS.seal, 14)

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.ports import SealedRow
-from doorctl.sync.document import SPOOLED_IN_MEMORY_BYTES, write_document
-from doorctl.sync.manifest import read_manifest, verify
-from doorctl.sync.staging import Limits
+from doorctl.sync.document import SPOOLED_IN_MEMORY_BYTES, read_manifest, verify, write_document
+from doorctl.sync.receive import Limits
 from doorctl.sync.wire import Line, Removal
 from tests.sync.any_lines import LINES, ROWS
 from tests.sync.pushes import EMPTY_DIGEST, KEY, SEAL, Document, row, stage

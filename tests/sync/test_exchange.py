@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import PushError
-from doorctl.sync.exchange import FORMAT, MOST_BYTES, MOST_PATRONS, Exchange, read_exchange, signed
-from doorctl.sync.signatures import SigningKey
+from doorctl.core.errors import PushError
+from doorctl.sync.delivery import FORMAT, MOST_BYTES, MOST_PATRONS, Exchange, read_exchange, signed
+from doorctl.sync.document import SigningKey
 
 KEY = SigningKey(bytes(32))
 OTHER = SigningKey(bytes([1]) * 32)

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import FeedError
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.errors import FeedError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.feed import TOLD_PROBLEMS, FeedPatron, read_feed
-from doorctl.sync.lines import LONGEST_LINE_BYTES
-from doorctl.sync.rows import RowReader
+from doorctl.sync.rows import LONGEST_LINE_BYTES, RowReader
 
 Row = dict[str, object]
 

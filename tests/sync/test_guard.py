@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import PushGuardedError
+from doorctl.core.errors import PushGuardedError
 from doorctl.ports import Changes
 from doorctl.sync.guard import guard, unguarded
 

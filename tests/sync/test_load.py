@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import FeedError, StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import FeedError, StoreError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import Applied, Changes, Guard, SealedRow
 from doorctl.sync.guard import unguarded
 from doorctl.sync.load import Loaded, RowWriter, load

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import PushInvalidError, PushUnsignedError
-from doorctl.sync.manifest import Manifest, read_manifest, sign, verify, written
-from doorctl.sync.signatures import SigningKey
+from doorctl.core.errors import PushInvalidError, PushUnsignedError
+from doorctl.sync.document import Manifest, SigningKey, read_manifest, sign, verify, written
 from tests.sync.pushes import EMPTY_DIGEST, KEY, OTHER_KEY, SEAL
 
 UNSIGNED = Manifest(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doorctl.errors import StoreBusyError
+from doorctl.core.errors import StoreBusyError
 from doorctl.store.connection import transaction
 from doorctl.store.outbox import OutboxStore, copy_outbox, migrations, open_or_create_outbox
-from doorctl.sync.manifest import SealedWith
+from doorctl.sync.document import SealedWith
 from doorctl.sync.outbox import Revision, Standing, Terms, Volume
 from doorctl.sync.wire import encode
 from tests.sync.pushes import row

@@ -5,9 +5,17 @@ from io import BytesIO
 
 import pytest
 
-from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
-from doorctl.sync.patience import PAUSES_S, PatientBranch
-from doorctl.sync.rehearsal import RehearsedBranch
+from doorctl.sync.delivery import (
+    PAUSES_S,
+    Away,
+    Held,
+    OutOfOrder,
+    Parcel,
+    PatientBranch,
+    Refused,
+    RehearsedBranch,
+    Taken,
+)
 
 PARCEL = Parcel(snapshot=False, content=BytesIO(b""), bytes_long=0)
 

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, ModeSpan
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
 from doorctl.sync.public_holidays import public_holidays
 
 SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840),)

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import FeedError
-from doorctl.masked import Identifier, StretchedKey
+from doorctl.core.errors import FeedError
+from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.branches import Held, OutOfOrder, Parcel, Taken
-from doorctl.sync.delivery import Delivery, Result, Sender, deliver
+from doorctl.sync.delivery import Delivery, Held, OutOfOrder, Parcel, Result, Sender, Taken, deliver
+from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import WrongRow
-from doorctl.sync.manifest import SealedWith
 from doorctl.sync.outbox import Terms, Volume
 from tests.fakes.branch import FakeBranch
 from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, CountingSealer, Town, patron

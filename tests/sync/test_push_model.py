@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from doorctl.access.patron import pin_check, row_key
-from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
-from doorctl.sync.delivery import Delivery, Result
+from doorctl.sync.delivery import Away, Delivery, Held, OutOfOrder, Parcel, Refused, Result, Taken
 from doorctl.sync.feed import FeedPatron
 from tests.fakes.branch import FakeBranch
 from tests.fakes.memory_store import FastSealer

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import msgspec
 import pytest
 
-from doorctl.errors import (
+from doorctl.core.errors import (
     PushConflictError,
     PushGuardedError,
     PushInvalidError,
@@ -21,13 +21,12 @@ from doorctl.errors import (
     StoreError,
 )
 from doorctl.ports import CacheStamp, Changes, Guard, PatronWriter, Push, SealedRow
+from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.sealing import Seal
 from doorctl.sync.document import write_document
 from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Received, judge, receive
-from doorctl.sync.staging import Limits, Staged, Staging
+from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, receive
 from doorctl.sync.wire import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
 from tests.sync.pushes import KEY, LIMITS, SEAL, Document, row, stage

@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from doorctl.access.patron import Patron
-from doorctl.errors import PushGuardedError, PushInvalidError, PushOutOfOrderError, StoreError
+from doorctl.core.errors import PushGuardedError, PushInvalidError, PushOutOfOrderError, StoreError
 from doorctl.ports import Push, SealedRow
+from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.sealing import Seal
+from doorctl.sync.document import SealedWith
 from doorctl.sync.guard import guard
-from doorctl.sync.manifest import SealedWith
-from doorctl.sync.receive import receive
-from doorctl.sync.staging import Staged
+from doorctl.sync.receive import Staged, receive
 from doorctl.sync.wire import Line, Removal
 from tests.store.samples import DAY, NOON, key_of
 from tests.sync.model import FAR, FLOOR, MINIMUM_AGE, Model

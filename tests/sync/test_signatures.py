@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.sync.signatures import SIGNATURE_BYTES, SigningKey, VerifyKey
+from doorctl.sync.document import SIGNATURE_BYTES, SigningKey, VerifyKey
 
 KEY_BYTES = 32
 

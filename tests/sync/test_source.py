@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doorctl.errors import FeedError
-from doorctl.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.exports import FeedExports
+from doorctl.core.errors import FeedError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.sync.exports import Export, FeedExports
 from doorctl.sync.feed import FeedPatron, read_feed
-from doorctl.sync.source import Export
 
 HEADER = "patronId,identifier,identifierType,status,expiryDate,pincode,resident,birthday,blocks"
 HEADER += ",onHoldFrom,onHoldTo,tags"

@@ -12,16 +12,15 @@ from typing import Any
 
 import pytest
 
-from doorctl.errors import (
+from doorctl.core.errors import (
     PushError,
     PushInvalidError,
     PushTooLargeError,
     PushUnsignedError,
     StoreError,
 )
-from doorctl.sync.manifest import read_manifest, sign, written
-from doorctl.sync.staging import Limits, Staging
-from doorctl.sync.unpacking import PIECE_BYTES
+from doorctl.sync.document import PIECE_BYTES, read_manifest, sign, written
+from doorctl.sync.receive import Limits, Staging
 from doorctl.sync.wire import Removal, encode
 from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, Document, row, stage, staging_of
 

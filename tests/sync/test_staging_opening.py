@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import PushInvalidError, PushUnsignedError
-from doorctl.sync.lines import LONGEST_LINE_BYTES
-from doorctl.sync.staging import Opening
+from doorctl.core.errors import PushInvalidError, PushUnsignedError
+from doorctl.sync.receive import Opening
+from doorctl.sync.rows import LONGEST_LINE_BYTES
 from tests.sync.pushes import KEY, OTHER_KEY, Document, row
 
 DOCUMENT = Document([row(number) for number in range(5)])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Cause, DatedDay, Mode, ModeSpan
-from doorctl.errors import WebsiteHoursError
+from doorctl.core.errors import WebsiteHoursError
 from doorctl.sync.website import Asked, Published, read_opening_hours
 
 MONDAY = date(2026, 3, 9)

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.errors import NotAnsweringError, StoreError
-from doorctl.notices.rationing import Heard
+from doorctl.core.errors import NotAnsweringError, StoreError
+from doorctl.core.rationing import Heard
 from doorctl.ports import NotSentError
-from doorctl.transports.alarms import (
+from doorctl.rpc.control import LINE_LIMIT, ControlServer
+from doorctl.rpc.door import (
     LONGEST_WHY,
     AlarmsOverSocket,
     alarm_answers,
     ask_standing,
     standing_answers,
 )
-from doorctl.transports.control import LINE_LIMIT, ControlServer
 from tests.fakes.clock import FakeClock
 
 DOORS_S, WEBS_S = 500.0, 9000.0

@@ -11,43 +11,42 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan
-from doorctl.access.hours import Span
-from doorctl.access.modes import Override
+from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan, Span
+from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.accounts.account import Account, SecondFactor
+from doorctl.accounts.account import Account, Role, SecondFactor
 from doorctl.accounts.ports import Books
-from doorctl.accounts.roles import Role
-from doorctl.errors import InputError, NotAnsweringError, StoreError
-from doorctl.moments import ClockState, Moment
+from doorctl.core.errors import InputError, NotAnsweringError, StoreError
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import DaySource, StoredDay
-from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.audit_chain import EMPTY
-from doorctl.transports.account_requests import (
+from doorctl.privacy.audit import EMPTY, Action, Deed
+from doorctl.rpc.branch import (
+    ASKED,
+    DEEDS,
+    MARGIN_S,
     AddAccount,
+    AddBan,
+    Audited,
+    ClearDay,
     DisableAccount,
     EnableAccount,
-    ResetFactor,
-    SetPassword,
-    SetRole,
-    SignOutEverywhere,
-)
-from doorctl.transports.branch import ASKED, MARGIN_S, ask_web, branch_answers
-from doorctl.transports.branch_deeds import DEEDS, Audited
-from doorctl.transports.branch_requests import (
-    AddBan,
-    ClearDay,
     EndMode,
     IssuePass,
     LiftBan,
     Note,
     OpenBranch,
     Request,
+    ResetFactor,
     RevokePass,
     SetDay,
     SetMode,
+    SetPassword,
+    SetRole,
+    SignOutEverywhere,
+    ask_web,
+    branch_answers,
 )
-from doorctl.transports.control import LINE_LIMIT, ControlServer, Question, ask
+from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question, ask
 from tests.fakes.accounts import memory_books
 from tests.fakes.audit import MemoryAudit
 from tests.fakes.branch_book import MemoryBranch

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from doorctl.errors import (
+from doorctl.core.errors import (
     AlreadyExistsError,
     InputError,
     NotAnsweringError,
@@ -26,9 +26,9 @@ from doorctl.errors import (
     StoreBusyError,
     StoreError,
 )
-from doorctl.identity import owner_of
-from doorctl.transports import control
-from doorctl.transports.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
+from doorctl.core.identity import owner_of
+from doorctl.rpc import control
+from doorctl.rpc.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
 from tests.fakes.another_user import NOBODY, ask_as
 
 LONG_S = 5.0

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from doorctl.errors import KeyFileError
-from doorctl.sync.branches import Away, Held, OutOfOrder, Parcel, Refused, Taken
-from doorctl.sync.exchange import Exchanged
-from doorctl.transports.http_push import HttpBranch, tls_context
+from doorctl.core.errors import KeyFileError
+from doorctl.sources.branches import HttpBranch, tls_context
+from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
 from tests.transports.branch_server import Script, serving
 from tests.web.certificates import Authority
 

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron
-from doorctl.errors import DoorctlError, StoreBusyError, StoreError
-from doorctl.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import LibraryPatron, LibraryReply, SealedRow
+from doorctl.rpc import door as library
+from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.rpc.door import LibraryOverSocket, library_answers
 from doorctl.sync.wire import Removal, encode
-from doorctl.transports import library
-from doorctl.transports.control import ControlServer, Question, ask
-from doorctl.transports.library import LibraryOverSocket, library_answers
 from tests.fakes.event_log import FakeEventLog
 
 LONG_S = 5.0

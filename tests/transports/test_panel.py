@@ -13,17 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.panel import Keys, Kind, PanelState
-from doorctl.access.panel_hours import Hours, Opens
-from doorctl.errors import InputError, NotAnsweringError, StoreError
+from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState
+from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.ports import PanelDoor, PanelView
-from doorctl.transports.control import ControlServer, Question, ask
-from doorctl.transports.panel import (
-    MOST_WAITING,
-    PanelBoard,
-    PanelOverSocket,
-    panel_answers,
-)
+from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.rpc.door import MOST_WAITING, PanelBoard, PanelOverSocket, panel_answers
 from tests.fakes.panel import FakePanelDoor
 
 LIMIT_S = 20.0

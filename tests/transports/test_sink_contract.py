@@ -9,10 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from doorctl.masked import Masked
+from doorctl.core.masked import Masked
+from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
 from doorctl.ports import AlarmSink, NotSentError
-from doorctl.transports.smtp import MailRoute, MailSink
-from doorctl.transports.webhook import WebhookSink
 from tests.fakes.alarm_sink import FakeSink
 from tests.notices.samples import a_notice
 from tests.transports.branch_server import Script, serving

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.alarms import KINDS, Words
-from doorctl.masked import Masked
-from doorctl.moments import ClockState
+from doorctl.core.alarms import KINDS, Words
+from doorctl.core.masked import Masked
+from doorctl.core.moments import ClockState
+from doorctl.notices.ways import MailRoute, MailSink, lines, written
 from doorctl.ports import Notice, NotSentError
-from doorctl.transports.smtp import MailRoute, MailSink, lines, written
 from tests.notices.samples import BRANCH, a_notice
 from tests.transports.mail_server import (
     PASSWORD,

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.errors import InputError, StoreError
-from doorctl.privacy.subject import Subject
-from doorctl.privacy.subject_erasure import ALL_GONE, HeldVisit, PartErased
-from doorctl.transports.control import LINE_LIMIT, ControlServer, Question
-from doorctl.transports.subject import ERASE_RIGHTS, Asked, answering, ask_about, erased
+from doorctl.core.errors import InputError, StoreError
+from doorctl.privacy.subject import ALL_GONE, HeldVisit, PartErased, Subject
+from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question
+from doorctl.rpc.door import ERASE_RIGHTS, Asked, answering, ask_about, erased
 
 WHO = Subject(frozenset({bytes(16), bytes(range(16))}), "p-1")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.masked import Masked
+from doorctl.core.masked import Masked
+from doorctl.notices.ways import WebhookSink
 from doorctl.ports import NotSentError
-from doorctl.transports.webhook import WebhookSink
 from tests.notices.samples import BRANCH, a_notice
 from tests.transports.branch_server import Script, serving
 from tests.transports.mail_server import speaking

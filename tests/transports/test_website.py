@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
-from doorctl.errors import InputError, WebsiteHoursError
+from doorctl.core.errors import InputError, WebsiteHoursError
+from doorctl.sources.website import LONGEST_ANSWER_BYTES, Website
 from doorctl.sync.website import Asked
-from doorctl.transports.website import LONGEST_ANSWER_BYTES, Website
 from tests.transports.website_server import WebsiteScript, item, serving
 from tests.web.certificates import Authority
 

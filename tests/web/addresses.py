@@ -8,11 +8,11 @@ from contextlib import ExitStack
 
 from starlette.routing import Mount, Route
 
-from doorctl.bootstrap.alarm_desk import WebsAlarms
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.pages import pages
-from doorctl.bootstrap.rules import system_clock
 from doorctl.config import Config
+from doorctl.services.alarms import WebsAlarms
+from doorctl.services.app import system_clock
+from doorctl.services.branch import BranchDesk
+from doorctl.wiring.pages import pages
 from tests.fakes.event_log import FakeEventLog
 
 

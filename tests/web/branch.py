@@ -19,19 +19,14 @@ from typing import Any, BinaryIO
 import httpx2
 
 from doorctl.access.patron import Patron
-from doorctl.bootstrap.initialising import initialise
 from doorctl.config import load
 from doorctl.demo import tether
-from doorctl.demo.stage import Line, Stage, shipped
-from doorctl.demo.wires import Wires
+from doorctl.demo.door import Line, Stage, Wires, shipped
 from doorctl.ports import SealedRow
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import key_id
-from doorctl.store.signing_keys import create_signing_key, read_signing_key
-from doorctl.sync.document import write_document
-from doorctl.sync.manifest import Kind, SealedWith
-from doorctl.sync.signatures import SigningKey
+from doorctl.store.keys import create_signing_key, key_id, read_key, read_signing_key
+from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
 from doorctl.sync.wire import Line as Written
+from doorctl.wiring.installation import initialise
 
 LIMIT_S = 30.0
 """Longest wait for anything; a test asserts that it comes, not when."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from doorctl.bootstrap.rules import branch_db
 from doorctl.config import Config
 from doorctl.privacy.audit import Action
+from doorctl.services.app import branch_db
 from doorctl.store.audit import AuditRecords
 
 

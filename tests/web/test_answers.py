@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from doorctl.bootstrap.opening import TRUST_CLOCK
 from doorctl.ports import SealedRow
+from doorctl.rpc.control import Question, ask
+from doorctl.services.branch import TRUST_CLOCK
 from doorctl.store.visit_rows import to_ms
-from doorctl.sync.signatures import SigningKey
+from doorctl.sync.document import SigningKey
 from doorctl.sync.wire import Removal, encode
-from doorctl.transports.control import Question, ask
 from tests.web.branch import CHANGES, EPOCH, LIMIT_S, SNAPSHOT, Branch, row, rows
 
 Branches = Callable[..., Branch]

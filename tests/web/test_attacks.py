@@ -10,17 +10,16 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from doorctl.accounts.sessions import IDLE_MS, Token
-from doorctl.bootstrap.pages import SignedIn
-from doorctl.errors import InputError, StoreError, StuckError
-from doorctl.web.pages.addresses import path_of
-from doorctl.web.pages.aside import THREADS, Turns
-from doorctl.web.pages.house import Person
+from doorctl.core.errors import InputError, StoreError, StuckError
+from doorctl.web.frame.frame import Person, path_of
+from doorctl.web.frame.pool import THREADS, Turns
 from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.entrance import PAGE, MunicipalityPages
 from doorctl.web.staff.holds import HoldPages
-from doorctl.web.staff.municipality import PAGE, MunicipalityPages
 from doorctl.web.staff.now import NowPages
+from doorctl.wiring.pages import SignedIn
 from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.fakes.log_desk import FakeHoldDesk
 from tests.fakes.now_desk import FakeCalendarDesk, FakeNowDesk

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from doorctl.sync.exchange import MOST_BYTES, signed
-from doorctl.sync.signatures import SigningKey
+from doorctl.sync.delivery import MOST_BYTES, signed
+from doorctl.sync.document import SigningKey
 from tests.web.branch import Branch, rows
 
 EXCHANGE = "/v1/patrons/exchange"

@@ -11,11 +11,10 @@ from dataclasses import replace
 import pytest
 
 from doorctl.access.patron import pin_check, row_key
-from doorctl.cards.identify import normalise
-from doorctl.masked import Pin
+from doorctl.cards.numbers import normalise
+from doorctl.core.masked import Pin
 from doorctl.ports import SealedRow
-from doorctl.store.key_file import read_key
-from doorctl.store.sealing import ArgonSealer
+from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.sync.wire import Line, Removal
 from tests.web.branch import LIMIT_S, Branch, row
 
@@ -131,6 +130,6 @@ def test_the_door_loads_nothing_of_the_web_process(branch: Branch) -> None:
 
     profile = (branch.directory / "door.stderr").read_text(encoding="utf-8")
     modules = [line.rpartition("|")[2].strip() for line in profile.splitlines()]
-    assert "doorctl.controller" in modules
+    assert "doorctl.doord.controller" in modules
     assert [name for name in modules if name.partition(".")[0] in FOREIGN] == []
     assert [name for name in modules if name.startswith("doorctl.web")] == []

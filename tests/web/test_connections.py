@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from doorctl.errors import StoreError
-from doorctl.transports.control import Question, ask
+from doorctl.core.errors import StoreError
+from doorctl.rpc.control import Question, ask
 from doorctl.web.serving import (
     HANDSHAKE_S,
     MOST_ACCEPTED,

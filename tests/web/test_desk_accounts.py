@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.accounts.account import Role
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.roles import Role
-from doorctl.bootstrap.accounts import AccountsDesk
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
+from doorctl.services.accounts import AccountsDesk
+from doorctl.services.branch import BranchDesk
 from doorctl.web.staff.accounts import Accounts
 from tests.bootstrap.branches import initialised
 from tests.fakes.accounts import QuickHasher

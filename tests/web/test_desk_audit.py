@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.audit import note
-from doorctl.bootstrap.desks_records import TrailDesk
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed, Entry
+from doorctl.services.records import note
 from doorctl.web.desks import AuditDesk
+from doorctl.wiring.desks import TrailDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.trail_desk import FakeTrailDesk
 

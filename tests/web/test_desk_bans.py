@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from doorctl.access.ban_terms import BanState
-from doorctl.bootstrap.desks_people import BanDesk
-from doorctl.bootstrap.numbers import own_numbers
-from doorctl.bootstrap.rules import system_clock
 from doorctl.cli import bans as commands
 from doorctl.config import Config
-from doorctl.demo.stage import shipped
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
+from doorctl.demo.door import shipped
 from doorctl.privacy.audit import Action
+from doorctl.services.app import system_clock
+from doorctl.services.numbers import own_numbers
 from doorctl.web.desks import BanAsked, BansDesk
+from doorctl.wiring.desks import BanDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.bans_desk import FakeBansDesk
 from tests.web.desk_records import recorded

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Role
-from doorctl.bootstrap.desks_records import IncidentDesk
-from doorctl.bootstrap.holding import Holding
-from doorctl.bootstrap.rules import system_clock, visits_db
+from doorctl.accounts.account import Role
 from doorctl.config import Config
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
 from doorctl.privacy.hold import HoldAsked
+from doorctl.rpc.control import ControlServer
+from doorctl.services.app import system_clock, visits_db
+from doorctl.services.records import Holding
 from doorctl.store.visits import VisitStore
-from doorctl.transports.control import ControlServer
 from doorctl.web.staff.holds import HoldPages
+from doorctl.wiring.desks import IncidentDesk
 from tests.bootstrap.branches import initialised
 from tests.web.pages.staging import ZONE, browser
 

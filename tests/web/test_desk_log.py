@@ -10,25 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.patron import Patron
-from doorctl.access.reasons import Reason
-from doorctl.bootstrap import desks_log
-from doorctl.bootstrap.desks_day import head_counts
-from doorctl.bootstrap.desks_log import REVEALS_AN_HOUR, DoorLogDesk
-from doorctl.bootstrap.desks_records import IncidentDesk
-from doorctl.bootstrap.numbers import own_numbers
-from doorctl.bootstrap.rules import branch_db, patrons_db, visits_db
+from doorctl.access.patron import Patron, Reason
 from doorctl.config import Config
-from doorctl.errors import InputError, StoreError
-from doorctl.masked import IdentifierKind
-from doorctl.moments import BootTime, ClockState
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.masked import IdentifierKind
+from doorctl.core.moments import BootTime, ClockState
 from doorctl.ports import LEAF, HourCount, SealedRow, Stamped, Visit
 from doorctl.privacy.audit import Action
 from doorctl.privacy.hold import HoldAsked
+from doorctl.services.app import branch_db, patrons_db, visits_db
+from doorctl.services.numbers import own_numbers
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.guard import unguarded
 from doorctl.web.desks import DoorLog, HoldDesk, LogFilter
+from doorctl.wiring import desks_log
+from doorctl.wiring.desks import IncidentDesk
+from doorctl.wiring.desks_log import REVEALS_AN_HOUR, DoorLogDesk, head_counts
 from tests.bootstrap.branches import initialised
 from tests.bootstrap.test_rights import key
 from tests.fakes.clock import FakeClock

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.rights import Pass, PassKind
-from doorctl.bootstrap.desks_people import PassDesk
-from doorctl.bootstrap.numbers import own_numbers
 from doorctl.config import Config
-from doorctl.errors import InputError
-from doorctl.masked import Pin
+from doorctl.core.errors import InputError
+from doorctl.core.masked import Pin
 from doorctl.privacy.audit import Action
+from doorctl.services.numbers import own_numbers
 from doorctl.web.desks import PassesDesk
+from doorctl.wiring.desks import PassDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.passes_desk import FakePassesDesk
 from tests.web.desk_records import recorded

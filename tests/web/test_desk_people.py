@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.rights import Ban
-from doorctl.bootstrap import rights
-from doorctl.bootstrap.desks_people import PeopleDesk
-from doorctl.bootstrap.numbers import own_numbers
 from doorctl.config import Config
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
 from doorctl.privacy.audit import Action
+from doorctl.services import rights
+from doorctl.services.numbers import own_numbers
 from doorctl.web.desks import Named, SubjectDesk
-from doorctl.web.staff.people_words import known_ref, restricted
+from doorctl.web.staff.people import known_ref, restricted
+from doorctl.wiring.desks import PeopleDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.people_desk import FakePeopleDesk, row
 from tests.web.desk_records import recorded

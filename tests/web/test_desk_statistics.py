@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.bootstrap.desks_records import CountsDesk
-from doorctl.bootstrap.rules import visits_db
 from doorctl.ports import ATTEMPT, HourCount
 from doorctl.privacy.statistics import By
+from doorctl.services.app import visits_db
 from doorctl.store.visits import VisitStore
 from doorctl.web.desks import StatisticsDesk
+from doorctl.wiring.desks import CountsDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.statistics_desk import FakeStatisticsDesk
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.reasons import Reason
-from doorctl.bootstrap.desks_people import WhyDesk
-from doorctl.bootstrap.numbers import own_numbers
+from doorctl.access.patron import Reason
 from doorctl.config import Config
-from doorctl.errors import InputError
+from doorctl.core.errors import InputError
 from doorctl.privacy.audit import Action
+from doorctl.services.numbers import own_numbers
 from doorctl.web.desks import ExplainDesk
+from doorctl.wiring.desks import WhyDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.why_desk import FakeWhyDesk
 from tests.web.desk_records import recorded

@@ -22,22 +22,28 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Role
-from doorctl.bootstrap.alarm_desk import WebsAlarms
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.bootstrap.numbers import own_numbers
-from doorctl.bootstrap.pages import pages
-from doorctl.bootstrap.rules import access_policy, branch_db, patrons_db, system_clock, visits_db
-from doorctl.bootstrap.sealing import own_sealer
-from doorctl.bootstrap.subject_web import webs_answers
+from doorctl.accounts.account import Role
 from doorctl.config import Config
-from doorctl.demo.stage import Stage
+from doorctl.demo.door import Stage
+from doorctl.rpc.branch import OpenBranch
+from doorctl.rpc.control import ControlServer
+from doorctl.services.alarms import WebsAlarms
+from doorctl.services.app import (
+    access_policy,
+    branch_db,
+    own_sealer,
+    patrons_db,
+    system_clock,
+    visits_db,
+)
+from doorctl.services.branch import BranchDesk
+from doorctl.services.numbers import own_numbers
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.store.subject_tombstones import StoredErasures
-from doorctl.transports.branch_requests import OpenBranch
-from doorctl.transports.control import ControlServer
-from doorctl.web.pages.headers import Headed, SameOrigin
+from doorctl.store.subject import StoredErasures
+from doorctl.web.frame.headers import Headed, SameOrigin
+from doorctl.wiring.pages import pages
+from doorctl.wiring.web import webs_answers
 from tests.browser.past import PASSWORD, keep_records, live_through
 from tests.fakes.event_log import FakeEventLog
 from tests.web.addresses import addresses

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 import doorctl
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from tests.browser.past import PASSWORD, keep_records, live_through
 from tests.web.addresses import addresses
 from tests.web.branch import LIMIT_S, Branch, row, rows

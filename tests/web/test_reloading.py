@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from doorctl.demo.stage import shipped
+from doorctl.demo.door import shipped
 from tests.web.branch import Branch, answer_of
 from tests.web.conftest import Branches
 

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from doorctl.bootstrap.rules import patrons_db
 from doorctl.privacy.subject_table import PATRONS
-from doorctl.store.subject_reader import SubjectReader
+from doorctl.services.app import patrons_db
+from doorctl.store.subject import SubjectReader
 from tests.store.samples import files_of
 from tests.web.branch import Branch, row, rows
 

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from doorctl.sync.exchange import signed
+from doorctl.sync.delivery import signed
 from tests.web.branch import Branch
 
 DAY = "2026-03-01"

@@ -9,12 +9,12 @@ from typing import Any, Final
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from doorctl.accounts.roles import Permission
-from doorctl.errors import InputError
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import InputError
 from doorctl.privacy.audit import SYNC, Action, Entry
 from doorctl.web.desks import AuditDesk
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.staff.period import read_period
+from doorctl.web.frame.frame import Frame, PageRequest
+from doorctl.web.staff.statistics import read_period
 
 PAGE: Final = "/audit"
 SHOWN: Final = 200

@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute
 
 from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN
-from doorctl.access.staff_text import LETTER_TEXT, SHORT_TEXT
-from doorctl.accounts.roles import Permission
-from doorctl.errors import InputError
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import InputError
+from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
 from doorctl.web.desks import BanAsked, BanMade, BansDesk
-from doorctl.web.pages.forms import Form
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.forms import Form
+from doorctl.web.frame.frame import Frame, PageRequest
+from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
 
 PAGE: Final = "/bans"

@@ -2,37 +2,205 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import Mode
-from doorctl.access.staff_text import SHORT_TEXT
-from doorctl.accounts.roles import Permission
-from doorctl.errors import InputError
+from doorctl.access.calendar import DAY_MINUTES, Day, Mode, ModeSpan
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import InputError
+from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.ports import StoredDay
 from doorctl.web.desks import CalendarDay, CalendarDesk
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.mode_words import CAUSES, MODES
+from doorctl.web.frame.forms import Form
+from doorctl.web.frame.frame import Frame, PageRequest
+from doorctl.web.frame.words import CAUSES, MODES, Words, minutes
+from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.calendar_form import (
-    KINDS,
-    MOST_SPANS,
-    SHOWN,
-    asked_for,
-    filled,
-    typed,
-    version,
-)
-from doorctl.web.staff.calendar_picture import picture
 from doorctl.web.staff.refusals import told
-from doorctl.web.times_of_day import hours_of_day
+
+# A date's hours as they are filled in: from the calendar into the form, and back.
+
+MOST_SPANS: Final = 4
+"""So many spans of each kind a form offers; no branch opens and closes more often in a day."""
+
+KINDS: Final = ((Mode.SELF_SERVICE, "self"), (Mode.STAFFED, "staffed"))
+OPEN, CLOSED = "hours", "closed"
+"""What a form calls a date with hours, and one without."""
+
+SHOWN: Final = "shown"
+"""The field that says which :func:`version` of the date the form showed."""
+
+VERSION_DIGITS: Final = 16
+
+_TIME: Final = re.compile(r"([01]?[0-9]|2[0-4])[:.]([0-5][0-9])")
+
+
+def filled(day: CalendarDay) -> dict[str, Any]:
+    """Return a date's hours as the form's fields."""
+    fields: dict[str, Any] = {"open": OPEN if day.spans else CLOSED, "note": day.note}
+    for mode, name in KINDS:
+        found = [one for one in day.spans or () if one.mode is mode]
+        for place, one in enumerate(found[:MOST_SPANS]):
+            fields[f"{name}-{place}-from"] = minutes(one.starts)
+            fields[f"{name}-{place}-to"] = minutes(one.ends)
+    return fields
+
+
+def version(day: CalendarDay) -> str:
+    """Return what tells whether a date is still what a form showed."""
+    told = repr((day.spans, day.cause.value, day.note, day.by_staff))
+    return hashlib.sha256(told.encode()).hexdigest()[:VERSION_DIGITS]
+
+
+def typed(form: Form) -> dict[str, Any]:
+    """Return what was filled in, to be shown again."""
+    return {name: form.text(name) for name in form.fields}
+
+
+def asked_for(day: date, form: Form) -> StoredDay:
+    """Return the hours that somebody filled in for a date.
+
+    Raises:
+        InputError: they make no sense, or nobody said whether the branch is open.
+    """
+    return StoredDay(day, _hours(form), form.text("note"))
+
+
+def _hours(form: Form) -> Day:
+    chosen = form.text("open")
+    if chosen == CLOSED:
+        return ()
+    if chosen != OPEN:
+        raise InputError("choose whether the branch is closed or open on this date")
+    spans = tuple(_spans(form))
+    if not spans:
+        raise InputError("give at least one span of hours, or choose closed all day")
+    return spans
+
+
+def _spans(form: Form) -> Iterator[ModeSpan]:
+    for mode, name in KINDS:
+        for place in range(MOST_SPANS):
+            starts, ends = form.text(f"{name}-{place}-from"), form.text(f"{name}-{place}-to")
+            if starts or ends:
+                yield _span(mode, _minutes(starts), _minutes(ends))
+
+
+def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
+    # 00:00 ends a day as 24:00 does, but a span between two of them is none.
+    until_midnight = ends == 0 < starts
+    if mode is Mode.STAFFED and ends <= starts and not until_midnight:
+        raise InputError(
+            "staffed hours end on the same day, after they begin: the door stands unlocked in them"
+        )
+    # Hours that end at or before they begin end on the next day.
+    if ends <= starts:
+        ends += DAY_MINUTES
+    try:
+        return ModeSpan(mode, starts, ends)
+    except ValueError:
+        raise InputError("a time of day is 00:00 to 24:00") from None
+
+
+def _minutes(written: str) -> int:
+    found = _TIME.fullmatch(written)
+    told = int(found[1]) * 60 + int(found[2]) if found else DAY_MINUTES + 1
+    if told > DAY_MINUTES:
+        raise InputError("give both times of a span, as 07:00")
+    return told
+
+
+# Days as bands on a scale of 24 hours: numbers for an SVG, nothing else.
+
+LEFT: Final = 150
+WIDTH: Final = 720
+ROW: Final = 28
+TOP: Final = 28
+BAND: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A mode on the scale; lengths in the picture's units."""
+
+    x: float
+    width: float
+    mode: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One date."""
+
+    y: int
+    name: str
+    bands: tuple[Band, ...]
+    known: bool
+    other: bool
+    """Whether its hours are not the usual ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All of it.
+
+    Args:
+        hours: x and name of each mark of the scale.
+        now: x and y of this moment; None where today is not shown.
+    """
+
+    lines: tuple[Line, ...]
+    hours: tuple[tuple[float, str], ...]
+    now: tuple[float, int] | None
+    width: int
+    height: int
+
+
+def picture(words: Words, days: Sequence[CalendarDay], now: datetime) -> Picture:
+    """Return the picture of some days at a local moment."""
+    lines = tuple(_line(words, place, one) for place, one in enumerate(days))
+    today = next(
+        (line for line, one in zip(lines, days, strict=True) if one.day == now.date()), None
+    )
+    minute = now.hour * 60 + now.minute
+    return Picture(
+        lines=lines,
+        hours=tuple((_x(hour * 60), f"{hour:02}") for hour in range(0, 25, 3)),
+        now=None if today is None else (_x(minute), today.y),
+        width=LEFT + WIDTH + 20,
+        height=TOP + ROW * len(lines) + 8,
+    )
+
+
+def _line(words: Words, place: int, day: CalendarDay) -> Line:
+    spans = sorted(day.spans or (), key=lambda one: one.starts)
+    bands = tuple(
+        Band(
+            round(_x(one.starts), 1),
+            round(_x(min(one.ends, DAY_MINUTES)) - _x(one.starts), 1),
+            one.mode.value,
+            words.say(MODES[one.mode]),
+        )
+        for one in spans
+    )
+    name = f"{words.weekday(day.day)[:3]} {words.short_day(day.day)}"
+    other = day.cause.value in {"exception", "holiday"}
+    return Line(TOP + ROW * place, name, bands, day.spans is not None, other)
+
+
+def _x(minutes: float) -> float:
+    return LEFT + WIDTH * minutes / DAY_MINUTES
+
 
 PAGE: Final = "/calendar"
 SHOWN_DAYS: Final = 14

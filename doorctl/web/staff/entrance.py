@@ -2,29 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Protocol
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from doorctl.accounts import second_factor
-from doorctl.accounts.account import Origin
+from doorctl.accounts.account import Origin, Permission
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.roles import Permission
 from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import SigningIn
-from doorctl.errors import InputError, SignInRefusedError, SignInWaitsError
-from doorctl.masked import Masked
-from doorctl.web.pages.addresses import AGAIN, ENDED, FACTOR, OWN, SIGN_IN, own_path, sign_in_at
-from doorctl.web.pages.aside import Turns
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.navigation import places
-from doorctl.web.pages.words import Words
-from doorctl.web.staff.entrance_words import REFUSED, not_taken, waits
+from doorctl.core.errors import (
+    IdentityProviderError,
+    InputError,
+    SignInRefusedError,
+    SignInWaitsError,
+)
+from doorctl.core.masked import Masked
+from doorctl.web.frame.frame import (
+    AGAIN,
+    ENDED,
+    FACTOR,
+    OWN,
+    SIGN_IN,
+    Frame,
+    PageRequest,
+    own_path,
+    places,
+    sign_in_at,
+)
+from doorctl.web.frame.pool import Turns
+from doorctl.web.frame.words import Words
+from doorctl.web.staff.refusals import by_pattern
+
+# What a refused sign-in and a refused new password are told with, in English.
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "wrong": "The name and the password do not fit.",
+        "any": "The name, the password or the code does not fit.",
+        "code": "The code is not the one that the app shows now. Check the telephone's clock.",
+        "clock": "The clock of the branch is in doubt, so no second factor can be set up now.",
+        "both": "The password that you have now or the code is another one.",
+        "old": "The password that you have now is another one.",
+        "twice": "The two new passwords differ.",
+        "elsewhere": "There is no password of this branch's to change.",
+    }
+)
+"""Which part of a sign-in was wrong is never said."""
+
+MINUTE_S: Final = 60
+
+IN_SECONDS_S: Final = 120
+"""A shorter wait is told in seconds."""
+
+NOT_TAKEN: Final = (
+    (
+        r"a password has at least (?P<n>\d+) characters",
+        "The new password has fewer than {n} characters. Some words in a row are easy to keep.",
+    ),
+    (
+        r"a password has at most (?P<n>\d+) characters",
+        "The new password has more than {n} characters.",
+    ),
+    (
+        r"the password holds characters that can't be typed",
+        "The new password holds characters that can't be typed everywhere.",
+    ),
+    (
+        r"the password must not be the login",
+        "The new password is the name that you sign in with, or made of it.",
+    ),
+    (
+        r"the password is one of those that are tried first",
+        "The new password is one of those that are tried first. Choose another one.",
+    ),
+    (
+        r"the new password is the old one",
+        "The new password is the old one. Choose another one.",
+    ),
+)
+"""Refusals of a new password, and what they are on the page."""
+
+
+def not_taken(words: Words, error: InputError) -> str:
+    """Return why a new password is not taken, in a language."""
+    return by_pattern(words, str(error), NOT_TAKEN)
+
+
+def waits(words: Words, error: SignInWaitsError) -> str:
+    """Return how long to wait, in a language: seconds, or minutes that are rounded up."""
+    if error.wait_s < IN_SECONDS_S:
+        return words.count(
+            "Too many have failed. Wait {n} second, and try again.",
+            "Too many have failed. Wait {n} seconds, and try again.",
+            error.wait_s,
+        )
+    return words.count(
+        "Too many have failed. Wait {n} minute, and try again.",
+        "Too many have failed. Wait {n} minutes, and try again.",
+        -(-error.wait_s // MINUTE_S),
+    )
+
 
 SIGN_OUT: Final = "/sign-out"
 
@@ -301,3 +386,135 @@ def _refusal(
     if isinstance(error, SignInWaitsError):
         return _Refused(waits(words, error), HTTPStatus.TOO_MANY_REQUESTS, error.wait_s)
     return _Refused(words.say(REFUSED[wrong]))
+
+
+# Signing in by the municipality's identity provider: there, and back with a proof.
+
+PAGE: Final = "/sign-in/municipality"
+BACK: Final = f"{PAGE}/back"
+
+BEGUN_S: Final = 600
+"""So long somebody may take to sign in there."""
+
+TOLD_EVERY_S: Final = 60.0
+"""One line in the journal in so long, whatever strangers ask."""
+
+ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
+"""What a browser says of a link that stood on somebody else's page."""
+
+STOPPED: Final = "the municipality did not sign you in, or you stopped there"
+UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
+
+
+class Municipality(Protocol):
+    """The identity provider, and the sign-ins that are under way. Thread-safe."""
+
+    def begin_oidc(self, back: str, session: Token | None, address: str) -> tuple[str, Token]:
+        """Return where to send the browser, and what it has to bring back in a cookie."""
+
+    def wanted_oidc(self, kept: Token) -> str:
+        """Return the path where whoever began wanted to go, "/" if it is over; never waits."""
+
+    def stop_oidc(self, kept: Token) -> None:
+        """Forget a sign-in that came to nothing; never waits."""
+
+    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
+        """Sign in who came back, and end the session that there was; return token and path."""
+
+
+class MunicipalityPages:
+    """Send a browser to the provider and take it back.
+
+    The way back is the one address that signs in by GET: the provider's protocol sends browsers by
+    links. What it brings counts once, and only in the browser that began.
+
+    Args:
+        frame: around each page.
+        provider: knows the sign-ins that are under way.
+    """
+
+    def __init__(self, frame: Frame, provider: Municipality) -> None:
+        self._frame = frame
+        self._provider = provider
+        self._turns = Turns()
+        self._told_s = float("-inf")
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return them."""
+        return (self._frame.open(PAGE, self._begin), self._frame.open(BACK, self._back))
+
+    @property
+    def _cookie(self) -> str:
+        return "__Host-doorctl-begun" if self._frame.house.encrypted else "doorctl-begun"
+
+    async def _begin(self, asked: PageRequest) -> Response:
+        back = own_path(asked.asked("next"))
+        if asked.request.headers.get("sec-fetch-site") in ELSEWHERE:
+            # Such a link brings no strict cookie, so an old session could not be ended.
+            return asked.go(sign_in_at(back))
+        session = session_of(self._frame, asked)
+        try:
+            async with self._turns.one():
+                address, kept = await asked.aside(
+                    self._provider.begin_oidc, back, session, asked.client
+                )
+        except IdentityProviderError as error:
+            return self._unsure(asked, back, error)
+        response = RedirectResponse(address, 303)
+        # Lax: the way back is a link of another site, with which a strict cookie is not sent.
+        response.set_cookie(
+            self._cookie,
+            kept.reveal(),
+            max_age=BEGUN_S,
+            httponly=True,
+            samesite="lax",
+            secure=self._frame.house.encrypted,
+        )
+        return response
+
+    async def _back(self, asked: PageRequest) -> Response:
+        response = await self._finished(asked)
+        response.delete_cookie(
+            self._cookie, httponly=True, samesite="lax", secure=self._frame.house.encrypted
+        )
+        return response
+
+    async def _finished(self, asked: PageRequest) -> Response:
+        kept = Token(asked.request.cookies.get(self._cookie, ""))
+        wanted = self._provider.wanted_oidc(kept)
+        if asked.asked("error"):
+            self._provider.stop_oidc(kept)
+            # What it says of it is not shown: anybody can write such an address.
+            return _refused(asked, 403, wanted, STOPPED)
+        state, code = asked.asked("state"), asked.asked("code")
+        try:
+            async with self._turns.one():
+                token, back = await asked.aside(
+                    self._provider.finish_oidc, kept, state=state, code=code
+                )
+        except SignInRefusedError as error:
+            return _refused(asked, 403, wanted, str(error))
+        except InputError as error:
+            return _refused(asked, 422, wanted, str(error))
+        except IdentityProviderError as error:
+            return self._unsure(asked, wanted, error)
+        # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
+        # the session's strict cookie.
+        return signed_in(
+            self._frame, asked.page("municipality.html", why="", back=back, address=back), token
+        )
+
+    def _unsure(self, asked: PageRequest, back: str, error: IdentityProviderError) -> Response:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._told_s >= TOLD_EVERY_S:
+            self._told_s = now_s
+            self._frame.log.emit("identity_provider", why=str(error))
+        return _refused(asked, 503, back, UNSURE, more=str(error))
+
+
+def _refused(
+    asked: PageRequest, status: int, back: str, why: str, more: str | None = None
+) -> Response:
+    """Return a page that says why, and leads to the other ways in and on to where one wanted."""
+    context = {"why": why, "back": back, "more": more, "address": sign_in_at(back)}
+    return asked.page("municipality.html", status, **context)

@@ -12,12 +12,12 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final, cast
 
-from doorctl.errors import InputError
-from doorctl.privacy.patron_refs import may_be_cpr
+from doorctl.core.errors import InputError
+from doorctl.privacy.subject import may_be_cpr
 from doorctl.web.desks import TakenAs
-from doorctl.web.pages.forms import Form
-from doorctl.web.pages.frame import PageRequest
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.forms import Form
+from doorctl.web.frame.frame import PageRequest
+from doorctl.web.frame.words import Words
 
 CARD, TAKEN_AS, REASON, OWN_WORDS = "card", "taken_as", "reason", "own_words"
 PATRON_REF: Final = "patron_ref"

@@ -12,15 +12,15 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.accounts.roles import Permission
-from doorctl.errors import InputError
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import InputError
 from doorctl.privacy.hold import LONGEST, LONGEST_TEXT, HoldAsked
 from doorctl.web.desks import HoldDesk
-from doorctl.web.pages.forms import Form
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.forms import Form
+from doorctl.web.frame.frame import Frame, PageRequest
+from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.log_rows import Row, row
+from doorctl.web.staff.log import Row, row
 
 PAGE: Final = "/holds"
 AROUND: Final = timedelta(minutes=15)

@@ -2,31 +2,363 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+import csv
+import hashlib
+import hmac
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlencode
 
+import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.reasons import SENTENCES, Reason
-from doorctl.access.staff_text import SHORT_TEXT, refuse_purpose
-from doorctl.accounts.roles import Permission
-from doorctl.errors import InputError
+from doorctl.access.codes_throttle import A_CODE
+from doorctl.access.patron import SENTENCES, Reason
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import InputError
+from doorctl.core.moments import ClockState
+from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.ports import Visit
 from doorctl.web.desks import DayPicture, DoorLog, LogFilter, LogPage
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.frame import Frame, PageRequest
+from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
-from doorctl.web.staff.log_export import exported
-from doorctl.web.staff.log_filter import GRANTED, OUTCOMES, Chosen, chosen
-from doorctl.web.staff.log_form import days, fields_of, format_of, spanned, typed
-from doorctl.web.staff.log_rows import NAMES, row, state
 from doorctl.web.staff.refusals import told
 from doorctl.web.staff.timeline import timeline
-from doorctl.web.staff.why_words import sentence
+from doorctl.web.staff.why import sentence
+
+# Which attempts a page of the door log shows: read from an address or a form, and written back.
+
+GRANTED, REFUSED, OPEN = "granted", "refused", "open"
+OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
+REASONS: Final = frozenset(one.value for one in Reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was chosen; it holds nobody's number, so it may stand in an address.
+
+    Args:
+        day: local.
+        starts: time of that day, included; None for its beginning.
+        ends: time of that day, not included; None for its end.
+        outcome: one of :data:`OUTCOMES`, or empty for any.
+        reasons: any of them; none for all.
+    """
+
+    day: date
+    starts: time | None = None
+    ends: time | None = None
+    outcome: str = ""
+    reasons: frozenset[str] = frozenset()
+
+    def wanted(self, words: Words) -> LogFilter:
+        """Return it as the door log is asked; times of the day are the branch's."""
+        return LogFilter(
+            verdict=self.outcome or None,
+            reasons=self.reasons,
+            since=self._at(self.starts, self.day, words),
+            until=self._at(self.ends, self.day if self.ends else _next(self.day), words),
+        )
+
+    def follows(self, today: date) -> bool:
+        """Tell whether attempts that come now belong here: today, whatever the time."""
+        whole_day = self.starts is None and self.ends is None
+        return whole_day and self.day == today and self.outcome != OPEN
+
+    def address(self, **others: object) -> str:
+        """Return it as the part of an address after the question mark, with other parameters."""
+        pairs: list[tuple[str, object]] = [("day", self.day)]
+        pairs += [(name, f"{at:%H:%M}") for name, at in self._times() if at is not None]
+        if self.outcome:
+            pairs.append(("outcome", self.outcome))
+        pairs += [("reason", one) for one in sorted(self.reasons)]
+        return urlencode([*pairs, *others.items()])
+
+    def _times(self) -> tuple[tuple[str, time | None], ...]:
+        return ("from", self.starts), ("to", self.ends)
+
+    def _at(self, at: time | None, day: date, words: Words) -> datetime:
+        return datetime.combine(day, at or time(), words.zone)
+
+
+def chosen(
+    text: Callable[[str], str], every: Callable[[str], Sequence[str]], today: date
+) -> Chosen:
+    """Return what was chosen.
+
+    Args:
+        text: returns a parameter, empty where absent.
+        every: returns all values of one.
+        today: where no day was chosen.
+
+    Raises:
+        FieldError: a day or a time that is none; an outcome or a reason that is none is any.
+    """
+    outcome = text("outcome")
+    with of_field("day"):
+        day = filled_in.day(text("day")) or today
+    with of_field("from"):
+        starts = _time(text("from"))
+    with of_field("to"):
+        ends = _time(text("to"))
+    if starts is not None and ends is not None and ends <= starts:
+        raise FieldError("to", "the time ends before it begins")
+    return Chosen(
+        day=day,
+        starts=starts,
+        ends=ends,
+        outcome=outcome if outcome in OUTCOMES else "",
+        reasons=frozenset(every("reason")) & REASONS,
+    )
+
+
+def fits(visit: Visit, outcome: str, reasons: frozenset[str]) -> bool:
+    """Tell whether an attempt belongs to what was chosen; one under way may still come to."""
+    if visit.verdict is None:
+        return not reasons and not outcome
+    return outcome in {"", visit.verdict} and (not reasons or visit.reason in reasons)
+
+
+def _next(day: date) -> date:
+    return day + timedelta(days=1)
+
+
+def _time(written: str) -> time | None:
+    if not written:
+        return None
+    try:
+        return time.fromisoformat(written).replace(second=0, microsecond=0, tzinfo=None)
+    except ValueError:
+        raise InputError("give a time of day as 07:30") from None
+
+
+# An attempt as a row of the door log says it; the same on a page and on a stream.
+
+NAMES: Mapping[str, str] = MappingProxyType(
+    {GRANTED: "Let in", REFUSED: "Refused", OPEN: "Under way"}
+)
+"""What each outcome is called, in English."""
+
+GROUP: Final = 4
+"""So many digits of a pseudonym stand together: it is read aloud, and no spreadsheet's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attempt.
+
+    Args:
+        attempt: its number.
+        state: one of :data:`NAMES`.
+        day: when it began, as the language writes it.
+        clock: the time of that day.
+        doubtful: whether that time may be wrong.
+        told: how it ended, a sentence; empty while it is under way.
+        pseudonym: empty for an unreadable card.
+        around: local, as a browser writes a moment: where a hold would begin and end.
+    """
+
+    attempt: int
+    state: str
+    day: str
+    clock: str
+    doubtful: bool
+    told: str
+    pseudonym: str
+    around: str
+
+    @property
+    def name(self) -> str:
+        """What its outcome is called, in English."""
+        return NAMES[self.state]
+
+
+def row(asked: PageRequest, visit: Visit) -> Row:
+    """Return an attempt as whoever asks may see it, in their language.
+
+    Who may neither search the log for a card nor look up whose it is gets a pseudonym of that day
+    alone: one look at the door links no month of visits.
+    """
+    words, local = asked.words, asked.words.local(visit.at)
+    links = asked.may(Permission.SEARCH_LOG) or asked.may(Permission.REVEAL)
+    pseudonym = visit.card if links else _of_day(asked, visit.card, local.date())
+    return Row(
+        attempt=visit.attempt,
+        state=state(visit),
+        day=words.short_day(local.date()),
+        clock=words.say("{time}:{seconds}", time=words.clock(visit.at), seconds=f"{local:%S}"),
+        doubtful=visit.clock is ClockState.UNTRUSTED,
+        told=ending(words, visit.reason),
+        pseudonym=words.say("code") if visit.card == A_CODE else grouped(pseudonym),
+        around=f"{local:%Y-%m-%dT%H:%M}",
+    )
+
+
+def state(visit: Visit) -> str:
+    """Return how far an attempt has come: one of :data:`NAMES`."""
+    return OPEN if visit.verdict is None else visit.verdict
+
+
+def ending(words: Words, reason: str | None) -> str:
+    """Return what a reason means; one that a newer door gave stands as it is."""
+    if reason is None:
+        return ""
+    return sentence(words, Reason(reason)) if reason in REASONS else reason
+
+
+def _of_day(asked: PageRequest, card: str | None, day: date) -> str | None:
+    if card is None:
+        return None
+    told = hmac.digest(asked.pseudonym_key, f"{day}:{card}".encode(), hashlib.sha256)
+    return told.hex()[: len(card)]
+
+
+def grouped(pseudonym: str | None) -> str:
+    """Return ``7f3a 09c1``; empty for none."""
+    digits = pseudonym or ""
+    return " ".join(digits[at : at + GROUP] for at in range(0, len(digits), GROUP))
+
+
+# Attempts as a file: CSV that Danish spreadsheets open by themselves, or JSON for scripts.
+
+CSV, JSON = "csv", "json"
+FORMATS: Final = (CSV, JSON)
+
+SEPARATOR: Final = ";"
+"""Where the comma is in decimals, as in Danish, spreadsheets take it for no separator."""
+
+MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""By it Excel knows UTF-8."""
+
+ACTIVE: Final = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet would calculate."""
+
+COLUMNS: Final = ("attempt", "time", "clock", "outcome", "reason", "meaning", "card")
+
+
+def exported(words: Words, visits: Iterable[Visit], form: str, name: str) -> Response:
+    """Return a file to keep.
+
+    Args:
+        words: the language in which a CSV says what a reason means.
+        visits: in order.
+        form: one of :data:`FORMATS`.
+        name: the file's, without its ending; plain ASCII.
+    """
+    content = as_json(visits) if form == JSON else as_csv(words, visits)
+    kind = "application/json" if form == JSON else "text/csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
+    return Response(content, media_type=kind, headers=headers)
+
+
+def as_csv(words: Words, visits: Iterable[Visit]) -> str:
+    """Return a table with a head; times are local, with their offset."""
+    written = io.StringIO()
+    table = csv.writer(written, delimiter=SEPARATOR)
+    table.writerow(COLUMNS)
+    table.writerows(_cells(words, visits))
+    return MARK + written.getvalue()
+
+
+def as_json(visits: Iterable[Visit]) -> bytes:
+    """Return a list of objects; times are UTC."""
+    return msgspec.json.encode(
+        [
+            {
+                "attempt": one.attempt,
+                "at": one.at.astimezone(UTC),
+                "clock": one.clock.value,
+                "verdict": one.verdict,
+                "reason": one.reason,
+                "card": one.card,
+            }
+            for one in visits
+        ]
+    )
+
+
+def inert(cell: str) -> str:
+    """Return a cell that no spreadsheet calculates."""
+    return f"'{cell}" if cell.startswith(ACTIVE) else cell
+
+
+def _cells(words: Words, visits: Iterable[Visit]) -> Iterator[list[str]]:
+    for one in visits:
+        cells = (
+            str(one.attempt),
+            words.local(one.at).isoformat(sep=" ", timespec="seconds"),
+            one.clock.value,
+            state(one),
+            one.reason or "",
+            ending(words, one.reason),
+            grouped(one.card),
+        )
+        yield [inert(cell) for cell in cells]
+
+
+# What is filled in on the door log's page: shown again where it makes no sense.
+
+Text = Callable[[str], str]
+"""Returns a field, empty where absent."""
+
+
+def fields_of(wanted: Chosen) -> dict[str, Any]:
+    """Return the fields of the filter and of the export, as they stand for what was chosen."""
+    return {
+        "day": str(wanted.day),
+        "from": f"{wanted.starts:%H:%M}" if wanted.starts is not None else "",
+        "to": f"{wanted.ends:%H:%M}" if wanted.ends is not None else "",
+        "outcome": wanted.outcome,
+        "reason": wanted.reasons,
+        "first": str(wanted.day),
+        "last": str(wanted.day),
+        "purpose": "",
+        "format": FORMATS[0],
+    }
+
+
+def typed(text: Text, every: Callable[[str], Sequence[str]], wanted: Chosen) -> dict[str, Any]:
+    """Return the same fields as somebody filled them in; those left empty as were they chosen."""
+    shown = {name: text(name) or usual for name, usual in fields_of(wanted).items()}
+    return shown | {"reason": frozenset(every("reason")), "format": format_of(text)}
+
+
+def format_of(text: Text) -> str:
+    """Return the format that was chosen; the first where it is none."""
+    chosen = text("format")
+    return chosen if chosen in FORMATS else FORMATS[0]
+
+
+def days(text: Text, wanted: Chosen) -> tuple[date, date]:
+    """Return the first and the last day to save.
+
+    Raises:
+        FieldError: one of them is no day, or the last is before the first.
+    """
+    with of_field("first"):
+        first = filled_in.day(text("first")) or wanted.day
+    with of_field("last"):
+        last = filled_in.day(text("last")) or first
+    if last < first:
+        raise FieldError("last", "the last day is before the first")
+    return first, last
+
+
+def spanned(wanted: Chosen, first: date, last: date, words: Words) -> LogFilter:
+    """Return what is wanted of some days; the times of the day are of a single one."""
+    if first == last:
+        return replace(wanted, day=first).wanted(words)
+    begins = replace(wanted, day=first, starts=None, ends=None).wanted(words)
+    ends = replace(wanted, day=last, starts=None, ends=None).wanted(words)
+    return replace(begins, until=ends.until)
+
 
 PAGE: Final = "/log"
 ROWS: Final = 50

@@ -7,27 +7,272 @@ a browser that lost the stream says where it was and misses nothing.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
 
-from doorctl.accounts.roles import Permission, permits
-from doorctl.errors import DoorctlError, StuckError
+from doorctl.accounts.account import Permission, permits
+from doorctl.core.errors import DoorctlError, StuckError
 from doorctl.ports import Visit
 from doorctl.web.desks import DoorLog
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.house import Person
-from doorctl.web.staff.log_filter import Chosen, chosen, fits
-from doorctl.web.staff.log_rows import row, state
-from doorctl.web.staff.log_stream import Seen, Stream
-from doorctl.web.staff.log_watch import EVERY_S, FellBehindError, LogWatch
+from doorctl.web.frame.frame import Frame, PageRequest, Person
+from doorctl.web.frame.pool import Aside
+from doorctl.web.staff.log import NAMES, OPEN, Chosen, chosen, fits, row, state
+
+# One browser's stream: what it has seen, and how it is told more without being waited for.
+
+MOST_DIGITS: Final = 18
+NOTHING: Final = -1
+
+
+class Seen:
+    """Which rows a browser has; one stream's own.
+
+    Args:
+        attempt: the highest number; :data:`NOTHING` for whoever wants what comes from now on.
+        told: that attempt's state; one of `NAMES`.
+    """
+
+    def __init__(self, attempt: int = NOTHING, told: str = OPEN) -> None:
+        self.attempt = attempt
+        self._under_way = {attempt} if told == OPEN else set()
+
+    @classmethod
+    def parsed(cls, last: str) -> Seen:
+        """Return what an event's id says; what is none says that nothing was seen."""
+        number, _, told = last.partition("-")
+        if not number.isascii() or not number.isdigit() or len(number) > MOST_DIGITS:
+            return cls()
+        return cls(int(number), told) if told in NAMES else cls()
+
+    def begin(self, attempt: int) -> None:
+        """Begin with what comes after an attempt."""
+        self.attempt = attempt
+        self._under_way.clear()
+
+    def knows(self, visit: Visit) -> bool:
+        """Tell whether the browser has an attempt as it is now."""
+        if visit.attempt > self.attempt:
+            return False
+        return visit.attempt not in self._under_way or visit.verdict is None
+
+    def note(self, visit: Visit) -> None:
+        """Note that the browser has it."""
+        self.attempt = max(self.attempt, visit.attempt)
+        if visit.verdict is None:
+            self._under_way.add(visit.attempt)
+        else:
+            self._under_way.discard(visit.attempt)
+
+
+class Stream(StreamingResponse):
+    """A stream of events that ends when the browser is too slow to take them.
+
+    Args:
+        told: what it tells.
+        counted: counts it for as long as it lasts.
+        send_s: longest wait for the browser to take something.
+    """
+
+    def __init__(
+        self,
+        told: AsyncGenerator[str, None],
+        counted: Callable[[], AbstractContextManager[None]],
+        send_s: float,
+    ) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(told, media_type="text/event-stream", headers=headers)
+        self._counted = counted
+        self._told = told
+        self._send_s = send_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until it ends, the browser goes, or takes too long."""
+        with self._counted():
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the head and what is told."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with aclosing(self._told) as told:
+            async for one in told:
+                try:
+                    async with asyncio.timeout(self._send_s):
+                        await send(_body(one.encode(), more=True))
+                except TimeoutError:
+                    # An end could not be sent either; the server closes what has none.
+                    return
+        await send(_body(b"", more=False))
+
+
+def _body(content: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+# One look at the door log for all who watch it: asked only while somebody does.
+#
+# Whoever watches keeps a place in the news and is given what came after it. Nothing is kept for
+# one who is slow: the news of the last attempts are, and who falls behind them has to begin anew.
+
+EVERY_S: Final = 0.5
+"""Between two looks whether anything was written; a look costs microseconds."""
+
+KEPT: Final = 256
+"""News; more than a busy hour brings."""
+
+BACK: Final = 20
+"""So far back from the newest an attempt may still be under way; one at a time is usual."""
+
+
+AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An attempt that is new, or that has ended.
+
+    Args:
+        place: in the order of all news since the start.
+        visit: as it is now.
+    """
+
+    place: int
+    visit: Visit
+
+
+class FellBehindError(Exception):
+    """Somebody watches too slowly; what they have missed is in the door log, not here."""
+
+
+class LogWatch:
+    """Belongs to the event loop, except `stop`, which is anybody's, a signal handler's too.
+
+    Args:
+        desk: the door log.
+        aside: threads for what waits.
+        every_s: between two looks.
+    """
+
+    def __init__(self, desk: DoorLog, aside: Aside, every_s: float = EVERY_S) -> None:
+        self._desk = desk
+        self._aside = aside
+        self._every_s = every_s
+        self._news: deque[News] = deque(maxlen=KEPT)
+        self._known: dict[int, str | None] = {}
+        self._place = 0
+        self._told = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._watchers = 0
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = False
+
+    @property
+    def running(self) -> bool:
+        """Whether the door log is looked at."""
+        return self._task is not None
+
+    @property
+    def ending(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._ending
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Keep looking for as long as this lasts."""
+        self._watchers += 1
+        if self._task is None:
+            self._known.clear()
+            self._begun.clear()
+            self._loop = asyncio.get_running_loop()
+            self._task = self._loop.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+            if self._watchers == 0 and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    async def begin(self, limit_s: float) -> int:
+        """Return the place of the last news, once the door log has been looked at.
+
+        Raises:
+            TimeoutError: it could not be read in time.
+        """
+        async with asyncio.timeout(limit_s):
+            await self._begun.wait()
+        return self._place
+
+    async def after(self, place: int, limit_s: float) -> tuple[News, ...]:
+        """Return the news after a place, once there are any; none after so many seconds.
+
+        Raises:
+            FellBehindError: news after that place are gone.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while self._place <= place and not self._ending:
+                    await self._told.wait()
+        found = tuple(one for one in self._news if one.place > place)
+        if self._place - place > len(found):
+            raise FellBehindError
+        return found
+
+    def stop(self) -> None:
+        """Look no more; whoever waits is told at once."""
+        self._ending = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    async def _run(self) -> None:
+        version: int | None = None
+        while True:
+            seen = self._desk.version()
+            if seen != version:
+                # A door log that can't be read now is asked again; the streams go on.
+                with suppress(DoorctlError):
+                    version = seen if await self._look() else None
+            await asyncio.sleep(self._every_s)
+
+    async def _look(self) -> bool:
+        newest = (
+            max(self._known) if self._begun.is_set() else await self._aside.run(self._desk.last)
+        )
+        found = await self._aside.run(self._desk.after, max(0, newest - BACK), AT_ONCE)
+        if self._begun.is_set():
+            self._tell([one for one in found if self._is_news(one)])
+        elsewhere = newest if found or newest == 0 else await self._aside.run(self._desk.last)
+        self._known = {one.attempt: one.verdict for one in found} or {elsewhere: None}
+        self._begun.set()
+        return len(found) < AT_ONCE
+
+    def _is_news(self, visit: Visit) -> bool:
+        if visit.attempt in self._known:
+            return self._known[visit.attempt] != visit.verdict
+        return visit.attempt > max(self._known)
+
+    def _tell(self, fresh: list[Visit]) -> None:
+        if not fresh:
+            return
+        for visit in fresh:
+            self._place += 1
+            self._news.append(News(self._place, visit))
+        self._wake()
+
+    def _wake(self) -> None:
+        # Whoever waits is woken and looks for itself; who comes later waits for the next.
+        self._told.set()
+        self._told = asyncio.Event()
+
 
 PATH: Final = "/log/events"
 

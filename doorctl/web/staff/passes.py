@@ -2,29 +2,169 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
+from collections.abc import Mapping
 from datetime import date, timedelta
+from enum import Enum
 from secrets import token_urlsafe
+from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
-from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, Pass
-from doorctl.access.staff_text import SHORT_TEXT
-from doorctl.accounts.roles import Permission
-from doorctl.errors import DoorctlError, InputError
-from doorctl.masked import Pin
+from doorctl.access.calendar import DAY_MINUTES, Span
+from doorctl.access.rights import (
+    COMPANIONS_LIMIT,
+    EVERY_DAY,
+    MAX_CODE_DIGITS,
+    MIN_CODE_DIGITS,
+    MOST_SPANS,
+    Pass,
+    PassKind,
+)
+from doorctl.accounts.account import Permission
+from doorctl.core.errors import DoorctlError, InputError
+from doorctl.core.masked import Pin
+from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.ports import PassEntry
 from doorctl.web.desks import PassesDesk
-from doorctl.web.pages.forms import Form
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.words import WEEKDAYS
+from doorctl.web.frame.forms import Form
+from doorctl.web.frame.frame import Frame, PageRequest
+from doorctl.web.frame.words import WEEKDAYS, Words
+from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.passes_form import OWN_PIN, SPAN_FIELDS, new_pass
-from doorctl.web.staff.passes_words import KINDS, STATES, PassState, hours, state
 from doorctl.web.staff.refusals import told
+
+# A pass as it is filled in.
+
+OWN_PIN, NO_PIN = "own", "none"
+"""What a form calls a pass with a PIN of its own, and one without."""
+
+SPAN_FIELDS: Final = ("", *map(str, range(2, MOST_SPANS + 1)))
+"""What the names of the fields of each time of day end in."""
+
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+
+
+def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
+    """Return the pass that is asked for, without its number and its own PIN.
+
+    Args:
+        form: what was filled in.
+        today: the first day where none was given.
+        by_code: whether it is for a new code and not for a card.
+
+    Raises:
+        InputError: it makes no sense.
+    """
+    last = filled_in.day(form.text("last"))
+    if last is None:
+        raise InputError("give the last day of the pass")
+    first, *more = _times(form)
+    return Pass(
+        number=0,
+        kind=_kind(form.text("kind")),
+        first_day=filled_in.day(form.text("first")) or today,
+        last_day=last,
+        weekdays=_weekdays(form),
+        from_minute=first.opens,
+        to_minute=first.closes,
+        outside_hours=form.ticked("outside_hours"),
+        needs_pin=not by_code and form.text("pin") != NO_PIN,
+        code_digits=_small(form.text("digits"), MIN_CODE_DIGITS) if by_code else None,
+        companions_max=_small(form.text("companions"), 0),
+        label=form.text("label"),
+        more_times=tuple(more),
+    )
+
+
+def _kind(name: str) -> PassKind:
+    try:
+        return PassKind(name)
+    except ValueError:
+        raise InputError("choose whom the pass is for") from None
+
+
+def _weekdays(form: Form) -> frozenset[int]:
+    """Return the days that are ticked; every day where none is."""
+    ticked = frozenset(_small(one, 0) for one in form.every("weekday"))
+    return ticked or EVERY_DAY
+
+
+def _times(form: Form) -> list[Span]:
+    """Return those that are filled in; an end may be on the next day, and none is all day."""
+    pairs = [(form.text(f"opens{n}"), form.text(f"closes{n}")) for n in SPAN_FIELDS]
+    found = [(_minute(opens), _minute(closes)) for opens, closes in pairs if opens or closes]
+    spans = [Span(first, last if last > first else last + DAY_MINUTES) for first, last in found]
+    return spans or [Span(0, DAY_MINUTES)]
+
+
+def _minute(written: str) -> int:
+    found = _CLOCK.fullmatch(written)
+    if found is None:
+        raise InputError("give both times of day, or none for all day")
+    return int(found[1]) * 60 + int(found[2])
+
+
+def _small(written: str, otherwise: int) -> int:
+    if not written:
+        return otherwise
+    if len(written) != 1 or not written.isascii() or not written.isdigit():
+        raise InputError("that is no number from 0 to 9")
+    return int(written)
+
+
+# What passes are called, in English, and which of them open anything now.
+
+KINDS: Mapping[PassKind, str] = MappingProxyType(
+    {
+        PassKind.ASSOCIATION: "Association",
+        PassKind.CLASS: "School class",
+        PassKind.CLEANER: "Cleaning",
+        PassKind.TECHNICIAN: "Technician",
+        PassKind.STAFF: "Staff: opens while it is closed too",
+        PassKind.EMERGENCY: "Emergency: always opens",
+    }
+)
+"""In the order in which they are offered."""
+
+
+class PassState(Enum):
+    """What a pass does now."""
+
+    VALID = "valid"
+    AHEAD = "ahead"
+    OVER = "over"
+    REVOKED = "revoked"
+
+
+STATES: Mapping[PassState, str] = MappingProxyType(
+    {
+        PassState.VALID: "Valid",
+        PassState.AHEAD: "Not yet",
+        PassState.OVER: "Over",
+        PassState.REVOKED: "Revoked",
+    }
+)
+
+
+def state(one: PassEntry, today: date) -> PassState:
+    """Return what a pass does on a local day."""
+    if one.revoked_at is not None:
+        return PassState.REVOKED
+    if one.held.last_day < today:
+        return PassState.OVER
+    return PassState.AHEAD if one.held.first_day > today else PassState.VALID
+
+
+def hours(words: Words, held: Pass) -> str:
+    """Return from when until when, such as "17.00-21.00", for people; empty for all day."""
+    if held.times == (Span(0, DAY_MINUTES),):
+        return ""
+    return ", ".join(hours_of_day(words, span.opens, span.closes) for span in held.times)
+
 
 PAGE: Final = "/passes"
 USUAL_SPAN: Final = timedelta(days=182)

@@ -12,11 +12,10 @@ from datetime import date
 from typing import Final
 
 from doorctl.access.calendar import Mode
-from doorctl.errors import InputError
-from doorctl.web.pages.mode_words import MODES
-from doorctl.web.pages.words import Words
+from doorctl.core.errors import InputError
+from doorctl.web.frame.words import MODES, Words
+from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
-from doorctl.web.times_of_day import hours_of_day
 
 Patterns = Sequence[tuple[str, str]]
 

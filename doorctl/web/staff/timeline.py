@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from doorctl.access.hours import DAY_MINUTES
+from doorctl.access.calendar import DAY_MINUTES
 from doorctl.web.desks import DayPicture, ModeBand, Slot
-from doorctl.web.pages.mode_words import MODES
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.words import MODES, Words
 from doorctl.web.staff.bars import scale_of
 
 LEFT: Final = 44

@@ -11,15 +11,13 @@ from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 from doorctl.accounts import administration
-from doorctl.accounts.account import Account
+from doorctl.accounts.account import Account, Permission, Role
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Done
-from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.signing_in import SigningIn
-from doorctl.bootstrap.pages import SignedIn
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.house import Person
+from doorctl.web.frame.frame import Frame, PageRequest, Person
 from doorctl.web.staff.entrance import Entrance
+from doorctl.wiring.pages import SignedIn
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 from tests.web.pages.staging import FakeSessions, application
 from tests.web.pages.staging import frame as staged

@@ -11,16 +11,13 @@ from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.accounts.roles import Permission, Role
-from doorctl.errors import StoreError
-from doorctl.web.pages.aside import Aside
-from doorctl.web.pages.frame import Frame
-from doorctl.web.pages.headers import Headed, SameOrigin
-from doorctl.web.pages.house import House, Person
-from doorctl.web.pages.language import languages
-from doorctl.web.pages.routes import shared_routes
-from doorctl.web.pages.templates import Templates
-from doorctl.web.pages.words import Words
+from doorctl.accounts.account import Permission, Role
+from doorctl.core.errors import StoreError
+from doorctl.web.frame.frame import Frame, House, Person, shared_routes
+from doorctl.web.frame.headers import Headed, SameOrigin
+from doorctl.web.frame.language import Templates, languages
+from doorctl.web.frame.pool import Aside
+from doorctl.web.frame.words import Words
 from tests.fakes.event_log import FakeEventLog
 
 ZONE = ZoneInfo("Europe/Copenhagen")

@@ -7,13 +7,11 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Account, Origin
+from doorctl.accounts.account import Account, Origin, Permission, Role
 from doorctl.accounts.passwords import Password, refuse_password
 from doorctl.accounts.ports import Books, Done
-from doorctl.accounts.roles import Permission, Role
-from doorctl.moments import Moment
-from doorctl.web.staff.accounts import AccountsPages, first_password
-from doorctl.web.staff.accounts_words import PERMISSIONS, ROLES
+from doorctl.core.moments import Moment
+from doorctl.web.staff.accounts import PERMISSIONS, ROLES, AccountsPages, first_password
 from tests.fakes.accounts_desk import FakeAccountsDesk
 from tests.web.pages.staging import LANGUAGES, browser
 

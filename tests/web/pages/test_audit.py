@@ -10,10 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 import doorctl
-from doorctl.accounts.roles import Role
-from doorctl.privacy.audit import SYNC, Action, Deed
-from doorctl.privacy.audit_chain import EMPTY, Verdict
-from doorctl.transports.account_deeds import NOBODY, PROVIDER
+from doorctl.accounts.account import Role
+from doorctl.privacy.audit import EMPTY, SYNC, Action, Deed, Verdict
+from doorctl.rpc.branch import NOBODY, PROVIDER
 from doorctl.web.staff.audit import DEEDS, DETAILS, SHOWN, AuditPages
 from tests.fakes.trail_desk import FakeTrailDesk
 from tests.web.pages.staging import LANGUAGES, browser

@@ -6,9 +6,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.ban_terms import BanState
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from doorctl.web.desks import BanAsked
-from doorctl.web.pages.language import DANISH
+from doorctl.web.frame.language import DANISH
 from doorctl.web.staff.bans import REASONS, STATES, BansPages
 from tests.fakes.bans_desk import FakeBansDesk
 from tests.web.pages.staging import LANGUAGES, browser

@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Mode, ModeSpan
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from doorctl.ports import StoredDay
-from doorctl.web.pages.mode_words import minutes
-from doorctl.web.pages.words import Words
-from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.calendar_picture import LEFT, WIDTH, picture
+from doorctl.web.frame.words import Words, minutes
+from doorctl.web.staff.calendar import LEFT, WIDTH, CalendarPages, picture
 from tests.fakes.now_desk import AT, FakeCalendarDesk
 from tests.web.pages.staging import LANGUAGES, ZONE, browser
 

@@ -10,13 +10,13 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from doorctl.accounts import passwords
-from doorctl.accounts.events import SignedOut
+from doorctl.accounts.account import SignedOut
 from doorctl.accounts.sessions import FRESH_MS, IDLE_MS, LONGEST_MS, Token
 from doorctl.accounts.signing_in import SigningIn
-from doorctl.errors import SignInWaitsError
-from doorctl.web.pages.headers import Headed
-from doorctl.web.pages.words import Words
-from doorctl.web.staff import entrance_words
+from doorctl.core.errors import SignInWaitsError
+from doorctl.web.frame.headers import Headed
+from doorctl.web.frame.words import Words
+from doorctl.web.staff import entrance as entrance_words
 from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.entrance import KNOWN_S, Entrance
 from tests.fakes.accounts import MemoryDesk

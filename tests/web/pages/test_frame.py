@@ -9,14 +9,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Permission, Role
-from doorctl.errors import InputError, NotRunningError, StoreError, StuckError
+from doorctl.accounts.account import Permission, Role
+from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.web.app import application as application_of
-from doorctl.web.pages.addresses import own_path
-from doorctl.web.pages.forms import parsed
-from doorctl.web.pages.frame import Frame, PageRequest
-from doorctl.web.pages.headers import ALWAYS
-from doorctl.web.pages.templates import STATIC
+from doorctl.web.frame.forms import parsed
+from doorctl.web.frame.frame import Frame, PageRequest, own_path
+from doorctl.web.frame.headers import ALWAYS
+from doorctl.web.frame.language import STATIC
 from doorctl.web.pushes import Pushes
 from tests.web.pages.staging import FakeRefused, application, browser, frame
 

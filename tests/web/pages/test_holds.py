@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from doorctl.web.staff.holds import HoldPages
 from tests.fakes.log_desk import NOW, FakeHoldDesk, FakeLogDesk, visit
 from tests.web.pages.staging import browser

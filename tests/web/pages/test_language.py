@@ -7,11 +7,10 @@ from pathlib import Path
 import polib
 import pytest
 
-from doorctl.errors import ConfigError
-from doorctl.web.pages.language import OWN, languages
-from doorctl.web.pages.navigation import PLACES
-from doorctl.web.pages.templates import HERE
-from doorctl.web.pages.words import MONTHS, WEEKDAYS, Words
+from doorctl.core.errors import ConfigError
+from doorctl.web.frame.frame import PLACES
+from doorctl.web.frame.language import HERE, OWN, languages
+from doorctl.web.frame.words import MONTHS, WEEKDAYS, Words
 from tests.web.pages.staging import ZONE
 
 SAID = re.compile(r"""\b_\(\s*(?P<quote>["'])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""")

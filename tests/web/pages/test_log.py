@@ -12,10 +12,9 @@ from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Mode
 from doorctl.access.codes_throttle import A_CODE
-from doorctl.accounts.roles import Role
-from doorctl.moments import ClockState
-from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.log_export import inert
+from doorctl.accounts.account import Role
+from doorctl.core.moments import ClockState
+from doorctl.web.staff.log import LogPages, inert
 from tests.fakes.log_desk import NOW, PSEUDONYM, FakeLogDesk, evening, visit
 from tests.web.pages.staging import browser
 

@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 import pytest
 from starlette.types import Message, Scope
 
-from doorctl.accounts.roles import Role
-from doorctl.web.pages.aside import Aside
-from doorctl.web.pages.house import Person
+from doorctl.accounts.account import Role
+from doorctl.web.frame.frame import Person
+from doorctl.web.frame.pool import Aside
 from doorctl.web.serving import Server, listen
 from doorctl.web.staff.log import LogPages
-from doorctl.web.staff.log_events import MOST_CLIENTS, MOST_OF_ONE, LogEvents
+from doorctl.web.staff.log_events import (
+    KEPT,
+    MOST_CLIENTS,
+    MOST_OF_ONE,
+    FellBehindError,
+    LogEvents,
+    LogWatch,
+    Seen,
+)
 from doorctl.web.staff.log_events import Limits as Lasting
-from doorctl.web.staff.log_stream import Seen
-from doorctl.web.staff.log_watch import KEPT, FellBehindError, LogWatch
 from tests.fakes.log_desk import FakeLogDesk, visit
 from tests.web.pages import staging
 

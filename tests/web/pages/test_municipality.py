@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.bootstrap.accounts import AccountsDesk, accounts_desk
-from doorctl.bootstrap.branch import BranchDesk
-from doorctl.web.staff.entrance import Entrance
-from doorctl.web.staff.municipality import BACK, PAGE, MunicipalityPages
+from doorctl.services.accounts import AccountsDesk, accounts_desk
+from doorctl.services.branch import BranchDesk
+from doorctl.web.staff.entrance import BACK, PAGE, Entrance, MunicipalityPages
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Cause, Mode
-from doorctl.access.modes import Override
-from doorctl.accounts.roles import Role
+from doorctl.access.day import Override
+from doorctl.accounts.account import Role
 from doorctl.web.desks import BranchPicture, RegisterNow
 from doorctl.web.staff.now import NowPages
 from tests.fakes.alarm_desk import FakeAlarmDesk

@@ -6,13 +6,12 @@ from datetime import date
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.access.hours import Span
+from doorctl.access.calendar import Span
 from doorctl.access.rights import EVERY_DAY, PassKind
-from doorctl.accounts.roles import Role
-from doorctl.masked import Pin
-from doorctl.web.pages.language import DANISH
-from doorctl.web.staff.passes import PassesPages
-from doorctl.web.staff.passes_words import KINDS, STATES, PassState
+from doorctl.accounts.account import Role
+from doorctl.core.masked import Pin
+from doorctl.web.frame.language import DANISH
+from doorctl.web.staff.passes import KINDS, STATES, PassesPages, PassState
 from tests.fakes.passes_desk import FakePassesDesk
 from tests.web.pages.staging import LANGUAGES, browser
 

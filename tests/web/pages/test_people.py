@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Role
-from doorctl.privacy.subject_erasure import HeldVisit
+from doorctl.accounts.account import Role
+from doorctl.privacy.subject import HeldVisit
 from doorctl.privacy.subject_table import VISITS
 from doorctl.web.desks import Named
-from doorctl.web.pages.language import DANISH
-from doorctl.web.staff.people import PeoplePages
-from doorctl.web.staff.people_words import ACTIONS
+from doorctl.web.frame.language import DANISH
+from doorctl.web.staff.people import ACTIONS, PeoplePages
 from tests.fakes.people_desk import FakePeopleDesk, row
 from tests.web.pages.staging import LANGUAGES, browser
 

@@ -9,20 +9,18 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Role
-from doorctl.bootstrap.desks_log import DoorLogDesk
-from doorctl.bootstrap.desks_now import BranchNowDesk
-from doorctl.bootstrap.desks_people import PassDesk
-from doorctl.bootstrap.desks_records import HoursDesk
-from doorctl.bootstrap.numbers import own_numbers
-from doorctl.bootstrap.rules import system_clock
-from doorctl.errors import InputError
-from doorctl.web.pages.words import Words
+from doorctl.accounts.account import Role
+from doorctl.core.errors import InputError
+from doorctl.services.app import system_clock
+from doorctl.services.numbers import own_numbers
+from doorctl.web.frame.words import Words
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.passes import PassesPages
 from doorctl.web.staff.refusals import told
+from doorctl.wiring.desks import BranchNowDesk, HoursDesk, PassDesk
+from doorctl.wiring.desks_log import DoorLogDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.web.pages.staging import LANGUAGES, ZONE, browser

@@ -14,16 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from doorctl.accounts.roles import Role
+from doorctl.accounts.account import Role
 from doorctl.cli.statistics import COLUMNS
 from doorctl.ports import ATTEMPT, LEAF, HourCount
 from doorctl.privacy.statistics import By, Gathered
-from doorctl.web.pages.language import languages
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.language import languages
+from doorctl.web.frame.words import Words
 from doorctl.web.staff.bars import HEIGHT, LEFT, WIDTH, Column, bars, scale_of
-from doorctl.web.staff.log_export import MARK
-from doorctl.web.staff.statistics import StatisticsPages
-from doorctl.web.staff.statistics_charts import chart
+from doorctl.web.staff.log import MARK
+from doorctl.web.staff.statistics import StatisticsPages, chart
 from tests.fakes.statistics_desk import FakeStatisticsDesk
 from tests.web.pages.staging import ZONE, browser
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.web.desks import DayPicture, ModeBand, Slot
-from doorctl.web.pages.words import Words
+from doorctl.web.frame.words import Words
 from doorctl.web.staff.timeline import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
 from tests.web.pages.staging import LANGUAGES, NOW, ZONE
 

@@ -6,11 +6,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.panel import CODES
+from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
-from doorctl.access.reasons import SENTENCES, Reason
-from doorctl.accounts.roles import Role
-from doorctl.web.pages.language import DANISH
-from doorctl.web.staff import why_words
+from doorctl.accounts.account import Role
+from doorctl.web.frame.language import DANISH
+from doorctl.web.staff import why as why_words
 from doorctl.web.staff.why import REASONS, WhyPages
 from tests.fakes.why_desk import FakeWhyDesk
 from tests.web.pages.staging import LANGUAGES, browser

@@ -13,11 +13,9 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.access.panel import OURS, Keys, Kind, PanelState
-from doorctl.access.panel_hours import Hours, Opens
-from doorctl.web.pages.headers import Headed, SameOrigin
-from doorctl.web.pages.language import Languages, languages
-from doorctl.web.pages.templates import StaticPages, Templates
+from doorctl.access.panel import OURS, Hours, Keys, Kind, Opens, PanelState
+from doorctl.web.frame.headers import Headed, SameOrigin
+from doorctl.web.frame.language import Languages, StaticPages, Templates, languages
 from doorctl.web.panel import Panel, Showing
 from tests.fakes.panel import FakePanelDoor
 

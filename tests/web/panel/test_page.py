@@ -13,11 +13,10 @@ import polib
 import pytest
 
 import doorctl.web
-from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Kind, PanelState
-from doorctl.access.panel_hours import Hours
-from doorctl.access.reasons import SENTENCES
-from doorctl.web.pages.headers import POLICY
-from doorctl.web.pages.language import languages
+from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Hours, Kind, PanelState
+from doorctl.access.patron import SENTENCES
+from doorctl.web.frame.headers import POLICY
+from doorctl.web.frame.language import languages
 from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage
 
 THERE = {"lang": "en", "since": "4"}

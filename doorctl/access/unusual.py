@@ -1,0 +1,183 @@
+"""Whether refusals for one reason are unusually many: the library hears of a fault before patrons.
+
+It is told reasons and times and nothing else, so it can't know who was refused; that one patron
+tries again is judged by time alone. All that is watched stands in :data:`WATCHED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from doorctl.access.patron import Reason
+
+LAST = 20
+"""How many decisions are looked at: on an evening of 50 visits that is two hours, so that a fault
+isn't hidden behind a day that went well, and a quarter of an hour's bad luck isn't one."""
+
+WINDOW_S = 24 * 3600.0
+"""None older than this: what went wrong the evening before yesterday is no news."""
+
+AGAIN_S = 120.0
+"""A refusal for the same reason within so long counts as the same patron trying again. Of ten wrong
+PINs in a row, with the waits that they cost, 7 are left, spread over four hours."""
+
+CALM_SHARE = 0.5
+"""An alarm is over below this part of the share that raised it: one at the edge is told once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What makes refusals for one reason unusual.
+
+    Args:
+        at_least: fewer than this of the last decisions are chance.
+        share: this part of them, or more.
+        act: what to do about it, a sentence.
+    """
+
+    at_least: int
+    share: float
+    act: str
+
+
+_OURS = (2, 0.1)
+"""No patron can cause these, so two patrons are enough."""
+
+_RULE = (6, 0.5)
+"""One in twenty meets each of these rules: half of all means that the feed or the rule is wrong."""
+
+_SLIP = (8, 0.6)
+"""One in seven slips, and one patron alone comes to 7 counted tries before staff are needed."""
+
+WATCHED: Mapping[Reason, Watch] = MappingProxyType(
+    {
+        Reason.FAULT: Watch(*_OURS, "Read the journal: journalctl -u doorctl-door."),
+        Reason.CACHE_TOO_OLD: Watch(
+            *_OURS, "Push the patrons again: doorctl sync push --full on the library's server."
+        ),
+        Reason.CLOCK_UNTRUSTED: Watch(
+            *_OURS, "Give the door its time server or a battery clock: timedatectl."
+        ),
+        Reason.NOT_RESIDENT: Watch(
+            *_RULE, "Look whether the export still says who lives in the municipality."
+        ),
+        Reason.BLOCKED: Watch(
+            *_RULE, "Look in the library system whether so many patrons were meant to be blocked."
+        ),
+        Reason.UNDER_AGE: Watch(
+            *_RULE, "Look whether the export has birthdays, and at policy.minimum_age."
+        ),
+        Reason.EXPIRED: Watch(
+            *_RULE, "Look whether the export still has the patrons' expiry dates right."
+        ),
+        Reason.WEAK_PIN: Watch(
+            *_RULE, "So many PINs are not weak: look whether the export has the right birthdays."
+        ),
+        Reason.NOT_PERMITTED: Watch(*_RULE, "Look at the passes' dates and hours."),
+        Reason.RESTRICTED: Watch(
+            *_RULE, "Look whether so many patrons' data were meant to be restricted."
+        ),
+        Reason.CLOSED: Watch(
+            *_RULE, "If the branch should be open, look at its hours and exceptions."
+        ),
+        Reason.UNKNOWN_CARD: Watch(
+            *_SLIP, "Look whether the last push held everybody: doorctl status."
+        ),
+        Reason.WRONG_PIN: Watch(
+            *_SLIP, "Try the keypad yourself; look whether the export still holds the PINs."
+        ),
+        Reason.PIN_UNKNOWN: Watch(
+            *_SLIP, "Look whether the export holds PINs and the library system can be asked."
+        ),
+        Reason.PIN_TIMEOUT: Watch(*_SLIP, "Try the keypad: a key or its cable may be dead."),
+        Reason.CARD_UNREADABLE: Watch(
+            *_SLIP, "Clean the reader's slot with a cleaning card and try it yourself."
+        ),
+    }
+)
+"""Each reason that can point at a fault of the house. `THROTTLED` follows wrong PINs, and `BANNED`
+is one person: staff decided both, so neither is a fault however often it comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """Refusals for one reason are unusually many.
+
+    Args:
+        reason: which.
+        count: how many there were.
+        of: among how many decisions.
+    """
+
+    reason: Reason
+    count: int
+    of: int
+
+    @property
+    def why(self) -> str:
+        """One sentence for an alarm; it names nobody."""
+        told = f"{self.count} of the last {self.of} decisions were {self.reason.value}"
+        return f"{told}. {WATCHED[self.reason].act}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    reason: Reason
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The last decisions of one door; at most :data:`LAST` of them.
+
+    Args:
+        told: what was counted, oldest first.
+        alarmed: reasons whose alarm stands.
+    """
+
+    told: tuple[_Told, ...] = ()
+    alarmed: frozenset[Reason] = frozenset()
+
+    def after(self, reason: Reason, now_s: float) -> tuple[Refusals, tuple[Unusual, ...]]:
+        """Count a decision, and tell what is unusual by it and was not before.
+
+        Args:
+            reason: how an attempt ended. Leave out those that another swipe superseded: a reader
+                that reads a card twice would count as patrons who didn't type.
+            now_s: seconds of a clock that never falls.
+
+        Returns:
+            What is remembered from now on, and each alarm that is to be raised: once a reason,
+            until its share has fallen well below what raised it.
+        """
+        kept = tuple(one for one in self.told if now_s - one.at_s < WINDOW_S)
+        if not _again(kept, reason, now_s):
+            kept = (*kept, _Told(reason, now_s))[-LAST:]
+        found = {watched: _found(kept, watched) for watched in WATCHED}
+        new = tuple(one for one in found.values() if _is_unusual(one) and not self._stands(one))
+        stands = {one.reason for one in found.values() if self._stands(one) and not _is_calm(one)}
+        return Refusals(kept, frozenset(stands) | {one.reason for one in new}), new
+
+    def _stands(self, found: Unusual) -> bool:
+        return found.reason in self.alarmed
+
+
+def _again(told: tuple[_Told, ...], reason: Reason, now_s: float) -> bool:
+    if reason is Reason.OK:
+        return False
+    return any(one.reason is reason and now_s - one.at_s < AGAIN_S for one in told)
+
+
+def _found(told: tuple[_Told, ...], reason: Reason) -> Unusual:
+    return Unusual(reason, sum(one.reason is reason for one in told), len(told))
+
+
+def _is_unusual(found: Unusual) -> bool:
+    watch = WATCHED[found.reason]
+    return found.count >= watch.at_least and found.count >= watch.share * found.of
+
+
+def _is_calm(found: Unusual) -> bool:
+    return found.count < CALM_SHARE * WATCHED[found.reason].share * found.of

@@ -1,0 +1,1 @@
+"""Errors, masked values, time, readings, alarms, a command's user."""

@@ -1,0 +1,141 @@
+"""Who a command is on this machine: root's commands touch a directory as the one who owns it.
+
+Whoever owns a directory decides what stands at a name in it, a link to any file too. So root does
+nothing there that its owner could not do. Only the effective user changes: the real one stays
+root, so that the owner can neither stop nor trace the command, and the log knows who called.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from doorctl.core.errors import StoreError
+
+ROOT = 0
+SHARED = 0o750
+
+
+def caller() -> str:
+    """Return the login name of whoever calls, through sudo too; it stands beside what they did."""
+    through_sudo = os.environ.get("SUDO_USER", "") if os.getuid() == ROOT else ""
+    return through_sudo or login(os.getuid())
+
+
+def login(uid: int) -> str:
+    """Return a user's login name, or its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def shared_in(directory: Path) -> int:
+    """Return what of the mode 0660 a file made in a directory has: 0600, or all of it.
+
+    The group has a part where the directory is made so on purpose: its group may read it, others
+    may not even look. So two processes, each a user of its own, share what the other has to have.
+
+    Raises:
+        OSError: the directory can't be looked at.
+    """
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    return 0o660 if mode & stat.S_IRGRP and not mode & stat.S_IRWXO else 0o600
+
+
+def unshared(webs: Path, doors: Path) -> Iterator[str]:
+    """Yield what keeps two processes, each a user of its own, from having a directory each.
+
+    Args:
+        webs: web's directory; what is not there yet, for systemd to make, is no problem.
+        doors: the door's. Where both are one, one user has it, and nothing is yielded.
+    """
+    both = (webs, doors) if webs != doors else ()
+    # One that this caller may not look at is passed over.
+    there = {one: one.stat() for one in both if os.path.exists(one)}  # noqa: PTH110 - see above
+    for one, status in there.items():
+        if (mode := stat.S_IMODE(status.st_mode)) & 0o777 != SHARED:
+            yield f"{one} is of mode {mode:04o}; its group must read it, others not: chmod 0750"
+    if both and there.keys() == {*both}:
+        web, door = there.values()
+        if web.st_uid == door.st_uid or ROOT in (web.st_uid, door.st_uid):
+            who = f"{webs} is {login(web.st_uid)}'s and {doors} is {login(door.st_uid)}'s"
+            yield f"{who}; give each its process's own user: chown -R, as in systemd/README.md"
+        if web.st_gid != door.st_gid:
+            yield f"{webs} and {doors} are of two groups; give both the one that their users share"
+
+
+def become_owner(directory: Path) -> None:
+    """Where root calls, go on as the owner of a directory, or of the nearest one that is there.
+
+    Its groups become ours. Where anybody but root calls, nothing changes.
+
+    Raises:
+        StoreError: this root may not.
+    """
+    if os.getuid() == ROOT:
+        _become(*_owner(directory))
+
+
+@contextmanager
+def owner_of(directory: Path) -> Iterator[None]:
+    """Do what is outside our own directory as that one's owner; as `become_owner`, for a while.
+
+    Not while another thread touches files: the threads of a process are one user.
+    """
+    before = os.geteuid(), os.getegid(), os.getgroups()
+    become_owner(directory)
+    try:
+        yield
+    finally:
+        if os.geteuid() != before[0]:
+            _change(*before)
+
+
+@contextmanager
+def as_root() -> Iterator[None]:
+    """Do what no path leads to as root, where root calls; as `owner_of`."""
+    before = os.geteuid()
+    if os.getuid() == ROOT:
+        os.seteuid(ROOT)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def _owner(directory: Path) -> tuple[int, int]:
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    # Whoever can lay a link in its place decides what it leads to.
+    status = there.lstat()
+    if status.st_uid == ROOT:
+        status = there.stat()
+    return status.st_uid, status.st_gid
+
+
+def _become(uid: int, gid: int) -> None:
+    if uid == os.geteuid():
+        return
+    try:
+        if uid == ROOT:
+            os.seteuid(ROOT)
+            return
+        try:
+            user = pwd.getpwuid(uid)
+            _change(uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid))
+        except KeyError:
+            _change(uid, gid, [gid])
+    except OSError as err:
+        why = f"this root may not become the user {uid}, the directory's owner: {err.strerror}"
+        raise StoreError(why) from err
+
+
+def _change(uid: int, gid: int, groups: list[int]) -> None:
+    os.seteuid(ROOT)
+    os.setgroups(groups)
+    os.setegid(gid)
+    os.seteuid(uid)

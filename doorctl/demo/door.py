@@ -1,0 +1,395 @@
+"""The real door process on pseudo-terminals and mock pins, watched through its log lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import tty
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from gpiozero.pins.mock import MockPin
+
+import doorctl
+from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
+from doorctl.demo import tether
+from doorctl.store.door_log import VisitHistory
+
+# A pseudo-terminal that can be pulled out and put back under the same name, like a USB reader.
+
+
+class Plug:
+    """A serial device made of a pty; one thread.
+
+    Args:
+        name: the path that the daemon opens, as a by-id name would be: a symbolic link.
+    """
+
+    def __init__(self, name: Path) -> None:
+        self.name = name
+        self._master = -1
+
+    @property
+    def is_in(self) -> bool:
+        """Whether the device is there."""
+        return self._master >= 0
+
+    def put_in(self, stored: bytes = b"") -> None:
+        """Make the device appear.
+
+        Args:
+            stored: what it kept while it was out and says at once: it lies in the kernel's
+                buffer when the daemon opens the line. At most 4095 bytes.
+
+        Raises:
+            DeviceError: this machine makes no pseudo-terminals.
+        """
+        try:
+            master, slave = os.openpty()
+        except OSError as err:
+            raise DeviceError(f"no pseudo-terminal: {err.strerror}; is /dev/pts mounted?") from err
+        self._master = master
+        # Without raw mode the line discipline would echo, and turn CR into LF.
+        tty.setraw(slave)
+        terminal = os.ttyname(slave)
+        os.close(slave)
+        self.send(stored)
+        fresh = self.name.with_name(f"{self.name.name}.new")
+        fresh.symlink_to(terminal)
+        fresh.replace(self.name)
+
+    def pull(self) -> None:
+        """Make the device vanish; idempotent."""
+        if self._master >= 0:
+            self.name.unlink(missing_ok=True)
+            os.close(self._master)
+            self._master = -1
+
+    def send(self, data: bytes) -> None:
+        """Let the device say something.
+
+        Raises:
+            DeviceError: it is out.
+        """
+        if not self.is_in:
+            raise DeviceError(f"the plug of the {self.name.name} is out; put it in")
+        while data:
+            data = data[os.write(self._master, data) :]
+
+
+# The demo's end of the door's pins: what lamps, buzzer and relay are driven to, as it happens.
+
+PIPE = "DOORCTL_DEMO_PIPE"
+"""Variable with the descriptor of the pipe's end."""
+
+ENTRY_POINT = "[gpiozero_mock_pin_classes]\ntold = doorctl.demo.door:ToldPin\n"
+METADATA = "Metadata-Version: 2.1\nName: doorctl-demo-pins\nVersion: 1\n"
+
+Told = Callable[[str, bool], None]
+"""Hears of a pin (``GPIO17``) and whether it is high."""
+
+
+class Wires:
+    """The demo's end of the pins of one door process after another.
+
+    Args:
+        directory: an empty one, where the entry point is put.
+        told: called on a thread of its own for each level, in order.
+    """
+
+    def __init__(self, directory: Path, told: Told) -> None:
+        self._directory = directory
+        self._told = told
+        information = directory / "doorctl_demo_pins-1.dist-info"
+        information.mkdir(parents=True)
+        (information / "METADATA").write_text(METADATA)
+        (information / "entry_points.txt").write_text(ENTRY_POINT)
+        # A pin's write is shorter than PIPE_BUF, and so in one piece.
+        self._reading, self.writing = os.pipe()
+        os.set_blocking(self.writing, False)
+        self._listener = threading.Thread(target=self._listen, name="pins", daemon=True)
+        self._listener.start()
+
+    def environment(self, around: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of a door process whose pins these are."""
+        paths = [str(self._directory), around.get("PYTHONPATH", "")]
+        return {
+            **around,
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+            "GPIOZERO_MOCK_PIN_CLASS": "told",
+            PIPE: str(self.writing),
+        }
+
+    def close(self) -> None:
+        """Hear no more, once the door's processes have ended; idempotent."""
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1
+            self._listener.join()
+
+    def _listen(self) -> None:
+        with os.fdopen(self._reading, encoding="ascii") as lines:
+            for line in lines:
+                name, _, level = line.strip().partition(" ")
+                self._told(name, level == "1")
+
+
+Line = dict[str, Any]
+
+LIMIT_S = 20.0
+"""Longest wait for a line, or for the end: a machine that is busy with other things is slow."""
+
+START_LIMIT_S = 60.0
+
+LOOK_S = 0.01
+"""Between two looks at the door log."""
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Stage:
+    """Start a door, let people come, and hear what it says. One thread.
+
+    Args:
+        directory: an empty one for the databases, the key and the devices.
+        config: the configuration; paths and ports are laid over it.
+        overrides: more ``--set`` values.
+        with_keypad: whether the keys come on a line of their own.
+        wires: hear of the door's pins; None where nobody looks at them.
+        heard: called with each log line, on a thread of its own.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Path,
+        overrides: Sequence[str] = (),
+        *,
+        with_keypad: bool = True,
+        wires: Wires | None = None,
+        heard: Callable[[Line], None] = lambda _line: None,
+    ) -> None:
+        self.directory = directory
+        self._wires = wires
+        self._heard = heard
+        self.reader = Plug(directory / "reader")
+        self.keypad = Plug(directory / "keypad") if with_keypad else self.reader
+        self.lines: list[Line] = []
+        self._unheard: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.options = [f"--config={config}"]
+        self.overrides = (
+            f"storage.directory={directory}",
+            f"secrets.installation_key_file={directory / 'installation.key'}",
+            f"control.socket={directory / 'door.sock'}",
+            f"reader.port={self.reader.name}",
+            f"keypad.port={self.keypad.name if with_keypad else ''}",
+            *overrides,
+        )
+        for override in self.overrides:
+            self.options += ["--set", override]
+
+    @property
+    def pid(self) -> int:
+        """The door process's number."""
+        assert self._process is not None  # noqa: S101 - asked for before the start
+        return self._process.pid
+
+    def command(self, *words: str, module: str = "doorctl") -> list[str]:
+        """Return a command line of doorctl for this stage's configuration.
+
+        Args:
+            words: the command.
+            module: what runs it: with `tether.MODULE`, and `tether.tether()` as its stdin, it ends
+                with this process, even by SIGKILL.
+        """
+        return [sys.executable, "-m", module, *words, *self.options]
+
+    def call(
+        self, *words: str, stdin: str = "", aloud: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command of doorctl to its end.
+
+        Args:
+            words: the command.
+            stdin: what it reads.
+            aloud: whether its stdout goes to ours, with its progress bars.
+        """
+        return subprocess.run(  # noqa: S603 - our own command
+            self.command(*words),
+            input=stdin,
+            stdout=None if aloud else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=None if aloud else {**os.environ, "PYTHONIOENCODING": "utf-8"},
+            check=False,
+        )
+
+    def start(self) -> Line:
+        """Put the devices in, start the door and return its `ready` line."""
+        self.reader.put_in()
+        if self.keypad is not self.reader:
+            self.keypad.put_in()
+        return self.start_door()
+
+    def start_door(self) -> Line:
+        """Start the door alone and return its `ready` line."""
+        errors = (self.directory / "door.stderr").open("ab")
+        with contextlib.closing(errors):
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                self.command("run", module=tether.MODULE),
+                stdin=tether.tether(),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=None if self._wires is None else self._wires.environment(os.environ),
+                pass_fds=() if self._wires is None else (self._wires.writing,),
+            )
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        return self.wait_for("ready", timeout_s=START_LIMIT_S)
+
+    def stop(self) -> int:
+        """Stop the door as systemd does and return its exit code.
+
+        Raises:
+            NotAnsweringError: it goes on.
+        """
+        assert self._process is not None  # noqa: S101 - stopped before the start
+        self._process.terminate()
+        try:
+            code = self._process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise NotAnsweringError(f"the door did not stop within {LIMIT_S} s") from None
+        self._process = None
+        return code
+
+    def cut(self) -> None:
+        """Kill the door in the middle of whatever it does, as a power cut would."""
+        assert self._process is not None  # noqa: S101 - killed before the start
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        # All that it said, up to the end, is nobody's to wait for any more.
+        while self._unheard.get(timeout=LIMIT_S) is not None:
+            pass
+
+    def wait_for(self, event: str, *, timeout_s: float = LIMIT_S, **fields: object) -> Line:
+        """Return the next line of that name with those fields.
+
+        Raises:
+            NotAnsweringError: it did not come in time, or the door ended.
+        """
+        wanted = {"event": event, **fields}
+        while True:
+            try:
+                line = self._unheard.get(timeout=timeout_s)
+            except queue.Empty:
+                raise NotAnsweringError(f"no line {wanted} within {timeout_s} s") from None
+            if line is None:
+                self._unheard.put(None)
+                raise NotAnsweringError(f"the door ended: {self.complaint()}")
+            if wanted.items() <= line.items():
+                return line
+
+    def skip(self) -> None:
+        """Let go of what has been said so far: nobody waited for it."""
+        with contextlib.suppress(queue.Empty):
+            while (line := self._unheard.get_nowait()) is not None:
+                pass
+            self._unheard.put(line)
+
+    def wait_for_attempt(self, *, timeout_s: float = LIMIT_S) -> int:
+        """Return the number of the attempt that a swipe began, once the door asks for its PIN.
+
+        Keys that come earlier are nobody's. No log line tells it, but the attempt is on record.
+
+        Raises:
+            NotAnsweringError: the swipe was not heard in time.
+        """
+        last = max(
+            (line["attempt"] for line in self.lines if line["event"] == "decision"), default=0
+        )
+        pause = threading.Event()
+        with contextlib.closing(VisitHistory(self.directory / "visits.db")) as history:
+            for _ in range(round(timeout_s / LOOK_S)):
+                for visit in history.visits(EVER):
+                    if visit.attempt > last and visit.verdict is None:
+                        return visit.attempt
+                pause.wait(LOOK_S)
+        raise NotAnsweringError(f"no swipe was heard within {timeout_s} s")
+
+    def complaint(self) -> str:
+        """Return the last line that the door wrote on stderr."""
+        written = (self.directory / "door.stderr").read_text(errors="replace").strip()
+        return written.rsplit("\n", 1)[-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self.reader.pull()
+        self.keypad.pull()
+
+    def _listen(self, stdout: BinaryIO) -> None:
+        with stdout:
+            for written in stdout:
+                line = json.loads(written)
+                self.lines.append(line)
+                self._heard(line)
+                self._unheard.put(line)
+        self._unheard.put(None)
+
+
+def shipped(name: str) -> Path:
+    """Return a file of ``config/``, from a checkout or from where a wheel put it.
+
+    Raises:
+        StoreError: it came with neither.
+    """
+    checkout = Path(doorctl.__file__).parent.parent / "config" / name
+    if checkout.exists():
+        return checkout
+    # The wheel's own record knows where it is under --user, --prefix and --target as well.
+    for file in metadata.files("doorctl") or ():
+        if file.match(f"share/doorctl/{name}"):
+            return Path(str(file.locate())).resolve()
+    raise StoreError(f"{name} is missing from this installation; install doorctl again")
+
+
+# Mock pins that say each level they are driven to.
+#
+# The real door process loads :class:`ToldPin` by gpiozero's own way for other mock pins, an entry
+# point and ``GPIOZERO_MOCK_PIN_CLASS``, and writes into a pipe that the demo reads.
+
+
+class ToldPin(MockPin):  # type: ignore[misc] # gpiozero has no types
+    """Write ``<pin> <level>`` for each drive; a demo that no longer listens stops no door."""
+
+    def _set_state(self, value: Any) -> None:
+        super()._set_state(value)
+        with contextlib.suppress(OSError):
+            os.write(int(os.environ[PIPE]), f"{self.info.name} {int(value)}\n".encode())
+
+    def _change_state(self, value: Any) -> bool:
+        changed = bool(super()._change_state(value))
+        # gpiozero keeps all that a mock pin ever was: 0.25 KiB for each visit (measured in a soak).
+        del self.states[:-1]
+        return changed

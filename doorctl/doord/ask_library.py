@@ -1,0 +1,119 @@
+"""The door asks once when its own copy of the register can't judge a card, and keeps the answer.
+
+Runs on a thread of its own: a library system that hangs holds up nobody but the patron whom no
+copy knows. Speaks to ports only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from doorctl.access import weak_pins
+from doorctl.access.messages import LibraryAnswer, LibraryAnswered, Prepared
+from doorctl.access.patron import Patron, pin_check
+from doorctl.core.masked import Pin
+from doorctl.ports import Clock, Library, LibraryPatron, SealedRow
+from doorctl.sync.seal import lent_patron
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """For how long an answer is believed.
+
+    Args:
+        row: a card that no push has brought yet.
+        pin: the PIN check of a card that a push brought without one.
+    """
+
+    row: timedelta
+    pin: timedelta
+
+
+class Asking:
+    """Ask about one attempt at a time, on one thread; keep the answers, on another.
+
+    Args:
+        library: whoever asks the library system.
+        clock: for how long an answer is kept.
+        minimum_age: the branch's age limit in years, which a new row is sealed for.
+        keeping: for how long.
+        flags_weak: whether a PIN that is too easy to guess is called so, in the answer and in
+            what is kept: only where the policy makes use of it.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        clock: Clock,
+        *,
+        minimum_age: int,
+        keeping: Keeping,
+        flags_weak: bool = False,
+    ) -> None:
+        self._library = library
+        self._clock = clock
+        self._minimum_age = minimum_age
+        self._keeping = keeping
+        self._flags_weak = flags_weak
+        self._learnt: deque[SealedRow] = deque()
+
+    def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
+        """Ask about the card and the PIN of an attempt."""
+        try:
+            return self._asked(prepared, pin)
+        except ValueError:
+            # Web said something that no patron can be; nothing that it says may end the door.
+            return LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
+
+    def _asked(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
+        silent = LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
+        if prepared.identifier is None:
+            return silent
+        # A row that was asked for before is asked for anew: its rights may be others by now.
+        row_wanted = prepared.patron is None or not prepared.patron.pushed
+        reply = self._library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
+        if reply.answer is not LibraryAnswer.YES:
+            return LibraryAnswered(prepared.attempt, reply.answer)
+        lent = None
+        if row_wanted:
+            if reply.patron is None:
+                return silent
+            lent = self._lent(prepared, reply.patron, pin)
+        if lent is None:
+            is_weak = self._flags_weak and weak_pins.weak(pin, (prepared.identifier,))
+        else:
+            is_weak = lent.weak_pin
+        known = lent or prepared.patron
+        if known is not None:
+            check = pin_check(prepared.stretched, pin)
+            learnt = replace(known, pin_check=check, weak_pin=is_weak)
+            self._learnt.append(SealedRow(prepared.row_key, learnt))
+        return LibraryAnswered(prepared.attempt, reply.answer, lent, is_weak)
+
+    def keep(self) -> None:
+        """Keep what questions have taught, if anything; after the door has its answer."""
+        while self._learnt:
+            row, today = self._learnt.popleft(), self._today()
+            self._library.keep(
+                row,
+                row_until=None if row.patron.pushed else today + self._keeping.row,
+                pin_until=today + self._keeping.pin,
+                learnt_on=today,
+            )
+
+    def _lent(self, prepared: Prepared, answer: LibraryPatron, pin: Pin) -> Patron:
+        assert prepared.identifier is not None  # noqa: S101 - asked about it
+        return lent_patron(
+            answer,
+            prepared.identifier,
+            prepared.stretched,
+            pin,
+            minimum_age=self._minimum_age,
+            on=self._today(),
+            flags_weak=self._flags_weak,
+        )
+
+    def _today(self) -> date:
+        return self._clock.moment().latest_known.date()

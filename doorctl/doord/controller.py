@@ -1,0 +1,459 @@
+"""The door process's loop: events in, effects out, one thread, never sleeps, never touches disk.
+
+Everybody else only posts: serial lines, pins, signal handlers, the worker. Each turn first lets
+time pass, so that a flood of events can't hold the relay; then takes one event. The doorway is
+driven here and at once; whatever touches the disk goes to the worker and comes back as an event.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Sequence
+from datetime import date
+from math import inf
+
+from doorctl.access.attempt import Attempt, Phase, after
+from doorctl.access.calendar import Mode
+from doorctl.access.messages import (
+    Accompanied,
+    Asked,
+    AskLibrary,
+    Clicked,
+    Concluded,
+    Effect,
+    Event,
+    LibraryAnswer,
+    LibraryAnswered,
+    LookAgain,
+    Now,
+    Prepare,
+    Prepared,
+    PrepareFailed,
+    Rules,
+    Stalled,
+    TimePassed,
+)
+from doorctl.access.patron import Reason
+from doorctl.access.unusual import Refusals
+from doorctl.cards.keypad import keys
+from doorctl.cards.reader import CardReader
+from doorctl.core.errors import StoreError
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
+from doorctl.door.lamps import Signal
+from doorctl.doord.door_driver import Doorway
+from doorctl.doord.events import (
+    Mailbox,
+    PanelKeyPressed,
+    PinsTouched,
+    PostedEvent,
+    Reloaded,
+    StaffOpened,
+    StopRequested,
+    ThreadFailed,
+)
+from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
+from doorctl.doord.panel import Screen
+from doorctl.doord.slow_jobs import Questions
+from doorctl.ports import (
+    BranchBook,
+    BytesReceived,
+    Clock,
+    EventLog,
+    LineConnected,
+    LineEvent,
+    LineLost,
+    PatronLookup,
+)
+from doorctl.privacy.statistics import counted_as
+
+READER = "reader"
+KEYPAD = "keypad"
+
+TURN_LIMIT_S = 1.0
+"""Longest sleep of the loop: how often the watchdog is fed and the clock looked at."""
+
+VERSION_BITS = 64
+"""The version of either database is a number of fewer bits."""
+
+STALL_LIMIT_S = 3.0
+"""A loop that has not turned for so long stood still (SIGSTOP, a dying disk under swap)."""
+
+STALE_S = 0.5
+"""After standing still, what the lines deliver within this was sent before: it opens nothing."""
+
+FLOOD = 256
+"""So many events wait only where a device pours out bytes: the longest swipe has fewer."""
+
+FEW = 16
+BEHIND_S = 1.0
+"""A loop that has had :data:`FEW` events or more before it for so long does not keep up."""
+
+OVERLOAD_TOLD_S = 60.0
+"""That too much comes is told no more often."""
+
+UNREADABLE_GAP_S = 0.1
+"""Nobody swipes twice so soon: of garbage that comes faster, one answer a while is enough."""
+
+
+class Controller:
+    """Run the door.
+
+    Args:
+        rules: the branch's rules.
+        cards: the parser of the reader's line.
+        doorway: strike, leaf, lamps.
+        daily: knows which mode stands.
+        clock: the machine's.
+        log: takes the fixed log lines.
+        cache: asked for its version only.
+        branch: asked for its version only.
+        questions: for what is slow.
+        screen: what is shown at the door.
+        last_number: the highest attempt number on record.
+        lines: names of the serial lines; once each has been tried, the daemon is ready.
+        when_ready: called then, once.
+        opened_on: when the day was opened last, before this start; see `Policy.first_card`.
+        day_opened: called once when it is, to keep it.
+        each_turn: called at least every second while the loop turns (watchdog, clock watch).
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        cards: CardReader,
+        doorway: Doorway,
+        daily: DailyRound,
+        clock: Clock,
+        log: EventLog,
+        cache: PatronLookup,
+        branch: BranchBook,
+        questions: Questions,
+        screen: Screen,
+        last_number: int,
+        lines: frozenset[str],
+        when_ready: Callable[[], None],
+        each_turn: Callable[[], None],
+        opened_on: date | None = None,
+        day_opened: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._rules = rules
+        self._cards = cards
+        self._doorway = doorway
+        self._daily = daily
+        self._clock = clock
+        self._log = log
+        self._cache = cache
+        self._branch = branch
+        self._questions = questions
+        self._screen = screen
+        self._untried = set(lines)
+        self._when_ready = when_ready
+        self._each_turn = each_turn
+        self._opened_on = opened_on
+        self._day_opened = day_opened
+        self.connected: dict[str, bool | None] = dict.fromkeys(lines)
+        self._attempt = Attempt(number=last_number, last_number=last_number)
+        self._reloaded: Reloaded | None = None
+        self._refusals = Refusals()
+        self._card: CardRead | None = None
+        self._turned_s: float | None = None
+        self._stale_until_s = 0.0
+        self._kept_up_s = 0.0
+        self._overloaded_s = self._unreadable_s = -inf
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When time has to pass next, monotonic seconds; None while nothing is pending."""
+        pending = (
+            self._doorway.deadline_s,
+            self._attempt.deadline_s,
+            self._cards.deadline_s,
+            self._screen.deadline_s,
+        )
+        return min((at for at in pending if at is not None), default=None)
+
+    def run(self, mailbox: Mailbox) -> None:
+        """Turn until `StopRequested`; the relay is off afterwards, whatever happened."""
+        try:
+            self._doorway.begin()
+            while True:
+                self._notice_stall()
+                self.pass_time()
+                self._each_turn()
+                for event in self._next(mailbox):
+                    if isinstance(event, StopRequested):
+                        return
+                    self._notice_stall()
+                    self.handle(event)
+        finally:
+            self.shut_down()
+
+    def _next(self, mailbox: Mailbox) -> Sequence[PostedEvent]:
+        """Wait for an event; where a device pours out bytes, return all events but those."""
+        waiting, now_s = mailbox.qsize(), self._clock.monotonic_s()
+        if waiting < FEW or (waiting < FLOOD and now_s - self._kept_up_s <= BEHIND_S):
+            try:
+                event = mailbox.get(timeout=self._wait_s())
+            except queue.Empty:
+                return ()
+            if waiting < FEW:
+                self._kept_up_s = self._clock.monotonic_s()
+            return (event,)
+        events = [mailbox.get_nowait() for _ in range(waiting)]
+        kept = [event for event in events if not isinstance(event, BytesReceived)]
+        if len(kept) > FEW:  # A buzzing contact, say, which is no reason to refuse anybody.
+            return events
+        self._note_overload("the reader or the keypad sends without a pause", now_s)
+        self._kept_up_s = now_s
+        self._void(now_s)
+        return kept
+
+    def _note_overload(self, why: str, now_s: float) -> None:
+        if now_s - self._overloaded_s >= OVERLOAD_TOLD_S:
+            self._overloaded_s = now_s
+            self._log.emit("alarm", kind="overloaded", why=why)
+
+    def _notice_stall(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._turned_s is not None and now_s - self._turned_s > STALL_LIMIT_S:
+            self._log.emit(
+                "alarm", kind="stalled", why="the door stood still; what was typed is void"
+            )
+            self._void(now_s)
+        self._turned_s = now_s
+
+    def _void(self, now_s: float) -> None:
+        self._cards.reset()
+        self._step(Stalled())
+        self._stale_until_s = now_s + STALE_S
+
+    def shut_down(self) -> None:
+        """Lock the door; idempotent."""
+        self._doorway.shut_down()
+
+    def pass_time(self) -> None:
+        """Let every deadline that is due have its effect."""
+        now_s = self._clock.monotonic_s()
+        if self._attempt_is_over():
+            self._take_reloaded()
+        self._doorway.pass_time()
+        self._daily.turn(self._clock.moment(), now_s)
+        self._cards.pass_time(now_s)
+        self._take_readings()
+        if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
+            self._step(TimePassed())
+        self._show(now_s)
+
+    def handle(self, event: PostedEvent) -> None:
+        """Take one event."""
+        match event:
+            case BytesReceived() | LineConnected() | LineLost():
+                self._hear_line(event)
+            case Prepared() | PrepareFailed() | LibraryAnswered():
+                self._step(event)
+            case HoursRead():
+                self._hear_hours(event)
+            case BranchUnread():
+                self._daily.missed(event, self._clock.moment())
+            case PanelKeyPressed():
+                self._hear_panel(event)
+            case StaffOpened():
+                self._open_for_staff(event)
+            case PinsTouched():
+                self._doorway.look()
+            case Reloaded():
+                self._reloaded = event
+            case ThreadFailed(error=error):
+                raise error
+
+    def _hear_hours(self, read: HoursRead) -> None:
+        self._daily.heard(read, self._clock.moment())
+        if read.failing is None:
+            self._screen.hear_hours(read.calendar, read.override)
+
+    def _take_reloaded(self) -> None:
+        """Go by other rules from now on: between two attempts, so that each knows one policy."""
+        new, self._reloaded = self._reloaded, None
+        if new is not None:
+            self._rules = new.rules
+            new.taken()
+            self._daily.reload(new.day)
+            self._screen.reload(new.panel)
+
+    def _open_for_staff(self, asked: StaffOpened) -> None:
+        if self._clock.monotonic_s() >= asked.until_s:
+            # They have been told that the door did not answer, and whoever waited may be gone.
+            self._log.emit("alarm", kind="stalled", why="staff's opening came too late and is void")
+            return
+        self._log.emit("opened_by_staff", why=asked.reason, by=asked.by)
+        self._doorway.let_in()
+        if self._rules.policy.first_card:
+            self._open_day()
+
+    def _open_day(self) -> None:
+        moment = self._clock.moment()
+        if moment.dependable and moment.local.date() != self._opened_on:
+            self._opened_on = moment.local.date()
+            self._day_opened()
+
+    def _hear_line(self, event: LineEvent) -> None:
+        match event:
+            case BytesReceived() if self._clock.monotonic_s() < self._stale_until_s:
+                pass
+            case BytesReceived(line=line, data=data) if line == KEYPAD:
+                for key in keys(data):
+                    self._take_reading(key)
+            case BytesReceived(data=data):
+                self._cards.receive(data, self._clock.monotonic_s())
+                self._take_readings()
+            case LineConnected(line=line):
+                self._log.emit(line, state="connected")
+                self._note_line(line, connected=True)
+            case LineLost(line=line, why=why):
+                if line == READER:
+                    self._cards.reset()
+                self._log.emit(line, state="lost", why=why)
+                self._note_line(line, connected=False)
+
+    def _hear_panel(self, pressed: PanelKeyPressed) -> None:
+        stale = self._clock.monotonic_s() < self._stale_until_s
+        # A page that was held up has what somebody typed who has gone.
+        if not stale and pressed.attempt == self._attempt.number:
+            self._take_reading(KeyPressed(pressed.key))
+
+    def _show(self, now_s: float) -> None:
+        if not self._screen.is_there:
+            return
+        moment = self._clock.moment()
+        standing = self._daily.mode_at(moment)
+        broken = not self.connected.get(READER, True)
+        self._screen.show(self._attempt, now_s, moment, standing, broken=broken)
+
+    def _note_line(self, line: str, *, connected: bool) -> None:
+        self.connected[line] = connected
+        if self._untried:
+            self._untried.discard(line)
+            if not self._untried:
+                self._when_ready()
+
+    def _take_readings(self) -> None:
+        while True:
+            typing = self._attempt.phase is Phase.TYPING or self._attempt.company is not None
+            reading = self._cards.next_reading(awaiting_pin=typing)
+            if reading is None:
+                return
+            self._take_reading(reading)
+
+    def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
+        standing = self._daily.standing
+        if isinstance(reading, CardUnreadable):
+            now_s = self._clock.monotonic_s()
+            if now_s - self._unreadable_s < UNREADABLE_GAP_S:
+                return
+            self._unreadable_s = now_s
+        if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
+            # Nobody is asked who they are; whether the door stands free is a rule of the branch.
+            if isinstance(reading, CardRead):
+                free = self._doorway.stands_free
+                self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
+        elif isinstance(reading, CardRead) and self._questions.overloaded():
+            self._turn_away(reading)
+        else:
+            if isinstance(reading, CardRead):
+                self._card = reading
+                # It ends the attempt before it, whose reason is known by now.
+                self._take_reloaded()
+            self._step(reading)
+
+    def _turn_away(self, card: CardRead) -> None:
+        now_s = self._clock.monotonic_s()
+        self._note_overload("cards come faster than they are looked up", now_s)
+        if card != self._card:
+            # Whoever came before has stepped back: what this one types must not be theirs.
+            self._step(PrepareFailed(self._attempt.number))
+        self._doorway.show(Signal.REFUSED)
+        self._screen.turn_away(now_s)
+
+    def _attempt_is_over(self) -> bool:
+        return self._attempt.phase is Phase.IDLE
+
+    def _step(self, event: Event) -> None:
+        moment = self._clock.moment()
+        # First: it may show that the hours are older than the card.
+        version = self._version()
+        mode, no_entry = self._daily.mode_at(moment)
+        in_doubt = version is None or self._daily.is_reading
+        if in_doubt and self._attempt_is_over():
+            # A card is looked at again after that; who brings companions can't wait for it.
+            mode = None
+        now = Now(self._clock.monotonic_s(), moment, version, mode, no_entry, self._opened_on)
+        self._attempt, effects = after(self._attempt, event, now, self._rules)
+        for effect in effects:
+            self._carry_out(effect)
+
+    def _version(self) -> int | None:
+        """Return another number after each change of what a card is judged by.
+
+        The hours of that version have been asked of the worker when this returns, so whatever it
+        is asked afterwards, it answers after them.
+        """
+        try:
+            branch = self._branch.version()
+            self._daily.look(branch)
+            return (self._cache.version() << VERSION_BITS) + branch
+        except StoreError:
+            return None
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Prepare() | LookAgain():
+                self._questions.prepare(effect, lambda: self._attempt.number)
+            case AskLibrary():
+                if not self._questions.ask_library(effect):
+                    number = effect.prepared.attempt
+                    self._step(LibraryAnswered(number, LibraryAnswer.SILENT))
+            case Asked():
+                self._doorway.show(Signal.CARD_READ)
+                self._screen.ask()
+            case Clicked():
+                self._doorway.show(Signal.KEY)
+            case Accompanied(attempt=number, companions=companions):
+                self._doorway.bring(companions)
+                self._log.emit("companions", attempt=number, count=companions)
+            case Concluded():
+                self._conclude(effect)
+
+    def _conclude(self, concluded: Concluded) -> None:
+        reason, number = concluded.reason, concluded.attempt
+        if reason is Reason.OK:
+            self._doorway.let_in(needs_time=concluded.long_release)
+            if concluded.opens_day:
+                self._open_day()
+        if not concluded.silent:
+            self._doorway.show(Signal.GRANTED if reason is Reason.OK else Signal.REFUSED)
+            self._screen.tell(concluded, self._clock.monotonic_s())
+        more = {} if concluded.shape is None else {"shape": concluded.shape.value}
+        if concluded.weak_pin:
+            more["hint"] = Reason.WEAK_PIN.value
+        self._log.emit(
+            "decision", verdict=reason.verdict, reason=reason.value, attempt=number, **more
+        )
+        if not concluded.silent:
+            self._count(reason)
+        if concluded.duress:
+            # Which attempt it was is told to nobody who reads over a shoulder.
+            self._log.emit("alarm", kind="duress")
+        mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
+        self._questions.settle(concluded, mode)
+
+    def _count(self, reason: Reason) -> None:
+        self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())
+        for one in unusual:
+            self._log.emit("alarm", kind="refusals_unusual", why=one.why)
+
+    def _wait_s(self) -> float:
+        deadline_s = self.deadline_s
+        if deadline_s is None:
+            return TURN_LIMIT_S
+        return max(0.0, min(TURN_LIMIT_S, deadline_s - self._clock.monotonic_s()))

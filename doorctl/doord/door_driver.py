@@ -1,0 +1,362 @@
+"""The door itself: strike, leaf, inputs and lamps, driven at once and on one thread.
+
+The tables in `door` say what follows; this is where it happens: the relay is switched, the log is
+told, a lamp is lit. Nothing here knows of cards, patrons or hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from doorctl.core.errors import DeviceError
+from doorctl.door import leaf, strike
+from doorctl.door.head_count import HeadCount
+from doorctl.door.inputs import Input, InputChanged, Inputs
+from doorctl.door.lamps import Indicator, Lamps, Signal
+from doorctl.door.leaf import (
+    AlarmCleared,
+    AlarmRaised,
+    ContactChanged,
+    Entered,
+    FireChanged,
+    FireReported,
+    HeldWarned,
+    Leaf,
+    LeafEffect,
+    LeafEvent,
+    LeafRules,
+    Left,
+    NoEntry,
+    Passed,
+    Released,
+    Relocked,
+    Started,
+)
+from doorctl.ports import Clock, EventLog, Levels, Relay, Signals
+from doorctl.ports import Inputs as InputPins
+
+NAMES = MappingProxyType(
+    {
+        Input.CONTACT: "contact_open",
+        Input.EXIT_BUTTON: "exit_pressed",
+        Input.FIRE: "fire",
+        Input.OTHER_DOOR: "other_door_open",
+    }
+)
+"""What each input is called among the levels of the pins."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRules:
+    """How this door behaves; all times in seconds.
+
+    Args:
+        release_s: how long a grant releases the strike.
+        long_release_s: the same for those who need more time; never less than `release_s`.
+        exit_release_s: how long the exit button releases it.
+        wait_s: how long a grant waits for the lobby's other door to close.
+        leaf: how long the leaf may stand open, and what an unexplained opening is.
+    """
+
+    release_s: float
+    leaf: LeafRules
+    long_release_s: float = 0.0
+    exit_release_s: float = 5.0
+    wait_s: float = 0.0
+
+
+class Doorway:
+    """Drive the door. One thread, except `released`, `state` and `head_count`: any.
+
+    Args:
+        rules: see there.
+        relay: the strike's.
+        signals: lamps and buzzer.
+        inputs: contact, exit button, fire alarm, other door; None where nothing is wired.
+        clock: for deadlines.
+        log: takes `relay`, `door`, `fire` and `alarm` lines.
+        told_of: hears of each opening by which somebody came in, went out or passed.
+        bounded: told before the relay goes on until when, monotonic seconds, so that a process
+            that is frozen in the next moment does not hold it; None where the door stands free.
+
+    Raises:
+        DeviceError: by whatever switches the relay: it can't be driven. What it was to do is not
+            taken as done.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: DoorRules,
+        relay: Relay,
+        signals: Signals,
+        clock: Clock,
+        log: EventLog,
+        inputs: InputPins | None = None,
+        told_of: Callable[[Entered | Left | Passed], None] = lambda _passage: None,
+        bounded: Callable[[float | None], None] = lambda _until_s: None,
+    ) -> None:
+        self._rules = rules
+        self._relay = relay
+        self._signals = signals
+        self._clock = clock
+        self._log = log
+        self._pins = inputs
+        self._told_of = told_of
+        self._bounded = bounded
+        self._strike = strike.Strike()
+        self._leaf = Leaf()
+        self._indicator = Indicator()
+        self._inputs = Inputs()
+        self._waiting = 0
+        self._waiting_open_s = 0.0
+        self._stopped = False
+        self._failing: str | None = None
+        self._lamps_failing = False
+        self.head_count = HeadCount()
+
+    @property
+    def released(self) -> bool:
+        """Whether the strike is released just now."""
+        return self._strike.energised
+
+    @property
+    def relocks_s(self) -> float | None:
+        """When the strike is locked again, monotonic seconds; None unless it is released so far."""
+        released = self._strike.state is strike.StrikeState.RELEASED
+        return self._strike.until_s if released else None
+
+    @property
+    def stands_free(self) -> bool:
+        """Whether the strike stays released, as in staffed hours."""
+        return self._strike.state is strike.StrikeState.FREE
+
+    @property
+    def state(self) -> str:
+        """What the leaf looks like: locked, released, open, held or forced."""
+        return self._leaf.state.value
+
+    @property
+    def watched(self) -> bool:
+        """Whether a contact is wired, so that heads can be counted."""
+        return self._leaf.contact
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When time has to pass next, monotonic seconds; None while nothing is pending."""
+        pending = (
+            self._strike.deadline_s,
+            self._leaf.deadline_s,
+            self._inputs.deadline_s,
+            self._indicator.deadline_s,
+        )
+        return min((at for at in pending if at is not None), default=None)
+
+    def begin(self) -> None:
+        """Take the inputs as they are: a leaf that is open by now is open, and not forced."""
+        if self._pins is None:
+            return
+        now_s = self._clock.monotonic_s()
+        levels = self._read(self._pins)
+        self._inputs = Inputs.started(levels, now_s)
+        self._tell_leaf(Started(levels.get(Input.CONTACT), now_s))
+        if levels.get(Input.FIRE):
+            self._tell_leaf(FireChanged(active=True))
+        if levels.get(Input.OTHER_DOOR):
+            self._drive(self._strike.after(strike.OtherDoorChanged(open=True, now_s=now_s)))
+
+    def pass_time(self) -> None:
+        """Let every deadline that is due have its effect, and look at the inputs."""
+        now_s = self._clock.monotonic_s()
+        self._drive(self._strike.after(strike.TimePassed(now_s)))
+        self._note_waiting(now_s)
+        self.look()
+        self._tell_leaf(strike.TimePassed(now_s))
+        self._indicate(self._indicator.at(now_s))
+
+    def look(self) -> None:
+        """Read the inputs, for one of them may have changed."""
+        if self._pins is None:
+            return
+        levels = self._read(self._pins)
+        self._inputs, changes = self._inputs.sampled(levels, self._clock.monotonic_s())
+        for change in changes:
+            self._take(change)
+
+    def let_in(self, *, needs_time: bool = False) -> None:
+        """Release the strike for somebody who may enter."""
+        rules = self._rules
+        release_s = rules.release_s
+        if needs_time:
+            release_s = max(release_s, rules.long_release_s)
+        # Who needs longer to open needs longer to walk through as well.
+        longer_s = rules.leaf.held_open_s + release_s - rules.release_s if needs_time else 0.0
+        self._grant(release_s, persons=1, held_open_s=longer_s)
+
+    def bring(self, companions: int) -> None:
+        """Expect so many more behind the one who was let in, and give them the time for it.
+
+        Where the strike is locked again meanwhile it stays so: anybody may press that key.
+        """
+        now_s = self._clock.monotonic_s()
+        self._drive(self._strike.after(strike.Prolonged(now_s, self._rules.release_s)))
+        if self._strike.state is strike.StrikeState.WAITING:
+            self._waiting += companions
+        else:
+            self._note_release(now_s, companions)
+
+    def stand_free(self, *, free: bool) -> None:
+        """Keep the strike released while the branch is staffed, or no longer."""
+        if self._stopped:
+            return
+        now_s = self._clock.monotonic_s()
+        event = strike.Freed(now_s) if free else strike.Unfreed(now_s)
+        self._drive(self._strike.after(event))
+        self._note_waiting(now_s)
+        self._tell_leaf(event)
+
+    def close_house(self) -> None:
+        """Begin the head-count anew and let in nobody who still waits: the house is closed now.
+
+        Who is being let in keeps the time; a door that stands free is for `stand_free` to lock.
+        """
+        self._drive(self._strike.after(strike.HouseClosed()))
+        self._note_waiting(self._clock.monotonic_s())
+        self.head_count = self.head_count.closed()
+
+    def show(self, signal: Signal) -> None:
+        """Light or sound a signal from now on."""
+        self._indicate(self._indicator.signalled(signal, self._clock.monotonic_s()))
+
+    def shut_down(self) -> None:
+        """Lock the door for good: nothing releases it any more; idempotent."""
+        self._stopped = True
+        try:
+            self._drive(self._strike.after(strike.ShutDown()))
+        finally:
+            self._relay.de_energise()
+        self._tell_leaf(strike.ShutDown())
+
+    def _grant(self, release_s: float, *, persons: int, held_open_s: float = 0.0) -> None:
+        now_s = self._clock.monotonic_s()
+        self._drive(self._strike.after(strike.Granted(now_s, release_s, self._rules.wait_s)))
+        if self._strike.state is strike.StrikeState.WAITING:
+            self._waiting += persons
+            self._waiting_open_s = max(self._waiting_open_s, held_open_s)
+        else:
+            self._note_release(now_s, persons, held_open_s)
+
+    def _note_release(self, now_s: float, persons: int, held_open_s: float = 0.0) -> None:
+        if self._strike.energised and self._strike.until_s is not None:
+            self._tell_leaf(Released(now_s, self._strike.until_s, persons, held_open_s))
+
+    def _note_waiting(self, now_s: float) -> None:
+        """Tell the leaf of those whose grant waited for the other door, once it waits no more."""
+        if self._waiting and self._strike.state is not strike.StrikeState.WAITING:
+            self._note_release(now_s, self._waiting, self._waiting_open_s)
+            self._waiting, self._waiting_open_s = 0, 0.0
+
+    def _take(self, change: InputChanged) -> None:
+        match change.input:
+            case Input.CONTACT:
+                self._tell_leaf(ContactChanged(change.active, change.now_s))
+            case Input.FIRE:
+                self._tell_leaf(FireChanged(change.active))
+            case Input.OTHER_DOOR:
+                other = strike.OtherDoorChanged(open=change.active, now_s=change.now_s)
+                self._drive(self._strike.after(other))
+            case Input.EXIT_BUTTON if change.active:
+                exit_s = self._rules.exit_release_s
+                self._drive(self._strike.after(strike.ExitPressed(change.now_s, exit_s)))
+                self._note_release(change.now_s, persons=0)
+                self.show(Signal.EXIT)
+        self._note_waiting(change.now_s)
+
+    def _drive(self, after: strike.Strike) -> None:
+        if self._stopped and after.energised:
+            return
+        if after.energised == self._strike.energised:
+            self._strike = after
+            return
+        if after.energised:
+            self._bounded(after.until_s)
+            self._relay.energise()
+        else:
+            self._relay.de_energise()
+        self._strike = after
+        edge_s = self._clock.monotonic_s()
+        self._log.emit("relay", energised=after.energised, monotonic_ns=round(edge_s * 1e9))
+        if not after.energised:
+            self._tell_leaf(Relocked(edge_s))
+
+    def _tell_leaf(self, event: LeafEvent) -> None:
+        before = self._leaf.state
+        self._leaf, effects = leaf.after(self._leaf, event, self._rules.leaf)
+        if self._leaf.state is not before:
+            self._log.emit("door", state=self._leaf.state.value)
+        for effect in effects:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: LeafEffect) -> None:
+        match effect:
+            case Entered() | Left() | Passed():
+                self._count(effect)
+            case HeldWarned():
+                self.show(Signal.HELD_WARNING)
+            case NoEntry():
+                self._log.emit("door", state="no_entry")
+            case AlarmRaised() | AlarmCleared() | FireReported():
+                self._alarm(effect)
+
+    def _count(self, passage: Entered | Left | Passed) -> None:
+        match passage:
+            case Entered(persons=persons):
+                self.head_count = self.head_count.entered(persons)
+            case Left():
+                self.head_count = self.head_count.left()
+            case Passed():
+                self.head_count = self.head_count.passed()
+        self._told_of(passage)
+
+    def _alarm(self, effect: AlarmRaised | AlarmCleared | FireReported) -> None:
+        match effect:
+            case AlarmRaised(alarm=alarm):
+                self._log.emit("alarm", kind=alarm.value)
+            case AlarmCleared(alarm=alarm):
+                self._log.emit("alarm", kind=f"{alarm.value}_cleared")
+            case FireReported(active=active):
+                self._log.emit("fire", state="active" if active else "over")
+        self.show(Signal.ALARM if self._leaf.sounding else Signal.SILENCE)
+
+    def _read(self, pins: InputPins) -> Mapping[Input, bool]:
+        levels = pins.levels()
+        self._note_failing(levels)
+        read = ((name, getattr(levels, field)) for name, field in NAMES.items())
+        return {name: level for name, level in read if level is not None}
+
+    def _note_failing(self, levels: Levels) -> None:
+        if levels.failing is not None and self._failing is None:
+            self._log.emit("alarm", kind="inputs_failing", why=levels.failing)
+        elif levels.failing is None and self._failing is not None:
+            self._log.emit("alarm", kind="inputs_failing_cleared")
+        self._failing = levels.failing
+
+    def _indicate(self, after: Indicator) -> None:
+        if after.lamps != self._indicator.lamps:
+            self._light(after.lamps)
+        self._indicator = after
+
+    def _light(self, lamps: Lamps) -> None:
+        try:
+            self._signals.show(lamps)
+        except DeviceError as err:
+            # A broken lamp keeps nobody out; each further failure would say the same.
+            if not self._lamps_failing:
+                self._log.emit("alarm", kind="lamps_failing", why=str(err))
+            self._lamps_failing = True
+        else:
+            if self._lamps_failing:
+                self._log.emit("alarm", kind="lamps_failing_cleared")
+            self._lamps_failing = False

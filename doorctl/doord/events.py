@@ -1,0 +1,137 @@
+"""What other threads post to the door process's loop, and whom the loop gives its slow jobs."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+
+from doorctl.access.day import DayRules
+from doorctl.access.messages import LibraryAnswered, Prepared, PrepareFailed, Rules
+from doorctl.access.panel import PanelRules
+from doorctl.doord.hours import BranchUnread, HoursRead
+from doorctl.ports import LineEvent
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody asked the daemon to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinsTouched:
+    """A level may have changed: look at the inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaffOpened:
+    """Staff let somebody in from where they are.
+
+    Args:
+        reason: why, in their words.
+        by: which account it was.
+        until_s: just before when it counts, monotonic seconds.
+    """
+
+    reason: str
+    by: str
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PanelKeyPressed:
+    """A key of the screen at the door, meant for the attempt of that number."""
+
+    key: str = field(repr=False)
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """Other rules for what begins from now on; what is under way keeps those that it began by.
+
+    Args:
+        rules: of an attempt.
+        day: of the hours.
+        panel: of the screen.
+        taken: called as they come into force, on the loop's thread.
+    """
+
+    rules: Rules
+    day: DayRules
+    panel: PanelRules
+    taken: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFailed:
+    """A thread ended by an exception that nobody expected: the daemon must not go on without it."""
+
+    error: BaseException
+
+
+PostedEvent = (
+    LineEvent
+    | PinsTouched
+    | Prepared
+    | PrepareFailed
+    | LibraryAnswered
+    | HoursRead
+    | BranchUnread
+    | StaffOpened
+    | PanelKeyPressed
+    | Reloaded
+    | StopRequested
+    | ThreadFailed
+)
+Mailbox = queue.SimpleQueue[PostedEvent]
+
+
+class Worker(Protocol):
+    """A thread that does slow jobs in order and posts what they return."""
+
+    def submit(self, job: Callable[[], PostedEvent | None]) -> None:
+        """Queue a job; its event, if any, is posted to the controller."""
+
+    def backlog(self) -> int:
+        """Return how many jobs wait."""
+
+
+class LoopsMailbox(Mailbox):
+    """What the loop waits at. `put` may be called from any thread and from a signal's handler.
+
+    In Python 3.11 a `get` of SimpleQueue's own that is woken when its time is over waits for ever:
+    the door was deaf and blind until somebody swiped. Here a lock is waited for, which ends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._posted = threading.Lock()
+        self._posted.acquire()
+
+    def put(self, item: PostedEvent, block: bool = True, timeout: float | None = None) -> None:
+        """Post an event; never waits."""
+        super().put(item, block, timeout)
+        with suppress(RuntimeError):  # Not waited for, or told already.
+            self._posted.release()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> PostedEvent:
+        """Return the next event. One thread.
+
+        Raises:
+            queue.Empty: there is none.
+        """
+        ends_s = inf if timeout is None else time.monotonic() + timeout  # noqa: TID251 - a wait
+        while True:
+            self._posted.acquire(blocking=False)  # What was told of an event that is taken since.
+            with suppress(queue.Empty):
+                return super().get(block=False)
+            left_s = ends_s - time.monotonic()  # noqa: TID251 - a wait
+            if not block or left_s <= 0:
+                raise queue.Empty
+            self._posted.acquire(timeout=min(left_s, threading.TIMEOUT_MAX))

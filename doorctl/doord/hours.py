@@ -1,0 +1,277 @@
+"""What the loop does about the hours: follow the mode, warn before closing, switch what follows it.
+
+Belongs to the controller's thread. The calendar is read by the worker, whenever branch.db has
+changed; until it has been read once, nobody comes in. A change is looked for at each turn and
+before each step of an attempt, so that no card is judged by hours that staff have replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from doorctl.access.calendar import OPEN, Calendar, Cause, Mode
+from doorctl.access.day import (
+    CalendarFound,
+    CalendarLost,
+    ClosingWarned,
+    Day,
+    DayEffect,
+    DayRules,
+    ModeChanged,
+    OutputsChanged,
+    Override,
+    Standing,
+    told,
+    turned,
+)
+from doorctl.core.errors import DeviceError, StoreError
+from doorctl.core.moments import Moment
+from doorctl.door.lamps import Signal
+from doorctl.doord.door_driver import Doorway
+from doorctl.doord.self_test import due
+from doorctl.ports import BranchBook, EventLog, Outputs, StoredCalendar
+
+CLOCK_PATIENCE_S = 300.0
+"""How long a clock may take to be set, after a start, before somebody is told."""
+
+AGAIN_TURNS = 10
+"""Turns until what could not be read is read again; the loop turns once a second or sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoursRead:
+    """What the worker has read.
+
+    Args:
+        calendar: None where it could not be read.
+        override: what staff have set.
+        failing: why it could not be read; None where it could.
+    """
+
+    calendar: Calendar | None
+    override: Override | None
+    failing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchUnread:
+    """The worker could not read branch.db for something else than hours: why."""
+
+    why: str
+
+
+class Submits(Protocol):
+    """A thread that does a job and posts what it returns."""
+
+    def __call__(self, job: Callable[[], HoursRead]) -> None:
+        """Queue the job."""
+
+
+class DailyRound:
+    """Keep to the hours. One thread.
+
+    Args:
+        rules: warnings, outputs and the last minutes.
+        calendar_of: makes a calendar of what is stored.
+        branch: where hours are stored.
+        submit: has the worker read it.
+        doorway: stands free while staff are there.
+        stands_free: whether it does.
+        test: has the house tested; before each opening, while somebody can still act.
+        outputs: light and the like, by name; None where there is nothing to switch.
+        log: takes `mode`, `closing` and `alarm` lines; `branch_failing` once until it is read.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: DayRules,
+        calendar_of: Callable[[StoredCalendar], Calendar],
+        branch: BranchBook,
+        submit: Submits,
+        doorway: Doorway,
+        outputs: Outputs | None,
+        log: EventLog,
+        stands_free: bool = True,
+        test: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._rules = rules
+        self._calendar_of = calendar_of
+        self._branch = branch
+        self._submit = submit
+        self._doorway = doorway
+        self._outputs = outputs
+        self._log = log
+        self._stands_free = stands_free
+        self._test = test
+        self._tested: datetime | None = None
+        self._clockless_since_s: float | None = None
+        self._clockless_told = False
+        self._day = Day(None)
+        self._read_at: int | None = None
+        self._reading = 0
+        self._was_read = False
+        self._branch_failing = False
+        self._again_in = 0
+        self._failing: frozenset[str] = frozenset()
+
+    @property
+    def standing(self) -> Standing | None:
+        """The mode that stands, as of the last turn; None before the hours were read."""
+        return self._day.standing
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the worker is reading the hours: those that are known may be old."""
+        return self._reading > 0
+
+    def mode_at(self, moment: Moment) -> tuple[Mode | None, bool]:
+        """Return the mode at a moment by the hours read last, and whether nobody new comes in."""
+        if not self._was_read:
+            return Mode.CLOSED, False
+        return self._day.mode_at(moment, self._rules)
+
+    def turn(self, moment: Moment, now_s: float) -> None:
+        """Look at the clock and at what is stored; about once a second.
+
+        Args:
+            moment: by the wall clock, which stands still while it lags behind what is known.
+            now_s: monotonic seconds.
+        """
+        self._look_at_branch()
+        self._follow(moment)
+        self._note_clock(now_s)
+
+    def look(self, version: int) -> None:
+        """Have the hours read, unless they were asked for in this version of branch.db already.
+
+        What the same worker is asked afterwards it answers when they have been heard.
+        """
+        if version != self._read_at:
+            self._ask_for(version)
+
+    def reload(self, rules: DayRules) -> None:
+        """Go by other rules, and have the hours read, for the calendar may be another one too."""
+        self._rules, self._read_at = rules, None
+
+    def heard(self, read: HoursRead, moment: Moment) -> None:
+        """Take what the worker has read, or that it could not.
+
+        Hours that were read once stay; where there never were any it is closed.
+        """
+        self._reading -= 1
+        if read.failing is None:
+            self._was_read, self._branch_failing, self._again_in = True, False, 0
+            self._day = told(self._day, read.calendar, read.override)
+        else:
+            self._miss(read.failing)
+        self._follow(moment)
+
+    def missed(self, unread: BranchUnread, moment: Moment) -> None:
+        """Hear that branch.db can't be read, from somebody whom nobody asked for hours."""
+        self._miss(unread.why)
+        self._follow(moment)
+
+    def _miss(self, why: str) -> None:
+        self._note_failing(why)
+        self._again_in = AGAIN_TURNS
+
+    def _follow(self, moment: Moment) -> None:
+        if not self._was_read and not self._branch_failing:
+            return
+        before = self._day
+        self._day, effects = turned(before, moment, self._rules)
+        for effect in effects:
+            self._carry_out(effect)
+        # Not at the very start: a reader that is still connecting is no fault.
+        if moment.dependable and before.seen is not None and self._day is not before:
+            self._test_when_due(moment)
+
+    def _note_clock(self, now_s: float) -> None:
+        standing = self._day.standing
+        if standing is None or standing.cause is not Cause.CLOCK:
+            self._clockless_since_s = None
+        elif self._clockless_since_s is None:
+            self._clockless_since_s, self._clockless_told = now_s, False
+        elif not self._clockless_told and now_s - self._clockless_since_s >= CLOCK_PATIENCE_S:
+            self._clockless_told = True
+            self._log.emit("alarm", kind="clock_untrusted_at_opening")
+
+    def _look_at_branch(self) -> None:
+        try:
+            version = self._branch.version()
+        except StoreError as err:
+            self._note_failing(str(err))
+            # Whatever comes back, in whichever version, has to be read.
+            self._read_at = None
+            return
+        self._again_in -= 1
+        if self._again_in == 0:
+            self._ask_for(version)
+        self.look(version)
+
+    def _ask_for(self, version: int) -> None:
+        self._read_at = version
+        self._reading += 1
+        self._submit(self._read)
+
+    def _read(self) -> HoursRead:
+        try:
+            return HoursRead(self._calendar_of(self._branch.calendar()), self._branch.override())
+        except StoreError as err:
+            return HoursRead(None, None, str(err))
+
+    def _note_failing(self, why: str) -> None:
+        if not self._branch_failing:
+            self._log.emit("alarm", kind="branch_failing", why=why)
+        self._branch_failing = True
+
+    def _carry_out(self, effect: DayEffect) -> None:
+        match effect:
+            case ModeChanged(standing=standing):
+                self._change(standing)
+            case ClosingWarned(minutes=minutes):
+                self._log.emit("closing", minutes=minutes)
+                self._doorway.show(Signal.CLOSING_WARNING)
+            case OutputsChanged(on=on):
+                self._switch(on)
+            case CalendarLost():
+                self._log.emit("alarm", kind="calendar_unknown")
+            case CalendarFound():
+                self._log.emit("alarm", kind="calendar_unknown_cleared")
+
+    def _test_when_due(self, moment: Moment) -> None:
+        calendar = self._day.calendar
+        if calendar is not None and due(
+            self._tested, calendar.opens_next(moment.local), moment.local
+        ):
+            self._tested = moment.local
+            self._test()
+
+    def _change(self, standing: Standing) -> None:
+        mode, until = standing.mode, standing.until
+        self._log.emit(
+            "mode",
+            state="unknown" if mode is None else mode.value,
+            cause=standing.cause.value,
+            until=None if until is None else until.isoformat(),
+        )
+        self._doorway.stand_free(free=self._stands_free and mode is Mode.STAFFED)
+        if mode not in OPEN:
+            self._doorway.close_house()
+
+    def _switch(self, on: frozenset[str]) -> None:
+        if self._outputs is None:
+            return
+        failing = set()
+        for output in self._rules.outputs:
+            try:
+                self._outputs.switch(output.name, on=output.name in on)
+            except DeviceError as err:
+                failing.add(output.name)
+                if output.name not in self._failing:
+                    self._log.emit("alarm", kind="output_failing", why=str(err))
+        self._failing = frozenset(failing)

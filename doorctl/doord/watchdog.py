@@ -1,0 +1,232 @@
+"""What the loop sees to about once a second: the watchdog, the clock, the time kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from doorctl.core.moments import Moment
+from doorctl.ports import Clock, Supervisor
+
+PING_EVERY_S = 5.0
+"""How often the worker is asked whether it still works."""
+
+WORKER_LIMIT_S = 60.0
+"""A worker silent for so long is stuck: the watchdog is not fed and systemd starts afresh.
+
+What a patron waits for takes a second, on a disk that is dying a few.
+"""
+
+PURGE_LIMIT_S = 600.0
+"""A purge may hold the worker for so long: killed, it would only begin again at the next start.
+
+5 million rows are 10 000 transactions of 20 ms on a slow card, and then a VACUUM (not measured).
+"""
+
+SCHEDULE_LIMIT_S = 600.0
+"""A purge that is so overdue does not come by itself, for the scheduler is dead or stuck.
+
+A door whose scheduler died again at each start would so be away for seconds in ten minutes, not
+for ever.
+"""
+
+KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7
+"""How late the loop may lock before the kernel ends it, to be locked a second after the release.
+
+Where the kernel keeps a dead process's outputs, systemd still has to lock: 0.3 to 0.7 s on an
+emulated Pi (tests/pi). Where it frees them, the pin falls at once and the loop may have more. Both
+are longer than the 0.3 s for which an SD card stalls; the loop itself never waits for one.
+"""
+
+KEEP_TIME_EVERY_S = 600.0
+"""How often the high-water mark goes to disk: what a power cut can take back of it."""
+
+
+class Housekeeping:
+    """Turn once with each turn of the loop; one thread.
+
+    Args:
+        clock: the machine's.
+        supervisor: fed only while everything answers.
+        threads_alive: whether the thread of each serial line is still there.
+        overdue_s: for how long something that the scheduler had to begin is due, seconds.
+        purging_since_s: when the purge began that is under way, monotonic seconds; None while
+            none is.
+        stepped: whether the wall clock jumped since it was asked last.
+        purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
+        keep_time: has the worker store the highest trusted time.
+        ping: has the worker call its argument.
+        alarm: told a kind and why, once for each thing that stops and stays so for a turn, and
+            for each doubt about the clock and its end.
+        relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
+            while it stands free.
+        grace_s: how much later the process is ended if the loop has not locked by then.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        supervisor: Supervisor,
+        threads_alive: Callable[[], bool],
+        overdue_s: Callable[[], float],
+        purging_since_s: Callable[[], float | None],
+        stepped: Callable[[], bool],
+        purge_soon: Callable[[], None],
+        keep_time: Callable[[], None],
+        ping: Callable[[Callable[[], None]], None],
+        alarm: Callable[[str, str], None],
+        relocks_s: Callable[[], float | None] = lambda: None,
+        grace_s: float = KEPT_GRACE_S,
+    ) -> None:
+        self._clock = clock
+        self._supervisor = supervisor
+        self._threads_alive = threads_alive
+        self._overdue_s = overdue_s
+        self._purging_since_s = purging_since_s
+        self._stepped = stepped
+        self._purge_soon = purge_soon
+        self._keep_time = keep_time
+        self._ping = ping
+        self._alarm = alarm
+        self._relocks_s = relocks_s
+        self._grace_s = grace_s
+        self._answered_s = self._pinged_s = self._kept_s = clock.monotonic_s()
+        moment = clock.moment()
+        self._settled = moment.dependable and not moment.stepped
+        self._in_doubt = self._leapt = False
+        self._stuck = self._told = ""
+
+    def turn(self) -> None:
+        """Feed the watchdog if all is well, and do what is due."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._pinged_s >= PING_EVERY_S:
+            self._pinged_s = now_s
+            self._ping(self._answer)
+        self._feed(now_s)
+        if self._stepped():
+            self._purge_soon()
+        moment = self._clock.moment()
+        self._tell_of_doubt(moment)
+        self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
+
+    def _feed(self, now_s: float) -> None:
+        before, self._stuck = self._stuck, self._what_is_stuck(now_s)
+        if not self._stuck:
+            self._told = ""
+            self._supervisor.alive(self._limit_s(now_s))
+        elif self._stuck == before != self._told:
+            # In seconds systemd kills the process, and nothing else would say why. Not in the first
+            # turn: after the whole process stood still, the worker has not been asked again yet.
+            self._told = self._stuck
+            self._alarm("process_stuck", self._stuck)
+
+    def _what_is_stuck(self, now_s: float) -> str:
+        since_s = self._purging_since_s()
+        if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
+            self._answered_s = now_s
+        if now_s - self._answered_s >= WORKER_LIMIT_S:
+            return "the thread that reads and writes does not answer"
+        if not self._threads_alive():
+            return "the thread of a serial line has ended"
+        if self._overdue_s() >= SCHEDULE_LIMIT_S:
+            return f"a purge should have begun {SCHEDULE_LIMIT_S:.0f} s ago"
+        return ""
+
+    def _limit_s(self, now_s: float) -> float | None:
+        relocks_s = self._relocks_s()
+        return None if relocks_s is None else max(0.0, relocks_s - now_s) + self._grace_s
+
+    def _answer(self) -> None:
+        self._answered_s = self._clock.monotonic_s()
+
+    def _tell_of_doubt(self, moment: Moment) -> None:
+        before, self._in_doubt = self._in_doubt, moment.in_doubt
+        if moment.in_doubt and not before:
+            why = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
+            self._alarm("clock_stepped", why)
+        elif before and not moment.in_doubt:
+            self._alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
+        before, self._leapt = self._leapt, moment.leapt
+        if moment.leapt is not before:
+            kind = "clock_leapt" if moment.leapt else "clock_leapt_cleared"
+            self._alarm(kind, f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known")
+
+    def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
+        newly = settled and not self._settled
+        self._settled = settled
+        if newly:
+            # A purge is postponed while the clock is in doubt, or nobody vouches for it.
+            self._purge_soon()
+        if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
+            self._kept_s = now_s
+            self._keep_time()
+
+
+# Faults of the machine and its devices: told when they have lasted, and told to be over.
+#
+# What begins and ends within a breath (a cable pushed in anew, web restarting) is nobody's call at
+# night; what lasts is told before a patron stands outside because of it.
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a fault lasts before it is told, and after how long it is told again, seconds."""
+
+    lasts_s: float = 0.0
+    again_s: float = DAY_S
+
+
+FAULTS: Mapping[str, Patience] = MappingProxyType(
+    {
+        "reader_lost": Patience(20.0),
+        "keypad_lost": Patience(20.0),
+        "register_old": Patience(),
+        "disk_low": Patience(),
+        "web_silent": Patience(180.0),
+        "undervoltage": Patience(),
+    }
+)
+"""Alarm -> how patiently it is told; its end is the same name with ``_cleared``."""
+
+
+class LastingFaults:
+    """Keep which faults there are, and tell of those that last. One thread.
+
+    Args:
+        alarm: told a kind and why.
+    """
+
+    def __init__(self, alarm: Callable[[str, str], None]) -> None:
+        self._alarm = alarm
+        self._since_s: dict[str, float] = {}
+        self._told_s: dict[str, float] = {}
+
+    def see(self, found: Mapping[str, str | None], now_s: float) -> None:
+        """Take what each fault is like now.
+
+        Args:
+            found: of :data:`FAULTS`, why it is there, or None where it is not; what is left out
+                is not known now, and stays as it was.
+            now_s: monotonic seconds.
+        """
+        for kind, why in found.items():
+            if why is None:
+                self._end(kind)
+            elif self._is_due(kind, now_s):
+                self._told_s[kind] = now_s
+                self._alarm(kind, why)
+
+    def _is_due(self, kind: str, now_s: float) -> bool:
+        patience, told_s = FAULTS[kind], self._told_s.get(kind)
+        if told_s is not None:
+            return now_s - told_s >= patience.again_s
+        return now_s - self._since_s.setdefault(kind, now_s) >= patience.lasts_s
+
+    def _end(self, kind: str) -> None:
+        self._since_s.pop(kind, None)
+        if self._told_s.pop(kind, None) is not None:
+            self._alarm(f"{kind}_cleared", "")

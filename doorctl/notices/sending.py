@@ -1,0 +1,292 @@
+"""The web process's alarm desk: one for each way out of the house, and a watch over the door."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
+
+from doorctl.core.alarms import DOOR_ANSWERS, DOOR_SILENT, KINDS, NOT_SENT, Urgency
+from doorctl.core.errors import DoorctlError, NotAnsweringError
+from doorctl.core.moments import Moment
+from doorctl.core.rationing import Due, Heard, Ration, Rationing
+from doorctl.core.standing import own_words
+from doorctl.ports import AlarmSink, Clock, EventLog, Notice, NotSentError
+
+# What waits to be handed over, and when it is tried again.
+
+
+class OfAKind(Protocol):
+    """What an outbox keeps; the kind is a name in the list of alarms, or one that is not there."""
+
+    @property
+    def kind(self) -> str:
+        """The alarm's kind."""
+
+
+T = TypeVar("T", bound=OfAKind)
+
+MOST_WAITING = 50
+"""More than a night's alarms; the oldest goes first, for the newest says how things are."""
+
+NEAR_PAUSES_S = (5.0, 10.0)
+"""After each failure in a row, to a neighbour on this machine: it is back in seconds, and asking
+costs nothing. With the 15 s between two turns no try is later than 15 s."""
+
+FAR_PAUSES_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)
+"""The same over a network; the last one goes on. A line that is down is back after these."""
+
+URGENT_PAUSE_S = 600.0
+"""Longest pause while something waits that somebody has to look at now."""
+
+GIVEN_UP_S = 3 * 3600.0
+"""After the first try of an item: it is lost at the first failure after that."""
+
+
+@dataclass(slots=True, eq=False)
+class _Kept(Generic[T]):
+    item: T
+    tried_s: float | None = None
+
+
+class Outbox(Generic[T]):
+    """Keep items in order and try to hand the oldest over until it goes.
+
+    What is about somebody in danger goes before all others. A new item that is urgent now ends the
+    pause: whatever was waiting is tried at once.
+
+    `put` is thread-safe and never waits; `turn` is for one thread.
+
+    Args:
+        send: hands one over; raises `NotSentError`.
+        failed: told why, once until one goes again.
+        most: items kept, and as many again about somebody in danger.
+        pauses_s: seconds after each failure in a row; the last one goes on.
+        given_up_s: see :data:`GIVEN_UP_S`.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[T], None],
+        failed: Callable[[str], None],
+        *,
+        most: int = MOST_WAITING,
+        pauses_s: Sequence[float] = NEAR_PAUSES_S,
+        given_up_s: float = GIVEN_UP_S,
+    ) -> None:
+        self._send = send
+        self._failed = failed
+        self._pauses_s = pauses_s
+        self._given_up_s = given_up_s
+        self._guard = Lock()
+        self._for_people: deque[_Kept[T]] = deque(maxlen=most)
+        self._others: deque[_Kept[T]] = deque(maxlen=most)
+        self._hurry = False
+        self._down = False
+        self._failures = 0
+        self._next_s = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is still to go."""
+        return bool(self._for_people or self._others)
+
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of all that is still to go. Thread-safe."""
+        with self._guard:
+            kept = (*self._for_people, *self._others)
+        return frozenset(one.item.kind for one in kept)
+
+    def put(self, item: T) -> None:
+        """Keep an item; where there are too many, the oldest is lost."""
+        with self._guard:
+            self._line(item).append(_Kept(item))
+            self._hurry = self._hurry or _is_urgent(item)
+
+    def turn(self, now_s: float) -> None:
+        """Hand over what can be, unless the last failure was too short ago; monotonic seconds.
+
+        What else than `NotSentError` is raised comes through; its item is lost.
+        """
+        while (kept := self._next(now_s)) is not None:
+            try:
+                self._send(kept.item)
+            except NotSentError as err:
+                self._put_off(kept, str(err), now_s)
+            except BaseException:
+                # A mistake of ours costs one item, not all that come after it.
+                self._drop(kept)
+                raise
+            else:
+                self._failures, self._next_s, self._down = 0, 0.0, False
+                self._drop(kept)
+
+    def _line(self, item: T) -> deque[_Kept[T]]:
+        known = KINDS.get(item.kind)
+        return self._for_people if known is not None and known.for_people else self._others
+
+    def _next(self, now_s: float) -> _Kept[T] | None:
+        with self._guard:
+            if self._hurry:
+                # Only here, for it may have come while another item was about to fail.
+                self._hurry, self._failures, self._next_s = False, 0, 0.0
+            if now_s < self._next_s:
+                return None
+            return next((line[0] for line in (self._for_people, self._others) if line), None)
+
+    def _put_off(self, kept: _Kept[T], why: str, now_s: float) -> None:
+        self._next_s = now_s + self._pause_s()
+        self._failures += 1
+        if kept.tried_s is None:
+            kept.tried_s = now_s
+        if now_s - kept.tried_s >= self._given_up_s:
+            self._drop(kept)
+        if not self._down:
+            self._down = True
+            self._failed(why)
+
+    def _pause_s(self) -> float:
+        pause_s = self._pauses_s[min(self._failures, len(self._pauses_s) - 1)]
+        with self._guard:
+            urgent = self._for_people or any(_is_urgent(kept.item) for kept in self._others)
+        return min(pause_s, URGENT_PAUSE_S) if urgent else pause_s
+
+    def _drop(self, kept: _Kept[T]) -> None:
+        with self._guard:
+            line = self._line(kept.item)
+            # Meanwhile it may have been the oldest of too many.
+            if line and line[0] is kept:
+                line.popleft()
+
+
+def _is_urgent(item: OfAKind) -> bool:
+    known = KINDS.get(item.kind)
+    return known is not None and known.urgency is Urgency.NOW
+
+
+SILENT_AFTER = 3
+"""Questions in a row that the door leaves unanswered: a restart takes less."""
+
+
+class NoticeDesk:
+    """Turn alarms into notices for one sink, ration them and have them sent.
+
+    `hear` is thread-safe and never waits; `turn` is for one thread, which waits for the sink.
+
+    Args:
+        branch: the branch's name.
+        sink: where notices go.
+        ration: how often.
+        clock: tells when an alarm was.
+        log: hears ``alarm_not_sent`` when the sink begins to fail.
+        name: of the sink, for that line.
+    """
+
+    def __init__(
+        self,
+        branch: str,
+        sink: AlarmSink,
+        ration: Ration,
+        *,
+        clock: Clock,
+        log: EventLog,
+        name: str,
+    ) -> None:
+        self._branch = branch
+        self._clock = clock
+        self._guard = Lock()
+        self._rationing = Rationing(ration)
+
+        def failed(why: str) -> None:
+            log.emit("alarm", kind=NOT_SENT, why=f"{name}: {why}")
+
+        self._outbox: Outbox[Notice] = Outbox(sink.send, failed, pauses_s=FAR_PAUSES_S)
+
+    def hear(self, heard: Heard) -> None:
+        """Take note of an alarm."""
+        with self._guard:
+            self._rationing.hear(heard)
+
+    def silence(self, kind: str) -> None:
+        """Send no more of an alarm that somebody has acknowledged; see `Rationing.silence`."""
+        with self._guard:
+            self._rationing.silence(kind)
+
+    def listen(self, kind: str) -> None:
+        """Send of this kind again: the alarm that was acknowledged is over."""
+        with self._guard:
+            self._rationing.listen(kind)
+
+    def turn(self) -> bool:
+        """Send what is due; tell whether something is left for another turn."""
+        now_s = self._clock.monotonic_s()
+        with self._guard:
+            found = self._rationing.due(now_s)
+        moment = self._clock.moment()
+        for due in found:
+            self._outbox.put(notice(due, self._branch, moment, now_s))
+        self._outbox.turn(now_s)
+        return self._outbox.waits or self._rationing.waits
+
+
+def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:
+    """Return what is sent of an alarm: the list's sentences and its own words without numbers.
+
+    Args:
+        due: the alarm.
+        branch: the branch's name.
+        moment: the time now.
+        now_s: the same by the monotonic clock, from which the alarm's time is counted back.
+    """
+    heard, kind = due.heard, KINDS[due.heard.kind]
+    at = moment.local - timedelta(seconds=max(0.0, now_s - heard.at_s))
+    why = own_words(heard)
+    told = "\n".join((branch, heard.kind, at.isoformat(), why, str(due.times)))
+    return Notice(
+        id=sha256(told.encode()).hexdigest()[:32],
+        branch=branch,
+        kind=heard.kind,
+        urgency=kind.urgency,
+        at=at,
+        clock=moment.state,
+        why=why,
+        means=kind.means,
+        act=kind.act,
+        times=due.times,
+        clears=kind.clears,
+    )
+
+
+class DoorWatch:
+    """Notice that the door process answers no more, for then nobody else would tell.
+
+    Args:
+        ask: asks it something; raises `NotAnsweringError` where it does not answer, and another
+            `DoorctlError` where that is not known, such as for want of a socket.
+        log: hears ``door_silent`` and ``door_answers``, once each.
+    """
+
+    def __init__(self, ask: Callable[[], object], log: EventLog) -> None:
+        self._ask = ask
+        self._log = log
+        self._unanswered = 0
+
+    def turn(self) -> bool:
+        """Ask once; the watch is never done. One thread."""
+        try:
+            self._ask()
+        except NotAnsweringError as err:
+            self._unanswered += 1
+            if self._unanswered == SILENT_AFTER:
+                self._log.emit("alarm", kind=DOOR_SILENT, why=str(err))
+        except DoorctlError:
+            pass
+        else:
+            if self._unanswered >= SILENT_AFTER:
+                self._log.emit("alarm", kind=DOOR_ANSWERS)
+            self._unanswered = 0
+        return True

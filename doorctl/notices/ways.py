@@ -1,0 +1,299 @@
+"""Alarms by e-mail: plain text, through the municipality's own mail server."""
+
+from __future__ import annotations
+
+import hmac
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from threading import Timer
+from typing import Any
+
+import httpx2
+import msgspec
+
+from doorctl.core.alarms import Urgency, Words
+from doorctl.core.masked import Masked
+from doorctl.core.moments import ClockState
+from doorctl.ports import Notice, NotSentError
+
+# Why a message did not go, without a word of what was sent or of what came back.
+
+
+def unsent(error: BaseException, table: str) -> str:
+    """Return why a connection was not made or broke off.
+
+    Args:
+        error: what the library raised.
+        table: of the configuration, for what to do.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = cause.verify_message
+            return f"its certificate is not accepted: {why}; see {table}.ca_file"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS with it fails ({cause.reason or 'no reason given'})"
+        if isinstance(cause, TimeoutError):
+            return "it does not answer in time"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"no connection ({cause.strerror})"
+        cause = cause.__cause__ or cause.__context__
+    return f"no connection ({type(error).__name__})"
+
+
+SILENCE_S = 10.0
+"""Longest wait for one answer of the mail server."""
+
+TOTAL_S = 60.0
+"""Longest time for a whole message: a server that sends a byte now and then is cut off."""
+
+HELLO = "[127.0.0.1]"
+"""What we say we are. Python would ask the name server for our own name, with no time limit."""
+
+GREETING = 220
+"""What a mail server that takes messages says first (RFC 5321)."""
+
+URGENCY = {
+    Urgency.NOW: Words("NU", "NOW"),
+    Urgency.TODAY: Words("I dag", "Today"),
+    Urgency.NOTE: Words("Til orientering", "For information"),
+}
+ACT = Words("Gør", "Do")
+WHEN = Words("Hvornår", "When")
+WHERE = Words("Hvor", "Where")
+WHY = Words("Hvorfor", "Why")
+TIMES = Words("Antal siden sidst", "Times since the last notice")
+NAME = Words("Alarm", "Alarm")
+UNSURE = Words("uret er ikke stillet", "the clock is not set")
+
+
+@dataclass(frozen=True, slots=True)
+class MailRoute:
+    """The mail server, and from whom to whom.
+
+    Args:
+        host: its name or address.
+        port: such as 587 for STARTTLS, 465 for TLS.
+        security: ``starttls``, ``tls`` or ``none``; never less than is said.
+        sender: address that messages come from.
+        to: addresses that they go to.
+        language: ``da`` or ``en``.
+        user: account, empty for none.
+        password: of that account.
+    """
+
+    host: str
+    port: int
+    security: str
+    sender: str
+    to: tuple[str, ...]
+    language: str = "da"
+    user: str = ""
+    password: Masked[str] | None = None
+
+
+class MailSink:
+    """Send each notice as one message; implements `AlarmSink`.
+
+    Args:
+        route: where to.
+        context: for TLS; checks the server's certificate and name.
+        silence_s: see :data:`SILENCE_S`.
+        total_s: see :data:`TOTAL_S`.
+    """
+
+    def __init__(
+        self,
+        route: MailRoute,
+        context: ssl.SSLContext,
+        *,
+        silence_s: float = SILENCE_S,
+        total_s: float = TOTAL_S,
+    ) -> None:
+        self._route = route
+        self._context = context
+        self._silence_s = silence_s
+        self._total_s = total_s
+
+    def send(self, notice: Notice) -> None:
+        """Send it; every address must be taken, or it counts as not sent."""
+        try:
+            message = written(notice, self._route)
+            with self._opened() as server:
+                refused = server.send_message(message)
+        except smtplib.SMTPResponseException as err:
+            # Its words may repeat the account or an address.
+            raise NotSentError(f"the mail server refuses it (code {err.smtp_code})") from None
+        except smtplib.SMTPRecipientsRefused:
+            raise NotSentError("the mail server takes none of alarms.email.to") from None
+        except smtplib.SMTPNotSupportedError:
+            raise NotSentError(
+                "the mail server does not offer what alarms.email.security or user needs"
+            ) from None
+        except (OSError, smtplib.SMTPException) as err:
+            raise NotSentError(f"the mail server: {unsent(err, 'alarms.email')}") from None
+        except ValueError as err:
+            raise NotSentError(f"the message can't be written ({type(err).__name__})") from None
+        if refused:
+            raise NotSentError(f"the mail server does not take {len(refused)} of alarms.email.to")
+
+    @contextmanager
+    def _opened(self) -> Iterator[smtplib.SMTP]:
+        route, tls = self._route, self._route.security == "tls"
+        server = (
+            smtplib.SMTP_SSL(local_hostname=HELLO, timeout=self._silence_s, context=self._context)
+            if tls
+            else smtplib.SMTP(local_hostname=HELLO, timeout=self._silence_s)
+        )
+        # The certificate's name is compared with this one. The constructor would set it, but it
+        # would also connect, before there is a line that can be cut off.
+        server._host = route.host  # type: ignore[attr-defined]  # noqa: SLF001
+        limit = Timer(self._total_s, _cut, [server])
+        limit.daemon = True
+        limit.start()
+        try:
+            code, words = server.connect(route.host, route.port)
+            if code != GREETING:
+                raise smtplib.SMTPConnectError(code, words)
+            if route.security == "starttls":
+                server.starttls(context=self._context)
+            if route.password is not None:
+                server.login(route.user, route.password.reveal())
+            yield server
+            with suppress(OSError, smtplib.SMTPException):
+                # The message was taken; how the other end says good-bye is its own affair.
+                server.quit()
+        finally:
+            limit.cancel()
+            server.close()
+
+
+def written(notice: Notice, route: MailRoute) -> EmailMessage:
+    """Return the message; nothing of a notice can add a header or an address to it."""
+    message = EmailMessage(policy=SMTP)
+    urgency = URGENCY[notice.urgency].told(route.language)
+    means = notice.means.told(route.language)
+    message["Subject"] = f"{urgency}: {notice.branch}: {means}"
+    message["From"] = Address("doorctl", addr_spec=route.sender)
+    message["To"] = [Address(addr_spec=address) for address in route.to]
+    message["Date"] = format_datetime(notice.at)
+    message["Message-ID"] = f"<{notice.id}@{route.sender.partition('@')[2]}>"
+    # RFC 3834: whoever is away does not answer to it.
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(
+        "\n".join(lines(notice, route.language)), charset="utf-8", cte="quoted-printable"
+    )
+    return message
+
+
+def lines(notice: Notice, language: str) -> Iterator[str]:
+    """Yield what the message says, line by line."""
+    unsure = notice.clock is ClockState.UNTRUSTED
+    when = f"{notice.at:%Y-%m-%d %H:%M}{f' ({UNSURE.told(language)})' if unsure else ''}"
+    yield notice.means.told(language)
+    yield ""
+    yield f"{ACT.told(language)}: {notice.act.told(language)}"
+    yield f"{WHEN.told(language)}: {when}"
+    yield f"{WHERE.told(language)}: {notice.branch}"
+    if notice.why:
+        yield f"{WHY.told(language)}: {notice.why}"
+    if notice.times > 1:
+        yield f"{TIMES.told(language)}: {notice.times}"
+    yield f"{NAME.told(language)}: {notice.kind}"
+
+
+def _cut(server: smtplib.SMTP) -> None:
+    line: socket.socket | None = server.sock
+    if line is not None:
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+
+# Alarms by webhook: one signed JSON document a notice, for a duty phone or a ticket system.
+
+"""Longest wait for the connection and for the answer."""
+
+FORMAT = "doorctl-alarm/1"
+SIGNATURE = "X-Doorctl-Signature"
+
+
+class WebhookSink:
+    """Post each notice to one address; implements `AlarmSink`.
+
+    The header ``X-Doorctl-Signature`` is ``sha256=`` and the hex HMAC-SHA256 of the body's bytes.
+    Any 2xx means taken. No redirect is followed and no proxy of the environment used; the answer's
+    body is not read.
+
+    Args:
+        url: where to.
+        secret: for the signature; the receiver has it too.
+        context: for TLS; checks the certificate and the name in it.
+        silence_s: see :data:`SILENCE_S`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: Masked[str],
+        context: ssl.SSLContext,
+        *,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self._url = url
+        self._secret = secret
+        self._client = httpx2.Client(
+            verify=context, trust_env=False, timeout=silence_s, follow_redirects=False
+        )
+
+    def send(self, notice: Notice) -> None:
+        """Post it; the same notice has the same ``id`` each time."""
+        body = msgspec.json.encode(document(notice))
+        headers = {
+            "Content-Type": "application/json",
+            SIGNATURE: f"sha256={signature(self._secret, body)}",
+        }
+        request = self._client.build_request("POST", self._url, content=body, headers=headers)
+        try:
+            response = self._client.send(request, stream=True)
+            response.close()
+        except httpx2.TimeoutException:
+            raise NotSentError("the webhook does not answer in time") from None
+        except httpx2.TransportError as err:
+            raise NotSentError(f"the webhook: {unsent(err, 'alarms.webhook')}") from None
+        if not response.is_success:
+            raise NotSentError(f"the webhook answers with HTTP status {response.status_code}")
+
+    def close(self) -> None:
+        """Close its connections; idempotent."""
+        self._client.close()
+
+
+def document(notice: Notice) -> dict[str, Any]:
+    """Return what is posted."""
+    return {
+        "format": FORMAT,
+        "id": notice.id,
+        "branch": notice.branch,
+        "kind": notice.kind,
+        "urgency": notice.urgency.value,
+        "at": notice.at.isoformat(),
+        "clock": notice.clock.value,
+        "times": notice.times,
+        "clears": notice.clears,
+        "why": notice.why,
+        "means": {"da": notice.means.da, "en": notice.means.en},
+        "do": {"da": notice.act.da, "en": notice.act.en},
+    }
+
+
+def signature(secret: Masked[str], body: bytes) -> str:
+    """Return the hex HMAC-SHA256 of a body."""
+    return hmac.new(secret.reveal().encode(), body, "sha256").hexdigest()

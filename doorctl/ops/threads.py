@@ -1,0 +1,138 @@
+"""One thread for everything that may wait for a disk or for Argon2, in the order it was asked."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Generic, TypeVar
+
+from doorctl.core.errors import NotAnsweringError
+
+PostedT = TypeVar("PostedT")
+ResultT = TypeVar("ResultT")
+
+
+class WorkerThread(Generic[PostedT]):
+    """Do jobs in order on one thread, so that a database connection can belong to it.
+
+    Args:
+        post: takes what a job returns, unless it is None.
+        failed: takes an exception that a job let through: a bug, or a dying machine.
+    """
+
+    def __init__(
+        self, post: Callable[[PostedT], None], failed: Callable[[BaseException], None]
+    ) -> None:
+        self._post = post
+        self._failed = failed
+        self._jobs: queue.SimpleQueue[Callable[[], PostedT | None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, job: Callable[[], PostedT | None]) -> None:
+        """Queue a job. Thread-safe, never blocks."""
+        self._jobs.put(job)
+
+    def call(self, job: Callable[[], ResultT], *, timeout_s: float) -> ResultT:
+        """Have a job done in its turn and return its result, or raise what it raised.
+
+        Thread-safe; not for the worker itself, nor for the controller's loop, which it would hold.
+
+        Raises:
+            NotAnsweringError: it was not done in time; it is done later all the same.
+        """
+        done: Future[ResultT] = Future()
+
+        def fulfil() -> None:
+            try:
+                done.set_result(job())
+            except BaseException as err:  # noqa: BLE001 - raised again where it was asked for
+                done.set_exception(err)
+
+        self.submit(fulfil)
+        if not wait([done], timeout_s).done:
+            raise NotAnsweringError("the disk is busy; try again in a minute")
+        return done.result()
+
+    def backlog(self) -> int:
+        """Return about how many jobs wait. Thread-safe."""
+        return self._jobs.qsize()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Finish what is queued and end; tell whether it ended in time."""
+        self._jobs.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                posted = job()
+            except BaseException as err:  # noqa: BLE001 - handed over whole, to be raised there
+                self._failed(err)
+                return
+            if posted is not None:
+                self._post(posted)
+
+
+# Something that is done again and again on a thread of its own, beside the server.
+
+AFTER_FAILURE_S = 60.0
+"""What failed by a mistake of ours fails again at once: no use in filling the log."""
+
+
+class Turns:
+    """Calls `turn` at once and then after each pause, until it is stopped.
+
+    A pause is monotonic, so setting the clock changes nothing. An exception ends that turn only.
+
+    Args:
+        name: the thread's.
+        turn: looks at the clock itself, and does what is due; may take its time.
+        pause_s: seconds between two turns.
+        failed: takes what `turn` raised, on the same thread; must not raise.
+        after_failure_s: seconds before the turn after one that raised.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[], None],
+        pause_s: float,
+        failed: Callable[[Exception], None],
+        after_failure_s: float = AFTER_FAILURE_S,
+    ) -> None:
+        self._turn = turn
+        self._pause_s = pause_s
+        self._failed = failed
+        self._after_failure_s = after_failure_s
+        self._stopping = threading.Event()
+        # A turn may hang in a name lookup, and must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; call once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Begin no other turn; tell whether the one under way ended in time. Idempotent."""
+        self._stopping.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        pause_s = 0.0
+        while not self._stopping.wait(pause_s):
+            pause_s = self._pause_s
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - told, and the server goes on
+                pause_s = self._after_failure_s
+                # What breaks while the process ends, such as a closed database, is no fault.
+                if not self._stopping.is_set():
+                    self._failed(error)

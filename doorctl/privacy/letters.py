@@ -1,0 +1,402 @@
+"""All that is held of a person, as a page to read: one file, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from html import escape
+from itertools import groupby
+from types import MappingProxyType
+from typing import Any, Literal
+
+from doorctl.access.rights import Ban
+from doorctl.config import Branch
+from doorctl.core.moments import Moment
+from doorctl.privacy.audit import Action, AuditReader, Entry
+from doorctl.privacy.subject import HeldRow, Lookup, Subject, Tombstone
+from doorctl.privacy.subject_table import Column, PersonTable, Shown
+
+# All that is held of a person, as a value for scripts; see `subject_page` for people.
+
+FORMAT = "doorctl-subject/1"
+
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_LISTED: Mapping[Action, str] = MappingProxyType(
+    {
+        Action.VISITS_LISTED: "attempts",
+        Action.BANS_LISTED: "bans",
+        Action.PASSES_LISTED: "passes",
+    }
+)
+"""Looks at a whole list, and the table whose rows stand in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All that is held of a person.
+
+    Args:
+        rows: of all tables about people, in the order of `subject_table.PERSON_TABLES`.
+        lookups: what staff looked at or changed, oldest first.
+        tombstones: that the person was erased before.
+    """
+
+    rows: tuple[HeldRow, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held, but that there was an erasure."""
+        return not self.rows and not self.lookups
+
+    def as_dict(self, zone: tzinfo) -> dict[str, Any]:
+        """Return it for scripts: times in `zone`, bytes in hex, names as in the databases."""
+        held: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        for row in self.rows:
+            tables = held.setdefault(row.table.database, {})
+            tables.setdefault(row.table.name, []).append(_row(row, zone))
+        return {
+            "format": FORMAT,
+            "held": held,
+            "lookups": [
+                {"at": _time(one.at, zone), "what": one.what, "why": one.why}
+                for one in self.lookups
+            ],
+            "erased": [
+                {
+                    "mark": stone.mark.hex(),
+                    "epoch": stone.epoch,
+                    "at": _time(stone.erased_at, zone),
+                    "until": _time(stone.until, zone),
+                }
+                for stone in self.tombstones
+            ],
+        }
+
+
+class AuditedLookups:
+    """The audit log as a person may read it: what and when and why, and not who.
+
+    Args:
+        audit: the log.
+        rows: what is held of the person: who stands in a list was looked at with it.
+    """
+
+    def __init__(self, audit: AuditReader, rows: Iterable[HeldRow]) -> None:
+        self._audit = audit
+        self._tables = frozenset(row.table.name for row in rows)
+
+    def lookups(self, subject: Subject) -> tuple[Lookup, ...]:
+        """Return what staff looked at or changed, oldest first."""
+        named = self._audit.about(subject.row_keys, subject.patron_ref)
+        found = {entry.number: entry for entry in (*named, *self._lists())}
+        return tuple(_lookup(found[number]) for number in sorted(found))
+
+    def _lists(self) -> Iterable[Entry]:
+        wanted = {action for action, table in _LISTED.items() if table in self._tables}
+        if not wanted:
+            return ()
+        return (one for one in self._audit.entries() if one.deed.action in wanted)
+
+
+def value(column: Column, stored: Any, zone: tzinfo) -> str | int | None:
+    """Return a stored value as scripts read it; what names a member of staff is left out."""
+    if stored is None or column.shown is Shown.OF_STAFF:
+        return None
+    if column.shown is Shown.TIME:
+        return _time(UNIX_EPOCH + timedelta(milliseconds=stored), zone)
+    if isinstance(stored, bytes):
+        return stored.hex()
+    return stored if isinstance(stored, int) else str(stored)
+
+
+def _row(row: HeldRow, zone: tzinfo) -> dict[str, str | int | None]:
+    pairs = zip(row.table.columns, row.values, strict=True)
+    return {column.name: value(column, stored, zone) for column, stored in pairs}
+
+
+def _time(at: datetime, zone: tzinfo) -> str:
+    return at.astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def _lookup(entry: Entry) -> Lookup:
+    return Lookup(entry.at, entry.deed.action.value, entry.deed.why)
+
+
+Language = Literal["da", "en"]
+
+_STYLE = (
+    "body{font:1rem/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:0 0 1rem;width:100%}"
+    "th,td{border:1px solid #767676;padding:.25rem .5rem;text-align:left;vertical-align:top;"
+    "overflow-wrap:anywhere}th{width:45%;font-weight:normal}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    title: str
+    intro: str
+    nothing: str
+    yes: str
+    no: str
+    none: str
+    staff: str
+    lookups: str
+    when: str
+    what: str
+    why: str
+    erased: str
+    until: str
+
+
+_WORDS = MappingProxyType(
+    {
+        "da": _Words(
+            title="Hvad døren ved om dig",
+            intro="Her står alt, hvad døranlægget på {branch} har gemt om dig den {day}. Navn, "
+            "adresse, CPR-nummer, fødselsdag og pinkode gemmes ikke. Numre er forseglet: uden "
+            "anlæggets nøgle siger de ingenting.",
+            nothing="Der er ikke gemt noget om dig.",
+            yes="ja",
+            no="nej",
+            none="(ingen)",
+            staff="(en medarbejder)",
+            lookups="Hvad personalet har set eller ændret",
+            when="Hvornår",
+            what="Hvad",
+            why="Begrundelse",
+            erased="Du er blevet slettet før. Tilbage står et mærke uden navn eller nummer",
+            until="Mærket slettes",
+        ),
+        "en": _Words(
+            title="What the door knows of you",
+            intro="This is all that the door system at {branch} holds of you on {day}. Name, "
+            "address, CPR number, birthday and PIN are not kept. Numbers are sealed: without the "
+            "system's key they say nothing.",
+            nothing="Nothing is held of you.",
+            yes="yes",
+            no="no",
+            none="(none)",
+            staff="(a member of staff)",
+            lookups="What staff have looked at or changed",
+            when="When",
+            what="What",
+            why="Reason",
+            erased="You were erased before. What is left is a mark without name or number",
+            until="The mark goes",
+        ),
+    }
+)
+
+_ACTIONS = MappingProxyType(
+    {
+        "visits_listed": ("Listen over besøg blev åbnet", "The list of visits was shown"),
+        "patron_explained": ("Dit kort blev slået op", "Your card was looked up"),
+        "card_unlocked": ("Forkerte pinkoder blev glemt", "Wrong PINs were forgotten"),
+        "ban_added": ("Du fik karantæne", "You were banned"),
+        "bans_listed": ("Listen over karantæner blev åbnet", "The list of bans was shown"),
+        "pass_issued": ("Du fik særlig adgang", "You were given a pass"),
+        "passes_listed": ("Listen over særlig adgang blev åbnet", "The list of passes was shown"),
+        "subject_exported": ("Dine oplysninger blev udleveret", "Your data were exported"),
+        "subject_restricted": ("Dine oplysninger blev begrænset", "Your data were restricted"),
+        "subject_unrestricted": ("Begrænsningen blev ophævet", "The restriction was ended"),
+    }
+)
+"""The audit log's names for what can be about one person; any other is shown as it is."""
+
+
+def page(export: Export, *, branch: str, at: datetime, zone: tzinfo, language: Language) -> str:
+    """Return the page as HTML.
+
+    Args:
+        export: what is held.
+        branch: the branch's name.
+        at: now.
+        zone: in which times are told.
+        language: Danish or English.
+    """
+    words = _WORDS[language]
+    local = at.astimezone(zone)
+    intro = words.intro.format(branch=branch, day=_day(local, language))
+    body = "\n".join(
+        (
+            f"<h1>{escape(words.title)}</h1>",
+            f"<p>{escape(intro)}</p>",
+            *_sections(export, zone, language),
+        )
+    )
+    return (
+        f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{escape(words.title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _sections(export: Export, zone: tzinfo, language: Language) -> Iterator[str]:
+    words = _WORDS[language]
+    if export.empty:
+        yield f"<p>{escape(words.nothing)}</p>"
+    for table, rows in groupby(export.rows, key=lambda row: row.table):
+        yield f"<h2>{escape(_of(table, language))}</h2>"
+        for row in rows:
+            yield _table(_told(row, zone, language))
+    if export.lookups:
+        yield f"<h2>{escape(words.lookups)}</h2>"
+    for one in export.lookups:
+        pair = _ACTIONS.get(one.what, (one.what, one.what))
+        what = pair[0] if language == "da" else pair[1]
+        told = [(words.when, _instant(one.at, zone, language)), (words.what, what)]
+        yield _table([*told, *([(words.why, one.why)] if one.why else [])])
+    if export.tombstones:
+        yield f"<h2>{escape(words.erased)}</h2>"
+    for stone in export.tombstones:
+        erased, until = (_instant(day, zone, language) for day in (stone.erased_at, stone.until))
+        yield _table([(words.when, erased), (words.until, until)])
+
+
+def _told(row: HeldRow, zone: tzinfo, language: Language) -> list[tuple[str, str]]:
+    pairs = zip(row.table.columns, row.values, strict=True)
+    return [
+        (_of(column, language), _in_words(column, stored, zone, language))
+        for column, stored in pairs
+    ]
+
+
+def _in_words(column: Column, stored: Any, zone: tzinfo, language: Language) -> str:
+    words = _WORDS[language]
+    if column.shown is Shown.OF_STAFF:
+        return words.staff
+    if stored is None or stored in ("", "[]"):
+        return words.none
+    if column.shown is Shown.FLAG:
+        return words.yes if stored else words.no
+    read = value(column, stored, zone)
+    if column.shown is Shown.TIME:
+        return _instant(datetime.fromisoformat(str(read)), zone, language)
+    return of_the_week(column, stored, danish=language == "da") or str(read)
+
+
+def of_the_week(column: Column, stored: Any, *, danish: bool) -> str:
+    """Return weekdays or a time of day as people read them; empty for any other column."""
+    if column.shown is Shown.WEEKDAYS and set(stored) <= set("0123456"):
+        return ", ".join((_DAGE if danish else _DAYS)[int(digit)] for digit in stored)
+    if column.shown is Shown.MINUTE:
+        return _of_clock(stored, danish=danish)
+    if column.shown is Shown.SPANS:
+        spans = (map(int, one.split("-")) for one in stored.split())
+        return ", ".join("-".join(_of_clock(one, danish=danish) for one in span) for span in spans)
+    return ""
+
+
+def _of_clock(stored: int, *, danish: bool) -> str:
+    hours, minutes = divmod(stored, 60)
+    return f"{hours:02}{'.' if danish else ':'}{minutes:02}"
+
+
+_DAGE = ("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def _table(lines: list[tuple[str, str]]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(told)}</td></tr>\n'
+        for name, told in lines
+    )
+    return f"<table>\n{rows}</table>"
+
+
+def _of(named: PersonTable | Column, language: Language) -> str:
+    return named.danish if language == "da" else named.english
+
+
+def _instant(at: datetime, zone: tzinfo, language: Language) -> str:
+    local = at.astimezone(zone)
+    clock = f"{local:%H.%M.%S}" if language == "da" else f"{local:%H:%M:%S}"
+    return f"{_day(local, language)} {'kl. ' if language == 'da' else ''}{clock}"
+
+
+def _day(local: datetime, language: Language) -> str:
+    if language == "da":
+        return f"{local.day}.{local.month}.{local.year}"
+    return f"{local.day} {local:%B %Y}"
+
+
+# The letter that tells a patron of a ban, in Danish and in English.
+#
+# It speaks of the house rules and of the hours without staff only: biblioteksloven § 31 lets a
+# library exclude from lending, and from nothing else. So a ban is "karantæne", as in the house
+# rules of Copenhagen's libraries, here and on every page; the law's own word would say too much.
+
+
+def letter(ban: Ban, branch: Branch, moment: Moment) -> str:
+    """Return the letter; who it is to is written on it by hand, for nobody here knows the name."""
+    danish, english = both(ban, branch, moment)
+    return f"{danish}\n\n{'-' * 60}\n\n{english}"
+
+
+def both(ban: Ban, branch: Branch, moment: Moment) -> tuple[str, str]:
+    """Return the letter in Danish and in English; an empty line stands between paragraphs."""
+    first = letter_day(ban.since, moment)
+    last = None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
+    return _danish(ban, branch, first, last), _english(ban, branch, first, last)
+
+
+def letter_day(at: datetime, moment: Moment) -> date:
+    """Return the local date of an instant."""
+    return at.astimezone(moment.local.tzinfo).date()
+
+
+def _danish(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
+    begins = _danish_day(first)
+    span = (
+        f"fra den {begins} og indtil videre. Vi ser på det igen, når der er gået et år"
+        if last is None
+        else f"fra den {begins} til og med den {_danish_day(last)}"
+    )
+    call = f" på {branch.phone}" if branch.phone else ""
+    return _joined(
+        f"{branch.name}: du kan ikke komme ind, når biblioteket er ubemandet",
+        f"Du har fået karantæne: Dit kort lukker ikke døren op {span}.",
+        f"Grunden er: {ban.reason}",
+        ban.note,
+        "Det følger af husets regler og gælder kun de ubemandede timer. Du kan låne som før, "
+        "og du er velkommen, når der er personale.",
+        f"Har du spørgsmål, eller mener du, at det er forkert, så ring til os{call}. "
+        f"Karantænen har nummer {ban.number}.",
+    )
+
+
+def _english(ban: Ban, branch: Branch, first: date, last: date | None) -> str:
+    begins = _english_day(first)
+    span = (
+        f"from {begins} until further notice. We shall look at it again after a year"
+        if last is None
+        else f"from {begins} until {_english_day(last)}, that day too"
+    )
+    call = f" on {branch.phone}" if branch.phone else ""
+    return _joined(
+        f"{branch.name}: you can't come in while the library is unstaffed",
+        f"Your card does not open the door {span}.",
+        f"The reason is: {ban.reason}",
+        ban.note,
+        "This follows from the house rules and is about the unstaffed hours only. You can borrow "
+        "as before, and you are welcome when staff are there.",
+        f"If you have questions, or think that this is wrong, please call us{call}. "
+        f"The case has number {ban.number}.",
+    )
+
+
+def _joined(*paragraphs: str) -> str:
+    return "\n\n".join(filter(None, paragraphs))
+
+
+def _danish_day(day: date) -> str:
+    return f"{day.day}.{day.month}.{day.year}"
+
+
+def _english_day(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"

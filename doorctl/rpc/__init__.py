@@ -1,0 +1,1 @@
+"""How the processes of this machine ask each other, over Unix sockets."""

@@ -1,0 +1,296 @@
+"""A process's Unix socket: one JSON line asks, one JSON line answers.
+
+The door and the web process have one each, because each database has one writing process: whoever
+wants the door log purged asks the door, whoever has something to keep in the patron cache asks web.
+A socket is for its owner only (0600), or for the group that door and web share where its directory
+is that group's too. The kernel says of each question whether root asks, and where anybody else
+does, under which user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import socketserver
+import stat
+import struct
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from doorctl.core.errors import (
+    AlreadyExistsError,
+    DoorctlError,
+    InputError,
+    NotAnsweringError,
+    NotRunningError,
+    StoreError,
+)
+from doorctl.core.identity import ROOT, login, shared_in
+
+LINE_LIMIT = 16_384
+"""Longest question in bytes; a ban with a letter of a page takes half of it."""
+
+ANSWER_LIMIT = 16 * 1024 * 1024
+"""Longest answer in bytes; all that is held of one person is far less."""
+
+READ_BYTES = 65_536
+
+REFUSED = "refused"
+"""In an answer: why, in place of it; the mistake is the asker's."""
+
+QUESTION_LIMIT_S = 2.0
+"""A caller that says nothing for so long is cut off."""
+
+_HIDDEN = 65_534
+"""As whom systemd's ``PrivateUsers=`` shows every user but root and ours; proc(5), overflowuid."""
+
+_CREDENTIALS = struct.Struct("iII")
+"""``struct ucred``: process, real user and group of whoever sent a message; unix(7)."""
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is asked; `about` is as the one who answers wants it, and is shown nowhere.
+
+    Where it is answered, `asker` is the user who asks and None for root, whatever the line said.
+    """
+
+    ask: str
+    about: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    asker: str | None = None
+
+    def signed(self, name: str) -> str:
+        """Return who stands on record where `name` was named: whom web names, it may make up."""
+        return name if self.asker in {None, name} else f"{self.asker}, who names {name}"
+
+    def __repr__(self) -> str:
+        return f"Question({self.ask})"
+
+
+Answer = Mapping[str, Any]
+Answers = Mapping[str, Callable[[Question], Answer]]
+Failed = Callable[[str], None]
+
+
+class ControlServer:
+    """Answer questions, each on a thread of its own.
+
+    Args:
+        path: where the socket is made; an old one is replaced, so hold the writer's lock.
+        answers: what can be asked; an answer may raise `InputError`, which is told as a refusal,
+            and any other `DoorctlError`, which is told as a failure. Of anything else that it
+            raises nobody is told more than the kind, for its text may quote anything.
+        name: of the thread that waits for questions.
+        failed: hears that kind, from another thread; must not raise.
+        kept: what root alone may ask.
+        others: what users may ask who are neither root nor ours; None for all.
+        peer: what a user is called whom the kernel does not name: the one other that comes here.
+
+    Raises:
+        AlreadyExistsError: something that is no socket is there; it was not touched.
+        StoreError: the socket could not be made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        answers: Answers,
+        name: str = "control",
+        failed: Failed = lambda _kind: None,
+        kept: frozenset[str] = frozenset(),
+        *,
+        others: frozenset[str] | None = None,
+        peer: str = "nobody",
+    ) -> None:
+        self._path = path
+        try:
+            if not _remove_socket(path):
+                raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
+            self._server = _Server(path)
+        except OSError as err:
+            # The socket module's own complaint, of a path that is too long, has no strerror.
+            if isinstance(err, AlreadyExistsError):
+                raise
+            raise StoreError(f"control socket {path}: {err.strerror or err}") from err
+        self._server.answers, self._server.failed = answers, failed
+        self._server.kept, self._server.others, self._server.peer = kept, others, peer
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.2,), name=name, daemon=True
+        )
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and remove the socket."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+        with contextlib.suppress(OSError):
+            # On a disk that has become read-only it stays; the next start replaces it.
+            _remove_socket(self._path)
+
+
+def _remove_socket(path: Path) -> bool:
+    """Remove the socket at a path; tell whether nothing is there then."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    return True
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+
+    answers: Answers
+    failed: Failed
+    kept: frozenset[str]
+    others: frozenset[str] | None
+    peer: str
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        super().__init__(str(path), _Handler)
+
+    def server_bind(self) -> None:
+        # The file gets the mode of the socket; the umask would be that of every thread.
+        os.fchmod(self.socket.fileno(), 0o600)
+        super().server_bind()
+        # What the umask would have taken; nobody listens yet.
+        self._path.chmod(shared_in(self._path.parent))
+
+    def handle_error(self, _request: object, _client: object) -> None:
+        # Such as no thread for an answer; socketserver would print it with whatever it quotes.
+        self.failed(type(sys.exception()).__name__)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    timeout = QUESTION_LIMIT_S
+    server: _Server
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            line, user = self._line()
+            self.wfile.write(self._encoded(line, user) + b"\n")
+
+    def _line(self) -> tuple[bytes, int]:
+        """Read a line; return it with the user that the kernel vouches for."""
+        line, users = b"", set()
+        while b"\n" not in line and len(line) < LINE_LIMIT:
+            some, said, _, _ = self.connection.recvmsg(
+                LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
+            )
+            if not some:
+                break
+            line += some
+            users |= {_CREDENTIALS.unpack(one)[1] for _, _, one in said}
+        return line.partition(b"\n")[0], max(users, default=ROOT)
+
+    def _encoded(self, line: bytes, user: int) -> bytes:
+        try:
+            return msgspec.json.encode(self._answer(line, user))
+        except Exception as err:  # noqa: BLE001 - a caller without an answer would do it itself
+            kind = type(err).__name__
+            self.server.failed(kind)
+            return msgspec.json.encode({"error": f"a fault of doorctl's own ({kind})"})
+
+    def _answer(self, line: bytes, user: int) -> Answer:
+        try:
+            asked = msgspec.json.decode(line, type=Question)
+            question = Question(asked.ask, asked.about, self._name(user))
+            answer = self.server.answers[question.ask]
+        except (msgspec.MsgspecError, KeyError, RecursionError):
+            return {"error": "that question is not known"}
+        if why := self._refusal(user, question.ask):
+            return {REFUSED: f"{why}: doorctl as root does it"}
+        try:
+            return answer(question)
+        except msgspec.ValidationError:
+            return {"error": "that question is not complete"}
+        except InputError as refusal:
+            return {REFUSED: str(refusal)}
+        except DoorctlError as err:
+            return {"error": str(err)}
+
+    def _refusal(self, user: int, ask: str) -> str:
+        if user != ROOT and ask in self.server.kept:
+            return "control.kept_from_web keeps that for root"
+        others = self.server.others
+        if others is None or user in {ROOT, os.geteuid()} or ask in others:
+            return ""
+        return "that is not for another user to ask"
+
+    def _name(self, user: int) -> str | None:
+        if user == ROOT:
+            return None
+        return self.server.peer if user == _HIDDEN else login(user)
+
+
+def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door") -> dict[str, Any]:
+    """Ask a process and return its answer.
+
+    Args:
+        path: its socket.
+        question: what is asked.
+        timeout_s: longest wait for the whole answer.
+        whom: ``door`` or ``web``, for the error's text.
+
+    Raises:
+        InputError: it was refused, with the answerer's reason; nothing was changed.
+        NotRunningError: nobody takes questions there; nothing was asked.
+        NotAnsweringError: it was asked, and gave no answer in time; it may be done all the same.
+        StoreError: it answered that it could not do it, or this process has no socket to ask by.
+    """
+    error: type[NotAnsweringError] = NotRunningError
+    try:
+        asking = socket.socket(socket.AF_UNIX)
+    except OSError as err:
+        # Our own lack, such as of descriptors: it says nothing of the other process.
+        raise StoreError(f"no socket to ask the {whom} process by: {err.strerror}") from err
+    try:
+        with asking as line:
+            line.settimeout(timeout_s)
+            # Every message then says who sends it, whenever the other side comes to read it.
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            line.connect(str(path))
+            error = NotAnsweringError
+            line.sendall(msgspec.json.encode(question) + b"\n")
+            answer = msgspec.json.decode(_answer_of(line, timeout_s), type=dict[str, Any])
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as err:
+        raise error(
+            f"the {whom} process does not answer on {path}; "
+            f"is it running? (systemctl status doorctl-{whom})"
+        ) from err
+    if REFUSED in answer:
+        raise InputError(str(answer[REFUSED]))
+    if "error" in answer:
+        raise StoreError(str(answer["error"]))
+    return answer
+
+
+def _answer_of(line: socket.socket, limit_s: float) -> bytes:
+    """Read up to the line feed, within the limit in all: a peer that drips holds nobody."""
+    began_s = perf_counter()
+    answer = bytearray()
+    while not answer.endswith(b"\n"):
+        left_s = limit_s - (perf_counter() - began_s)
+        if left_s <= 0 or len(answer) > ANSWER_LIMIT:
+            raise TimeoutError
+        line.settimeout(left_s)
+        some = line.recv(READ_BYTES)
+        if not some:
+            break
+        answer += some
+    return bytes(answer)

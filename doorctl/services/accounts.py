@@ -1,0 +1,319 @@
+"""Builds staff accounts: for the web process, which lets staff in, and for root's commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import TypeVar
+
+from doorctl.accounts.account import Account, Role, own_name, refuse_account
+from doorctl.accounts.passwords import Password, refuse_password
+from doorctl.accounts.ports import Books, Done, IdentityProvider, PasswordHasher, SignedInBook
+from doorctl.accounts.sessions import Session, Token
+from doorctl.accounts.signing_in import Begun, PendingSignIns, SigningIn
+from doorctl.config import Config
+from doorctl.core.errors import IdentityProviderError, InputError
+from doorctl.core.moments import Moment
+from doorctl.ports import Clock
+from doorctl.rpc.branch import (
+    AddAccount,
+    Audited,
+    DisableAccount,
+    EnableAccount,
+    OpenBranch,
+    Request,
+    ResetFactor,
+    SetPassword,
+    SetRole,
+    SignOutEverywhere,
+    told,
+)
+from doorctl.services.app import branch_db
+from doorctl.services.branch import BranchDesk, change
+from doorctl.store.accounts import AccountRecords, ArgonPasswords
+
+ResultT = TypeVar("ResultT")
+Carry = Callable[[Request[ResultT]], ResultT]
+
+MINUTE_MS = 60_000
+
+NO_PROVIDER = "no identity provider is set up; see signin.oidc.issuer"
+
+
+class Administration:
+    """Changes of accounts, each on the audit log. Thread-safe if `carry` is.
+
+    Args:
+        carry: has a change of ``branch.db`` made, and by whom is known to it.
+        hasher: stretches new passwords, here and nowhere else.
+    """
+
+    def __init__(
+        self, carry: Callable[[Request[Account | int]], Account | int], hasher: PasswordHasher
+    ) -> None:
+        self._carry = carry
+        self._hasher = hasher
+
+    def add(
+        self, name: str, shown: str, role: Role, password: Password, *, must_change: bool = False
+    ) -> None:
+        """Add a local account.
+
+        Raises:
+            InputError: something of it is not taken; says what.
+            StoreError: nothing was changed.
+        """
+        account = Account(own_name(name), shown, role, must_change=must_change)
+        refuse_account(account)
+        self._carry(AddAccount(account, self._hashed(password, account.name)))
+
+    def set_role(self, name: str, role: Role) -> None:
+        """Give an account another role; raises as `add` does."""
+        self._carry(SetRole(own_name(name), role))
+
+    def disable(self, name: str) -> None:
+        """Let nobody sign in to an account; raises as `add` does."""
+        self._carry(DisableAccount(own_name(name)))
+
+    def enable(self, name: str) -> None:
+        """Let an account be signed in to again; raises as `add` does."""
+        self._carry(EnableAccount(own_name(name)))
+
+    def set_password(self, name: str, password: Password, *, must_change: bool = False) -> None:
+        """Give an account another password; raises as `add` does."""
+        own = own_name(name)
+        self._carry(SetPassword(own, self._hashed(password, own), must_change))
+
+    def reset_factor(self, name: str) -> None:
+        """Take an account's second factor; raises as `add` does."""
+        self._carry(ResetFactor(own_name(name)))
+
+    def sign_out_everywhere(self, name: str) -> int:
+        """End all sessions of an account; return how many there were. Raises as `add` does."""
+        ended = self._carry(SignOutEverywhere(own_name(name)))
+        assert isinstance(ended, int)  # noqa: S101 - what comes of that request
+        return ended
+
+    def _hashed(self, password: Password, name: str) -> str:
+        refuse_password(password, name)
+        return self._hasher.hashed(password)
+
+
+class AccountsDesk:
+    """All that the staff pages need of accounts. Thread-safe; calls wait for disk or network.
+
+    Args:
+        config: the whole configuration.
+        clock: any.
+        branch: owns ``branch.db``.
+        hasher: Argon2id; None for the usual one.
+        provider: the identity provider; None for what the configuration says, at the first use.
+
+    Attributes:
+        signing_in: in and out, whose a session is, one's own password.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        branch: BranchDesk,
+        *,
+        hasher: PasswordHasher | None = None,
+        provider: IdentityProvider | None = None,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._branch = branch
+        self._hasher = hasher or ArgonPasswords()
+        self._provider = provider
+        self._pending = PendingSignIns()
+        self._records = AccountRecords(branch_db(config))
+        self.signing_in = SigningIn(
+            _Audited(branch),
+            self._records,
+            self._hasher,
+            clock,
+            roles=_roles(config),
+            idle_ms=config.signin.idle_min * MINUTE_MS,
+            factor_required=config.web.second_factor == "required",
+        )
+
+    @property
+    def has_provider(self) -> bool:
+        """Whether an identity provider can be asked."""
+        return self._provider is not None or self._config.signin.oidc.wanted
+
+    def begin_oidc(
+        self, back: str = "/", session: Token | None = None, address: str = ""
+    ) -> tuple[str, Token]:
+        """Return where to send the browser, and what it has to bring back in a cookie.
+
+        Args:
+            back: the path of ours that `finish_oidc` returns.
+            session: the one that the browser has already; it ends when the new one begins.
+            address: the caller's, of which few are under way at a time.
+
+        Raises:
+            IdentityProviderError: there is none, or it can't be reached.
+        """
+        # Who is signed in here already means to prove it again, such as to change accounts.
+        again = session is not None and self.whose(session) is not None
+        leads, pending = self._asked().begin(again=again)
+        begun = Begun(pending, back, session)
+        return leads, self._pending.keep(begun, self._clock.monotonic_s(), address)
+
+    def wanted_oidc(self, kept: Token) -> str:
+        """Return the path where whoever began a sign-in wanted to go; "/" where it is over.
+
+        Nothing is stored, and the sign-in stays under way.
+        """
+        begun = self._pending.peek(kept, self._clock.monotonic_s())
+        return "/" if begun is None else begun.back
+
+    def stop_oidc(self, kept: Token) -> None:
+        """Forget a sign-in that came to nothing; nothing if there is none."""
+        self._pending.take(kept, self._clock.monotonic_s())
+
+    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
+        """Sign in who came back from the identity provider.
+
+        Returns:
+            The session's token, and the path where they wanted to go.
+
+        Args:
+            kept: what `begin_oidc` gave the browser; it counts once.
+            state: as it came back in the address.
+            code: the same.
+
+        Raises:
+            InputError: it was not begun here, or is over.
+            IdentityProviderError: there is none, or it can't be believed.
+            SignInRefusedError: who it is has no access here.
+            StoreError: it could not be stored, so nobody was signed in.
+        """
+        begun = self._pending.take(kept, self._clock.monotonic_s())
+        if begun is None:
+            raise InputError("this sign-in was not begun here, or is over; begin again")
+        claims = self._asked().finish(begun.pending, state=state, code=code)
+        token = self.signing_in.sign_in_by_oidc(claims)
+        if begun.session is not None:
+            self.signing_in.sign_out(begun.session)
+        return token, begun.back
+
+    def way_out(self) -> str:
+        """Return where a browser signs out at the identity provider; empty for nowhere.
+
+        It takes 10 s at most, and never fails: here somebody is signed out already.
+        """
+        try:
+            return self._asked().way_out()
+        except IdentityProviderError:
+            return ""
+
+    def whose(self, token: Token) -> tuple[Account, Session] | None:
+        """Return who is signed in by a token; see `SigningIn.whose`."""
+        return self.signing_in.whose(token)
+
+    def every(self) -> tuple[Account, ...]:
+        """Return all accounts, in order of their logins.
+
+        Raises:
+            StoreError: they can't be read.
+        """
+        return self._records.every()
+
+    def administration(self, by: str) -> Administration:
+        """Return what changes accounts, on record as somebody's deeds.
+
+        Args:
+            by: the login of whoever asks; whether they may is for the caller to have asked.
+        """
+
+        def carry(request: Request[ResultT]) -> ResultT:
+            return self._branch.run(Audited(request, by).carried_out)
+
+        return Administration(carry, self._hasher)
+
+    def close(self) -> None:
+        """Close what reads the file, and the way to the provider; idempotent."""
+        self._records.close()
+        closing_it = getattr(self._provider, "close", None)
+        if closing_it is not None:
+            closing_it()
+
+    def _asked(self) -> IdentityProvider:
+        if self._provider is None:
+            self._provider = _provider(self._config, self._clock)
+        return self._provider
+
+
+class _Audited:
+    """`Desk`: what was done, and the audit log's entry, or neither."""
+
+    def __init__(self, branch: BranchDesk) -> None:
+        self._branch = branch
+
+    def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
+        def used(opened: OpenBranch, moment: Moment) -> ResultT:
+            with opened.audit.together(moment):
+                done = use(opened.staff, moment)
+                if done.event is not None:
+                    deed, by = told(done.event)
+                    opened.audit.append(deed, by, moment)
+            return done.result
+
+        return self._branch.run(used)
+
+
+def accounts_desk(config: Config, clock: Clock, branch: BranchDesk) -> AccountsDesk:
+    """Return what the web process's pages sign staff in by; close it at the end."""
+    return AccountsDesk(config, clock, branch)
+
+
+def administration(config: Config) -> Administration:
+    """Return what a command changes accounts by: through web where that runs."""
+
+    def carry(request: Request[ResultT]) -> ResultT:
+        return change(config, request)
+
+    return Administration(carry, ArgonPasswords())
+
+
+def every_account(config: Config) -> tuple[Account, ...]:
+    """Return all accounts, in order of their logins.
+
+    Raises:
+        StoreError: they can't be read.
+    """
+    with closing(AccountRecords(branch_db(config))) as records:
+        book: SignedInBook = records
+        return book.every()
+
+
+def _roles(config: Config) -> tuple[tuple[str, Role], ...]:
+    written = (one.partition("=") for one in config.signin.oidc.roles)
+    return tuple((group, Role(role)) for role, _, group in written)
+
+
+def _provider(config: Config, clock: Clock) -> IdentityProvider:
+    oidc = config.signin.oidc
+    if not oidc.wanted:
+        raise IdentityProviderError(NO_PROVIDER)
+    # Where nobody signs in by it, it costs no memory.
+    from doorctl.sources.asking import read_password, trusting  # noqa: PLC0415 - as said
+    from doorctl.sources.oidc import OidcProvider  # noqa: PLC0415 - as said
+
+    return OidcProvider(
+        issuer=oidc.issuer,
+        token_issuer=oidc.token_issuer,
+        client_id=oidc.client_id,
+        secret=read_password(oidc.client_secret_file),
+        redirect_url=oidc.redirect_url,
+        name_claim=oidc.name_claim,
+        groups_claim=oidc.groups_claim,
+        acr=oidc.acr,
+        max_age_s=60 * oidc.max_age_min,
+        context=trusting(oidc.ca_file),
+        moment=clock.moment,
+    )

@@ -1,0 +1,132 @@
+"""Builds the ways out of the house that alarms take from the web process: mail and webhook."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from doorctl.config import Config
+from doorctl.core.alarms import KINDS
+from doorctl.core.errors import InputError, KeyFileError
+from doorctl.core.masked import Masked
+from doorctl.core.rationing import Due, Heard, Ration
+from doorctl.notices.sending import NoticeDesk, notice
+from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
+from doorctl.ops.logs import TurningThread
+from doorctl.ports import AlarmSink, Clock, EventLog, NotSentError
+from doorctl.services.app import system_clock
+from doorctl.services.door_alarms import started
+from doorctl.sources.asking import read_password, trusting
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way out and the thread that goes it; implements `doorctl.services.alarms.Way`."""
+
+    desk: NoticeDesk
+    thread: TurningThread
+
+    def hear(self, heard: Heard) -> None:
+        """Take note of an alarm."""
+        self.desk.hear(heard)
+        self.thread.wake()
+
+    def silence(self, kind: str) -> None:
+        """Send no more of what somebody has acknowledged."""
+        self.desk.silence(kind)
+
+    def listen(self, kind: str) -> None:
+        """Send of this kind again."""
+        self.desk.listen(kind)
+
+
+def open_ways(
+    config: Config, log: EventLog, clock: Clock, stack: ExitStack, journal: EventLog
+) -> tuple[list[Way], dict[str, str]]:
+    """Return every way out that can be used, each on its thread, and why each other one can't.
+
+    Args:
+        config: says which are wanted, and how often they may be used.
+        log: hears where one begins to fail, so that another one tells of it.
+        clock: web's.
+        stack: ends the threads and closes what they use.
+        journal: hears of our own faults, which go no further.
+    """
+    ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
+    found, unusable = sinks(config, stack)
+    ways = []
+    for name, sink in found.items():
+        desk = NoticeDesk(config.branch.name, sink, ration, clock=clock, log=log, name=name)
+        ways.append(Way(desk, started(desk.turn, name, journal, stack)))
+    return ways, unusable
+
+
+def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
+    """Send one notice by every way, unrationed; return why each that failed did.
+
+    Raises:
+        InputError: there is no such kind, or no way out is configured.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no such alarm; there are {', '.join(sorted(KINDS))}")
+    if not config.alarms.wanted:
+        raise InputError("alarms go nowhere: fill in [alarms.email] or [alarms.webhook]")
+    clock = system_clock(config)
+    now_s = clock.monotonic_s()
+    what = notice(Due(Heard(kind, why, now_s), 1), config.branch.name, clock.moment(), now_s)
+    with ExitStack() as stack:
+        found, failed = sinks(config, stack)
+        for name, sink in found.items():
+            try:
+                sink.send(what)
+            except NotSentError as err:
+                failed[name] = str(err)
+    return failed
+
+
+def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[str, str]]:
+    """Return every way out that can be used, and why each other one can't, both by name.
+
+    Args:
+        config: says which are wanted.
+        stack: closes them.
+    """
+    found: dict[str, AlarmSink] = {}
+    unusable: dict[str, str] = {}
+    for name, wanted, build in (
+        ("e-mail", config.alarms.email.wanted, _mail),
+        ("webhook", config.alarms.webhook.wanted, _webhook),
+    ):
+        if wanted:
+            try:
+                found[name] = build(config, stack)
+            except KeyFileError as err:
+                unusable[name] = str(err)
+    return found, unusable
+
+
+def _mail(config: Config, _stack: ExitStack) -> AlarmSink:
+    return MailSink(_route(config), trusting(config.alarms.email.ca_file))
+
+
+def _webhook(config: Config, stack: ExitStack) -> AlarmSink:
+    webhook = config.alarms.webhook
+    secret, context = read_password(webhook.secret_file), trusting(webhook.ca_file)
+    posting = WebhookSink(webhook.url, secret, context)
+    stack.callback(posting.close)
+    return posting
+
+
+def _route(config: Config) -> MailRoute:
+    email = config.alarms.email
+    password: Masked[str] | None = read_password(email.password_file) if email.user else None
+    return MailRoute(
+        host=email.host,
+        port=email.port,
+        security=email.security,
+        sender=email.sender,
+        to=email.to,
+        language=config.alarms.language,
+        user=email.user,
+        password=password,
+    )

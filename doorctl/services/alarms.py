@@ -1,0 +1,360 @@
+"""Builds the second half of an alarm's way: from both logs to the table, the pages and out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from doorctl.config import Config
+from doorctl.core.alarms import KINDS, UNLISTED, WITH_END, Urgency, Words
+from doorctl.core.errors import DoorctlError, StoreError
+from doorctl.core.moments import Moment
+from doorctl.core.rationing import Heard
+from doorctl.core.standing import (
+    AlarmHistory,
+    AlarmRecord,
+    AlarmStore,
+    Raised,
+    Source,
+    differences,
+    known_time,
+    to_be_kept,
+)
+from doorctl.notices.sending import DoorWatch, Outbox
+from doorctl.ops.logs import AlarmLog
+from doorctl.ports import Clock, EventLog, NotSentError
+from doorctl.privacy.audit import Action, Deed, account
+from doorctl.rpc.branch import OpenBranch
+from doorctl.rpc.control import Answers, Question, ask
+from doorctl.rpc.door import alarm_answers, ask_standing
+from doorctl.services.app import branch_db
+from doorctl.services.branch import BranchDesk
+from doorctl.services.door_alarms import not_sent, started
+from doorctl.store.alarms import AlarmRecords, StoredAlarms
+from doorctl.store.branch_writer import BranchRecordsWriter
+
+# What the staff pages need of alarms: which stand, what to do about them, who has seen them.
+
+
+@dataclass(frozen=True, slots=True)
+class StandingAlarm:
+    """An alarm that stands, or one that is over; times are aware and UTC.
+
+    Args:
+        kind: its name in the list of alarms.
+        source: the process that raised it, ``door`` or ``web``.
+        urgency: when somebody has to look.
+        since: when it was raised first.
+        last: when it was raised last.
+        count: how often it was raised in between, at least 1.
+        why: its own words, in English, without anybody's numbers; empty for none.
+        means: what has happened.
+        act: what to do about it.
+        ends_itself: whether its end will be told; if not, to acknowledge it ends it.
+        cleared_at: when it was over, None while it stands.
+        acknowledged_by: the login that has seen it, None for nobody.
+        acknowledged_at: when.
+    """
+
+    kind: str
+    source: str
+    urgency: Urgency
+    since: datetime
+    last: datetime
+    count: int
+    why: str
+    means: Words
+    act: Words
+    ends_itself: bool
+    cleared_at: datetime | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+
+
+class AlarmDesk(Protocol):
+    """Alarms, as the staff pages see them. Thread-safe.
+
+    Raises:
+        StoreError: they can't be read or written.
+    """
+
+    def standing(self) -> tuple[StandingAlarm, ...]:
+        """Return what stands: the most urgent first, and of these the longest standing."""
+
+    def recent(self, limit: int) -> tuple[StandingAlarm, ...]:
+        """Return the last ones that are over, the latest end first; at most `limit`."""
+
+    def acknowledge(self, kind: str, by: str) -> None:
+        """Put on record that somebody has seen an alarm; it waits for the disk.
+
+        It is not sent again while it stands, unless it is a call for help. What has no end of its
+        own is over. The second one to acknowledge it changes nothing.
+
+        Args:
+            kind: which.
+            by: the login of whoever has seen it; whether they may is for the caller to have asked.
+
+        Raises:
+            InputError: none of that kind stands.
+            StuckError: it may be on record, or not.
+        """
+
+
+WATCH_S = 20.0
+"""Between two questions whether the door process is there."""
+
+WATCH_LIMIT_S = 2.0
+
+ORDER = {urgency: place for place, urgency in enumerate(Urgency)}
+
+
+class Way(Protocol):
+    """A way out of the house. Thread-safe, never waits."""
+
+    def hear(self, heard: Heard) -> None:
+        """Take note of an alarm."""
+
+    def silence(self, kind: str) -> None:
+        """Send no more of what somebody has acknowledged."""
+
+    def listen(self, kind: str) -> None:
+        """Send of this kind again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An alarm on its way into the table."""
+
+    heard: Heard
+    source: Source
+
+    @property
+    def kind(self) -> str:
+        """Its kind, by which an `Outbox` knows what is urgent."""
+        return self.heard.kind
+
+
+class WebsAlarms:
+    """The web process's alarms, its own and the door's.
+
+    Each way out has a thread of its own, and so has the table: a slow one delays no other. A way
+    whose password, secret or authority can't be read is left out and told as ``alarm_not_sent``,
+    by the other way too.
+
+    Args:
+        config: the whole configuration.
+        journal: takes each line first.
+        clock: web's.
+        stack: ends the threads.
+
+    Attributes:
+        log: the log for all of web.
+        answers: what web answers to the door about alarms.
+    """
+
+    def __init__(self, config: Config, journal: EventLog, clock: Clock, stack: ExitStack) -> None:
+        self._config = config
+        self._journal = journal
+        self._clock = clock
+        self._raised = Raised()
+        self._ways: list[Way] = []
+        self._waiting: Outbox[_Waiting] = Outbox(
+            self._keep, self._keeping_failed, given_up_s=math.inf
+        )
+        self._branch: BranchDesk | None = None
+        self._wake: Callable[[], None] = _nothing
+        self.log: EventLog = AlarmLog(journal, self._hear_own, clock)
+        self.answers: Answers = alarm_answers(self._hear_doors, clock)
+        if config.alarms.wanted:
+            self._open_ways(stack)
+
+    def kept_in(self, branch: BranchDesk, stack: ExitStack) -> StandingAlarms:
+        """Begin to keep alarms in ``branch.db`` and to watch the door; return what pages ask.
+
+        Args:
+            branch: owns the file; it must outlast the stack's callbacks that are added here.
+            stack: ends the threads and closes the reader.
+        """
+        self._branch = branch
+        records = AlarmRecords(branch_db(self._config))
+        stack.callback(records.close)
+        desk = StandingAlarms(records, branch, self._silence)
+        self._silence_again(records)
+        self._wake = started(self._turn, "standing", self._journal, stack).wake
+        question = Question("status")
+        watch = DoorWatch(
+            lambda: ask(self._config.control.socket, question, timeout_s=WATCH_LIMIT_S), self.log
+        )
+
+        def look() -> bool:
+            watch.turn()
+            # What fails here is tried again at the next turn, and told by whoever writes.
+            with suppress(DoorctlError):
+                self._compare(records)
+            return True
+
+        started(look, "watch", self._journal, stack, WATCH_S)
+        return desk
+
+    def add_way(self, way: Way) -> None:
+        """Have alarms go this way too from now on."""
+        self._ways.append(way)
+
+    def _open_ways(self, stack: ExitStack) -> None:
+        # Mail and HTTP cost megabytes, and most branches have neither.
+        from doorctl.services.alarm_ways import open_ways  # noqa: PLC0415 - as said
+
+        ways, unusable = open_ways(self._config, self.log, self._clock, stack, self._journal)
+        self._ways.extend(ways)
+        for name, why in unusable.items():
+            not_sent(self.log, f"{name}: {why}")
+
+    def _hear_own(self, heard: Heard) -> None:
+        self._raised.hear(heard)
+        self._hear(heard, Source.WEB)
+
+    def _hear_doors(self, heard: Heard) -> None:
+        self._hear(heard, Source.DOOR)
+
+    def _hear(self, heard: Heard, source: Source) -> None:
+        for way in self._ways:
+            way.hear(heard)
+        self._waiting.put(_Waiting(heard, source))
+        self._wake()
+
+    def _turn(self) -> bool:
+        self._waiting.turn(self._clock.monotonic_s())
+        return self._waiting.waits
+
+    def _keep(self, one: _Waiting) -> None:
+        now_s = self._clock.monotonic_s()
+
+        def use(alarms: AlarmStore, moment: Moment) -> None:
+            alarms.hear(to_be_kept(one.heard, one.source, moment, now_s), moment)
+
+        self._write(use)
+        known = KINDS.get(one.kind)
+        if known is not None and known.clears is not None:
+            self._listen(known.clears)
+
+    def _keeping_failed(self, why: str) -> None:
+        # Where that is what waits, it was told already.
+        if "branch_failing" not in self._waiting.kinds():
+            self.log.emit("alarm", kind="branch_failing", why=f"alarms: {why}")
+
+    def _compare(self, records: AlarmHistory) -> None:
+        doors = ask_standing(self._config.control.socket, self._clock)
+        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        said = [(one, Source.DOOR) for one in doors]
+        said += [(one, Source.WEB) for one in self._raised.standing()]
+        raised = [to_be_kept(one, source, moment, now_s) for one, source in said]
+        found = differences(records.standing(), raised, known_time(moment))
+        if not found.missing and not found.over:
+            return
+
+        def use(alarms: AlarmStore, moment: Moment) -> None:
+            for told in found.missing:
+                alarms.hear(told, moment)
+            if found.over:
+                alarms.end(found.over, moment)
+
+        self._write(use)
+        for kind in found.over:
+            self._listen(kind)
+
+    def _write(self, use: Callable[[AlarmStore, Moment], None]) -> None:
+        if self._branch is None:
+            raise NotSentError("branch.db is not open yet")
+        try:
+            self._branch.run(lambda opened, moment: use(_alarms(opened), moment))
+        except StoreError as err:
+            raise NotSentError(str(err)) from err
+
+    def _silence_again(self, records: AlarmHistory) -> None:
+        # What was acknowledged before web began anew is not sent again either.
+        with suppress(StoreError):
+            for one in records.standing():
+                if one.acknowledged_at is not None:
+                    self._silence(one.kind)
+
+    def _silence(self, kind: str) -> None:
+        for way in self._ways:
+            way.silence(kind)
+
+    def _listen(self, kind: str) -> None:
+        for way in self._ways:
+            way.listen(kind)
+
+
+class StandingAlarms:
+    """Alarms as the pages see them; implements `doorctl.services.alarms.AlarmDesk`. Thread-safe.
+
+    Args:
+        records: reads them.
+        branch: owns ``branch.db``.
+        silence: hears which kind is not to be sent again while it stands; must not block.
+    """
+
+    def __init__(
+        self, records: AlarmHistory, branch: BranchDesk, silence: Callable[[str], None]
+    ) -> None:
+        self._records = records
+        self._branch = branch
+        self._silence = silence
+
+    def standing(self) -> tuple[StandingAlarm, ...]:
+        """Return what stands: the most urgent first, and of these the longest standing."""
+        found = map(shown, self._records.standing())
+        return tuple(sorted(found, key=lambda one: ORDER[one.urgency]))
+
+    def recent(self, limit: int) -> tuple[StandingAlarm, ...]:
+        """Return the last ones that are over, the latest end first; at most `limit`."""
+        return tuple(map(shown, self._records.ended(limit)))
+
+    def acknowledge(self, kind: str, by: str) -> None:
+        """Put on record that somebody has seen an alarm, in the table and on the audit log."""
+
+        def use(opened: OpenBranch, moment: Moment) -> bool:
+            with opened.audit.together(moment):
+                changed = _alarms(opened).acknowledge(kind, account(by), moment)
+                if changed:
+                    deed = Deed(Action.ALARM_ACKNOWLEDGED, details={"alarm": kind})
+                    opened.audit.append(deed, by, moment)
+            return changed
+
+        if self._branch.run(use):
+            self._silence(kind)
+
+
+def shown(record: AlarmRecord) -> StandingAlarm:
+    """Return an alarm with what the list says of it; one that left the list is ``unlisted``."""
+    known = KINDS.get(record.kind, KINDS[UNLISTED])
+    return StandingAlarm(
+        kind=record.kind,
+        source=record.source.value,
+        urgency=known.urgency,
+        since=record.since,
+        last=record.last,
+        count=record.count,
+        why=record.why,
+        means=known.means,
+        act=known.act,
+        ends_itself=record.kind in WITH_END,
+        cleared_at=record.cleared_at,
+        acknowledged_by=record.acknowledged_by,
+        acknowledged_at=record.acknowledged_at,
+    )
+
+
+def _alarms(opened: OpenBranch) -> StoredAlarms:
+    writer = opened.writer
+    assert isinstance(writer, BranchRecordsWriter)  # noqa: S101 - `BranchDesk` opens no other
+    return StoredAlarms(writer)
+
+
+def _nothing() -> None:
+    """Wake nobody: there is no thread yet."""

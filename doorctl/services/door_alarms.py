@@ -1,0 +1,117 @@
+"""Builds the first half of an alarm's way: from the door to the web process.
+
+The door imports neither mail nor HTTP for it; see `alarm_desk` for the other half.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from doorctl.config import Config
+from doorctl.core.alarms import NOT_SENT
+from doorctl.core.rationing import Heard
+from doorctl.core.standing import Raised
+from doorctl.notices.sending import Outbox
+from doorctl.ops.logs import REST_S, AlarmLog, TurningThread
+from doorctl.ports import Clock, EventLog
+from doorctl.rpc.control import Answers
+from doorctl.rpc.door import AlarmsOverSocket, standing_answers
+
+
+@dataclass(frozen=True, slots=True)
+class DoorsAlarms:
+    """The door's end of the road.
+
+    Args:
+        log: the journal's, from which each alarm also goes to web.
+        answers: what web may ask of them.
+        asked_s: when web asked last, monotonic seconds; None where it never has.
+        want: whether mail or webhook is waited for, from now on.
+    """
+
+    log: EventLog
+    answers: Answers
+    asked_s: Callable[[], float | None]
+    want: Callable[[bool], None]
+
+
+def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> DoorsAlarms:
+    """Return the log for the door process, whose alarms also go to web.
+
+    While web is down the newest wait for it, as many as an `Outbox` keeps. What stands by then is
+    not lost with the others, for web asks for it. That web is down is told where its mail and
+    webhook are waited for, and nowhere else.
+
+    Args:
+        config: the whole configuration.
+        log: the journal's.
+        clock: the door's.
+        stack: ends the thread.
+    """
+    road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
+    asked_s: float | None = None
+    wanted = config.alarms.wanted
+
+    def want(now: bool) -> None:
+        nonlocal wanted
+        wanted = now
+
+    def standing() -> tuple[Heard, ...]:
+        nonlocal asked_s
+        asked_s = clock.monotonic_s()
+        return raised.standing()
+
+    def failed(why: str) -> None:
+        if wanted:
+            not_sent(log, why)
+
+    outbox: Outbox[Heard] = Outbox(road.send, failed, given_up_s=math.inf)
+
+    def turn() -> bool:
+        outbox.turn(clock.monotonic_s())
+        return outbox.waits
+
+    thread = started(turn, "alarms", log, stack)
+
+    def hear(heard: Heard) -> None:
+        raised.hear(heard)
+        outbox.put(heard)
+        thread.wake()
+
+    return DoorsAlarms(
+        AlarmLog(log, hear, clock), standing_answers(standing, clock), lambda: asked_s, want
+    )
+
+
+def started(
+    turn: Callable[[], bool],
+    name: str,
+    log: EventLog,
+    stack: ExitStack,
+    rest_s: float = REST_S,
+) -> TurningThread:
+    """Return a thread that has begun; what is wrong with it is told as ``alarm_not_sent``.
+
+    Args:
+        turn: see `TurningThread`.
+        name: the thread's.
+        log: the journal's.
+        stack: ends the thread.
+        rest_s: see `TurningThread`.
+    """
+
+    def failed(err: Exception) -> None:
+        not_sent(log, f"{name}: a fault of doorctl's own ({type(err).__name__})")
+
+    thread = TurningThread(turn, failed, name, rest_s)
+    thread.start()
+    stack.callback(thread.stop)
+    return thread
+
+
+def not_sent(log: EventLog, why: str) -> None:
+    """Tell in the journal that an alarm went no further."""
+    log.emit("alarm", kind=NOT_SENT, why=why)

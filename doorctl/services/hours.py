@@ -1,0 +1,187 @@
+"""The branch's hours at a moment, for the commands that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+from doorctl.access.calendar import (
+    LOOK_AHEAD,
+    OPEN,
+    Calendar,
+    Cause,
+    DatedDay,
+    Day,
+    Mode,
+    ModeSpan,
+    Span,
+)
+from doorctl.access.day import (
+    Override,
+    Standing,
+    judge,
+    next_planned_change,
+    no_entry,
+    planned,
+    planned_changes,
+    standing,
+)
+from doorctl.config import Config, DatedHours
+from doorctl.config.hours import Opening, problems_of_date
+from doorctl.core.errors import InputError
+from doorctl.core.moments import Moment
+from doorctl.ports import BranchBook, DaySource, StoredCalendar, StoredDays
+from doorctl.services.app import open_book, system_clock
+from doorctl.services.explain import BranchNow
+
+# Which calendar counts: the configuration's hours with what branch.db adds to them.
+
+CLOSED_WEEK = ((),) * 7
+"""Under the website's hours a date that it leaves out is closed."""
+
+
+NOT_KNOWN = Calendar(CLOSED_WEEK, known_until=date.min)
+"""No date is known: closed to patrons, and a problem that somebody is told of."""
+
+
+def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
+    """Return the calendar that counts; where a source that it needs never spoke, it knows no date.
+
+    What staff say of a date goes before the configuration, and that before public holidays. The
+    website's hours stand in place of the week and of the holidays.
+
+    Args:
+        opening: what the configuration says, and who is to be asked.
+        stored: what branch.db holds.
+    """
+    said = {one.source: one for one in stored.sources}
+    base = _base(opening, stored, said)
+    staff = _dated(said.get(DaySource.STAFF), Cause.EXCEPTION)
+    return replace(base, days={**base.days, **staff})
+
+
+def _base(
+    opening: Opening, stored: StoredCalendar, said: Mapping[DaySource, StoredDays]
+) -> Calendar:
+    if opening.source == "website":
+        site = said.get(DaySource.WEBSITE)
+        if site is None:
+            return NOT_KNOWN
+        return Calendar(
+            CLOSED_WEEK,
+            {**_dated(site, Cause.SCHEDULE), **opening.dated},
+            site.known_until or date.min,
+        )
+    calendar = opening.calendar
+    if opening.source == "staff" and stored.week is not None:
+        calendar = replace(calendar, week=stored.week)
+    if opening.holidays == "ignore":
+        return calendar
+    holidays = said.get(DaySource.HOLIDAY)
+    if holidays is None:
+        return NOT_KNOWN
+    known = replace(calendar, known_until=holidays.known_until)
+    return known.over(_dated(holidays, Cause.HOLIDAY))
+
+
+def _dated(said: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
+    days = () if said is None else said.days
+    return {one.day: DatedDay(one.spans, cause, one.note) for one in days}
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The branch's hours at a moment.
+
+    Args:
+        calendar: the one that counts.
+        override: what staff have set last; it may be over.
+        moment: when it was asked.
+    """
+
+    calendar: Calendar
+    override: Override | None
+    moment: Moment
+
+    @property
+    def standing(self) -> Standing:
+        """What the branch is just now, and until when."""
+        return standing(self.calendar, self.override, self.moment)
+
+    @property
+    def next_change(self) -> tuple[datetime, Mode] | None:
+        """When it is planned to become what; None if not within 14 days, or by an unset clock."""
+        if not self.moment.dependable:
+            return None
+        return next_planned_change(self.calendar, self.override, self.moment.local)
+
+    @property
+    def opens_next(self) -> datetime | None:
+        """When patrons can come in next, local: now if they can; None as for `next_change`."""
+        local = self.moment.local
+        if not self.moment.dependable:
+            return None
+        if planned(self.calendar, self.override, local) in OPEN:
+            return local
+        end = local.astimezone(UTC) + LOOK_AHEAD
+        ahead = planned_changes(self.calendar, self.override, local, end)
+        return next((instant for instant, mode in ahead if mode in OPEN), None)
+
+
+def hours_now(config: Config) -> Hours:
+    """Return the branch's hours.
+
+    Raises:
+        StoreError: ``branch.db`` is lost or can't be read; the door is closed to patrons then.
+    """
+    with open_book(config) as book:
+        calendar = calendar_of(config.opening, book.calendar())
+        return Hours(calendar, book.override(), system_clock(config).moment())
+
+
+def branch_at(config: Config, book: BranchBook, moment: Moment) -> BranchNow:
+    """Return what the branch is at a moment, as the door would judge it then.
+
+    Raises:
+        StoreError: ``branch.db`` is lost or can't be read.
+    """
+    calendar, override = calendar_of(config.opening, book.calendar()), book.override()
+    late = moment.dependable and no_entry(
+        calendar, override, moment.local, config.closing.no_entry_min
+    )
+    return BranchNow(judge(calendar, override, moment).mode, late)
+
+
+def refuse_day(
+    hours: Hours, day: date, self_service: Sequence[Span], staffed: Sequence[Span]
+) -> None:
+    """Refuse hours for a date that clash with each other or with the day after.
+
+    Raises:
+        InputError: with the first clash.
+    """
+    week = [_split(spans) for spans in hours.calendar.week or ((),) * 7]
+    one = DatedHours(day.isoformat(), day, _sorted(self_service), _sorted(staffed))
+    problems = problems_of_date(
+        one,
+        tuple(own for own, _ in week),
+        tuple(desk for _, desk in week),
+        {day, *hours.calendar.days},
+    )
+    if problems:
+        raise InputError(str(problems[0]))
+
+
+def _split(spans: Day) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    own = (one for one in spans if one.mode is Mode.SELF_SERVICE)
+    desk = (one for one in spans if one.mode is Mode.STAFFED)
+    return _sorted(_plain(own)), _sorted(_plain(desk))
+
+
+def _plain(spans: Iterable[ModeSpan]) -> Iterator[Span]:
+    return (Span(one.starts, one.ends) for one in spans)
+
+
+def _sorted(spans: Iterable[Span]) -> tuple[Span, ...]:
+    return tuple(sorted(spans, key=lambda one: (one.opens, one.closes)))

@@ -1,0 +1,300 @@
+"""Bans and passes as staff ask for them: a number is sealed here and goes no further."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from doorctl.access.ban_terms import BanState, state
+from doorctl.access.rights import Ban, Pass
+from doorctl.config import Config
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.masked import Pin
+from doorctl.core.moments import Moment
+from doorctl.ports import BanEntry, PassEntry
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.subject import refuse_ref
+from doorctl.rpc.branch import AddBan, IssuePass, LiftBan
+from doorctl.services.app import knows_patron, open_book, open_register
+from doorctl.services.branch import change
+from doorctl.services.explain import Reading
+from doorctl.services.numbers import Numbers, TakenAs, own_numbers
+from doorctl.services.records import note
+from doorctl.store.patrons import PatronCache
+
+MADE_UP_REF = "sip2-"
+"""So begins what stands for a patron whom the library system gave no number: another each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One reading of a number, sealed.
+
+    Args:
+        reading: as what, and its key.
+        patron_ref: whose it is; None where the register does not know the card.
+    """
+
+    reading: Reading
+    patron_ref: str | None = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        """The key of its row."""
+        return self.reading.key
+
+
+@dataclass(frozen=True, slots=True)
+class Banned:
+    """A ban with its number, and whom it is of.
+
+    Args:
+        ban: as stored.
+        whole_patron: whether it is of the patron with all cards.
+        follows: whether it holds for a card that the patron gets later.
+        known: whether the register has the patron who was named by number; else the ban waits.
+    """
+
+    ban: Ban
+    whole_patron: bool
+    follows: bool = True
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A ban that was lifted, and the numbers of those of the same card or patron that hold."""
+
+    ban: Ban
+    others: tuple[int, ...]
+
+
+def ban_card(
+    config: Config,
+    typed: str,
+    taken_as: TakenAs | None,
+    ban: Ban,
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> tuple[Banned, ...]:
+    """Ban a card, and its patron with all cards where the register knows it.
+
+    Ten digits that may be a card's or a CPR number, and that the register does not know, are
+    banned as both: a ban that looks for the wrong one would let somebody in.
+
+    Args:
+        config: the whole configuration.
+        typed: what stands on the card.
+        taken_as: how it is to be read; None for each way.
+        ban: without its number.
+        numbers: seals what was typed; None for this machine's installation key.
+        by: whose deed it is; None for whoever calls.
+
+    Returns:
+        One ban or two.
+
+    Raises:
+        InputError: it is no number, or two patrons', or banned for as long already; nothing was
+            changed.
+        DoorctlError: it could not be done.
+    """
+    made, refusal = [], None
+    for card in _known(_cards(config, typed, taken_as, numbers or own_numbers(config))):
+        whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
+        try:
+            stored = change(config, AddBan(ban, card.key, card.patron_ref), by)
+        except InputError as error:
+            # One of two readings may be banned already, and the other not.
+            refusal = error
+        else:
+            made.append(Banned(stored, whole, follows))
+    if refusal is not None and not made:
+        raise refusal
+    return tuple(made)
+
+
+def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
+    """Ban a patron with all cards, by the library system's own number; as :func:`ban_card`.
+
+    One whom the register does not know is banned too, for a later push may bring them.
+
+    Raises:
+        InputError: what the register does not know is no such number, or may be a CPR number.
+        DoorctlError: it could not be done.
+    """
+    known = knows_patron(config, patron_ref)
+    if not known:
+        refuse_ref(patron_ref)
+    stored = change(config, AddBan(ban, None, patron_ref), by)
+    return Banned(stored, whole_patron=True, known=known)
+
+
+def lift(config: Config, number: int, moment: Moment, *, by: str | None = None) -> Lifted:
+    """Lift a ban before its end.
+
+    Args:
+        config: the whole configuration.
+        number: the ban's.
+        moment: the time, for what else holds.
+        by: whose deed it is; None for whoever calls.
+
+    Raises:
+        InputError: there is none of that number, or it was lifted.
+        DoorctlError: it could not be done.
+    """
+    with open_book(config) as book:
+        entries = book.every_ban()
+    ban, here = change(config, LiftBan(number), by), config.branch.id
+    whose = next((one for one in entries if one.ban.number == number), None)
+    others = (
+        one.ban.number
+        for one in entries
+        if whose is not None
+        and one is not whose
+        and one.is_of_the_same(whose)
+        and state_of(one, moment, here) is BanState.HOLDS
+    )
+    return Lifted(ban, tuple(others))
+
+
+def issue_for_card(
+    config: Config,
+    typed: str,
+    taken_as: TakenAs | None,
+    new: Pass,
+    own_pin: Pin | None,
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> Pass:
+    """Issue a pass for a card, with the PIN of the register or one of its own.
+
+    Args:
+        config: the whole configuration.
+        typed: what stands on the card.
+        taken_as: how it is to be read; None for each way.
+        new: without its number.
+        own_pin: None for the register's.
+        numbers: seals what was typed; None for this machine's installation key.
+        by: whose deed it is; None for whoever calls.
+
+    Raises:
+        InputError: it is no number, or may be two, or the pass needs a PIN where none is asked
+            for; nothing was changed.
+        DoorctlError: it could not be done.
+    """
+    if not config.policy.require_pin and (new.needs_pin or own_pin is not None):
+        raise InputError(
+            "this branch asks for no PIN, so a pass that needs one would never open; issue it "
+            "without one (--no-pin)"
+        )
+    seal = numbers or own_numbers(config)
+    card, *others = _known(_cards(config, typed, taken_as, seal))
+    if others:
+        raise InputError(
+            "that may be a card's number or a CPR number, and the register knows neither; "
+            "say --as card or --as cpr"
+        )
+    if own_pin is not None:
+        check = seal.pin_check(typed, card.reading, own_pin)
+        new = replace(new, needs_pin=True, pin_check=check)
+    return change(config, IssuePass(new, card.key), by)
+
+
+def issue_for_code(
+    config: Config, new: Pass, *, numbers: Numbers | None = None, by: str | None = None
+) -> tuple[Pass, str]:
+    """Issue a pass for a new code, and return both: the code is kept nowhere.
+
+    Args:
+        config: the whole configuration.
+        new: with the number of digits in `code_digits`.
+        numbers: makes the code; None for this machine's installation key.
+        by: whose deed it is; None for whoever calls.
+
+    Raises:
+        InputError: no code is typed at this branch's door; nothing was changed.
+        DoorctlError: it could not be done.
+    """
+    if not config.policy.code_entry:
+        raise InputError(
+            "no code can be typed at this branch's door, so one would never open; issue the pass "
+            "for a card, or have a technician turn on policy.code_entry"
+        )
+    seal = numbers or own_numbers(config)
+    with open_book(config) as book:
+        while True:
+            code = seal.new_code(new.code_digits or 0)
+            if not book.passes_of(code.key):
+                break
+    return change(config, IssuePass(new, code.key), by), code.digits
+
+
+def every_ban(config: Config, why: str = "", by: str | None = None) -> tuple[BanEntry, ...]:
+    """Return every ban that is stored, newest first; the look goes on the audit log before.
+
+    Raises:
+        StoreError: they can't be read, or the look can't be put on record.
+    """
+    with open_book(config) as book:
+        found = book.every_ban()
+    note(config, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}), by)
+    return found
+
+
+def ban_to_write_of(config: Config, number: int, by: str | None = None) -> Ban:
+    """Return a ban that a letter can be about; the look goes on the audit log as in `every_ban`.
+
+    Raises:
+        InputError: there is none of that number, or it was lifted.
+        StoreError: as of :func:`every_ban`.
+    """
+    for one in every_ban(config, f"letter about ban {number}", by):
+        if one.ban.number == number and one.lifted_at is None:
+            return one.ban
+    raise InputError("there is no ban of that number; list them")
+
+
+def state_of(one: BanEntry, moment: Moment, branch: str) -> BanState:
+    """Return what a ban of the list does at a branch now."""
+    return state(one.ban, moment, branch, lifted=one.lifted_at is not None)
+
+
+def every_pass(config: Config, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:
+    """Return every pass that is stored, newest first; as :func:`every_ban`."""
+    with open_book(config) as book:
+        found = book.every_pass()
+    note(config, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}), by)
+    return found
+
+
+def _is_made_up(patron_ref: str | None) -> bool:
+    return patron_ref is not None and patron_ref.startswith(MADE_UP_REF)
+
+
+def _known(cards: Iterable[Card]) -> tuple[Card, ...]:
+    """Return the reading that the register knows, or where it knows none all of them."""
+    every = tuple(cards)
+    known = tuple(card for card in every if card.patron_ref is not None)
+    if len({card.patron_ref for card in known}) > 1:
+        raise InputError(
+            "that is one patron's card number and another's CPR number; say --as card or --as cpr"
+        )
+    return known or every
+
+
+def _cards(config: Config, typed: str, taken_as: TakenAs | None, numbers: Numbers) -> list[Card]:
+    readings = numbers.readings(typed, taken_as)
+    # Without a register the card alone is banned: that is no reason to ban nobody.
+    with suppress(StoreError), open_register(config, numbers.seal()) as patrons:
+        return [Card(one, _patron_ref(patrons, one)) for one in readings]
+    return [Card(one, None) for one in readings]
+
+
+def _patron_ref(patrons: PatronCache, reading: Reading) -> str | None:
+    with suppress(StoreError):
+        patron = patrons.find(reading.key)
+        return None if patron is None else patron.patron_ref
+    return None

@@ -1,0 +1,85 @@
+"""What ``doorctl status`` answers: the door over its socket, and the files as they stand."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from doorctl.config import Config
+from doorctl.core.errors import NotAnsweringError, StoreError
+from doorctl.rpc.control import Question, ask
+from doorctl.services.app import (
+    branch_db,
+    open_book,
+    outdated,
+    own_sealer,
+    patrons_db,
+    system_clock,
+    visits_db,
+)
+from doorctl.store.alarms import AlarmRecords
+from doorctl.store.audit import AuditRecords
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.patrons import PatronCache
+
+ANSWER_LIMIT_S = 5.0
+
+
+def status(config: Config) -> dict[str, Any]:
+    """Return how the door process and the databases are, and which alarms stand.
+
+    ``alarms`` is a list of kind and since when, None where ``branch.db`` can't be read.
+    """
+    try:
+        door = ask(config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
+        found: dict[str, Any] = {"running": True, **door}
+    except NotAnsweringError:
+        found = {"running": False}
+    alarms = _alarms_standing(config)
+    return {**found, **_cache_status(config), "alarms": alarms, "audit_head": _audit_head(config)}
+
+
+def _alarms_standing(config: Config) -> list[dict[str, str]] | None:
+    zone = ZoneInfo(config.branch.time_zone)
+    try:
+        with closing(AlarmRecords(branch_db(config))) as records:
+            found = records.standing()
+    except StoreError:
+        return None
+    return [{"kind": one.kind, "since": one.since.astimezone(zone).isoformat()} for one in found]
+
+
+def _audit_head(config: Config) -> str | None:
+    try:
+        with closing(AuditRecords(branch_db(config))) as records:
+            return str(records.head())
+    except StoreError:
+        return None
+
+
+def _cache_status(config: Config) -> dict[str, Any]:
+    now = system_clock(config).moment()
+    try:
+        with closing(PatronCache(patrons_db(config), own_sealer(config).seal)) as cache:
+            stamp, behind = cache.stamp(), cache.behind()
+    except StoreError as err:
+        return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
+    known = stamp.applied_at is not None and now.dependable
+    age = now.local - stamp.applied_at if known and stamp.applied_at else None
+    return {
+        "epoch": stamp.epoch,
+        "patrons": stamp.patrons,
+        "cache_age_s": None if age is None else round(age.total_seconds()),
+        "problem": outdated(stamp, config) or behind or _unreadable(config),
+    }
+
+
+def _unreadable(config: Config) -> str | None:
+    try:
+        with open_book(config) as book, closing(VisitHistory(visits_db(config))) as history:
+            book.override()
+            history.high_water()
+    except StoreError as err:
+        return str(err)
+    return None

@@ -1,0 +1,331 @@
+"""Builds a person's rights: who it is, what is held, and the way to each database's owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from doorctl.config import Config
+from doorctl.core.errors import AlreadyExistsError, StoreError
+from doorctl.core.identity import caller
+from doorctl.core.moments import Moment
+from doorctl.core.staff_text import refuse_purpose
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.letters import AuditedLookups, Export
+from doorctl.privacy.retention import visible_since
+from doorctl.privacy.subject import (
+    ALL_GONE,
+    Erasure,
+    PartErased,
+    Subject,
+    Tombstones,
+    find,
+    refuse_ref,
+    with_cards,
+    with_erased,
+)
+from doorctl.privacy.subject import erase as erase_everywhere
+from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.rpc.door import (
+    ERASE_PATRON,
+    ERASE_RIGHTS,
+    ERASE_VISITS,
+    RESTRICT,
+    UNRESTRICT,
+    Asked,
+    ask_about,
+    erased,
+)
+from doorctl.services.app import (
+    branch_db,
+    by_the_owner,
+    own_sealer,
+    patrons_db,
+    retention,
+    system_clock,
+    visits_db,
+)
+from doorctl.services.explain import Reading
+from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
+from doorctl.services.records import note
+from doorctl.store import subject as subject_rights
+from doorctl.store.audit import AuditRecords
+from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
+from doorctl.store.connection import create_private
+from doorctl.store.patrons_writer import PatronCacheWriter
+from doorctl.store.subject import StoredErasures, SubjectReader, erase_patron, erase_visits
+from doorctl.store.visits import VisitStore
+
+EVER = datetime.fromtimestamp(0, UTC)
+
+OWNER_LIMIT_S = 30.0
+"""Longest wait for an owner; rewriting a register of 100 000 patrons takes seconds on a Pi."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a person was named on the command line: by what stands on the card, or by number."""
+
+    typed: str | None = field(repr=False)
+    patron_ref: str | None = field(repr=False)
+    taken_as: TakenAs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    register: SubjectReader
+    branch: SubjectReader
+    visits: SubjectReader
+    erasures: Tombstones
+
+
+def export(
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> Export:
+    """Return all that is held of a person; that somebody looked goes on the audit log before.
+
+    Raises:
+        InputError: it is no number, or two patrons'.
+        StoreError: a database can't be read, or the look can't be put on record.
+    """
+    oldest = visible_since(system_clock(config).moment().latest_known, retention(config))
+    with _books(config) as books:
+        subject, before = _subject(config, named, books, numbers)
+        rows = tuple(
+            row
+            for book in (books.register, books.branch, books.visits)
+            for row in book.rows(subject, oldest)
+        )
+    with closing(AuditRecords(branch_db(config))) as audit:
+        found = Export(
+            rows, AuditedLookups(audit, rows).lookups(before), books.erasures.of(subject)
+        )
+    # Of somebody of whom nothing is held, a look would be all that is.
+    cards = () if found.empty else tuple(sorted(subject.row_keys))
+    ref = None if found.empty else subject.patron_ref
+    note(config, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
+    return found
+
+
+def erase(
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> Erasure:
+    """Erase a person in every database, each by its owner; can be done again.
+
+    The reason stands on the audit log, beside that somebody was erased.
+
+    Raises:
+        InputError: it is no number, or two patrons', or the reason has no place on record; nothing
+            was changed.
+        StoreError: who it is can't be found out; nothing was changed.
+    """
+    refuse_purpose(why, "reason", optional=True)
+    whose = caller() if by is None else by
+    with _books(config) as books:
+        _, subject = _subject(config, named, books, numbers)
+        epoch = books.register.epoch()
+    socket, webs = config.web.socket, config.storage.directory
+    door, doors = config.control.socket, config.storage.door_directory
+    alone: Mapping[str, _Owner] = {
+        BRANCH: _Owner(ERASE_RIGHTS, "web", socket, partial(_rights_alone, config), webs),
+        VISITS: _Owner(ERASE_VISITS, "door", door, partial(_visits_alone, config), doors),
+        PATRONS: _Owner(ERASE_PATRON, "web", socket, partial(_patron_alone, config), webs),
+    }
+    # Only the owner of the audit log has to know why.
+    reasons = {BRANCH: why}
+    keepers = {
+        database: _Keeper(owner, whose, reasons.get(database, ""))
+        for database, owner in alone.items()
+    }
+    return erase_everywhere(subject, keepers, epoch)
+
+
+def restrict(
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> bool:
+    """Keep a person's data and use them for nothing; that and the reason go on record together.
+
+    Returns:
+        Whether any card of theirs is known; else it holds once a push brings one.
+
+    Raises:
+        InputError: it is no number or two patrons', they are restricted already, or the reason has
+            no place on record; nothing was changed.
+        StoreError: it could not be done.
+    """
+    subject = _change(config, named, why, RESTRICT, subject_rights.restrict, numbers=numbers, by=by)
+    return bool(subject.row_keys)
+
+
+def unrestrict(
+    config: Config,
+    named: Named,
+    why: str = "",
+    *,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> None:
+    """Use a person's data again; as :func:`restrict`.
+
+    Raises:
+        InputError: as of :func:`restrict`, or they are not restricted here.
+        StoreError: it could not be done.
+    """
+    _change(config, named, why, UNRESTRICT, subject_rights.unrestrict, numbers=numbers, by=by)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page into a new file that its owner alone can read.
+
+    Raises:
+        AlreadyExistsError: the path is taken; nothing was touched.
+        StoreError: it can't be written; there is none then.
+    """
+    try:
+        create_private(path, page.encode())
+    except FileExistsError:
+        raise AlreadyExistsError(f"{path} already exists; doorctl does not overwrite it") from None
+    except OSError as error:
+        raise StoreError(f"{path} can't be written: {error.strerror}") from error
+
+
+Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    question: str
+    whom: str
+    socket: Path
+    alone: Callable[[Asked], PartErased]
+    of: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """A `Keeper`: asks the owner, and is it only while that is not running."""
+
+    owner: _Owner
+    by: str
+    why: str
+
+    def erase(self, subject: Subject, epoch: int) -> PartErased:
+        owner, asked = self.owner, Asked(subject, self.by, epoch, self.why)
+
+        def by_the_process() -> PartErased:
+            done = ask_about(
+                owner.socket, owner.question, asked, whom=owner.whom, timeout_s=OWNER_LIMIT_S
+            )
+            return erased(done)
+
+        return by_the_owner(by_the_process, lambda: owner.alone(asked), of=owner.of)
+
+
+def _rights_alone(config: Config, asked: Asked) -> PartErased:
+    moment = system_clock(config).moment()
+    with closing(open_or_create_branch(branch_db(config))) as writer:
+        return subject_rights.erase_rights(
+            writer, asked.subject, asked.epoch, asked.by, moment, why=asked.why
+        )
+
+
+def _visits_alone(config: Config, asked: Asked) -> PartErased:
+    path = visits_db(config)
+    if not path.exists():
+        return PartErased(0, ALL_GONE)
+    with closing(VisitStore(path)) as visits:
+        return erase_visits(path, visits.database, asked.subject)
+
+
+def _patron_alone(config: Config, asked: Asked) -> PartErased:
+    path = patrons_db(config)
+    if not path.exists():
+        return PartErased(0, ALL_GONE)
+    with closing(PatronCacheWriter(path, own_sealer(config).seal)) as writer:
+        return erase_patron(path, writer.database, asked.subject)
+
+
+def _change(
+    config: Config,
+    named: Named,
+    why: str,
+    question: str,
+    change: Change,
+    *,
+    numbers: Numbers | None,
+    by: str | None,
+) -> Subject:
+    refuse_purpose(why, "reason", optional=True)
+    whose = caller() if by is None else by
+    with _books(config) as books:
+        subject, _ = _subject(config, named, books, numbers)
+    asked = Asked(subject, whose, why=why)
+
+    def by_web() -> None:
+        ask_about(config.web.socket, question, asked, whom="web", timeout_s=OWNER_LIMIT_S)
+
+    def alone() -> None:
+        moment = system_clock(config).moment()
+        with closing(open_or_create_branch(branch_db(config))) as writer:
+            change(writer, subject, whose, moment, why)
+
+    by_the_owner(by_web, alone)
+    return subject
+
+
+def _subject(
+    config: Config, named: Named, books: _Books, numbers: Numbers | None
+) -> tuple[Subject, Subject]:
+    """Return a person, and the same with the keys under which the audit log still names a card.
+
+    Only to find and to erase: put on record anew, they would tell a thief of the old key whom.
+    """
+    readings: tuple[Reading, ...] = ()
+    if named.typed is None:
+        subject = _by_number(config, named.patron_ref or "", books)
+    else:
+        readings = (numbers or own_numbers(config)).readings(named.typed, named.taken_as)
+        subject = find(list(keys_of(readings)), books.register, books.branch)
+    subject = with_erased(subject, books.erasures, (books.branch, books.visits))
+    before = (key for one in readings if one.key in subject.row_keys for key in one.earlier)
+    return subject, replace(subject, row_keys=subject.row_keys.union(before))
+
+
+def _by_number(config: Config, patron_ref: str, books: _Books) -> Subject:
+    """Return whose number it is; where nothing is held under it, it must be one."""
+    subject = with_cards(Subject(frozenset(), patron_ref), books.register, books.branch)
+    if not subject.row_keys and not books.branch.rows(subject, EVER):
+        with closing(AuditRecords(branch_db(config))) as audit:
+            if not audit.about((), patron_ref):
+                refuse_ref(patron_ref)
+    return subject
+
+
+@contextmanager
+def _books(config: Config) -> Iterator[_Books]:
+    with (
+        closing(SubjectReader(patrons_db(config))) as register,
+        closing(SubjectReader(branch_db(config))) as branch,
+        closing(SubjectReader(visits_db(config))) as visits,
+        closing(StoredErasures(branch_db(config))) as erasures,
+    ):
+        yield _Books(register, branch, visits, erasures.tombstones())

@@ -1,0 +1,385 @@
+"""Builds what a single command needs, runs it once and puts it away again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from doorctl.access.policy import Policy
+from doorctl.config import Config
+from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
+from doorctl.core.identity import owner_of
+from doorctl.core.moments import ClockState, Moment
+from doorctl.ports import Applied, Guard, SealedRow, Visit
+from doorctl.privacy.audit import Action, Deed, Details
+from doorctl.privacy.retention import visible_since
+from doorctl.privacy.statistics import Gathered, gather, period
+from doorctl.rpc.control import Question, ask
+from doorctl.services.app import (
+    access_policy,
+    branch_db,
+    by_the_owner,
+    flags_weak,
+    open_book,
+    open_register,
+    opened_on,
+    own_sealer,
+    patrons_db,
+    retention,
+    system_clock,
+    visits_db,
+)
+from doorctl.services.explain import Explanation
+from doorctl.services.explain import explain as ask_why
+from doorctl.services.hours import branch_at
+from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
+from doorctl.services.records import note, note_done
+from doorctl.store.audit import AuditRecords
+from doorctl.store.branch_rows import FACTOR_KEY
+from doorctl.store.connection import create_private, whole_copy
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import ArgonSealer, Seal, seal_on_record
+from doorctl.store.patrons import PatronCache, migrations
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.subject import StoredErasures
+from doorctl.store.visit_rows import HourlyHistory
+from doorctl.store.visits import VisitStore, open_or_create_visits
+from doorctl.sync.guard import guard, refuse_odd_name, unguarded
+from doorctl.sync.load import Loaded
+from doorctl.sync.load import load as load_feed
+
+ANSWER_LIMIT_S = 5.0
+
+
+def zone(config: Config) -> ZoneInfo:
+    """Return the branch's time zone."""
+    return ZoneInfo(config.branch.time_zone)
+
+
+def load_patrons(
+    config: Config,
+    feed: Path,
+    *,
+    full: bool,
+    approved_by: str | None = None,
+    on_progress: Callable[[int, int], None],
+) -> Loaded:
+    """Seal a feed and put it into the cache.
+
+    Raises:
+        FeedError: with every wrong row; nothing was changed.
+        InputError: the approval names nobody, or nobody vouches for the clock, by which the age of
+            the register is counted; nothing was changed.
+        DoorctlError: nothing was changed, or the text says that only the audit log was not.
+    """
+    refuse_odd_name(approved_by)
+    sealer = own_sealer(config)
+    moment = system_clock(config).moment()
+    if not moment.dependable:
+        raise InputError(
+            f"nobody vouches for this machine's clock, which says {moment.local:%Y-%m-%d %H:%M}: a "
+            "register with a wrong date lets nobody in; wait until timedatectl says synchronized, "
+            "or, if that time is right, load with --set clock.trust=always"
+        )
+    push = config.web.push
+    loaded = load_feed(
+        feed,
+        sealer=sealer,
+        writer=_LateWriter(
+            patrons_db(config),
+            sealer.seal,
+            moment.local,
+            branch_db(config),
+            access_policy(config),
+            approved=approved_by is not None,
+        ),
+        moment=moment,
+        pin_length=config.policy.pin_length,
+        minimum_age=config.policy.minimum_age,
+        full=full,
+        guard=(
+            guard(push.max_removed_percent, push.removed_floor)
+            if approved_by is None
+            else unguarded
+        ),
+        workers=os.cpu_count() or 1,
+        on_progress=on_progress,
+        flags_weak=flags_weak(config),
+    )
+    _note_load(config, loaded, full=full, approved_by=approved_by)
+    return loaded
+
+
+def renumber(config: Config, number: int, why: str = "") -> int:
+    """Give the register that is held a lower number; it goes on the audit log before.
+
+    Pushes of numbers between the two can come again, so it should be that of the last true one.
+
+    Returns:
+        The number that it had.
+
+    Raises:
+        InputError: the number is not lower; nothing was changed.
+        StoreBusyError: the web process runs; nothing was changed.
+        StoreError: there is no register, or it can't be written.
+    """
+    path = patrons_db(config)
+    seal = seal_on_record(path)
+    if seal is None:
+        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
+    with (
+        closing(PatronCacheWriter(path, seal)) as writer,
+        closing(AuditRecords(branch_db(config))) as audit,
+    ):
+        held = max(writer.held().epoch, audit.last_push())
+        if number >= held:
+            raise InputError(f"push {held} is held; give a lower number")
+        # Where only this is done, the number is still too high, and the same can be done again.
+        note(config, Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
+        writer.renumber(number)
+    return held
+
+
+def back_up(config: Config, file: Path) -> list[Path]:
+    """Copy ``branch.db`` to a new file, 0600 and durable; it goes on the audit log before.
+
+    Returns:
+        The files beside it: what opens second factors, and what the configuration names.
+
+    Raises:
+        AlreadyExistsError: there is a file already; it was not touched.
+        StoreError: ``branch.db`` can't be read or noted in, or the copy can't be written.
+    """
+    content = whole_copy(branch_db(config))
+    note(config, Deed(Action.BACKUP_MADE))
+    try:
+        with owner_of(file.parent):
+            create_private(file, content)
+    except StoreError:
+        raise
+    except FileExistsError:
+        raise AlreadyExistsError(f"{file} is there already; nothing was changed") from None
+    except OSError as err:
+        raise StoreError(f"{file} can't be written: {err.strerror}") from err
+    factors = branch_db(config).with_name(FACTOR_KEY)
+    return sorted({*_files(config), *([factors] if factors.exists() else [])})
+
+
+def _files(part: object) -> Iterator[Path]:
+    for field in fields(part) if is_dataclass(part) else ():
+        value = getattr(part, field.name)
+        if field.name.endswith(("_file", "_files")):
+            yield from (path for path in _each(value) if path != Path())
+        else:
+            yield from _files(value)
+
+
+def _each(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    return (value,) if isinstance(value, Path) else value
+
+
+def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:
+    details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
+    note_done(config, Deed(Action.PATRONS_LOADED, details=details))
+    if approved_by is not None:
+        deed = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
+        note_done(config, deed, by=approved_by)
+
+
+def explain(
+    config: Config,
+    typed: str,
+    at: datetime | None,
+    why: str = "",
+    *,
+    taken_as: TakenAs | None = None,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> Explanation:
+    """Say whether a card would get in, and why not; the look goes on the audit log before.
+
+    Args:
+        config: the whole configuration.
+        typed: what stands on the card.
+        at: a time; without an offset it is local; None for now.
+        why: the reason for the look.
+        taken_as: how the number is to be read; None for each way.
+        numbers: seals it; None for this machine's installation key.
+        by: who looks; None for whoever calls.
+
+    Raises:
+        InputError: it is no card number and no CPR number.
+        DoorctlError: a key or a database can't be read, or the look can't be put on record.
+    """
+    clock = system_clock(config)
+    moment = clock.moment()
+    if at is not None:
+        local = _local(at, config)
+        moment = Moment(local, moment.high_water, ClockState.TRUSTED)
+    seals = numbers or own_numbers(config)
+    readings = seals.readings(typed, taken_as)
+    with (
+        open_register(config, seals.seal()) as patrons,
+        _history(config) as visits,
+        open_book(config) as branch,
+    ):
+        found = ask_why(
+            readings,
+            moment,
+            standing=branch_at(config, branch, moment),
+            branch=branch,
+            policy=access_policy(config),
+            opened_on=opened_on(config, clock.moment()),
+            patrons=patrons,
+            visits=visits,
+            clock=clock,
+        )
+        known = filter(None, (patrons.find(one.key) for one in readings))
+        whose = next((one.patron_ref for one in known), None)
+    note(config, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
+    return found
+
+
+def unlock(
+    config: Config,
+    typed: str,
+    *,
+    taken_as: TakenAs | None = None,
+    numbers: Numbers | None = None,
+    by: str | None = None,
+) -> None:
+    """Forget a card's failures and its patron's, under each reading; it is on the audit log before.
+
+    As :func:`explain`.
+    """
+    readings = (numbers or own_numbers(config)).readings(typed, taken_as)
+    note(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
+    for reading in readings:
+        question = Question("unlock", {"card": reading.key.hex()})
+        reset = partial(_reset, config, reading.key)
+        _by_the_writer(config, question, ANSWER_LIMIT_S, reset)
+
+
+def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
+    """Return the visits that may be shown, oldest first; the look goes on the audit log before.
+
+    Args:
+        config: the whole configuration.
+        since: a time; without an offset it is local; None for all.
+        why: the reason for the look.
+
+    Raises:
+        StoreError: they can't be read, or the look can't be put on record.
+    """
+    not_before = visible_since(system_clock(config).moment().latest_known, retention(config))
+    if since is not None:
+        not_before = max(not_before, _local(since, config))
+    with _history(config) as history:
+        found = list(history.visits(not_before))
+    since_then = not_before.isoformat(timespec="seconds")
+    details: Details = {"since": since_then, "visits": len(found)}
+    note(config, Deed(Action.VISITS_LISTED, why=why, details=details))
+    return found
+
+
+def statistics(config: Config, since: date | None, until: date | None) -> Gathered:
+    """Return how much the door is used; it names nobody, so no look goes on the audit log.
+
+    Args:
+        config: the whole configuration.
+        since: a local day; None for all.
+        until: another; what counts is the month or the year that both lie in, else all time.
+
+    Raises:
+        StoreError: the counts can't be read.
+    """
+    branch = zone(config)
+    with closing(HourlyHistory(visits_db(config))) as history:
+        return gather(history.hours(*period(since, until, branch)), branch)
+
+
+@dataclass(frozen=True, slots=True)
+class _LateWriter:
+    """A writer that touches the disk only once it is called: a wrong feed leaves no file.
+
+    A damaged cache is set aside where the rows are everybody, since only then nobody is missed.
+    """
+
+    path: Path
+    seal: Seal
+    at: datetime
+    branch: Path
+    policy: Policy
+    approved: bool
+
+    def apply(
+        self,
+        rows: Iterable[SealedRow],
+        *,
+        full: bool,
+        applied_at: datetime | None,
+        minimum_age: int,
+        guard: Guard,
+    ) -> Applied:
+        if full:
+            set_aside_if_damaged(self.path, self.at, migrations)
+        with (
+            closing(StoredErasures(self.branch)) as erasures,
+            closing(open_or_create_patrons(self.path, self.seal, erasures, self.policy)) as writer,
+        ):
+            return writer.apply(
+                rows,
+                full=full,
+                applied_at=applied_at,
+                minimum_age=minimum_age,
+                guard=guard,
+                approved=self.approved,
+            )
+
+
+def _by_the_writer(
+    config: Config,
+    question: Question,
+    timeout_s: float,
+    otherwise: Callable[[VisitStore], dict[str, Any]],
+) -> dict[str, Any]:
+    """Ask the door process, which owns the door log; be the owner only while it is not running."""
+
+    def alone() -> dict[str, Any]:
+        with closing(open_or_create_visits(visits_db(config))) as visits:
+            return otherwise(visits)
+
+    asked = partial(ask, config.control.socket, question, timeout_s=timeout_s)
+    return by_the_owner(asked, alone, of=config.storage.door_directory)
+
+
+def _local(at: datetime, config: Config) -> datetime:
+    branch = zone(config)
+    return at.replace(tzinfo=branch) if at.tzinfo is None else at.astimezone(branch)
+
+
+def _reset(config: Config, key: bytes, visits: VisitStore) -> dict[str, Any]:
+    with open_register(config) as patrons:
+        patron = patrons.find(key)
+    visits.reset_card(key, None if patron is None else patron.patron_ref)
+    return {}
+
+
+@contextmanager
+def _cache(config: Config, sealer: ArgonSealer) -> Iterator[PatronCache]:
+    with closing(PatronCache(patrons_db(config), sealer.seal)) as cache:
+        yield cache
+
+
+@contextmanager
+def _history(config: Config) -> Iterator[VisitHistory]:
+    with closing(VisitHistory(visits_db(config))) as history:
+        yield history

@@ -1,0 +1,256 @@
+"""A branch that is reached over HTTP: design section 5's three addresses, as seen by the sender."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+import httpx2
+import msgspec
+from msgspec import Meta
+
+from doorctl.core.errors import InputError, KeyFileError
+from doorctl.core.identity import owner_of
+from doorctl.privacy.audit import Head
+from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Refused, Taken
+
+AnswerT = TypeVar("AnswerT")
+
+CONNECT_S = 5.0
+"""A branch's line is up or it is not."""
+
+ASK_S = 10.0
+"""Longest silence before the answer to a question that costs the branch one read."""
+
+APPLY_S = 300.0
+"""Longest silence before the answer to a push: a small Pi needs minutes for a whole register."""
+
+LONGEST_ANSWER_BYTES = 65_536
+"""An answer has 0.1 KiB, a refusal with its problems 2 KiB."""
+
+LONGEST_WHY = 600
+"""Characters of a branch's own words that are repeated."""
+
+CHUNK_BYTES = 65_536
+
+LATER = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses that another time may answer otherwise (RFC 9110); the rest are final."""
+
+MEANINGS = {
+    401: "it does not accept our signature, or the push is for another branch",
+    403: "it does not accept our certificate",
+    404: "there is no doorctl at this address; see sync.targets",
+    413: "the push is larger than it takes; see its web.push.max_rows and max_bytes",
+    422: "it does not believe the push, or something in it is wrong",
+}
+
+Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+HIGHEST_EPOCH = 2**53
+"""A branch with a higher number has it from no mistake of counting."""
+
+
+class EpochAnswer(msgspec.Struct, frozen=True):
+    """What a branch says it holds, or has taken; fields that are not named here are ignored."""
+
+    epoch: Epoch
+    digest: Annotated[str, Meta(max_length=64)] | None = None
+    audit_head: Any = None
+    nonce: Annotated[str, Meta(max_length=64)] | None = None
+    key_id: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class HttpBranch:
+    """Ask one branch over HTTP or HTTPS; implements `Branch`. One thread at a time.
+
+    Proxies that the environment names are not used and no redirect is followed.
+
+    Args:
+        name: the branch's id.
+        url: such as ``https://oest.example:8443``; the addresses are below it.
+        context: for TLS; see `tls_context`.
+        apply_s: see :data:`APPLY_S`.
+        ask_s: see :data:`ASK_S`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        context: ssl.SSLContext,
+        *,
+        apply_s: float = APPLY_S,
+        ask_s: float = ASK_S,
+    ) -> None:
+        self.name = name
+        self._apply = httpx2.Timeout(apply_s, connect=CONNECT_S)
+        ask = httpx2.Timeout(ask_s, connect=CONNECT_S)
+        self._client = httpx2.Client(
+            base_url=url.rstrip("/"),
+            headers={"Accept-Encoding": "identity"},
+            verify=context,
+            trust_env=False,
+            timeout=ask,
+        )
+
+    def held(self) -> Held | Refused | Away:
+        """Ask what it holds."""
+        answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), EpochAnswer)
+        if isinstance(answer, EpochAnswer) and answer.epoch > HIGHEST_EPOCH:
+            return Refused(
+                f"it holds push {answer.epoch}, a number that none of ours can follow; "
+                "stop doorctl-web there and give it that of our last push: "
+                "doorctl patrons renumber NUMBER"
+            )
+        if isinstance(answer, EpochAnswer):
+            head = _audit_head(answer.audit_head)
+            return Held(answer.epoch, answer.digest, head, answer.nonce, answer.key_id)
+        return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
+
+    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
+        """Tell it what a sender keeps for it."""
+        request = self._client.build_request("POST", "/v1/patrons/exchange", content=message)
+        return self._call(request, Exchanged)
+
+    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
+        """Send a document; the same one may be sent again."""
+        method, path = (
+            ("PUT", "/v1/patrons") if parcel.snapshot else ("POST", "/v1/patrons/changes")
+        )
+        headers = {
+            "Content-Type": "application/x-ndjson",
+            "Content-Encoding": "gzip",
+            "Content-Length": str(parcel.bytes_long),
+        }
+        if parcel.rehearsed:
+            method, path = "POST", "/v1/patrons/rehearsal"
+        body = _chunks(parcel.content)
+        request = self._client.build_request(
+            method, path, content=body, headers=headers, timeout=self._apply
+        )
+        answer = self._call(request, EpochAnswer)
+        return Taken(answer.epoch) if isinstance(answer, EpochAnswer) else answer
+
+    def close(self) -> None:
+        """Close its connections; idempotent."""
+        self._client.close()
+
+    def _call(
+        self, request: httpx2.Request, part: type[AnswerT]
+    ) -> AnswerT | OutOfOrder | Refused | Away:
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                return _meaning(response, _read(response), part)
+            finally:
+                response.close()
+        except httpx2.TimeoutException:
+            return Away("it does not answer in time")
+        except httpx2.TransportError as error:
+            return Away(_without_connection(error))
+
+
+def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:
+    """Return how a branch is believed and how it is told who asks.
+
+    Args:
+        ca_file: the authority of the branch's certificate; empty for the system's own.
+        certificate_file: what the sender shows; empty for nothing.
+        key_file: the private key of that.
+
+    Raises:
+        KeyFileError: one can't be read or used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=None if ca_file == Path() else ca_file)
+    except (OSError, ValueError) as error:
+        raise KeyFileError(f"{ca_file} holds no certificate authority in PEM") from error
+    if certificate_file != Path():
+        try:
+            # Without a password function OpenSSL would ask on the terminal.
+            with owner_of(key_file.parent):
+                context.load_cert_chain(certificate_file, key_file, password=lambda: b"")
+        except (OSError, ValueError) as error:
+            raise KeyFileError(
+                f"{certificate_file} and {key_file} are no certificate and its key in PEM"
+            ) from error
+    return context
+
+
+def _chunks(content: BinaryIO) -> Iterator[bytes]:
+    content.seek(0)
+    while chunk := content.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _read(response: httpx2.Response) -> bytes:
+    body = b""
+    for chunk in response.iter_raw():
+        body += chunk
+        if len(body) > LONGEST_ANSWER_BYTES:
+            return b""
+    return body
+
+
+def _meaning(
+    response: httpx2.Response, body: bytes, part: type[AnswerT]
+) -> AnswerT | OutOfOrder | Refused | Away:
+    status = response.status_code
+    if status == httpx2.codes.OK:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(body, type=part)
+        return Refused("what answers there is no doorctl; see sync.targets")
+    why = _why(status, body)
+    if status == httpx2.codes.CONFLICT:
+        return OutOfOrder(why)
+    if status in LATER:
+        return Away(why, _retry_after_s(response))
+    return Refused(why)
+
+
+def _why(status: int, body: bytes) -> str:
+    own = _own_words(body)
+    meaning = MEANINGS.get(status, f"it answers with HTTP status {status}")
+    return f"{meaning} ({own})" if own else meaning
+
+
+def _audit_head(told: Any) -> str | None:
+    """Return the end of the branch's audit log; one that is none holds up no push."""
+    try:
+        return str(Head.read(str(told)))
+    except InputError:
+        return None
+
+
+def _own_words(body: bytes) -> str:
+    try:
+        told: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    if not isinstance(told, dict):
+        return ""
+    problems = told.get("problems")
+    words = problems if isinstance(problems, list) else [told.get("why") or told.get("error")]
+    text = "; ".join(word for word in words if isinstance(word, str))
+    # The branch may be an impostor: nothing of its words may steer a terminal or a log.
+    return "".join(c for c in text if c.isprintable())[:LONGEST_WHY]
+
+
+def _retry_after_s(response: httpx2.Response) -> float:
+    """Return the seconds of Retry-After; a date is left to the sender's own pauses."""
+    written = response.headers.get("Retry-After", "")
+    return float(written) if written.isascii() and written.isdigit() else 0.0
+
+
+def _without_connection(error: httpx2.TransportError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS with it fails ({cause.reason or 'no reason given'})"
+        cause = cause.__cause__ or cause.__context__
+    return f"no connection ({str(error) or type(error).__name__})"

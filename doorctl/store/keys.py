@@ -1,0 +1,467 @@
+"""The installation key on disk: 32 bytes that only doorctl may read, and 32 of each later key."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import hmac
+import os
+import secrets
+import sqlite3
+import stat
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from argon2.low_level import Type, hash_secret_raw
+
+from doorctl.access.codes_throttle import CODES_KEY
+from doorctl.access.patron import KEY_BYTES, key_parts, overlaid
+from doorctl.core.errors import AlreadyExistsError, KeyFileError, StoreError
+from doorctl.core.identity import owner_of
+from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
+from doorctl.store.connection import (
+    Writer,
+    create_private,
+    open_reader,
+    sync_directory,
+    transaction,
+    translated,
+)
+from doorctl.sync.document import SigningKey, VerifyKey
+
+MOST_KEYS = 64
+"""A new key each year for a lifetime."""
+
+_ACL = "system.posix_acl_access"
+_ACL_HEADER_BYTES = 4
+_ACL_ENTRY = struct.Struct("<HHI")
+_ACL_SHARED = frozenset({0x04, 0x08, 0x20})
+"""Tags of the owning group, a named group and others (linux/posix_acl.h)."""
+
+_READABLE = 4
+
+
+def create_key(path: Path, *, after: bytes = b"") -> None:
+    """Write a new random key, durably, with mode 0600; it follows on those of `after`.
+
+    Raises:
+        AlreadyExistsError: something stands there; it was not touched.
+        KeyFileError: it can't be written.
+    """
+    try:
+        with owner_of(path.parent):
+            create_private(path, after + secrets.token_bytes(KEY_BYTES))
+    except FileExistsError:
+        raise AlreadyExistsError(
+            f"{path} already exists; a new key would make every sealed row unreadable"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be written: {error.strerror}") from error
+
+
+def read_key(path: Path) -> InstallationKey:
+    """Read the key of a regular file that neither its group nor others can read.
+
+    Raises:
+        KeyFileError: it is missing, too open, not a file or of no whole keys; says what to do.
+    """
+    key = read_key_file(path, MOST_KEYS * KEY_BYTES + 1, made_by="doorctl init", private=True)
+    if not key or len(key) % KEY_BYTES:
+        raise KeyFileError(
+            f"{path} does not hold exactly {KEY_BYTES} bytes for each key there was, so it is no "
+            "installation key; put the right one back from its backup"
+        )
+    return InstallationKey(key)
+
+
+def replace_key(path: Path, new: Path) -> None:
+    """Put a new key in an old one's place, durably; a kill leaves one of the two, whole.
+
+    Args:
+        path: of the old key.
+        new: of the new one; it stays.
+
+    Raises:
+        KeyFileError: the new key can't be read, or not be written.
+    """
+    key = read_key(new).reveal()
+    whole = path.with_name(f"{path.name}.whole")
+    try:
+        with owner_of(path.parent):
+            whole.unlink(missing_ok=True)
+            create_private(whole, key)
+            whole.replace(path)
+            sync_directory(path.parent)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be replaced: {error.strerror}") from error
+
+
+def remove_key(path: Path) -> None:
+    """Remove a key's file, durably, if it is there.
+
+    Raises:
+        KeyFileError: it can't be removed.
+    """
+    try:
+        with owner_of(path.parent):
+            path.unlink(missing_ok=True)
+            sync_directory(path.parent)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be removed: {error.strerror}") from error
+
+
+def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -> bytes:
+    """Return what a key file begins with.
+
+    Args:
+        path: of the file.
+        most_bytes: read no more than that.
+        made_by: the command that makes such a file.
+        private: whether it must be a regular file that neither its group nor others can read.
+
+    Raises:
+        KeyFileError: it is missing, too open or can't be read; says what to do.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe in its place would hold the start for ever.
+        with owner_of(path.parent):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise KeyFileError(f"{path} is missing; run `{made_by}`") from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
+    try:
+        if private:
+            _refuse_unsafe(path, descriptor)
+        return os.read(descriptor, most_bytes)
+    except OSError as error:
+        if isinstance(error, KeyFileError):
+            raise
+        raise KeyFileError(f"{path} can't be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_unsafe(path: Path, descriptor: int) -> None:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"{path} is not a regular file; name the installation key's file")
+    if status.st_mode & 0o077 and _shared(descriptor):
+        raise KeyFileError(f"{path} can be read by its group or others; run `chmod 600 {path}`")
+
+
+def _shared(descriptor: int) -> bool:
+    """Tell whether more than named users can read a file whose mode says so.
+
+    systemd hands a credential to its service by an access control list; the mode's group bits
+    then show that list's mask (0440), though no group can read the file.
+    """
+    try:
+        entries = os.getxattr(descriptor, _ACL)[_ACL_HEADER_BYTES:]
+    except OSError as error:
+        if error.errno in {errno.ENODATA, errno.ENOTSUP}:
+            return True
+        raise
+    return any(
+        tag in _ACL_SHARED and permissions & _READABLE
+        for tag, permissions, _ in _ACL_ENTRY.iter_unpack(entries)
+    )
+
+
+# How 32 bytes of an Ed25519 key stand in a PEM file (RFC 8410), read and written.
+#
+# By hand, for it is two constant beginnings: a library's reader loads every kind of key there is.
+
+LARGEST_FILE_BYTES = 16 * 1024
+"""An Ed25519 key in PEM has 0.1 KiB; comments may stand before it."""
+
+
+class Form(NamedTuple):
+    """One half of a pair in a file.
+
+    Args:
+        label: between the dashes.
+        before: what DER writes before the 32 bytes.
+        private: whether nobody else may be able to read the file.
+    """
+
+    label: bytes
+    before: bytes
+    private: bool
+
+
+PUBLIC = Form(b"PUBLIC KEY", bytes.fromhex("302a300506032b6570032100"), private=False)
+"""A SubjectPublicKeyInfo."""
+
+PRIVATE = Form(b"PRIVATE KEY", bytes.fromhex("302e020100300506032b657004220420"), private=True)
+"""PKCS #8 without a password and without the public half, as `openssl genpkey` makes it."""
+
+
+def written(form: Form, key: bytes) -> bytes:
+    """Return the text of a file."""
+    text = base64.b64encode(form.before + key)
+    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (form.label, text, form.label)
+
+
+def read(form: Form, path: Path) -> bytes:
+    """Return a file's first key of a form, whatever stands around it; nothing if that is damaged.
+
+    What comes back may have any length: who uses it as a key sees whether it is one.
+
+    Raises:
+        KeyFileError: see :func:`read_key_file`.
+    """
+    text = read_key_file(
+        path, LARGEST_FILE_BYTES, made_by="doorctl sync init", private=form.private
+    )
+    # Another key may follow one that is cut off; it is not taken in its place.
+    _, begun, rest = text.partition(b"-----BEGIN %b-----" % form.label)
+    inside, ended, _ = rest.partition(b"-----END %b-----" % form.label)
+    try:
+        der = binascii.a2b_base64(b"".join(inside.split()), strict_mode=True)
+    except binascii.Error:
+        return b""
+    whole = begun and ended and der.startswith(form.before)
+    return der[len(form.before) :] if whole else b""
+
+
+# The sender's signing key, and the public one that goes to the branches: Ed25519 in PEM files.
+
+
+def create_signing_key(private: Path, public: Path) -> None:
+    """Write a new pair, durably: the private key with mode 0600, the public one with 0644.
+
+    Raises:
+        AlreadyExistsError: something stands at one of the paths; nothing was touched.
+        KeyFileError: a file can't be written.
+    """
+    with owner_of(private.parent):
+        _create_pair(private, public)
+
+
+def _create_pair(private: Path, public: Path) -> None:
+    key = SigningKey()
+    _create(public, written(PUBLIC, key.verify_key().content))
+    try:
+        _create(private, written(PRIVATE, key.content()))
+    except BaseException:
+        # Half a pair would stand in the way of the next attempt.
+        public.unlink()
+        raise
+    public.chmod(0o644)
+
+
+def read_signing_key(path: Path) -> SigningKey:
+    """Read the private key of a regular file that neither its group nor others can read.
+
+    Raises:
+        KeyFileError: it is missing, too open, not a file, or no Ed25519 key without a password.
+    """
+    try:
+        return SigningKey(read(PRIVATE, path))
+    except ValueError:
+        raise KeyFileError(
+            f"{path} holds no Ed25519 private key in PEM without a password; "
+            "put the right one back from its backup"
+        ) from None
+
+
+def read_public_keys(paths: Sequence[Path]) -> list[VerifyKey]:
+    """Read one public key of each file, in their order.
+
+    Raises:
+        KeyFileError: one is missing, not a file, or no Ed25519 public key.
+    """
+    return [_read_public(path) for path in paths]
+
+
+def _read_public(path: Path) -> VerifyKey:
+    try:
+        return VerifyKey(read(PUBLIC, path))
+    except ValueError:
+        raise KeyFileError(
+            f"{path} holds no Ed25519 public key in PEM; copy the .pub file of the sender's key"
+        ) from None
+
+
+def _create(path: Path, content: bytes) -> None:
+    try:
+        create_private(path, content)
+    except FileExistsError:
+        raise AlreadyExistsError(
+            f"{path} already exists; a new key would have to be given to every branch"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path} can't be written: {error.strerror}") from error
+
+
+# Turning an identifier into the key of its row, so slowly that a stolen database says nothing.
+
+MEMORY_KIB = 19456
+"""OWASP's minimum for Argon2id with 2 iterations; about 0.3 s on the smallest Pi (estimate)."""
+
+ITERATIONS = 2
+"""Passes over the memory that go with :data:`MEMORY_KIB`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What rows were sealed with; kept beside them, because no other seal finds them.
+
+    Args:
+        key_id: names the installation key without telling anything of it.
+        memory_kib: Argon2id's memory in KiB.
+        iterations: Argon2id's passes.
+    """
+
+    key_id: str
+    memory_kib: int
+    iterations: int
+
+
+def key_id(key: InstallationKey) -> str:
+    """Name a key by 8 hex digits: ``HMAC-SHA256(key, "id")``, cut."""
+    return hmac.digest(key.reveal(), b"id", "sha256").hex()[:8]
+
+
+def first_key(key: InstallationKey) -> InstallationKey:
+    """Return the key over which all others were laid: it salts, and it stays."""
+    return InstallationKey(key.reveal()[:KEY_BYTES])
+
+
+def earlier_keys(key: InstallationKey) -> tuple[InstallationKey, ...]:
+    """Return the keys that this one took the place of, the last one first."""
+    ends = range(len(key.reveal()) - KEY_BYTES, 0, -KEY_BYTES)
+    return tuple(InstallationKey(key.reveal()[:end]) for end in ends)
+
+
+def links(key: InstallationKey) -> tuple[bytes, ...]:
+    """Return what lays each later key over the one before it; see `overlaid`."""
+    return tuple(hmac.digest(part, b"link", "sha256") for part in key_parts(key.reveal())[1:])
+
+
+class ArgonSealer:
+    """Stretch identifiers with Argon2id under the installation key (design, section 4).
+
+    Thread-safe; each call holds `memory_kib` for its duration and lets other threads run.
+
+    Args:
+        key: the newest.
+        memory_kib: Argon2id's memory in KiB; lower than the default only for tests.
+        iterations: Argon2id's passes.
+    """
+
+    def __init__(
+        self, key: InstallationKey, memory_kib: int = MEMORY_KIB, iterations: int = ITERATIONS
+    ) -> None:
+        self.seal, *earlier = (
+            Seal(key_id(one), memory_kib, iterations) for one in (key, *earlier_keys(key))
+        )
+        self.earlier = tuple(earlier)
+        self._salt = hmac.digest(first_key(key).reveal(), b"salt", "sha256")
+        self._links = b"".join(links(key))
+
+    def stretch(self, identifier: Identifier) -> StretchedKey:
+        """Return ``K``: 32 bytes of Argon2id over the identifier with its kind, one lane.
+
+        The links of later keys follow them.
+        """
+        stretched = hash_secret_raw(
+            secret=identifier.reveal().encode(),
+            salt=self._salt,
+            time_cost=self.seal.iterations,
+            memory_cost=self.seal.memory_kib,
+            parallelism=1,
+            hash_len=KEY_BYTES,
+            type=Type.ID,
+        )
+        return StretchedKey(stretched + self._links)
+
+
+# What the rows of a cache are sealed with, for a process that must not have the key.
+
+
+def seal_on_record(path: Path) -> Seal | None:
+    """Return the seal that a cache was made with, or last filled with; None for a bare file.
+
+    Raises:
+        StoreError: the cache is missing or can't be read.
+    """
+    with translated(path), closing(open_reader(path)) as database:
+        record = database.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
+    return None if record is None else Seal(*record)
+
+
+# Rewrites what a database keeps of cards, as it is under a key that was laid over the old one.
+#
+# Nobody has to know a card's number for that, so nothing is lost: no ban of a card that is in no
+# register, no pass by a code, no count of wrong PINs. A tombstone's mark can't be rewritten and
+# need not be: no push of the old key is taken any more, and a patron's number stays what it was.
+
+Columns = Mapping[str, tuple[str, ...]]
+
+PATRONS: Columns = {
+    "patrons": ("row_key", "pin_check"),
+    "learnt": ("row_key", "pin_check"),
+    "asked": ("row_key", "pin_check"),
+    "shut_out": ("row_key", "pin_check"),
+}
+VISITS: Columns = {"attempts": ("row_key",), "throttles": ("row_key",), "wrong_pins": ("row_key",)}
+BRANCH: Columns = {
+    "bans": ("row_key",),
+    "restrictions": ("row_key",),
+    "passes": ("row_key", "pin_check"),
+}
+
+
+def lay_over(writer: Writer, columns: Columns, key: InstallationKey) -> bool:
+    """Rewrite one database for the newest key, in one durable transaction; once, however often.
+
+    Args:
+        writer: of the database; its rows are of the key before.
+        columns: table -> what in it is of a card.
+        key: the newest, with all before it.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        StoreError: nothing was changed.
+    """
+    path, mark = writer.path, int(key_id(key), 16) >> 1
+    with translated(path), transaction(writer.database) as connection:
+        if connection.execute("PRAGMA application_id").fetchone() == (mark,):
+            return False
+        if columns is PATRONS and not _restamped(connection, key):
+            return False
+        link = links(key)[-1:]
+        connection.create_function("overlaid", 1, lambda value: value and overlaid(value, link))
+        connection.execute("PRAGMA defer_foreign_keys = ON")
+        for table, names in columns.items():
+            values = ", ".join(f"{name} = overlaid({name})" for name in names)
+            # What a start in between has counted gives way to what was counted before.
+            connection.execute(
+                f"UPDATE OR REPLACE {table} SET {values} WHERE row_key <> ?",  # noqa: S608 -- ours
+                (CODES_KEY,),
+            )
+        connection.execute(f"PRAGMA application_id = {mark}")
+    return True
+
+
+def _restamped(connection: sqlite3.Connection, key: InstallationKey) -> bool:
+    """Say in the cache that its rows are of the newest key; that of no other key stays as it is.
+
+    Without a digest the sender sends all rows once more.
+    """
+    change = "UPDATE cache SET key_id = ?, digest = '' WHERE key_id = ?"
+    before = key_id(earlier_keys(key)[0])
+    return connection.execute(change, (key_id(key), before)).rowcount == 1

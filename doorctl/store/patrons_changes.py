@@ -1,0 +1,445 @@
+"""Whom pushes have shut out within a week: kept by the database itself while rows are put.
+
+A temporary trigger notes how a row was before the first push that shut it out: to compare whole
+registers would read everything twice, and a copy of one would double the file. What is noted is
+judged anew at each push, so what another push has put right again is forgotten. The conditions
+are those of `doorctl.access.policy`, as far as a row alone decides; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sized
+from datetime import UTC, date, datetime, timedelta
+
+import orjson
+
+from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
+from doorctl.core.errors import RowsClashError
+from doorctl.ports import Changes, SealedRow
+from doorctl.store.connection import batches
+from doorctl.store.patrons import COLUMNS, to_record
+
+WEEK = timedelta(days=7)
+"""So long a card that was shut out counts, and so far ahead a row is judged."""
+
+NO_CLOCK = datetime(1, 1, 2, tzinfo=UTC)
+"""Stands for today where nobody knows it: then no date is past."""
+
+_COUNTS = (
+    "removed",
+    "newly_blocked",
+    "newly_non_resident",
+    "newly_expired",
+    "newly_under_age",
+    "newly_restricted",
+    "newly_weak",
+    "pins_lost",
+    "pins_changed",
+)
+
+# What a row says for good.
+_BLOCKED = """(
+    {row}.blocks <> '[]' AND EXISTS (
+        SELECT 1 FROM json_each({row}.blocks) AS code
+        WHERE code.value IN (SELECT value FROM json_each(denied))
+        OR denies_other AND code.value NOT IN (SELECT value FROM json_each(known))
+    )
+)"""
+_NON_RESIDENT = "(needs_resident AND NOT {row}.resident)"
+_WEAK = "(refuses_weak AND {row}.weak_pin)"
+_CLOSED = f"""(
+    NOT {{row}}.active OR {{row}}.restricted OR {_NON_RESIDENT} OR {_WEAK} OR {_BLOCKED}
+)"""
+# What it says for one day.
+_OVER = """(
+    coalesce({row}.valid_until < day, 0)
+    OR coalesce({row}.hold_from <= day AND coalesce({row}.hold_until >= day, 1), 0)
+)"""
+_YOUNG = "coalesce({row}.enter_from > day, 0)"
+_DATED = f"({_OVER} OR {_YOUNG})"
+
+# A row that never had a check is no refusal: the library system is asked about its PIN.
+_PIN_GONE = "(needs_pin AND old.pin_check IS NOT NULL AND new.pin_check IS NOT old.pin_check)"
+_DAYS = f"(SELECT coalesce(sum(1 << n), 0) FROM ahead WHERE NOT {_DATED.format(row='old')})"  # noqa: S608 -- constants of ours
+_NOTE = f"""
+    INSERT INTO shut_out (row_key, at, days, pin_check)
+    SELECT old.row_key, at, {_DAYS}, old.pin_check FROM watching
+    WHERE NOT EXISTS (SELECT 1 FROM shut_out AS noted WHERE noted.row_key = old.row_key)
+    AND NOT {_CLOSED.format(row="old")} AND {_DAYS}
+"""  # noqa: S608 -- constants of ours
+_DIFFERENT = " OR ".join(
+    f"old.{name} IS NOT new.{name}"
+    for name in (
+        "pin_check",
+        "blocks",
+        "resident",
+        "active",
+        "valid_until",
+        "hold_from",
+        "hold_until",
+        "enter_from",
+        "restricted",
+        "weak_pin",
+    )
+)
+_OPENS_TODAY = f"(NOT {_CLOSED} AND EXISTS (SELECT 1 FROM ahead WHERE n = 0 AND NOT {_DATED}))"  # noqa: S608
+# A day that lies before or behind the week that was noted counts as one that was not open.
+_WAS_OPEN = "(days >> CAST(julianday(day) - julianday(substr(since, 1, 10)) AS INTEGER) & 1)"
+_AHEAD = f"EXISTS (SELECT 1 FROM ahead WHERE {_WAS_OPEN} AND {{dated}})"  # noqa: S608
+# Most dates lie outside these days, and are not looked at one by one.
+_FIRST, _LAST = "(SELECT min(day) FROM ahead)", "(SELECT max(day) FROM ahead)"
+
+# The constants above are all that these are made of; values are always bound.
+_WATCH = (
+    """
+    CREATE TEMP TABLE IF NOT EXISTS watching (
+        at, needs_resident, needs_pin, refuses_weak, denied, known, denies_other, held, let_in
+    )
+    """,
+    "CREATE TEMP TABLE IF NOT EXISTS ahead (n INTEGER PRIMARY KEY, day TEXT NOT NULL)",
+    # Most rows of a push are as they were: for those nothing but this comparison is done.
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS note_changed AFTER UPDATE ON patrons WHEN {_DIFFERENT}
+    BEGIN
+        {_NOTE} AND (
+            {_CLOSED.format(row="new")} OR {_PIN_GONE} OR EXISTS (
+                SELECT 1 FROM ahead
+                WHERE NOT {_DATED.format(row="old")} AND {_DATED.format(row="new")}
+            )
+        );
+        UPDATE watching SET let_in = let_in + 1
+        WHERE NOT {_OPENS_TODAY.format(row="old")} AND {_OPENS_TODAY.format(row="new")};
+    END
+    """,  # noqa: S608 -- as said
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS note_removed AFTER DELETE ON patrons BEGIN {_NOTE}; END
+    """,
+    f"""
+    CREATE TEMP VIEW IF NOT EXISTS judged AS
+    SELECT noted.row_key,
+        now.row_key IS NULL AS removed,
+        coalesce({_BLOCKED.format(row="now")}, 0) AS newly_blocked,
+        coalesce({_NON_RESIDENT.format(row="now")}, 0) AS newly_non_resident,
+        CASE WHEN NOT now.active THEN 1
+            WHEN now.valid_until < {_LAST} OR now.hold_from <= {_LAST}
+            THEN {_AHEAD.format(dated=_OVER.format(row="now"))} ELSE 0 END AS newly_expired,
+        CASE WHEN now.enter_from > {_FIRST}
+            THEN {_AHEAD.format(dated=_YOUNG.format(row="now"))} ELSE 0 END AS newly_under_age,
+        coalesce(now.restricted, 0) AS newly_restricted,
+        coalesce({_WEAK.format(row="now")}, 0) AS newly_weak,
+        needs_pin AND now.row_key IS NOT NULL AND noted.pin_check IS NOT NULL
+            AND now.pin_check IS NULL AS pins_lost,
+        needs_pin AND coalesce(now.pin_check <> noted.pin_check, 0) AS pins_changed
+    FROM watching
+    JOIN (SELECT row_key, at AS since, days, pin_check FROM shut_out) AS noted
+    LEFT JOIN patrons AS now ON now.row_key = noted.row_key
+    """,  # noqa: S608 -- as said
+    "DELETE FROM watching",
+    "DELETE FROM ahead",
+)
+_BEGIN = """
+    INSERT INTO watching
+    SELECT ?, ?, ?, ?, ?, ?, ?, cache.patrons + (
+        SELECT count(*) FROM shut_out
+        WHERE NOT EXISTS (SELECT 1 FROM patrons WHERE patrons.row_key = shut_out.row_key)
+    ), 0 FROM cache
+"""
+_LOST = " OR ".join(_COUNTS)
+_COUNT = f"""
+    SELECT count(*), total({_LOST}), {", ".join(f"total({name})" for name in _COUNTS)}
+    FROM (SELECT * FROM judged LIMIT -1)
+"""  # noqa: S608 -- as said
+_FORGET_HEALED = f"""
+    DELETE FROM shut_out WHERE row_key IN (SELECT row_key FROM judged WHERE NOT ({_LOST}))
+"""  # noqa: S608 -- as said
+# What stands more than a day ahead was dated by a clock that was wrong.
+_FORGET_OLD = "DELETE FROM shut_out WHERE at <= ? OR at > ?"
+
+
+def watch(connection: sqlite3.Connection, policy: Policy, at: datetime | None) -> None:
+    """Note from now on, in the push's transaction, before its first row; until :func:`stop`.
+
+    Args:
+        connection: the one that puts the rows.
+        policy: the branch's rules.
+        at: when the push is applied, UTC; None for not known: then no date is past.
+    """
+    for statement in _WATCH:
+        connection.execute(statement)
+    if at is not None:
+        forget(connection, at)
+    now = NO_CLOCK if at is None else at
+    days = [(n, (now.date() + timedelta(n)).isoformat()) for n in range(WEEK.days + 1)]
+    connection.executemany("INSERT INTO ahead VALUES (?, ?)", days)
+    rules = (
+        _text(now),
+        policy.require_resident,
+        policy.require_pin,
+        policy.require_pin and policy.weak_pin is WeakPin.REFUSE,
+        orjson.dumps(sorted(policy.deny_blocks)).decode(),
+        orjson.dumps(sorted(KNOWN_BLOCKS)).decode(),
+        policy.deny_other_blocks,
+    )
+    connection.execute(_BEGIN, rules)
+
+
+def counted(connection: sqlite3.Connection) -> Changes:
+    """Return what the pushes of a week have changed; once all rows are put and removed."""
+    held, let_in = connection.execute("SELECT held, let_in FROM watching").fetchone()
+    noted, shut_out, *counts = map(int, connection.execute(_COUNT).fetchone())
+    if noted > shut_out:
+        connection.execute(_FORGET_HEALED)
+    by_name = dict(zip(_COUNTS, counts, strict=True))
+    return Changes(held=held, shut_out=shut_out, let_in=let_in, **by_name)
+
+
+def stop(connection: sqlite3.Connection, *, forgets: bool) -> None:
+    """Note nothing more: what else removes rows shuts out nobody by mistake.
+
+    Args:
+        connection: in the push's transaction.
+        forgets: whether somebody has approved of the push, and with it of all that is noted.
+    """
+    connection.execute("DELETE FROM watching")
+    if forgets:
+        connection.execute("DELETE FROM shut_out")
+
+
+def forget(connection: sqlite3.Connection, at: datetime) -> int:
+    """Forget what is older than a week, in the caller's transaction; return how many cards."""
+    around = (_text(at - WEEK), _text(at + timedelta(days=1)))
+    return connection.execute(_FORGET_OLD, around).rowcount
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+# What the library system said of a card and no push did: PIN checks, and whole rows.
+
+_ASKED = ("row_key", *COLUMNS.split(", "), "learnt_on", "good_until", "asked_until")
+# The constants above are all that these are made of; values are always bound.
+_KEEP_ROW = f"""
+    INSERT OR REPLACE INTO asked ({", ".join(_ASKED)}) VALUES ({", ".join("?" * len(_ASKED))})
+"""  # noqa: S608 -- as said
+_KEEP_CHECK = """
+    INSERT OR REPLACE INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
+    VALUES (?, ?, ?, ?, ?)
+"""
+_FORGET_CHANGED = (
+    "DELETE FROM learnt WHERE row_key = ? AND learnt_on <= ?",
+    "DELETE FROM asked WHERE row_key = ? AND learnt_on <= ?",
+)
+_HAND_ON = """
+    INSERT INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
+    SELECT asked.row_key, asked.pin_check, asked.weak_pin, learnt_on, good_until
+    FROM asked JOIN patrons ON patrons.row_key = asked.row_key WHERE patrons.pin_check IS NULL
+"""
+_REPLACE_ALL = "DELETE FROM asked"
+_REPLACE_MENTIONED = """
+    DELETE FROM asked
+    WHERE EXISTS (SELECT 1 FROM patrons WHERE patrons.row_key = asked.row_key)
+    OR EXISTS (
+        SELECT 1 FROM patrons WHERE patrons.patron_ref = asked.patron_ref AND epoch = :epoch
+    )
+"""
+_REMOVE_ONE = "DELETE FROM asked WHERE patron_ref = ?"
+_FORGET_LEARNT = (
+    "DELETE FROM learnt WHERE good_until < ?",
+    "DELETE FROM asked WHERE asked_until < ?",
+)
+
+
+def keep(
+    connection: sqlite3.Connection,
+    row: SealedRow,
+    *,
+    row_until: date | None,
+    pin_until: date,
+    learnt_on: date,
+) -> None:
+    """Keep a row, or its PIN check where a push brought the row; in the caller's transaction.
+
+    See `PatronWriter.keep`.
+    """
+    days = (learnt_on.isoformat(), pin_until.isoformat())
+    pushed = connection.execute(
+        "SELECT pin_check FROM patrons WHERE row_key = ?", (row.row_key,)
+    ).fetchone()
+    if pushed is None and row_until is not None:
+        connection.execute(_KEEP_ROW, to_record(row, *days, row_until.isoformat()))
+    elif pushed is not None and pushed[0] is None:
+        check = (row.patron.pin_check, row.patron.weak_pin)
+        connection.execute(_KEEP_CHECK, (row.row_key, *check, *days))
+
+
+def forget_changed(connection: sqlite3.Connection, batch: Iterable[SealedRow]) -> None:
+    """Forget what was learnt before a PIN was changed; a batch of a push that was just put."""
+    changed = [
+        (row.row_key, row.pin_changed.isoformat()) for row in batch if row.pin_changed is not None
+    ]
+    for statement in _FORGET_CHANGED if changed else ():
+        connection.executemany(statement, changed)
+
+
+def give_way(
+    connection: sqlite3.Connection, epoch: int, at: datetime | None, *, full: bool
+) -> None:
+    """Let rows go that a push makes needless: once its rows are put, before others are removed.
+
+    A row that the push brings without a PIN check gets the check that was learnt for it. SQLite
+    itself deletes the checks of removed rows.
+
+    Args:
+        connection: in the push's transaction.
+        epoch: the push's number.
+        at: now, UTC; None for not known: then nothing goes by its date.
+        full: whether it is the whole register.
+    """
+    connection.execute(_HAND_ON)
+    if full:
+        connection.execute(_REPLACE_ALL)
+    else:
+        connection.execute(_REPLACE_MENTIONED, {"epoch": epoch})
+    if at is not None:
+        _forget_old(connection, at)
+
+
+def forget_patrons(connection: sqlite3.Connection, patron_refs: Iterable[str]) -> None:
+    """Forget the whole rows of patrons whom a push removes."""
+    connection.executemany(_REMOVE_ONE, ((ref,) for ref in patron_refs))
+
+
+def _forget_old(connection: sqlite3.Connection, at: datetime) -> None:
+    # A day ends earlier in Denmark than in UTC: nothing goes before its last day is over.
+    today = at.date().isoformat()
+    for statement in _FORGET_LEARNT:
+        connection.execute(statement, (today,))
+
+
+# Which rows a push removes: those of whom it removes by name, and those that it leaves out.
+
+MOST_KEPT = 10_000
+"""Patrons of changes who are kept in memory. For more of them the whole table is looked through
+once: that takes no memory, and then hardly more time."""
+
+_REMOVE_ALL_ELSE = "DELETE FROM patrons WHERE epoch < :epoch"
+# IN (SELECT ...) would put every patron_ref of the push into memory first.
+_REMOVE_ALL_OTHERS = """
+    DELETE FROM patrons WHERE epoch < :epoch AND EXISTS (
+        SELECT 1 FROM patrons AS brought
+        WHERE brought.patron_ref = patrons.patron_ref AND brought.epoch = :epoch
+    )
+"""
+_REMOVE_OTHERS = "DELETE FROM patrons WHERE epoch < ? AND patron_ref IN ({marks})"
+_REMOVE_NAMED = "DELETE FROM patrons WHERE patron_ref = ?"
+_FIND_OWNERS = "SELECT row_key, patron_ref FROM patrons WHERE epoch < ? AND row_key IN ({marks})"
+_IS_BROUGHT = "SELECT EXISTS (SELECT 1 FROM patrons WHERE patron_ref = ? AND epoch = ?)"
+
+
+class Leaving:
+    """The rows that one push removes; used in its transaction.
+
+    Memory grows with nothing but the number of cards that change hands.
+
+    Args:
+        connection: in the push's transaction.
+        epoch: the push's number.
+        full: whether it is the whole register.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, epoch: int, *, full: bool) -> None:
+        self._connection = connection
+        self._epoch = epoch
+        self._full = full
+        self._brought: set[str] = set()
+        self._robbed: set[str] = set()
+
+    def note(self, batch: list[SealedRow]) -> None:
+        """Take note of some of the push's rows; before they are put."""
+        if self._full:
+            return
+        self._robbed.update(self._owners_robbed(batch))
+        if len(self._brought) <= MOST_KEPT:
+            self._brought.update(row.patron.patron_ref for row in batch)
+
+    def remove(self, removals: Iterable[str]) -> int:
+        """Remove rows once all of the push's are put; return how many.
+
+        Args:
+            removals: each `patron_ref` that the push removes by name; read once.
+
+        Raises:
+            RowsClashError: a row has taken an identifier from a patron who is neither among the
+                rows nor removed.
+        """
+        named = sum(map(self._remove_named, batches(removals)))
+        self._refuse_robbery()
+        return named + self._remove_others()
+
+    def _remove_named(self, batch: list[str]) -> int:
+        self._robbed.difference_update(batch)
+        forget_patrons(self._connection, batch)
+        return self._connection.executemany(_REMOVE_NAMED, ((ref,) for ref in batch)).rowcount
+
+    def _remove_others(self) -> int:
+        if self._full or len(self._brought) > MOST_KEPT:
+            remove = _REMOVE_ALL_ELSE if self._full else _REMOVE_ALL_OTHERS
+            return self._connection.execute(remove, {"epoch": self._epoch}).rowcount
+        # In order, so that neighbours in the index are read together.
+        return sum(map(self._remove_others_of, batches(sorted(self._brought))))
+
+    def _remove_others_of(self, batch: list[str]) -> int:
+        remove = _REMOVE_OTHERS.format(marks=_marks(batch))
+        return self._connection.execute(remove, (self._epoch, *batch)).rowcount
+
+    def _refuse_robbery(self) -> None:
+        for patron_ref in self._robbed:
+            if not self._connection.execute(_IS_BROUGHT, (patron_ref, self._epoch)).fetchone()[0]:
+                raise RowsClashError(
+                    "a row takes an identifier from a patron who is not among the rows; "
+                    "nothing was changed"
+                )
+
+    def _owners_robbed(self, batch: list[SealedRow]) -> Iterator[str]:
+        owners = {row.row_key: row.patron.patron_ref for row in batch}
+        find = _FIND_OWNERS.format(marks=_marks(owners))
+        found = self._connection.execute(find, (self._epoch, *owners))
+        return (owner for row_key, owner in found if owner != owners[row_key])
+
+
+def _marks(values: Sized) -> str:
+    return ", ".join("?" * len(values))
+
+
+# Rows that nobody confirms any more: a branch that is forgotten must forget.
+
+_STANDING = "SELECT applied_at FROM cache WHERE epoch > 0"
+_FORGET = "DELETE FROM patrons"
+_FORGET_ASKED = "DELETE FROM asked WHERE learnt_on < ?"
+_STAMP_EXPIRED = (
+    "UPDATE cache SET epoch = epoch + (epoch < 0x7FFFFFFFFFFFFFFF), digest = '', patrons = 0"
+)
+"""Another number: changes that follow on the push that is gone would leave everybody else out."""
+
+
+def expire(connection: sqlite3.Connection, before: datetime) -> int:
+    """Delete what was not confirmed since a time, in the caller's transaction; return how many.
+
+    Each numbered push speaks for the whole register, so all its rows go or none. Rows that the
+    library system itself was asked for go by the day on which it answered.
+
+    Args:
+        connection: of the cache's writer.
+        before: aware.
+    """
+    at = before.astimezone(UTC)
+    asked = connection.execute(_FORGET_ASKED, (at.date().isoformat(),)).rowcount
+    standing = connection.execute(_STANDING).fetchone()
+    if standing is None or standing[0] is None or datetime.fromisoformat(standing[0]) >= at:
+        return asked
+    gone: int = connection.execute(_FORGET).rowcount
+    if gone:
+        connection.execute(_STAMP_EXPIRED)
+    return gone + asked

@@ -1,0 +1,73 @@
+"""The journal of pushes in a small file beside ``patrons.db``; there is none while none is owed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from doorctl.core.errors import StoreError
+from doorctl.ports import Push
+from doorctl.store.connection import create_private, sync_directory
+from doorctl.sync.guard import Applying
+
+MOST_OWED = 1000
+"""Ten days of a push each quarter of an hour: an audit log that fails so long has been told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    applying: Applying
+    committed: bool
+
+
+class PushJournal:
+    """Keep which pushes the audit log is owed; implements `Journal`. One thread.
+
+    A file that can't be read as one, as after a disk has failed, counts as none: patrons must not
+    wait for it.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, applying: Applying, held: Push) -> None:
+        """Keep, durably, that a push is about to be committed."""
+        # Of those that were about to be, one is held now; the others were given up.
+        kept = [_Entry(one, committed=True) for one in self.owed(held)]
+        self._write([*kept, _Entry(applying, committed=False)][-MOST_OWED:])
+
+    def owed(self, held: Push) -> tuple[Applying, ...]:
+        """Return the pushes that were committed and are not on record, oldest first."""
+        return tuple(
+            one.applying for one in self._read() if one.committed or one.applying.push == held
+        )
+
+    def noted(self, applying: Applying) -> None:
+        """Forget a push that is on record, durably."""
+        self._write([one for one in self._read() if one.applying != applying])
+
+    def _read(self) -> list[_Entry]:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=list[_Entry])
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return []
+        except OSError as err:
+            raise StoreError(f"{self.path} can't be read: {err.strerror}") from err
+
+    def _write(self, entries: list[_Entry]) -> None:
+        new = self.path.with_name(f"{self.path.name}.new")
+        try:
+            if entries:
+                new.unlink(missing_ok=True)
+                create_private(new, msgspec.json.encode(entries))
+                new.replace(self.path)
+            else:
+                self.path.unlink(missing_ok=True)
+            sync_directory(self.path.parent)
+        except OSError as err:
+            raise StoreError(f"{self.path} can't be written: {err.strerror}; make room") from err

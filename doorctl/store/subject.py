@@ -1,0 +1,500 @@
+"""Erasing and restricting a person in ``branch.db``, beside the audit log's word of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from doorctl.core.errors import InputError
+from doorctl.core.moments import Moment
+from doorctl.privacy.audit import Action, Deed, erased_numbers
+from doorctl.privacy.subject import (
+    KEPT,
+    HeldRow,
+    HeldVisit,
+    PartErased,
+    Subject,
+    Tombstone,
+    Tombstones,
+)
+from doorctl.privacy.subject_table import (
+    BRANCH,
+    CARD,
+    PATRON,
+    PATRONS,
+    VISITS,
+    PersonTable,
+    person_tables,
+)
+from doorctl.store import visit_rows as wrong_pins
+from doorctl.store.audit import AuditTrail
+from doorctl.store.branch import never_made
+from doorctl.store.branch_writer import BranchRecordsWriter, known
+from doorctl.store.connection import WatchedReader, transaction, translated
+from doorctl.store.visit_purge import HELD, compact
+from doorctl.store.visit_rows import from_ms, to_ms
+
+# One person's rows of any database, read and deleted by the table of `subject_table`.
+
+# Names of tables and columns are all that these are made of; values are always bound.
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+
+
+def select(connection: sqlite3.Connection, database: str, subject: Subject) -> list[HeldRow]:
+    """Return all rows of a person in one database, table by table."""
+    found = []
+    for table in laid_out(connection, database):
+        where, values = belongs(table, subject)
+        columns = ", ".join(f'"{name}"' for name in table.names)
+        rows = connection.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", values)  # noqa: S608 -- as said
+        found += [HeldRow(table, tuple(row)) for row in rows]
+    return found
+
+
+def delete(connection: sqlite3.Connection, database: str, subject: Subject) -> int:
+    """Delete all rows of a person in one database, in the caller's transaction; return how many."""
+    deleted = 0
+    # What depends on a row comes before it, so that it is counted and not taken along.
+    for table in reversed(tuple(laid_out(connection, database))):
+        where, values = belongs(table, subject)
+        deleted += connection.execute(f"DELETE FROM {table.name} WHERE {where}", values).rowcount  # noqa: S608 -- as said
+    return deleted
+
+
+def laid_out(connection: sqlite3.Connection, database: str) -> Iterator[PersonTable]:
+    """Yield the tables about people that a file has; after an update some may be still to come."""
+    there = {name for (name,) in connection.execute(_TABLES)}
+    return (table for table in person_tables(database) if table.name in there)
+
+
+def belongs(table: PersonTable, subject: Subject) -> tuple[str, tuple[Any, ...]]:
+    """Return the condition under which a row is a person's, and its values.
+
+    A row that names a patron is that patron's, whoever has the card by now.
+    """
+    marks = ", ".join("?" * len(subject.row_keys))
+    if CARD not in table.names:
+        return f"{PATRON} = ?", (subject.patron_ref,)
+    by_card = f"{CARD} IN ({marks})"
+    keys = tuple(sorted(subject.row_keys))
+    if PATRON not in table.names:
+        return by_card, keys
+    return f"{PATRON} = ? OR ({PATRON} IS NULL AND {by_card})", (subject.patron_ref, *keys)
+
+
+def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> frozenset[bytes]:
+    """Return the row keys that stand beside a patron's number."""
+    found = (
+        connection.execute(
+            f"SELECT {CARD} FROM {table.name} WHERE {PATRON} = ? AND {CARD} IS NOT NULL",  # noqa: S608 -- as said
+            (patron_ref,),
+        )
+        for table in laid_out(connection, database)
+        if {CARD, PATRON} <= set(table.names)
+    )
+    return frozenset(key for rows in found for (key,) in rows)
+
+
+def owners(
+    connection: sqlite3.Connection, database: str, row_keys: frozenset[bytes]
+) -> frozenset[str]:
+    """Return every patron's number that stands beside one of some cards."""
+    marks = ", ".join("?" * len(row_keys))
+    found = (
+        connection.execute(
+            f"SELECT {PATRON} FROM {table.name} WHERE {CARD} IN ({marks}) AND {PATRON} IS NOT NULL",  # noqa: S608 -- as said
+            tuple(row_keys),
+        )
+        for table in laid_out(connection, database)
+        if {CARD, PATRON} <= set(table.names)
+    )
+    return frozenset(ref for rows in found for (ref,) in rows)
+
+
+def every_card(connection: sqlite3.Connection, database: str) -> frozenset[bytes]:
+    """Return all row keys of one database."""
+    found = (
+        connection.execute(f"SELECT DISTINCT {CARD} FROM {table.name} WHERE {CARD} IS NOT NULL")  # noqa: S608 -- as said
+        for table in laid_out(connection, database)
+        if CARD in table.names
+    )
+    return frozenset(key for rows in found for (key,) in rows)
+
+
+# The tombstones of ``branch.db``, and what they keep from coming back.
+
+_RESTORE = "restore it from its backup"
+_TABLE = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'tombstones')"
+_STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
+_SALT = "SELECT salt FROM tombstone_salt"
+_SET = """
+    INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET erasure = excluded.erasure, epoch = max(epoch, excluded.epoch),
+    erased_ms = excluded.erased_ms, until_ms = excluded.until_ms
+"""
+_NEXT = "SELECT coalesce(max(erasure), 0) + 1 FROM tombstones"
+
+
+class StoredErasures:
+    """Read the tombstones, from any process; implements `Erasures`. One thread.
+
+    Args:
+        path: ``branch.db``; a branch that never had one erased nobody.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = WatchedReader(path, _RESTORE)
+
+    def tombstones(self) -> Tombstones:
+        """Return all of them, as of one commit."""
+        if never_made(self.path):
+            return Tombstones()
+        with translated(self.path):
+            return read(self._reader.current())
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._reader.close()
+
+
+def read(connection: sqlite3.Connection) -> Tombstones:
+    """Return all tombstones; none from a file that was made before there were any."""
+    if not connection.execute(_TABLE).fetchone()[0]:
+        return Tombstones()
+    (salt,) = connection.execute(_SALT).fetchone()
+    return Tombstones(salt, {stone.mark: stone for stone in _stones(connection)})
+
+
+def set_up(connection: sqlite3.Connection, subject: Subject, epoch: int, at: datetime) -> None:
+    """Set a person's tombstones, in the caller's transaction; those that stand are renewed.
+
+    Those whose time is over are left to the purge, which does not believe every clock.
+    """
+    tombstones = read(connection)
+    standing = tombstones.of(subject)
+    erasure = standing[0].erasure if standing else connection.execute(_NEXT).fetchone()[0]
+    marks = tombstones.marks(subject) | {stone.mark for stone in standing}
+    epoch = max([epoch, *(stone.epoch for stone in standing)])
+    times = (to_ms(at), to_ms(at + KEPT))
+    connection.executemany(_SET, ((mark, erasure, epoch, *times) for mark in sorted(marks)))
+
+
+def _stones(connection: sqlite3.Connection) -> Iterator[Tombstone]:
+    for mark, erasure, epoch, erased_ms, until_ms in connection.execute(_STONES):
+        yield Tombstone(mark, erasure, epoch, from_ms(erased_ms), from_ms(until_ms))
+
+
+_RESTRICT = "INSERT INTO restrictions (row_key, patron_ref, since_ms, by) VALUES (?, ?, ?, ?)"
+_END_RESTRICTION = "DELETE FROM restrictions WHERE number = ?"
+
+
+def erase_rights(
+    writer: BranchRecordsWriter,
+    subject: Subject,
+    epoch: int,
+    by: str,
+    moment: Moment,
+    *,
+    why: str = "",
+) -> PartErased:
+    """Erase a person's bans, passes, restrictions and audit records; a tombstone takes their place.
+
+    The audit log says that somebody was erased, by whom, why and which entries, and not who.
+
+    Raises:
+        InputError: the reason has no place on record; nothing was changed.
+    """
+    audit = AuditTrail(writer)
+    with writer.together(moment) as connection:
+        deleted = delete(connection, BRANCH, subject)
+        erased = audit.erase_about(subject.row_keys, subject.patron_ref, moment)
+        deleted += len(erased)
+        set_up(connection, subject, epoch, known(moment))
+        deed = Deed(
+            Action.SUBJECT_ERASED, why=why, details={"rows": deleted, **erased_numbers(erased)}
+        )
+        audit.append(deed, by, moment)
+    return PartErased(deleted, _compacted_by(writer))
+
+
+def restrict(
+    writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
+) -> None:
+    """Keep a person's data and use them for nothing, by card and by number.
+
+    Raises:
+        InputError: it is nobody, the person's data are restricted already, or the reason has no
+            place on record; nothing was changed.
+    """
+    if not subject.row_keys and subject.patron_ref is None:
+        raise InputError("name a card or a patron whose data are to be restricted")
+    since_ms = to_ms(known(moment))
+    with writer.together(moment) as connection:
+        if _restrictions(connection, subject):
+            raise InputError("the person's data are restricted already")
+        rows = [(key, subject.patron_ref, since_ms, by) for key in sorted(subject.row_keys)]
+        connection.executemany(_RESTRICT, rows or [(None, subject.patron_ref, since_ms, by)])
+        deed = _about(Action.SUBJECT_RESTRICTED, subject, why)
+        AuditTrail(writer).append(deed, by, moment)
+
+
+def unrestrict(
+    writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
+) -> None:
+    """Use a person's data again.
+
+    Raises:
+        InputError: they are not restricted here, or as :func:`restrict`.
+    """
+    with writer.together(moment) as connection:
+        numbers = _restrictions(connection, subject)
+        if not numbers:
+            raise InputError(
+                "the person's data are not restricted here; if the door says so all the same, "
+                "the library system does"
+            )
+        connection.executemany(_END_RESTRICTION, ((number,) for number in numbers))
+        writer.rewrite_after()
+        deed = _about(Action.SUBJECT_UNRESTRICTED, subject, why)
+        AuditTrail(writer).append(deed, by, moment)
+
+
+def _about(action: Action, subject: Subject, why: str) -> Deed:
+    return Deed(action, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
+
+
+def _restrictions(connection: sqlite3.Connection, subject: Subject) -> list[int]:
+    return [
+        row.values[row.table.names.index("number")]
+        for row in select(connection, BRANCH, subject)
+        if row.table.name == "restrictions"
+    ]
+
+
+def _compacted_by(writer: BranchRecordsWriter) -> tuple[int, int, int]:
+    with translated(writer.path):
+        return compact(writer.database)
+
+
+# Erasing a person in the register and the door log, by the connection that writes it.
+
+# Names of tables and columns are all that these are made of; values are always bound.
+_HOLDS = """
+    SELECT attempt, case_number, max(until_ms) FROM attempts
+    JOIN holds ON at_ms >= since_ms AND at_ms < to_ms WHERE row_key IN ({marks}) GROUP BY attempt
+"""
+_KEEP_OPEN = f"""
+    UPDATE attempts SET row_key = NULL
+    WHERE verdict IS NULL AND NOT {HELD} AND row_key IN ({{marks}})
+"""  # noqa: S608 -- as said
+_ERASE_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key IN ({{marks}})"  # noqa: S608 -- as said
+_WRONG_PINS = "SELECT attempt, row_key, patron_ref, day FROM wrong_pins"
+_ERASE_THROTTLES = "DELETE FROM throttles WHERE row_key IN ({marks})"
+_CARDS = """
+    SELECT row_key, max(at_ms) FROM attempts WHERE row_key IS NOT NULL GROUP BY row_key
+    UNION SELECT row_key, touched_ms FROM throttles
+"""
+_FORGET_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key = ? AND at_ms <= ?"  # noqa: S608 -- as said
+_FORGET_THROTTLE = "DELETE FROM throttles WHERE row_key = ? AND touched_ms <= ?"
+WRONG_PINS = next(one for one in person_tables(VISITS) if one.name == "wrong_pins")
+_PUSHED = "SELECT row_key, patron_ref, epoch, '' FROM patrons"
+_ASKED = "SELECT row_key, patron_ref, 0, learnt_on FROM asked"
+_SHUT_OUT = "SELECT row_key, '', 0, '' FROM shut_out"
+_FORGET_PATRON = "DELETE FROM patrons WHERE row_key = ?"
+_FORGET_ASKED = "DELETE FROM asked WHERE row_key = ?"
+_FORGET_SHUT_OUT = "DELETE FROM shut_out WHERE row_key = ?"
+_RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
+
+
+def erase_patron(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
+    """Erase a person from the register; the push that it holds stays the same."""
+    with translated(path), transaction(database) as connection:
+        deleted = delete(connection, PATRONS, subject)
+        connection.execute(_RECOUNT)
+        (epoch,) = connection.execute("SELECT epoch FROM cache").fetchone()
+    return PartErased(deleted, _compacted(path, database), epoch)
+
+
+def erase_visits(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
+    """Erase a person's visits and wrong PINs.
+
+    What an incident hold covers stays and is named. An attempt that is still open keeps its
+    number and loses its card: the door has yet to say how it ended.
+    """
+    keys = tuple(sorted(subject.row_keys))
+    marks = ", ".join("?" * len(keys))
+    with translated(path), transaction(database) as connection:
+        found = connection.execute(_HOLDS.format(marks=marks), keys).fetchall()
+        deleted = connection.execute(_KEEP_OPEN.format(marks=marks), keys).rowcount
+        for statement in (_ERASE_VISITS, _ERASE_THROTTLES):
+            deleted += connection.execute(statement.format(marks=marks), keys).rowcount
+        where, values = belongs(WRONG_PINS, subject)
+        deleted += connection.execute(f"DELETE FROM wrong_pins WHERE {where}", values).rowcount  # noqa: S608 -- as said
+    held = tuple(HeldVisit(number, case, from_ms(until)) for number, case, until in found)
+    return PartErased(deleted, _compacted(path, database), held=held)
+
+
+def forget_erased(path: Path, database: sqlite3.Connection, tombstones: Tombstones) -> int:
+    """Delete what is left of erased persons: by a hold that has ended, or a restored file.
+
+    What is newer than the erasure stays: the person has come again. Part of a purge, before it
+    compacts; returns how many rows were deleted.
+    """
+    if not tombstones.by_mark:
+        return 0
+    deleted = 0
+    with translated(path), transaction(database) as connection:
+        for row_key, _ in connection.execute(_CARDS).fetchall():
+            stone = tombstones.of_card(row_key)
+            if stone is not None:
+                last = (row_key, to_ms(stone.erased_at))
+                deleted += connection.execute(_FORGET_VISITS, last).rowcount
+                deleted += connection.execute(_FORGET_THROTTLE, last).rowcount
+        for attempt, row_key, patron_ref, day in connection.execute(_WRONG_PINS).fetchall():
+            stone = tombstones.of_card(row_key or b"") or tombstones.of_patron(patron_ref or "")
+            if stone is not None and day <= stone.erased_at.date().isoformat():
+                deleted += connection.execute(wrong_pins.TAKE_BACK, (attempt,)).rowcount
+    return deleted
+
+
+def forget_restored(
+    path: Path, database: sqlite3.Connection, tombstones: Tombstones, epoch: int
+) -> int:
+    """Delete from a register what an older copy of it brought back; return how many rows.
+
+    Reads all of it, but only where it holds an older push than somebody's erasure, or the same.
+    What the library system said of a card on the day of the erasure or later stays.
+    """
+    standing = tombstones.against(epoch)
+    if not standing.by_mark:
+        return 0
+    with translated(path), transaction(database) as connection:
+        doomed = (
+            [(_FORGET_PATRON, key) for key in _restored(connection, _PUSHED, standing)],
+            [(_FORGET_ASKED, key) for key in _restored(connection, _ASKED, standing)],
+            [(_FORGET_SHUT_OUT, key) for key in _restored(connection, _SHUT_OUT, standing)],
+        )
+        for statement, key in chain(*doomed):
+            connection.execute(statement, (key,))
+        connection.execute(_RECOUNT)
+    deleted = sum(map(len, doomed))
+    if deleted:
+        _compacted(path, database)
+    return deleted
+
+
+def _restored(connection: sqlite3.Connection, rows: str, standing: Tombstones) -> list[bytes]:
+    return [
+        key
+        for key, patron_ref, epoch, day in connection.execute(rows)
+        if (stone := standing.of_row(key, patron_ref)) is not None
+        and epoch <= stone.epoch
+        and day < stone.erased_at.date().isoformat()
+    ]
+
+
+def _compacted(path: Path, database: sqlite3.Connection) -> tuple[int, int, int]:
+    # Deleted it is by now; what a reader keeps alive is told, and gone after another try.
+    with translated(path):
+        return compact(database)
+
+
+# What a database holds of one person, read-only and from any process.
+
+_CURE = "restore it, or start doorctl, which makes a new one"
+
+_TABLE_OF_HOLDS = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'holds')"
+_IN_FORCE = """
+    SELECT since_ms, to_ms FROM holds
+    WHERE until_ms > (SELECT coalesce(max(high_water_ms), 0) FROM clock)
+"""
+_EPOCH = "SELECT epoch FROM cache"
+
+_Found = tuple[list[HeldRow], list[tuple[int, int]]]
+"""Rows of a person, and the windows of the holds in force: from, to."""
+
+ResultT = TypeVar("ResultT")
+
+
+class SubjectReader:
+    """Read one database for a person's rights; implements `Holdings`. One thread.
+
+    A register or a door log that is missing holds nobody, for nothing else is left of it. A
+    ``branch.db`` that was there and is gone is an error, as it is for the door.
+
+    Args:
+        path: the database, under its own name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = WatchedReader(path, _CURE)
+
+    def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
+        """Return every `patron_ref` that stands beside one of some cards."""
+        return self._read(lambda connection, name: owners(connection, name, row_keys), frozenset())
+
+    def cards(self, patron_ref: str) -> frozenset[bytes]:
+        """Return the row keys that stand beside a patron's number."""
+        return self._read(lambda connection, name: cards(connection, name, patron_ref), frozenset())
+
+    def every_card(self) -> frozenset[bytes]:
+        """Return all row keys; for a database that holds thousands and not a register."""
+        return self._read(every_card, frozenset())
+
+    def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
+        """Return all rows of a person.
+
+        Of a dated table none from before a UTC time, unless a hold keeps it that is in force by
+        the highest trusted time on record.
+        """
+        nothing: _Found = ([], [])
+        found, held = self._read(partial(_rows_and_holds, subject=subject), nothing)
+        return tuple(
+            row for row in found if _is_young(row, to_ms(not_before)) or _is_held(row, held)
+        )
+
+    def epoch(self) -> int:
+        """Return which push the register holds; 0 for none. Only asked of ``patrons.db``."""
+        return self._read(_epoch, 0)
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._reader.close()
+
+    def _read(self, ask: Callable[[sqlite3.Connection, str], ResultT], nothing: ResultT) -> ResultT:
+        gone = never_made(self.path) if self.path.name == BRANCH else not self.path.exists()
+        if gone:
+            return nothing
+        with translated(self.path):
+            return ask(self._reader.current(), self.path.name)
+
+
+def _epoch(connection: sqlite3.Connection, _name: str) -> int:
+    found: tuple[int] | None = connection.execute(_EPOCH).fetchone()
+    return 0 if found is None else found[0]
+
+
+def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _Found:
+    rows = select(connection, name, subject)
+    # A door that runs since before an upgrade has no table of them.
+    has_holds = connection.execute(_TABLE_OF_HOLDS).fetchone()[0]
+    return rows, connection.execute(_IN_FORCE).fetchall() if has_holds else []
+
+
+def _is_held(row: HeldRow, held: list[tuple[int, int]]) -> bool:
+    if not (row.table.held and row.table.dated):
+        return False
+    at_ms = row.values[row.table.names.index(row.table.dated)]
+    return any(since_ms <= at_ms < to_ms_ for since_ms, to_ms_ in held)
+
+
+def _is_young(row: HeldRow, not_before_ms: int) -> bool:
+    dated = row.table.dated
+    return dated is None or row.values[row.table.names.index(dated)] >= not_before_ms

@@ -1,1 +1,0 @@
-"""How other processes of this machine ask the door process."""

@@ -1,0 +1,474 @@
+"""What each staff page stands on: one desk a page, its methods and the values that cross.
+
+A desk is thread-safe and may wait for a disk or the door process, at most seconds. Where people
+are looked at or something is changed it is told by whom, and that is on the audit log before
+anything is returned. Adapters stand in `bootstrap`, fakes in `tests/fakes`.
+
+Every method raises `DoorctlError`: `InputError` for what makes no sense, `StoreError` for a
+database that can't be read or written, `NotAnsweringError` where the door has to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Literal, Protocol
+
+from doorctl.access.ban_terms import BanState
+from doorctl.access.calendar import Cause, Day, Mode
+from doorctl.access.day import Override
+from doorctl.access.rights import Ban, Pass
+from doorctl.core.masked import Pin
+from doorctl.ports import BanEntry, PassEntry, StoredDay, Visit
+from doorctl.privacy.audit import Action, Entry, Head, Verdict
+from doorctl.privacy.hold import Hold, HoldAsked
+from doorctl.privacy.letters import Export
+from doorctl.privacy.statistics import Gathered
+from doorctl.privacy.subject import Erasure
+from doorctl.services.explain import Explanation
+
+# What the pages of the calendar and of statistics ask for.
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarDay:
+    """One date.
+
+    Args:
+        spans: None where not known.
+        cause: who says so.
+        note: what the day is; may be empty.
+        by_staff: whether staff have said so, and can take it back.
+    """
+
+    day: date
+    spans: Day | None
+    cause: Cause
+    note: str
+    by_staff: bool
+
+
+class CalendarDesk(Protocol):
+    """The branch's hours."""
+
+    def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
+        """Return so many dates."""
+
+    def set_day(self, day: StoredDay, by: str) -> None:
+        """Give a date hours of its own; none for closed."""
+
+    def clear_day(self, day: date, by: str) -> None:
+        """Take back what staff said of a date."""
+
+
+class StatisticsDesk(Protocol):
+    """How much the door is used; names nobody."""
+
+    def branch(self) -> str:
+        """Return the branch's id, as it stands in what scripts read."""
+
+    def usage(self, since: date | None, until: date | None) -> Gathered:
+        """Return the counts of the month or year that both local days lie in, else all of them."""
+
+
+# What the door log's page asks for.
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which attempts are wanted; all of it must fit.
+
+    Args:
+        verdict: ``granted``, ``refused``, ``open`` for those still under way, or None for any.
+        reasons: fixed names of `Reason`; empty for any.
+        since: UTC, included; None for all that may be shown.
+        until: UTC, not included.
+        cards: 16-byte row keys, as `search` returned them; None for any.
+    """
+
+    verdict: str | None = None
+    reasons: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+    cards: frozenset[bytes] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Attempts, newest first, and whether there are older ones that fit."""
+
+    visits: tuple[Visit, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What happened at the door in a quarter of an hour.
+
+    Args:
+        starts: local.
+        granted: attempts that opened it.
+        refused: attempts that did not.
+    """
+
+    starts: datetime
+    granted: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModeBand:
+    """What the branch was, or is planned to be, for a while of one day; local times."""
+
+    starts: datetime
+    ends: datetime
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class DayPicture:
+    """One day at the door.
+
+    Args:
+        day: local.
+        slots: only those in which something happened, in order.
+        bands: in order, without gaps between midnight and midnight where the hours are known.
+        inside: estimates of the head-count at local times, where it is known.
+    """
+
+    day: date
+    slots: tuple[Slot, ...]
+    bands: tuple[ModeBand, ...]
+    inside: tuple[tuple[datetime, int], ...] = ()
+
+
+class DoorLog(Protocol):
+    """The door log, pseudonymous; nothing older than may be shown is ever returned."""
+
+    def page(self, chosen: LogFilter, *, before: int | None = None, limit: int = 50) -> LogPage:
+        """Return attempts with numbers below `before`, or the newest."""
+
+    def after(self, number: int, limit: int = 100) -> tuple[Visit, ...]:
+        """Return attempts with higher numbers, oldest first."""
+
+    def last(self) -> int:
+        """Return the highest attempt number that may be shown, 0 for none."""
+
+    def version(self) -> int:
+        """Return another number after each commit; costs microseconds, and never raises."""
+
+    def day(self, day: date) -> DayPicture:
+        """Return the picture of a local day."""
+
+    def search(self, typed: str, by: str) -> frozenset[bytes]:
+        """Return the row keys of a swiped or typed number, sealed by the door; audited."""
+
+    def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
+        """Return the library system's number of whoever it was; None where nobody knows.
+
+        Audited, and refused beyond so many an hour and account.
+        """
+
+    def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
+        """Return all attempts that fit, oldest first; audited.
+
+        Raises InputError where there are too many for one export: part of them is never taken for
+        all.
+        """
+
+
+# What the first page asks for: the branch as it is, and what staff may do at once.
+
+
+@dataclass(frozen=True, slots=True)
+class DoorNow:
+    """What the door process says of itself; see `doorctl status`.
+
+    Args:
+        reader: ``connected``, ``lost``, or None where that line is not configured.
+        leaf: locked, released, open, held or forced.
+        inside: estimate of people inside, None where nothing counts them.
+        clock: the state of its clock.
+        in_doubt: what its clock says, where that is in doubt; else None.
+    """
+
+    reader: str | None
+    keypad: str | None
+    leaf: str
+    released: bool
+    inside: int | None
+    inside_low: int | None
+    inside_high: int | None
+    clock: str
+    version: str
+    in_doubt: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoursNow:
+    """What the branch is, and is about to be; local times.
+
+    Args:
+        mode: None where nobody knows.
+        cause: calendar, staff or what else says so.
+        override: what staff set last, if it is in force.
+        changes_at: when it becomes `becomes`; None if not within 14 days.
+        opens_next: when patrons can come in next; now, if they can.
+        today: the spans of today; None where not known.
+    """
+
+    mode: Mode | None
+    cause: Cause
+    override: Override | None
+    changes_at: datetime | None
+    becomes: Mode | None
+    opens_next: datetime | None
+    today: Day | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterNow:
+    """The patron register's copy.
+
+    Args:
+        epoch: None where it can't be read.
+        age: None where not known.
+        problem: what is wrong with it, a sentence; None for nothing.
+    """
+
+    epoch: int | None
+    patrons: int
+    age: timedelta | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchPicture:
+    """All of it at one moment.
+
+    Args:
+        at: local.
+        door: None where the door process does not answer.
+        hours: None where they can't be read.
+        disk_free_bytes: where the databases are; None where not known.
+    """
+
+    at: datetime
+    door: DoorNow | None
+    hours: HoursNow | None
+    register: RegisterNow
+    disk_free_bytes: int | None
+    version: str
+
+
+class NowDesk(Protocol):
+    """The branch now, and what staff do about it."""
+
+    def now(self) -> BranchPicture:
+        """Return it; what can't be had is None, and nothing is raised for it."""
+
+    def open_once(self, reason: str, by: str) -> None:
+        """Have the door let somebody in once."""
+
+    def trust_clock(self, by: str) -> None:
+        """Say that the clock is right."""
+
+    def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
+        """Set a mode by hand until a time."""
+
+    def end_mode(self, by: str) -> None:
+        """Go back to the calendar."""
+
+
+# What the pages about one person ask for: why refused, and a person's rights.
+
+TakenAs = Literal["card", "cpr"]
+"""How a number of ten digits is to be read, where it may be either."""
+
+
+class ExplainDesk(Protocol):
+    """Why a card would be refused."""
+
+    def explain(
+        self, typed: str, taken_as: TakenAs | None, at: datetime | None, why: str, by: str
+    ) -> Explanation:
+        """Say whether a card would get in, and why not, at a time; None for now.
+
+        The time is local where it has no offset; `why` is the reason for the look.
+        """
+
+    def unlock(self, typed: str, taken_as: TakenAs | None, by: str) -> None:
+        """Forget a card's wrong PINs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a person is named: by what stands on the card, or by the library system's number."""
+
+    typed: str | None = field(default=None, repr=False)
+    patron_ref: str | None = field(default=None, repr=False)
+    taken_as: TakenAs | None = None
+
+
+class SubjectDesk(Protocol):
+    """A person's rights; each use gives its reason, which names nobody."""
+
+    def branch(self) -> str:
+        """Return the branch's id, as it stands in an export for scripts."""
+
+    def export(self, named: Named, why: str, by: str) -> Export:
+        """Return all that is held of somebody."""
+
+    def erase(self, named: Named, why: str, by: str) -> Erasure:
+        """Erase somebody in every database."""
+
+    def restrict(self, named: Named, why: str, by: str) -> bool:
+        """Keep somebody's data and use them for nothing; tell whether any card is known."""
+
+    def unrestrict(self, named: Named, why: str, by: str) -> None:
+        """Use somebody's data again."""
+
+
+# What the pages of the audit log and of kept periods ask for.
+
+
+class AuditDesk(Protocol):
+    """Who did or looked at what."""
+
+    def entries(
+        self,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        account: str | None,
+        action: Action | None,
+        by: str,
+    ) -> tuple[Entry, ...]:
+        """Return entries that fit, newest first; that somebody read them is one itself."""
+
+    def verify(self) -> Verdict:
+        """Return whether the chain is whole."""
+
+    def head(self) -> Head:
+        """Return the chain's end."""
+
+
+class HoldDesk(Protocol):
+    """What the purge spares because of an incident."""
+
+    def every(self) -> tuple[tuple[Hold, bool], ...]:
+        """Return each hold and whether it is in force."""
+
+    def add(self, asked: HoldAsked) -> Hold:
+        """Add a hold for a window of visits."""
+
+    def lift(self, number: int, by: str) -> Hold:
+        """Lift a hold."""
+
+    def visits(self, number: int, by: str) -> Sequence[Visit]:
+        """Return the visits of a hold that may be shown now; audited."""
+
+
+# What the pages of bans and passes ask for.
+
+
+@dataclass(frozen=True, slots=True)
+class BanAsked:
+    """A ban as staff ask for it.
+
+    Args:
+        reason: what happened; nobody's name or number.
+        first: the first day, local; None for from now on.
+        last: the last day, that day too; None for until further notice.
+        everywhere: whether it is of every branch and not of this one alone.
+        note: what the letter says besides; may be empty.
+    """
+
+    reason: str = field(repr=False)
+    first: date | None
+    last: date | None
+    everywhere: bool = False
+    note: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BanMade:
+    """A ban that was added.
+
+    Args:
+        whole_patron: whether it is of the patron with all cards.
+        follows: whether it holds for a card that the patron gets later.
+        known: whether the register has the patron who was named by number; else the ban waits.
+    """
+
+    ban: Ban
+    whole_patron: bool
+    follows: bool = True
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BanEnded:
+    """A ban that was lifted, and the numbers of those of the same card or patron that hold."""
+
+    ban: Ban
+    others: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BanListed:
+    """A ban in the list, and what it does at this branch now."""
+
+    entry: BanEntry
+    state: BanState
+
+
+@dataclass(frozen=True, slots=True)
+class BanLetter:
+    """The letter about a ban, in both languages; paragraphs apart by an empty line."""
+
+    danish: str = field(repr=False)
+    english: str = field(repr=False)
+
+
+class BansDesk(Protocol):
+    """Who may not come in."""
+
+    def every(self, by: str) -> tuple[BanListed, ...]:
+        """Return every ban that is stored, newest first."""
+
+    def ban_card(
+        self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
+    ) -> tuple[BanMade, ...]:
+        """Ban a card, and its patron where the register knows it: one ban or two."""
+
+    def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
+        """Ban a patron with all cards, by the library system's number."""
+
+    def lift(self, number: int, by: str) -> BanEnded:
+        """Lift a ban."""
+
+    def letter(self, number: int, by: str) -> BanLetter:
+        """Return the letter about a ban that was not lifted."""
+
+
+class PassesDesk(Protocol):
+    """Who may come in beside the register's rules."""
+
+    def pin_length(self) -> int:
+        """Return how many digits a PIN has at this branch's keypad."""
+
+    def every(self, by: str) -> tuple[PassEntry, ...]:
+        """Return every pass that is stored, newest first."""
+
+    def issue_for_card(
+        self, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None, by: str
+    ) -> Pass:
+        """Issue a pass for a card, with the register's PIN or one of its own."""
+
+    def issue_for_code(self, new: Pass, by: str) -> tuple[Pass, str]:
+        """Issue a pass for a new code of `new.code_digits`; the code is kept nowhere."""
+
+    def revoke(self, number: int, by: str) -> Pass:
+        """Take a pass back."""

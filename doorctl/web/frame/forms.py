@@ -1,0 +1,90 @@
+"""A form as it was sent: short, plain, each field once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+
+from doorctl.core.errors import InputError
+
+MOST_BYTES: Final = 32 * 1024
+MOST_FIELDS: Final = 200
+LIMIT_S: Final = 10.0
+"""Longest wait for a form's bytes."""
+
+URL_ENCODED: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was filled in; shown nowhere, since it may hold a card number or a password."""
+
+    fields: Mapping[str, tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        return f"Form({', '.join(self.fields)})"
+
+    def text(self, name: str) -> str:
+        """Return a field without the blanks around it; empty where it was not sent."""
+        return self.exact(name).strip()
+
+    def exact(self, name: str) -> str:
+        """Return a field as it was typed, such as a password."""
+        return self.fields.get(name, ("",))[0]
+
+    def ticked(self, name: str) -> bool:
+        """Tell whether a box was ticked."""
+        return name in self.fields
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """Return each value of a field that may be chosen more than once."""
+        return self.fields.get(name, ())
+
+
+async def read_form(request: Request) -> Form:
+    """Read the form of a request.
+
+    Raises:
+        InputError: it is too long, too slow, or no form.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != URL_ENCODED:
+        raise InputError("that is no form; send it as application/x-www-form-urlencoded")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise InputError(f"the form is longer than {MOST_BYTES} bytes")
+    except (TimeoutError, ClientDisconnect):
+        # Whoever has hung up hears nothing, and is no fault of ours with a traceback.
+        raise InputError("the form did not come in time; send it again") from None
+    return parsed(bytes(body))
+
+
+def parsed(body: bytes) -> Form:
+    """Return the form that stands in a body.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
+    except ValueError:
+        raise InputError("the form can't be read") from None
+    fields: dict[str, tuple[str, ...]] = {}
+    for name, value in pairs:
+        fields[name] = (*fields.get(name, ()), value.replace("\0", ""))
+    return Form(fields)

@@ -1,0 +1,139 @@
+"""Dates, times, numbers and order as each language writes them; names of days in its catalogue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from doorctl.access.calendar import DAY_MINUTES, Cause, Mode
+from doorctl.web.frame.language import Language
+
+WEEKDAYS: Final = (
+    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+)  # fmt: skip
+MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+_LAST: Final = {"æ": "\U0010fffd", "ø": "\U0010fffe", "å": "\U0010ffff"}
+"""The three letters that follow z in Danish, in their order; by code point å would come first."""
+
+
+_NUMBER: Final = "1,234.5"
+"""A text like any other: how a catalogue writes it shows what it writes between digits."""
+
+_MARKS: Final = re.compile(r"1(\D?)234(\D)5")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How one language says things to one branch.
+
+    Args:
+        language: which.
+        zone: the branch's; every time is told in it.
+    """
+
+    language: Language
+    zone: ZoneInfo
+
+    def say(self, text: str, /, **values: object) -> str:
+        """Return a text of the pages in this language, its `{names}` filled in."""
+        said = self.language.words.gettext(text) if text else ""
+        return said.format(**values) if values else said
+
+    def count(self, one: str, many: str, number: int, /, **values: object) -> str:
+        """Return the form that fits a number, which is `{n}` in it."""
+        said = self.language.words.ngettext(one, many, number)
+        return said.format(n=self.number(number), **values)
+
+    def weekday(self, day: date) -> str:
+        """Return "tirsdag"."""
+        return self.say(WEEKDAYS[day.weekday()])
+
+    def month(self, day: date) -> str:
+        """Return "november"."""
+        return self.say(MONTHS[day.month - 1])
+
+    def long_day(self, day: date) -> str:
+        """Return "tirsdag den 24. november 2026"."""
+        return self.say(
+            "{weekday} {day} {month} {year}",
+            weekday=self.weekday(day),
+            day=day.day,
+            month=self.month(day),
+            year=day.year,
+        )
+
+    def short_day(self, day: date) -> str:
+        """Return "24.11.2026"."""
+        return self.say("{day}/{month}/{year}", day=day.day, month=day.month, year=day.year)
+
+    def clock(self, at: datetime) -> str:
+        """Return "21.05": hours and minutes in the branch's zone."""
+        local = self.local(at)
+        return self.say("{hour}:{minute}", hour=f"{local:%H}", minute=f"{local:%M}")
+
+    def moment(self, at: datetime) -> str:
+        """Return "24.11.2026 kl. 21.05"."""
+        local = self.local(at)
+        return self.say("{day} at {time}", day=self.short_day(local.date()), time=self.clock(local))
+
+    def local(self, at: datetime) -> datetime:
+        """Return an aware time in the branch's zone."""
+        return at.astimezone(self.zone)
+
+    def number(self, number: float, digits: int = 0) -> str:
+        """Return "1.234,5" in Danish, "1,234.5" in English and where a catalogue doesn't say."""
+        marks = _MARKS.fullmatch(self.say(_NUMBER))
+        said = f"{number:,.{digits}f}"
+        return said if marks is None else said.translate({ord(","): marks[1], ord("."): marks[2]})
+
+    def sorted(self, names: Iterable[str]) -> list[str]:
+        """Return names in the order of the Danish alphabet: æ, ø, å last, and aa as å."""
+        return sorted(names, key=_collated)
+
+
+def _collated(name: str) -> tuple[str, str]:
+    folded = name.casefold().replace("aa", "å")
+    return "".join(_LAST.get(one, one) for one in folded), name
+
+
+# What the modes and their causes are called, on every page that shows them; in English.
+
+MODES: Mapping[Mode | None, str] = MappingProxyType(
+    {
+        Mode.STAFFED: "Staffed",
+        Mode.SELF_SERVICE: "Self-service",
+        Mode.CLOSED: "Closed",
+        Mode.LOCKDOWN: "Locked down",
+        None: "Not known",
+    }
+)
+
+CAUSES: Mapping[Cause, str] = MappingProxyType(
+    {
+        Cause.SCHEDULE: "the usual hours",
+        Cause.EXCEPTION: "an exception for this date",
+        Cause.HOLIDAY: "a public holiday",
+        Cause.STAFF: "set by hand",
+        Cause.LOCKDOWN: "a lockdown is over, and staff have to lift it",
+        Cause.UNKNOWN_CALENDAR: "the calendar is missing or at its end",
+        Cause.CLOCK: "the clock is not set",
+    }
+)
+
+SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN)
+"""What staff may set by hand, in the order in which it is offered."""
+
+
+def minutes(after_midnight: int) -> str:
+    """Return "07:05" for minutes after midnight: 24:00 ends a day, 00:00 begins one."""
+    told = after_midnight if after_midnight <= DAY_MINUTES else after_midnight - DAY_MINUTES
+    return f"{told // 60:02}:{told % 60:02}"

@@ -1,0 +1,409 @@
+"""What the web process does about the hours: asks the website, has the holidays computed.
+
+The door has no network and no room for either. Each round belongs to one thread, which may wait,
+and is asked every few seconds to do what is due. Nothing is done while the clock is not set: nobody
+knows then which days to ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date
+from math import inf
+from types import MappingProxyType
+
+from doorctl.access.calendar import Calendar, DatedDay, Mode
+from doorctl.access.day import ClosingWarned, Day, DayRules, Output, OutputsChanged, told, turned
+from doorctl.config.hours import Opening
+from doorctl.config.wording import shown
+from doorctl.core.errors import DeviceError, DoorctlError, StoreError, WebsiteHoursError
+from doorctl.core.moments import Moment
+from doorctl.ports import (
+    BranchBook,
+    CalendarWriter,
+    Clock,
+    DaySource,
+    EventLog,
+    Outputs,
+    StoredCalendar,
+    StoredDay,
+    Week,
+)
+from doorctl.sync.holidays_wanted import HolidaysWanted
+from doorctl.sync.website import Asked, Published
+
+FETCH_EVERY_S = 3 * 3600.0
+AGAIN_S = 600.0
+"""After a failure: at boot the network may come a little later than this process."""
+
+EMPTIED_S = 3600.0
+"""So much later hours that were emptied are read a second time, and then count: time for staff, who
+are told at the first, to put back what was lost by mistake."""
+
+SILENT_S = 24 * 3600.0
+"""A website that is down for a night is nothing to call anybody for."""
+
+TOLD_CATEGORIES = 5
+
+INITIAL_YEARS = 10
+"""Where no web process goes on from there: longer than a memory card lives."""
+
+Write = Callable[[Callable[[CalendarWriter], object]], None]
+"""Has the one writer do a job on its thread; returns once it is done, raises what it raised."""
+
+Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
+
+
+class WebsiteRound:
+    """Keep the website's hours in ``branch.db``, as far ahead as configured. One thread.
+
+    A failure changes nothing that is stored: the last good answer counts until its end. Hours that
+    were emptied count once they were read a second time, after :data:`EMPTIED_S`.
+
+    Args:
+        opening: whom to ask, and how far ahead.
+        isil: the branch's own; "" where it has none.
+        fetch: asks the website; raises WebsiteHoursError.
+        branch: what is stored.
+        write: see :data:`Write`.
+        clock: tells which day it is, and how long ago the last good answer was.
+        log: hears ``website_silent`` once there has been no good answer for a day, or ever;
+            ``website_answers`` once there is one again; ``website_unknown_category`` once for
+            each title; ``website_emptied`` once where it is open on no day any more, and
+            ``website_filled`` once it is; ``branch_failing`` once until an answer can be stored.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        isil: str,
+        *,
+        fetch: Callable[[Asked], Published],
+        branch: BranchBook,
+        write: Write,
+        clock: Clock,
+        log: EventLog,
+    ) -> None:
+        self._opening = opening
+        self._isil = isil
+        self._fetch = fetch
+        self._branch = branch
+        self._write = write
+        self._clock = clock
+        self._log = log
+        self._due_s = -inf
+        self._good_s: float | None = None
+        self._silent = False
+        self._emptied_s: float | None = None
+        self._branch_failing = False
+        self._known_titles: frozenset[str] = frozenset()
+
+    def turn(self) -> None:
+        """Ask, if it is time; never raises what the website or the disk does."""
+        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        if not moment.dependable or now_s < self._due_s:
+            return
+        self._due_s = now_s + AGAIN_S
+        try:
+            if self._good_s is None:
+                self._good_s = self._last_good_s(moment, now_s)
+            self._ask(moment)
+        except WebsiteHoursError as error:
+            self._missed(error)
+        except DoorctlError as error:
+            if not self._branch_failing:
+                self._branch_failing = True
+                self._log.emit("alarm", kind="branch_failing", why=str(error))
+
+    def _ask(self, moment: Moment) -> None:
+        first = moment.local.date()
+        last = date.fromordinal(first.toordinal() + self._opening.website_days)
+        means = self._opening.website_open_means
+        opens = None if means == "ignore" else Mode(means)
+        asked = Asked(self._opening.website_branch, first, last, self._isil, opens)
+        published = self._fetch(asked)
+        if not self._counts(published):
+            return
+        _store(self._write, self._clock, DaySource.WEBSITE, published.days, published.known_until)
+        self._good_s = self._clock.monotonic_s()
+        self._due_s = self._good_s + FETCH_EVERY_S
+        self._branch_failing = False
+        self._came(published)
+
+    def _counts(self, published: Published) -> bool:
+        now_s, kind = self._clock.monotonic_s(), ""
+        if published.opens and self._emptied_s is not None:
+            self._emptied_s, kind = None, "website_filled"
+        elif not published.opens and self._emptied_s is None:
+            self._emptied_s, kind = now_s, "website_emptied"
+        if kind:
+            self._log.emit("alarm", kind=kind)
+        return self._emptied_s is None or now_s - self._emptied_s >= EMPTIED_S
+
+    def _came(self, published: Published) -> None:
+        if self._silent:
+            self._silent = False
+            self._log.emit("alarm", kind="website_answers")
+        new = sorted(published.unknown - self._known_titles)
+        if new:
+            self._known_titles |= published.unknown
+            named = ", ".join(map(shown, new[:TOLD_CATEGORIES]))
+            why = f"the website has categories that open nothing here: {named}"
+            self._log.emit("alarm", kind="website_unknown_category", why=why)
+
+    def _missed(self, error: WebsiteHoursError) -> None:
+        good_s = -inf if self._good_s is None else self._good_s
+        if self._silent or self._clock.monotonic_s() - good_s < SILENT_S:
+            return
+        self._silent = True
+        more = len(error.problems) - 1
+        why = f"{error.subject}: {error.problems[0]}" + (f" (and {more} more)" if more else "")
+        self._log.emit("alarm", kind="website_silent", why=why)
+
+    def _last_good_s(self, moment: Moment, now_s: float) -> float:
+        """Return when the last good answer came, by this boot's clock; long ago for never."""
+        for said in self._branch.calendar().sources:
+            if said.source is DaySource.WEBSITE:
+                age = moment.local.astimezone(UTC) - said.fetched_at
+                return now_s - max(0.0, age.total_seconds())
+        return -inf
+
+
+class HolidayRound:
+    """Keep the public holidays of this year and the next in ``branch.db``. One thread.
+
+    They are stored at the start and again when another year or another week stands: what is
+    configured can change only before a start.
+
+    Args:
+        opening: what a holiday is here, and the week that gives Sunday's hours.
+        compute: knows the holidays; raises DoorctlError.
+        branch: has the week that staff have set.
+        write: see :data:`Write`.
+        clock: tells which year it is.
+        log: hears ``holidays_failing`` where they could not be computed or stored, once until
+            they could.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        *,
+        compute: Compute,
+        branch: BranchBook,
+        write: Write,
+        clock: Clock,
+        log: EventLog,
+    ) -> None:
+        self._opening = opening
+        self._compute = compute
+        self._branch = branch
+        self._write = write
+        self._clock = clock
+        self._log = log
+        self._due_s = -inf
+        self._version: int | None = None
+        self._week: Week | None = None
+        self._stored: HolidaysWanted | None = None
+        self._failing = False
+
+    def turn(self) -> None:
+        """Compute and store them, if others are wanted than are stored."""
+        moment, now_s = self._clock.moment(), self._clock.monotonic_s()
+        if not moment.dependable or now_s < self._due_s:
+            return
+        try:
+            self._look_at_branch()
+            wanted = holidays_wanted(self._opening, self._week, moment.local.year, 2)
+            if wanted != self._stored:
+                days = self._compute(wanted)
+                _store(self._write, self._clock, DaySource.HOLIDAY, days, wanted.known_until)
+                self._stored = wanted
+            self._failing = False
+        except DoorctlError as error:
+            self._due_s = now_s + AGAIN_S
+            if not self._failing:
+                self._failing = True
+                self._log.emit("alarm", kind="holidays_failing", why=str(error))
+
+    def _look_at_branch(self) -> None:
+        version = self._branch.version()
+        if version != self._version:
+            self._week = self._branch.calendar().week
+            self._version = version
+
+
+def are_holidays_wanted(opening: Opening) -> bool:
+    """Tell whether public holidays are to be stored; the website's hours have them in place."""
+    return opening.holidays != "ignore" and opening.source != "website"
+
+
+def holidays_wanted(
+    opening: Opening, staffs_week: Week | None, first_year: int, years: int
+) -> HolidaysWanted:
+    """Return what has to be computed for so many years.
+
+    Args:
+        opening: what is configured.
+        staffs_week: the stored one, which counts where staff are the source.
+        first_year: this one.
+        years: how many; from 1.
+    """
+    own = opening.source == "staff" and staffs_week is not None
+    return HolidaysWanted(
+        years=tuple(range(first_year, first_year + years)),
+        rule=opening.holidays,
+        week=staffs_week if own else opening.calendar.week,
+        also=opening.holidays_also,
+    )
+
+
+def store_initial_holidays(
+    opening: Opening, writer: CalendarWriter, moment: Moment, compute: Compute
+) -> None:
+    """Store the holidays of `INITIAL_YEARS`, for a branch that may never run a web process.
+
+    Does nothing where none are wanted. While the clock is not set, they begin with the latest
+    year that is known to have come.
+
+    Args:
+        opening: what is configured.
+        writer: of an empty ``branch.db``.
+        moment: now.
+        compute: knows the holidays.
+
+    Raises:
+        DoorctlError: they can't be computed or stored; nothing was changed.
+    """
+    if not are_holidays_wanted(opening):
+        return
+    known = moment.local if moment.dependable else moment.high_water
+    first = known.astimezone(moment.local.tzinfo).date()
+    wanted = holidays_wanted(opening, None, first.year, INITIAL_YEARS)
+    days = _from(first, compute(wanted))
+    writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
+
+
+def _store(
+    write: Write,
+    clock: Clock,
+    source: DaySource,
+    days: Mapping[date, DatedDay],
+    known_until: date,
+) -> None:
+    # Not the moment of the question: midnight may have passed, and what is past is refused.
+    moment = clock.moment()
+    if not moment.dependable:
+        raise StoreError("the clock is not set any more; the hours stay as they were stored")
+    ahead = _from(moment.local.date(), days)
+    write(lambda writer: writer.set_days(source, ahead, moment, known_until=known_until))
+
+
+def _from(first: date, days: Mapping[date, DatedDay]) -> tuple[StoredDay, ...]:
+    return tuple(
+        StoredDay(day, dated.spans, dated.note) for day, dated in days.items() if day >= first
+    )
+
+
+# What the web process switches with the mode: outputs by command, for which the door has no net.
+#
+# The rules are the door's own, over the same ``branch.db`` and configuration.
+
+NO_PULSES: Mapping[str, float] = MappingProxyType({})
+
+SWITCH_AGAIN_S = 300.0
+"""What is right already is not switched again, so asking costs nothing; what failed is tried."""
+
+
+class OutputsRound:
+    """Switch each output at the start, at each change, and what failed every five minutes.
+
+    At a warning some are on for a while, whatever the mode, such as an announcement. One thread.
+    Until the hours could be read once it is closed; later the last that were read count. While
+    the clock is not set nothing is switched by them.
+
+    Args:
+        outputs: which there are, and when each is on.
+        calendar_of: makes a calendar of what is stored.
+        branch: where hours are stored.
+        switches: does it, by name.
+        clock: tells the time.
+        warn_min: minutes before closing at which there are warnings.
+        pulses_s: which outputs are on at a warning, and for how many seconds.
+        log: hears ``output_failing``, and ``branch_failing`` once until the hours can be read.
+    """
+
+    def __init__(
+        self,
+        outputs: tuple[Output, ...],
+        *,
+        calendar_of: Callable[[StoredCalendar], Calendar],
+        branch: BranchBook,
+        switches: Outputs,
+        clock: Clock,
+        log: EventLog,
+        warn_min: tuple[int, ...] = (),
+        pulses_s: Mapping[str, float] = NO_PULSES,
+    ) -> None:
+        self._rules = DayRules(warn_min=warn_min if pulses_s else (), outputs=outputs)
+        self._pulses_s = pulses_s
+        self._ends_s: dict[str, float] = {}
+        self._calendar_of = calendar_of
+        self._branch = branch
+        self._switches = switches
+        self._clock = clock
+        self._log = log
+        self._day = Day(None)
+        self._read_at: int | None = None
+        self._branch_failing = False
+        self._failing: frozenset[str] = frozenset()
+        self._again_s = inf
+
+    def turn(self) -> None:
+        """Look at the clock and at what is stored; about once a second."""
+        self._look_at_branch()
+        moment = self._clock.moment()
+        self._day, effects = turned(self._day, moment, self._rules)
+        changed = any(isinstance(effect, OutputsChanged) for effect in effects)
+        warned = any(isinstance(effect, ClosingWarned) for effect in effects)
+        if self._pulse(warned=warned) or changed or self._is_due(moment):
+            self._switch()
+
+    def _pulse(self, *, warned: bool) -> bool:
+        """Begin and end what is on at a warning; tell whether anything did."""
+        now_s = self._clock.monotonic_s()
+        before = len(self._ends_s)
+        self._ends_s = {name: end for name, end in self._ends_s.items() if end > now_s}
+        ended = len(self._ends_s) < before
+        if warned:
+            self._ends_s = {name: now_s + pulse_s for name, pulse_s in self._pulses_s.items()}
+        return ended or warned
+
+    def _is_due(self, moment: Moment) -> bool:
+        return moment.dependable and self._clock.monotonic_s() >= self._again_s
+
+    def _look_at_branch(self) -> None:
+        try:
+            version = self._branch.version()
+            if version != self._read_at:
+                calendar = self._calendar_of(self._branch.calendar())
+                self._day = told(self._day, calendar, self._branch.override())
+                self._read_at = version
+            self._branch_failing = False
+        except StoreError as error:
+            if not self._branch_failing:
+                self._branch_failing = True
+                self._log.emit("alarm", kind="branch_failing", why=str(error))
+
+    def _switch(self) -> None:
+        self._again_s = self._clock.monotonic_s() + SWITCH_AGAIN_S
+        on = (self._day.on or frozenset()) | self._ends_s.keys()
+        failing = set()
+        for output in self._rules.outputs:
+            try:
+                self._switches.switch(output.name, on=output.name in on)
+            except DeviceError as error:
+                failing.add(output.name)
+                if output.name not in self._failing:
+                    self._log.emit("alarm", kind="output_failing", why=str(error))
+        self._failing = frozenset(failing)

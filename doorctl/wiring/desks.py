@@ -1,0 +1,509 @@
+"""Builds what the staff pages stand on, each desk for its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import doorctl
+from doorctl.access import ban_terms
+from doorctl.access.calendar import BY_STAFF, Mode, ModeSpan, Span
+from doorctl.access.day import Override
+from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
+from doorctl.config import Config
+from doorctl.core.errors import DoorctlError, InputError, StoreError
+from doorctl.core.masked import Pin
+from doorctl.core.staff_text import refuse_purpose
+from doorctl.ops.machine import DataDisk
+from doorctl.ports import Clock, DaySource, PassEntry, StoredDay, Visit
+from doorctl.privacy.audit import Action, Deed, Details, Entry, Head, Verdict
+from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
+from doorctl.privacy.letters import Export, both
+from doorctl.privacy.statistics import Gathered
+from doorctl.privacy.subject import Erasure
+from doorctl.rpc.branch import ClearDay, EndMode, RevokePass, SetDay, SetMode
+from doorctl.rpc.control import Question, ask
+from doorctl.services import branch as opening
+from doorctl.services import records, rights, subject, visits
+from doorctl.services import visits as desk
+from doorctl.services.app import open_book, open_register, outdated
+from doorctl.services.branch import change
+from doorctl.services.explain import Explanation
+from doorctl.services.hours import hours_now, refuse_day
+from doorctl.services.numbers import DoorsNumbers, Numbers, TakenAs
+from doorctl.services.purging import Audited
+from doorctl.services.records import note
+from doorctl.web.desks import (
+    AuditDesk,
+    BanAsked,
+    BanEnded,
+    BanLetter,
+    BanListed,
+    BanMade,
+    BansDesk,
+    BranchPicture,
+    CalendarDay,
+    CalendarDesk,
+    DoorLog,
+    DoorNow,
+    ExplainDesk,
+    HoldDesk,
+    HoursNow,
+    Named,
+    NowDesk,
+    PassesDesk,
+    RegisterNow,
+    StatisticsDesk,
+    SubjectDesk,
+)
+from doorctl.wiring.desks_log import DoorLogDesk
+
+# The branch as it is now, and what staff do about it from a page.
+
+LOOK_LIMIT_S = 1.0
+"""Longest wait for the door's own word: a page is shown without it rather than late."""
+
+DEED_LIMIT_S = 5.0
+
+
+class BranchNowDesk:
+    """Implements `doorctl.web.desks.NowDesk`. Thread-safe.
+
+    Args:
+        config: the whole configuration.
+        clock: any.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+
+    def now(self) -> BranchPicture:
+        """Return the branch; what can't be had is None."""
+        moment = self._clock.moment()
+        return BranchPicture(
+            at=moment.local,
+            door=self._door(),
+            hours=self._hours(),
+            register=self._register(),
+            disk_free_bytes=self._free(),
+            version=doorctl.__version__,
+        )
+
+    def open_once(self, reason: str, by: str) -> None:
+        """Have the door let somebody in once, if that can be put on the audit log."""
+        refuse_purpose(reason, "reason")
+        self._note(Deed(Action.OPENED_ONCE, why=reason), by)
+        opening.open_once(self._config, self._clock, reason, by, DEED_LIMIT_S)
+
+    def trust_clock(self, by: str) -> None:
+        """Say that the clock is right, if that can be put on the audit log."""
+        self._note(Deed(Action.CLOCK_TRUSTED), by)
+        opening.trust_clock(self._config, DEED_LIMIT_S)
+
+    def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
+        """Set a mode by hand until a time."""
+        change(self._config, SetMode(Override(mode, until, cause, by)), by)
+
+    def end_mode(self, by: str) -> None:
+        """Go back to the calendar."""
+        change(self._config, EndMode(), by)
+
+    def _note(self, deed: Deed, by: str) -> None:
+        # A door that does not run does nothing that could go on record.
+        ask(self._config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
+        note(self._config, deed, by)
+
+    def _door(self) -> DoorNow | None:
+        try:
+            told = ask(self._config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
+        except DoorctlError:
+            return None
+        return _door_now(told)
+
+    def _hours(self) -> HoursNow | None:
+        try:
+            hours = hours_now(self._config)
+        except StoreError:
+            return None
+        stands, following = hours.standing, hours.next_change
+        zone = hours.moment.local.tzinfo
+        return HoursNow(
+            mode=stands.mode,
+            cause=stands.cause,
+            override=hours.override if stands.cause in BY_STAFF else None,
+            changes_at=None if stands.until is None else stands.until.astimezone(zone),
+            becomes=None if following is None else following[1],
+            opens_next=hours.opens_next,
+            today=hours.calendar.day(hours.moment.local.date()),
+        )
+
+    def _register(self) -> RegisterNow:
+        now = self._clock.moment()
+        try:
+            with open_register(self._config) as patrons:
+                stamp, behind = patrons.stamp(), patrons.behind()
+        except StoreError as error:
+            return RegisterNow(None, 0, None, str(error))
+        age: timedelta | None = None
+        if stamp.applied_at is not None and now.dependable:
+            age = now.local - stamp.applied_at
+        problem = outdated(stamp, self._config) or behind
+        return RegisterNow(stamp.epoch, stamp.patrons, age, problem)
+
+    def _free(self) -> int | None:
+        with suppress(StoreError):
+            return DataDisk(self._config.storage.directory).free_bytes()
+        return None
+
+
+def _door_now(told: dict[str, Any]) -> DoorNow:
+    doubt = told.get("clock_in_doubt")
+    return DoorNow(
+        reader=told.get("reader"),
+        keypad=told.get("keypad"),
+        leaf=str(told.get("door")),
+        released=bool(told.get("released")),
+        inside=told.get("inside"),
+        inside_low=told.get("inside_low"),
+        inside_high=told.get("inside_high"),
+        clock=str(told.get("clock")),
+        version=str(told.get("version")),
+        in_doubt=datetime.fromisoformat(doubt) if isinstance(doubt, str) else None,
+    )
+
+
+# Cards and people at the staff pages: why refused, bans, passes, a person's rights.
+
+
+class WhyDesk:
+    """Implements `doorctl.web.desks.ExplainDesk`. Thread-safe.
+
+    Args:
+        config: the whole configuration.
+        numbers: seals what is typed.
+    """
+
+    def __init__(self, config: Config, numbers: Numbers) -> None:
+        self._config = config
+        self._numbers = numbers
+
+    def explain(
+        self, typed: str, taken_as: TakenAs | None, at: datetime | None, why: str, by: str
+    ) -> Explanation:
+        """Say whether a card would get in, and why not, at a time; None for now."""
+        return visits.explain(
+            self._config, typed, at, why, taken_as=taken_as, numbers=self._numbers, by=by
+        )
+
+    def unlock(self, typed: str, taken_as: TakenAs | None, by: str) -> None:
+        """Forget a card's wrong PINs."""
+        visits.unlock(self._config, typed, taken_as=taken_as, numbers=self._numbers, by=by)
+
+
+class BanDesk:
+    """Implements `doorctl.web.desks.BansDesk`. Thread-safe.
+
+    Args:
+        config: the whole configuration.
+        clock: any.
+        numbers: seals what is typed.
+    """
+
+    def __init__(self, config: Config, clock: Clock, numbers: Numbers) -> None:
+        self._config = config
+        self._clock = clock
+        self._numbers = numbers
+
+    def every(self, by: str) -> tuple[BanListed, ...]:
+        """Return every ban that is stored, newest first."""
+        found, moment = rights.every_ban(self._config, by=by), self._clock.moment()
+        here = self._config.branch.id
+        return tuple(BanListed(one, rights.state_of(one, moment, here)) for one in found)
+
+    def ban_card(
+        self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
+    ) -> tuple[BanMade, ...]:
+        """Ban a card, and its patron where the register knows it: one ban or two."""
+        ban = self._ban(asked, by)
+        made = rights.ban_card(self._config, typed, taken_as, ban, numbers=self._numbers, by=by)
+        return tuple(BanMade(one.ban, one.whole_patron, one.follows) for one in made)
+
+    def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
+        """Ban a patron with all cards, by the library system's number."""
+        made = rights.ban_patron(self._config, patron_ref, self._ban(asked, by), by=by)
+        return BanMade(made.ban, made.whole_patron, made.follows, made.known)
+
+    def lift(self, number: int, by: str) -> BanEnded:
+        """Lift a ban."""
+        lifted = rights.lift(self._config, number, self._clock.moment(), by=by)
+        return BanEnded(lifted.ban, lifted.others)
+
+    def letter(self, number: int, by: str) -> BanLetter:
+        """Return the letter about a ban that was not lifted."""
+        ban = rights.ban_to_write_of(self._config, number, by)
+        return BanLetter(*both(ban, self._config.branch, self._clock.moment()))
+
+    def _ban(self, asked: BanAsked, by: str) -> Ban:
+        moment = self._clock.moment()
+        return Ban(
+            number=0,
+            reason=asked.reason,
+            since=ban_terms.since(asked.first, moment),
+            until=ban_terms.until(asked.last, moment),
+            by=by,
+            branches=frozenset({ALL_BRANCHES if asked.everywhere else self._config.branch.id}),
+            note=asked.note,
+        )
+
+
+class PassDesk:
+    """Implements `doorctl.web.desks.PassesDesk`. Thread-safe.
+
+    Args:
+        config: the whole configuration.
+        numbers: seals what is typed, and makes codes.
+    """
+
+    def __init__(self, config: Config, numbers: Numbers) -> None:
+        self._config = config
+        self._numbers = numbers
+
+    def pin_length(self) -> int:
+        """Return how many digits a PIN has at this branch's keypad."""
+        return self._config.policy.pin_length
+
+    def every(self, by: str) -> tuple[PassEntry, ...]:
+        """Return every pass that is stored, newest first."""
+        return rights.every_pass(self._config, by=by)
+
+    def issue_for_card(
+        self, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None, by: str
+    ) -> Pass:
+        """Issue a pass for a card, with the register's PIN or one of its own."""
+        if own_pin is not None:
+            _refuse_pin(own_pin, self.pin_length())
+        return rights.issue_for_card(
+            self._config, typed, taken_as, new, own_pin, numbers=self._numbers, by=by
+        )
+
+    def issue_for_code(self, new: Pass, by: str) -> tuple[Pass, str]:
+        """Issue a pass for a new code of `new.code_digits`; the code is kept nowhere."""
+        return rights.issue_for_code(self._config, new, numbers=self._numbers, by=by)
+
+    def revoke(self, number: int, by: str) -> Pass:
+        """Take a pass back."""
+        return change(self._config, RevokePass(number), by)
+
+
+def _refuse_pin(pin: Pin, length: int) -> None:
+    digits = pin.reveal()
+    if len(digits) != length or not (digits.isascii() and digits.isdigit()):
+        raise InputError(f"a PIN is {length} digits here; nothing was changed")
+
+
+class PeopleDesk:
+    """Implements `doorctl.web.desks.SubjectDesk`. Thread-safe.
+
+    Args:
+        config: the whole configuration.
+        numbers: seals what is typed.
+    """
+
+    def __init__(self, config: Config, numbers: Numbers) -> None:
+        self._config = config
+        self._numbers = numbers
+
+    def branch(self) -> str:
+        """Return the branch's id, as it stands in an export for scripts."""
+        return self._config.branch.id
+
+    def export(self, named: Named, why: str, by: str) -> Export:
+        """Return all that is held of somebody."""
+        return subject.export(self._config, _named(named), why, numbers=self._numbers, by=by)
+
+    def erase(self, named: Named, why: str, by: str) -> Erasure:
+        """Erase somebody in every database."""
+        return subject.erase(self._config, _named(named), why, numbers=self._numbers, by=by)
+
+    def restrict(self, named: Named, why: str, by: str) -> bool:
+        """Keep somebody's data and use them for nothing; tell whether any card is known."""
+        return subject.restrict(self._config, _named(named), why, numbers=self._numbers, by=by)
+
+    def unrestrict(self, named: Named, why: str, by: str) -> None:
+        """Use somebody's data again."""
+        subject.unrestrict(self._config, _named(named), why, numbers=self._numbers, by=by)
+
+
+def _named(named: Named) -> subject.Named:
+    return subject.Named(named.typed, named.patron_ref, named.taken_as)
+
+
+# Hours, counts, holds and the audit log at the staff pages.
+
+MOST_DAYS: Final = 400
+
+
+class HoursDesk:
+    """Implements `doorctl.web.desks.CalendarDesk`. Thread-safe."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
+        """Return so many dates, at most :data:`MOST_DAYS`."""
+        calendar = hours_now(self._config).calendar
+        with open_book(self._config) as book:
+            said = book.calendar().sources
+        staff = {day.day for one in said if one.source is DaySource.STAFF for day in one.days}
+        listed = (first + timedelta(days=ahead) for ahead in range(min(count, MOST_DAYS)))
+        return tuple(
+            CalendarDay(
+                day,
+                calendar.day(day),
+                calendar.cause_on(day),
+                calendar.days[day].note if day in calendar.days else "",
+                by_staff=day in staff,
+            )
+            for day in listed
+        )
+
+    def set_day(self, day: StoredDay, by: str) -> None:
+        """Give a date hours of its own; none for closed."""
+        own, staffed = (_plain(day, mode) for mode in (Mode.SELF_SERVICE, Mode.STAFFED))
+        refuse_day(hours_now(self._config), day.day, own, staffed)
+        change(self._config, SetDay(day), by)
+
+    def clear_day(self, day: date, by: str) -> None:
+        """Take back what staff said of a date."""
+        change(self._config, ClearDay(day), by)
+
+
+def _plain(day: StoredDay, mode: Mode) -> tuple[Span, ...]:
+    spans: Sequence[ModeSpan] = day.spans
+    return tuple(Span(one.starts, one.ends) for one in spans if one.mode is mode)
+
+
+class CountsDesk:
+    """Implements `doorctl.web.desks.StatisticsDesk`. Thread-safe."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def branch(self) -> str:
+        """Return the branch's id."""
+        return self._config.branch.id
+
+    def usage(self, since: date | None, until: date | None) -> Gathered:
+        """Return the counts of whole local days, gathered."""
+        return desk.statistics(self._config, since, until)
+
+
+class TrailDesk:
+    """Implements `doorctl.web.desks.AuditDesk`. Thread-safe."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def entries(
+        self,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        account: str | None,
+        action: Action | None,
+        by: str,
+    ) -> tuple[Entry, ...]:
+        """Return entries that fit, newest first; that somebody read them is one itself."""
+        found = records.entries(self._config, since, by=by)
+        return tuple(
+            one
+            for one in reversed(found)
+            if (until is None or one.at < until)
+            and account in (None, one.by)
+            and action in (None, one.deed.action)
+        )
+
+    def verify(self) -> Verdict:
+        """Return whether the chain is whole."""
+        return records.verify(self._config)
+
+    def head(self) -> Head:
+        """Return the chain's end."""
+        return records.head(self._config)
+
+
+class IncidentDesk:
+    """Implements `doorctl.web.desks.HoldDesk`. Thread-safe."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def every(self) -> tuple[tuple[Hold, bool], ...]:
+        """Return each hold and whether it is in force."""
+        found, moment = records.stored(self._config)
+        return tuple((one, one.in_force(moment)) for one in found)
+
+    def add(self, asked: HoldAsked) -> Hold:
+        """Add a hold for a window of visits; without an audit entry it is lifted again."""
+        added = records.add(self._config, asked)
+        times = {"from": added.since, "to": added.to, "until": added.until}
+        span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
+        details: Details = {"number": added.number, **span}
+        try:
+            note(self._config, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
+        except DoorctlError:
+            records.lift(self._config, added.number, asked.by)
+            raise
+        return added
+
+    def lift(self, number: int, by: str) -> Hold:
+        """Lift a hold, if that can be put on the audit log."""
+        chosen(records.stored(self._config)[0], number)
+        note(self._config, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
+        return records.lift(self._config, number, by)
+
+    def visits(self, number: int, by: str) -> Sequence[Visit]:
+        """Return the visits of a hold that may be shown now; audited."""
+        return records.show(self._config, number, by, self._audited).visits
+
+    def _audited(self, event: Audited) -> None:
+        if isinstance(event, HoldShown):
+            details = {"number": event.hold.number, "visits": event.visits}
+            note(self._config, Deed(Action.HOLD_SHOWN, details=details), event.by)
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """One for each page."""
+
+    log: DoorLog
+    now: NowDesk
+    explain: ExplainDesk
+    bans: BansDesk
+    passes: PassesDesk
+    calendar: CalendarDesk
+    statistics: StatisticsDesk
+    subject: SubjectDesk
+    audit: AuditDesk
+    holds: HoldDesk
+
+
+def desks(config: Config, clock: Clock) -> Desks:
+    """Return them for the web process, which has numbers sealed by the door's."""
+    numbers = DoorsNumbers(config.control.socket)
+    return Desks(
+        log=DoorLogDesk(config, clock, numbers),
+        now=BranchNowDesk(config, clock),
+        explain=WhyDesk(config, numbers),
+        bans=BanDesk(config, clock, numbers),
+        passes=PassDesk(config, numbers),
+        calendar=HoursDesk(config),
+        statistics=CountsDesk(config),
+        subject=PeopleDesk(config, numbers),
+        audit=TrailDesk(config),
+        holds=IncidentDesk(config),
+    )

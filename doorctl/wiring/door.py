@@ -1,0 +1,342 @@
+"""Builds and runs the door process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
+from threading import Event
+
+import doorctl
+from doorctl.access.calendar import Mode
+from doorctl.access.day import Standing
+from doorctl.cards.reader import CardReader
+from doorctl.config import Config
+from doorctl.config.tables import Keypad, Reader
+from doorctl.core.errors import StoreError
+from doorctl.devices.inputs import GpioInputs, GpioOutputs
+from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory, relay_risks
+from doorctl.devices.serial_line import SerialLine
+from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.door_driver import Doorway
+from doorctl.doord.events import LoopsMailbox, Mailbox, PinsTouched, Reloaded, StopRequested
+from doorctl.doord.hours import DailyRound
+from doorctl.doord.panel import Screen
+from doorctl.doord.prepare import Ledger
+from doorctl.doord.slow_jobs import LibraryLine, Questions
+from doorctl.ops.logs import JsonLog
+from doorctl.ops.supervision import SystemdSupervisor
+from doorctl.privacy.statistics import Passages
+from doorctl.rpc.control import Answers, ControlServer
+from doorctl.services.app import (
+    opened_on,
+    read_again,
+    system_clock,
+    tell_changes,
+    tell_taken,
+    work_directory,
+)
+from doorctl.services.door_alarms import DoorsAlarms, doors_alarms
+from doorctl.services.hours import calendar_of
+from doorctl.services.locking import leave_word
+from doorctl.services.numbers import OwnNumbers
+from doorctl.services.purging import Purging, doors_answers, forget_left
+from doorctl.services.records import Holding
+from doorctl.wiring.door_answers import DoorAnswers, DoorsSealing
+from doorctl.wiring.door_jobs import Chores, DoorsPanel, Lookout, grace_s, panel_rules
+from doorctl.wiring.door_parts import (
+    STORES_LIMIT_S,
+    DoorStores,
+    day_rules,
+    door_rules,
+    open_inputs,
+    open_outputs,
+    return_large_blocks,
+    rules,
+    share_one_heap,
+    spare_the_collector,
+)
+
+ASKING_STOP_S = 4.0
+"""Longest wait at the end for a question to the library system that is under way."""
+
+STARTED_BY = "door-config.json"
+
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+"""Whatever would else end the process on the spot, with the relay as it is (but for SIGKILL)."""
+
+
+def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> int:
+    """Run the door until one of :data:`STOPPING` comes; SIGHUP has the configuration read again.
+
+    Args:
+        config: the whole configuration.
+        environment: the process's; systemd speaks through it.
+        stdout: the file descriptor for log lines.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        DoorctlError: the door can't start. The relay is off all the same.
+    """
+    share_one_heap()
+    return_large_blocks()
+    mailbox = LoopsMailbox()
+    for number in STOPPING:
+        signal.signal(number, lambda _number, _frame: mailbox.put(StopRequested()))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with ExitStack() as stack:
+        journal = stack.enter_context(closing(JsonLog(stdout)))
+        alarms = doors_alarms(config, journal, system_clock(config), stack)
+        log = alarms.log
+        factory = stack.enter_context(
+            closing(open_factory(config.gpio.factory, work_directory(config, environment)))
+        )
+        relay = GpioRelay(factory, config.gpio.relay_pin, active_high=config.gpio.relay_active_high)
+        stack.enter_context(closing(relay))
+        leave_word(config.gpio, factory, environment)
+        if risks := relay_risks(config.gpio.factory):
+            log.emit("alarm", kind="relay_unsafe", why=" ".join(risks))
+        gpio = config.gpio
+        signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
+        stack.enter_context(closing(signals))
+        tell_changes(config, config.storage.door_directory / STARTED_BY, log)
+        door = _Door(config, environment, mailbox, alarms, stack)
+        inputs = open_inputs(config, factory, lambda: mailbox.put(PinsTouched()), stack)
+        outputs = open_outputs(config, factory, log, stack)
+        controller = door.controller(relay, signals, inputs, outputs)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: door.reload())
+        controller.run(mailbox)
+        door.supervisor.stopping()
+    return 0
+
+
+class _Door:
+    """Everything behind the controller, in the order in which it must start."""
+
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        mailbox: Mailbox,
+        alarms: DoorsAlarms,
+        stack: ExitStack,
+    ) -> None:
+        self._config = config
+        self._environment = environment
+        self._alarms = alarms
+        self._log = log = alarms.log
+        self._stack = stack
+        self._mailbox = mailbox
+        self.supervisor = SystemdSupervisor(environment)
+        # Asked once: the kernel's answer does not change, and a release waits for nothing.
+        self._grace_s = grace_s()
+        self._stores = stores = DoorStores(config, mailbox, log, stack)
+        self._purging = Purging(
+            config,
+            stores.visits,
+            stores.clock,
+            key=stores.key,
+            run=stores.answer,
+            erased=partial(forget_left, config, stores.visits.open),
+        )
+        self._panel = DoorsPanel(config, stores.clock, mailbox)
+        self._holding = Holding(config, stores.visits, stores.clock, run=stores.answer)
+        self._chores = Chores(config, stores, self._purging, log)
+        self._ledger = Ledger(
+            sealer=stores.sealer,
+            patrons=stores.patrons,
+            branch=stores.branch,
+            visits=stores.steady,
+            clock=stores.clock,
+            log=log,
+            counts_guesses=config.policy.require_pin,
+        )
+
+    def reload(self) -> None:
+        """Take what may be taken of the configuration as it is now; from a signal's handler."""
+        self._chores.do("reload", self._read_again)
+
+    def _read_again(self) -> None:
+        read = read_again(self._config, self._environment, self._log)
+        if read is not None:
+            config, taken = read
+            take = partial(self._take, config, taken)
+            new = Reloaded(rules(config), day_rules(config), panel_rules(config), take)
+            self._mailbox.put(new)
+
+    def _take(self, config: Config, taken: str) -> None:
+        self._config = self._chores.config = self._lookout.config = config
+        self._alarms.want(config.alarms.wanted)
+        wanted = config.policy.require_pin
+        self._stores.worker.submit(lambda: self._ledger.count_guesses(wanted=wanted))
+        tell_taken(taken, self._log)
+
+    def controller(
+        self,
+        relay: GpioRelay,
+        signals: GpioSignals,
+        inputs: GpioInputs | None,
+        outputs: GpioOutputs | None,
+    ) -> Controller:
+        """Start the threads and return the loop that they post to."""
+        stores = self._stores
+        lines = self._serial_lines()
+        passages = Passages(stores.clock, lambda: _mode(daily.standing), self._chores.count)
+        self._stack.callback(passages.finish)
+        doorway = Doorway(
+            rules=door_rules(self._config),
+            relay=relay,
+            signals=signals,
+            inputs=inputs,
+            clock=stores.clock,
+            log=self._log,
+            told_of=passages.note,
+            bounded=self._bound,
+        )
+        daily = self._daily_round(doorway, outputs, lambda: self._chores.test(answers.lines))
+        housekeeping = self._chores.housekeeping(
+            self.supervisor,
+            lambda: all(line.alive for line in lines.values()),
+            lambda: doorway.relocks_s,
+            self._grace_s,
+        )
+        controller = Controller(
+            rules=rules(self._config),
+            cards=CardReader(carries_keys=not self._config.keypad.port),
+            doorway=doorway,
+            daily=daily,
+            clock=stores.clock,
+            log=self._log,
+            cache=stores.patrons,
+            branch=stores.branch,
+            questions=Questions(
+                self._ledger, stores.worker, self._log, self._library(), pause=Event().wait
+            ),
+            screen=Screen(self._panel.board, self._panel.display),
+            last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
+            lines=frozenset(lines),
+            when_ready=self._ready,
+            each_turn=lambda: _all(housekeeping.turn, passages.turn, self._lookout.turn),
+            opened_on=opened_on(self._config, stores.clock.moment()),
+            day_opened=passages.note_opened,
+        )
+        answers = DoorAnswers(
+            stores,
+            ledger=self._ledger,
+            chores=self._chores,
+            controller=controller,
+            doorway=doorway,
+            mailbox=self._mailbox,
+        )
+        self._lookout = Lookout(self._config, stores, answers.lines, self._alarms.asked_s)
+        self._start(lines, answers.answers())
+        return controller
+
+    def _bound(self, until_s: float | None) -> None:
+        left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
+        self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._grace_s)
+
+    def _daily_round(
+        self, doorway: Doorway, outputs: GpioOutputs | None, test: Callable[[], None]
+    ) -> DailyRound:
+        return DailyRound(
+            rules=day_rules(self._config),
+            calendar_of=lambda stored: calendar_of(self._config.opening, stored),
+            branch=self._stores.branch,
+            submit=self._stores.worker.submit,
+            doorway=doorway,
+            outputs=outputs,
+            log=self._log,
+            stands_free=self._config.door.free_when_staffed,
+            test=test,
+        )
+
+    def _library(self) -> LibraryLine | None:
+        if not self._config.lms.wanted:
+            return None
+        # On a Pi it costs megabytes, and most doors ask nobody.
+        from doorctl.wiring.door_jobs import open_library_line  # noqa: PLC0415 - as said
+
+        stores = self._stores
+        opened = open_library_line(
+            self._config, stores.clock, self._log, self._mailbox.put, stores.failed
+        )
+        if opened is None:
+            return None
+        line, workers = opened
+        # Started last is stopped first: the asker, which then gives the keeper nothing more.
+        for worker in reversed(workers):
+            worker.start()
+            self._stack.callback(worker.stop, ASKING_STOP_S)
+        return line
+
+    def _serial_lines(self) -> dict[str, SerialLine]:
+        config = self._config
+        ports: dict[str, Reader | Keypad] = {READER: config.reader}
+        if config.keypad.port:
+            ports[KEYPAD] = config.keypad
+        put, waiting = self._mailbox.put, self._mailbox.qsize
+        return {
+            name: SerialLine(name, each.port, each.baud, put, waiting, bits=_bits(each))
+            for name, each in ports.items()
+        }
+
+    def _start(self, lines: Mapping[str, SerialLine], answers: Answers) -> None:
+        stores = self._stores
+        answers = {
+            **answers,
+            "purge": self._purging.answer,
+            **self._holding.answers(),
+            **self._panel.answers(),
+            **DoorsSealing(OwnNumbers(stores.sealer), stores.clock.monotonic_s).answers(),
+            **self._alarms.answers,
+            **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
+        }
+        try:
+            server = ControlServer(
+                self._config.control.socket,
+                answers,
+                failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}"),
+                kept=frozenset(self._config.control.kept_from_web),
+                peer="doorctl-web",
+            )
+        except StoreError as err:
+            stores.alarm("control_failing", str(err))
+        else:
+            server.start()
+            self._stack.callback(server.stop)
+        self._chores.schedule.start()
+        self._stack.callback(self._chores.schedule.stop)
+        for line in lines.values():
+            line.start()
+            self._stack.callback(line.stop)
+
+    def _ready(self) -> None:
+        stores = self._stores
+        self._log.emit(
+            "ready",
+            version=doorctl.__version__,
+            pid=os.getpid(),
+            epoch=stores.stamp.epoch,
+            patrons=stores.stamp.patrons,
+            clock=stores.clock.moment().state.value,
+        )
+        self.supervisor.ready()
+        spare_the_collector()
+
+
+def _all(*jobs: Callable[[], None]) -> None:
+    for job in jobs:
+        job()
+
+
+def _bits(line: Reader | Keypad) -> str:
+    return f"{line.data_bits}{line.parity[0].upper()}{line.stop_bits}"
+
+
+def _mode(standing: Standing | None) -> Mode | None:
+    return None if standing is None else standing.mode

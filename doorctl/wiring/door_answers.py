@@ -1,0 +1,260 @@
+"""What the door process answers on its socket."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import doorctl
+from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
+from doorctl.core.errors import InputError, StoreError
+from doorctl.core.masked import IdentifierKind, Pin
+from doorctl.core.staff_text import refuse_purpose, refuse_text
+from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.door_driver import Doorway
+from doorctl.doord.events import Mailbox, StaffOpened
+from doorctl.doord.prepare import Ledger
+from doorctl.doord.self_test import as_answer
+from doorctl.ops.clock import utc_now
+from doorctl.rpc.control import Answers, Question
+from doorctl.services.branch import TRUST_CLOCK, believes
+from doorctl.services.explain import Reading
+from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, TakenAs
+from doorctl.wiring.door_jobs import Chores
+from doorctl.wiring.door_parts import DoorStores
+
+# What the door process seals for staff at the pages: slowly, so that nobody can try numbers.
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something may be asked: so many at once, and then so many a second."""
+
+    burst: int
+    per_second: float
+
+
+NUMBERS = Rate(10, 3.0)
+"""At this rate all CPR numbers of one birth date take an hour, and those of a century some 35 000:
+more than staff ever need, and too few for a web process that somebody else has taken."""
+
+OWN_PINS = Rate(5, 5 / 3600)
+"""A pass with a PIN of its own is rare. Whoever has the register's copy could compare the answers
+with it: all four-digit PINs of one known card take twelve weeks, and each answer is a trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How many may be asked for just now.
+
+    Args:
+        rate: the limit.
+        left: as of `at_s`; full at the rate's burst.
+        at_s: monotonic seconds.
+    """
+
+    rate: Rate
+    left: float
+    at_s: float
+
+    def taken(self, now_s: float) -> Tokens | None:
+        """Return what is left after one more; None where there is none."""
+        more = max(0.0, now_s - self.at_s) * self.rate.per_second
+        left = min(float(self.rate.burst), self.left + more)
+        return Tokens(self.rate, left - 1, now_s) if left >= 1 else None
+
+
+class DoorsSealing:
+    """Answer the questions of `DoorsNumbers`; on the socket's threads, one at a time.
+
+    Args:
+        numbers: seals with the installation key.
+        monotonic_s: tells CLOCK_MONOTONIC.
+    """
+
+    def __init__(self, numbers: Numbers, monotonic_s: Callable[[], float]) -> None:
+        self._numbers = numbers
+        self._monotonic_s = monotonic_s
+        now_s = monotonic_s()
+        self._left = {rate: Tokens(rate, rate.burst, now_s) for rate in (NUMBERS, OWN_PINS)}
+        # Each takes 19 MiB for a moment, and a patron may be waiting for as much.
+        self._alone = threading.Lock()
+
+    def answers(self) -> Answers:
+        """Return what can be asked."""
+        return {
+            KEYS: self._one(self._keys, NUMBERS),
+            PIN_CHECK: self._one(self._pin_check, OWN_PINS),
+            NEW_CODE: self._one(self._new_code, NUMBERS),
+        }
+
+    def _one(
+        self, work: Callable[[Mapping[str, Any]], Mapping[str, Any]], rate: Rate
+    ) -> Callable[[Question], Mapping[str, Any]]:
+        def answer(question: Question) -> Mapping[str, Any]:
+            with self._alone:
+                taken = self._left[rate].taken(self._monotonic_s())
+                if taken is None:
+                    raise StoreError("too many numbers were asked for at once; try again later")
+                self._left[rate] = taken
+                return work(question.about)
+
+        return answer
+
+    def _keys(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        readings = self._numbers.readings(str(about.get("typed", "")), _taken_as(about.get("as")))
+        keys = ((one.key, *one.earlier) for one in readings)
+        return {"keys": [" ".join(key.hex() for key in one) for one in keys]}
+
+    def _pin_check(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        typed, pin = str(about.get("typed", "")), str(about.get("pin", ""))
+        if not (pin.isascii() and pin.isdigit()):
+            raise InputError("a PIN has digits only")
+        try:
+            key = bytes.fromhex(str(about.get("key", "")))
+        except ValueError:
+            raise InputError("that is no key") from None
+        reading = Reading(IdentifierKind.CARD, key)
+        return {"check": self._numbers.pin_check(typed, reading, Pin(pin)).hex()}
+
+    def _new_code(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        digits = about.get("digits")
+        if not isinstance(digits, int) or not MIN_CODE_DIGITS <= digits <= MAX_CODE_DIGITS:
+            raise InputError(f"a code has {MIN_CODE_DIGITS} to {MAX_CODE_DIGITS} digits")
+        made = self._numbers.new_code(digits)
+        return {"code": made.digits, "key": made.key.hex()}
+
+
+def _taken_as(told: object) -> TakenAs | None:
+    if told == "card":
+        return "card"
+    return "cpr" if told == "cpr" else None
+
+
+OPENINGS = Rate(5, 5 / 60)
+"""More than a desk needs where people stand in a row; a captured web process has no more."""
+
+ROW_KEY = re.compile("[0-9a-f]{32}")
+
+
+class DoorAnswers:
+    """Answer those who look after the door; on the socket's threads.
+
+    Args:
+        stores: the door's.
+        ledger: forgets a card's failures.
+        chores: test the house.
+        controller: knows which lines are connected.
+        doorway: knows how the leaf stands.
+        mailbox: lets somebody in once.
+    """
+
+    def __init__(
+        self,
+        stores: DoorStores,
+        *,
+        ledger: Ledger,
+        chores: Chores,
+        controller: Controller,
+        doorway: Doorway,
+        mailbox: Mailbox,
+    ) -> None:
+        self._stores = stores
+        self._ledger = ledger
+        self._chores = chores
+        self._controller = controller
+        self._doorway = doorway
+        self._mailbox = mailbox
+        self._openings = Tokens(OPENINGS, OPENINGS.burst, stores.clock.monotonic_s())
+        self._opening = threading.Lock()
+
+    def answers(self) -> Answers:
+        """Return what can be asked."""
+        return {
+            "status": self._status,
+            "unlock": self._unlock,
+            "selftest": self._self_test,
+            "open": self._open_once,
+            "seal": self._seal,
+            TRUST_CLOCK: self._trust_clock,
+        }
+
+    def lines(self) -> dict[str, bool]:
+        """Return which lines are connected, of those that were tried by now."""
+        return {name: up for name, up in self._controller.connected.items() if up is not None}
+
+    def _status(self, _question: Question) -> Mapping[str, Any]:
+        connected, moment = self._controller.connected, self._stores.clock.moment()
+        count = self._doorway.head_count if self._doorway.watched else None
+        return {
+            "reader": _connected(connected.get(READER)),
+            "keypad": _connected(connected.get(KEYPAD)),
+            "released": self._doorway.released,
+            "door": self._doorway.state,
+            "inside": None if count is None else count.estimate,
+            "inside_low": None if count is None else count.low,
+            "inside_high": None if count is None else count.high,
+            "clock": moment.state.value,
+            "clock_in_doubt": utc_now().isoformat() if moment.in_doubt else None,
+            "pid": os.getpid(),
+            "version": doorctl.__version__,
+        }
+
+    def _unlock(self, question: Question) -> Mapping[str, Any]:
+        key = _row_key(str(question.about.get("card", "")))
+        self._stores.answer(lambda: self._ledger.unlock(key))
+        return {}
+
+    def _self_test(self, _question: Question) -> Mapping[str, Any]:
+        lines = self.lines()
+        return self._stores.answer(lambda: as_answer(self._chores.self_test(lines)))
+
+    def _open_once(self, question: Question) -> Mapping[str, Any]:
+        reason, by = (str(question.about.get(name, "")) for name in ("reason", "by"))
+        # Both come to stand in the log, which nobody can take anything out of.
+        refuse_purpose(reason, "reason")
+        refuse_text("account", by)
+        if question.asker is not None:
+            self._ration()
+        until_s = question.about.get("until_s")
+        if not isinstance(until_s, float):
+            raise InputError("that question does not say until when it counts")
+        self._mailbox.put(StaffOpened(reason, question.signed(by), until_s))
+        return {}
+
+    def _ration(self) -> None:
+        with self._opening:
+            left = self._openings.taken(self._stores.clock.monotonic_s())
+            if left is None:
+                raise InputError("the door was opened too often just now; wait a minute")
+            self._openings = left
+
+    def _trust_clock(self, _question: Question) -> Mapping[str, Any]:
+        stores = self._stores
+        answer = believes(stores.clock)
+        now, boot = stores.clock.moment().local, stores.clock.boot_time()
+        stores.answer(lambda: stores.visits.settle(now.astimezone(UTC), boot))
+        return answer
+
+    def _seal(self, _question: Question) -> Mapping[str, Any]:
+        seal = self._stores.sealer.seal
+        return {
+            "key_id": seal.key_id,
+            "memory_kib": seal.memory_kib,
+            "iterations": seal.iterations,
+        }
+
+
+def _row_key(card: str) -> bytes:
+    if not ROW_KEY.fullmatch(card):
+        raise InputError("that is no row key; give 32 hex digits")
+    return bytes.fromhex(card)
+
+
+def _connected(state: bool | None) -> str | None:
+    return None if state is None else ("connected" if state else "lost")

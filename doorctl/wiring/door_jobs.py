@@ -1,0 +1,336 @@
+"""What the door does beside opening: purge, prove it, test itself, count, keep the time.
+
+None of it may end the door: a mistake of ours in one of them is an alarm, and patrons come in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+
+from doorctl.access.panel import Display, PanelRules
+from doorctl.config import Config
+from doorctl.core.errors import DoorctlError, StoreError, StuckError
+from doorctl.devices.pins import outputs_kept
+from doorctl.doord.ask_library import Asking, Keeping
+from doorctl.doord.events import Mailbox, PanelKeyPressed, PostedEvent
+from doorctl.doord.self_test import Finding
+from doorctl.doord.self_test import run as run_self_test
+from doorctl.doord.slow_jobs import LibraryLine
+from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping, LastingFaults
+from doorctl.ops.machine import disk_low, undervoltage
+from doorctl.ops.scheduler import PurgeSchedule
+from doorctl.ops.threads import WorkerThread
+from doorctl.ports import Clock, EventLog, HourCount, Supervisor
+from doorctl.privacy.retention import PurgeReport
+from doorctl.rpc.control import Answers
+from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
+from doorctl.services.app import flags_weak, web_answers_s
+from doorctl.services.hours import calendar_of
+from doorctl.services.purging import Purging
+from doorctl.wiring.door_parts import DoorStores
+from doorctl.wiring.inspection import house
+
+PURGE_EVERY_H = 6.0
+PURGE_AGAIN_S = 60.0
+PURGE_STEP_S = 3600.0
+"""How long the next step of a purge waits that was limited, whatever the clock does meanwhile."""
+
+
+def grace_s() -> float:
+    """Return how late the loop may lock; the more where the kernel frees a dead process's pins."""
+    return FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
+
+
+class Chores:
+    """The door's standing tasks; each call only has the worker do it.
+
+    Args:
+        config: the whole configuration; a public attribute, for it may be read again.
+        stores: the door's.
+        purging: of the door log.
+        log: takes `purge` and `alarm` lines.
+    """
+
+    def __init__(self, config: Config, stores: DoorStores, purging: Purging, log: EventLog) -> None:
+        self.config = config
+        self._stores = stores
+        self._purging = purging
+        self._log = log
+        self._next_step_s = 0.0
+        self.schedule = PurgeSchedule(
+            PURGE_EVERY_H, lambda: self.do("purge", self._purge), stores.clock.monotonic_s
+        )
+
+    def housekeeping(
+        self,
+        supervisor: Supervisor,
+        lines_alive: Callable[[], bool],
+        relocks_s: Callable[[], float | None],
+        grace_s: float,
+    ) -> Housekeeping:
+        """Return what feeds the watchdog while everything that the door rests on works.
+
+        Args:
+            supervisor: is fed.
+            lines_alive: whether the thread of each serial line is there, its device or not.
+            relocks_s: see :class:`~doorctl.doord.watchdog.Housekeeping`.
+            grace_s: as `relocks_s`.
+        """
+        return Housekeeping(
+            clock=self._stores.clock,
+            supervisor=supervisor,
+            threads_alive=lines_alive,
+            overdue_s=self.schedule.overdue_s,
+            purging_since_s=lambda: self._purging.since_s,
+            stepped=self._stores.clock.stepped,
+            purge_soon=self.schedule.nudge,
+            keep_time=self.keep_time,
+            ping=self._stores.worker.submit,
+            alarm=self._stores.alarm,
+            relocks_s=relocks_s,
+            grace_s=grace_s,
+        )
+
+    def keep_time(self) -> None:
+        """Store the highest trusted time."""
+        self.do("time", self._keep_time)
+
+    def count(self, counts: tuple[HourCount, ...]) -> None:
+        """Add to the hours' counts."""
+        self.do("counts", lambda: self._count(counts))
+
+    def test(self, lines: Callable[[], dict[str, bool]]) -> None:
+        """Test the house, and tell of each fault."""
+        self.do("self-test", lambda: self._test(lines()))
+
+    def self_test(self, lines: dict[str, bool]) -> tuple[Finding, ...]:
+        """Look at everything; on the worker's thread."""
+        stores = self._stores
+        return run_self_test(
+            house(
+                self.config,
+                clock=stores.clock,
+                sealer=stores.sealer,
+                patrons=stores.patrons,
+                calendar=lambda: calendar_of(self.config.opening, stores.branch.calendar()),
+                visits=stores.visits,
+                lines=lines,
+                purged_s=self._purging.purged_s,
+            )
+        )
+
+    def do(self, name: str, chore: Callable[[], None]) -> None:
+        """Have the worker do something that may fail without ending the door."""
+
+        def guarded() -> None:
+            try:
+                chore()
+            except Exception as err:  # noqa: BLE001 - see the head of this file
+                # The text may quote anything; the kind says enough to be found.
+                self._stores.alarm("rounds_failing", f"{name}: {type(err).__name__}")
+
+        self._stores.worker.submit(guarded)
+
+    def _purge(self) -> None:
+        now_s = self._stores.clock.monotonic_s()
+        if now_s < self._next_step_s:
+            return
+        try:
+            report = self._purging.purge(whole=False)
+        except StoreError as err:
+            self._stores.alarm("purge_failed", str(err))
+            return
+        if not report.complete and not report.postponed:
+            why = "a reader kept traces alive; trying again in a minute"
+            self._stores.alarm("purge_incomplete", why)
+            self.schedule.nudge(in_s=PURGE_AGAIN_S)
+        elif report.limited:
+            self._next_step_s = now_s + PURGE_STEP_S
+            why = f"everything before {report.cutoff:%Y-%m-%d} UTC is gone; the rest waits an hour"
+            self._stores.alarm("purge_limited", why)
+            self.schedule.nudge(in_s=PURGE_STEP_S)
+        self._log.emit("purge", **report.as_dict())
+        if report.complete:
+            # Whoever stands at the door does not wait for the search, nor does a stop.
+            threading.Thread(target=self._prove, args=(report,), name="proof", daemon=True).start()
+
+    def _prove(self, report: PurgeReport) -> None:
+        try:
+            proof, path = self._purging.prove(report)
+        except DoorctlError as err:
+            self._stores.alarm("purge_failed", str(err))
+            return
+        if not proof.clean:
+            why = f"it is not proved that all is gone; see {path.name}"
+            self._stores.alarm("purge_incomplete", why)
+
+    def _count(self, counts: tuple[HourCount, ...]) -> None:
+        # A disk that fails is alarmed by the door log; what was counted meanwhile is lost.
+        with suppress(StoreError):
+            self._stores.visits.add_counts(counts)
+
+    def _keep_time(self) -> None:
+        moment = self._stores.clock.moment()
+        if not moment.dependable:
+            return
+        boot = self._stores.clock.boot_time()
+        try:
+            self._stores.visits.keep_time(moment.local, boot, moment.high_water)
+        except StoreError as err:
+            self._stores.alarm("visit_log_failing", str(err))
+
+    def _test(self, lines: dict[str, bool]) -> None:
+        for finding in self.self_test(lines):
+            if not finding.ok:
+                self._stores.alarm("self_test_failed", f"{finding.what} {finding.do}")
+
+
+# What the door looks out for beside its patrons: its lines, its disk, its register, web.
+
+LOOK_EVERY_S = 60.0
+"""How often the worker looks at what may make it wait."""
+
+WEB_RESTS_S = 60.0
+"""Web asks the door every few seconds; a restart takes less."""
+
+OLD_SHARE = 1 / 3
+"""Of the age at which nobody is let in: with the usual 72 h a day, in which somebody can act."""
+
+
+class Lookout:
+    """Turn once with each turn of the loop; one thread.
+
+    Args:
+        config: the whole configuration; a public attribute, for it may be read again.
+        stores: the door's.
+        lines: which serial lines are connected, by name.
+        web_asked_s: when web asked the door last, monotonic seconds; None where it never has.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        stores: DoorStores,
+        lines: Callable[[], Mapping[str, bool]],
+        web_asked_s: Callable[[], float | None],
+    ) -> None:
+        self._directory = config.storage.door_directory
+        self.config = config
+        self._stores = stores
+        self._lines = lines
+        self._web_asked_s = web_asked_s
+        self._faults = LastingFaults(stores.alarm)
+        self._look_at_s = stores.clock.monotonic_s()
+        self._looked: Mapping[str, str | None] = {}
+
+    def turn(self) -> None:
+        """Tell of what has lasted."""
+        now_s = self._stores.clock.monotonic_s()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + LOOK_EVERY_S
+            self._stores.worker.submit(self._look)
+        found = {
+            f"{name}_lost": None if up else "it is not there" for name, up in self._lines().items()
+        }
+        asked_s = self._web_asked_s()
+        if asked_s is not None:
+            silent = now_s - asked_s >= WEB_RESTS_S
+            found["web_silent"] = "it has stopped asking the door" if silent else None
+        self._faults.see({**self._looked, **found}, now_s)
+
+    def _look(self) -> None:
+        found = {"undervoltage": undervoltage(), **self._register()}
+        with suppress(OSError):
+            found["disk_low"] = disk_low(self._directory)
+        self._looked = found
+
+    def _register(self) -> dict[str, str | None]:
+        moment = self._stores.clock.moment()
+        # What can't be read is told elsewhere, and by a clock in doubt everybody is refused.
+        with suppress(StoreError):
+            applied_at = self._stores.patrons.stamp().applied_at
+            if applied_at is None or not moment.dependable:
+                return {}
+            age = moment.local - applied_at
+            limit = timedelta(hours=self.config.policy.max_cache_age_h)
+            told = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
+            return {"register_old": told if age > limit * OLD_SHARE else None}
+        return {}
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span.total_seconds() / 3600:.0f} h"
+
+
+# The screen at the door: the door's end of it, and the page's in the web process.
+
+MOST_PENDING = 32
+"""With so many events waiting the door takes no key: it hangs, and a key that waits is a danger."""
+
+
+class DoorsPanel:
+    """The door's end: what is shown, and the keys that are pressed on the screen.
+
+    Args:
+        config: the whole configuration.
+        clock: gives each run another first number.
+        mailbox: takes the keys.
+    """
+
+    def __init__(self, config: Config, clock: Clock, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._rules = panel_rules(config)
+        self.board = PanelBoard(round(clock.monotonic_s() * 1000) + 1)
+
+    @property
+    def display(self) -> Display:
+        """What stands before anything happened."""
+        return Display(self._rules)
+
+    def answers(self) -> Answers:
+        """Return what can be asked on the socket."""
+        return panel_answers(self.board, self._press if self._rules.keys else None)
+
+    def _press(self, key: str, attempt: int) -> None:
+        if self._mailbox.qsize() >= MOST_PENDING:
+            raise StuckError("the door does not keep up; press the key again")
+        self._mailbox.put(PanelKeyPressed(key, attempt))
+
+
+def panel_rules(config: Config) -> PanelRules:
+    """Return how the screen behaves; it has keys only where no keypad is wired."""
+    panel = config.panel
+    return PanelRules(
+        keys=panel.keypad and not config.keypad.port,
+        codes=config.policy.code_entry,
+        message_s=panel.message_s,
+        countdown_min=max(panel.countdown_min, config.closing.no_entry_min),
+    )
+
+
+# Builds the door's end of the road to the library system; the other one is web's.
+
+
+def open_library_line(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    post: Callable[[PostedEvent], None],
+    failed: Callable[[BaseException], None],
+) -> tuple[LibraryLine, tuple[WorkerThread[PostedEvent], ...]] | None:
+    """Return the door's end with its threads, which are still to be started; None if it is off."""
+    if not config.lms.wanted:
+        return None
+    asking = Asking(
+        LibraryOverSocket(config.web.socket, web_answers_s(config), log),
+        clock,
+        minimum_age=config.policy.minimum_age,
+        keeping=Keeping(timedelta(days=config.lms.row_days), timedelta(days=config.lms.pin_days)),
+        flags_weak=flags_weak(config),
+    )
+    asker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
+    keeper: WorkerThread[PostedEvent] = WorkerThread(post, failed)
+    return LibraryLine(asking, asker, keeper), (asker, keeper)

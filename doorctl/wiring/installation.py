@@ -1,0 +1,256 @@
+"""Makes a new installation: its key and its empty databases, or nothing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from doorctl.config import Config
+from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
+from doorctl.core.identity import owner_of
+from doorctl.core.masked import InstallationKey
+from doorctl.privacy.audit import Action, Deed
+from doorctl.services.app import branch_db, own_sealer, patrons_db, system_clock, visits_db
+from doorctl.services.records import note_done
+from doorctl.store import branch_rows, visit_rows
+from doorctl.store import patrons as patron_rows
+from doorctl.store.branch_writer import create_branch, open_or_create_branch
+from doorctl.store.connection import Layout, Writer
+from doorctl.store.keys import (
+    BRANCH,
+    PATRONS,
+    VISITS,
+    Columns,
+    create_key,
+    earlier_keys,
+    key_id,
+    lay_over,
+    read_key,
+    remove_key,
+    replace_key,
+)
+from doorctl.store.patrons_writer import create_patrons
+from doorctl.store.visits import create_visits
+
+# Takes a new installation key into use after a theft: on the sender, then branch by branch.
+
+
+def next_key_file(config: Config) -> Path:
+    """Return where a new key waits until every branch has it."""
+    path = config.secrets.installation_key_file
+    return path.with_name(f"{path.name}.next")
+
+
+def rotate(config: Config, stolen: Collection[str] = ()) -> Path:
+    """Make the next installation key and return its file, to be carried to each branch.
+
+    Args:
+        config: the sender's, or that of a branch which has no sender.
+        stolen: branches whose key is not theirs alone any more.
+
+    Raises:
+        InputError: one of these is still among the targets, so it would be sent patrons.
+        AlreadyExistsError: a rotation is under way.
+        KeyFileError: the key can't be read or written.
+    """
+    targets = () if config.sync is None else config.sync.targets
+    for target in targets:
+        if target.branch in stolen:
+            raise InputError(
+                f"{target.branch} is still sent patrons: first take its [[sync.targets]] out, "
+                "until there is a Pi with the new key and a new certificate"
+            )
+    path = next_key_file(config)
+    key = read_key(config.secrets.installation_key_file)
+    try:
+        create_key(path, after=key.reveal())
+    except AlreadyExistsError:
+        raise AlreadyExistsError(
+            f"a rotation is under way: carry {path} to each branch and run "
+            "`doorctl keys adopt` there"
+        ) from None
+    return path
+
+
+def adopt(config: Config, new: Path) -> bool:
+    """Take a new key into use on a branch whose processes are stopped; remove its copy.
+
+    The key comes first, and is in force with the one before it: killed wherever it may be, the
+    door finds every card, ban and count at its next start, and this goes on where it stopped.
+
+    Args:
+        config: the branch's.
+        new: the file that `rotate` made, or the installation key itself to go on.
+
+    Returns:
+        Whether anything was left to do.
+
+    Raises:
+        InputError: it does not follow on this branch's key.
+        StoreBusyError: door or web runs; nothing was changed.
+        DoorctlError: a key or a database can't be read or written.
+    """
+    path = config.secrets.installation_key_file
+    before, key = read_key(path), read_key(new)
+    if not earlier_keys(key) or before not in (key, earlier_keys(key)[0]):
+        raise InputError(f"{new} does not follow on {path}; take the file that this rotation made")
+    done = lay_over_all(config, key, partial(replace_key, path, new))
+    if not done and before == key:
+        return False
+    note_done(config, Deed(Action.KEY_ADOPTED, details={"key": key_id(key)}))
+    if new != path:
+        remove_key(new)
+    return True
+
+
+def lay_over_all(
+    config: Config, key: InstallationKey, before_first: Callable[[], None] = lambda: None
+) -> bool:
+    """Rewrite every database for a new key, and tell whether there was anything to do.
+
+    Raises:
+        StoreError: one is in use, and nothing was changed; or it failed, and this can be repeated.
+    """
+    databases: Mapping[Path, tuple[Layout, Columns]] = {
+        patrons_db(config): (patron_rows.migrations, PATRONS),
+        visits_db(config): (visit_rows.migrations, VISITS),
+        branch_db(config): (branch_rows.migrations, BRANCH),
+    }
+    with ExitStack() as stack:
+        writers = []
+        for path, (migrations, columns) in databases.items():
+            if path.exists():
+                # Until it is closed again, last opened first.
+                stack.enter_context(owner_of(path.parent))
+                writers.append((stack.enter_context(closing(Writer(path, migrations))), columns))
+        before_first()
+        done = [lay_over(writer, columns, key) for writer, columns in writers]
+    return any(done)
+
+
+def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
+    """Return the keys that a sender serves: the newest, and while branches wait for it the old.
+
+    Raises:
+        KeyFileError: one can't be read.
+    """
+    path = next_key_file(config)
+    if not path.exists():
+        return (read_key(config.secrets.installation_key_file),)
+    new = read_key(path)
+    return new, *earlier_keys(new)[:1]
+
+
+def drop_old_key(config: Config) -> None:
+    """End a rotation on the sender: from now on a branch with the old key is sent nothing.
+
+    Raises:
+        KeyFileError: it can't be written.
+    """
+    replace_key(config.secrets.installation_key_file, next_key_file(config))
+    remove_key(next_key_file(config))
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What :func:`initialise` made, and what it kept: a key that another branch has too."""
+
+    made: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+def initialise(config: Config) -> Initialised:
+    """Make the installation key, unless there is one, and the empty databases.
+
+    Raises:
+        AlreadyExistsError: one of the databases is there; nothing was changed.
+        DoorctlError: one can't be made, or the key can't be used; no file was left.
+    """
+    key = config.secrets.installation_key_file
+    patrons, visits, branch = patrons_db(config), visits_db(config), branch_db(config)
+    for path in (patrons, visits, branch):
+        if path.exists():
+            raise AlreadyExistsError(f"{path} is there already; nothing was changed")
+    _make_directory(config.storage.directory)
+    with owner_of(visits.parent):
+        _make_directory(visits.parent)
+    with owner_of(key.parent):
+        _make_directory(key.parent)
+        kept = (key,) if key.exists() else ()
+    with ExitStack() as undo:
+        if not kept:
+            create_key(key)
+            undo.callback(_remove_key, key)
+        sealer = own_sealer(config)
+        seal = sealer.seal
+        _create(patrons, partial(create_patrons, seal=seal))
+        undo.callback(_remove, patrons)
+        _create(visits, create_visits)
+        undo.callback(_remove, visits)
+        _create(branch, _create_branch)
+        undo.callback(_remove_branch, branch)
+        if sealer.earlier:
+            # No later call takes what these are to hold for something of an earlier key.
+            lay_over_all(config, read_key(key))
+        _store_holidays(config, branch)
+        undo.pop_all()
+    made = (patrons, visits, branch)
+    return Initialised(made if kept else (key, *made), kept)
+
+
+def _create(database: Path, create: Callable[[Path], None]) -> None:
+    try:
+        with owner_of(database.parent):
+            create(database)
+    except AlreadyExistsError:
+        raise  # Made meanwhile, by somebody else.
+    except BaseException:
+        _remove(database)
+        raise
+
+
+def _create_branch(database: Path) -> None:
+    try:
+        create_branch(database)
+    except AlreadyExistsError:
+        raise  # Its lock is somebody else's.
+    except BaseException:
+        _remove_branch(database)
+        raise
+
+
+def _remove_branch(database: Path) -> None:
+    # A lock that is left alone would say that bans were lost.
+    for path in (database, database.with_name(f"{database.name}.lock")):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _store_holidays(config: Config, branch: Path) -> None:
+    if config.opening.holidays == "ignore":
+        return
+    from doorctl.wiring.web import store_holidays  # noqa: PLC0415 - loads what `init` alone needs
+
+    with closing(open_or_create_branch(branch)) as writer:
+        store_holidays(config, writer, system_clock(config).moment())
+
+
+def _remove_key(key: Path) -> None:
+    with owner_of(key.parent), suppress(OSError):
+        key.unlink()
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with owner_of(path.parent), suppress(OSError):
+            path.with_name(f"{path.name}{suffix}").unlink()
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise StoreError(f"{directory} can't be made: {err.strerror}") from err

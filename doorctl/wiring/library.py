@@ -1,0 +1,106 @@
+"""Builds web's end of the road to the library system: whoever asks it, and keeps what it said."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from doorctl.config import Config, Lms
+from doorctl.config.lms import read_address
+from doorctl.core.errors import ConfigError, KeyFileError, Problem
+from doorctl.core.masked import Identifier, Masked, Pin
+from doorctl.ports import Clock, EventLog, LibraryReply, LibrarySystem, PatronWriter, SealedRow
+from doorctl.rpc.control import Answers
+from doorctl.rpc.door import library_answers
+from doorctl.services.app import WRITE_LIMIT_S, result_of
+from doorctl.services.library import LibraryDesk
+from doorctl.sources.asking import read_password, trusting
+from doorctl.sources.fbs import FbsLibrary
+from doorctl.sources.sip2 import Dialect, Sip2Library
+
+
+def library_desk(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    stack: ExitStack,
+    *,
+    worker: Executor,
+    writer: PatronWriter,
+    limit_s: float = WRITE_LIMIT_S,
+) -> Answers:
+    """Return what web answers to the door about the library system; nothing where it is off.
+
+    Nor where its password or certificate can't be read: that is told as ``library_silent``, and
+    the branch goes on without it until web is started again.
+
+    Args:
+        config: the whole configuration.
+        clock: for how long a card rests after a no.
+        log: is told when the library system falls silent and when it is back.
+        stack: closes the connection at the end.
+        worker: the one thread that `writer` belongs to.
+        writer: the patron cache's.
+        limit_s: longest wait for `worker`, in seconds.
+
+    Raises:
+        ConfigError: its address lacks the port.
+    """
+    if not config.lms.wanted:
+        return {}
+    try:
+        system = _library_system(config.lms, clock, stack)
+    except KeyFileError as err:
+        log.emit("alarm", kind="library_silent", why=str(err))
+        return {}
+    desk = LibraryDesk(system, clock, log, pause_s=config.lms.pause_min * 60)
+
+    def ask_card(card: bytes, identifier: Identifier, pin: Pin, row_wanted: bool) -> LibraryReply:
+        return desk.ask(card, identifier, pin, row_wanted=row_wanted)
+
+    def keep_row(row: SealedRow, row_until: date | None, pin_until: date, learnt_on: date) -> None:
+        keep = partial(
+            writer.keep, row, row_until=row_until, pin_until=pin_until, learnt_on=learnt_on
+        )
+        result_of(worker.submit(keep), limit_s)
+
+    return library_answers(ask_card, keep_row)
+
+
+def _library_system(lms: Lms, clock: Clock, stack: ExitStack) -> LibrarySystem:
+    if lms.kind == "fbs":
+        fbs = FbsLibrary(
+            url=lms.url,
+            agency=lms.agency,
+            user=lms.user,
+            password=_password(lms.password_file) if lms.user else Masked(""),
+            context=trusting(lms.ca_file),
+            timeout_s=lms.timeout_s,
+        )
+        stack.callback(fbs.close)
+        return fbs
+    at = read_address(lms.url)
+    if at is None or at.port is None:
+        raise ConfigError("configuration", [Problem("lms.url", "give it with its port")])
+    sip2 = Sip2Library(
+        host=at.host,
+        port=at.port,
+        context=trusting(lms.ca_file) if at.encrypted else None,
+        institution=lms.agency,
+        clock=clock,
+        user=lms.user,
+        password=_password(lms.password_file) if lms.user else Masked(""),
+        terminal_password=_password(lms.terminal_password_file),
+        dialect=Dialect(frozenset(lms.resident_classes), frozenset(lms.deny_flags)),
+        checksum=lms.checksum,
+        timeout_s=lms.timeout_s,
+    )
+    stack.callback(sip2.close)
+    return sip2
+
+
+def _password(path: Path) -> Masked[str]:
+    return Masked("") if path == Path() else read_password(path)

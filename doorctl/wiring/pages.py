@@ -1,0 +1,300 @@
+"""Builds the pages of the web process: the frame around them, and each on its own desk."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from threading import Lock
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from starlette.routing import BaseRoute
+
+from doorctl.accounts.account import Account, Permission
+from doorctl.accounts.sessions import Refusals, Session, Token
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.config import Config
+from doorctl.core.errors import ConfigError, Problem
+from doorctl.ports import Clock, EventLog
+from doorctl.privacy.audit import Action, Deed
+from doorctl.rpc.door import PanelOverSocket
+from doorctl.services.accounts import accounts_desk
+from doorctl.services.alarms import AlarmDesk
+from doorctl.services.branch import BranchDesk
+from doorctl.services.records import DesksAudit
+from doorctl.store.connection import create_private
+from doorctl.web.app import Missing
+from doorctl.web.frame.frame import Frame, House, Person, shared_routes
+from doorctl.web.frame.language import Languages, Templates, languages
+from doorctl.web.frame.pool import Aside
+from doorctl.web.frame.words import Words
+from doorctl.web.panel import PAGE, Panel, Showing
+from doorctl.web.staff.accounts import AccountsPages
+from doorctl.web.staff.audit import AuditPages
+from doorctl.web.staff.bans import BansPages
+from doorctl.web.staff.calendar import CalendarPages
+from doorctl.web.staff.entrance import Entrance, MunicipalityPages
+from doorctl.web.staff.holds import HoldPages
+from doorctl.web.staff.log import LogPages
+from doorctl.web.staff.log_events import LogEvents
+from doorctl.web.staff.now import NowPages
+from doorctl.web.staff.passes import PassesPages
+from doorctl.web.staff.people import PeoplePages
+from doorctl.web.staff.statistics import StatisticsPages
+from doorctl.web.staff.why import WhyPages
+from doorctl.wiring.desks import desks
+
+# The page of the screen at the door, in the web process.
+
+SCREEN: Final = "screen.html"
+"""In `storage.directory`: what the browser of the screen is begun with, where it has keys."""
+
+_PAGE = (
+    '<!DOCTYPE html><title>doorctl</title><form method="post" action="{}">'
+    '<input type="hidden" name="key" value="{}"><button>doorctl</button></form>'
+    "<script>document.forms[0].submit()</script>\n"
+)
+"""It sends the secret as a form: an address stands in a history, and may stand in a log."""
+
+_WRITTEN = re.compile(r'(https?://[^"?]+)(?:\?key=|".* value=")([\w-]+)"')
+
+
+def panel_page(config: Config, languages: Languages, templates: Templates) -> Panel:
+    """Return the page; its `stop` ends the streams, so call it before the server is to stop.
+
+    Args:
+        config: the whole configuration.
+        languages: every catalogue, the branch's own first.
+        templates: the pages'.
+
+    Raises:
+        ConfigError: a language that is offered has no catalogue.
+    """
+    branch, panel = config.branch, config.panel
+    showing = Showing(
+        branch=branch.name,
+        phone=branch.phone,
+        zone=ZoneInfo(branch.time_zone),
+        keypad=panel.keypad and not config.keypad.port,
+        elsewhere=panel.elsewhere,
+        speech=panel.speech,
+        idle_s=panel.idle_s,
+    )
+    door = PanelOverSocket(config.control.socket)
+    secret = opened_with(config) if showing.keypad else ""
+    spoken = offered(languages, panel.languages)
+    return Panel(door, showing, spoken, templates, secret=secret)
+
+
+def opened_with(config: Config) -> str:
+    """Return what the screen is opened with; it stands in a file that its browser is begun by.
+
+    An address on a command line is everybody's on this machine. The file stays, so that a web
+    process that begins anew finds the screen as it was; whoever deletes it has another one made.
+    """
+    path = config.storage.directory / SCREEN
+    scheme = "https" if config.web.tls.wanted else "http"
+    address = f"{scheme}://127.0.0.1:{config.web.port}{PAGE}"
+    secret, written = secrets.token_urlsafe(16), ""
+    with suppress(OSError, UnicodeDecodeError):
+        written = path.read_text(encoding="ascii")
+    found = _WRITTEN.search(written)
+    if found is not None and found[1] == address:
+        secret = found[2]
+    page = _PAGE.format(address, secret)
+    if written == page:
+        return secret
+    # On a disk that is full the screen has no keys until it is not, and all else goes on.
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        create_private(path, page.encode())
+    return secret
+
+
+def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
+    """Return those that can be chosen on the screen: the branch's own, then as `codes` say.
+
+    Raises:
+        ConfigError: one of them has no catalogue.
+    """
+    if not codes:
+        return languages
+    if missing := [code for code in codes if code not in languages.known]:
+        there = ", ".join(languages.known)
+        what = f"there is no catalogue for {', '.join(missing)}; there are {there}"
+        raise ConfigError("the configuration", [Problem("panel.languages", what)])
+    own = languages.first
+    known = {code: languages.known[code] for code in (own.code, *codes)}
+    return Languages(MappingProxyType(known))
+
+
+# Puts on record that a role was refused a page: who, which page, and what it asks for.
+
+
+class RefusalsOnRecord:
+    """The audit log's word of each; implements `doorctl.web.frame.frame.Refused`. Thread-safe.
+
+    Args:
+        branch: owns ``branch.db``.
+        clock: any.
+    """
+
+    def __init__(self, branch: BranchDesk, clock: Clock) -> None:
+        self._audit = DesksAudit(branch)
+        self._clock = clock
+        self._refusals = Refusals()
+        self._lock = Lock()
+
+    def note(self, account: str, page: str, needs: Permission) -> None:
+        """Put a refusal on record, unless the account has had many.
+
+        Args:
+            account: the login.
+            page: the route as the code has it, without what stood in the address.
+            needs: what the role may not do.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        with self._lock:
+            left_out = self._refusals.due(account, self._clock.monotonic_s())
+        if left_out is None:
+            return
+        details: dict[str, int | str] = {"page": page, "needs": needs.value}
+        if left_out:
+            details["left_out"] = left_out
+        self._audit.note(Deed(Action.PAGE_REFUSED, details=details), account)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Every page.
+
+    Args:
+        routes: their addresses.
+        missing: makes the page of an address that is none.
+        compile: compiles what is not yet, for those who come later.
+        stop: ends the streams, so that the server can end; from any thread.
+    """
+
+    routes: tuple[BaseRoute, ...]
+    missing: Missing
+    compile: Callable[[], None]
+    stop: Callable[[], None]
+
+
+def pages(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    *,
+    branch: BranchDesk,
+    alarms: AlarmDesk,
+    stack: ExitStack,
+) -> Pages:
+    """Return every page of a branch.
+
+    Args:
+        config: the whole configuration.
+        clock: any.
+        log: takes alarms.
+        branch: owns ``branch.db``.
+        alarms: those that stand.
+        stack: closes what they use.
+
+    Raises:
+        ConfigError: a catalogue can't be used.
+    """
+    spoken = languages(config.branch.language, config.web.catalogues)
+    templates = Templates()
+    aside = Aside()
+    stack.callback(aside.close)
+    accounts = accounts_desk(config, clock, branch)
+    stack.callback(accounts.close)
+    frame = Frame(
+        house=_house(config, clock, spoken, elsewhere=accounts.has_provider),
+        languages=spoken,
+        sessions=SignedIn(accounts.signing_in),
+        refused=RefusalsOnRecord(branch, clock),
+        templates=templates,
+        aside=aside,
+        log=log,
+    )
+    panel = panel_page(config, spoken, templates)
+    stands_on = desks(config, clock)
+    events = LogEvents(frame, stands_on.log, frame.sessions.look)
+    routes = (
+        *shared_routes(frame),
+        *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
+        *NowPages(frame, stands_on.now, alarms).routes(),
+        *LogPages(frame, stands_on.log).routes(),
+        *events.routes(),
+        *WhyPages(frame, stands_on.explain).routes(),
+        *BansPages(frame, stands_on.bans).routes(),
+        *PassesPages(frame, stands_on.passes).routes(),
+        *CalendarPages(frame, stands_on.calendar).routes(),
+        *StatisticsPages(frame, stands_on.statistics).routes(),
+        *PeoplePages(frame, stands_on.subject).routes(),
+        *HoldPages(frame, stands_on.holds).routes(),
+        *AuditPages(frame, stands_on.audit).routes(),
+        *AccountsPages(frame, accounts).routes(),
+        *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),
+        *panel.routes(),
+    )
+
+    def stop() -> None:
+        panel.stop()
+        events.stop()
+
+    return Pages(routes, frame.missing, templates.compile_all, stop)
+
+
+def encrypted(config: Config) -> bool:
+    """Tell whether browsers reach the pages by HTTPS: ours, or of something in front of it."""
+    return config.web.tls.wanted or config.web.allow_plain
+
+
+class SignedIn:
+    """Whose session a request belongs to; implements `Sessions`. Thread-safe."""
+
+    def __init__(self, signing_in: SigningIn) -> None:
+        self._signing_in = signing_in
+
+    def person(self, token: str) -> Person | None:
+        """Return who signed in with a token; None where the session is over."""
+        return self._person(self._signing_in.whose(Token(token)))
+
+    def look(self, token: str) -> Person | None:
+        """As `person`, without keeping the session alive."""
+        return self._person(self._signing_in.whose(Token(token), does=False))
+
+    def _person(self, found: tuple[Account, Session] | None) -> Person | None:
+        if found is None:
+            return None
+        account, session = found
+        fresh = self._signing_in.fresh(session)
+        return Person(
+            account.name,
+            account.role,
+            account.must_change,
+            account.origin,
+            fresh,
+            account.second_factor,
+            self._signing_in.must_enrol(account),
+        )
+
+
+def _house(config: Config, clock: Clock, spoken: Languages, *, elsewhere: bool) -> House:
+    zone = ZoneInfo(config.branch.time_zone)
+    return House(
+        name=config.branch.name,
+        phone=config.branch.phone,
+        words_of=lambda code: Words(spoken.chosen(code), zone),
+        now=lambda: clock.moment().local,
+        encrypted=encrypted(config),
+        signs_in_elsewhere=elsewhere,
+    )

@@ -1,0 +1,383 @@
+"""Builds the sender, runs it once and puts it away again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+import msgspec
+
+from doorctl.config import Config, Sync
+from doorctl.core.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    DoorctlError,
+    Problem,
+    StoreBusyError,
+    StoreError,
+)
+from doorctl.core.identity import owner_of
+from doorctl.core.rationing import Due, Heard
+from doorctl.notices.sender import Book
+from doorctl.notices.sending import notice
+from doorctl.ports import AlarmSink, Clock, NotSentError
+from doorctl.services.alarm_ways import send_now, sinks
+from doorctl.services.app import flags_weak, patrons_db
+from doorctl.sources.branches import HttpBranch, tls_context
+from doorctl.store.connection import WriterLock
+from doorctl.store.keys import (
+    ArgonSealer,
+    create_key,
+    create_signing_key,
+    first_key,
+    key_id,
+    links,
+    read_signing_key,
+)
+from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
+from doorctl.sync.delivery import Branch, Delivery, PatientBranch, RehearsedBranch, Sender, deliver
+from doorctl.sync.document import SealedWith
+from doorctl.sync.exports import FeedExports
+from doorctl.sync.feed import WrongRow
+from doorctl.sync.guard import refuse_odd_name
+from doorctl.sync.outbox import Terms
+from doorctl.sync.push import Refreshed, refresh
+from doorctl.wiring.installation import drop_old_key, keys_in_use, next_key_file
+
+OUTBOX = "outbox.db"
+
+JUST_NOW = timedelta(minutes=1)
+"""Whoever told so lately was the run that failed, or the one that it gave way to."""
+
+SHARED = "another line has what stands here, and says so"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one run is asked for.
+
+    Args:
+        full: send every branch all rows.
+        dry_run: seal and compare, but send nothing and remember nothing.
+        approved_by: who approves of it whatever a branch's guard says.
+    """
+
+    full: bool = False
+    dry_run: bool = False
+    approved_by: str | None = None
+
+
+def initialise(config: Config) -> list[Path]:
+    """Make what a sender needs and return the paths that were made.
+
+    The installation key is made if it is not there: it may come from a branch that has one.
+
+    Raises:
+        AlreadyExistsError: the signing key or the outbox is there; nothing was changed.
+        DoorctlError: one can't be made.
+    """
+    sync = _sync(config)
+    private, public = sync.signing_key_file, public_key_file(sync)
+    outbox, key = sync.state_directory / OUTBOX, config.secrets.installation_key_file
+    for path in (private, public, outbox):
+        if path.exists():
+            raise AlreadyExistsError(f"{path} is there already; nothing was changed")
+    for directory in (sync.state_directory, private.parent, key.parent):
+        with owner_of(directory):
+            _make_directory(directory)
+    made = [private, public, outbox]
+    if not key.exists():
+        create_key(key)
+        made.append(key)
+    create_signing_key(private, public)
+    open_or_create_outbox(outbox).close()
+    return made
+
+
+def public_key_file(sync: Sync) -> Path:
+    """Return where the key is that every branch needs."""
+    return sync.signing_key_file.with_suffix(".pub")
+
+
+def push(
+    config: Config,
+    wishes: Wishes,
+    clock: Clock,
+    *,
+    on_progress: Callable[[int, int], None],
+    on_refreshed: Callable[[Refreshed], None],
+    on_delivery: Callable[[Delivery], None],
+    on_unsent: Callable[[str], None],
+) -> tuple[Refreshed, list[Delivery]]:
+    """Read the source, seal what has changed and bring every branch up to date.
+
+    Args:
+        config: the whole configuration.
+        wishes: see there.
+        clock: this machine's.
+        on_progress: told how many identifiers have been sealed so far, and of how many.
+        on_refreshed: told once, before anything is sent.
+        on_delivery: told of each branch as soon as it has ended with it.
+        on_unsent: told why an alarm did not go; the next run tries again.
+
+    Raises:
+        FeedError: with every wrong row; nothing was changed.
+        StoreBusyError: another run is at work.
+        DoorctlError: nothing was sent.
+    """
+    sync = _sync(config)
+    refuse_odd_name(wishes.approved_by)
+    keys = keys_in_use(config)
+    # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
+    key = first_key(keys[0])
+    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
+    ages = age_limits(config)
+    own = config.policy.minimum_age
+    terms = Terms(seal, own, tuple(sorted(set(ages.values()) - {own})))
+    private_key = read_signing_key(sync.signing_key_file)
+    now = clock.moment().latest_known
+    deliveries: list[Delivery] = []
+    exports = FeedExports(
+        sync.feed, pin_length=config.policy.pin_length, wrong_share=sync.wrong_rows_share
+    )
+    with (
+        _branches(sync, dry_run=wishes.dry_run) as branches,
+        _outbox(sync, dry_run=wishes.dry_run) as outbox,
+        _telling(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
+    ):
+        if stamp := exports.stamp():
+            book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
+        refreshed = refresh(
+            exports,
+            outbox,
+            sealer=sealer,
+            key=key,
+            terms=terms,
+            on=now.date(),
+            workers=sync.workers or os.cpu_count() or 1,
+            on_progress=on_progress,
+            flags_weak=flags_weak(config),
+        )
+        lines = _listed(refreshed.set_aside)
+        book.set_aside(refreshed.set_aside, lines)
+        if not wishes.dry_run:
+            _write_set_aside(set_aside_file(sync), lines)
+        on_refreshed(refreshed)
+        over = {key_id(one): links(one) for one in keys}
+        state = outbox.path.parent
+        sender = Sender(
+            private_key, terms, over, wishes.approved_by, wishes.full, state, now.date(), ages
+        )
+        with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
+            for delivery in deliver(branches, outbox, sender, pool):
+                on_delivery(delivery)
+                deliveries.append(delivery)
+        book.delivered(deliveries, now, timedelta(hours=sync.branch_behind_h))
+    return refreshed, deliveries
+
+
+def age_limits(config: Config) -> dict[str, int]:
+    """Return branch's id -> its age limit in years."""
+    own = config.policy.minimum_age
+    return {
+        target.branch: own if target.minimum_age is None else target.minimum_age
+        for target in _sync(config).targets
+    }
+
+
+def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], None]) -> None:
+    """Tell that a run has failed, once and then daily, if it could not tell so itself.
+
+    Args:
+        config: the whole configuration.
+        clock: this machine's.
+        on_unsent: told why it did not go.
+
+    Raises:
+        StoreBusyError: another run is at work; it tells what becomes of it.
+        DoorctlError: what was told can't be kept; it is told all the same.
+    """
+    try:
+        with _outbox(_sync(config), dry_run=False) as outbox:
+            book, now = _book(outbox), clock.moment().latest_known
+            if book.told_at is None or now - book.told_at > JUST_NOW:
+                book.stand("sync_failed", {"": os.environ.get("MONITOR_SERVICE_RESULT", "")})
+                _tell(config, outbox, book, clock, on_unsent)
+    except StoreError as err:
+        if config.alarms.wanted and not isinstance(err, StoreBusyError):
+            for name, why in send_now(config, "sync_failed", str(err)).items():
+                on_unsent(f"{name}: {why}")
+        raise
+
+
+@contextmanager
+def _telling(
+    config: Config, outbox: OutboxStore, clock: Clock, on_unsent: Callable[[str], None] | None
+) -> Iterator[Book]:
+    """Have a run take note of what it finds, and tell of it whatever becomes of the run.
+
+    Nothing is told where `on_unsent` is None; a mistake of ours is told by `tell_failure`.
+    """
+    book, failed = _book(outbox), None
+    try:
+        yield book
+    except DoorctlError as err:
+        failed = err
+    book.stand("sync_failed", {} if failed is None else {"": str(failed)})
+    if on_unsent is not None:
+        _tell(config, outbox, book, clock, on_unsent)
+    if failed is not None:
+        raise failed
+
+
+def _book(outbox: OutboxStore) -> Book:
+    try:
+        return msgspec.json.decode(outbox.alarms() or b"{}", type=Book)
+    except msgspec.DecodeError:
+        return Book()
+
+
+def _tell(
+    config: Config,
+    outbox: OutboxStore,
+    book: Book,
+    clock: Clock,
+    on_unsent: Callable[[str], None],
+) -> None:
+    """Send what is due by each way and keep who was told; no failure of it is the run's."""
+    moment, at_s = clock.moment(), clock.monotonic_s()
+    rest = timedelta(minutes=config.alarms.min_interval_min)
+    with ExitStack() as stack:
+        found, unsent = sinks(config, stack)
+        for way, sink in found.items():
+
+            def send(kind: str, why: str, sink: AlarmSink = sink) -> None:
+                what = notice(Due(Heard(kind, why, at_s), 1), config.branch.name, moment, at_s)
+                # A report has many lines, and none of its words are a row's own.
+                sink.send(replace(what, why=why) if kind == "rows_set_aside" else what)
+
+            try:
+                book.tell(way, moment.latest_known, rest, send)
+            except Exception as err:  # noqa: BLE001 - no mistake in a notice may stop the push
+                unsent[way] = str(err) if isinstance(err, NotSentError) else type(err).__name__
+    book.forget({*found, *unsent})
+    book.told_at = clock.moment().latest_known
+    try:
+        outbox.keep_alarms(msgspec.json.encode(book))
+    except StoreError as err:
+        unsent["outbox"] = str(err)
+    for way, why in unsent.items():
+        on_unsent(f"{way}: {why}")
+
+
+def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | None:
+    """Drop the old key once every branch holds a push that was sealed with the new one.
+
+    Returns:
+        The branches that are waited for, none where the old key was dropped just now; None where
+        no rotation is under way.
+
+    Raises:
+        KeyFileError: a key can't be read or written.
+    """
+    if not next_key_file(config).exists():
+        return None
+    new = key_id(keys_in_use(config)[0])
+    waiting = [one.branch for one in deliveries if not (one.up_to_date and one.key_id == new)]
+    if not waiting:
+        drop_old_key(config)
+    return sorted(waiting)
+
+
+def set_aside_file(sync: Sync) -> Path:
+    """Return where the rows are listed that the last run has set aside; no file, no rows."""
+    return sync.state_directory / "set-aside.txt"
+
+
+def _listed(rows: Sequence[tuple[str, WrongRow]]) -> list[str]:
+    return [f"{name} line {row.line}: {'; '.join(row.why) or SHARED}\n" for name, row in rows]
+
+
+def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
+    try:
+        if not lines:
+            path.unlink(missing_ok=True)
+            return
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+    except OSError as err:
+        raise StoreError(f"{path} can't be written: {err.strerror}") from err
+
+
+@contextmanager
+def _branches(sync: Sync, *, dry_run: bool) -> Iterator[list[Branch]]:
+    with ExitStack() as stack:
+        branches: list[Branch] = []
+        for target in sync.targets:
+            context = tls_context(target.ca_file, target.certificate_file, target.key_file)
+            branch = stack.enter_context(closing(HttpBranch(target.branch, target.url, context)))
+            patient = PatientBranch(branch, Event().wait)
+            branches.append(RehearsedBranch(branch) if dry_run else patient)
+        yield branches
+
+
+@contextmanager
+def _outbox(sync: Sync, *, dry_run: bool) -> Iterator[OutboxStore]:
+    path = sync.state_directory / OUTBOX
+    if not dry_run:
+        _make_directory(sync.state_directory)
+        with closing(open_or_create_outbox(path)) as outbox:
+            yield outbox
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory, OUTBOX)
+        copy_outbox(path, copy)
+        with closing(OutboxStore(copy)) as outbox:
+            yield outbox
+
+
+def _sync(config: Config) -> Sync:
+    if config.sync is None:
+        what = "missing; this machine is no sender until there is one, see config/sync.toml"
+        raise ConfigError("configuration", [Problem("[sync]", what)])
+    return config.sync
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise StoreError(f"{directory} can't be made: {err.strerror}") from err
+
+
+# Refuses a load that could not be written at its end, before it begins.
+
+
+def refuse_beside_web(config: Config) -> None:
+    """Refuse where somebody writes the patron cache: sealing a town takes half an hour.
+
+    It holds nothing, so whoever comes meanwhile still wins. It makes no file.
+
+    Raises:
+        StoreBusyError: somebody does, most likely web; says what to do.
+        StoreError: the lock can't be read.
+    """
+    database = patrons_db(config)
+    if not database.with_name(f"{database.name}.lock").exists():
+        return
+    try:
+        WriterLock(database).close()
+    except StoreBusyError:
+        raise StoreBusyError(
+            f"another doorctl process is writing {database}: stop it for the load "
+            "(systemctl stop doorctl-web), or push instead (doorctl sync push)"
+        ) from None

@@ -1,0 +1,586 @@
+"""Builds and runs the web process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+
+import doorctl
+from doorctl.access.throttle import TOLD_FROM
+from doorctl.config import Config
+from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
+from doorctl.core.moments import Moment
+from doorctl.devices.commands import CommandOutputs, OutputCommand
+from doorctl.ops.holidays_apart import computed_apart
+from doorctl.ops.logs import JsonLog
+from doorctl.ops.supervision import SystemdSupervisor
+from doorctl.ops.threads import Turns
+from doorctl.ports import BranchBook, CalendarWriter, Clock, EventLog, PatronWriter
+from doorctl.privacy.retention import PatronsRound
+from doorctl.privacy.subject import PartErased, Subject
+from doorctl.rpc.branch import OpenBranch
+from doorctl.rpc.control import Answers, ControlServer, Question, ask
+from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, answering
+from doorctl.services.alarms import WebsAlarms
+from doorctl.services.app import (
+    access_policy,
+    branch_db,
+    patrons_db,
+    read_again,
+    system_clock,
+    tell_changes,
+    tell_taken,
+    visits_db,
+)
+from doorctl.services.branch import TRUST_CLOCK, BranchDesk, believes
+from doorctl.services.hours import calendar_of
+from doorctl.services.records import DesksAudit
+from doorctl.sources.website import Website
+from doorctl.store import subject as subject_rights
+from doorctl.store.audit import AuditRecords
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.keys import Seal, key_id, read_key, read_public_keys, seal_on_record
+from doorctl.store.patrons import PatronCache, migrations
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.pushes import PushJournal
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.subject import StoredErasures, erase_patron
+from doorctl.sync.delivery import MOST_PATRONS
+from doorctl.sync.document import SealedWith
+from doorctl.sync.guard import guard
+from doorctl.sync.holidays_wanted import computed
+from doorctl.sync.receive import Limits
+from doorctl.web.app import application
+from doorctl.web.jobs import (
+    HolidayRound,
+    OutputsRound,
+    WebsiteRound,
+    Write,
+    are_holidays_wanted,
+    store_initial_holidays,
+)
+from doorctl.web.pushes import Patience, Pushes
+from doorctl.web.reception import Reception, Terms
+from doorctl.web.serving import Certificates, Listener, Server, listen
+from doorctl.wiring.door_parts import return_large_blocks, share_one_heap, spare_the_collector
+from doorctl.wiring.pages import encrypted, pages
+
+# Builds the web process's round that forgets a register which nobody confirms.
+
+PAUSE_S = 600.0
+STOP_S = 2.0
+"""Longest wait at the end for a deletion that is under way; its commit is whole or not at all."""
+
+
+@contextmanager
+def expiry(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    *,
+    worker: ThreadPoolExecutor,
+    reception: Reception,
+) -> Iterator[None]:
+    """Go the round until the end of the block, on a thread of its own.
+
+    Args:
+        config: the whole configuration.
+        clock: any; thread-safe.
+        log: takes the alarms.
+        worker: the thread that the cache's writer belongs to.
+        reception: has that writer.
+    """
+    seal = reception.terms.seal
+    # Belongs to the thread of the round, which opens it.
+    cache = PatronCache(patrons_db(config), Seal(seal.key_id, seal.memory_kib, seal.iterations))
+    going = PatronsRound(
+        stamp=cache.stamp,
+        expire=lambda before: worker.submit(reception.writer.expire, before).result(),
+        forget=lambda now: worker.submit(reception.writer.forget, now).result(),
+        clock=clock,
+        log=log,
+    )
+    turns = Turns("patrons", going.turn, PAUSE_S, partial(_expiry_failed, log))
+    turns.start()
+    try:
+        yield
+    finally:
+        # While a turn hangs its connection is in use; it ends with the process.
+        if turns.stop(STOP_S):
+            cache.close()
+
+
+def _expiry_failed(log: EventLog, error: Exception) -> None:
+    # The text of a mistake of ours may quote anything; its kind says enough to be found.
+    log.emit("alarm", kind="rounds_failing", why=f"patrons: {type(error).__name__}")
+
+
+# What the web process does for a person's rights: it owns the register and ``branch.db``.
+
+Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
+
+
+def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> Answers:
+    """Return what the web process answers.
+
+    Args:
+        desk: owns ``branch.db``.
+        worker: the one thread that `register` belongs to.
+        register: the patron cache's writer.
+    """
+
+    def rights(asked: Asked) -> PartErased:
+        return desk.run(
+            lambda opened, moment: subject_rights.erase_rights(
+                _writer(opened), asked.subject, asked.epoch, asked.by, moment, why=asked.why
+            )
+        )
+
+    def patron(asked: Asked) -> PartErased:
+        assert isinstance(register, PatronCacheWriter)  # noqa: S101 - whom web opens
+        job = partial(erase_patron, register.path, register.database, asked.subject)
+        return worker.submit(job).result()
+
+    def changing(change: Change) -> Callable[[Asked], None]:
+        return lambda asked: desk.run(
+            lambda opened, moment: change(
+                _writer(opened), asked.subject, asked.by, moment, asked.why
+            )
+        )
+
+    return {
+        ERASE_RIGHTS: answering(rights),
+        ERASE_PATRON: answering(patron),
+        RESTRICT: answering(changing(subject_rights.restrict)),
+        UNRESTRICT: answering(changing(subject_rights.unrestrict)),
+    }
+
+
+def _writer(opened: OpenBranch) -> BranchRecordsWriter:
+    assert isinstance(opened.writer, BranchRecordsWriter)  # noqa: S101 - whom the desk opens
+    return opened.writer
+
+
+STARTED_BY = "web-config.json"
+JOURNAL = "pushes-to-note.json"
+
+_DOORS = frozenset({"alarm", "library", "keep"})
+"""What the door process may ask; all else is for this process's own user, and for root."""
+
+DOOR_LIMIT_S = 2.0
+"""Longest wait at the start for the door to say what it seals cards with."""
+
+
+def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int:
+    """Run the web process until SIGTERM or SIGINT; a commit under way is finished first.
+
+    SIGHUP has the configuration read again. Where that brings something, all but the process and
+    its listening socket is built anew: whoever connects meanwhile waits, and is not refused.
+
+    Args:
+        config: the whole configuration.
+        environment: the process's; systemd speaks through it.
+        stdout: the file descriptor for log lines.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        DoorctlError: it can't start.
+    """
+    share_one_heap()
+    return_large_blocks()
+    with ExitStack() as stack:
+        journal = stack.enter_context(closing(JsonLog(stdout)))
+        tell_changes(config, config.storage.directory / STARTED_BY, journal)
+        process = _Process(config, environment, journal, stack)
+        # The one thing that a signal's handler may do at any moment is to put.
+        hung_up: SimpleQueue[int] = SimpleQueue()
+        signal.signal(signal.SIGHUP, lambda number, _frame: hung_up.put(number))
+        Thread(target=process.heed, args=(hung_up,), name="reload", daemon=True).start()
+        while process.begins():
+            with ExitStack() as turn:
+                _serve(process, journal, turn)
+        process.supervisor.stopping()
+    return 0
+
+
+class _Process:
+    """What stays when all else is built anew."""
+
+    def __init__(
+        self, config: Config, environment: Mapping[str, str], journal: EventLog, stack: ExitStack
+    ) -> None:
+        self._environment = environment
+        self._journal = journal
+        self._stack = stack
+        self.config = config
+        self.taken: str | None = None
+        self.supervisor = SystemdSupervisor(environment)
+        self._new: SimpleQueue[tuple[Config, str | None]] = SimpleQueue()
+        self._new.put((config, None))
+        self._server: Server | None = None
+        self._listener: Listener | None = None
+        self._stopping = False
+
+    def begins(self) -> bool:
+        """Go by what is new; tell whether there is anything, and nobody has stopped us."""
+        if self._stopping or self._new.empty():
+            return False
+        self.config, self.taken = self._new.get()
+        return True
+
+    def heed(self, hung_up: SimpleQueue[int]) -> None:
+        """Read the file again at each SIGHUP; on a thread of its own."""
+        while hung_up.get():
+            try:
+                read = read_again(self.config, self._environment, self._journal)
+            except Exception as err:  # noqa: BLE001 - it goes on as it was, and hears the next one
+                why = f"reload: a fault of doorctl's own ({type(err).__name__})"
+                self._journal.emit("alarm", kind="rounds_failing", why=why)
+                continue
+            if read is not None and not read[1] and self._new.empty():
+                tell_taken("", self._journal)
+            elif read is not None:
+                self._new.put(read)
+                self._stop_serving()
+
+    def run(self, server: Server) -> None:
+        """Serve until a signal ends it, or something new has come."""
+        web = self.config.web
+        if self._listener is None:
+            self._listener = self._stack.enter_context(closing(listen(web.host, web.port)))
+        self._server = server
+        # uvicorn takes over both and raises them again at its end, to be ended by them.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        if self._stopping or not self._new.empty():
+            server.stop()
+        # The server closes the socket that it is given.
+        server.run([Listener(os.dup(self._listener.fileno()))])
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+        self._stop_serving()
+
+    def _stop_serving(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+
+def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
+    config, supervisor = process.config, process.supervisor
+    clock = system_clock(config, wary=True)
+    alarms = WebsAlarms(config, journal, clock, stack)
+    log = alarms.log
+    # One thread, for the cache's one writing connection belongs to the thread that opened it.
+    worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
+    stores = ExitStack()
+    stack.callback(worker.submit, stores.close)
+    reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
+    library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
+    branch = _branch(config, clock, log, stack)
+    standing = alarms.kept_in(branch, stack)
+    rights = webs_answers(branch, worker, reception.writer)
+    own = {TRUST_CLOCK: lambda _question: believes(clock)}
+    answers = {**library, **branch.answers(), **rights, **alarms.answers, **own}
+    _answer(config, answers, log, stack)
+    _go_rounds(config, clock, log, branch, stack)
+    stack.enter_context(expiry(config, clock, log, worker=worker, reception=reception))
+    push = config.web.push
+    patience = Patience(push.max_bytes, push.chunk_timeout_s, push.total_timeout_s)
+
+    def compiled() -> None:
+        shown.compile()
+        spare_the_collector()
+
+    def ready() -> None:
+        if process.taken is None:
+            log.emit("ready", version=doorctl.__version__, pid=os.getpid())
+        else:
+            tell_taken(process.taken, log)
+        supervisor.ready()
+        # Half of a start's work, and a push or a panel needs little of it.
+        Thread(target=compiled, name="templates", daemon=True).start()
+
+    certificates = _certificates(config)
+    share = partial(_share, config, branch)
+    pushes = Pushes(reception, worker, log, patience, DesksAudit(branch), share=share)
+    pushes.catch_up()
+    shown = pages(config, clock, log, branch=branch, alarms=standing, stack=stack)
+    server = Server(
+        application(
+            pushes,
+            shown.routes,
+            missing=shown.missing,
+            encrypted=encrypted(config),
+            senders_certified=certificates is not None and certificates.client_ca is not None,
+        ),
+        certificates,
+        head_s=push.chunk_timeout_s,
+        when_ready=ready,
+        when_stopping=shown.stop,
+        alive=supervisor.alive,
+    )
+    process.run(server)
+    # Of a push whose commit was under way.
+    pushes.catch_up()
+
+
+# What a branch does not use is not loaded: on a Pi each of these costs megabytes.
+
+
+def _library(
+    config: Config,
+    clock: Clock,
+    log: EventLog,
+    stack: ExitStack,
+    *,
+    worker: ThreadPoolExecutor,
+    writer: PatronWriter,
+) -> Answers:
+    if not config.lms.wanted:
+        return {}
+    from doorctl.wiring.library import library_desk  # noqa: PLC0415 - as said above
+
+    return library_desk(config, clock, log, stack, worker=worker, writer=writer)
+
+
+def _go_rounds(
+    config: Config, clock: Clock, log: EventLog, branch: BranchDesk, stack: ExitStack
+) -> None:
+    opening = config.opening
+    by_command = any(one.command for one in config.outputs)
+    if opening.source != "website" and opening.holidays == "ignore" and not by_command:
+        return
+    from doorctl.wiring.web import rounds  # noqa: PLC0415 - as said above
+
+    stack.enter_context(rounds(config, clock, log, partial(_write, branch)))
+
+
+def _branch(config: Config, clock: Clock, log: EventLog, stack: ExitStack) -> BranchDesk:
+    desk = BranchDesk(config, clock)
+    stack.callback(desk.close)
+    try:
+        desk.open()
+    except StoreError as err:
+        # Pushes come in all the same; whoever wants to change it is told, and it is tried again.
+        log.emit("alarm", kind="branch_failing", why=str(err))
+    return desk
+
+
+def _write(branch: BranchDesk, job: Callable[[CalendarWriter], object]) -> None:
+    branch.run(lambda opened, _moment: job(opened.writer))
+
+
+def _share(config: Config, branch: BranchDesk, elsewhere: dict[str, int]) -> dict[str, int]:
+    branch.run(lambda opened, moment: opened.writer.keep_wrong_pins(elsewhere, moment))
+    with closing(VisitHistory(visits_db(config))) as visits:
+        return visits.many_wrong_pins(TOLD_FROM, MOST_PATRONS)
+
+
+def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
+    try:
+        failed = partial(_own_fault, log)
+        server = ControlServer(config.web.socket, answers, "web", failed, others=_DOORS)
+    except StoreError as err:
+        log.emit("alarm", kind="control_failing", why=str(err))
+        return
+    server.start()
+    stack.callback(server.stop)
+
+
+def _own_fault(log: EventLog, kind: str) -> None:
+    log.emit("alarm", kind="rounds_failing", why=f"control: a fault of doorctl's own ({kind})")
+
+
+def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -> Reception:
+    push = config.web.push
+    keys = tuple(read_public_keys(push.public_key_files))
+    path = patrons_db(config)
+    _set_aside(path, clock, log)
+    seal = _own_seal(config)
+    erasures = stores.enter_context(closing(StoredErasures(branch_db(config))))
+    return Reception(
+        Terms(
+            branch=config.branch.id,
+            public_keys=keys,
+            limits=Limits(max_bytes=push.max_bytes, max_rows=push.max_rows),
+            seal=SealedWith(seal.key_id, seal.memory_kib, seal.iterations),
+            guard=guard(push.max_removed_percent, push.removed_floor),
+            minimum_age=config.policy.minimum_age,
+        ),
+        writer=stores.enter_context(
+            closing(open_or_create_patrons(path, seal, erasures, access_policy(config)))
+        ),
+        lookup=stores.enter_context(closing(PatronCache(path, seal))),
+        clock=clock,
+        directory=config.storage.directory,
+        journal=PushJournal(config.storage.directory / JOURNAL),
+        floor=_floor(config),
+    )
+
+
+def _floor(config: Config) -> int:
+    try:
+        with closing(AuditRecords(branch_db(config))) as audit:
+            return audit.last_push()
+    except StoreError:
+        # There is an alarm for that; pushes come in all the same.
+        return 0
+
+
+def _set_aside(path: Path, clock: Clock, log: EventLog) -> None:
+    aside = set_aside_if_damaged(path, clock.moment().local, migrations)
+    if aside is not None:
+        why = f"{path.name} is damaged and was set aside as {aside.name}; push a snapshot"
+        log.emit("alarm", kind="store_damaged", why=why)
+
+
+def _own_seal(config: Config) -> Seal:
+    """Return what the door seals cards with.
+
+    On a branch this process can't read the installation key: the door says which one it is, or,
+    while that is not running, the cache does.
+    """
+    try:
+        name: str | None = key_id(read_key(config.secrets.installation_key_file))
+    except KeyFileError as unreadable:
+        name = _doors_key(config) or _key_on_record(config)
+        if name is None:
+            raise KeyFileError(
+                f"{unreadable}; without it the door has to be running, or patrons.db to be there: "
+                "start doorctl-door, or run `doorctl init`"
+            ) from None
+    assert name is not None  # noqa: S101 - read, told or raised
+    return Seal(name, config.seal.memory_kib, config.seal.iterations)
+
+
+def _doors_key(config: Config) -> str | None:
+    try:
+        answer = ask(config.control.socket, Question("seal"), timeout_s=DOOR_LIMIT_S)
+    except (NotAnsweringError, StoreError):
+        return None
+    return str(answer["key_id"])
+
+
+def _key_on_record(config: Config) -> str | None:
+    try:
+        seal = seal_on_record(patrons_db(config))
+    except StoreError:
+        return None
+    return None if seal is None else seal.key_id
+
+
+def _certificates(config: Config) -> Certificates | None:
+    tls = config.web.tls
+    if not tls.wanted:
+        return None
+    authority = None if tls.client_ca_file == Path() else tls.client_ca_file
+    return Certificates(tls.certificate_file, tls.key_file, authority)
+
+
+# Builds the web process's own rounds: the website's hours, public holidays, outputs by command.
+
+SLOW_PAUSE_S = 10.0
+OUTPUTS_PAUSE_S = 1.0
+"""Longest wait at the end for a question to the website that is under way."""
+
+
+@contextmanager
+def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterator[None]:
+    """Go the rounds until the end of the block, on threads of their own; none if none is wanted.
+
+    Args:
+        config: the whole configuration.
+        clock: any; thread-safe.
+        log: takes the alarms.
+        write: has the one writer of ``branch.db`` do a job; called from one of the threads.
+    """
+    outputs = tuple(one for one in config.outputs if one.command)
+    # Each belongs to the thread of one round, which opens it.
+    slow_book, book = BranchRecords(branch_db(config)), BranchRecords(branch_db(config))
+    slow = _slow_turn(config, slow_book, clock, log, write)
+    with ExitStack() as stack:
+        if slow is not None:
+            turns = Turns("hours", slow, SLOW_PAUSE_S, partial(_failed, log, "hours"))
+            stack.enter_context(_going(turns, slow_book))
+        if outputs:
+            commands = (
+                OutputCommand(one.name, (*one.command, "on"), (*one.command, "off"))
+                for one in outputs
+            )
+            switches = CommandOutputs(commands, clock.monotonic_s, partial(_failed_output, log))
+            stack.callback(switches.stop)
+            following = OutputsRound(
+                tuple(one.rule for one in outputs),
+                calendar_of=partial(calendar_of, config.opening),
+                branch=book,
+                switches=switches,
+                clock=clock,
+                log=log,
+                warn_min=config.closing.warn_min,
+                pulses_s={one.name: one.pulse_s for one in outputs if one.at_warnings},
+            )
+            failed = partial(_failed, log, "outputs")
+            turns = Turns("outputs", following.turn, OUTPUTS_PAUSE_S, failed)
+            stack.enter_context(_going(turns, book))
+        yield
+
+
+def store_holidays(config: Config, writer: CalendarWriter, moment: Moment) -> None:
+    """Store the holidays in a new ``branch.db``; see `store_initial_holidays`.
+
+    Loads the package that knows them into this process: for a command that ends soon.
+
+    Raises:
+        DoorctlError: they can't be computed or stored; nothing was changed.
+    """
+    store_initial_holidays(config.opening, writer, moment, computed)
+
+
+def _slow_turn(
+    config: Config, book: BranchBook, clock: Clock, log: EventLog, write: Write
+) -> Callable[[], None] | None:
+    """Return what may wait for a network, a disk or a process; None where there is nothing."""
+    opening = config.opening
+    if opening.source == "website":
+        fetch = Website(opening.website_url).opening_hours
+        isil = config.branch.isil
+        return WebsiteRound(
+            opening, isil, fetch=fetch, branch=book, write=write, clock=clock, log=log
+        ).turn
+    if are_holidays_wanted(opening):
+        return HolidayRound(
+            opening, compute=computed_apart, branch=book, write=write, clock=clock, log=log
+        ).turn
+    return None
+
+
+@contextmanager
+def _going(turns: Turns, book: BranchRecords) -> Iterator[None]:
+    turns.start()
+    try:
+        yield
+    finally:
+        # While a turn hangs its connection is in use; it ends with the process.
+        if turns.stop(STOP_S):
+            book.close()
+
+
+def _failed_output(log: EventLog, name: str, why: str) -> None:
+    log.emit("alarm", kind="output_failing", why=f"{name}: {why}")
+
+
+def _failed(log: EventLog, name: str, error: Exception) -> None:
+    # The text of a mistake of ours may quote anything; its kind says enough to be found.
+    log.emit("alarm", kind="rounds_failing", why=f"{name}: {type(error).__name__}")
