@@ -1,8 +1,8 @@
 """One attempt to enter, from the card to the answer: readings and a time in, effects out.
 
 All transitions stand in :data:`TRANSITIONS`; :func:`after` is the one place that uses it, and
-the README's diagram is generated from it. Whatever is slow (stretching the identifier, looking
-the row up, putting the attempt on record) is asked for as an effect when the card is read and
+the README's diagram is generated from it. The slow work (stretching the identifier, looking the
+row up, putting the attempt on record) is requested as an effect when the card is read, and
 comes back as :class:`Prepared` while the patron types. The last digit then costs an HMAC, a
 compare and the policy's tables.
 """
@@ -46,46 +46,40 @@ from doorctl.access.typing import COMPANION_S, ENTER, CodePad, Company, PinPad
 from doorctl.core.masked import Identifier, Pin
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
 
-# Where an attempt stands, and how it ends.
-
 PREPARE_LIMIT_S = 5.0
 """Longest wait for :class:`Prepared` after the last digit; sealing takes 0.8 s at the worst.
 
-Also how late a delayed answer may come: after it whoever stands at the door may be another.
+Also the latest that a delayed answer may come: after it another person may stand at the door.
 """
 
 
 class Phase(Enum):
-    """Where an attempt stands."""
+    """The phase of an attempt."""
 
     IDLE = "idle"
     TYPING = "typing"
     CHECKING = "checking"
     DELAYED = "delayed"
     ASKING = "asking"
-    """The library system is asked; a refusal is withheld meanwhile."""
+    """The library system has been asked; a refusal is withheld meanwhile."""
     WITHHELD = "withheld"
-    """Refused, and told when an answer of the library system would be due."""
+    """Refused; the patron is told when an answer of the library system would be due."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The attempt at hand, or the idle reader after the last one.
+    """The current attempt, or the idle reader after the last one.
+
+    Until they are complete `pin` and `prepared` are None; `code_pad` and `company` are set only
+    while `IDLE`.
 
     Args:
-        phase: where it stands.
-        number: its number.
-        last_number: the highest number given out; an unreadable card takes one as well.
-        pad: what has been typed.
-        pin: the PIN, once complete.
-        prepared: what is known of the card, once it is.
-        cache_version: the cache's version before the row was asked for.
+        last_number: the highest number given out; an unreadable card takes a number as well.
+        cache_version: the cache's version before the row was requested.
         until_s: when any other phase than `IDLE` and `TYPING` ends, monotonic seconds.
-        withheld: the refusal that is told then; only while `ASKING` and `WITHHELD`.
-        unchecked: nobody could say whether the PIN was right; only while `WITHHELD`.
+        withheld: the refusal that is shown then; only while `ASKING` and `WITHHELD`.
+        unchecked: the PIN could not be checked; only while `WITHHELD`.
         early: a pass seemed to open without a PIN, so none was waited for.
-        code_pad: what has been typed of a code; only while `IDLE`.
-        company: who was just let in and may say how many come along; only while `IDLE`.
     """
 
     phase: Phase = Phase.IDLE
@@ -104,7 +98,7 @@ class Attempt:
 
     @property
     def deadline_s(self) -> float | None:
-        """When `TimePassed` has to be told, monotonic seconds; None while nothing is pending."""
+        """When `TimePassed` is due, monotonic seconds; None while nothing is pending."""
         if self.phase is Phase.TYPING and self.pad is not None:
             return self.pad.deadline_s
         if self.company is not None:
@@ -117,22 +111,22 @@ Handler = Callable[[Attempt, Event, Now, Rules], Step]
 
 
 def due(attempt: Attempt, now: Now, late_s: float = 0.0) -> bool:
-    """Tell whether its deadline has come, and is past by so many seconds."""
+    """Tell whether the deadline passed at least `late_s` seconds ago."""
     return attempt.deadline_s is not None and now.s >= attempt.deadline_s + late_s
 
 
 def idle(attempt: Attempt, company: Company | None = None) -> Attempt:
-    """Return the idle reader after an attempt; nothing that was typed or read is kept."""
+    """Return the idle reader after an attempt; it keeps nothing that was typed or read."""
     return Attempt(number=attempt.number, last_number=attempt.last_number, company=company)
 
 
 def refused(attempt: Attempt, reason: Reason) -> Step:
-    """End an attempt that was not judged, or by a refusal that was withheld."""
+    """End an attempt that was not judged, or whose refusal was withheld."""
     return idle(attempt), (Concluded(attempt.number, reason, unchecked=attempt.unchecked),)
 
 
 def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
-    """End an attempt by what it was judged to be."""
+    """End an attempt by its verdict."""
     company = None
     if verdict.companions_max and now.mode is not None:
         until_s = now.s + COMPANION_S
@@ -150,27 +144,27 @@ def concluded(attempt: Attempt, verdict: Verdict, now: Now) -> Step:
 
 
 def ignore(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
-    """Let an event change nothing."""
+    """Leave the attempt as it is."""
     return attempt, ()
 
 
 def fail(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
-    """End an attempt by a fault of ours."""
+    """End an attempt because of a fault of ours."""
     return refused(attempt, Reason.FAULT)
 
 
 # From a prepared card and a PIN to the answer: delays, pushes, the library system's word.
 #
 # Where the library system may be asked about a card that the cache can't judge, every refusal
-# before the PIN is proved is told when its answer would be due at the latest, asked or not: the
+# before the PIN is proved comes when its answer would be due at the latest, asked or not: the
 # time must not tell which cards are known.
 
 
 def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    """Keep what is known of a card while the PIN is typed, or let it in by a pass at once.
+    """Keep the card's row while the PIN is typed, or let the card in by a pass at once.
 
-    Who may enter by a pass without a PIN hears no question for it. All others are asked, whatever
-    pass they hold: that a pass opens is seen by everybody, that one does not open by nobody.
+    A patron who may enter by a pass without a PIN is not asked for one. All others are, with any
+    pass: everybody sees that a pass opens, nobody sees that one does not.
     """
     assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
     kept = replace(attempt, prepared=event)
@@ -180,7 +174,7 @@ def keep(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
 
 def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
-    """Judge by what has come at last."""
+    """Judge by the row, which came after the last digit."""
     assert isinstance(event, Prepared)  # noqa: S101 - the table's key says so
     if due(attempt, now):
         return refused(attempt, Reason.FAULT)
@@ -188,12 +182,12 @@ def keep_and_judge(attempt: Attempt, event: Event, now: Now, rules: Rules) -> St
 
 
 def checking(attempt: Attempt, now: Now) -> Attempt:
-    """Return an attempt in which nothing more is typed."""
+    """Return the attempt after the last digit."""
     return replace(attempt, phase=Phase.CHECKING, pad=None, until_s=now.s + PREPARE_LIMIT_S)
 
 
 def judge(attempt: Attempt, now: Now, rules: Rules) -> Step:
-    """Answer as soon as the row is there, the reader's delay over and the row up to date."""
+    """Answer as soon as the row is there, the reader's delay is over and the row is up to date."""
     if attempt.prepared is None:
         return attempt, ()
     if attempt.prepared.delay_s:
@@ -211,7 +205,7 @@ def _look_again(attempt: Attempt, prepared: Prepared, now: Now) -> Step:
     again = replace(
         checking(attempt, now), prepared=None, cache_version=now.cache_version, withheld=None
     )
-    # Once the cache had a row, a push that takes it away is not undone by one that was lent.
+    # Once the cache had a row, a lent row does not undo a push that takes it away.
     lent = prepared.lent if prepared.patron is None else None
     return again, (LookAgain(replace(prepared, lent=lent)),)
 
@@ -221,7 +215,7 @@ def _decide(attempt: Attempt, prepared: Prepared, now: Now, rules: Rules) -> Ste
     if attempt.early and verdict.reason is not Reason.OK:
         # The pass ended while we looked: no guess was made, and the next swipe asks for a PIN.
         return refused(attempt, Reason.PIN_TIMEOUT)
-    # Without a PIN: none is required, or it went out with the question, which is put once.
+    # Without a PIN: none is required, or it was sent with the question, which is put once.
     if verdict.reason not in BEFORE_PROOF or attempt.pin is None or rules.ask_s is None:
         return concluded(attempt, verdict, now)
     until_s = now.s + rules.ask_s
@@ -244,7 +238,7 @@ def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     assert attempt.prepared is not None  # noqa: S101 - asking has a card
     assert attempt.withheld is not None  # noqa: S101 - asking withholds
     if due(attempt, now):
-        # Time itself tells what is withheld, as it does where nobody was asked.
+        # `TimePassed` shows the withheld refusal, as it does where nobody was asked.
         return attempt, ()
     if event.answer is not LibraryAnswer.YES:
         reason = refusal(attempt.prepared, event.answer, attempt.withheld)
@@ -253,18 +247,18 @@ def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
         return _withhold(replace(attempt, unchecked=unchecked), reason, attempt.until_s)
     proved = replace(attempt.prepared, proved=True, lent=event.lent, weak_pin=event.weak_pin)
     if event.lent is not None and proved.patron is None:
-        # Whose card it is, is known only now: nobody has looked for the patron's bans yet.
+        # The patron is known only now, so nobody has looked for the patron's bans yet.
         return _look_again(attempt, proved, now)
     return judge(replace(attempt, prepared=proved), now, rules)
 
 
 def tell(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
-    """Tell what is withheld."""
+    """Show the withheld refusal."""
     return _told(attempt)
 
 
 def tell_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    """Tell what is withheld once an answer would be due."""
+    """Show the withheld refusal once an answer would be due."""
     return _told(attempt) if due(attempt, now) else (attempt, ())
 
 
@@ -281,19 +275,20 @@ def answer(attempt: Attempt, _event: Event, now: Now, rules: Rules) -> Step:
 
 
 def give_up(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    """End an attempt whose row does not come."""
+    """End an attempt whose row does not come in time."""
     return refused(attempt, Reason.FAULT) if due(attempt, now) else (attempt, ())
 
 
-# Keys while no card is at hand: how many come along with who was let in, or a code.
+# Keys while there is no card: how many companions the last patron brings, or a code.
 
 
 def press(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     """Take a key.
 
-    While somebody may say how many come along, keys say nothing else, so that no code begins
-    then; whoever types one is the next to come and waits for the door anyway. Where the house has
-    been closed meanwhile nobody follows any more; while nobody knows, a key counts for nothing.
+    While the last patron may say how many companions come along, keys mean nothing else, so that no
+    code begins then; a person who types a code is the next to come and waits for the door anyway.
+    Where the house has closed meanwhile, companions no longer count; while the mode is unknown, a
+    key counts for nothing.
     """
     assert isinstance(event, KeyPressed)  # noqa: S101 - the table's key says so
     company, over = attempt.company, due(attempt, now)
@@ -327,17 +322,17 @@ def _begin_code(attempt: Attempt, code: Identifier, now: Now) -> Step:
 
 
 def clear_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
-    """Forget what was typed too long ago."""
+    """Forget digits that were typed too long ago."""
     return (idle(attempt) if due(attempt, now) else attempt), ()
 
 
 def clear(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
-    """Forget what was typed before the daemon stood still."""
+    """Forget digits that were typed before the daemon stood still."""
     return idle(attempt), ()
 
 
 Answer = Prepared | PrepareFailed | LibraryAnswered
-"""What comes back from a question, and counts only for the attempt that asked it."""
+"""The answers to a question; each counts only for the attempt that asked it."""
 
 
 def after(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
@@ -368,7 +363,7 @@ def _begin(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
 def _begin_afresh(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
     begun, effects = _begin(attempt, event, now, rules)
-    # A guess that was made stays one: else a swipe before it is told would make each free.
+    # A guess that was made still counts: else a swipe before its answer would make each guess free.
     reason = attempt.withheld or Reason.PIN_TIMEOUT
     superseded = Concluded(attempt.number, reason, silent=True, unchecked=attempt.unchecked)
     return begun, (superseded, *effects)

@@ -1,4 +1,4 @@
-"""When a ban begins and ends, as staff say it in days, and what one does now."""
+"""When a ban begins and ends, in days as staff give them, and what it does now."""
 
 from __future__ import annotations
 
@@ -19,18 +19,11 @@ class BanState(Enum):
     ENDED = "ended"
     LIFTED = "lifted"
     ELSEWHERE = "elsewhere"
-    """It is of other branches."""
+    """It is for other branches."""
 
 
 def state(ban: Ban, moment: Moment, branch: str, *, lifted: bool) -> BanState:
-    """Return what a ban does.
-
-    Args:
-        ban: as stored.
-        moment: the time.
-        branch: the branch's id.
-        lifted: whether staff have lifted it.
-    """
+    """Return the state of a ban as stored; `lifted` says whether staff have lifted it."""
     if lifted:
         return BanState.LIFTED
     if ban.holds(moment, branch):
@@ -41,12 +34,7 @@ def state(ban: Ban, moment: Moment, branch: str, *, lifted: bool) -> BanState:
 
 
 def since(first: date | None, moment: Moment) -> datetime:
-    """Return when a ban begins.
-
-    Args:
-        first: its first day, local; None for now, which today is too.
-        moment: the time.
-    """
+    """Return the begin of a ban from its first local day on; None and today both mean now."""
     if first is not None and first != moment.local.date():
         return _midnight(first, moment)
     # An unset clock may be ahead; what is certainly past has begun by any clock.
@@ -54,12 +42,7 @@ def since(first: date | None, moment: Moment) -> datetime:
 
 
 def until(last: date | None, moment: Moment) -> datetime | None:
-    """Return just before when a ban ends.
-
-    Args:
-        last: its last day, local, that day too; None for no end.
-        moment: the time.
-    """
+    """Return the end of a ban, just after its last local day; None for no end."""
     return None if last is None else _midnight(last + ONE_DAY, moment)
 
 

@@ -1,8 +1,8 @@
 """What the branch is at every local minute: a week, dated days over it, and how far it is known.
 
-All rules speak of what clocks on the wall show. When the clocks go back, an hour that comes twice
-is judged twice the same; when they go forward, the hour that is left out is never. Only
-:meth:`Calendar.changes` deals in real time, so that a change is told at the instant it happens.
+All rules use the time that clocks on the wall show. When the clocks go back, an hour that comes
+twice is judged the same twice; when they go forward, the skipped hour is never judged. Only
+:meth:`Calendar.changes` uses real time, so that a change is reported at the instant it happens.
 """
 
 from __future__ import annotations
@@ -14,28 +14,21 @@ from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
 
-# A span of a local day, as a weekly table writes it down.
-
 DAY_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Open from `opens` until just before `closes`.
+    """Open from `opens` until just before `closes`, minutes after the same midnight.
 
-    Args:
-        opens: minutes after midnight, 0-1439.
-        closes: minutes after that same midnight, more than `opens`; over 1440 for a span that
-            ends on the next day.
+    `opens` is 0-1439; `closes` is more, and over 1440 for a span that ends on the next day.
     """
 
     opens: int
     closes: int
 
 
-# From what the wall's clock shows to real instants, over the days on which clocks are changed.
-#
-# Works with the zone that comes with a local time, whatever made it.
+# From wall time to real instants, in any time zone, over the days on which clocks are changed.
 
 MINUTE = timedelta(minutes=1)
 ONE_DAY = timedelta(days=1)
@@ -44,11 +37,8 @@ ONE_DAY = timedelta(days=1)
 def instants_of(day: date, minutes: Iterable[int], zone: tzinfo | None) -> Iterator[datetime]:
     """Yield the instants, in UTC, at which the wall may show minutes after a day's midnight.
 
-    Args:
-        day: the local date.
-        minutes: 0-1439. One that comes twice has two instants; for one that is left out there
-            are two beside the change, which show another time.
-        zone: the branch's.
+    Minutes are 0-1439. A minute that comes twice has two instants; a skipped one has two beside the
+    change, which show another time.
     """
     midnight = datetime.combine(day, time(), zone)
     for minute in minutes:
@@ -74,7 +64,7 @@ def clock_change(day: date, zone: tzinfo | None) -> Iterator[datetime]:
 
 
 LOOK_AHEAD = timedelta(days=14)
-"""How far a next change is looked for; the website's hours are kept as far ahead."""
+"""How far ahead a next change is searched; the website's hours are kept as far ahead."""
 
 
 class Mode(Enum):
@@ -90,7 +80,7 @@ class Mode(Enum):
 
 
 OPEN = frozenset({Mode.STAFFED, Mode.SELF_SERVICE})
-"""The modes in which patrons come in, and the only ones that a calendar spells out."""
+"""The modes in which patrons come in, and the only ones that a calendar contains."""
 
 
 class Cause(Enum):
@@ -107,18 +97,15 @@ class Cause(Enum):
 
 
 BY_STAFF = frozenset({Cause.STAFF, Cause.LOCKDOWN})
-"""What stands because of what staff set last; they can end it."""
+"""Causes that come from staff's last change; staff can end them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModeSpan:
-    """A mode from `starts` until just before `ends`.
+    """A mode of `OPEN` from `starts` until just before `ends`; time outside all spans is closed.
 
-    Args:
-        mode: one of `OPEN`; what no span speaks of is closed.
-        starts: minutes after midnight, 0-1439.
-        ends: minutes after that same midnight, more than `starts` by at most a day; over 1440
-            for a span that ends on the next day.
+    `starts` is 0-1439 minutes after midnight. `ends` counts from the same midnight and is more by
+    at most a day; over 1440 for a span that ends on the next day.
 
     Raises:
         ValueError: the bounds or the mode are others.
@@ -143,12 +130,9 @@ ALL_DAY: Day = (ModeSpan(Mode.SELF_SERVICE, 0, DAY_MINUTES),)
 
 @dataclass(frozen=True, slots=True)
 class DatedDay:
-    """All that is said of one date.
+    """All hours of one date, in place of the week's; `note` may be the holiday's name.
 
-    Args:
-        spans: what stands on that date in place of the week's.
-        cause: why the date is another: exception or holiday; schedule where every date is given.
-        note: a few words for people, such as the holiday's name.
+    `cause` is exception or holiday; schedule where every date is given.
     """
 
     spans: Day
@@ -158,13 +142,11 @@ class DatedDay:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The branch's hours; thread-safe, for nothing in it changes.
+    """The branch's hours; immutable, so thread-safe.
 
-    Args:
-        week: seven days, Monday first; None for self-service at all hours.
-        days: what stands in place of the week on a date: of the whole local date, also of the
-            tail of a span that began the day before.
-        known_until: the last date of which it speaks; None for ever.
+    `week` is seven days, Monday first; None for self-service at all hours. `days` count in place of
+    the week for the whole local date, also for the tail of a span that began the day before.
+    `known_until` is the last date that it covers; None for ever.
     """
 
     week: tuple[Day, ...] | None = None
@@ -180,9 +162,9 @@ class Calendar:
         return self.week is None and not self.days and self.known_until is None
 
     def mode_at(self, local: datetime) -> Mode | None:
-        """Return the mode at a local time, to the microsecond; None beyond what is known.
+        """Return the mode at a local time, to the microsecond; None after `known_until`.
 
-        None opens nothing: the door treats it as closed and tells somebody.
+        None opens nothing: the door treats it as closed and raises an alarm.
         """
         if not self._knows(local.date()):
             return None
@@ -197,7 +179,7 @@ class Calendar:
         return Cause.SCHEDULE if dated is None else dated.cause
 
     def day(self, day: date) -> Day | None:
-        """Return a date's open spans, in order and apart, or None beyond what is known.
+        """Return a date's open spans, in order and without overlaps; None after `known_until`.
 
         They lie within the date, from midnight to midnight, with the tail of the day before and
         without their own; of two that overlap only `Mode.STAFFED` is left.
@@ -205,14 +187,10 @@ class Calendar:
         return _resolved(self._spans(day)) if self._knows(day) else None
 
     def changes(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, Mode | None]]:
-        """Yield each instant after one and up to another at which `mode_at` becomes another.
+        """Yield each instant at which `mode_at` changes, in the zone of `after`, and its new mode.
 
-        Args:
-            after: aware, in the branch's time zone; not included.
-            until: aware; included.
-
-        Yields:
-            The instant in the zone of `after`, and the mode from then on.
+        From `after`, not included, aware and in the branch's time zone, to `until`, included,
+        aware.
         """
         zone = after.tzinfo
         mode = self.mode_at(after)
@@ -238,7 +216,7 @@ class Calendar:
         return next((instant for instant, mode in ahead if mode in OPEN), None)
 
     def over(self, days: Mapping[date, DatedDay]) -> Calendar:
-        """Return this calendar with `days` where it has none of its own: holidays, say."""
+        """Return this calendar with `days` added, such as holidays; its own days win."""
         return replace(self, days={**days, **self.days})
 
     def _knows(self, day: date) -> bool:

@@ -1,11 +1,11 @@
-"""How many guesses all codes together get: whoever guesses one of them is in.
+"""How many guesses all codes together get: a person who guesses any of them is in.
 
-A wrong code is no card's, so one count stands for all of them. It never stops codes for good, or
-anybody could; but after six failures each further one costs an hour, and each hour forgives one.
-So a guesser gets 6 tries in 12.5 minutes and then 24 a day. Of 1 000 000 codes of six digits, with
-10 in force, 24 a day hit one with a chance of 8.4 % in a year; with 1000 in force, as many as
-EN 60839-11-1, table 4, allows at 1:1000, one is hit in six weeks on average. Issue few and long
-ones. Unthrottled, at one try in 5 seconds, a single code would fall in 29 days on average.
+A wrong code belongs to no card, so one count serves all of them. It never stops codes for good, or
+anybody could stop them; but after six failures each further one costs an hour, and each hour
+forgives one. So a guesser gets 6 tries in 12.5 minutes and then 24 a day. Of 1 000 000 codes of six
+digits, with 10 in force, 24 a day hit one with a chance of 8.4 % in a year; with 1000 in force, as
+many as EN 60839-11-1, table 4, allows at 1:1000, one is hit in six weeks on average. Issue few and
+long ones. Unthrottled, at one try in 5 seconds, a single code would fall in 29 days on average.
 
 A right code forgives nothing: else its holder could guess at the others between two entries.
 Cards are counted by themselves, and wrong codes slow no reader down.
@@ -17,13 +17,13 @@ from doorctl.access.throttle import WAIT_AFTER_S, CardThrottle
 from doorctl.core.moments import BootTime
 
 CODES_KEY = b"any issued code."
-"""Under which all codes are counted and stand in the door log: 16 bytes, nobody's row key."""
+"""The one key of all codes in the count and the door log: 16 bytes, nobody's row key."""
 
 A_CODE = "code"
-"""Stands in lists for all of them: one pseudonym would make them, wrong ones too, one person's."""
+"""One name in lists for all codes: one pseudonym would make them, wrong ones too, one person's."""
 
 MOST_FAILURES = 6
-"""So many are counted; what they wait for is the longest wait."""
+"""No more failures are counted; this many have the longest wait."""
 
 FORGIVEN_MS = 3_600_000
 """One failure is forgiven for each hour without another, so honest slips don't add up."""
@@ -37,7 +37,7 @@ def left(throttle: CardThrottle, now: BootTime) -> int:
 
 
 def charged(throttle: CardThrottle, now: BootTime) -> CardThrottle:
-    """Count a failure, before it is known to be one."""
+    """Count a failure, before the result is known."""
     return CardThrottle(min(left(throttle, now) + 1, MOST_FAILURES), now)
 
 

@@ -1,10 +1,10 @@
-"""The branch's day as it passes: which mode stands, who is warned, what is switched on.
+"""The branch's day as it passes: the mode, the warnings, the outputs that are on.
 
-Calendar and staff's own change come in, a moment comes in, what has to be done goes out. All of it
-is found anew once a minute and whenever a mode ends; in between it costs a comparison.
+Calendar, staff's own change and a moment come in; what has to be done goes out. Everything is
+computed once a minute and whenever a mode ends; in between it costs a comparison.
 
-Calendars, warnings and offsets are whole minutes, so nothing but the end of staff's own change
-comes within one.
+Calendars, warnings and offsets are whole minutes, so only the end of staff's own change
+comes within a minute.
 """
 
 from __future__ import annotations
@@ -16,22 +16,18 @@ from datetime import UTC, datetime, timedelta
 from doorctl.access.calendar import LOOK_AHEAD, OPEN, Calendar, Cause, Mode
 from doorctl.core.moments import Moment
 
-# The mode that stands: what staff said until it ends, else the calendar; any doubt closes.
+# The current mode: staff's change until it ends, else the calendar; any doubt closes.
 #
 # A change by staff holds at once and ends by itself; only a lockdown never ends into a door that
-# stands free: until staff lift it, the calendar's staffed hours are closed. What is planned, for
-# warnings and outputs, is told by :func:`planned` and :func:`planned_changes` over the same two.
+# stands free: until staff lift it, the calendar's staffed hours are closed. For warnings and
+# outputs, :func:`planned` and :func:`planned_changes` give the planned mode from the same two.
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A mode that staff have set.
+    """A mode that staff have set, until just before an aware instant, kept in UTC.
 
-    Args:
-        mode: any.
-        until: when it ends, aware, kept in UTC; it no longer holds at that instant.
-        cause: why, in their words.
-        by: the account that set it.
+    `cause` is staff's own words, `by` their account.
 
     Raises:
         ValueError: `until` has no time zone.
@@ -50,15 +46,14 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the branch is just now.
+    """The current state of the branch.
 
     Args:
-        mode: None where nobody knows: nobody comes in, as when closed.
-        cause: why.
-        until: when it becomes another or is judged anew, aware; None where that is not known, or
-            not within 14 days.
-        problem: whether the calendar is missing, unreadable or at its end: somebody has to be
-            told, whatever staff have set meanwhile.
+        mode: None for unknown: nobody comes in, as when closed.
+        until: when it changes or is judged anew, aware; None where that is not known, or not within
+            14 days.
+        problem: whether the calendar is missing, unreadable or at its end: an alarm is due, even
+            while staff have set a mode.
     """
 
     mode: Mode | None
@@ -68,10 +63,9 @@ class Standing:
 
 
 def standing(calendar: Calendar | None, override: Override | None, moment: Moment) -> Standing:
-    """Return what the branch is at a moment, and until when.
+    """Return the state of the branch at a moment, and until when; arguments as for `judge`.
 
-    Finding the end takes some 0.1 ms, on a Pi more; a decision about a card asks `judge`. What is
-    passed in is as for that.
+    Finding the end takes some 0.1 ms, on a Pi more; a decision about a card calls `judge`.
     """
     found = judge(calendar, override, moment)
     if not moment.dependable:
@@ -83,14 +77,11 @@ def standing(calendar: Calendar | None, override: Override | None, moment: Momen
 
 
 def judge(calendar: Calendar | None, override: Override | None, moment: Moment) -> Standing:
-    """Return what the branch is at a moment; `until` is left None.
+    """Return the state of the branch at a moment; `until` is left None.
 
-    Args:
-        calendar: None where it is missing or can't be read: closed.
-        override: what staff have set last and not ended; one that is over counts for nothing, but
-            for a lockdown.
-        moment: now. By an untrusted clock only what needs no clock opens: a calendar without
-            hours. An override that closes still holds, one that opens does not.
+    Without a calendar it is closed. An `override` that is over counts for nothing, unless it is a
+    lockdown that staff have not ended. By an untrusted clock only a calendar without hours opens;
+    an override that closes still holds, one that opens does not.
     """
     problem = calendar is None or (moment.dependable and calendar.mode_at(moment.local) is None)
     if override is not None and _holds(override, moment):
@@ -104,7 +95,7 @@ def judge(calendar: Calendar | None, override: Override | None, moment: Moment) 
 
 
 def _after_lockdown(mode: Mode | None, override: Override | None) -> Mode | None:
-    """Return what the calendar's mode comes to where the last change by staff is over."""
+    """Return the mode after staff's last change is over, from the calendar's mode."""
     lapsed = override is not None and override.mode is Mode.LOCKDOWN
     return Mode.CLOSED if lapsed and mode is Mode.STAFFED else mode
 
@@ -126,7 +117,7 @@ def _holds(override: Override, moment: Moment) -> bool:
 
 
 def planned(calendar: Calendar | None, override: Override | None, local: datetime) -> Mode:
-    """Return the mode at a time that is trusted; closed where the calendar says nothing."""
+    """Return the mode at a trusted time; closed where the calendar covers no such time."""
     if override is not None and local.astimezone(UTC) < override.until:
         return override.mode
     mode = calendar.mode_at(local) if calendar is not None else None
@@ -139,13 +130,10 @@ def planned_changes(
     after: datetime,
     until: datetime,
 ) -> Iterator[tuple[datetime, Mode]]:
-    """Yield each instant after one and up to another at which `planned` becomes another.
+    """Yield each instant at which `planned` changes, and its new mode.
 
-    Args:
-        calendar: as for `standing`.
-        override: taken to have stood since before `after`.
-        after: aware, in the branch's time zone; not included.
-        until: aware; included.
+    From `after`, not included, aware and in the branch's time zone, to `until`, included, aware.
+    The override is assumed to have stood since before `after`.
     """
     mode = planned(calendar, override, after)
     for instant in _instants(calendar, override, after, until):
@@ -176,20 +164,13 @@ def _instants(
         yield from (instant for instant, _ in calendar.changes(start, until))
 
 
-# Before closing: who no longer comes in.
-
-
 def no_entry(
     calendar: Calendar | None, override: Override | None, local: datetime, last_min: int
 ) -> bool:
-    """Tell whether self-service is so near its end that nobody new comes in.
+    """Tell whether self-service is so near its end that nobody new comes in; `local` is trusted.
 
-    Args:
-        calendar: as for `standing`.
-        override: as for `standing`.
-        local: now, trusted, aware, in the branch's time zone.
-        last_min: for how many real minutes before self-service ends in closed (or lockdown)
-            nobody comes in; 0 for none. Where staff take over, everybody does.
+    `last_min` is the number of real minutes before self-service ends in closed (or lockdown); 0 for
+    none. Where staff take over, everybody may come in.
     """
     if planned(calendar, override, local) is not Mode.SELF_SERVICE:
         return False
@@ -198,18 +179,15 @@ def no_entry(
     return change is not None and change[1] not in OPEN
 
 
-# What else follows the mode: light, alarm arming, patrons' PCs, each with an offset.
+# Outputs that follow the mode: light, alarm arming, patrons' PCs, each with an offset.
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Something that is on in some modes.
+    """An output that is on in some modes, with offsets in real minutes.
 
-    Args:
-        name: what it is called.
-        modes: when it is on.
-        lead_min: real minutes by which it goes on before such a mode starts; negative: after.
-        lag_min: real minutes by which it goes off after such a mode ends; negative: before.
+    It goes on `lead_min` before such a mode starts and off `lag_min` after such a mode ends;
+    negative offsets are the other way.
     """
 
     name: str
@@ -224,16 +202,10 @@ def outputs_on(
     override: Override | None,
     local: datetime,
 ) -> frozenset[str]:
-    """Return the names of the outputs that are on.
+    """Return the names of the outputs that are on; `local` is trusted and aware.
 
     While staff have set the mode, it alone counts, without offsets: nobody could have known of
-    it before, and a lockdown must not wait. Where the calendar says nothing it is closed.
-
-    Args:
-        outputs: all there are.
-        calendar: as for `standing`.
-        override: as for `standing`.
-        local: now, trusted, aware, in the branch's time zone.
+    it before, and a lockdown must not wait. Where the calendar is silent it is closed.
     """
     if override is not None and local.astimezone(UTC) < override.until:
         return frozenset(one.name for one in outputs if override.mode in one.modes)
@@ -252,7 +224,7 @@ def _is_on(output: Output, calendar: Calendar | None, local: datetime) -> bool:
 def _runs(
     output: Output, calendar: Calendar | None, local: datetime
 ) -> Iterator[tuple[datetime | None, datetime | None]]:
-    """Yield start and end, UTC, of each time without a break in the output's modes.
+    """Yield start and end, UTC, of each unbroken time in the output's modes.
 
     Only those near enough to count; None for a bound that is too far away for any offset.
     """
@@ -280,12 +252,10 @@ SET_BACK = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class DayRules:
-    """What follows from the hours at this branch.
+    """The branch's rules about its hours.
 
-    Args:
-        warn_min: minutes before closing at which those inside are warned.
-        no_entry_min: for how many minutes before self-service ends in closed nobody new comes in.
-        outputs: what is switched with the modes.
+    Those inside are warned `warn_min` minutes before closing; nobody new comes in for the last
+    `no_entry_min` minutes before self-service ends in closed.
     """
 
     warn_min: tuple[int, ...] = ()
@@ -316,12 +286,12 @@ class OutputsChanged:
 
 @dataclass(frozen=True, slots=True)
 class CalendarLost:
-    """Nobody knows the branch's hours: closed to patrons, and somebody has to be told."""
+    """The branch's hours are unknown: closed to patrons, and an alarm is due."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarFound:
-    """What :class:`CalendarLost` told is over."""
+    """The end of :class:`CalendarLost`."""
 
 
 DayEffect = CalendarLost | CalendarFound | ModeChanged | ClosingWarned | OutputsChanged
@@ -329,18 +299,16 @@ DayEffect = CalendarLost | CalendarFound | ModeChanged | ClosingWarned | Outputs
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The day as it stands.
+    """The day as it stands; instants are UTC, and `calendar` is None where it can't be read.
 
     Args:
-        calendar: None where it is missing or can't be read.
-        override: what staff have set.
         standing: as of `seen`; None before the first look.
-        seen: the moment of the last look; None where it has to be looked at anew.
-        until: up to when that look tells all there is, UTC; None by an unset clock.
-        asked: up to when warnings were looked for, UTC.
-        closes: when patrons have to be out as planned, UTC; None where that is further away than
+        seen: the moment of the last look; None where a new look is due.
+        until: up to when that look holds; None by an unset clock.
+        asked: up to when warnings were looked for.
+        closes: when patrons have to be out as planned; None where that is further away than
             any warning, or where nobody may be in.
-        last_entry: from when on nobody new comes in, UTC; None likewise.
+        last_entry: from when on nobody new comes in; None likewise.
         on: the outputs that are on; None before the first look by a dependable clock.
     """
 
@@ -357,8 +325,8 @@ class Day:
     def mode_at(self, moment: Moment, rules: DayRules) -> tuple[Mode | None, bool]:
         """Return the mode at a moment, and whether nobody new comes in shortly before closing.
 
-        As `judge` and `no_entry` say, to the microsecond, also where the last look is a second
-        old or there was none.
+        As `judge` and `no_entry`, to the microsecond, also where the last look is a second old or
+        there was none.
         """
         if self.standing is None or not self.looked_at(moment):
             last_min = rules.no_entry_min if moment.dependable else 0
@@ -367,7 +335,7 @@ class Day:
         return self.standing.mode, self.last_entry is not None and self.last_entry <= _utc(moment)
 
     def looked_at(self, moment: Moment) -> bool:
-        """Tell whether the last look still says all that there is at a moment."""
+        """Tell whether the last look still holds at a moment."""
         seen = self.seen
         if seen is None or moment.state is not seen.state:
             return False
@@ -377,18 +345,15 @@ class Day:
 
 
 def told(day: Day, calendar: Calendar | None, override: Override | None) -> Day:
-    """Return the day by another calendar and another change of staff's; look at it next."""
+    """Return the day with another calendar and another change by staff; a new look is due."""
     return replace(day, calendar=calendar, override=override, seen=None)
 
 
 def turned(day: Day, moment: Moment, rules: DayRules) -> tuple[Day, tuple[DayEffect, ...]]:
     """Look at the clock: return the day as it stands now, and what has to be done.
 
-    Args:
-        day: as it stood.
-        moment: now. Warnings and outputs want a dependable clock; without one they stay as they
-            are, while the mode is found all the same.
-        rules: the branch's.
+    Warnings and outputs need a dependable clock; without one they stay as they are, while the mode
+    is found all the same.
     """
     if day.looked_at(moment):
         return day, ()
@@ -413,7 +378,7 @@ def _told_of(before: Standing | None, now: Standing) -> tuple[DayEffect, ...]:
 
 
 def _dated(day: Day, now: Standing, moment: Moment, rules: DayRules) -> Day:
-    """Return the day with all that a clock has to be right for."""
+    """Return the day with everything that needs a right clock."""
     at = _utc(moment)
     minute_ends = at.replace(second=0, microsecond=0) + ONE_MINUTE
     mode_ends = minute_ends if now.until is None else now.until.astimezone(UTC)
@@ -422,7 +387,7 @@ def _dated(day: Day, now: Standing, moment: Moment, rules: DayRules) -> Day:
     return replace(
         day,
         until=min(minute_ends, mode_ends),
-        # What was told before a clock went back a little is not told again.
+        # A warning is not repeated after a clock went back a little.
         asked=at if day.asked is None or set_back else max(at, day.asked),
         closes=closes,
         last_entry=last_entry,
@@ -452,7 +417,7 @@ def _closing(
 def _warned(
     asked: datetime | None, day: Day, moment: Moment, rules: DayRules
 ) -> tuple[DayEffect, ...]:
-    """Warn of the closing that comes next; one that is over by now is warned of no more."""
+    """Warn of the next closing; a closing that is over gets no warning."""
     if asked is None or day.closes is None:
         return ()
     now = _utc(moment)
@@ -462,12 +427,12 @@ def _warned(
         if asked < (at := day.closes - timedelta(minutes=minutes)) <= now
         and _open_since(at, day, moment)
     ]
-    # Whoever looks late says the shortest only.
+    # A late look gives the shortest warning only.
     return (ClosingWarned(min(due)),) if due else ()
 
 
 def _open_since(at: datetime, day: Day, moment: Moment) -> bool:
-    """Tell whether patrons could be in all the time since an instant: else nobody is to warn."""
+    """Tell whether patrons could be in ever since an instant: else there is nobody to warn."""
     since = at.astimezone(moment.local.tzinfo)
     changes = planned_changes(day.calendar, day.override, since, moment.local)
     modes = (planned(day.calendar, day.override, since), *(mode for _, mode in changes))

@@ -1,4 +1,4 @@
-"""What an attempt makes of a card, a PIN and the library system's word; it holds no state."""
+"""Judge an attempt by the card, the PIN and the library system's answer; holds no state."""
 
 from __future__ import annotations
 
@@ -25,22 +25,19 @@ from doorctl.core.moments import Moment
 
 # What a typed PIN proves: the patron's, the pass's own, or either of them under duress.
 #
-# The work is the same whatever is known of a card: every HMAC is computed and every compare is
-# made, with nothing where there is nothing to compare with.
+# The work is the same for every card, known or not: every HMAC is computed and every comparison
+# is made, with :data:`NO_PIN` where there is nothing to compare with.
 
 NO_PIN = bytes(PIN_CHECK_BYTES)
-"""Compared with where there is nothing to compare with, so that the work is the same."""
+"""Stands in where there is nothing to compare with, so that the work is the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What is known of a PIN.
+    """What is known of a PIN; with `duress` all proofs rest on a last digit that is one higher.
 
-    Args:
-        patron: whether it is the patron's.
-        held: whether it is what the pass asks for; without a pass or a PIN of its own, as
-            `patron`.
-        duress: whether all that it proves it proves by a last digit that is one higher.
+    `held` says whether it is the PIN that the pass requires; without a pass or a PIN of its own, as
+    `patron`.
     """
 
     patron: PinProof
@@ -57,13 +54,9 @@ class _Answer:
 def proofs(prepared: Prepared, pin: Pin | None, moment: Moment, *, duress: bool) -> Proofs:
     """Return what a PIN proves; `pin` is None where none was given.
 
-    What the library system calls right is the PIN as typed, so it is never taken for duress.
-
-    Args:
-        prepared: with the row that counts, the cache's or a lent one.
-        pin: as typed; one digit at least.
-        moment: now, for how long a learnt PIN counts.
-        duress: whether the PIN one higher counts; then each card costs a second HMAC.
+    The library system checks the PIN as typed, so a PIN that it calls right is never taken for
+    duress. The moment decides for how long a learnt PIN counts. With `duress` the PIN one higher
+    counts too, and each card costs a second HMAC. The row that counts is the cache's or a lent one.
     """
     checks = () if pin is None else _checks(prepared.stretched, pin, duress=duress)
     row, held = prepared.patron, prepared.held
@@ -75,7 +68,7 @@ def proofs(prepared: Prepared, pin: Pin | None, moment: Moment, *, duress: bool)
     if held is None or held.pin_check is None:
         own = patron
     if prepared.by_code and held is not None and not held.needs_pin:
-        # Name and secret in one: who types it has proved it.
+        # A code is name and secret in one: typing it proves it.
         own = _Answer(PinProof.PROVED)
     proved = [answer.forced for answer in (patron, own) if answer.proof is PinProof.PROVED]
     return Proofs(patron.proof, own.proof, duress=bool(proved) and all(proved))
@@ -103,17 +96,15 @@ def _compared(checks: tuple[bytes, ...], known: bytes | None) -> _Answer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an attempt ends.
+    """How an attempt ends: ``ok`` or the refusal.
+
+    `long_release`, `companions_max` (0-9), `weak_pin` and `opens_day` are set only with ``ok``.
 
     Args:
-        reason: ``ok`` or the refusal.
         duress: a PIN under duress was proved, whether it opens or not.
-        long_release: the door stays released for longer; only with ``ok``.
-        companions_max: how many others may come along, 0-9; only with ``ok``.
-        weak_pin: the patron's PIN opened and should be another one; only with ``ok``, and only
-            where the policy warns.
+        weak_pin: the patron's PIN opened but is too easy to guess; only where the policy warns.
         proved: a PIN was proved, whether it opens or not; nobody guesses at this card.
-        opens_day: others may come in from now on, by `Policy.first_card`; only with ``ok``.
+        opens_day: others may come in from now on, by `Policy.first_card`.
     """
 
     reason: Reason
@@ -128,8 +119,9 @@ class Verdict:
 def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdict:
     """Return how an attempt ends by what is known now; `pin` is None where none was given.
 
-    Of several passes the best opens: before all others one that asks for no PIN, so that nothing
-    shows whether this one was right. Where none opens, what a proof is told goes first.
+    Of several passes the best opens: before all others a pass that requires no PIN, so that nothing
+    shows whether the typed PIN was right. Where none opens, a refusal after a proved PIN goes
+    first.
     """
     by_each = (
         _judged(replace(prepared, held=one), pin, now, rules) for one in prepared.passes or (None,)
@@ -140,7 +132,7 @@ def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdi
 def _judged(
     prepared: Prepared, pin: Pin | None, now: Now, rules: Rules
 ) -> tuple[tuple[int, ...], Verdict]:
-    """Return a verdict by one pass at most, and before it what is best of several."""
+    """Return the verdict by at most one pass, and before it the key for the best of several."""
     known = _as_proved(_with_lent(prepared, now, rules))
     proved = proofs(known, pin, now.moment, duress=rules.policy.duress)
     decision = decide(rules.policy, _case(known, proved, now, rules))
@@ -180,7 +172,7 @@ def _with_lent(prepared: Prepared, now: Now, rules: Rules) -> Prepared:
     row = prepared.patron
     if prepared.lent is None or (row is not None and row.pushed):
         return prepared
-    # Asked for just now and sealed here: it is as fresh as can be, and for today's age limit.
+    # Requested just now and sealed here: it is as fresh as can be, and for today's age limit.
     return replace(
         prepared,
         patron=prepared.lent,
@@ -192,7 +184,7 @@ def _with_lent(prepared: Prepared, now: Now, rules: Rules) -> Prepared:
 def _as_proved(known: Prepared) -> Prepared:
     if known.patron is None or not known.proved:
         return known
-    # Of the PIN that the library system has just called right; the row may tell of an older one.
+    # About the PIN that the library system has just called right; the row may mean an older PIN.
     return replace(known, patron=replace(known.patron, weak_pin=known.weak_pin))
 
 
@@ -220,12 +212,12 @@ def _companions(known: Prepared, decision: Decision, rules: Rules) -> int:
 
 
 def _opened_unasked(known: Prepared, decision: Decision) -> bool:
-    """Tell whether it opens with any PIN: then nothing may show that this one was right."""
+    """Tell whether it opens with any PIN: then nothing may show that the typed PIN was right."""
     return decision.by_pass and known.held is not None and not known.held.needs_pin
 
 
 def opens_without_pin(prepared: Prepared, now: Now, rules: Rules) -> bool:
-    """Tell whether a pass lets its card in just now though no PIN was typed."""
+    """Tell whether a pass lets its card in now without a PIN."""
     if all(held.needs_pin for held in prepared.passes):
         return False
     return judged(prepared, None, now, rules).reason is Reason.OK
@@ -234,8 +226,8 @@ def opens_without_pin(prepared: Prepared, now: Now, rules: Rules) -> bool:
 def worth_asking(prepared: Prepared, now: Now, rules: Rules) -> bool:
     """Tell whether the library system may prove a PIN that nothing here proves.
 
-    The patron's tries there are few: none is spent on a card that has to wait, where the right
-    PIN would open nothing for the hour, or on a PIN that a push brought. A learnt one may have
+    The patron has few tries there: none is spent on a card that has to wait, where the right
+    PIN would open nothing for the hour, or on a PIN that a push brought. A learnt PIN may have
     been changed meanwhile.
     """
     if prepared.throttled:
@@ -261,18 +253,13 @@ def _pass_may_open(prepared: Prepared, now: Now, rules: Rules) -> bool:
 
 
 def compares_nothing(prepared: Prepared, withheld: Reason) -> bool:
-    """Tell whether a PIN was refused for want of one to compare with: then it was no guess.
-
-    Args:
-        prepared: the card, with its passes; one may have a PIN of its own.
-        withheld: what is told of it.
-    """
+    """Tell whether there was no PIN to compare with, so that the refused PIN was no guess."""
     has_own_pin = any(held.pin_check is not None for held in prepared.passes)
     return withheld in {Reason.UNKNOWN_CARD, Reason.PIN_UNKNOWN} and not has_own_pin
 
 
 def refusal(prepared: Prepared, answer: LibraryAnswer, withheld: Reason) -> Reason:
-    """Return what any answer but yes comes to; `withheld` is what it is without one."""
+    """Return the refusal after any answer but yes; `withheld` is the refusal without an answer."""
     if answer is LibraryAnswer.NO:
         return Reason.UNKNOWN_CARD if prepared.patron is None else Reason.WRONG_PIN
     return Reason.THROTTLED if answer is LibraryAnswer.WAITS else withheld

@@ -1,4 +1,4 @@
-"""What an attempt hears and what it asks for: its events, its effects and what it judges by."""
+"""An attempt's events, its effects and the facts that it is judged by."""
 
 from __future__ import annotations
 
@@ -18,27 +18,24 @@ from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that is known of a card, as of `Prepare`.
+    """Everything known of a card; the answer to `Prepare`.
+
+    `patron` is None for an unknown card; `row_key` is the 16 bytes that stand for the card in the
+    door log; `identifier` is the card's number, for the library system, or the code.
 
     Args:
-        attempt: the attempt that asked.
-        stretched: the key that proves a PIN.
-        row_key: the 16 bytes that stand for the card in the door log.
-        patron: the card's row; None for an unknown card.
-        throttled: whether the card has to wait after too many wrong PINs.
         delay_s: what the reader's own throttle adds to the answer.
         cache_applied_at: when the latest push came, UTC, or None.
         cache_minimum_age: the age limit that the rows were sealed for, in years.
         lent: the row that the library system has just given for a card that the cache lacks; a
             row of the cache goes before it.
-        proved: whether the library system has just said that the PIN is right.
+        proved: whether the library system has just called the PIN right.
         weak_pin: whether that PIN is too easy to guess; only with `proved`.
-        identifier: what the card says, for asking the library system about it; or the code.
-        bans: the bans of the card and its patron that were not lifted, in force or not.
+        bans: of the card and its patron, in force or not, except lifted ones.
         held: the newest pass of the card or code, in force or not.
         older: the card's other passes; the one that opens best counts.
-        other_keys: row keys of the card's other readings, for the bans of whoever is meant by
-            them; none that the register knows as another patron's.
+        other_keys: row keys of the card's other readings, for the bans of the person they mean;
+            no key that the register knows as another patron's.
     """
 
     attempt: int
@@ -60,7 +57,7 @@ class Prepared:
 
     @property
     def passes(self) -> tuple[Pass, ...]:
-        """All of them, newest first."""
+        """All passes, newest first."""
         return () if self.held is None else (self.held, *self.older)
 
     @property
@@ -71,13 +68,13 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class PrepareFailed:
-    """The card could not be looked up: nobody can be let in by it."""
+    """The card could not be looked up, so nobody can be let in by it."""
 
     attempt: int
 
 
 class LibraryAnswer(Enum):
-    """What the library system says of a card and a PIN."""
+    """The library system's answer about a card and a PIN."""
 
     YES = "yes"
     NO = "no"
@@ -91,12 +88,9 @@ class LibraryAnswer(Enum):
 class LibraryAnswered:
     """The library system answered `AskLibrary`, or will not.
 
-    Args:
-        attempt: the attempt that asked.
-        answer: what it said.
-        lent: the card's row, sealed here, where the cache has none and the answer is yes.
-        weak_pin: whether the PIN is too easy to guess; only where the answer is yes and the
-            policy makes use of it.
+    `lent` is the card's row, sealed here, where the cache has none and the answer is yes.
+    `weak_pin` says that the PIN is too easy to guess; only where the answer is yes and the policy
+    makes use of it.
     """
 
     attempt: int
@@ -107,12 +101,12 @@ class LibraryAnswered:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """Time went on; `Now` says how far."""
+    """Time has passed; `Now` says how much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """The daemon stood still: nobody knows who stands at the door by now."""
+    """The daemon stood still: another person may stand at the door by now."""
 
 
 Event = (
@@ -129,16 +123,11 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What may have changed since the last event.
+    """What may have changed since the last event; `s` is monotonic.
 
-    Args:
-        s: monotonic seconds.
-        moment: the wall clock and its quality.
-        cache_version: another number after each push and each change of bans or passes; None
-            while they can't be read.
-        mode: what the branch is; None where nobody knows.
-        no_entry: whether it closes so soon that nobody new comes in.
-        opened_on: as of :class:`doorctl.access.policy.Case`.
+    `cache_version` is another number after each push and each change of bans or passes; None while
+    they can't be read. `mode` is None where it is unknown. With `no_entry` the branch closes so
+    soon that nobody new comes in. `opened_on` is as of :class:`doorctl.access.policy.Case`.
     """
 
     s: float
@@ -151,7 +140,7 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Stretch, look up, ask the throttle, put the attempt on record; answer `Prepared`."""
+    """Stretch, look up, check the throttle, put the attempt on record; answer `Prepared`."""
 
     attempt: int
     identifiers: tuple[Identifier, ...]
@@ -159,7 +148,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """What was read is out of date: read row, bans and pass again; answer `Prepared`.
+    """The row is out of date: read row, bans and pass again; answer `Prepared`.
 
     A push came meanwhile, or the library system has lent the row of a patron whose bans nobody
     has looked up yet.
@@ -188,19 +177,17 @@ class Clicked:
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """An attempt is over: open the door or don't, tell, log, record.
+    """An attempt is over: open the door or don't, show, log and record it.
 
     Args:
-        attempt: its number.
-        reason: how it ended.
         shape: why a card was unreadable.
         silent: superseded by another card, which is being answered already.
         duress: the PIN was one higher in its last digit: raise an alarm that nobody at the door
             notices.
         long_release: this patron needs longer to get through the door; only where it opens.
-        weak_pin: the PIN is too easy to guess: tell the patron; only where it opens.
-        proved: a PIN was proved: the card's wrong ones are forgiven.
-        unchecked: nobody could say whether the PIN was right: no guess was spent on the card.
+        weak_pin: the PIN is too easy to guess: warn the patron; only where it opens.
+        proved: a PIN was proved: the card's wrong PINs are forgiven.
+        unchecked: the PIN could not be checked: no guess was spent on the card.
         opens_day: others may come in from now on, by `Policy.first_card`; only where it opens.
     """
 
@@ -218,12 +205,7 @@ class Concluded:
 
 @dataclass(frozen=True, slots=True)
 class Accompanied:
-    """Who was just let in brings so many others along, 1-9; told once at most.
-
-    Args:
-        attempt: the number of the attempt that opened.
-        companions: how many.
-    """
+    """The last patron brings companions along, 1-9; once at most for each attempt that opened."""
 
     attempt: int
     companions: int
@@ -234,17 +216,14 @@ Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | Concluded | Accomp
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The branch's rules for one attempt.
+    """The branch's rules for one attempt; `codes` says whether codes count where no card was read.
 
     Args:
-        policy: who comes in.
-        pad: how a PIN is typed.
         ask_s: how long the library system may take over a card that the cache can't judge, in
-            seconds; None where it is never asked. So long takes every refusal before the PIN is
-            proved, so that none tells whether the card is known.
+            seconds; None where it is never asked. Every refusal before the PIN is proved takes as
+            long, so that none tells whether the card is known.
         companions_max: how many others a patron may let in; 0 for nobody. A pass has its own.
         long_release_tags: tags of patrons for whom the door stays released for longer.
-        codes: whether codes are taken where no card was read.
     """
 
     policy: Policy

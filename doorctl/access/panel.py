@@ -1,8 +1,8 @@
 """What the screen at the door shows: names and numbers only, in no language.
 
-Whoever stands in the queue reads it too. Until a PIN is proved every refusal is the same one; after
-that a code says where the desk has to look, too coarse to tell anybody why. It holds no digit that
-was typed, only how many, and nothing of who came.
+The queue reads it too. Until a PIN is proved every refusal is the same one; after that a code shows
+where the desk has to look, too coarse to reveal the reason. It holds no typed digit, only how many,
+and nothing of who came.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from doorctl.access.messages import Concluded
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.core.moments import Moment
 
-# What the screen at the door says of the hours: today's, how soon it closes, when it opens.
+# The hours on the screen: today's, how soon it closes, when it opens.
 
 ONE_MINUTE = timedelta(minutes=1)
 
@@ -36,13 +36,7 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Opens:
-    """When it opens again.
-
-    Args:
-        days: how many days from today, 0-14.
-        weekday: of that day, Monday is 0.
-        minute: of that day by the wall clock, 0-1439.
-    """
+    """When the branch opens again: in 0-14 days, on a weekday (Monday is 0), at minute 0-1439."""
 
     days: int
     weekday: int
@@ -51,10 +45,9 @@ class Opens:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The hours at one minute.
+    """The hours at one minute; `mode` is None where it is unknown.
 
     Args:
-        mode: what stands; None where nobody knows.
         entry: whether somebody new may come in before the house closes.
         minutes: until it closes, rounded up; None unless that is soon.
         hours: today's; None where the calendar doesn't count or the date is not known.
@@ -75,16 +68,11 @@ def outlook(
     standing: tuple[Mode | None, bool],
     countdown_min: int,
 ) -> Outlook:
-    """Return what is said of the hours; holds for the minute of the moment.
+    """Return the hours for the screen; they hold for the minute of the moment.
 
-    When it opens again takes about 1 ms to find.
-
-    Args:
-        calendar: None where it is missing or was not read yet.
-        override: what staff have set last.
-        moment: now; by a clock that is not to be trusted no time of day is told.
-        standing: the mode that stands, and whether nobody new comes in any more.
-        countdown_min: how many minutes before closing are counted.
+    To find the next opening takes about 1 ms. `calendar` is None where it is missing or was not
+    read yet; by an untrusted clock no time of day is shown. The last `countdown_min` minutes before
+    closing are counted.
     """
     mode, no_entry = standing
     if calendar is None or not moment.dependable:
@@ -94,7 +82,7 @@ def outlook(
         entry=not no_entry,
         minutes=_minutes(calendar, override, moment.local, countdown_min) if mode in OPEN else None,
         hours=None if _overridden(override, moment.local) else _today(calendar, moment.local),
-        # When a lockdown ends is told to nobody in front of the door.
+        # The end of a lockdown is not shown in front of the door.
         opens=_opens(calendar, override, moment.local) if mode is Mode.CLOSED else None,
     )
 
@@ -132,7 +120,7 @@ def _opens(calendar: Calendar, override: Override | None, local: datetime) -> Op
 
 
 class Kind(Enum):
-    """Which picture stands."""
+    """The picture on the screen."""
 
     IDLE = "idle"
     CLOSING = "closing"
@@ -147,7 +135,7 @@ class Kind(Enum):
 
 
 class Keys(Enum):
-    """What the keys on the screen say; `NONE` where it shows no keys."""
+    """What the screen's keys are for; `NONE` where it shows no keys."""
 
     NONE = "none"
     PIN = "pin"
@@ -160,17 +148,14 @@ class PanelState:
     """What the screen shows.
 
     Args:
-        kind: which picture.
-        attempt: the attempt at hand or the last one; a key that was meant for another is void.
-        typed: how many digits were typed.
-        wanted: how many a PIN has; 0 where that is not asked for.
-        keys: what keys on the screen say.
-        code: of a refusal, one of `CODES`; with a welcome, that the desk has a word with them.
+        attempt: the current attempt or the last one; a key that was meant for another is void.
+        wanted: how many digits a PIN has; 0 where none is required.
+        code: of a refusal, one of `CODES`; with a welcome, that the desk wants to speak to the
+            patron.
         companions: how many may come along, 0-9.
-        minutes: until the house closes, while that is soon; else None.
-        entry: whether somebody new may come in before that.
+        minutes: as in :class:`Outlook`, like `entry`.
         hours: today's open hours; None where they are not known or staff have changed them.
-        opens: when it opens again; None where it is open or nobody knows.
+        opens: when it opens again; None where it is open or where that is unknown.
     """
 
     kind: Kind
@@ -195,7 +180,7 @@ NEW_PIN = 6
 
 CODES: Mapping[Reason, int] = MappingProxyType(
     {
-        # Whatever ends before a proof is one and the same, also that nobody typed in time.
+        # All ends before a proof look the same, also a PIN that was not typed in time.
         **dict.fromkeys(BEFORE_PROOF, NOT_PROVED),
         Reason.PIN_TIMEOUT: NOT_PROVED,
         Reason.CARD_UNREADABLE: UNREADABLE,
@@ -212,7 +197,7 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.WEAK_PIN: NEW_PIN,
     }
 )
-"""The code of each refusal but one: that it is closed may be told to everybody."""
+"""The code of each refusal but one: everybody may know that the house is closed."""
 
 STANDING: Mapping[Mode | None, Kind] = MappingProxyType(
     {
@@ -223,18 +208,15 @@ STANDING: Mapping[Mode | None, Kind] = MappingProxyType(
         None: Kind.OUT_OF_ORDER,
     }
 )
-"""What stands while nobody is at the reader; without a mode nobody knows what time it is."""
+"""What the screen shows while nobody is at the reader; without a mode the time is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelRules:
-    """How this branch's screen behaves.
+    """The branch's rules for its screen; `keys` is True where no keypad is wired.
 
-    Args:
-        keys: whether it shows keys, which it does where no keypad is wired.
-        codes: whether a code opens without a card.
-        message_s: how long a welcome and any refusal stand, in seconds: all for the same time.
-        countdown_min: from so many minutes before closing on, the minutes are counted down.
+    A welcome and any refusal are shown for the same `message_s` seconds. The last `countdown_min`
+    minutes before closing are counted down. With `codes` a code opens without a card.
     """
 
     keys: bool = False
@@ -245,7 +227,7 @@ class PanelRules:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What was told at the end of an attempt, until when (monotonic seconds)."""
+    """The message at the end of an attempt, until when (monotonic seconds)."""
 
     kind: Kind
     code: int
@@ -253,12 +235,12 @@ class Notice:
 
 
 def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice | None:
-    """Return what is told of an attempt that ended; None where another card is at hand already."""
+    """Return the message at the end of an attempt; None where another card is there already."""
     if end.silent:
         return None
     until_s = now_s + rules.message_s
     if end.reason is Reason.OK:
-        # That the PIN is weak is nobody else's business: the desk tells it.
+        # The desk says that the PIN is weak, because the queue must not know it.
         return Notice(Kind.WELCOME, NEW_PIN if end.weak_pin else 0, until_s)
     if end.reason is Reason.CLOSED:
         return Notice(Kind.CLOSED, 0, until_s)
@@ -266,7 +248,7 @@ def notice_of(end: Concluded, rules: PanelRules, now_s: float) -> Notice | None:
 
 
 def turned_away(rules: PanelRules, now_s: float) -> Notice:
-    """Return what is told to whoever can't be looked up just now."""
+    """Return the message to a patron who can't be looked up now."""
     return Notice(Kind.REFUSED, OURS, now_s + rules.message_s)
 
 
@@ -278,14 +260,10 @@ def panel_state(
     *,
     broken: bool,
 ) -> PanelState:
-    """Return what the screen shows.
+    """Return what the screen shows; `broken` where no card can be read.
 
-    Args:
-        attempt: the attempt at hand, or the idle reader.
-        notice: what was told last, while it stands.
-        outlook: the hours.
-        rules: the branch's.
-        broken: whether no card can be read.
+    `attempt` is the current attempt or the idle reader; `notice` the last message, while it is
+    shown.
     """
     if attempt.phase is not Phase.IDLE or attempt.company is not None or attempt.code_pad:
         return _at_work(attempt, notice, rules)
@@ -338,23 +316,18 @@ def _keys(keys: Keys, rules: PanelRules) -> Keys:
     return keys if rules.keys else Keys.NONE
 
 
-# What the screen at the door has to remember: what was told last, and the hours of this minute.
+# What the screen has to remember: the last message, and the hours of this minute.
 
 Standing = tuple[Mode | None, bool]
-"""A mode, None where nobody knows, and whether nobody new comes in before closing."""
+"""A mode, None for unknown, and whether nobody new comes in before closing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """The screen as it stands.
+    """The screen as it stands; `calendar` is None until it was read.
 
-    Args:
-        rules: the branch's.
-        calendar: None until it was read.
-        override: what staff have set.
-        notice: what was told last; None once it has stood for long enough.
-        outlook: the hours as of `found_for`.
-        found_for: which minute, since 1970, and standing the outlook is of; None to find it anew.
+    `notice` is None once it has been shown for long enough. `outlook` holds for the minute since
+    1970 and the standing in `found_for`; None to find it anew.
     """
 
     rules: PanelRules = field(default_factory=PanelRules)
@@ -366,19 +339,19 @@ class Display:
 
     @property
     def deadline_s(self) -> float | None:
-        """When :meth:`at` has to be called next, monotonic seconds; None for whenever."""
+        """When :meth:`at` has to be called next, monotonic seconds; None for no deadline."""
         return None if self.notice is None else self.notice.until_s
 
     def heard(self, calendar: Calendar | None, override: Override | None) -> Display:
-        """Return the screen by other hours."""
+        """Return the screen with other hours."""
         return replace(self, calendar=calendar, override=override, found_for=None)
 
     def telling(self, notice: Notice | None) -> Display:
-        """Return the screen with what is told now, or with nothing."""
+        """Return the screen with a message, or without one."""
         return replace(self, notice=notice)
 
     def at(self, now_s: float, moment: Moment, standing: Standing) -> Display:
-        """Return the screen at a time; the hours are looked at once a minute."""
+        """Return the screen at a time; the hours are found anew once a minute."""
         over = self.notice is not None and now_s >= self.notice.until_s
         current = replace(self, notice=None) if over else self
         minute = moment.local.timestamp() // 60

@@ -14,7 +14,7 @@ ROW_KEY_BYTES = 16
 PIN_CHECK_BYTES = 32
 
 KEY_BYTES = 32
-"""Of an installation key, and of what Argon2id makes of an identifier."""
+"""Length of an installation key, and of Argon2id's result for an identifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +24,18 @@ class Patron:
     Args:
         patron_ref: the library system's opaque number, as text.
         pin_check: ``HMAC(K, "pin" + PIN)``, 32 bytes; None while no PIN is known.
-        resident: lives in the library's municipality.
         active: the identifier itself is in force at the library system.
-        blocks: the library system's block codes, all of them.
         restricted: the data may be kept but not used (GDPR article 18).
-        enter_from: the day on which someone still too young becomes old enough.
-        valid_until: the last day on which the identifier is valid.
-        hold_from: first day of a period on hold.
-        hold_until: last day of it; None for an open end. Only with `hold_from`.
+        enter_from: the day on which a patron who is still too young becomes old enough.
+        valid_until: the last day, as are `hold_until` and `pin_until`.
+        hold_from: first day of a period on hold; `hold_until` is None for an open end.
         tags: rights that the library system carries.
-        pin_until: the last day on which a check that was learnt from the library system counts;
-            None for one that a push brought. Only with `pin_check`.
+        pin_until: for a check that was learnt from the library system; None for a check that a push
+            brought. Only with `pin_check`.
         pushed: whether a push brought the row; else the library system was asked about the card,
             and the row counts as long as its PIN check.
-        weak_pin: whether the PIN is too easy to guess; only where whoever sealed the row has a
-            policy that makes use of it, else False.
+        weak_pin: whether the PIN is too easy to guess; only where the row was sealed under a policy
+            that makes use of it, else False.
     """
 
     patron_ref: str
@@ -70,9 +67,9 @@ def pin_check(stretched: StretchedKey, pin: Pin) -> bytes:
 
 
 def overlaid(value: bytes, links: Iterable[bytes]) -> bytes:
-    """Return a row key or a PIN check as it is under keys that were laid over the one it is of.
+    """Return a row key or a PIN check under the keys that were laid over its own.
 
-    So whoever has the new key rewrites what is stored, and needs no card number for it.
+    So the owner of the new key rewrites what is stored, and needs no card number for it.
     """
     for link in links:
         value = _hmac(link, value)[: len(value)]
@@ -80,21 +77,18 @@ def overlaid(value: bytes, links: Iterable[bytes]) -> bytes:
 
 
 def levels(stretched: StretchedKey) -> tuple[StretchedKey, ...]:
-    """Return what an identifier is under the newest key, then under each one before it."""
+    """Return an identifier's key under the newest key, then under each key before it."""
     parts = key_parts(stretched.reveal())
     return tuple(StretchedKey(b"".join(parts[:end])) for end in range(len(parts), 0, -1))
 
 
 def key_parts(secret: bytes) -> list[bytes]:
-    """Return the 32 bytes of each key of one or more that follow each other, oldest first."""
+    """Return the 32 bytes of each key in a file of one or more, oldest first."""
     return [secret[at : at + KEY_BYTES] for at in range(0, len(secret), KEY_BYTES)]
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")
-
-
-# Every way an attempt can end, and what staff are told about it.
 
 
 class Reason(Enum):
@@ -122,14 +116,14 @@ class Reason(Enum):
 
     @property
     def verdict(self) -> str:
-        """``granted`` or ``refused``."""
+        """The word ``granted`` or ``refused``."""
         return "granted" if self is Reason.OK else "refused"
 
 
 BEFORE_PROOF = frozenset(
     {Reason.UNKNOWN_CARD, Reason.WRONG_PIN, Reason.PIN_UNKNOWN, Reason.THROTTLED}
 )
-"""Refusals of somebody who has not proved a PIN: signals and timing must not tell them apart."""
+"""Refusals before a PIN was proved: signals and timing must not tell them apart."""
 
 UNJUDGED = frozenset({Reason.PIN_TIMEOUT, Reason.FAULT, Reason.CARD_UNREADABLE})
 """Ends of an attempt whose PIN was never compared, so that no guess was spent."""

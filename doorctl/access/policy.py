@@ -1,8 +1,8 @@
 """The decision: two ordered tables of named checks; the first refusal wins, the default refuses.
 
-Three rules stand in this file. All that decides is in :data:`CHECKS` and :data:`PASS_CHECKS`, in
-the order in which it counts. A check sees nothing but the case: no clock, no database, no earlier
-decision. And a pass adds rights and takes none: who comes in by either table comes in.
+This file has three rules. Every check stands in :data:`CHECKS` or :data:`PASS_CHECKS`, in the order
+in which it counts. A check sees nothing but the case: no clock, no database, no earlier decision.
+And a pass adds rights and takes none: a patron whom either table lets in comes in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from doorctl.access.rights import Pass, PassKind
 from doorctl.core.moments import Moment
 
 KNOWN_BLOCKS = frozenset({"O", "D", "S", "F", "U", "E", "W"})
-"""Block codes that the library system documents; it asks to read any other as "other reason"."""
+"""Block codes that the library system documents; it says to read any other as "other reason"."""
 
 
 CLOCK_SLACK = timedelta(minutes=5)
@@ -37,7 +37,7 @@ class PinProof(Enum):
 
 
 class WeakPin(Enum):
-    """What a right PIN that is too easy to guess comes to."""
+    """What happens after a right PIN that is too easy to guess."""
 
     ALLOW = "allow"
     WARN = "warn"
@@ -46,19 +46,15 @@ class WeakPin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The branch's rules.
+    """The branch's rules; `minimum_age` is in years, 0 for no age limit.
 
     Args:
-        require_pin: whether a card needs its PIN.
-        require_resident: whether only residents of the municipality come in.
-        deny_blocks: block codes that keep somebody out.
-        deny_other_blocks: whether a code outside :data:`KNOWN_BLOCKS` does as well.
-        minimum_age: in years; 0 for no age limit.
-        max_cache_age: how old the copy of the patron register may be; None for any age.
+        deny_other_blocks: whether a code outside :data:`KNOWN_BLOCKS` keeps a patron out as well.
+        max_cache_age: of the copy of the patron register; None for any age.
         branch: this branch's identity, as bans name it.
         duress: whether a PIN whose last digit is one higher than the right one opens as well and
             raises a silent alarm. It costs a second right PIN for each patron: two of 10 000 open.
-        weak_pin: what a PIN comes to that a row calls weak; see
+        weak_pin: what happens after a PIN that a row calls weak; see
             :mod:`doorctl.access.weak_pins`. Nothing where no PIN is required.
         first_card: kinds of passes, and tags of patrons, of which one has to come in on each local
             day before anybody else does by self-service; empty for no such rule. See
@@ -79,22 +75,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that one decision looks at, as of one moment.
+    """The facts for one decision, at one moment; see also :class:`~doorctl.access.messages.Now`.
+
+    `patron` is None for an unknown card; `held` is the pass of the card or code, in force or not.
 
     Args:
-        patron: the card's row; None for an unknown card.
-        moment: now.
-        pin: what is known of the PIN.
         throttled: whether the card has to wait after too many wrong PINs.
-        banned: whether the library has banned the card or the patron from this branch.
         cache_applied_at: when the latest push came, UTC; None if none ever came.
         cache_minimum_age: the age limit that the rows were sealed for, in years.
-        mode: what the branch is now; None where nobody knows.
-        no_entry: whether it closes so soon that nobody new comes in.
-        held: the pass of the card or code, in force or not.
-        pass_pin: what is known of the PIN that the pass asks for; a code is its own proof.
-        opened_on: the local day on which somebody of `Policy.first_card` came in last; None where
-            nobody knows of one.
+        pass_pin: the proof of the PIN that the pass requires; a code is its own proof.
+        opened_on: the local day of the last entry by `Policy.first_card`; None for none known.
     """
 
     patron: Patron | None
@@ -112,7 +102,7 @@ class Case:
 
     @property
     def mode_for_entry(self) -> Mode | None:
-        """The mode for whoever wants in: just before closing the branch counts as closed."""
+        """The mode for a patron who wants in: just before closing the branch counts as closed."""
         return Mode.CLOSED if self.no_entry and self.mode in OPEN else self.mode
 
 
@@ -121,7 +111,7 @@ JudgedT = TypeVar("JudgedT", Patron, Pass)
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[JudgedT]):
-    """One row of a table: a name for people, and what it refuses with, or None."""
+    """One row of a table: a name for people, and a function that returns its refusal or None."""
 
     name: str
     refuses: Callable[[Policy, Case, JudgedT], Reason | None]
@@ -168,7 +158,7 @@ def _resident(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
 
 def _age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
     if case.cache_minimum_age < policy.minimum_age and _has_age_limit(case, patron):
-        # A row without a date says "old enough for the limit of then": for this one it is doubt.
+        # A row without a date means "old enough for the limit of then": for another limit in doubt.
         return Reason.CACHE_TOO_OLD
     if patron.enter_from is None or _today(case) >= patron.enter_from:
         return None
@@ -176,7 +166,7 @@ def _age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
 
 
 def _has_age_limit(case: Case, patron: Patron) -> bool:
-    """Tell whether the row was sealed for the cache's limit; one that was asked for may not be."""
+    """Tell whether the row was sealed for the cache's limit; one from an answer may not be."""
     return patron.pushed or case.cache_applied_at is not None
 
 
@@ -204,19 +194,19 @@ def _hours(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
 
 
 def _first_card(policy: Policy, case: Case, judged: Patron | Pass) -> Reason | None:
-    # A pass that opens while it is closed waits for nobody either.
+    # A pass that opens the closed branch waits for nobody either.
     by_itself = isinstance(judged, Pass) and judged.admits(case.moment, Mode.CLOSED) is Reason.OK
     if not policy.first_card or by_itself or opens_day(policy, judged):
         return None
     if case.mode_for_entry is not Mode.SELF_SERVICE:
         return None
-    # What day it is must be known too, else yesterday's opening would do.
+    # The date must be known too, else yesterday's opening would do.
     opened = case.moment.dependable and case.opened_on == case.moment.local.date()
     return None if opened else Reason.CLOSED
 
 
 def _cache_age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
-    # A row that was asked for has an end of its own, and is as old as its own question.
+    # A row from the library system's answer has an end of its own, and is as old as its question.
     if policy.max_cache_age is None or not patron.pushed:
         return None
     if case.cache_applied_at is None:
@@ -257,7 +247,7 @@ def opens_day(policy: Policy, judged: Patron | Pass) -> bool:
 
 
 def closed(mode: Mode | None, moment: Moment) -> Reason | None:
-    """Return why patrons don't come in by themselves now, whoever they are; None if they do."""
+    """Return why no patron comes in by self-service now; None if they may."""
     if mode in OPEN:
         return None
     unknown = mode is None and not moment.dependable
@@ -265,7 +255,7 @@ def closed(mode: Mode | None, moment: Moment) -> Reason | None:
 
 
 def knows_pin(patron: Patron | None, moment: Moment) -> bool:
-    """Tell whether a row can prove a PIN: it has a check, and a learnt one counts to this day."""
+    """Tell whether a row can prove a PIN: it has a check, and a learnt check still counts."""
     if patron is None or patron.pin_check is None:
         return False
     return patron.pin_until is None or known_time(moment).date() <= patron.pin_until
@@ -283,7 +273,7 @@ def _today(case: Case) -> date:
 
 
 CHECKS: tuple[Check[Patron], ...] = (
-    # A card that has to wait comes before its PIN: even the right one then proves nothing.
+    # The throttle comes before the PIN: while the card waits, even the right PIN proves nothing.
     Check("throttle", _throttled),
     Check("pin", _pin),
     Check("restricted", _restricted),
@@ -295,10 +285,10 @@ CHECKS: tuple[Check[Patron], ...] = (
     Check("hours", _hours),
     Check("first_card", _first_card),
     Check("cache_age", _cache_age),
-    # The last: who hears of it knows that a new PIN is all that is missing.
+    # The last check: its refusal tells the patron that only a new PIN is missing.
     Check("weak_pin", _weak_pin),
 )
-"""What is asked of a known card, in this order."""
+"""The checks of a known card, in this order."""
 
 PASS_CHECKS: tuple[Check[Pass], ...] = (
     Check("pass_throttle", _pass_throttled),
@@ -308,9 +298,9 @@ PASS_CHECKS: tuple[Check[Pass], ...] = (
     Check("pass_admits", _not_admitted),
     Check("pass_first_card", _first_card),
 )
-"""What is asked of a pass, in this order.
+"""The checks of a pass, in this order.
 
-What the library system says of a patron is not, but that the data are restricted.
+Of the library system's data on the patron only their restriction counts here.
 """
 
 
@@ -323,7 +313,7 @@ class Finding:
 
 
 def findings(policy: Policy, case: Case) -> tuple[Finding, ...]:
-    """Ask every check, in order, for staff who want to know why; the pass's come last."""
+    """Run every check, in order, for staff who want to know why; the pass's checks come last."""
     asked: tuple[Finding, ...] = (Finding("known", Reason.UNKNOWN_CARD),)
     if case.patron is not None:
         asked = (Finding("known", None), *_asked(CHECKS, policy, case, case.patron))
@@ -340,7 +330,7 @@ def _asked(
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How it ends, and by whose rights: both are false where nobody comes in."""
+    """The end of an attempt, and by whose rights; both are false where nobody comes in."""
 
     reason: Reason
     by_patron: bool = False
@@ -348,7 +338,7 @@ class Decision:
 
 
 def decide(policy: Policy, case: Case) -> Decision:
-    """Return ``ok`` where either table lets somebody in, else the refusal that is told.
+    """Return ``ok`` where either table lets the patron in, else the refusal to show.
 
     That is the patron's; the pass's where the card has no row, or where its PIN alone was proved.
     Where nothing was proved it is one of :data:`BEFORE_PROOF`, so that a pass can't be told from

@@ -1,7 +1,7 @@
-"""People with a right of their own: whom the library has banned, and whom it gave a pass.
+"""People with special rights: patrons whom the library has banned, and holders of a pass.
 
 Which pass opens in which mode stands in :data:`OPENS_IN`. A ban that may hold does hold; a pass
-that may be over is over. Nothing here says who somebody is: bans and passes are found by the key
+that may be over is over. Nothing here says who a person is: bans and passes are found by the key
 of a card's row.
 """
 
@@ -22,7 +22,7 @@ from doorctl.core.staff_text import LETTER_TEXT, refuse_text
 
 # Codes that the library issues in place of a card: how long, how many, and which never.
 #
-# A code is secret and name in one, so whoever guesses any of them is in.
+# A code is secret and name in one, so a person who guesses any of them is in.
 
 MIN_CODE_DIGITS = 6
 """With fewer, 100 codes could not be issued (EN 60839-11-1, table 4, by :data:`CODES_APART`)."""
@@ -38,16 +38,16 @@ MIN_DIFFERENT_DIGITS = 4
 
 
 def codes_allowed(digits: int) -> int:
-    """Tell how many codes of so many digits may be in force at a time: 1000 for six."""
+    """Return how many codes of so many digits may be in force at a time: 1000 for six."""
     possible: int = 10**digits
     return possible // CODES_APART
 
 
 def guessable(code: str) -> bool:
-    """Tell whether a code of digits is one that people try first, so that it is never issued.
+    """Tell whether people try this code of digits first, so that it is never issued.
 
     That is a run up or down (also past 9), few different digits, one group repeated, or a date in
-    any of the usual orders: dates are birthdays.
+    any of the usual orders, because dates are birthdays.
     """
     return (
         len(set(code)) < MIN_DIFFERENT_DIGITS
@@ -63,7 +63,7 @@ def _is_run(code: str) -> bool:
 
 
 def _repeats_a_group(code: str) -> bool:
-    # Whatever repeats itself is found in its own double before the double's second half.
+    # A text that repeats itself is found in its own double before the double's second half.
     return (code + code).find(code, 1) < len(code)
 
 
@@ -89,13 +89,13 @@ USUAL_BAN = timedelta(days=90)
 """How long a ban lasts unless staff say otherwise; our choice, no rule that we found names one."""
 
 LONGEST_PASS = timedelta(days=366)
-"""Copenhagen gives its institution cards at most a year; who still needs one asks again."""
+"""Copenhagen gives its institution cards at most a year; who still needs one applies again."""
 
 MOST_SPANS = 6
-"""As many times of day as one pass has."""
+"""Most times of day that one pass has."""
 
 COMPANIONS_LIMIT = 9
-"""As many as one key can say."""
+"""The most that one key can say."""
 
 EVERY_DAY = frozenset(range(7))
 """Weekdays as :meth:`datetime.date.weekday` counts them: 0 is Monday."""
@@ -123,29 +123,27 @@ OPENS_IN = MappingProxyType(
         PassKind.EMERGENCY: _WHEN_OPEN | {Mode.CLOSED, Mode.LOCKDOWN},
     }
 )
-"""In which modes a pass opens by its kind alone; a mode that is not listed stays shut."""
+"""In which modes a pass opens by its kind alone; it opens in no other mode."""
 
 ADDED_OUTSIDE_HOURS = frozenset({Mode.CLOSED})
-"""What `outside_hours` adds to that."""
+"""The modes that `outside_hours` adds to that."""
 
 OPEN_BY_ANY_CLOCK = frozenset({PassKind.STAFF, PassKind.EMERGENCY})
-"""Who gets in though nobody knows the time: who comes to set the clock, or to put out the fire."""
+"""Kinds that open at an unknown time: people come to set the clock, or to put out the fire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A patron whom the library keeps out of some of its branches.
+    """A patron whom the library keeps out of some of its branches; number 0 is not stored yet.
+
+    `reason` is what happened, for staff, with no name and no number of anybody. `by` is the staff
+    account that decided it, `note` the text of the letter to the patron.
 
     Args:
-        number: 0 for one that is not stored yet.
-        reason: what happened, for staff; no name and no number of anybody.
-        since: from when on, aware, kept in UTC; a letter may have to come first, so it can lie
-            ahead.
-        until: until just before when, aware, kept in UTC; None for no end, which must be meant:
+        since: aware, kept in UTC; a letter may have to come first, so it can lie ahead.
+        until: the ban ends just before, aware, kept in UTC; None for no end, which must be meant:
             :data:`USUAL_BAN` is what a page or a command proposes.
-        by: the staff account that decided it.
         branches: identities of branches, or :data:`ALL_BRANCHES`; never empty.
-        note: what the letter to the patron says.
 
     Raises:
         InputError: the values make no sense together, or a text holds a person's number.
@@ -173,8 +171,8 @@ class Ban:
     def holds(self, moment: Moment, branch: str) -> bool:
         """Tell whether it keeps the patron out of a branch now.
 
-        While nobody knows the time, one that lies ahead may have begun, so it has; and it has
-        ended only if its end is past for certain.
+        While the time is unknown, a ban that lies ahead may have begun, so it counts as begun; and
+        it has ended only if its end is certainly past.
         """
         if self.branches.isdisjoint({branch, ALL_BRANCHES}):
             return False
@@ -193,28 +191,24 @@ def banned(bans: Iterable[Ban], moment: Moment, branch: str) -> bool:
 class Pass:
     """A right to come in on some days at some times, bound to a card or to a code.
 
+    Number 0 is not stored yet; days are local. The time of day begins on one of `weekdays` (0 is
+    Monday) at `from_minute`, 0-1439, and lasts until just before `to_minute` of the same midnight,
+    at most a day later; over 1440 for a time that ends on the next day.
+
     Args:
-        number: 0 for one that is not stored yet.
-        kind: whom it is for.
-        first_day: the first day, local.
-        last_day: the last one; not more than :data:`LONGEST_PASS` later, but for staff and
+        last_day: not more than :data:`LONGEST_PASS` after the first, but for staff and
             emergencies, whose cards are taken back by hand.
-        weekdays: 0 for Monday; those on which the time of day begins.
-        from_minute: minutes after midnight, 0-1439.
-        to_minute: until just before then, more than `from_minute`, at most a day later; over 1440
-            for one that ends on the next day.
         outside_hours: whether it opens while the branch is closed too; staff and emergency passes
             do without it.
         needs_pin: whether a PIN has to be proved after the card; never for a code.
         pin_check: its own PIN, sealed as a patron's is; None for the PIN that `patrons.db` holds
             for the card. Only with `needs_pin`.
-        code_digits: how long the code is; None for a card. A code is name and secret in one, and
+        code_digits: length of the code; None for a card. A code is name and secret in one, and
             nothing is typed after it, so it needs no PIN.
         companions_max: how many others the holder may let in with them, 0-9.
-        label: the association, firm or school and what it comes for ("Skakklubben, Tuesdays"),
-            never a person's name: the branch keeps a list of who has which pass elsewhere.
-        more_times: other times of the same days, each as `from_minute` and `to_minute`;
-            :data:`MOST_SPANS` of all.
+        label: the association, firm or school and its purpose ("Skakklubben, Tuesdays"), never a
+            person's name: the branch keeps a list of who has which pass elsewhere.
+        more_times: other times of the same days, :data:`MOST_SPANS` in all.
 
     Raises:
         InputError: the values make no sense together, or the label holds a person's number.
@@ -247,11 +241,11 @@ class Pass:
         return (Span(self.from_minute, self.to_minute), *self.more_times)
 
     def admits(self, moment: Moment, mode: Mode | None) -> Reason:
-        """Return ``ok``, or why the pass does not open now; whose PIN it is, is asked elsewhere.
+        """Return ``ok``, or why the pass does not open now; the PIN is checked elsewhere.
 
         ``expired`` after its last day, ``closed`` where the branch's mode forbids it,
         ``clock_untrusted`` where its days can't be judged, ``not_permitted`` on other days and at
-        other times. A mode that nobody knows is judged as closed. Staff's and an emergency's first
+        other times. An unknown mode is judged as closed. Staff's and an emergency's first
         day counts by any clock.
         """
         if self._over(moment):

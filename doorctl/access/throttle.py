@@ -2,8 +2,8 @@
 
 A four-digit PIN falls to 10 000 guesses, so the count decides: three free failures, then a wait
 that grows, and an end at ten until staff reset it: 10 of 10 000 in no less than 4.2 hours.
-The count is a person's data too and is forgotten with the visits, 30 days after its last failure.
-A right PIN ends it, so beside it stands one that no right PIN ends: of a patron's wrong PINs at
+The count is a person's data too and is deleted with the visits, 30 days after its last failure.
+A right PIN ends it, so a second count exists that no right PIN ends: of a patron's wrong PINs at
 all cards, at most :data:`MOST_WRONG_PINS`. So a card that its owner uses every day allows some 240
 guesses a year, 2.4 % of PINs, and a stolen one 20.
 Elapsed time is CLOCK_BOOTTIME; a reboot starts a wait afresh, so pulling the plug gains nothing.
@@ -26,18 +26,18 @@ WAIT_AFTER_S = MappingProxyType({3: 30, 4: 120, 5: 600, 6: 3600, 7: 3600, 8: 360
 """Failures in a row -> seconds until the next try (NIST SP 800-63B: "30 seconds up to an hour")."""
 
 MOST_WRONG_PINS = 20
-"""With so many wrong PINs on record a patron waits for staff, or until one is forgotten."""
+"""With so many wrong PINs on record a patron waits for staff, or until one is deleted."""
 
 MOST_ELSEWHERE = MOST_WRONG_PINS - 1
-"""So many of a patron's wrong PINs at other branches count here: what another says stops nobody
-before a wrong PIN at this door, and shows nobody the door who has the right one."""
+"""So many of a patron's wrong PINs at other branches count here at most: before a wrong PIN at this
+door they stop nobody, and so turn away no patron who has the right PIN."""
 
 TOLD_FROM = 4
-"""So many wrong PINs of a patron the other branches are told of: more than anybody's slips, so who
-mistyped where is nobody's business but that branch's. A thief has three at each for nothing."""
+"""From this many wrong PINs of a patron on, the other branches learn of them: more than anybody's
+slips, so who mistyped where stays with that branch. A thief has three at each for nothing."""
 
 GUESSED_AT = 10
-"""A right PIN beside so many wrong ones is alarmed: somebody may have a copy of the card."""
+"""A right PIN beside so many wrong ones is alarmed: there may be a copy of the card."""
 
 WRONG_PIN_DAYS, UNANSWERED_DAYS = 30, 365
 """How long a patron's wrong PIN counts: from the day after it, and longer while no right one came.
@@ -63,7 +63,7 @@ class CardThrottle:
     at: BootTime | None = None
 
     def charged(self, now: BootTime) -> CardThrottle:
-        """Count a failure, before it is known to be one."""
+        """Count a failure, before the result is known."""
         return CardThrottle(min(self.failures + 1, STOP_AT_FAILURES), now)
 
     def holds(self, now: BootTime) -> bool:
@@ -75,7 +75,7 @@ class CardThrottle:
 
 
 def everywhere(here: int, elsewhere: int) -> int:
-    """Return how many wrong PINs a patron has, by this branch's count and what others told."""
+    """Return how many wrong PINs a patron has, by this branch's count and those of others."""
     return here + min(elsewhere, MOST_ELSEWHERE)
 
 
@@ -92,11 +92,11 @@ class ReaderThrottle:
         return ReaderThrottle(max(0, self.spent_ms - elapsed), now)
 
     def charged(self, now: BootTime) -> ReaderThrottle:
-        """Count a failure at this reader, whoever's card it was."""
+        """Count a failure at this reader, for any card."""
         spent = self.left(now).spent_ms + READER_REFILL_MS
         return ReaderThrottle(min(spent, READER_BURST * READER_REFILL_MS), now)
 
     def delay_s(self, now: BootTime) -> float:
-        """Tell how much later every answer at this reader comes: 0 or :data:`READER_DELAY_S`."""
+        """Return how much later every answer at this reader comes: 0 or :data:`READER_DELAY_S`."""
         free_ms = READER_BURST * READER_REFILL_MS - self.left(now).spent_ms
         return READER_DELAY_S if free_ms < READER_REFILL_MS else 0.0

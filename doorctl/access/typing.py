@@ -16,10 +16,8 @@ CLEAR = "*"
 class PadRules:
     """How long a PIN is and how long a patron may take.
 
-    Args:
-        pin_length: this many digits need no enter key.
-        digit_timeout_s: longest wait for the next key.
-        total_timeout_s: longest time from the card to the last key.
+    A PIN of `pin_length` digits needs no enter key. `digit_timeout_s` is the longest wait for the
+    next key, `total_timeout_s` the longest time from the card to the last key.
     """
 
     pin_length: int = 4
@@ -29,13 +27,9 @@ class PadRules:
 
 @dataclass(frozen=True, slots=True)
 class PinPad:
-    """What has been typed since a card was read.
+    """The digits typed since a card was read; never longer than `rules.pin_length`, never shown.
 
-    Args:
-        rules: lengths and time-outs.
-        opened_s: when the card was read, monotonic seconds.
-        last_key_s: when the latest key came; `opened_s` at first.
-        digits: what was typed; never longer than `rules.pin_length`, never shown.
+    Times are monotonic seconds; `last_key_s` is `opened_s` at first.
     """
 
     rules: PadRules
@@ -45,7 +39,7 @@ class PinPad:
 
     @classmethod
     def opened(cls, rules: PadRules, now_s: float) -> PinPad:
-        """Start afresh for a card that has just been read."""
+        """Start with an empty pad for a card that has just been read."""
         return cls(rules, now_s, now_s)
 
     @property
@@ -77,21 +71,17 @@ class PinPad:
 
 # The pad where no card was read: digits and a time go in, a code comes out at ``#``.
 #
-# Whoever types too few digits, or more than a code can have, has typed nothing.
+# Too few digits, or more than a code can have, count as nothing.
 
 TOO_MANY_DIGITS = MAX_CODE_DIGITS + 1
-"""Of a longer entry so many digits are kept, which tells that it is no code."""
+"""A longer entry keeps this many digits, which shows that it is no code."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodePad:
-    """What has been typed since the first key.
+    """The digits typed since the first key, at most `TOO_MANY_DIGITS`; never shown.
 
-    Args:
-        rules: its time-outs are the same as for a PIN.
-        opened_s: when the first key came, monotonic seconds.
-        last_key_s: when the latest key came.
-        digits: what was typed, at most `TOO_MANY_DIGITS`; never shown.
+    The time-outs are the same as for a PIN; times are monotonic seconds.
     """
 
     rules: PadRules
@@ -101,41 +91,38 @@ class CodePad:
 
     @property
     def deadline_s(self) -> float:
-        """When whoever types has taken too long, monotonic seconds."""
+        """When the person has taken too long, monotonic seconds."""
         return min(
             self.last_key_s + self.rules.digit_timeout_s,
             self.opened_s + self.rules.total_timeout_s,
         )
 
     def pressed(self, key: str, now_s: float) -> CodePad | None:
-        """Take one key; clear and enter empty the pad, so that None is left."""
+        """Take one key; clear and enter empty the pad, and the result is None."""
         if key in {CLEAR, ENTER}:
             return None
         return replace(self, digits=(self.digits + key)[:TOO_MANY_DIGITS], last_key_s=now_s)
 
     @property
     def code(self) -> Identifier | None:
-        """The code, if what stands in the pad can be one."""
+        """The code, if the digits can be one."""
         if not MIN_CODE_DIGITS <= len(self.digits) <= MAX_CODE_DIGITS:
             return None
         return Identifier(IdentifierKind.CODE, self.digits)
 
 
-# Who was just let in may say by one key how many others come along.
+# Companions: by one key the last patron may say how many others come along.
 
 COMPANION_S = 8.0
-"""How long a key counts: as long as the door takes to be pulled open by somebody with a pram."""
+"""How long a key counts: as long as a person with a pram takes to pull the door open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What may still be said of an attempt that opened the door.
+    """The companions that may still be announced for an attempt that opened the door.
 
-    Args:
-        attempt: its number.
-        companions_max: the highest key that counts, 1-9.
-        until_s: until just before when, monotonic seconds.
-        granted_in: what the branch was then.
+    Keys 1 to `companions_max`, at most 9, count until just before `until_s`, monotonic seconds;
+    `granted_in` is the branch's mode at the grant.
     """
 
     attempt: int
@@ -144,13 +131,13 @@ class Company:
     granted_in: Mode
 
     def said(self, key: str) -> int | None:
-        """Return how many come along, or None for a key that says nothing."""
+        """Return how many come along, or None for a key without that meaning."""
         return int(key) if key.isdigit() and 1 <= int(key) <= self.companions_max else None
 
     def may_follow(self, mode: Mode) -> bool:
-        """Tell whether companions come in by now; shortly before closing they do.
+        """Tell whether companions may come in by now; shortly before closing they may.
 
-        A pass that opens a closed branch opens it for the holder's company too, until staff make
+        A pass that opens a closed branch opens it for the holder's companions too, until staff make
         it something stricter.
         """
         return mode in OPEN or mode is self.granted_in

@@ -1,7 +1,7 @@
 """Whether refusals for one reason are unusually many: the library hears of a fault before patrons.
 
-It is told reasons and times and nothing else, so it can't know who was refused; that one patron
-tries again is judged by time alone. All that is watched stands in :data:`WATCHED`.
+It sees reasons and times and nothing else, so it can't know who was refused; only the time shows
+that the same patron tries again. All watched reasons stand in :data:`WATCHED`.
 """
 
 from __future__ import annotations
@@ -17,24 +17,22 @@ LAST = 20
 isn't hidden behind a day that went well, and a quarter of an hour's bad luck isn't one."""
 
 WINDOW_S = 24 * 3600.0
-"""None older than this: what went wrong the evening before yesterday is no news."""
+"""Older decisions don't count: a fault of the evening before yesterday is no news."""
 
 AGAIN_S = 120.0
 """A refusal for the same reason within so long counts as the same patron trying again. Of ten wrong
 PINs in a row, with the waits that they cost, 7 are left, spread over four hours."""
 
 CALM_SHARE = 0.5
-"""An alarm is over below this part of the share that raised it: one at the edge is told once."""
+"""An alarm is over below this part of its own share: a share at the edge raises it only once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """What makes refusals for one reason unusual.
 
-    Args:
-        at_least: fewer than this of the last decisions are chance.
-        share: this part of them, or more.
-        act: what to do about it, a sentence.
+    Fewer than `at_least` of the last decisions are chance; `share` is the smallest part of them
+    that is unusual. `act` is a sentence on what to do about it.
     """
 
     at_least: int
@@ -103,13 +101,7 @@ is one person: staff decided both, so neither is a fault however often it comes.
 
 @dataclass(frozen=True, slots=True)
 class Unusual:
-    """Refusals for one reason are unusually many.
-
-    Args:
-        reason: which.
-        count: how many there were.
-        of: among how many decisions.
-    """
+    """Refusals for one reason are unusually many: `count` of the last `of` decisions."""
 
     reason: Reason
     count: int
@@ -130,27 +122,23 @@ class _Told:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """The last decisions of one door; at most :data:`LAST` of them.
+    """The last decisions of one door; at most :data:`LAST` of them, oldest first.
 
-    Args:
-        told: what was counted, oldest first.
-        alarmed: reasons whose alarm stands.
+    `alarmed` holds the reasons whose alarm stands.
     """
 
     told: tuple[_Told, ...] = ()
     alarmed: frozenset[Reason] = frozenset()
 
     def after(self, reason: Reason, now_s: float) -> tuple[Refusals, tuple[Unusual, ...]]:
-        """Count a decision, and tell what is unusual by it and was not before.
+        """Count a decision; return the new state, and each alarm that is to be raised.
+
+        A reason is alarmed once, until its share has fallen well below its limit.
 
         Args:
             reason: how an attempt ended. Leave out those that another swipe superseded: a reader
                 that reads a card twice would count as patrons who didn't type.
             now_s: seconds of a clock that never falls.
-
-        Returns:
-            What is remembered from now on, and each alarm that is to be raised: once a reason,
-            until its share has fallen well below what raised it.
         """
         kept = tuple(one for one in self.told if now_s - one.at_s < WINDOW_S)
         if not _again(kept, reason, now_s):

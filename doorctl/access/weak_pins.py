@@ -1,12 +1,12 @@
-"""PINs that somebody guesses: the usual ones, and those that the card itself gives away.
+"""PINs that are easy to guess: the usual ones, and those that the card itself gives away.
 
-A health card shows its number, and with it the birthday; the first guesses of whoever finds one
-open more accounts than chance would (Bonneau and others, 2012). All that counts as weak is in
-:data:`COMMON` and :data:`PERSONAL`, as lists of guesses; of 10 000 PINs they take 224 from a
-patron with one CPR number and one card, 2.2 %.
+A health card shows its number, and with it the birthday; the first guesses of a finder open more
+accounts than chance would (Bonneau and others, 2012). All weak PINs are in :data:`COMMON` and
+:data:`PERSONAL`, as lists of guesses; of 10 000 PINs they take 224 from a patron with one CPR
+number and one card, 2.2 %.
 
-What the answer, a single bit, gives away: whoever has it of a PIN looks for it among 224, not
-10 000. It says nothing of whose PIN it is, and with the installation key all 10 000 are tried in a
+What the answer, a single bit, gives away: a thief who has it looks for the PIN among 224, not
+10 000. It does not say whose PIN it is, and with the installation key all 10 000 are tried in a
 moment anyway. Without the key it is worth ten tries at the door, where one in 22 hits and not one
 in 1 000. Therefore it is kept only where the policy makes use of it, never just in case.
 """
@@ -23,7 +23,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 
 DIGITS = "0123456789"
 CENTURIES = ("19", "20")
-"""In which somebody now alive was born; the card does not show which."""
+"""Centuries in which a living person was born; the card does not show which."""
 
 _REPLACEMENT_DAY = 60
 """Added to the day of an erstatningspersonnummer (cpr.dk); its holder has a birthday as well."""
@@ -33,10 +33,8 @@ _REPLACEMENT_DAY = 60
 class Known:
     """What a finder of the patron's cards can read or work out; digits only.
 
-    Args:
-        cpr: CPR numbers.
-        cards: numbers of plastic cards, without their letters.
-        birthdays: day, month and two-digit year, two digits each.
+    Numbers of plastic cards are without their letters; a birthday is day, month and year, two
+    digits each.
     """
 
     cpr: tuple[str, ...] = field(repr=False)
@@ -46,13 +44,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of a table.
+    """One row of a table; its guesses may come twice.
 
-    Args:
-        name: for people.
-        of_10_000: how many PINs of four digits it calls weak, at most: for a patron with one CPR
-            number and one card.
-        guesses: yields them for a number of digits; some may come twice.
+    `of_10_000` is how many PINs of four digits it calls weak, at most: for a patron with one CPR
+    number and one card.
     """
 
     name: str
@@ -99,24 +94,21 @@ COMMON: tuple[Rule, ...] = (
     Rule("one or two digits again and again, 0000 or 1212", 100, _repeats),
     Rule("two digits in two halves, 1122", 100, _halves),
 )
-"""Weak for everybody; ten stand in two rows."""
+"""Weak for everybody; ten PINs stand in two rows."""
 
 PERSONAL: tuple[Rule, ...] = (
     Rule("a birthday, in any order and either century", 8, _dates),
     Rule("digits that stand together in the CPR number", 7, _parts_of_cpr),
     Rule("the last digits of the card's number", 1, _ends_of_cards),
 )
-"""Weak for this patron; two stand in two rows, DDMM and MMYY."""
+"""Weak for this patron; two PINs stand in two rows, DDMM and MMYY."""
 
 
 def weak(pin: Pin, identifiers: Iterable[Identifier], birthday: date | None = None) -> bool:
-    """Tell whether a PIN is too easy to guess for whoever has one of the patron's cards.
+    """Tell whether a PIN of 4 to 12 digits is too easy to guess for a finder of the patron's cards.
 
-    Args:
-        pin: 4 to 12 digits.
-        identifiers: the patron's cards and CPR numbers, all of them.
-        birthday: as the library system has it; None for not known. That of a CPR number counts
-            as well.
+    `identifiers` are all the patron's cards and CPR numbers. The birthday is as the library system
+    has it, None for not known; the one in a CPR number counts as well.
     """
     digits = pin.reveal()
     if digits in _common(len(digits)):

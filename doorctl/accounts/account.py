@@ -12,11 +12,11 @@ from doorctl.core.errors import InputError
 from doorctl.core.masked import Masked
 from doorctl.core.staff_text import refuse_text
 
-# Roles and what each may do: one table, asked at every request.
+# Roles and what each may do: one table, checked at every request.
 
 
 class Role(Enum):
-    """What somebody's job at the branch is; the values are fixed names in files and scripts."""
+    """A person's job at the branch; the values are fixed names in files and scripts."""
 
     VIEWER = "viewer"
     STAFF = "staff"
@@ -26,7 +26,7 @@ class Role(Enum):
 
 
 class Permission(Enum):
-    """One thing that a role may or may not do; the values are fixed names too."""
+    """A thing that a role may or may not do; the values are fixed names too."""
 
     SEE_LOG = "see_log"
     SEARCH_LOG = "search_log"
@@ -116,11 +116,11 @@ LONGEST_NAME = 64
 _NAME = re.compile(rf"[a-z0-9][a-z0-9._@+-]{{0,{LONGEST_NAME - 1}}}")
 
 KEEPERS = frozenset({Role.MANAGER, Role.TECHNICIAN})
-"""Roles of which one local account has to work: else nobody gets in while the provider is down."""
+"""One local account with such a role must work: else nobody gets in while the provider is down."""
 
 
 class Origin(Enum):
-    """Who says that somebody is who they are; the values are fixed names."""
+    """The one who checks a person's identity; the values are fixed names."""
 
     LOCAL = "local"
     PROVIDER = "provider"
@@ -131,14 +131,9 @@ class Account:
     """An account, without its password.
 
     Args:
-        name: the login, as :func:`login_name` returns it.
         shown: what colleagues see; for a duty account rather the duty than a person.
-        role: what it may do.
-        disabled: it can't be signed in to.
         must_change: somebody else chose the password, so it has to be changed first.
-        origin: who checks who it is.
         subject: the identity provider's own name for it, None for a local one.
-        second_factor: a code is asked for beside the password; kept apart from the rest.
     """
 
     name: str
@@ -158,10 +153,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class SecondFactor:
-    """What proves beside the password who somebody is.
+    """A person's second proof of identity, beside the password.
 
     Args:
-        secret: what their app makes codes of, in base32; None where it can't be read.
+        secret: the app makes codes of it, in base32; None where it can't be read.
         step: the last step of 30 seconds whose code was used: an older one never counts again.
         recovery: the SHA-256 of each recovery code that is left.
     """
@@ -172,9 +167,9 @@ class SecondFactor:
 
 
 def login_name(typed: str) -> str | None:
-    """Return the login that somebody typed, in lower case; None for what can be nobody's.
+    """Return the login that was typed, in lower case; None for a text that can be no login.
 
-    What has so many digits in a row as a CPR or card number is nobody's.
+    A text with as many digits in a row as a CPR or card number is no login.
     """
     name = typed.strip().lower()
     if not typed.isascii() or _NAME.fullmatch(name) is None:
@@ -187,10 +182,10 @@ def login_name(typed: str) -> str | None:
 
 
 def own_name(typed: str) -> str:
-    """Return the login that somebody wrote, in lower case.
+    """Return the login that was written, in lower case.
 
     Raises:
-        InputError: it can be nobody's; says what a login is, and not what was written.
+        InputError: it can be no login; says what a login is, and not what was written.
     """
     name = login_name(typed)
     if name is None:
@@ -205,18 +200,18 @@ def refuse_account(account: Account) -> None:
     """Refuse an account that can't be stored.
 
     Raises:
-        InputError: its login or shown name is none; says what one is.
+        InputError: its login or shown name is not valid; says what one is.
     """
     if own_name(account.name) != account.name:
         raise InputError("a login is stored in lower case")
     refuse_text("shown name", account.shown, longest=LONGEST_NAME)
 
 
-# What happens at the sign-in, for the audit log; none holds what somebody typed.
+# Events of the sign-in, for the audit log; none holds what a person typed.
 
 
 class Refusal(Enum):
-    """Why somebody was not let in; for the audit log alone, the page does not tell them apart."""
+    """Why a sign-in was refused; for the audit log alone, the page does not tell them apart."""
 
     WRONG = "wrong"
     DISABLED = "disabled"
@@ -226,11 +221,9 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Somebody signed in.
+    """A person signed in.
 
-    Args:
-        account: the login.
-        codes_left: how many recovery codes are left, where they have just used one.
+    `codes_left` is how many recovery codes are left, where one was just used.
     """
 
     account: str
@@ -239,12 +232,9 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SignInRefused:
-    """Somebody was not let in.
+    """A sign-in was refused.
 
-    Args:
-        account: the account's login; None where there is none of that name.
-        why: the reason.
-        wait_s: how long the next try has to wait.
+    `account` is the login; None where there is no such account.
     """
 
     account: str | None
@@ -254,12 +244,7 @@ class SignInRefused:
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    """Somebody signed out, here or everywhere.
-
-    Args:
-        account: the login.
-        sessions: how many sessions ended.
-    """
+    """A person signed out, here or everywhere; `sessions` is how many sessions ended."""
 
     account: str
     sessions: int
@@ -267,21 +252,21 @@ class SignedOut:
 
 @dataclass(frozen=True, slots=True)
 class PasswordChanged:
-    """Somebody changed their own password, which ended all their other sessions."""
+    """A person changed their own password, which ended all their other sessions."""
 
     account: str
 
 
 @dataclass(frozen=True, slots=True)
 class SecondFactorSet:
-    """Somebody gave their own account a second factor, which ended all their other sessions."""
+    """A person gave their own account a second factor, which ended all their other sessions."""
 
     account: str
 
 
 @dataclass(frozen=True, slots=True)
 class AccountProvided:
-    """The identity provider sent somebody who was not here before, or has another role now."""
+    """The identity provider sent a person who was not here before, or has another role now."""
 
     account: str
     role: str

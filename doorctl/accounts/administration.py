@@ -1,7 +1,10 @@
 """Changes of accounts, each inside the writer's one transaction; each ends the account's sessions.
 
+All but :func:`add` raise InputError where no account has the login; those that change an account
+return it as it is afterwards.
+
 One local account of :data:`KEEPERS` has to work always: it is the way in while the identity
-provider is down. Whoever is root on the machine can add another one.
+provider is down. Root on the machine can add another one.
 """
 
 from __future__ import annotations
@@ -33,11 +36,11 @@ def add(books: Books, account: Account, hashed: str, moment: Moment) -> Account:
 
 
 def set_role(books: Books, name: str, role: Role, moment: Moment) -> Account:
-    """Give an account another role; return it as it is then.
+    """Give an account another role.
 
     Raises:
-        InputError: there is none of that login, or it is the last one that keeps the house; or its
-            role is the identity provider's to say.
+        InputError: it is the last one that keeps the house, or the identity provider gives its
+            role.
     """
     account = _found(books, name)
     if account.origin is not Origin.LOCAL:
@@ -46,21 +49,17 @@ def set_role(books: Books, name: str, role: Role, moment: Moment) -> Account:
 
 
 def disable(books: Books, name: str, moment: Moment) -> Account:
-    """Let nobody sign in to an account any more; return it as it is then.
+    """Let nobody sign in to an account any more.
 
     Raises:
-        InputError: there is none of that login, or it is the last one that keeps the house.
+        InputError: it is the last one that keeps the house.
     """
     account = _found(books, name)
     return _changed(books, account, replace(account, disabled=True), moment)
 
 
 def enable(books: Books, name: str, moment: Moment) -> Account:
-    """Let an account be signed in to again, and forget its failures; return it as it is then.
-
-    Raises:
-        InputError: there is none of that login.
-    """
+    """Let staff sign in to an account again, and forget its failures."""
     account = _found(books, name)
     books.failures.keep(ACCOUNT, name, NONE)
     return _changed(books, account, replace(account, disabled=False), moment)
@@ -69,10 +68,10 @@ def enable(books: Books, name: str, moment: Moment) -> Account:
 def set_password(
     books: Books, name: str, hashed: str, moment: Moment, *, must_change: bool
 ) -> Account:
-    """Give an account another password, and forget its failures; return it as it is then.
+    """Give an account another password, and forget its failures.
 
     Raises:
-        InputError: there is none of that login, or the identity provider has its password.
+        InputError: the identity provider has its password.
     """
     account = _found(books, name)
     if account.origin is not Origin.LOCAL:
@@ -83,10 +82,10 @@ def set_password(
 
 
 def reset_factor(books: Books, name: str, moment: Moment) -> Account:
-    """Take an account's second factor, for whoever has lost it; return it as it is then.
+    """Remove an account's second factor, when its owner has lost it.
 
     Raises:
-        InputError: there is none of that login, or it has none.
+        InputError: it has none.
     """
     account = _found(books, name)
     if not account.second_factor:
@@ -96,11 +95,7 @@ def reset_factor(books: Books, name: str, moment: Moment) -> Account:
 
 
 def sign_out_everywhere(books: Books, name: str) -> int:
-    """End all sessions of an account; return how many there were.
-
-    Raises:
-        InputError: there is none of that login.
-    """
+    """End all sessions of an account; return how many there were."""
     return books.sessions.end_all(_found(books, name).name)
 
 

@@ -1,4 +1,4 @@
-"""Which passwords are taken: long ones that nobody guesses first; no rules on what is in them.
+"""The rules for passwords: long, and not easy to guess; no rules on which characters they have.
 
 NIST SP 800-63B and OWASP ASVS 5.0 V6.2: length, none that is common or was stolen, nothing of
 the account's.
@@ -16,7 +16,7 @@ from doorctl.core.errors import InputError
 from doorctl.core.masked import Masked
 
 SHORTEST = 12
-"""Characters; ASVS V6.2.1 wants 8 and recommends 15, and here nothing else is asked for."""
+"""Characters; ASVS V6.2.1 wants 8 and recommends 15, and here there is no other rule."""
 
 LONGEST = 128
 """Characters; ASVS V6.2.9 wants 64 allowed. More only makes hashing slow."""
@@ -28,7 +28,7 @@ SHORTEST_WALK = 6
 """A shorter part of a password is made of neighbouring keys by chance."""
 
 SHORTEST_STEP = 3
-"""So many neighbours begin in a row before the next row is gone to, as in ``qweasdzxc``."""
+"""A walk takes so many neighbours of one row before it goes to the next, as in ``qweasdzxc``."""
 
 _WORDS = """
 123456 123456789 12345678 12345 1234567 1234567890 123123 000000 111111 123321 654321 666666
@@ -46,9 +46,9 @@ telechargement yfdbufnjh mailcreated leavemealone
 """
 
 _COMMON = frozenset(_WORDS.split())
-"""What is tried first, in Denmark too. A long password is compared by what is left of it without
-repeats, and without digits and signs at its end. The last lines are what else has 12 characters of
-the 3000 commonest by the lists of Django 5.2 and zxcvbn 4.5."""
+"""Passwords that attackers try first, in Denmark too. A long password is compared without its
+repeats, and without digits and signs at its end. The last lines are those others of 12 characters
+among the 3000 commonest by the lists of Django 5.2 and zxcvbn 4.5."""
 
 LIST = Path(__file__).with_name("stolen.bin")
 MARK_BYTES = 4
@@ -65,7 +65,7 @@ _LINES = tuple(way for one in (*_ROWS, *_COLUMNS, *_IN_ORDER) for way in (one, o
 
 
 class Password(Masked[str]):
-    """What somebody typed as a password; the same characters in either way of writing them."""
+    """A password as it was typed, in one Unicode form (NFKC) however it was written."""
 
     __slots__ = ()
 
@@ -74,11 +74,7 @@ class Password(Masked[str]):
 
 
 def refuse_password(password: Password, name: str) -> None:
-    """Refuse a new password that somebody could guess.
-
-    Args:
-        password: what was chosen.
-        name: the login of the account.
+    """Refuse a new password that is easy to guess; `name` is the account's login.
 
     Raises:
         InputError: says which rule it breaks, and nothing of the password.
@@ -134,7 +130,7 @@ def _is_walk(core: str) -> bool:
 def _is_lines(keys: str) -> bool:
     ends = {0}
     for end in range(SHORTEST_STEP, len(keys) + 1):
-        # Whatever is longer is made of two that are not.
+        # A longer step is made of two shorter ones.
         starts = range(max(0, end - 2 * SHORTEST_STEP + 1), end - SHORTEST_STEP + 1)
         if any(start in ends and _is_line(keys[start:end]) for start in starts):
             ends.add(end)

@@ -1,4 +1,4 @@
-"""What accounts need of the world, 1-6 methods each, and the values that cross.
+"""The interfaces of accounts to the world, 1-6 methods each, and the values that cross.
 
 Adapters stand in `store` and `sources`, fakes in `tests/fakes`; both pass one contract suite.
 """
@@ -33,7 +33,7 @@ class AccountStore(Protocol):
         """Return all accounts, in order of their logins."""
 
     def keep(self, account: Account, moment: Moment) -> None:
-        """Add an account, or replace what is stored of it but for its password.
+        """Add an account, or replace all that is stored of it but its password.
 
         It counts as used then. Accounts that left long ago are forgotten at the same time.
         """
@@ -51,7 +51,7 @@ class AccountStore(Protocol):
         """Store an account's second factor, or forget it.
 
         Raises:
-            KeyFileError: what it is sealed with can't be read or made; nothing was changed.
+            KeyFileError: the key that seals it can't be read or made; nothing was changed.
         """
 
 
@@ -69,10 +69,10 @@ class SessionStore(Protocol):
         """Return the session of a token's digest, living or not."""
 
     def touch(self, digest: bytes, seen: BootTime) -> None:
-        """Store that somebody is still there; nothing if the session is gone."""
+        """Store that a session was just used; do nothing if it is gone."""
 
     def end(self, digest: bytes) -> None:
-        """Forget a session; nothing if it is gone."""
+        """Forget a session; do nothing if it is gone."""
 
     def end_all(self, name: str) -> int:
         """Forget all sessions of an account; return how many there were."""
@@ -99,7 +99,7 @@ class FailureStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """All three in the hands of the one writer."""
+    """The three stores in the hands of the one writer."""
 
     accounts: AccountStore
     sessions: SessionStore
@@ -108,43 +108,39 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[ResultT]):
-    """What came of something, and what of it goes on the audit log."""
+    """The result of a change, and its events for the audit log."""
 
     result: ResultT
     event: Event | None = None
 
 
 class Desk(Protocol):
-    """Has the writer do something. Thread-safe."""
+    """Has the writer make changes. Thread-safe."""
 
     def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
-        """Do it and put it on the audit log in one durable transaction; return the result.
+        """Make a change and put it on the audit log in one durable transaction; return the result.
 
         Raises:
             StoreError: nothing was changed.
-            DoorctlError: whatever `use` raises; nothing was changed.
+            DoorctlError: any error of `use`; nothing was changed.
         """
 
 
 class SignedInBook(Protocol):
-    """Who is signed in, read-only. Thread-safe."""
+    """The sessions and their accounts, read-only. Thread-safe.
+
+    Raises:
+        StoreError: they can't be read, so nobody is signed in.
+    """
 
     def whose(self, digest: bytes) -> tuple[Account, Session] | None:
-        """Return the session of a token's digest with its account, living or not.
-
-        Raises:
-            StoreError: it can't be read, so nobody is signed in.
-        """
+        """Return the session of a token's digest with its account, living or not."""
 
     def every(self) -> tuple[Account, ...]:
-        """Return all accounts, in order of their logins.
-
-        Raises:
-            StoreError: they can't be read.
-        """
+        """Return all accounts, in order of their logins."""
 
     def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
-        """Return an account's sessions with their tokens' digests, living or not; as `every`."""
+        """Return an account's sessions with their tokens' digests, living or not."""
 
 
 class PasswordHasher(Protocol):
@@ -164,10 +160,7 @@ class PasswordHasher(Protocol):
 class Pending:
     """A sign-in at the identity provider under way; the browser keeps it until it comes back.
 
-    Args:
-        state: what the provider has to bring back.
-        nonce: what has to stand in its token.
-        verifier: what proves that whoever brings the code also asked for it (PKCE).
+    `verifier` proves that the browser with the code also began the sign-in (PKCE).
     """
 
     state: Masked[str]
@@ -177,13 +170,10 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the identity provider says of somebody, once its signature was checked.
+    """What the identity provider says of a person, after its signature was checked.
 
-    Args:
-        subject: its own name for them, which never goes to somebody else.
-        name: their login.
-        shown: what colleagues see.
-        groups: of which they are a member.
+    `subject` is its own name for them, which never goes to somebody else; `name` is the login,
+    `shown` what colleagues see.
     """
 
     subject: str = field(repr=False)
@@ -202,12 +192,11 @@ class IdentityProvider(Protocol):
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
         """Return the address to send the browser to, and what it has to keep meanwhile.
 
-        Args:
-            again: whether somebody who is signed in there already is asked who they are again.
+        With `again` the provider checks the person anew, even if they are signed in there already.
         """
 
     def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
-        """Return who somebody is who came back with a code."""
+        """Return the claims about the person who came back with a code."""
 
     def way_out(self) -> str:
         """Return the address where a browser signs out there; empty for none."""

@@ -25,18 +25,18 @@ RECOVERY_BYTES = 15
 """120 random bits: what is stored of them need not be slow to make (OWASP ASVS 5.0 V6.5.2)."""
 
 WINDOW = 1
-"""Steps of 30 seconds before and after: a telephone's clock, and who types slowly (RFC 6238)."""
+"""Steps of 30 seconds before and after: for a telephone's clock, and slow typing (RFC 6238)."""
 
 _SECRET = re.compile(r"[A-Z2-7]{32}")
 
 
 def new_secret(brought: str = "") -> Masked[str]:
-    """Return 160 random bits in base32, as apps take them; or what a form brings back of them."""
+    """Return 160 random bits in base32, as apps take them; or the secret a form brings back."""
     return Masked(brought if _SECRET.fullmatch(brought) else pyotp.random_base32())
 
 
 def key_uri(secret: Masked[str], name: str, branch: str) -> Masked[str]:
-    """Return what an app reads from a picture: the secret, whose it is and where."""
+    """Return the text that an app reads from a picture: the secret, its owner and the branch."""
     uri = pyotp.TOTP(secret.reveal()).provisioning_uri(name=name, issuer_name=branch)
     return Masked(uri)
 
@@ -47,7 +47,7 @@ def begun(
     """Return a second factor whose app has shown its first code, and its recovery codes.
 
     Raises:
-        InputError: the code is not the secret's now, or the clock is in doubt.
+        InputError: the code does not fit the secret now, or the clock is in doubt.
     """
     codes = tuple(_recovery_code() for _ in range(RECOVERY_CODES))
     factor = SecondFactor(secret, 0, frozenset(_mark(one.reveal()) for one in codes))
@@ -58,12 +58,9 @@ def begun(
 
 
 def used_up(factor: SecondFactor, code: str, moment: Moment) -> SecondFactor | None:
-    """Return a second factor without what a code has used up; None where the code is wrong.
+    """Return a second factor after a code was used up; None where the code is wrong.
 
-    Args:
-        factor: as it is stored.
-        code: as it was typed; blanks and hyphens don't count.
-        moment: the time; a doubtful one takes recovery codes only.
+    Blanks and hyphens in the code don't count; while the clock is in doubt only recovery codes do.
     """
     mark = _mark(code)
     if mark in factor.recovery:

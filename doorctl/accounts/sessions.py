@@ -1,4 +1,4 @@
-"""A session: what a browser shows instead of the password, and when it ends by itself.
+"""A session: a browser shows it instead of the password, and it ends by itself.
 
 It is judged by the time since the machine started: a wall clock that jumps neither prolongs nor
 ends one, and a restart ends all. OWASP ASVS 5.0 V7.2 and V7.3.
@@ -16,20 +16,20 @@ from doorctl.core.moments import BootTime
 TOKEN_BYTES = 32
 
 IDLE_MS = 30 * 60_000
-"""So long nobody has to have done anything for the session to be over; a branch may say less."""
+"""A session ends after so long without an action; a branch may say less."""
 
 LONGEST_MS = 8 * 3_600_000
 """A working day; then everybody signs in again."""
 
 FRESH_MS = 5 * 60_000
-"""So long after a sign-in accounts can be changed and sessions ended; then one signs in again."""
+"""For so long after a sign-in, accounts can be changed and sessions ended; then sign in again."""
 
 TOUCH_MS = 60_000
 """So much of the idle time may be missing on disk, which is not written at each page."""
 
 
 class Token(Masked[str]):
-    """256 random bits as text: whoever has them is signed in."""
+    """256 random bits as text; they alone let a browser in."""
 
     __slots__ = ()
 
@@ -41,12 +41,9 @@ class Token(Masked[str]):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One browser in which somebody is signed in.
+    """One browser in which a person is signed in.
 
-    Args:
-        account: the login.
-        began: when they signed in.
-        seen: when they last did something, at most :data:`TOUCH_MS` too early.
+    `seen`, the last time that they did something, is at most :data:`TOUCH_MS` too early.
     """
 
     account: str
@@ -54,11 +51,9 @@ class Session:
     seen: BootTime
 
     def lives(self, now: BootTime, idle_ms: int = IDLE_MS) -> bool:
-        """Tell whether it still counts; what is from before a restart does not.
+        """Tell whether it still counts; a session from before a restart does not.
 
-        Args:
-            now: the time.
-            idle_ms: after how much of nothing it ends, at most :data:`IDLE_MS`.
+        It ends after `idle_ms` without an action, at most :data:`IDLE_MS`.
         """
         return (
             self.began.boot_id == self.seen.boot_id == now.boot_id
@@ -67,36 +62,36 @@ class Session:
         )
 
     def fresh(self, now: BootTime) -> bool:
-        """Tell whether whoever it is has just proved it; of one that lives."""
+        """Tell whether a live session's sign-in is recent."""
         return now.ms_since(self.began) < FRESH_MS
 
     def touch_due(self, now: BootTime) -> bool:
-        """Tell whether it is time to store that somebody is still there."""
+        """Tell whether it is time to store that the session is still in use."""
         return now.ms_since(self.seen) >= TOUCH_MS
 
     def touched(self, now: BootTime) -> Session:
-        """Return it as of a moment at which somebody did something."""
+        """Return it as used at a moment."""
         return replace(self, seen=now)
 
 
 def new_token() -> Token:
-    """Return a token that nobody ever had."""
+    """Return a new random token."""
     return Token(secrets.token_urlsafe(TOKEN_BYTES))
 
 
-# Which refusals by role go on record: an account's first ones, then one an hour with a count.
+# Refusals by role go on record: an account's first ones, then one an hour with a count.
 #
 # Pure: time is an argument. A script that asks again and again fills no disk, and hides nobody
 # else.
 
 AT_ONCE = 10
-"""So many of one account are on record at once; who looks round by hand sees fewer pages."""
+"""So many of one account go on record at once; browsing by hand makes fewer."""
 
 REFILL_S = 3600.0
 """Then one more in this time: 34 entries of an account on its worst day."""
 
 MOST = 500
-"""Accounts that are counted; of whom nobody has heard longest is forgotten."""
+"""Accounts that are counted; the one that has been silent longest is forgotten."""
 
 
 @dataclass(slots=True)
@@ -113,14 +108,11 @@ class Refusals:
         self._of: dict[str, _Account] = {}
 
     def due(self, account: str, now_s: float) -> int | None:
-        """Count a refusal, and tell whether it goes on record.
-
-        Args:
-            account: whose it is.
-            now_s: CLOCK_MONOTONIC.
+        """Count an account's refusal; `now_s` is CLOCK_MONOTONIC.
 
         Returns:
-            None where it stays off the record; else how many of the account did so since its last.
+            None where it stays off the record; else how many of the account's stayed off it since
+            its last one on record.
         """
         one = self._of.pop(account, None) or _Account(at_s=now_s)
         self._of[account] = one

@@ -1,7 +1,7 @@
-"""Signing in and out: by a password of our own, or by the identity provider's word.
+"""Signing in and out: by a password of our own, or through the identity provider.
 
-An unknown login, a wrong password and a disabled account look the same and take the same: each is
-charged to the throttle, stretches one password and is told in one sentence.
+An unknown login, a wrong password and a disabled account look the same and take the same time:
+each is charged to the throttle, stretches one password and gets the same sentence.
 """
 
 from __future__ import annotations
@@ -52,19 +52,17 @@ ACCOUNT, BROWSER, ADDRESS = "account", "browser", "address"
 """What failures are counted by."""
 
 NO_NAME = ""
-"""What counts for every typed name that can be nobody's: it is stored nowhere."""
+"""Stands for every typed name that can be no login, so that it is stored nowhere."""
 
 NO_PASSWORD = Password("")
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A session that lives, as its account's owner sees it.
+    """A live session, as its account's owner sees it.
 
-    Args:
-        number: names it, and lets nobody in.
-        began_s: seconds since they signed in.
-        seen_s: seconds since they did something, about a minute too many at most.
+    `number` names it, and lets nobody in; `seen_s`, since the last action, is too long by about a
+    minute at most.
     """
 
     number: str
@@ -74,10 +72,10 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    """A try that was charged: to whom, whose it is, and what the password is compared with.
+    """A try that was charged: to whom, whose account it is, and the hash to compare with.
 
-    `address` is None where a browser that is known was charged, and its address was not; `used` is
-    what is left of `factor` after the code.
+    `address` is None where a known browser was charged instead of its address; `used` is what is
+    left of `factor` after the code.
     """
 
     name: str
@@ -94,16 +92,11 @@ class _Admitted:
 
 
 class SigningIn:
-    """Let staff in and out. Thread-safe; what is slow is done outside of the writer's thread.
+    """Let staff in and out. Thread-safe; slow work is done outside of the writer's thread.
 
     Args:
-        desk: has the writer do things.
-        book: who is signed in.
-        hasher: Argon2id.
-        clock: any.
-        roles: group of the identity provider -> role; the first one that somebody is in counts.
-        idle_ms: how long a session lasts while nobody does anything.
-        factor_required: whether who has no second factor sets one up before anything else.
+        roles: group of the identity provider -> role; the first one that fits a person counts.
+        factor_required: whether a person without a second factor must set one up first.
     """
 
     def __init__(
@@ -129,14 +122,12 @@ class SigningIn:
     def knows(self, name: str, shown: str) -> bool:
         """Tell whether a browser's cookie proves that it has signed in to an account before.
 
-        Args:
-            name: as it was typed.
-            shown: the cookie, as the browser shows it.
+        `name` is the login as it was typed.
         """
         return self._browser(name, shown) is not None
 
     def cookie(self, name: str, shown: str) -> str:
-        """Return what a browser that has just signed in is known by the next time; as `knows`."""
+        """Return the cookie by which :meth:`knows` recognises a browser that has just signed in."""
         return browser_cookie(self._known_by(), login_name(name) or NO_NAME, shown)
 
     @property
@@ -145,7 +136,7 @@ class SigningIn:
         return self._clock.moment().dependable
 
     def asks_codes(self) -> bool:
-        """Tell whether anybody here has a second factor; raises StoreError."""
+        """Tell whether any account here has a second factor; raises StoreError."""
         return any(one.second_factor for one in self._book.every())
 
     def must_enrol(self, account: Account) -> bool:
@@ -156,18 +147,13 @@ class SigningIn:
     def enrol(
         self, token: Token, secret: Masked[str], code: str
     ) -> tuple[Token, tuple[Masked[str], ...]]:
-        """Give one's own account a second factor, in place of any that it had.
+        """Give the caller's own account a second factor, in place of any earlier one.
 
         Returns:
-            The new token, for all sessions end, and the recovery codes, which are told only now.
-
-        Args:
-            token: of who is signed in.
-            secret: as `second_factor.new_secret` made it.
-            code: what their app shows of it, as it was typed.
+            The new token, for all sessions end, and the recovery codes, which are shown only now.
 
         Raises:
-            InputError: the code is not the secret's now.
+            InputError: the code does not fit the secret now.
             SignInRefusedError: nobody is signed in, or not by a password of ours.
             StoreError, KeyFileError: it could not be stored.
         """
@@ -180,37 +166,32 @@ class SigningIn:
     def sign_in(
         self, name: str, password: Password, address: str, shown: str = "", code: str = ""
     ) -> Token:
-        """Sign in by login, password and, where the account has one, second factor.
-
-        Returns:
-            A new token.
+        """Sign in by login, password and the account's second factor, if any; return a new token.
 
         Args:
-            name: as it was typed.
-            password: as it was typed.
             address: the caller's, by which failures are counted.
             shown: the cookie by which a browser is known; with it failures elsewhere don't count.
-            code: of the app or a recovery code, as it was typed; counts once.
+            code: of the app or a recovery code; counts once.
 
         Raises:
             SignInWaitsError: too many have failed; nothing was compared.
-            SignInRefusedError: it is not right, whatever of it.
+            SignInRefusedError: something is wrong; it does not say what.
             StoreError: it could not be stored, so nobody was signed in.
         """
         admitted = self._proved(name, password, address, shown, code)
-        # Not on the writer's thread, for stretching keeps it for longer than anything else.
+        # Not on the writer's thread: stretching takes longer than anything else it does.
         is_old = admitted.hashed is not None and self._hasher.is_old(admitted.hashed)
         fresh = self._hasher.hashed(password) if is_old else None
         return self._desk.run(partial(self._signed_in, admitted, fresh))
 
     def sign_in_by_oidc(self, claims: Claims) -> Token:
-        """Sign in whom the identity provider knows; return a new token.
+        """Sign in a person that the identity provider knows; return a new token.
 
-        The account is made at the first time; its role is what the groups say each time.
+        The first sign-in makes the account; the groups give the role each time.
 
         Raises:
             SignInRefusedError: no group has a role here, or the account is disabled, or the login
-                is somebody else's.
+                belongs to somebody else.
             StoreError: it could not be stored, so nobody was signed in.
         """
         token = self._desk.run(partial(self._provided, claims))
@@ -228,12 +209,12 @@ class SigningIn:
         *,
         code: str = "",
     ) -> Token:
-        """Change one's own password; return the new token. All sessions end, this one too.
+        """Change the caller's own password; return the new token. All sessions end, this one too.
 
-        `address`, `shown` and `code` are as `sign_in` has them.
+        `address`, `shown` and `code` are as in :meth:`sign_in`.
 
         Raises:
-            InputError: the new password is not taken; says why.
+            InputError: the new password is not good enough; says why.
             SignInRefusedError: nobody is signed in, or the old password or the code is wrong.
         """
         found = self.whose(token)
@@ -241,7 +222,7 @@ class SigningIn:
             raise SignInRefusedError
         name = found[0].name
         refuse_password(new, name)
-        # Before it is charged: else the right password would lock its own account.
+        # Before the try is charged: else the right password would lock its own account.
         if old == new:
             raise InputError("the new password is the old one; choose another one")
         admitted = self._proved(name, old, address, shown, code)
@@ -249,11 +230,9 @@ class SigningIn:
         return self._desk.run(partial(self._changed, admitted, hashed))
 
     def whose(self, token: Token, *, does: bool = True) -> tuple[Account, Session] | None:
-        """Return who is signed in by a token; None for nobody.
+        """Return the account and session of a token; None if nobody is signed in by it.
 
-        Args:
-            token: as the browser shows it.
-            does: whether it is asked because they do something, which keeps the session alive.
+        `does` says that the person does something just now, which keeps the session alive.
 
         Raises:
             StoreError: it can't be read, so nobody is.
@@ -264,22 +243,18 @@ class SigningIn:
             return None
         account, session = found
         if does and session.touch_due(now):
-            # A disk that is full ends the session sooner, and shows the page all the same.
+            # A full disk ends the session sooner, and shows the page all the same.
             with suppress(StoreError):
                 self._desk.run(partial(_touched, token.digest, now))
             session = session.touched(now)
         return account, session
 
     def fresh(self, session: Session) -> bool:
-        """Tell whether somebody signed in so lately that they may change accounts."""
+        """Tell whether the sign-in is recent enough to change accounts."""
         return session.fresh(self._clock.boot_time())
 
     def sessions(self, name: str) -> tuple[Open, ...]:
-        """Return an account's sessions that live, the one that was used last first.
-
-        Raises:
-            StoreError: they can't be read.
-        """
+        """Return an account's live sessions, the most recently used first; raises StoreError."""
         now = self._clock.boot_time()
         found = (
             Open(digest.hex(), now.ms_since(one.began) // 1000, now.ms_since(one.seen) // 1000)
@@ -289,13 +264,13 @@ class SigningIn:
         return tuple(sorted(found, key=lambda one: one.seen_s))
 
     def end(self, name: str, number: str) -> None:
-        """End one of an account's sessions; nothing where it has none of that number."""
+        """End one of an account's sessions; do nothing if it has none of that number."""
         theirs = [digest for digest, _ in self._book.sessions(name) if digest.hex() == number]
         for digest in theirs:
             self._desk.run(partial(_signed_out, digest))
 
     def sign_out(self, token: Token) -> None:
-        """End a session; nothing if there is none."""
+        """End a session; do nothing if there is none."""
         self._desk.run(partial(_signed_out, token.digest))
 
     def sign_out_everywhere(self, name: str) -> int:
@@ -332,7 +307,7 @@ class SigningIn:
     def _admitted(
         self, typed: str, address: str, browser: str | None, books: Books, _moment: Moment
     ) -> Done[_Admitted | int]:
-        """Charge a try, or return for how many seconds to wait; who polls is charged too."""
+        """Charge a try, or return for how many seconds to wait; polling is charged too."""
         name, now, failures = login_name(typed) or NO_NAME, self._clock.boot_time(), books.failures
         charged = (ACCOUNT, name) if browser is None else (BROWSER, f"{browser} {name}")
         host = caller(address) if browser is None else None
@@ -377,9 +352,9 @@ class SigningIn:
         return Done(self._begun(account.name, books), PasswordChanged(account.name))
 
     def _still(self, admitted: _Admitted, books: Books) -> Account:
-        """Return the account, unless somebody has changed it while the password was compared.
+        """Return the account, unless it was changed while the password was compared.
 
-        The code is used up: of two at once that show the same one, the second is refused.
+        The code is used up: of two tries at once with the same code, the second is refused.
         """
         account = books.accounts.find(admitted.name)
         if account is None or account.disabled:
@@ -419,7 +394,7 @@ class SigningIn:
         account = _of_provider(name, role, claims)
         books.accounts.keep(account, moment)
         if found is None or found.role is not role:
-            # Sessions of an earlier role would have it now too, unasked.
+            # Sessions of an earlier role would get the new one unasked.
             books.sessions.end_all(name)
             return Done(self._begun(name, books), AccountProvided(name, role.value))
         return Done(self._begun(name, books), SignedIn(name))
@@ -472,10 +447,8 @@ MOST_OF_ONE = 8
 class Begun:
     """A sign-in that was begun in a browser.
 
-    Args:
-        pending: what the provider's answer is checked by.
-        back: where whoever it is wanted to go, a path of ours.
-        session: the session that the browser had; None for none. It ends when the new one begins.
+    `back` is the path of ours to show afterwards. The session that the browser had, if any, ends
+    when the new one begins.
     """
 
     pending: Pending
@@ -486,7 +459,7 @@ class Begun:
 class PendingSignIns:
     """Keep what a browser was sent away with. Thread-safe.
 
-    A restart forgets them: whoever was under way begins again.
+    A restart forgets them: those who were under way begin again.
     """
 
     def __init__(self) -> None:
@@ -494,12 +467,9 @@ class PendingSignIns:
         self._lock = Lock()
 
     def keep(self, begun: Begun, now_s: float, address: str) -> Token:
-        """Keep one; return the token that the browser needs to have it taken.
+        """Keep a sign-in; return the token by which the browser takes it again.
 
-        Args:
-            begun: what was begun.
-            now_s: CLOCK_MONOTONIC.
-            address: where it was begun; any text.
+        `now_s` is CLOCK_MONOTONIC; `address` may be any text.
         """
         token, host = new_token(), caller(address)
         with self._lock:
@@ -512,13 +482,13 @@ class PendingSignIns:
         return token
 
     def peek(self, token: Token, now_s: float) -> Begun | None:
-        """Return what was kept, and keep it; None where it is over or was never here."""
+        """Return what was kept, and keep it; None where it has expired or was never here."""
         with self._lock:
             begun, begun_s, _ = self._kept.get(token.digest, (None, now_s, ""))
         return begun if now_s - begun_s < KEPT_S else None
 
     def take(self, token: Token, now_s: float) -> Begun | None:
-        """Return what was kept, once; None where it is over or was never here."""
+        """Return what was kept, once; None where it has expired or was never here."""
         with self._lock:
             begun, begun_s, _ = self._kept.pop(token.digest, (None, now_s, ""))
         return begun if now_s - begun_s < KEPT_S else None

@@ -1,10 +1,10 @@
-"""How many passwords an account and an address get: tables over values that survive a restart.
+"""How many tries an account and an address get: tables over values that survive a restart.
 
 The waits grow and end: nobody can lock a colleague out for good. They count by CLOCK_BOOTTIME; a
 restart starts a wait afresh. Failures of names that are no account count the same.
 
 A browser that has signed in to an account before shows a cookie that proves it, and has a count of
-its own there: whoever fails on purpose, from elsewhere, keeps nobody out (OWASP's device cookie).
+its own there: deliberate failures from elsewhere keep nobody out (OWASP's device cookie).
 """
 
 from __future__ import annotations
@@ -46,18 +46,17 @@ NETWORK_BITS = 64
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Failures of one account, or what is left of those of one address, and when the last was.
+    """The failures of an account, or what is left of an address's, and the time of the last one.
 
-    Args:
-        count: of an account how many in a row; of an address milliseconds until all are forgiven.
-        at: when the last one was; None for none.
+    `count` is, of an account, how many in a row; of an address, milliseconds until all are
+    forgiven.
     """
 
     count: int = 0
     at: BootTime | None = None
 
     def forgotten(self, now: BootTime) -> bool:
-        """Tell whether it counts no more."""
+        """Tell whether the failures no longer count."""
         return self.at is None or now.ms_since(self.at) >= KEPT_MS
 
 
@@ -90,17 +89,14 @@ def address_charged(failures: Failures, now: BootTime) -> Failures:
 
 
 def address_refunded(failures: Failures, now: BootTime) -> Failures:
-    """Take back the failure that turned out to be none; the others stay."""
+    """Take back the last failure, for the sign-in was right; the others stay."""
     return Failures(max(0, _debt_ms(failures, now) - ADDRESS_REFILL_MS), now)
 
 
 def browser_known(key: bytes, name: str, shown: str) -> str | None:
     """Return a browser's number, where its cookie proves that it has signed in to an account.
 
-    Args:
-        key: of this branch; whoever has it can make such cookies.
-        name: the login.
-        shown: the cookie, whatever it is; empty for none.
+    With the key, which is the branch's, anybody can make such cookies.
     """
     pairs: list[tuple[str, str]] = _SHOWN.findall(shown)
     for number, proof in pairs[:MOST_ACCOUNTS]:
@@ -110,9 +106,9 @@ def browser_known(key: bytes, name: str, shown: str) -> str | None:
 
 
 def browser_cookie(key: bytes, name: str, shown: str) -> str:
-    """Return the cookie of a browser that has just signed in; as `browser_known`, which knows it.
+    """Return the cookie by which :func:`browser_known` knows a browser that has just signed in.
 
-    It holds nothing of whoever signs in but what the key is needed for to recognise.
+    It holds nothing that identifies the person without the key.
     """
     if browser_known(key, name, shown) is not None:
         return shown

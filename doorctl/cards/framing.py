@@ -17,7 +17,7 @@ MAX_FRAME_BYTES = 256
 rest is room for prefixes and LRC bytes."""
 
 FRAME_IDLE_S = 0.5
-"""A frame that gets no byte for so long is over: at 9600 baud the longest takes 0.27 s in all."""
+"""A frame without a new byte for so long is over: at 9600 baud the longest takes 0.27 s in all."""
 
 BURST_GAP_S = 0.03
 """Bytes closer than this come from a machine: USB chips (FTDI) hand over every 16 ms at the latest,
@@ -28,7 +28,7 @@ class _State(Enum):
     BETWEEN = auto()
     OPEN = auto()
     BEGUN = auto()
-    """By an STX: only an ETX or a terminator makes it whole."""
+    """By an STX: only an ETX or a terminator completes it."""
     DISCARDING = auto()
 
 
@@ -36,7 +36,7 @@ class Framer:
     """Cut one line's bytes into frames. Not thread-safe; all times are monotonic seconds.
 
     An LRC byte that a reader sends behind its ETX is dropped: by the next STX, by a terminator or
-    after a while, since nothing belongs to it.
+    after a while, because no frame follows it.
     """
 
     def __init__(self) -> None:
@@ -48,17 +48,17 @@ class Framer:
 
     @property
     def held(self) -> bytes:
-        """The bytes of the frame that is open, at most :data:`MAX_FRAME_BYTES`."""
+        """The bytes of the open frame, at most :data:`MAX_FRAME_BYTES`."""
         return bytes(self._held)
 
     @property
     def is_open(self) -> bool:
-        """Whether the next byte belongs to a frame that has begun, if only to be thrown away."""
+        """Whether the next byte belongs to an open frame, even if the frame is thrown away."""
         return self._state is not _State.BETWEEN
 
     @property
     def deadline_s(self) -> float | None:
-        """When the open frame is over for want of bytes; None between frames."""
+        """When the open frame ends if no more bytes come; None between frames."""
         if self._state is _State.BETWEEN:
             return None
         return self._last_s + (BURST_GAP_S if self._is_lrc else FRAME_IDLE_S)
@@ -68,7 +68,7 @@ class Framer:
         return now_s < self._lrc_until_s
 
     def take(self, byte: int, now_s: float) -> bytes | Shape | None:
-        """Take one byte; return the frame it completes, or ``TOO_LONG`` where it is one too many.
+        """Take one byte; return the frame it completes, or ``TOO_LONG`` for a byte too many.
 
         Empty frames vanish. After ``TOO_LONG`` everything up to the next terminator, STX or
         :data:`FRAME_IDLE_S` of silence is thrown away.
@@ -86,7 +86,7 @@ class Framer:
     def skip(self, data: bytes, start: int, now_s: float) -> int:
         """Throw away at once what :meth:`take` would byte by byte, and return how many bytes.
 
-        Zero unless the rest of a frame that was too long is awaited. A device that pours out a
+        0 unless the rest of a frame that was too long is awaited. A device that pours out a
         megabyte must not hold up the loop for as long as a megabyte of cards would.
         """
         if self._state is not _State.DISCARDING:
@@ -100,14 +100,12 @@ class Framer:
     def take_run(self, data: bytes, start: int, end: int, now_s: float) -> int:
         """Take at once what :meth:`take` would byte by byte, and return how many bytes.
 
+        Stops before the byte that is one too many for a frame, so that :meth:`take` reports it.
+        0 while the rest of such a frame is awaited.
+
         Args:
-            data: what came.
             start: the first byte to take.
             end: the first byte after it that ends or begins a frame, or that the caller looks at.
-            now_s: when they came.
-
-        Stops before the byte that is one too many for a frame, so that :meth:`take` tells of it.
-        Zero while the rest of such a frame is awaited.
         """
         room = MAX_FRAME_BYTES - len(self._held)
         run = b"" if self._state is _State.DISCARDING else data[start : min(end, start + room)]
@@ -133,14 +131,14 @@ class Framer:
         return Shape.CUT_OFF if begun else frame
 
     def overflow(self, now_s: float) -> Shape:
-        """Give the open frame up and throw away the rest of it."""
+        """Give up the open frame and throw away the rest of it."""
         self.forget()
         self._state = _State.DISCARDING
         self._last_s = now_s
         return Shape.TOO_LONG
 
     def forget(self) -> None:
-        """Be as new: the line was lost, or what is held is of no interest."""
+        """Reset, because the line was lost or the held bytes are not needed."""
         self._held.clear()
         self._state = _State.BETWEEN
         self._lrc_until_s = -inf

@@ -14,7 +14,7 @@ MOST_AT_ONCE = 32
 
 
 def keys(data: bytes) -> tuple[KeyPressed, ...]:
-    """Return the keys among `data`; CR, LF and everything else mean nothing.
+    """Return the keys among `data`; CR, LF and all other bytes mean nothing.
 
     Empty where there are more than :data:`MOST_AT_ONCE`: no person pressed those.
     """
@@ -24,12 +24,12 @@ def keys(data: bytes) -> tuple[KeyPressed, ...]:
 
 # Key bytes on the reader's own line: pressed by a person, or a barcode that begins with digits?
 #
-# Speed tells. What comes is held back until :data:`~doorctl.cards.framing.BURST_GAP_S` of quiet,
-# or a terminator, shows what it was: 30 ms that nobody feels, and without which the first digit of
-# somebody's card could be the last one of somebody else's PIN.
+# Speed decides. Bytes are held back until :data:`~doorctl.cards.framing.BURST_GAP_S` of quiet,
+# or a terminator, shows their origin: 30 ms that nobody feels, and without which the first digit of
+# one person's card could be the last digit of another person's PIN.
 
 MAX_KEYS = 12
-"""Longest run that can be keys: what a stalled process may find waiting from a hasty patron."""
+"""Longest run that can be keys: the most that a stalled process may find from a hasty patron."""
 
 _SHORTEST_CARD = 5
 
@@ -37,8 +37,8 @@ _SHORTEST_CARD = 5
 def looks_typed(frame: bytes) -> bool:
     """Tell whether `frame` is keys, with a ``#`` or ``*`` among them or fewer than five.
 
-    A card of four digits can't be told from a PIN here. An empty frame counts as typed: there is
-    nothing to lose in it.
+    A card of four digits can't be told from a PIN here. An empty frame counts as typed, because
+    nothing is lost with it.
     """
     return only_keys(frame) and (len(frame) < _SHORTEST_CARD or not frame.isdigit())
 
@@ -49,7 +49,7 @@ def only_keys(frame: bytes) -> bool:
 
 
 class KeyRun:
-    """Keys that came in one burst; false while there are none. Never longer than 12."""
+    """The keys of one burst, at most 12; false without any."""
 
     def __init__(self) -> None:
         self._keys = bytearray()
@@ -61,7 +61,7 @@ class KeyRun:
 
     @property
     def deadline_s(self) -> float | None:
-        """When the burst is over, monotonic seconds; None while there is none."""
+        """When the burst is over, monotonic seconds; None without a burst."""
         return self._last_s + BURST_GAP_S if self._keys else None
 
     @property
@@ -70,7 +70,7 @@ class KeyRun:
         return len(self._keys) == MAX_KEYS
 
     def take(self, key: int, now_s: float, *, maybe_lrc: bool) -> None:
-        """Add a key; alone in its run it may be an LRC."""
+        """Add a key; a single key in its run may be an LRC."""
         self._maybe_lrc = maybe_lrc and not self._keys
         self._last_s = now_s
         self._keys.append(key)
@@ -92,5 +92,5 @@ class KeyRun:
         return frame
 
     def forget(self) -> None:
-        """Be as new."""
+        """Drop all keys."""
         self._keys.clear()

@@ -1,4 +1,4 @@
-"""One frame to what it says: identifiers, an unreadable shape, or nothing."""
+"""Turn one frame into identifiers, an unreadable shape, or nothing."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ ones (da.wikipedia, CPR-nummer)."""
 def is_cpr(digits: str) -> bool:
     """Tell whether `digits` are ten ASCII digits that begin with a real date.
 
-    Modulus 11 is not asked: numbers without it are valid since 2007 (cpr.dk). The date is not
+    Modulus 11 is not checked: numbers without it are valid since 2007 (cpr.dk). The date is not
     compared with today's: a Pi with a wrong clock would turn away children.
     """
     return birth_date(digits) is not None
 
 
 def birth_date(digits: str) -> date | None:
-    """Return the birthday in a CPR number; right for most, since a number can be changed.
+    """Return the birthday in a CPR number; right for most, because a number can be changed.
 
-    A replacement number (day + 60) has one as well. None for what is no CPR number.
+    A replacement number (day + 60) has one as well. None for digits that are no CPR number.
     """
     if not _TEN_DIGITS.fullmatch(digits):
         return None
@@ -58,7 +58,7 @@ def _year(seventh_digit: str, two_digits: int) -> int:
     return two_digits + (2000 if two_digits <= latest else century)
 
 
-# What a bare text says: a plastic card's number, a health card's barcode, or both.
+# Texts without stripe: a plastic card's number, a health card's barcode, or both.
 #
 # Scanners add marks of their own: AIM's symbology identifier in front (ISO/IEC 15424), and the
 # start and stop characters of Code 39 (``*``) and Codabar (``A`` to ``D``) where they are set to
@@ -82,7 +82,8 @@ def is_card_number(text: str) -> bool:
 def read_number(text: str) -> CardRead | CardUnreadable:
     """Read a plastic card's exact text, a CPR barcode with its optional tail, or ten bare digits.
 
-    What can be both is both, the exact card number first, what stands between start and stop last.
+    A text that can be both is both: the exact card number first, the part between start and stop
+    last.
     """
     text = _AIM.sub("", text)
     whole, ends = _read_bare(text), _START_STOP.fullmatch(text)
@@ -112,7 +113,7 @@ def read_cpr(digits: str) -> CardRead | CardUnreadable:
     return CardRead((Identifier(IdentifierKind.CPR, digits),))
 
 
-# Magnetic stripes: which bytes of a frame are track 2; what stands beside it is never read.
+# Magnetic stripes: which bytes of a frame are track 2; the other tracks are never read.
 #
 # Track 1 holds the name and the address, track 2 of a health card is 37 digits: type 1,
 # nationality 3, use 1, issuer 3, CPR 10, group 1, doctor 6, region 3, kommune 3, valid from 6
@@ -179,12 +180,12 @@ def plastic_number(frame: bytes) -> str | None:
 
 
 def is_only_other_track(frame: bytes) -> bool:
-    """Tell whether `frame` holds no track 2 that was read; the next frame may."""
+    """Tell whether `frame` has no readable track 2; the next frame may have it."""
     return _ONLY_OTHER.fullmatch(frame) is not None
 
 
 ONLY_TRACK_1 = CardUnreadable(Shape.ONLY_TRACK_1)
-"""No track 2, or one that the reader couldn't read: a frame beside it may be what counts."""
+"""No track 2, or an unreadable one: another frame of the swipe may have it."""
 
 
 def identify(frame: bytes) -> CardRead | CardUnreadable | None:
@@ -207,7 +208,7 @@ def identify(frame: bytes) -> CardRead | CardUnreadable | None:
 
 
 def normalise(text: str) -> tuple[Identifier, ...]:
-    """Read what a person typed or pasted by a frame's rules; empty where that is no card."""
+    """Read a text that a person typed or pasted, by a frame's rules; empty where it is no card."""
     frame = text.strip().encode(errors="surrogatepass")
     reading = identify(frame) if len(frame) <= MAX_FRAME_BYTES else None
     return reading.identifiers if isinstance(reading, CardRead) else ()

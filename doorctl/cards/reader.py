@@ -13,7 +13,7 @@ from doorctl.cards.numbers import ONLY_TRACK_1, identify
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
 
 MAX_BACKLOG_BYTES = 4096
-"""What may wait to be pulled: as much as Linux's tty layer hands over at once."""
+"""The most that may wait to be pulled: as much as Linux's tty layer hands over at once."""
 
 _START_SENTINELS = frozenset(b";:%+")
 _FRAME_STARTS = _START_SENTINELS | {STX}
@@ -26,11 +26,11 @@ _LOOKED_AT = MappingProxyType(
         )
     }
 )
-"""Whether keys come on the line too -> the bytes that are more than one more of a frame."""
+"""Whether keys come on the line too -> the bytes that do not just continue a frame."""
 
 
 class CardReader:
-    """What one line says, for every chunking of its bytes the same.
+    """Read one line; the result does not depend on how its bytes are cut into chunks.
 
     Call :meth:`receive` or :meth:`pass_time`, then :meth:`next_reading` until it returns None, then
     wait until :attr:`deadline_s`. Not thread-safe; all times are monotonic seconds and never fall.
@@ -38,8 +38,7 @@ class CardReader:
     A track 1 or 3 in a frame of its own is held for :data:`FRAME_IDLE_S` and vanishes beside any
     other frame, so that one swipe is one reading.
 
-    Args:
-        carries_keys: whether the PIN pad's keys come on this line too.
+    `carries_keys` says whether the PIN pad's keys come on this line too.
     """
 
     def __init__(self, *, carries_keys: bool) -> None:
@@ -68,17 +67,16 @@ class CardReader:
             self._backlog_bytes += len(data)
 
     def pass_time(self, now_s: float) -> None:
-        """Say that no byte came until `now_s`; call it at :attr:`deadline_s`, or more often."""
+        """Report that no byte came until `now_s`; call it at :attr:`deadline_s`, or more often."""
         if self._backlog and not self._backlog[-1][1]:
             self._backlog.pop()
         self._backlog.append((now_s, b""))
 
     def next_reading(self, *, awaiting_pin: bool) -> Reading | None:
-        """Return what was read next, or None when more bytes or more time are needed.
+        """Return the next reading, or None when more bytes or more time are needed.
 
-        Args:
-            awaiting_pin: whether digits that come now are keys. It may change between two calls,
-                even if both readings came in one chunk. Keys that nobody awaits vanish.
+        `awaiting_pin` says whether digits that come now are keys. It may change between two calls,
+        even if both readings came in one chunk. Keys that nobody awaits vanish.
         """
         while True:
             while self._ready:
@@ -133,16 +131,16 @@ class CardReader:
             self._ready.append(ONLY_TRACK_1)
 
     def _without_end(self, ended: bytes | Shape | None) -> bytes | Shape | None:
-        """Return a frame that quiet has ended if it is a whole card, else that it was cut off."""
+        """Return a frame that quiet has ended if it is a whole card, else ``CUT_OFF``."""
         if not isinstance(ended, bytes):
             return ended
         if self._carries_keys and KEYS.issuperset(ended):
-            # What was typed, however long, is made no card by waiting.
+            # Typed keys, however many, do not become a card by waiting.
             return None if looks_typed(ended) else Shape.CUT_OFF
         return ended if isinstance(identify(ended), CardRead) else Shape.CUT_OFF
 
     def _take_run(self, data: bytes, now_s: float, *, awaiting_pin: bool) -> int:
-        """Take bytes that are only more of a frame; return how many."""
+        """Take bytes that only continue a frame; return how many."""
         if self._run or (awaiting_pin and not self._framer.is_open):
             return 0
         found = self._looked_at.search(data, self._taken)
@@ -162,7 +160,7 @@ class CardReader:
         self._hear(self._framer.take(byte, now_s), now_s)
 
     def _holds_stray_keys(self) -> bool:
-        # A key that nobody asked for, just before a swipe, is no part of the stripe.
+        # A stray key just before a swipe is no part of the stripe.
         held = self._framer.held
         return self._carries_keys and bool(held) and only_keys(held)
 

@@ -1,4 +1,4 @@
-"""``doorctl alarm send``: does an alarm reach whoever should hear it?"""
+"""``doorctl alarm send``: does an alarm reach its recipients?"""
 
 from __future__ import annotations
 

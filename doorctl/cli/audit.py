@@ -18,7 +18,7 @@ from doorctl.services import records as book
 from doorctl.services.visits import zone
 
 CARD_HEX_DIGITS = 8
-"""As many of a row key as the door log shows."""
+"""As many digits of a row key as the door log shows."""
 
 
 class AuditHead(click.ParamType[Head]):

@@ -1,4 +1,4 @@
-"""``doorctl backup``: a copy of what stands nowhere else."""
+"""``doorctl backup``: a copy of the data that is stored nowhere else."""
 
 from __future__ import annotations
 

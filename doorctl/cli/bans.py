@@ -1,4 +1,4 @@
-"""``doorctl bans``: whom the library keeps out, for how long, and the letter that tells them."""
+"""``doorctl bans``: patrons that the library keeps out, for how long, and the letter to them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _branches(written: str | None, config: Config) -> frozenset[str]:
     if written is None:
         return frozenset({config.branch.id})
     named = frozenset(one.strip() for one in written.split(","))
-    # A ban is stored here and nowhere else: a misspelt id would let somebody in.
+    # A ban is stored only here: a misspelt branch id would let the patron in.
     if named.isdisjoint({config.branch.id, ALL_BRANCHES}):
         raise InputError(
             f"the ban would not hold here; this branch is {config.branch.id}, and "

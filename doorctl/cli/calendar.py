@@ -18,13 +18,13 @@ from doorctl.cli.options import config_option, json_option, read_config, set_opt
 from doorctl.cli.staff_options import Hours, IsoDate, clock, shows_by_itself
 from doorctl.config import Config
 from doorctl.ports import StoredDay
-from doorctl.rpc.branch import ClearDay, SetDay
+from doorctl.rpc.requests import ClearDay, SetDay
 from doorctl.services.branch import change
 from doorctl.services.hours import Hours as HoursNow
 from doorctl.services.hours import hours_now, refuse_day
 
 BAR_MINUTES = 30
-"""What one character of a bar stands for."""
+"""Minutes that one character of a bar stands for."""
 
 INK: Mapping[Mode | None, str] = MappingProxyType(
     {Mode.STAFFED: "█", Mode.SELF_SERVICE: "▒", None: "·"}

@@ -36,7 +36,7 @@ def check_config(file: Path | None, config_path: Path, overrides: tuple[str, ...
 
 
 def _refuse_the_past(path: Path, config: Config) -> None:
-    # Also by a clock that is not set: it refuses nothing but this, and somebody reads why.
+    # Also by a clock that is not set: nothing but this is refused by it, and a person reads why.
     today = system_clock(config).moment().local.date()
     problems = tuple(past_exceptions(config.opening, today))
     if problems:

@@ -39,7 +39,7 @@ def demo(once: bool, port: int) -> None:
     if once:
         _end(complaint(spend(paper)))
         return
-    # What the evening alone does not need is not loaded for it.
+    # The evening alone does not need these, so it does not load them.
     from doorctl.demo.open_house import receive  # noqa: PLC0415 - as said
 
     receive(paper, sys.stdin.buffer, port, _show)

@@ -15,7 +15,7 @@ from doorctl.config import Config
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.hold import LONGEST, Hold, HoldAsked
-from doorctl.services import records
+from doorctl.services import holding
 from doorctl.services.app import system_clock
 from doorctl.services.records import note, note_done
 from doorctl.services.visits import zone
@@ -52,7 +52,7 @@ def add(
     moment = system_clock(config).moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))
-    added = records.add(config, HoldAsked(*window, case, reason, after, caller()))
+    added = holding.add(config, HoldAsked(*window, case, reason, after, caller()))
     span = {"from": _iso(added.since), "to": _iso(added.to), "until": _iso(added.until)}
     details: Details = {"number": added.number, **span}
     note_done(config, Deed(Action.HOLD_ADDED, why=reason, details=details))
@@ -64,7 +64,7 @@ def add(
 @with_config
 def list_holds(config: Config, as_json: bool) -> None:
     """List the holds, oldest first; one that is over goes with the next purge."""
-    stored, moment = records.stored(config)
+    stored, moment = holding.stored(config)
     if as_json:
         click.echo(json.dumps([_as_dict(one, moment) for one in stored]))
         return
@@ -79,7 +79,7 @@ def list_holds(config: Config, as_json: bool) -> None:
 @with_config
 def lift(config: Config, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
-    records.lift(config, number, caller())
+    holding.lift(config, number, caller())
     note_done(config, Deed(Action.HOLD_LIFTED, details={"number": number}))
     click.echo(f"Hold {number} is lifted.")
 
@@ -91,7 +91,7 @@ def lift(config: Config, number: int) -> None:
 @with_config
 def show(config: Config, number: int, why: str, as_json: bool) -> None:
     """List the visits that the hold NUMBER holds, oldest first; a card is a pseudonym."""
-    held = records.show(config, number, caller())
+    held = holding.show(config, number, caller())
     details = {"number": number, "visits": len(held.visits)}
     note(config, Deed(Action.HOLD_SHOWN, why=why, details=details))
     if not held.in_force:

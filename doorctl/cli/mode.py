@@ -1,4 +1,4 @@
-"""``doorctl mode``: what the branch is just now, and setting it by hand."""
+"""``doorctl mode``: the branch's present mode, and setting it by hand."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> 
 
     In lockdown only emergency passes open the door.
     """
-    from doorctl.rpc.branch import SetMode  # noqa: PLC0415
+    from doorctl.rpc.requests import SetMode  # noqa: PLC0415
     from doorctl.services.branch import change  # noqa: PLC0415 - showing does without
 
     moment = system_clock(config).moment()
@@ -85,7 +85,7 @@ def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> 
 @with_config
 def end_mode(config: Config) -> None:
     """End the mode that was set by hand, so that the calendar counts again."""
-    from doorctl.rpc.branch import EndMode  # noqa: PLC0415
+    from doorctl.rpc.requests import EndMode  # noqa: PLC0415
     from doorctl.services.branch import change  # noqa: PLC0415 - as above
 
     ended = change(config, EndMode())

@@ -17,10 +17,10 @@ from doorctl.core.identity import become_owner
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 
 FIRST_YEAR, LAST_YEAR = 1900, 2999
-"""Beyond is a slip of the pen; at the calendar's very ends no time zone can be applied."""
+"""Years outside are typing errors; at the calendar's ends no time zone can be applied."""
 
 GIVEN_NUMBER = click.IntRange(1, 2**63 - 1)
-"""What a database gives its rows; no larger one can be asked for."""
+"""Largest row number of a database; no larger number can be given."""
 
 ResultT = TypeVar("ResultT")
 Command = Callable[..., ResultT]
@@ -81,12 +81,9 @@ def with_config(command: Command[ResultT], *, sending: bool = False) -> Command[
 
 
 def read_config(path: Path, overrides: tuple[str, ...], *, sending: bool = False) -> Config:
-    """Load the configuration and go on as the owner of the directory of what it is about.
+    """Load the configuration and go on as the owner of its data directory.
 
-    Args:
-        path: of the file.
-        overrides: of single keys.
-        sending: whether that is the sender's directory.
+    With `sending` that is the sender's directory.
 
     Raises:
         ConfigError: with every problem in it.

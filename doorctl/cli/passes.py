@@ -35,7 +35,7 @@ from doorctl.config import Config
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.ports import PassEntry
-from doorctl.rpc.branch import RevokePass
+from doorctl.rpc.requests import RevokePass
 from doorctl.services import rights
 from doorctl.services.app import system_clock
 from doorctl.services.branch import change

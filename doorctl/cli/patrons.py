@@ -43,7 +43,7 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
     `doorctl web` runs: stop it for the load, or push.
     """
     refuse_beside_web(config)
-    # Sealing takes every core for minutes; whoever stands at the door comes first.
+    # Sealing takes every core for minutes; the patron at the door comes first.
     os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:
 

@@ -1,4 +1,4 @@
-"""``doorctl relay-off``: lock the door, whatever happened to the daemon."""
+"""``doorctl relay-off``: lock the door, whatever the state of the daemon."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import click
 
 from doorctl.cli.options import with_config
 from doorctl.config import Config
-from doorctl.wiring.door_parts import do_without_tls
+from doorctl.ops.memory import do_without_tls
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What the staff commands share: who is calling and why, what is typed unseen, dates and times."""
+"""Options of the staff commands: who calls and why, text typed unseen, dates and times."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_TODAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 def typed_unseen(what: str, given: str = "-") -> str:
-    """Return what was given, or where that is ``-`` ask for it unseen, or read a line of stdin."""
+    """Return `given`; for ``-`` ask for it unseen, or read a line of stdin."""
     if given != "-":
         return given
     if sys.stdin.isatty():
@@ -34,7 +34,7 @@ def new_pin(length: int) -> Pin:
     """Ask for a new PIN twice, unseen.
 
     Raises:
-        InputError: it is none, or the two are not the same.
+        InputError: it is not a PIN, or the two are not the same.
     """
     first, again = typed_unseen("New PIN"), typed_unseen("The same again")
     if first != again:
@@ -105,10 +105,8 @@ def instant(end: datetime | time, moment: Moment, *, last: bool = False) -> date
     """Return the instant that an :class:`EndTime` means, in the branch's time zone.
 
     Args:
-        end: as it was read.
-        moment: the time now.
-        last: whether a time that the clock shows twice in an October night is meant the second
-            time, as the end of a window is; else the first.
+        last: for a time that the clock shows twice in an October night: whether the second is
+            meant, as for the end of a window; else the first.
     """
     zone = moment.local.tzinfo
     if isinstance(end, time):
@@ -129,9 +127,9 @@ def clock(minutes: int) -> str:
 
 
 def shows_by_itself(ctx: click.Context) -> bool:
-    """Tell whether a group was called without a command of its own, so that it shows something.
+    """Tell whether a group was called without a command of its own, so that it shows its state.
 
-    An option before the command's name would count for nothing, so it is refused.
+    An option before the command's name would have no effect, so it is refused.
     """
     if ctx.invoked_subcommand is None:
         return True

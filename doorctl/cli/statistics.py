@@ -1,4 +1,4 @@
-"""``doorctl statistics``: how much the door is used; tells of nobody."""
+"""``doorctl statistics``: how much the door is used; says nothing of any person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``doorctl status``: is the door deciding, and by what?"""
+"""``doorctl status``: does the door decide, and on which data?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three standard streams, whatever whoever started us has made of them."""
+"""The three standard streams, in whatever state the caller left them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def open_streams() -> None:
-    """Put ``/dev/null`` where a stream is closed, and let no odd character be a reason to fail.
+    """Open ``/dev/null`` where a stream is closed, and let no odd character cause a failure.
 
     The next file that is opened, a database, would else be taken for the missing stream.
     """
@@ -27,7 +27,7 @@ def open_streams() -> None:
 
 
 def stdout_refuses() -> bool:
-    """Tell whether stdout takes nothing, such as a full disk; if so, close it quietly."""
+    """Tell whether stdout accepts nothing, such as a full disk; if so, close it quietly."""
     try:
         sys.stdout.write("\n")
         sys.stdout.flush()
@@ -39,13 +39,10 @@ def stdout_refuses() -> bool:
 
 
 class Unfailing(TextIOBase):
-    """Writes for as long as that goes well: what is being done matters more than who hears of it.
-
-    Args:
-        stream: where to.
+    """A stream that never fails to write: the work matters more than its report.
 
     Attributes:
-        failed: why it could not be written; None while it could.
+        failed: why a write failed; None while none did.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -55,7 +52,7 @@ class Unfailing(TextIOBase):
 
     @property
     def file(self) -> TextIO:
-        """Itself, for those who ask for a `TextIO`: of that it has what is needed to write."""
+        """Itself as a `TextIO`, of which it has what is needed to write."""
         return cast(TextIO, self)
 
     def write(self, text: str) -> int:
@@ -68,7 +65,7 @@ class Unfailing(TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what is buffered, or drop it."""
+        """Write the buffered text, or drop it."""
         if self.failed is None:
             try:
                 self._stream.flush()
@@ -76,7 +73,7 @@ class Unfailing(TextIOBase):
                 self.failed = err
 
     def isatty(self) -> bool:
-        """Tell whether somebody watches."""
+        """Tell whether the stream is a terminal."""
         return self._stream.isatty()
 
 

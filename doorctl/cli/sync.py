@@ -144,7 +144,7 @@ def _told(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:
         failed = "would not be up to date" if dry_run else "not up to date"
         return f"{name}: {click.style(failed, fg='red')}: {delivery.why}"
     up_to_date = click.style(f"up to date at epoch {delivery.epoch}", fg="green")
-    # Kept here, a chain that is written anew on the branch can be told from the old one.
+    # Kept here, it shows when the branch's chain was written anew.
     anchor = f"\n  its audit log ended at {delivery.audit_head}" if delivery.audit_head else ""
     if delivery.result is Result.UNCHANGED:
         return f"{name}: {up_to_date}; there was nothing to send{anchor}"

@@ -50,7 +50,7 @@ def list_visits(config: Config, since: datetime | None, why: str, as_json: bool)
 
 
 def _tell_hidden(config: Config) -> None:
-    """Say what a clock hides that once was far ahead: without that, no visits are a riddle."""
+    """Say which visits are hidden since a clock was far ahead: an empty list is a riddle."""
     moment = system_clock(config).moment()
     if not moment.in_doubt:
         return

@@ -19,8 +19,6 @@ from doorctl.config.tables import BcmPin
 from doorctl.config.wording import key, shown
 from doorctl.core.errors import Problem
 
-# Tables about when the branch is open, as they are written.
-
 HoursSource = Literal["config", "staff", "website"]
 HolidayRule = Literal["ignore", "closed", "sunday"]
 HalfHoliday = Literal["christmas_eve", "constitution_day", "new_years_eve", "workers_day"]
@@ -40,7 +38,7 @@ def _day(why: str, example: str = "08:00-22:00") -> Meta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenHours:
-    """The self-service hours as they are written, in the branch's local time, and their source."""
+    """The self-service hours as written, in the branch's local time, and their source."""
 
     monday: Annotated[
         Written,
@@ -118,7 +116,7 @@ class WrittenHours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenStaffed:
-    """The staffed hours as they are written, in the branch's local time."""
+    """The staffed hours as written, in the branch's local time."""
 
     monday: Annotated[
         Written,
@@ -138,7 +136,7 @@ class WrittenStaffed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenException:
-    """One date with hours of its own, as it is written."""
+    """One date with hours of its own, as written."""
 
     date: Annotated[
         dt.date,
@@ -187,22 +185,15 @@ class Closing:
     ] = 0
 
 
-# What the configuration says of the branch's hours, and the calendar it makes.
-
 Week = tuple[tuple[Span, ...], ...]
 """Seven days, Monday first, each day's spans in order; an empty day has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatedHours:
-    """One date's own hours; both empty for closed.
+    """One date's own hours, spans in order; both empty for closed.
 
-    Args:
-        key: where they are written, such as ``hours.exceptions[0]``.
-        day: the date.
-        self_service: spans, in order.
-        staffed: spans, in order.
-        note: a few words for people.
+    `key` says where they are written, such as ``hours.exceptions[0]``.
     """
 
     key: str
@@ -214,12 +205,9 @@ class DatedHours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """All that the configuration says of the hours; thread-safe, for nothing in it changes.
+    """The hours in the configuration; thread-safe, because nothing in it changes.
 
-    Args:
-        week: self-service hours; None for all hours.
-        staffed: staffed hours of the same week.
-        exceptions: dates with hours of their own, each date once.
+    `week` is None for all hours; `exceptions` has each date once.
     """
 
     week: Week | None = None
@@ -235,7 +223,7 @@ class Opening:
 
     @property
     def dated(self) -> Mapping[dt.date, DatedDay]:
-        """The exceptions as a calendar has them."""
+        """The exceptions, in the calendar's form."""
         return {
             one.day: DatedDay(_merged(one.self_service, one.staffed), note=one.note)
             for one in self.exceptions
@@ -253,7 +241,7 @@ class Opening:
 def past_exceptions(opening: Opening, today: dt.date) -> Iterator[Problem]:
     """Yield one problem for each exception before `today`, the branch's local date.
 
-    Only ``check-config`` asks: a door must not stop because Christmas is over.
+    Only ``check-config`` calls this: a door must not stop because Christmas is over.
     """
     for one in opening.exceptions:
         if one.day < today:
@@ -268,23 +256,20 @@ def _merged(self_service: tuple[Span, ...], staffed: tuple[Span, ...]) -> Day:
     )
 
 
-# What hours may not say: overlaps, gaps too short to be meant, staff half outside the hours.
+# Wrong hours are overlaps, gaps too short to be meant, staff half outside the hours.
 
 WEEK_MINUTES = 7 * DAY_MINUTES
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 SHORTEST_GAP_MIN = 15
-"""A shorter break between two spans is surely a slip, such as 09:59 for 10:00."""
+"""A shorter break between two spans is surely a typing error, such as 09:59 for 10:00."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A span on a line of minutes, or on a circle.
 
-    Args:
-        key: where it is written.
-        starts: minutes after the line's beginning.
-        span: as written.
+    `starts` counts minutes from the line's beginning; `key` says where it is written.
     """
 
     key: str
@@ -306,7 +291,7 @@ def written(one: Span) -> str:
 
 
 def problems_of_week(week: Week, staffed: Week) -> list[Problem]:
-    """Return what is wrong with a week's hours, round the week."""
+    """Return what is wrong with a week's hours; Monday follows Sunday."""
     return _problems(_placed("hours", week), _placed("hours.staffed", staffed), WEEK_MINUTES)
 
 
@@ -315,11 +300,7 @@ def problems_of_date(
 ) -> list[Problem]:
     """Return what is wrong with one date's hours, also against the day after.
 
-    Args:
-        one: the date's own hours, which cut off the day before.
-        week: self-service hours.
-        staffed: staffed hours.
-        dates: all that have hours of their own, and so cut off this one.
+    The date's own hours cut off the day before; all `dates` with own hours cut off this date.
     """
     own = [Placed(f"{one.key}.self_service", each.opens, each) for each in one.self_service]
     desk = [Placed(f"{one.key}.staffed", each.opens, each) for each in one.staffed]
@@ -425,7 +406,7 @@ def span(text: str) -> Span:
     """Read ``HH:MM-HH:MM``; an end before the start is on the next day.
 
     Raises:
-        ValueError: with what is wrong in words. Equal times are refused: they could mean the
+        ValueError: says what is wrong. Equal times are refused: they could mean the
             whole day as well as nothing at all.
     """
     match = _SPAN.fullmatch(text)
@@ -439,11 +420,11 @@ def span(text: str) -> Span:
 
 
 def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    """Turn all that is written under ``hours.`` into ``opening`` and its week into ``hours``.
+    """Turn the keys under ``hours.`` into ``opening`` and its week into ``hours``.
 
     Args:
-        values: what is right by itself, by full key. Without any key under ``hours.`` it is
-            always open. What is missing for being wrong is taken as empty: its problem is known
+        values: the valid ones, by full key. Without any key under ``hours.`` it is always open.
+            Values that are missing because they are wrong count as empty: their problem is known
             already, and nothing is built.
     """
     result = {name: value for name, value in values.items() if not name.startswith("hours.")}
@@ -519,7 +500,7 @@ def _minutes(hours: str, minutes: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-# The tables ``[[outputs]]``: what else goes on and off with the mode, by pin or by command.
+# The tables ``[[outputs]]``, by pin or by command.
 
 NAME = "outputs"
 ModeName = Literal["closed", "lockdown", "self_service", "staffed"]
@@ -528,7 +509,7 @@ Argument = Annotated[str, Meta(max_length=255)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WiredOutput:
-    """Something that follows the mode."""
+    """An output that follows the mode."""
 
     name: Annotated[
         str,
@@ -589,7 +570,7 @@ class WiredOutput:
 
     @property
     def rule(self) -> Output:
-        """When it is on, as the pure rooms judge it."""
+        """When it is on, as the pure code judges it."""
         modes = frozenset(Mode(name) for name in self.modes)
         return Output(self.name, modes, self.lead_min, self.lag_min)
 
@@ -597,8 +578,7 @@ class WiredOutput:
 def output_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong between outputs, and between them and the pins of ``[gpio]``.
 
-    Args:
-        values: what is right by itself, by full key; an output that is not is None.
+    `values` has the valid ones, by full key; a wrong output is None.
     """
     listed: Sequence[WiredOutput | None] = values.get(NAME, ())
     placed = [(f"{NAME}[{place}]", one) for place, one in enumerate(listed) if one is not None]

@@ -24,7 +24,7 @@ _ADDRESS = rf"^(|(https?|sip2s?)://({_HOST})(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lms:
-    """The library system, how it is reached and how long its word counts."""
+    """The library system, how it is reached and how long its answer counts."""
 
     kind: Annotated[
         Literal["", "fbs", "sip2"],
@@ -162,12 +162,12 @@ class Address:
 
     @property
     def encrypted(self) -> bool:
-        """Whether what is sent there is encrypted."""
+        """Whether the connection is encrypted."""
         return self.scheme in {"https", "sip2s"}
 
 
 def read_address(url: str) -> Address | None:
-    """Return the parts of an address that the schema lets pass; None for a port beyond 65535."""
+    """Return the parts of an address that the schema accepts; None for a port beyond 65535."""
     parts = urlsplit(url)
     try:
         return Address(parts.scheme, parts.hostname or "", parts.port, parts.path.rstrip("/"))
@@ -183,8 +183,6 @@ def is_this_machine(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-# What must hold between the keys of ``[lms]``, where a library system is wanted at all.
-
 Values = Mapping[str, Any]
 
 SCHEMES = MappingProxyType({"fbs": ("https", "http"), "sip2": ("sip2s", "sip2")})
@@ -195,7 +193,7 @@ NONE = ("", Path(), ())
 
 
 def library_is_whole(values: Values) -> Iterator[Problem]:
-    """What a kind of library system needs is there; an account has its password."""
+    """All that a kind of library system needs is there; an account has its password."""
     kind = values.get("lms.kind")
     if not kind:
         return
@@ -212,7 +210,7 @@ def library_is_whole(values: Values) -> Iterator[Problem]:
 
 
 def library_address_fits(values: Values) -> Iterator[Problem]:
-    """The address is one of the kind; for SIP2 it has a port and no path."""
+    """The address fits the kind; for SIP2 it has a port and no path."""
     kind, url = values.get("lms.kind"), values.get("lms.url")
     if not kind or not url:
         return
@@ -241,7 +239,7 @@ def library_is_encrypted(values: Values) -> Iterator[Problem]:
 
 
 def library_keys_are_used(values: Values) -> Iterator[Problem]:
-    """What only SIP2 reads stands beside no other kind, where somebody would rely on it."""
+    """Keys that only SIP2 reads are not set for another kind, where staff would rely on them."""
     if values.get("lms.kind") != "fbs":
         return
     for leaf in ONLY_SIP2:

@@ -49,7 +49,7 @@ def _laid_over(tables: Tables, way: Sequence[str], value: object) -> Tables:
     if not further:
         return {**tables, name: value}
     there = tables.get(name, {})
-    # A table that is none is told of as such; the override can't mend it.
+    # A value in place of a table is reported as such; the override can't mend it.
     return (
         {**tables, name: _laid_over(there, further, value)} if isinstance(there, dict) else tables
     )
@@ -74,7 +74,7 @@ def _malformed(written: str) -> Problem:
 
 _PLACE = re.compile(r"(.*) \(at (line \d+, column \d+|end of document)\)", re.DOTALL)
 RELOADED = frozenset({"policy", "hours", "closing", "alarms"})
-"""Tables that a running process takes; of the others some hold what it has opened already."""
+"""Tables that a running process reloads; others hold things that it has opened already."""
 
 NOT_RELOADED = FILES | {"policy.minimum_age", "policy.weak_pin"}
 """Keys of these that wait for a restart: systemd hands over files at the start alone, and rows are
@@ -109,18 +109,11 @@ def load(
 def reload(
     running: Config, environment: Mapping[str, str] = NO_ENVIRONMENT
 ) -> tuple[Config, list[str], list[str]]:
-    """Read the file of a running process again.
-
-    Args:
-        running: what it goes by.
-        environment: as for `load`.
+    """Read the file of a running process again; raises ConfigError as `load` does.
 
     Returns:
-        What it may go by from now on, which keys of it are new, and which others were changed and
-        need a restart. Where the new ones say nothing whole without these, all need one.
-
-    Raises:
-        ConfigError: as for `load`; nothing is to change then.
+        The configuration from now on, which of its keys are new, and which others were changed and
+        need a restart. Where the new ones are not valid without these, all need a restart.
     """
     origin = running.origin
     old, new = origin.values, load(origin.path, origin.overrides, environment).origin.values
@@ -139,11 +132,7 @@ def reload(
 
 
 def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
-    """Read the pins alone, so that the relay can be switched off whatever else is wrong.
-
-    Args:
-        path: the file.
-        overrides: as for `load`.
+    """Read the pins alone, so that the relay can be switched off in spite of other mistakes.
 
     Raises:
         ConfigError: with all problems that may be the pins': of [gpio] itself, of overrides that
@@ -164,7 +153,7 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
 def from_values(
     origin: Origin, base: Path, environment: Mapping[str, str], known: Sequence[Problem] = ()
 ) -> Config:
-    """Turn values that are right by themselves into a `Config`; `load` says the rest.
+    """Turn values that are each valid into a `Config`, as `load` does.
 
     Raises:
         ConfigError: with all problems, those that are `known` already first.

@@ -1,7 +1,7 @@
 """What must hold beyond one key's own bounds: between keys, and against the machine.
 
-Each rule sees the values that are right by themselves, by full key, and may miss the others, so
-that one wrong key doesn't hide another.
+Each rule gets the valid values, by full key, and may miss the others, so that one wrong key
+doesn't hide another.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from doorctl.config.signin import SIGNIN_RULES
 from doorctl.config.tables_web import ALARM_RULES
 from doorctl.config.wording import shown
 from doorctl.core.errors import Problem
-
-# Where the paths of the configuration really are: absolute, and systemd's variable filled in.
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CREDENTIALS_SPELT = (f"${CREDENTIALS}", f"${{{CREDENTIALS}}}")
@@ -59,10 +57,10 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
     """Return the values with every path made absolute.
 
     Args:
-        values: what is right by itself, by full key; keys may be missing.
+        values: the valid ones, by full key; keys may be missing.
         base: absolute directory from which relative paths count.
-        environment: where ``$CREDENTIALS_DIRECTORY`` is looked up. Where it isn't set, the name
-            stays in the path, and a rule tells of it.
+        environment: where ``$CREDENTIALS_DIRECTORY`` is looked up. If it isn't set, the name
+            stays in the path, and a rule reports it.
     """
     result = dict(values)
     for name in DIRECTORIES & result.keys():
@@ -84,7 +82,7 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
 
 
 def placed_file(written: Path, base: Path, environment: Mapping[str, str]) -> Path:
-    """Return where one file is; an empty path names none."""
+    """Return the place of one file; an empty path stays empty."""
     if written == Path():
         return written
     directory = environment.get(CREDENTIALS)
@@ -101,12 +99,10 @@ def _socket(name: str, values: Mapping[str, Any], base: Path) -> Path | None:
     return None if directory is None else directory / SOCKETS[name]
 
 
-# What must hold between the keys of the pins and of the door leaf.
-
 Values = Mapping[str, Any]
 
 PULLED_UP = frozenset({2, 3})
-"""GPIO2 and GPIO3 have 1.8 kilohm to 3.3 V on every Pi: no pull-down of the chip's is a match."""
+"""GPIO2 and GPIO3 have 1.8 kilohm to 3.3 V on every Pi: the chip's pull-down is too weak."""
 
 HIGH_WHEN_CUT: Mapping[str, tuple[str, bool]] = MappingProxyType(
     {
@@ -120,7 +116,7 @@ HIGH_WHEN_CUT: Mapping[str, tuple[str, bool]] = MappingProxyType(
 
 
 def pulls_fit(values: Values) -> Iterator[Problem]:
-    """An input that has to be pulled down stands on a pin that can be."""
+    """An input that has to be pulled down is on a pin that can be."""
     for name, (level, pulled_up) in HIGH_WHEN_CUT.items():
         pin, high = values.get(name), values.get(level)
         if pin in PULLED_UP and high is not None and high is not pulled_up:
@@ -142,7 +138,7 @@ def warning_comes_before_alarm(values: Values) -> Iterator[Problem]:
 
 
 def longer_is_longer(values: Values) -> Iterator[Problem]:
-    """Nobody who needs longer gets less than others."""
+    """Patrons who need longer do not get less time than others."""
     longer, release = values.get("door.long_release_s"), values.get("door.release_s")
     if not values.get("door.long_release_tags") or longer is None or release is None:
         return
@@ -168,7 +164,7 @@ SOCKET_PATH_BYTES = 107
 
 
 def zone_exists(values: Values) -> Iterator[Problem]:
-    """The branch's time zone is one that this machine knows."""
+    """This machine knows the branch's time zone."""
     name = values.get("branch.time_zone")
     if name is None or _is_zone(name):
         return
@@ -214,7 +210,7 @@ def pins_differ(values: Values) -> Iterator[Problem]:
 
 
 def socket_fits(values: Values) -> Iterator[Problem]:
-    """Each socket's resolved path is one that Linux can bind."""
+    """Linux can bind the resolved path of each socket."""
     for name, file in SOCKETS.items():
         socket: Path | None = values.get(name)
         length = 0 if socket is None else len(fsencode(socket))
@@ -238,7 +234,7 @@ def sockets_differ(values: Values) -> Iterator[Problem]:
 
 
 def codes_can_be_typed(values: Values) -> Iterator[Problem]:
-    """Where a code opens, there is somewhere to type it before any card: not the reader's line."""
+    """If a code opens, it can be typed before any card: not on the reader's line."""
     port, panel = values.get("keypad.port"), values.get("panel.keypad")
     if values.get("policy.code_entry") and port == "" and panel is False:
         yield Problem(
@@ -263,7 +259,7 @@ def tls_is_whole(values: Values) -> Iterator[Problem]:
 
 
 def plain_stays_here(values: Values) -> Iterator[Problem]:
-    """Without TLS the web process listens to this machine only, unless told otherwise."""
+    """Without TLS the web process listens to this machine only, unless configured otherwise."""
     host, allowed = values.get("web.host"), values.get("web.allow_plain")
     plain = values.get("web.tls.certificate_file") == values.get("web.tls.key_file") == Path()
     if plain and host is not None and allowed is False and not is_this_machine(host):

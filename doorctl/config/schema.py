@@ -45,12 +45,9 @@ from doorctl.config.wording import shown
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a configuration was read.
+    """Where a configuration was read: the file, and what the command line laid over it.
 
-    Args:
-        path: the file.
-        overrides: what the command line laid over it.
-        values: each key's value as it is written, or its default.
+    `values` holds each key's value as it is written, or its default.
     """
 
     path: Path = Path()
@@ -60,15 +57,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole configuration; thread-safe, for nothing in it changes.
+    """The whole configuration; thread-safe, because nothing in it changes.
 
     Args:
         hours: seven days of self-service, Monday first, local time; None for always open.
-        opening: all that is said of the hours; `hours` is its week.
+        opening: all hours in the configuration; `hours` is its week.
         outputs: what else follows the mode, each name and pin once.
         sync: None where this machine sends to no branch.
-        control: `socket` is absolute once loaded; built by hand, it has no default of use.
-        origin: where it was read; says nothing of one built by hand.
+        control: `socket` is absolute once loaded; a `Config` built by hand has no usable default.
     """
 
     branch: Branch
@@ -137,8 +133,6 @@ LISTED = frozenset({"hours.exceptions", "outputs"})
 """Tables of which a file may have many, each under ``[[name]]``."""
 
 
-# The schema as a list of keys: what is allowed in words, the default, and why.
-#
 # Messages, the example file's comments and the documentation are all made of these.
 
 REQUIRED: Final = dataclasses.MISSING
@@ -171,13 +165,13 @@ class Key:
 
     @property
     def allowed(self) -> str:
-        """What may stand there, in words."""
+        """The allowed values, in words."""
         told = (self.meta.extra or {}).get("allowed")
         return told or _allowed(inspect.type_info(self.annotation))
 
     @property
     def example(self) -> str:
-        """One right value, as TOML."""
+        """One valid value, as TOML."""
         return shown(self.meta.examples[0] if self.meta.examples else self.default)
 
     @property
@@ -188,12 +182,12 @@ class Key:
 
     @property
     def may_be_blank(self) -> bool:
-        """Whether an empty text says what the default says."""
+        """Whether an empty text means the default."""
         return self.default in ("", Path())
 
 
 class KeyDescription(NamedTuple):
-    """A key as documentation tells it; `default` is TOML, ``required`` or ``absent``."""
+    """A key as the documentation shows it; `default` is TOML, ``required`` or ``absent``."""
 
     key: str
     type: str

@@ -15,20 +15,20 @@ from doorctl.config.wording import LONGEST_SHOWN, shown, shown_key
 from doorctl.core.errors import Problem
 
 MAY_BE_ABSENT = frozenset({"hours", "sync"})
-"""Tables whose absence says something else than all their defaults: no hours are always open."""
+"""Tables whose absence is not the same as their defaults: no hours means always open."""
 
 STAFFED = "hours.staffed"
-"""Has the keys of another table; who misplaces one of them means the other table's."""
+"""Has the keys of another table; a misplaced key is meant for the other table."""
 
 MOST_LISTED = 400
-"""A file with more dates or outputs than this was made by a mistake."""
+"""A file with more dates or outputs than this is a mistake."""
 
 SENDER, OF_A_DOOR = "sync", frozenset({"reader"})
 """A sender's file may leave out what only a door has; a door's file may not."""
 
 
 def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the right values by full key, defaults filled in, and what is wrong with the rest."""
+    """Return the valid values by full key, with defaults, and what is wrong with the rest."""
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for table, known in keys().items():
@@ -87,7 +87,7 @@ def _one(
 
 
 def _written(tables: Mapping[str, object], table: str) -> object:
-    """Return what stands at a table's name; where a table around it is none, nothing does."""
+    """Return the value at a table's name; an empty one if a table around it is not a table."""
     found: object = tables
     for part in table.split("."):
         found = found.get(part, {}) if isinstance(found, dict) else {}
@@ -111,7 +111,7 @@ def _leaves(table: str) -> list[str]:
 def check_table(
     known: Mapping[str, Key], written: Mapping[str, object], values: dict[str, Any]
 ) -> Iterable[Problem]:
-    """Put the right values of one table among `values` and yield what is wrong with the rest."""
+    """Add the valid values of one table to `values` and yield what is wrong with the rest."""
     for leaf, key in known.items():
         if leaf not in written:
             if key.default is REQUIRED:
@@ -179,8 +179,6 @@ def _elsewhere(leaf: str) -> list[str]:
     return [everywhere[near] for near in _near(leaf, everywhere)]
 
 
-# The branches of a sender: each table by itself, then against the others.
-
 NAME = "sync.targets"
 FILES = ("ca_file", "certificate_file", "key_file")
 
@@ -190,10 +188,7 @@ def read_targets(
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Turn the written tables at ``sync.targets`` into a tuple of `Target`.
 
-    Args:
-        values: what is right by itself, by full key; the targets may be missing.
-        base: absolute directory from which relative paths count.
-        environment: as for `placed`.
+    The targets may be missing from `values`; `base` and `environment` are as for `placed`.
     """
     if NAME not in values:
         return dict(values), []

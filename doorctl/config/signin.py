@@ -144,7 +144,7 @@ class Oidc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signin:
-    """How long staff stay signed in, and who else than this branch says who somebody is."""
+    """How long staff stay signed in, and who else than this branch identifies them."""
 
     idle_min: Annotated[
         int,
@@ -163,7 +163,7 @@ TOGETHER = ("issuer", "client_id", "client_secret_file", "redirect_url", "roles"
 
 
 def oidc_is_whole(values: Values) -> Iterator[Problem]:
-    """What an identity provider needs is there as a whole, or not at all."""
+    """All that an identity provider needs is there, or nothing of it."""
     found = {leaf: values.get(f"signin.oidc.{leaf}") for leaf in TOGETHER}
     there = [leaf for leaf, value in found.items() if value is not None and value not in NONE]
     for leaf, value in found.items():
@@ -172,7 +172,7 @@ def oidc_is_whole(values: Values) -> Iterator[Problem]:
 
 
 def oidc_is_encrypted(values: Values) -> Iterator[Problem]:
-    """What proves who somebody is goes to another machine encrypted only, and comes back so."""
+    """Proofs of identity go to another machine, and come back from it, encrypted only."""
     for leaf in ("issuer", "redirect_url"):
         url = values.get(f"signin.oidc.{leaf}")
         if not url:

@@ -70,7 +70,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """What a sender is told beside its targets."""
+    """The sender's settings beside its targets."""
 
     source: Annotated[SourceKind, key("Where patrons come from: the library system's exports.")] = (
         "feed"

@@ -107,7 +107,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """What stretching an identifier costs (Argon2id, one lane)."""
+    """The cost of stretching an identifier (Argon2id, one lane)."""
 
     memory_kib: Annotated[
         int,
@@ -169,7 +169,7 @@ Deed = Literal[
     "subject_erase_visits",
 ]
 DEEDS: tuple[Deed, ...] = get_args(Deed)
-"""All that the door does when it is asked; what it only tells, it tells web in any case."""
+"""All actions that the door takes on request; web may ask its questions in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +198,6 @@ class Control:
         ),
     ] = ()
 
-
-# The table about who comes in.
 
 Tag = Annotated[str, Meta(pattern=r"^\S(.{0,30}\S)?\Z")]
 BlockCode = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}\Z")]
@@ -296,8 +294,6 @@ class Policy:
     ] = 72.0
 
 
-# The table about the screen at the door.
-
 LanguageCode = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?\Z")]
 
 
@@ -356,8 +352,6 @@ class Panel:
         ),
     ] = 30
 
-
-# Tables about the devices: reader, keypad, pins and the door leaf.
 
 Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 DataBits = Literal[7, 8]

@@ -1,4 +1,4 @@
-"""Tables about the web process: where it listens, by which certificates, what pushes it takes."""
+"""Tables about the web process: where it listens, its certificates, which pushes it takes."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Web:
     push: Push = field(default_factory=Push)
 
 
-# Tables about alarms: whom they are sent to, how, and how often. None is sent by default.
+# No alarm is sent by default.
 
 Values = Mapping[str, Any]
 
@@ -323,7 +323,7 @@ class Alarms:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is any way out."""
+        """Whether alarms leave the house at all."""
         return self.email.wanted or self.webhook.wanted
 
 
@@ -334,7 +334,7 @@ WEBHOOK = ("url", "secret_file")
 
 
 def alarm_ways_are_whole(values: Values) -> Iterator[Problem]:
-    """What belongs together is there together: mail server and addresses, secret and address."""
+    """Keys that need each other are all there: mail server and addresses, secret and address."""
     yield from _together(values, "alarms.email", EMAIL)
     yield from _together(values, "alarms.email", ACCOUNT)
     yield from _together(values, "alarms.webhook", WEBHOOK)

@@ -69,9 +69,6 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code < FIRST_LONG else f"\\U{code:08x}"
 
 
-# How a key of the schema is described, once: unit, why, an example, what a pattern means.
-
-
 def key(why: str, example: object = None, allowed: str | None = None, **bounds: Any) -> Meta:
     """Describe one key.
 
@@ -79,7 +76,7 @@ def key(why: str, example: object = None, allowed: str | None = None, **bounds: 
         why: its unit, where it has one, then its reason and source; messages don't show it, the
             example file's comments and the documentation do.
         example: what a message suggests where the default is no help.
-        allowed: what may stand there in words, where the type can't say it.
+        allowed: the allowed values in words, where the type can't say it.
         bounds: msgspec's own: ``ge``, ``le``, ``gt``, ``pattern``, ``max_length``.
     """
     examples = None if example is None else [example]

@@ -1,1 +1,1 @@
-"""Errors, masked values, time, readings, alarms, a command's user."""
+"""Errors, masked values, time, readings, alarms, the user who runs a command."""

@@ -1,6 +1,6 @@
-"""Every alarm: how urgent it is, what it means, what to do, and which other one it ends.
+"""Every alarm: its urgency, its meaning, what to do, and which other alarm it ends.
 
-Pure. The log says an alarm's name; whoever is called out at night needs these two sentences.
+Pure. The log gives an alarm's name; people who are called out at night need these two sentences.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 
 class Urgency(Enum):
-    """When somebody has to look: the values are fixed names in messages and scripts."""
+    """When somebody has to look; the values are fixed names in messages and scripts."""
 
     NOW = "now"
     TODAY = "today"
@@ -22,15 +22,15 @@ class Urgency(Enum):
 NOW, TODAY, NOTE = Urgency.NOW, Urgency.TODAY, Urgency.NOTE
 
 NO_REST_S = 0.0
-"""A person is in danger: each one is told at once, and none uses up what an hour allows.
+"""A person is in danger: each alarm is sent at once, and none uses up the hour's limit.
 
-Only `duress` is of that sort. A fire is no alarm here: the building's own panel calls for help, and
-the door only opens.
+Only `duress` is such an alarm. A fire is no alarm here: the building's own panel calls for help,
+and the door only opens.
 """
 
 LEAF_REST_S = 300.0
-"""A door that is forced or held: five minutes. What was tried in the morning, or held open to make
-everybody tired of it, must not hide what comes after it."""
+"""A door that is forced or held: five minutes. An attempt in the morning, or a door held open to
+make everybody tired of the alarm, must not hide what comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,14 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class AlarmKind:
-    """What is known of one kind of alarm beforehand.
+    """The fixed facts about one kind of alarm.
 
-    Args:
-        urgency: when somebody has to look.
-        means: what has happened.
-        act: what to do about it.
-        clears: the kind whose end this one tells, None for an alarm of its own.
-        wordless: whether nothing may be told beyond these sentences.
-        rest_s: longest rest between two notices, in seconds, whatever the branch's own interval;
-            None for that interval, :data:`NO_REST_S` for no rest and no limit an hour. An end
-            rests no longer than its alarm.
+    `clears` is the kind that this one ends, None for an alarm of its own. Of a `wordless` kind
+    nothing may be said beyond these sentences.
+
+    `rest_s` is the longest rest between two notices, in seconds, whatever the branch's own
+    interval; None for that interval, :data:`NO_REST_S` for no rest and no hourly limit. An end
+    rests no longer than its alarm.
     """
 
     urgency: Urgency
@@ -69,7 +66,7 @@ class AlarmKind:
 
     @property
     def for_people(self) -> bool:
-        """Whether it is about somebody in danger: it never rests and never waits for others."""
+        """Whether a person is in danger: such an alarm never rests and never waits for others."""
         return self.rest_s == NO_REST_S
 
 
@@ -623,7 +620,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         TEST: _kind(NOTE, "Dette er en prøve.", "This is a test.", NOTHING.da, NOTHING.en),
     }
 )
-"""Kind -> what is known of it, most urgent first; scripts rely on the names."""
+"""Kind -> the facts about it, most urgent first; scripts rely on the names."""
 
 WITH_END = frozenset(known.clears for known in KINDS.values() if known.clears is not None)
-"""The kinds whose end is told by another one; all others are over when somebody has seen them."""
+"""The kinds that another kind ends; all others are over once somebody has acknowledged them."""

@@ -1,8 +1,8 @@
 """One exception tree. Each leaf says whose fault it is; each text says what to do next.
 
 An adapter turns a library's exception into one of these at its edge; the command line catches
-:class:`DoorctlError` at one place and prints one line. Anything else that is raised is a bug of
-ours: the relay goes off, the traceback goes to the journal and systemd starts the daemon again.
+:class:`DoorctlError` at one place and prints one line. Any other exception is a bug of ours: the
+relay goes off, the traceback goes to the journal and systemd starts the daemon again.
 
 No text in this tree may hold a PIN, a card number, a CPR number, a name or an address.
 """
@@ -14,16 +14,15 @@ from dataclasses import dataclass
 
 
 class DoorctlError(Exception):
-    """Root of everything that doorctl raises on purpose."""
+    """Root of all errors that doorctl raises on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a file that somebody wrote.
+    """One mistake in a file that a person wrote.
 
-    Args:
-        where: the key (``door.release_s``) or the line (``line 7``).
-        what: what is wrong, what was found and what would be right, without a final full stop.
+    `where` is the key (``door.release_s``) or the line (``line 7``). `what` says what is wrong,
+    what was found and what would be right, without a final full stop.
     """
 
     where: str
@@ -34,7 +33,7 @@ class Problem:
 
 
 class ProblemsError(DoorctlError, ValueError):
-    """A file is wrong in one or more places; all of them are told at once."""
+    """A file is wrong in one or more places; the error lists all of them."""
 
     def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
         self.subject = subject
@@ -54,7 +53,7 @@ class FeedError(ProblemsError):
 
 
 class WebsiteHoursError(ProblemsError):
-    """The website's: what it says of the hours can't be used, or it says nothing; none was."""
+    """The website's: its hours can't be used, or it gives none; nothing was taken over."""
 
 
 class InputError(DoorctlError, ValueError):
@@ -62,7 +61,7 @@ class InputError(DoorctlError, ValueError):
 
 
 class AlreadyExistsError(DoorctlError, FileExistsError):
-    """The technician's: doorctl refuses to overwrite what is there."""
+    """The technician's: doorctl refuses to overwrite a file that exists."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -81,7 +80,7 @@ class StoreDamagedError(StoreError):
 
 
 class StoreBusyError(StoreError):
-    """Another process holds what only one may hold; try again when it is done."""
+    """Another process holds a lock that only one may hold; try again when it is done."""
 
 
 class BranchStoreError(StoreError):
@@ -89,7 +88,7 @@ class BranchStoreError(StoreError):
 
 
 class RowsClashError(StoreError):
-    """The sender's: rows clash with each other or with what is held; trying again won't help."""
+    """The sender's: rows clash with each other or with stored rows; trying again won't help."""
 
 
 class DeviceError(DoorctlError, OSError):
@@ -101,11 +100,11 @@ class LineLostError(DeviceError):
 
 
 class NotAnsweringError(DoorctlError, ConnectionError):
-    """Whoever was asked gave no answer in time: door, web, a child of theirs, or a disk."""
+    """No answer in time from the door, web, a child process of theirs, or a disk."""
 
 
 class NotRunningError(NotAnsweringError):
-    """Nobody takes questions on that process's socket: it was not asked, so it did nothing."""
+    """No process listens on that socket, so the question was not put and nothing was done."""
 
 
 class StuckError(NotAnsweringError, StoreError):
@@ -121,11 +120,11 @@ class PushUnsignedError(PushError):
 
 
 class PushOutOfOrderError(PushError):
-    """The push is older than what is held, or does not follow on it (409)."""
+    """The push is older than the stored one, or does not follow on it (409)."""
 
 
 class PushConflictError(PushOutOfOrderError):
-    """The push bears the number of the one that is held, but holds other rows (409, alarm)."""
+    """The push has the number of the stored one, but other rows (409, alarm)."""
 
 
 class PushTooLargeError(PushError):
@@ -155,7 +154,7 @@ class LibrarySystemError(DoorctlError, ConnectionError):
 
 
 class SignInRefusedError(DoorctlError, PermissionError):
-    """Whoever signs in was not let in; the text never says which part was wrong."""
+    """The sign-in was refused; the text never says which part was wrong."""
 
     def __init__(self, why: str = "the login or the password is not right") -> None:
         super().__init__(why)
@@ -176,7 +175,7 @@ class SignInWaitsError(SignInRefusedError):
 
 
 class IdentityProviderError(DoorctlError, ConnectionError):
-    """The identity provider's: it was not reached, or what it says can't be believed."""
+    """The identity provider's: it was not reached, or its answer can't be believed."""
 
     def __str__(self) -> str:
         return str(self.args[0])

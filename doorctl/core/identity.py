@@ -1,8 +1,8 @@
-"""Who a command is on this machine: root's commands touch a directory as the one who owns it.
+"""The user of a command on this machine: root's commands touch a directory as its owner.
 
-Whoever owns a directory decides what stands at a name in it, a link to any file too. So root does
-nothing there that its owner could not do. Only the effective user changes: the real one stays
-root, so that the owner can neither stop nor trace the command, and the log knows who called.
+The owner of a directory decides what its names lead to, and may put a link to any file there. So
+root does nothing there that the owner could not do. Only the effective user changes: the real one
+stays root, so that the owner can neither stop nor trace the command, and the log knows who called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHARED = 0o750
 
 
 def caller() -> str:
-    """Return the login name of whoever calls, through sudo too; it stands beside what they did."""
+    """Return the login name of the calling user, through sudo too; it is logged with the action."""
     through_sudo = os.environ.get("SUDO_USER", "") if os.getuid() == ROOT else ""
     return through_sudo or login(os.getuid())
 
@@ -35,10 +35,10 @@ def login(uid: int) -> str:
 
 
 def shared_in(directory: Path) -> int:
-    """Return what of the mode 0660 a file made in a directory has: 0600, or all of it.
+    """Return the part of mode 0660 that a new file in a directory gets: 0600, or all of it.
 
-    The group has a part where the directory is made so on purpose: its group may read it, others
-    may not even look. So two processes, each a user of its own, share what the other has to have.
+    The group gets a part only where the directory is made for that: its group may read it, others
+    may not even look. So two processes with a user each can share files.
 
     Raises:
         OSError: the directory can't be looked at.
@@ -48,14 +48,13 @@ def shared_in(directory: Path) -> int:
 
 
 def unshared(webs: Path, doors: Path) -> Iterator[str]:
-    """Yield what keeps two processes, each a user of its own, from having a directory each.
+    """Yield each problem that keeps web and door, two users, from having a directory each.
 
-    Args:
-        webs: web's directory; what is not there yet, for systemd to make, is no problem.
-        doors: the door's. Where both are one, one user has it, and nothing is yielded.
+    A directory of `webs` that is not there yet, for systemd to make, is no problem. Where both
+    directories are the same, one user has it, and nothing is yielded.
     """
     both = (webs, doors) if webs != doors else ()
-    # One that this caller may not look at is passed over.
+    # A directory that this caller may not look at is skipped.
     there = {one: one.stat() for one in both if os.path.exists(one)}  # noqa: PTH110 - see above
     for one, status in there.items():
         if (mode := stat.S_IMODE(status.st_mode)) & 0o777 != SHARED:
@@ -70,9 +69,9 @@ def unshared(webs: Path, doors: Path) -> Iterator[str]:
 
 
 def become_owner(directory: Path) -> None:
-    """Where root calls, go on as the owner of a directory, or of the nearest one that is there.
+    """Where root calls, continue as the owner of a directory, or of its nearest existing parent.
 
-    Its groups become ours. Where anybody but root calls, nothing changes.
+    The owner's groups become ours. For any other caller nothing changes.
 
     Raises:
         StoreError: this root may not.
@@ -83,9 +82,9 @@ def become_owner(directory: Path) -> None:
 
 @contextmanager
 def owner_of(directory: Path) -> Iterator[None]:
-    """Do what is outside our own directory as that one's owner; as `become_owner`, for a while.
+    """Work outside our own directory as its owner; as `become_owner`, for a while.
 
-    Not while another thread touches files: the threads of a process are one user.
+    Not while another thread touches files, because the threads of a process are one user.
     """
     before = os.geteuid(), os.getegid(), os.getgroups()
     become_owner(directory)
@@ -98,7 +97,7 @@ def owner_of(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def as_root() -> Iterator[None]:
-    """Do what no path leads to as root, where root calls; as `owner_of`."""
+    """Where root calls, act as root again for work that involves no path; as `owner_of`."""
     before = os.geteuid()
     if os.getuid() == ROOT:
         os.seteuid(ROOT)
@@ -110,7 +109,7 @@ def as_root() -> Iterator[None]:
 
 def _owner(directory: Path) -> tuple[int, int]:
     there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
-    # Whoever can lay a link in its place decides what it leads to.
+    # A user who can put a link in its place decides what it leads to.
     status = there.lstat()
     if status.st_uid == ROOT:
         status = there.stat()

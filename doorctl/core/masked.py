@@ -1,7 +1,7 @@
 """Values that cannot be printed: a PIN, a card number, a CPR number, a stretched key.
 
 ``repr``, ``str``, ``format``, a traceback, a log line and a failing assertion show ``***``. The
-one way in is :meth:`Masked.reveal`, which a reviewer can search for. They can't be pickled.
+only access is :meth:`Masked.reveal`, which a reviewer can search for. They can't be pickled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Masked(Generic[SecretT]):
         self._secret: SecretT = secret
 
     def reveal(self) -> SecretT:
-        """Return the secret, for the few places that must have it."""
+        """Return the secret, for the few places that need it."""
         return self._secret
 
     def __repr__(self) -> str:
@@ -53,13 +53,13 @@ class Pin(Masked[str]):
 
 
 class StretchedKey(Masked[bytes]):
-    """The 32 bytes that Argon2id makes of an identifier (design: ``K``), and 32 a later key."""
+    """Argon2id's 32 bytes for an identifier (design: ``K``), and 32 for each later key."""
 
     __slots__ = ()
 
 
 class InstallationKey(Masked[bytes]):
-    """The branch's secret bytes; without them a stolen database says nothing.
+    """The branch's secret bytes; without them a stolen database reveals nothing.
 
     32 of the first key, and 32 of each that was laid over it since (`doorctl keys rotate`).
     """
@@ -68,7 +68,7 @@ class InstallationKey(Masked[bytes]):
 
 
 class IdentifierKind(Enum):
-    """What sort of number an identifier is; part of what is sealed."""
+    """The kind of number; it is part of what is sealed."""
 
     CARD = "card"
     CODE = "code"

@@ -14,10 +14,10 @@ HOLDOVER_LIMIT = timedelta(days=7)
 """How long a clock without its source is still good: 20 ppm of a crystal are 12 s in 7 days."""
 
 SLEWED = timedelta(hours=1)
-"""A clock that moved so much against the monotonic one, or more, was set."""
+"""A clock that moved this much against the monotonic one, or more, was set."""
 
 SMALL = timedelta(minutes=5)
-"""What a battery clock errs by after a long outage, and a correction of which nobody hears."""
+"""Error of a battery clock after a long outage; a correction up to this is not reported."""
 
 STOOD = timedelta(hours=1)
 """How long a time runs evenly before it lifts the high-water mark, or two sources end a doubt."""
@@ -26,9 +26,9 @@ SETTLED = timedelta(hours=6)
 """How long after a doubt nothing is done that can't be undone."""
 
 AWAY = timedelta(days=1)
-"""A door that was off for longer can't know for how long: at its start nothing but one source says.
+"""After a longer time off, the door can't know its length: at its start one source alone gives it.
 
-It is believed, for patrons wait, but for :data:`SETTLED` nothing is done that can't be undone.
+It is believed, because patrons wait, but for :data:`SETTLED` nothing is done that can't be undone.
 """
 
 _Reading = tuple[datetime, timedelta]
@@ -51,9 +51,9 @@ class BootTime:
     ms: int
 
     def ms_since(self, earlier: BootTime) -> int:
-        """Tell how many milliseconds have passed for certain since `earlier`.
+        """Return how many milliseconds have certainly passed since `earlier`; never negative.
 
-        Across a reboot only the time since this boot began is certain. Never negative.
+        Across a reboot only the time since this boot began is certain.
         """
         if earlier.boot_id != self.boot_id:
             return self.ms
@@ -67,8 +67,7 @@ class Moment:
     Args:
         local: the best guess, aware, in the branch's time zone; right where `dependable`.
         high_water: the highest trusted time that ever stood for a while, UTC; while the clock is
-            untrusted it is the one thing known for certain: it is not earlier than this.
-        state: where the reading comes from.
+            untrusted, only this is certain: it is not earlier.
         stepped: whether the clock is in doubt, see :class:`Timekeeper`, or was until a few hours
             ago: then nothing is deleted by it.
     """
@@ -95,7 +94,7 @@ class Moment:
 
     @property
     def latest_known(self) -> datetime:
-        """The time that retention counts from: no lower than the high-water mark, never a guess."""
+        """The time for retention: no lower than the high-water mark, never a guess."""
         return max(self.local, self.high_water) if self.dependable else self.high_water
 
 
@@ -147,11 +146,8 @@ class Timekeeper:
     ) -> Moment:
         """Turn one simultaneous reading of both clocks into a moment.
 
-        Args:
-            wall: the system clock, aware, in the branch's time zone.
-            boot: CLOCK_BOOTTIME.
-            vouched: whether a time source says that the system clock is right just now.
-            agreed: whether a second one that does not follow the first says so too.
+        `wall` is aware, in the branch's time zone. `vouched` says whether a time source calls it
+        right just now, `agreed` whether a second source that does not follow the first agrees.
         """
         self._began = boot if self._began is None else self._began
         if vouched:
@@ -167,7 +163,7 @@ class Timekeeper:
         return Moment(local, self.high_water, ClockState.UNTRUSTED, stepped=self._stepped(boot))
 
     def believe(self, wall: datetime, boot: timedelta) -> None:
-        """Take a reading as right, because staff or two sources say so; also above the mark."""
+        """Accept a reading, because staff or two sources confirm it; also above the mark."""
         now = wall.astimezone(UTC)
         self._doubt, self._doubted_at = None, boot
         self._trusted = self._anchor = self._even = (now, boot)
@@ -209,5 +205,5 @@ class Timekeeper:
 
 
 def _moved(since: _Reading | None, now: datetime, boot: timedelta) -> timedelta:
-    """Tell how far the wall clock was set against CLOCK_BOOTTIME; not at all since None."""
+    """Return how far the wall clock was set against CLOCK_BOOTTIME; 0 where `since` is None."""
     return timedelta(0) if since is None else abs(now - since[0] - (boot - since[1]))

@@ -1,4 +1,4 @@
-"""How often is somebody called? Each kind now and then, all kinds together so many times an hour.
+"""How often people are called: each kind now and then, all kinds together so many times an hour.
 
 Pure: time is an argument. Nothing is lost for ever: what has to wait is counted and sent later.
 """
@@ -28,11 +28,9 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Ration:
-    """How much is sent.
+    """At most one notice of a kind in `interval_s`, and `most_per_hour` in all, at least 2.
 
-    Args:
-        interval_s: between two notices of one kind.
-        most_per_hour: in all, at least 2: the last one of an hour tells what waits.
+    The last notice of an hour lists what waits.
     """
 
     interval_s: float
@@ -41,7 +39,7 @@ class Ration:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be sent now: the latest alarm of its kind, and how many there were."""
+    """A notice to send now: the latest alarm of its kind, and how many there were."""
 
     heard: Heard
     times: int
@@ -53,7 +51,7 @@ class _Record:
     waiting: int = 0
     since_s: float = 0.0
     sent_s: float | None = None
-    # Whether somebody believes that this alarm stands.
+    # Whether people were notified and believe that this alarm stands.
     told: bool = False
 
     def rests(self, now_s: float, rest_s: float) -> bool:
@@ -72,19 +70,19 @@ class _Sent:
 
 
 class Rationing:
-    """Decide what is sent when. Not thread-safe; holds one record for each kind at the most.
+    """Decide which alarms are sent when. Not thread-safe; holds at most one record for each kind.
 
     - The first alarm of each kind goes at once; the next after `interval_s`, with their number, or
       sooner where the list of alarms says so.
-    - What is about somebody in danger goes at once, each time, and counts for nothing below.
-    - The end of an alarm is told if the alarm was or still will be, and after it. Raised again
+    - An alarm about a person in danger goes at once, each time, and counts for nothing below.
+    - The end of an alarm is sent if the alarm was or still will be, and after it. Raised again
       before that, it has no end.
-    - In any hour at most `most_per_hour` go in all, and no more than half of them are of what can
-      wait. What comes again within `interval_s` has a quarter of them, each kind for itself, so
-      that one leaf that opens and shuts leaves room for the rest.
-    - What somebody has acknowledged is not told again while it stands, and its end is told.
-    - What has to wait goes later: kinds that were never told first, then the most urgent. That they
-      wait is told once an hour.
+    - In any hour at most `most_per_hour` go in all, and no more than half of them are of kinds that
+      can wait. Alarms that come again within `interval_s` have a quarter of them, each kind for
+      itself, so that one leaf that opens and shuts leaves room for the rest.
+    - An acknowledged alarm is not sent again while it stands; its end is sent.
+    - Waiting alarms go later: kinds that were never sent first, then the most urgent. A notice that
+      they wait is sent once an hour.
     """
 
     def __init__(self, ration: Ration) -> None:
@@ -96,11 +94,11 @@ class Rationing:
 
     @property
     def waits(self) -> bool:
-        """Whether something is still to be sent."""
+        """Whether notices still wait."""
         return any(record.waiting for record in self._records.values())
 
     def hear(self, heard: Heard) -> None:
-        """Take note of an alarm; one that is not on the list counts as ``unlisted``."""
+        """Note an alarm; a kind that is not on the list counts as ``unlisted``."""
         if heard.kind not in KINDS:
             heard = Heard(UNLISTED, f"{heard.kind}: {heard.why}", heard.at_s)
         if heard.kind in self._silenced:
@@ -119,9 +117,9 @@ class Rationing:
         record.waiting += 1
 
     def silence(self, kind: str) -> None:
-        """Drop what waits of a kind, and what comes of it until its end; never a call for help.
+        """Drop the waiting and later alarms of a kind until its end; never a call for help.
 
-        A kind without an end is over once it is acknowledged: what comes then is a new alarm.
+        A kind without an end is over once it is acknowledged; the next one is a new alarm.
         """
         known = KINDS.get(kind)
         if known is None or known.for_people:
@@ -132,11 +130,11 @@ class Rationing:
             self._silenced.add(kind)
 
     def listen(self, kind: str) -> None:
-        """Take note of a kind again; nothing where it was not silenced."""
+        """End the silence of a kind, if it was silenced."""
         self._silenced.discard(kind)
 
     def due(self, now_s: float) -> list[Due]:
-        """Return what is to be sent now, in order, and count it as sent."""
+        """Return the notices to send now, in order, and count them as sent."""
         while self._sent and now_s - self._sent[0].at_s >= HOUR_S:
             self._sent.popleft()
         found = list(chain.from_iterable(iter(lambda: list(self._round(now_s)), [])))

@@ -1,4 +1,4 @@
-"""What the reader and the keypad can say: the words that `cards` speaks and `access` hears."""
+"""The readings of card reader and keypad, which `cards` produces and `access` consumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from doorctl.core.masked import Identifier
 
 
 class Shape(Enum):
-    """In what way a frame was unreadable: all that is ever counted or logged of it."""
+    """How a frame was unreadable; nothing else of it is ever counted or logged."""
 
     GARBAGE = "garbage"
     TOO_LONG = "too_long"
@@ -20,11 +20,9 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CardRead:
-    """A card was read.
+    """A card was read; `identifiers` are its 1 to 3 meanings, best first.
 
-    Args:
-        identifiers: 1 to 3 readings of it, best first: ten bare digits are first an exact
-            plastic-card number, then a CPR number.
+    Ten bare digits are first an exact plastic-card number, then a CPR number.
     """
 
     identifiers: tuple[Identifier, ...]

@@ -1,4 +1,4 @@
-"""What staff write down about a ban, a pass or a mode: short, printable, nobody's number."""
+"""Texts of staff about a ban, a pass or a mode: short, printable, without a person's number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from doorctl.core.errors import InputError
 
-# Find what may be a CPR or card number in a text, however it is spaced.
+# Find possible CPR and card numbers in a text, however they are spaced.
 #
 # People write 010170-1234, 0101 70 1234, 30 00 00 12 34 or 01 01 70 (1234), so digits count as one
 # number across all that is no letter. Eight or more of them are a number, unless all of them are
@@ -32,12 +32,12 @@ _ALL_PLAIN = re.compile(rf"{_PLAIN}(?:{_GAP}+{_PLAIN})*")
 
 
 def holds_number(text: str) -> bool:
-    """Tell whether a text holds what may be a CPR or card number."""
+    """Tell whether a text may hold a CPR or card number."""
     return any(_is_number(run) for run in _RUN.finditer(text))
 
 
 def without_numbers(text: str, mark: str) -> str:
-    """Return a text with `mark` in place of each of them."""
+    """Return a text with `mark` in place of each such number."""
     return _RUN.sub(lambda run: mark if _is_number(run) else run[0], text)
 
 
@@ -62,16 +62,11 @@ LETTER_TEXT = 2000
 def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bool = False) -> None:
     """Refuse a text that is empty, too long, not printable, or may hold a CPR or card number.
 
-    What may be one, and how dates, times and phone numbers are written, see `person_numbers`.
-
-    Args:
-        what: what the text is, for the sentence.
-        text: what staff wrote; line breaks are fine.
-        longest: in characters.
-        optional: whether it may be empty.
+    Line breaks are fine. `what` names the text in the message, `longest` is in characters, and an
+    `optional` text may be empty.
 
     Raises:
-        InputError: says what the text is, and never the text itself.
+        InputError: names the text, and never quotes it.
     """
     if not text.strip() and not optional:
         raise InputError(f"the {what} is empty; write one")
@@ -87,7 +82,7 @@ def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bo
 
 
 def refuse_purpose(text: str, what: str = "purpose", *, optional: bool = False) -> None:
-    """Refuse what nobody could judge a look or a deed by: "x", "-----"; on pages and in commands.
+    """Refuse a purpose that explains nothing: "x", "-----"; on pages and in commands.
 
     Raises:
         InputError: it holds no word of :data:`PURPOSE_LETTERS`; or as `refuse_text`.

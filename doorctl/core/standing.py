@@ -1,7 +1,7 @@
-"""Which alarms stand: what is kept of each, and how two accounts of it are brought together.
+"""Which alarms stand: the record of each, and how two accounts of it are brought together.
 
-An alarm stands from its first line in the log until its end is told, or, where its kind has no
-end, until somebody has acknowledged it.
+An alarm stands from its first line in the log until its end is reported, or, where its kind has
+no end, until somebody has acknowledged it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_WHY = 300
 """Characters of an alarm's own words; the rest is cut."""
 
 ON_THE_WAY = timedelta(seconds=30)
-"""What is younger may just be on its way from the door, and is left alone."""
+"""An alarm that is younger may still be on its way from the door, and is left alone."""
 
 
 class Source(Enum):
@@ -34,13 +34,9 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alarm, or the end of one, as it is to be kept.
+    """An alarm, or the end of one, for the table; `kind` is on the list of alarms, `at` is aware.
 
-    Args:
-        kind: stands in the list of alarms.
-        source: who raised it.
-        why: its own words, short and without numbers.
-        at: when it was, aware.
+    `why` is the alarm's own words, short and without numbers.
     """
 
     kind: str
@@ -51,18 +47,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class AlarmRecord:
-    """An alarm that stands or stood; times are UTC.
+    """An alarm that stands or stood; times are UTC, `cleared_at` is None while it stands.
 
-    Args:
-        kind: stands in the list of alarms, or stood there when it was kept.
-        source: who raised it last.
-        since: when it was raised first.
-        last: when it was raised last.
-        count: how often.
-        why: its words of the last time.
-        cleared_at: when it was over, None while it stands.
-        acknowledged_by: whose login has seen it.
-        acknowledged_at: when.
+    `kind` is or was on the list of alarms. `since` is the first time that it was raised; `last` is
+    the last time, to which `source` and `why` belong.
     """
 
     kind: str
@@ -84,19 +72,18 @@ class AlarmStore(Protocol):
     """
 
     def hear(self, told: Told, moment: Moment) -> None:
-        """Keep that an alarm was raised, or end the one whose end this is."""
+        """Store an alarm, or end the alarm that this one clears."""
 
     def end(self, kinds: Collection[str], moment: Moment) -> None:
-        """End those of these kinds that stand."""
+        """End the standing alarms of these kinds."""
 
     def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
-        """Keep who has seen it; what has no end of its own is over by that.
+        """Store who acknowledged it; return False where somebody had already.
 
-        Returns:
-            Whether anything was changed: not where somebody had acknowledged it before.
+        An alarm whose kind has no end is over by that.
 
         Raises:
-            InputError: none of that kind stands.
+            InputError: no alarm of that kind stands.
         """
 
 
@@ -109,16 +96,16 @@ class AlarmHistory(Protocol):
     """
 
     def standing(self) -> tuple[AlarmRecord, ...]:
-        """Return those that stand, the longest standing first."""
+        """Return the standing alarms, the longest standing first."""
 
     def ended(self, limit: int) -> tuple[AlarmRecord, ...]:
-        """Return the last ones that are over, the latest end first; none for a limit of 0."""
+        """Return the last alarms that are over, the latest end first; none for a limit of 0."""
 
 
 class Raised:
-    """Which alarms a process has raised and not ended yet. Thread-safe, never waits for long.
+    """The alarms that a process has raised and not ended yet. Thread-safe, never waits for long.
 
-    Only kinds that have an end; all others are moments, of which nobody can say that they stand.
+    Only kinds that have an end; all others are moments, which do not stand.
     """
 
     def __init__(self) -> None:
@@ -126,7 +113,7 @@ class Raised:
         self._heard: dict[str, Heard] = {}
 
     def hear(self, heard: Heard) -> None:
-        """Take note of an alarm or an end."""
+        """Note an alarm or an end."""
         known = KINDS.get(heard.kind)
         if known is None:
             return
@@ -137,14 +124,14 @@ class Raised:
                 self._heard[heard.kind] = heard
 
     def standing(self) -> tuple[Heard, ...]:
-        """Return each that stands, as it was raised last."""
+        """Return each standing alarm, as it was raised last."""
         with self._guard:
             return tuple(self._heard.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What the table has to be told so that it says what the processes say."""
+    """The changes that make the table agree with the processes."""
 
     missing: tuple[Told, ...]
     over: frozenset[str]
@@ -153,16 +140,16 @@ class Differences:
 def differences(
     kept: Sequence[AlarmRecord], raised: Collection[Told], now: datetime
 ) -> Differences:
-    """Compare what is kept as standing with what the processes say stands.
+    """Compare the table's standing alarms with those of the processes.
 
-    A process that begins anew has forgotten its alarms. One that staff have acknowledged is over
-    then: if it came again, it would have to be told again. One that nobody has seen goes on
-    standing, however, until somebody has: a power cut must not make a forced door forgotten.
+    A process that begins anew has forgotten its alarms. An alarm that staff have acknowledged is
+    over then: if it came again, it would have to be sent again. An alarm that nobody has seen
+    stands until somebody has, because a power cut must not make a forced door forgotten.
 
     Args:
         kept: the rows that stand.
-        raised: what both processes say; the door has answered, so it is not silent.
-        now: aware; what is younger than :data:`ON_THE_WAY` is left as it is.
+        raised: from both processes; the door has answered, so it is not silent.
+        now: aware; alarms younger than :data:`ON_THE_WAY` are left as they are.
     """
     settled = now - ON_THE_WAY
     names = {one.kind for one in raised}
@@ -178,13 +165,9 @@ def differences(
 
 
 def to_be_kept(heard: Heard, source: Source, moment: Moment, now_s: float) -> Told:
-    """Return an alarm as it is kept; one that is not on the list counts as ``unlisted``.
+    """Return an alarm for the table; a kind that is not on the list counts as ``unlisted``.
 
-    Args:
-        heard: the alarm.
-        source: who raised it.
-        moment: the time now.
-        now_s: the same by the monotonic clock, from which the alarm's time is counted back.
+    `now_s` is `moment` by the monotonic clock, from which the alarm's time is counted back.
     """
     if heard.kind not in KINDS:
         heard = replace(heard, kind=UNLISTED, why=f"{heard.kind}: {heard.why}")
@@ -193,7 +176,7 @@ def to_be_kept(heard: Heard, source: Source, moment: Moment, now_s: float) -> To
 
 
 def known_time(moment: Moment) -> datetime:
-    """Return the time, or while the clock is not set the latest one known to have come."""
+    """Return the time, or the latest one known to have come while the clock is not set."""
     return moment.local if moment.dependable else moment.high_water
 
 

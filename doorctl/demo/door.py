@@ -24,15 +24,11 @@ from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.demo import tether
 from doorctl.store.door_log import VisitHistory
 
-# A pseudo-terminal that can be pulled out and put back under the same name, like a USB reader.
+# A pseudo-terminal that can be unplugged and come back under the same name, like a USB reader.
 
 
 class Plug:
-    """A serial device made of a pty; one thread.
-
-    Args:
-        name: the path that the daemon opens, as a by-id name would be: a symbolic link.
-    """
+    """A serial device made of a pty, at a symbolic link as a by-id name would be. One thread."""
 
     def __init__(self, name: Path) -> None:
         self.name = name
@@ -40,15 +36,15 @@ class Plug:
 
     @property
     def is_in(self) -> bool:
-        """Whether the device is there."""
+        """Whether the device is plugged in."""
         return self._master >= 0
 
     def put_in(self, stored: bytes = b"") -> None:
         """Make the device appear.
 
         Args:
-            stored: what it kept while it was out and says at once: it lies in the kernel's
-                buffer when the daemon opens the line. At most 4095 bytes.
+            stored: what the device kept while it was out and sends at once, at most 4095 bytes: it
+                lies in the kernel's buffer when the daemon opens the line.
 
         Raises:
             DeviceError: this machine makes no pseudo-terminals.
@@ -75,18 +71,12 @@ class Plug:
             self._master = -1
 
     def send(self, data: bytes) -> None:
-        """Let the device say something.
-
-        Raises:
-            DeviceError: it is out.
-        """
+        """Let the device send bytes; DeviceError while it is out."""
         if not self.is_in:
             raise DeviceError(f"the plug of the {self.name.name} is out; put it in")
         while data:
             data = data[os.write(self._master, data) :]
 
-
-# The demo's end of the door's pins: what lamps, buzzer and relay are driven to, as it happens.
 
 PIPE = "DOORCTL_DEMO_PIPE"
 """Variable with the descriptor of the pipe's end."""
@@ -95,15 +85,14 @@ ENTRY_POINT = "[gpiozero_mock_pin_classes]\ntold = doorctl.demo.door:ToldPin\n"
 METADATA = "Metadata-Version: 2.1\nName: doorctl-demo-pins\nVersion: 1\n"
 
 Told = Callable[[str, bool], None]
-"""Hears of a pin (``GPIO17``) and whether it is high."""
+"""Called with a pin (``GPIO17``) and whether it is high."""
 
 
 class Wires:
     """The demo's end of the pins of one door process after another.
 
-    Args:
-        directory: an empty one, where the entry point is put.
-        told: called on a thread of its own for each level, in order.
+    `told` is called on a thread of its own for each level, in order. The entry point is put into
+    `directory`, which is empty.
     """
 
     def __init__(self, directory: Path, told: Told) -> None:
@@ -120,7 +109,7 @@ class Wires:
         self._listener.start()
 
     def environment(self, around: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment of a door process whose pins these are."""
+        """Return the environment of a door process that writes its pins' levels to us."""
         paths = [str(self._directory), around.get("PYTHONPATH", "")]
         return {
             **around,
@@ -130,7 +119,7 @@ class Wires:
         }
 
     def close(self) -> None:
-        """Hear no more, once the door's processes have ended; idempotent."""
+        """Stop listening, once the door's processes have ended; idempotent."""
         if self.writing >= 0:
             os.close(self.writing)
             self.writing = -1
@@ -146,7 +135,7 @@ class Wires:
 Line = dict[str, Any]
 
 LIMIT_S = 20.0
-"""Longest wait for a line, or for the end: a machine that is busy with other things is slow."""
+"""Longest wait for a line, or for the end: a busy machine is slow."""
 
 START_LIMIT_S = 60.0
 
@@ -157,15 +146,11 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Stage:
-    """Start a door, let people come, and hear what it says. One thread.
+    """Start a door, send it cards and keys, and read its log lines. One thread.
 
-    Args:
-        directory: an empty one for the databases, the key and the devices.
-        config: the configuration; paths and ports are laid over it.
-        overrides: more ``--set`` values.
-        with_keypad: whether the keys come on a line of their own.
-        wires: hear of the door's pins; None where nobody looks at them.
-        heard: called with each log line, on a thread of its own.
+    The stage's own paths and ports replace those in the configuration; `directory` is empty and
+    gets the databases, the key and the devices. With `with_keypad` the keys come on a line of
+    their own. `heard` is called with each log line, on a thread of its own.
     """
 
     def __init__(
@@ -208,22 +193,15 @@ class Stage:
         """Return a command line of doorctl for this stage's configuration.
 
         Args:
-            words: the command.
-            module: what runs it: with `tether.MODULE`, and `tether.tether()` as its stdin, it ends
-                with this process, even by SIGKILL.
+            module: the Python module that runs it: with `tether.MODULE`, and `tether.tether()` as
+                its stdin, it ends with this process, even by SIGKILL.
         """
         return [sys.executable, "-m", module, *words, *self.options]
 
     def call(
         self, *words: str, stdin: str = "", aloud: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        """Run one command of doorctl to its end.
-
-        Args:
-            words: the command.
-            stdin: what it reads.
-            aloud: whether its stdout goes to ours, with its progress bars.
-        """
+        """Run one command of doorctl to its end; `aloud` shows its stdout and progress bars."""
         return subprocess.run(  # noqa: S603 - our own command
             self.command(*words),
             input=stdin,
@@ -262,7 +240,7 @@ class Stage:
         """Stop the door as systemd does and return its exit code.
 
         Raises:
-            NotAnsweringError: it goes on.
+            NotAnsweringError: it does not stop.
         """
         assert self._process is not None  # noqa: S101 - stopped before the start
         self._process.terminate()
@@ -274,12 +252,12 @@ class Stage:
         return code
 
     def cut(self) -> None:
-        """Kill the door in the middle of whatever it does, as a power cut would."""
+        """Kill the door at once, as a power cut would."""
         assert self._process is not None  # noqa: S101 - killed before the start
         process, self._process = self._process, None
         process.kill()
         process.wait()
-        # All that it said, up to the end, is nobody's to wait for any more.
+        # Nobody waits any more for the lines that it wrote up to its end.
         while self._unheard.get(timeout=LIMIT_S) is not None:
             pass
 
@@ -287,7 +265,7 @@ class Stage:
         """Return the next line of that name with those fields.
 
         Raises:
-            NotAnsweringError: it did not come in time, or the door ended.
+            NotAnsweringError: the line did not come in time, or the door ended.
         """
         wanted = {"event": event, **fields}
         while True:
@@ -302,7 +280,7 @@ class Stage:
                 return line
 
     def skip(self) -> None:
-        """Let go of what has been said so far: nobody waited for it."""
+        """Drop the lines so far: nobody waits for them."""
         with contextlib.suppress(queue.Empty):
             while (line := self._unheard.get_nowait()) is not None:
                 pass
@@ -311,10 +289,10 @@ class Stage:
     def wait_for_attempt(self, *, timeout_s: float = LIMIT_S) -> int:
         """Return the number of the attempt that a swipe began, once the door asks for its PIN.
 
-        Keys that come earlier are nobody's. No log line tells it, but the attempt is on record.
+        The door ignores keys that come earlier. No log line says when, but the attempt is stored.
 
         Raises:
-            NotAnsweringError: the swipe was not heard in time.
+            NotAnsweringError: the door did not notice the swipe in time.
         """
         last = max(
             (line["attempt"] for line in self.lines if line["event"] == "decision"), default=0
@@ -362,7 +340,7 @@ def shipped(name: str) -> Path:
     """Return a file of ``config/``, from a checkout or from where a wheel put it.
 
     Raises:
-        StoreError: it came with neither.
+        StoreError: neither has it.
     """
     checkout = Path(doorctl.__file__).parent.parent / "config" / name
     if checkout.exists():
@@ -374,14 +352,12 @@ def shipped(name: str) -> Path:
     raise StoreError(f"{name} is missing from this installation; install doorctl again")
 
 
-# Mock pins that say each level they are driven to.
-#
 # The real door process loads :class:`ToldPin` by gpiozero's own way for other mock pins, an entry
 # point and ``GPIOZERO_MOCK_PIN_CLASS``, and writes into a pipe that the demo reads.
 
 
 class ToldPin(MockPin):  # type: ignore[misc] # gpiozero has no types
-    """Write ``<pin> <level>`` for each drive; a demo that no longer listens stops no door."""
+    """Write ``<pin> <level>`` for each change; the door goes on if the demo no longer reads."""
 
     def _set_state(self, value: Any) -> None:
         super()._set_state(value)
@@ -390,6 +366,6 @@ class ToldPin(MockPin):  # type: ignore[misc] # gpiozero has no types
 
     def _change_state(self, value: Any) -> bool:
         changed = bool(super()._change_state(value))
-        # gpiozero keeps all that a mock pin ever was: 0.25 KiB for each visit (measured in a soak).
+        # gpiozero keeps every state of a mock pin: 0.25 KiB for each visit (measured in a soak).
         del self.states[:-1]
         return changed

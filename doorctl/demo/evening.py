@@ -42,16 +42,15 @@ from doorctl.store.visits import VisitStore
 AGE = timedelta(days=31)
 
 ROW_KEY = b"demo-old-visitor"
-"""16 bytes that no HMAC will ever give, so that each trace of them is this visit's."""
+"""16 bytes that no HMAC will ever give, so that each trace of them comes from this visit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Where the old visit is still to be found.
+    """Where the old visit can still be found.
 
     Args:
-        in_rows: a plain read of the database finds it.
-        in_bytes: the database's files hold its row key, in a row or in what is left of one.
+        in_bytes: the database's files hold its row key, in a row or in the remains of one.
         listed: ``doorctl visits list`` shows it.
     """
 
@@ -62,13 +61,9 @@ class Traces:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The whole case.
+    """The old visit, at `at` (UTC), and its traces before the door started and now.
 
-    Args:
-        at: when the visit was, UTC.
-        before: its traces before the door started.
-        purge: the door's own line about the purge at its start, if there was one.
-        after: its traces now.
+    `purge` is the door's own line about the purge at its start, if there was one.
     """
 
     at: datetime
@@ -78,14 +73,14 @@ class Forgotten:
 
     @property
     def as_expected(self) -> bool:
-        """It was there, was never listed, and is gone without a trace."""
+        """Whether the visit was there, was never listed, and is gone without a trace."""
         return self.before == Traces(True, True, False) and self.after == Traces(
             False, False, False
         )
 
 
 def plant(visits: Path, now: datetime) -> datetime:
-    """Put the visit into a door log that nobody has open; return its time, UTC."""
+    """Put the visit into a door log that no process has open; return its time, UTC."""
     at = now - AGE
     stamped = Stamped(at, ClockState.TRUSTED, BootTime("a boot 31 days ago", 0))
     with closing(VisitStore(visits)) as store:
@@ -106,14 +101,11 @@ def traces(stage: Stage) -> Traces:
     return Traces(in_rows, in_bytes, any(visit["card"] == card for visit in shown))
 
 
-# Playing scenes at a door and comparing what it does with what the table expects.
-
-
 class Doorway(Protocol):
-    """A door with its reader and keypad, and what it says. One thread.
+    """A door with its reader, keypad and log lines. One thread.
 
     Raises:
-        NotAnsweringError: what had to come did not come in time.
+        NotAnsweringError: what was expected did not come in time.
     """
 
     @property
@@ -121,7 +113,7 @@ class Doorway(Protocol):
         """Every log line so far."""
 
     def swipe(self, data: bytes, *, readable: bool) -> None:
-        """Send a card; if it is one, return when the door asks for the PIN."""
+        """Send a card; if the card is readable, return when the door asks for the PIN."""
 
     def press(self, key: str) -> None:
         """Press one key."""
@@ -130,7 +122,7 @@ class Doorway(Protocol):
         """Unplug the reader; return when the door has noticed."""
 
     def put_back(self, stored: bytes) -> None:
-        """Plug the reader in, with a swipe in its memory; return when the door has it back."""
+        """Plug the reader in, with a stored swipe; return when the door has the reader back."""
 
     def wait_for(self, event: str, *, timeout_s: float = ..., **fields: object) -> Line:
         """Return the next line of that name with those fields."""
@@ -141,13 +133,9 @@ class Doorway(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the story is told, in seconds.
+    """How fast the story is told: seconds after each key, between two things to see, after a scene.
 
-    Args:
-        key_s: after each key.
-        beat_s: between two things to look at.
-        scene_s: after a scene.
-        enough: once it is set, nobody waits any more and no other scene begins.
+    Once `enough` is set, all waits end and no other scene begins.
     """
 
     key_s: float
@@ -156,7 +144,7 @@ class Pace:
     enough: threading.Event = field(default_factory=threading.Event)
 
     def rest(self, seconds: float) -> None:
-        """Let the viewer read; Ctrl-C ends it."""
+        """Give the viewer time to read; Ctrl-C ends it."""
         self.enough.wait(seconds)
 
 
@@ -165,10 +153,10 @@ READABLE = Pace(0.3, 1.5, 2.5)
 """The whole evening in some 70 seconds, with time to read one of the two languages."""
 
 LONGEST_PIN = 12
-"""Keys that are pressed at most: the longest PIN that can be configured."""
+"""Most keys that are pressed: the longest PIN that can be configured."""
 
 SILENCE_S = 0.3
-"""How long nothing must come: an answer takes a few milliseconds."""
+"""How long the door must stay silent: an answer takes a few milliseconds."""
 
 ANSWER_LIMIT_S = 20.0
 """Longer than the PIN's time-out and the reader's own wait together."""
@@ -183,14 +171,7 @@ class Outcome:
 
 
 class Player:
-    """Plays scenes and writes them down.
-
-    Args:
-        door: where they are played.
-        paper: where they are told.
-        pace: how fast.
-        follow: told of each scene as it begins.
-    """
+    """Plays scenes and writes them down; `follow` is called with each scene as it begins."""
 
     def __init__(
         self,
@@ -205,7 +186,7 @@ class Player:
         self._follow = follow
 
     def play(self, scenes: Sequence[Scene]) -> tuple[Outcome, ...]:
-        """Play all of them until it is enough; one that goes wrong does not stop the others."""
+        """Play the scenes until `enough` is set; a scene that fails does not stop the others."""
         return tuple(
             self._scene(scene, f"{number}/{len(scenes)}")
             for number, scene in enumerate(scenes, start=1)
@@ -328,7 +309,7 @@ class Player:
 
 
 def judge(expected: Sequence[Reason], lines: Iterable[Line]) -> Words | None:
-    """Compare what a door logged with what had to happen; None if it is the same.
+    """Compare what a door logged with what was expected; None if it is the same.
 
     The reasons must be these and no more, and the relay must have been on and off again once
     for each ``ok``.
@@ -346,7 +327,7 @@ def judge(expected: Sequence[Reason], lines: Iterable[Line]) -> Words | None:
 
 
 def as_written(line: Line) -> str:
-    """Return a log line as the door wrote it: the order of its keys is kept."""
+    """Return a log line with its keys in the door's order."""
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -375,13 +356,9 @@ CLOSING = Words(
 
 
 class StagedDoor:
-    """The door on its stage, as the player wants it; implements `Doorway`. One thread.
+    """The door on its stage; implements `Doorway`. One thread.
 
-    Args:
-        stage: the door.
-        old_at: when the old visit was.
-        before: its traces before the door started.
-        plugged: told whether the reader is plugged in.
+    `before` holds the old visit's traces before the door started.
     """
 
     def __init__(
@@ -402,7 +379,7 @@ class StagedDoor:
         return self._stage.lines
 
     def swipe(self, data: bytes, *, readable: bool) -> None:
-        """Send a card; if it is one, return when the door asks for the PIN."""
+        """Send a card."""
         self._stage.skip()
         self._stage.reader.send(data)
         if readable:
@@ -413,13 +390,13 @@ class StagedDoor:
         self._stage.keypad.send(key.encode("utf-8", "surrogateescape"))
 
     def pull(self) -> None:
-        """Unplug the reader; return when the door has noticed."""
+        """Unplug the reader."""
         self._stage.reader.pull()
         self._plugged("reader", False)
         self._stage.wait_for("reader", state="lost")
 
     def put_back(self, stored: bytes) -> None:
-        """Plug the reader in, with a swipe in its memory; return when the door has it back."""
+        """Plug the reader in."""
         self._stage.reader.put_in(stored)
         self._plugged("reader", True)
         self._stage.wait_for("reader", state="connected")
@@ -435,12 +412,9 @@ class StagedDoor:
 
 
 def spend(paper: Paper) -> tuple[Outcome, ...]:
-    """Play the evening and return how each scene ended; nobody is waited for.
+    """Play the evening without pauses for a viewer and return how each scene ended.
 
     Nothing is left behind: the door is stopped and the directory removed, also on Ctrl-C.
-
-    Args:
-        paper: where it is told.
 
     Raises:
         DoorctlError: the demo can't be played on this machine.
@@ -459,7 +433,7 @@ def close(stage: Stage, paper: Paper) -> None:
     """Stop the door and say so.
 
     Raises:
-        NotAnsweringError: it did not end well.
+        NotAnsweringError: the door ended with an error.
     """
     if code := stage.stop():
         raise NotAnsweringError(f"the door ended with exit code {code}: {stage.complaint()}")
@@ -467,16 +441,15 @@ def close(stage: Stage, paper: Paper) -> None:
 
 
 def complaint(outcomes: Sequence[Outcome]) -> str | None:
-    """Return one line that names the scenes that went wrong; None if none did."""
+    """Return one line that names the scenes that failed; None if none did."""
     wrong = [outcome.scene.name for outcome in outcomes if outcome.wrong is not None]
     return f"scenes that went wrong: {', '.join(wrong)}" if wrong else None
 
 
 def refuse_wrong_clock(now: datetime) -> None:
-    """Refuse to play where the clock says that it is before doorctl was made.
+    """Raise DeviceError where the clock is earlier than doorctl itself.
 
-    Raises:
-        DeviceError: as above; with it no age, block or retention would be right.
+    With such a clock no age, block or retention would be right.
     """
     if now < BUILD_FLOOR:
         raise DeviceError(f"this machine's clock says {now:%Y-%m-%d}; set it and try again")
@@ -484,7 +457,7 @@ def refuse_wrong_clock(now: datetime) -> None:
 
 @contextmanager
 def temporary() -> Iterator[Path]:
-    """Yield a directory that is gone afterwards; raises StoreError."""
+    """Yield a directory that is removed afterwards; raises StoreError."""
     try:
         made = tempfile.TemporaryDirectory(prefix="doorctl-demo-")
     except OSError as err:
@@ -499,13 +472,7 @@ def opened(
     now: datetime,
     plugged: Callable[[str, bool], None] = lambda _what, _is_in: None,
 ) -> StagedDoor:
-    """Make the library and open its door.
-
-    Args:
-        stage: where.
-        paper: tells of each step.
-        now: aware; UTC or local.
-        plugged: told whether the reader is plugged in.
+    """Make the library and open its door; `now` is aware.
 
     Raises:
         DoorctlError: it can't be done on this machine.
@@ -532,7 +499,7 @@ def opened(
 
 
 def told(stage: Stage, *words: str, aloud: bool = False) -> str:
-    """Run a command that must succeed; return what it printed."""
+    """Return what a command printed; it must succeed."""
     done = stage.call(*words, aloud=aloud)
     if done.returncode:
         last = done.stderr.strip().rsplit("\n", 1)[-1]

@@ -48,8 +48,6 @@ from doorctl.web.frame.language import Templates, languages
 from doorctl.web.frame.pool import Aside
 from doorctl.web.frame.words import Words as Spoken
 
-# The viewer swipes by typing: a card, a PIN, and what the door says to them.
-
 INVITATION = Words(
     "Prøv døren på siden, eller her: skriv et navn eller et kortnummer fra listen, eller hvad du "
     "ellers vil lade læseren sende, og så en pinkode. Tom pinkode: gå din vej uden at taste.",
@@ -76,13 +74,11 @@ BUSY = Words(
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the viewer can make use of beside the door.
+    """What the viewer can use beside the door.
 
     Args:
         visits: returns the door log as ``doorctl visits list`` prints it.
-        evening: plays it; returns at its end.
-        turn: tells whether the door is ours for as long as it lasts: the page has hands too.
-        is_in: tells whether the reader's plug is in.
+        turn: yields whether the door is ours for as long as it lasts: the page also acts at it.
     """
 
     visits: Callable[[], str]
@@ -92,15 +88,7 @@ class Room:
 
 
 class Visitor:
-    """Lets the viewer act at the door. One thread.
-
-    Args:
-        door: the real one.
-        paper: where it is told.
-        player: carries out what they type.
-        source: what they type; a line each.
-        room: everything else.
-    """
+    """Lets the viewer act at the real door by typing a line at a time. One thread."""
 
     def __init__(
         self, door: Doorway, paper: Paper, player: Player, source: BinaryIO, room: Room
@@ -203,7 +191,7 @@ def _sample(role: Role) -> tuple[str, str, str, str]:
 
 
 UNHURRIED = ("door.release_s=4.0", "keypad.digit_timeout_s=15.0", "keypad.total_timeout_s=45.0")
-"""Times for somebody who clicks: long enough to see the door open and to look for the keys."""
+"""Times for a viewer who clicks: long enough to see the door open and to find the keys."""
 
 ADDRESS = Words("Døren står her", "The door is here")
 TAKEN = Words(
@@ -216,7 +204,7 @@ SERVING = Words(
 
 
 class NobodySignsIn:
-    """The demo's own page is for everybody who is on this machine."""
+    """The demo's own page is open to everybody on this machine."""
 
     def person(self, _token: str) -> Person | None:
         """Return nobody."""
@@ -225,13 +213,11 @@ class NobodySignsIn:
     look = person
 
     def note(self, _account: str, _page: str, _needs: Permission) -> None:
-        """Keep no record: nobody has a role that could be refused."""
+        """Keep no record: no role is ever refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class _House:
-    """What stands while it is open."""
-
     paper: Paper
     stage: Stage
     config: Config
@@ -244,13 +230,8 @@ class _House:
 def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], None]) -> None:
     """Open the house until the viewer leaves: by ``quit``, Ctrl-D, or Ctrl-C and other signals.
 
-    Nothing is left behind: both processes are stopped and the directory is removed.
-
-    Args:
-        paper: where it is told.
-        source: what the viewer types; where that is no terminal its end is no farewell.
-        port: of the page; another one where it is taken.
-        show: shows an address in a browser, if there is one.
+    Nothing is left behind: both processes are stopped and the directory is removed. If `source`
+    is no terminal, its end does not close the house. If `port` is taken, another is used.
 
     Raises:
         DoorctlError: the demo can't be shown on this machine.
@@ -349,7 +330,7 @@ def _stay(house: _House, source: BinaryIO) -> None:
 
 
 def _card_of(visits: Path, attempt: int) -> str | None:
-    """Return what stands for an attempt's card in the door log; None where nothing does."""
+    """Return what stands for an attempt's card in the door log; None for no card."""
     with suppress(StoreError), closing(VisitHistory(visits)) as history:
         return next((one.card for one in history.visits(EVER) if one.attempt == attempt), None)
     return None

@@ -31,10 +31,8 @@ from doorctl.web.frame.words import Words
 from doorctl.web.panel_words import Speaker
 from doorctl.web.serving import Server, listen
 
-# What changes at the door, on its way to the page: server-sent events.
-
 BEAT_S = 10.0
-"""Longest silence; a browser whose server is gone notices that it is."""
+"""Longest silence; then a browser notices that its server is gone."""
 
 MOST_PAGES = 16
 """Pages that may listen at a time; a viewer has one or two."""
@@ -44,12 +42,7 @@ Shown = Callable[[Sight, Words], Mapping[str, str]]
 
 
 class Events:
-    """Tells pages what changes. Belongs to the event loop, except :meth:`end`.
-
-    Args:
-        window: what is to be seen.
-        shown: how it is shown.
-    """
+    """Sends pages what changes. Belongs to the event loop, except :meth:`end`."""
 
     def __init__(self, window: Window, shown: Shown) -> None:
         self._window = window
@@ -68,7 +61,7 @@ class Events:
         )
 
     def end(self) -> None:
-        """End all streams, so that the server can; from any thread."""
+        """End all streams, so that the server can end; from any thread."""
         self._ended = True
         self._window.wake()
 
@@ -97,7 +90,7 @@ class Events:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
-    # A loop that is closed has nobody left to tell.
+    # A closed loop has no listeners left.
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(news.set)
 
@@ -119,7 +112,7 @@ ABOUT: Mapping[str, str] = MappingProxyType(
         "unknown_card": "A card that nobody knows",
     }
 )
-"""What is special about each of the cast, in English; catalogues hold the rest."""
+"""The special trait of each of the cast, in English; catalogues hold the other languages."""
 
 NOTICES: Mapping[Deed, str] = MappingProxyType(
     {
@@ -134,13 +127,9 @@ REFUSED_DEED: Final = 409
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What the page stands on.
+    """What the page shows and moves.
 
-    Args:
-        hands: act at the door.
-        window: what is to be seen of it.
-        programme: plays the evening.
-        token: signs the browser in at the staff pages; None for no account.
+    `token` signs the browser in at the staff pages; None for no account.
     """
 
     hands: Hands
@@ -152,10 +141,7 @@ class Door:
 class DemoPage:
     """The page, its forms and its events; belongs to the event loop.
 
-    Args:
-        frame: makes routes.
-        templates: of the parts that change.
-        door: what it shows and moves.
+    `templates` has the parts that change.
     """
 
     def __init__(self, frame: Frame, templates: Templates, door: Door) -> None:
@@ -181,7 +167,7 @@ class DemoPage:
 
     async def _page(self, asked: PageRequest) -> Response:
         if asked.request.url.hostname != HOST:
-            # The session's cookie is this name's, and so are the addresses of the staff pages.
+            # The session's cookie belongs to this name, and so do the addresses of the staff pages.
             return RedirectResponse(str(asked.request.url.replace(hostname=HOST)))
         notices = {deed.value: asked.words.say(said) for deed, said in NOTICES.items()}
         response = asked.page(
@@ -194,7 +180,7 @@ class DemoPage:
             notices=notices,
         )
         if self._door.token is not None:
-            # A cookie knows no port: the staff pages of the same host are sent it too.
+            # A cookie has no port: the staff pages of the same host get it too.
             name = self.frame.house.session_cookie
             response.set_cookie(name, self._door.token.reveal(), httponly=True, samesite="strict")
         return response
@@ -248,7 +234,7 @@ class DemoPage:
         return await asked.aside(self._door.programme.begin, EVENING)
 
     def _parts(self, sight: Sight, words: Words) -> dict[str, str]:
-        """Return what changes, by the id of the element that holds it."""
+        """Return the parts that change, each by the id of its element."""
         context = {
             "_": words.say,
             "words": words,
@@ -271,10 +257,8 @@ def _role(name: str) -> Role:
     raise InputError("nobody in the list has that card")
 
 
-# The demo's own web server: one page, on this machine only, beside the terminal.
-
 HOSTS = (HOST, "localhost")
-"""What a browser on this machine may call it; any other name was made to lead here."""
+"""Host names for a browser on this machine; any other name was made to point here."""
 
 HEAD_LIMIT_S = 30.0
 START_LIMIT_S = 30.0
@@ -290,19 +274,16 @@ def site(page: DemoPage) -> ASGIApp:
 
 
 def bound(port: int) -> socket.socket:
-    """Return a socket on the port, or on a free one where it is taken."""
+    """Return a socket on the port, or on a free port if that is taken."""
     with suppress(DeviceError):
         return listen(HOST, port)
     return listen(HOST, 0)
 
 
 class Site:
-    """Serves from a thread. One thread calls it.
+    """Serves the application from a thread of its own. Its methods are for one thread.
 
-    Args:
-        app: what is served.
-        page: whose events have to end first.
-        listener: bound; closed at the end.
+    The events of `page` have to end before the server; `listener` is bound, and closed at the end.
     """
 
     def __init__(self, app: ASGIApp, page: DemoPage, listener: socket.socket) -> None:
@@ -316,21 +297,21 @@ class Site:
             when_stopping=page.events.end,
             alive=lambda: None,
         )
-        # A daemon: where the terminal's side fails, this one ends with the process.
+        # A daemon thread: if the terminal's side fails, it ends with the process.
         self._thread = threading.Thread(target=self._run, name="site", daemon=True)
 
     def start(self) -> None:
-        """Answer from now on.
+        """Begin to serve.
 
         Raises:
-            DeviceError: it does not come up.
+            DeviceError: the server does not start.
         """
         self._thread.start()
         if not self._ready.wait(START_LIMIT_S):
             raise DeviceError("the page can't be served")
 
     def stop(self) -> None:
-        """End the streams and the server, and wait for it."""
+        """End the streams and the server, and wait for the server."""
         self._server.stop()
         self._thread.join()
         self._listener.close()

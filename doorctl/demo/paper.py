@@ -19,7 +19,7 @@ NARROWEST, WIDEST = 60, 120
 """Longer lines than this are hard to read, shorter ones can't hold a scene's title."""
 
 PLAIN_COLUMNS = 80
-"""Where nobody looks at a terminal: a file, a mail, a CI log."""
+"""For output without a terminal: a file, a mail, a CI log."""
 
 ASCII = str.maketrans(
     {
@@ -44,13 +44,9 @@ SHADES: Mapping[str, Mapping[str, object]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """Where the story is written. One thread.
+    """Where the story is written, in prose of at most `columns`. One thread.
 
-    Args:
-        columns: longest line of prose.
-        colour: whether escape codes may be written.
-        ascii_only: whether nothing but ASCII can be shown.
-        live: whether somebody watches: raw lines are then broken, to be read, not copied.
+    With `live` somebody watches: raw lines are then broken, to be read, not copied.
     """
 
     columns: int = PLAIN_COLUMNS
@@ -109,7 +105,7 @@ class Paper:
         self.write(f"  {self._fit(label):<{LABEL_COLUMNS}}", "quiet", end="")
 
     def raw(self, label: str, line: str) -> None:
-        """Write a line of the door's own, whole where a program may read it."""
+        """Write a log line of the door, unbroken where a program may read it."""
         parts = _broken(line, self.columns - LABEL_COLUMNS - 2) if self.live else [line]
         for number, part in enumerate(parts):
             self.label(label if number == 0 else "")
@@ -122,7 +118,7 @@ class Paper:
                 self.write(part)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Write rows below each other, the first one quietly as their head."""
+        """Write rows below each other; the first one, the head, in a quiet shade."""
         fitted = [[self._fit(cell) for cell in row] for row in rows]
         widths = [max(len(row[column]) for row in fitted) for column in range(len(fitted[0]) - 1)]
         for number, row in enumerate(fitted):
@@ -139,7 +135,7 @@ class Paper:
 
 
 def visible(data: bytes) -> str:
-    """Return bytes so that they can be looked at: escapes for what is not ASCII, track 1 cut."""
+    """Return bytes as readable text: escapes for non-ASCII bytes, track 1 cut."""
     text = data.decode("ascii", "surrogateescape").encode("unicode_escape").decode("ascii")
     text = text.replace("\\udc", "\\x").replace("\\\\", "\\")
     return TRACK_1.sub(r"\1 … ", text)

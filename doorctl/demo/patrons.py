@@ -51,19 +51,13 @@ FIRST_CAST_ID = 1001
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Somebody in the demo's evening.
+    """A person in the demo's evening.
 
     Args:
-        name: fixed name of the role.
-        first_name: invented, for the narrator.
-        number: what the card says: ten digits of a CPR number, or a plastic card's number.
+        number: of the card: ten digits of a CPR number, or a plastic card's number.
         kind: ``CPR`` or ``CARD``, as in the feed.
-        pin: the right one.
         expected: how a swipe with the right PIN ends.
-        resident: lives in the municipality.
-        block: a block code, or none.
         age: in years on the day of the demo.
-        in_feed: known to the library system.
     """
 
     name: str
@@ -87,7 +81,7 @@ CAST = (
     Role("granted", "Anna", "1102701234", "CPR", "4711", Reason.OK),
     Role("not_resident", "Bo", "1503823456", "CPR", "2580", Reason.NOT_RESIDENT, resident=False),
     Role("stolen", "Carl", "2207917890", "CPR", "1944", Reason.BLOCKED, block="O"),
-    # A plastic card tells no birthday, and somebody of unknown age is refused.
+    # A plastic card has no birthday, and a patron of unknown age is refused.
     Role("debt_only", "Dorte", "3000001234", "CARD", "8123", Reason.OK, block="E", age=41),
     Role("under_age", "Emil", "3000005678", "CARD", "3669", Reason.UNDER_AGE, age=9),
     Role("unknown_card", "Freja", "3000009999", "CARD", "5050", Reason.UNKNOWN_CARD, in_feed=False),
@@ -96,7 +90,7 @@ CAST = (
 
 
 def synthetic_feed(count: int, seed: int) -> Iterator[Row]:
-    """Yield `count` rows of the feed, the same ones for the same seed, no number twice."""
+    """Yield `count` rows of the feed: the same rows for the same seed, no number twice."""
     chance = random.Random(seed)  # noqa: S311  # the same patrons each time; nothing is secret
     taken = {role.number for role in CAST}
     for index in range(count):
@@ -198,7 +192,7 @@ def _cast_row(index: int, role: Role, today: date) -> Row:
         "blockStatus": None if role.block is None else [_block(role.block)],
     }
     if role.age is not None:
-        # No 29 February, whatever year it leads to.
+        # No 29 February: it would not exist in every year.
         born = today.replace(year=today.year - role.age, day=min(today.day, 28))
         row["birthday"] = born.isoformat()
     return row

@@ -1,4 +1,4 @@
-"""The evening as somebody asked for it: played in the terminal, watched on the page."""
+"""The evening on demand: played in the terminal, watched on the page."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ from doorctl.demo.patrons import Role
 from doorctl.demo.scenes import Scene, Words
 from doorctl.rpc.door import PanelOverSocket
 
-# What can be seen at the drawn door: lamps, relay, screen, plugs and the last visits.
-#
-# Everything in it was said by the real door: its pins, its log lines, its screen, its door log.
+# All that the drawn door shows comes from the real one: pins, log lines, screen, door log.
 
 MOST_VISITS = 12
 MOST_LINES = 30
@@ -33,14 +31,7 @@ MOST_LINES = 30
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One attempt, as staff see it.
-
-    Args:
-        at: when it was decided.
-        reason: how it ended.
-        attempt: its number.
-        card: what stands for the card in the door log; None for no card.
-    """
+    """One attempt, as staff see it; `card` is the pseudonym in the door log, None for no card."""
 
     at: datetime
     reason: Reason
@@ -50,19 +41,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Everything at one moment.
+    """Everything that can be seen at one moment; visits and lines have the newest first.
 
     Args:
         lit: which of green, red, buzzer and relay are on.
         beeps: how often the buzzer has sounded; most beeps are shorter than a look.
         screen: what the screen at the door shows; None while the door does not say.
         plugs: which of reader and keypad are plugged in.
-        scene: the title of the scene that is played; None while no evening is.
-        story: what happens in it.
-        visits: the last ones, newest first.
-        lines: the door's last log lines, newest first.
-        staff_pages: port of the staff pages; 0 while they are not there.
-        hurdle: why there are none.
+        scene: the title of the scene that is played; None outside an evening.
+        staff_pages: port of the staff pages; 0 while they are not there, and `hurdle` says why.
     """
 
     lit: frozenset[str] = frozenset()
@@ -78,11 +65,9 @@ class Sight:
 
 
 class Window:
-    """Holds the sight of this moment and tells whoever looks that it is another. Thread-safe.
+    """Holds the sight of this moment and tells its watchers of each change. Thread-safe.
 
-    Args:
-        gpio: which pin is which.
-        card_of: returns what stands for an attempt's card in the door log.
+    `card_of` returns the pseudonym of an attempt's card in the door log.
     """
 
     def __init__(self, gpio: Gpio, card_of: Callable[[int], str | None]) -> None:
@@ -100,12 +85,12 @@ class Window:
 
     @property
     def sight(self) -> Sight:
-        """What is to be seen now."""
+        """What can be seen now."""
         return self._sight
 
     @contextmanager
     def watched(self, changed: Callable[[], None]) -> Iterator[None]:
-        """Call something, from any thread, at each change for as long as this lasts."""
+        """Call `changed` at each change for as long as this lasts, from any thread."""
         with self._lock:
             self._changed.add(changed)
         try:
@@ -115,30 +100,30 @@ class Window:
                 self._changed.discard(changed)
 
     def wake(self) -> None:
-        """Call all that watch, though nothing has changed."""
+        """Call all watchers, though nothing has changed."""
         with self._lock:
             told = tuple(self._changed)
         for changed in told:
             changed()
 
     def change(self, step: Callable[[Sight], Sight]) -> None:
-        """Take a step from the sight that is to the one that will be."""
+        """Replace the sight by what `step` makes of it."""
         with self._lock:
             before, self._sight = self._sight, step(self._sight)
         if before != self._sight:
             self.wake()
 
     def pin(self, name: str, high: bool) -> None:
-        """Hear that the door has driven a pin."""
+        """Note that the door has set a pin."""
         if what := self._names.get(name):
             self.change(lambda sight: _driven(sight, what, high))
 
     def dark(self) -> None:
-        """Note that the door's process is gone: the kernel lets go of its pins, and all is off."""
+        """Note that the door's process has ended: the kernel releases its pins, and all is off."""
         self.change(lambda sight: replace(sight, lit=frozenset()))
 
     def line(self, line: Line) -> None:
-        """Hear a log line of the door."""
+        """Note a log line of the door."""
         decided = line["event"] == "decision"
         seen = (self._visit(line),) if decided else ()
         self.change(
@@ -174,23 +159,21 @@ def _driven(sight: Sight, what: str, high: bool) -> Sight:
     return replace(sight, lit=lit, beeps=sight.beeps + (high and what == "buzzer"))
 
 
-# What somebody does at the drawn door: bytes on the real lines, one hand at a time.
-
 ASKED_LIMIT_S = 5.0
 """Longest wait for the door to ask for a PIN."""
 
 KEY_S = 0.25
-"""Between two keys that are typed for somebody: to be seen, and as fast as people are."""
+"""Between two keys that the demo types: visible, and as fast as people type."""
 
 DEAD_S = 2.0
-"""So long a killed door stays dead, as in its unit: to be seen."""
+"""How long a killed door stays dead, as in its unit: to be seen."""
 
 PLUGS = ("reader", "keypad")
 KEYS = frozenset("0123456789#*")
 
 
 class Deed(Enum):
-    """What came of it; the values are the page's own names of a notice."""
+    """How an act at the door ended; the values are the page's own names of a notice."""
 
     DONE = "done"
     BUSY = "busy"
@@ -199,12 +182,7 @@ class Deed(Enum):
 
 
 class Hands:
-    """Acts at the door. Thread-safe; a deed that meets another one is refused, not queued.
-
-    Args:
-        stage: the door.
-        window: shows what comes of it.
-    """
+    """Acts at the door. Thread-safe; an act during another one is refused, not queued."""
 
     def __init__(self, stage: Stage, window: Window) -> None:
         self._stage = stage
@@ -246,7 +224,7 @@ class Hands:
             return self._send(self._stage.keypad, key.encode()) if ours else Deed.BUSY
 
     def plug(self, what: str, *, is_in: bool) -> Deed:
-        """Pull the reader's or the keypad's plug, or put it in; nothing where it is so."""
+        """Pull the reader's or the keypad's plug, or put it in; no change if it is so already."""
         with self.turn() as ours:
             if not ours:
                 return Deed.BUSY
@@ -257,7 +235,7 @@ class Hands:
         """Kill the door's process and start it again, as systemd would; return when it is ready.
 
         Raises:
-            NotAnsweringError: it does not come up again.
+            NotAnsweringError: the door does not start again.
         """
         with self.turn() as ours:
             if not ours:
@@ -269,7 +247,7 @@ class Hands:
             return Deed.DONE
 
     def plug_in(self) -> None:
-        """Put in what is out; for whoever has the turn."""
+        """Plug in all that is out; only for the caller who has the turn."""
         for what in PLUGS:
             self._move(what, is_in=True)
 
@@ -288,7 +266,7 @@ class Hands:
         return Deed.DONE
 
     def _asked(self, before: int) -> bool:
-        """Wait for the door to ask for the PIN of a later attempt, and tell whether it does."""
+        """Return whether the door asks for the PIN of a later attempt; wait for it."""
         news = threading.Event()
         with self._window.watched(news.set):
             for _ in range(round(ASKED_LIMIT_S / KEY_S)):
@@ -308,12 +286,7 @@ def _attempt(sight: Sight) -> int:
 class Programme:
     """Plays scenes, one evening at a time. Thread-safe.
 
-    Args:
-        door: where they are played.
-        paper: where they are told.
-        pace: how fast.
-        hands: nobody else is at the door meanwhile.
-        window: shows which scene it is.
+    Nobody else is at the door meanwhile: `hands` has the turn.
     """
 
     def __init__(
@@ -328,11 +301,11 @@ class Programme:
         self._thread: threading.Thread | None = None
 
     def play(self, scenes: Sequence[Scene]) -> tuple[Outcome, ...] | None:
-        """Play them and return how each ended; None where somebody is at the door."""
+        """Play the scenes and return how each ended; None where somebody is at the door."""
         return self._play(scenes, Future())
 
     def begin(self, scenes: Sequence[Scene]) -> Deed:
-        """Play them on a thread of their own; return once it is known whether they are."""
+        """Play the scenes on a thread of their own; return once it is clear whether they play."""
         ours: Future[bool] = Future()
         thread = threading.Thread(target=self._play, args=(scenes, ours), daemon=True)
         thread.start()
@@ -342,11 +315,11 @@ class Programme:
         return Deed.DONE
 
     def stop(self) -> None:
-        """End the evening with the scene that is played; wait for nothing."""
+        """End the evening after the present scene; do not wait."""
         self._enough.set()
 
     def close(self) -> None:
-        """End the evening and wait for it, while the door is still there."""
+        """End the evening and wait for its end, while the door is still there."""
         self.stop()
         if self._thread is not None:
             self._thread.join()
@@ -370,19 +343,14 @@ class Programme:
         self._window.told(scene.title, scene.story)
 
 
-# The screen at the door, asked for as the web process asks for it.
+# The screen at the door, fetched as the web process fetches it.
 
 RETRY_S = 0.5
-"""Between two questions to a door that does not answer."""
+"""Pause between two questions to a door that does not answer."""
 
 
 class Screen:
-    """Follows the screen on a thread of its own.
-
-    Args:
-        socket: door's.
-        window: shows it.
-    """
+    """Follows the screen at the door on a thread of its own and shows it in the window."""
 
     def __init__(self, socket: Path, window: Window) -> None:
         self._door = PanelOverSocket(socket)
@@ -390,7 +358,7 @@ class Screen:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Follow it from now on."""
+        """Begin to follow it."""
         threading.Thread(target=self._follow, name="screen", daemon=True).start()
 
     def stop(self) -> None:

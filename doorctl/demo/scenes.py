@@ -1,6 +1,6 @@
-"""The evening as a table: who comes, what the reader and the keypad send, what must be answered.
+"""The evening as a table: who comes, what the reader and the keypad send, how the door must answer.
 
-Playing it is in :mod:`doorctl.demo.evening`; nothing here does anything.
+Playing it is in :mod:`doorctl.demo.evening`; this module only holds data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Swipe:
 
 @dataclass(frozen=True, slots=True)
 class Smear:
-    """The reader sends what is no card; nobody is asked for a PIN."""
+    """The reader sends bytes that are no card; the door asks for no PIN."""
 
     data: bytes
 
@@ -42,7 +42,7 @@ class Type:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The door must decide so."""
+    """The door must decide with this reason."""
 
     reason: Reason
 
@@ -59,7 +59,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """The plug goes in again; the reader hands over what it stored meanwhile."""
+    """The plug goes in again; the reader sends what it stored meanwhile."""
 
     stored: bytes
 
@@ -74,14 +74,9 @@ Act = Swipe | Smear | Type | Answer | Silence | Pull | PutBack | Forget
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One scene.
+    """One scene: who comes (`title`), what they do and why it ends as it does (`story`).
 
-    Args:
-        at: the evening's time, as Danes write it.
-        name: fixed name, for the summary.
-        title: who comes.
-        story: what they do and why it ends as it does.
-        acts: in order.
+    `at` is the evening's time, as Danes write it; `name` is fixed, for the summary.
     """
 
     at: str

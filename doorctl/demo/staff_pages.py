@@ -27,12 +27,7 @@ HOST = "127.0.0.1"
 
 
 class StaffPages:
-    """Start and stop them; the window tells when they are there. One thread.
-
-    Args:
-        stage: the branch whose pages they are.
-        window: is told of their port, or why there are none.
-    """
+    """Start and stop the staff pages; the window shows their port or what is wrong. One thread."""
 
     def __init__(self, stage: Stage, window: Window) -> None:
         self._stage = stage
@@ -42,7 +37,7 @@ class StaffPages:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start them and wait for nothing."""
+        """Start them and return at once."""
         options = ("--set", f"web.host={HOST}", "--set", f"web.port={self.port}")
         with closing(self._errors.open("ab")) as errors:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
@@ -87,14 +82,12 @@ def _last_line(errors: Path) -> str:
     return written.rsplit("\n", 1)[-1].removeprefix("doorctl: ")
 
 
-# An account for the demo's staff pages, signed in before they open.
-
 NAME = "demo"
 HERE = "127.0.0.1"
 
 
 def signed_in(config: Config) -> Masked[str]:
-    """Make the account, a manager's, and return the token of its session.
+    """Make a manager's account and return the token of its session.
 
     Nobody ever learns the password: the browser is given the session. Works only while nothing
     else writes ``branch.db``.

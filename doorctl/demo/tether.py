@@ -1,8 +1,8 @@
 """Runs doorctl so that it ends with the process that started it, even where that is killed.
 
-``python -m doorctl.demo.tether run …`` takes what :func:`tether` returns as its stdin, a pipe whose
-other end its parent alone has. Linux's own ``PR_SET_PDEATHSIG`` ends a child with the *thread* that
-started it, and the demo starts doors from threads that are soon over.
+``python -m doorctl.demo.tether run …`` takes what :func:`tether` returns as its stdin: a pipe whose
+other end only its parent has. Linux's own ``PR_SET_PDEATHSIG`` ends a child with the *thread* that
+started it, and the demo starts doors from threads that end soon.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ MODULE = "doorctl.demo.tether"
 @cache
 def tether() -> int:
     """Return the file descriptor that each child takes as its stdin; always the same."""
-    # The other end stays open, and ours alone (Python makes it so), until this process is gone.
+    # Only this process holds the other end (Python makes it so), open until it ends.
     childs_end, _ours = os.pipe()
     return childs_end
 
 
 def main() -> None:
-    """Run the command line, and kill it when stdin ends; there is no graceful way that is sure."""
+    """Run the command line, and kill it when stdin ends: no graceful way is sure."""
     threading.Thread(target=_end_with_parent, name="tether", daemon=True).start()
     runpy.run_module("doorctl", run_name="__main__", alter_sys=True)
 

@@ -1,4 +1,4 @@
-"""Outputs that are switched by commands, such as a light that hangs on the network."""
+"""Outputs that are switched by commands, such as a light on the network."""
 
 from __future__ import annotations
 
@@ -16,39 +16,32 @@ from types import MappingProxyType
 
 from doorctl.core.errors import DeviceError
 
-# One command, run to its end: no shell, no input, a time limit, and bounded output.
-
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
 )
-"""All that a command is told: nothing of systemd's sockets or credentials."""
+"""The environment of a command: none of systemd's sockets or credentials."""
 
 CHUNK_BYTES = 65536
 """What a pipe holds (pipe(7)), so that one read empties it."""
 
 TAIL_BYTES = 1024
-"""What is kept of what a command says."""
+"""How much of a command's output is kept."""
 
 TOLD_CHARACTERS = 200
-"""What is told of it: its last line, as programs end with why they failed."""
+"""How much of it is reported: its last line, as programs end with why they failed."""
 
 KILL_WAIT_S = 2.0
-"""So long does it take to die; one that doesn't is stuck in a dead disk or network mount."""
+"""How long a command may take to die; else it is stuck in a dead disk or network mount."""
 
 
 def run(
     argv: Sequence[str], *, limit_s: float, now_s: Callable[[], float], stop: socket.socket
 ) -> str | None:
-    """Run a command in a session of its own, which is killed as a whole once it has ended.
+    """Run a command in a session of its own; return None if it ended with 0, else why not.
 
-    Args:
-        argv: the program and its arguments; a program without a ``/`` is looked up.
-        limit_s: after so many seconds it is killed.
-        now_s: monotonic seconds.
-        stop: it is killed as soon as this can be read.
-
-    Returns:
-        None where it ended with 0, else why not, with the last line of its standard error.
+    The whole session is killed once the command has ended, after `limit_s`, or as soon as `stop`
+    can be read. A program without a ``/`` is looked up. The reason has the last line of its
+    standard error.
     """
     try:
         process = Popen(  # noqa: S603 - the technician's own command, and no shell reads it
@@ -76,7 +69,7 @@ def run(
 def _watched(
     pid: int, errors: int, until_s: float, now_s: Callable[[], float], stop: socket.socket
 ) -> bytes:
-    """Return the tail of what was said until the process ended, was too slow or had to stop."""
+    """Return the end of the command's output, once it has ended, was too slow or had to stop."""
     said = b""
     process = os.pidfd_open(pid)
     try:
@@ -99,9 +92,9 @@ def _watched(
 
 
 def _killed(process: Popen[bytes]) -> bool:
-    """End it with all that it started, and tell whether it had ended by itself."""
+    """Kill the process and all that it started; return whether it had ended by itself."""
     ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    # Its number is its own until it is waited for; what it left running ends with it.
+    # Nothing else gets its number until we wait for it; the processes that it left end with it.
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutExpired):
@@ -131,17 +124,14 @@ def _verdict(code: int | None, said: bytes, limit_s: float, *, ended: bool) -> s
 
 
 LIMIT_S = 10.0
-"""So long may a command take; a lamp's or an alarm panel's answers within a second or two."""
+"""How long a command may take; a lamp or an alarm panel answers within a second or two."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputCommand:
-    """One output.
+    """One output, and the commands that switch it on and off; no shell reads them.
 
-    Args:
-        name: what the configuration calls it; another one for each.
-        on: the program and its arguments that switch it on; no shell reads them.
-        off: the same for off.
+    `name` is unique in the configuration.
     """
 
     name: str
@@ -152,16 +142,14 @@ class OutputCommand:
 class CommandOutputs:
     """Outputs by command, for a process that has a network. Thread-safe; `switch` never waits.
 
-    For one output one command runs at a time, and of what was asked meanwhile only the last is
-    done. What an output's state is at first nobody knows, nor after a command that failed: then
-    the next `switch` runs its command whatever it asks for. Nothing is tried again by itself.
+    For one output one command runs at a time; of the requests meanwhile only the last is carried
+    out. An output's state is unknown at first, and after a command that failed: then the next
+    `switch` runs its command whatever it asks for. Nothing is tried again by itself. After
+    `limit_s` a command and all that it started is killed.
 
     Args:
-        commands: which outputs there are.
-        now_s: monotonic seconds.
         failed: called with a name and why, from another thread, once until a command of this
             output has worked again; must not raise.
-        limit_s: after so many seconds a command and what it started is killed.
     """
 
     def __init__(
@@ -175,12 +163,12 @@ class CommandOutputs:
         self._failed = failed
         self._lock = Lock()
         self._stopping = False
-        # Closing one end wakes whoever watches a command: it can be read from then on.
+        # Closing one end wakes the thread that watches a command: it can be read from then on.
         self._stop, self._stopper = socket.socketpair()
         self._run = partial(run, limit_s=limit_s, now_s=now_s, stop=self._stop)
 
     def switch(self, name: str, *, on: bool) -> None:
-        """Ask for a state; DeviceError only where there is no output of that name."""
+        """Ask for a state; raises DeviceError only if there is no output of that name."""
         if name not in self._outputs:
             raise DeviceError(f"there is no output {name}")
         with self._lock:
@@ -190,12 +178,12 @@ class CommandOutputs:
                 thread = Thread(
                     target=self._serve, args=(output,), name=f"output-{name}", daemon=True
                 )
-                # Where there is no thread to be had, the next switch tries again.
+                # If no thread can be started, the next switch tries again.
                 thread.start()
                 output.thread = thread
 
     def stop(self) -> None:
-        """Kill what runs and leave every output as it is; nothing runs afterwards. Idempotent."""
+        """Kill running commands and leave each output as it is; none starts then. Idempotent."""
         with self._lock:
             self._stopping = True
             threads = [one.thread for one in self._outputs.values() if one.thread is not None]
@@ -233,7 +221,7 @@ class CommandOutputs:
 
 @dataclass(slots=True)
 class _Output:
-    """What stands of one output; `state` is None where nobody knows."""
+    """The state of one output; `state` is None while unknown."""
 
     command: OutputCommand
     state: bool | None = None

@@ -2,7 +2,7 @@
 
 Each pin is pulled to the level that a cut wire has to count as (`IN_DOUBT`), so the pull follows
 from the level that means open, pressed or fire and is no setting of its own. The driver filters
-nothing, for each driver does it in another way; debouncing is pure code elsewhere.
+nothing, because each driver filters in another way; debouncing is pure code elsewhere.
 """
 
 from __future__ import annotations
@@ -21,12 +21,7 @@ from doorctl.ports import IN_DOUBT, Levels
 
 @dataclass(frozen=True, slots=True)
 class InputPin:
-    """How one input is wired.
-
-    Args:
-        pin: Broadcom number.
-        active_high: whether its high level means open, pressed or fire.
-    """
+    """One input's Broadcom pin, and whether its high level means open, pressed or fire."""
 
     pin: int
     active_high: bool
@@ -38,12 +33,11 @@ class GpioInputs:
     A pin that fails later has its level of `IN_DOUBT` until it can be read again.
 
     Args:
-        factory: from :func:`doorctl.devices.pins.open_factory`.
         on_change: called from the driver's thread at the first edge after each `levels`, so that
             a wire that chatters fills no queue; must only post, never raise.
 
     Raises:
-        DeviceError: a pin can't be had, or not with its pull; none is kept then.
+        DeviceError: a pin can't be claimed, or not with its pull; none is kept then.
     """
 
     def __init__(
@@ -88,10 +82,10 @@ class GpioInputs:
         return Levels(**states, failing="; ".join(failing) or None)
 
     def close(self) -> None:
-        """Stop calling `on_change` and give the pins back, not pulled any more; idempotent.
+        """Stop calling `on_change` and give the pins back, no longer pulled; idempotent.
 
         Raises:
-            DeviceError: of one that failed; the others are given back all the same.
+            DeviceError: a pin failed; the others are given back all the same.
         """
         with ExitStack() as all_of_them:
             for wire in self._wires.values():
@@ -139,17 +133,11 @@ class _Wire:
         self._tell()
 
 
-# What is switched with the hours, on GPIO pins: light, alarm arming, announcement.
-
-
 @dataclass(frozen=True, slots=True)
 class OutputPin:
-    """One output.
+    """One output, on a Broadcom pin that is never the relay's.
 
-    Args:
-        name: what the configuration calls it; another one for each.
-        pin: Broadcom number; never the relay's.
-        active_high: whether it is on while its pin is high.
+    `name` is unique in the configuration.
     """
 
     name: str
@@ -160,15 +148,11 @@ class OutputPin:
 class GpioOutputs:
     """The real Outputs. Each is off from the first moment and after :meth:`close`. One thread.
 
-    Nobody holds a pin between two runs of the daemon, so no output can be promised to stay on over
+    The pins are free between two runs of the daemon, so no output can be promised to stay on over
     a restart. Wire each so that off does no harm: a light by its relay's normally-closed contact.
 
-    Args:
-        factory: from :func:`doorctl.devices.pins.open_factory`.
-        outputs: which there are.
-
     Raises:
-        DeviceError: a pin can't be had, and none is kept.
+        DeviceError: a pin can't be claimed, and none is kept.
     """
 
     def __init__(self, factory: Factory, outputs: Iterable[OutputPin]) -> None:
@@ -180,7 +164,7 @@ class GpioOutputs:
             undoing.pop_all()
 
     def switch(self, name: str, *, on: bool) -> None:
-        """Switch one of them; raises DeviceError, and the others are as they were."""
+        """Switch one output; raises DeviceError, and the others keep their state."""
         output = self._outputs.get(name)
         if output is None:
             raise DeviceError(f"there is no output {name}")
@@ -190,7 +174,7 @@ class GpioOutputs:
         """Switch all off, then give the pins back; idempotent.
 
         Raises:
-            DeviceError: of one that failed; the others are off all the same.
+            DeviceError: a pin failed; the others are off all the same.
         """
         outputs, self._outputs = self._outputs, {}
         with ExitStack() as all_of_them:

@@ -18,15 +18,15 @@ from gpiozero.pins.mock import MockFactory
 from doorctl.core.errors import DeviceError
 from doorctl.door.lamps import Lamps
 
-# gpiozero's lgpio pins, made safe for a strike: no pin passes through a level nobody asked for.
+# gpiozero's lgpio pins, made safe for a strike: no pin passes through an unwanted level.
 #
 # gpiozero claims a new pin as a floating input, then as an output that is low, and only then
-# writes the level that was asked for: a pulse on an active-low relay. An output that is closed is
-# left floating. An input floats before it is pulled, and lgpio's exceptions get out as they are.
+# writes the wanted level: a pulse on an active-low relay. It leaves a closed output floating. An
+# input floats before it is pulled, and lgpio's exceptions are not translated.
 
 
 class Lines(Protocol):
-    """What a steady pin needs of the module lgpio."""
+    """What a steady pin uses of the module lgpio."""
 
     BOTH_EDGES: int
     SET_PULL_UP: int
@@ -38,17 +38,16 @@ class Lines(Protocol):
 
 
 def steady_pin(pin_class: Any, lines: Lines) -> Any:
-    """Derive a pin class whose outputs and pulled inputs are steady.
+    """Derive a pin class whose outputs and pulled inputs are steady from gpiozero's ``LGPIOPin``.
 
     Args:
-        pin_class: gpiozero's ``LGPIOPin``.
         lines: the module lgpio, which can't be imported here: importing it starts a thread.
     """
     return type("SteadyPin", (Steady, pin_class), {"lines": lines})
 
 
 class Steady:
-    """What is different from ``LGPIOPin``; raises DeviceError where lgpio refuses."""
+    """The changes to ``LGPIOPin``; raises DeviceError where lgpio refuses."""
 
     lines: Lines
     factory: Any
@@ -78,7 +77,7 @@ class Steady:
         self._is_input = True
 
     def close(self) -> None:
-        """Let an input go; leave an output driven as it is: off is safer than floating."""
+        """Release an input; leave an output driven as it is: off is safer than floating."""
         if self._is_input:
             self._is_input = False
             with self._telling("given back"):
@@ -116,20 +115,19 @@ class Steady:
 
 
 class Factory(Protocol):
-    """What is used of a gpiozero pin factory; pins are numbered as Broadcom does (GPIO17 is 17)."""
+    """What we use of a gpiozero pin factory; pins have Broadcom numbers (GPIO17 is 17)."""
 
     def pin(self, name: int) -> Any:
         """Return the one object of a pin."""
 
     def close(self) -> None:
-        """Let go of all pins and of the chip."""
+        """Release all pins and the chip."""
 
 
 def open_factory(name: str, work_directory: Path) -> Factory:
-    """Open a pin factory by name; nothing falls back to another one.
+    """Open a pin factory by name: ``lgpio`` for a Pi, ``mock`` for none; there is no fallback.
 
     Args:
-        name: ``lgpio`` for a Pi, ``mock`` for none.
         work_directory: writable; lgpio puts a FIFO there. Don't fork afterwards: it has a thread.
 
     Raises:
@@ -144,15 +142,10 @@ def open_factory(name: str, work_directory: Path) -> Factory:
 
 
 class GpioRelay:
-    """The relay on one pin; an output at its off level from the first moment.
-
-    Args:
-        factory: from :func:`open_factory`.
-        pin: Broadcom number.
-        active_high: whether a high level energises it.
+    """The relay on one Broadcom pin; an output at its off level from the first moment.
 
     Raises:
-        DeviceError: the pin can't be had; later, from every call, that it can't be driven.
+        DeviceError: the pin can't be claimed; later, from every call, that it can't be driven.
     """
 
     def __init__(self, factory: Factory, pin: int, *, active_high: bool) -> None:
@@ -193,7 +186,7 @@ class GpioSignals:
         """Switch all of them to the given state.
 
         Raises:
-            DeviceError: of the first that can't be driven; the others are switched all the same.
+            DeviceError: about the first that can't be driven; the others are switched all the same.
         """
         with ExitStack() as all_of_them:
             for name, output in self._outputs.items():
@@ -214,18 +207,18 @@ def _light(name: str, output: Any, *, lit: bool) -> None:
 
 
 def relay_off(factory: Factory, pin: int, *, active_high: bool) -> None:
-    """Drive the relay's pin to its off level, whatever it was left at; raises DeviceError."""
+    """Drive the relay's pin to its off level, whatever its level was; raises DeviceError."""
     GpioRelay(factory, pin, active_high=active_high).close()
 
 
 def chip_of(factory: Factory) -> str | None:
-    """Return the device file of the chip that the pins belong to, None where there is none."""
+    """Return the device file of the chip that the pins belong to, None if there is no chip."""
     number = getattr(factory, "chip", None)
     return f"/dev/gpiochip{number}" if isinstance(number, int) else None
 
 
 MODULES = Path("/sys/module")
-"""Where the kernel tells how its drivers were set up."""
+"""Where the kernel shows its drivers' settings."""
 
 
 def outputs_kept(modules: Path = MODULES) -> bool | None:
@@ -245,10 +238,8 @@ def relay_risks(
 ) -> tuple[str, ...]:
     """Return what could leave the relay on after the door process dies, a sentence each.
 
-    Args:
-        factory: ``gpio.factory``; a mock one has no relay.
-        modules: as for :func:`outputs_kept`.
-        programs: where ``gpioset`` is looked for, as in ``PATH``; None for that.
+    A mock factory has no relay. `modules` is as for :func:`outputs_kept`; ``gpioset`` is looked
+    for in `programs`, in ``PATH``'s format, or in ``PATH`` itself.
     """
     if factory == "mock":
         return ()

@@ -14,27 +14,24 @@ from serial.serialutil import Timeout
 
 from doorctl.ports import BytesReceived, LineConnected, LineEvent, LineLost
 
-# When a serial line that is down may be tried again: pure, time is counted in looks.
+# Pure: time is counted in looks.
 
 LOOK_S = 0.25
-"""Between two looks at the path; budget: a swipe works 1 s after the node is there."""
+"""Pause between two looks at the path; budget: a swipe works 1 s after the node is there."""
 
 FIRST_WAIT_S = 0.25
-"""After the first failure to open a device that is there."""
+"""Pause after the first failure to open a device that is there."""
 
 LONGEST_WAIT_S = 5.0
-"""After many: a busy or forbidden device is not worth more than an open every five seconds."""
+"""Pause after many: a busy or forbidden device is worth one try every five seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What a path leads to; another value means another device, or other permissions.
+    """The device at a path, links followed; another value means another device or permissions.
 
-    Args:
-        target: the path with its links followed.
-        device: major and minor number.
-        inode: of the device node.
-        changed_ns: its ctime: a node that went and came back gets the same numbers.
+    `device` is its major and minor number, `changed_ns` its ctime: a node that went and came back
+    gets the same numbers.
     """
 
     target: str
@@ -55,7 +52,7 @@ class Reopening:
     next_wait_s: float = FIRST_WAIT_S
 
     def looked(self, node: Node | None) -> Reopening:
-        """Take in what the path leads to, one look after the last; a new node need not wait."""
+        """Note what is at the path, one look after the last; a new node need not wait."""
         if node is None or node != self.node:
             return Reopening(node)
         return Reopening(node, max(0.0, self.left_s - LOOK_S), self.next_wait_s)
@@ -76,22 +73,22 @@ class Reopening:
 
 
 CHUNK_BYTES = 256
-"""The most that is read at once: no card is longer, so that one event takes the loop no time."""
+"""Most bytes of one read: no card is longer, and one event must take the loop no time."""
 
 DRAIN_QUIET_S = 0.03
-"""So long must a newly opened line be silent: 28 characters at 9600 baud."""
+"""How long a newly opened line must be silent: 28 characters at 9600 baud."""
 
 DRAIN_LIMIT_S = 0.5
-"""A device that never stops talking is let in after so long; framing copes with half a frame."""
+"""A device that never stops sending is read after so long; framing copes with half a frame."""
 
 FRESH_S = 3.0
-"""Nothing is old that a device says which was not there so shortly before."""
+"""A device that was missing so recently has no old bytes to send."""
 
 MOST_PENDING = 256
-"""With more events waiting reading pauses; the loop drops a flood before."""
+"""Reading pauses while more events wait; the loop drops a flood before that."""
 
 PAUSE_S = 0.005
-"""Between two looks at the backlog."""
+"""Pause between two looks at the backlog."""
 
 STOP_S = 2.0
 """The longest that :meth:`SerialLine.stop` waits for the thread."""
@@ -111,19 +108,18 @@ WHAT_TO_CHECK = {
 class SerialLine:
     """Raw bytes, opened exclusively; `post` is called from the line's own thread.
 
-    Whatever lay in the buffers when the line is opened is dropped, so that a swipe made while the
-    daemon was away never opens the door; but a device that was seen to be plugged in is heard from
-    its first byte on. One LineLost is posted for one loss, and for a device that is not there at
-    the start.
+    Bytes that lay in the buffers when the line is opened are dropped, so that a swipe made while
+    the daemon was away never opens the door; but a device that was seen to be plugged in is read
+    from its first byte on. One LineLost is posted for one loss, and for a device that is not there
+    at the start.
 
     Args:
         name: stands in every event.
         port: a path that survives re-plugging, such as ``/dev/serial/by-id/...``.
-        baud: bits per second.
         post: takes events; must not block or raise.
         pending: how many events wait to be handled.
         bits: data bits, parity (N, E or O) and stop bits of a character.
-        fresh_s: how long after it was not there a device is new.
+        fresh_s: a device counts as new if it was missing at most so long ago.
     """
 
     def __init__(
@@ -252,14 +248,14 @@ class SerialLine:
 
 
 class _Fresh(Serial):
-    """One whose kernel buffer is not emptied when it is opened."""
+    """A serial port whose kernel buffer is not emptied when it is opened."""
 
     def _reset_input_buffer(self) -> None:
         pass
 
 
 def node_at(path: str) -> Node | None:
-    """Tell what a path leads to, without opening it; None where there is nothing."""
+    """Return the device at a path, without opening it; None where there is nothing."""
     try:
         real = Path(path).resolve(strict=True)
         found = real.stat()

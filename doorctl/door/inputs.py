@@ -1,9 +1,10 @@
 """Which changes of contact, exit button and fire input count: levels and a time in, changes out.
 
-An edge is no change: relays, radios and welding send spikes of a millisecond, and a contact
-bounces. A new level counts once it was seen for :data:`SETTLE_S`, and each moment of the old
-level in between takes :data:`DRAIN` times as much of that back. So hum and chatter never add up,
-and a press with a loose wire still does, well before the 400 ms of EN 60839-11-1 table 2, row 24.
+A single edge does not count: relays, radios and welding send spikes of a millisecond, and a
+contact bounces. A new level counts once it was seen for :data:`SETTLE_S`, and each moment of the
+old level in between takes :data:`DRAIN` times as much of that back. So hum and chatter never add
+up, and a press with a loose wire still does, well before the 400 ms of EN 60839-11-1 table 2, row
+24.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SETTLE_S = 0.05
 """How long a new level has to be seen; a relay's contact bounces for 10 ms at the most."""
 
 DRAIN = 4.0
-"""How fast the old level takes back: hum that is on for less than 80 % of the time is nothing."""
+"""How fast the old level takes back: hum that is on for less than 80 % of the time is ignored."""
 
 PROBE_S = SETTLE_S / 4
 """How soon to look again at a level that is not settled.
@@ -28,7 +29,7 @@ off, so that it does not seem steady even where edges are missed.
 
 
 class Input(Enum):
-    """What may be wired to the door."""
+    """The inputs that may be wired to the door."""
 
     CONTACT = "contact"
     EXIT_BUTTON = "exit_button"
@@ -47,13 +48,10 @@ class InputChanged:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """One input.
+    """One input on its way to another level.
 
-    Args:
-        active: the level that counts.
-        level: the level at the latest sample.
-        seen_s: when that was, monotonic seconds.
-        gathered_s: how long the new level was seen, less what the old one has taken back.
+    `active` is the level that counts, `level` the latest sample, `seen_s` its time, monotonic.
+    `gathered_s` is how long the new level was seen, less what the old one has taken back.
     """
 
     active: bool
@@ -74,7 +72,7 @@ class Settling:
         if self.level is self.active:
             gathered_s = max(0.0, self.gathered_s - DRAIN * elapsed_s)
         elif level is self.active:
-            # Nobody saw when it went back: that time is neither level's.
+            # It is unknown when the level went back, so that time counts for neither level.
             gathered_s = self.gathered_s
         else:
             gathered_s = self.gathered_s + elapsed_s
@@ -85,7 +83,7 @@ class Settling:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All inputs that are wired; what is not wired is not there and never changes.
+    """All wired inputs; an unwired input never changes.
 
     Levels are True for active, None where an input is not wired or can't be read.
     """
@@ -108,21 +106,16 @@ class Inputs:
         return min(_known(one.deadline_s for one in self.wired.values()), default=None)
 
     def active(self, name: Input) -> bool | None:
-        """Tell the level that counts; None where the input is not wired."""
+        """Return the level that counts; None where the input is not wired."""
         settling = self.wired.get(name)
         return None if settling is None else settling.active
 
     def sampled(
         self, levels: Mapping[Input, bool | None], now_s: float
     ) -> tuple[Inputs, tuple[InputChanged, ...]]:
-        """Look at the inputs, at each wake-up and at the deadline.
+        """Look at the inputs, at each wake-up and at the deadline; return each change once.
 
-        Args:
-            levels: what is read now; an input that says nothing stays as it was.
-            now_s: when, monotonic seconds.
-
-        Returns:
-            The inputs as they stand and what has changed, each change once.
+        An input whose level is None stays as it was. `now_s` is monotonic.
         """
         after = {name: _looked(one, levels.get(name), now_s) for name, one in self.wired.items()}
         changes = tuple(

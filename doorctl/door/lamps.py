@@ -1,7 +1,7 @@
 """Lamps and buzzer at the reader: which signal shows what, for how long; deadlines are state.
 
-What is said about the door (warnings, alarms, the way out) is a sound alone and leaves the lamps
-to the patron: no alarm hides a refusal. Of two sounds the one that ends later is heard.
+Signals about the door (warnings, alarms, the way out) are a sound alone and leave the lamps to the
+patron: no alarm hides a refusal. Of two sounds the one that ends later is heard.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Lamps:
 
 
 class Signal(Enum):
-    """What is told at the door. There is one refusal: no lamp tells the queue why."""
+    """A signal at the door. There is only one for refusals: no lamp tells the queue why."""
 
     IDLE = "idle"
     CARD_READ = "card_read"
@@ -46,7 +46,7 @@ GRANTED_S = 3.0
 
 
 EXIT_S = 0.5
-"""Buzzer when the exit button has released the door: who can't see the strike hears it."""
+"""Buzzer when the exit button has released the door, for people who can't see the strike."""
 
 HELD_WARNING_S = 1.0
 """Buzzer before the leaf has been open for too long (EN 60839-11-1 table 3: pre-alert)."""
@@ -55,7 +55,7 @@ CLOSING_WARNING_S = 2.0
 """Buzzer 15, 10 and 5 minutes before the house closes."""
 
 ALARM_S = 10.0
-"""Buzzer for a leaf that is held open or forced; staff hear of it by the alarm itself."""
+"""Buzzer for a leaf that is held open or forced; staff are notified by the alarm itself."""
 
 
 @dataclass(frozen=True, slots=True)

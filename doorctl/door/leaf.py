@@ -1,11 +1,11 @@
 """The leaf as its contact shows it: locked, released, open, held open or forced.
 
 All transitions stand in :data:`TRANSITIONS`; :func:`after` is the one place that uses it, and the
-README's diagram is generated from it. The leaf drives nothing: it listens to contact, strike and
-fire input, and says what has to be told. It never has a say in who gets in or out.
+README's diagram is generated from it. The leaf drives nothing: it takes changes of contact, strike
+and fire input, and returns what has to be reported. It never decides who gets in or out.
 
-"No entry" is an event and no state: after a release that nobody used the leaf is locked like any
-other, and there is nothing that would end the state.
+"No entry" is an event and no state: after an unused release the leaf is locked like any other, and
+nothing would end such a state.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from types import MappingProxyType
 
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
 
-# What the leaf is told, and what it asks to be done: the words between contact, strike and log.
+# The leaf's events and effects.
 
 
 class Alarm(Enum):
-    """What is wrong with the leaf; the value is the alarm's `kind`."""
+    """A fault of the leaf; the value is the alarm's `kind`."""
 
     FORCED = "door_forced"
     HELD = "door_held"
@@ -29,14 +29,14 @@ class Alarm(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LeafRules:
-    """What the branch wants of its door.
+    """The branch's rules for its door.
 
-    Args:
-        held_open_s: how long the leaf may stand open.
-        prewarn_s: how long before that the warning sounds; 0 for no warning.
-        exit_is_free: True where no exit button is wired. An opening from inside by the mechanical
-            handle then looks like a forced one, so an opening that nobody can explain counts as
-            somebody leaving: such a door reports no `door_forced`.
+    The warning sounds `prewarn_s` before the leaf has been open for `held_open_s`; 0 for no
+    warning.
+
+    Where no exit button is wired, `exit_is_free`: an opening from inside by the mechanical handle
+    then looks like a forced one, so an unexplained opening counts as somebody leaving. Such a door
+    reports no `door_forced`.
     """
 
     held_open_s: float
@@ -62,14 +62,11 @@ class ContactChanged:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The strike has been released, or once more while it was.
+    """The strike has been released, or its release was renewed; times are monotonic seconds.
 
-    Args:
-        now_s: when, monotonic seconds.
-        until_s: when it locks again.
-        persons: how many may enter, companions included; 0 for a release from inside.
-        held_open_s: how long the leaf may stand open for them, for a patron who needs more time;
-            it is never less than the rules' own.
+    Of the `persons` that may enter, companions included, there are 0 for a release from inside.
+    `held_open_s` is how long the leaf may stand open for a patron who needs more time; it is never
+    less than the rules' own.
     """
 
     now_s: float
@@ -107,31 +104,31 @@ LeafEvent = (
 
 @dataclass(frozen=True, slots=True)
 class AlarmRaised:
-    """Something is wrong from now on: tell it and sound it, once."""
+    """A fault begins: report it and sound it, once."""
 
     alarm: Alarm
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmCleared:
-    """What :class:`AlarmRaised` told is over; never without it, never twice."""
+    """The fault of :class:`AlarmRaised` is over; never without it, never twice."""
 
     alarm: Alarm
 
 
 @dataclass(frozen=True, slots=True)
 class HeldWarned:
-    """The leaf will have been open for too long soon: sound it at the door."""
+    """The leaf will soon have been open for too long: sound a warning at the door."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoEntry:
-    """Somebody was let in and nobody opened."""
+    """A patron was let in and nobody opened the door."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """Somebody came in: the leaf was opened, or stood open, after a grant to `persons`."""
+    """`persons` came in: the leaf was opened, or stood open, after a grant to them."""
 
     persons: int
     now_s: float
@@ -139,14 +136,14 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Somebody went out: the leaf was opened from inside."""
+    """A person went out: the leaf was opened from inside."""
 
     now_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """The leaf was opened, and nobody knows in which direction somebody went."""
+    """The leaf was opened, and the direction is unknown."""
 
     now_s: float
 
@@ -163,13 +160,11 @@ LeafEffect = (
 )
 
 
-# The leaf's states and what is kept of it between two events; deadlines are state.
-
 GRACE_S = 1.0
 """How long after the strike has locked, or the leaf has closed, an opening is still explained.
 
-Whoever pulls at the last moment is seen after the contact has settled, and a leaf that slams may
-spring back before it latches.
+A patron who pulls at the last moment is seen after the contact has settled, and a leaf that slams
+may spring back before it latches.
 """
 
 
@@ -192,15 +187,11 @@ class Leaf:
     """The leaf as it stands; without a contact it is never more than locked or released.
 
     Args:
-        state: what it looks like.
-        contact: whether a contact is wired.
-        free: whether the branch is staffed: nothing is forced then, and nothing held.
-        fire: whether the fire input is active.
+        free: whether the branch is staffed: then nothing is forced, and nothing held.
         told: whether the alarm of `HELD` or `FORCED` was raised; a fire keeps it back.
         released_s: when the latest release ends or ended, or the leaf was closed after it; None
             once it explains no opening.
-        persons: how many were let in and have not opened yet.
-        leaving: whether somebody inside was let out and has not opened yet.
+        persons: how many were let in and have not opened yet; `leaving`: somebody was let out.
         held_open_s: how long the leaf may stand open this time, if longer than the rules' own.
         warn_s: when the warning sounds; None when it has, or there is none.
         held_s: when the leaf has been open for too long; None where it may stand open.
@@ -220,12 +211,12 @@ class Leaf:
 
     @property
     def deadline_s(self) -> float | None:
-        """When `TimePassed` has to be told, monotonic seconds; None while nothing is pending."""
+        """When `TimePassed` is due, monotonic seconds; None while nothing is pending."""
         if self.state is LeafState.RELEASED:
             return None if self.free else self.released_s
         if self.state is LeafState.LOCKED:
             return None if self.released_s is None else self.released_s + GRACE_S
-        # Held and forced have neither: such an alarm is ended by the leaf alone.
+        # Held and forced have neither deadline: only the leaf itself ends such an alarm.
         return self.held_s if self.warn_s is None else self.warn_s
 
     @property
@@ -234,7 +225,7 @@ class Leaf:
         return self.told and not self.fire
 
 
-# What each event does to the leaf: the steps that the table in `leaf` names.
+# The steps that :data:`TRANSITIONS` names.
 
 Step = tuple[Leaf, tuple[LeafEffect, ...]]
 Handler = Callable[[Leaf, LeafEvent, LeafRules], Step]
@@ -248,7 +239,7 @@ def start(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
 
 
 def start_alarmed(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Begin anew under an alarm: it stands while the leaf does, and is cleared otherwise."""
+    """Begin anew under an alarm: it stays while the leaf is open, else it is cleared."""
     assert isinstance(event, Started)  # noqa: S101 - the table's key says so
     return (leaf, ()) if event.open else (_begun(leaf, event), _clears(leaf))
 
@@ -258,7 +249,7 @@ def _begun(leaf: Leaf, event: Started) -> Leaf:
 
 
 def await_opening(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Expect whoever was let in or out to open; a free door expects nobody."""
+    """Expect the person who was let in or out to open; a free door expects nobody."""
     assert isinstance(event, Released)  # noqa: S101 - the table's key says so
     noted = _noted(leaf, event)
     if leaf.free:
@@ -273,13 +264,13 @@ def await_opening(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
 
 
 def walk_through(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
-    """Count whoever was let in or out while the leaf stands open."""
+    """Count the persons who are let in or out while the leaf stands open."""
     assert isinstance(event, Released)  # noqa: S101 - the table's key says so
     noted = _noted(leaf, event)
     if leaf.free:
         return noted, ()
     if leaf.state is LeafState.OPEN:
-        # Whoever has just been let through has the whole time.
+        # The last person let through has the whole time.
         noted = _opened(noted, event.now_s, rules)
     return noted, _passages(event.persons, leaving=not event.persons, now_s=event.now_s)
 
@@ -293,7 +284,7 @@ def _noted(leaf: Leaf, event: Released) -> Leaf:
 
 
 def relock(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Lock when the strike does; a free door is locked by the end of its freedom alone."""
+    """Lock when the strike does; a free door locks only at the end of its freedom."""
     assert isinstance(event, Relocked)  # noqa: S101 - the table's key says so
     return (leaf if leaf.free else _locked(leaf, event.now_s)), ()
 
@@ -307,7 +298,7 @@ def note_relock(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
 
 
 def end_release(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Lock at the end of the release, should the strike not have told it."""
+    """Lock at the end of the release, even if the strike did not report it."""
     assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
     return _locked(leaf, event.now_s), ()
 
@@ -320,13 +311,13 @@ def _locked(leaf: Leaf, now_s: float) -> Leaf:
 
 
 def end_grace(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Stop waiting for whoever was let in, and say so if nobody opened."""
+    """Stop waiting for persons who were let in, and report it if nobody opened."""
     told = (NoEntry(),) if leaf.persons else ()
     return Leaf(contact=leaf.contact, fire=leaf.fire), told
 
 
 def open_or_force(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
-    """Open a locked leaf: explained by a release just over or by the free exit, or forced."""
+    """Open a locked leaf: explained by a recent release or by the free exit, or else forced."""
     assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     if leaf.released_s is not None:
         return open_leaf(leaf, event, rules)
@@ -339,7 +330,7 @@ def open_or_force(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
 
 
 def open_leaf(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
-    """Open the leaf for whoever was let in or out."""
+    """Open the leaf for the persons who were let in or out."""
     assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     if not event.open or not leaf.contact:
         return leaf, ()
@@ -360,7 +351,7 @@ def _passages(persons: int, *, leaving: bool, now_s: float) -> tuple[LeafEffect,
 
 
 def close(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Close the leaf; a release that is not over still stands, and an alarm is over."""
+    """Close the leaf and end its alarm; a release that is not over still stands."""
     assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     return _closed(leaf, event)
 
@@ -381,7 +372,7 @@ def _closed(leaf: Leaf, event: ContactChanged) -> Step:
 
 
 def close_forced(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Close a forced leaf; what was forced once explains no opening after it."""
+    """Close a forced leaf; the release before it explains no later opening."""
     assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
     shut, told = _closed(leaf, event)
     unexplained = shut.state is LeafState.LOCKED
@@ -393,7 +384,7 @@ def _releases(leaf: Leaf, now_s: float) -> bool:
 
 
 def warn_or_hold(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Warn, or find the leaf held open; a warning that comes too late is left out."""
+    """Warn, or find the leaf held open; a late warning is left out."""
     assert isinstance(event, TimePassed)  # noqa: S101 - the table's key says so
     if leaf.held_s is not None and event.now_s >= leaf.held_s:
         return _alarmed(leaf, LeafState.HELD)
@@ -410,12 +401,12 @@ def _clears(leaf: Leaf) -> tuple[LeafEffect, ...]:
 
 
 def free(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Let everybody pass; whoever was let in before needs no opening of their own."""
+    """Let everybody pass; persons who were let in before need no opening of their own."""
     return _freed(leaf, LeafState.RELEASED), ()
 
 
 def free_open(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Let the leaf stand open; what was an alarm is none in staffed hours."""
+    """Let the leaf stand open; it is no alarm in staffed hours."""
     return _freed(leaf, LeafState.OPEN), _clears(leaf)
 
 
@@ -424,7 +415,7 @@ def _freed(leaf: Leaf, state: LeafState) -> Leaf:
 
 
 def unfree(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Lock when staff have gone, but for a pulse that was given before."""
+    """Lock when staff have gone, unless an earlier pulse still runs."""
     assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
     if not leaf.free or _releases(leaf, event.now_s):
         return replace(leaf, free=False), ()
@@ -432,7 +423,7 @@ def unfree(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
 
 
 def unfree_open(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
-    """Begin the time that an open leaf has, when staff have gone."""
+    """Start the time that an open leaf has, when staff have gone."""
     assert isinstance(event, Unfreed)  # noqa: S101 - the table's key says so
     if not leaf.free:
         return leaf, ()
@@ -440,7 +431,7 @@ def unfree_open(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
 
 
 def note_fire(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
-    """Put the fire input on record; what it kept back is told when it goes back."""
+    """Put the fire input on record; when it goes back, report the alarm that it kept back."""
     assert isinstance(event, FireChanged)  # noqa: S101 - the table's key says so
     if event.active is leaf.fire:
         return leaf, ()
@@ -457,7 +448,7 @@ def shut_down(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
 
 
 def shut_down_open(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
-    """Stop without deadlines; an alarm is not over because nobody looks any more."""
+    """Stop without deadlines; the alarm stands, although nobody looks any more."""
     stopped = Leaf(leaf.state, contact=leaf.contact, fire=leaf.fire, told=leaf.told)
     return stopped, ()
 
@@ -468,7 +459,7 @@ def stay(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
 
 
 def after(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
-    """Return the leaf as it stands after `event`, and what has to be told.
+    """Return the leaf as it stands after `event`, and what has to be reported.
 
     A deadline counts for every event that has a time, not for `TimePassed` alone: a loop that was
     held up may take the contact before it lets time pass.

@@ -1,8 +1,8 @@
 """The strike: locked, released for a while, free for hours, or waiting for the other door.
 
 All transitions stand in :data:`TRANSITIONS`; the README's diagram is generated from it. The
-controller drives the relay to whatever :attr:`Strike.energised` says after each step. The strike
-is told nothing of its own contact: no wire that is cut or bridged there can release it.
+controller drives the relay to the value of :attr:`Strike.energised` after each step. The strike
+knows nothing of its own contact: no wire that is cut or bridged there can release it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,9 @@ class StrikeState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Somebody may enter: a patron, or whoever staff open the door to once.
+    """A patron may enter, or a person whom staff let in once.
 
-    Args:
-        now_s: when, monotonic seconds.
-        release_s: for how long the strike is released.
-        wait_s: how long the grant may wait for the lobby's other door to close; then it lapses.
+    `wait_s` is how long the grant may wait for the lobby's other door to close; then it lapses.
     """
 
     now_s: float
@@ -39,9 +36,9 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Prolonged:
-    """Others come in behind whoever was granted: `release_s` from `now_s` on, if it still stands.
+    """Companions follow a patron: `release_s` from `now_s` on, if the release still stands.
 
-    A key that anybody may press never releases a strike that is locked.
+    Anybody may press that key, so it never releases a strike that is locked.
     """
 
     now_s: float
@@ -50,7 +47,7 @@ class Prolonged:
 
 @dataclass(frozen=True, slots=True)
 class ExitPressed:
-    """Somebody inside wants out: release for `release_s` seconds from `now_s` on, come what may."""
+    """A person inside wants out: release for `release_s` seconds from `now_s` on, come what may."""
 
     now_s: float
     release_s: float
@@ -77,7 +74,7 @@ class HouseClosed:
 
 @dataclass(frozen=True, slots=True)
 class OtherDoorChanged:
-    """The lobby's other door was opened or closed; told only where the two are interlocked."""
+    """The lobby's other door was opened or closed; sent only where the two are interlocked."""
 
     open: bool
     now_s: float
@@ -92,7 +89,7 @@ class TimePassed:
 
 @dataclass(frozen=True, slots=True)
 class ShutDown:
-    """The daemon stops, for whatever reason."""
+    """The daemon stops, for any reason."""
 
 
 StrikeEvent = (
@@ -110,14 +107,10 @@ StrikeEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """The strike as it stands.
+    """The strike as it stands; `release_s` is how long the waiting grant's release will be.
 
-    Args:
-        state: what it does.
-        until_s: when the release ends, or the waiting grant lapses; None where nothing ends. In
-            `FREE` it is the end of a pulse given meanwhile: who got it keeps it when staff go.
-        release_s: how long the waiting grant's release will be.
-        other_open: whether the lobby's other door stands open.
+    `until_s` is when the release ends, or the waiting grant lapses; None where nothing ends. In
+    `FREE` it is the end of a pulse given meanwhile, which still runs when staff go.
     """
 
     state: StrikeState = StrikeState.LOCKED
@@ -132,7 +125,7 @@ class Strike:
 
     @property
     def deadline_s(self) -> float | None:
-        """When `TimePassed` has to be told, monotonic seconds; None while nothing ends."""
+        """When `TimePassed` is due, monotonic seconds; None while nothing ends."""
         return self.until_s
 
     def after(self, event: StrikeEvent) -> Strike:
@@ -169,7 +162,7 @@ def _wait_on(strike: Strike, event: StrikeEvent) -> Strike:
 
 def _let_out(strike: Strike, event: StrikeEvent) -> Strike:
     assert isinstance(event, ExitPressed)  # noqa: S101 - the table's key says so
-    # The exit's release serves whoever waits outside as well: nothing is left to wait for.
+    # The exit's release serves the patron outside as well: nothing is left to wait for.
     return _release(Strike(other_open=strike.other_open), event)
 
 
@@ -177,8 +170,8 @@ def _prolong(strike: Strike, event: StrikeEvent) -> Strike:
     assert isinstance(event, Granted)  # noqa: S101 - the table's key says so
     if not strike.other_open:
         return _release(strike, event)
-    # While the other door is open, grants one after the other would keep both of them open; one
-    # that comes when this release is over, and nobody has said so yet, waits like any other.
+    # While the other door is open, grants one after the other would keep both doors open. A grant
+    # that comes when this release is over, but before its end was reported, waits like any other.
     over = _due(strike, event.now_s)
     return _release_or_wait(Strike(other_open=True), event) if over else strike
 

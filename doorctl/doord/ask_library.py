@@ -1,7 +1,7 @@
 """The door asks once when its own copy of the register can't judge a card, and keeps the answer.
 
-Runs on a thread of its own: a library system that hangs holds up nobody but the patron whom no
-copy knows. Speaks to ports only.
+Runs on a thread of its own: a library system that hangs holds up only a patron whom the copy does
+not know. Speaks to ports only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from doorctl.sync.seal import lent_patron
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """For how long an answer is believed.
+    """How long an answer counts.
 
-    Args:
-        row: a card that no push has brought yet.
-        pin: the PIN check of a card that a push brought without one.
+    `row` is for a card that no push has brought yet, `pin` for the PIN check of a card that a push
+    brought without one.
     """
 
     row: timedelta
@@ -34,13 +33,9 @@ class Keeping:
 class Asking:
     """Ask about one attempt at a time, on one thread; keep the answers, on another.
 
-    Args:
-        library: whoever asks the library system.
-        clock: for how long an answer is kept.
-        minimum_age: the branch's age limit in years, which a new row is sealed for.
-        keeping: for how long.
-        flags_weak: whether a PIN that is too easy to guess is called so, in the answer and in
-            what is kept: only where the policy makes use of it.
+    A new row is sealed for `minimum_age`, the branch's age limit in years. With `flags_weak` a PIN
+    that is too easy to guess is marked so, in the answer and in what is kept: only where the policy
+    makes use of it.
     """
 
     def __init__(
@@ -64,14 +59,14 @@ class Asking:
         try:
             return self._asked(prepared, pin)
         except ValueError:
-            # Web said something that no patron can be; nothing that it says may end the door.
+            # Web's answer describes no possible patron; no answer of web may end the door process.
             return LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
 
     def _asked(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         silent = LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
         if prepared.identifier is None:
             return silent
-        # A row that was asked for before is asked for anew: its rights may be others by now.
+        # A row from an earlier answer is requested anew: its rights may have changed.
         row_wanted = prepared.patron is None or not prepared.patron.pushed
         reply = self._library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
         if reply.answer is not LibraryAnswer.YES:
@@ -93,7 +88,7 @@ class Asking:
         return LibraryAnswered(prepared.attempt, reply.answer, lent, is_weak)
 
     def keep(self) -> None:
-        """Keep what questions have taught, if anything; after the door has its answer."""
+        """Store the answers, if there are any; called after the door has its answer."""
         while self._learnt:
             row, today = self._learnt.popleft(), self._today()
             self._library.keep(

@@ -1,7 +1,7 @@
 """The door process's loop: events in, effects out, one thread, never sleeps, never touches disk.
 
-Everybody else only posts: serial lines, pins, signal handlers, the worker. Each turn first lets
-time pass, so that a flood of events can't hold the relay; then takes one event. The doorway is
+All other threads only post: serial lines, pins, signal handlers, the worker. Each turn first lets
+time pass, so that a flood of events can't hold the relay; then it takes one event. The doorway is
 driven here and at once; whatever touches the disk goes to the worker and comes back as an event.
 """
 
@@ -73,48 +73,36 @@ TURN_LIMIT_S = 1.0
 """Longest sleep of the loop: how often the watchdog is fed and the clock looked at."""
 
 VERSION_BITS = 64
-"""The version of either database is a number of fewer bits."""
+"""A database's version number has fewer bits than this."""
 
 STALL_LIMIT_S = 3.0
-"""A loop that has not turned for so long stood still (SIGSTOP, a dying disk under swap)."""
+"""A loop that has not turned for this long stood still (SIGSTOP, a dying disk under swap)."""
 
 STALE_S = 0.5
-"""After standing still, what the lines deliver within this was sent before: it opens nothing."""
+"""What the lines deliver so soon after a standstill was sent before it: it opens nothing."""
 
 FLOOD = 256
-"""So many events wait only where a device pours out bytes: the longest swipe has fewer."""
+"""More events wait only where a device pours out bytes: the longest swipe has fewer."""
 
 FEW = 16
 BEHIND_S = 1.0
-"""A loop that has had :data:`FEW` events or more before it for so long does not keep up."""
+"""A loop that has had :data:`FEW` events or more waiting for this long does not keep up."""
 
 OVERLOAD_TOLD_S = 60.0
-"""That too much comes is told no more often."""
+"""Shortest time between two reports that too much comes."""
 
 UNREADABLE_GAP_S = 0.1
-"""Nobody swipes twice so soon: of garbage that comes faster, one answer a while is enough."""
+"""Nobody swipes twice so soon: faster garbage gets one answer in this time."""
 
 
 class Controller:
     """Run the door.
 
-    Args:
-        rules: the branch's rules.
-        cards: the parser of the reader's line.
-        doorway: strike, leaf, lamps.
-        daily: knows which mode stands.
-        clock: the machine's.
-        log: takes the fixed log lines.
-        cache: asked for its version only.
-        branch: asked for its version only.
-        questions: for what is slow.
-        screen: what is shown at the door.
-        last_number: the highest attempt number on record.
-        lines: names of the serial lines; once each has been tried, the daemon is ready.
-        when_ready: called then, once.
-        opened_on: when the day was opened last, before this start; see `Policy.first_card`.
-        day_opened: called once when it is, to keep it.
-        each_turn: called at least every second while the loop turns (watchdog, clock watch).
+    `last_number` is the highest attempt number on record. Once each of the serial `lines` has been
+    tried, the daemon is ready and `when_ready` is called, once. `opened_on` is the day of the last
+    opening before this start, see `Policy.first_card`; `day_opened` is called once for each day
+    that is opened, to store it. `each_turn` is called at least every second while the loop turns
+    (watchdog, clock watch).
     """
 
     def __init__(
@@ -164,7 +152,7 @@ class Controller:
 
     @property
     def deadline_s(self) -> float | None:
-        """When time has to pass next, monotonic seconds; None while nothing is pending."""
+        """When :meth:`pass_time` is due next, monotonic seconds; None while nothing is pending."""
         pending = (
             self._doorway.deadline_s,
             self._attempt.deadline_s,
@@ -174,7 +162,7 @@ class Controller:
         return min((at for at in pending if at is not None), default=None)
 
     def run(self, mailbox: Mailbox) -> None:
-        """Turn until `StopRequested`; the relay is off afterwards, whatever happened."""
+        """Run the loop until `StopRequested`; the relay is off afterwards, whatever happened."""
         try:
             self._doorway.begin()
             while True:
@@ -190,7 +178,7 @@ class Controller:
             self.shut_down()
 
     def _next(self, mailbox: Mailbox) -> Sequence[PostedEvent]:
-        """Wait for an event; where a device pours out bytes, return all events but those."""
+        """Wait for an event; where a device pours out bytes, return all events but the device's."""
         waiting, now_s = mailbox.qsize(), self._clock.monotonic_s()
         if waiting < FEW or (waiting < FLOOD and now_s - self._kept_up_s <= BEHIND_S):
             try:
@@ -233,7 +221,7 @@ class Controller:
         self._doorway.shut_down()
 
     def pass_time(self) -> None:
-        """Let every deadline that is due have its effect."""
+        """Carry out every deadline that is due."""
         now_s = self._clock.monotonic_s()
         if self._attempt_is_over():
             self._take_reloaded()
@@ -246,7 +234,7 @@ class Controller:
         self._show(now_s)
 
     def handle(self, event: PostedEvent) -> None:
-        """Take one event."""
+        """Process one event."""
         match event:
             case BytesReceived() | LineConnected() | LineLost():
                 self._hear_line(event)
@@ -273,7 +261,7 @@ class Controller:
             self._screen.hear_hours(read.calendar, read.override)
 
     def _take_reloaded(self) -> None:
-        """Go by other rules from now on: between two attempts, so that each knows one policy."""
+        """Switch to other rules between two attempts, so that each is judged by one policy."""
         new, self._reloaded = self._reloaded, None
         if new is not None:
             self._rules = new.rules
@@ -283,7 +271,7 @@ class Controller:
 
     def _open_for_staff(self, asked: StaffOpened) -> None:
         if self._clock.monotonic_s() >= asked.until_s:
-            # They have been told that the door did not answer, and whoever waited may be gone.
+            # Staff were told that the door did not answer, and the visitor may be gone.
             self._log.emit("alarm", kind="stalled", why="staff's opening came too late and is void")
             return
         self._log.emit("opened_by_staff", why=asked.reason, by=asked.by)
@@ -318,7 +306,7 @@ class Controller:
 
     def _hear_panel(self, pressed: PanelKeyPressed) -> None:
         stale = self._clock.monotonic_s() < self._stale_until_s
-        # A page that was held up has what somebody typed who has gone.
+        # A page that was held up may hold what an earlier person typed.
         if not stale and pressed.attempt == self._attempt.number:
             self._take_reading(KeyPressed(pressed.key))
 
@@ -353,7 +341,7 @@ class Controller:
                 return
             self._unreadable_s = now_s
         if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
-            # Nobody is asked who they are; whether the door stands free is a rule of the branch.
+            # In staffed hours no card is judged; the branch decides if the door stands free.
             if isinstance(reading, CardRead):
                 free = self._doorway.stands_free
                 self._doorway.show(Signal.GRANTED if free else Signal.CARD_READ)
@@ -362,7 +350,7 @@ class Controller:
         else:
             if isinstance(reading, CardRead):
                 self._card = reading
-                # It ends the attempt before it, whose reason is known by now.
+                # This ends the earlier attempt, whose reason is known by now.
                 self._take_reloaded()
             self._step(reading)
 
@@ -370,7 +358,7 @@ class Controller:
         now_s = self._clock.monotonic_s()
         self._note_overload("cards come faster than they are looked up", now_s)
         if card != self._card:
-            # Whoever came before has stepped back: what this one types must not be theirs.
+            # The person before has stepped back: the next one's keys are not for that attempt.
             self._step(PrepareFailed(self._attempt.number))
         self._doorway.show(Signal.REFUSED)
         self._screen.turn_away(now_s)
@@ -380,7 +368,7 @@ class Controller:
 
     def _step(self, event: Event) -> None:
         moment = self._clock.moment()
-        # First: it may show that the hours are older than the card.
+        # This comes first: it may show that the hours are older than the card.
         version = self._version()
         mode, no_entry = self._daily.mode_at(moment)
         in_doubt = version is None or self._daily.is_reading
@@ -393,10 +381,10 @@ class Controller:
             self._carry_out(effect)
 
     def _version(self) -> int | None:
-        """Return another number after each change of what a card is judged by.
+        """Return a number that changes with everything a card is judged by.
 
-        The hours of that version have been asked of the worker when this returns, so whatever it
-        is asked afterwards, it answers after them.
+        The worker has been asked for the hours of that version when this returns, so later
+        questions to it are answered after the hours.
         """
         try:
             branch = self._branch.version()
@@ -442,7 +430,7 @@ class Controller:
         if not concluded.silent:
             self._count(reason)
         if concluded.duress:
-            # Which attempt it was is told to nobody who reads over a shoulder.
+            # The attempt's number is not shown: somebody may read over a shoulder.
             self._log.emit("alarm", kind="duress")
         mode = counted_as(self._daily.mode_at(self._clock.moment())[0])
         self._questions.settle(concluded, mode)

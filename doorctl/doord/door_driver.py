@@ -1,7 +1,7 @@
 """The door itself: strike, leaf, inputs and lamps, driven at once and on one thread.
 
-The tables in `door` say what follows; this is where it happens: the relay is switched, the log is
-told, a lamp is lit. Nothing here knows of cards, patrons or hours.
+The tables in `door` decide; this module acts: it switches the relay, writes the log, lights the
+lamps. It knows nothing of cards, patrons or hours.
 """
 
 from __future__ import annotations
@@ -45,19 +45,15 @@ NAMES = MappingProxyType(
         Input.OTHER_DOOR: "other_door_open",
     }
 )
-"""What each input is called among the levels of the pins."""
+"""Each input's name among the levels of the pins."""
 
 
 @dataclass(frozen=True, slots=True)
 class DoorRules:
     """How this door behaves; all times in seconds.
 
-    Args:
-        release_s: how long a grant releases the strike.
-        long_release_s: the same for those who need more time; never less than `release_s`.
-        exit_release_s: how long the exit button releases it.
-        wait_s: how long a grant waits for the lobby's other door to close.
-        leaf: how long the leaf may stand open, and what an unexplained opening is.
+    `long_release_s` is for patrons who need more time; never less than `release_s`. A grant waits
+    `wait_s` for the lobby's other door to close.
     """
 
     release_s: float
@@ -70,20 +66,17 @@ class DoorRules:
 class Doorway:
     """Drive the door. One thread, except `released`, `state` and `head_count`: any.
 
+    `inputs` is None where nothing is wired. `log` takes `relay`, `door`, `fire` and `alarm` lines;
+    `told_of` is called for each opening by which somebody came in, went out or passed.
+
     Args:
-        rules: see there.
-        relay: the strike's.
-        signals: lamps and buzzer.
-        inputs: contact, exit button, fire alarm, other door; None where nothing is wired.
-        clock: for deadlines.
-        log: takes `relay`, `door`, `fire` and `alarm` lines.
-        told_of: hears of each opening by which somebody came in, went out or passed.
-        bounded: told before the relay goes on until when, monotonic seconds, so that a process
-            that is frozen in the next moment does not hold it; None where the door stands free.
+        bounded: called before the relay goes on with the end of the release, monotonic seconds, so
+            that a process that freezes in the next moment does not hold it; None where the door
+            stands free.
 
     Raises:
-        DeviceError: by whatever switches the relay: it can't be driven. What it was to do is not
-            taken as done.
+        DeviceError: from every method that switches the relay: it can't be driven, and the
+            switching does not count as done.
     """
 
     def __init__(
@@ -124,7 +117,7 @@ class Doorway:
 
     @property
     def relocks_s(self) -> float | None:
-        """When the strike is locked again, monotonic seconds; None unless it is released so far."""
+        """When the strike is locked again, monotonic seconds; None unless a release is running."""
         released = self._strike.state is strike.StrikeState.RELEASED
         return self._strike.until_s if released else None
 
@@ -135,7 +128,7 @@ class Doorway:
 
     @property
     def state(self) -> str:
-        """What the leaf looks like: locked, released, open, held or forced."""
+        """The leaf's state: locked, released, open, held or forced."""
         return self._leaf.state.value
 
     @property
@@ -145,7 +138,7 @@ class Doorway:
 
     @property
     def deadline_s(self) -> float | None:
-        """When time has to pass next, monotonic seconds; None while nothing is pending."""
+        """When :meth:`pass_time` is due next, monotonic seconds; None while nothing is pending."""
         pending = (
             self._strike.deadline_s,
             self._leaf.deadline_s,
@@ -155,7 +148,7 @@ class Doorway:
         return min((at for at in pending if at is not None), default=None)
 
     def begin(self) -> None:
-        """Take the inputs as they are: a leaf that is open by now is open, and not forced."""
+        """Take the inputs as they are: a leaf that is already open is open, and not forced."""
         if self._pins is None:
             return
         now_s = self._clock.monotonic_s()
@@ -168,7 +161,7 @@ class Doorway:
             self._drive(self._strike.after(strike.OtherDoorChanged(open=True, now_s=now_s)))
 
     def pass_time(self) -> None:
-        """Let every deadline that is due have its effect, and look at the inputs."""
+        """Carry out every deadline that is due, and look at the inputs."""
         now_s = self._clock.monotonic_s()
         self._drive(self._strike.after(strike.TimePassed(now_s)))
         self._note_waiting(now_s)
@@ -177,7 +170,7 @@ class Doorway:
         self._indicate(self._indicator.at(now_s))
 
     def look(self) -> None:
-        """Read the inputs, for one of them may have changed."""
+        """Read the inputs, because one of them may have changed."""
         if self._pins is None:
             return
         levels = self._read(self._pins)
@@ -191,14 +184,14 @@ class Doorway:
         release_s = rules.release_s
         if needs_time:
             release_s = max(release_s, rules.long_release_s)
-        # Who needs longer to open needs longer to walk through as well.
+        # A patron who needs longer to open needs longer to walk through as well.
         longer_s = rules.leaf.held_open_s + release_s - rules.release_s if needs_time else 0.0
         self._grant(release_s, persons=1, held_open_s=longer_s)
 
     def bring(self, companions: int) -> None:
-        """Expect so many more behind the one who was let in, and give them the time for it.
+        """Expect so many companions behind the patron, and prolong the release for them.
 
-        Where the strike is locked again meanwhile it stays so: anybody may press that key.
+        A strike that has locked meanwhile stays locked, because anybody may press that key.
         """
         now_s = self._clock.monotonic_s()
         self._drive(self._strike.after(strike.Prolonged(now_s, self._rules.release_s)))
@@ -208,7 +201,7 @@ class Doorway:
             self._note_release(now_s, companions)
 
     def stand_free(self, *, free: bool) -> None:
-        """Keep the strike released while the branch is staffed, or no longer."""
+        """Keep the strike released while the branch is staffed, or stop doing so."""
         if self._stopped:
             return
         now_s = self._clock.monotonic_s()
@@ -218,9 +211,9 @@ class Doorway:
         self._tell_leaf(event)
 
     def close_house(self) -> None:
-        """Begin the head-count anew and let in nobody who still waits: the house is closed now.
+        """Restart the head-count and drop a grant that still waits: the house is closed now.
 
-        Who is being let in keeps the time; a door that stands free is for `stand_free` to lock.
+        A release that is running keeps its time; `stand_free` locks a door that stands free.
         """
         self._drive(self._strike.after(strike.HouseClosed()))
         self._note_waiting(self._clock.monotonic_s())
@@ -253,7 +246,7 @@ class Doorway:
             self._tell_leaf(Released(now_s, self._strike.until_s, persons, held_open_s))
 
     def _note_waiting(self, now_s: float) -> None:
-        """Tell the leaf of those whose grant waited for the other door, once it waits no more."""
+        """Report persons to the leaf once their grant no longer waits for the other door."""
         if self._waiting and self._strike.state is not strike.StrikeState.WAITING:
             self._note_release(now_s, self._waiting, self._waiting_open_s)
             self._waiting, self._waiting_open_s = 0, 0.0

@@ -1,4 +1,4 @@
-"""What other threads post to the door process's loop, and whom the loop gives its slow jobs."""
+"""Events that other threads post to the door process's loop, and the worker for its slow jobs."""
 
 from __future__ import annotations
 
@@ -30,13 +30,7 @@ class PinsTouched:
 
 @dataclass(frozen=True, slots=True)
 class StaffOpened:
-    """Staff let somebody in from where they are.
-
-    Args:
-        reason: why, in their words.
-        by: which account it was.
-        until_s: just before when it counts, monotonic seconds.
-    """
+    """Staff open the door once, remotely; counts until just before `until_s`, monotonic."""
 
     reason: str
     by: str
@@ -45,7 +39,7 @@ class StaffOpened:
 
 @dataclass(frozen=True, slots=True)
 class PanelKeyPressed:
-    """A key of the screen at the door, meant for the attempt of that number."""
+    """A key of the screen at the door, for the attempt of that number."""
 
     key: str = field(repr=False)
     attempt: int
@@ -53,13 +47,9 @@ class PanelKeyPressed:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """Other rules for what begins from now on; what is under way keeps those that it began by.
+    """Other rules for everything that begins from now on; what is under way keeps its own.
 
-    Args:
-        rules: of an attempt.
-        day: of the hours.
-        panel: of the screen.
-        taken: called as they come into force, on the loop's thread.
+    `taken` is called when they come into force, on the loop's thread.
     """
 
     rules: Rules
@@ -70,7 +60,7 @@ class Reloaded:
 
 @dataclass(frozen=True, slots=True)
 class ThreadFailed:
-    """A thread ended by an exception that nobody expected: the daemon must not go on without it."""
+    """A thread ended by an unexpected exception: the daemon must not go on without it."""
 
     error: BaseException
 
@@ -103,7 +93,7 @@ class Worker(Protocol):
 
 
 class LoopsMailbox(Mailbox):
-    """What the loop waits at. `put` may be called from any thread and from a signal's handler.
+    """The loop's queue. `put` may be called from any thread and from a signal's handler.
 
     In Python 3.11 a `get` of SimpleQueue's own that is woken when its time is over waits for ever:
     the door was deaf and blind until somebody swiped. Here a lock is waited for, which ends.
@@ -121,11 +111,7 @@ class LoopsMailbox(Mailbox):
             self._posted.release()
 
     def get(self, block: bool = True, timeout: float | None = None) -> PostedEvent:
-        """Return the next event. One thread.
-
-        Raises:
-            queue.Empty: there is none.
-        """
+        """Return the next event, or raise queue.Empty. One thread."""
         ends_s = inf if timeout is None else time.monotonic() + timeout  # noqa: TID251 - a wait
         while True:
             self._posted.acquire(blocking=False)  # What was told of an event that is taken since.

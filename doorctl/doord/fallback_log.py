@@ -1,9 +1,9 @@
 """The door goes on when its log can't be written: a full or failing disk keeps nobody out.
 
-The outage is alarmed once, and attempts during it are not on record. Guesses are counted all the
-same, in memory, and stored with the card's next attempt that can be. A restart before that forgets
-them, and a count that can't be read starts at none. Only in a row, though: those that no right PIN
-forgets are counted again once the disk works.
+The outage is alarmed once, and attempts during it are not on record. Guesses are still counted, in
+memory, and stored with the card's next attempt that can be. A restart before that forgets them,
+and a count that can't be read starts at zero. This is true of failures in a row only: those that no
+right PIN forgets are counted again once the disk works.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class SteadyVisitLog:
-    """A `VisitLog` that never raises `StoreError`; same thread rules as the one that it wraps."""
+    """A `VisitLog` that never raises `StoreError`; same thread rules as the log that it wraps."""
 
     def __init__(self, inner: VisitLog, log: EventLog) -> None:
         self._inner = inner
@@ -42,7 +42,7 @@ class SteadyVisitLog:
         throttle: CardThrottle | None,
         whose: str | bytes | None = None,
     ) -> None:
-        """Put an attempt on record, or at least its charge in memory."""
+        """Put an attempt on record, or at least keep its charge in memory."""
         self._last_attempt = max(self._last_attempt, attempt)
         stored = self._tried(
             lambda: self._inner.open_attempt(attempt, at, row_key, throttle, whose)
@@ -60,7 +60,7 @@ class SteadyVisitLog:
         counted_as: str | None = None,
         right: bool | None = None,
     ) -> None:
-        """Record an outcome, or at least keep what it costs in memory."""
+        """Record an outcome, or at least keep its cost in memory."""
         stored = self._tried(
             lambda: self._inner.close_attempt(
                 attempt, reason, row_key, throttle, reader, counted_as=counted_as, right=right
@@ -84,20 +84,20 @@ class SteadyVisitLog:
         return self._asked(self._inner.reader_throttle, ReaderThrottle())
 
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
-        """Return how many wrong PINs of a patron or a card could be stored and read."""
+        """Return how many wrong PINs of a patron or a card are stored and can be read."""
         return self._asked(lambda: self._inner.wrong_pins(row_key, patron_ref), 0)
 
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's.
 
         Raises:
-            StoreError: it could not be stored; staff are told so and try again.
+            StoreError: it could not be stored; staff see the error and try again.
         """
         self._inner.reset_card(row_key, patron_ref)
         self._cards.pop(row_key, None)
 
     def last_attempt(self) -> int:
-        """Return the highest attempt number, at least of those seen by this process."""
+        """Return the highest attempt number, at least of those that this process has seen."""
         return max(self._last_attempt, self._asked(self._inner.last_attempt, 0))
 
     def _tried(self, write: Callable[[], None]) -> bool:

@@ -1,8 +1,8 @@
 """What the loop does about the hours: follow the mode, warn before closing, switch what follows it.
 
-Belongs to the controller's thread. The calendar is read by the worker, whenever branch.db has
-changed; until it has been read once, nobody comes in. A change is looked for at each turn and
-before each step of an attempt, so that no card is judged by hours that staff have replaced.
+Belongs to the controller's thread. The worker reads the calendar whenever branch.db has changed;
+before the first reading nobody comes in. Each turn and each step of an attempt first looks for a
+change, so that no card is judged by hours that staff have replaced.
 """
 
 from __future__ import annotations
@@ -35,21 +35,15 @@ from doorctl.doord.self_test import due
 from doorctl.ports import BranchBook, EventLog, Outputs, StoredCalendar
 
 CLOCK_PATIENCE_S = 300.0
-"""How long a clock may take to be set, after a start, before somebody is told."""
+"""How long after a start the clock may stay unset before an alarm."""
 
 AGAIN_TURNS = 10
-"""Turns until what could not be read is read again; the loop turns once a second or sooner."""
+"""Turns until a failed reading is tried again; the loop turns once a second or sooner."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoursRead:
-    """What the worker has read.
-
-    Args:
-        calendar: None where it could not be read.
-        override: what staff have set.
-        failing: why it could not be read; None where it could.
-    """
+    """The hours as the worker has read them; else `calendar` is None and `failing` says why."""
 
     calendar: Calendar | None
     override: Override | None
@@ -58,13 +52,13 @@ class HoursRead:
 
 @dataclass(frozen=True, slots=True)
 class BranchUnread:
-    """The worker could not read branch.db for something else than hours: why."""
+    """The worker could not read branch.db for something other than hours; holds the reason."""
 
     why: str
 
 
 class Submits(Protocol):
-    """A thread that does a job and posts what it returns."""
+    """A thread that does a job and posts its result."""
 
     def __call__(self, job: Callable[[], HoursRead]) -> None:
         """Queue the job."""
@@ -73,16 +67,10 @@ class Submits(Protocol):
 class DailyRound:
     """Keep to the hours. One thread.
 
-    Args:
-        rules: warnings, outputs and the last minutes.
-        calendar_of: makes a calendar of what is stored.
-        branch: where hours are stored.
-        submit: has the worker read it.
-        doorway: stands free while staff are there.
-        stands_free: whether it does.
-        test: has the house tested; before each opening, while somebody can still act.
-        outputs: light and the like, by name; None where there is nothing to switch.
-        log: takes `mode`, `closing` and `alarm` lines; `branch_failing` once until it is read.
+    `stands_free` says whether the doorway stands free while staff are there. `test` starts a
+    self-test before each opening, while somebody can still act. `outputs` are light and the like,
+    by name; None where there is nothing to switch. `log` takes `mode`, `closing` and `alarm` lines,
+    and `branch_failing` once until the hours are read.
     """
 
     def __init__(
@@ -125,42 +113,40 @@ class DailyRound:
 
     @property
     def is_reading(self) -> bool:
-        """Whether the worker is reading the hours: those that are known may be old."""
+        """Whether the worker is reading the hours, so that the known ones may be old."""
         return self._reading > 0
 
     def mode_at(self, moment: Moment) -> tuple[Mode | None, bool]:
-        """Return the mode at a moment by the hours read last, and whether nobody new comes in."""
+        """Return the mode by the hours read last, and whether nobody new comes in any more."""
         if not self._was_read:
             return Mode.CLOSED, False
         return self._day.mode_at(moment, self._rules)
 
     def turn(self, moment: Moment, now_s: float) -> None:
-        """Look at the clock and at what is stored; about once a second.
+        """Look at the clock and at the stored hours; about once a second.
 
-        Args:
-            moment: by the wall clock, which stands still while it lags behind what is known.
-            now_s: monotonic seconds.
+        `moment` stands still while the wall clock lags behind the known time; `now_s` is monotonic.
         """
         self._look_at_branch()
         self._follow(moment)
         self._note_clock(now_s)
 
     def look(self, version: int) -> None:
-        """Have the hours read, unless they were asked for in this version of branch.db already.
+        """Have the hours read, unless this version of branch.db was requested already.
 
-        What the same worker is asked afterwards it answers when they have been heard.
+        Later questions to the same worker are answered after the hours.
         """
         if version != self._read_at:
             self._ask_for(version)
 
     def reload(self, rules: DayRules) -> None:
-        """Go by other rules, and have the hours read, for the calendar may be another one too."""
+        """Switch to other rules, and have the hours read: the calendar may have changed too."""
         self._rules, self._read_at = rules, None
 
     def heard(self, read: HoursRead, moment: Moment) -> None:
-        """Take what the worker has read, or that it could not.
+        """Take the worker's reading, or its failure.
 
-        Hours that were read once stay; where there never were any it is closed.
+        Hours that were read once stay; without any the house is closed.
         """
         self._reading -= 1
         if read.failing is None:
@@ -171,7 +157,7 @@ class DailyRound:
         self._follow(moment)
 
     def missed(self, unread: BranchUnread, moment: Moment) -> None:
-        """Hear that branch.db can't be read, from somebody whom nobody asked for hours."""
+        """Note that a job other than the reading of hours could not read branch.db."""
         self._miss(unread.why)
         self._follow(moment)
 
@@ -205,7 +191,7 @@ class DailyRound:
             version = self._branch.version()
         except StoreError as err:
             self._note_failing(str(err))
-            # Whatever comes back, in whichever version, has to be read.
+            # The database has to be read once it is back, in any version.
             self._read_at = None
             return
         self._again_in -= 1

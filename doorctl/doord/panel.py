@@ -1,4 +1,4 @@
-"""The screen at the door: what it shows, sent on when it changes."""
+"""The screen at the door: it is sent what it shows when that changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ from doorctl.ports import Panel
 
 
 class Screen:
-    """Tell people at the door how they stand; on the loop's thread.
-
-    Args:
-        panel: where it is shown; None where nobody looks.
-        display: what it shows at first, by the branch's rules.
-    """
+    """Show people at the door their state; on the loop's thread. No screen: `panel` is None."""
 
     def __init__(
         self,
@@ -32,48 +27,43 @@ class Screen:
 
     @property
     def is_there(self) -> bool:
-        """Whether anybody can look; else nothing need be found out for it."""
+        """Whether there is a screen; else nothing need be computed for it."""
         return self._panel is not None
 
     @property
     def deadline_s(self) -> float | None:
-        """When :meth:`show` has to be called next, monotonic seconds; None for whenever."""
+        """When :meth:`show` has to be called next, monotonic seconds; None for no deadline."""
         return self._display.deadline_s
 
     def hear_hours(self, calendar: Calendar | None, override: Override | None) -> None:
-        """Go by other hours from now on."""
+        """Switch to other hours."""
         self._display = self._display.heard(calendar, override)
 
     def reload(self, rules: PanelRules) -> None:
-        """Go by other rules from now on."""
+        """Switch to other rules."""
         self._display = replace(self._display, rules=rules, found_for=None)
 
     def ask(self) -> None:
-        """Take away what was told to whoever came before."""
+        """Remove the message to the person before."""
         self._display = self._display.telling(None)
 
     def tell(self, concluded: Concluded, now_s: float) -> None:
-        """Tell how an attempt ended."""
+        """Show how an attempt ended."""
         if self._panel is not None:
             notice = notice_of(concluded, self._display.rules, now_s)
             self._display = self._display.telling(notice)
 
     def turn_away(self, now_s: float) -> None:
-        """Tell somebody to wait for those who came before."""
+        """Ask a person to wait for those who came before."""
         if self._panel is not None:
             self._display = self._display.telling(turned_away(self._display.rules, now_s))
 
     def show(
         self, attempt: Attempt, now_s: float, moment: Moment, standing: Standing, *, broken: bool
     ) -> None:
-        """Show how an attempt stands.
+        """Show the current attempt's state; `broken` where no card can be read.
 
-        Args:
-            attempt: the current one.
-            now_s: monotonic seconds.
-            moment: the same by the wall clock.
-            standing: see :data:`~doorctl.access.panel.Standing`.
-            broken: whether no card can be read.
+        `now_s` is monotonic; `moment` is the same time by the wall clock.
         """
         if self._panel is None:
             return

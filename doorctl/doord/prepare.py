@@ -22,7 +22,7 @@ from doorctl.core.moments import BootTime
 from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup, Sealer, Stamped, VisitLog
 
 ALARMED_AGAIN_MS = 24 * 3_600_000
-"""A patron's right PINs after many wrong ones are told once in this time."""
+"""A right PIN of a patron after many wrong ones is alarmed once in this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,12 @@ class _OpenAttempt:
     whose: str | bytes = field(default=b"", repr=False)
 
     def charged(self, now: BootTime) -> CardThrottle:
-        """Return the count with this guess as a wrong one."""
         return _charged(self.before or CardThrottle(), now, by_code=self.by_code)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rights:
-    """What the branch holds of one reading of a card."""
+    """The bans and passes that the branch holds for one reading of a card."""
 
     bans: tuple[Ban, ...] = field(default=(), repr=False)
     passes: tuple[Pass, ...] = field(default=(), repr=False)
@@ -59,16 +58,13 @@ class _Reading:
 class Ledger:
     """Prepare attempts and settle them.
 
-    Args:
-        sealer: stretches identifiers.
-        patrons: the patron cache.
-        visits: the door log; wrap it in :class:`~doorctl.doord.fallback_log.SteadyVisitLog` so
-        that a
-            full disk keeps nobody out.
-        clock: for the log and the throttles.
-        log: takes the alarm that a card is guessed at.
-        counts_guesses: whether a PIN is asked for at all; codes are counted in any case.
-        branch: bans and passes; None where there are none.
+    Wrap the door log `visits` in :class:`~doorctl.doord.fallback_log.SteadyVisitLog` so that a full
+    disk keeps nobody out. `counts_guesses` says whether a PIN is required at all; codes are counted
+    in any case. `branch` is None where there are no bans and passes.
+
+    Raises:
+        BranchStoreError: from `prepare` and `look_again`: bans and passes can't be read.
+        StoreError: from these two: the patron cache can't be read.
     """
 
     def __init__(
@@ -93,19 +89,15 @@ class Ledger:
         self._guessed: dict[str | bytes, BootTime] = {}
 
     def count_guesses(self, *, wanted: bool) -> None:
-        """Count them or not, from the next attempt on."""
+        """Switch the counting of guesses on or off, from the next attempt on."""
         self._counts_guesses = wanted
 
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
-        """Find out all that is known of a card or a code and put the attempt on record, durably.
+        """Find out everything about a card or a code and put the attempt on record, durably.
 
-        The guess is charged before it is made, so that a power cut never gives one away. The
-        steps are the same for a card that nobody has heard of. All codes are counted and put on
-        record as one, so the door log does not tell which was used.
-
-        Raises:
-            BranchStoreError: bans and passes can't be read.
-            StoreError: the patron cache can't.
+        The guess is charged before it is made, so that a power cut never gives a guess away. The
+        steps are the same for an unknown card. All codes are counted and put on record as one, so
+        the door log does not tell which was used.
         """
         found = self._find(attempt, identifiers)
         now = self._clock.boot_time()
@@ -136,11 +128,7 @@ class Ledger:
     def look_again(self, prepared: Prepared) -> Prepared:
         """Read a card's row, bans and pass once more; everything else stays as it was.
 
-        The bans of a patron whom the library system has just named are among them.
-
-        Raises:
-            BranchStoreError: bans and passes can't be read.
-            StoreError: the patron cache can't.
+        This includes the bans of a patron whom the library system has just named.
         """
         patron = None if prepared.by_code else self._patrons.find(prepared.row_key)
         found = replace(prepared, patron=patron, **self._cache())
@@ -157,13 +145,14 @@ class Ledger:
         proved: bool = False,
         unchecked: bool = False,
     ) -> None:
-        """Record how an attempt ended and what it costs its card and this reader.
+        """Record how an attempt ended, and charge its card and this reader.
 
-        A PIN that was `proved` ends the card's count: nobody guesses. One that was `unchecked`
-        costs the card nothing, for nobody could be told by it; the reader it does cost.
+        A PIN that was `proved` ends the card's count, because nobody guesses. One that was
+        `unchecked` costs the card nothing, because its answer told nobody anything; the reader it
+        does cost.
 
-        It is counted for the statistics under the mode `counted_as`, None for not at all. One of
-        a patron whose data are restricted is not: they are used for nothing.
+        The statistics count it under the mode `counted_as`, or not at all for None. They never
+        count a patron whose data are restricted, because such data are used for nothing.
         """
         now = self._clock.boot_time()
         opened = self._open.pop(attempt, None)
@@ -188,7 +177,7 @@ class Ledger:
             self._log.emit("alarm", kind="card_guessed", wrong=opened.wrong_pins)
 
     def _news_of(self, whose: str | bytes, now: BootTime) -> bool:
-        """Tell whether nothing was said of a patron for a day; an erased one is kept no longer."""
+        """Note an alarm about a patron; tell whether it is the first in a day. Drop older notes."""
         lately = {
             one: at for one, at in self._guessed.items() if now.ms_since(at) < ALARMED_AGAIN_MS
         }
@@ -196,9 +185,7 @@ class Ledger:
         return whose not in lately
 
     def unlock(self, row_key: bytes) -> None:
-        """Forget a card's failures, so that no open attempt brings them back when it ends.
-
-        Its patron's at other cards too.
+        """Forget a card's failures, and its patron's; no open attempt brings them back.
 
         Raises:
             StoreError: it could not be stored, or the patron cache can't be read; nothing is
@@ -212,17 +199,17 @@ class Ledger:
     def forget(self, row_keys: frozenset[bytes]) -> None:
         """Forget an erased person's cards, so that no open attempt brings them back when it ends.
 
-        It goes on, and ends on record as nobody's.
+        The open attempt goes on, and its record names nobody.
 
         Raises:
-            StoreError: their failures could not be deleted; forget them again.
+            StoreError: their failures could not be deleted; call this again.
         """
         for key in row_keys:
             self._visits.reset_card(key)
         for number, opened in self._open.items():
             if opened.row_key in row_keys:
                 self._open[number] = replace(opened, row_key=None, whose=b"")
-        # Of whom they are is not known by card; the others are at worst told of once more.
+        # The patrons of these cards are unknown here; at worst others' alarms come once more.
         self._guessed.clear()
 
     def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
@@ -275,13 +262,13 @@ class Ledger:
 
 
 def _may_be_one(reading: _Reading, best: _Reading) -> bool:
-    """Tell whether two readings of a card may mean one person: in doubt they do."""
+    """Tell whether two readings of a card may mean the same person; in doubt they do."""
     other, patron = reading.found.patron, best.found.patron
     return other is None or patron is None or other.patron_ref == patron.patron_ref
 
 
 def _united(own: _Rights, others: Iterable[_Rights]) -> _Rights:
-    """Add what is held against a person under another reading; a pass is of its reading alone."""
+    """Add what is held against the person under other readings; not their passes."""
     for other in others:
         more = tuple(ban for ban in other.bans if ban not in own.bans)
         own = _Rights((*own.bans, *more), own.passes, own.restricted or other.restricted)

@@ -1,8 +1,8 @@
-"""Does it work? A patron who doesn't exist comes to the door, and the house is looked at.
+"""Test the door: a patron who does not exist comes to it, and the house is checked.
 
 Nothing is opened and nobody is put on record: the patron's row is never stored, and the strike's
-table moves no relay. A check starts from what the one before it must have said, so that a
-fault is told once, under its own name. All checks stand in :data:`doorctl.doord.self_test.CHECKS`.
+table moves no relay. A check assumes what the check before it must have found, so that a fault is
+reported once, under its own name. All checks stand in :data:`doorctl.doord.self_test.CHECKS`.
 """
 
 from __future__ import annotations
@@ -26,19 +26,10 @@ from doorctl.core.readings import CardRead, KeyPressed, Reading
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.ports import CacheStamp, Disk, PatronLookup, Sealer, VisitRetention
 
-# What a self-test found, as a value and as JSON.
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found; it holds no personal data.
-
-    Args:
-        check: its fixed name.
-        ok: whether all is well.
-        what: a sentence.
-        do: what to do about it, a sentence; empty where all is well.
-    """
+    """What one check found; it holds no personal data. `do` is empty where all is well."""
 
     check: str
     ok: bool
@@ -52,49 +43,37 @@ def all_well(found: tuple[Finding, ...]) -> bool:
 
 
 def as_answer(found: tuple[Finding, ...]) -> dict[str, Any]:
-    """Return what was found for JSON: on the control socket and for scripts."""
+    """Return the findings for JSON: on the control socket and for scripts."""
     return {"ok": all_well(found), "findings": [asdict(finding) for finding in found]}
 
 
 def from_answer(answer: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Return what :func:`as_answer` was given."""
+    """Return the findings that :func:`as_answer` was given."""
     return tuple(Finding(**finding) for finding in answer["findings"])
 
 
-# What a self-test looks at, and what it needs to know before it asks.
-
 NUMBER = "3112575000"
-"""A CPR number of somebody who is born on 31 December 2057, so no register of today can hold it.
+"""A health card's CPR number, born on 31 December 2057: no register of today can hold it.
 
-A health card's, since that is what most patrons bring."""
+Most patrons bring a health card.
+"""
 
 CARD = Identifier(IdentifierKind.CPR, NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """All that is looked at. Belongs to the thread that may use the cache and the door log.
+    """Everything a self-test looks at; on the thread that may use the cache and the door log.
 
     Args:
-        rules: of an attempt.
-        release_s: how long a grant releases the strike.
-        moment: now.
-        now_s: monotonic seconds at the same time.
-        boot: the boot clock at the same time.
-        sealer: makes the row keys.
-        patrons: the patron cache.
-        disk: the one that the databases are on.
-        calendar: reads the hours that count; None where nobody knows them. May raise StoreError.
+        calendar: reads the hours that count, None where nobody knows them. May raise StoreError.
         visits: the door log's writer, not a wrapper that hides its faults; None where another
-            process is that.
+            process writes it.
         lines: ``reader`` and, if there is one, ``keypad``: whether it is connected; None where the
             door process does not run.
         relay_risks: what could leave the relay on after the door process dies, a sentence each.
         purged_s: when a purge was last complete, or when the door began, monotonic seconds; None
             where that is not known.
-        reader: makes the reader's parser.
-        attempt: the attempt's table.
-        strike: the strike's table.
     """
 
     rules: Rules
@@ -117,14 +96,11 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What several checks need, asked for once: a stretch takes 0.3 s on the smallest Pi.
+    """What several checks need, computed once: a stretch takes 0.3 s on the smallest Pi.
 
-    Args:
-        stretched: the card that nobody has.
-        again: the same once more.
-        calendar: None where nobody knows the hours.
-        stamp: None where the register can't be read.
-        problems: the check that is at fault -> why, where reading failed.
+    `again` is a second stretch of the same card. `calendar` is None where nobody knows the hours,
+    `stamp` where the register can't be read. `problems` has the reason for each check at fault,
+    where reading failed.
     """
 
     stretched: StretchedKey
@@ -146,7 +122,7 @@ Ask = Callable[[House, Seen], Answer | None]
 
 
 def look(house: House) -> Seen:
-    """Ask once for what several checks need; what can't be read is a problem of one of them."""
+    """Read once what several checks need; what can't be read becomes a problem of one check."""
     calendar, stamp, problems = None, None, {}
     try:
         calendar = house.calendar()
@@ -160,23 +136,19 @@ def look(house: House) -> Seen:
     return Seen(stretched, again, calendar, stamp, problems)
 
 
-# When a self-test is due: before patrons come, while somebody can still act.
-
 BEFORE_OPENING = timedelta(hours=1)
-"""So long before patrons come it is tested, so that somebody can still do something about it."""
+"""The test runs so long before patrons come that somebody can still act on it."""
 
 AT_LEAST_EVERY = timedelta(days=1)
 """A branch that never closes is tested once a day."""
 
 
 def due(last_run: datetime | None, opens: datetime | None, now: datetime) -> bool:
-    """Tell whether it is time for a test: before each opening, and daily where it never closes.
+    """Tell whether a test is due: before each opening, and daily where the branch never closes.
 
-    Args:
-        last_run: when the last one was; None for none since the start.
-        opens: when patrons come in next, as :meth:`Calendar.opens_next` says: `now` or earlier if
-            they can already, None if not in two weeks.
-        now: by a dependable clock. All three are aware.
+    `last_run` is None for none since the start. `opens` is as :meth:`Calendar.opens_next` says:
+    `now` or earlier if patrons can come in already, None if not within two weeks. `now` is by a
+    dependable clock. All three are aware.
     """
     if opens is None:
         return False
@@ -190,24 +162,24 @@ def due(last_run: datetime | None, opens: datetime | None, now: datetime) -> boo
     return ahead <= BEFORE_OPENING and since > BEFORE_OPENING - ahead
 
 
-# The checks of the house: register, clock, hours, devices, disk, door log and purge.
+# The checks of the house.
 
 MIN_FREE_BYTES = 100_000_000
 """A full push of 100 000 rows and the purge's VACUUM need less than this beside what is there."""
 
 PURGE_LATE_S = 13 * 3600.0
-"""A purge comes every 6 hours; two that were missed are no chance."""
+"""A purge comes every 6 hours; two missed in a row are no accident."""
 
 
 def door(house: House, _seen: Seen) -> Answer:
-    """Ask whether the door process runs."""
+    """Check that the door process runs."""
     if house.lines is None:
         return Answer(ok=False, what="The door process does not run.")
     return Answer(ok=True, what="The door process runs.")
 
 
 def line(name: str) -> Ask:
-    """Return the check whether a serial line is connected; nothing to ask where there is none."""
+    """Return the check that a serial line is connected; skipped where there is no such line."""
 
     def ask(house: House, _seen: Seen) -> Answer | None:
         if house.lines is None or name not in house.lines:
@@ -219,21 +191,21 @@ def line(name: str) -> Ask:
 
 
 def relay(house: House, _seen: Seen) -> Answer:
-    """Ask whether the relay goes off by itself when the door process dies."""
+    """Check that the relay goes off by itself when the door process dies."""
     if house.relay_risks:
         return Answer(ok=False, what=" ".join(house.relay_risks))
     return Answer(ok=True, what="The relay goes off when the door process dies.")
 
 
 def register(_house: House, seen: Seen) -> Answer:
-    """Ask whether the register can be read, and was sealed with this branch's key."""
+    """Check that the register can be read, and was sealed with this branch's key."""
     if seen.stamp is None:
         return Answer(ok=False, what=seen.problems["register"])
     return Answer(ok=True, what="The patron register can be read with this key.")
 
 
 def register_filled(_house: House, seen: Seen) -> Answer | None:
-    """Ask whether a push ever came and holds anybody."""
+    """Check that a push has come and holds at least one patron."""
     if seen.stamp is None:
         return None
     if seen.stamp.epoch and seen.stamp.patrons:
@@ -243,7 +215,7 @@ def register_filled(_house: House, seen: Seen) -> Answer | None:
 
 
 def register_age(house: House, seen: Seen) -> Answer | None:
-    """Ask whether everybody would be refused at the next opening for want of a push."""
+    """Check that the register is new enough to let patrons in at the next opening."""
     limit, stamp = house.rules.policy.max_cache_age, seen.stamp
     if limit is None or stamp is None or not stamp.epoch or not house.moment.dependable:
         return None
@@ -252,7 +224,7 @@ def register_age(house: House, seen: Seen) -> Answer | None:
 
 
 def register_limit(house: House, seen: Seen) -> Answer | None:
-    """Ask whether the rows' dates were made for the age limit of today."""
+    """Check that the rows' dates were made for the age limit of today."""
     if seen.stamp is None or not seen.stamp.epoch:
         return None
     sealed, wanted = seen.stamp.minimum_age, house.rules.policy.minimum_age
@@ -261,7 +233,7 @@ def register_limit(house: House, seen: Seen) -> Answer | None:
 
 
 def register_stranger(house: House, seen: Seen) -> Answer | None:
-    """Ask whether the self-test's card opens the real door, should anybody make it."""
+    """Check that the register does not hold the self-test's card, which anybody can make."""
     if seen.stamp is None:
         return None
     if house.patrons.find(row_key(seen.stretched)) is None:
@@ -270,7 +242,7 @@ def register_stranger(house: House, seen: Seen) -> Answer | None:
 
 
 def clock(house: House, _seen: Seen) -> Answer:
-    """Ask whether hours, ages and expiry dates can be judged."""
+    """Check that the clock is good enough for hours, ages and expiry dates."""
     state = house.moment.state
     told = {
         ClockState.TRUSTED: "The clock is set.",
@@ -281,7 +253,7 @@ def clock(house: House, _seen: Seen) -> Answer:
 
 
 def hours(house: House, seen: Seen) -> Answer | None:
-    """Ask whether the hours of today and tomorrow are known."""
+    """Check that the hours of today and tomorrow are known."""
     if seen.calendar is None:
         return Answer(ok=False, what=seen.problems.get("hours", "Nobody knows the hours."))
     if not house.moment.dependable:
@@ -295,8 +267,8 @@ def hours(house: House, seen: Seen) -> Answer | None:
 
 
 def visit_log(house: House, _seen: Seen) -> Answer | None:
-    """Write to the door log; nothing to ask where another process writes it."""
-    # Keeping the time is what the door writes anyway, and durably; an unset clock is never kept.
+    """Write to the door log; skipped where another process writes it."""
+    # The door writes the time anyway, and durably; the time of an unset clock is never kept.
     if house.visits is None or not house.moment.dependable:
         return None
     house.visits.keep_time(house.moment.local, house.boot)
@@ -304,7 +276,7 @@ def visit_log(house: House, _seen: Seen) -> Answer | None:
 
 
 def disk_space(house: House, _seen: Seen) -> Answer:
-    """Ask whether the next push and the next purge have room."""
+    """Check that the next push and the next purge have room."""
     free = house.disk.free_bytes()
     return Answer(free >= MIN_FREE_BYTES, f"The disk has {free // 1_000_000} MB free.")
 
@@ -316,7 +288,7 @@ def disk_writable(house: House, _seen: Seen) -> Answer:
 
 
 def purge(house: House, _seen: Seen) -> Answer | None:
-    """Ask whether visits are being forgotten."""
+    """Check that old visits are being deleted."""
     if house.purged_s is None:
         return None
     ago_s = house.now_s - house.purged_s
@@ -325,7 +297,7 @@ def purge(house: House, _seen: Seen) -> Answer | None:
 
 
 def _too_old(house: House, stamp: CacheStamp) -> bool:
-    """Ask the policy's own check, as of the next opening."""
+    """Apply the policy's own check, as of the next opening."""
     moment = house.moment
     later = (moment.local.astimezone(UTC) + BEFORE_OPENING).astimezone(moment.local.tzinfo)
     case = Case(
@@ -349,14 +321,14 @@ def _in_hours(length: timedelta) -> str:
     return f"{length.total_seconds() / 3600:.0f} h"
 
 
-# The checks of a visit: a patron who doesn't exist comes to the door.
+# The checks of a visit.
 
 STRIPE = b";92081004" + NUMBER.encode() + b"0" * 19 + b"?\r"
-"""Track 2 of that person's health card, as a reader sends it; :mod:`doorctl.cards.numbers`."""
+"""Track 2 of the test patron's health card, as a reader sends it; :mod:`doorctl.cards.numbers`."""
 
 
 def card(house: House, _seen: Seen) -> Answer:
-    """Put the stripe's bytes through the reader's parser: it says that card and nothing else."""
+    """Check that the reader's parser makes that card, and nothing else, of the stripe's bytes."""
     reader = house.reader()
     reader.receive(STRIPE, house.now_s)
     read: list[Reading] = []
@@ -374,7 +346,7 @@ def seal(_house: House, seen: Seen) -> Answer:
 
 
 def right_pin(house: House, seen: Seen) -> Answer | None:
-    """Let an entitled patron come at the next opening; nothing to ask where none is known."""
+    """Check that an entitled patron gets in at the next opening; skipped where none is known."""
     at = _opening(house, seen)
     if at is None:
         return None
@@ -386,7 +358,7 @@ def right_pin(house: House, seen: Seen) -> Answer | None:
 
 
 def wrong_pin(house: House, seen: Seen) -> Answer | None:
-    """Let the same patron mistype; nothing to ask where no PIN is asked for."""
+    """Check that a mistyped PIN is refused; skipped where no PIN is required."""
     at = _opening(house, seen)
     if at is None or not house.rules.policy.require_pin:
         return None
@@ -395,7 +367,7 @@ def wrong_pin(house: House, seen: Seen) -> Answer | None:
 
 
 def blocked(house: House, seen: Seen) -> Answer | None:
-    """Let a patron come with a block that keeps people out; nothing to ask where none does."""
+    """Check that a patron with a block stays out; skipped where no block keeps anybody out."""
     at, policy = _opening(house, seen), house.rules.policy
     code = min(policy.deny_blocks, default="?" if policy.deny_other_blocks else None)
     if at is None or code is None:
@@ -418,7 +390,7 @@ def strike(house: House, _seen: Seen) -> Answer:
 
 
 def _dry_run(house: House) -> tuple[tuple[bool, float], ...]:
-    """Return what a relay would be told and when, by the real table and no relay at all."""
+    """Return what the real table would tell a relay, and when."""
     granted = house.strike(Strike(), Granted(0.0, house.release_s))
     ends_s = granted.deadline_s
     if ends_s is None:
@@ -449,7 +421,7 @@ def _row(house: House, seen: Seen) -> Patron:
 
 
 def _visit(house: House, seen: Seen, row: Patron, pin: Pin, at: Moment) -> Reason | None:
-    """Play one attempt through the real tables, by a cache that was filled just now."""
+    """Play one attempt through the real tables, as if the cache had been filled just now."""
     prepared = Prepared(
         1,
         seen.stretched,
@@ -460,9 +432,9 @@ def _visit(house: House, seen: Seen, row: Patron, pin: Pin, at: Moment) -> Reaso
     )
     events: list[Event] = [CardRead((CARD,)), prepared]
     events += [KeyPressed(digit) for digit in pin.reveal()]
-    # The library system is asked about nobody who doesn't exist.
+    # The library system is never asked about the test patron.
     rules = replace(house.rules, ask_s=None)
-    # A mode that staff have set meanwhile is no fault: the calendar's counts.
+    # A mode that staff have set is no fault: the calendar's mode counts here.
     mode = judge(seen.calendar, None, at).mode
     return _ends(house, events, Now(0.0, at, 0, mode, opened_on=at.local.date()), rules)
 
@@ -481,18 +453,12 @@ def _name(reason: Reason | None) -> str:
     return "no answer" if reason is None else reason.value
 
 
-# The table of checks, and the one place where it is used.
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One row of the table.
+    """One row of the table; `name` is fixed, for scripts.
 
-    Args:
-        name: fixed, for scripts.
-        ask: returns None where there is nothing to ask: no keypad, no PIN, or what it needs is
-            missing, which another check tells.
-        do: what to do where it fails.
+    `ask` returns None where there is nothing to check: no keypad, no PIN, or what it needs is
+    missing, which another check reports.
     """
 
     name: str
@@ -530,14 +496,14 @@ CHECKS = (
     Check("disk_writable", disk_writable, "The card may be worn out: dmesg; replace it."),
     Check("purge", purge, "Run doorctl purge and do what it says."),
 )
-"""What is asked, in this order: first the patron's way, then the house."""
+"""All checks in their order: first the patron's way, then the house."""
 
 
 def run(house: House) -> tuple[Finding, ...]:
-    """Ask every check, in order; those that have nothing to ask are left out.
+    """Run every check, in order; skipped checks leave no finding.
 
-    Takes two stretches of the sealer, some 0.6 s on the smallest Pi. A fault that a port tells of
-    is a finding, never an exception.
+    Takes two stretches of the sealer, some 0.6 s on the smallest Pi. A fault that a port reports
+    becomes a finding, never an exception.
     """
     seen = look(house)
     found = (_ask(check, house, seen) for check in CHECKS)

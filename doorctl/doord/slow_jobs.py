@@ -1,6 +1,6 @@
-"""What the loop has other threads find out and write down, and how much of that may wait.
+"""Jobs that the loop gives to other threads, and how many of them may wait.
 
-The loop itself never touches a disk or a network: what it asks comes back to its mailbox.
+The loop itself never touches a disk or a network: the answers come back to its mailbox.
 """
 
 from __future__ import annotations
@@ -28,40 +28,36 @@ from doorctl.ports import EventLog
 BACKLOG_LIMIT = 8
 """Jobs in the worker's queue beyond which a card is turned away.
 
-A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three. More waiting
-would outlast the patience of whoever comes next.
+A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three. With more
+waiting, the next patron would lose patience.
 """
 
 ASKING_LIMIT = 2
-"""Questions to the library system that wait beyond which another is not put: it hangs."""
+"""Waiting questions to the library system beyond which no other is put, because it hangs."""
 
 UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
 """Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
 
 
 AGAIN_S = 1.0
-"""A database that can't be read may be one that is just being put back: it is asked once more."""
+"""A database that can't be read may be in the middle of a restore: it is read once more."""
 
 
 class Asks(Protocol):
-    """What `doorctl.doord.ask_library.Asking` does, loaded only where anybody is asked."""
+    """`doorctl.doord.ask_library.Asking`, loaded only where the library system is asked."""
 
     def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
         """Ask about the card and the PIN of an attempt; takes a second or two."""
 
     def keep(self) -> None:
-        """Keep what a question taught; on a thread of its own."""
+        """Keep the answer to a question; on a thread of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryLine:
-    """How the library system is asked.
+    """The threads for the library system: `asker` waits for an answer, `keeper` for web to keep it.
 
-    Args:
-        asking: what is asked.
-        asker: the thread that waits for an answer.
-        keeper: the one that waits for web to keep what was learnt, which may take longer than the
-            next patron waits.
+    Keeping may take longer than the next patron waits.
     """
 
     asking: Asks
@@ -70,14 +66,10 @@ class LibraryLine:
 
 
 class Questions:
-    """Ask and return at once; on the loop's thread.
+    """Submit jobs and return at once; on the loop's thread.
 
-    Args:
-        ledger: what the worker is asked to do.
-        worker: the thread that does it.
-        log: hears of what can't be found out.
-        library: asked about a card that the cache can't judge; None where nobody is asked.
-        pause: lets the worker's thread wait for so many seconds.
+    `log` takes each failure to find something out. `library` is None where nobody is asked. `pause`
+    lets the worker's thread wait for so many seconds.
     """
 
     def __init__(
@@ -96,16 +88,14 @@ class Questions:
         self._pause = pause
 
     def overloaded(self) -> bool:
-        """Tell whether so much waits that the next card is turned away."""
+        """Tell whether so many jobs wait that the next card is turned away."""
         return self._worker.backlog() >= BACKLOG_LIMIT
 
     def prepare(self, wanted: Prepare | LookAgain, newest: Callable[[], int]) -> None:
         """Have an attempt prepared, or looked at again; `Prepared` or `PrepareFailed` follows.
 
-        Args:
-            wanted: which, and of what card.
-            newest: the number of the attempt that is current when the worker comes to it; called
-                on its thread.
+        `newest` is called on the worker's thread, for the number of the attempt that is current by
+        then.
         """
         number = wanted.attempt if isinstance(wanted, Prepare) else wanted.prepared.attempt
 
@@ -117,7 +107,7 @@ class Questions:
                 return self._found_at_last(wanted)
             except BranchStoreError as err:
                 why = str(err)
-                # Whoever reads the hours tells of it, once.
+                # The job that reads the hours reports it, once.
                 self._worker.submit(lambda: BranchUnread(why))
                 return PrepareFailed(number)
             except StoreError as err:
@@ -127,7 +117,7 @@ class Questions:
         self._worker.submit(answered)
 
     def ask_library(self, question: AskLibrary) -> bool:
-        """Put a question, and let what it taught be kept; tell whether it was put."""
+        """Put a question and have its answer kept; tell whether it was put."""
         library = self._library
         if library is None or library.asker.backlog() >= ASKING_LIMIT:
             return False
@@ -141,7 +131,7 @@ class Questions:
         return True
 
     def settle(self, concluded: Concluded, counted_as: str | None) -> None:
-        """Have an attempt's end written down; see :meth:`Ledger.settle`."""
+        """Have an attempt's end recorded; see :meth:`Ledger.settle`."""
         if concluded.shape is not None and self._worker.backlog() >= UNRECORDED_LIMIT:
             return
         number, reason = concluded.attempt, concluded.reason

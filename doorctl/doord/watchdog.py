@@ -1,4 +1,4 @@
-"""What the loop sees to about once a second: the watchdog, the clock, the time kept on disk."""
+"""The loop's duties about once a second: the watchdog, the clock, the time kept on disk."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ PING_EVERY_S = 5.0
 WORKER_LIMIT_S = 60.0
 """A worker silent for so long is stuck: the watchdog is not fed and systemd starts afresh.
 
-What a patron waits for takes a second, on a disk that is dying a few.
+The jobs that a patron waits for take a second, or a few on a dying disk.
 """
 
 PURGE_LIMIT_S = 600.0
-"""A purge may hold the worker for so long: killed, it would only begin again at the next start.
+"""A purge may hold the worker this long: if killed, it would only begin again at the next start.
 
 5 million rows are 10 000 transactions of 20 ms on a slow card, and then a VACUUM (not measured).
 """
 
 SCHEDULE_LIMIT_S = 600.0
-"""A purge that is so overdue does not come by itself, for the scheduler is dead or stuck.
+"""A purge that is this late does not come by itself, because the scheduler is dead or stuck.
 
-A door whose scheduler died again at each start would so be away for seconds in ten minutes, not
-for ever.
+A door whose scheduler dies again at each start is then away for seconds in ten minutes, not for
+ever.
 """
 
 KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7
@@ -40,24 +40,20 @@ are longer than the 0.3 s for which an SD card stalls; the loop itself never wai
 """
 
 KEEP_TIME_EVERY_S = 600.0
-"""How often the high-water mark goes to disk: what a power cut can take back of it."""
+"""How often the high-water mark goes to disk; a power cut loses no more than this."""
 
 
 class Housekeeping:
-    """Turn once with each turn of the loop; one thread.
+    """Do the duties of one turn of the loop; one thread.
 
     Args:
-        clock: the machine's.
         supervisor: fed only while everything answers.
-        threads_alive: whether the thread of each serial line is still there.
-        overdue_s: for how long something that the scheduler had to begin is due, seconds.
-        purging_since_s: when the purge began that is under way, monotonic seconds; None while
-            none is.
-        stepped: whether the wall clock jumped since it was asked last.
-        purge_soon: follows a jump, or a clock that can be trusted at last: visits may be old.
+        overdue_s: for how long a job of the scheduler has been due, seconds.
+        purging_since_s: when the running purge began, monotonic seconds; None while none runs.
+        stepped: whether the wall clock jumped since the last call.
+        purge_soon: called after a jump, or once a clock can be trusted: visits may be old.
         keep_time: has the worker store the highest trusted time.
-        ping: has the worker call its argument.
-        alarm: told a kind and why, once for each thing that stops and stays so for a turn, and
+        alarm: takes a kind and why, once for each thing that stops and stays so for a turn, and
             for each doubt about the clock and its end.
         relocks_s: when the strike has to be locked again, monotonic seconds; None while it is, or
             while it stands free.
@@ -99,7 +95,7 @@ class Housekeeping:
         self._stuck = self._told = ""
 
     def turn(self) -> None:
-        """Feed the watchdog if all is well, and do what is due."""
+        """Feed the watchdog if all is well, and do every duty that is due."""
         now_s = self._clock.monotonic_s()
         if now_s - self._pinged_s >= PING_EVERY_S:
             self._pinged_s = now_s
@@ -164,17 +160,17 @@ class Housekeeping:
             self._keep_time()
 
 
-# Faults of the machine and its devices: told when they have lasted, and told to be over.
+# Faults of the machine and its devices, reported when they have lasted, and again when they end.
 #
-# What begins and ends within a breath (a cable pushed in anew, web restarting) is nobody's call at
-# night; what lasts is told before a patron stands outside because of it.
+# What begins and ends within a moment (a cable pushed in anew, web restarting) wakes nobody at
+# night; a lasting fault is reported before a patron stands outside because of it.
 
 DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a fault lasts before it is told, and after how long it is told again, seconds."""
+    """How long a fault lasts before it is reported, and how soon it is reported again, seconds."""
 
     lasts_s: float = 0.0
     again_s: float = DAY_S
@@ -190,15 +186,11 @@ FAULTS: Mapping[str, Patience] = MappingProxyType(
         "undervoltage": Patience(),
     }
 )
-"""Alarm -> how patiently it is told; its end is the same name with ``_cleared``."""
+"""Alarm -> its patience; its end is the same name with ``_cleared``."""
 
 
 class LastingFaults:
-    """Keep which faults there are, and tell of those that last. One thread.
-
-    Args:
-        alarm: told a kind and why.
-    """
+    """Keep the current faults, and report those that last. One thread."""
 
     def __init__(self, alarm: Callable[[str, str], None]) -> None:
         self._alarm = alarm
@@ -206,12 +198,10 @@ class LastingFaults:
         self._told_s: dict[str, float] = {}
 
     def see(self, found: Mapping[str, str | None], now_s: float) -> None:
-        """Take what each fault is like now.
+        """Take the current state of each fault.
 
-        Args:
-            found: of :data:`FAULTS`, why it is there, or None where it is not; what is left out
-                is not known now, and stays as it was.
-            now_s: monotonic seconds.
+        `found` gives the reason, or None where the fault is not there; a fault of :data:`FAULTS`
+        that is left out is unknown now, and stays as it was. `now_s` is monotonic.
         """
         for kind, why in found.items():
             if why is None:

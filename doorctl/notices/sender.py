@@ -1,6 +1,6 @@
-"""The sender's alarms. It runs now and then, so what stands and who was told is kept between runs.
+"""The sender's alarms. It runs now and then, so the alarms and who got them are kept between runs.
 
-Pure: time is an argument. What is kept names branches and lines, and nobody.
+Pure: time is an argument. The book names branches and lines, and no person.
 """
 
 from __future__ import annotations
@@ -28,13 +28,9 @@ ENDS = {known.clears: kind for kind, known in KINDS.items() if known.clears is n
 
 
 class Standing(Struct):
-    """An alarm about one subject, such as a branch.
+    """An alarm about one subject, such as a branch, and the reason in words.
 
-    Args:
-        why: in words.
-        mark: where it changes, it is told anew.
-        told: the ways by which it was told, and its end was not.
-        over: whether it stands no more.
+    If `mark` changes, the alarm is sent anew; `told` names the ways that sent it, but not its end.
     """
 
     why: str
@@ -44,15 +40,14 @@ class Standing(Struct):
 
 
 class Book(Struct):
-    """What is kept of the alarms, and what it is judged by. One thread.
+    """The alarms that are kept, and what they are judged by. One thread.
 
     Args:
         alarms: kind -> subject -> alarm.
         sent: way and kind -> when that was sent last.
         behind: branch -> since when it is not up to date.
-        digest: of the last export.
-        since: when that digest came first.
-        told_at: when a run told last, if only that all is well.
+        digest: of the last export; it came first at `since`.
+        told_at: when a run last sent anything, if only that all is well.
     """
 
     alarms: dict[str, dict[str, Standing]] = {}
@@ -65,7 +60,7 @@ class Book(Struct):
     def stand(
         self, kind: str, found: Mapping[str, str], unknown: Collection[str] = (), mark: str = ""
     ) -> None:
-        """Say which alarms of a kind stand, subject -> why; the others are over but the unknown."""
+        """Set which alarms of a kind stand, subject -> why; all others end, except the unknown."""
         known = self.alarms.setdefault(kind, {})
         for subject, one in known.items():
             one.over = one.over or (subject not in found and subject not in unknown)
@@ -75,7 +70,7 @@ class Book(Struct):
             known[subject] = Standing(why, mark, told)
 
     def exported(self, written: datetime, digest: str, now: datetime) -> None:
-        """Judge by the newest file's age, and by whether the files hold what they held before."""
+        """Judge by the newest file's age, and by whether the files hold the same as before."""
         if self.since is None or digest != self.digest:
             self.digest, self.since = digest, now
         why = ""
@@ -86,16 +81,16 @@ class Book(Struct):
         self.stand("export_old", {"": why} if why else {})
 
     def set_aside(self, rows: Sequence[tuple[str, WrongRow]], lines: Sequence[str]) -> None:
-        """Take note of wrong rows and of what is said of each, which quotes nothing of it.
+        """Note wrong rows and a line about each, which quotes nothing of the row.
 
-        They are told anew where other patrons' rows are wrong, or for another reason.
+        The alarm is sent anew if other patrons' rows are wrong, or for another reason.
         """
         wrong = sorted((row.patron_ref or "", row.why) for _, row in rows)
         found = {"": "\n" + "".join(lines[:MOST_LISTED])} if rows else {}
         self.stand("rows_set_aside", found, mark=sha256(repr(wrong).encode()).hexdigest())
 
     def delivered(self, deliveries: Sequence[Delivery], now: datetime, patience: timedelta) -> None:
-        """Judge each branch; who can't be asked refuses still, if it did before."""
+        """Judge each branch; a branch that can't be asked still refuses, if it did before."""
         failed = {one.branch: one for one in deliveries if not one.up_to_date}
         self.behind = {branch: self.behind.get(branch, now) for branch in failed}
         refuses = {branch: one.why for branch, one in failed.items() if one.refused}
@@ -104,7 +99,7 @@ class Book(Struct):
         late = {one for one, since in self.behind.items() if now - since >= patience} - refused
         self.stand("branch_behind", {branch: failed[branch].why for branch in sorted(late)})
         lost = {
-            # Its hash stands in the journal: a mail would show part of it as somebody's number.
+            # The journal has its hash: a mail would show part of it as a person's number.
             one.branch: f"entry {one.audit_kept.partition(':')[0]} of it is another one or none"
             for one in deliveries
             if one.audit_kept is not None
@@ -114,19 +109,18 @@ class Book(Struct):
     def tell(
         self, way: str, now: datetime, rest: timedelta, send: Callable[[str, str], object]
     ) -> None:
-        """Send what a way has not been told, daily what stands, and what of it is over.
+        """Send new alarms by one way, standing ones daily, and the ends of those that are over.
+
+        Between two notices of one kind it rests; `now` is aware.
 
         Args:
-            way: its name.
-            now: aware.
-            rest: between two notices of one kind.
-            send: takes kind and words; what it raises comes through, and is not told then.
+            send: takes kind and words; what it raises reaches the caller, and counts as not sent.
         """
         for kind, known in self.alarms.items():
             ends = kind in WITH_END
             told = {name for name, one in known.items() if way in one.told}
             over = {name for name in told if ends and known[name].over}
-            # What has no end is told though it be over.
+            # An alarm of a kind without an end is sent even if it is over.
             stands = {
                 name: one
                 for name, one in known.items()
@@ -145,7 +139,7 @@ class Book(Struct):
                     known[name].told.discard(way)
 
     def forget(self, ways: Collection[str]) -> None:
-        """Drop what is over and has to be told by none of these ways any more."""
+        """Drop the alarms that are over and that none of these ways has to report."""
         for kind, known in self.alarms.items():
             for subject, one in list(known.items()):
                 one.told &= set(ways)

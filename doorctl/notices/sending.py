@@ -17,11 +17,9 @@ from doorctl.core.rationing import Due, Heard, Ration, Rationing
 from doorctl.core.standing import own_words
 from doorctl.ports import AlarmSink, Clock, EventLog, Notice, NotSentError
 
-# What waits to be handed over, and when it is tried again.
-
 
 class OfAKind(Protocol):
-    """What an outbox keeps; the kind is a name in the list of alarms, or one that is not there."""
+    """An item of an outbox; its kind is a name in the list of alarms, or any other."""
 
     @property
     def kind(self) -> str:
@@ -31,7 +29,7 @@ class OfAKind(Protocol):
 T = TypeVar("T", bound=OfAKind)
 
 MOST_WAITING = 50
-"""More than a night's alarms; the oldest goes first, for the newest says how things are."""
+"""More than a night's alarms; the oldest is dropped first: the newest says how things are."""
 
 NEAR_PAUSES_S = (5.0, 10.0)
 """After each failure in a row, to a neighbour on this machine: it is back in seconds, and asking
@@ -41,10 +39,10 @@ FAR_PAUSES_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)
 """The same over a network; the last one goes on. A line that is down is back after these."""
 
 URGENT_PAUSE_S = 600.0
-"""Longest pause while something waits that somebody has to look at now."""
+"""Longest pause while an urgent item waits."""
 
 GIVEN_UP_S = 3 * 3600.0
-"""After the first try of an item: it is lost at the first failure after that."""
+"""How long after its first try an item is kept: the next failure after that drops it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,19 +52,18 @@ class _Kept(Generic[T]):
 
 
 class Outbox(Generic[T]):
-    """Keep items in order and try to hand the oldest over until it goes.
+    """Keep items in order and try to hand over the oldest until that works.
 
-    What is about somebody in danger goes before all others. A new item that is urgent now ends the
-    pause: whatever was waiting is tried at once.
+    Items about somebody in danger go before all others. A new urgent item ends the pause: all
+    waiting items are tried at once.
 
     `put` is thread-safe and never waits; `turn` is for one thread.
 
     Args:
-        send: hands one over; raises `NotSentError`.
-        failed: told why, once until one goes again.
+        send: hands over one item; raises `NotSentError`.
+        failed: called with the reason, once until an item goes again.
         most: items kept, and as many again about somebody in danger.
         pauses_s: seconds after each failure in a row; the last one goes on.
-        given_up_s: see :data:`GIVEN_UP_S`.
     """
 
     def __init__(
@@ -92,11 +89,11 @@ class Outbox(Generic[T]):
 
     @property
     def waits(self) -> bool:
-        """Whether something is still to go."""
+        """Whether an item waits."""
         return bool(self._for_people or self._others)
 
     def kinds(self) -> frozenset[str]:
-        """Return the kinds of all that is still to go. Thread-safe."""
+        """Return the kinds of all items that wait. Thread-safe."""
         with self._guard:
             kept = (*self._for_people, *self._others)
         return frozenset(one.item.kind for one in kept)
@@ -108,9 +105,9 @@ class Outbox(Generic[T]):
             self._hurry = self._hurry or _is_urgent(item)
 
     def turn(self, now_s: float) -> None:
-        """Hand over what can be, unless the last failure was too short ago; monotonic seconds.
+        """Hand over what waits, unless the last failure was too recent; monotonic seconds.
 
-        What else than `NotSentError` is raised comes through; its item is lost.
+        Any error other than `NotSentError` reaches the caller; its item is lost.
         """
         while (kept := self._next(now_s)) is not None:
             try:
@@ -132,7 +129,7 @@ class Outbox(Generic[T]):
     def _next(self, now_s: float) -> _Kept[T] | None:
         with self._guard:
             if self._hurry:
-                # Only here, for it may have come while another item was about to fail.
+                # Only here, because it may have come while another item was about to fail.
                 self._hurry, self._failures, self._next_s = False, 0, 0.0
             if now_s < self._next_s:
                 return None
@@ -158,7 +155,7 @@ class Outbox(Generic[T]):
     def _drop(self, kept: _Kept[T]) -> None:
         with self._guard:
             line = self._line(kept.item)
-            # Meanwhile it may have been the oldest of too many.
+            # Meanwhile it may have been dropped as the oldest of too many.
             if line and line[0] is kept:
                 line.popleft()
 
@@ -169,21 +166,14 @@ def _is_urgent(item: OfAKind) -> bool:
 
 
 SILENT_AFTER = 3
-"""Questions in a row that the door leaves unanswered: a restart takes less."""
+"""Unanswered questions in a row before the alarm: a restart takes less."""
 
 
 class NoticeDesk:
-    """Turn alarms into notices for one sink, ration them and have them sent.
+    """Turn alarms into notices for one sink, limit how many, and have them sent.
 
-    `hear` is thread-safe and never waits; `turn` is for one thread, which waits for the sink.
-
-    Args:
-        branch: the branch's name.
-        sink: where notices go.
-        ration: how often.
-        clock: tells when an alarm was.
-        log: hears ``alarm_not_sent`` when the sink begins to fail.
-        name: of the sink, for that line.
+    `hear` is thread-safe and never waits; `turn` is for one thread, which waits for the sink. The
+    log gets ``alarm_not_sent``, with the sink's `name`, when the sink begins to fail.
     """
 
     def __init__(
@@ -207,22 +197,22 @@ class NoticeDesk:
         self._outbox: Outbox[Notice] = Outbox(sink.send, failed, pauses_s=FAR_PAUSES_S)
 
     def hear(self, heard: Heard) -> None:
-        """Take note of an alarm."""
+        """Note an alarm."""
         with self._guard:
             self._rationing.hear(heard)
 
     def silence(self, kind: str) -> None:
-        """Send no more of an alarm that somebody has acknowledged; see `Rationing.silence`."""
+        """Send no more of an alarm that staff have acknowledged; see `Rationing.silence`."""
         with self._guard:
             self._rationing.silence(kind)
 
     def listen(self, kind: str) -> None:
-        """Send of this kind again: the alarm that was acknowledged is over."""
+        """Send this kind again: the alarm that was acknowledged is over."""
         with self._guard:
             self._rationing.listen(kind)
 
     def turn(self) -> bool:
-        """Send what is due; tell whether something is left for another turn."""
+        """Send the due notices; return whether some are left for another turn."""
         now_s = self._clock.monotonic_s()
         with self._guard:
             found = self._rationing.due(now_s)
@@ -234,13 +224,9 @@ class NoticeDesk:
 
 
 def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:
-    """Return what is sent of an alarm: the list's sentences and its own words without numbers.
+    """Return the notice of an alarm: the list's sentences and its own words without numbers.
 
-    Args:
-        due: the alarm.
-        branch: the branch's name.
-        moment: the time now.
-        now_s: the same by the monotonic clock, from which the alarm's time is counted back.
+    `now_s` is `moment` by the monotonic clock, from which the alarm's time is counted back.
     """
     heard, kind = due.heard, KINDS[due.heard.kind]
     at = moment.local - timedelta(seconds=max(0.0, now_s - heard.at_s))
@@ -262,12 +248,13 @@ def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:
 
 
 class DoorWatch:
-    """Notice that the door process answers no more, for then nobody else would tell.
+    """Notice that the door process no longer answers, because nobody else would report it.
+
+    The log gets ``door_silent`` and ``door_answers``, once each.
 
     Args:
         ask: asks it something; raises `NotAnsweringError` where it does not answer, and another
             `DoorctlError` where that is not known, such as for want of a socket.
-        log: hears ``door_silent`` and ``door_answers``, once each.
     """
 
     def __init__(self, ask: Callable[[], object], log: EventLog) -> None:

@@ -1,4 +1,4 @@
-"""Alarms by e-mail: plain text, through the municipality's own mail server."""
+"""Alarms by e-mail, through the municipality's own mail server, and by webhook."""
 
 from __future__ import annotations
 
@@ -24,16 +24,11 @@ from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.ports import Notice, NotSentError
 
-# Why a message did not go, without a word of what was sent or of what came back.
+# The reason quotes neither what was sent nor what came back.
 
 
 def unsent(error: BaseException, table: str) -> str:
-    """Return why a connection was not made or broke off.
-
-    Args:
-        error: what the library raised.
-        table: of the configuration, for what to do.
-    """
+    """Return why a connection failed or broke off; `table` of the configuration says what to do."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -56,10 +51,10 @@ TOTAL_S = 60.0
 """Longest time for a whole message: a server that sends a byte now and then is cut off."""
 
 HELLO = "[127.0.0.1]"
-"""What we say we are. Python would ask the name server for our own name, with no time limit."""
+"""Our name in EHLO. Python would ask the name server for it, with no time limit."""
 
 GREETING = 220
-"""What a mail server that takes messages says first (RFC 5321)."""
+"""Greeting of a mail server that accepts messages (RFC 5321)."""
 
 URGENCY = {
     Urgency.NOW: Words("NU", "NOW"),
@@ -77,17 +72,9 @@ UNSURE = Words("uret er ikke stillet", "the clock is not set")
 
 @dataclass(frozen=True, slots=True)
 class MailRoute:
-    """The mail server, and from whom to whom.
+    """The mail server, and from whom to whom, in ``da`` or ``en``; an empty `user` for no account.
 
-    Args:
-        host: its name or address.
-        port: such as 587 for STARTTLS, 465 for TLS.
-        security: ``starttls``, ``tls`` or ``none``; never less than is said.
-        sender: address that messages come from.
-        to: addresses that they go to.
-        language: ``da`` or ``en``.
-        user: account, empty for none.
-        password: of that account.
+    `security` is ``starttls`` (often port 587), ``tls`` (465) or ``none``, and never less.
     """
 
     host: str
@@ -101,13 +88,9 @@ class MailRoute:
 
 
 class MailSink:
-    """Send each notice as one message; implements `AlarmSink`.
+    """Send each notice as one plain-text message; implements `AlarmSink`.
 
-    Args:
-        route: where to.
-        context: for TLS; checks the server's certificate and name.
-        silence_s: see :data:`SILENCE_S`.
-        total_s: see :data:`TOTAL_S`.
+    The TLS `context` checks the server's certificate and name.
     """
 
     def __init__(
@@ -124,7 +107,7 @@ class MailSink:
         self._total_s = total_s
 
     def send(self, notice: Notice) -> None:
-        """Send it; every address must be taken, or it counts as not sent."""
+        """Send it; the server must accept every address, else it counts as not sent."""
         try:
             message = written(notice, self._route)
             with self._opened() as server:
@@ -153,8 +136,8 @@ class MailSink:
             if tls
             else smtplib.SMTP(local_hostname=HELLO, timeout=self._silence_s)
         )
-        # The certificate's name is compared with this one. The constructor would set it, but it
-        # would also connect, before there is a line that can be cut off.
+        # The certificate's name is compared with this. The constructor would set it, but it would
+        # also connect, before there is a connection that can be cut off.
         server._host = route.host  # type: ignore[attr-defined]  # noqa: SLF001
         limit = Timer(self._total_s, _cut, [server])
         limit.daemon = True
@@ -169,7 +152,7 @@ class MailSink:
                 server.login(route.user, route.password.reveal())
             yield server
             with suppress(OSError, smtplib.SMTPException):
-                # The message was taken; how the other end says good-bye is its own affair.
+                # The message was accepted; how the server says good-bye does not matter.
                 server.quit()
         finally:
             limit.cancel()
@@ -177,7 +160,7 @@ class MailSink:
 
 
 def written(notice: Notice, route: MailRoute) -> EmailMessage:
-    """Return the message; nothing of a notice can add a header or an address to it."""
+    """Return the message; no text of a notice can add a header or an address to it."""
     message = EmailMessage(policy=SMTP)
     urgency = URGENCY[notice.urgency].told(route.language)
     means = notice.means.told(route.language)
@@ -186,7 +169,7 @@ def written(notice: Notice, route: MailRoute) -> EmailMessage:
     message["To"] = [Address(addr_spec=address) for address in route.to]
     message["Date"] = format_datetime(notice.at)
     message["Message-ID"] = f"<{notice.id}@{route.sender.partition('@')[2]}>"
-    # RFC 3834: whoever is away does not answer to it.
+    # RFC 3834: so that no absence notice answers it.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(
         "\n".join(lines(notice, route.language)), charset="utf-8", cte="quoted-printable"
@@ -195,7 +178,7 @@ def written(notice: Notice, route: MailRoute) -> EmailMessage:
 
 
 def lines(notice: Notice, language: str) -> Iterator[str]:
-    """Yield what the message says, line by line."""
+    """Yield the lines of the message."""
     unsure = notice.clock is ClockState.UNTRUSTED
     when = f"{notice.at:%Y-%m-%d %H:%M}{f' ({UNSURE.told(language)})' if unsure else ''}"
     yield notice.means.told(language)
@@ -217,7 +200,7 @@ def _cut(server: smtplib.SMTP) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
-# Alarms by webhook: one signed JSON document a notice, for a duty phone or a ticket system.
+# One signed JSON document a notice, for a duty phone or a ticket system.
 
 """Longest wait for the connection and for the answer."""
 
@@ -228,15 +211,10 @@ SIGNATURE = "X-Doorctl-Signature"
 class WebhookSink:
     """Post each notice to one address; implements `AlarmSink`.
 
-    The header ``X-Doorctl-Signature`` is ``sha256=`` and the hex HMAC-SHA256 of the body's bytes.
-    Any 2xx means taken. No redirect is followed and no proxy of the environment used; the answer's
-    body is not read.
-
-    Args:
-        url: where to.
-        secret: for the signature; the receiver has it too.
-        context: for TLS; checks the certificate and the name in it.
-        silence_s: see :data:`SILENCE_S`.
+    The header ``X-Doorctl-Signature`` is ``sha256=`` and the hex HMAC-SHA256 of the body's bytes,
+    by the `secret` that the receiver has too. Any 2xx means accepted. No redirect is followed and
+    no proxy of the environment used; the answer's body is not read. The TLS `context` checks the
+    certificate and the name in it.
     """
 
     def __init__(
@@ -277,7 +255,7 @@ class WebhookSink:
 
 
 def document(notice: Notice) -> dict[str, Any]:
-    """Return what is posted."""
+    """Return the JSON document that is posted."""
     return {
         "format": FORMAT,
         "id": notice.id,

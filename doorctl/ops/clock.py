@@ -1,4 +1,4 @@
-"""The machine's clocks: the only place where they are read."""
+"""The machine's clocks: the only module that reads them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from doorctl.core.moments import SMALL, BootTime, Moment, Timekeeper
 
 BUILD_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
-"""It is later than this: the program did not exist before."""
+"""The time is later than this: the program did not exist before."""
 
 RTC_FLOOR_YEAR = 2025
 """A battery clock that says an earlier year has no battery (a Pi 5 without one starts in 1970)."""
@@ -26,7 +26,7 @@ RTC_FLOOR_YEAR = 2025
 MOST_DIGITS = 11
 
 STEP_S = 5.0
-"""A wall clock that moved so much against CLOCK_BOOTTIME was set, not slewed (500 ppm at most)."""
+"""A wall clock that moved so far against CLOCK_BOOTTIME was set, not slewed (500 ppm at most)."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -72,7 +72,7 @@ class _Timex(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class TimeSources:
-    """Who can vouch for the wall clock; any one of them is enough.
+    """The sources that can confirm the wall clock; any single one is enough.
 
     Args:
         timesyncd: the file that systemd-timesyncd makes once it has synchronised.
@@ -88,14 +88,14 @@ class TimeSources:
     kernel: Callable[[], bool] = kernel_synchronised
 
     def vouch(self, wall: datetime) -> int:
-        """Return how many sources say that the reading `wall` is right: network, battery clock.
+        """Return how many sources confirm the reading `wall`: network, battery clock.
 
-        Whoever follows the network is one source.
+        All that follow the network count as one source.
         """
         return (self.timesyncd.exists() or self.kernel()) + self._from_battery(wall)
 
     def battery(self) -> datetime | None:
-        """Return what the battery clock says, UTC; None where there is none that was ever set."""
+        """Return the battery clock's time, UTC; None if there is none that was ever set."""
         said = _line(self.rtc / "since_epoch")
         # Digits beyond any year are no time; 11 of them are the year 5138.
         if not said.isdecimal() or len(said) > MOST_DIGITS:
@@ -115,10 +115,8 @@ class SystemClock:
         zone: the branch's time zone, such as ``Europe/Copenhagen``.
         trust: ``always`` on a machine whose clock is known to be right, such as a server.
         high_water: the highest trusted time ever stored; :data:`BUILD_FLOOR` if it is earlier.
-        sources: who can vouch for the wall clock.
-        wary: whether a start far above `high_water` is, see `doorctl.core.moments.Timekeeper`;
-        of no use
-            to a command, which ends before its clock has stood.
+        wary: whether a start far above `high_water` is in doubt, see
+            `doorctl.core.moments.Timekeeper`; no use to a command, which ends too soon.
         boot_id: the file that names this boot; without it, and without
             :data:`BOOT_ID_VARIABLE`, each start counts as a boot.
         ask_every_s: how long an answer of `sources` holds.
@@ -168,7 +166,7 @@ class SystemClock:
             return self._timekeeper.read(wall, boot, vouched=self._vouched, agreed=self._agreed)
 
     def believe(self) -> None:
-        """Take the wall clock as right, because staff say so."""
+        """Accept the wall clock as right, because staff say so."""
         with self._lock:
             wall, boot = utc_now(), timedelta(seconds=_boot_s())
             self._timekeeper.believe(wall, boot)
@@ -182,22 +180,22 @@ class SystemClock:
         self._vouched, self._agreed = vouching > 0, vouching > 1 and not battery_set
 
     def stepped(self) -> bool:
-        """Tell whether the wall clock was set since the last call; False the first time."""
+        """Return whether the wall clock was set since the last call; False the first time."""
         with self._lock:
             return self._steps.look(_wall_s(), _boot_s())
 
 
 class BatteryWatch:
-    """Notices that the battery clock was set, for then it is no second source; not thread-safe.
+    """Notices that the battery clock was set, because then it is no second source.
 
-    The kernel sets it to the network's time every 11 minutes.
+    Not thread-safe. The kernel sets it to the network's time every 11 minutes.
     """
 
     def __init__(self) -> None:
         self._began: datetime | None = None
 
     def was_set(self, now: datetime | None, boot: timedelta) -> bool:
-        """Compare it with CLOCK_BOOTTIME and the first look; True where it says nothing."""
+        """Compare it with CLOCK_BOOTTIME and the first look; True if it gives no time."""
         if now is None:
             return True
         self._began = self._began or now - boot
@@ -217,7 +215,7 @@ class StepWatch:
 
 
 def utc_now() -> datetime:
-    """Return the wall clock as it is, trusted or not; where that matters ask the Clock."""
+    """Return the wall clock as it is, trusted or not; where that matters use the Clock."""
     return datetime.fromtimestamp(_wall_s(), UTC)
 
 

@@ -27,10 +27,8 @@ def computed_apart(
 ) -> Mapping[date, DatedDay]:
     """Return the holidays by date. Thread-safe; waits until they are there.
 
-    Args:
-        wanted: which.
-        program: reads the question on standard input and answers on standard output.
-        limit_s: after so many seconds it is killed.
+    `program` reads the question on standard input, answers on standard output, and is killed
+    after `limit_s`.
 
     Raises:
         NotAnsweringError: they could not be computed; says why.

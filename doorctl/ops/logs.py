@@ -1,7 +1,7 @@
-"""The fixed log lines: one JSON object a line, with nothing in it that is not allowed.
+"""The fixed log lines: one JSON object a line, with allowed keys only.
 
-A stdout that nobody reads blocks whoever writes to it after some 220 lines (measured), so the
-callers only queue.
+A stdout that nobody reads blocks its writer after some 220 lines (measured), so the callers only
+queue.
 """
 
 from __future__ import annotations
@@ -12,18 +12,15 @@ import queue
 import re
 import select
 from collections.abc import Callable, Collection, Mapping, MutableMapping
-from threading import Event, RLock, Thread
+from threading import RLock, Thread
 from typing import Any
 
 import orjson
 import structlog
 from structlog.processors import JSONRenderer, TimeStamper, add_log_level
 
-from doorctl.core.rationing import Heard
 from doorctl.core.staff_text import without_numbers
-from doorctl.ports import Clock, EventLog
-
-# Lines on their way to a file descriptor: whoever queues them never waits for the reader.
+from doorctl.ops.alarm_log import ALARM
 
 QUEUED_LINES = 1000
 """Lines kept while nobody reads: a busy evening's, 0.7 MB at the longest."""
@@ -35,12 +32,9 @@ CLOSE_S = 1.0
 class LineWriter:
     """A bounded queue and the thread that empties it in order. Thread-safe, never raises.
 
-    What does not fit is counted, and told once half of the queue is free again or at the end.
-    What a closed pipe or a full disk refuses is lost.
-
-    Args:
-        fd: a file descriptor; stays open.
-        gap: makes the line that tells how many did not fit.
+    Lines that do not fit are counted, and `gap` makes a line of their number once half of the
+    queue is free again or at the end. Lines that a closed pipe or a full disk refuses are lost.
+    The file descriptor stays open.
     """
 
     def __init__(self, fd: int, gap: Callable[[int], bytes]) -> None:
@@ -55,12 +49,12 @@ class LineWriter:
         self._thread.start()
 
     def put(self, make: Callable[[], bytes]) -> None:
-        """Make a line (without its end) and queue it, as one step; or count it unmade."""
+        """Make a line (without its end) and queue it in one step; in a full queue, count it."""
         with self._lock:
             if self._closed:
                 return
             self._tell_gap()
-            # A gap that is not told yet goes on, else its alarm would come too late.
+            # A gap that is not reported yet goes on, else its alarm would come too late.
             if self._dropped or self._queue.qsize() >= QUEUED_LINES:
                 self._dropped += 1
             else:
@@ -137,15 +131,13 @@ ALLOWED_KEYS = frozenset(
         "by",
     }
 )
-"""All that a line may hold; any other key is left out, so that a mistake can't tell of a person."""
-
-ALARM = "alarm"
+"""Keys that a line may hold; others are left out, so that a mistake can't show a person."""
 
 LONGEST_TEXT = 500
 """Characters of one value; the rest is cut."""
 
 BREAKS = re.compile("[\x7f-\x9f\u2028\u2029]")
-"""What JSON need not escape, but a terminal or a line reader may obey."""
+"""Characters that JSON need not escape, but that a terminal or a line reader may obey."""
 
 WIDEST_INTEGER = 2**63
 
@@ -153,14 +145,10 @@ EventDict = MutableMapping[str, Any]
 
 
 class JsonLog:
-    """The real EventLog. Lines are in the order of their `emit` calls.
+    """The real EventLog. Lines are in the order of their `emit` calls; `fd` stays open.
 
-    While nobody reads, lines are kept up to a limit; those beyond it are counted, and told as
+    While nobody reads, lines are kept up to a limit; those beyond it are counted, and reported as
     ``{"event": "alarm", "kind": "log_dropped", "dropped": n}`` once it flows again.
-
-    Args:
-        fd: where the lines go, such as ``sys.stdout.fileno()``; stays open.
-        allowed: the keys that may stand in a line.
     """
 
     def __init__(self, fd: int, allowed: Collection[str] = ALLOWED_KEYS) -> None:
@@ -179,7 +167,7 @@ class JsonLog:
         self._writer = LineWriter(fd, gap=self._gap)
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
-        """Queue one line; an ``alarm`` is a warning, the others are news."""
+        """Queue one line; an ``alarm`` is a warning, all others are info."""
         self._writer.put(lambda: self._rendered(event, fields))
 
     def close(self) -> None:
@@ -196,7 +184,7 @@ class JsonLog:
 
 
 class _AllowList:
-    """The first link: keys that nobody allowed are left out, whatever they hold."""
+    """The first link: drops keys that are not allowed, whatever they hold."""
 
     def __init__(self, allowed: Collection[str]) -> None:
         self._allowed = frozenset(allowed) | {"event"}
@@ -223,81 +211,3 @@ def _plain_text(text: str) -> str:
     scrubbed = without_numbers(text, "[scrubbed]")
     encodable = scrubbed[:LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
     return BREAKS.sub("\N{REPLACEMENT CHARACTER}", encodable)
-
-
-# Where alarms leave the log for the way out, and the thread that goes it.
-
-REST_S = 15.0
-"""Between two turns while something waits; the shortest pause after a failure is 5 s."""
-
-
-class AlarmLog:
-    """An EventLog that also hands each ``alarm`` on. Thread-safe, never blocks, never raises.
-
-    Args:
-        log: takes every line first, so that the journal has it whatever happens then.
-        hear: takes an alarm; must neither block nor raise.
-        clock: tells when it was.
-    """
-
-    def __init__(self, log: EventLog, hear: Callable[[Heard], None], clock: Clock) -> None:
-        self._log = log
-        self._hear = hear
-        self._clock = clock
-
-    def emit(self, event: str, **fields: str | float | bool | None) -> None:
-        """Write one line; of an alarm its kind and its words go further, and nothing else."""
-        self._log.emit(event, **fields)
-        if event == ALARM:
-            kind, why = str(fields.get("kind", "")), str(fields.get("why") or "")
-            self._hear(Heard(kind, why, self._clock.monotonic_s()))
-
-
-class TurningThread:
-    """Call `turn` whenever woken, and every `rest_s` while it says that something is left.
-
-    Args:
-        turn: does what is to be done now, however long that takes; tells whether to come again.
-        failed: takes what `turn` raised, which is a bug; the next turn comes all the same.
-        name: the thread's.
-        rest_s: seconds between two turns.
-    """
-
-    def __init__(
-        self,
-        turn: Callable[[], bool],
-        failed: Callable[[Exception], None],
-        name: str,
-        rest_s: float = REST_S,
-    ) -> None:
-        self._turn = turn
-        self._failed = failed
-        self._rest_s = rest_s
-        self._woken = Event()
-        self._ending = False
-        self._thread = Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Have the first turn now."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Have a turn now, or right after the one under way. Thread-safe, never blocks."""
-        self._woken.set()
-
-    def stop(self, timeout_s: float = 1.0) -> None:
-        """Have no more turns; wait for the one under way, so long and no longer."""
-        self._ending = True
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._ending:
-            try:
-                again = self._turn()
-            except Exception as err:  # noqa: BLE001 - one bad notice must not end all alarms
-                self._failed(err)
-                again = True
-            self._woken.wait(self._rest_s if again else None)
-            self._woken.clear()

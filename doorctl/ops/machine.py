@@ -1,4 +1,4 @@
-"""What this machine says of its disk and its power supply."""
+"""This machine's disk, power supply and own safety."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from doorctl.core.errors import StoreError
 from doorctl.ops.clock import BUILD_FLOOR
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
-"""Room for a register of 100 000 to be taken in beside the old one, and for a purge."""
+"""Room to load a register of 100 000 beside the old register, and for a purge."""
 
 HWMON = Path("/sys/class/hwmon")
 
 
 def disk_low(directory: Path) -> str | None:
-    """Return how little room is left where `directory` lies; None where it is enough.
+    """Return how little room is left on the disk of `directory`; None where it is enough.
 
     Raises:
-        OSError: the disk does not say.
+        OSError: the disk can't be read.
     """
     free = shutil.disk_usage(directory).free
     if free >= LEAST_FREE_BYTES:
@@ -43,24 +43,18 @@ def undervoltage(hwmon: Path = HWMON) -> str | None:
     return None
 
 
-# The disk that the databases are on: is there room, and can it be written?.
-
 PROBE = bytes(4096)
 """One page, as much as SQLite's smallest write."""
 
 
 class DataDisk:
-    """The real `Disk`; thread-safe, for it holds nothing.
-
-    Args:
-        directory: where the databases are.
-    """
+    """The real `Disk`, of the databases' directory. Thread-safe."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def free_bytes(self) -> int:
-        """Return what is free without the part that ext4 keeps for root."""
+        """Return the free bytes without the part that ext4 keeps for root."""
         try:
             found = os.statvfs(self._directory)
         except OSError as err:
@@ -80,9 +74,8 @@ class DataDisk:
             raise StoreError(f"{self._directory} can't be written: {err.strerror}") from err
 
 
-# What this machine's own safety lacks: a sentence each, None where all is well.
-#
-# Each looks below `root`, so that a test can lay out another machine.
+# Each check returns what is missing, None where all is well, and looks below `root`, so that a
+# test can lay out another machine.
 
 ROOT = Path("/")
 FEEDS = ("*.ndjson", "*.csv")
@@ -108,14 +101,14 @@ def _encrypted(device: Path) -> bool:
 
 
 def core_dumps(root: Path = ROOT) -> str | None:
-    """Ask where the memory of a process goes that crashes."""
+    """Check where the memory of a crashed process is stored."""
     if _text(root / "proc/sys/kernel/core_pattern") in {"", "|/bin/false"}:
         return None
     return "A command that crashes may leave its memory on the disk; the units leave none."
 
 
 def swap(root: Path = ROOT) -> str | None:
-    """Ask whether memory is written to a disk; zram stays in memory."""
+    """Check whether memory is written to a disk; zram stays in memory."""
     used = [line.split()[0] for line in _text(root / "proc/swaps").splitlines()[1:]]
     disks = [name for name in used if not name.startswith("/dev/zram")]
     return f"Memory may be swapped to {', '.join(disks)}." if disks else None
@@ -139,7 +132,7 @@ def unsigned_time(root: Path = ROOT) -> str | None:
 
 
 def battery_clock(root: Path = ROOT) -> str | None:
-    """Ask a battery clock; one without a battery has forgotten when doorctl was built."""
+    """Check the battery clock; without a battery it says a time before doorctl was built."""
     told = (_text(path) for path in (root / "sys/class/rtc").glob("*/since_epoch"))
     if any(text.isdigit() and int(text) > BUILD_FLOOR.timestamp() for text in told):
         return None
@@ -147,7 +140,7 @@ def battery_clock(root: Path = ROOT) -> str | None:
 
 
 def watchdog(root: Path = ROOT) -> str | None:
-    """Ask whether anybody feeds the board's own watchdog."""
+    """Check whether the board's own watchdog is fed."""
     states = (root / "sys/class/watchdog").glob("*/state")
     if any(_text(path) == "active" for path in states):
         return None

@@ -22,14 +22,8 @@ PULSE_EVERY_S = 60.0
 class PurgeSchedule:
     """Calls `run` on a thread of its own, never twice at once; it must be harmless to repeat.
 
-    A run that was missed is made up for, once. An exception of `run` ends that run only.
-
-    Args:
-        interval_h: hours between two runs.
-        run: what is to be done; in a moment, or the schedule counts as stuck meanwhile.
-        monotonic_s: tells CLOCK_MONOTONIC.
-        failed: takes what `run` raised, on the same thread.
-        pulse_every_s: see :data:`PULSE_EVERY_S`.
+    A run that was missed is made up for, once. An exception of `run` ends that run only, and goes
+    to `failed` on the same thread. `run` has to be quick, else the schedule counts as stuck.
     """
 
     def __init__(
@@ -70,10 +64,8 @@ class PurgeSchedule:
     def nudge(self, in_s: float = 0) -> None:
         """Run soon: the wall clock was set, so the due time means nothing. Thread-safe.
 
-        While a run is going on, running now does nothing.
-
-        Args:
-            in_s: seconds from now, or the interval where that is shorter.
+        It runs `in_s` seconds from now, or after the interval if that is shorter. While a run is
+        going on, running now does nothing.
 
         Needed because APScheduler 3 waits out a clock that was set back (its issues 351 and 752).
         """
@@ -83,7 +75,7 @@ class PurgeSchedule:
                 self._scheduler.modify_job(job, next_run_time=due)
 
     def overdue_s(self) -> float:
-        """Return for how long something due has not been begun, monotonic seconds. Thread-safe.
+        """Return how long due work has not been started, monotonic seconds. Thread-safe.
 
         It is about 0 while all is well. It grows where the scheduler's thread has died, where
         either of its threads hangs, and where it waits for a time that does not come.
@@ -93,7 +85,7 @@ class PurgeSchedule:
         return max(0.0, *late_s)
 
     def stop(self) -> None:
-        """Start no other run; does not wait for one that is going on. Idempotent."""
+        """Start no other run; does not wait for a run that is going on. Idempotent."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 

@@ -1,4 +1,4 @@
-"""What systemd is told, by sd_notify(3)'s protocol, and the kernel's timer beside its watchdog."""
+"""Messages to systemd, by sd_notify(3)'s protocol, and the kernel's timer beside its watchdog."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class _TimerSpec(ctypes.Structure):
 class KillTimer:
     """A timer of the kernel's own that ends this process by SIGKILL, even one that is stopped.
 
-    systemd's watchdog needs systemd to be given a processor, and looks up to 0.25 s late; this one
-    needs nobody. One thread.
+    systemd's watchdog needs systemd to be given a processor, and looks up to 0.25 s late; this
+    timer needs no other process. One thread.
 
     Raises:
         OSError: the kernel gives none.
@@ -52,19 +52,19 @@ class KillTimer:
             raise OSError(ctypes.get_errno(), "no timer of the kernel's")
 
     def set(self, within_s: float | None) -> None:
-        """End the process in so many seconds, in place of what was set before; None for never."""
+        """End the process in so many seconds, in place of the earlier time; None for never."""
         left_ns = 0 if within_s is None else max(1, round(within_s * 1e9))
         spec = _TimerSpec(0, 0, *divmod(left_ns, 1_000_000_000))
         self._libc.timer_settime(self._id, 0, ctypes.byref(spec), None)
 
 
 class SystemdSupervisor:
-    """The real Supervisor; silent where nobody listens. Never waits, never raises.
+    """The real Supervisor; silent without systemd. Never waits, never raises.
 
     Args:
         environment: where systemd puts ``NOTIFY_SOCKET``: a path, or a name after ``@``; and
-            ``WATCHDOG_USEC`` where it restarts whoever does not feed it. Without that nobody would
-            start the door again, and no timer ends it.
+            ``WATCHDOG_USEC`` where it restarts a unit that does not feed it. Without that nobody
+            would start the door again, and no timer ends it.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -78,7 +78,7 @@ class SystemdSupervisor:
                 self._timer = KillTimer()
 
     def ready(self) -> None:
-        """Say that the daemon decides from now on."""
+        """Tell systemd that the daemon decides from now on."""
         self._tell(b"READY=1")
 
     def alive(self, within_s: float | None = None) -> None:
@@ -92,7 +92,7 @@ class SystemdSupervisor:
             self._timer.set(within_s)
 
     def stopping(self) -> None:
-        """Say that the daemon is going down on purpose; the door is locked by then."""
+        """Tell systemd that the daemon stops on purpose; the door is locked by then."""
         self.bound(None)
         self._tell(b"STOPPING=1")
 

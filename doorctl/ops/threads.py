@@ -1,4 +1,4 @@
-"""One thread for everything that may wait for a disk or for Argon2, in the order it was asked."""
+"""One thread for all jobs that may wait for a disk or for Argon2, in the order of the requests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ ResultT = TypeVar("ResultT")
 class WorkerThread(Generic[PostedT]):
     """Do jobs in order on one thread, so that a database connection can belong to it.
 
-    Args:
-        post: takes what a job returns, unless it is None.
-        failed: takes an exception that a job let through: a bug, or a dying machine.
+    `post` gets what a job returns, unless that is None; `failed` an exception of a job: a bug, or
+    a dying machine.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class WorkerThread(Generic[PostedT]):
         self._jobs.put(job)
 
     def call(self, job: Callable[[], ResultT], *, timeout_s: float) -> ResultT:
-        """Have a job done in its turn and return its result, or raise what it raised.
+        """Do a job in its turn and return its result, or raise its error.
 
         Thread-safe; not for the worker itself, nor for the controller's loop, which it would hold.
 
@@ -64,7 +63,7 @@ class WorkerThread(Generic[PostedT]):
         return self._jobs.qsize()
 
     def stop(self, timeout_s: float) -> bool:
-        """Finish what is queued and end; tell whether it ended in time."""
+        """Finish the queued jobs and end; return whether it ended in time."""
         self._jobs.put(None)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -80,23 +79,16 @@ class WorkerThread(Generic[PostedT]):
                 self._post(posted)
 
 
-# Something that is done again and again on a thread of its own, beside the server.
-
 AFTER_FAILURE_S = 60.0
-"""What failed by a mistake of ours fails again at once: no use in filling the log."""
+"""A turn that fails by a bug of ours fails again at once: no use in filling the log."""
 
 
 class Turns:
     """Calls `turn` at once and then after each pause, until it is stopped.
 
-    A pause is monotonic, so setting the clock changes nothing. An exception ends that turn only.
-
-    Args:
-        name: the thread's.
-        turn: looks at the clock itself, and does what is due; may take its time.
-        pause_s: seconds between two turns.
-        failed: takes what `turn` raised, on the same thread; must not raise.
-        after_failure_s: seconds before the turn after one that raised.
+    A pause is monotonic, so setting the clock changes nothing. `turn` reads the clock itself and
+    may take its time. An exception ends that turn only and goes to `failed`, on the same thread;
+    the next turn then comes after `after_failure_s`. `failed` must not raise.
     """
 
     def __init__(
@@ -120,7 +112,7 @@ class Turns:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Begin no other turn; tell whether the one under way ended in time. Idempotent."""
+        """Begin no other turn; return whether the present one ended in time. Idempotent."""
         self._stopping.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -133,6 +125,6 @@ class Turns:
                 self._turn()
             except Exception as error:  # noqa: BLE001 - told, and the server goes on
                 pause_s = self._after_failure_s
-                # What breaks while the process ends, such as a closed database, is no fault.
+                # An error while the process ends, such as a closed database, is not a fault.
                 if not self._stopping.is_set():
                     self._failed(error)

@@ -1,7 +1,7 @@
-"""What the application needs of the world, 1-6 methods each, and the values that cross.
+"""The interfaces between the application and the world, 1-6 methods each, and their values.
 
-An adapter for each stands in `devices`, `store`, `ops` or `transports`; its fake stands in
-`tests/fakes` and passes the same contract suite.
+An adapter for each stands in `devices`, `store`, `sources`, `notices`, `rpc` or `ops`; its fake
+stands in `tests/fakes` and passes the same contract suite.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import where it is asked for what a small command never asks for: it takes 30 ms."""
+    """Import `devices` and `library` at their first use: small commands save 30 ms."""
     for late in ("devices", "library"):
         found = vars(import_module(f"{__name__}.{late}"))
         if name in __all__ and name in found:

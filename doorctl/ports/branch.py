@@ -1,4 +1,4 @@
-"""Of the branch's own book: bans, passes and opening hours."""
+"""Ports to the branch's own data: bans, passes and opening hours."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from doorctl.core.moments import Moment
 
 @dataclass(frozen=True, slots=True)
 class BanEntry:
-    """A ban as staff see it listed.
+    """A ban as staff see it listed; times are UTC.
 
-    Args:
-        ban: with its number.
-        card: the first 8 hex digits of the row key, a pseudonym; None for a ban of the patron.
-        patron_ref: the library system's opaque number; None for a ban of the card alone.
-        lifted_at: when staff lifted it, UTC; None if they did not.
+    `card` is the first 8 hex digits of the row key, a pseudonym; None for a ban of the patron.
+    `patron_ref` is the library system's opaque number; None for a ban of the card alone.
     """
 
     ban: Ban
@@ -46,7 +43,7 @@ class PassEntry:
 
 
 class DaySource(Enum):
-    """Who says what the hours of a date are."""
+    """Where the hours of a date come from."""
 
     CONFIG = "config"
     HOLIDAY = "holiday"
@@ -56,7 +53,7 @@ class DaySource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoredDay:
-    """What one source says of one date; `note` is for people ("Grundlovsdag")."""
+    """The hours of one date from one source; `note` is for people ("Grundlovsdag")."""
 
     day: date
     spans: Day
@@ -65,14 +62,10 @@ class StoredDay:
 
 @dataclass(frozen=True, slots=True)
 class StoredDays:
-    """All that one source says.
+    """All the hours from one source; days that are past stay for a month.
 
-    Args:
-        source: who says it.
-        days: by date; days that are past stay for a month.
-        known_until: the last date that the source spoke of, also by leaving it out; None where
-            it only names exceptions.
-        fetched_at: when it said so, UTC.
+    `known_until` is the last date that the source covered, also by leaving it out; None where it
+    only names exceptions. `fetched_at` is UTC.
     """
 
     source: DaySource
@@ -87,11 +80,10 @@ Week = tuple[Day, ...]
 
 @dataclass(frozen=True, slots=True)
 class StoredCalendar:
-    """The branch's stored hours; who goes before whom is the calendar's affair.
+    """The branch's stored hours; the calendar decides which source goes before which.
 
-    Args:
-        week: the table that staff edited; None while the configuration's counts.
-        sources: one of each source that ever spoke.
+    `week` is the table that staff edited, None while the configuration's counts. `sources` has one
+    entry for each source that ever had any hours.
     """
 
     week: Week | None = None
@@ -104,23 +96,20 @@ class BranchBook(Protocol):
     A branch that never stored any has none of them.
 
     Raises:
-        StoreError: they are lost or can't be read; who is banned is not known then.
+        StoreError: they are lost or can't be read; it is not known then who is banned.
     """
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted, in force or not."""
 
     def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
-        """Return the passes of a card or code that were not revoked, newest first.
-
-        In force or not.
-        """
+        """Return the passes, not revoked, of a card or code, newest first, in force or not."""
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
-        """Tell whether staff have restricted the use of what is held of a card or its patron."""
+        """Tell whether staff have restricted the use of the data about a card or its patron."""
 
     def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
-        """Return how many wrong PINs of a patron other branches have told of, 0 for nobody's."""
+        """Return how many wrong PINs of a patron other branches have reported; 0 for no patron."""
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
@@ -129,10 +118,10 @@ class BranchBook(Protocol):
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
 
     def setting(self, key: str) -> str | None:
-        """Return a small fact that a process left for itself or another."""
+        """Return a small value that a process stored for itself or another."""
 
     def version(self) -> int:
-        """Return a number that is another one after each commit; costs microseconds, no disk."""
+        """Return a number that changes with each commit; costs microseconds, no disk."""
 
 
 class RightsList(Protocol):
@@ -185,7 +174,7 @@ class CalendarWriter(Protocol):
         *,
         known_until: date | None,
     ) -> StoredDays:
-        """Replace all that a source said of today and later; return what it says now.
+        """Replace all hours of a source from today on; return what is stored of it now.
 
         A date that is past or named twice is refused.
         """
@@ -200,11 +189,11 @@ class CalendarWriter(Protocol):
         """End the mode set by hand; return it. Where none is set, that is refused."""
 
     def keep_setting(self, key: str, value: str, moment: Moment) -> None:
-        """Keep a small fact under a key."""
+        """Store a small value under a key."""
 
 
 class BranchWriter(RightsWriter, CalendarWriter, Protocol):
-    """The whole of ``branch.db`` to whoever may write it."""
+    """All changes of ``branch.db``, for the process that may write it."""
 
     def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:
-        """Replace what other branches have told of patrons' wrong PINs, by their numbers."""
+        """Replace the counts of patrons' wrong PINs at other branches, by patron number."""

@@ -1,4 +1,4 @@
-"""Of what is at the door: strike, lamps, panel, serial lines, contacts and outputs."""
+"""Ports to the devices at the door: strike, lamps, panel, serial lines, contacts and outputs."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Panel(Protocol):
     """The screen at the door, as the loop sees it. Never blocks, never raises."""
 
     def show(self, state: PanelState) -> None:
-        """Show this from now on; whoever looks is told when they can."""
+        """Show this from now on; a page that waits learns of it when it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelView:
-    """What the screen shows, and a number that is another one after each change."""
+    """What the screen shows, and a number that changes with it."""
 
     seq: int
     state: PanelState
@@ -58,18 +58,15 @@ class PanelDoor(Protocol):
     """
 
     def look(self, after: int) -> PanelView:
-        """Return what is shown as soon as its number is another, or after some 20 seconds.
+        """Return the view as soon as its number is not `after`, or after some 20 seconds.
 
-        Args:
-            after: the number of the view that is known; 0 for none.
+        `after` is the number of the view that is known; 0 for none.
         """
 
     def press(self, key: str, attempt: int) -> None:
-        """Press a key that was meant for an attempt; it is kept nowhere.
+        """Press a key, ``0``-``9``, ``#`` or ``*``; it is stored nowhere.
 
-        Args:
-            key: ``0``-``9``, ``#`` or ``*``.
-            attempt: the one of the view in which it was pressed; for any other it is void.
+        `attempt` is the one of the view in which it was pressed; for any other the key is void.
 
         Raises:
             InputError: that is no key, or the screen has none.
@@ -104,14 +101,10 @@ LineEvent = BytesReceived | LineConnected | LineLost
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What the door's inputs say at one moment, unfiltered; None for what is not wired.
+    """What the door's inputs say at one moment, unfiltered; None for an input that is not wired.
 
-    Args:
-        contact_open: the leaf is not in its frame.
-        exit_pressed: somebody inside wants out.
-        fire: the fire alarm's contact says so.
-        other_door_open: the lobby's other leaf is not in its frame.
-        failing: which pins can't be read and why; each has its level of `IN_DOUBT`.
+    "Open" means that the leaf is not in its frame; the other door is the lobby's other leaf.
+    `failing` says which pins can't be read and why; each has its level of `IN_DOUBT`.
     """
 
     contact_open: bool | None = None
@@ -122,7 +115,7 @@ class Levels:
 
 
 IN_DOUBT = Levels(contact_open=True, exit_pressed=False, fire=True, other_door_open=True)
-"""What a cut wire or a pin that can't be read counts as: what alarms, and what opens nothing."""
+"""The levels of a cut wire or a pin that can't be read: they raise an alarm and open nothing."""
 
 
 class Inputs(Protocol):
@@ -136,11 +129,11 @@ class Inputs(Protocol):
 
 
 class Outputs(Protocol):
-    """What is switched with the hours, by name: light, alarm arming, announcement. Idempotent.
+    """Outputs that follow the hours, by name: light, alarm arming, announcement. Idempotent.
 
     Raises:
-        DeviceError: there is none of that name or it could not be switched; the others are as
-            they were.
+        DeviceError: there is none of that name or it could not be switched; the others are as they
+            were.
     """
 
     def switch(self, name: str, *, on: bool) -> None:

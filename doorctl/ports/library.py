@@ -1,4 +1,4 @@
-"""Of the library system, where an unknown card may be asked about."""
+"""Ports to the library system, which can be asked about an unknown card."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from doorctl.ports.patrons import SealedRow
 class LibraryPatron:
     """What the library system knows of a patron, as far as the door may know it.
 
-    Args:
-        patron_ref: its opaque number, as text; the same as in a feed where both have one.
-        active: the identifier that was asked about is in force.
+    `patron_ref` is its opaque number, as text; the same as in a feed where both have one. `active`
+    says that the identifier in question is in force.
     """
 
     patron_ref: str
@@ -57,7 +56,7 @@ class LibrarySystem(Protocol):
 
 
 class Library(Protocol):
-    """What the door knows of the library system: somebody else asks it. One thread.
+    """The library system as the door sees it: another process asks it. One thread.
 
     It never raises, and nothing that fails behind it is the door's affair.
     """

@@ -1,4 +1,4 @@
-"""Of the machine: its clocks, its log, who minds the process, whom alarms reach, its disk."""
+"""Ports to the machine: its clocks, its log, the supervisor, the ways of alarms, its disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EventLog(Protocol):
 
 
 class Supervisor(Protocol):
-    """Whoever restarts the daemon (systemd). Never raises."""
+    """The program that restarts the daemon (systemd). Never raises."""
 
     def ready(self) -> None:
         """Say that the daemon decides from now on."""
@@ -40,9 +40,8 @@ class Supervisor(Protocol):
     def alive(self, within_s: float | None = None) -> None:
         """Feed the watchdog; only from a loop that has just proved that it works.
 
-        Args:
-            within_s: unless it is fed again by then, the process ends, even one that is stopped;
-                None for the usual interval.
+        Unless it is fed again within `within_s`, the process ends, even one that is stopped; None
+        for the usual interval.
         """
 
     def stopping(self) -> None:
@@ -55,10 +54,7 @@ class Notice:
 
     Args:
         id: 32 hex digits; the same for each try, so that a second copy can be told from news.
-        branch: the branch's name.
-        kind: the alarm's name, which scripts rely on.
-        at: when it was heard last, local time, aware.
-        clock: how good that time is.
+        at: when it was heard last, local time, aware; `clock` says how good that time is.
         times: how often it was heard since the last notice of this kind, at least 1.
         clears: the kind whose end this is, None for an alarm.
     """
@@ -77,7 +73,7 @@ class Notice:
 
 
 class NotSentError(DoorctlError, ConnectionError):
-    """The mail server's, the webhook's or the road's: an alarm did not go; it is tried again."""
+    """An alarm did not reach the mail server, the webhook or the web process; it is tried again."""
 
 
 class AlarmSink(Protocol):

@@ -1,4 +1,4 @@
-"""Of the patron cache: what seals an identifier, who looks a patron up, who writes a push."""
+"""Ports to the patron cache: sealing identifiers, looking patrons up, applying pushes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Sealer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CacheStamp:
-    """What the patron cache says of itself.
+    """The patron cache's own state, of which a sender can compare `patrons` with its export.
 
     Args:
         epoch: number of the last document applied; it only grows.
-        applied_at: when, UTC, by whatever clock there was; None if there was none yet.
+        applied_at: UTC, by whatever clock there was; None if there was none yet.
         minimum_age: the age that the rows' `enter_from` was computed for.
-        patrons: how many identifiers it holds by a push; a sender can compare it with its export.
+        patrons: how many identifiers it holds by a push.
     """
 
     epoch: int
@@ -49,7 +49,7 @@ class PatronLookup(Protocol):
         """Return the cache's epoch and age."""
 
     def version(self) -> int:
-        """Return a number that is another one after each commit; costs microseconds, no disk."""
+        """Return a number that changes with each commit; costs microseconds, no disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Whom a push is about to leave shut out, in identifiers, beside the pushes of a week.
+    """The identifiers that a push is about to shut out, together with the pushes of a week.
 
-    A row *opens* on a day where nothing that it says itself refuses then, by the branch's rules.
-    An identifier that opened, and by a push of the last seven days does not on the very day of
-    this push or one of the seven days after it, counts once as `shut_out` and under each reason
-    that it gives now; as long as nobody has approved of it and no push has put it right again.
+    A row *opens* on a day where nothing in the row itself refuses then, by the branch's rules. An
+    identifier that opened, and by a push of the last seven days does not on the very day of this
+    push or one of the seven days after it, counts once as `shut_out` and under each reason that it
+    gives now; as long as nobody has approved of it and no push has put it right again.
 
     Args:
         held: how many were held, with those that were removed within the week.
@@ -102,13 +102,10 @@ class Changes:
         let_in: how many were held and did not open, and do so by this push alone.
         removed: of those shut out, how many are not held.
         newly_blocked: by a block code that the branch denies.
-        newly_non_resident: because they live elsewhere.
         newly_expired: because they are not active, past their last day or on hold.
-        newly_under_age: because they are too young.
         newly_restricted: because their data may not be used.
         newly_weak: because their PIN is too easy to guess.
         pins_lost: because there is no PIN to compare with any more.
-        pins_changed: because they ask for another PIN.
     """
 
     held: int
@@ -126,10 +123,8 @@ class Changes:
 
 
 Guard = Callable[[Changes], str | None]
-"""Raises `PushGuardedError` where the changes are not to be believed.
-
-Returns what somebody has to be told of those that are, None for nothing.
-"""
+"""Raises `PushGuardedError` where the changes are not credible. Returns a message about credible
+ones that staff must read, None for nothing."""
 
 
 class PatronWriter(Protocol):
@@ -157,35 +152,35 @@ class PatronWriter(Protocol):
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing.
 
+        Each `patron_ref` among the sealed `rows` is replaced with all its identifiers, and each in
+        `removals`, which is read later, is removed with all of them. `applied_at` is UTC, by
+        whatever clock there is, None for not known. `minimum_age` is the one that `enter_from` was
+        computed for, and `guard` is called before the commit.
+
         Args:
-            rows: sealed rows; each `patron_ref` among them is replaced with all its identifiers.
-            full: whether they are the whole register, so that everyone else is removed.
-            applied_at: UTC, by whatever clock there is; None for not known.
-            minimum_age: what `enter_from` was computed for.
-            guard: asked before the commit.
-            removals: each `patron_ref` that is removed with all its identifiers; read after `rows`.
-            push: the push's number and digest; None for the next number and no digest.
-            approved: whether somebody has approved of it by name: whom it shuts out, and who was
-                before, counts for no later push.
+            full: whether the rows are the whole register, so that everyone else is removed.
+            push: None for the next number and no digest.
+            approved: whether somebody has approved of it by name: the patrons whom it shuts out,
+                and those shut out before, count for no later push.
         """
 
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min
     ) -> None:
-        """Keep what the library system said of one card, durably; the push held stays the same.
+        """Keep the library system's answer about one card, durably; the push held stays the same.
 
         Where a push has brought the card's row, only the PIN check is kept, and only if the push
-        brought none. Else the whole row is kept until the next snapshot, or the next push that
-        has it or its patron, at the longest until the end of `row_until`; if that push brings the
-        card without a PIN check, this one stays with it. The same again changes nothing.
+        brought none. Else the whole row is kept until the next snapshot, or the next push that has
+        it or its patron, at the longest until the end of `row_until`; if that push brings the card
+        without a PIN check, this one stays with it. The same again changes nothing.
 
         Args:
             row: sealed here, with a PIN check.
             row_until: the last day on which a row that no push has brought counts. None where a
                 push had brought it: if another has removed it meanwhile, nothing is kept.
             pin_until: the last day on which the PIN check counts for a row that a push brought.
-            learnt_on: the day on which the library system was asked; `date.min` for not known:
-                then every change of the PIN that a push tells of is taken for a later one.
+            learnt_on: the day of the library system's answer; `date.min` for not known: then every
+                change of the PIN in a push counts as a later one.
 
         Raises:
             RowsClashError: the cache was sealed otherwise, so no card would find the row.
@@ -195,15 +190,12 @@ class PatronWriter(Protocol):
         """Delete all rows if no push has come since a time, durably; return how many.
 
         The push that is held gets another number then, so that only a whole register can follow.
-        Rows that only the library system was asked for go by the day of its answer.
-
-        Args:
-            confirmed_before: aware, and by a clock that can be trusted.
+        Rows from the library system alone go by the day of its answer. `confirmed_before` is aware,
+        and by a clock that can be trusted.
         """
 
     def forget(self, now: datetime) -> int:
         """Forget whom pushes shut out more than a week ago, durably; return how many cards.
 
-        Args:
-            now: aware, and by a clock that can be trusted.
+        `now` is aware, and by a clock that can be trusted.
         """

@@ -1,4 +1,4 @@
-"""Of the door log: who writes an attempt, who purges, who reads."""
+"""Ports to the door log: writing an attempt, purging, reading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from doorctl.core.moments import BootTime, ClockState
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """When something happened: the wall clock's word, its quality, and the boot clock's."""
+    """When something happened: by the wall clock, with its quality, and by the boot clock."""
 
     utc: datetime
     state: ClockState
@@ -25,12 +25,9 @@ class Stamped:
 class Visit:
     """One row of the door log; `verdict` and `reason` are None while an attempt is open.
 
-    Args:
-        attempt: its number; it only grows.
-        at: when the card was swiped, UTC.
-        clock: how good that time is.
-        card: the first 8 hex digits of the row key, a pseudonym; "code" for any issued code, None
-            for an unreadable card.
+    `attempt` only grows. `at` is the UTC time of the swipe, and `clock` says how good it is. `card`
+    is the first 8 hex digits of the row key, a pseudonym; "code" for any issued code, None for an
+    unreadable card.
     """
 
     attempt: int
@@ -60,8 +57,8 @@ class VisitLog(Protocol):
     ) -> None:
         """Put an attempt on record, with the card's throttle as charged for it.
 
-        A wrong PIN is charged to `whose` at once: a patron's number, or the row key of a card that
-        is nobody's; None where no PIN is guessed.
+        A wrong PIN is charged to `whose` at once: a patron's number, or the row key of a card
+        without a patron; None where no PIN is guessed.
         """
 
     def close_attempt(
@@ -78,7 +75,7 @@ class VisitLog(Protocol):
         """Record how an attempt ended, with the throttles as they stand after it.
 
         It is counted for the statistics under the mode `counted_as`; None counts nothing. The PIN
-        that was charged was `right`, wrong, or compared by nobody (None): only a wrong one stays.
+        that was charged was `right`, wrong, or not compared (None): only a wrong one stays.
         """
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
@@ -112,10 +109,9 @@ class HourCount:
 
     Args:
         hour: when it began, UTC; None where no clock could be trusted.
-        mode: what the branch was; "unknown" where nobody knew.
+        mode: of the branch; "unknown" where it was not known.
         kind: :data:`ATTEMPT`, :data:`LEAF` for what passed the door, or :data:`OPENED`.
         outcome: an attempt's reason; or "entered" (persons), "left" or "passage"; or "first".
-        count: how often.
     """
 
     hour: datetime | None
@@ -133,17 +129,14 @@ class HourlyReader(Protocol):
 
 
 class VisitRetention(Protocol):
-    """What the purge needs of the door log. Same thread as the writer; raises StoreError."""
+    """The purge's part of the door log. Same thread as the writer; raises StoreError."""
 
     def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Date this boot's rows written before a trusted time (UTC), and store the highest.
 
-        Rows of this boot whose clock was untrusted get `now` minus their age by `boot`.
-
-        Args:
-            now: the time.
-            boot: the boot clock at the same time.
-            high_water: the highest that has stood for a while; None where `now` has.
+        Rows of this boot whose clock was untrusted get `now` minus their age by `boot`, the boot
+        clock at the same time. `high_water` is the highest time that has stood for a while; None
+        where `now` has.
         """
 
     def delete_before(self, cutoff: datetime) -> int:

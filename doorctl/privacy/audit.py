@@ -1,4 +1,4 @@
-"""Who did or looked at what, about whom, when and why: what the audit log keeps of it.
+"""The audit log: who did or looked at what, about whom, when and why.
 
 It holds numbers and names of fields, never what was found: no name, no PIN, no card number. A
 card stands under the key of its row, a patron under the library system's opaque number.
@@ -24,9 +24,9 @@ from doorctl.core.staff_text import SHORT_TEXT, refuse_text
 #
 # ``commitment = SHA256(salt || record)`` and ``hash = SHA256(hash before || commitment)``. Erasing
 # the record and its salt leaves the commitment, so the chain still holds; without the salt nobody
-# can try out which record it was. Which were erased for a person's sake stands on a later entry:
-# one that is gone otherwise, and not by age, is a break. Pure. A chain proves nothing against
-# somebody who writes it anew from some entry on: for that its head is kept elsewhere, with each
+# can try out which record it was. A later entry names the records erased for a person's sake: any
+# other record that is gone, and not by age, is a break. Pure. A chain proves nothing against
+# an intruder who writes it anew from some entry on: so its head is kept elsewhere, with each
 # answer to the sync job.
 
 SALT_BYTES = 32
@@ -50,11 +50,7 @@ class Head:
 
     @classmethod
     def read(cls, text: str) -> Head:
-        """Return the head that a text such as ``41:9f86…`` says.
-
-        Raises:
-            InputError: it is none.
-        """
+        """Read a head from text such as ``41:9f86…``; raises InputError for any other text."""
         found = _HEAD.fullmatch(text)
         if found is None:
             raise InputError("a head of the audit log is a number, a colon and 64 hex digits")
@@ -78,7 +74,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check of the chain found.
+    """The result of checking a chain.
 
     Args:
         entries: how many there are up to the first broken one.
@@ -86,7 +82,6 @@ class Verdict:
         erased_singly: how many of these came after one that is kept: not by age.
         head: the chain's end; where it breaks, the last good one.
         broken: the number of the first entry that is not as it was written; None for none.
-        why: what is wrong with it.
     """
 
     entries: int
@@ -112,7 +107,6 @@ def verify(links: Iterable[Link], last_number: int = 0, anchors: Collection[Head
     """Check a chain from its beginning.
 
     Args:
-        links: in order of their numbers.
         last_number: the highest number that was ever given; fewer entries are a break.
         anchors: heads that were kept elsewhere; each must be in the chain.
     """
@@ -142,7 +136,7 @@ def verify(links: Iterable[Link], last_number: int = 0, anchors: Collection[Head
 
 
 def erased_numbers(numbers: Iterable[int]) -> dict[str, int]:
-    """Return the details of an entry that says which records were erased: how many, and runs."""
+    """Return the details of an entry that names erased records: how many, and runs of numbers."""
     runs: list[tuple[int, int]] = []
     ordered = sorted(numbers)
     for number in ordered:
@@ -152,11 +146,11 @@ def erased_numbers(numbers: Iterable[int]) -> dict[str, int]:
 
 
 def _explained(record: bytes, numbers: Collection[int]) -> set[int]:
-    """Return those of some numbers that a record says were erased."""
+    """Return those of some numbers that a record names as erased."""
     try:
         read = json.loads(record)
         details = read["details"] if read["action"] == ERASED else {"entries": 0}
-        # Before numbers were said, an erasure said that there was one.
+        # Older records say only that there was an erasure, and no numbers.
         if "rows" in details and "entries" not in details:
             return set(numbers)
         runs = [(name.split(), last) for name, last in details.items() if name.endswith(" to")]
@@ -198,13 +192,13 @@ KEPT = timedelta(days=185)
 """Longest life of an entry: the 6 months of the old security order, which no half-year exceeds."""
 
 SYNC = "sync"
-"""Who it was where the sender of pushes did it by itself."""
+"""The name for what the sender of pushes did by itself."""
 
 NOT_A_NAME = "(not a name)"
 
 
 Details = Mapping[str, int | str]
-"""What an entry says beside its reason."""
+"""The part of an entry beside its reason."""
 
 
 class Action(Enum):
@@ -264,13 +258,10 @@ LISTS = frozenset({Action.VISITS_LISTED, Action.BANS_LISTED, Action.PASSES_LISTE
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What somebody did or looked at.
+    """What a person did or looked at.
 
     Args:
-        action: which it was.
-        cards: 16-byte row keys of the cards it was about; none where it was about nobody.
-        patron_ref: the library system's number of whom it was about.
-        why: the reason that was given, or nothing.
+        cards: 16-byte row keys of the cards it was about; empty if it was about nobody.
         details: numbers, names of fields, dates; never a value of a person. Texts are searched for
             persons' numbers; an `int` is what our own code has counted or numbered.
 
@@ -295,11 +286,7 @@ class Deed:
 class Entry:
     """A deed on record.
 
-    Args:
-        number: counts from 1 without a gap.
-        at: when it was written, UTC.
-        clock: how good that time is.
-        by: whose login or account it was, or :data:`SYNC`.
+    `number` counts from 1 without a gap; `at` is UTC; `by` is a login or account, or :data:`SYNC`.
     """
 
     number: int
@@ -329,14 +316,14 @@ class AuditWriter(Protocol):
     ) -> tuple[int, ...]:
         """Erase the records that name one of the cards or the patron; return their numbers.
 
-        Whoever calls puts :func:`~doorctl.privacy.audit.erased_numbers` of them on record.
+        The caller puts :func:`~doorctl.privacy.audit.erased_numbers` of them on record.
         """
 
     def head(self) -> Head:
         """Return the chain's end."""
 
     def holds(self, head: Head) -> bool:
-        """Tell whether the chain ended there once."""
+        """Tell whether the chain once ended there."""
 
 
 class AuditReader(Protocol):
@@ -364,7 +351,7 @@ class AuditReader(Protocol):
 
 
 def account(name: str) -> str:
-    """Return who it was as it is kept: printable, short, nobody's number.
+    """Return the name of a person or program as it is kept: printable, short, nobody's number.
 
     A strange name must not keep a deed off the record, so it is made fit and never refused.
     """

@@ -1,7 +1,7 @@
-"""Canaries: a row a day that is nobody's visit, so that its absence proves what a purge did.
+"""Canaries: each day a row that is no visit, so that its absence proves what a purge did.
 
 Each is derived from the installation key and the date. So none has to be stored to be looked for,
-and to whoever has a stolen disk it looks like any card's row key.
+and to a thief of the disk it looks like any card's row key.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ _ONE_DAY = timedelta(days=1)
 class Canaries:
     """Derive canaries: ``HMAC-SHA256(HMAC-SHA256(key, "canary"), "2026-05-04")``, cut.
 
-    Args:
-        key: the installation key; it is not kept.
+    The installation key is not kept.
     """
 
     def __init__(self, key: InstallationKey) -> None:
@@ -39,7 +38,7 @@ class Canaries:
     def expired(self, cutoff: datetime) -> frozenset[bytes]:
         """Return those of the days that ended before a UTC time, :data:`LOOKED_BACK` at most.
 
-        Some may be kept all the same, by a hold.
+        A hold may still keep some of them.
         """
         return frozenset(map(self.of, _days_before(cutoff.date())))
 

@@ -1,7 +1,7 @@
 """An incident hold: a stated window of the door log that outlives the retention, for a while.
 
-It has a case number, a reason and an end, and nobody need remember it: once the end has come by a
-clock that can be trusted, the next purge takes the hold and what it held.
+It has a case number, a reason and an end, and nobody need remember it: after its end, by a clock
+that can be trusted, the next purge takes the hold and what it held.
 """
 
 from __future__ import annotations
@@ -29,15 +29,10 @@ FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class HoldAsked:
-    """A hold as somebody asks for it; all times aware.
+    """A hold as staff ask for it; all times aware.
 
-    Args:
-        since: where the window begins.
-        to: where it ends; this instant is outside.
-        case: the number under which the incident is known elsewhere.
-        reason: what happened; nobody's name.
-        until: when the hold ends by itself.
-        by: who asks.
+    The window ends just before `to`, the hold by itself at `until`; `case` is the incident's number
+    elsewhere, and `reason` names nobody.
     """
 
     since: datetime
@@ -52,9 +47,7 @@ class HoldAsked:
 class Hold:
     """A hold as it is stored; all times UTC. See :class:`HoldAsked`.
 
-    Args:
-        number: by which it is lifted and shown; never given twice.
-        added_at: when it was added.
+    `number`, by which it is lifted and shown, is never given twice.
     """
 
     number: int
@@ -71,7 +64,7 @@ class Hold:
         return replace(self, number=number)
 
     def in_force(self, moment: Moment) -> bool:
-        """Tell whether it holds for certain: where the clock is in doubt it may have ended."""
+        """Tell whether it is certainly in force: while the clock is in doubt it may have ended."""
         return moment.dependable and moment.latest_known < self.until
 
 
@@ -91,14 +84,14 @@ class HoldBook(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HoldAdded:
-    """Somebody froze a window; for the audit log."""
+    """Staff froze a window; for the audit log."""
 
     hold: Hold
 
 
 @dataclass(frozen=True, slots=True)
 class HoldLifted:
-    """Somebody lifted a hold before its end; for the audit log."""
+    """Staff lifted a hold before its end; for the audit log."""
 
     hold: Hold
     by: str
@@ -106,7 +99,7 @@ class HoldLifted:
 
 @dataclass(frozen=True, slots=True)
 class HoldShown:
-    """Somebody looked at what a hold holds; for the audit log."""
+    """Staff looked at the visits of a hold; for the audit log."""
 
     hold: Hold
     by: str
@@ -116,15 +109,12 @@ class HoldShown:
 def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     """Return a hold that may be stored, without a number yet.
 
-    Args:
-        asked: see there.
-        moment: the time now.
-        retention: how long visits are kept without a hold. The window may not begin before: what
-            only another hold has kept can't be kept on by a new one.
+    The window may not begin before the retention: a new hold can't keep what only another hold
+    has kept.
 
     Raises:
-        InputError: it makes no sense, nobody can say now when it would end, or a text of it may
-            hold somebody's number; a time in it is local.
+        InputError: it makes no sense, the clock can't say when it would end, or a text of it may
+            hold a person's number; a time in it is local.
     """
     if not moment.dependable:
         raise InputError(
@@ -167,11 +157,7 @@ def readable_since(hold: Hold, moment: Moment, retention: timedelta) -> datetime
 
 
 def chosen(holds: Iterable[Hold], number: int) -> Hold:
-    """Return the hold of a number.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Return the hold of a number; raises InputError if there is none."""
     for hold in holds:
         if hold.number == number:
             return hold

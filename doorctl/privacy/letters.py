@@ -17,8 +17,6 @@ from doorctl.privacy.audit import Action, AuditReader, Entry
 from doorctl.privacy.subject import HeldRow, Lookup, Subject, Tombstone
 from doorctl.privacy.subject_table import Column, PersonTable, Shown
 
-# All that is held of a person, as a value for scripts; see `subject_page` for people.
-
 FORMAT = "doorctl-subject/1"
 
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,10 +35,8 @@ _LISTED: Mapping[Action, str] = MappingProxyType(
 class Export:
     """All that is held of a person.
 
-    Args:
-        rows: of all tables about people, in the order of `subject_table.PERSON_TABLES`.
-        lookups: what staff looked at or changed, oldest first.
-        tombstones: that the person was erased before.
+    Rows are in the order of `subject_table.PERSON_TABLES`, lookups of staff oldest first;
+    tombstones are the marks of earlier erasures.
     """
 
     rows: tuple[HeldRow, ...] = ()
@@ -49,7 +45,7 @@ class Export:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is held, but that there was an erasure."""
+        """Whether nothing is held but the mark of an erasure."""
         return not self.rows and not self.lookups
 
     def as_dict(self, zone: tzinfo) -> dict[str, Any]:
@@ -78,11 +74,10 @@ class Export:
 
 
 class AuditedLookups:
-    """The audit log as a person may read it: what and when and why, and not who.
+    """The audit log as a person may read it: what, when and why, and not who.
 
-    Args:
-        audit: the log.
-        rows: what is held of the person: who stands in a list was looked at with it.
+    A list that staff looked at counts as a look at each person in it; `rows` are the
+    person's, and show which lists those are.
     """
 
     def __init__(self, audit: AuditReader, rows: Iterable[HeldRow]) -> None:
@@ -103,7 +98,7 @@ class AuditedLookups:
 
 
 def value(column: Column, stored: Any, zone: tzinfo) -> str | int | None:
-    """Return a stored value as scripts read it; what names a member of staff is left out."""
+    """Return a stored value as scripts read it, without the names of staff."""
     if stored is None or column.shown is Shown.OF_STAFF:
         return None
     if column.shown is Shown.TIME:
@@ -210,15 +205,7 @@ _ACTIONS = MappingProxyType(
 
 
 def page(export: Export, *, branch: str, at: datetime, zone: tzinfo, language: Language) -> str:
-    """Return the page as HTML.
-
-    Args:
-        export: what is held.
-        branch: the branch's name.
-        at: now.
-        zone: in which times are told.
-        language: Danish or English.
-    """
+    """Return the page as HTML, in Danish or English; times are those of `zone`."""
     words = _WORDS[language]
     local = at.astimezone(zone)
     intro = words.intro.format(branch=branch, day=_day(local, language))
@@ -333,7 +320,7 @@ def _day(local: datetime, language: Language) -> str:
 
 
 def letter(ban: Ban, branch: Branch, moment: Moment) -> str:
-    """Return the letter; who it is to is written on it by hand, for nobody here knows the name."""
+    """Return the letter; staff write the addressee on it by hand: no name is known here."""
     danish, english = both(ban, branch, moment)
     return f"{danish}\n\n{'-' * 60}\n\n{english}"
 

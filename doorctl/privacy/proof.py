@@ -1,4 +1,4 @@
-"""The proof of a purge: raw bytes are read for what was deleted, and a signed report says so."""
+"""The proof of a purge: a search of raw bytes for what was deleted, and a signed report of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT = "doorctl-purge/1"
 
 
 class Trim(Enum):
-    """What became of the blocks that the file system no longer uses."""
+    """What happened to the blocks that the file system no longer uses."""
 
     DONE = "done"
     NOT_PERMITTED = "not permitted"
@@ -30,12 +30,10 @@ class Trim(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search of raw bytes came upon.
+    """What a search of raw bytes found.
 
-    Args:
-        needles: those of the wanted byte strings that stand somewhere; never shown.
-        bytes_read: how much was read.
-        files: the names of what was read; a file that has no name any more has only a number.
+    `needles`, the wanted byte strings that were found, are never shown; `files` has only a number
+    for a file that has no name any more.
     """
 
     needles: frozenset[bytes] = field(repr=False)
@@ -52,15 +50,9 @@ class Proof:
     """What is known after a purge; it names nobody.
 
     Args:
-        report: of the purge.
-        at: when, UTC.
-        clock: how good that time is.
-        trim: whether the card's own controller was told, too.
-        searched: how many byte strings were looked for that may not be there.
-        found: what was read.
         residue: how many of them stand in a file, and in no row that is kept.
         canaries_kept: how many canaries of days that may be kept there are.
-        canaries_seen: how many of those the search came upon: all, or it did not search well.
+        canaries_seen: how many of those the search found: all, or it did not search well.
     """
 
     report: PurgeReport
@@ -110,18 +102,14 @@ def prove(
     search: Search,
     trim: Callable[[], Trim],
 ) -> Proof:
-    """Look for what a purge has deleted in every byte that it could have left.
+    """Search for what a purge has deleted in every byte that it could have left.
 
     Args:
         report: of a purge that was not postponed.
-        moment: the time now.
-        canaries: derives those that were planted.
         kept: the canaries that are in the door log after the purge. They are looked for too: a
             search that does not find them would not find a visit.
-        still_kept: tells which of some traces a row holds now: a patron who stayed away for a
-            month may have come while the search was on.
-        search: see :data:`Search`.
-        trim: tells the disk which blocks are free.
+        still_kept: returns those of some traces that a row holds now: a patron who stayed away
+            for a month may have come during the search.
 
     Raises:
         StoreError: the files could not be read; nothing is proved.
@@ -147,13 +135,10 @@ def prove(
 
 
 class ReportSigner:
-    """Sign reports, and tell whether one is as it was signed: HMAC-SHA256 in ``signature``.
+    """Sign reports, and check them: HMAC-SHA256 in ``signature``.
 
-    The key is ``HMAC-SHA256(installation key, "purge report")``, so that whoever checks reports
-    can be given one that opens nothing.
-
-    Args:
-        key: the installation key; it is not kept.
+    The key is ``HMAC-SHA256(installation key, "purge report")``, so that an auditor can be given
+    a key that opens nothing. The installation key is not kept.
     """
 
     def __init__(self, key: InstallationKey) -> None:
@@ -168,7 +153,7 @@ class ReportSigner:
         """Return a report that bears this installation's signature.
 
         Raises:
-            InputError: it is none, it was changed, or another installation signed it.
+            InputError: it is no report, it was changed, or another installation signed it.
         """
         try:
             fields = json.loads(content)

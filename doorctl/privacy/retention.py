@@ -16,7 +16,7 @@ from doorctl.privacy.watched_time import WATCHED_S
 _ALL_GONE = (0, 0, 0)
 
 STEP = timedelta(days=1)
-"""So much of the log goes in one purge that nobody asked for, from the oldest visit on.
+"""So much of the log, from the oldest visit on, goes in one purge that no staff started.
 
 An ordinary purge has 6 hours to take. More is due after a long outage, or by a wrong clock that was
 believed, which must not empty the log before staff have seen the alarm.
@@ -28,14 +28,13 @@ class PurgeReport:
     """What a purge did.
 
     Args:
-        deleted: attempts deleted.
         cutoff: what happened before it is deleted, UTC; None if the purge was postponed.
         checkpoint: the answer of ``wal_checkpoint(TRUNCATE)``; None if the purge was postponed.
         held: attempts that are in the window of a hold, however old.
-        ahead: attempts that a clock which was wrong has dated after now, so that they would stay
-            for longer; none once :func:`purge` was told to believe the clock.
+        ahead: attempts that a wrong clock has dated after now, so that they would stay for longer;
+            none if :func:`purge` may believe the clock.
         limited: whether more was due than a :data:`STEP`, so that the rest waits.
-        traces: the bytes that may stand in no file any more, of this purge and of those before it
+        traces: the bytes that may stand in no file any more, of this purge and of earlier ones
             that were not complete; never shown.
     """
 
@@ -58,11 +57,7 @@ class PurgeReport:
         return self.checkpoint == _ALL_GONE
 
     def after(self, deleted: int) -> PurgeReport:
-        """Return it as the report of a purge that had to be tried again.
-
-        Args:
-            deleted: what the tries before have deleted.
-        """
+        """Return it as the report of a repeated purge, of which earlier tries deleted `deleted`."""
         return replace(self, deleted=self.deleted + deleted)
 
     def as_dict(self) -> dict[str, int | str | bool | None]:
@@ -77,39 +72,38 @@ class PurgeReport:
 
 
 class ProvableRetention(VisitRetention, Protocol):
-    """What a purge that can be proved needs of the door log; as :class:`VisitRetention`.
+    """The part of the door log that a provable purge needs; as :class:`VisitRetention`.
 
-    `delete_before` spares what is in the window of a hold that is stored.
+    `delete_before` spares what is in the window of a stored hold.
     """
 
     def end_holds(self, now: datetime) -> None:
-        """Forget the holds whose end has come by a UTC time that is right."""
+        """Forget the holds that have ended by a UTC time that is right."""
 
     def oldest(self) -> datetime | None:
-        """Return the UTC time of the oldest attempt that no hold spares; None: there is none."""
+        """Return the UTC time of the oldest attempt that no hold spares; None if there is none."""
 
     def held(self) -> int:
         """Return how many attempts are in the window of a hold."""
 
     def settle(self, now: datetime, boot: BootTime) -> None:
-        """Date what lies after a UTC time that is right: a clock that was ahead has dated it.
+        """Correct the times of attempts after a UTC time that is right: a clock was ahead.
 
-        The high-water mark falls to it.
-
-        Attempts of this boot by their age; others as late as they can be, and as a guess.
+        The high-water mark falls to it. Attempts of this boot are dated by their age; others as
+        late as they can be, and as a guess.
         """
 
     def ahead(self, now: datetime) -> int:
         """Return how many attempts lie after a UTC time."""
 
     def plant(self, canary: bytes, at: datetime) -> None:
-        """Keep a canary: a row that is no visit, and is purged as a visit of that UTC time is."""
+        """Keep a canary: a row that is no visit, and is purged like a visit of that UTC time."""
 
     def canaries(self) -> frozenset[bytes]:
         """Return the canaries that are kept now."""
 
     def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that `delete_before` deletes and nothing that is kept holds."""
+        """Return the bytes that `delete_before` deletes and that no kept row holds."""
 
     def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
         """Return those of some traces that a row holds now."""
@@ -130,10 +124,6 @@ def purge(
     """Delete what is older than the retention and under no hold; safe to repeat at any time.
 
     Args:
-        visits: the door log.
-        moment: the time now.
-        boot: the boot clock at the same time.
-        retention: how long visits may be kept.
         believed: whether the time has stood for long enough to say that what lies after it was
             dated wrongly. Else that stays as it is, and is counted: a clock that is behind for an
             evening must not make every visit look old.
@@ -172,16 +162,13 @@ def purge(
 def visible_since(now: datetime, retention: timedelta) -> datetime:
     """Return the UTC time before which nothing may be listed, purged or not.
 
-    Args:
-        now: for a list, a moment's `latest_known`; never a guess.
-        retention: how long visits may be kept.
+    For a list, `now` is a moment's `latest_known`; never a guess.
     """
     return now.astimezone(UTC) - retention
 
 
-# The patron register's dead man: without a push for a month its rows are about nobody we know.
-#
-# Whoever left the library in that time, or asked to be forgotten, would stand in it for ever.
+# Without a push for a month the patron register's rows are about nobody we know: patrons who left
+# the library in that time, or asked to be forgotten, would stand in it for ever.
 
 UNCONFIRMED = timedelta(days=30)
 """How long rows are kept that no push confirms: as long as visits (the sector's standard)."""
@@ -190,17 +177,18 @@ UNCONFIRMED = timedelta(days=30)
 class PatronsRound:
     """Forget the register once no push has come for :data:`UNCONFIRMED`. One thread.
 
-    It must be seen to be that old for :data:`WATCHED_S` before it goes: a clock that is wrong for
-    an evening, or a push that came while it was not set, must not shut everybody out; pushes come
+    It must look that old for :data:`WATCHED_S` before it goes: a clock that is wrong for an
+    evening, or a push that came while it was not set, must not shut everybody out; pushes come
     every few minutes.
+
+    Only a dependable clock counts.
 
     Args:
         stamp: reads how old it is; may raise StoreError, and then its age is not known.
-        expire: deletes what was not confirmed since a time and tells how many rows those were; may
-            raise StoreError.
-        forget: deletes whom pushes shut out more than a week before a time; may raise StoreError.
-        clock: only a dependable one counts.
-        log: hears ``patrons_expired``, once.
+        expire: deletes what was not confirmed since a time and returns how many rows; may raise
+            StoreError.
+        forget: deletes the notes of cards that pushes shut out more than a week before a time;
+            may raise StoreError.
     """
 
     def __init__(
@@ -223,7 +211,7 @@ class PatronsRound:
         """Look, and delete what is due.
 
         Raises:
-            StoreError: it could not be deleted; it is tried again.
+            StoreError: it could not be deleted; the next turn tries again.
         """
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
         before = moment.local.astimezone(UTC) - UNCONFIRMED

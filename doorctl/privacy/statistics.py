@@ -1,6 +1,6 @@
 """From hourly counts to a table that may be shown to anybody: small cells are hidden.
 
-What counts is hidden behind is decided by four rules:
+Four rules decide how counts are hidden:
 
 - A cell below :data:`K` says only that it is below. None is left out for being 0: nothing stands
   where nothing happened.
@@ -9,10 +9,10 @@ What counts is hidden behind is decided by four rules:
 - A total adds up what is shown and nothing else. So it can't give a hidden cell away, and none has
   to be hidden beside it: with the usual total, the one hidden cell of a column is what is left
   after the others are taken away.
-- A period is one month, one year or all time. Where any days could be asked for, the difference of
-  two periods, averaged over many beginnings, was the hidden count: rounding alone is no noise.
+- A period is one month, one year or all time. With freely chosen days, the difference of two
+  periods, averaged over many beginnings, was the hidden count: rounding alone is no noise.
 
-The price is that a total may fall short; it says so. Who can read the database itself reads what is
+The price is that a total may fall short; it says so. A reader of the database itself sees what is
 hidden here.
 """
 
@@ -32,7 +32,7 @@ from doorctl.door.leaf import Entered, Left, Passed
 from doorctl.ports import LEAF, OPENED, Clock, HourCount
 
 K = 5
-"""The smallest count that is told."""
+"""The smallest count that is shown."""
 
 ROUNDED_TO = 5
 
@@ -41,7 +41,7 @@ NOT_DATED = "no clock"
 
 
 class By(Enum):
-    """What hours are gathered into; all of local time."""
+    """The groups of a table; all of local time."""
 
     HOUR = "hour"
     """Of the day: the two hours after 02:00 of a night in October are one, as the wall says."""
@@ -61,9 +61,6 @@ class Cell:
 
     Args:
         group: an hour ("21"), a weekday, a month ("2026-03") or :data:`NOT_DATED`.
-        mode: what the branch was.
-        kind: see `HourCount`.
-        outcome: as there.
         count: rounded; None where it is below :data:`K`, but not 0.
     """
 
@@ -76,7 +73,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What the shown cells of one outcome come to; `short` where some are hidden."""
+    """The sum of one outcome's shown cells; `short` where some are hidden."""
 
     mode: str
     kind: str
@@ -95,12 +92,9 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Counts of local time. It holds them as they are; whatever its methods return may be shown.
+    """Counts of local time. It holds them as they are; all that its methods return may be shown.
 
-    Args:
-        _days: the counts of each date.
-        _hours: of each weekday, 0 for Monday, and hour of the day.
-        _undated: of no known time.
+    The weekdays of `_hours` count from 0 for Monday.
     """
 
     _days: Mapping[date, _Counts] = field(repr=False)
@@ -108,7 +102,7 @@ class Gathered:
     _undated: _Counts = field(repr=False)
 
     def table(self, by: By) -> Statistics:
-        """Return the counts of each hour of the day, weekday or month, those without one last."""
+        """Return the counts of each hour of the day, weekday or month; undated ones come last."""
         return _tabulated(chain(self._named(by), [(NOT_DATED, self._undated)]))
 
     def by_day(self) -> tuple[tuple[date, Statistics], ...]:
@@ -143,9 +137,8 @@ class Gathered:
 def gather(counts: Iterable[HourCount], zone: tzinfo) -> Gathered:
     """Gather counts by local time.
 
-    Args:
-        counts: of any hours, in any order; fastest where those of an hour are neighbours.
-        zone: the branch's; in one whose offset is no whole hour an hour counts where it began.
+    Counts may come in any order; fastest where those of an hour are neighbours. In a zone whose
+    offset is no whole hour, an hour counts where it began.
     """
     days: defaultdict[date, _Counts] = defaultdict(Counter)
     hours: defaultdict[tuple[int, int], _Counts] = defaultdict(Counter)
@@ -162,7 +155,7 @@ def gather(counts: Iterable[HourCount], zone: tzinfo) -> Gathered:
 
 
 def shown(count: int) -> int | None:
-    """Return a count as it may be shown, None for one that may not."""
+    """Return a count as it may be shown; None for a hidden one."""
     return None if count < K else (count + ROUNDED_TO // 2) // ROUNDED_TO * ROUNDED_TO
 
 
@@ -187,7 +180,7 @@ def period(
 
 
 def _tabulated(named: Iterable[tuple[str, _Counts]]) -> Statistics:
-    """Add up what has one name, and hide what is small; names stay in their order."""
+    """Add up the counts of each name, and hide small ones; names stay in their order."""
     groups: defaultdict[str, _Counts] = defaultdict(Counter)
     for name, counts in named:
         groups[name].update(counts)
@@ -222,10 +215,10 @@ def _midnight(day: date | None, zone: tzinfo) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-# What passes the door, counted by the hour: how many came in, went out, or passed unasked.
+# Passages through the door, counted by the hour: how many came in, went out, or passed unchecked.
 #
-# In staffed hours the door stands free and asks nobody, so its openings are all that is known of a
-# day's visitors. Nothing here can tell of a person: a contact sees a leaf.
+# In staffed hours the door stands free and checks nobody, so its openings are all that is known of
+# a day's visitors. Nothing here can tell of a person: a contact sees a leaf.
 
 HAND_OVER_EVERY_S = 60.0
 """How often counts are written at the most, and what of them a power cut takes."""
@@ -239,7 +232,7 @@ _Cell = tuple[datetime | None, str, str]
 
 
 def counted_as(mode: Mode | None) -> str:
-    """Return what a mode is called in the counts; None is one that nobody knows."""
+    """Return a mode's name in the counts; None is an unknown mode."""
     return UNKNOWN_MODE if mode is None else mode.value
 
 
@@ -248,8 +241,7 @@ class Passages:
 
     Args:
         clock: for the hour; what happens while it can't be trusted is counted without one.
-        mode: what the branch is now.
-        hand_over: takes the counts of the last minute, once; writing may be left to another
+        hand_over: takes the counts of the last minute, once; it may leave the writing to another
             thread, and what can't be written is lost.
     """
 
@@ -271,19 +263,19 @@ class Passages:
         self._counts[self._hour(), counted_as(self._mode()), outcome] += count
 
     def note_opened(self) -> None:
-        """Have it written at once that the day was opened: a restart must not shut it again."""
+        """Write at once that the day was opened: a restart must not shut it again."""
         mode = counted_as(self._mode())
         self._hand_over((HourCount(self._hour(), mode, OPENED, "first", 1),))
 
     def turn(self) -> None:
-        """Hand over what was counted, if a minute is over; with each turn of the loop."""
+        """Hand over the counts if a minute is over; called with each turn of the loop."""
         now_s = self._clock.monotonic_s()
         if self._counts and now_s - self._handed_s >= HAND_OVER_EVERY_S:
             self._handed_s = now_s
             self.finish()
 
     def finish(self) -> None:
-        """Hand over what is left, if anything; at the end of a run."""
+        """Hand over the remaining counts, if any; at the end of a run."""
         counts, self._counts = self._counts, Counter()
         if counts:
             self._hand_over(

@@ -1,4 +1,4 @@
-"""Who a person is to the branch, and what it holds of them: all that their rights begin with."""
+"""The person behind a card, and what a branch holds of that person: the base of their rights."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS, PersonTable
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A person, as far as the branch can tell one.
+    """A person, as far as the branch can identify one.
 
-    Args:
-        row_keys: of all cards that are known to be the person's.
-        patron_ref: the library system's number; None where the branch does not know it.
+    `patron_ref`, the library system's number, is None where the branch does not know it.
     """
 
     row_keys: frozenset[bytes] = field(repr=False)
@@ -38,7 +36,7 @@ class HeldRow:
 
 
 class Holdings(Protocol):
-    """What one database holds of people, read-only. One thread; raises StoreError."""
+    """The rows that one database holds of people, read-only. One thread; raises StoreError."""
 
     def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
         """Return every `patron_ref` that stands beside one of some cards."""
@@ -47,7 +45,7 @@ class Holdings(Protocol):
         """Return the row keys that stand beside a patron's number."""
 
     def every_card(self) -> frozenset[bytes]:
-        """Return all row keys; for a database that holds thousands and not a register."""
+        """Return all row keys; only for a database with thousands of rows, not for a register."""
 
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
         """Return all rows of a person.
@@ -58,12 +56,9 @@ class Holdings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """That somebody looked at data of the person, or changed them; it does not say who.
+    """A look at data of the person, or a change of them; it does not say by whom.
 
-    Args:
-        at: when, UTC.
-        what: what was done, by the audit log's name for it.
-        why: the reason that was given; empty for none.
+    `at` is UTC, `what` the audit log's name for it; `why` is empty where no reason was given.
     """
 
     at: datetime
@@ -72,17 +67,14 @@ class Lookup:
 
 
 def find(typed: Sequence[bytes], register: Holdings, branch: Holdings) -> Subject:
-    """Return whose card it is, with all of the person's cards.
+    """Return the owner of a card, with all of the person's cards.
 
-    The register says whose a card is; where it does not know it, a ban or a restriction does.
+    The register says who owns a card; if it does not know it, a ban or a restriction does.
 
-    Args:
-        typed: the row key of each reading of what was typed, as a card and as a CPR number.
-        register: ``patrons.db``.
-        branch: ``branch.db``.
+    `typed` holds the row key of each reading of the typed text, as a card and as a CPR number.
 
     Raises:
-        InputError: it is two patrons'.
+        InputError: two patrons own it.
         StoreError: a database can't be read.
     """
     for book in (register, branch):
@@ -102,7 +94,7 @@ def find(typed: Sequence[bytes], register: Holdings, branch: Holdings) -> Subjec
 def with_cards(subject: Subject, register: Holdings, branch: Holdings) -> Subject:
     """Return a person with all cards that stand beside the number, in either database.
 
-    A card that was banned when it was the person's and has gone to somebody else is not theirs.
+    A banned card that has since gone to somebody else is not the person's.
     """
     ref = subject.patron_ref
     if ref is None:
@@ -123,10 +115,7 @@ TRACES = "a reader or the disk kept traces alive; erase again in a minute"
 class HeldVisit:
     """A visit that stays for now; the purge takes it when the hold has ended.
 
-    Args:
-        attempt: its number in the door log.
-        case: the hold's case number.
-        until: when the hold ends, UTC.
+    `attempt` is its number in the door log; the hold with the number `case` ends at `until`, UTC.
     """
 
     attempt: int
@@ -138,11 +127,8 @@ class HeldVisit:
 class PartErased:
     """What was erased in one database.
 
-    Args:
-        rows: how many rows.
-        checkpoint: see :data:`ALL_GONE`.
-        epoch: for the register: the push that it held.
-        held: visits that an incident hold covers.
+    For `checkpoint` see :data:`ALL_GONE`; `epoch` is the push that the register held, and `held`
+    are the visits that an incident hold covers.
     """
 
     rows: int
@@ -157,9 +143,7 @@ class Keeper(Protocol):
     def erase(self, subject: Subject, epoch: int) -> PartErased:
         """Erase a person, durably and without residue; doing it again changes nothing.
 
-        Args:
-            subject: who.
-            epoch: the push that the register holds, for the tombstone.
+        `epoch` is the push that the register holds, for the tombstone.
 
         Raises:
             DoorctlError: the owner did not answer or could not do it.
@@ -168,11 +152,9 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure did, by database; whatever is left can be erased by doing it again.
+    """The result of an erasure, by database; a second one can erase what was left.
 
-    Args:
-        done: what was erased.
-        left: why something may still be there.
+    `left` says why data may still be there.
     """
 
     done: Mapping[str, PartErased]
@@ -195,10 +177,7 @@ def erase(subject: Subject, keepers: Mapping[str, Keeper], epoch: int) -> Erasur
     ``branch.db`` comes first: its tombstone still knows the person's other cards when the
     register has forgotten them, so that the rest can be done later. Without it nothing is erased.
 
-    Args:
-        subject: who.
-        keepers: by database, all three.
-        epoch: which push the register holds.
+    `keepers` has all three databases; `epoch` is the push that the register holds.
     """
     done: dict[str, PartErased] = {}
     left: dict[str, str] = {}
@@ -221,30 +200,26 @@ def erase(subject: Subject, keepers: Mapping[str, Keeper], epoch: int) -> Erasur
     return Erasure(done, {**traces, **left})
 
 
-# That somebody was erased, without saying who: so that an older push can't bring them back.
+# A tombstone says that a person was erased, without saying who: so that an older push can't bring
+# the person back.
 #
-# A tombstone is a salted hash of a row key or a `patron_ref`. Whoever has the card, or a row of a
+# It is a salted hash of a row key or a `patron_ref`. A person who has the card, or a row of a
 # push, can tell that it is meant; from the tombstone alone a row key can't be found (it is 128
-# bits that only the installation key makes), and of a `patron_ref` no more than that opaque
-# number.
+# bits that only the installation key makes), and of a `patron_ref` only that opaque number.
 
 MARK_BYTES = 16
 
 KEPT = timedelta(days=3 * 366)
-"""How long a tombstone stands: as long as the library keeps an inactive patron. An older push than
-that is none that anybody would load."""
+"""How long a tombstone stands: as long as the library keeps an inactive patron. Nobody
+would load an older push than that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
     """One mark of one erasure.
 
-    Args:
-        mark: the hash.
-        erasure: the same number for all marks of one person.
-        epoch: pushes up to this number can't bring the person back.
-        erased_at: when, UTC.
-        until: when the tombstone itself goes, UTC.
+    All marks of one person have the same `erasure`. Pushes up to `epoch` can't bring the person
+    back. The tombstone itself goes at `until`; times are UTC.
     """
 
     mark: bytes = field(repr=False)
@@ -258,9 +233,7 @@ class Tombstone:
 class Tombstones:
     """All tombstones of a branch.
 
-    Args:
-        salt: the branch's own, so that one branch's marks say nothing at another.
-        by_mark: each under its mark.
+    The salt is the branch's own, so that its marks say nothing at another branch.
     """
 
     salt: bytes = field(default=b"", repr=False)
@@ -279,7 +252,7 @@ class Tombstones:
         return self.of_card(row_key) or self.of_patron(patron_ref)
 
     def of(self, subject: Subject) -> tuple[Tombstone, ...]:
-        """Return all tombstones of a person, those of other cards too, by mark."""
+        """Return all tombstones of a person, those of other cards too, in order of their marks."""
         found = {self.by_mark[mark].erasure for mark in self.marks(subject) & self.by_mark.keys()}
         marked = sorted(self.by_mark.items())
         return tuple(stone for _, stone in marked if stone.erasure in found)
@@ -297,7 +270,7 @@ class Tombstones:
         return Tombstones(self.salt, standing)
 
     def without_erased(self, rows: Iterable[SealedRow]) -> Iterable[SealedRow]:
-        """Return the rows of those who were not erased; the very same where nobody was."""
+        """Return the rows without those of erased people; the same object if nobody was erased."""
         if not self.by_mark:
             return rows
         return (row for row in rows if self.of_row(row.row_key, row.patron.patron_ref) is None)
@@ -314,10 +287,10 @@ class Tombstones:
 
 
 class Erasures(Protocol):
-    """Where tombstones are read. One thread.
+    """The stored tombstones, read-only. One thread.
 
     Raises:
-        StoreError: they are lost or can't be read; who was erased is not known then.
+        StoreError: they are lost or can't be read, so it is not known who was erased.
     """
 
     def tombstones(self) -> Tombstones:
@@ -327,10 +300,7 @@ class Erasures(Protocol):
 def with_erased(subject: Subject, tombstones: Tombstones, databases: Iterable[Holdings]) -> Subject:
     """Return a person with the cards that an earlier erasure knew and could not erase everywhere.
 
-    Args:
-        subject: as the register and the bans know them now.
-        tombstones: the branch's.
-        databases: those in which something may be left.
+    `databases` are those in which data may be left.
     """
     erasures = {stone.erasure for stone in tombstones.of(subject)}
     if not erasures:
@@ -343,8 +313,6 @@ def with_erased(subject: Subject, tombstones: Tombstones, databases: Iterable[Ho
 def _is_of(stone: Tombstone | None, erasures: Container[int]) -> bool:
     return stone is not None and stone.erasure in erasures
 
-
-# What staff may type as a patron's number in the library system: it is kept as it is typed.
 
 LONGEST_REF = 64
 """In characters; a library system's own numbers have a dozen."""
@@ -362,9 +330,9 @@ def may_be_cpr(typed: str) -> bool:
 
 
 def refuse_ref(typed: str) -> None:
-    """Refuse what has no place on record as the number of a patron whom nobody here knows.
+    """Refuse a text that may not go on record as the number of an unknown patron.
 
-    Ask only where nothing is held under it: a library system's number may look like anything.
+    Call it only where nothing is held under it: a library system's number may look like anything.
 
     Raises:
         InputError: it may be a CPR number, or is no number of a library system; it is not quoted.

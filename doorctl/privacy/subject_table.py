@@ -1,4 +1,4 @@
-"""Every table and column of the three databases: what it says of a person, in words.
+"""Every table and column of the three databases, and in words what it says of a person.
 
 Export and erasure are made of this table, so what stands here is exported and erased; a test
 compares it with the real schemas and fails for a table or column that does not stand here.
@@ -32,14 +32,7 @@ class Shown(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table about people.
-
-    Args:
-        name: in the schema.
-        danish: what it is, to whoever it is about.
-        english: the same.
-        shown: how its value is read.
-    """
+    """One column of a table about people: its name in the schema, and in words for that person."""
 
     name: str
     danish: str
@@ -52,14 +45,9 @@ class PersonTable:
     """One table about people: its rows are exported and erased.
 
     Args:
-        database: the file it is in.
-        name: in the schema.
-        danish: what its rows are.
-        english: the same.
-        columns: all of them, in the schema's order.
-        dated: the column of milliseconds by which its rows grow older than the retention: what is
-            older is shown to nobody, and so not exported either.
-        held: whether a hold keeps its rows for longer: what one in force keeps, staff can read, and
+        dated: the column of milliseconds by which its rows grow older than the retention: older
+            rows are shown to nobody, and so not exported either.
+        held: whether a hold keeps its rows for longer: staff can read what one in force keeps, and
             so it is exported too.
     """
 
@@ -269,18 +257,18 @@ PERSON_TABLES: tuple[PersonTable, ...] = (
         ),
     ),
 )
-"""The tables about people, in the order in which they are told."""
+"""The tables about people, in the order in which they are shown."""
 
 BY_OTHERS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
-        # That somebody was erased, under a mark that names nobody: found by whoever brings the
-        # card, exported, and left on purpose until its end.
+        # The mark of an erased person, which names nobody: the person's card finds it; it is
+        # exported, and left on purpose until its end.
         (BRANCH, "tombstones"): ("mark", "erasure", "epoch", "erased_ms", "until_ms"),
         # The audit log's own words: exported as looks, erased record by record.
         (BRANCH, "audit"): ("number", "record", "salt", "commitment", "hash"),
     }
 )
-"""What is exported and erased in a way of its own, with all columns."""
+"""Tables that are exported and erased in a way of their own, with all their columns."""
 
 ABOUT_NOBODY: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
@@ -297,7 +285,7 @@ ABOUT_NOBODY: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
         ),
         (BRANCH, "settings"): ("key", "value"),
         (BRANCH, "tombstone_salt"): ("only", "salt"),
-        # Staff, at work; and who failed to sign in as staff, under a mark that names nobody.
+        # Staff, at work; and failed sign-ins as staff, under a mark that names nobody.
         (BRANCH, "accounts"): (
             *("login", "shown", "role", "disabled_ms", "must_change"),
             *("origin", "subject", "password", "used_ms"),

@@ -1,7 +1,7 @@
-"""For how long a clock has run evenly: what can't be undone waits until a time has stood a while.
+"""How long a clock has run evenly: what can't be undone waits until a time has stood a while.
 
-A clock that somebody vouches for can be wrong all the same, for an evening: a time server that
-errs, a battery clock that stood still.
+Even a dependable clock can be wrong for an evening: a time server that errs, a battery clock that
+stood still.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ class WatchedTime:
     def stands(self, moment: Moment, now_s: float) -> bool:
         """Tell whether a dependable time has run evenly for :data:`WATCHED_S`, as far as was seen.
 
-        Args:
-            moment: the time now.
-            now_s: monotonic seconds at the same time.
+        `now_s` is monotonic seconds at the same time as `moment`.
         """
         if not moment.dependable:
             self._since = None

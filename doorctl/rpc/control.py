@@ -1,10 +1,9 @@
 """A process's Unix socket: one JSON line asks, one JSON line answers.
 
-The door and the web process have one each, because each database has one writing process: whoever
-wants the door log purged asks the door, whoever has something to keep in the patron cache asks web.
-A socket is for its owner only (0600), or for the group that door and web share where its directory
-is that group's too. The kernel says of each question whether root asks, and where anybody else
-does, under which user.
+The door and the web process have one each, because each database has one writing process: a purge
+of the door log is asked of the door, a new row of the patron cache of web. A socket is for its
+owner only (0600), or for the group that door and web share where its directory is that group's too.
+The kernel says of each question whether root asks, and if not, which user.
 """
 
 from __future__ import annotations
@@ -43,22 +42,24 @@ ANSWER_LIMIT = 16 * 1024 * 1024
 READ_BYTES = 65_536
 
 REFUSED = "refused"
-"""In an answer: why, in place of it; the mistake is the asker's."""
+"""The key of a refusal's reason in an answer; the mistake is the caller's."""
 
 QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
 
 _HIDDEN = 65_534
-"""As whom systemd's ``PrivateUsers=`` shows every user but root and ours; proc(5), overflowuid."""
+"""The user number by which systemd's ``PrivateUsers=`` shows every user but root and ours; proc(5),
+overflowuid."""
 
 _CREDENTIALS = struct.Struct("iII")
-"""``struct ucred``: process, real user and group of whoever sent a message; unix(7)."""
+"""``struct ucred``: process, real user and group of the sender of a message; unix(7)."""
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is asked; `about` is as the one who answers wants it, and is shown nowhere.
+    """A question; `about` is in the form that the answering process wants, and is shown nowhere.
 
-    Where it is answered, `asker` is the user who asks and None for root, whatever the line said.
+    In the answering process, `asker` is the user who asks and None for root, whatever the line
+    said.
     """
 
     ask: str
@@ -66,7 +67,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     asker: str | None = None
 
     def signed(self, name: str) -> str:
-        """Return who stands on record where `name` was named: whom web names, it may make up."""
+        """Return `name` as it goes on record: with the user who asks, for web could make it up."""
         return name if self.asker in {None, name} else f"{self.asker}, who names {name}"
 
     def __repr__(self) -> str:
@@ -83,14 +84,13 @@ class ControlServer:
 
     Args:
         path: where the socket is made; an old one is replaced, so hold the writer's lock.
-        answers: what can be asked; an answer may raise `InputError`, which is told as a refusal,
-            and any other `DoorctlError`, which is told as a failure. Of anything else that it
-            raises nobody is told more than the kind, for its text may quote anything.
-        name: of the thread that waits for questions.
-        failed: hears that kind, from another thread; must not raise.
-        kept: what root alone may ask.
-        others: what users may ask who are neither root nor ours; None for all.
-        peer: what a user is called whom the kernel does not name: the one other that comes here.
+        answers: by question; an answer may raise `InputError`, which is sent as a refusal, and any
+            other `DoorctlError`, which is sent as a failure. Of any other error only the kind is
+            sent, for its text may quote anything.
+        failed: called with that kind, from another thread; must not raise.
+        kept: the questions that root alone may ask.
+        others: the questions that users may ask who are neither root nor ours; None for all.
+        peer: the name of a user whom the kernel does not name: the one other that comes here.
 
     Raises:
         AlreadyExistsError: something that is no socket is there; it was not touched.
@@ -114,7 +114,7 @@ class ControlServer:
                 raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
             self._server = _Server(path)
         except OSError as err:
-            # The socket module's own complaint, of a path that is too long, has no strerror.
+            # The socket module's own error, about a path that is too long, has no strerror.
             if isinstance(err, AlreadyExistsError):
                 raise
             raise StoreError(f"control socket {path}: {err.strerror or err}") from err
@@ -167,7 +167,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         # The file gets the mode of the socket; the umask would be that of every thread.
         os.fchmod(self.socket.fileno(), 0o600)
         super().server_bind()
-        # What the umask would have taken; nobody listens yet.
+        # The umask may have taken some of these bits; nobody listens yet.
         self._path.chmod(shared_in(self._path.parent))
 
     def handle_error(self, _request: object, _client: object) -> None:
@@ -239,13 +239,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door") -> dict[str, Any]:
-    """Ask a process and return its answer.
-
-    Args:
-        path: its socket.
-        question: what is asked.
-        timeout_s: longest wait for the whole answer.
-        whom: ``door`` or ``web``, for the error's text.
+    """Ask a process and return its answer; `timeout_s` is for the whole answer.
 
     Raises:
         InputError: it was refused, with the answerer's reason; nothing was changed.
@@ -257,12 +251,12 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
     try:
         asking = socket.socket(socket.AF_UNIX)
     except OSError as err:
-        # Our own lack, such as of descriptors: it says nothing of the other process.
+        # Our own shortage, such as of descriptors: it says nothing of the other process.
         raise StoreError(f"no socket to ask the {whom} process by: {err.strerror}") from err
     try:
         with asking as line:
             line.settimeout(timeout_s)
-            # Every message then says who sends it, whenever the other side comes to read it.
+            # Every message then carries its sender, whenever the other side reads it.
             line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             line.connect(str(path))
             error = NotAnsweringError
@@ -281,7 +275,7 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
 
 
 def _answer_of(line: socket.socket, limit_s: float) -> bytes:
-    """Read up to the line feed, within the limit in all: a peer that drips holds nobody."""
+    """Read up to the line feed, within the limit in all, so that a slow peer holds nobody."""
     began_s = perf_counter()
     answer = bytearray()
     while not answer.endswith(b"\n"):

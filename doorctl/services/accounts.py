@@ -15,19 +15,18 @@ from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import Clock
-from doorctl.rpc.branch import (
+from doorctl.rpc.accounts import (
     AddAccount,
-    Audited,
     DisableAccount,
     EnableAccount,
-    OpenBranch,
-    Request,
     ResetFactor,
     SetPassword,
     SetRole,
     SignOutEverywhere,
     told,
 )
+from doorctl.rpc.deeds import Audited
+from doorctl.rpc.requests import OpenBranch, Request
 from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchDesk, change
 from doorctl.store.accounts import AccountRecords, ArgonPasswords
@@ -43,9 +42,12 @@ NO_PROVIDER = "no identity provider is set up; see signin.oidc.issuer"
 class Administration:
     """Changes of accounts, each on the audit log. Thread-safe if `carry` is.
 
-    Args:
-        carry: has a change of ``branch.db`` made, and by whom is known to it.
-        hasher: stretches new passwords, here and nowhere else.
+    `carry` makes a change of ``branch.db`` and knows by whom; `hasher` stretches new passwords,
+    here and nowhere else.
+
+    Raises:
+        InputError: something of a change is not taken; says what.
+        StoreError: nothing was changed.
     """
 
     def __init__(
@@ -57,39 +59,34 @@ class Administration:
     def add(
         self, name: str, shown: str, role: Role, password: Password, *, must_change: bool = False
     ) -> None:
-        """Add a local account.
-
-        Raises:
-            InputError: something of it is not taken; says what.
-            StoreError: nothing was changed.
-        """
+        """Add a local account."""
         account = Account(own_name(name), shown, role, must_change=must_change)
         refuse_account(account)
         self._carry(AddAccount(account, self._hashed(password, account.name)))
 
     def set_role(self, name: str, role: Role) -> None:
-        """Give an account another role; raises as `add` does."""
+        """Give an account another role."""
         self._carry(SetRole(own_name(name), role))
 
     def disable(self, name: str) -> None:
-        """Let nobody sign in to an account; raises as `add` does."""
+        """Let nobody sign in to an account."""
         self._carry(DisableAccount(own_name(name)))
 
     def enable(self, name: str) -> None:
-        """Let an account be signed in to again; raises as `add` does."""
+        """Let an account be signed in to again."""
         self._carry(EnableAccount(own_name(name)))
 
     def set_password(self, name: str, password: Password, *, must_change: bool = False) -> None:
-        """Give an account another password; raises as `add` does."""
+        """Give an account another password."""
         own = own_name(name)
         self._carry(SetPassword(own, self._hashed(password, own), must_change))
 
     def reset_factor(self, name: str) -> None:
-        """Take an account's second factor; raises as `add` does."""
+        """Take an account's second factor."""
         self._carry(ResetFactor(own_name(name)))
 
     def sign_out_everywhere(self, name: str) -> int:
-        """End all sessions of an account; return how many there were. Raises as `add` does."""
+        """End all sessions of an account, and return how many there were."""
         ended = self._carry(SignOutEverywhere(own_name(name)))
         assert isinstance(ended, int)  # noqa: S101 - what comes of that request
         return ended
@@ -102,15 +99,10 @@ class Administration:
 class AccountsDesk:
     """All that the staff pages need of accounts. Thread-safe; calls wait for disk or network.
 
-    Args:
-        config: the whole configuration.
-        clock: any.
-        branch: owns ``branch.db``.
-        hasher: Argon2id; None for the usual one.
-        provider: the identity provider; None for what the configuration says, at the first use.
+    `signing_in` signs in and out, finds the session of a token and changes one's own password.
 
-    Attributes:
-        signing_in: in and out, whose a session is, one's own password.
+    Args:
+        provider: None for what the configuration says, at the first use.
     """
 
     def __init__(
@@ -164,7 +156,7 @@ class AccountsDesk:
         return leads, self._pending.keep(begun, self._clock.monotonic_s(), address)
 
     def wanted_oidc(self, kept: Token) -> str:
-        """Return the path where whoever began a sign-in wanted to go; "/" where it is over.
+        """Return the path that a sign-in leads to; "/" where it is over.
 
         Nothing is stored, and the sign-in stays under way.
         """
@@ -172,24 +164,18 @@ class AccountsDesk:
         return "/" if begun is None else begun.back
 
     def stop_oidc(self, kept: Token) -> None:
-        """Forget a sign-in that came to nothing; nothing if there is none."""
+        """Forget a sign-in that came to nothing, if there is one."""
         self._pending.take(kept, self._clock.monotonic_s())
 
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
-        """Sign in who came back from the identity provider.
+        """Sign in the person that the provider sent back; return the session's token and path.
 
-        Returns:
-            The session's token, and the path where they wanted to go.
-
-        Args:
-            kept: what `begin_oidc` gave the browser; it counts once.
-            state: as it came back in the address.
-            code: the same.
+        What `begin_oidc` gave the browser counts once; the path is where the person wanted to go.
 
         Raises:
             InputError: it was not begun here, or is over.
             IdentityProviderError: there is none, or it can't be believed.
-            SignInRefusedError: who it is has no access here.
+            SignInRefusedError: the person has no access here.
             StoreError: it could not be stored, so nobody was signed in.
         """
         begun = self._pending.take(kept, self._clock.monotonic_s())
@@ -204,7 +190,7 @@ class AccountsDesk:
     def way_out(self) -> str:
         """Return where a browser signs out at the identity provider; empty for nowhere.
 
-        It takes 10 s at most, and never fails: here somebody is signed out already.
+        It takes 10 s at most, and never fails: the person is signed out here already.
         """
         try:
             return self._asked().way_out()
@@ -212,7 +198,7 @@ class AccountsDesk:
             return ""
 
     def whose(self, token: Token) -> tuple[Account, Session] | None:
-        """Return who is signed in by a token; see `SigningIn.whose`."""
+        """Return the account and the session of a token; see `SigningIn.whose`."""
         return self.signing_in.whose(token)
 
     def every(self) -> tuple[Account, ...]:
@@ -224,10 +210,9 @@ class AccountsDesk:
         return self._records.every()
 
     def administration(self, by: str) -> Administration:
-        """Return what changes accounts, on record as somebody's deeds.
+        """Return what changes accounts, on record as deeds of the login `by`.
 
-        Args:
-            by: the login of whoever asks; whether they may is for the caller to have asked.
+        The caller has checked that they may.
         """
 
         def carry(request: Request[ResultT]) -> ResultT:
@@ -249,7 +234,7 @@ class AccountsDesk:
 
 
 class _Audited:
-    """`Desk`: what was done, and the audit log's entry, or neither."""
+    """A `Desk` that stores a change and the audit log's entry, or neither."""
 
     def __init__(self, branch: BranchDesk) -> None:
         self._branch = branch
@@ -267,7 +252,7 @@ class _Audited:
 
 
 def accounts_desk(config: Config, clock: Clock, branch: BranchDesk) -> AccountsDesk:
-    """Return what the web process's pages sign staff in by; close it at the end."""
+    """Return the desk that the web process signs staff in by; close it at the end."""
     return AccountsDesk(config, clock, branch)
 
 

@@ -1,4 +1,4 @@
-"""Builds the ways out of the house that alarms take from the web process: mail and webhook."""
+"""Builds the ways by which alarms leave the web process: mail and webhook."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from doorctl.core.masked import Masked
 from doorctl.core.rationing import Due, Heard, Ration
 from doorctl.notices.sending import NoticeDesk, notice
 from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
-from doorctl.ops.logs import TurningThread
+from doorctl.ops.alarm_log import TurningThread
 from doorctl.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.services.app import system_clock
 from doorctl.services.door_alarms import started
@@ -21,7 +21,7 @@ from doorctl.sources.asking import read_password, trusting
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way out and the thread that goes it; implements `doorctl.services.alarms.Way`."""
+    """A way out and its thread; implements `doorctl.services.alarms.Way`."""
 
     desk: NoticeDesk
     thread: TurningThread
@@ -32,11 +32,11 @@ class Way:
         self.thread.wake()
 
     def silence(self, kind: str) -> None:
-        """Send no more of what somebody has acknowledged."""
+        """Send no more of a kind that was acknowledged."""
         self.desk.silence(kind)
 
     def listen(self, kind: str) -> None:
-        """Send of this kind again."""
+        """Send a kind again."""
         self.desk.listen(kind)
 
 
@@ -45,12 +45,8 @@ def open_ways(
 ) -> tuple[list[Way], dict[str, str]]:
     """Return every way out that can be used, each on its thread, and why each other one can't.
 
-    Args:
-        config: says which are wanted, and how often they may be used.
-        log: hears where one begins to fail, so that another one tells of it.
-        clock: web's.
-        stack: ends the threads and closes what they use.
-        journal: hears of our own faults, which go no further.
+    `log` hears where one begins to fail, so that another one tells of it; `journal` hears of our
+    own faults, which go no further.
     """
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
     found, unusable = sinks(config, stack)
@@ -62,7 +58,7 @@ def open_ways(
 
 
 def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
-    """Send one notice by every way, unrationed; return why each that failed did.
+    """Send one notice by every way, unrationed; return the reason of each that failed.
 
     Raises:
         InputError: there is no such kind, or no way out is configured.
@@ -85,12 +81,7 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
 
 
 def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[str, str]]:
-    """Return every way out that can be used, and why each other one can't, both by name.
-
-    Args:
-        config: says which are wanted.
-        stack: closes them.
-    """
+    """Return every way out that can be used, and why each other one can't, both by name."""
     found: dict[str, AlarmSink] = {}
     unusable: dict[str, str] = {}
     for name, wanted, build in (

@@ -25,19 +25,17 @@ from doorctl.core.standing import (
     to_be_kept,
 )
 from doorctl.notices.sending import DoorWatch, Outbox
-from doorctl.ops.logs import AlarmLog
+from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ports import Clock, EventLog, NotSentError
 from doorctl.privacy.audit import Action, Deed, account
-from doorctl.rpc.branch import OpenBranch
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.door import alarm_answers, ask_standing
+from doorctl.rpc.requests import OpenBranch
 from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchDesk
 from doorctl.services.door_alarms import not_sent, started
 from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import BranchRecordsWriter
-
-# What the staff pages need of alarms: which stand, what to do about them, who has seen them.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +43,11 @@ class StandingAlarm:
     """An alarm that stands, or one that is over; times are aware and UTC.
 
     Args:
-        kind: its name in the list of alarms.
-        source: the process that raised it, ``door`` or ``web``.
-        urgency: when somebody has to look.
-        since: when it was raised first.
-        last: when it was raised last.
-        count: how often it was raised in between, at least 1.
+        count: how often it was raised from `since` to `last`, at least 1.
         why: its own words, in English, without anybody's numbers; empty for none.
-        means: what has happened.
-        act: what to do about it.
-        ends_itself: whether its end will be told; if not, to acknowledge it ends it.
-        cleared_at: when it was over, None while it stands.
+        ends_itself: whether its end will be told; if not, acknowledging it ends it.
+        cleared_at: None while it stands.
         acknowledged_by: the login that has seen it, None for nobody.
-        acknowledged_at: when.
     """
 
     kind: str
@@ -89,14 +79,11 @@ class AlarmDesk(Protocol):
         """Return the last ones that are over, the latest end first; at most `limit`."""
 
     def acknowledge(self, kind: str, by: str) -> None:
-        """Put on record that somebody has seen an alarm; it waits for the disk.
+        """Put on record that the login `by` has seen an alarm; it waits for the disk.
 
-        It is not sent again while it stands, unless it is a call for help. What has no end of its
-        own is over. The second one to acknowledge it changes nothing.
-
-        Args:
-            kind: which.
-            by: the login of whoever has seen it; whether they may is for the caller to have asked.
+        The caller has checked that they may. The alarm is not sent again while it stands, unless it
+        is a call for help. An alarm that has no end of its own is over. A second acknowledgement
+        changes nothing.
 
         Raises:
             InputError: none of that kind stands.
@@ -119,10 +106,10 @@ class Way(Protocol):
         """Take note of an alarm."""
 
     def silence(self, kind: str) -> None:
-        """Send no more of what somebody has acknowledged."""
+        """Send no more of a kind that was acknowledged."""
 
     def listen(self, kind: str) -> None:
-        """Send of this kind again."""
+        """Send a kind again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +129,11 @@ class WebsAlarms:
     """The web process's alarms, its own and the door's.
 
     Each way out has a thread of its own, and so has the table: a slow one delays no other. A way
-    whose password, secret or authority can't be read is left out and told as ``alarm_not_sent``,
+    whose password, secret or authority can't be read is left out and alarmed as ``alarm_not_sent``,
     by the other way too.
 
-    Args:
-        config: the whole configuration.
-        journal: takes each line first.
-        clock: web's.
-        stack: ends the threads.
-
-    Attributes:
-        log: the log for all of web.
-        answers: what web answers to the door about alarms.
+    `journal` takes each line first. `log` is the log for all of web, `answers` what web answers to
+    the door about alarms.
     """
 
     def __init__(self, config: Config, journal: EventLog, clock: Clock, stack: ExitStack) -> None:
@@ -173,11 +153,9 @@ class WebsAlarms:
             self._open_ways(stack)
 
     def kept_in(self, branch: BranchDesk, stack: ExitStack) -> StandingAlarms:
-        """Begin to keep alarms in ``branch.db`` and to watch the door; return what pages ask.
+        """Begin to keep alarms in ``branch.db`` and to watch the door; return the pages' desk.
 
-        Args:
-            branch: owns the file; it must outlast the stack's callbacks that are added here.
-            stack: ends the threads and closes the reader.
+        `branch` must outlast the callbacks that are added to `stack` here.
         """
         self._branch = branch
         records = AlarmRecords(branch_db(self._config))
@@ -192,7 +170,7 @@ class WebsAlarms:
 
         def look() -> bool:
             watch.turn()
-            # What fails here is tried again at the next turn, and told by whoever writes.
+            # What fails here is tried again at the next turn, and told where it is written.
             with suppress(DoorctlError):
                 self._compare(records)
             return True
@@ -201,7 +179,7 @@ class WebsAlarms:
         return desk
 
     def add_way(self, way: Way) -> None:
-        """Have alarms go this way too from now on."""
+        """Send alarms this way too from now on."""
         self._ways.append(way)
 
     def _open_ways(self, stack: ExitStack) -> None:
@@ -293,10 +271,7 @@ class WebsAlarms:
 class StandingAlarms:
     """Alarms as the pages see them; implements `doorctl.services.alarms.AlarmDesk`. Thread-safe.
 
-    Args:
-        records: reads them.
-        branch: owns ``branch.db``.
-        silence: hears which kind is not to be sent again while it stands; must not block.
+    `silence` gets the kind that is not to be sent again while it stands; it must not block.
     """
 
     def __init__(
@@ -307,16 +282,16 @@ class StandingAlarms:
         self._silence = silence
 
     def standing(self) -> tuple[StandingAlarm, ...]:
-        """Return what stands: the most urgent first, and of these the longest standing."""
+        """Return what stands, the most urgent first."""
         found = map(shown, self._records.standing())
         return tuple(sorted(found, key=lambda one: ORDER[one.urgency]))
 
     def recent(self, limit: int) -> tuple[StandingAlarm, ...]:
-        """Return the last ones that are over, the latest end first; at most `limit`."""
+        """Return the last ones that are over."""
         return tuple(map(shown, self._records.ended(limit)))
 
     def acknowledge(self, kind: str, by: str) -> None:
-        """Put on record that somebody has seen an alarm, in the table and on the audit log."""
+        """Put an acknowledgement in the table and on the audit log."""
 
         def use(opened: OpenBranch, moment: Moment) -> bool:
             with opened.audit.together(moment):
@@ -331,7 +306,7 @@ class StandingAlarms:
 
 
 def shown(record: AlarmRecord) -> StandingAlarm:
-    """Return an alarm with what the list says of it; one that left the list is ``unlisted``."""
+    """Return an alarm with the list's words about it; ``unlisted`` for one that left the list."""
     known = KINDS.get(record.kind, KINDS[UNLISTED])
     return StandingAlarm(
         kind=record.kind,

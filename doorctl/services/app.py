@@ -1,9 +1,8 @@
-"""From the configuration's values to what both processes go by."""
+"""Builds what both processes go by from the configuration's values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import date, timedelta
 from hashlib import sha256
@@ -21,7 +20,6 @@ from doorctl.core.errors import (
     NotAnsweringError,
     StoreBusyError,
     StoreError,
-    StuckError,
 )
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
@@ -30,23 +28,20 @@ from doorctl.ports import CacheStamp, EventLog
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import ArgonSealer, Seal, read_key, seal_on_record
-from doorctl.store.patrons import PatronCache
-from doorctl.store.subject import SubjectReader
 from doorctl.store.visit_rows import HourlyHistory
 
 ROAD_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
 
 UNTOLD = frozenset({"alarms", "lms", "outputs", "secrets", "signin", "sync"})
-"""Tables that name accounts, people, commands and addresses with a secret in them: of these it is
-told which key was changed, and kept what its value hashes to."""
+"""Tables that name accounts, people, commands and addresses with a secret in them: the log says
+only which of their keys was changed, and the file keeps a hash of the value."""
 
 BACK_S = 0.25
 """How much sooner the door gives up on a web process that hangs than on the attempt.
 
-Its silence has to be heard while it counts: told after the attempt's deadline, a right PIN that
-nobody compared would stay charged as a wrong one.
+Its silence must come while it counts: after the attempt's deadline, a right PIN that nobody
+compared would stay charged as a wrong one.
 """
 
 
@@ -66,12 +61,12 @@ def branch_db(config: Config) -> Path:
 
 
 def ask_s(config: Config) -> float | None:
-    """Return how long an answer may take to reach the door; None where nobody is asked."""
+    """Return how long the library system's answer may take; None without a library system."""
     return config.lms.timeout_s + ROAD_S if config.lms.wanted else None
 
 
 def web_answers_s(config: Config) -> float:
-    """Return how long the web process may take to tell the library system's answer."""
+    """Return how long the web process may take to pass on the library system's answer."""
     return config.lms.timeout_s + ROAD_S - BACK_S
 
 
@@ -93,7 +88,7 @@ def access_policy(config: Config) -> Policy:
 
 
 def opened_on(config: Config, moment: Moment) -> date | None:
-    """Return when `policy.first_card` was heeded last; None where nobody knows, or it is unset."""
+    """Return the day when `policy.first_card` was last heeded; None if not known, or unset."""
     if config.policy.first_card:
         with suppress(StoreError), closing(HourlyHistory(visits_db(config))) as history:
             return history.opened_on(moment)
@@ -101,7 +96,7 @@ def opened_on(config: Config, moment: Moment) -> date | None:
 
 
 def flags_weak(config: Config) -> bool:
-    """Return whether rows that are sealed say which PINs are too easy to guess."""
+    """Tell whether rows that are sealed say which PINs are too easy to guess."""
     return access_policy(config).weak_pin is not WeakPin.ALLOW
 
 
@@ -118,7 +113,7 @@ def retention(config: Config) -> timedelta:
 def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
     """Return this machine's clock, which never undercuts the highest trusted time on record.
 
-    Door and web, which go on for long, are `wary`: see :class:`~doorctl.ops.clock.SystemClock`.
+    Door and web, which run for long, are `wary`: see :class:`~doorctl.ops.clock.SystemClock`.
     """
     try:
         history = VisitHistory(visits_db(config))
@@ -134,14 +129,9 @@ def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
 def read_again(
     running: Config, environment: Mapping[str, str], log: EventLog
 ) -> tuple[Config, str] | None:
-    """Return what may be taken of a changed file, and which keys that is; None if it is wrong.
+    """Read a changed file; return what may be taken of it and the names of those keys.
 
-    What is wrong, or needs a restart, is told in one `config` line.
-
-    Args:
-        running: what the process goes by.
-        environment: as at its start.
-        log: takes the line.
+    Returns None where the file is wrong. One `config` line says what is wrong or needs a restart.
     """
     try:
         config, taken, others = reload(running, environment)
@@ -155,20 +145,15 @@ def read_again(
 
 
 def tell_taken(taken: str, log: EventLog) -> None:
-    """Tell which keys are in force now that were not before."""
+    """Log which keys are in force now that were not before."""
     log.emit("config", state="taken", why=taken or "nothing has changed that needs no restart")
 
 
 def tell_changes(config: Config, path: Path, log: EventLog) -> None:
-    """Tell what a process begins by that it did not begin by the last time, one line a key.
+    """Log each key that differs from the last time this process began, one line a key.
 
-    Nothing is told at the first start, nor where it can't be read what the last one was; what
-    can't be written is told again.
-
-    Args:
-        config: what it begins by.
-        path: where each process keeps that, in its own directory.
-        log: takes `config` lines.
+    Nothing is logged at the first start, nor where the last values can't be read; what can't be
+    written is logged again. `path` keeps the values, in each process's own directory.
     """
     now = {name: _told(name, value) for name, value in config.origin.values.items()}
     try:
@@ -196,7 +181,7 @@ def _told(name: str, value: object) -> str:
 
 
 def outdated(stamp: CacheStamp, config: Config) -> str | None:
-    """Return what is to be done where the cache was sealed for another age limit, or None."""
+    """Return what to do where the cache was sealed for another age limit, else None."""
     if not stamp.epoch or stamp.minimum_age == config.policy.minimum_age:
         return None
     return (
@@ -207,12 +192,12 @@ def outdated(stamp: CacheStamp, config: Config) -> str | None:
 
 @contextmanager
 def open_book(config: Config) -> Iterator[BranchRecords]:
-    """Open ``branch.db`` to read it, whoever writes it; nothing is made where there is none."""
+    """Open ``branch.db`` to read it beside its writer; no file is made where there is none."""
     with closing(BranchRecords(branch_db(config))) as book:
         yield book
 
 
-# Has a database changed by the process that owns it, and owns it while none does.
+# A database is changed by the process that owns it, or here while that is not running.
 
 LIMIT_S = 5.0
 """Longest wait for another command; it takes milliseconds, only a load or a purge takes longer."""
@@ -235,17 +220,15 @@ def by_the_owner(
     Where the owner runs but takes no questions, its lock refuses us, with one clear line.
 
     Args:
-        asked: asks the owner.
-        alone: opens the database as its writer and does it here; from its first line on, it may
-            be called again where somebody else is the writer.
-        absent: what `asked` raises where it may be done here.
-        of: the database's directory, where the caller may not be its owner yet: root's commands
-            become that one while they do it here.
-        limit_s: seconds from the call on, after which somebody else's lock is not awaited.
+        alone: opens the database as its writer and does it here; called again from its first line
+            on where another process is the writer.
+        absent: the error of `asked` after which it may be done here.
+        of: the database's directory, where the caller may not be its owner: root's commands become
+            that user while they do it here.
+        limit_s: seconds from the call on, after which another process's lock is not awaited.
 
     Raises:
-        StoreBusyError: somebody else is the writer, and stays it.
-        BaseException: whatever else the two raise.
+        StoreBusyError: another process is the writer, and stays it.
     """
     end_s = perf_counter() + limit_s
     while True:
@@ -260,70 +243,3 @@ def by_the_owner(
             if perf_counter() >= end_s:
                 raise
         Event().wait(LOOK_S)
-
-
-# How long web waits for a thread of its own that writes to a disk: not for ever.
-
-WRITE_LIMIT_S = 30.0
-"""Longest wait for a write; it takes milliseconds, on a failing disk long."""
-
-
-def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
-    """Return a job's result; what has not begun in time is not done later either.
-
-    Args:
-        job: what an executor was given.
-        limit_s: longest wait in seconds.
-
-    Raises:
-        StuckError: it did not end in time; says whether it may be done all the same.
-        BaseException: whatever the job raises.
-    """
-    if wait([job], limit_s).done:
-        return job.result()
-    if job.cancel():
-        raise StuckError("the disk is busy and nothing was changed; try again in a minute")
-    raise StuckError("the disk does not answer; it may be done yet, so look before you try again")
-
-
-# Opens the patron register to be read by whoever has no key, as the web process has none.
-
-
-@contextmanager
-def open_register(config: Config, seal: Seal | None = None) -> Iterator[PatronCache]:
-    """Open it.
-
-    Args:
-        config: the whole configuration.
-        seal: what the numbers to be looked up are sealed with; None for whatever the register
-            says, where no number is.
-
-    Raises:
-        StoreError: it is missing, empty, sealed otherwise or can't be read.
-    """
-    path = patrons_db(config)
-    made = seal_on_record(path) if seal is None else seal
-    if made is None:
-        raise StoreError(f"{path} holds no patrons yet; push them, or load a feed")
-    with closing(PatronCache(path, made)) as cache:
-        yield cache
-
-
-def knows_patron(config: Config, patron_ref: str) -> bool:
-    """Tell whether the register has a card of a patron; a register that can't be read has none."""
-    with suppress(StoreError), closing(SubjectReader(patrons_db(config))) as register:
-        return bool(register.cards(patron_ref))
-    return False
-
-
-# Builds the sealer of this installation, by its key and its configuration.
-
-
-def own_sealer(config: Config) -> ArgonSealer:
-    """Return the sealer that rows of this installation are sealed with.
-
-    Raises:
-        KeyFileError: the installation key can't be read.
-    """
-    key = read_key(config.secrets.installation_key_file)
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)

@@ -1,10 +1,10 @@
-"""Builds both ends of ``branch.db``: its one writer, and whoever asks that one or only reads."""
+"""Builds both ends of ``branch.db``: its one writer, and those that ask it or only read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 from doorctl.accounts.ports import Books
@@ -12,12 +12,13 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, NotAnsweringError, NotRunningError, StuckError
 from doorctl.core.identity import caller
 from doorctl.core.moments import Moment
-from doorctl.core.staff_text import refuse_purpose
-from doorctl.ops.clock import SystemClock
 from doorctl.ports import Clock
-from doorctl.rpc.branch import Audited, OpenBranch, Request, ask_web, branch_answers
-from doorctl.rpc.control import Answers, Question, ask
-from doorctl.services.app import WRITE_LIMIT_S, branch_db, by_the_owner, result_of, system_clock
+from doorctl.rpc.branch import ask_web, branch_answers
+from doorctl.rpc.control import Answers
+from doorctl.rpc.deeds import Audited
+from doorctl.rpc.requests import OpenBranch, Request
+from doorctl.services.app import branch_db, by_the_owner, system_clock
+from doorctl.services.waiting import WRITE_LIMIT_S, result_of
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import BranchRecords
@@ -29,12 +30,8 @@ ResultT = TypeVar("ResultT")
 def change(config: Config, request: Request[ResultT], by: str | None = None) -> ResultT:
     """Have the web process, which owns ``branch.db``, change it; own it while web is not running.
 
-    It goes on the audit log too: the change and its entry, or neither.
-
-    Args:
-        config: the whole configuration.
-        request: what is to be done.
-        by: whose deed it is; None for whoever calls.
+    The change and its entry on the audit log are made together, or neither; `by` None means the
+    caller.
 
     Raises:
         InputError: it makes no sense; nothing was changed.
@@ -69,12 +66,8 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
 class BranchDesk:
     """The web process's ``branch.db``, on a thread of its own: a push keeps no lockdown waiting.
 
-    The file is opened at the first use, and where that fails again at the next. Thread-safe.
-
-    Args:
-        config: the whole configuration.
-        clock: says when it is.
-        limit_s: longest wait for one use, in seconds.
+    The file is opened at the first use, and where that fails again at the next. Each use waits
+    `limit_s` seconds at most. Thread-safe.
     """
 
     def __init__(self, config: Config, clock: Clock, limit_s: float = WRITE_LIMIT_S) -> None:
@@ -86,7 +79,7 @@ class BranchDesk:
         self._worker = ThreadPoolExecutor(1, "branch")
 
     def run(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
-        """Use the file on its thread at the moment that is then, and return the result.
+        """Use the file on its thread, at the moment of that time, and return the result.
 
         Raises:
             StuckError: it did not end in time; what had not begun is not done later.
@@ -127,52 +120,3 @@ def _opened(config: Config, stack: ExitStack) -> OpenBranch:
     book = stack.enter_context(closing(BranchRecords(path)))
     staff = Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))
     return OpenBranch(book, writer, AuditTrail(writer), staff)
-
-
-# Asks the running door to let somebody in once, or to take its clock as right.
-
-TRUST_CLOCK = "trust_clock"
-
-
-def open_once(config: Config, clock: Clock, reason: str, by: str, limit_s: float) -> None:
-    """Have the door released once; after the limit it is not, whatever the door does later.
-
-    Args:
-        config: the whole configuration.
-        clock: the machine's, which the door goes by as well.
-        reason: why, in a few words.
-        by: which account asks.
-        limit_s: longest wait for the door, seconds.
-
-    Raises:
-        InputError: the reason has no place on record.
-        NotAnsweringError: the door did not answer in time; it does not open any more.
-        StoreError: the door could not do it.
-    """
-    refuse_purpose(reason, "reason")
-    until_s = clock.monotonic_s() + limit_s
-    question = Question("open", {"reason": reason, "by": by, "until_s": until_s})
-    ask(config.control.socket, question, timeout_s=limit_s)
-
-
-def trust_clock(config: Config, limit_s: float) -> str:
-    """Have door and web take the wall clock as right; return it as the door has it, ISO.
-
-    While web is not running there is nothing to tell it: it has no doubt of its own at a start,
-    once the door has mended the high-water mark.
-
-    Raises:
-        NotAnsweringError: the door did not answer in time.
-        StoreError: the door took it, and could not store that.
-    """
-    question = Question(TRUST_CLOCK)
-    told = ask(config.control.socket, question, timeout_s=limit_s)
-    with suppress(NotAnsweringError):
-        ask(config.web.socket, question, timeout_s=limit_s)
-    return str(told["at"])
-
-
-def believes(clock: SystemClock) -> dict[str, Any]:
-    """Take a clock as right; return the time as it is answered to whoever said so."""
-    clock.believe()
-    return {"at": clock.moment().local.isoformat(timespec="seconds")}

@@ -1,6 +1,6 @@
 """Builds the first half of an alarm's way: from the door to the web process.
 
-The door imports neither mail nor HTTP for it; see `alarm_desk` for the other half.
+The door imports neither mail nor HTTP for it; see `doorctl.services.alarms` for the other half.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from doorctl.core.alarms import NOT_SENT
 from doorctl.core.rationing import Heard
 from doorctl.core.standing import Raised
 from doorctl.notices.sending import Outbox
-from doorctl.ops.logs import REST_S, AlarmLog, TurningThread
+from doorctl.ops.alarm_log import REST_S, AlarmLog, TurningThread
 from doorctl.ports import Clock, EventLog
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
@@ -23,11 +23,9 @@ from doorctl.rpc.door import AlarmsOverSocket, standing_answers
 
 @dataclass(frozen=True, slots=True)
 class DoorsAlarms:
-    """The door's end of the road.
+    """The door's end of the way; `log` also sends each alarm to web.
 
     Args:
-        log: the journal's, from which each alarm also goes to web.
-        answers: what web may ask of them.
         asked_s: when web asked last, monotonic seconds; None where it never has.
         want: whether mail or webhook is waited for, from now on.
     """
@@ -42,14 +40,8 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
     """Return the log for the door process, whose alarms also go to web.
 
     While web is down the newest wait for it, as many as an `Outbox` keeps. What stands by then is
-    not lost with the others, for web asks for it. That web is down is told where its mail and
-    webhook are waited for, and nowhere else.
-
-    Args:
-        config: the whole configuration.
-        log: the journal's.
-        clock: the door's.
-        stack: ends the thread.
+    not lost with the others, for web asks for it. A web process that is down is alarmed only where
+    its mail or webhook is waited for.
     """
     road, raised = AlarmsOverSocket(config.web.socket, clock), Raised()
     asked_s: float | None = None
@@ -93,14 +85,9 @@ def started(
     stack: ExitStack,
     rest_s: float = REST_S,
 ) -> TurningThread:
-    """Return a thread that has begun; what is wrong with it is told as ``alarm_not_sent``.
+    """Return a thread that has begun; its faults are told as ``alarm_not_sent``.
 
-    Args:
-        turn: see `TurningThread`.
-        name: the thread's.
-        log: the journal's.
-        stack: ends the thread.
-        rest_s: see `TurningThread`.
+    `turn` and `rest_s` are those of `TurningThread`.
     """
 
     def failed(err: Exception) -> None:

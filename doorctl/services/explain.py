@@ -1,4 +1,4 @@
-"""Why? Would this card get in, which checks pass, which fails, by data of what age?"""
+"""Explains whether a card would get in: which checks pass, which fail, by data of what age."""
 
 from __future__ import annotations
 
@@ -21,12 +21,10 @@ from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, VisitRead
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of a number that somebody typed.
+    """One reading of a typed number; `key` is the 16 bytes under which its row is kept.
 
     Args:
-        kind: as what it was read.
-        key: the 16 bytes under which its row is kept.
-        earlier: those under which it was, before another installation key was laid over.
+        earlier: its keys before another installation key was laid over.
     """
 
     kind: IdentifierKind
@@ -36,10 +34,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class BranchNow:
-    """What the branch is at the time that is asked about.
+    """The branch at the time in question; `mode` is None where it is not known.
 
     Args:
-        mode: None where nobody knows.
         no_entry: whether it closes so soon that nobody new comes in.
     """
 
@@ -49,17 +46,13 @@ class BranchNow:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What was found; it names nobody.
+    """The result; it names nobody.
 
     Args:
-        findings: each check's answer, in the order in which it counts; a pass's come last and
-            are enough by themselves.
-        reason: what the door would say.
-        at: the local time that was asked about.
-        standing: what the branch is then.
-        stamp: the cache's epoch and age.
+        findings: each check's answer, in the order in which it counts; a pass's come last and are
+            enough by themselves.
+        at: the local time in question.
         data_age: how old the cache is now; None where that is not known.
-        with_rights: whether bans and passes were asked for.
     """
 
     findings: tuple[Finding, ...]
@@ -82,7 +75,7 @@ class Explanation:
 
     @property
     def source(self) -> str:
-        """One line that says by which data this was found."""
+        """The data behind the result, in one line."""
         age = "of unknown age" if self.data_age is None else f"{_hours(self.data_age)} old"
         rights = ", bans and passes as of now" if self.with_rights else ""
         asked = f"{self.at:%Y-%m-%d %H:%M} ({self._branch})"
@@ -129,14 +122,8 @@ def explain(
     """Ask every check about a card or a code, as if its PIN were right where one is known.
 
     Args:
-        readings: of what was typed, best first; at least one.
-        moment: the time that is asked about.
-        standing: what the branch is at that time.
-        policy: the branch's rules.
-        patrons: the cache.
+        readings: best first; at least one.
         branch: bans and passes, as they are now; None where there are none.
-        visits: knows who has to wait after wrong PINs.
-        clock: tells how old the cache is.
         opened_on: the local day that `Policy.first_card` was heeded on last; None for none known.
 
     Raises:

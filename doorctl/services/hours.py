@@ -42,18 +42,14 @@ CLOSED_WEEK = ((),) * 7
 
 
 NOT_KNOWN = Calendar(CLOSED_WEEK, known_until=date.min)
-"""No date is known: closed to patrons, and a problem that somebody is told of."""
+"""No date is known: closed to patrons, and a problem that is reported."""
 
 
 def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
-    """Return the calendar that counts; where a source that it needs never spoke, it knows no date.
+    """Return the calendar that counts; it knows no date where a source that it needs is silent.
 
     What staff say of a date goes before the configuration, and that before public holidays. The
     website's hours stand in place of the week and of the holidays.
-
-    Args:
-        opening: what the configuration says, and who is to be asked.
-        stored: what branch.db holds.
     """
     said = {one.source: one for one in stored.sources}
     base = _base(opening, stored, said)
@@ -92,13 +88,7 @@ def _dated(said: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The branch's hours at a moment.
-
-    Args:
-        calendar: the one that counts.
-        override: what staff have set last; it may be over.
-        moment: when it was asked.
-    """
+    """The branch's hours at a moment; `override` is what staff have set last, and may be over."""
 
     calendar: Calendar
     override: Override | None
@@ -106,12 +96,12 @@ class Hours:
 
     @property
     def standing(self) -> Standing:
-        """What the branch is just now, and until when."""
+        """The branch's mode just now, and until when."""
         return standing(self.calendar, self.override, self.moment)
 
     @property
     def next_change(self) -> tuple[datetime, Mode] | None:
-        """When it is planned to become what; None if not within 14 days, or by an unset clock."""
+        """The next planned change and its mode; None if not within 14 days, or by a bad clock."""
         if not self.moment.dependable:
             return None
         return next_planned_change(self.calendar, self.override, self.moment.local)
@@ -141,7 +131,7 @@ def hours_now(config: Config) -> Hours:
 
 
 def branch_at(config: Config, book: BranchBook, moment: Moment) -> BranchNow:
-    """Return what the branch is at a moment, as the door would judge it then.
+    """Return the branch at a moment, as the door would judge it then.
 
     Raises:
         StoreError: ``branch.db`` is lost or can't be read.

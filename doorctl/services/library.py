@@ -1,4 +1,4 @@
-"""The library system's desk: asked once about a card that the cache can't judge, and not twice."""
+"""Asks the library system about a card that the cache can't judge: once, and not twice."""
 
 from __future__ import annotations
 
@@ -20,18 +20,14 @@ WAITS = LibraryReply(LibraryAnswer.WAITS)
 
 
 class LibraryDesk:
-    """Spare the library system, and each patron's attempts there. Thread-safe.
+    """Spares the library system, and each patron's attempts there. Thread-safe.
 
     A no never spends the patron's attempts at the library system twice in a row: after one, or
-    after an error that may have been one, the card rests. A card that is being asked about is
-    not asked about beside that.
+    after an error that may have been one, the card rests for `pause_s` seconds. A card that is
+    being asked about is not asked about beside that.
 
-    Args:
-        system: is asked.
-        clock: its monotonic seconds count.
-        log: hears ``library_silent`` when it stops answering and ``library_answers`` when it is
-            back, once each.
-        pause_s: how long a card rests, in seconds.
+    `log` hears ``library_silent`` when it stops answering and ``library_answers`` when it is back,
+    once each.
     """
 
     def __init__(
@@ -52,13 +48,8 @@ class LibraryDesk:
     ) -> LibraryReply:
         """Ask about one card and PIN, within the library system's own time limit.
 
-        Never raises what the library system raises.
-
-        Args:
-            card: its row key, under which it rests.
-            identifier: what the card says.
-            pin: what was typed.
-            row_wanted: whether the answer shall hold the patron's row.
+        It never raises what the library system raises. The card rests under its row key, `card`;
+        `row_wanted` asks for the patron's row too.
 
         Returns:
             The library system's answer; at once ``WAITS`` for a card that rests or is being asked
@@ -105,7 +96,7 @@ class LibraryDesk:
             del self._resting[first]
 
     def _hear(self, why: str | None) -> None:
-        """Tell once that it fails, and once that it does no more."""
+        """Tell once that it fails, and once that it answers again."""
         with self._guard:
             if why is not None and not self._failing:
                 self._log.emit("alarm", kind="library_silent", why=why)

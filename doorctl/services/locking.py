@@ -17,10 +17,8 @@ WORD = "relay"
 def lock(gpio: Gpio, environment: Mapping[str, str]) -> None:
     """Switch the relay off.
 
-    Args:
-        gpio: the pins.
-        environment: the process's; the driver's own file goes where systemd says, if it does,
-            for a disk that is full must not keep the strike released.
+    The driver's own file goes where systemd says, if it does, for a disk that is full must not keep
+    the strike released.
 
     Raises:
         DeviceError: it can't be driven.
@@ -33,12 +31,8 @@ def lock(gpio: Gpio, environment: Mapping[str, str]) -> None:
 def leave_word(gpio: Gpio, factory: Factory, environment: Mapping[str, str]) -> None:
     """Leave ``CHIP PIN LEVEL`` for systemd, which locks with it where no Python can start.
 
-    Nothing is left without systemd or on a chip that isn't one. Never raises: `lock` serves then.
-
-    Args:
-        gpio: the pins.
-        factory: the one that the relay was claimed from.
-        environment: the process's; systemd's ``RUNTIME_DIRECTORY`` takes the file.
+    Nothing is left without systemd's ``RUNTIME_DIRECTORY`` or on a chip that isn't one. Never
+    raises: `lock` serves then. `factory` is the one that the relay was claimed from.
     """
     directory, chip = environment.get("RUNTIME_DIRECTORY"), chip_of(factory)
     if not directory or chip is None:

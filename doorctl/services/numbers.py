@@ -1,8 +1,8 @@
-"""How a number that was typed becomes the key of a row: by the installation key, or by the door.
+"""Turns a typed number into the key of a row: by the installation key, or by the door.
 
-Only the door process has the key on a branch. Whoever is root can read it too; the web process
-asks, and learns row keys, never what they are made of: so it can try no PINs. The checks of PINs
-that passes have of their own it gets a few an hour.
+Only the door process has the key on a branch; root can read it too. The web process asks, and
+learns row keys, never what they are made of: so it can try no PINs. Of the PINs that passes have of
+their own it gets a few checks an hour.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import own_sealer
 from doorctl.services.explain import Reading
+from doorctl.services.sealing import own_sealer
 from doorctl.store.branch_rows import new_code
 from doorctl.store.keys import ArgonSealer, Seal
 
@@ -28,7 +28,7 @@ TakenAs = Literal["card", "cpr"]
 CODE_PREFIX = f"{IdentifierKind.CODE.value}:"
 
 KEYS, PIN_CHECK, NEW_CODE = "keys", "pin_check", "new_code"
-"""What the door process is asked."""
+"""The questions to the door process."""
 
 SEAL_LIMIT_S = 10.0
 """Longest wait for the door: several numbers, a third of a second each on the smallest Pi."""
@@ -36,12 +36,7 @@ SEAL_LIMIT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class NewCode:
-    """A code that nobody has yet.
-
-    Args:
-        digits: shown to staff once.
-        key: of its row.
-    """
+    """A code that nobody has yet; staff see its digits once, and `key` is its row's."""
 
     digits: str = field(repr=False)
     key: bytes = field(repr=False)
@@ -69,11 +64,7 @@ class Numbers(Protocol):
 
 
 class OwnNumbers:
-    """Numbers sealed here, by the installation key.
-
-    Args:
-        sealer: has the key.
-    """
+    """Numbers sealed here, by the installation key."""
 
     def __init__(self, sealer: ArgonSealer) -> None:
         self._sealer = sealer
@@ -103,11 +94,7 @@ class OwnNumbers:
 
 
 class DoorsNumbers:
-    """Numbers sealed by the door process.
-
-    Args:
-        socket: the door's.
-    """
+    """Numbers sealed by the door process."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
@@ -156,7 +143,7 @@ def identified(typed: str, taken_as: TakenAs | None) -> tuple[Identifier, ...]:
     """Return what was typed under each of its readings, best first.
 
     Raises:
-        InputError: that is no number.
+        InputError: it is no number.
     """
     found = tuple(one for one in normalise(typed) if taken_as in (None, one.kind.value))
     if not found:

@@ -44,13 +44,10 @@ def doors_answers(
     opened: Opened,
     forget: Callable[[frozenset[bytes]], None],
 ) -> Answers:
-    """Return what the door process answers.
+    """Return the door process's answers about a person's rights.
 
-    Args:
-        run: has a job done on the door log's thread, and returns what it returns.
-        opened: see :data:`Opened`.
-        forget: takes the row keys that no attempt which is still open may bring back; called on
-            the door log's thread.
+    `run` does a job on the door log's thread, and there `forget` takes the row keys that no attempt
+    which is still open may bring back.
     """
 
     def erase(subject: Subject) -> PartErased:
@@ -64,7 +61,7 @@ def doors_answers(
 def forget_left(config: Config, opened: Opened) -> None:
     """Delete what an erasure had to leave in the door log; a part of each purge, on its thread.
 
-    Where nobody knows who was erased, the purge goes on without it.
+    Where the erasures can't be read, the purge goes on without this.
     """
     with suppress(StoreError), closing(StoredErasures(branch_db(config))) as erasures:
         visits = opened()
@@ -76,8 +73,8 @@ PROVE_LIMIT_S = 200.0
 """Longest wait for a proof: three purges, and a search that is given up after 120 s."""
 
 RETRY_S = (1.0, 3.0)
-"""Pauses before a purge is tried again in whose way a reader was; no reader of ours stays longer
-than the 500 rows that it reads at a time."""
+"""Pauses before a purge that a reader blocked is tried again; no reader of ours stays longer than
+the 500 rows that it reads at a time."""
 
 PROVE, REPORTS = "prove", "purges"
 
@@ -87,11 +84,11 @@ Audit = Callable[[Audited], None]
 
 ResultT = TypeVar("ResultT")
 Run = Callable[[Callable[[], ResultT]], ResultT]
-"""Has a job done on the thread that the door log belongs to, and returns what it returns."""
+"""Does a job on the thread that the door log belongs to, and returns its result."""
 
 
 def unaudited(_event: Audited) -> None:
-    """Take what is to be audited where nothing is."""
+    """Drop an event where nothing is audited."""
 
 
 def nobody_erased() -> None:
@@ -101,14 +98,11 @@ def nobody_erased() -> None:
 class Purging:
     """One door log's purge.
 
+    `audit` hears of each purge that was not postponed, and `erased` deletes what an erasure has
+    left for a purge, both on the door log's thread.
+
     Args:
-        config: the whole configuration.
-        visits: the door log's writer.
-        clock: any; thread-safe.
-        key: of the installation; None where it is out of reach: then nothing can be proved.
-        run: see :data:`Run`.
-        audit: hears of each purge that was not postponed, on the door log's thread.
-        erased: deletes what an erasure has left for a purge, on the door log's thread.
+        key: None where it is out of reach: then nothing can be proved.
 
     Attributes:
         purged_s: when a purge was last complete, or when this was made; monotonic seconds.
@@ -146,8 +140,7 @@ class Purging:
     def purge(self, *, whole: bool = True) -> PurgeReport:
         """Purge once; on the thread that the door log belongs to.
 
-        Args:
-            whole: see :func:`~doorctl.privacy.retention.purge`.
+        `whole` is that of :func:`~doorctl.privacy.retention.purge`.
 
         Raises:
             StoreError: the door log failed.
@@ -204,11 +197,7 @@ class Purging:
             return proof, self._reports.keep(self._signer.signed(self._fields(proof)), proof.at)
 
     def answer(self, question: Question) -> Mapping[str, Any]:
-        """Purge, and prove it if that is asked for; return the report. Not on the log's thread.
-
-        Raises:
-            DoorctlError: it could not be done.
-        """
+        """Purge, with a proof if that is wanted, and return the report. Not on the log's thread."""
         if not question.about.get(PROVE):
             report: PurgeReport = self._run(self.purge)
             return report.as_dict()
@@ -241,12 +230,7 @@ class Purging:
 def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
     """Have the running door purge, or do it here while none is running; return the report.
 
-    Args:
-        config: the whole configuration.
-        proved: whether to search the files afterwards and to keep a signed report.
-
-    Raises:
-        DoorctlError: it could not be done.
+    `proved` searches the files afterwards and keeps a signed report.
     """
     question = Question("purge", {PROVE: True} if proved else {})
     limit_s = PROVE_LIMIT_S if proved else PURGE_LIMIT_S
@@ -271,7 +255,7 @@ def purge_now(config: Config, *, proved: bool) -> dict[str, Any]:
 
 
 def verify(config: Config, path: Path) -> dict[str, Any]:
-    """Return what a purge report says, once its signature is found to be this installation's.
+    """Return what a purge report says, if its signature is this installation's.
 
     Raises:
         InputError: it was changed, or is none of this installation's.

@@ -1,4 +1,8 @@
-"""Bans and passes as staff ask for them: a number is sealed here and goes no further."""
+"""Bans and passes as staff ask for them: a number is sealed here and goes no further.
+
+None means each reading for `taken_as`, this machine's installation key for `numbers`, and the
+caller for `by`. What could not be done raises a `DoorctlError`.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +19,22 @@ from doorctl.core.moments import Moment
 from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
-from doorctl.rpc.branch import AddBan, IssuePass, LiftBan
-from doorctl.services.app import knows_patron, open_book, open_register
+from doorctl.rpc.requests import AddBan, IssuePass, LiftBan
+from doorctl.services.app import open_book
 from doorctl.services.branch import change
 from doorctl.services.explain import Reading
 from doorctl.services.numbers import Numbers, TakenAs, own_numbers
 from doorctl.services.records import note
+from doorctl.services.register import knows_patron, open_register
 from doorctl.store.patrons import PatronCache
 
 MADE_UP_REF = "sip2-"
-"""So begins what stands for a patron whom the library system gave no number: another each time."""
+"""Begins the made-up number of a patron to whom the library system gave none: new each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One reading of a number, sealed.
-
-    Args:
-        reading: as what, and its key.
-        patron_ref: whose it is; None where the register does not know the card.
-    """
+    """One reading of a number, sealed; `patron_ref` is None where the register has no such card."""
 
     reading: Reading
     patron_ref: str | None = field(repr=False)
@@ -47,11 +47,9 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Banned:
-    """A ban with its number, and whom it is of.
+    """A ban with its number; `whole_patron` says that it is of the patron with all cards.
 
     Args:
-        ban: as stored.
-        whole_patron: whether it is of the patron with all cards.
         follows: whether it holds for a card that the patron gets later.
         known: whether the register has the patron who was named by number; else the ban waits.
     """
@@ -64,7 +62,7 @@ class Banned:
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """A ban that was lifted, and the numbers of those of the same card or patron that hold."""
+    """A lifted ban, and the numbers of the bans of the same card or patron that still hold."""
 
     ban: Ban
     others: tuple[int, ...]
@@ -81,24 +79,12 @@ def ban_card(
 ) -> tuple[Banned, ...]:
     """Ban a card, and its patron with all cards where the register knows it.
 
-    Ten digits that may be a card's or a CPR number, and that the register does not know, are
-    banned as both: a ban that looks for the wrong one would let somebody in.
-
-    Args:
-        config: the whole configuration.
-        typed: what stands on the card.
-        taken_as: how it is to be read; None for each way.
-        ban: without its number.
-        numbers: seals what was typed; None for this machine's installation key.
-        by: whose deed it is; None for whoever calls.
-
-    Returns:
-        One ban or two.
+    Ten digits that may be a card's or a CPR number, and that the register does not know, are banned
+    as both: a ban that looks for the wrong one would let a banned person in.
 
     Raises:
         InputError: it is no number, or two patrons', or banned for as long already; nothing was
             changed.
-        DoorctlError: it could not be done.
     """
     made, refusal = [], None
     for card in _known(_cards(config, typed, taken_as, numbers or own_numbers(config))):
@@ -116,13 +102,12 @@ def ban_card(
 
 
 def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
-    """Ban a patron with all cards, by the library system's own number; as :func:`ban_card`.
+    """Ban a patron with all cards, by the library system's own number.
 
-    One whom the register does not know is banned too, for a later push may bring them.
+    A patron whom the register does not know is banned too, for a later push may bring them.
 
     Raises:
         InputError: what the register does not know is no such number, or may be a CPR number.
-        DoorctlError: it could not be done.
     """
     known = knows_patron(config, patron_ref)
     if not known:
@@ -132,17 +117,10 @@ def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = No
 
 
 def lift(config: Config, number: int, moment: Moment, *, by: str | None = None) -> Lifted:
-    """Lift a ban before its end.
-
-    Args:
-        config: the whole configuration.
-        number: the ban's.
-        moment: the time, for what else holds.
-        by: whose deed it is; None for whoever calls.
+    """Lift a ban before its end; `moment` tells which others still hold.
 
     Raises:
         InputError: there is none of that number, or it was lifted.
-        DoorctlError: it could not be done.
     """
     with open_book(config) as book:
         entries = book.every_ban()
@@ -169,21 +147,11 @@ def issue_for_card(
     numbers: Numbers | None = None,
     by: str | None = None,
 ) -> Pass:
-    """Issue a pass for a card, with the PIN of the register or one of its own.
-
-    Args:
-        config: the whole configuration.
-        typed: what stands on the card.
-        taken_as: how it is to be read; None for each way.
-        new: without its number.
-        own_pin: None for the register's.
-        numbers: seals what was typed; None for this machine's installation key.
-        by: whose deed it is; None for whoever calls.
+    """Issue a pass for a card, with a PIN of its own or, where that is None, the register's.
 
     Raises:
-        InputError: it is no number, or may be two, or the pass needs a PIN where none is asked
-            for; nothing was changed.
-        DoorctlError: it could not be done.
+        InputError: it is no number, or may be two, or the pass needs a PIN where the door wants
+            none; nothing was changed.
     """
     if not config.policy.require_pin and (new.needs_pin or own_pin is not None):
         raise InputError(
@@ -206,17 +174,10 @@ def issue_for_card(
 def issue_for_code(
     config: Config, new: Pass, *, numbers: Numbers | None = None, by: str | None = None
 ) -> tuple[Pass, str]:
-    """Issue a pass for a new code, and return both: the code is kept nowhere.
-
-    Args:
-        config: the whole configuration.
-        new: with the number of digits in `code_digits`.
-        numbers: makes the code; None for this machine's installation key.
-        by: whose deed it is; None for whoever calls.
+    """Issue a pass for a new code of `code_digits`; return both, for the code is kept nowhere.
 
     Raises:
         InputError: no code is typed at this branch's door; nothing was changed.
-        DoorctlError: it could not be done.
     """
     if not config.policy.code_entry:
         raise InputError(
@@ -233,7 +194,7 @@ def issue_for_code(
 
 
 def every_ban(config: Config, why: str = "", by: str | None = None) -> tuple[BanEntry, ...]:
-    """Return every ban that is stored, newest first; the look goes on the audit log before.
+    """Return every ban that is stored, newest first; the look is first noted on the audit log.
 
     Raises:
         StoreError: they can't be read, or the look can't be put on record.
@@ -245,7 +206,7 @@ def every_ban(config: Config, why: str = "", by: str | None = None) -> tuple[Ban
 
 
 def ban_to_write_of(config: Config, number: int, by: str | None = None) -> Ban:
-    """Return a ban that a letter can be about; the look goes on the audit log as in `every_ban`.
+    """Return a ban that a letter can be about; the look is noted as in `every_ban`.
 
     Raises:
         InputError: there is none of that number, or it was lifted.
@@ -258,7 +219,7 @@ def ban_to_write_of(config: Config, number: int, by: str | None = None) -> Ban:
 
 
 def state_of(one: BanEntry, moment: Moment, branch: str) -> BanState:
-    """Return what a ban of the list does at a branch now."""
+    """Return what a listed ban does at a branch now."""
     return state(one.ban, moment, branch, lifted=one.lifted_at is not None)
 
 
@@ -275,7 +236,7 @@ def _is_made_up(patron_ref: str | None) -> bool:
 
 
 def _known(cards: Iterable[Card]) -> tuple[Card, ...]:
-    """Return the reading that the register knows, or where it knows none all of them."""
+    """Return the readings that the register knows, or all where it knows none."""
     every = tuple(cards)
     known = tuple(card for card in every if card.patron_ref is not None)
     if len({card.patron_ref for card in known}) > 1:

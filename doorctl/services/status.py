@@ -9,15 +9,8 @@ from zoneinfo import ZoneInfo
 from doorctl.config import Config
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import (
-    branch_db,
-    open_book,
-    outdated,
-    own_sealer,
-    patrons_db,
-    system_clock,
-    visits_db,
-)
+from doorctl.services.app import branch_db, open_book, outdated, patrons_db, system_clock, visits_db
+from doorctl.services.sealing import own_sealer
 from doorctl.store.alarms import AlarmRecords
 from doorctl.store.audit import AuditRecords
 from doorctl.store.door_log import VisitHistory
@@ -27,7 +20,7 @@ ANSWER_LIMIT_S = 5.0
 
 
 def status(config: Config) -> dict[str, Any]:
-    """Return how the door process and the databases are, and which alarms stand.
+    """Return the state of the door process and the databases, and which alarms stand.
 
     ``alarms`` is a list of kind and since when, None where ``branch.db`` can't be read.
     """

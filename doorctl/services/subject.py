@@ -43,7 +43,6 @@ from doorctl.rpc.door import (
 from doorctl.services.app import (
     branch_db,
     by_the_owner,
-    own_sealer,
     patrons_db,
     retention,
     system_clock,
@@ -52,6 +51,7 @@ from doorctl.services.app import (
 from doorctl.services.explain import Reading
 from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.services.records import note
+from doorctl.services.sealing import own_sealer
 from doorctl.store import subject as subject_rights
 from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
@@ -91,7 +91,7 @@ def export(
     numbers: Numbers | None = None,
     by: str | None = None,
 ) -> Export:
-    """Return all that is held of a person; that somebody looked goes on the audit log before.
+    """Return all that is held of a person; the look is first noted on the audit log.
 
     Raises:
         InputError: it is no number, or two patrons'.
@@ -109,7 +109,7 @@ def export(
         found = Export(
             rows, AuditedLookups(audit, rows).lookups(before), books.erasures.of(subject)
         )
-    # Of somebody of whom nothing is held, a look would be all that is.
+    # Where nothing is held of a person, a look would be all that is.
     cards = () if found.empty else tuple(sorted(subject.row_keys))
     ref = None if found.empty else subject.patron_ref
     note(config, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
@@ -126,12 +126,12 @@ def erase(
 ) -> Erasure:
     """Erase a person in every database, each by its owner; can be done again.
 
-    The reason stands on the audit log, beside that somebody was erased.
+    The audit log says that a person was erased, and why.
 
     Raises:
         InputError: it is no number, or two patrons', or the reason has no place on record; nothing
             was changed.
-        StoreError: who it is can't be found out; nothing was changed.
+        StoreError: the person can't be found out; nothing was changed.
     """
     refuse_purpose(why, "reason", optional=True)
     whose = caller() if by is None else by
@@ -165,7 +165,7 @@ def restrict(
     """Keep a person's data and use them for nothing; that and the reason go on record together.
 
     Returns:
-        Whether any card of theirs is known; else it holds once a push brings one.
+        Whether a card of theirs is known; else it holds once a push brings one.
 
     Raises:
         InputError: it is no number or two patrons', they are restricted already, or the reason has
@@ -222,7 +222,7 @@ class _Owner:
 
 @dataclass(frozen=True, slots=True)
 class _Keeper:
-    """A `Keeper`: asks the owner, and is it only while that is not running."""
+    """A `Keeper` that asks the owner, and erases here only while the owner is not running."""
 
     owner: _Owner
     by: str
@@ -297,7 +297,8 @@ def _subject(
 ) -> tuple[Subject, Subject]:
     """Return a person, and the same with the keys under which the audit log still names a card.
 
-    Only to find and to erase: put on record anew, they would tell a thief of the old key whom.
+    Use those keys only to find and to erase: on record anew, they would tell a thief of the old key
+    who it is.
     """
     readings: tuple[Reading, ...] = ()
     if named.typed is None:
@@ -311,7 +312,7 @@ def _subject(
 
 
 def _by_number(config: Config, patron_ref: str, books: _Books) -> Subject:
-    """Return whose number it is; where nothing is held under it, it must be one."""
+    """Return the person of a number; where nothing is held under it, it must be a valid one."""
     subject = with_cards(Subject(frozenset(), patron_ref), books.register, books.branch)
     if not subject.row_keys and not books.branch.rows(subject, EVER):
         with closing(AuditRecords(branch_db(config))) as audit:

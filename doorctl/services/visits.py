@@ -1,4 +1,4 @@
-"""Builds what a single command needs, runs it once and puts it away again."""
+"""Builds what a single command needs, runs it once and closes it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ from doorctl.services.app import (
     by_the_owner,
     flags_weak,
     open_book,
-    open_register,
     opened_on,
-    own_sealer,
     patrons_db,
     retention,
     system_clock,
@@ -41,6 +39,8 @@ from doorctl.services.explain import explain as ask_why
 from doorctl.services.hours import branch_at
 from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.services.records import note, note_done
+from doorctl.services.register import open_register
+from doorctl.services.sealing import own_sealer
 from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_rows import FACTOR_KEY
 from doorctl.store.connection import create_private, whole_copy
@@ -119,12 +119,9 @@ def load_patrons(
 
 
 def renumber(config: Config, number: int, why: str = "") -> int:
-    """Give the register that is held a lower number; it goes on the audit log before.
+    """Give the register a lower number and return its old one; first noted on the audit log.
 
-    Pushes of numbers between the two can come again, so it should be that of the last true one.
-
-    Returns:
-        The number that it had.
+    Pushes of numbers between the two can come again, so give the number of the last true push.
 
     Raises:
         InputError: the number is not lower; nothing was changed.
@@ -149,10 +146,10 @@ def renumber(config: Config, number: int, why: str = "") -> int:
 
 
 def back_up(config: Config, file: Path) -> list[Path]:
-    """Copy ``branch.db`` to a new file, 0600 and durable; it goes on the audit log before.
+    """Copy ``branch.db`` to a new file, 0600 and durable; first noted on the audit log.
 
     Returns:
-        The files beside it: what opens second factors, and what the configuration names.
+        The files to keep beside it: what opens second factors, and what the configuration names.
 
     Raises:
         AlreadyExistsError: there is a file already; it was not touched.
@@ -204,16 +201,10 @@ def explain(
     numbers: Numbers | None = None,
     by: str | None = None,
 ) -> Explanation:
-    """Say whether a card would get in, and why not; the look goes on the audit log before.
+    """Say whether a card would get in, and why not; the look is first noted on the audit log.
 
-    Args:
-        config: the whole configuration.
-        typed: what stands on the card.
-        at: a time; without an offset it is local; None for now.
-        why: the reason for the look.
-        taken_as: how the number is to be read; None for each way.
-        numbers: seals it; None for this machine's installation key.
-        by: who looks; None for whoever calls.
+    A time without an offset is local. None means now for `at`, each reading for `taken_as`, this
+    machine's installation key for `numbers`, and the caller for `by`.
 
     Raises:
         InputError: it is no card number and no CPR number.
@@ -256,9 +247,9 @@ def unlock(
     numbers: Numbers | None = None,
     by: str | None = None,
 ) -> None:
-    """Forget a card's failures and its patron's, under each reading; it is on the audit log before.
+    """Forget a card's failures and its patron's, under each reading; first noted on the audit log.
 
-    As :func:`explain`.
+    Arguments and errors are those of :func:`explain`.
     """
     readings = (numbers or own_numbers(config)).readings(typed, taken_as)
     note(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
@@ -269,12 +260,9 @@ def unlock(
 
 
 def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
-    """Return the visits that may be shown, oldest first; the look goes on the audit log before.
+    """Return the visits that may be shown, oldest first; the look is first noted on the audit log.
 
-    Args:
-        config: the whole configuration.
-        since: a time; without an offset it is local; None for all.
-        why: the reason for the look.
+    A `since` without an offset is local; None means all.
 
     Raises:
         StoreError: they can't be read, or the look can't be put on record.
@@ -293,10 +281,7 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
 def statistics(config: Config, since: date | None, until: date | None) -> Gathered:
     """Return how much the door is used; it names nobody, so no look goes on the audit log.
 
-    Args:
-        config: the whole configuration.
-        since: a local day; None for all.
-        until: another; what counts is the month or the year that both lie in, else all time.
+    It covers the month or the year that both local days lie in, else all time.
 
     Raises:
         StoreError: the counts can't be read.
@@ -310,7 +295,7 @@ def statistics(config: Config, since: date | None, until: date | None) -> Gather
 class _LateWriter:
     """A writer that touches the disk only once it is called: a wrong feed leaves no file.
 
-    A damaged cache is set aside where the rows are everybody, since only then nobody is missed.
+    Only a full load sets a damaged cache aside, since only then nobody is missed.
     """
 
     path: Path
@@ -351,7 +336,7 @@ def _by_the_writer(
     timeout_s: float,
     otherwise: Callable[[VisitStore], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Ask the door process, which owns the door log; be the owner only while it is not running."""
+    """Ask the door process, which owns the door log; write here only while it is not running."""
 
     def alone() -> dict[str, Any]:
         with closing(open_or_create_visits(visits_db(config))) as visits:

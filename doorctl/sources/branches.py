@@ -20,7 +20,7 @@ from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Parcel, Ref
 AnswerT = TypeVar("AnswerT")
 
 CONNECT_S = 5.0
-"""A branch's line is up or it is not."""
+"""For the connection: a branch's line is up or it is not."""
 
 ASK_S = 10.0
 """Longest silence before the answer to a question that costs the branch one read."""
@@ -32,12 +32,12 @@ LONGEST_ANSWER_BYTES = 65_536
 """An answer has 0.1 KiB, a refusal with its problems 2 KiB."""
 
 LONGEST_WHY = 600
-"""Characters of a branch's own words that are repeated."""
+"""Most characters that we quote of a branch's own words."""
 
 CHUNK_BYTES = 65_536
 
 LATER = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses that another time may answer otherwise (RFC 9110); the rest are final."""
+"""Statuses that may change at another try (RFC 9110); the others are final."""
 
 MEANINGS = {
     401: "it does not accept our signature, or the push is for another branch",
@@ -50,11 +50,11 @@ MEANINGS = {
 Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 HIGHEST_EPOCH = 2**53
-"""A branch with a higher number has it from no mistake of counting."""
+"""No mistake in counting gives a branch a higher number."""
 
 
 class EpochAnswer(msgspec.Struct, frozen=True):
-    """What a branch says it holds, or has taken; fields that are not named here are ignored."""
+    """What a branch holds, or has taken; fields that are not named here are ignored."""
 
     epoch: Epoch
     digest: Annotated[str, Meta(max_length=64)] | None = None
@@ -66,14 +66,8 @@ class EpochAnswer(msgspec.Struct, frozen=True):
 class HttpBranch:
     """Ask one branch over HTTP or HTTPS; implements `Branch`. One thread at a time.
 
-    Proxies that the environment names are not used and no redirect is followed.
-
-    Args:
-        name: the branch's id.
-        url: such as ``https://oest.example:8443``; the addresses are below it.
-        context: for TLS; see `tls_context`.
-        apply_s: see :data:`APPLY_S`.
-        ask_s: see :data:`ASK_S`.
+    Its addresses are below `url`, such as ``https://oest.example:8443``. Proxies that the
+    environment names are not used and no redirect is followed.
     """
 
     def __init__(
@@ -97,7 +91,7 @@ class HttpBranch:
         )
 
     def held(self) -> Held | Refused | Away:
-        """Ask what it holds."""
+        """Ask the branch what it holds."""
         answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), EpochAnswer)
         if isinstance(answer, EpochAnswer) and answer.epoch > HIGHEST_EPOCH:
             return Refused(
@@ -111,12 +105,12 @@ class HttpBranch:
         return Refused(answer.why) if isinstance(answer, OutOfOrder) else answer
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
-        """Tell it what a sender keeps for it."""
+        """Give the branch what the sender keeps for it."""
         request = self._client.build_request("POST", "/v1/patrons/exchange", content=message)
         return self._call(request, Exchanged)
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
-        """Send a document; the same one may be sent again."""
+        """Send a document; the same document may be sent again."""
         method, path = (
             ("PUT", "/v1/patrons") if parcel.snapshot else ("POST", "/v1/patrons/changes")
         )
@@ -154,15 +148,12 @@ class HttpBranch:
 
 
 def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:
-    """Return how a branch is believed and how it is told who asks.
+    """Return how the sender checks a branch's certificate and shows its own.
 
-    Args:
-        ca_file: the authority of the branch's certificate; empty for the system's own.
-        certificate_file: what the sender shows; empty for nothing.
-        key_file: the private key of that.
+    Without `ca_file` the system's authorities count; without `certificate_file` none is shown.
 
     Raises:
-        KeyFileError: one can't be read or used.
+        KeyFileError: one of the files can't be read or used.
     """
     try:
         context = ssl.create_default_context(cafile=None if ca_file == Path() else ca_file)
@@ -218,7 +209,7 @@ def _why(status: int, body: bytes) -> str:
 
 
 def _audit_head(told: Any) -> str | None:
-    """Return the end of the branch's audit log; one that is none holds up no push."""
+    """Return the end of the branch's audit log; None for a wrong value, which stops no push."""
     try:
         return str(Head.read(str(told)))
     except InputError:
@@ -235,7 +226,7 @@ def _own_words(body: bytes) -> str:
     problems = told.get("problems")
     words = problems if isinstance(problems, list) else [told.get("why") or told.get("error")]
     text = "; ".join(word for word in words if isinstance(word, str))
-    # The branch may be an impostor: nothing of its words may steer a terminal or a log.
+    # The branch may be an impostor: no word of it may control a terminal or a log.
     return "".join(c for c in text if c.isprintable())[:LONGEST_WHY]
 
 

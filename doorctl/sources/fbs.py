@@ -20,10 +20,9 @@ from doorctl.config.lms import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.ports import LibraryPatron, LibraryReply
-from doorctl.sources.asking import TimeLimit, spelt, unreached
+from doorctl.sources.asking import spelt, unreached
+from doorctl.sources.time_limit import TimeLimit
 
-# What FBS answers, as its published schema has it, and what the door may know of it.
-#
 # Field names, types and meanings: danskernesdigitalebibliotek/dpl-fbs-adapter-tool,
 # ``external_agencyid_patrons.json`` and ``external_v1_agencyid_authentication.json``. Fields that
 # are not named here (names, addresses, telephone numbers) are skipped by the decoder and never
@@ -31,13 +30,13 @@ from doorctl.sources.asking import TimeLimit, spelt, unreached
 
 PERSON = "PERSON"
 NOT_TOLD = "NOT_TOLD"
-"""The one type of patron of whom FBS knows a birthday and a residence."""
+"""The only type of patron with a birthday and a residence in FBS."""
 
 PatronId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Answer(Struct, frozen=True, rename="camel"):
-    """What is common to all parts: exact types, and a `repr` that tells nothing."""
+    """What all answers share: exact types, and a `repr` that shows no values."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
@@ -50,7 +49,7 @@ class LoggedIn(Answer, frozen=True):
 
 
 class Authenticated(Answer, frozen=True):
-    """The answer about a card and a PIN; the two last are there where it is ``VALID``."""
+    """The answer about a card and a PIN; the last two fields are there where it is ``VALID``."""
 
     authenticate_status: Literal["VALID", "INVALID", "LOANER_LOCKED_OUT"]
     patron_id: PatronId | None = None
@@ -68,7 +67,7 @@ class Block(Answer, frozen=True):
 
 
 class Hold(Answer, frozen=True):
-    """A period on hold; an end that is not given is open."""
+    """A period on hold; without an end it is open."""
 
     starts: date | None = msgspec.field(default=None, name="from")
     ends: date | None = msgspec.field(default=None, name="to")
@@ -79,7 +78,7 @@ class Hold(Answer, frozen=True):
 
 
 class Person(Answer, frozen=True):
-    """PersonPatronV4, as far as it is used; `block_status` and `tags` may be null."""
+    """PersonPatronV4, only the fields that we use; `block_status` and `tags` may be null."""
 
     patron_id: PatronId
     resident: bool
@@ -108,7 +107,7 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 def read_answer(body: bytes, kind: type[AnswerT]) -> AnswerT | None:
-    """Return the answer that a body holds, or None where it holds none in full."""
+    """Return the answer that a body holds, or None if it is not complete."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -116,9 +115,9 @@ def read_answer(body: bytes, kind: type[AnswerT]) -> AnswerT | None:
 
 
 def no_person(patron_id: int) -> LibraryPatron:
-    """Return a company, a library or a group: nobody who lives anywhere or was ever born.
+    """Return the row of a company, a library or a group: no residence and no birthday.
 
-    Its blocks stand elsewhere and are not asked for, so it has one of which nobody knows more.
+    Its blocks are stored elsewhere and are not asked for, so it gets an unknown block.
     """
     return LibraryPatron(
         patron_ref=str(patron_id),
@@ -136,7 +135,7 @@ def no_person(patron_id: int) -> LibraryPatron:
 TIMEOUT_S = 2.0
 
 KEPT_S = 5.0
-"""A connection that is idle for longer may be dead by then behind a firewall, without a word."""
+"""A connection that is idle for longer may be dead behind a firewall, without notice."""
 
 LONGEST_ANSWER_BYTES = 65_536
 """A person with addresses, notes and interests has 2 KiB."""
@@ -150,17 +149,12 @@ ANSWERS: Mapping[str, LibraryAnswer] = MappingProxyType(
 )
 
 LOGIN_REFUSED = frozenset({400, 401, 403})
-"""What FBS says to a client whose name or password is wrong is 403 (its own document)."""
+"""FBS answers 403 to a client whose name or password is wrong (its own document)."""
 
 
 @dataclass(slots=True)
 class _Question:
-    """How far one question got.
-
-    Args:
-        sent: the PIN may have reached the library system.
-        renewed: a session that had run out was replaced already.
-    """
+    """How far one question got: FBS may have the PIN (`sent`), an expired session was replaced."""
 
     sent: bool = False
     renewed: bool = False
@@ -170,15 +164,11 @@ class FbsLibrary:
     """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
 
     Proxies that the environment names are not used and no redirect is followed. Card numbers and
-    PINs stand in bodies only.
+    PINs are sent in bodies only. The addresses are below `url`, such as
+    ``https://cms.example/rest``; `timeout_s` is for one question including login.
 
     Args:
-        url: such as ``https://cms.example/rest``; the addresses are below it.
         agency: the agency's ISIL.
-        user: the client system's account.
-        password: its password.
-        context: how FBS's certificate is checked; see `trusting`.
-        timeout_s: for one question with login and all, in seconds.
 
     Raises:
         InputError: `url` would send PINs to another machine in the clear.
@@ -208,9 +198,9 @@ class FbsLibrary:
         self._client: httpx2.AsyncClient | None = None
 
     def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
-        """Ask whether the PIN is the card's; the port says the rest.
+        """Ask whether the PIN is the card's.
 
-        What no card or keypad can say is a no without being sent.
+        What no card or keypad can send is a no without being sent.
         """
         told = spelt(identifier, pin)
         if told is None:
@@ -226,7 +216,7 @@ class FbsLibrary:
             why = unreached(error)
         except httpx2.HTTPError:
             why = "it breaks off in the middle of an answer"
-        # Out here nothing of the library's text hangs on it as a context: that may hold an answer.
+        # Raised out here, so that no exception with the library's answer is its context.
         raise LibrarySystemError(why, spent=question.sent)
 
     def close(self) -> None:

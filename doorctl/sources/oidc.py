@@ -1,7 +1,7 @@
 """The municipality's identity provider, by OpenID Connect: code flow with PKCE, state and nonce.
 
-The browser is sent there and comes back with a code; the code is turned into a signed token from
-here. No redirect is followed and no proxy of the environment used. Loaded at the first sign-in.
+The browser is sent there and comes back with a code; this machine exchanges the code for a signed
+token. No redirect is followed and no proxy of the environment used. Loaded at the first sign-in.
 """
 
 from __future__ import annotations
@@ -27,20 +27,19 @@ from doorctl.config.lms import is_this_machine
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
-from doorctl.sources.asking import TimeLimit, unreached
-
-# What an identity provider answers, read with distrust: its document, its keys, its token.
+from doorctl.sources.asking import unreached
+from doorctl.sources.time_limit import TimeLimit
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
-"""Those by which only the provider can have signed; never ``none``, never a shared secret's."""
+"""Algorithms with which only the provider can sign; never ``none``, never a shared secret."""
 
 TOKEN_KINDS = frozenset({"", "jwt", "application/jwt"})
-"""What its head may say that it is, in lower case; an access token says ``at+jwt``."""
+"""Types that its head may name, in lower case; an access token says ``at+jwt``."""
 
 KEY_KINDS = frozenset({"RSA", "EC", "OKP"})
 
 LEEWAY_S = 60
-"""By so much its clock may differ from ours."""
+"""How far its clock may differ from ours."""
 
 LONGEST_SUBJECT = 255
 """OpenID Connect Core, section 2."""
@@ -51,7 +50,7 @@ NO_ANSWER = "its answer is none that an identity provider gives; see signin.oidc
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The discovery document: what of it is used."""
+    """The fields of the discovery document that we use."""
 
     issuer: str
     authorization_endpoint: str
@@ -72,7 +71,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The keys that it signs with, and maybe others."""
+    """The keys that the provider signs with, and maybe others."""
 
     keys: list[dict[str, Any]]
 
@@ -82,13 +81,12 @@ class Wanted:
     """What a token has to say to be believed.
 
     Args:
-        issuer: who has to have issued it.
-        client_id: for whom.
-        nonce: to which question.
+        client_id: for whom it has to be issued.
+        nonce: of the question that it has to answer.
         now_s: the time now, in seconds since 1970.
-        name_claim: what of it is the login.
-        groups_claim: what of it lists the groups.
-        acr: how they have to have signed in there; empty for anyhow.
+        name_claim: the claim that holds the login.
+        groups_claim: the claim that lists the groups.
+        acr: how the person has to have signed in there; empty for anyhow.
         max_age_s: how long ago at most; 0 for any time.
     """
 
@@ -106,7 +104,7 @@ def read_document(written: bytes, issuer: str) -> Document:
     """Return the discovery document.
 
     Raises:
-        IdentityProviderError: it is none, or another provider's, or leads out of TLS.
+        IdentityProviderError: it is not valid, is another provider's, or leads out of TLS.
     """
     document: Document = read(written, Document)
     if document.issuer.rstrip("/") != issuer.rstrip("/"):
@@ -119,10 +117,10 @@ def read_document(written: bytes, issuer: str) -> Document:
 
 
 def read(written: bytes, kind: type[Any]) -> Any:
-    """Return an answer of a kind.
+    """Return an answer of the given kind.
 
     Raises:
-        IdentityProviderError: it is none; nothing of it is told.
+        IdentityProviderError: the answer is not of that kind; quotes nothing of it.
     """
     try:
         return msgspec.json.decode(written, type=kind)
@@ -132,7 +130,7 @@ def read(written: bytes, kind: type[Any]) -> Any:
 
 
 def read_token(tokens: Tokens, keys: Keys, wanted: Wanted) -> Claims:
-    """Return whom a token is about, once its signature and all that it says were checked.
+    """Return the person that a token is about, after checking its signature and all its claims.
 
     Raises:
         IdentityProviderError: it can't be believed; says which part, and nothing of the person.
@@ -226,19 +224,12 @@ RANDOM_BYTES = 32
 class OidcProvider:
     """Ask an identity provider; implements `IdentityProvider`. Thread-safe.
 
+    The claims, `acr` and `max_age_s` are as in `Wanted`; `limit_s` is for each call.
+
     Args:
-        issuer: its address.
-        token_issuer: what its tokens say of who issued them; empty for what its document says.
-        client_id: the name under which it knows us.
-        secret: what belongs to that name.
+        token_issuer: the issuer that its tokens name; empty for what its document says.
         redirect_url: where it sends browsers back to.
-        name_claim: what of a token is the login.
-        groups_claim: what of a token lists the groups.
-        acr: how somebody has to have signed in there; empty for anyhow.
-        max_age_s: how long ago at most; 0 for any time.
-        context: how its certificate is checked; see `trusting`.
         moment: tells the time, by which tokens expire.
-        limit_s: for each call, in seconds.
     """
 
     def __init__(
@@ -271,7 +262,7 @@ class OidcProvider:
         self._limit = TimeLimit(limit_s, "oidc")
 
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
-        """Return the address to send the browser to, and what it has to keep meanwhile."""
+        """Return the address to send the browser to, and what to keep until it comes back."""
         pending = Pending(*(Masked(secrets.token_urlsafe(RANDOM_BYTES)) for _ in range(3)))
         document: Document = self._asked(self._document)
         wishes = {
@@ -294,7 +285,7 @@ class OidcProvider:
         return str(address), pending
 
     def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
-        """Return who somebody is who came back with a code.
+        """Return the claims about the person who came back with a code.
 
         Raises:
             InputError: it is not the browser that was sent there; begin again.
@@ -313,15 +304,15 @@ class OidcProvider:
         return claims
 
     def way_out(self) -> str:
-        """Return the address where a browser signs out there; empty for none."""
+        """Return the address where a browser signs out there; empty if there is none."""
         document: Document = self._asked(self._document)
         if not document.end_session_endpoint:
             return ""
-        # Without a hint, which would be somebody's token, the provider itself asks if it is meant.
+        # Without a hint, which would be a person's token, the provider asks for confirmation.
         return str(httpx2.URL(document.end_session_endpoint, params={"client_id": self._client_id}))
 
     def close(self) -> None:
-        """End what is under way; idempotent."""
+        """End the calls that still run; idempotent."""
         self._limit.close()
 
     def _asked(self, work: Callable[[httpx2.AsyncClient], Any]) -> Any:
@@ -339,7 +330,7 @@ class OidcProvider:
             why = unreached(error).replace("lms.ca_file", "signin.oidc.ca_file")
         except (httpx2.HTTPError, httpx2.InvalidURL):
             why = "it breaks off in the middle of an answer"
-        # Out here nothing of its text hangs on it as a context: that may hold a token.
+        # Raised out here, so that no exception with the provider's token is its context.
         raise IdentityProviderError(f"the identity provider: {why}")
 
     async def _document(self, client: httpx2.AsyncClient) -> Document:

@@ -22,10 +22,9 @@ from doorctl.config.lms import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.ports import Clock, LibraryPatron, LibraryReply
-from doorctl.sources.asking import TimeLimit, spelt, unreached
+from doorctl.sources.asking import spelt, unreached
+from doorctl.sources.time_limit import TimeLimit
 
-# SIP2's messages as bytes: fixed fields, named fields up to ``|``, sequence number, checksum.
-#
 # 3M Standard Interchange Protocol 2.00. An answer is believed only whole: any other is None here.
 # Names and addresses in it stay undecoded bytes, so it does not matter which of the DOS character
 # sets they are in, and they are dropped with the frame.
@@ -41,7 +40,7 @@ INFORMATION_BYTES = 61
 REQUEST_LANGUAGE, NO_SUMMARY = b"000", b" " * 10
 
 DECISIVE = (b"AO", b"AA", b"BL", b"CQ")
-"""Fields that decide, and so may stand in an answer only once."""
+"""Fields that decide, so an answer may have each only once."""
 
 _TRAILER = re.compile(rb"AY([0-9])AZ([0-9A-Fa-f]{4})\Z")
 _TRAILER_BYTES = 9
@@ -68,7 +67,7 @@ class Information:
 
 
 def framed(message: bytes, sequence: int | None) -> bytes:
-    """Return a message with its end, and before it sequence number (0 to 9) and checksum if any."""
+    """Return a message with sequence number (0 to 9) and checksum, if any, and its end."""
     if sequence is None:
         return message + END
     summed = message + b"AY%dAZ" % sequence
@@ -108,12 +107,12 @@ def without_trailer(frame: bytes) -> bytes:
 
 
 def read_login(message: bytes) -> bool | None:
-    """Return whether message 94 accepts the account, None where it is no 94."""
+    """Return whether message 94 accepts the account, None where it is not a 94."""
     return {b"941": True, b"940": False}.get(message)
 
 
 def read_information(message: bytes) -> Information | None:
-    """Return what message 64 says, or None where it is none in full or contradicts itself."""
+    """Return what message 64 says, None where it is incomplete or contradicts itself."""
     fixed, named = message[:INFORMATION_BYTES], message[INFORMATION_BYTES:]
     if not _FIXED.fullmatch(fixed) or not named.endswith(b"|"):
         return None
@@ -137,14 +136,12 @@ def _named(*pairs: tuple[bytes, bytes]) -> bytes:
 
 
 def _sums(text: bytes) -> Sequence[int]:
-    """Return the sums that a server may have made: of bytes, or of characters before UTF-8."""
+    """Return the checksums that a server may have made: of bytes, or of characters before UTF-8."""
     sums = [sum(text) & 0xFFFF]
     with suppress(UnicodeDecodeError):
         sums.append(sum(map(ord, text.decode())) & 0xFFFF)
     return sums
 
-
-# What a SIP2 answer means to the door: a table of what BL and CQ say, then the row.
 
 LOST_CARD, FINES, FEES = 5, 11, 12
 BLOCKS: Mapping[int, str] = MappingProxyType({LOST_CARD: "O", FINES: "E", FEES: "E"})
@@ -178,7 +175,7 @@ class Dialect:
 
 
 def meaning(information: Information) -> LibraryAnswer | None:
-    """Return what it says of the PIN; None where it leaves open whether the card is valid.
+    """Return what the answer says of the PIN; None if it is not clear whether the card is valid.
 
     A blank or missing CQ is a no: servers answer so about cards that they don't know.
     """
@@ -213,7 +210,7 @@ def _blocks(flags: frozenset[int], denied: frozenset[int]) -> frozenset[str]:
 
 
 def _birthday(information: Information) -> date | None:
-    """Return the one day that all dialects name, None where they name none or several."""
+    """Return the one birthday that all dialects name, None where they name none or several."""
     days = _days(information, BIRTHDAYS)
     return days.pop() if len(days) == 1 else None
 
@@ -250,20 +247,16 @@ class Sip2Library:
     """Ask a SIP2 server; implements `LibrarySystem`. Thread-safe; one connection a question.
 
     Args:
-        host: the server's.
-        port: the server's.
         context: how its certificate is checked, see `trusting`; None for plain TCP, which is for
             this machine only (a tunnel's end).
-        institution: what is sent as AO; an answer of another one is not believed. Blanks around
-            it don't count, and empty is one too.
-        clock: for the date of a message, by whatever clock there is.
+        institution: what is sent as AO; an answer of another institution is not believed. Blanks
+            around it don't count, and it may be empty.
+        clock: for the date of a message; it need not be trusted.
         user: the login's account; empty for no login.
-        password: its password.
         terminal_password: what is sent as AC.
-        dialect: what the library means by its classes and flags.
         checksum: whether messages carry a sequence number and a checksum; without them what comes
             on the question's own connection is believed.
-        timeout_s: for one question, connection and all, in seconds.
+        timeout_s: for one question including the connection, in seconds.
 
     Raises:
         InputError: it would send PINs to another machine in the clear.
@@ -299,9 +292,9 @@ class Sip2Library:
         self._limit = TimeLimit(timeout_s, "sip2")
 
     def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
-        """Ask whether the PIN is the card's; the port says the rest.
+        """Ask whether the PIN is the card's.
 
-        What no card or keypad can say, and so what could end a field, is a no without being sent.
+        What no card or keypad can send, and so what could end a field, is a no without being sent.
         """
         told = spelt(identifier, pin)
         if told is None:
@@ -321,7 +314,7 @@ class Sip2Library:
             why = unreached(error)
         except asyncio.LimitOverrunError:
             why = "its answer is too long"
-        # Out here nothing of the library's text hangs on it as a context: that may hold an answer.
+        # Raised out here, so that no exception with the library's answer is its context.
         raise LibrarySystemError(why, spent=question.sent)
 
     def close(self) -> None:

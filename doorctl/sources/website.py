@@ -1,4 +1,4 @@
-"""The library's website, asked for opening hours over HTTP."""
+"""Opening hours from the library's website, over HTTP."""
 
 from __future__ import annotations
 
@@ -26,12 +26,8 @@ class Website:
     """Ask a website that runs DPL CMS. One thread at a time; nothing is kept between questions.
 
     Proxies that the environment names are not used and no redirect is followed: the hours open the
-    door, so only the address in the configuration is believed.
-
-    Args:
-        url: such as ``https://bibliotek.example``.
-        limit_s: seconds for connection, TLS and every byte of the answer.
-        context: how its certificate is checked; None for the system's authorities.
+    door, so only the address in the configuration is believed. `limit_s` covers connection, TLS
+    and every byte of the answer; without `context` the system's authorities count.
 
     Raises:
         InputError: `url` is plain http to another machine.
@@ -48,13 +44,13 @@ class Website:
         self._context = context
 
     def opening_hours(self, asked: Asked) -> Published:
-        """Ask once and return what the website says.
+        """Ask once and return the website's hours.
 
         Waits for `limit_s` at the longest; a name lookup that hangs can't be ended, so until the
         resolver gives up. Not for a thread that runs an event loop.
 
         Raises:
-            WebsiteHoursError: it was not reached, or what it says can't be used.
+            WebsiteHoursError: it was not reached, or its answer can't be used.
         """
         try:
             body = asyncio.run(self._fetched(asked.target))

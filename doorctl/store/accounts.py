@@ -1,4 +1,7 @@
-"""Accounts in ``branch.db``: their one writer, beside that of bans and hours, and a reader."""
+"""Accounts, sessions and failed sign-ins in ``branch.db``: their writers and a reader.
+
+Each writer works on the thread of the branch's writer, in its transactions.
+"""
 
 from __future__ import annotations
 
@@ -69,11 +72,7 @@ ResultT = TypeVar("ResultT")
 
 
 class StoredAccounts:
-    """Write accounts; implements `AccountStore`. On the thread of the branch's writer.
-
-    Args:
-        branch: the one writer of ``branch.db``, whose transactions it shares.
-    """
+    """Write accounts; implements `AccountStore`."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
@@ -90,7 +89,7 @@ class StoredAccounts:
             return tuple(map(to_account, self._connection.execute(_EVERY).fetchall()))
 
     def keep(self, account: Account, moment: Moment) -> None:
-        """Add an account, or replace it but for its password; forget those that left."""
+        """Add an account, or replace all but its password; forget those that left."""
         now_ms = to_ms(known(moment))
         values = {
             "login": account.name,
@@ -107,7 +106,7 @@ class StoredAccounts:
             self._forget(connection, moment)
 
     def password_of(self, name: str) -> str | None:
-        """Return the hash of a password; None for no account, or one without."""
+        """Return an account's password hash; None without an account or a password."""
         with translated(self._branch.path):
             found = self._connection.execute(
                 "SELECT password FROM accounts WHERE login = ?", (name,)
@@ -122,7 +121,7 @@ class StoredAccounts:
             )
 
     def factor_of(self, name: str) -> SecondFactor | None:
-        """Return an account's second factor; without its secret where that can't be read."""
+        """Return an account's second factor; without its secret if that can't be read."""
         with translated(self._branch.path):
             found = self._connection.execute(_FACTOR, (name,)).fetchone()
         if found is None:
@@ -137,7 +136,7 @@ class StoredAccounts:
         return SecondFactor(Masked(secret), step, recovery)
 
     def keep_factor(self, name: str, factor: SecondFactor | None) -> None:
-        """Store an account's second factor, or forget it; one without a secret keeps its own."""
+        """Store an account's second factor, or forget it; without a secret the stored one stays."""
         with translated(self._branch.path):
             if factor is None:
                 self._connection.execute("DELETE FROM second_factors WHERE account = ?", (name,))
@@ -185,10 +184,8 @@ class StoredAccounts:
 class AccountRecords:
     """Look up who is signed in; implements `SignedInBook`. Thread-safe, one question at a time.
 
-    Not on the writer's thread: what keeps that waits for the disk, and a page need not.
-
-    Args:
-        path: ``branch.db``; it may appear later.
+    Not on the writer's thread: that waits for the disk, and a page need not. The file may appear
+    later.
     """
 
     def __init__(self, path: Path) -> None:
@@ -244,10 +241,8 @@ def _to_digest_too(record: tuple[Any, ...]) -> tuple[bytes, Session]:
     return record[0], to_session(record[1:])
 
 
-# Counts of failed sign-ins in ``branch.db``: of whom, nobody can read there.
-#
-# A name that was typed may be a password in the wrong field. So a count stands under eight bytes
-# of a salted hash, and is forgotten a day after its last failure.
+# A name that was typed may be a password in the wrong field. So a count of failed sign-ins stands
+# under eight bytes of a salted hash, and is forgotten a day after its last failure.
 
 MARK_BYTES = 8
 
@@ -266,11 +261,7 @@ _FORGET_FAILURES = """
 
 
 class StoredFailures:
-    """Write counts; implements `FailureStore`. On the thread of the branch's writer.
-
-    Args:
-        branch: the one writer of ``branch.db``, in whose transactions it is called.
-    """
+    """Write counts of failed sign-ins; implements `FailureStore`."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
@@ -285,7 +276,7 @@ class StoredFailures:
         return NONE if record is None else Failures(record[0], BootTime(record[1], record[2]))
 
     def keep(self, kind: str, of: str, failures: Failures) -> None:
-        """Store a count; forget the oldest ones, where there are too many."""
+        """Store a count; forget the oldest ones if there are too many."""
         mark, at = self._mark(kind, of), failures.at
         if at is None or failures.count == 0:
             self._execute("DELETE FROM sign_in_failures WHERE mark = ?", (mark,))
@@ -314,8 +305,6 @@ class StoredFailures:
             return connection.execute(sql, values)
 
 
-# Passwords stretched with Argon2id, one at a time: each takes 19 MiB of a small machine.
-
 MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1
 """OWASP's least (Password Storage Cheat Sheet); argon2-cffi's own is 64 MiB."""
 
@@ -324,11 +313,9 @@ NOBODYS_BYTES = 32
 
 
 class ArgonPasswords:
-    """Hash passwords; implements `PasswordHasher` of accounts. Thread-safe.
+    """Hash passwords with Argon2id; implements `PasswordHasher` of accounts. Thread-safe.
 
-    Args:
-        memory_kib: lower only for tests.
-        iterations: the same.
+    One at a time, for each takes 19 MiB of a small machine. Only tests give lower costs.
     """
 
     def __init__(self, memory_kib: int = MEMORY_KIB, iterations: int = ITERATIONS) -> None:
@@ -342,9 +329,9 @@ class ArgonPasswords:
             return self._argon.hash(_as_bytes(password))
 
     def fits(self, hashed: str | None, password: Password) -> bool:
-        """Tell whether a password is the hash's; with None it takes as long and is not."""
+        """Tell whether a password fits a hash; None takes as long, and nothing fits."""
         with self._one_at_a_time:
-            # Whoever comes first pays for it, known or not, and no start of web does.
+            # The first caller pays for it, known or not, and no start of web does.
             if self._nobodys is None:
                 self._nobodys = self._argon.hash(secrets.token_bytes(NOBODYS_BYTES))
             try:
@@ -354,7 +341,7 @@ class ArgonPasswords:
         return hashed is not None
 
     def is_old(self, hashed: str) -> bool:
-        """Tell whether a hash was made at another cost than today's."""
+        """Tell whether a hash was made at another cost than this one's."""
         return self._argon.check_needs_rehash(hashed)
 
 
@@ -362,8 +349,6 @@ def _as_bytes(password: Password) -> bytes:
     # What is no text comes in too, through a form or a pipe, and fits no hash.
     return password.reveal().encode(errors="surrogatepass")
 
-
-# Sessions of staff in ``branch.db``, each under the digest of its token.
 
 _ADD = f"INSERT INTO sessions (digest, {SESSIONS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
 _FIND_SESSION = f"SELECT {SESSIONS} FROM sessions WHERE digest = ?"  # noqa: S608 -- constants
@@ -374,11 +359,7 @@ _FORGET_SESSIONS = (
 
 
 class StoredSessions:
-    """Write sessions; implements `SessionStore`. On the thread of the branch's writer.
-
-    Args:
-        branch: the one writer of ``branch.db``, in whose transactions it is called.
-    """
+    """Write sessions of staff, each under the digest of its token; implements `SessionStore`."""
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
@@ -395,7 +376,7 @@ class StoredSessions:
         return None if record is None else to_session(record)
 
     def touch(self, digest: bytes, seen: BootTime) -> None:
-        """Store that somebody is still there; nothing if the session is gone."""
+        """Store that a session was used; nothing if it is gone."""
         self._execute(_TOUCH, seen.ms, digest, seen.boot_id)
 
     def end(self, digest: bytes) -> None:

@@ -19,7 +19,7 @@ from doorctl.store.connection import WatchedReader, execute_fitting, translated
 from doorctl.store.visit_rows import to_ms
 
 if TYPE_CHECKING:
-    # A command that reads does without all that is written by.
+    # A command that only reads needs no writer.
     from doorctl.store.branch_writer import BranchRecordsWriter
 
 MOST_ENDED, LEFT_ENDED = 500, 400
@@ -60,17 +60,16 @@ _NONE_ENDED = "SELECT NULL FROM bans WHERE 0 AND number = ?"
 
 
 class StoredAlarms:
-    """Write alarms; implements `AlarmStore`. On the thread of the branch's writer.
+    """Write alarms; implements `AlarmStore`.
 
-    Args:
-        branch: the one writer of ``branch.db``, whose transactions it shares.
+    On the thread of the branch's writer, whose transactions it shares.
     """
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
 
     def hear(self, told: Told, moment: Moment) -> None:
-        """Keep that an alarm was raised, or end the one whose end this is."""
+        """Record that an alarm was raised, or end the alarm that this one clears."""
         at_ms = to_ms(told.at)
         ends = KINDS[told.kind].clears
         with self._branch.together(moment) as connection:
@@ -82,14 +81,14 @@ class StoredAlarms:
             connection.execute(_RAISE, values)
 
     def end(self, kinds: Collection[str], moment: Moment) -> None:
-        """End those of these kinds that stand."""
+        """End the standing alarms of these kinds."""
         now_ms = to_ms(known(moment))
         with self._branch.together(moment) as connection:
             connection.executemany(_END, [(now_ms, kind) for kind in kinds])
             self._forget(connection)
 
     def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
-        """Keep who has seen it; what has no end of its own is over by that."""
+        """Record who has seen an alarm; this ends one that has no end of its own."""
         with self._branch.together(moment) as connection:
             found = connection.execute(_ACKNOWLEDGED, (kind,)).fetchone()
             if found is None:
@@ -110,8 +109,7 @@ class StoredAlarms:
 class AlarmRecords:
     """Read alarms; implements `AlarmHistory`. Thread-safe: one call at a time.
 
-    Args:
-        path: the database; it may appear later, and without one there are no alarms.
+    The file may appear later; without one there are no alarms.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,11 +118,11 @@ class AlarmRecords:
         self._rows = WatchedReader(path, _CURE)
 
     def standing(self) -> tuple[AlarmRecord, ...]:
-        """Return those that stand, the longest standing first."""
+        """Return the standing alarms, the longest standing first."""
         return self._fetch((_STANDING, _NONE))
 
     def ended(self, limit: int) -> tuple[AlarmRecord, ...]:
-        """Return the last ones that are over, the latest end first; none for a limit of 0."""
+        """Return the last alarms that are over, the latest end first; none for a limit of 0."""
         return self._fetch((_ENDED, _NONE_ENDED), limit)
 
     def close(self) -> None:

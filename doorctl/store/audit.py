@@ -29,7 +29,7 @@ from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.visit_rows import to_ms
 
 if TYPE_CHECKING:
-    # A command that reads does without all that is written by.
+    # A command that only reads needs no writer.
     from doorctl.store.branch_writer import BranchRecordsWriter
 
 _HEAD = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1"
@@ -55,21 +55,20 @@ _NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
 
 
 class AuditTrail:
-    """Write the audit log; implements `AuditWriter`. On the thread of the branch's writer.
+    """Write the audit log; implements `AuditWriter`.
 
-    Args:
-        branch: the one writer of ``branch.db``, whose transactions it shares.
+    On the thread of the branch's writer, whose transactions it shares.
     """
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
         self._branch = branch
 
     def together(self, moment: Moment) -> AbstractContextManager[sqlite3.Connection]:
-        """Make all that a block writes to the branch's records one transaction, or undo it."""
+        """Make all that a block writes to ``branch.db`` one transaction; an exception undoes it."""
         return self._branch.together(moment)
 
     def append(self, deed: Deed, by: str, moment: Moment) -> Head:
-        """Put a deed on record; return the chain's new end."""
+        """Record a deed; return the chain's new end."""
         record, salt = from_deed(deed, by, moment), secrets.token_bytes(SALT_BYTES)
         with self._branch.together(moment) as connection:
             link = linked(_head(connection), record, salt)
@@ -93,17 +92,16 @@ class AuditTrail:
             return _head(self._branch.database)
 
     def holds(self, head: Head) -> bool:
-        """Tell whether the chain ended there once."""
+        """Tell whether the chain once ended there."""
         with translated(self._branch.path):
             found = self._branch.database.execute(_HOLDS, (head.number, head.hash))
             return head == EMPTY or found.fetchone() is not None
 
 
 class AuditRecords:
-    """Look up the audit log; implements `AuditReader`. A branch without a file has an empty one.
+    """Read the audit log; implements `AuditReader`.
 
-    Args:
-        path: ``branch.db``; it may appear later.
+    The file may appear later; a branch without one has an empty log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,15 +134,12 @@ class AuditRecords:
                 yield Link(*record)
 
     def last_number(self) -> int:
-        """Return the highest number that was ever given, 0 for none."""
+        """Return the highest entry number ever given, 0 for none."""
         found = self._records(_LAST_NUMBER, ())
         return int(found[0][0]) if found else 0
 
     def last_push(self) -> int:
-        """Return the number of the push that was applied last, or the lower one that it was given.
-
-        0 where none is on record.
-        """
+        """Return the number of the push applied last, or the lower one it got later; 0 for none."""
         found = self._records(_LAST_PUSH, _NUMBERED)
         return int(found[0][0]) if found else 0
 

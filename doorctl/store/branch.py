@@ -1,9 +1,9 @@
 """Bans, passes and hours, read-only: what the door and the staff pages look up.
 
 A branch without a file has none of them. But a file that was there and is gone, or can't be
-read, is an error: without it every ban would be forgotten. So a damaged one is left where it
-stands and not set aside, and an empty one never takes its place by itself. For a moment the door
-goes by the file that it read last: see `WatchedReader`.
+read, is an error: without it every ban would be forgotten. So a damaged file is left in place and
+not set aside, and no empty one replaces it by itself. For a moment the door goes by the file that
+it read last: see `WatchedReader`.
 """
 
 from __future__ import annotations
@@ -93,13 +93,9 @@ RecordT = TypeVar("RecordT")
 class BranchRecords:
     """Look up ``branch.db``; implements `BranchBook` and `RightsList`.
 
-    The file is opened at the first call and again when another file takes its place. `version` has
-    a connection of its own and may be called on another thread than the rest; closing may be left
-    to whoever shuts down.
-
-    Args:
-        path: the database; it may appear later.
-        now_s: as of `WatchedReader`.
+    The file may appear later; it is opened at the first call and again when another file takes its
+    place. `version` has a connection of its own and may be called on another thread; any thread
+    may close both. `now_s` is as in `WatchedReader`.
     """
 
     def __init__(self, path: Path, now_s: Callable[[], float] | None = None) -> None:
@@ -121,13 +117,13 @@ class BranchRecords:
         return self._fetch(to_pass, _PASS, row_key)
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
-        """Tell whether staff have restricted the use of what is held of a card or its patron."""
+        """Tell whether staff have restricted the use of the data about a card or its patron."""
         self._refuse_broken("restrictions")
         found = self._records((_RESTRICTED, _NOBODY_RESTRICTED), row_key, patron_ref)
         return bool(found and found[0][0])
 
     def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
-        """Return how many wrong PINs of a patron other branches have told of."""
+        """Return how many wrong PINs of a patron other branches have reported."""
         found = self._records((_WRONG_ELSEWHERE, _NONE_ELSEWHERE), patron_ref)
         return found[0][0] if found else 0
 
@@ -143,7 +139,7 @@ class BranchRecords:
         return self._read(lambda found: to_override(found[0]) if found else None, records)
 
     def setting(self, key: str) -> str | None:
-        """Return a small fact that a process left for itself or another."""
+        """Return a small value that a process stored for itself or another."""
         found = self._records((_SETTING, _NO_SETTING), key)
         return found[0][0] if found else None
 
@@ -156,7 +152,7 @@ class BranchRecords:
         return self._fetch(_to_pass_entry, _EVERY_PASS)
 
     def version(self) -> int:
-        """Return a number that is another one after each commit and each new file."""
+        """Return a number that changes with each commit and each new file."""
         if never_made(self.path):
             return -self._commits.generation
         with translated(self.path):
@@ -213,7 +209,7 @@ def never_made(path: Path) -> bool:
 
 
 def lost(path: Path) -> StoreError:
-    """Return what to say where :func:`never_made` says no and there is no file."""
+    """Return the error for a file that is missing though :func:`never_made` says no."""
     return StoreError(f"{path} is missing; {_CURE}")
 
 
@@ -221,7 +217,7 @@ def _absent(file: Path) -> bool:
     try:
         file.lstat()
     except OSError as error:
-        # Any other doubt, such as a link that leads nowhere, is for whoever opens the file.
+        # Any other doubt, such as a link that leads nowhere, shows when the file is opened.
         return isinstance(error, FileNotFoundError)
     return False
 

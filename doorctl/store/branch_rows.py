@@ -1,7 +1,7 @@
-"""The tables of bans, passes and hours: their migrations, and each record as a row and back.
+"""The tables of ``branch.db``: their migrations, and each record as a row and back.
 
-They name nobody: a card or code stands under the key of its row, a patron under the library
-system's opaque number.
+They name nobody: a card or code is stored under its row key, a patron under the library system's
+opaque number.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from doorctl.privacy.audit import Action, Deed, Entry, account, erased_before
 from doorctl.store import kept_twice
 from doorctl.store.connection import Layout
 from doorctl.store.visit_rows import from_ms, to_ms
-
-# The tables of accounts, sessions and failed sign-ins, and each record as a row and back.
 
 FACTOR = "EXISTS (SELECT 1 FROM second_factors AS factor WHERE factor.account = login)"
 """Whether an account has a second factor."""
@@ -97,7 +95,7 @@ def to_account(record: tuple[Any, ...]) -> Account:
     """Return the account of a record of :data:`ACCOUNTS`.
 
     Raises:
-        TypeError, ValueError: it is none; the text may quote it.
+        TypeError, ValueError: it is no such record; the text may quote it.
     """
     login, shown, role, disabled_ms, must_change, origin, subject, factor = record
     return Account(
@@ -116,13 +114,13 @@ def to_session(record: tuple[Any, ...]) -> Session:
     """Return the session of a record of :data:`SESSIONS`.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: it is no such record.
     """
     account, boot_id, began_ms, seen_ms = record
     return Session(account, BootTime(boot_id, began_ms), BootTime(boot_id, seen_ms))
 
 
-# The table of alarms, and each record as a row and back. It names nobody but staff.
+# The table of alarms names nobody but staff.
 
 ALARMS = "kind, source, first_ms, last_ms, count, why, cleared_ms, acknowledged_by, acknowledged_ms"
 """All that an alarm is, in the order of :func:`to_alarm`."""
@@ -152,7 +150,7 @@ def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
     """Return the alarm of a record of :data:`ALARMS`.
 
     Raises:
-        TypeError, ValueError: it is none; the text may quote it.
+        TypeError, ValueError: it is no such record; the text may quote it.
     """
     kind, source, first_ms, last_ms, count, why, cleared_ms, by, acknowledged_ms = record
     return AlarmRecord(
@@ -168,10 +166,10 @@ def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
     )
 
 
-# The audit log's table in ``branch.db``: rows can be added, and their records erased; no more.
+# In the audit log's table rows can be added and their records erased; no more.
 #
-# Whoever can write the file can drop the triggers too. They are against slips of ours; against
-# tampering there is the chain, see `doorctl.privacy.audit`.
+# A person who can write the file can drop the triggers too. They are against slips of ours;
+# against tampering there is the chain, see `doorctl.privacy.audit`.
 
 AUDIT_SCHEMA = (
     """
@@ -234,7 +232,7 @@ _END = 2**63 - 1
 
 
 def erase_expired(connection: sqlite3.Connection, moment: Moment) -> int:
-    """Erase the records that are older than they may be; return how many."""
+    """Erase the records that are too old to keep; return how many."""
     cutoff = erased_before(moment)
     if cutoff is None:
         return 0
@@ -255,7 +253,7 @@ def _last_expired(connection: sqlite3.Connection, cutoff_ms: int, now_ms: int) -
 
 
 def about_values(cards: Collection[bytes], patron_ref: str | None) -> dict[str, str | None]:
-    """Return the values that :data:`ABOUT` wants."""
+    """Return the parameters of :data:`ABOUT`."""
     return {
         "patron_ref": patron_ref,
         "cards": orjson.dumps([card.hex() for card in cards]).decode(),
@@ -281,7 +279,7 @@ def to_entry(number: int, record: str) -> Entry:
     """Return the entry of a record that :func:`from_deed` made.
 
     Raises:
-        TypeError, ValueError, LookupError: it did not; the text may quote it.
+        TypeError, ValueError, LookupError: it did not make it; the text may quote the record.
     """
     read: dict[str, Any] = orjson.loads(record)
     deed = Deed(
@@ -327,7 +325,7 @@ migrations = Layout("branch")
 
 @migrations()
 def create_bans_and_passes(database: sqlite3.Connection) -> None:
-    """Lay out people's rights; AUTOINCREMENT, so that a letter's number never names another."""
+    """Lay out bans and passes; AUTOINCREMENT, so that a number in a letter is never reused."""
     database.execute("""
         CREATE TABLE bans (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -413,10 +411,7 @@ def create_hours(database: sqlite3.Connection) -> None:
 
 @migrations()
 def create_restrictions_and_tombstones(database: sqlite3.Connection) -> None:
-    """Lay out whose data are kept and not used, and who was erased.
-
-    A tombstone names nobody: see `doorctl.privacy.subject`.
-    """
+    """Lay out restricted persons, and tombstones of erased ones (see `doorctl.privacy.subject`)."""
     database.execute("""
         CREATE TABLE restrictions (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -449,14 +444,14 @@ def create_restrictions_and_tombstones(database: sqlite3.Connection) -> None:
 
 @migrations()
 def create_audit(database: sqlite3.Connection) -> None:
-    """Lay out the audit log, which can only grow; see `doorctl.store.branch_rows`."""
+    """Lay out the audit log, which can only grow."""
     for statement in AUDIT_SCHEMA:
         database.execute(statement)
 
 
 @migrations()
 def create_accounts(database: sqlite3.Connection) -> None:
-    """Lay out accounts, sessions and failed sign-ins; see `doorctl.store.branch_rows`."""
+    """Lay out accounts, sessions and failed sign-ins."""
     for statement in ACCOUNTS_SCHEMA:
         database.execute(statement)
     database.execute("INSERT INTO sign_in_salt VALUES (1, ?)", (secrets.token_bytes(32),))
@@ -464,20 +459,20 @@ def create_accounts(database: sqlite3.Connection) -> None:
 
 @migrations()
 def create_alarms(database: sqlite3.Connection) -> None:
-    """Lay out the alarms that stand and stood; see `doorctl.store.branch_rows`."""
+    """Lay out the alarms that stand or have ended."""
     for statement in ALARMS_SCHEMA:
         database.execute(statement)
 
 
 @migrations()
 def create_second_factors(database: sqlite3.Connection) -> None:
-    """Lay out second factors; see `doorctl.store.branch_rows`."""
+    """Lay out second factors."""
     database.execute(FACTORS_SCHEMA)
 
 
 @migrations()
 def create_wrong_pins_elsewhere(database: sqlite3.Connection) -> None:
-    """Lay out how many wrong PINs patrons had at other branches, and when that was told."""
+    """Lay out patrons' wrong PINs at other branches, and the day of that report."""
     database.execute("""
         CREATE TABLE wrong_pins_elsewhere (
             patron_ref TEXT NOT NULL PRIMARY KEY, wrong INTEGER NOT NULL, day TEXT NOT NULL
@@ -494,7 +489,7 @@ def keep_twice(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_more_times(database: sqlite3.Connection) -> None:
-    """Let a pass have more than one time of day; what is kept twice of it says them too."""
+    """Let a pass have several times of day, which are kept twice too."""
     for trigger in ("passes_changed", "passes_put"):
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute(f"ALTER TABLE passes DROP COLUMN {kept_twice.TWICE}")
@@ -591,7 +586,7 @@ def to_week(text: str) -> Week:
     """Return the week that :func:`from_spans` wrote.
 
     Raises:
-        TypeError, ValueError: it did not write it.
+        TypeError, ValueError: :func:`from_spans` did not write it.
     """
     week = to_spans(text)
     if len(week) != WEEKDAYS:
@@ -609,7 +604,7 @@ def to_spans(text: str) -> tuple[Day, ...]:
     """Return the spans that :func:`from_spans` wrote.
 
     Raises:
-        TypeError, ValueError: it did not write them.
+        TypeError, ValueError: :func:`from_spans` did not write them.
     """
     return tuple(
         tuple(ModeSpan(Mode(mode), starts, ends) for mode, starts, ends in day)
@@ -617,15 +612,12 @@ def to_spans(text: str) -> tuple[Day, ...]:
     )
 
 
-# New codes for passes: drawn by the operating system's generator, derived from nothing.
-
-
 def new_code(digits: int = MIN_CODE_DIGITS) -> Identifier:
-    """Draw a code that nobody tries first; 85 % of six-digit ones remain.
+    """Draw a code that nobody tries first; 85 % of the six-digit codes remain.
 
-    The digits are shown to staff once, as what follows ``code:`` in the identifier, and stored
-    nowhere; a lost code is revoked and replaced. One that is taken is refused when it is issued:
-    draw another then.
+    The operating system's generator draws it; it is derived from nothing. Staff see the digits
+    once, after ``code:`` in the identifier, and they are stored nowhere; a lost code is revoked
+    and replaced. A code that is taken is refused when it is issued: draw another then.
     """
     while guessable(code := f"{secrets.randbelow(10**digits):0{digits}}"):
         pass

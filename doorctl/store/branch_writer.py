@@ -34,10 +34,9 @@ from doorctl.store.connection import Writer, create_file, transaction, translate
 from doorctl.store.visit_purge import compact
 from doorctl.store.visit_rows import from_ms, to_ms
 
-# What may not be written into ``branch.db``: things that are over already, or that clash.
-#
-# Judged by what is known of the time for certain, so that a clock that was not set refuses nothing
-# that staff may want. What makes no sense at any time, its own class refuses.
+# What is over already, or clashes, may not be written into ``branch.db``. It is judged by the time
+# that is known for certain, so that an unset clock refuses nothing that staff may want. What makes
+# no sense at any time, its own class refuses. Each InputError here says what to do.
 
 MOST_PASSES = 6
 """So many passes in force has a card: each is tried at the door."""
@@ -47,9 +46,9 @@ LONGEST_OVERRIDE = timedelta(days=31)
 
 
 def known(moment: Moment) -> datetime:
-    """Return the time, or while the clock is not set the latest one known to have come; UTC.
+    """Return the UTC time; while the clock is not set, the latest one known to have come.
 
-    Otherwise the high-water mark says nothing: a clock that once ran ahead would refuse for good.
+    A set clock goes before the high-water mark: a clock that once ran ahead would refuse for good.
     """
     return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
 
@@ -60,11 +59,7 @@ def today(moment: Moment) -> date:
 
 
 def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str | None) -> None:
-    """Refuse a ban of nobody, without a reason, or one that is over.
-
-    Raises:
-        InputError: with what to do.
-    """
+    """Raise InputError for a ban of nobody, without a reason, or one that is over."""
     refuse_purpose(ban.reason, "reason")
     if not row_key and not patron_ref:
         raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
@@ -73,21 +68,13 @@ def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str 
 
 
 def refuse_pass(new: Pass, moment: Moment) -> None:
-    """Refuse a pass that is over.
-
-    Raises:
-        InputError: with what to do.
-    """
+    """Raise InputError for a pass that is over."""
     if new.last_day < today(moment):
         raise InputError(f"the pass would be over since {new.last_day}; give a later last day")
 
 
 def refuse_one_more(new: Pass, taken: int) -> None:
-    """Refuse a pass for a code or a card that has `taken` in force and may have no more.
-
-    Raises:
-        InputError: with what to do.
-    """
+    """Raise InputError for one pass too many of a code or card that has `taken` in force."""
     if taken and new.code_digits is not None:
         raise InputError("the code has a pass already; revoke that one first")
     if taken >= MOST_PASSES:
@@ -95,11 +82,7 @@ def refuse_one_more(new: Pass, taken: int) -> None:
 
 
 def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
-    """Refuse dates that are past or named twice, and notes with a person's number.
-
-    Raises:
-        InputError: with the first such date.
-    """
+    """Raise InputError for dates that are past or named twice, or notes with a person's number."""
     named: set[date] = set()
     for one in days:
         if one.day < today(moment):
@@ -111,21 +94,13 @@ def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
 
 
 def refuse_week(week: Week) -> None:
-    """Refuse a week that has not seven days.
-
-    Raises:
-        InputError: with how many it has.
-    """
+    """Raise InputError for a week that has not seven days."""
     if len(week) != WEEKDAYS:
         raise InputError(f"the week has {len(week)} days; give seven, Monday first")
 
 
 def refuse_override(override: Override, moment: Moment) -> None:
-    """Refuse a mode set by hand that is over, or for so long that it would be forgotten.
-
-    Raises:
-        InputError: with what to do.
-    """
+    """Raise InputError for a mode set by hand that is over, or so long that staff would forget."""
     refuse_purpose(override.cause, "reason")
     refuse_text("account", override.by)
     if override.until <= known(moment):
@@ -137,7 +112,7 @@ def refuse_override(override: Override, moment: Moment) -> None:
         )
 
 
-# Deleting what ended long ago from ``branch.db``: it is about people too.
+# What ended long ago is about people too, so it is deleted.
 
 KEPT_AFTER_END = timedelta(days=30)
 """As long as visits are kept, which is the sector's standard (DPL CMS's privacy template)."""
@@ -177,11 +152,11 @@ _BY_DAY = (
 
 
 def delete_ended(connection: sqlite3.Connection, moment: Moment) -> bool:
-    """Delete what ended more than :data:`KEPT_AFTER_END` ago; tell whether there was any.
+    """Delete what ended more than :data:`KEPT_AFTER_END` ago; return whether there was any.
 
     Bans without an end stay until they are lifted, and the audit log keeps its records for longer.
-    Nothing is deleted while the clock is not set, nor before a time that has leapt ahead was seen
-    for a while.
+    Nothing is deleted while the clock is not set, or before a time that leapt ahead has stood for
+    :data:`SEEN_FOR`.
     """
     if not (moment.dependable and _is_believed(connection, to_ms(moment.local))):
         return False
@@ -196,9 +171,9 @@ def delete_ended(connection: sqlite3.Connection, moment: Moment) -> bool:
 
 
 def _is_believed(connection: sqlite3.Connection, now_ms: int) -> bool:
-    """Tell whether a dependable time is one to delete by, and keep it in mind.
+    """Tell whether to delete by a dependable time, and store it.
 
-    What is kept outlives the process: a machine that is restarted every day forgets all the same.
+    It is stored because a machine that is restarted every day must delete all the same.
     """
     deleted_by, seen = _time(connection, _DELETED_BY), _time(connection, _FIRST_SEEN)
     if deleted_by is not None and now_ms - deleted_by > LEAP // _MILLISECOND:
@@ -249,14 +224,8 @@ _ADD_OVERRIDE = f"INSERT INTO overrides ({OVERRIDES}, set_ms) VALUES (?, ?, ?, ?
 class BranchRecordsWriter:
     """Write ``branch.db``; implements `BranchWriter`. Belongs to the thread that makes it.
 
-    Each call also deletes what ended more than a month ago, and then rewrites the file without
-    it. If a reader or the disk prevents that, the next call, or the next start, does it.
-
-    Args:
-        path: the database; it must exist.
-
-    Attributes:
-        database: the one writing connection, for other tables of the file on the same thread.
+    The file must exist. Each call also deletes what ended more than a month ago, and then rewrites
+    the file without it. If a reader or the disk prevents that, the next call or start does it.
 
     Raises:
         StoreBusyError: another process is the writer.
@@ -274,7 +243,7 @@ class BranchRecordsWriter:
 
     @property
     def database(self) -> sqlite3.Connection:
-        """The one writing connection."""
+        """The one writing connection, for the file's other tables on the same thread."""
         return self._writer.database
 
     def ban(
@@ -321,7 +290,7 @@ class BranchRecordsWriter:
         *,
         known_until: date | None,
     ) -> StoredDays:
-        """Replace all that a source said of today and later; return what it says now."""
+        """Replace a source's days from today on; return what it says now."""
         listed = tuple(sorted(days, key=lambda one: one.day))
         refuse_days(listed, moment)
         fetched_ms = to_ms(known(moment))
@@ -377,7 +346,7 @@ class BranchRecordsWriter:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
 
     def keep_wrong_pins(self, elsewhere: Mapping[str, int], moment: Moment) -> None:
-        """Replace what other branches have told of patrons' wrong PINs; the same costs nothing."""
+        """Replace patrons' counts of wrong PINs at other branches; the same costs nothing."""
         day = today(moment).isoformat()
         rows = {(ref, wrong, day) for ref, wrong in elsewhere.items()}
         with translated(self.path):
@@ -391,7 +360,7 @@ class BranchRecordsWriter:
                 self.rewrite_after()
 
     def rewrite_after(self) -> None:
-        """Have the file rewritten once the transaction under way is durable: rows were erased."""
+        """Rewrite the file after the transaction under way, because rows were erased."""
         self._stale = True
 
     def close(self) -> None:
@@ -400,9 +369,9 @@ class BranchRecordsWriter:
 
     @contextmanager
     def together(self, moment: Moment) -> Iterator[sqlite3.Connection]:
-        """Make all calls of a block, and what it writes itself, one transaction, or undo it.
+        """Make a block's calls and its own writing one transaction; an exception undoes it.
 
-        May be nested: the outermost one commits.
+        May be nested: the outermost block commits.
         """
         if self.database.in_transaction:
             yield self.database
@@ -414,14 +383,14 @@ class BranchRecordsWriter:
         self._compact_if_stale()
 
     def _compact_if_stale(self) -> None:
-        # What was to be written is written by now: no failure here may say otherwise.
+        # The commit is durable by now: no failure here may say otherwise.
         if self._stale:
             with suppress(StoreError), translated(self.path):
                 self._stale = compact(self.database) != (0, 0, 0)
 
 
 def create_branch(path: Path) -> None:
-    """Create an empty file, mode 0600: nobody is banned, nobody has a pass, no hours are stored.
+    """Create an empty file, mode 0600, without bans, passes or hours.
 
     Raises:
         AlreadyExistsError: the path is taken; nothing was touched.

@@ -1,4 +1,4 @@
-"""Opening SQLite files the one way that was proved: one writer, read-only readers, no surprises.
+"""Open SQLite files in the one way that was proved: one writer, read-only readers, no surprises.
 
 WAL with ``synchronous=FULL`` lost nothing in 8 185 simulated power cuts. Debian 13's SQLite
 3.46.1 can corrupt a WAL file that two connections write or checkpoint; therefore one writer.
@@ -23,8 +23,6 @@ from urllib.parse import quote
 from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.identity import shared_in
 
-# Creating a file that nobody else may read and that a power cut does not take away.
-
 
 def create_private(path: Path, content: bytes = b"") -> None:
     """Create a file with mode 0600 and make it and its name durable.
@@ -41,9 +39,8 @@ def create_private(path: Path, content: bytes = b"") -> None:
 def named_when_whole(path: Path) -> Iterator[tuple[Path, int]]:
     """Make a file as ``<name>.new`` in a block; it gets its name, durably, at the block's end.
 
-    Whoever looks meanwhile, or after a power cut, sees all of it or nothing; what a process that
-    was killed has left is written over. The block gets the file's present path, at which nothing
-    stands yet, and its descriptor.
+    A reader meanwhile, or after a power cut, finds the whole file or none; what a killed process
+    left is overwritten. The block gets the path of the still empty file and its descriptor.
 
     Raises:
         FileExistsError: the path is taken, also by a dangling link; nothing was touched.
@@ -92,10 +89,10 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-# Reading a file that another doorctl laid out: an older one, before its writer has migrated it.
+# Reading a file that an older doorctl laid out. After an upgrade a reader can start before the
+# writer, or where no writer runs: what the file does not hold yet, nobody has written either.
 #
-# After an upgrade a reader can start before the writer, or where no writer runs: what the file
-# does not hold yet, nobody has written either.
+# SQLite's own errors pass through all of these.
 
 Step = Callable[[sqlite3.Connection], None]
 _DONE = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
@@ -104,13 +101,11 @@ _DONE = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
 class Layout:
     """The steps that lay a database out, in their order; ``@layout()`` adds a function as one.
 
-    The library that does them is imported where one is to be done: it takes 0.17 s of a command.
-
-    Args:
-        name: the database's, without ``.db``.
+    The library that applies them is imported only then: it takes 0.17 s of a command. `name` is
+    the database's, without ``.db``.
 
     Attributes:
-        steps: by the name under which a file keeps that it was done.
+        steps: each by the name under which a file records that it was done.
     """
 
     def __init__(self, name: str) -> None:
@@ -118,7 +113,7 @@ class Layout:
         self.steps: dict[str, Step] = {}
 
     def __call__(self) -> Callable[[Step], Step]:
-        """Return what adds a step and leaves its function as it is."""
+        """Return a decorator that adds a step and leaves its function as it is."""
 
         def added(step: Step) -> Step:
             self.steps[step.__name__] = step
@@ -127,11 +122,7 @@ class Layout:
         return added
 
     def done(self, database: sqlite3.Connection) -> frozenset[str]:
-        """Return the steps that a file says were done to it; none where it has no list of ours.
-
-        Raises:
-            sqlite3.Error: SQLite's own trouble.
-        """
+        """Return the steps that a file records as done; none where it has no list of ours."""
         try:
             return frozenset(name for (name,) in database.execute(_DONE, (self.name,)))
         except sqlite3.OperationalError as error:
@@ -140,23 +131,14 @@ class Layout:
             return frozenset()
 
     def pending(self, database: sqlite3.Connection) -> tuple[str, ...]:
-        """Return the steps that a file does not say were done to it.
-
-        Raises:
-            sqlite3.Error: SQLite's own trouble.
-        """
+        """Return the steps that a file does not record as done."""
         done = self.done(database)
         return tuple(name for name in self.steps if name not in done)
 
     def apply(self, database: sqlite3.Connection, *, stop_before: str | None = None) -> None:
-        """Do the steps that are pending and number the file, in one transaction.
+        """Do the pending steps and number the file, in one transaction.
 
-        Args:
-            database: the file.
-            stop_before: a step; for a file as an older doorctl has left it, which has no number.
-
-        Raises:
-            sqlite3.Error: SQLite's own trouble.
+        With `stop_before`, a step, make a file as an older doorctl left it, without a number.
         """
         from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see above
 
@@ -176,16 +158,12 @@ def execute_fitting(
 ) -> sqlite3.Cursor:
     """Run the first statement whose tables and columns the file has.
 
-    Where the newest fits, which is nearly always, the others cost nothing. It is tried each time,
-    so the first call after the migration uses it.
-
-    Args:
-        database: the file.
-        statements: the newest first; the last needs only what doorctl's first layout had.
-        parameters: for whichever is run.
+    `statements` begin with the newest; the last needs only what doorctl's first layout had. Where
+    the newest fits, which is nearly always, the others cost nothing. It is tried each time, so the
+    first call after the migration uses it.
 
     Raises:
-        sqlite3.Error: none fits, so the file is not doorctl's; or SQLite's own trouble.
+        sqlite3.Error: no statement fits, so the file is not doorctl's; or SQLite failed.
     """
     for statement in statements[:-1]:
         try:
@@ -199,10 +177,7 @@ def execute_fitting(
 def is_newer(database: sqlite3.Connection, migrations: Layout) -> bool:
     """Tell whether a newer doorctl laid the file out.
 
-    Its number alone could be one wrong bit; the list of what was done to the file says it too.
-
-    Raises:
-        sqlite3.Error: SQLite's own trouble.
+    Its number alone could be one wrong bit, so the list of steps done must agree.
     """
     layout: int = database.execute("PRAGMA user_version").fetchone()[0]
     if layout <= newest(migrations):
@@ -215,7 +190,6 @@ def lay_out(database: sqlite3.Connection, migrations: Layout) -> None:
 
     Raises:
         StoreError: a newer doorctl laid it out; nothing was changed.
-        sqlite3.Error: SQLite's own trouble.
     """
     refuse_newer(database, migrations)
     layout = database.execute("PRAGMA user_version").fetchone()[0]
@@ -224,12 +198,7 @@ def lay_out(database: sqlite3.Connection, migrations: Layout) -> None:
 
 
 def refuse_newer(database: sqlite3.Connection, migrations: Layout) -> None:
-    """Refuse a file of which this program would forget what it does not know: a ban, perhaps.
-
-    Raises:
-        StoreError: a newer doorctl laid it out.
-        sqlite3.Error: SQLite's own trouble.
-    """
+    """Raise StoreError for a newer doorctl's file: this program could overlook a ban in it."""
     if is_newer(database, migrations):
         raise StoreError(
             f"{migrations.name}.db was laid out by a newer doorctl than this one, which would not "
@@ -239,19 +208,14 @@ def refuse_newer(database: sqlite3.Connection, migrations: Layout) -> None:
 
 
 def refuse_others(database: sqlite3.Connection, migrations: Layout) -> None:
-    """Refuse a newer file as :func:`refuse_newer` does, and one that no doorctl has laid out.
-
-    Raises:
-        StoreError: it is newer, foreign, or not made yet.
-        sqlite3.Error: SQLite's own trouble.
-    """
+    """Raise StoreError for a file that a newer doorctl laid out, or no doorctl."""
     refuse_newer(database, migrations)
     if not set(migrations.steps) & migrations.done(database):
         raise StoreError(f"{migrations.name}.db can't be used: it does not hold doorctl's tables")
 
 
 def newest(migrations: Layout) -> int:
-    """Return the number of the layout that this program makes: of how many steps it consists."""
+    """Return the number of this program's layout, which is how many steps it has."""
     return len(migrations.steps)
 
 
@@ -301,7 +265,7 @@ _HINTS = {
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's exceptions into ours; texts name the file and never a row's value.
+    """Turn SQLite's exceptions into ours; their texts name the file and never a row's value.
 
     Raises:
         StoreDamagedError: the file is malformed or no database.
@@ -334,13 +298,10 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
 
 
 def create_file(path: Path, migrations: Layout | None = None) -> None:
-    """Create a database under its name once it is whole; -wal and -shm get its mode.
+    """Create a database under its name once it is whole, without tables if `migrations` is None.
 
-    That is 0600, and 0640 in a directory that is the group's to read: see `identity.shared_in`.
-
-    Args:
-        path: where nothing is.
-        migrations: make its tables; None for none.
+    Its mode, also that of -wal and -shm, is 0600, or 0640 in a directory that the group may read:
+    see `identity.shared_in`.
 
     Raises:
         AlreadyExistsError: the path is taken; nothing was touched.
@@ -386,8 +347,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
 def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
     """Open an existing file so that it can't be written, whatever is executed.
 
-    Used by one thread at a time; another one may close it. It waits up to `patience_ms` where
-    somebody holds the whole file, at each call.
+    One thread at a time uses it; another may close it. Each call waits up to `patience_ms` while
+    another connection holds the whole file.
 
     Raises:
         StoreError: it is missing or can't be opened, or its -shm can't be made.
@@ -397,7 +358,7 @@ def open_reader(path: Path, *, patience_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Co
 
 
 def whole_copy(path: Path) -> bytes:
-    """Return a database as it was last committed, whoever writes it, as the bytes of a file.
+    """Return a database's last commit as the bytes of a file, also while a process writes it.
 
     Raises:
         StoreDamagedError: it is damaged, so this would be no backup.
@@ -417,10 +378,10 @@ def whole_copy(path: Path) -> bytes:
 
 
 def open_unshared_reader(path: Path) -> sqlite3.Connection:
-    """Open an existing file as one that nobody can write; its -wal is not looked at.
+    """Open an existing file as one that nobody can write; its -wal is ignored.
 
-    Needs no -shm, so it works on a disk that is full or read-only. A change of the file is not
-    seen, and may be read half: open it anew then.
+    Needs no -shm, so it works on a full or read-only disk. A change of the file is not seen, or
+    half of it is read: open it anew then.
 
     Raises:
         StoreError: it is missing or can't be opened.
@@ -431,9 +392,9 @@ def open_unshared_reader(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run a block as one durable transaction; anything raised undoes all of it.
+    """Run a block as one durable transaction; any exception undoes all of it.
 
-    One that begins deferred fails with SQLITE_BUSY_SNAPSHOT without waiting.
+    A transaction that began deferred would fail with SQLITE_BUSY_SNAPSHOT without waiting.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -451,7 +412,7 @@ def _reader(patience_ms: int) -> tuple[str, ...]:
 
 
 def _refuse_pipes(path: Path) -> None:
-    """SQLite would open one and wait for ever; whoever owns the directory can lay one there."""
+    """SQLite would open a pipe and wait for ever; the directory's owner can put one there."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         name = path.with_name(f"{path.name}{suffix}")
         try:
@@ -499,7 +460,7 @@ class WriterLock:
 
     Raises:
         StoreBusyError: another writer holds it, in this process or another.
-        StoreError: the lock file can't be opened, or is a link to, or the name of, something else.
+        StoreError: the lock file can't be opened, or is no regular file with just this name.
     """
 
     def __init__(self, database: Path) -> None:
@@ -544,17 +505,14 @@ def _refuse_other(lock: Path, status: os.stat_result) -> None:
         raise StoreError(f"{lock} is not a file of its own; see what it is, and remove it")
 
 
-# The one writing connection of a database, with its lock and its migrations applied.
-
-
 class Writer:
-    """Hold the lock and the connection; belongs to the thread that makes it.
+    """Hold a database's lock and its one writing connection; belongs to the thread that makes it.
+
+    The file must exist and may be empty; all pending steps are applied in one transaction.
 
     Args:
-        path: an existing database, or an empty file.
-        migrations: all pending ones are applied, recorded and counted in one transaction.
-        checkpoints: whether each commit is copied into the file at once: a wrong bit in the WAL
-            takes what was committed last away, and what keeps people out must not depend on it.
+        checkpoints: copy each commit into the file at once: a wrong bit in the WAL loses the last
+            commits, and what keeps people out must not depend on it.
 
     Raises:
         StoreBusyError: another process is the writer.
@@ -581,8 +539,8 @@ class Writer:
     def close(self) -> None:
         """Close the connection, then let the next writer in; idempotent.
 
-        While readers hold the file its WAL stays, but empty: what stands in it could not be read
-        by a door that starts on a full disk.
+        While readers hold the file its WAL stays, but empty: a door that starts on a full disk
+        could not read what is in it.
         """
         # Closed before, or a disk that fails: then the WAL says what the file does not.
         with suppress(sqlite3.Error, UnicodeDecodeError):
@@ -590,8 +548,6 @@ class Writer:
         self.database.close()
         self._lock.close()
 
-
-# A long-lived read-only connection that follows its path when another file appears there.
 
 LOOP_PATIENCE_MS = 10
 """For the door's loop, which must not wait: what is held for longer counts as unreadable."""
@@ -602,21 +558,19 @@ before it still answers. Whoever replaces it could as well lay a good one there.
 
 
 class WatchedReader:
-    """Open `path` at the first use, and again whenever the file there is another one.
+    """Read `path` from its first use on, and open it again whenever another file is there.
 
-    Where no -shm can be made, because the disk is full or read-only or the directory somebody
-    else's, and no commit waits in the -wal, the file is read as one that nobody writes, and opened
-    again as soon as somebody does.
+    The file may appear later. Where no -shm can be made (the disk is full or read-only, or the
+    directory another user's) and no commit waits in the -wal, the file is read as one that nobody
+    writes, and opened again as soon as a process writes it.
 
-    One thread uses it; closing may be left to whoever shuts down.
+    One thread uses it; another may close it.
 
     Args:
-        path: the database; it may appear later.
-        cure: what is to be done where it is missing.
-        migrations: what lays it out; None where a newer doorctl's file may be read too.
-        patience_ms: how long a call waits where somebody holds the whole file.
-        now_s: monotonic seconds, where for :data:`LASTS_S` the file that was read last is to
-            answer if what replaced it can't be read; None where it never does.
+        cure: what to do where the file is missing; ends the error's text.
+        migrations: None where a newer doorctl's file may be read too.
+        now_s: monotonic seconds. If the file that replaced another can't be read, the old one
+            answers for :data:`LASTS_S`; never where this is None.
 
     Attributes:
         generation: another number after each opening.
@@ -646,7 +600,7 @@ class WatchedReader:
         self._database: sqlite3.Connection | None = None
 
     def current(self) -> sqlite3.Connection:
-        """Return a connection to the file that stands at the path now; costs one stat, or two.
+        """Return a connection to the file now at the path; costs one stat, or two.
 
         Raises:
             StoreError: the file is missing, not this doorctl's, or can't be opened.
@@ -734,8 +688,6 @@ class WatchedReader:
         except OSError as error:
             raise StoreError(f"{self._wal} can't be looked at: {error.strerror}") from error
 
-
-# Many rows, a few at a time.
 
 BATCH_ROWS = 100
 """Rows in memory at a time. Measured on a push: 1 000 take a quarter longer, for they have left the

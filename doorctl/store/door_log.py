@@ -1,4 +1,4 @@
-"""The door log as the pages ask for it: by outcome, reason, time and card, a page at a time."""
+"""The door log, read-only, and filtered by outcome, reason, time and card, a page at a time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ from doorctl.store.visit_rows import (
     to_throttle,
 )
 
-# The door log, read-only: works while the door writes, and never stands in the purge's way.
-
 PAGE_ROWS = 500
 """Rows read at a time; between two pages no transaction is open, however slow the caller."""
 
@@ -47,7 +45,8 @@ _NO_WRONG_PINS = "SELECT NULL, NULL FROM attempts WHERE 0 AND (attempt, at_ms) =
 class VisitHistory:
     """Read ``visits.db`` from any process; implements `VisitReader`. One thread.
 
-    The file is opened at the first call and again when another file takes its place.
+    Works while the door writes, and never blocks a purge. The file is opened at the first call and
+    again when another file takes its place.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +54,7 @@ class VisitHistory:
         self._reader = WatchedReader(path, "start the door, which makes one", migrations)
 
     def visits(self, not_before: datetime) -> Iterator[Visit]:
-        """Yield attempts from a UTC time on, oldest first; ones that end meanwhile may show it."""
+        """Yield attempts from a UTC time on, oldest first; those that end meanwhile may show it."""
         last = (to_ms(not_before), -1)
         while page := self._fetch((_PAGE,), *last, PAGE_ROWS):
             yield from map(to_visit, page)
@@ -74,7 +73,7 @@ class VisitHistory:
     def many_wrong_pins(self, least: int, most: int) -> dict[str, int]:
         """Return patron -> wrong PINs of those who have `least` or more; the `most` who have most.
 
-        None where a door that runs since before an upgrade has no table of them.
+        Empty where the door has run since before an upgrade and has no table of them.
         """
         return dict(self._fetch((MANY, _NO_WRONG_PINS), least, most))
 
@@ -84,9 +83,9 @@ class VisitHistory:
         return from_ms(found[0][0]) if found else None
 
     def holds(self) -> tuple[Hold, ...]:
-        """Return the holds that are stored, oldest first; one that is over goes with a purge.
+        """Return the stored holds, oldest first; the next purge deletes those that are over.
 
-        None where a door that runs since before an upgrade has no table of them.
+        Empty where the door has run since before an upgrade and has no table of them.
         """
         return tuple(map(to_hold, self._fetch((HOLDS, _BEFORE_HOLDS))))
 
@@ -101,7 +100,7 @@ class VisitHistory:
 
 
 def to_visit(record: tuple[Any, ...]) -> Visit:
-    """Return the attempt of a record of time, number, clock, verdict, reason and row key."""
+    """Return the visit of a record of time, number, clock, verdict, reason and row key."""
     at_ms, attempt, clock, verdict, reason, row_key = record
     return Visit(
         attempt=attempt,
@@ -128,26 +127,22 @@ _OLDEST = " ORDER BY attempt LIMIT ?"
 
 
 class DoorLogRows:
-    """Ask ``visits.db``, read-only, from any process. One thread.
-
-    Args:
-        path: the database.
-    """
+    """Query ``visits.db``, read-only, from any process. One thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reader = WatchedReader(path, "start the door, which makes one")
 
     def newest(self, wanted: Wanted, before: int | None, limit: int) -> list[Visit]:
-        """Return attempts that fit with numbers below `before`, newest first."""
+        """Return fitting attempts with numbers below `before`, newest first."""
         return self._rows(wanted.and_before(before), _NEWEST, limit)
 
     def oldest(self, wanted: Wanted, after: int, limit: int) -> list[Visit]:
-        """Return attempts that fit with numbers above `after`, oldest first."""
+        """Return fitting attempts with numbers above `after`, oldest first."""
         return self._rows(wanted.and_after(after), _OLDEST, limit)
 
     def row_key(self, attempt: int, not_before: datetime) -> bytes | None:
-        """Return the key of the card of an attempt; None for an unreadable one, or none."""
+        """Return the row key of an attempt's card; None if it has none or there is no attempt."""
         found = self._fetch(
             "SELECT row_key FROM attempts WHERE attempt = ? AND at_ms >= ?",
             (attempt, to_ms(not_before)),
@@ -157,7 +152,7 @@ class DoorLogRows:
     def counts(
         self, since: datetime, until: datetime, step_s: int
     ) -> list[tuple[datetime, int, int]]:
-        """Return how many were granted and refused in each step of UTC time with any."""
+        """Return start, granted and refused of each step of UTC time that has attempts."""
         found = self._fetch(
             "SELECT at_ms / ?1, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts"
             " WHERE at_ms >= ?2 AND at_ms < ?3 GROUP BY 1 ORDER BY 1",
@@ -185,8 +180,7 @@ class DoorLogRows:
 class Wanted:
     """A condition on attempts; its texts are this file's own, and every value is bound.
 
-    Args:
-        parts: each a text and the values that are bound in it; all must hold.
+    Each part is a text and the values that are bound in it; all parts must hold.
     """
 
     parts: tuple[tuple[str, tuple[object, ...]], ...]
@@ -198,15 +192,15 @@ class Wanted:
 
     @property
     def values(self) -> tuple[object, ...]:
-        """What is bound in it."""
+        """The values that are bound in it."""
         return tuple(value for _, values in self.parts for value in values)
 
     def and_before(self, number: int | None) -> Wanted:
-        """Return it for attempts with lower numbers."""
+        """Return the condition with only lower numbers; None changes nothing."""
         return self if number is None else self._and("attempt < ?", number)
 
     def and_after(self, number: int) -> Wanted:
-        """Return it for attempts with higher numbers."""
+        """Return the condition with only higher numbers."""
         return self._and("attempt > ?", number)
 
     def _and(self, part: str, *values: object) -> Wanted:
@@ -221,14 +215,12 @@ def wanted(
     reasons: Iterable[str] = (),
     cards: Iterable[bytes] | None = None,
 ) -> Wanted:
-    """Return the condition on attempts.
+    """Return the condition for attempts from one UTC time up to before another; None for no end.
 
     Args:
-        not_before: UTC; nothing older is ever wanted.
-        until: UTC, not included; None for no end.
         verdict: ``granted``, ``refused`` or :data:`OPEN`; None for any.
-        reasons: any of them; none for all.
-        cards: any of these row keys; None for all.
+        reasons: any of them; empty for all.
+        cards: any of these row keys; None for all, empty for no attempt.
     """
     parts: list[tuple[str, tuple[object, ...]]] = [("at_ms >= ?", (to_ms(not_before),))]
     if until is not None:

@@ -1,8 +1,8 @@
-"""What rows that decide are kept as a second time, so that a wrong bit inside a value is found.
+"""Rows that decide keep their values a second time, so that a wrong bit inside a value is found.
 
 SQLite has no checksums of its own (its checksum VFS is not in Python), and a flipped bit in a flag
-or a date is as good a value. So each such row says its deciding values once more, as text that
-SQL's own functions make: no program needs anything of ours to write or to check it.
+or a date gives another valid value. So each such row holds its deciding values once more, as text
+that SQL's own functions make: no program needs anything of ours to write or to check it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ QUOTED = ("row_key", "pin_check", "patron_ref", "applied_at")
 
 
 def said(columns: str, called: Callable[[str], str] = str) -> str:
-    """Return an expression for what a row of some columns is kept as a second time.
+    """Return the SQL expression for a row's second copy of these columns, named as in a SELECT.
 
-    Args:
-        columns: their names, as in a SELECT.
-        called: how each is called there.
+    `called` turns a column's name into the name to use in the expression.
     """
     # One wrong bit moves nothing from one value to the next, so nothing has to part them. The full
     # stop keeps the last digits from what SQLite writes behind the row.
@@ -32,22 +30,20 @@ def said(columns: str, called: Callable[[str], str] = str) -> str:
 
 
 def whole(table: str, columns: str) -> str:
-    """Return a condition that a wrong bit in one of the columns, or beside them, breaks."""
+    """Return a condition that fails if a bit is wrong in one of the columns or in their copy."""
     return f"({table}.{TWICE} IS {said(columns, f'{table}.{{}}'.format)})"
 
 
 def keep(
     database: sqlite3.Connection, table: str, key: str, columns: str, given_with: str = ""
 ) -> None:
-    """Have SQLite keep it, for the rows that there are and for all that are put or changed.
+    """Have SQLite keep the second copy of `columns`, for present rows and all put or changed later.
+
+    Called in a migration. `key` are the columns that name a row.
 
     Args:
-        database: in a migration.
-        table: its name.
-        key: the columns that name a row.
-        columns: those that decide.
-        given_with: a column that the writer of many rows changes, who then gives it himself: to
-            look at each of them again takes a third more time. He gives it with new rows, too.
+        given_with: a column that the writer of many rows changes, who then gives the copy himself,
+            with new rows too: to look at each row again takes a third more time.
     """
     # Names of ours are all that these are made of.
     database.execute(f"ALTER TABLE {table} ADD COLUMN {TWICE} TEXT")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import errno
 import hmac
 import os
@@ -11,11 +9,10 @@ import secrets
 import sqlite3
 import stat
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from argon2.low_level import Type, hash_secret_raw
 
@@ -32,7 +29,6 @@ from doorctl.store.connection import (
     transaction,
     translated,
 )
-from doorctl.sync.document import SigningKey, VerifyKey
 
 MOST_KEYS = 64
 """A new key each year for a lifetime."""
@@ -47,7 +43,7 @@ _READABLE = 4
 
 
 def create_key(path: Path, *, after: bytes = b"") -> None:
-    """Write a new random key, durably, with mode 0600; it follows on those of `after`.
+    """Write a new random key after those of `after`, durably, with mode 0600.
 
     Raises:
         AlreadyExistsError: something stands there; it was not touched.
@@ -68,7 +64,7 @@ def read_key(path: Path) -> InstallationKey:
     """Read the key of a regular file that neither its group nor others can read.
 
     Raises:
-        KeyFileError: it is missing, too open, not a file or of no whole keys; says what to do.
+        KeyFileError: it is missing, too open, no file or no whole keys; says what to do.
     """
     key = read_key_file(path, MOST_KEYS * KEY_BYTES + 1, made_by="doorctl init", private=True)
     if not key or len(key) % KEY_BYTES:
@@ -80,14 +76,12 @@ def read_key(path: Path) -> InstallationKey:
 
 
 def replace_key(path: Path, new: Path) -> None:
-    """Put a new key in an old one's place, durably; a kill leaves one of the two, whole.
+    """Replace the key of `path` by that of `new`, durably; a kill leaves one of the two, whole.
 
-    Args:
-        path: of the old key.
-        new: of the new one; it stays.
+    The file `new` stays.
 
     Raises:
-        KeyFileError: the new key can't be read, or not be written.
+        KeyFileError: the new key can't be read or written.
     """
     key = read_key(new).reveal()
     whole = path.with_name(f"{path.name}.whole")
@@ -120,12 +114,10 @@ def remove_key(path: Path) -> None:
 
 
 def read_key_file(path: Path, most_bytes: int, *, made_by: str, private: bool) -> bytes:
-    """Return what a key file begins with.
+    """Return the first `most_bytes` of a key file.
 
     Args:
-        path: of the file.
-        most_bytes: read no more than that.
-        made_by: the command that makes such a file.
+        made_by: the command that makes such a file, for the error's text.
         private: whether it must be a regular file that neither its group nor others can read.
 
     Raises:
@@ -177,134 +169,7 @@ def _shared(descriptor: int) -> bool:
     )
 
 
-# How 32 bytes of an Ed25519 key stand in a PEM file (RFC 8410), read and written.
-#
-# By hand, for it is two constant beginnings: a library's reader loads every kind of key there is.
-
-LARGEST_FILE_BYTES = 16 * 1024
-"""An Ed25519 key in PEM has 0.1 KiB; comments may stand before it."""
-
-
-class Form(NamedTuple):
-    """One half of a pair in a file.
-
-    Args:
-        label: between the dashes.
-        before: what DER writes before the 32 bytes.
-        private: whether nobody else may be able to read the file.
-    """
-
-    label: bytes
-    before: bytes
-    private: bool
-
-
-PUBLIC = Form(b"PUBLIC KEY", bytes.fromhex("302a300506032b6570032100"), private=False)
-"""A SubjectPublicKeyInfo."""
-
-PRIVATE = Form(b"PRIVATE KEY", bytes.fromhex("302e020100300506032b657004220420"), private=True)
-"""PKCS #8 without a password and without the public half, as `openssl genpkey` makes it."""
-
-
-def written(form: Form, key: bytes) -> bytes:
-    """Return the text of a file."""
-    text = base64.b64encode(form.before + key)
-    return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (form.label, text, form.label)
-
-
-def read(form: Form, path: Path) -> bytes:
-    """Return a file's first key of a form, whatever stands around it; nothing if that is damaged.
-
-    What comes back may have any length: who uses it as a key sees whether it is one.
-
-    Raises:
-        KeyFileError: see :func:`read_key_file`.
-    """
-    text = read_key_file(
-        path, LARGEST_FILE_BYTES, made_by="doorctl sync init", private=form.private
-    )
-    # Another key may follow one that is cut off; it is not taken in its place.
-    _, begun, rest = text.partition(b"-----BEGIN %b-----" % form.label)
-    inside, ended, _ = rest.partition(b"-----END %b-----" % form.label)
-    try:
-        der = binascii.a2b_base64(b"".join(inside.split()), strict_mode=True)
-    except binascii.Error:
-        return b""
-    whole = begun and ended and der.startswith(form.before)
-    return der[len(form.before) :] if whole else b""
-
-
-# The sender's signing key, and the public one that goes to the branches: Ed25519 in PEM files.
-
-
-def create_signing_key(private: Path, public: Path) -> None:
-    """Write a new pair, durably: the private key with mode 0600, the public one with 0644.
-
-    Raises:
-        AlreadyExistsError: something stands at one of the paths; nothing was touched.
-        KeyFileError: a file can't be written.
-    """
-    with owner_of(private.parent):
-        _create_pair(private, public)
-
-
-def _create_pair(private: Path, public: Path) -> None:
-    key = SigningKey()
-    _create(public, written(PUBLIC, key.verify_key().content))
-    try:
-        _create(private, written(PRIVATE, key.content()))
-    except BaseException:
-        # Half a pair would stand in the way of the next attempt.
-        public.unlink()
-        raise
-    public.chmod(0o644)
-
-
-def read_signing_key(path: Path) -> SigningKey:
-    """Read the private key of a regular file that neither its group nor others can read.
-
-    Raises:
-        KeyFileError: it is missing, too open, not a file, or no Ed25519 key without a password.
-    """
-    try:
-        return SigningKey(read(PRIVATE, path))
-    except ValueError:
-        raise KeyFileError(
-            f"{path} holds no Ed25519 private key in PEM without a password; "
-            "put the right one back from its backup"
-        ) from None
-
-
-def read_public_keys(paths: Sequence[Path]) -> list[VerifyKey]:
-    """Read one public key of each file, in their order.
-
-    Raises:
-        KeyFileError: one is missing, not a file, or no Ed25519 public key.
-    """
-    return [_read_public(path) for path in paths]
-
-
-def _read_public(path: Path) -> VerifyKey:
-    try:
-        return VerifyKey(read(PUBLIC, path))
-    except ValueError:
-        raise KeyFileError(
-            f"{path} holds no Ed25519 public key in PEM; copy the .pub file of the sender's key"
-        ) from None
-
-
-def _create(path: Path, content: bytes) -> None:
-    try:
-        create_private(path, content)
-    except FileExistsError:
-        raise AlreadyExistsError(
-            f"{path} already exists; a new key would have to be given to every branch"
-        ) from None
-    except OSError as error:
-        raise KeyFileError(f"{path} can't be written: {error.strerror}") from error
-
-
-# Turning an identifier into the key of its row, so slowly that a stolen database says nothing.
+# An identifier becomes its row key so slowly that a stolen database reveals none.
 
 MEMORY_KIB = 19456
 """OWASP's minimum for Argon2id with 2 iterations; about 0.3 s on the smallest Pi (estimate)."""
@@ -317,10 +182,7 @@ ITERATIONS = 2
 class Seal:
     """What rows were sealed with; kept beside them, because no other seal finds them.
 
-    Args:
-        key_id: names the installation key without telling anything of it.
-        memory_kib: Argon2id's memory in KiB.
-        iterations: Argon2id's passes.
+    `key_id` names the installation key and reveals nothing of it; the rest is Argon2id's cost.
     """
 
     key_id: str
@@ -334,30 +196,26 @@ def key_id(key: InstallationKey) -> str:
 
 
 def first_key(key: InstallationKey) -> InstallationKey:
-    """Return the key over which all others were laid: it salts, and it stays."""
+    """Return the key over which all others were laid: it makes the salt, and it stays."""
     return InstallationKey(key.reveal()[:KEY_BYTES])
 
 
 def earlier_keys(key: InstallationKey) -> tuple[InstallationKey, ...]:
-    """Return the keys that this one took the place of, the last one first."""
+    """Return the keys that this one replaced, the last one first."""
     ends = range(len(key.reveal()) - KEY_BYTES, 0, -KEY_BYTES)
     return tuple(InstallationKey(key.reveal()[:end]) for end in ends)
 
 
 def links(key: InstallationKey) -> tuple[bytes, ...]:
-    """Return what lays each later key over the one before it; see `overlaid`."""
+    """Return the link that lays each later key over the one before it; see `overlaid`."""
     return tuple(hmac.digest(part, b"link", "sha256") for part in key_parts(key.reveal())[1:])
 
 
 class ArgonSealer:
-    """Stretch identifiers with Argon2id under the installation key (design, section 4).
+    """Stretch identifiers with Argon2id under the newest installation key (design, section 4).
 
-    Thread-safe; each call holds `memory_kib` for its duration and lets other threads run.
-
-    Args:
-        key: the newest.
-        memory_kib: Argon2id's memory in KiB; lower than the default only for tests.
-        iterations: Argon2id's passes.
+    Thread-safe; each call holds `memory_kib` for its duration and lets other threads run. Only
+    tests give lower costs than the defaults.
     """
 
     def __init__(
@@ -387,11 +245,10 @@ class ArgonSealer:
         return StretchedKey(stretched + self._links)
 
 
-# What the rows of a cache are sealed with, for a process that must not have the key.
-
-
 def seal_on_record(path: Path) -> Seal | None:
-    """Return the seal that a cache was made with, or last filled with; None for a bare file.
+    """Return the seal that a cache was made or last filled with; None for a bare file.
+
+    For a process that must not have the key.
 
     Raises:
         StoreError: the cache is missing or can't be read.
@@ -401,9 +258,9 @@ def seal_on_record(path: Path) -> Seal | None:
     return None if record is None else Seal(*record)
 
 
-# Rewrites what a database keeps of cards, as it is under a key that was laid over the old one.
+# A database is rewritten for a key that was laid over the old one.
 #
-# Nobody has to know a card's number for that, so nothing is lost: no ban of a card that is in no
+# No card's number has to be known for that, so nothing is lost: no ban of a card that is in no
 # register, no pass by a code, no count of wrong PINs. A tombstone's mark can't be rewritten and
 # need not be: no push of the old key is taken any more, and a patron's number stays what it was.
 
@@ -424,15 +281,10 @@ BRANCH: Columns = {
 
 
 def lay_over(writer: Writer, columns: Columns, key: InstallationKey) -> bool:
-    """Rewrite one database for the newest key, in one durable transaction; once, however often.
+    """Rewrite a database from the key before to the newest; return whether there was need.
 
-    Args:
-        writer: of the database; its rows are of the key before.
-        columns: table -> what in it is of a card.
-        key: the newest, with all before it.
-
-    Returns:
-        Whether there was anything to do.
+    In one durable transaction, and only once, however often it is called. `columns` says for each
+    table what in it is of a card.
 
     Raises:
         StoreError: nothing was changed.
@@ -458,7 +310,7 @@ def lay_over(writer: Writer, columns: Columns, key: InstallationKey) -> bool:
 
 
 def _restamped(connection: sqlite3.Connection, key: InstallationKey) -> bool:
-    """Say in the cache that its rows are of the newest key; that of no other key stays as it is.
+    """Record the newest key in a cache whose rows are of the key before; leave any other cache.
 
     Without a digest the sender sends all rows once more.
     """

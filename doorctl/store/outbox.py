@@ -1,4 +1,7 @@
-"""The sender's own database: sealed rows and fingerprints; no number, name, birthday or PIN."""
+"""The sender's own database holds sealed rows and fingerprints; no number, name, birthday or PIN.
+
+`doorctl.sync.outbox.Outbox` describes the methods.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,7 @@ def create_tables(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_pin_changed(database: sqlite3.Connection) -> None:
-    """Write into rows sealed before this field that nothing is known of it: none is sealed anew."""
+    """Set the new field to null in rows that were sealed before, so that none is sealed anew."""
     database.execute("""
         UPDATE patrons SET lines = CAST(
             replace(CAST(lines AS TEXT), '}' || char(10), ',"pin_changed":null}' || char(10))
@@ -126,7 +129,7 @@ def add_pin_changed(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_weak_pin(database: sqlite3.Connection) -> None:
-    """Write into rows sealed before this field that no PIN is called weak: none is sealed anew."""
+    """Set the new field to false in rows that were sealed before, so that none is sealed anew."""
     database.execute("""
         UPDATE patrons SET lines = CAST(
             replace(CAST(lines AS TEXT), '}' || char(10), ',"weak_pin":false}' || char(10))
@@ -137,7 +140,7 @@ def add_weak_pin(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_audit_heads(database: sqlite3.Connection) -> None:
-    """Keep where each branch's audit log ended, out of that branch's own reach."""
+    """Keep the end of each branch's audit log, out of that branch's reach."""
     database.execute("""
         CREATE TABLE audit_heads (branch TEXT NOT NULL PRIMARY KEY, head TEXT NOT NULL)
         STRICT, WITHOUT ROWID
@@ -146,7 +149,7 @@ def add_audit_heads(database: sqlite3.Connection) -> None:
 
 @migrations()
 def keep_audit_heads_by_day(database: sqlite3.Connection) -> None:
-    """Keep where a log ended on each day: what an older copy of it lacks can be told by these."""
+    """Keep the end of a log on each day: they show what an older copy of it lacks."""
     database.execute("""
         CREATE TABLE heads_by_day (
             branch TEXT NOT NULL, day TEXT NOT NULL, number INTEGER NOT NULL, head TEXT NOT NULL,
@@ -164,7 +167,7 @@ def keep_audit_heads_by_day(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_wrong_pins(database: sqlite3.Connection) -> None:
-    """Keep how many wrong PINs patrons had at each branch, to tell the others."""
+    """Keep patrons' wrong PINs at each branch, to tell the other branches."""
     database.execute("""
         CREATE TABLE wrong_pins (
             branch TEXT NOT NULL, patron_ref TEXT NOT NULL, wrong INTEGER NOT NULL,
@@ -175,7 +178,7 @@ def add_wrong_pins(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_other_ages(database: sqlite3.Connection) -> None:
-    """Keep the days for the age limits of branches that have their own, and what was sent for."""
+    """Keep the days for branches' own age limits, and the limit that each push was sent for."""
     database.execute("ALTER TABLE patrons ADD COLUMN other_days TEXT NOT NULL DEFAULT '{}'")
     database.execute("ALTER TABLE outbox ADD COLUMN other_ages TEXT NOT NULL DEFAULT '[]'")
     database.execute("ALTER TABLE sent ADD COLUMN minimum_age INTEGER")
@@ -184,7 +187,7 @@ def add_other_ages(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_alarms(database: sqlite3.Connection) -> None:
-    """Keep which alarms stand and who was told: a sender that has ended remembers nothing."""
+    """Keep the standing alarms and who was told: a sender that has ended remembers nothing."""
     database.execute("""
         CREATE TABLE alarms (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), book BLOB NOT NULL)
         STRICT
@@ -192,10 +195,7 @@ def add_alarms(database: sqlite3.Connection) -> None:
 
 
 class OutboxStore:
-    """Keep ``outbox.db``; implements `Outbox`. Belongs to the thread that makes it.
-
-    Args:
-        path: the database; it must exist.
+    """Keep ``outbox.db``, which must exist; implements `Outbox`. Belongs to its maker's thread.
 
     Raises:
         StoreBusyError: another sender is at work.
@@ -207,7 +207,7 @@ class OutboxStore:
         self._writer = Writer(path, migrations)
 
     def standing(self) -> Standing:
-        """Return its numbers."""
+        """Return the outbox's numbers."""
         ((epoch, floor_epoch, patrons, *seal, minimum_age, others),) = self._fetch(_STANDING)
         other_ages = tuple(json.loads(others))
         terms = None if seal[0] is None else Terms(SealedWith(*seal), minimum_age, other_ages)
@@ -220,7 +220,7 @@ class OutboxStore:
     def record(
         self, revisions: Iterable[Revision], removed: Iterable[str], terms: Terms
     ) -> Standing:
-        """Put patrons and take others out, under the next epoch; see `Outbox.record`."""
+        """Put patrons and take others out, under the next epoch."""
         before = self.standing()
         epoch = before.epoch + 1
         with translated(self.path), transaction(self._writer.database) as connection:
@@ -246,18 +246,18 @@ class OutboxStore:
         return Volume(*record)
 
     def rows(self, after: int, minimum_age: int) -> Iterator[tuple[bytes, date | None]]:
-        """Yield the wire lines of everyone who changed after an epoch; see `Outbox.rows`."""
+        """Yield the wire lines of everyone who changed after an epoch."""
         for lines, day in self._stream(_ROWS, str(minimum_age), after):
             for line in lines.splitlines(keepends=True):
                 yield line, None if day is None else date.fromisoformat(day)
 
     def removals(self, after: int) -> Iterator[str]:
-        """Yield who was taken out after an epoch and was there before it."""
+        """Yield the patrons who were there up to an epoch and were taken out after it."""
         since = "SELECT patron_ref FROM taken_out WHERE changed_epoch > ? AND first_epoch <= ?"
         yield from (ref for (ref,) in self._stream(since, after, after))
 
     def note_sent(self, branch: str, held: int, epoch: int, digest: str, minimum_age: int) -> None:
-        """Remember a push before it is sent; see `Outbox.note_sent`."""
+        """Remember a push before it is sent."""
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute("DELETE FROM sent WHERE branch = ? AND epoch < ?", (branch, held))
             connection.execute(
@@ -266,7 +266,7 @@ class OutboxStore:
             )
 
     def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
-        """Tell whether a branch can hold this push from us; see `Outbox.was_sent`."""
+        """Tell whether a branch can hold this push from us."""
         found = self._fetch(
             "SELECT 1 FROM sent WHERE branch = :branch AND epoch = :epoch "
             "AND digest = coalesce(:digest, digest) AND minimum_age = :minimum_age",
@@ -278,11 +278,11 @@ class OutboxStore:
         return bool(found)
 
     def audit_heads(self, branch: str) -> dict[str, str]:
-        """Return day -> where a branch's audit log ended then; the last first."""
+        """Return day -> the end of a branch's audit log then; the last first."""
         return dict(self._fetch(_HEADS, branch=branch))
 
     def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
-        """Keep where a branch's audit log ends; see `Outbox.note_audit_head`."""
+        """Keep the end of a branch's audit log."""
         values = {"branch": branch, "day": on.isoformat(), "head": head, "agreed": agreed}
         values["number"] = int(head.partition(":")[0])
         with translated(self.path), transaction(self._writer.database) as connection:
@@ -290,7 +290,7 @@ class OutboxStore:
             connection.execute(_KEEP_HEAD, values)
 
     def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
-        """Replace what a branch has told of patrons' wrong PINs; see `Outbox.note_wrong_pins`."""
+        """Replace a branch's counts of patrons' wrong PINs."""
         day = on.isoformat()
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute(_FORGET_WRONG_PINS, (branch, day))
@@ -298,11 +298,11 @@ class OutboxStore:
             connection.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?)", rows)
 
     def wrong_pins_elsewhere(self, branch: str, most: int) -> dict[str, int]:
-        """Return patron -> wrong PINs at all other branches, of those who have most."""
+        """Return patron -> wrong PINs at all other branches, for the `most` who have most."""
         return dict(self._fetch(_WRONG_ELSEWHERE, branch=branch, most=most))
 
     def forget_removed(self, through: int) -> None:
-        """Forget who was taken out up to an epoch that every branch holds; raises the floor."""
+        """Forget the patrons taken out up to an epoch that every branch holds; raise the floor."""
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute(_RAISE_FLOOR, {"through": through})
             connection.execute(_FORGET, {"through": through})
@@ -313,7 +313,7 @@ class OutboxStore:
         return found[0][0] if found else None
 
     def keep_alarms(self, book: bytes) -> None:
-        """Keep something for `alarms` to return."""
+        """Keep the alarms for `alarms` to return."""
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute("INSERT OR REPLACE INTO alarms VALUES (1, ?)", (book,))
 
@@ -347,10 +347,10 @@ def open_or_create_outbox(path: Path) -> OutboxStore:
 
 
 def copy_outbox(path: Path, copy: Path) -> None:
-    """Copy the outbox as it was last committed, if there is one, to a file that is not there yet.
+    """Copy the outbox's last commit to a new file, which stays empty if there is no outbox.
 
     Raises:
-        StoreError: it can't be read or the copy can't be written.
+        StoreError: the outbox can't be read or the copy can't be written.
     """
     create_file(copy)
     if path.exists():

@@ -1,4 +1,4 @@
-"""The patron cache, read-only: what the door decides by."""
+"""The patron cache, by which the door decides: its tables, and a read-only view of them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ from doorctl.store.connection import (
 )
 from doorctl.store.kept_twice import whole
 from doorctl.store.keys import Seal
-
-# The table of patrons: its migrations, and a patron as a row of it and back.
 
 COLUMNS = (
     "pin_check, patron_ref, resident, active, blocks, restricted, "
@@ -81,15 +79,15 @@ def create_patrons_and_cache(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_digest(database: sqlite3.Connection) -> None:
-    """Remember which push is held, so that the same one is answered and not applied again."""
+    """Remember the push that is held, so that the same one is answered and not applied again."""
     database.execute("ALTER TABLE cache ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
 
 
 @migrations()
 def add_learnt(database: sqlite3.Connection) -> None:
-    """Lay out PIN checks that no push brought; each goes with the patron that it was learnt for.
+    """Lay out PIN checks that no push brought; each is deleted with its patron's row.
 
-    One of a row that a push then brings with a check, or for another patron, goes too.
+    So is a check whose row a push then brings with a check, or for another patron.
     """
     database.execute("""
         CREATE TABLE learnt (
@@ -110,7 +108,7 @@ def add_learnt(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_asked(database: sqlite3.Connection) -> None:
-    """Lay out rows that no push brought, apart: they count in no push and for no guard."""
+    """Lay out rows that no push brought in a table of their own: no push or guard counts them."""
     database.execute("""
         CREATE TABLE asked (
             row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
@@ -135,7 +133,7 @@ def add_asked(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_weak_pin(database: sqlite3.Connection) -> None:
-    """Let each row say that its PIN is too easy to guess; 0 where nobody asked for that."""
+    """Let each row say that its PIN is too easy to guess; 0 where that was not asked for."""
     for table in ("patrons", "learnt", "asked"):
         column = "weak_pin INTEGER NOT NULL DEFAULT 0"
         database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
@@ -143,9 +141,10 @@ def add_weak_pin(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_shut_out(database: sqlite3.Connection) -> None:
-    """Lay out how rows were that a push of the last week has shut out; see `patrons_shut_out`.
+    """Lay out rows as they were before a push of the last week shut them out.
 
-    Bit n of `days` says that the row opened n days after `at`; of a person it holds digests alone.
+    See `patrons_changes`. Bit n of `days` says that the row opened n days after `at`; of a person
+    it holds only digests.
     """
     database.execute("""
         CREATE TABLE shut_out (
@@ -277,13 +276,11 @@ class PatronCache:
 
     The file is opened at the first call and again when another file takes its place, so a door
     can start before there is one. `version` has a connection of its own and may be called on
-    another thread than the rest; closing may be left to whoever shuts down.
+    another thread; any thread may close both. `now_s` is as in `WatchedReader`.
 
     Args:
-        path: the database.
-        seal: what the reader seals identifiers with.
-        earlier: what it can seal them with as well.
-        now_s: as of `WatchedReader`.
+        seal: the one that the reader seals identifiers with.
+        earlier: others that it can use as well.
     """
 
     def __init__(
@@ -321,7 +318,7 @@ class PatronCache:
         """Return the cache's epoch and age.
 
         Raises:
-            StoreError: it can't be read, or its rows can't be found under this seal.
+            StoreError: the cache can't be read, was never filled, or is under another seal.
         """
         record = self._fetch(_STAMPS)
         if record is None:
@@ -341,12 +338,9 @@ class PatronCache:
         return CacheStamp(epoch, at, minimum_age, patrons)
 
     def behind(self) -> str | None:
-        """Return what is to be done where an older doorctl laid the file out, or None.
+        """Return what to do if an older doorctl laid the file out, or None; on `find`'s thread.
 
-        Its rows are found all the same. Called like `find`.
-
-        Raises:
-            StoreError: it can't be read.
+        Its rows are found all the same.
         """
         with translated(self.path):
             if not migrations.pending(self._rows.current()):
@@ -354,7 +348,7 @@ class PatronCache:
         return f"{self.path} is of an older doorctl; start doorctl-web once, or load the full feed"
 
     def version(self) -> int:
-        """Return a number that is another one after each commit and each new file."""
+        """Return a number that changes with each commit and each new file."""
         with translated(self.path):
             database = self._commits.current()
             commits = 0

@@ -1,8 +1,8 @@
-"""Whom pushes have shut out within a week: kept by the database itself while rows are put.
+"""What a push changes: whom pushes shut out within a week, what was learnt, and rows that go.
 
 A temporary trigger notes how a row was before the first push that shut it out: to compare whole
 registers would read everything twice, and a copy of one would double the file. What is noted is
-judged anew at each push, so what another push has put right again is forgotten. The conditions
+judged anew at each push, so a note that another push has put right is forgotten. The conditions
 are those of `doorctl.access.policy`, as far as a row alone decides; a test compares the two.
 """
 
@@ -158,12 +158,9 @@ _FORGET_OLD = "DELETE FROM shut_out WHERE at <= ? OR at > ?"
 
 
 def watch(connection: sqlite3.Connection, policy: Policy, at: datetime | None) -> None:
-    """Note from now on, in the push's transaction, before its first row; until :func:`stop`.
+    """Note from now on whom a push shuts out, until :func:`stop`; call it before the first row.
 
-    Args:
-        connection: the one that puts the rows.
-        policy: the branch's rules.
-        at: when the push is applied, UTC; None for not known: then no date is past.
+    In the push's transaction. `at` is when it is applied, UTC; None, not known: no date is past.
     """
     for statement in _WATCH:
         connection.execute(statement)
@@ -185,7 +182,7 @@ def watch(connection: sqlite3.Connection, policy: Policy, at: datetime | None) -
 
 
 def counted(connection: sqlite3.Connection) -> Changes:
-    """Return what the pushes of a week have changed; once all rows are put and removed."""
+    """Return what the pushes of a week changed; call it once all rows are put and removed."""
     held, let_in = connection.execute("SELECT held, let_in FROM watching").fetchone()
     noted, shut_out, *counts = map(int, connection.execute(_COUNT).fetchone())
     if noted > shut_out:
@@ -195,11 +192,9 @@ def counted(connection: sqlite3.Connection) -> Changes:
 
 
 def stop(connection: sqlite3.Connection, *, forgets: bool) -> None:
-    """Note nothing more: what else removes rows shuts out nobody by mistake.
+    """Stop noting, in the push's transaction: other removals shut out nobody by mistake.
 
-    Args:
-        connection: in the push's transaction.
-        forgets: whether somebody has approved of the push, and with it of all that is noted.
+    `forgets` drops the notes too: staff have approved of the push and so of all that is noted.
     """
     connection.execute("DELETE FROM watching")
     if forgets:
@@ -207,7 +202,7 @@ def stop(connection: sqlite3.Connection, *, forgets: bool) -> None:
 
 
 def forget(connection: sqlite3.Connection, at: datetime) -> int:
-    """Forget what is older than a week, in the caller's transaction; return how many cards."""
+    """Forget notes older than a week, in the caller's transaction; return how many cards."""
     around = (_text(at - WEEK), _text(at + timedelta(days=1)))
     return connection.execute(_FORGET_OLD, around).rowcount
 
@@ -216,7 +211,7 @@ def _text(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
-# What the library system said of a card and no push did: PIN checks, and whole rows.
+# PIN checks and whole rows that came from the library system's answers and not from a push.
 
 _ASKED = ("row_key", *COLUMNS.split(", "), "learnt_on", "good_until", "asked_until")
 # The constants above are all that these are made of; values are always bound.
@@ -259,9 +254,9 @@ def keep(
     pin_until: date,
     learnt_on: date,
 ) -> None:
-    """Keep a row, or its PIN check where a push brought the row; in the caller's transaction.
+    """Keep a row, or only its PIN check if a push brought the row; see `PatronWriter.keep`.
 
-    See `PatronWriter.keep`.
+    In the caller's transaction.
     """
     days = (learnt_on.isoformat(), pin_until.isoformat())
     pushed = connection.execute(
@@ -275,7 +270,7 @@ def keep(
 
 
 def forget_changed(connection: sqlite3.Connection, batch: Iterable[SealedRow]) -> None:
-    """Forget what was learnt before a PIN was changed; a batch of a push that was just put."""
+    """Forget what was learnt before a PIN was changed, for a push's batch that was just put."""
     changed = [
         (row.row_key, row.pin_changed.isoformat()) for row in batch if row.pin_changed is not None
     ]
@@ -286,16 +281,11 @@ def forget_changed(connection: sqlite3.Connection, batch: Iterable[SealedRow]) -
 def give_way(
     connection: sqlite3.Connection, epoch: int, at: datetime | None, *, full: bool
 ) -> None:
-    """Let rows go that a push makes needless: once its rows are put, before others are removed.
+    """Delete learnt rows that a push replaces: once its rows are put, before others are removed.
 
-    A row that the push brings without a PIN check gets the check that was learnt for it. SQLite
-    itself deletes the checks of removed rows.
-
-    Args:
-        connection: in the push's transaction.
-        epoch: the push's number.
-        at: now, UTC; None for not known: then nothing goes by its date.
-        full: whether it is the whole register.
+    In the push's transaction. A row that the push brings without a PIN check gets the check that
+    was learnt for it. SQLite itself deletes the checks of removed rows. `at` is now, UTC; if None,
+    not known, nothing goes by its date.
     """
     connection.execute(_HAND_ON)
     if full:
@@ -318,8 +308,6 @@ def _forget_old(connection: sqlite3.Connection, at: datetime) -> None:
         connection.execute(statement, (today,))
 
 
-# Which rows a push removes: those of whom it removes by name, and those that it leaves out.
-
 MOST_KEPT = 10_000
 """Patrons of changes who are kept in memory. For more of them the whole table is looked through
 once: that takes no memory, and then hardly more time."""
@@ -339,14 +327,9 @@ _IS_BROUGHT = "SELECT EXISTS (SELECT 1 FROM patrons WHERE patron_ref = ? AND epo
 
 
 class Leaving:
-    """The rows that one push removes; used in its transaction.
+    """Find and remove the rows that a push names for removal or leaves out; in its transaction.
 
-    Memory grows with nothing but the number of cards that change hands.
-
-    Args:
-        connection: in the push's transaction.
-        epoch: the push's number.
-        full: whether it is the whole register.
+    Memory grows only with the number of cards that change hands.
     """
 
     def __init__(self, connection: sqlite3.Connection, epoch: int, *, full: bool) -> None:
@@ -357,7 +340,7 @@ class Leaving:
         self._robbed: set[str] = set()
 
     def note(self, batch: list[SealedRow]) -> None:
-        """Take note of some of the push's rows; before they are put."""
+        """Note some of the push's rows; call it before they are put."""
         if self._full:
             return
         self._robbed.update(self._owners_robbed(batch))
@@ -365,10 +348,9 @@ class Leaving:
             self._brought.update(row.patron.patron_ref for row in batch)
 
     def remove(self, removals: Iterable[str]) -> int:
-        """Remove rows once all of the push's are put; return how many.
+        """Remove rows, once all of the push's are put; return how many.
 
-        Args:
-            removals: each `patron_ref` that the push removes by name; read once.
+        `removals` are the `patron_ref` that the push removes by name; they are read once.
 
         Raises:
             RowsClashError: a row has taken an identifier from a patron who is neither among the
@@ -413,7 +395,7 @@ def _marks(values: Sized) -> str:
     return ", ".join("?" * len(values))
 
 
-# Rows that nobody confirms any more: a branch that is forgotten must forget.
+# A branch that gets no pushes any more must forget its patrons.
 
 _STANDING = "SELECT applied_at FROM cache WHERE epoch > 0"
 _FORGET = "DELETE FROM patrons"
@@ -425,14 +407,10 @@ _STAMP_EXPIRED = (
 
 
 def expire(connection: sqlite3.Connection, before: datetime) -> int:
-    """Delete what was not confirmed since a time, in the caller's transaction; return how many.
+    """Delete rows not confirmed since an aware time, in the caller's transaction; return how many.
 
-    Each numbered push speaks for the whole register, so all its rows go or none. Rows that the
-    library system itself was asked for go by the day on which it answered.
-
-    Args:
-        connection: of the cache's writer.
-        before: aware.
+    Each numbered push speaks for the whole register, so all its rows go or none. Rows from the
+    library system's answers go by the day of the answer.
     """
     at = before.astimezone(UTC)
     asked = connection.execute(_FORGET_ASKED, (at.date().isoformat(),)).rowcount

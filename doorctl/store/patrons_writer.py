@@ -46,13 +46,13 @@ HIGHEST = 2**63 - 1
 class PatronCacheWriter:
     """Fill ``patrons.db``; implements `PatronWriter`. Belongs to the thread that makes it.
 
+    The file must exist. Only a full push may bring another seal than the file's, because rows of
+    the old seal could not be found any more.
+
     Args:
-        path: the database; it must exist.
-        seal: what the rows to come are sealed with. Rows of another seal could not be found any
-            more, so only a full push may bring a new one.
-        erasures: who was erased and may come back by no older push and no older copy of the file;
-            None for nobody.
-        policy: the branch's rules, by which the guard is told whom a push shuts out.
+        erasures: persons whom no older push and no older copy of the file may bring back; None
+            for nobody.
+        policy: the branch's rules, by which the guard learns whom a push shuts out.
 
     Raises:
         StoreBusyError: another process is the writer.
@@ -80,7 +80,7 @@ class PatronCacheWriter:
 
     @property
     def database(self) -> sqlite3.Connection:
-        """The one writing connection, for whoever erases a person on the same thread."""
+        """The one writing connection; the erasure of a person uses it, on the same thread."""
         return self._writer.database
 
     def held(self) -> Push:
@@ -103,14 +103,13 @@ class PatronCacheWriter:
     ) -> Applied:
         """Apply rows in one durable transaction, or change nothing; see `PatronWriter.apply`.
 
-        What `rows` itself raises passes through. Memory does not grow with their number. Of whom it
-        removes no byte is left in any file, as after a purge; for that the file is written anew.
+        What `rows` and `guard` raise passes through. Memory does not grow with the number of rows.
+        Of removed rows no byte is left in any file, as after a purge, for the file is rewritten.
 
         Raises:
-            PushGuardedError: what `guard` raises passes through.
             RowsClashError: two rows are of one identifier; a row takes an identifier from a patron
-                who is neither among the rows nor removed; a seal or an age limit is another one.
-            StoreError: the disk failed, or nobody knows who was erased.
+                who is neither among the rows nor removed; the seal or the age limit differs.
+            StoreError: the disk failed, or the erased persons can't be read.
         """
         at = None if applied_at is None else applied_at.astimezone(UTC)
         erased = self._erased()
@@ -135,7 +134,7 @@ class PatronCacheWriter:
                 connection.execute(_STAMP_ROWS, (push.epoch, push.digest))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
         if removed:
-            # The push stands already; what a busy reader or a full disk leaves, the next one takes.
+            # The push is durable; what a busy reader or a full disk leaves, the next one removes.
             with suppress(StoreError), translated(self.path):
                 compact(self._writer.database)
         return Applied(push.epoch, held, removed)
@@ -146,7 +145,7 @@ class PatronCacheWriter:
         """Keep what the library system said of one card, durably; see `PatronWriter.keep`.
 
         Raises:
-            RowsClashError: the cache was sealed otherwise.
+            RowsClashError: the cache has another seal.
             StoreError: the row has no PIN check, or the disk failed.
         """
         with translated(self.path), transaction(self._writer.database) as connection:
@@ -156,7 +155,7 @@ class PatronCacheWriter:
             )
 
     def expire(self, confirmed_before: datetime) -> int:
-        """Delete what no push has confirmed since a time; see `PatronWriter.expire`."""
+        """Delete rows that no push has confirmed since a time; see `PatronWriter.expire`."""
         with translated(self.path):
             with transaction(self._writer.database) as connection:
                 gone = patrons_changes.expire(connection, confirmed_before)
@@ -167,14 +166,14 @@ class PatronCacheWriter:
     def forget(self, now: datetime) -> int:
         """Forget whom pushes shut out more than a week ago; see `PatronWriter.forget`.
 
-        What was set aside as damaged in this directory is deleted after its day as well.
+        Damaged copies in this directory that were set aside over a day ago are deleted too.
         """
         discard_set_aside(self.path.parent, now)
         with translated(self.path), transaction(self._writer.database) as connection:
             return patrons_changes.forget(connection, now.astimezone(UTC))
 
     def renumber(self, epoch: int) -> None:
-        """Give the push that is held a number that is no higher, so that a snapshot can follow.
+        """Lower the number of the push that is held to `epoch`, so that a snapshot can follow.
 
         Raises:
             StoreError: the disk failed; nothing was changed.
@@ -202,7 +201,7 @@ class PatronCacheWriter:
         return Tombstones() if self._erasures is None else self._erasures.tombstones()
 
     def _forget_restored(self) -> None:
-        # Where nobody knows who was erased, the door refuses everybody and pushes are refused.
+        # While the erased persons can't be read, the door refuses everybody and every push.
         with suppress(StoreError):
             forget_restored(self.path, self.database, self._erased(), self.held().epoch)
 
@@ -230,7 +229,7 @@ class PatronCacheWriter:
 
 
 def create_patrons(path: Path, seal: Seal) -> None:
-    """Create an empty cache, mode 0600: it holds nobody, epoch 0.
+    """Create an empty cache, mode 0600, with epoch 0.
 
     Raises:
         AlreadyExistsError: the path is taken; nothing was touched.

@@ -1,4 +1,4 @@
-"""The shelf of signed purge reports: one file each, which name nobody."""
+"""The directory of signed purge reports: one file each, which name nobody."""
 
 from __future__ import annotations
 
@@ -24,22 +24,16 @@ _STAMP_CHARACTERS = len("20260102T030405Z")
 class PurgeReports:
     """Keep reports in a directory, mode 0700, each file 0600. One thread at a time.
 
-    Args:
-        directory: made with the first report.
+    The first report makes the directory.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def keep(self, content: bytes, at: datetime) -> Path:
-        """Write a report, durably, and delete those that are older than :data:`KEPT`.
+        """Write a signed report, durably; return its path. Delete those older than :data:`KEPT`.
 
-        Args:
-            content: signed.
-            at: now, aware and trusted.
-
-        Returns:
-            Where it stands.
+        `at` is now, aware and trusted.
 
         Raises:
             StoreError: it could not be written.

@@ -1,4 +1,7 @@
-"""The journal of pushes in a small file beside ``patrons.db``; there is none while none is owed."""
+"""The journal of pushes that the audit log still lacks: a small file beside ``patrons.db``.
+
+There is no file while none is owed.
+"""
 
 from __future__ import annotations
 
@@ -23,32 +26,28 @@ class _Entry:
 
 
 class PushJournal:
-    """Keep which pushes the audit log is owed; implements `Journal`. One thread.
+    """Keep the pushes that the audit log is owed; implements `Journal`. One thread.
 
-    A file that can't be read as one, as after a disk has failed, counts as none: patrons must not
-    wait for it.
-
-    Args:
-        path: the file.
+    A file that is no journal, as after a disk has failed, counts as none: patrons must not wait.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def begin(self, applying: Applying, held: Push) -> None:
-        """Keep, durably, that a push is about to be committed."""
+        """Record, durably, that a push is about to be committed."""
         # Of those that were about to be, one is held now; the others were given up.
         kept = [_Entry(one, committed=True) for one in self.owed(held)]
         self._write([*kept, _Entry(applying, committed=False)][-MOST_OWED:])
 
     def owed(self, held: Push) -> tuple[Applying, ...]:
-        """Return the pushes that were committed and are not on record, oldest first."""
+        """Return the committed pushes that are not in the audit log, oldest first."""
         return tuple(
             one.applying for one in self._read() if one.committed or one.applying.push == held
         )
 
     def noted(self, applying: Applying) -> None:
-        """Forget a push that is on record, durably."""
+        """Forget a push that is in the audit log, durably."""
         self._write([one for one in self._read() if one.applying != applying])
 
     def _read(self) -> list[_Entry]:

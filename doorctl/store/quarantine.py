@@ -1,6 +1,6 @@
-"""A damaged database is set aside as evidence for a day.
+"""A damaged database is set aside as evidence for a day, and free blocks of the card are trimmed.
 
-Its rows can be as old as visits may be, and nothing purges them.
+The rows of a damaged one can be as old as visits may be, and nothing purges them.
 """
 
 from __future__ import annotations
@@ -43,19 +43,13 @@ _COMPANIONS = ("-wal", "-shm", "")
 
 
 def set_aside_if_damaged(path: Path, at: datetime, migrations: Layout | None = None) -> Path | None:
-    """Check a database and, where it is malformed or none, rename it with its -wal and -shm.
+    """Rename a malformed database with its -wal and -shm; return its new path, or None.
 
     Reads the whole file once: 20 ms for 100 000 patrons on a 2-core virtual machine (measured).
-    What SQLite can't see, a changed byte inside a value, is found when its row is looked up: see
-    `doorctl.store.kept_twice`.
-
-    Args:
-        path: the database; a missing one is not damaged.
-        at: the time for the new name, aware.
-        migrations: what lays it out: tables and columns of other names are damage too.
-
-    Returns:
-        The new path, or None if there was nothing to set aside.
+    SQLite can't see a changed byte inside a value; that is found when its row is looked up: see
+    `doorctl.store.kept_twice`. A missing file is not damaged; a file that is no database is, and
+    where `migrations` are given, one with other tables or columns. `at` is the aware time for the
+    new name.
 
     Raises:
         StoreBusyError: it is damaged, but its writer is still running.
@@ -78,16 +72,10 @@ def set_aside_if_damaged(path: Path, at: datetime, migrations: Layout | None = N
 
 
 def discard_set_aside(directory: Path, now: datetime) -> int:
-    """Delete what was set aside in a directory more than :data:`KEPT` ago.
+    """Delete what was set aside in a directory more than :data:`KEPT` ago; return how many files.
 
-    What bears a time to come, of a clock that was wrong then, goes as well.
-
-    Args:
-        directory: where the databases are.
-        now: the time, aware and trusted.
-
-    Returns:
-        How many files were deleted.
+    Files with a future time, from a clock that was wrong then, go as well. `now` must be aware and
+    trusted.
 
     Raises:
         StoreError: one can't be deleted.
@@ -156,10 +144,8 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-# Telling a memory card which blocks hold nothing any more, so that it forgets what stood there.
-#
-# A file system that lets go of a block does not clear it: 80 of 80 deleted rows could still be
-# read from the device, and none after this (measured on ext4).
+# A file system that frees a block does not clear it: 80 of 80 deleted rows could still be read from
+# the device, and none after a trim told the card which blocks are free (measured on ext4).
 
 FITRIM = 0xC0185879
 """``_IOWR('X', 121, struct fstrim_range)``, linux/fs.h."""
@@ -171,9 +157,9 @@ _NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL})
 
 
 def trim(directory: Path) -> Trim:
-    """Trim the file system of a directory, as ``fstrim`` does. Only root may, and not every card.
+    """Trim the file system of a directory, as ``fstrim`` does. Only root may; not every card can.
 
-    Never raises: what it could not do, `fstrim.timer` does once a week.
+    Never raises: if it fails, `fstrim.timer` does it once a week.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

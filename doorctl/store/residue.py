@@ -1,12 +1,12 @@
-"""Searching raw bytes for thousands of byte strings at once; a program of its own.
+"""Search raw bytes for thousands of byte strings at once, in a program of its own.
 
-It is one because of a trap: whoever closes a file drops all POSIX locks that his process has on it,
-SQLite's too (its "how to corrupt", section 2.2). The door would lose the lock by which another
-process knows that the WAL is in use. A process that only searches has no lock to lose, and takes
-its memory and its hold on Python's interpreter with it.
+The reason is a trap: closing a file drops all POSIX locks that the process has on it, SQLite's too
+(its "how to corrupt", section 2.2). The door would lose the lock by which another process knows
+that the WAL is in use. A process that only searches has no lock to lose, and its memory and its
+hold on Python's interpreter end with it.
 
 ``python -I -m doorctl.store.residue`` reads a :class:`Wanted` as JSON on standard input and writes
-a :class:`Seen`. What is looked for stands in no argument and comes back as a number only.
+a :class:`Seen`. The byte strings are in no argument and come back only as numbers.
 """
 
 from __future__ import annotations
@@ -39,11 +39,9 @@ NICENESS = 10
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What is to be looked for, and where.
+    """A question: needles in hex, each a row key of 16 bytes or a time of 6, and paths.
 
-    Args:
-        needles: each of 16 bytes, a row key, or 6, a time; in hex.
-        files: paths; one that is not there is left out.
+    A file that is missing is left out.
     """
 
     needles: list[str]
@@ -54,7 +52,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What was there: the places of needles in :class:`Wanted`, and what was read."""
+    """The answer: the found needles' places in :class:`Wanted`, and what was read."""
 
     found: list[int]
     bytes_read: int
@@ -65,11 +63,11 @@ Finder = Callable[[bytes], set[bytes]]
 
 
 def found_in(files: Iterable[Path], needles: Iterable[bytes]) -> tuple[set[bytes], int, list[str]]:
-    """Return which needles stand in any of some files, how many bytes were read, and of which.
+    """Return the needles found in any of the files, the bytes read, and the names of files read.
 
     Raises:
-        OSError: a file that is there could not be read.
-        ValueError: a needle has a length that is not known here.
+        OSError: a file that exists could not be read.
+        ValueError: a needle has an unknown length.
     """
     finders = _finders(sorted(needles))
     found: set[bytes] = set()
@@ -89,7 +87,7 @@ def found_in(files: Iterable[Path], needles: Iterable[bytes]) -> tuple[set[bytes
 
 
 def main() -> None:
-    """Answer one question, after all that is more urgent."""
+    """Answer one question, at a low priority."""
     # The door's unit may forbid it: then the search is as important as a purge.
     with suppress(OSError):
         os.nice(NICENESS)
@@ -136,7 +134,7 @@ def _key_finder(keys: Sequence[bytes]) -> Finder:
 
 
 def _shared_blocks(keys: Iterable[bytes], blocks: dict[int, bytes]) -> dict[int, list[bytes]]:
-    """Return the blocks that more than one key has: invented keys do, real ones never."""
+    """Return the blocks that several keys share: invented keys do, real ones never."""
     shared: dict[int, list[bytes]] = {}
     for key in keys:
         for first in range(BLOCK_BYTES):

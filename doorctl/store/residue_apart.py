@@ -40,15 +40,10 @@ def search_apart(
     program: Sequence[str] = PROGRAM,
     limit_s: float = LIMIT_S,
 ) -> Found:
-    """Look for byte strings in a database, in all that SQLite lays beside it, and in its leftovers.
+    """Look for row keys and times in a database, in SQLite's files beside it, and in leftovers.
 
-    Copies that were set aside as damaged are not read: they are kept for a day as evidence.
-
-    Args:
-        database: open in this process or not.
-        needles: row keys and times.
-        program: reads the question on standard input and answers on standard output.
-        limit_s: after so many seconds it is killed.
+    The database may be open in this process. Copies that were set aside as damaged are not read:
+    they are kept for a day as evidence. The program is killed after `limit_s`.
 
     Raises:
         StoreError: the search failed, so nothing is proved.
@@ -79,7 +74,7 @@ def search_apart(
 
 
 def nameless() -> Iterator[Path]:
-    """Yield where files that this process has open and that were deleted can be read by another.
+    """Yield paths under which another process can read the deleted files that this one has open.
 
     SQLite unlinks its temporary files as soon as they are open.
     """

@@ -1,4 +1,4 @@
-"""Erasing and restricting a person in ``branch.db``, beside the audit log's word of it."""
+"""Read, erase and restrict one person's rows in each database; ``branch.db`` records that."""
 
 from __future__ import annotations
 
@@ -39,8 +39,6 @@ from doorctl.store.connection import WatchedReader, transaction, translated
 from doorctl.store.visit_purge import HELD, compact
 from doorctl.store.visit_rows import from_ms, to_ms
 
-# One person's rows of any database, read and deleted by the table of `subject_table`.
-
 # Names of tables and columns are all that these are made of; values are always bound.
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 
@@ -67,15 +65,15 @@ def delete(connection: sqlite3.Connection, database: str, subject: Subject) -> i
 
 
 def laid_out(connection: sqlite3.Connection, database: str) -> Iterator[PersonTable]:
-    """Yield the tables about people that a file has; after an update some may be still to come."""
+    """Return the tables about people that a file has; after an update some may be missing yet."""
     there = {name for (name,) in connection.execute(_TABLES)}
     return (table for table in person_tables(database) if table.name in there)
 
 
 def belongs(table: PersonTable, subject: Subject) -> tuple[str, tuple[Any, ...]]:
-    """Return the condition under which a row is a person's, and its values.
+    """Return the SQL condition for a person's rows, and its values.
 
-    A row that names a patron is that patron's, whoever has the card by now.
+    A row that names a patron is that patron's, even if another one has the card by now.
     """
     marks = ", ".join("?" * len(subject.row_keys))
     if CARD not in table.names:
@@ -88,7 +86,7 @@ def belongs(table: PersonTable, subject: Subject) -> tuple[str, tuple[Any, ...]]
 
 
 def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> frozenset[bytes]:
-    """Return the row keys that stand beside a patron's number."""
+    """Return the row keys in rows with a patron's number."""
     found = (
         connection.execute(
             f"SELECT {CARD} FROM {table.name} WHERE {PATRON} = ? AND {CARD} IS NOT NULL",  # noqa: S608 -- as said
@@ -103,7 +101,7 @@ def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> fro
 def owners(
     connection: sqlite3.Connection, database: str, row_keys: frozenset[bytes]
 ) -> frozenset[str]:
-    """Return every patron's number that stands beside one of some cards."""
+    """Return the patrons' numbers in rows with one of these cards."""
     marks = ", ".join("?" * len(row_keys))
     found = (
         connection.execute(
@@ -126,8 +124,6 @@ def every_card(connection: sqlite3.Connection, database: str) -> frozenset[bytes
     return frozenset(key for rows in found for (key,) in rows)
 
 
-# The tombstones of ``branch.db``, and what they keep from coming back.
-
 _RESTORE = "restore it from its backup"
 _TABLE = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'tombstones')"
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
@@ -141,10 +137,9 @@ _NEXT = "SELECT coalesce(max(erasure), 0) + 1 FROM tombstones"
 
 
 class StoredErasures:
-    """Read the tombstones, from any process; implements `Erasures`. One thread.
+    """Read ``branch.db``'s tombstones, from any process; implements `Erasures`. One thread.
 
-    Args:
-        path: ``branch.db``; a branch that never had one erased nobody.
+    A branch that never had such a file erased nobody.
     """
 
     def __init__(self, path: Path) -> None:
@@ -152,7 +147,7 @@ class StoredErasures:
         self._reader = WatchedReader(path, _RESTORE)
 
     def tombstones(self) -> Tombstones:
-        """Return all of them, as of one commit."""
+        """Return all tombstones, as of one commit."""
         if never_made(self.path):
             return Tombstones()
         with translated(self.path):
@@ -172,9 +167,9 @@ def read(connection: sqlite3.Connection) -> Tombstones:
 
 
 def set_up(connection: sqlite3.Connection, subject: Subject, epoch: int, at: datetime) -> None:
-    """Set a person's tombstones, in the caller's transaction; those that stand are renewed.
+    """Set a person's tombstones or renew them, in the caller's transaction.
 
-    Those whose time is over are left to the purge, which does not believe every clock.
+    Expired tombstones are left to the purge, which does not believe every clock.
     """
     tombstones = read(connection)
     standing = tombstones.of(subject)
@@ -203,12 +198,12 @@ def erase_rights(
     *,
     why: str = "",
 ) -> PartErased:
-    """Erase a person's bans, passes, restrictions and audit records; a tombstone takes their place.
+    """Erase a person's bans, passes, restrictions and audit records, and set a tombstone.
 
-    The audit log says that somebody was erased, by whom, why and which entries, and not who.
+    The audit log says by whom, why and which entries were erased, and not whose they were.
 
     Raises:
-        InputError: the reason has no place on record; nothing was changed.
+        InputError: the reason may not be recorded; nothing was changed.
     """
     audit = AuditTrail(writer)
     with writer.together(moment) as connection:
@@ -226,11 +221,11 @@ def erase_rights(
 def restrict(
     writer: BranchRecordsWriter, subject: Subject, by: str, moment: Moment, why: str = ""
 ) -> None:
-    """Keep a person's data and use them for nothing, by card and by number.
+    """Keep a person's data, by card and number, and use them for nothing.
 
     Raises:
-        InputError: it is nobody, the person's data are restricted already, or the reason has no
-            place on record; nothing was changed.
+        InputError: no card or number is named, the data are restricted already, or the reason may
+            not be recorded; nothing was changed.
     """
     if not subject.row_keys and subject.patron_ref is None:
         raise InputError("name a card or a patron whose data are to be restricted")
@@ -250,7 +245,7 @@ def unrestrict(
     """Use a person's data again.
 
     Raises:
-        InputError: they are not restricted here, or as :func:`restrict`.
+        InputError: they are not restricted here, or the reason may not be recorded.
     """
     with writer.together(moment) as connection:
         numbers = _restrictions(connection, subject)
@@ -282,7 +277,7 @@ def _compacted_by(writer: BranchRecordsWriter) -> tuple[int, int, int]:
         return compact(writer.database)
 
 
-# Erasing a person in the register and the door log, by the connection that writes it.
+# The register and the door log: the connection that writes them erases a person there.
 
 # Names of tables and columns are all that these are made of; values are always bound.
 _HOLDS = """
@@ -313,7 +308,7 @@ _RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
 
 
 def erase_patron(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
-    """Erase a person from the register; the push that it holds stays the same."""
+    """Erase a person from the register; it still holds the same push."""
     with translated(path), transaction(database) as connection:
         deleted = delete(connection, PATRONS, subject)
         connection.execute(_RECOUNT)
@@ -322,10 +317,9 @@ def erase_patron(path: Path, database: sqlite3.Connection, subject: Subject) -> 
 
 
 def erase_visits(path: Path, database: sqlite3.Connection, subject: Subject) -> PartErased:
-    """Erase a person's visits and wrong PINs.
+    """Erase a person's visits and wrong PINs, but for visits under a hold, which are returned.
 
-    What an incident hold covers stays and is named. An attempt that is still open keeps its
-    number and loses its card: the door has yet to say how it ended.
+    An open attempt keeps its number and loses its card: the door has yet to record its end.
     """
     keys = tuple(sorted(subject.row_keys))
     marks = ", ".join("?" * len(keys))
@@ -341,10 +335,10 @@ def erase_visits(path: Path, database: sqlite3.Connection, subject: Subject) -> 
 
 
 def forget_erased(path: Path, database: sqlite3.Connection, tombstones: Tombstones) -> int:
-    """Delete what is left of erased persons: by a hold that has ended, or a restored file.
+    """Delete what a hold or a restored file left of erased persons; return how many rows.
 
     What is newer than the erasure stays: the person has come again. Part of a purge, before it
-    compacts; returns how many rows were deleted.
+    compacts.
     """
     if not tombstones.by_mark:
         return 0
@@ -368,8 +362,8 @@ def forget_restored(
 ) -> int:
     """Delete from a register what an older copy of it brought back; return how many rows.
 
-    Reads all of it, but only where it holds an older push than somebody's erasure, or the same.
-    What the library system said of a card on the day of the erasure or later stays.
+    Reads the whole register, but only if its push is not newer than an erasure. What the library
+    system said of a card on the day of the erasure or later stays.
     """
     standing = tombstones.against(epoch)
     if not standing.by_mark:
@@ -400,12 +394,10 @@ def _restored(connection: sqlite3.Connection, rows: str, standing: Tombstones) -
 
 
 def _compacted(path: Path, database: sqlite3.Connection) -> tuple[int, int, int]:
-    # Deleted it is by now; what a reader keeps alive is told, and gone after another try.
+    # The rows are deleted by now; what a reader keeps alive is reported, and goes at the next try.
     with translated(path):
         return compact(database)
 
-
-# What a database holds of one person, read-only and from any process.
 
 _CURE = "restore it, or start doorctl, which makes a new one"
 
@@ -423,13 +415,10 @@ ResultT = TypeVar("ResultT")
 
 
 class SubjectReader:
-    """Read one database for a person's rights; implements `Holdings`. One thread.
+    """Read one database for a person's rights, from any process; implements `Holdings`. One thread.
 
-    A register or a door log that is missing holds nobody, for nothing else is left of it. A
-    ``branch.db`` that was there and is gone is an error, as it is for the door.
-
-    Args:
-        path: the database, under its own name.
+    A missing register or door log holds nobody, for nothing else is left of it. A ``branch.db``
+    that was there and is gone is an error, as it is for the door. The file must have its own name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -437,21 +426,21 @@ class SubjectReader:
         self._reader = WatchedReader(path, _CURE)
 
     def owners(self, row_keys: frozenset[bytes]) -> frozenset[str]:
-        """Return every `patron_ref` that stands beside one of some cards."""
+        """Return the patrons' numbers in rows with one of these cards."""
         return self._read(lambda connection, name: owners(connection, name, row_keys), frozenset())
 
     def cards(self, patron_ref: str) -> frozenset[bytes]:
-        """Return the row keys that stand beside a patron's number."""
+        """Return the row keys in rows with a patron's number."""
         return self._read(lambda connection, name: cards(connection, name, patron_ref), frozenset())
 
     def every_card(self) -> frozenset[bytes]:
-        """Return all row keys; for a database that holds thousands and not a register."""
+        """Return all row keys; only for a database of thousands, so not for a register."""
         return self._read(every_card, frozenset())
 
     def rows(self, subject: Subject, not_before: datetime) -> tuple[HeldRow, ...]:
         """Return all rows of a person.
 
-        Of a dated table none from before a UTC time, unless a hold keeps it that is in force by
+        A dated row from before a UTC time is left out, unless a hold keeps it that is in force by
         the highest trusted time on record.
         """
         nothing: _Found = ([], [])
@@ -461,7 +450,7 @@ class SubjectReader:
         )
 
     def epoch(self) -> int:
-        """Return which push the register holds; 0 for none. Only asked of ``patrons.db``."""
+        """Return the number of the push that ``patrons.db`` holds; 0 for none."""
         return self._read(_epoch, 0)
 
     def close(self) -> None:

@@ -60,10 +60,10 @@ _DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noq
 def date_rows(
     connection: sqlite3.Connection, now_ms: int, boot: BootTime, high_water_ms: int
 ) -> None:
-    """Keep the high-water mark and correct what was written while there was none.
+    """Keep the high-water mark and date the rows that were written without a trusted time.
 
-    A row of this boot gets the trusted time less its age by the boot clock. One of an earlier
-    boot keeps its guess, but not one from after this boot began: a clock that once jumped ahead
+    A row of this boot gets the trusted time less its age by the boot clock. A row of an earlier
+    boot keeps its guess, unless that lies after this boot began: a clock that once jumped ahead
     would keep such a row for ever.
     """
     times = _times(now_ms, boot)
@@ -76,10 +76,10 @@ def date_rows(
 
 
 def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
-    """Date what lies after a time that is right, whatever clock vouched for it then.
+    """Date rows that lie after a right time as :func:`date_rows` does, even trusted ones.
 
-    The high-water mark was a wrong clock's, too, where it lies after that.
-    As :func:`date_rows` does with a guess; a row of an earlier boot is one from now on.
+    A row of an earlier boot counts as a guess from now on. A high-water mark after that time came
+    from a wrong clock too, and is lowered.
     """
     times = _times(now_ms, boot)
     connection.execute(_SETTLE_THIS_BOOT, times)
@@ -107,7 +107,7 @@ def delete_attempts(database: sqlite3.Connection, cutoff_ms: int) -> int:
 
 
 def delete_throttles(database: sqlite3.Connection, cutoff_ms: int) -> None:
-    """Delete throttles that nobody touched since a time."""
+    """Delete throttles untouched since a time."""
     with transaction(database) as connection:
         connection.execute("DELETE FROM throttles WHERE touched_ms < ?", (cutoff_ms,))
 

@@ -18,10 +18,10 @@ from doorctl.ports import ATTEMPT, OPENED, HourCount
 from doorctl.privacy.hold import Hold
 from doorctl.store.connection import Layout, WatchedReader, translated
 
-# Each patron's wrong PINs: what no right PIN forgets. Part of the door log's one writer.
+# Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
 #
-# A row is charged before its PIN is compared and goes again unless the PIN was wrong. It knows its
-# day and no more, and a patron's knows no card. The patron's number is the same at all branches.
+# A row is charged before its PIN is compared and goes again unless the PIN was wrong. It holds its
+# day and no more, and a patron's holds no card. The patron's number is the same at all branches.
 
 COUNT = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 FORGET = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
@@ -50,7 +50,7 @@ _PURGE = """
 
 
 def create(database: sqlite3.Connection) -> None:
-    """Lay out the table."""
+    """Lay out the table of wrong PINs."""
     database.execute("""
         CREATE TABLE wrong_pins (
             attempt INTEGER PRIMARY KEY,
@@ -65,13 +65,13 @@ def create(database: sqlite3.Connection) -> None:
 
 
 def charge(connection: sqlite3.Connection, attempt: int, at_ms: int, whose: str | bytes) -> None:
-    """Count a PIN as wrong that is yet to be compared: a patron's, or a card's that is nobody's."""
+    """Count a PIN as wrong before it is compared, for a patron or for a card of no patron."""
     card, patron = (None, whose) if isinstance(whose, str) else (whose, None)
     connection.execute(_CHARGE, (attempt, at_ms, card, patron))
 
 
 def settle(connection: sqlite3.Connection, attempt: int, *, right: bool | None) -> None:
-    """Keep what was charged if the PIN was wrong; a right one answers the patron's others."""
+    """Keep the charge only if the PIN was wrong; a right PIN marks the patron's others answered."""
     if right:
         connection.execute(_ANSWER, (attempt,))
     if right is not False:
@@ -79,17 +79,17 @@ def settle(connection: sqlite3.Connection, attempt: int, *, right: bool | None) 
 
 
 def date_attempts(connection: sqlite3.Connection) -> None:
-    """Give each row its attempt's day, once that is known better."""
+    """Give each wrong PIN its attempt's day, once that is known better."""
     connection.execute(_DATE)
 
 
 def purge(connection: sqlite3.Connection, now_ms: int) -> None:
-    """Delete what no longer counts, by the highest trusted time, after the visits were purged."""
+    """Delete wrong PINs that no longer count, by the highest trusted time; after the visits."""
     ages = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSWERED_DAYS} days"}
     connection.execute(_PURGE, {"now": now_ms, **ages})
 
 
-# Hourly counts in ``visits.db``: they outlive the visits, and hold no number, card or person.
+# Hourly counts outlive the visits, and hold no number, card or person.
 #
 # An attempt is counted in the transaction that closes it, so the counts are never behind the door
 # log; what passes the door is written once a minute. No purge touches them: an hour, a mode and an
@@ -126,7 +126,7 @@ SLICE_ROWS = 2000
 
 
 def create_hourly(database: sqlite3.Connection) -> None:
-    """Lay out the table; without rowids, so that nothing tells which row came first."""
+    """Lay out the hourly counts; without rowids, so that nothing tells which row came first."""
     database.execute("""
         CREATE TABLE hourly (
             hour INTEGER NOT NULL,
@@ -144,11 +144,7 @@ def count_attempt(
 ) -> None:
     """Count an attempt in the hour in which it began; in the caller's transaction.
 
-    Args:
-        connection: the door log's.
-        attempt: which one; its number is not stored.
-        mode: what the branch was; None counts nothing.
-        reason: how it ended.
+    Its number is not stored. `mode` is the branch's; None counts nothing.
     """
     if mode is None:
         return
@@ -171,7 +167,7 @@ def add_counts(connection: sqlite3.Connection, counts: Iterable[HourCount]) -> N
 
 
 class HourlyHistory:
-    """Read the counts from any process, while the door writes; implements `HourlyReader`.
+    """Read the hourly counts from any process, while the door writes; implements `HourlyReader`.
 
     One thread. The file is opened at the first call and again when another file takes its place.
     """
@@ -181,14 +177,10 @@ class HourlyHistory:
         self._reader = WatchedReader(path, "start the door, which makes one")
 
     def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
-        """Yield the counts from a UTC time on, up to another, oldest first.
+        """Yield the counts from the hour of a UTC time up to before another, oldest first.
 
-        They are read in slices, so what is counted meanwhile may be among them or not.
-
-        Args:
-            since: the hour that it lies in is the first; None for all, and for those without an
-                hour as well.
-            until: not included; None for no end.
+        They are read in slices, so new counts may be among them or not. With `since` None the
+        counts without an hour come too; `until` None means no end.
         """
         until_hour = _to_hour(min(until or _END, _END))
         found: list[tuple[int, str, str, str, int]] = [(_to_hour(since), "", "", "", 0)]
@@ -203,13 +195,12 @@ class HourlyHistory:
                     yield HourCount(at, mode, kind, outcome, count)
 
     def opened_on(self, moment: Moment) -> date | None:
-        """Return the latest local day on which `policy.first_card` came in; None for none lately.
+        """Return the latest day on which `policy.first_card` came in; None for none lately.
 
-        Args:
-            moment: now; its zone is the branch's.
+        The day is local to the zone of `moment`, which is now.
         """
-        # What a clock that was ahead has dated is no day that anybody has opened. The mark that
-        # an unset clock goes by is kept once an hour, of a time that has stood for another.
+        # A day written by a clock that was ahead is no day of opening. The mark that an unset clock
+        # goes by is kept once an hour, of a time that has stood for another.
         ahead = _HOUR if moment.dependable else 3 * _HOUR
         around = moment.latest_known - timedelta(days=2), moment.latest_known + ahead
         hours = [one.hour for one in self.hours(*around) if one.kind == OPENED and one.hour]
@@ -278,10 +269,9 @@ def create_attempts_throttles_reader_and_clock(database: sqlite3.Connection) -> 
 
 @migrations()
 def add_canaries_and_holds(database: sqlite3.Connection) -> None:
-    """Lay out what a purge is proved by and what it spares.
+    """Lay out the canaries that prove a purge, and the holds that it spares.
 
-    Canaries have the layout from which deleting alone leaves most: a table with an index on its
-    keys.
+    Canaries have the layout in which deleting alone leaves most: a table with an index on its keys.
     """
     database.execute("""
         CREATE TABLE canaries (
@@ -306,13 +296,13 @@ def add_canaries_and_holds(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_hourly(database: sqlite3.Connection) -> None:
-    """Lay out the counts that outlive the visits; see `doorctl.store.visit_rows`."""
+    """Lay out the counts that outlive the visits."""
     create_hourly(database)
 
 
 @migrations()
 def add_wrong_pins(database: sqlite3.Connection) -> None:
-    """Lay out what no right PIN forgets; see `doorctl.store.visit_rows`."""
+    """Lay out the wrong PINs, which no right PIN forgets."""
     create(database)
 
 
@@ -334,7 +324,7 @@ def from_ms(ms: int) -> datetime:
 
 
 def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:
-    """Return a boot time of its two columns, None where they are empty."""
+    """Return the boot time of two columns, None where they are empty."""
     return None if boot_id is None or ms is None else BootTime(boot_id, ms)
 
 
@@ -346,7 +336,7 @@ def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrott
     return CardThrottle(failures, to_boot(boot_id, boot_ms))
 
 
-# The table of holds: which windows of the door log staff have frozen, and until when.
+# The table of holds: windows of the door log that staff have frozen until a time.
 
 MOST_HOLDS = 20
 """More incidents at one time than any branch has; a script that adds one an hour ends here."""
@@ -376,7 +366,7 @@ def add_hold(connection: sqlite3.Connection, hold: Hold) -> Hold:
 
 
 def lift(connection: sqlite3.Connection, number: int) -> Hold:
-    """Delete a hold, in the caller's transaction; return it as it was.
+    """Delete a hold, in the caller's transaction, and return it.
 
     Raises:
         InputError: there is no such hold.

@@ -78,14 +78,14 @@ _KEPT_TIME = """
 
 
 def expiring(connection: sqlite3.Connection, cutoff_ms: int) -> frozenset[bytes]:
-    """Return the row keys and times that go with all before a time, and that nothing kept holds."""
+    """Return the row keys and times of rows before a time that no row which stays holds."""
     times = {"cutoff": cutoff_ms}
     keys = (key for (key,) in connection.execute(_KEYS, times) if len(key) == KEY_BYTES)
     return frozenset((*keys, *_written(ms for (ms,) in connection.execute(_AT, times))))
 
 
 def kept(connection: sqlite3.Connection, traces: Iterable[bytes]) -> frozenset[bytes]:
-    """Return those of some traces that a row holds. Reads the whole log for each: for a few."""
+    """Return the traces that a row holds. Reads the whole log for each, so give it only a few."""
     return frozenset(trace for trace in traces if _is_kept(connection, trace))
 
 
@@ -118,11 +118,8 @@ CACHE_KIB = 256
 class VisitStore:
     """Write ``visits.db``; implements `VisitLog`, `ProvableRetention` and `HoldBook`.
 
-    Belongs to the thread that makes it. Opening it closes attempts that a power cut left open,
-    as refused by a fault; what their throttle was charged stays charged.
-
-    Args:
-        path: the database; it must exist.
+    Belongs to the thread that makes it; the file must exist. Opening it closes attempts that a
+    power cut left open as refused by a fault; what their throttle was charged stays charged.
 
     Raises:
         StoreBusyError: another process is the writer.
@@ -144,11 +141,11 @@ class VisitStore:
 
     @property
     def database(self) -> sqlite3.Connection:
-        """The one writing connection, for whoever erases a person on the same thread."""
+        """The one writing connection; the erasure of a person uses it, on the same thread."""
         return self._writer.database
 
     def is_there(self) -> bool:
-        """Tell whether the file still stands at its path; one that was deleted takes writes too."""
+        """Tell whether the file is still at its path; a deleted one takes writes too."""
         return _identity(self.path) == self._file
 
     def open_attempt(
@@ -159,7 +156,7 @@ class VisitStore:
         throttle: CardThrottle | None,
         whose: str | bytes | None = None,
     ) -> None:
-        """Put an attempt on record, with what is charged for it."""
+        """Record an attempt, with what is charged for it."""
         at_ms = to_ms(at.utc)
         with self._transaction() as connection:
             connection.execute(
@@ -240,7 +237,7 @@ class VisitStore:
         """Store the highest trusted time and date rows that were written before it was known.
 
         Raises:
-            StoreError: also where the file was removed or replaced: all that is written is lost.
+            StoreError: also if the file was removed or replaced: all that is written is lost.
         """
         if not self.is_there():
             raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
@@ -251,10 +248,9 @@ class VisitStore:
     def delete_before(self, cutoff: datetime) -> int:
         """Delete what is from before a UTC time; return the number of attempts.
 
-        What is under a hold stays, so end the holds that are over before. With attempts go
-        canaries and throttles untouched since and, by the time that was kept last or else the
-        highest trusted one, all damaged copies in this directory that were set aside more than a
-        day ago.
+        What is under a hold stays, so first end the holds that are over. Canaries and untouched
+        throttles go with the attempts. So do the damaged copies in this directory that were set
+        aside more than a day ago, by the time kept last or else the highest trusted one.
         """
         with translated(self.path):
             deleted = delete_attempts(self._writer.database, to_ms(cutoff))
@@ -268,25 +264,20 @@ class VisitStore:
         return deleted
 
     def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that may stand nowhere once :meth:`delete_before` is done.
+        """Return the bytes that no file may hold once :meth:`delete_before` is done.
 
-        See `doorctl.store.visits`. They are about people: neither show nor keep them.
+        They are about people: neither show nor keep them.
         """
         with translated(self.path):
             return expiring(self._connection, to_ms(cutoff))
 
     def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
-        """Return those of some traces that a row holds now: somebody came again meanwhile."""
+        """Return the traces that a row holds now: the person came again meanwhile."""
         with translated(self.path):
             return kept(self._connection, traces)
 
     def plant(self, canary: bytes, at: datetime) -> None:
-        """Keep a canary, which is purged as a visit of that UTC time is; the same again is no news.
-
-        Args:
-            canary: 16 bytes, as a row key.
-            at: when.
-        """
+        """Keep a canary of 16 bytes, purged like a visit of that UTC time; twice is once."""
         with self._transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO canaries VALUES (?, ?)", (canary, to_ms(at)))
 
@@ -299,13 +290,13 @@ class VisitStore:
         """Store a hold; return it with its number.
 
         Raises:
-            InputError: there are so many that nobody can have all of them in view.
+            InputError: there are too many to keep in view.
         """
         with self._transaction() as connection:
             return visit_holds.add_hold(connection, hold)
 
     def lift_hold(self, number: int) -> Hold:
-        """Forget a hold; the next purge takes what it held. Return it as it was.
+        """Forget a hold and return it; the next purge takes what it held.
 
         Raises:
             InputError: there is no such hold.
@@ -319,7 +310,7 @@ class VisitStore:
             visit_holds.end(connection, to_ms(now))
 
     def oldest(self) -> datetime | None:
-        """Return the UTC time of the oldest attempt that no hold spares; None: there is none."""
+        """Return the UTC time of the oldest attempt that no hold spares; None for no attempt."""
         with translated(self.path):
             at_ms = _value(self._connection, OLDEST)
         return None if at_ms is None else from_ms(at_ms)
@@ -330,7 +321,7 @@ class VisitStore:
             return _value(self._connection, _HELD_ATTEMPTS) or 0
 
     def settle(self, now: datetime, boot: BootTime) -> None:
-        """Date what lies after a UTC time that is right: a clock that was ahead has dated it.
+        """Date rows anew that lie after a right UTC time: a clock that was ahead dated them.
 
         Canaries too; see `doorctl.store.visit_purge.settle_rows`.
         """
@@ -338,7 +329,7 @@ class VisitStore:
             settle_rows(connection, to_ms(now), boot)
 
     def ahead(self, now: datetime) -> int:
-        """Return how many attempts lie after a UTC time."""
+        """Return how many attempts are dated after a UTC time."""
         with translated(self.path):
             return _value(self._connection, _AHEAD, to_ms(now)) or 0
 
@@ -418,24 +409,20 @@ def _value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int
     return None if record is None else record[0]
 
 
-# The door log's writer where the door may not wait for it: opened again until it can be.
-
-
 class RetriedVisits:
-    """A `VisitStore` to all who use one, whose every call first opens the file, if it is not open.
+    """Stand in for a `VisitStore`; each call first opens the file, or makes it, if it is not open.
 
-    A door that started without its log, so that :meth:`last_attempt` failed, counts attempts from
-    1. What it puts on record later comes after the file's own last number, so there an attempt has
-    another one than in its log line; in whichever order attempts come, none has one of before. A
-    log that is taken away is begun anew: writing on into a file that nobody finds would lose every
-    visit at the next start, unseen.
+    So the door need not wait for its log. A door that started without it, so that
+    :meth:`last_attempt` failed, counts attempts from 1. What it records later is numbered on from
+    the file's own last number, so an attempt has another number there than in its log line; none
+    gets a number that was used before. A log that is taken away is begun anew: writing on into a
+    file that nobody finds would lose every visit at the next start, unseen.
 
     Belongs to the thread that calls it first; each call raises what :class:`VisitStore` raises.
 
     Args:
-        path: the database; made if it is missing.
-        lost: hears that it was taken away, and how that is told.
-        replaced: sets aside what stands in its place and is no door log.
+        lost: called with the news, as text, when the file was taken away.
+        replaced: called after it; sets aside a file in its place that is no door log.
     """
 
     def __init__(
@@ -451,12 +438,7 @@ class RetriedVisits:
         self._shift: int | None = None
 
     def open(self) -> VisitStore:
-        """Open the log unless it is open.
-
-        Raises:
-            StoreBusyError: another process is the writer.
-            StoreError: it can't be opened now.
-        """
+        """Open the log unless it is open."""
         if self._store is not None and not self._store.is_there():
             self._store.close()
             self._store = self._shift = None
@@ -477,7 +459,7 @@ class RetriedVisits:
         throttle: CardThrottle | None,
         whose: str | bytes | None = None,
     ) -> None:
-        """Put an attempt on record."""
+        """Record an attempt."""
         store = self.open()
         if self._shift is None:
             self._shift = store.last_attempt()
@@ -523,7 +505,7 @@ class RetriedVisits:
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record."""
         last = self.open().last_attempt()
-        # Whoever has been told counts on from it.
+        # The caller counts on from it.
         self._shift = self._shift or 0
         return last
 
@@ -536,11 +518,11 @@ class RetriedVisits:
         return self.open().delete_before(cutoff)
 
     def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that may stand nowhere after the deletion."""
+        """Return the bytes that no file may hold after the deletion."""
         return self.open().traces_before(cutoff)
 
     def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
-        """Return those of some traces that a row holds now."""
+        """Return the traces that a row holds now."""
         return self.open().still_kept(traces)
 
     def plant(self, canary: bytes, at: datetime) -> None:
@@ -572,11 +554,11 @@ class RetriedVisits:
         return self.open().held()
 
     def settle(self, now: datetime, boot: BootTime) -> None:
-        """Date what lies after a time that is right."""
+        """Date rows anew that lie after a right time."""
         self.open().settle(now, boot)
 
     def ahead(self, now: datetime) -> int:
-        """Return how many attempts lie after a time."""
+        """Return how many attempts are dated after a time."""
         return self.open().ahead(now)
 
     def compact(self) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
-"""Bring every branch to what the outbox holds, each by the shortest way, none waiting for another.
+"""Bring every branch up to the outbox by the shortest way; no branch waits for another.
 
-All that touches the outbox happens on the caller's thread; only questions to branches go to the
-pool. So a branch that does not answer holds up nothing but its own conversation.
+Only the questions to branches run in the pool; all that touches the outbox stays on the caller's
+thread. So a branch that does not answer delays nothing but its own conversation.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ from doorctl.sync.document import SigningKey, VerifyKey, write_document
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
 from doorctl.sync.wire import Line, Removal, decode
 
-# What sender and branch tell each other beside pushes: a short signed message and its answer.
-#
-# It is signed as it travels, so that fields which a younger sender adds hold up no older branch.
+# Beside pushes, sender and branch exchange a short signed message and its answer. It is signed as
+# it travels, so that fields which a younger sender adds hold up no older branch.
 
 FORMAT: Literal["doorctl-exchange/1"] = "doorctl-exchange/1"
 
@@ -45,7 +44,7 @@ MOST_BYTES = 131_072
 """A message with half a year of heads has 20 KiB."""
 
 MOST_PATRONS = 500
-"""Of whom wrong PINs are told at a time, those with most: a lying branch can bring in no more."""
+"""Patrons, those with most wrong PINs, in one message: a lying branch can bring in no more."""
 
 Ref = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
 WrongPins = Annotated[
@@ -56,12 +55,10 @@ Head = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,17}):[0-9a-f]{64}\Z")]
 
 
 class Exchange(Struct, frozen=True):
-    """What a sender tells a branch.
+    """A sender's message to a branch.
 
     Args:
-        format: the format's name and version.
-        branch: the branch's id that it is for.
-        nonce: what the branch has just told whoever asks, so that nobody can say this again.
+        nonce: the one that the branch gave last, so that nobody can send this message again.
         heads: day -> where the branch's audit log ended then, as the sender kept it.
         wrong_pins: patron_ref -> wrong PINs at all other branches; None where there are none, and
             then the branch keeps its own to itself.
@@ -75,12 +72,12 @@ class Exchange(Struct, frozen=True):
 
 
 class Exchanged(Struct, frozen=True):
-    """What the branch answers.
+    """The branch's answer.
 
     Args:
         agreed: the highest number of those heads that is in its log, 0 for none.
-        wrong_pins: patron_ref -> wrong PINs here, of those who have many; None where they can't
-            be read, or nobody asked.
+        wrong_pins: patron_ref -> wrong PINs here, of patrons who have many; None where they can't
+            be read, or the sender did not ask.
     """
 
     agreed: Annotated[int, Meta(ge=0)]
@@ -95,7 +92,7 @@ def signed(
     heads: Mapping[str, str],
     wrong_pins: dict[str, int] | None = None,
 ) -> bytes:
-    """Return a message as it travels: the signature of all that follows on its line."""
+    """Return a message as it travels: it begins with the signature of the rest of its line."""
     text = msgspec.json.encode(Exchange(FORMAT, branch, nonce, dict(heads), wrong_pins))
     return base64.b64encode(private_key.sign(text)) + b"\n" + text
 
@@ -107,8 +104,8 @@ def read_exchange(
 
     Raises:
         PushUnsignedError: signed by none of the keys, or for another branch.
-        PushOutOfOrderError: it answers another nonce than the one that was told last.
-        PushInvalidError: signed, and not as it should be.
+        PushOutOfOrderError: its nonce is not the one that the branch gave last.
+        PushInvalidError: signed, but malformed.
     """
     signature, _, text = message.partition(b"\n")
     if not any(key.has_signed(_bytes(signature), text) for key in public_keys):
@@ -132,18 +129,18 @@ def _bytes(signature: bytes) -> bytes:
         return b""
 
 
-# What a branch can be asked, and what it can answer; how that travels does not matter.
+# The questions to a branch and its answers; how they travel does not matter here.
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a branch holds.
 
+    `epoch` is 0 for no push; any other field is None where the branch does not say it.
+
     Args:
-        epoch: the push; 0 for none.
         digest: SHA-256 of its rows in hex; None if the branch does not say.
-        audit_head: where its audit log ended, to be kept off the branch; None if it does not say.
-        nonce: what a message to it has to hold; None where it takes none.
+        nonce: what a message to it must repeat; None where it takes no messages.
         key_id: names the key that its door seals cards with; None if it does not say.
     """
 
@@ -163,25 +160,23 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class OutOfOrder:
-    """The branch holds something else than what the push follows on (409)."""
+    """The branch does not hold what the push builds on (409)."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The branch will not take it, however often it is sent."""
+    """The branch rejects the push, and will however often it is sent."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """The branch can't be reached, or can't just now: trying again may help.
+    """The branch can't be reached, or not just now: a later try may help.
 
-    Args:
-        why: in words.
-        retry_after_s: how long it asked to be left alone, in seconds.
+    `retry_after_s` is how long the branch asked to be left alone, in seconds.
     """
 
     why: str
@@ -190,13 +185,10 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A signed document, ready to go.
+    """A signed document, ready to go; `content` may be read again from its beginning.
 
-    Args:
-        snapshot: whether it is the whole register, or changes.
-        content: the document from its beginning to its end; may be read again.
-        bytes_long: how long it is.
-        rehearsed: whether the branch is only to say what would come of it.
+    A snapshot is the whole register, else it is changes. If rehearsed, the branch only says what
+    the push would do.
     """
 
     snapshot: bool
@@ -206,17 +198,17 @@ class Parcel:
 
 
 class Branch(Protocol):
-    """One branch; asked from one thread at a time, never raises for what a branch can do."""
+    """One branch. One thread at a time; what a branch can do wrong is an answer, never an error."""
 
     @property
     def name(self) -> str:
         """The branch's id, as documents name it."""
 
     def held(self) -> Held | Refused | Away:
-        """Ask what it holds."""
+        """Ask the branch what it holds."""
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
-        """Tell it what `doorctl.sync.delivery` has made; a nonce serves once."""
+        """Send a message made by :func:`signed`; a nonce serves once."""
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
         """Send a document; the same one may be sent again."""
@@ -233,7 +225,7 @@ OTHER_KEY = (
 
 
 class Result(Enum):
-    """How it ended with one branch."""
+    """How the delivery to one branch ended."""
 
     SENT = "sent"
     UNCHANGED = "unchanged"
@@ -244,18 +236,13 @@ class Result(Enum):
 class Delivery:
     """What one branch got.
 
+    `epoch` is None if it failed, `audit_head` and `key_id` if the branch did not say them.
+
     Args:
-        branch: its id.
-        result: how it ended; all but `FAILED` say that the branch is up to date.
-        epoch: the push that it holds now; None if it failed.
-        snapshot: whether all rows were sent, or what had changed.
-        volume: how much was sent.
-        why: what went wrong.
-        refused: whether it will go wrong the same way until somebody does something.
-        audit_head: where its audit log ended when it was asked; None if it did not say.
-        audit_kept: where it ended in a run before, if that is not in it any more: it was rolled
-            back or written anew.
-        key_id: names its installation key; None if it did not say.
+        result: all but `FAILED` say that the branch is up to date.
+        refused: whether it will fail the same way until a person does something.
+        audit_kept: where it ended in an earlier run, if the log no longer holds that: it was
+            rolled back or written anew.
     """
 
     branch: str
@@ -277,17 +264,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What a push is signed with and how it is made.
+    """How pushes are made and signed.
 
     Args:
-        private_key: the sender's.
-        terms: what the outbox's rows were sealed for.
         links: id of each key in use -> what lays it over that of the outbox; see `overlaid`.
-        approved_by: who approves of it whatever a branch's guard says.
-        full: whether to send all rows to every branch.
         directory: where documents lie while they are sent, without a name.
-        on: the day.
-        ages: branch's id -> its age limit, if that is not the terms' own but one of their others.
+        ages: branch's id -> its age limit, where that is not the terms' own.
     """
 
     private_key: SigningKey
@@ -309,13 +291,9 @@ def deliver(
 ) -> Iterator[Delivery]:
     """Yield each branch's delivery as soon as it has ended; forget what every branch knows.
 
-    Where this machine's disk fails, that is how it ended with one branch; others have their own.
-
-    Args:
-        branches: each with a name of its own.
-        outbox: used on this thread only.
-        sender: see there.
-        pool: runs the questions; with a thread a branch, all are asked at once.
+    A failure of this machine's disk ends the delivery to one branch only. Branches have different
+    names; the outbox is used on this thread only; with a thread for each branch in the pool, all
+    are asked at once.
     """
     courier = _Courier(outbox, sender, shares=len(branches) > 1)
     epochs: list[int] = []
@@ -336,14 +314,14 @@ def deliver(
             else:
                 pending[pool.submit(question)] = talk
     if epochs and len(epochs) == len(branches):
-        # Every branch is up to date: what is kept for nobody can as well go in the next run.
+        # Every branch is up to date: outdated changes can as well be forgotten in the next run.
         with suppress(StoreError):
             outbox.forget_removed(min(epochs))
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A push to a branch that holds `held`: whatever changed after an epoch, 0 for everything."""
+    """A push to a branch that holds `held`: all that changed after an epoch, 0 for everything."""
 
     held: int
     after: int
@@ -362,7 +340,7 @@ class _Courier:
         self._shares = shares
 
     def talk(self, branch: Branch) -> Talk:
-        """Ask, send, and send everything if the branch disagrees on what it holds."""
+        """Ask, send, and send everything if the branch holds something else than expected."""
         try:
             return (yield from self._talk(branch))
         except StoreError as err:
@@ -375,7 +353,7 @@ class _Courier:
         # A branch of an older doorctl does not say it, and knows no key but the first.
         key_id = held.key_id or self._sender.terms.seal.key_id
         if key_id not in self._sender.links:
-            # Without the key a row still tells who is blocked, and until when.
+            # Without the key a row still shows who is blocked, and until when.
             return Delivery(branch.name, Result.FAILED, why=OTHER_KEY, refused=True)
         answer = None if held.nonce is None else (yield self._message(branch, held.nonce))
         if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
@@ -385,7 +363,7 @@ class _Courier:
         return replace(delivery, audit_head=held.audit_head, audit_kept=kept, key_id=held.key_id)
 
     def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:
-        """Return the question that tells a branch what is kept for it, and asks for its own."""
+        """Return the question that sends a branch what is kept for it, and asks for its own."""
         name = branch.name
         message = signed(
             name,
@@ -408,7 +386,7 @@ class _Courier:
         agreed = _number(kept) if grown else 0
         if heads and held.nonce is not None:
             if not isinstance(answer, Exchanged):
-                # What was kept is told in the next run: the branch has not heard of it yet.
+                # The next run sends what was kept: the branch has not heard of it yet.
                 return None if grown else kept
             agreed = answer.agreed
         self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed)
@@ -462,7 +440,7 @@ class _Courier:
                 private_key=self._sender.private_key,
                 compress=True,
             )
-            # What the disk does not take is to be known here, and not while it is read again.
+            # A disk that is full must show here, and not while the document is read again.
             content.flush()
             self._outbox.note_sent(branch.name, plan.held, plan.epoch, manifest.sha256, age)
             return (yield partial(branch.send, Parcel(plan.snapshot, content, content.tell())))
@@ -505,8 +483,6 @@ def _failed(branch: Branch, answer: Answer) -> Delivery:
     return Delivery(branch.name, Result.FAILED, why=why, refused=refused)
 
 
-# Ask a branch again that could not answer, a few times and ever later.
-
 PAUSES_S = (1.0, 4.0, 15.0)
 """Outlasts a restart of the branch's web process; a longer absence is the next run's."""
 
@@ -517,11 +493,9 @@ AnswerT = TypeVar("AnswerT")
 
 
 class PatientBranch:
-    """A `Branch` that is asked up to four times.
+    """A `Branch` that is asked up to four times, ever later, while it is away.
 
-    Args:
-        branch: the impatient one.
-        wait: lets so many seconds pass.
+    `wait` lets so many seconds pass.
     """
 
     def __init__(self, branch: Branch, wait: Callable[[float], object]) -> None:
@@ -534,11 +508,11 @@ class PatientBranch:
         return self._branch.name
 
     def held(self) -> Held | Refused | Away:
-        """Ask what it holds, again while it is away."""
+        """Ask what the branch holds, again while it is away."""
         return self._insist(self._branch.held)
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
-        """Tell it once: the next run tells it again."""
+        """Send the message once: the next run sends it again."""
         return self._branch.exchange(message)
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
@@ -555,16 +529,10 @@ class PatientBranch:
         return answer
 
 
-# A branch that is asked what it holds and what it would say to a push, and changes nothing.
-
-
 class RehearsedBranch:
-    """A `Branch` for a dry run: the real one checks whatever would be sent, by its guard too.
+    """A `Branch` for a dry run: the real one checks each push, by its guard too, but applies none.
 
-    An older one, which takes no messages either, can't do that: it is sent nothing.
-
-    Args:
-        branch: the real one.
+    A branch of an older doorctl takes no messages and can't do that: it is sent nothing.
     """
 
     def __init__(self, branch: Branch) -> None:
@@ -577,15 +545,15 @@ class RehearsedBranch:
         return self._branch.name
 
     def held(self) -> Held | Refused | Away:
-        """Ask the real one."""
+        """Ask the real branch."""
         held = self._branch.held()
         self._rehearses = isinstance(held, Held) and held.nonce is not None
         return held
 
     def exchange(self, message: bytes) -> Away:  # noqa: ARG002 - the port's signature
-        """Tell nothing."""
+        """Send nothing."""
         return Away("nothing is told in a dry run")
 
     def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
-        """Have it checked and not applied."""
+        """Have the document checked and not applied."""
         return self._branch.send(replace(parcel, rehearsed=True)) if self._rehearses else Taken(0)

@@ -23,20 +23,19 @@ from doorctl.core.errors import Problem, PushInvalidError, PushUnsignedError
 from doorctl.sync.rows import NotJsonError, decoded
 from doorctl.sync.wire import Line, Removal, encode, wrong
 
-# Who vouches for a push: Ed25519 (RFC 8032).
+# The signature under a push: Ed25519 (RFC 8032).
 #
-# libsodium does it, for a seventh of the memory that `cryptography` takes: 1.1 MB of the web
-# process in place of 8.0 (measured). It also believes no key of an order so small that anybody
+# libsodium makes it, for a seventh of the memory that `cryptography` takes: 1.1 MB of the web
+# process in place of 8.0 (measured). It also rejects keys of an order so small that anybody
 # could sign.
 
 SIGNATURE_BYTES: Final = 64
 
 
 class VerifyKey:
-    """What a branch holds against a push; public.
+    """A sender's public key, by which a branch checks a push.
 
-    Args:
-        content: its 32 bytes. Any 32 make a key; most of those that no sender made prove nothing.
+    Any 32 bytes make a key; most of those that no sender made prove nothing.
 
     Raises:
         ValueError: it has not 32 bytes.
@@ -49,7 +48,7 @@ class VerifyKey:
         self._key = _VerifyKey(content)
 
     def has_signed(self, signature: bytes, message: bytes) -> bool:
-        """Tell whether a signature of any length is this key's, of just this message."""
+        """Tell whether a signature of any length is this key's, of exactly this message."""
         if len(signature) != SIGNATURE_BYTES:
             return False
         try:
@@ -60,10 +59,9 @@ class VerifyKey:
 
 
 class SigningKey:
-    """What a sender signs with; neither printing nor formatting shows it.
+    """A sender's secret key; neither printing nor formatting shows it.
 
-    Args:
-        content: its 32 bytes, secret; none of them for a new random key.
+    Without `content`, its 32 secret bytes, it is a new random key.
 
     Raises:
         ValueError: it has not 32 bytes.
@@ -75,7 +73,7 @@ class SigningKey:
         self._key = _SigningKey.generate() if content is None else _SigningKey(content)
 
     def sign(self, message: bytes) -> bytes:
-        """Return the 64 bytes that vouch for a message; the same ones each time."""
+        """Return the 64 bytes of a message's signature; the same ones each time."""
         return self._key.sign(message).signature
 
     def verify_key(self) -> VerifyKey:
@@ -87,10 +85,8 @@ class SigningKey:
         return bytes(self._key)
 
 
-# The first line of a push: which one it is, for whom, of what rows, and who vouches for it.
-
 SUBJECT = "push"
-"""What problems are told of: a push has no file name."""
+"""The name of a push in problems, since it has no file name."""
 
 FORMAT: Literal["doorctl-patrons/1"] = "doorctl-patrons/1"
 
@@ -106,12 +102,9 @@ Positive = Annotated[
 
 
 class SealedWith(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the rows were sealed with.
+    """The key and the cost with which the rows were sealed.
 
-    Args:
-        key_id: names the installation key, in hex; see `doorctl.store.keys.key_id`.
-        memory_kib: Argon2id's memory in KiB.
-        iterations: Argon2id's passes.
+    `key_id` names the installation key, in hex; see `doorctl.store.keys.key_id`.
     """
 
     key_id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
@@ -120,17 +113,12 @@ class SealedWith(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a push says of itself.
+    """The first line of a push: its number, its branch, its rows and its signature.
 
     Args:
-        format: the format's name and version.
-        branch: the branch's id that it is for.
-        kind: see `Kind`.
-        epoch: its number; 1 or more.
         previous_epoch: the push that changes follow on; lower than `epoch`, 0 for none.
         count: rows and removals, which is lines without this one.
         sha256: of all bytes after this line, uncompressed, in hex.
-        seal: what the rows were sealed with.
         minimum_age: years that `enter_from` was computed for.
         approved_by: who has approved of a push that the guard refuses.
         signature: Ed25519, base64, of the line without it; empty before it is signed.
@@ -174,11 +162,7 @@ def sign(manifest: Manifest, private_key: SigningKey) -> Manifest:
 
 
 def verify(manifest: Manifest, public_keys: Sequence[VerifyKey]) -> None:
-    """Return if one of the keys has signed the manifest.
-
-    Raises:
-        PushUnsignedError: none of them has.
-    """
+    """Check that one of the keys has signed the manifest; else raise PushUnsignedError."""
     signature = _signature(manifest)
     message = _signed_bytes(manifest)
     if not any(key.has_signed(signature, message) for key in public_keys):
@@ -227,7 +211,7 @@ def _signature(manifest: Manifest) -> bytes:
         signature = base64.b64decode(manifest.signature, validate=True)
     except (binascii.Error, ValueError):
         return b""
-    # The last letter has bits to spare: only one of its spellings is accepted.
+    # The last letter has unused bits: only one of its spellings is accepted.
     return signature if base64.b64encode(signature).decode() == manifest.signature else b""
 
 
@@ -252,23 +236,10 @@ def write_document(
     private_key: SigningKey,
     compress: bool,
 ) -> Manifest:
-    """Write a signed push; the same lines and numbers give the same bytes. Memory stays flat.
+    """Write a signed push, return its manifest; the same lines and numbers give the same bytes.
 
-    Args:
-        target: is written from where it stands and left open.
-        lines: read once.
-        branch: the branch's id.
-        kind: "snapshot" for the whole register, which removes nobody by name, or "changes".
-        epoch: the push's number.
-        previous_epoch: what the branch holds before; below `epoch`.
-        seal: what the rows were sealed with.
-        minimum_age: years that `enter_from` was computed for.
-        approved_by: who approves of it whatever the guard says.
-        private_key: the sender's.
-        compress: whether to write it with gzip.
-
-    Returns:
-        The manifest as it was signed.
+    Memory stays flat: `lines` is read once. `target` is written from where it stands and left
+    open. The other arguments are as in `Manifest`.
 
     Raises:
         OSError: the disk failed, that of `target` or that of the machine's temporary files.
@@ -321,7 +292,7 @@ def _packed(target: BinaryIO, *, compress: bool) -> Iterator[BinaryIO | gzip.Gzi
 # Bytes of a push as they come, plain or gzip, in pieces that stay small.
 
 PIECE_BYTES = 64 * 1024
-"""What a gzip bomb can unfold to before its size is looked at."""
+"""So much a gzip bomb can unpack before its size is checked."""
 
 GZIP_BYTE = 0x1F
 """The first byte of gzip's magic (RFC 1952); a manifest begins with ``{``."""
@@ -330,18 +301,18 @@ _ONLY_GZIP = 16 + zlib.MAX_WBITS
 
 
 class UnpackingError(ValueError):
-    """The bytes can't be unfolded; the text quotes nothing of them."""
+    """The bytes can't be unpacked; the text quotes nothing of them."""
 
 
 class Unpacking:
-    """Tell plain bytes from gzip by their first one and unfold them."""
+    """Tell plain bytes from gzip by their first one and unpack them."""
 
     def __init__(self) -> None:
         self._is_gzip: bool | None = None
         self._inflation = zlib.decompressobj(_ONLY_GZIP)
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield what a chunk unfolds to, at most `PIECE_BYTES` of gzip at a time.
+        """Yield what a chunk unpacks to, at most `PIECE_BYTES` of gzip at a time.
 
         Raises:
             UnpackingError: the gzip stream is damaged, or bytes follow it.
@@ -354,11 +325,7 @@ class Unpacking:
             yield chunk
 
     def finish(self) -> None:
-        """Check that a gzip stream has come to its end.
-
-        Raises:
-            UnpackingError: it was cut off.
-        """
+        """Check that a gzip stream is complete; else raise UnpackingError."""
         if self._is_gzip and not self._inflation.eof:
             raise UnpackingError("gzip: cut off; send it again")
 

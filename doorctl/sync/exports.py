@@ -21,19 +21,16 @@ from doorctl.sync.feed import (
     wrong_row,
 )
 
-# Where patrons come from: all that the sender knows of a library system.
-
 
 @dataclass(frozen=True, slots=True)
 class Export:
     """What a source gave, every row of it checked.
 
     Args:
-        subject: the source's name, for messages.
         patrons: one row each; one without identifiers can't enter any more.
-        whole: whether they are the whole register, so that whoever is missing is removed.
-        set_aside: rows that can't be, each with the name of the file where it stands; nobody of
-            them is among `patrons`.
+        whole: whether they are the whole register, so that all who are missing are removed.
+        set_aside: wrong rows, each with the name of its file; their patrons are not among
+            `patrons`.
     """
 
     subject: str
@@ -43,13 +40,13 @@ class Export:
 
 
 class Source(Protocol):
-    """A library system, or what was exported from it. One thread."""
+    """A library system, or an export of it. One thread."""
 
     def read(self) -> Export:
         """Return what there is now; a few wrong rows are set aside.
 
         Raises:
-            FeedError: something of it is wrong, so nothing of it can be used.
+            FeedError: something in it is wrong, so none of it can be used.
         """
 
 
@@ -57,23 +54,21 @@ FULL, CHANGES = "full", "changes"
 SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})
 
 LEAST_SET_ASIDE = 20
-"""So many wrong rows are set aside of however small a register, where any are."""
+"""Where wrong rows are set aside at all, so many are, however small the register."""
 
 
 class FeedExports:
     """Read an export; implements `Source`.
 
-    A file is the whole register unless its name, without the suffix, ends in ``changes``. Of a
-    directory the last name that ends in ``full`` counts and whatever ends in ``changes`` after
-    it, so the names begin with a date: ``2026-11-25T0200-full.ndjson``. A changed row takes the
-    place of the patron's earlier one. Names that begin with a dot or have another suffix than
-    :data:`SUFFIXES` are not looked at: write an export under such a name, then rename it, so
-    that a half-written one is never read.
+    A file is the whole register unless its name, without the suffix, ends in ``changes``. In a
+    directory the last name that ends in ``full`` counts, and all after it that end in
+    ``changes``, so the names begin with a date: ``2026-11-25T0200-full.ndjson``. A changed row
+    replaces the patron's earlier one. Names that begin with a dot or have another suffix than
+    :data:`SUFFIXES` are ignored: write an export under such a name, then rename it, so that a
+    half-written one is never read.
 
     Args:
-        path: the file or the directory.
-        pin_length: the most digits that a PIN can have at the doors.
-        wrong_share: of all rows so many may be wrong and are set aside, and 20 in any case.
+        wrong_share: this share of all rows may be wrong and is set aside, and 20 in any case.
     """
 
     def __init__(self, path: Path, *, pin_length: int, wrong_share: float = 0.0) -> None:
@@ -94,7 +89,7 @@ class FeedExports:
     def stamp(self) -> tuple[float, str] | None:
         """Return when the newest file that counts was written, and a digest of them all.
 
-        None where one can't be read. The time is the file's own, in seconds since 1970.
+        None where a file can't be read. The time is the file's own, in seconds since 1970.
         """
         newest, digest = 0.0, sha256()
         try:
@@ -155,7 +150,10 @@ def _merged(parts: Iterable[Rows]) -> tuple[list[FeedPatron], list[tuple[str, Wr
 
 
 def _set_sharers_aside(placed: Placed) -> None:
-    """Set aside who has another's number in another file; in one file that is found before."""
+    """Set rows aside that have another patron's number in another file.
+
+    Within one file :func:`read_rows` finds them before.
+    """
     owners: dict[Identifier, tuple[str, FeedPatron]] = {}
     rows = [one for rows in placed.values() for one in rows]
     patrons = [(name, row) for name, row in rows if isinstance(row, FeedPatron)]

@@ -24,13 +24,13 @@ from doorctl.sync.rows import (
     numbered,
 )
 
-# An export as a CSV file: one identifier a row, and beside it what its patron is.
+# An export as a CSV file has one identifier a row, and beside it what its patron is.
 #
-# The first line names the columns of :data:`COLUMNS`, in any order, those not in :data:`NEEDED`
-# may be missing; they hold what the fields of the same name of a JSON row hold. Commas or
-# semicolons part the cells. A patron with two cards has two rows that differ only in
+# The first line names the columns of :data:`COLUMNS`, in any order; those not in :data:`NEEDED`
+# may be missing. They hold what the fields of the same name of a JSON row hold. Commas or
+# semicolons separate the cells. A patron with two cards has two rows that differ only in
 # :data:`IDENTIFIER_COLUMNS`; one without a card has a row in which these are empty. ``blocks`` and
-# ``tags`` hold any number of codes, parted by ``|``; a hold has at least its ``onHoldFrom``.
+# ``tags`` hold any number of codes, separated by ``|``; a hold has at least its ``onHoldFrom``.
 
 SUFFIX = ".csv"
 PLAIN_COLUMNS = ("patronId", "pincode", "pincodeChanged", "birthday")
@@ -53,7 +53,7 @@ class SheetError(ValueError):
 
 
 class SheetEndedError(SheetError):
-    """A line after which nothing can be read as what it is."""
+    """A line after which nothing can be read reliably."""
 
 
 def is_sheet(path: Path) -> bool:
@@ -93,7 +93,7 @@ def _named(header: list[str], cells: list[str]) -> Cells | SheetError:
 
 
 class _Lines:
-    """The lines as text; one that can't be read ends them, as nothing after it can be trusted."""
+    """The lines as text; an unreadable one ends them, as nothing after it can be trusted."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._lines = numbered(file)
@@ -191,12 +191,10 @@ class FeedPatron:
     """A row of the feed, checked.
 
     Args:
-        line: where it stands in the file, from 1.
         identifiers: those that a reader can read; may be empty.
         left_out: how many identifiers of other types the row has.
         hold_from: first day on hold, `date.min` for an open beginning; None if not on hold.
         hold_until: last day on hold, None for an open end.
-        pin_changed: the day on which the PIN was last changed; None for not known.
     """
 
     line: int
@@ -215,14 +213,13 @@ class FeedPatron:
 
 @dataclass(frozen=True, slots=True)
 class WrongRow:
-    """A row that can't be.
+    """A row that is wrong.
 
     Args:
-        line: where it stands in the file, from 1.
         why: everything that is wrong with it, empty where another line says so; quotes nothing of
             it but field names.
-        patron_ref: whose it is; None where that can't be told.
-        may_stay: whether what can be read of it says nothing against its patron: who lives in the
+        patron_ref: its patron; None where that can't be read.
+        may_stay: whether what can be read of it says nothing against its patron: lives in the
             municipality, has no block and is not on hold.
     """
 
@@ -234,7 +231,7 @@ class WrongRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a file holds: right rows and wrong ones; a patron can have both."""
+    """The right and the wrong rows of a file; a patron can have both."""
 
     subject: str
     right: list[FeedPatron]
@@ -242,14 +239,10 @@ class Rows:
 
 
 def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
-    """Read and check every row; return them all or raise.
-
-    Args:
-        path: see :func:`read_rows`.
-        pin_length: the most digits that a PIN can have at this door.
+    """Read and check every row, as :func:`read_rows`; return them all or raise.
 
     Raises:
-        FeedError: the file can't be read or a row is wrong; tells the first 20 problems and how
+        FeedError: the file can't be read or a row is wrong; names the first 20 problems and how
             many more lines are wrong, and quotes nothing of a row but field names.
     """
     rows = read_rows(path, pin_length=pin_length)
@@ -259,12 +252,9 @@ def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
 
 
 def read_rows(path: Path, *, pin_length: int) -> Rows:
-    """Read and check every row.
+    """Read and check every row of a file of JSON lines, or of CSV if its suffix is ``.csv``.
 
-    Args:
-        path: UTF-8, one JSON object a line, or with the suffix ``.csv`` as
-            :mod:`doorctl.sync.feed` says; blank lines are skipped.
-        pin_length: the most digits that a PIN can have at this door.
+    It is UTF-8; blank lines are skipped. `pin_length` is the most digits of a PIN at this door.
 
     Raises:
         FeedError: the file can't be read, or not to its end.
@@ -281,11 +271,9 @@ def read_rows(path: Path, *, pin_length: int) -> Rows:
 
 
 def refusal(subject: str, wrong: Iterable[tuple[str, WrongRow]]) -> FeedError:
-    """Return the error that tells of wrong rows: the first 20 problems, and how many more lines.
+    """Return the error that names wrong rows: the first 20 problems, and how many more lines.
 
-    Args:
-        subject: the file or directory.
-        wrong: the rows, each with what stands before "line 7" in its place.
+    `subject` is the file or directory; each wrong row comes with what stands before "line 7".
     """
     problems: list[Problem] = []
     more = 0
@@ -300,7 +288,7 @@ def refusal(subject: str, wrong: Iterable[tuple[str, WrongRow]]) -> FeedError:
 
 
 class _Reading:
-    """One pass over one file; remembers who had each reference and identifier first."""
+    """One pass over one file; remembers the first line of each reference and identifier."""
 
     def __init__(self, subject: str, rows: RowReader) -> None:
         self._subject = subject
@@ -360,7 +348,7 @@ def _json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
 
 
 def wrong_row(patron: FeedPatron, why: tuple[str, ...] = ()) -> WrongRow:
-    """Return a row as wrong that is right by itself."""
+    """Return a row as wrong though it is right by itself."""
     may_stay = patron.resident and not patron.blocks and patron.hold_from is None
     return WrongRow(patron.line, why, patron.patron_ref, may_stay)
 
@@ -369,7 +357,7 @@ def _whose(value: object) -> tuple[str | None, bool]:
     if not isinstance(value, dict):
         return None, False
     ref = value.get("patronId")
-    # As a right row spells it; a number that is none of anybody's is nobody's here either.
+    # As a right row spells it; a number that belongs to nobody there belongs to nobody here.
     told = str(ref) if isinstance(ref, str | int) and not isinstance(ref, bool) else None
     readable = value.keys() <= FIELDS
     nothing_against = readable and not value.get("blockStatus") and value.get("onHold") is None

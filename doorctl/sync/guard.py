@@ -1,4 +1,4 @@
-"""Is a push to be believed? An export that went wrong must not lock the town out."""
+"""The guard of a push: an export that went wrong must not lock the town out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SHARE_PERCENT = 5.0
 
 
 LONGEST_NAME = 64
-"""Longest name of who approves, in characters; a manifest takes no longer one."""
+"""Characters of an approver's name; a manifest takes no longer one."""
 
 
 def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
-    """Return a guard that refuses more than a share of the register and more than a floor.
+    """Return a guard that refuses to shut out more than a share of the register and a floor.
 
-    Whoever is shut out counts once, for whatever reason, with whom the pushes of the last seven
-    days have shut out. So many cards that are let in all at once are let in, and told.
+    Each card shut out counts once, for whatever reason, together with those that the pushes of
+    the last seven days have shut out. As many cards let in at once are let in, with a warning.
 
     Args:
         max_percent: of the identifiers held before, 0-100.
@@ -65,14 +65,13 @@ def _reasons(changes: Changes) -> str:
 
 
 def unguarded(_changes: Changes) -> None:
-    """Let everything pass: somebody has approved it by name."""
+    """Let everything pass: a named person has approved it."""
 
 
 def refuse_odd_name(name: str | None) -> None:
-    """Refuse an approval that names nobody: None is no approval, and all else is a name.
+    """Refuse an approval without a proper name, by InputError; None is no approval.
 
-    Raises:
-        InputError: it is empty, too long, not printable, or begins or ends with a blank.
+    A name is not empty nor too long, is printable, and neither begins nor ends with a blank.
     """
     if name is not None and not (
         name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
@@ -80,20 +79,12 @@ def refuse_odd_name(name: str | None) -> None:
         raise InputError(f"--approved-by takes a name of 1 to {LONGEST_NAME} letters")
 
 
-# Which pushes the audit log is owed: from just before their commit until they are on record.
+# Pushes that the audit log must still record: from just before their commit until they are in it.
 
 
 @dataclass(frozen=True, slots=True)
 class Applying:
-    """A push that is about to be committed, or was.
-
-    Args:
-        epoch: its number.
-        digest: of its rows.
-        kind: see `Kind`.
-        lines: rows and removals.
-        approved_by: who let it past the guard; None for nobody.
-    """
+    """A push that is about to be committed, or was."""
 
     epoch: int
     digest: str
@@ -103,30 +94,24 @@ class Applying:
 
     @property
     def push(self) -> Push:
-        """Which push the cache holds once it is committed."""
+        """The push that the cache holds once this is committed."""
         return Push(self.epoch, self.digest)
 
 
 class Journal(Protocol):
-    """Outlives the process, so that no push is committed and never put on record. One thread.
+    """Outlives the process, so that each committed push gets its record. One thread.
 
     Raises:
         StoreError: the disk failed; nothing was changed.
     """
 
     def begin(self, applying: Applying, held: Push) -> None:
-        """Keep, durably, that a push is about to be committed.
-
-        Args:
-            applying: that push.
-            held: the one that the cache holds before.
-        """
+        """Keep, durably, that a push is about to be committed; `held` is the cache's before it."""
 
     def owed(self, held: Push) -> tuple[Applying, ...]:
         """Return the pushes that were committed and are not on record, oldest first.
 
-        Args:
-            held: the push that the cache holds: what is about to be committed is told by it.
+        `held`, the cache's push, tells whether the one about to be committed was.
         """
 
     def noted(self, applying: Applying) -> None:
@@ -134,7 +119,7 @@ class Journal(Protocol):
 
 
 class NoJournal:
-    """A `Journal` that keeps nothing: whoever has no audit log owes it nothing."""
+    """A `Journal` that keeps nothing, for a machine without an audit log."""
 
     def begin(self, applying: Applying, held: Push) -> None:
         """Keep nothing."""

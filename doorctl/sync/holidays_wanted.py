@@ -1,4 +1,4 @@
-"""Which public holidays are wanted, and the program that computes them and ends.
+"""Ask for public holidays, and the program that computes them and ends.
 
 The package that knows them stays in memory once it is loaded, 11 MB in the web process (measured).
 So that process runs this module in another one, a question on standard input, the days on standard
@@ -22,7 +22,7 @@ MODULE = "doorctl.sync.holidays_wanted"
 
 @dataclass(frozen=True, slots=True)
 class HolidaysWanted:
-    """Holidays of which years, and what one is; the fields are `public_holidays`'s own."""
+    """The years and rules of the question; the fields are `public_holidays`'s own."""
 
     years: tuple[int, ...]
     rule: HolidayRule
@@ -31,7 +31,7 @@ class HolidaysWanted:
 
     @property
     def known_until(self) -> date:
-        """The last date of which the answer speaks."""
+        """The last date that the answer covers."""
         return date(max(self.years), 12, 31)
 
 
@@ -39,7 +39,7 @@ def computed(wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
     """Return the holidays by date; loads the package that knows them.
 
     Raises:
-        InputError: they are not known.
+        InputError: the country's holidays are not known.
     """
     from doorctl.sync.public_holidays import (  # noqa: PLC0415 - it costs memory, see above
         public_holidays,
@@ -49,16 +49,12 @@ def computed(wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
 
 
 def written(wanted: HolidaysWanted) -> bytes:
-    """Return what the program reads."""
+    """Return the question as the program reads it."""
     return msgspec.json.encode(wanted)
 
 
 def read(answer: bytes) -> Mapping[date, DatedDay]:
-    """Return what the program wrote.
-
-    Raises:
-        msgspec.DecodeError: it wrote something else.
-    """
+    """Read the program's answer; raises msgspec.DecodeError if it is none."""
     return msgspec.json.decode(answer, type=dict[date, DatedDay])
 
 

@@ -34,12 +34,8 @@ class RowWriter(Protocol):
 class Loaded:
     """What a load did.
 
-    Args:
-        epoch: the cache's new number.
-        patrons: rows of the feed.
-        identifiers: cards and CPR numbers sealed from them.
-        left_out: identifiers of types that no reader reads.
-        removed: identifiers that the cache held before and holds no more.
+    `left_out` counts identifiers of types that no reader reads, `removed` those that the cache held
+    before and no longer holds.
     """
 
     epoch: int
@@ -65,20 +61,13 @@ def load(
 ) -> Loaded:
     """Read, check and seal the whole feed, then apply it in one transaction.
 
-    The writer is asked last, so it need not hold its lock for the hour that sealing a town takes.
+    The writer is called last and once, on this thread, so it need not hold its lock for the hour
+    that sealing a town takes. `flags_weak`, `workers` and `on_progress` are as for `seal_rows`.
 
     Args:
-        path: see :func:`doorctl.sync.feed.read_feed`.
-        sealer: called from `workers` threads at once.
-        writer: called once, on this thread, when every row is sealed.
         moment: now; the cache's age counts from it.
-        pin_length: the most digits that a PIN can have.
         minimum_age: in years; 0 for none.
         full: whether the feed is the whole register, so that everyone else is removed.
-        guard: asked before the commit.
-        workers: threads that seal.
-        on_progress: told how many identifiers have been sealed so far, and of how many.
-        flags_weak: as for `seal_rows`.
 
     Raises:
         FeedError: a row is wrong, or the feed would do something else than it seems to.
@@ -97,7 +86,7 @@ def load(
             flags_weak=flags_weak,
         )
     )
-    # Even an unset clock's word is kept: it is seldom ahead, and a date to come counts as too old.
+    # Even an unset clock's time is kept: it is seldom ahead, and a future date counts as too old.
     applied_at = moment.local.astimezone(UTC)
     applied = writer.apply(
         rows, full=full, applied_at=applied_at, minimum_age=minimum_age, guard=guard

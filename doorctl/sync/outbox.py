@@ -1,4 +1,4 @@
-"""What the sender remembers between two runs: sealed rows, and the push that last changed each."""
+"""The sender's memory between two runs: sealed rows, and the push that last changed each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from doorctl.sync.document import SealedWith
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What rows were sealed for; rows of other terms are of no use to a door.
+    """The key, cost and ages of sealing; rows of other terms are of no use to a door.
 
     Args:
-        seal: the installation key and what sealing costs.
         minimum_age: in years; what `enter_from` was computed for.
         other_ages: the limits of branches that have another one, ascending.
     """
@@ -30,8 +29,6 @@ class Revision:
     """A patron who is new or has changed.
 
     Args:
-        patron_ref: the library system's opaque number, as text.
-        fingerprint: of the row as it was sealed; see `Fingerprints`.
         lines: one sealed row for each identifier, as they go over the wire; at least one.
         other_days: `enter_from` for each other age limit that the patron is too young for.
     """
@@ -44,14 +41,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the outbox stands.
+    """The state of the outbox.
 
-    Args:
-        epoch: number of the last push; 0 for none.
-        floor_epoch: a branch that holds an earlier one needs all rows: the outbox does not know
-            any more what has changed since.
-        terms: what its rows were sealed for; None for none.
-        patrons: how many are in the register.
+    `epoch` is 0 before the first push. A branch that holds an earlier one than `floor_epoch` needs
+    all rows: the outbox no longer knows what has changed since.
     """
 
     epoch: int
@@ -83,7 +76,7 @@ class Outbox(Protocol):
     """
 
     def standing(self) -> Standing:
-        """Return its numbers."""
+        """Return its state."""
 
     def fingerprints(self) -> dict[str, bytes]:
         """Return patron_ref -> fingerprint of everyone in the register."""
@@ -91,7 +84,7 @@ class Outbox(Protocol):
     def record(
         self, revisions: Iterable[Revision], removed: Iterable[str], terms: Terms
     ) -> Standing:
-        """Put patrons and take others out, under the next epoch; none given, nothing is done.
+        """Put patrons in and take others out, under the next epoch; without any, do nothing.
 
         Another seal or age limit than before raises the floor to the new epoch; `other_ages` do
         not. What `revisions` raises passes through and undoes all.
@@ -101,55 +94,47 @@ class Outbox(Protocol):
         """Make the epoch one more than `epoch` if it is not higher, and return it."""
 
     def volume(self, after: int) -> Volume:
-        """Tell how much `rows` and `removals` yield."""
+        """Return how much `rows` and `removals` yield."""
 
     def rows(self, after: int, minimum_age: int) -> Iterator[tuple[bytes, date | None]]:
         """Yield the wire lines of everyone in the register who changed after an epoch.
 
-        Each with its `enter_from` for one of the terms' `other_ages`; None with any other limit.
+        Each comes with its `enter_from` if the limit is one of the terms' `other_ages`, else None.
         """
 
     def removals(self, after: int) -> Iterator[str]:
-        """Yield who was taken out after an epoch and was there before it."""
+        """Yield patrons who were taken out after an epoch and were there before it."""
 
     def note_sent(self, branch: str, held: int, epoch: int, digest: str, minimum_age: int) -> None:
         """Remember a push before it is sent, since its answer may be lost.
 
-        Args:
-            branch: the branch's id.
-            held: the epoch that it holds; what was sent before that one is forgotten.
-            epoch: the push's.
-            digest: of its rows.
-            minimum_age: the branch's, which the rows' days are for.
+        Pushes from before `held`, the one that the branch holds, are forgotten; `minimum_age` is
+        the branch's.
         """
 
     def was_sent(self, branch: str, epoch: int, digest: str | None, minimum_age: int) -> bool:
         """Tell whether a branch can hold this push from us, for this age limit.
 
-        None for a digest it did not tell.
+        `digest` is None if the branch did not say.
         """
 
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> where a branch's audit log ended then, as ``41:9f86…``; the last first."""
 
     def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
-        """Keep where a branch's audit log ends, one head a day for half a year.
+        """Keep where a branch's audit log ends on a day, one head a day for half a year.
 
-        Args:
-            branch: the branch's id.
-            head: its log's end.
-            on: the day.
-            agreed: what was kept with a higher number is forgotten: it is not in the log any more.
+        Heads with a higher number than `agreed` are forgotten: the log no longer holds them.
         """
 
     def note_wrong_pins(self, branch: str, here: Mapping[str, int], on: date) -> None:
-        """Replace what a branch has told of patrons' wrong PINs, and forget what is 30 days old."""
+        """Replace a branch's counts of patrons' wrong PINs, and forget what is 30 days old."""
 
     def wrong_pins_elsewhere(self, branch: str, most: int) -> dict[str, int]:
-        """Return patron -> wrong PINs at all other branches, of the `most` who have most.
+        """Return patron -> wrong PINs at all other branches, for the `most` patrons with most.
 
-        Only of those who are in the register.
+        Only patrons in the register count.
         """
 
     def forget_removed(self, through: int) -> None:
-        """Forget who was taken out up to an epoch that every branch holds; raises the floor."""
+        """Forget patrons taken out up to an epoch that every branch holds; raises the floor."""

@@ -1,7 +1,7 @@
 """Public holidays as dated days, by the well-kept `holidays` package.
 
-For whoever makes calendars (command line, web, sync), never for the door process: the package
-takes 20 MB and 0.1 s to load. So this module is imported where it is needed, not at the top.
+For the programs that make calendars (command line, web, sync), never for the door process: the
+package takes 20 MB and 0.1 s to load. So import this module where it is needed, not at the top.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ALSO: dict[HalfHoliday, tuple[int, int]] = {
     "christmas_eve": (12, 24),
     "new_years_eve": (12, 31),
 }
-"""Month and day of what is no public holiday in Denmark, though many close."""
+"""Month and day of days on which many close, though they are no public holidays in Denmark."""
 
 LANGUAGES = {"DK": "da"}
 
@@ -38,13 +38,13 @@ def public_holidays(
 ) -> dict[date, DatedDay]:
     """Return each public holiday's hours, with its name in the country's language as a note.
 
+    Store bededag is none since 2024.
+
     Args:
-        years: which ones. Store bededag is none since 2024.
         rule: what a holiday is: like any other day (then nothing is returned), closed, or a day
             with Sunday's hours.
         week: the branch's week, for Sunday's hours; None for self-service at all hours.
         also: Danish days that count as such here.
-        country: ISO 3166 code.
 
     Raises:
         InputError: the country's holidays are not known.

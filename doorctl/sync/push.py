@@ -1,4 +1,4 @@
-"""Bring the outbox to what the library system says: read all, check all, seal what has changed."""
+"""Bring the outbox up to the library system: read all, check all, seal what has changed."""
 
 from __future__ import annotations
 
@@ -22,23 +22,21 @@ from doorctl.sync.wire import decode, encode
 # Who has changed since the last run: only they are sealed again.
 
 PURPOSE = b"outbox"
-"""Sets the fingerprints' key apart from whatever else is derived from the installation key."""
+"""Sets the fingerprints' key apart from other keys derived from the installation key."""
 
 
 class Fingerprints:
     """Name what a patron's sealed rows will be, without sealing.
 
     HMAC-SHA256 under the installation key over all that is sealed and its terms. A birthday
-    counts only by the day it lets the patron in from: so a row changes on the day that somebody
-    comes of age, and that day is forgotten. With the installation key a fingerprint can be
-    guessed at fast: the outbox belongs on the machine that reads the export in the clear.
+    counts only by the day from which it lets the patron in: so a row changes on the day that the
+    patron comes of age, and that day is forgotten. With the installation key, guesses at a
+    fingerprint are fast: the outbox belongs on the machine that reads the export in the clear.
 
     Args:
-        key: the branches' common installation key.
-        terms: what the rows are sealed for.
         on: a day that has certainly come; None keeps everyone's `enter_from`.
-        flags_weak: whether a row says that its PIN is too easy to guess; switched, it changes the
-            rows of those who have such a PIN and of nobody else.
+        flags_weak: whether a row says that its PIN is too easy to guess; switching it changes
+            only the rows of patrons with such a PIN.
     """
 
     def __init__(
@@ -74,12 +72,12 @@ class Fingerprints:
         yield _day(patron.hold_until)
         yield sorted(patron.tags)
         if patron.pin_changed is not None:
-            # Left out where it says nothing: rows sealed before it was known need no sealing anew.
+            # Left out where it is unknown, so that rows sealed before it existed stay as they are.
             yield _day(patron.pin_changed)
         if days := other_days(patron, self._terms.other_ages, self._on):
             yield {str(age): _day(day) for age, day in days.items()}
         if self._flags_weak and has_weak_pin(patron):
-            # No day is written so.
+            # No day is written like this.
             yield "weak_pin"
 
 
@@ -87,11 +85,8 @@ class Fingerprints:
 class Difference:
     """What has to be recorded.
 
-    Args:
-        changed: patrons to be sealed, in the export's order.
-        fingerprints: theirs, in the same order.
-        removed: who was in the register and can't enter any more.
-        kept: whose row was set aside, and who stays in the register as they are.
+    `fingerprints` are those of `changed`, in the same order. `removed` can't enter any more; `kept`
+    are patrons whose row was set aside, and who stay in the register as they are.
     """
 
     changed: Sequence[FeedPatron]
@@ -109,9 +104,9 @@ def differ(
 ) -> Difference:
     """Compare an export with the fingerprints of everyone in the register.
 
-    Whose row was set aside stays as they are in the register, unless what can be read of one of
-    their rows speaks against them, or rows are sealed for other terms now. While it can't be told
-    whose a row is, nobody is taken out for missing.
+    A patron whose row was set aside stays in the register as before, unless the readable part of
+    one of the patron's rows speaks against it, or rows are sealed for other terms now. While one
+    wrong row can't be assigned to a patron, nobody is taken out for missing.
     """
     changed: list[FeedPatron] = []
     theirs: list[bytes] = []
@@ -170,13 +165,8 @@ def reseal(
 class Refreshed:
     """What a run found.
 
-    Args:
-        epoch: the outbox's number now.
-        patrons: how many are in the register now.
-        changed: patrons sealed again.
-        removed: patrons taken out.
-        left_out: identifiers of types that no reader reads.
-        set_aside: rows that can't be, each with the name of its file.
+    `left_out` counts identifiers of types that no reader reads; `set_aside` has wrong rows, each
+    with the name of its file.
     """
 
     epoch: int
@@ -201,17 +191,13 @@ def refresh(
 ) -> Refreshed:
     """Record what has changed at the source, under a new epoch if anything has.
 
+    The source is read whole before anything is sealed; the outbox changes in one transaction.
+
     Args:
-        source: read whole before anything is sealed.
-        outbox: changed in one transaction.
         sealer: called from `workers` threads at once.
-        key: the branches' common installation key.
-        terms: what rows are sealed for; `sealer`'s own.
         on: a day that has certainly come; see `seal_rows`.
-        workers: threads that seal.
-        on_progress: told how many identifiers have been sealed so far, and of how many.
-        flags_weak: as for `seal_rows`. Once it is switched, an export of the whole register
-            brings it to everybody; one of changes to those who are in it.
+        flags_weak: as for `seal_rows`. After a switch, an export of the whole register brings it
+            to everybody, one of changes only to the patrons in it.
 
     Raises:
         FeedError: something in the source is wrong, or would do something else than it seems to.
@@ -244,7 +230,7 @@ def refresh(
 
 
 def _displaced(kept: Collection[str], revisions: Iterable[Revision], outbox: Outbox) -> list[str]:
-    """Return who of the kept holds what is another's now: no branch takes a number of two."""
+    """Return the kept patrons whose number is another's now: no branch takes a number twice."""
     keys = {_sealed(line).row_key for revision in revisions for line in revision.lines}
     held = (_sealed(line) for line, _ in outbox.rows(0, 0))
     theirs = {row.patron.patron_ref for row in held if row.row_key in keys}

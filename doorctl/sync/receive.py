@@ -34,7 +34,7 @@ from doorctl.sync.guard import unguarded
 from doorctl.sync.rows import LONGEST_LINE_BYTES
 from doorctl.sync.wire import Line, Removal, WrittenRemoval, WrittenRow, parse, reread
 
-# Taking a push in: signed, whole and row by row right before any of it is applied.
+# Taking a push in: the signature, the whole and each row are checked before any of it is applied.
 
 TOLD_PROBLEMS = 20
 """More helps nobody: rows that are wrong everywhere are wrong for one reason."""
@@ -65,12 +65,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A push that is signed, whole and right; its rows lie in the spool.
+    """A push that is signed, complete and right; its rows lie in the spool.
 
-    Args:
-        manifest: its first line.
-        spool: its other lines, uncompressed, from the beginning.
-        removals: how many of them are one.
+    The manifest is its first line, the spool holds the others, uncompressed, from its beginning.
     """
 
     manifest: Manifest
@@ -80,11 +77,11 @@ class Staged:
     def lines(self) -> Iterator[Line]:
         """Read the spool again from its beginning; one reading at a time.
 
-        Each line was checked when it was staged. Whether the disk gives back the same ones is
-        known only after the last: nothing may be kept of a reading that did not come to its end.
+        Each line was checked when it was staged. Only after the last is it known that the disk gave
+        back the same ones: keep nothing of a reading that did not come to its end.
 
         Raises:
-            StoreError: it does not hold any more what was staged; the disk failed.
+            StoreError: it no longer holds what was staged; the disk failed.
         """
         digest = hashlib.sha256()
         try:
@@ -103,14 +100,11 @@ class Staged:
 class Staging:
     """Take a push in chunk by chunk; memory stays flat. One thread at a time.
 
-    Whatever was raised, by :meth:`feed` or :meth:`finish`, the push is refused and nothing more
-    can be fed. `manifest` is its first line, None until that is there and right.
+    After any error of :meth:`feed` or :meth:`finish` the push is refused and nothing more can be
+    fed. `manifest` is its first line, None until that has arrived and is right.
 
-    Args:
-        spool: an empty file for the rows, readable and writable; stays the caller's to close.
-        branch: this branch's id.
-        public_keys: those that may sign; two while one replaces the other.
-        limits: how large it may be.
+    `spool` is an empty file, readable and writable, that the caller closes. Two keys may sign while
+    one replaces the other.
     """
 
     def __init__(
@@ -139,12 +133,12 @@ class Staging:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes, of any number, plain or gzip.
 
-        A row that is wrong is told with up to 20 of them; all else is told at once.
+        Wrong rows are reported together, up to 20 of them; any other error at once.
 
         Raises:
             PushUnsignedError: signed by none of the keys, or for another branch.
             PushTooLargeError: more bytes or rows than the limits.
-            PushInvalidError: lines are wrong; tells which.
+            PushInvalidError: lines are wrong; names them.
             StoreError: the spool can't be written.
         """
         self._begin()
@@ -177,7 +171,7 @@ class Staging:
         return self._whole(self.manifest)
 
     def _begin(self) -> None:
-        """Until a call has come to its end the push counts as refused."""
+        """Count the push as refused until the call has come to its end."""
         if self._refused:
             raise RuntimeError("a push that was refused or finished can't be continued")
         self._refused = True
@@ -215,7 +209,7 @@ class Staging:
             self._take_row(line, self.manifest)
 
     def _open(self, line: bytes) -> None:
-        """Nothing of a push is kept before its sender and its branch are known."""
+        """Read the first line; nothing of a push is kept before its sender and branch are known."""
         manifest = _vouched_for(line, self._branch, self._public_keys)
         if manifest.count > self._limits.max_rows:
             raise PushTooLargeError(
@@ -257,19 +251,15 @@ class Staging:
             raise PushTooLargeError(f"the push has more than {self._limits.max_bytes} bytes")
 
     def _refuse(self, what: str) -> NoReturn:
-        """Refuse the push for the line that is being read."""
+        """Refuse the push because of the line that is being read."""
         number = 1 if self.manifest is None else self._rows + 2
         raise PushInvalidError(SUBJECT, [*self._problems, Problem(f"line {number}", what)])
 
 
 class Opening:
-    """The beginning of a push, until somebody vouches for it; needs no disk. One thread.
+    """The beginning of a push, up to its signed first line; needs no disk. One thread.
 
-    What it has raised is final. It reads no more than one line, so what it costs is bounded.
-
-    Args:
-        branch: this branch's id.
-        public_keys: those that may sign.
+    Its errors are final. It reads no more than one line, so its cost is bounded.
     """
 
     def __init__(self, *, branch: str, public_keys: Sequence[VerifyKey]) -> None:
@@ -323,22 +313,19 @@ def _spool_failed(error: OSError) -> StoreError:
 
 
 LARGEST_STEP = 2**32
-"""So far may a push's number be above ours: no mistake and no thief uses up those there are."""
+"""A push's number may be so far above ours: no mistake and no thief uses up all numbers."""
 
 
 class _RehearsedError(Exception):
-    """All that a push would do has gone well; it undoes that."""
+    """All that a push would do has gone well; this error undoes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The answer to a push; the same one again is answered the same.
+    """The answer to a push; the same push again gets the same answer.
 
-    Args:
-        epoch: the push that is held now.
-        applied: rows and removals of the push.
-        unchanged: it was held already, so nothing was done.
-        warning: what somebody has to look at though it was applied; None for nothing.
+    `unchanged` says that the push was held already; `warning` is what needs a look though the push
+    was applied, None for nothing.
     """
 
     epoch: int
@@ -361,16 +348,13 @@ def receive(
 ) -> Received:
     """Apply a push in one durable transaction, or change nothing. On the writer's thread.
 
+    `seal`, `floor` and `minimum_age` are as for :func:`judge`.
+
     Args:
-        staged: checked by `Staging`.
-        writer: what it returned from is on the disk.
-        seal: see :func:`judge`.
         applied_at: UTC, by whatever clock there is; None for not known.
         guard: asked before the commit, unless the push itself names who approved of it.
-        before_commit: called when nothing but the commit is left to do; what it raises passes
-            through, and nothing is changed.
-        floor: see :func:`judge`.
-        minimum_age: see :func:`judge`.
+        before_commit: called when only the commit is left to do; its errors pass through, and
+            nothing is changed.
         rehearsed: undo all of it before the commit; only the answer is wanted.
 
     Raises:
@@ -410,19 +394,17 @@ def receive(
 def judge(
     manifest: Manifest, held: Push, *, seal: SealedWith, floor: int = 0, minimum_age: int = 0
 ) -> Received | None:
-    """Judge a push by its first line alone: return the answer if it is held already, else None.
+    """Judge a signed push by its first line: return the answer if it is held already, else None.
 
     Args:
-        manifest: signed, and for this branch.
-        held: the push that the cache holds.
-        seal: what this branch seals cards with.
-        floor: the highest number that this branch has taken, by what is kept elsewhere: where the
-            cache holds less it was lost, and who kept an old push must not bring that back.
+        floor: the highest number that this branch has taken, as kept outside of the cache: if the
+            cache holds less it was lost, and nobody may bring back an old push that they kept.
         minimum_age: the branch's, in years; rows that were sealed for less let nobody in.
 
     Raises:
-        PushConflictError: of the number of the one that is held, with other rows.
-        PushOutOfOrderError: older than what is held, too far above it, or it follows on another.
+        PushConflictError: it has the number of the push that is held, and other rows.
+        PushOutOfOrderError: older than the push that is held, too far above it, or it follows on
+            another.
         PushInvalidError: its rows were sealed otherwise, so no card would be found.
         PushGuardedError: its rows were sealed for a lower age, and nobody has approved of it.
     """

@@ -19,8 +19,6 @@ from msgspec import Meta, Struct
 from doorctl.cards.numbers import is_card_number, is_cpr
 from doorctl.core.masked import Pin
 
-# From a birthday to the day on which somebody is old enough.
-
 EARLIEST_BIRTH = date(1850, 1, 1)
 """Exports write an unknown date as 0001-01-01; read as a birthday it would let every child in."""
 
@@ -29,19 +27,15 @@ LATEST_BIRTH = date(2199, 12, 31)
 
 
 def is_birthday(day: date) -> bool:
-    """Tell whether somebody now alive can have been born on a day."""
+    """Tell whether a person now alive can have been born on a day."""
     return EARLIEST_BIRTH <= day <= LATEST_BIRTH
 
 
 def old_enough_from(birthday: date, minimum_age: int) -> date:
-    """Return the day on which somebody turns `minimum_age` years.
+    """Return the day on which a person turns `minimum_age` years.
 
     Born on 29 February: 1 March in a year without that day, since a year of age is complete only
-    when its last day is over.
-
-    Args:
-        birthday: up to the year 2199.
-        minimum_age: in whole years, 0 or more.
+    when its last day is over. Birthdays reach up to the year 2199.
     """
     year = birthday.year + minimum_age
     try:
@@ -50,13 +44,13 @@ def old_enough_from(birthday: date, minimum_age: int) -> date:
         return date(year, 3, 1)
 
 
-# A row of the feed as it is written: FBS's own names, and beside each what may stand there.
+# A row of the feed as it is written: FBS's own names, and the values that each may have.
 
 CPR_WRITTEN = re.compile(r"[0-9]{6}-?[0-9]{4}")
 
 
 class Birthday(date):
-    """A date on which somebody now alive can have been born."""
+    """A date on which a person now alive can have been born."""
 
 
 DateField = Annotated[date | None, Meta(description="give a date as YYYY-MM-DD, or null")]
@@ -64,14 +58,14 @@ Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
 
 
 class Written(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What is common to all parts of a row: exact field names, and a `repr` that tells nothing."""
+    """The base of all parts of a row: exact field names, and a `repr` that shows nothing."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
 
 
 class WrittenIdentifier(Written, frozen=True):
-    """A number that a patron can be known by; `description` is not used."""
+    """A number of a patron; `description` is not used."""
 
     identifier: Annotated[str, Meta(description="give the number as text")]
     identifier_type: Annotated[str, Meta(description='give "CPR", "CARD" or another type')]
@@ -90,13 +84,13 @@ class WrittenIdentifier(Written, frozen=True):
 
     @property
     def number(self) -> str:
-        """The number as the reader says it: a CPR number without its hyphen."""
+        """The number as the reader sends it: a CPR number without its hyphen."""
         is_cpr_type = self.identifier_type == "CPR"
         return self.identifier.replace("-", "") if is_cpr_type else self.identifier
 
 
 class WrittenBlock(Written, frozen=True):
-    """A block; only the code is used. One with a stray blank would match no code that is denied."""
+    """A block; only the code is used. A code with a stray blank would match none that is denied."""
 
     blocked_reason: Annotated[
         str, Meta(pattern=r"\A[!-~]{1,32}\Z", description="give the code without blanks")
@@ -106,7 +100,7 @@ class WrittenBlock(Written, frozen=True):
 
 
 class WrittenHold(Written, frozen=True):
-    """A period on hold; an end that is not given is open."""
+    """A period on hold; a missing end is open."""
 
     starts: DateField = msgspec.field(default=None, name="from")
     ends: DateField = msgspec.field(default=None, name="to")
@@ -176,10 +170,9 @@ OBJECTS: dict[str, type[Written]] = {"onHold": WrittenHold}
 
 
 class RowReader:
-    """Turns decoded JSON into rows. Thread-safe.
+    """Turn decoded JSON into rows. Thread-safe.
 
-    Args:
-        pin_length: the most digits that a PIN can have at this door.
+    `pin_length` is the most digits of a PIN at this door.
     """
 
     def __init__(self, pin_length: int) -> None:
@@ -271,7 +264,7 @@ def _unknown(value: dict[str, Any], part: type[Written], path: str) -> Iterator[
             yield f"{path}{key}: unknown field; leave it out"
 
 
-# A file of JSON lines from somebody else's program: bounded, strict, and never quoted.
+# A file of JSON lines from another program: bounded, strict, and never quoted.
 
 LONGEST_LINE_BYTES = 65_536
 """A row of the design has 0.4 KiB; a line of 64 KiB is another sort of file."""
@@ -301,7 +294,7 @@ def decoded(line: bytes) -> object:
     """Return the JSON value of a line.
 
     Raises:
-        NotJsonError: too long, not UTF-8, not JSON, or a field stands in it twice.
+        NotJsonError: too long, not UTF-8, not JSON, or it has a field twice.
     """
     if len(line) > LONGEST_LINE_BYTES:
         raise NotJsonError(f"row: longer than {LONGEST_LINE_BYTES} bytes; give one row a line")

@@ -17,7 +17,7 @@ from doorctl.sync.feed import FeedIdentifier, FeedPatron
 from doorctl.sync.rows import is_birthday, old_enough_from
 
 NEVER = date.max
-"""When somebody of unknown age is old enough: any doubt refuses."""
+"""A patron of unknown age is never old enough: any doubt refuses."""
 
 IN_FLIGHT_PER_WORKER = 4
 """Enough that no worker waits for the consumer, few enough that a million rows don't queue up."""
@@ -36,13 +36,12 @@ def seal_rows(
     """Seal each identifier, in the order of the feed.
 
     Args:
-        patrons: the checked rows.
         sealer: called from `workers` threads at once.
         minimum_age: in years; 0 where the door has no age limit.
         on: a day that has certainly come, so that no `enter_from` is kept for those already old
             enough; None keeps it for everybody.
-        workers: threads, 1 or more; Argon2 runs outside Python's lock.
-        on_progress: told, on the caller's thread, how many rows are sealed, and of how many.
+        workers: 1 or more; Argon2 runs outside Python's lock.
+        on_progress: called on the caller's thread with how many rows are sealed, and of how many.
         flags_weak: whether a row says that its PIN is too easy to guess. That helps a thief of
             the row, so it says so only where the policy makes use of it.
     """
@@ -56,7 +55,7 @@ def seal_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """What is to be sealed: a row that still lacks its key and its PIN check."""
+    """A row that still lacks its key and its PIN check."""
 
     identifier: Identifier
     pin: Pin | None
@@ -109,7 +108,7 @@ def patron_row(patron: FeedPatron, identifier: FeedIdentifier, first_day: date |
 
 
 def has_weak_pin(patron: FeedPatron) -> bool:
-    """Tell whether a patron's PIN is too easy to guess; one that is not known is not."""
+    """Tell whether a patron's PIN is known and too easy to guess."""
     if patron.pin is None:
         return False
     identifiers = (each.identifier for each in patron.identifiers)
@@ -117,7 +116,7 @@ def has_weak_pin(patron: FeedPatron) -> bool:
 
 
 def enter_from(patron: FeedPatron, minimum_age: int, on: date | None) -> date | None:
-    """Return the day on which a patron is old enough, None for those who are; see `seal_rows`."""
+    """Return the day on which a patron is old enough, None if it has certainly come."""
     if minimum_age == 0:
         return None
     birthday = patron.birthday or _youngest(patron)
@@ -164,16 +163,10 @@ def lent_patron(
 ) -> Patron:
     """Return the row of a patron whom no push has brought yet, with the PIN that was proved.
 
-    Args:
-        answer: what the library system says.
-        identifier: the number that was asked about.
-        stretched: made of it.
-        pin: the one that the library system has just called right.
-        minimum_age: in years; 0 for no age limit.
-        on: a day that has certainly come; None keeps `enter_from` for everybody.
-        flags_weak: whether the row says that the PIN is too easy to guess; see `seal_rows`.
+    `stretched` is made of `identifier`, the number that the answer is about; `minimum_age`, `on`
+    and `flags_weak` are as for `seal_rows`.
     """
-    # What is no birthday is an unknown one, as a feed's is refused for it.
+    # A birthday that can't be counts as unknown; a feed's row is refused for it.
     known = answer.birthday is not None and is_birthday(answer.birthday)
     birthday = answer.birthday if known else None
     asked = FeedPatron(

@@ -1,4 +1,4 @@
-"""Opening hours as the library's website tells them (DPL CMS, ``GET /api/v1/opening_hours``).
+"""Opening hours from the library's website (DPL CMS, ``GET /api/v1/opening_hours``).
 
 The answer is a list of items, one for each span of each date, holidays and exceptions already in
 place, and anybody may ask for it. Here it is only read: decoded JSON in, dated days out. One wrong
@@ -35,7 +35,7 @@ CATEGORIES: Mapping[str, Mode | None] = MappingProxyType(
         "telefontid": None,
     }
 )
-"""The CMS's own categories; None opens no door. What "Åbent" is, each branch says."""
+"""The CMS's own categories; None opens no door. Each branch says what "Åbent" means."""
 
 OPEN_CATEGORY = "åbent"
 
@@ -44,14 +44,10 @@ _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the website was asked for.
+    """A question to the website, from a first to a last date.
 
-    Args:
-        branch: the branch's number there.
-        first: first date.
-        last: last date.
-        isil: the branch's ISIL; "" where it has none.
-        open_means: what the category "Åbent" is; None to leave it out.
+    `branch` is the branch's number there; `isil` is "" where it has none. `open_means` is the mode
+    of the category "Åbent"; None to leave it out.
     """
 
     branch: str
@@ -62,7 +58,7 @@ class Asked:
 
     @property
     def target(self) -> str:
-        """Path and query of the request."""
+        """The request's path and query."""
         query = {
             "_format": "json",
             "branch_id": self.branch,
@@ -74,15 +70,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the website says.
+    """The website's hours.
 
     Args:
         days: every date from the first one asked for to `known_until`; without spans: closed.
         known_until: the last date with an item, at most the last one asked for. The dates after
             it have no hours yet, which is not the same as closed.
-        unknown: titles of categories that nobody has heard of; they open nothing.
-        opens: whether it is open on any of these days; else they were emptied, or it is another
-            branch's number: to be read a second time before it counts.
+        unknown: titles of unknown categories; they open nothing.
+        opens: whether it is open on any of these days; if not, the hours were emptied or the
+            number is another branch's: read a second time before it counts.
     """
 
     days: Mapping[date, DatedDay]
@@ -110,15 +106,11 @@ class _Item(msgspec.Struct, frozen=True):
 
 
 def read_opening_hours(answer: object, asked: Asked) -> Published:
-    """Turn the website's answer into dated days.
-
-    Args:
-        answer: decoded JSON, from anywhere; fields that nobody needs are left unread.
-        asked: what it should be an answer to.
+    """Turn the website's answer, decoded JSON, into dated days; unused fields are left unread.
 
     Raises:
         WebsiteHoursError: it is no list of items, an item is wrong or of another branch or date,
-            or all that it has are categories that nobody has heard of; tells the first 20 problems.
+            or all its categories are unknown; names the first 20 problems.
     """
     items, problems = _items(answer)
     for place, item in items:
@@ -200,7 +192,7 @@ def _days(items: list[_Item], asked: Asked, until: date) -> dict[date, DatedDay]
         mode = _mode(item, asked)
         starts, ends = _minute(item.start_time), _minute(item.end_time)
         if mode is not None and starts is not None and ends is not None:
-            # The CMS can't write 24:00; who is open all night says 23:59.
+            # The CMS can't write 24:00; a house that is open all night says 23:59.
             ends = DAY_MINUTES if ends == LAST_MINUTE else ends
             spans[item.date].add(ModeSpan(mode, starts, ends))
     return {

@@ -36,7 +36,7 @@ Line = SealedRow | Removal
 
 
 class WrittenRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """A row as it is written; every field stands in every row."""
+    """A row as it is written; every row has every field."""
 
     key: Annotated[
         bytes,
@@ -99,10 +99,9 @@ def encode(line: Line) -> bytes:
 
 
 def decode(line: bytes) -> Line:
-    r"""Read a line with or without its ``\n``; `encode` of what is returned may differ in form.
+    r"""Read a line with or without its ``\n``; raises as :func:`parse`.
 
-    Raises:
-        ValueError: as :func:`parse`.
+    `encode` of the result may differ in form.
     """
     return _line(parse(line))
 
@@ -110,7 +109,7 @@ def decode(line: bytes) -> Line:
 def reread(line: bytes) -> Line:
     r"""Read a line that :func:`parse` has taken before, with or without its ``\n``.
 
-    In less time, since it is not asked again whether a field stands twice in it.
+    It is faster, since it does not check again for a repeated field.
 
     Raises:
         ValueError: it is not the same line; one that is another line's may be read as that.

@@ -1,4 +1,4 @@
-"""What each end of a push means in HTTP, in the log and for whoever is on duty: one table."""
+"""How each end of a push is reported in HTTP, in the log and by an alarm: one table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOLD_PROBLEMS = 20
 """More helps nobody: the rest is wrong for the same reason."""
 
 RETRY_AFTER_S = 5
-"""When to ask again, told with each 503: longer than a push of changes, shorter than a coffee."""
+"""Sent with each 503: longer than a push of changes, shorter than a coffee."""
 
 HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -40,12 +40,9 @@ HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """How a push that was not taken is told.
+    """How a refused push is reported: by an HTTP status, and by `result` in answer and log.
 
-    Args:
-        status: of HTTP.
-        result: in the answer and in the log line.
-        alarm: the alarm's kind, where somebody has to look at it.
+    `alarm` is the alarm's kind, where staff have to look at it.
     """
 
     status: int
@@ -55,7 +52,7 @@ class Refusal:
     def answer(
         self, cause: Exception | None = None, headers: Mapping[str, str] | None = None
     ) -> JSONResponse:
-        """Return it as JSON: its name, and its cause's sentence or first problems."""
+        """Return it as JSON: `result`, and the cause's sentence or its first problems."""
         content: dict[str, Any] = {"error": self.result}
         if isinstance(cause, ProblemsError):
             content["problems"] = [str(problem) for problem in cause.problems[:TOLD_PROBLEMS]]
@@ -94,7 +91,7 @@ REFUSED: tuple[type[Exception], ...] = tuple(kind for kind, _ in REFUSALS)
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """Return how one of :data:`REFUSED` is told."""
+    """Return the refusal for one of :data:`REFUSED`."""
     return next(refusal for kind, refusal in REFUSALS if isinstance(error, kind))
 
 
@@ -103,14 +100,14 @@ def answer(content: Mapping[str, Any]) -> JSONResponse:
     return JSONResponse(dict(content), headers=HEADERS)
 
 
-# Who has shown a certificate: senders must where there is an authority, browsers need not.
+# Senders must show a certificate where there is an authority, browsers need not.
 
 CERTIFIED: Final = "doorctl.certified"
 """A key of the scope: whether the other end has shown a certificate that the authority issued."""
 
 
 class SendersCertified:
-    """An application whose addresses for machines are for those alone who show a certificate.
+    """An application that serves its machine addresses only to senders with a certificate.
 
     Where a certificate is shown, the handshake has proved it; a bad one never comes so far.
     """
@@ -119,7 +116,7 @@ class SendersCertified:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer those who may ask."""
+        """Answer, or refuse a sender without a certificate."""
         if scope["path"].startswith(MACHINES) and not scope.get(CERTIFIED, False):
             await UNCERTIFIED.answer()(scope, receive, send)
             return
@@ -127,7 +124,7 @@ class SendersCertified:
 
 
 class Shown:
-    """An application on one connection, told whether a certificate was shown on it."""
+    """An application on one connection; its scope says whether a certificate was shown there."""
 
     def __init__(self, app: ASGIApp, *, certified: bool) -> None:
         self._app = app

@@ -30,12 +30,8 @@ def application(
 ) -> ASGIApp:
     """Return the application; what it doesn't know is 404, and 405 for the method.
 
-    Args:
-        pushes: what machines ask for; every answer is JSON.
-        pages: what people ask for.
-        missing: makes the page of an address that is none; None for a plain one.
-        encrypted: whether browsers reach it by HTTPS.
-        senders_certified: whether machines have to show a certificate.
+    Every answer of `pushes` is JSON, and `pages` are for people. `missing` makes the page for an
+    unknown address, None for a plain one; `encrypted` says whether browsers use HTTPS.
     """
     app = Starlette(
         routes=[
@@ -64,7 +60,7 @@ async def _refused(missing: Missing | None, request: Request, error: Exception) 
 
 
 async def _faulty(request: Request, _error: Exception) -> Response:
-    # A bug of ours: the traceback goes to the journal, whoever asked learns no more than that.
+    # A bug of ours: the traceback goes to the journal, the caller learns no more than that.
     if not request.scope["path"].startswith(MACHINES):
         return _plain_page(HTTPStatus.INTERNAL_SERVER_ERROR)
     return FAULT.answer()

@@ -1,8 +1,8 @@
-"""What each staff page stands on: one desk a page, its methods and the values that cross.
+"""The interfaces behind the staff pages: one desk a page, its methods and their values.
 
-A desk is thread-safe and may wait for a disk or the door process, at most seconds. Where people
-are looked at or something is changed it is told by whom, and that is on the audit log before
-anything is returned. Adapters stand in `bootstrap`, fakes in `tests/fakes`.
+A desk is thread-safe and may wait for a disk or the door process, at most seconds. A method that
+shows data about people or changes something takes the account, `by`, and writes it to the audit log
+before it returns. Adapters stand in `wiring` and `services`, fakes in `tests/fakes`.
 
 Every method raises `DoorctlError`: `InputError` for what makes no sense, `StoreError` for a
 database that can't be read or written, `NotAnsweringError` where the door has to be asked.
@@ -28,18 +28,13 @@ from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
 from doorctl.services.explain import Explanation
 
-# What the pages of the calendar and of statistics ask for.
-
 
 @dataclass(frozen=True, slots=True)
 class CalendarDay:
-    """One date.
+    """One date; `spans` is None where the hours are not known.
 
-    Args:
-        spans: None where not known.
-        cause: who says so.
-        note: what the day is; may be empty.
-        by_staff: whether staff have said so, and can take it back.
+    `cause` is their source, `note` names the day and may be empty; staff can take back the hours of
+    a day that is `by_staff`.
     """
 
     day: date
@@ -53,13 +48,13 @@ class CalendarDesk(Protocol):
     """The branch's hours."""
 
     def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
-        """Return so many dates."""
+        """Return `count` dates."""
 
     def set_day(self, day: StoredDay, by: str) -> None:
         """Give a date hours of its own; none for closed."""
 
     def clear_day(self, day: date, by: str) -> None:
-        """Take back what staff said of a date."""
+        """Take back the hours that staff set for a date."""
 
 
 class StatisticsDesk(Protocol):
@@ -72,19 +67,16 @@ class StatisticsDesk(Protocol):
         """Return the counts of the month or year that both local days lie in, else all of them."""
 
 
-# What the door log's page asks for.
-
-
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which attempts are wanted; all of it must fit.
+    """Which attempts are wanted; all of it must fit, and what is None or empty fits any.
 
     Args:
-        verdict: ``granted``, ``refused``, ``open`` for those still under way, or None for any.
-        reasons: fixed names of `Reason`; empty for any.
+        verdict: ``granted``, ``refused``, or ``open`` for those still under way.
+        reasons: fixed names of `Reason`.
         since: UTC, included; None for all that may be shown.
         until: UTC, not included.
-        cards: 16-byte row keys, as `search` returned them; None for any.
+        cards: 16-byte row keys, as `search` returned them.
     """
 
     verdict: str | None = None
@@ -104,13 +96,7 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What happened at the door in a quarter of an hour.
-
-    Args:
-        starts: local.
-        granted: attempts that opened it.
-        refused: attempts that did not.
-    """
+    """Attempts in a quarter of an hour, by outcome; `starts` is local."""
 
     starts: datetime
     granted: int
@@ -119,7 +105,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class ModeBand:
-    """What the branch was, or is planned to be, for a while of one day; local times."""
+    """The branch's mode, past or planned, for a part of one day; local times."""
 
     starts: datetime
     ends: datetime
@@ -128,13 +114,11 @@ class ModeBand:
 
 @dataclass(frozen=True, slots=True)
 class DayPicture:
-    """One day at the door.
+    """One local day at the door.
 
-    Args:
-        day: local.
-        slots: only those in which something happened, in order.
-        bands: in order, without gaps between midnight and midnight where the hours are known.
-        inside: estimates of the head-count at local times, where it is known.
+    `slots` are only those in which something happened, and `bands` leave no gaps between midnight
+    and midnight where the hours are known; both are in order. `inside` estimates the head-count at
+    local times, where it is known.
     """
 
     day: date
@@ -144,7 +128,7 @@ class DayPicture:
 
 
 class DoorLog(Protocol):
-    """The door log, pseudonymous; nothing older than may be shown is ever returned."""
+    """The door log, pseudonymous; it never returns what is too old to be shown."""
 
     def page(self, chosen: LogFilter, *, before: int | None = None, limit: int = 50) -> LogPage:
         """Return attempts with numbers below `before`, or the newest."""
@@ -156,7 +140,7 @@ class DoorLog(Protocol):
         """Return the highest attempt number that may be shown, 0 for none."""
 
     def version(self) -> int:
-        """Return another number after each commit; costs microseconds, and never raises."""
+        """Return a number that changes with each commit; costs microseconds, and never raises."""
 
     def day(self, day: date) -> DayPicture:
         """Return the picture of a local day."""
@@ -165,7 +149,7 @@ class DoorLog(Protocol):
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
 
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
-        """Return the library system's number of whoever it was; None where nobody knows.
+        """Return the library system's number of the patron; None where it is not known.
 
         Audited, and refused beyond so many an hour and account.
         """
@@ -178,19 +162,15 @@ class DoorLog(Protocol):
         """
 
 
-# What the first page asks for: the branch as it is, and what staff may do at once.
-
-
 @dataclass(frozen=True, slots=True)
 class DoorNow:
-    """What the door process says of itself; see `doorctl status`.
+    """The door process's own state; see `doorctl status`.
 
     Args:
         reader: ``connected``, ``lost``, or None where that line is not configured.
         leaf: locked, released, open, held or forced.
         inside: estimate of people inside, None where nothing counts them.
-        clock: the state of its clock.
-        in_doubt: what its clock says, where that is in doubt; else None.
+        in_doubt: the time by its clock, where that is in doubt; else None.
     """
 
     reader: str | None
@@ -207,15 +187,12 @@ class DoorNow:
 
 @dataclass(frozen=True, slots=True)
 class HoursNow:
-    """What the branch is, and is about to be; local times.
+    """The branch's mode by `cause`, and the next one; local times. What is not known is None.
 
     Args:
-        mode: None where nobody knows.
-        cause: calendar, staff or what else says so.
-        override: what staff set last, if it is in force.
+        override: the mode that staff set last, if it is in force.
         changes_at: when it becomes `becomes`; None if not within 14 days.
         opens_next: when patrons can come in next; now, if they can.
-        today: the spans of today; None where not known.
     """
 
     mode: Mode | None
@@ -229,12 +206,10 @@ class HoursNow:
 
 @dataclass(frozen=True, slots=True)
 class RegisterNow:
-    """The patron register's copy.
+    """The copy of the patron register.
 
-    Args:
-        epoch: None where it can't be read.
-        age: None where not known.
-        problem: what is wrong with it, a sentence; None for nothing.
+    `epoch` is None where it can't be read, `age` where it is not known; `problem` is a sentence on
+    what is wrong with it.
     """
 
     epoch: int | None
@@ -245,13 +220,10 @@ class RegisterNow:
 
 @dataclass(frozen=True, slots=True)
 class BranchPicture:
-    """All of it at one moment.
+    """The whole branch at one moment, local.
 
-    Args:
-        at: local.
-        door: None where the door process does not answer.
-        hours: None where they can't be read.
-        disk_free_bytes: where the databases are; None where not known.
+    `door` is None where the door process does not answer, `hours` where they can't be read;
+    `disk_free_bytes` is of the databases' disk, None where not known.
     """
 
     at: datetime
@@ -263,10 +235,10 @@ class BranchPicture:
 
 
 class NowDesk(Protocol):
-    """The branch now, and what staff do about it."""
+    """The branch now, and what staff can do about it."""
 
     def now(self) -> BranchPicture:
-        """Return it; what can't be had is None, and nothing is raised for it."""
+        """Return the picture; what can't be had is None, and nothing is raised for it."""
 
     def open_once(self, reason: str, by: str) -> None:
         """Have the door let somebody in once."""
@@ -280,8 +252,6 @@ class NowDesk(Protocol):
     def end_mode(self, by: str) -> None:
         """Go back to the calendar."""
 
-
-# What the pages about one person ask for: why refused, and a person's rights.
 
 TakenAs = Literal["card", "cpr"]
 """How a number of ten digits is to be read, where it may be either."""
@@ -304,7 +274,7 @@ class ExplainDesk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """How a person is named: by what stands on the card, or by the library system's number."""
+    """A person, named by the number on the card or by the library system's number."""
 
     typed: str | None = field(default=None, repr=False)
     patron_ref: str | None = field(default=None, repr=False)
@@ -318,23 +288,20 @@ class SubjectDesk(Protocol):
         """Return the branch's id, as it stands in an export for scripts."""
 
     def export(self, named: Named, why: str, by: str) -> Export:
-        """Return all that is held of somebody."""
+        """Return all that is held of a person."""
 
     def erase(self, named: Named, why: str, by: str) -> Erasure:
-        """Erase somebody in every database."""
+        """Erase a person in every database."""
 
     def restrict(self, named: Named, why: str, by: str) -> bool:
-        """Keep somebody's data and use them for nothing; tell whether any card is known."""
+        """Keep a person's data and use them for nothing; tell whether any card is known."""
 
     def unrestrict(self, named: Named, why: str, by: str) -> None:
-        """Use somebody's data again."""
-
-
-# What the pages of the audit log and of kept periods ask for.
+        """Use a person's data again."""
 
 
 class AuditDesk(Protocol):
-    """Who did or looked at what."""
+    """The audit log."""
 
     def entries(
         self,
@@ -345,7 +312,7 @@ class AuditDesk(Protocol):
         action: Action | None,
         by: str,
     ) -> tuple[Entry, ...]:
-        """Return entries that fit, newest first; that somebody read them is one itself."""
+        """Return entries that fit, newest first; reading them adds an entry of its own."""
 
     def verify(self) -> Verdict:
         """Return whether the chain is whole."""
@@ -370,19 +337,13 @@ class HoldDesk(Protocol):
         """Return the visits of a hold that may be shown now; audited."""
 
 
-# What the pages of bans and passes ask for.
-
-
 @dataclass(frozen=True, slots=True)
 class BanAsked:
-    """A ban as staff ask for it.
+    """A ban as staff ask for it; the days are local.
 
-    Args:
-        reason: what happened; nobody's name or number.
-        first: the first day, local; None for from now on.
-        last: the last day, that day too; None for until further notice.
-        everywhere: whether it is of every branch and not of this one alone.
-        note: what the letter says besides; may be empty.
+    `reason` is what happened, with nobody's name or number; `note` is an addition to the letter. It
+    begins now where `first` is None, includes the day `last`, and stands until further notice where
+    that is None. `everywhere` bans at every branch, not at this one alone.
     """
 
     reason: str = field(repr=False)
@@ -394,12 +355,10 @@ class BanAsked:
 
 @dataclass(frozen=True, slots=True)
 class BanMade:
-    """A ban that was added.
+    """A ban that was added; of the patron with all cards if `whole_patron`.
 
-    Args:
-        whole_patron: whether it is of the patron with all cards.
-        follows: whether it holds for a card that the patron gets later.
-        known: whether the register has the patron who was named by number; else the ban waits.
+    `follows` says that it holds for a card that the patron gets later. `known` says that the
+    register has the patron who was named by number; else the ban waits.
     """
 
     ban: Ban
@@ -410,7 +369,7 @@ class BanMade:
 
 @dataclass(frozen=True, slots=True)
 class BanEnded:
-    """A ban that was lifted, and the numbers of those of the same card or patron that hold."""
+    """A ban that was lifted, and the numbers of bans of the same card or patron that still hold."""
 
     ban: Ban
     others: tuple[int, ...] = ()
@@ -418,7 +377,7 @@ class BanEnded:
 
 @dataclass(frozen=True, slots=True)
 class BanListed:
-    """A ban in the list, and what it does at this branch now."""
+    """A ban in the list, and its effect at this branch now."""
 
     entry: BanEntry
     state: BanState
@@ -468,7 +427,7 @@ class PassesDesk(Protocol):
         """Issue a pass for a card, with the register's PIN or one of its own."""
 
     def issue_for_code(self, new: Pass, by: str) -> tuple[Pass, str]:
-        """Issue a pass for a new code of `new.code_digits`; the code is kept nowhere."""
+        """Issue a pass for a new code of `new.code_digits`; the code is stored nowhere."""
 
     def revoke(self, number: int, by: str) -> Pass:
         """Take a pass back."""

@@ -1,8 +1,8 @@
-"""What the web process does about the hours: asks the website, has the holidays computed.
+"""The web process's jobs about the hours: ask the website, have the holidays computed.
 
 The door has no network and no room for either. Each round belongs to one thread, which may wait,
-and is asked every few seconds to do what is due. Nothing is done while the clock is not set: nobody
-knows then which days to ask for.
+and gets a turn every few seconds. Nothing is done while the clock is not set: the days to ask for
+are not known then.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ AGAIN_S = 600.0
 
 EMPTIED_S = 3600.0
 """So much later hours that were emptied are read a second time, and then count: time for staff, who
-are told at the first, to put back what was lost by mistake."""
+get an alarm at the first, to put back what was lost by mistake."""
 
 SILENT_S = 24 * 3600.0
-"""A website that is down for a night is nothing to call anybody for."""
+"""A website that is down for a night is no reason to call anybody."""
 
 TOLD_CATEGORIES = 5
 
 INITIAL_YEARS = 10
-"""Where no web process goes on from there: longer than a memory card lives."""
+"""For a branch where no web process goes on from there: longer than a memory card lives."""
 
 Write = Callable[[Callable[[CalendarWriter], object]], None]
-"""Has the one writer do a job on its thread; returns once it is done, raises what it raised."""
+"""Runs a job on the one writer's thread; returns once it is done, raises what it raised."""
 
 Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
 
@@ -58,18 +58,13 @@ class WebsiteRound:
     """Keep the website's hours in ``branch.db``, as far ahead as configured. One thread.
 
     A failure changes nothing that is stored: the last good answer counts until its end. Hours that
-    were emptied count once they were read a second time, after :data:`EMPTIED_S`.
+    were emptied count once they were read a second time, after :data:`EMPTIED_S`. `isil` may be
+    empty, and `fetch` raises WebsiteHoursError.
 
     Args:
-        opening: whom to ask, and how far ahead.
-        isil: the branch's own; "" where it has none.
-        fetch: asks the website; raises WebsiteHoursError.
-        branch: what is stored.
-        write: see :data:`Write`.
-        clock: tells which day it is, and how long ago the last good answer was.
-        log: hears ``website_silent`` once there has been no good answer for a day, or ever;
-            ``website_answers`` once there is one again; ``website_unknown_category`` once for
-            each title; ``website_emptied`` once where it is open on no day any more, and
+        log: gets ``website_silent`` once there has been no good answer for a day, or ever;
+            ``website_answers`` once there is one again; ``website_unknown_category`` once for each
+            title; ``website_emptied`` once where it is open on no day any more, and
             ``website_filled`` once it is; ``branch_failing`` once until an answer can be stored.
     """
 
@@ -172,17 +167,12 @@ class WebsiteRound:
 class HolidayRound:
     """Keep the public holidays of this year and the next in ``branch.db``. One thread.
 
-    They are stored at the start and again when another year or another week stands: what is
-    configured can change only before a start.
+    They are stored at the start and again with another year or another week in ``branch.db``: the
+    configuration can change only before a start. `compute` raises DoorctlError.
 
     Args:
-        opening: what a holiday is here, and the week that gives Sunday's hours.
-        compute: knows the holidays; raises DoorctlError.
-        branch: has the week that staff have set.
-        write: see :data:`Write`.
-        clock: tells which year it is.
-        log: hears ``holidays_failing`` where they could not be computed or stored, once until
-            they could.
+        log: gets ``holidays_failing`` where they could not be computed or stored, once until they
+            could.
     """
 
     def __init__(
@@ -241,13 +231,9 @@ def are_holidays_wanted(opening: Opening) -> bool:
 def holidays_wanted(
     opening: Opening, staffs_week: Week | None, first_year: int, years: int
 ) -> HolidaysWanted:
-    """Return what has to be computed for so many years.
+    """Return what has to be computed for `years` years from `first_year` on, at least one.
 
-    Args:
-        opening: what is configured.
-        staffs_week: the stored one, which counts where staff are the source.
-        first_year: this one.
-        years: how many; from 1.
+    `staffs_week` is the stored one, which counts where staff are the source.
     """
     own = opening.source == "staff" and staffs_week is not None
     return HolidaysWanted(
@@ -263,14 +249,8 @@ def store_initial_holidays(
 ) -> None:
     """Store the holidays of `INITIAL_YEARS`, for a branch that may never run a web process.
 
-    Does nothing where none are wanted. While the clock is not set, they begin with the latest
-    year that is known to have come.
-
-    Args:
-        opening: what is configured.
-        writer: of an empty ``branch.db``.
-        moment: now.
-        compute: knows the holidays.
+    Does nothing where none are wanted, and needs an empty ``branch.db``. While the clock is not
+    set, they begin with the latest year that is known to have come.
 
     Raises:
         DoorctlError: they can't be computed or stored; nothing was changed.
@@ -291,7 +271,7 @@ def _store(
     days: Mapping[date, DatedDay],
     known_until: date,
 ) -> None:
-    # Not the moment of the question: midnight may have passed, and what is past is refused.
+    # Not the moment of the question: midnight may have passed, and a past day is refused.
     moment = clock.moment()
     if not moment.dependable:
         raise StoreError("the clock is not set any more; the hours stay as they were stored")
@@ -305,32 +285,23 @@ def _from(first: date, days: Mapping[date, DatedDay]) -> tuple[StoredDay, ...]:
     )
 
 
-# What the web process switches with the mode: outputs by command, for which the door has no net.
-#
-# The rules are the door's own, over the same ``branch.db`` and configuration.
+# The web process switches outputs by command with the mode, for the door has no network. The rules
+# are the door's own, over the same ``branch.db`` and configuration.
 
 NO_PULSES: Mapping[str, float] = MappingProxyType({})
 
 SWITCH_AGAIN_S = 300.0
-"""What is right already is not switched again, so asking costs nothing; what failed is tried."""
+"""An output that is right already is not switched again, so this costs nothing; a failed one is."""
 
 
 class OutputsRound:
-    """Switch each output at the start, at each change, and what failed every five minutes.
+    """Switch each output at the start, at each change, and failed ones every five minutes.
 
-    At a warning some are on for a while, whatever the mode, such as an announcement. One thread.
-    Until the hours could be read once it is closed; later the last that were read count. While
-    the clock is not set nothing is switched by them.
-
-    Args:
-        outputs: which there are, and when each is on.
-        calendar_of: makes a calendar of what is stored.
-        branch: where hours are stored.
-        switches: does it, by name.
-        clock: tells the time.
-        warn_min: minutes before closing at which there are warnings.
-        pulses_s: which outputs are on at a warning, and for how many seconds.
-        log: hears ``output_failing``, and ``branch_failing`` once until the hours can be read.
+    At a warning, `warn_min` minutes before closing, those in `pulses_s` are on for so many seconds,
+    whatever the mode, such as an announcement. One thread. Until the hours have been read once, the
+    branch counts as closed; later the last hours read count. While the clock is not set, nothing is
+    switched by the hours. The log gets ``output_failing``, and ``branch_failing`` once until the
+    hours can be read.
     """
 
     def __init__(
@@ -360,7 +331,7 @@ class OutputsRound:
         self._again_s = inf
 
     def turn(self) -> None:
-        """Look at the clock and at what is stored; about once a second."""
+        """Check the clock and the stored hours; about once a second."""
         self._look_at_branch()
         moment = self._clock.moment()
         self._day, effects = turned(self._day, moment, self._rules)
@@ -370,7 +341,7 @@ class OutputsRound:
             self._switch()
 
     def _pulse(self, *, warned: bool) -> bool:
-        """Begin and end what is on at a warning; tell whether anything did."""
+        """Begin and end the outputs of a warning; tell whether anything changed."""
         now_s = self._clock.monotonic_s()
         before = len(self._ends_s)
         self._ends_s = {name: end for name, end in self._ends_s.items() if end > now_s}

@@ -43,11 +43,11 @@ from doorctl.web.panel_words import Speaker
 # Who may see the screen's page, and who may press its keys: a screen of this machine.
 #
 # A key that is pressed here goes to the door. So it has to come from a loopback address, from a
-# page of ours, and by nobody who passes on what others ask: such a one, on this machine too, must
-# leave ``/panel`` out, for not all of them say that they are one.
+# page of ours, and not through a proxy: a proxy, on this machine too, must leave ``/panel`` out,
+# for not all of them say that they are one.
 
 PASSED_ON: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-"""What a proxy says of itself, if it says anything."""
+"""The headers by which a proxy shows itself, if it does."""
 
 SAME: Final = "same-origin"
 
@@ -66,12 +66,12 @@ def is_here(request: Request) -> bool:
 
 
 def is_own_page(request: Request) -> bool:
-    """Tell whether a page of ours sent a request; who can't say where it is from is not."""
+    """Tell whether a page of ours sent a request; one that doesn't say where it is from did not."""
     site = request.headers.get("sec-fetch-site")
     if site is not None and site != SAME:
         return False
     origin = request.headers.get("origin")
-    # A form of ours says "null", for our pages ask browsers to tell nobody where they are from.
+    # A form of ours says "null", for our pages forbid browsers to name the page they are from.
     if origin in {None, "null"}:
         return site == SAME
     return origin == f"{request.scope['scheme']}://{request.headers.get('host', '')}"
@@ -93,9 +93,8 @@ def _split(netloc: str) -> str | None:
         return None
 
 
-# One look at the door for all who look at the page: a thread waits, the event loop tells.
-#
-# The thread runs only while somebody looks, and a while longer, so that a branch without a screen
+# One look at the door for all who look at the page: a thread waits and sends news to the event
+# loop. It runs only while somebody looks, and a while longer, so that a branch without a screen
 # asks its door nothing.
 
 FIRST_LOOK_S: Final = 2.0
@@ -105,16 +104,14 @@ RETRY_S: Final = 1.0
 """Between two questions to a door that does not answer."""
 
 STOP_LOOK_S: Final = 1.0
-"""How often the thread looks whether the event loop it tells is being ended."""
+"""How often the thread checks whether its event loop is being ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen last.
+    """The last view; `state` is None where the door does not answer.
 
-    Args:
-        number: another one after each change; 0 where there was no look in time.
-        state: None where the door does not answer.
+    `number` changes with it; 0 where there was no look in time.
     """
 
     number: int = 0
@@ -122,11 +119,10 @@ class Seen:
 
 
 class Watch:
-    """Belongs to the event loop, except `stop`, which is anybody's, a signal handler's too.
+    """Watches what the door shows; belongs to the event loop.
 
-    Args:
-        door: is asked, by one thread at a time.
-        retry_s: pause after a question that was not answered.
+    Only `stop` may be called from anywhere, from a signal handler too. `door` is asked by one
+    thread at a time, `retry_s` after a question that was not answered.
     """
 
     def __init__(self, door: PanelDoor, retry_s: float = RETRY_S) -> None:
@@ -161,11 +157,11 @@ class Watch:
             self._watchers -= 1
 
     async def now(self) -> Seen:
-        """Return what is shown now."""
+        """Return the view as it is now."""
         return await self.after(0, FIRST_LOOK_S)
 
     async def after(self, number: int, limit_s: float) -> Seen:
-        """Return what is shown once its number is another; the same after so many seconds."""
+        """Return the view once its number is not `number`; the same view after `limit_s`."""
         self._look()
         news = asyncio.Event()
         self._news.add(news)
@@ -181,7 +177,7 @@ class Watch:
         return self._seen or Seen()
 
     def stop(self) -> None:
-        """Look no more; whoever waits is told at once."""
+        """Look no more; every page that waits gets its answer at once."""
         self._ending.set()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell)
@@ -192,7 +188,7 @@ class Watch:
         if self._running or self.ending:
             return
         self._running = True
-        # What was seen before nobody looked is old.
+        # A view from before the pause is old.
         self._seen = None
         threading.Thread(
             target=self._run, args=(self._loop,), name="panel-watch", daemon=True
@@ -244,7 +240,7 @@ EVENTS: Final = "/panel/events"
 KEY: Final = "/panel/key"
 
 COOKIE: Final = "doorctl-panel"
-"""What a browser on this machine shows that was opened with the secret."""
+"""The proof that a browser on this machine was opened with the secret."""
 
 BEAT_S: Final = 15.0
 """Longest silence on a stream of events; a page that hears less than that has lost the server."""
@@ -262,7 +258,7 @@ DIGITS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", CLEAR, "0", ENTER)
 """The keys as they stand on the pad, row by row."""
 
 AT_REST: Final = frozenset({Kind.IDLE, Kind.CLOSING, Kind.CLOSED, Kind.STAFFED, Kind.OUT_OF_ORDER})
-"""Nobody is being served: whoever chose a language is done."""
+"""No patron is being served: the one who chose a language is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,12 +266,9 @@ class Showing:
     """What this branch's screen says and offers.
 
     Args:
-        branch: the branch's name.
-        phone: its number; empty for none.
-        zone: its time zone.
+        phone: the branch's number; empty for none.
         keypad: whether keys on the screen are taken.
         elsewhere: whether other machines may see the page.
-        speech: whether it offers to speak.
         idle_s: after how many seconds of rest a chosen language gives way.
     """
 
@@ -291,13 +284,8 @@ class Showing:
 class Panel:
     """The screen's addresses; belongs to the event loop, except `stop`.
 
-    Args:
-        door: is asked what to show, and takes the keys.
-        showing: what the branch wants.
-        languages: those that can be chosen, the branch's own first.
-        templates: the pages'.
-        beat_s: longest silence on a stream.
-        secret: what a screen on this machine has to have been opened with; empty for nothing.
+    The first of `languages` is the branch's own. `beat_s` is the longest silence on a stream. A
+    screen on this machine must have been opened with `secret`, unless that is empty.
     """
 
     def __init__(
@@ -473,7 +461,7 @@ BEAT: Final = "event: beat\ndata: .\n\n"
 
 
 class _Counted(StreamingResponse):
-    """A stream that counts from its first byte on: of many that ask at once, few are let in."""
+    """A stream that counts from its first byte on: of many at once, only a few are let in."""
 
     def __init__(
         self, told: AsyncIterator[str], counted: Callable[[], AbstractContextManager[None]]
@@ -512,7 +500,7 @@ def _attempt(seen: Seen) -> int:
 
 
 def _is_done(seen: Seen, since: str | None) -> bool:
-    """Tell whether whoever chose a language has been served meanwhile."""
+    """Tell whether the patron who chose a language has been served meanwhile."""
     at_rest = seen.state is not None and seen.state.kind in AT_REST
     return at_rest and since is not None and since != str(_attempt(seen))
 

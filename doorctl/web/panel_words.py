@@ -1,6 +1,6 @@
-"""What the screen at the door says of each state: a headline, a few lines, a picture.
+"""The screen's text for each state: a headline, a few lines, a picture.
 
-Nothing here tells the queue why somebody was refused: after a proved PIN there is a code and a
+Nothing here tells the queue why a patron was refused: after a proved PIN there is a code and a
 telephone number, before it there is one sentence for all.
 """
 
@@ -15,8 +15,6 @@ from doorctl.access import panel
 from doorctl.access.calendar import DAY_MINUTES
 from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState
 from doorctl.web.frame.words import WEEKDAYS, Words
-
-# Hours of a day as each language writes them: the same on the staff pages and at the door.
 
 
 def time_of_day(words: Words, minute: int) -> str:
@@ -37,12 +35,9 @@ A_WEEK: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What is seen and spoken.
+    """One screen, to be seen and spoken: a few words, and whole sentences below them.
 
-    Args:
-        headline: a few words.
-        lines: whole sentences below it.
-        picture: the name of a file ``static/panel_<name>.svg``.
+    `picture` is the name of a file ``static/panel_<name>.svg``.
     """
 
     headline: str
@@ -57,12 +52,10 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """One language, and whom to call.
+    """Words every screen in one language.
 
-    Args:
-        words: the language.
-        phone: the branch's number; empty for none.
-        keypad: whether digits are typed on the screen.
+    `phone` is the branch's number, empty for none; `keypad` says that digits are typed on the
+    screen.
     """
 
     words: Words
@@ -70,14 +63,14 @@ class Speaker:
     keypad: bool = False
 
     def screen(self, state: PanelState | None) -> Screen:
-        """Return what is said of a state; None where the door does not answer."""
+        """Return the screen of a state; None where the door does not answer."""
         if state is None:
             state = PanelState(Kind.OUT_OF_ORDER, code=panel.OURS)
         headline, lines, picture = SCREENS[state.kind](self, state)
         return Screen(headline, tuple(line for line in lines if line), picture)
 
     def lost(self) -> Screen:
-        """Return what the page says by itself once nothing comes any more."""
+        """Return the screen that the page shows by itself once nothing comes any more."""
         say = self.words.say
         if self.keypad:
             return self.screen(None)
@@ -85,7 +78,7 @@ class Speaker:
         return Screen(say("The screen is taking a break"), (works,), "wait")
 
     def call(self, code: int) -> str:
-        """Return whom to call and what to say."""
+        """Return the sentence on whom to call with which code."""
         if not self.phone:
             return self.words.say("Contact the library and say code {code}.", code=code)
         return self.words.say(
@@ -153,7 +146,7 @@ def _welcome(by: Speaker, state: PanelState) -> _Said:
 def _refused(by: Speaker, state: PanelState) -> _Said:
     say = by.words.say
     if state.code == panel.NOT_PROVED:
-        # The same for all, so it may not send anybody who has to wait into trying again at once.
+        # The same for all, so a patron who has to wait must not read in it to try again at once.
         again = say("Scan the card again. After three tries, wait a few minutes.")
         return say("That did not work"), (again, by.call(state.code)), "again"
     if state.code == panel.UNREADABLE:
@@ -178,7 +171,7 @@ SCREENS: Mapping[Kind, Callable[[Speaker, PanelState], _Said]] = MappingProxyTyp
         Kind.REFUSED: _refused,
     }
 )
-"""Who says what; the lines that are empty are left out."""
+"""The function for each kind of screen; empty lines of it are left out."""
 
 
 def _by_code(by: Speaker, state: PanelState) -> str:

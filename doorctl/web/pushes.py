@@ -25,27 +25,24 @@ from doorctl.web.answers import BUSY, CERTIFIED, REFUSED, STOPPING, Refusal, ans
 from doorctl.web.reception import Intake, Noting, PushRecord, Reception
 from doorctl.web.serving import HERE
 
-# A request's body, chunk by chunk: in time, within bounds, and never whole in memory.
-
 DISCARDED_BYTES = 1024 * 1024
 """So much of a refused body is still read: closing before would reset the connection, and a sender
 that is still writing might never see the answer (RFC 9112, section 9.6)."""
 
 FIRST_LINE_S = 5.0
-"""Longest wait for a push's first line, half a kilobyte: before it nobody vouches for the push."""
+"""Longest wait for a push's first line, half a kilobyte; only then is the push known to be
+signed."""
 
 DISCARD_LIMIT_S = 2.0
-"""Longest wait for what is only thrown away."""
+"""Longest wait for bytes that are only thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How much, and for how long, a sender may send.
 
-    Args:
-        max_bytes: that a body may say it has; what comes is counted by whoever takes it.
-        chunk_s: longest silence.
-        total_s: longest time for the whole body.
+    `max_bytes` limits the length that a body declares; the bytes themselves are counted by their
+    reader. `chunk_s` is the longest silence, `total_s` the longest time for the whole body.
     """
 
     max_bytes: int
@@ -54,7 +51,10 @@ class Patience:
 
 
 class Body:
-    """The body of one request; belongs to the event loop."""
+    """The body of one request, chunk by chunk: in time, within bounds, and never whole in memory.
+
+    Belongs to the event loop.
+    """
 
     def __init__(self, request: Request, patience: Patience) -> None:
         self._request = request
@@ -62,14 +62,12 @@ class Body:
         self._ended = False
 
     async def begin(self, enough: Callable[[bytes], bool], limit: asyncio.Timeout) -> list[bytes]:
-        """Return the chunks up to the one after which there is enough, or all there are.
+        """Return the chunks up to the one for which `enough` is true, or all there are.
 
-        Args:
-            enough: is given each chunk.
-            limit: for all of them; whoever has it may cut it short.
+        `limit` is for all of them; its owner may cut it short.
 
         Raises:
-            PushTooLargeError: it says itself that it has more bytes than are taken.
+            PushTooLargeError: it declares more bytes than are taken.
             TimeoutError, ClientDisconnect: as :meth:`read`.
         """
         self._refuse_declared(self._patience.max_bytes)
@@ -98,7 +96,7 @@ class Body:
                     if chunk := await self._next(self._patience.chunk_s):
                         await take(chunk)
         except (TimeoutError, asyncio.CancelledError):
-            # Whoever was waited for in vain is not waited for again.
+            # A sender that was waited for in vain is not waited for again.
             self._ended = True
             raise
 
@@ -130,7 +128,7 @@ class Body:
         return chunk
 
     def _refuse_declared(self, limit: int) -> None:
-        # The server has seen to it that it is a number, or that there is none.
+        # The server has checked that it is a number, or that there is none.
         if int(self._request.headers.get("content-length", 0)) > limit:
             raise PushTooLargeError(
                 f"the push has more than {limit} bytes; send changes, or see web.push.max_bytes"
@@ -140,18 +138,12 @@ class Body:
 ResultT = TypeVar("ResultT")
 
 MOST_WAITING = 8
-"""Pushes whose first line may be on its way at a time; that of a sender comes whole, at once."""
+"""Pushes whose first line may be on its way at a time; a sender's own comes whole, at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A push that was not taken.
-
-    Args:
-        refusal: how it is told.
-        epoch: its number, where that is known.
-        cause: what was raised.
-    """
+    """A push that was not taken; `epoch` is None where its number is not known."""
 
     refusal: Refusal
     epoch: int | None = None
@@ -161,15 +153,14 @@ class Refused:
 class Pushes:
     """Answer requests about the patron cache; belongs to the event loop.
 
-    A push is on the audit log before it is answered. Where that can't be written there is an
-    alarm, and pushes come in all the same; what is owed is made good at the next push or start.
+    A push is on the audit log before it is answered. Where that can't be written there is an alarm,
+    and pushes come in all the same; what is missing is written at the next push or start. The log
+    gets one `push` line a push.
 
     Args:
-        reception: does the work, on `worker` alone.
-        worker: of one thread, so that a database connection can belong to it.
-        log: gets one `push` line a push.
-        patience: how much, and for how long, a sender may send.
-        record: the audit log; its end is told to whoever asks what is held, to be kept there.
+        worker: of one thread, so that a database connection can belong to it; runs `reception`.
+        record: the audit log; its end is sent to each sender that asks which push is held, to be
+            kept there.
         share: keeps how many wrong PINs patrons had elsewhere, and returns how many here.
     """
 
@@ -195,11 +186,11 @@ class Pushes:
         self._waiting: deque[asyncio.Timeout] = deque()
 
     def catch_up(self) -> None:
-        """Put on record what is owed; before the first request, or after the last."""
+        """Write missing entries to the audit log; before the first request, or after the last."""
         self._noting.catch_up()
 
     async def epoch(self, request: Request) -> Response:
-        """Say which push is held; how many patrons are in it is no stranger's business."""
+        """Say which push is held; strangers are not told how many patrons are in it."""
         try:
             held = await self._work(self._reception.held)
         except REFUSED as err:
@@ -218,9 +209,10 @@ class Pushes:
         )
 
     async def exchange(self, request: Request) -> Response:
-        """Hear from a sender where the audit log ended, and say up to where it is still that one.
+        """Compare the audit log with the end that a sender saw; exchange counts of wrong PINs.
 
-        And hear how many wrong PINs patrons had elsewhere, and say how many here.
+        The sender says where the audit log ended and how many wrong PINs patrons had elsewhere; the
+        answer says up to where the log is still that one, and how many they had here.
 
         Each message that is taken has to hold a nonce of its own, so none can be said again.
         """
@@ -244,7 +236,7 @@ class Pushes:
                 if told.wrong_pins is not None:
                     here = await asyncio.to_thread(self._share, told.wrong_pins)
         except StoreError:
-            # Whoever writes there tells of it, and the sender asks again.
+            # The writer there raises the alarm, and the sender asks again.
             return await self._refuse(body, Refused(BUSY))
         except REFUSED as err:
             return await self._refuse(body, Refused(refusal_of(err), cause=err))
@@ -259,12 +251,12 @@ class Pushes:
         return await self._one(request, "changes")
 
     async def rehearsal(self, request: Request) -> Response:
-        """Say what would come of a push, and change nothing; no alarm tells of it."""
+        """Report the result that a push would have, and change nothing; there is no alarm."""
         return await self._one(request, None)
 
     async def _one(self, request: Request, kind: Kind | None) -> Response:
         body = Body(request, self._patience)
-        # The one place is for those for whom somebody vouches: a stranger holds nobody off.
+        # The one place is for pushes with a valid signature: a stranger holds nobody off.
         terms = self._reception.terms
         opening = Opening(branch=terms.branch, public_keys=terms.public_keys)
         beginning = Refused(BUSY) if self._taking else await self._beginning(body, opening.feed)
@@ -288,7 +280,8 @@ class Pushes:
         self, body: Body, enough: Callable[[bytes], bool]
     ) -> list[bytes] | Refused:
         if len(self._waiting) == MOST_WAITING:
-            # Who has not sent a line by now hardly will; a sender's first line is there at once.
+            # A client that has not sent a line by now hardly will; a sender's first line is there
+            # at once.
             with suppress(RuntimeError):  # its time is up in this very moment
                 self._waiting.popleft().reschedule(asyncio.get_running_loop().time())
         limit = asyncio.timeout(FIRST_LINE_S)
@@ -318,17 +311,18 @@ class Pushes:
         except REFUSED as err:
             return Refused(refusal_of(err), intake.epoch, err)
         except asyncio.CancelledError:
-            # Only a process that stops cancels; the sender is told to come again. A commit under
+            # Only a process that stops cancels; the sender is asked to come again. A commit under
             # way comes to its end all the same, and stands in the journal.
             return Refused(STOPPING, intake.epoch)
         finally:
-            # Behind whatever still reads it, so that a commit under way comes to its end.
+            # Queued behind any job that still reads it, so that a commit under way comes to its
+            # end.
             self._worker.submit(intake.close)
         if kind is None:
             self._log.emit("push", epoch=received.epoch, result="rehearsed")
             return received
         self._tell(received)
-        # What was unchanged too: whoever is answered that may be repeating what was never noted.
+        # Unchanged ones too: such a push may repeat one that was never recorded.
         await asyncio.to_thread(self._noting.catch_up)
         return received
 

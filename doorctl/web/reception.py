@@ -24,13 +24,8 @@ from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, recei
 class Terms:
     """Which pushes this branch believes.
 
-    Args:
-        branch: its id.
-        public_keys: of those who may sign; none for nobody.
-        limits: of one document.
-        seal: what its rows have to be sealed with.
-        guard: what a push without an approver may not change.
-        minimum_age: the branch's, in years.
+    Nobody may sign where `public_keys` is empty; `seal` is how rows have to be sealed, and `guard`
+    limits the changes of a push without an approver.
     """
 
     branch: str
@@ -45,10 +40,8 @@ class Terms:
 class Held:
     """Which push the cache holds; epoch 0 and no digest for none, no digest where it was lost.
 
-    Args:
-        epoch: its number.
-        digest: SHA-256 of its rows in hex; empty for a feed that was loaded on this machine.
-        patrons: identifiers that the door can find; 0 where they were sealed otherwise.
+    `digest` is the SHA-256 of its rows in hex; empty for a feed that was loaded on this machine.
+    `patrons` are identifiers that the door can find; 0 where they were sealed otherwise.
     """
 
     epoch: int
@@ -60,13 +53,13 @@ class Reception:
     """Takes pushes in, one at a time. Belongs to the thread that made `writer`.
 
     Args:
-        terms: which pushes are believed.
-        writer: the patron cache's.
-        lookup: the same cache, for counting.
-        clock: for when a push was applied.
+        lookup: the same cache as the writer's, for counting.
         directory: where a document waits for its last byte; on the databases' own disk.
         journal: keeps which pushes the audit log is owed.
         floor: the highest number that the branch has taken, by its audit log.
+
+    Raises:
+        StoreError: by each method: the cache or the journal can't be read or written.
     """
 
     def __init__(
@@ -89,16 +82,12 @@ class Reception:
         self._journal = journal or NoJournal()
 
     def held(self) -> Held:
-        """Return which push is held.
-
-        Raises:
-            StoreError: the cache can't be read.
-        """
+        """Return which push is held."""
         push = self.writer.held()
         try:
             patrons = self._lookup.stamp().patrons
         except StoreError:
-            # The one call before has read the same row of the same file.
+            # The call just before has read the same row of the same file.
             patrons = 0
         if push.epoch < self.floor:
             # The sender knows of no push without a digest, so it sends all rows, numbered above.
@@ -106,11 +95,7 @@ class Reception:
         return Held(push.epoch, push.digest, patrons)
 
     def begin(self, manifest: Manifest) -> None:
-        """Keep that a push is about to be committed, which the audit log is owed from then on.
-
-        Raises:
-            StoreError: it can't be kept.
-        """
+        """Note that a push is about to be committed; from then on it is owed to the audit log."""
         applying = Applying(
             epoch=manifest.epoch,
             digest=manifest.sha256,
@@ -121,19 +106,11 @@ class Reception:
         self._journal.begin(applying, self.writer.held())
 
     def owed(self) -> tuple[Applying, ...]:
-        """Return the pushes that were committed and are not on record.
-
-        Raises:
-            StoreError: nobody knows.
-        """
+        """Return the pushes that were committed and are not on the audit log."""
         return self._journal.owed(self.writer.held())
 
     def noted(self, applying: Applying) -> None:
-        """Take it that a push is on record.
-
-        Raises:
-            StoreError: it can't be kept.
-        """
+        """Note that a push is on the audit log."""
         self._journal.noted(applying)
 
 
@@ -141,6 +118,10 @@ class Intake:
     """A document on its way in; leaves nothing behind when it is closed, nor when the process dies.
 
     Its methods belong to the reception's thread. `epoch` is its number, once that is known.
+
+    Raises:
+        PushError: by `feed`, `judge` and `settle`: it is refused.
+        StoreError: by the same and `open`: it can't be kept or applied, or the cache can't be read.
     """
 
     def __init__(self, reception: Reception) -> None:
@@ -149,14 +130,10 @@ class Intake:
         self._stack = ExitStack()
 
     def open(self) -> None:
-        """Make ready for the first byte.
-
-        Raises:
-            StoreError: there is no place for it.
-        """
+        """Make ready for the first byte."""
         directory, terms = self._reception.directory, self._reception.terms
         try:
-            # Readable by nobody else and without a name: no crash can leave it lying about.
+            # Readable by nobody else and without a name: no crash can leave it behind.
             spool = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - see close
         except OSError as err:
             raise StoreError(f"{directory} takes no file: {err.strerror}") from err
@@ -166,23 +143,13 @@ class Intake:
         )
 
     def feed(self, chunk: bytes) -> None:
-        """Take and check the next bytes.
-
-        Raises:
-            PushError: something is wrong with them.
-            StoreError: they can't be kept.
-        """
+        """Take and check the next bytes."""
         self._staging.feed(chunk)
 
     def judge(self) -> Received | None:
-        """Judge it by its first line; once that is fed, so that it holds nobody up in vain.
+        """Judge it by its first line, once that is fed; return the answer if it is held already.
 
-        Returns:
-            The answer where it is held already, else None.
-
-        Raises:
-            PushError: it is refused, whatever its rows are.
-            StoreError: nobody knows what is held.
+        A push that is refused, whatever its rows are, then holds nobody up in vain.
         """
         manifest, reception = self._staging.manifest, self._reception
         if manifest is None:
@@ -197,12 +164,7 @@ class Intake:
         )
 
     def settle(self, kind: Kind | None) -> Received:
-        """Apply the whole document, or change nothing; without a kind only see what would come.
-
-        Raises:
-            PushError: it is refused.
-            StoreError: it can't be applied.
-        """
+        """Apply the whole document, or change nothing; without a kind only see the result."""
         staged = self._staging.finish()
         manifest = staged.manifest
         self.epoch = manifest.epoch
@@ -230,9 +192,6 @@ class Intake:
         self._stack.close()
 
 
-# Puts each push that was committed on the audit log, after a kill or a full disk too.
-
-
 class PushRecord(Protocol):
     """The branch's audit log. Thread-safe; each call may wait for a disk.
 
@@ -241,26 +200,21 @@ class PushRecord(Protocol):
     """
 
     def note(self, deed: Deed, by: str) -> None:
-        """Put a deed on record, durably."""
+        """Write a deed to the log, durably."""
 
     def head(self) -> str:
         """Return the chain's end."""
 
     def first_held(self, heads: Iterable[str]) -> str | None:
-        """Return the first of some heads that is in the chain, None for none."""
+        """Return the first of `heads` that is in the chain, None for none."""
 
 
 class Noting:
-    """Tell of each push what has to be told of it. One thread at a time.
+    """Puts each committed push on the audit log, after a kill or a full disk too.
 
-    What the journal says is owed is put on record, then struck out of the journal: where the
-    process dies between the two, it is on record twice and never not at all.
-
-    Args:
-        reception: knows what is owed; is asked on `worker` alone.
-        worker: see `doorctl.web.pushes.Pushes`.
-        log: takes the alarms.
-        record: the audit log.
+    The missing ones by the journal are put on record, then struck out of the journal: where the
+    process dies between the two, a push is on record twice and never not at all. One thread at a
+    time; `reception` is used on `worker` alone, as in `doorctl.web.pushes.Pushes`.
     """
 
     def __init__(
@@ -275,7 +229,7 @@ class Noting:
     def catch_up(self) -> None:
         """Put all that is owed on record; where that fails there is an alarm, and no error.
 
-        The pushes are committed: whatever goes wrong here must not make anybody think otherwise.
+        The pushes are committed: no fault here may make anybody think otherwise.
         """
         try:
             for applying in self._worker.submit(self._reception.owed).result():
@@ -293,8 +247,7 @@ class Noting:
     def compare(self, heads: Mapping[str, str]) -> int:
         """Return up to which number the audit log is the one that a sender saw; alarm if not whole.
 
-        Args:
-            heads: day -> where it ended then, the last first.
+        `heads` has by day where it ended then, the last day first.
 
         Raises:
             StoreError: it can't be read, or it can't be put on record that it is an older copy.

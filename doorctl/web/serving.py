@@ -25,21 +25,22 @@ from doorctl.web.answers import Shown
 from doorctl.web.frame.headers import Headed, answer_headers
 
 STOP_LIMIT_S = 2
-"""So long a push that is still coming in has, once the process stops; its sender comes again."""
+"""How long a push that is still coming in has, once the process stops; its sender comes again."""
 
 HERE: Final = frozenset(map(caller, ("127.0.0.1", "::1")))
-"""The panel's addresses: nobody else can take their places."""
+"""The panel's addresses: no other machine can take their places."""
 
 MOST_OF_ONE = 64
-"""Of one address, or one IPv6 network of 64 bits, which may be a whole town hall's: beyond it a
-connection is closed unheard, so that one machine can't keep everybody else out."""
+"""Connections of one address, or one IPv6 network of 64 bits, which may be a whole town hall's:
+beyond it a connection is closed unheard, so that one machine can't keep everybody else out."""
 
 MOST_ACCEPTED = 320
-"""Of all addresses but this machine's, TLS or not yet; each may cost 256 KB once TLS begins."""
+"""Connections of all addresses but this machine's, TLS or not yet; each may cost 256 KB once TLS
+begins."""
 
 MOST_STRANGERS = 192
-"""Of these, after the handshake, without a certificate: beyond it the answer is 503. What is left
-is for handshakes, and for senders who have shown one."""
+"""Of these, after the handshake, without a certificate: beyond it the answer is 503. The rest is
+for handshakes, and for senders who have shown one."""
 
 SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2; those of 1.3 are all as good, and are preferred."""
@@ -48,7 +49,7 @@ HANDSHAKE_S = 5.0
 """Longest wait for TLS to begin, and to end."""
 
 TOLD_EVERY_S = 60.0
-"""One line of a kind about connections in so long, with how many there were."""
+"""For so long there is one line of each kind about connections, with how many there were."""
 
 TOLD_BEGINNING = 24
 """Characters by which two such lines are of one kind: later ones may name a connection."""
@@ -63,13 +64,10 @@ _LOGGERS: Final = ("asyncio", "uvicorn.error")
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files for TLS.
+    """PEM files for TLS: the server's, with those above it, and its key, without a password.
 
-    Args:
-        certificate: the server's, with those above it.
-        key: its private key, without a password.
-        client_ca: whose certificates senders must show; None for nobody's. Whoever shows one has
-            to show one of these; browsers show none.
+    `client_ca` is the authority of the certificates that senders must show; None where they need
+    none. Browsers show none; a certificate that is shown has to be of this authority.
     """
 
     certificate: Path
@@ -80,8 +78,8 @@ class Certificates:
 class ImpatientProtocol(H11Protocol):
     """Closes a connection on which no request begins in time; uvicorn would wait for ever.
 
-    So it does one whose request was answered and still comes in, for whoever drips is not listened
-    to; and it cuts one whose answer nobody reads.
+    It also closes one whose request was answered and still comes in, for a slow sender is not
+    listened to; and it cuts one whose answer nobody reads.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -97,7 +95,8 @@ class ImpatientProtocol(H11Protocol):
         full = Headed(CROWDED, encrypted=self._encrypted)
         self.app = full if crowded else Shown(self.app, certified=shown)
         self._patience = self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
-        # Whatever waits for its reader is told by `pause_writing`, and not only 64 KB of it.
+        # `pause_writing` is called for every byte that waits for its reader, and not only after 64
+        # KB.
         transport.set_write_buffer_limits(high=1, low=0)
         self._unread: asyncio.TimerHandle | None = None
 
@@ -130,7 +129,7 @@ class ImpatientProtocol(H11Protocol):
             self._patience = self.loop.call_later(limit_s, close, self.cycle)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP as uvicorn does, with the headers of every answer."""
+        """Answer bytes that are no HTTP as uvicorn does, with the headers of every answer."""
         kind = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
         headers = {**kind, **answer_headers(encrypted=self._encrypted)}
         for event in (
@@ -153,7 +152,7 @@ class ImpatientProtocol(H11Protocol):
 class Listener(socket.socket):
     """Takes connections while there is room; one beyond it is closed before TLS, unheard.
 
-    A protocol hears of a connection only after the handshake, so it can't count those without one.
+    A protocol learns of a connection only after the handshake, so it can't count those without one.
     """
 
     def __init__(self, fileno: int) -> None:
@@ -193,10 +192,9 @@ class _Accepted(socket.socket):
 
 
 class Rationed(logging.Filter):
-    """Lets one line of a kind through each :data:`TOLD_EVERY_S`: whoever connects can't fill a log.
+    """Lets one line of a kind through each :data:`TOLD_EVERY_S`, so that no client can fill a log.
 
-    Args:
-        seconds: a clock that no one sets.
+    `seconds` is a clock that nobody sets.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
@@ -205,7 +203,7 @@ class Rationed(logging.Filter):
         self._told: dict[tuple[str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a line goes out; says in it how many of its kind did not."""
+        """Tell whether a line goes out; add to it how many of its kind did not."""
         kind = str(record.msg)[:TOLD_BEGINNING], record.exc_info and record.exc_info[0]
         now_s = self._seconds()
         told_s, kept = self._told.get(kind, (float("-inf"), 0))
@@ -221,14 +219,14 @@ class Rationed(logging.Filter):
 class Server(uvicorn.Server):
     """Serve one application; belongs to the main thread, except :meth:`stop`.
 
+    Without certificates it is plain HTTP. The loop that answers calls `alive` every
+    :data:`ALIVE_EVERY_S`.
+
     Args:
-        app: the application.
-        certificates: for TLS; None for plain HTTP.
         head_s: longest wait for the head of a request, and for a piece of an answer to be read;
             rounded to seconds, at least 1.
         when_ready: called once it answers.
         when_stopping: called before it waits for what is still being answered: streams end then.
-        alive: called every :data:`ALIVE_EVERY_S` by the loop that answers.
 
     Raises:
         KeyFileError: a certificate or its key can't be used.

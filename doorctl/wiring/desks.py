@@ -1,4 +1,4 @@
-"""Builds what the staff pages stand on, each desk for its page."""
+"""Builds the desks of the staff pages, one for each page."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
 from doorctl.privacy.letters import Export, both
 from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
-from doorctl.rpc.branch import ClearDay, EndMode, RevokePass, SetDay, SetMode
 from doorctl.rpc.control import Question, ask
-from doorctl.services import branch as opening
-from doorctl.services import records, rights, subject, visits
-from doorctl.services import visits as desk
-from doorctl.services.app import open_book, open_register, outdated
+from doorctl.rpc.requests import ClearDay, EndMode, RevokePass, SetDay, SetMode
+from doorctl.services import holding, opening, records, rights, subject, visits
+from doorctl.services.app import open_book, outdated
 from doorctl.services.branch import change
 from doorctl.services.explain import Explanation
 from doorctl.services.hours import hours_now, refuse_day
 from doorctl.services.numbers import DoorsNumbers, Numbers, TakenAs
 from doorctl.services.purging import Audited
 from doorctl.services.records import note
+from doorctl.services.register import open_register
 from doorctl.web.desks import (
     AuditDesk,
     BanAsked,
@@ -70,19 +69,14 @@ DEED_LIMIT_S = 5.0
 
 
 class BranchNowDesk:
-    """Implements `doorctl.web.desks.NowDesk`. Thread-safe.
-
-    Args:
-        config: the whole configuration.
-        clock: any.
-    """
+    """Implements `doorctl.web.desks.NowDesk`. Thread-safe."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
 
     def now(self) -> BranchPicture:
-        """Return the branch; what can't be had is None."""
+        """Return the branch as it is now; what can't be had is None."""
         moment = self._clock.moment()
         return BranchPicture(
             at=moment.local,
@@ -94,13 +88,13 @@ class BranchNowDesk:
         )
 
     def open_once(self, reason: str, by: str) -> None:
-        """Have the door let somebody in once, if that can be put on the audit log."""
+        """Have the door let a person in once, if the audit log takes the entry."""
         refuse_purpose(reason, "reason")
         self._note(Deed(Action.OPENED_ONCE, why=reason), by)
         opening.open_once(self._config, self._clock, reason, by, DEED_LIMIT_S)
 
     def trust_clock(self, by: str) -> None:
-        """Say that the clock is right, if that can be put on the audit log."""
+        """Say that the clock is right, if the audit log takes the entry."""
         self._note(Deed(Action.CLOCK_TRUSTED), by)
         opening.trust_clock(self._config, DEED_LIMIT_S)
 
@@ -180,12 +174,7 @@ def _door_now(told: dict[str, Any]) -> DoorNow:
 
 
 class WhyDesk:
-    """Implements `doorctl.web.desks.ExplainDesk`. Thread-safe.
-
-    Args:
-        config: the whole configuration.
-        numbers: seals what is typed.
-    """
+    """Implements `doorctl.web.desks.ExplainDesk`. Thread-safe."""
 
     def __init__(self, config: Config, numbers: Numbers) -> None:
         self._config = config
@@ -194,7 +183,7 @@ class WhyDesk:
     def explain(
         self, typed: str, taken_as: TakenAs | None, at: datetime | None, why: str, by: str
     ) -> Explanation:
-        """Say whether a card would get in, and why not, at a time; None for now."""
+        """Say whether a card would get in at a time, and why not; None means now."""
         return visits.explain(
             self._config, typed, at, why, taken_as=taken_as, numbers=self._numbers, by=by
         )
@@ -205,13 +194,7 @@ class WhyDesk:
 
 
 class BanDesk:
-    """Implements `doorctl.web.desks.BansDesk`. Thread-safe.
-
-    Args:
-        config: the whole configuration.
-        clock: any.
-        numbers: seals what is typed.
-    """
+    """Implements `doorctl.web.desks.BansDesk`. Thread-safe."""
 
     def __init__(self, config: Config, clock: Clock, numbers: Numbers) -> None:
         self._config = config
@@ -261,12 +244,7 @@ class BanDesk:
 
 
 class PassDesk:
-    """Implements `doorctl.web.desks.PassesDesk`. Thread-safe.
-
-    Args:
-        config: the whole configuration.
-        numbers: seals what is typed, and makes codes.
-    """
+    """Implements `doorctl.web.desks.PassesDesk`. Thread-safe."""
 
     def __init__(self, config: Config, numbers: Numbers) -> None:
         self._config = config
@@ -306,12 +284,7 @@ def _refuse_pin(pin: Pin, length: int) -> None:
 
 
 class PeopleDesk:
-    """Implements `doorctl.web.desks.SubjectDesk`. Thread-safe.
-
-    Args:
-        config: the whole configuration.
-        numbers: seals what is typed.
-    """
+    """Implements `doorctl.web.desks.SubjectDesk`. Thread-safe."""
 
     def __init__(self, config: Config, numbers: Numbers) -> None:
         self._config = config
@@ -322,19 +295,19 @@ class PeopleDesk:
         return self._config.branch.id
 
     def export(self, named: Named, why: str, by: str) -> Export:
-        """Return all that is held of somebody."""
+        """Return all that is held of a person."""
         return subject.export(self._config, _named(named), why, numbers=self._numbers, by=by)
 
     def erase(self, named: Named, why: str, by: str) -> Erasure:
-        """Erase somebody in every database."""
+        """Erase a person in every database."""
         return subject.erase(self._config, _named(named), why, numbers=self._numbers, by=by)
 
     def restrict(self, named: Named, why: str, by: str) -> bool:
-        """Keep somebody's data and use them for nothing; tell whether any card is known."""
+        """Keep a person's data and use them for nothing; tell whether any card is known."""
         return subject.restrict(self._config, _named(named), why, numbers=self._numbers, by=by)
 
     def unrestrict(self, named: Named, why: str, by: str) -> None:
-        """Use somebody's data again."""
+        """Use a person's data again."""
         subject.unrestrict(self._config, _named(named), why, numbers=self._numbers, by=by)
 
 
@@ -354,7 +327,7 @@ class HoursDesk:
         self._config = config
 
     def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
-        """Return so many dates, at most :data:`MOST_DAYS`."""
+        """Return `count` dates from `first` on, at most :data:`MOST_DAYS`."""
         calendar = hours_now(self._config).calendar
         with open_book(self._config) as book:
             said = book.calendar().sources
@@ -372,13 +345,13 @@ class HoursDesk:
         )
 
     def set_day(self, day: StoredDay, by: str) -> None:
-        """Give a date hours of its own; none for closed."""
+        """Give a date its own hours; a day without hours is closed."""
         own, staffed = (_plain(day, mode) for mode in (Mode.SELF_SERVICE, Mode.STAFFED))
         refuse_day(hours_now(self._config), day.day, own, staffed)
         change(self._config, SetDay(day), by)
 
     def clear_day(self, day: date, by: str) -> None:
-        """Take back what staff said of a date."""
+        """Remove the hours that staff gave a date."""
         change(self._config, ClearDay(day), by)
 
 
@@ -399,7 +372,7 @@ class CountsDesk:
 
     def usage(self, since: date | None, until: date | None) -> Gathered:
         """Return the counts of whole local days, gathered."""
-        return desk.statistics(self._config, since, until)
+        return visits.statistics(self._config, since, until)
 
 
 class TrailDesk:
@@ -417,7 +390,7 @@ class TrailDesk:
         action: Action | None,
         by: str,
     ) -> tuple[Entry, ...]:
-        """Return entries that fit, newest first; that somebody read them is one itself."""
+        """Return the entries that fit, newest first; this reading goes on the log too."""
         found = records.entries(self._config, since, by=by)
         return tuple(
             one
@@ -444,31 +417,31 @@ class IncidentDesk:
 
     def every(self) -> tuple[tuple[Hold, bool], ...]:
         """Return each hold and whether it is in force."""
-        found, moment = records.stored(self._config)
+        found, moment = holding.stored(self._config)
         return tuple((one, one.in_force(moment)) for one in found)
 
     def add(self, asked: HoldAsked) -> Hold:
-        """Add a hold for a window of visits; without an audit entry it is lifted again."""
-        added = records.add(self._config, asked)
+        """Add a hold for a window of visits; lift it again where the audit log fails."""
+        added = holding.add(self._config, asked)
         times = {"from": added.since, "to": added.to, "until": added.until}
         span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
         details: Details = {"number": added.number, **span}
         try:
             note(self._config, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
         except DoorctlError:
-            records.lift(self._config, added.number, asked.by)
+            holding.lift(self._config, added.number, asked.by)
             raise
         return added
 
     def lift(self, number: int, by: str) -> Hold:
-        """Lift a hold, if that can be put on the audit log."""
-        chosen(records.stored(self._config)[0], number)
+        """Lift a hold, if the audit log takes the entry."""
+        chosen(holding.stored(self._config)[0], number)
         note(self._config, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
-        return records.lift(self._config, number, by)
+        return holding.lift(self._config, number, by)
 
     def visits(self, number: int, by: str) -> Sequence[Visit]:
         """Return the visits of a hold that may be shown now; audited."""
-        return records.show(self._config, number, by, self._audited).visits
+        return holding.show(self._config, number, by, self._audited).visits
 
     def _audited(self, event: Audited) -> None:
         if isinstance(event, HoldShown):
@@ -478,7 +451,7 @@ class IncidentDesk:
 
 @dataclass(frozen=True, slots=True)
 class Desks:
-    """One for each page."""
+    """The desks, one for each page."""
 
     log: DoorLog
     now: NowDesk
@@ -493,7 +466,7 @@ class Desks:
 
 
 def desks(config: Config, clock: Clock) -> Desks:
-    """Return them for the web process, which has numbers sealed by the door's."""
+    """Return the desks of the web process; the door process seals their numbers."""
     numbers = DoorsNumbers(config.control.socket)
     return Desks(
         log=DoorLogDesk(config, clock, numbers),

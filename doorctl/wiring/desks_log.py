@@ -18,10 +18,11 @@ from doorctl.core.staff_text import refuse_purpose
 from doorctl.ports import LEAF, Clock, HourCount, Visit
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
-from doorctl.services.app import open_register, retention, visits_db
+from doorctl.services.app import retention, visits_db
 from doorctl.services.hours import hours_now
 from doorctl.services.numbers import Numbers, keys_of
 from doorctl.services.records import note
+from doorctl.services.register import open_register
 from doorctl.store.door_log import DoorLogRows, Wanted, wanted
 from doorctl.store.visit_rows import HourlyHistory
 from doorctl.web.desks import DayPicture, LogFilter, LogPage, ModeBand, Slot
@@ -41,12 +42,8 @@ def day_picture(
     """Return the picture of a local day.
 
     Args:
-        config: the whole configuration.
-        path: of ``visits.db``.
-        day: in `zone`.
-        zone: the branch's.
         oldest: UTC; nothing before it is counted.
-        now: aware; no head-count is told of an hour that has not begun.
+        now: aware; an hour that has not begun gets no head-count.
 
     Raises:
         StoreError: the door log can't be read.
@@ -68,17 +65,14 @@ def day_picture(
 def head_counts(
     counts: Iterable[HourCount], start: datetime, until: datetime
 ) -> tuple[tuple[datetime, int], ...]:
-    """Return how many may have been inside at the end of each hour of a day.
+    """Return how many may have been inside at the end of each hour of a day, in UTC.
 
-    It begins with an empty house at midnight, as the door's own count does after closing.
+    It begins with an empty house at midnight, as the door's own count does after closing. It is
+    empty where no one was seen to come or go. `counts` are that day's, in any order; `start` is its
+    midnight, UTC.
 
     Args:
-        counts: of that day, in any order.
-        start: UTC; the day's midnight.
-        until: UTC; the hour that it lies in is told up to then.
-
-    Returns:
-        UTC times and estimates, from midnight on; nothing where no one was seen to come or go.
+        until: UTC; the hour that it lies in is counted up to then.
     """
     change: dict[datetime, int] = defaultdict(int)
     for one in counts:
@@ -117,20 +111,14 @@ MOST_EXPORTED: Final = 20_000
 """Attempts in one export: twice what a busy branch keeps, and a few megabytes of memory."""
 
 REVEALS_AN_HOUR: Final = 20
-"""So many people one account may look up in an hour: a case has a few, a snooper has many."""
+"""People that one account may look up in an hour: a case has a few, a snooper has many."""
 REVEALS_A_DAY: Final = 60
 HOUR_S: Final = 3600.0
 DAY_S: Final = 24 * HOUR_S
 
 
 class DoorLogDesk:
-    """Implements `doorctl.web.desks.DoorLog`. Thread-safe.
-
-    Args:
-        config: the whole configuration.
-        clock: says what may still be shown.
-        numbers: seals what is searched for.
-    """
+    """Implements `doorctl.web.desks.DoorLog`. Thread-safe."""
 
     def __init__(self, config: Config, clock: Clock, numbers: Numbers) -> None:
         self._config = config
@@ -157,7 +145,7 @@ class DoorLogDesk:
         return newest[0].attempt if newest else 0
 
     def version(self) -> int:
-        """Return another number after each commit; never raises."""
+        """Return a number that changes with each commit; never raises."""
         return hash(tuple(_state(self._path, suffix) for suffix in ("", "-wal")))
 
     def day(self, day: date) -> DayPicture:
@@ -173,7 +161,7 @@ class DoorLogDesk:
         return frozenset(keys)
 
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
-        """Return the library system's number of whoever it was; None where nobody knows."""
+        """Return the library system's number of a visit's patron; None where it is not known."""
         refuse_purpose(purpose)
         self._reveals.count(by, self._clock.monotonic_s())
         with self._rows() as rows:
@@ -230,7 +218,7 @@ class Reveals:
         self._lock = threading.Lock()
 
     def count(self, by: str, now_s: float) -> None:
-        """Count one more.
+        """Count one more look-up.
 
         Raises:
             InputError: it is one too many; nothing was counted.

@@ -27,6 +27,7 @@ from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import LibraryLine, Questions
 from doorctl.ops.logs import JsonLog
+from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
@@ -39,11 +40,11 @@ from doorctl.services.app import (
     work_directory,
 )
 from doorctl.services.door_alarms import DoorsAlarms, doors_alarms
+from doorctl.services.holding import Holding
 from doorctl.services.hours import calendar_of
 from doorctl.services.locking import leave_word
 from doorctl.services.numbers import OwnNumbers
 from doorctl.services.purging import Purging, doors_answers, forget_left
-from doorctl.services.records import Holding
 from doorctl.wiring.door_answers import DoorAnswers, DoorsSealing
 from doorctl.wiring.door_jobs import Chores, DoorsPanel, Lookout, grace_s, panel_rules
 from doorctl.wiring.door_parts import (
@@ -53,10 +54,7 @@ from doorctl.wiring.door_parts import (
     door_rules,
     open_inputs,
     open_outputs,
-    return_large_blocks,
     rules,
-    share_one_heap,
-    spare_the_collector,
 )
 
 ASKING_STOP_S = 4.0
@@ -65,19 +63,14 @@ ASKING_STOP_S = 4.0
 STARTED_BY = "door-config.json"
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-"""Whatever would else end the process on the spot, with the relay as it is (but for SIGKILL)."""
+"""All signals but SIGKILL that would otherwise end the process at once, with the relay as it is."""
 
 
 def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> int:
-    """Run the door until one of :data:`STOPPING` comes; SIGHUP has the configuration read again.
+    """Run the door until one of :data:`STOPPING` comes, and return the exit code 0.
 
-    Args:
-        config: the whole configuration.
-        environment: the process's; systemd speaks through it.
-        stdout: the file descriptor for log lines.
-
-    Returns:
-        The exit code, 0.
+    SIGHUP reads the configuration again. `environment` is the process's, through which systemd
+    speaks; log lines go to the file descriptor `stdout`.
 
     Raises:
         DoorctlError: the door can't start. The relay is off all the same.
@@ -157,7 +150,7 @@ class _Door:
         )
 
     def reload(self) -> None:
-        """Take what may be taken of the configuration as it is now; from a signal's handler."""
+        """Have the configuration read again, and take what may change; from a signal's handler."""
         self._chores.do("reload", self._read_again)
 
     def _read_again(self) -> None:
@@ -259,7 +252,7 @@ class _Door:
         if not self._config.lms.wanted:
             return None
         # On a Pi it costs megabytes, and most doors ask nobody.
-        from doorctl.wiring.door_jobs import open_library_line  # noqa: PLC0415 - as said
+        from doorctl.wiring.door_library import open_library_line  # noqa: PLC0415 - as said
 
         stores = self._stores
         opened = open_library_line(

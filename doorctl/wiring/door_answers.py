@@ -22,9 +22,9 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import as_answer
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
-from doorctl.services.branch import TRUST_CLOCK, believes
 from doorctl.services.explain import Reading
 from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, TakenAs
+from doorctl.services.opening import TRUST_CLOCK, believes
 from doorctl.wiring.door_jobs import Chores
 from doorctl.wiring.door_parts import DoorStores
 
@@ -33,7 +33,7 @@ from doorctl.wiring.door_parts import DoorStores
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How often something may be asked: so many at once, and then so many a second."""
+    """A limit on questions: `burst` at once, and then `per_second`."""
 
     burst: int
     per_second: float
@@ -41,41 +41,30 @@ class Rate:
 
 NUMBERS = Rate(10, 3.0)
 """At this rate all CPR numbers of one birth date take an hour, and those of a century some 35 000:
-more than staff ever need, and too few for a web process that somebody else has taken."""
+more than staff ever need, and too few for a captured web process."""
 
 OWN_PINS = Rate(5, 5 / 3600)
-"""A pass with a PIN of its own is rare. Whoever has the register's copy could compare the answers
-with it: all four-digit PINs of one known card take twelve weeks, and each answer is a trace."""
+"""A pass with a PIN of its own is rare. A thief of the register could compare the answers with
+it: all four-digit PINs of one known card take twelve weeks, and each answer is a trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """How many may be asked for just now.
-
-    Args:
-        rate: the limit.
-        left: as of `at_s`; full at the rate's burst.
-        at_s: monotonic seconds.
-    """
+    """How many questions are `left` as of `at_s`, monotonic seconds."""
 
     rate: Rate
     left: float
     at_s: float
 
     def taken(self, now_s: float) -> Tokens | None:
-        """Return what is left after one more; None where there is none."""
+        """Return the tokens after one more question; None where none is left."""
         more = max(0.0, now_s - self.at_s) * self.rate.per_second
         left = min(float(self.rate.burst), self.left + more)
         return Tokens(self.rate, left - 1, now_s) if left >= 1 else None
 
 
 class DoorsSealing:
-    """Answer the questions of `DoorsNumbers`; on the socket's threads, one at a time.
-
-    Args:
-        numbers: seals with the installation key.
-        monotonic_s: tells CLOCK_MONOTONIC.
-    """
+    """Answers the questions of `DoorsNumbers`; on the socket's threads, one at a time."""
 
     def __init__(self, numbers: Numbers, monotonic_s: Callable[[], float]) -> None:
         self._numbers = numbers
@@ -86,7 +75,7 @@ class DoorsSealing:
         self._alone = threading.Lock()
 
     def answers(self) -> Answers:
-        """Return what can be asked."""
+        """Return the answers on the door's socket."""
         return {
             KEYS: self._one(self._keys, NUMBERS),
             PIN_CHECK: self._one(self._pin_check, OWN_PINS),
@@ -143,16 +132,7 @@ ROW_KEY = re.compile("[0-9a-f]{32}")
 
 
 class DoorAnswers:
-    """Answer those who look after the door; on the socket's threads.
-
-    Args:
-        stores: the door's.
-        ledger: forgets a card's failures.
-        chores: test the house.
-        controller: knows which lines are connected.
-        doorway: knows how the leaf stands.
-        mailbox: lets somebody in once.
-    """
+    """Answers questions about the running door; on the socket's threads."""
 
     def __init__(
         self,
@@ -174,7 +154,7 @@ class DoorAnswers:
         self._opening = threading.Lock()
 
     def answers(self) -> Answers:
-        """Return what can be asked."""
+        """Return the answers on the door's socket."""
         return {
             "status": self._status,
             "unlock": self._unlock,
@@ -185,7 +165,7 @@ class DoorAnswers:
         }
 
     def lines(self) -> dict[str, bool]:
-        """Return which lines are connected, of those that were tried by now."""
+        """Return which lines are connected, of those that were tried so far."""
         return {name: up for name, up in self._controller.connected.items() if up is not None}
 
     def _status(self, _question: Question) -> Mapping[str, Any]:
@@ -216,7 +196,7 @@ class DoorAnswers:
 
     def _open_once(self, question: Question) -> Mapping[str, Any]:
         reason, by = (str(question.about.get(name, "")) for name in ("reason", "by"))
-        # Both come to stand in the log, which nobody can take anything out of.
+        # Both go on the log, which nobody can take anything out of.
         refuse_purpose(reason, "reason")
         refuse_text("account", by)
         if question.asker is not None:

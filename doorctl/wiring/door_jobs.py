@@ -14,20 +14,16 @@ from doorctl.access.panel import Display, PanelRules
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreError, StuckError
 from doorctl.devices.pins import outputs_kept
-from doorctl.doord.ask_library import Asking, Keeping
-from doorctl.doord.events import Mailbox, PanelKeyPressed, PostedEvent
+from doorctl.doord.events import Mailbox, PanelKeyPressed
 from doorctl.doord.self_test import Finding
 from doorctl.doord.self_test import run as run_self_test
-from doorctl.doord.slow_jobs import LibraryLine
 from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping, LastingFaults
 from doorctl.ops.machine import disk_low, undervoltage
 from doorctl.ops.scheduler import PurgeSchedule
-from doorctl.ops.threads import WorkerThread
 from doorctl.ports import Clock, EventLog, HourCount, Supervisor
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.control import Answers
-from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
-from doorctl.services.app import flags_weak, web_answers_s
+from doorctl.rpc.door import PanelBoard, panel_answers
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
 from doorctl.wiring.door_parts import DoorStores
@@ -36,22 +32,18 @@ from doorctl.wiring.inspection import house
 PURGE_EVERY_H = 6.0
 PURGE_AGAIN_S = 60.0
 PURGE_STEP_S = 3600.0
-"""How long the next step of a purge waits that was limited, whatever the clock does meanwhile."""
+"""Wait before the next step of a limited purge, whatever the clock does meanwhile."""
 
 
 def grace_s() -> float:
-    """Return how late the loop may lock; the more where the kernel frees a dead process's pins."""
+    """Return how late the loop may lock; later where the kernel frees a dead process's pins."""
     return FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
 
 
 class Chores:
     """The door's standing tasks; each call only has the worker do it.
 
-    Args:
-        config: the whole configuration; a public attribute, for it may be read again.
-        stores: the door's.
-        purging: of the door log.
-        log: takes `purge` and `alarm` lines.
+    `config` is public, for it may be read again.
     """
 
     def __init__(self, config: Config, stores: DoorStores, purging: Purging, log: EventLog) -> None:
@@ -73,11 +65,9 @@ class Chores:
     ) -> Housekeeping:
         """Return what feeds the watchdog while everything that the door rests on works.
 
-        Args:
-            supervisor: is fed.
-            lines_alive: whether the thread of each serial line is there, its device or not.
-            relocks_s: see :class:`~doorctl.doord.watchdog.Housekeeping`.
-            grace_s: as `relocks_s`.
+        `lines_alive` tells whether each serial line's thread runs, even where the device is
+        missing; `relocks_s` and `grace_s` are those of
+        :class:`~doorctl.doord.watchdog.Housekeeping`.
         """
         return Housekeeping(
             clock=self._stores.clock,
@@ -103,11 +93,11 @@ class Chores:
         self.do("counts", lambda: self._count(counts))
 
     def test(self, lines: Callable[[], dict[str, bool]]) -> None:
-        """Test the house, and tell of each fault."""
+        """Run the self-test, and alarm each fault."""
         self.do("self-test", lambda: self._test(lines()))
 
     def self_test(self, lines: dict[str, bool]) -> tuple[Finding, ...]:
-        """Look at everything; on the worker's thread."""
+        """Return the findings of the self-test; on the worker's thread."""
         stores = self._stores
         return run_self_test(
             house(
@@ -123,7 +113,7 @@ class Chores:
         )
 
     def do(self, name: str, chore: Callable[[], None]) -> None:
-        """Have the worker do something that may fail without ending the door."""
+        """Have the worker do a job that may fail without ending the door."""
 
         def guarded() -> None:
             try:
@@ -154,7 +144,7 @@ class Chores:
             self.schedule.nudge(in_s=PURGE_STEP_S)
         self._log.emit("purge", **report.as_dict())
         if report.complete:
-            # Whoever stands at the door does not wait for the search, nor does a stop.
+            # A patron at the door does not wait for the search, nor does a stop.
             threading.Thread(target=self._prove, args=(report,), name="proof", daemon=True).start()
 
     def _prove(self, report: PurgeReport) -> None:
@@ -188,8 +178,6 @@ class Chores:
                 self._stores.alarm("self_test_failed", f"{finding.what} {finding.do}")
 
 
-# What the door looks out for beside its patrons: its lines, its disk, its register, web.
-
 LOOK_EVERY_S = 60.0
 """How often the worker looks at what may make it wait."""
 
@@ -197,16 +185,15 @@ WEB_RESTS_S = 60.0
 """Web asks the door every few seconds; a restart takes less."""
 
 OLD_SHARE = 1 / 3
-"""Of the age at which nobody is let in: with the usual 72 h a day, in which somebody can act."""
+"""Share of the age at which nobody is let in: with the usual 72 h a day: time for staff to act."""
 
 
 class Lookout:
-    """Turn once with each turn of the loop; one thread.
+    """Watches lines, disk, register and web; one turn with each turn of the loop, one thread.
+
+    `config` is public, for it may be read again.
 
     Args:
-        config: the whole configuration; a public attribute, for it may be read again.
-        stores: the door's.
-        lines: which serial lines are connected, by name.
         web_asked_s: when web asked the door last, monotonic seconds; None where it never has.
     """
 
@@ -227,7 +214,7 @@ class Lookout:
         self._looked: Mapping[str, str | None] = {}
 
     def turn(self) -> None:
-        """Tell of what has lasted."""
+        """Alarm the faults that have lasted."""
         now_s = self._stores.clock.monotonic_s()
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_EVERY_S
@@ -265,19 +252,16 @@ def _hours(span: timedelta) -> str:
     return f"{span.total_seconds() / 3600:.0f} h"
 
 
-# The screen at the door: the door's end of it, and the page's in the web process.
+# The door's end of the screen.
 
 MOST_PENDING = 32
-"""With so many events waiting the door takes no key: it hangs, and a key that waits is a danger."""
+"""With this many events waiting the door takes no key: it hangs, and a late key is a danger."""
 
 
 class DoorsPanel:
     """The door's end: what is shown, and the keys that are pressed on the screen.
 
-    Args:
-        config: the whole configuration.
-        clock: gives each run another first number.
-        mailbox: takes the keys.
+    `clock` gives each run another first number.
     """
 
     def __init__(self, config: Config, clock: Clock, mailbox: Mailbox) -> None:
@@ -287,11 +271,11 @@ class DoorsPanel:
 
     @property
     def display(self) -> Display:
-        """What stands before anything happened."""
+        """The display before anything has happened."""
         return Display(self._rules)
 
     def answers(self) -> Answers:
-        """Return what can be asked on the socket."""
+        """Return the answers on the door's socket."""
         return panel_answers(self.board, self._press if self._rules.keys else None)
 
     def _press(self, key: str, attempt: int) -> None:
@@ -309,28 +293,3 @@ def panel_rules(config: Config) -> PanelRules:
         message_s=panel.message_s,
         countdown_min=max(panel.countdown_min, config.closing.no_entry_min),
     )
-
-
-# Builds the door's end of the road to the library system; the other one is web's.
-
-
-def open_library_line(
-    config: Config,
-    clock: Clock,
-    log: EventLog,
-    post: Callable[[PostedEvent], None],
-    failed: Callable[[BaseException], None],
-) -> tuple[LibraryLine, tuple[WorkerThread[PostedEvent], ...]] | None:
-    """Return the door's end with its threads, which are still to be started; None if it is off."""
-    if not config.lms.wanted:
-        return None
-    asking = Asking(
-        LibraryOverSocket(config.web.socket, web_answers_s(config), log),
-        clock,
-        minimum_age=config.policy.minimum_age,
-        keeping=Keeping(timedelta(days=config.lms.row_days), timedelta(days=config.lms.pin_days)),
-        flags_weak=flags_weak(config),
-    )
-    asker: WorkerThread[PostedEvent] = WorkerThread(post, failed)
-    keeper: WorkerThread[PostedEvent] = WorkerThread(post, failed)
-    return LibraryLine(asking, asker, keeper), (asker, keeper)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
@@ -47,7 +44,7 @@ STORES_LIMIT_S = 60.0
 """Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
 
 ANSWER_LIMIT_S = 30.0
-"""Longest wait of somebody who asked for something that the worker does."""
+"""Longest wait for the worker to answer a question from outside the loop."""
 
 ResultT = TypeVar("ResultT")
 
@@ -55,11 +52,7 @@ ResultT = TypeVar("ResultT")
 class DoorStores:
     """The door's databases, the thread that may wait for them, and what they are sealed with.
 
-    Args:
-        config: the whole configuration.
-        mailbox: gets what the worker's jobs return.
-        log: takes the alarms.
-        stack: closes all of it.
+    `mailbox` gets what the worker's jobs return; `stack` closes all of it.
 
     Raises:
         DoorctlError: the key can't be read, or another process is the writer of the door log.
@@ -88,15 +81,15 @@ class DoorStores:
         self.steady = SteadyVisitLog(self.visits, log)
 
     def alarm(self, kind: str, why: str) -> None:
-        """Tell somebody."""
+        """Emit an alarm."""
         self._log.emit("alarm", kind=kind, why=why)
 
     def failed(self, error: BaseException) -> None:
-        """End the door by an exception that nobody expected, on the loop's own thread."""
+        """End the door by an unexpected exception, on the loop's own thread."""
         self._mailbox.put(ThreadFailed(error))
 
     def answer(self, job: Callable[[], ResultT]) -> ResultT:
-        """Have the worker do a job in its turn and return its result, or raise what it raised."""
+        """Have the worker do a job in its turn, and return its result or raise its error."""
         return self.worker.call(job, timeout_s=ANSWER_LIMIT_S)
 
     def _open(self) -> RetriedVisits:
@@ -132,13 +125,12 @@ class DoorStores:
             self.alarm("store_damaged", why)
 
 
-# From the configuration's values to the rules of the door and of an attempt at it.
-#
-# The web process does without them and without the rooms behind them: 0.8 MB (measured).
+# The rules of the door and of an attempt. The web process does without them and without what they
+# import: 0.8 MB (measured).
 
 
 def door_rules(config: Config) -> DoorRules:
-    """Return how the door itself behaves."""
+    """Return the rules of the door itself."""
     door, gpio = config.door, config.gpio
     return DoorRules(
         release_s=door.release_s,
@@ -154,7 +146,7 @@ def door_rules(config: Config) -> DoorRules:
 
 
 def day_rules(config: Config) -> DayRules:
-    """Return what follows from the hours; outputs on pins only, for commands are web's."""
+    """Return the rules of the day; outputs on pins only, for web runs the commands."""
     return DayRules(
         warn_min=config.closing.warn_min,
         no_entry_min=config.closing.no_entry_min,
@@ -176,16 +168,13 @@ def rules(config: Config) -> Rules:
     )
 
 
-# Claims the pins that the door listens to, and those that follow its hours.
-
-
 def open_inputs(
     config: Config, factory: Factory, on_change: Callable[[], None], stack: ExitStack
 ) -> GpioInputs | None:
     """Return the inputs that are wired, None where none is.
 
     Raises:
-        DeviceError: a pin can't be had: a door that is not seen must not seem to be watched.
+        DeviceError: a pin can't be had: an unwatched door must not seem to be watched.
     """
     gpio = config.gpio
     wired = {
@@ -206,7 +195,7 @@ def open_outputs(
 ) -> GpioOutputs | None:
     """Return the outputs on pins; None where there is none, or where one can't be had.
 
-    A light that can't be switched keeps nobody out: it is alarmed.
+    A light that can't be switched keeps nobody out, so it is only alarmed.
     """
     pins = [OutputPin(one.name, one.pin) for one in config.outputs if one.pin is not None]
     if not pins:
@@ -222,61 +211,3 @@ def open_outputs(
 
 def _pin(number: int | None, *, active_high: bool) -> InputPin | None:
     return None if number is None else InputPin(number, active_high)
-
-
-# How the processes keep their memory small and their answers prompt.
-
-M_MMAP_THRESHOLD = -3
-"""glibc's number for "blocks of this size and more are given back at once" (malloc.h)."""
-
-M_ARENA_MAX = -8
-"""glibc's number for "at most so many heaps": a thread that gets one keeps what it needed."""
-
-LARGE_BLOCK_BYTES = 4 * 1024 * 1024
-"""Less than Argon2's 19 MiB, more than anything else that the door asks for."""
-
-
-def return_large_blocks() -> None:
-    """Have the C library give Argon2's memory back after each swipe.
-
-    glibc keeps it once it has seen such a block come and go: 19 MB more resident
-    (measured). A C library without ``mallopt`` does as it likes.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
-
-
-def share_one_heap() -> None:
-    """Have all threads take their memory from one heap, as early as can be.
-
-    A dozen threads that hardly work would each keep a heap of their own: 3 MB of web, and 1.3 MB
-    of a door that has purged a month's visits (measured).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
-
-
-def do_without_tls() -> None:
-    """Keep TLS out of a process that has no network; call it before asyncio is imported.
-
-    APScheduler and structlog bring asyncio, which takes TLS along where there is any: 1.2 MB
-    (measured). Does nothing where it is loaded already; an import of it fails from then on.
-    """
-    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
-
-
-def spare_the_collector() -> None:
-    """Collect now, and never look again at what is alive now: some 40 000 objects of imports.
-
-    A full collection over them takes 15 to 40 ms (measured), and nothing keeps one from coming
-    while somebody stands at the door. What the imports have let go of is given back: 0.5 MB. It may
-    be called again, once much of what was alive is no more.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

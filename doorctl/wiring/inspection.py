@@ -17,15 +17,16 @@ from doorctl.ops import machine as hardening
 from doorctl.ops.machine import DataDisk
 from doorctl.ports import Clock, PatronLookup, Sealer, VisitRetention
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import branch_db, own_sealer, patrons_db, system_clock
+from doorctl.services.app import branch_db, patrons_db, system_clock
 from doorctl.services.hours import calendar_of
+from doorctl.services.sealing import own_sealer
 from doorctl.store.branch import BranchRecords
 from doorctl.store.keys import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.wiring.door_parts import rules
 
 KEY_DAYS = 3 * 365
-"""So long a key is kept by whoever has lost no Pi."""
+"""How long a branch that has lost no Pi keeps its key."""
 
 _LUKS = "Take LUKS, with the key from the network or from a TPM module: systemd/README.md."
 _RELAY = "Do so before the door is used; systemd/README.md says why."
@@ -45,7 +46,7 @@ def house(
     lines: Mapping[str, bool] | None = None,
     purged_s: float | None = None,
 ) -> House:
-    """Return all that is looked at, as of now; the arguments are those of `House`."""
+    """Return what the self-test looks at, as of now; the arguments are those of `House`."""
     return House(
         rules=rules(config),
         release_s=config.door.release_s,
@@ -97,11 +98,9 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
 
 
 def doctor(config: Config, root: Path = hardening.ROOT) -> tuple[Finding, ...]:
-    """Return what this machine's own safety lacks, and what not.
+    """Return what this machine's own safety has and lacks.
 
-    Args:
-        config: the whole configuration.
-        root: below it the kernel's and the system's files are looked for.
+    The kernel's and the system's files are read below `root`.
     """
     storage, key = config.storage.directory, config.secrets.installation_key_file
     device = hardening.device_of(storage)

@@ -13,8 +13,9 @@ from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import Action, Deed
-from doorctl.services.app import branch_db, own_sealer, patrons_db, system_clock, visits_db
+from doorctl.services.app import branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.records import note_done
+from doorctl.services.sealing import own_sealer
 from doorctl.store import branch_rows, visit_rows
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
@@ -47,9 +48,10 @@ def next_key_file(config: Config) -> Path:
 def rotate(config: Config, stolen: Collection[str] = ()) -> Path:
     """Make the next installation key and return its file, to be carried to each branch.
 
+    It runs on the sender, or on a branch that has no sender.
+
     Args:
-        config: the sender's, or that of a branch which has no sender.
-        stolen: branches whose key is not theirs alone any more.
+        stolen: branches whose key a thief may have.
 
     Raises:
         InputError: one of these is still among the targets, so it would be sent patrons.
@@ -78,11 +80,10 @@ def rotate(config: Config, stolen: Collection[str] = ()) -> Path:
 def adopt(config: Config, new: Path) -> bool:
     """Take a new key into use on a branch whose processes are stopped; remove its copy.
 
-    The key comes first, and is in force with the one before it: killed wherever it may be, the
-    door finds every card, ban and count at its next start, and this goes on where it stopped.
+    The key comes first, and is in force with the one before it: killed at any point, the door finds
+    every card, ban and count at its next start, and this goes on where it stopped.
 
     Args:
-        config: the branch's.
         new: the file that `rotate` made, or the installation key itself to go on.
 
     Returns:
@@ -132,7 +133,7 @@ def lay_over_all(
 
 
 def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
-    """Return the keys that a sender serves: the newest, and while branches wait for it the old.
+    """Return the keys that a sender serves: the newest, and the old while branches wait.
 
     Raises:
         KeyFileError: one can't be read.
@@ -206,7 +207,7 @@ def _create(database: Path, create: Callable[[Path], None]) -> None:
         with owner_of(database.parent):
             create(database)
     except AlreadyExistsError:
-        raise  # Made meanwhile, by somebody else.
+        raise  # Made meanwhile, by another process.
     except BaseException:
         _remove(database)
         raise
@@ -216,7 +217,7 @@ def _create_branch(database: Path) -> None:
     try:
         create_branch(database)
     except AlreadyExistsError:
-        raise  # Its lock is somebody else's.
+        raise  # Its lock is another process's.
     except BaseException:
         _remove_branch(database)
         raise
@@ -232,7 +233,7 @@ def _remove_branch(database: Path) -> None:
 def _store_holidays(config: Config, branch: Path) -> None:
     if config.opening.holidays == "ignore":
         return
-    from doorctl.wiring.web import store_holidays  # noqa: PLC0415 - loads what `init` alone needs
+    from doorctl.wiring.web_jobs import store_holidays  # noqa: PLC0415 - loads what `init` alone needs
 
     with closing(open_or_create_branch(branch)) as writer:
         store_holidays(config, writer, system_clock(config).moment())

@@ -1,4 +1,4 @@
-"""Builds web's end of the road to the library system: whoever asks it, and keeps what it said."""
+"""Builds web's end of the way to the library system: it asks, and keeps the answers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.ports import Clock, EventLog, LibraryReply, LibrarySystem, PatronWriter, SealedRow
 from doorctl.rpc.control import Answers
-from doorctl.rpc.door import library_answers
-from doorctl.services.app import WRITE_LIMIT_S, result_of
+from doorctl.rpc.library import library_answers
 from doorctl.services.library import LibraryDesk
+from doorctl.services.waiting import WRITE_LIMIT_S, result_of
 from doorctl.sources.asking import read_password, trusting
 from doorctl.sources.fbs import FbsLibrary
 from doorctl.sources.sip2 import Dialect, Sip2Library
@@ -32,19 +32,11 @@ def library_desk(
     writer: PatronWriter,
     limit_s: float = WRITE_LIMIT_S,
 ) -> Answers:
-    """Return what web answers to the door about the library system; nothing where it is off.
+    """Return web's answers to the door about the library system; none where it is off.
 
-    Nor where its password or certificate can't be read: that is told as ``library_silent``, and
-    the branch goes on without it until web is started again.
-
-    Args:
-        config: the whole configuration.
-        clock: for how long a card rests after a no.
-        log: is told when the library system falls silent and when it is back.
-        stack: closes the connection at the end.
-        worker: the one thread that `writer` belongs to.
-        writer: the patron cache's.
-        limit_s: longest wait for `worker`, in seconds.
+    None either where its password or certificate can't be read: that is alarmed as
+    ``library_silent``, and the branch goes on without it until web is started again. `writer`
+    belongs to the one thread of `worker`, for which it waits `limit_s` seconds at most.
 
     Raises:
         ConfigError: its address lacks the port.

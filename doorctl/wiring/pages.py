@@ -48,10 +48,8 @@ from doorctl.web.staff.statistics import StatisticsPages
 from doorctl.web.staff.why import WhyPages
 from doorctl.wiring.desks import desks
 
-# The page of the screen at the door, in the web process.
-
 SCREEN: Final = "screen.html"
-"""In `storage.directory`: what the browser of the screen is begun with, where it has keys."""
+"""In `storage.directory`: the page that the screen's browser starts with, where it has keys."""
 
 _PAGE = (
     '<!DOCTYPE html><title>doorctl</title><form method="post" action="{}">'
@@ -64,12 +62,7 @@ _WRITTEN = re.compile(r'(https?://[^"?]+)(?:\?key=|".* value=")([\w-]+)"')
 
 
 def panel_page(config: Config, languages: Languages, templates: Templates) -> Panel:
-    """Return the page; its `stop` ends the streams, so call it before the server is to stop.
-
-    Args:
-        config: the whole configuration.
-        languages: every catalogue, the branch's own first.
-        templates: the pages'.
+    """Return the screen's page; call its `stop` before the server's, for it ends the streams.
 
     Raises:
         ConfigError: a language that is offered has no catalogue.
@@ -91,10 +84,10 @@ def panel_page(config: Config, languages: Languages, templates: Templates) -> Pa
 
 
 def opened_with(config: Config) -> str:
-    """Return what the screen is opened with; it stands in a file that its browser is begun by.
+    """Return the secret that opens the screen, from the file that its browser starts with.
 
-    An address on a command line is everybody's on this machine. The file stays, so that a web
-    process that begins anew finds the screen as it was; whoever deletes it has another one made.
+    Everybody on this machine can read an address on a command line. The file stays, so that a web
+    process that starts again finds the screen as it was; delete it to have another secret made.
     """
     path = config.storage.directory / SCREEN
     scheme = "https" if config.web.tls.wanted else "http"
@@ -116,7 +109,7 @@ def opened_with(config: Config) -> str:
 
 
 def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
-    """Return those that can be chosen on the screen: the branch's own, then as `codes` say.
+    """Return the languages to choose from on the screen: the branch's own, then those of `codes`.
 
     Raises:
         ConfigError: one of them has no catalogue.
@@ -132,15 +125,10 @@ def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
     return Languages(MappingProxyType(known))
 
 
-# Puts on record that a role was refused a page: who, which page, and what it asks for.
-
-
 class RefusalsOnRecord:
-    """The audit log's word of each; implements `doorctl.web.frame.frame.Refused`. Thread-safe.
+    """Puts refused pages on the audit log; implements `doorctl.web.frame.frame.Refused`.
 
-    Args:
-        branch: owns ``branch.db``.
-        clock: any.
+    Thread-safe.
     """
 
     def __init__(self, branch: BranchDesk, clock: Clock) -> None:
@@ -150,12 +138,10 @@ class RefusalsOnRecord:
         self._lock = Lock()
 
     def note(self, account: str, page: str, needs: Permission) -> None:
-        """Put a refusal on record, unless the account has had many.
+        """Put on record that an account lacks what a page needs, unless it has had many refusals.
 
         Args:
-            account: the login.
             page: the route as the code has it, without what stood in the address.
-            needs: what the role may not do.
 
         Raises:
             StoreError: it could not be written.
@@ -172,12 +158,10 @@ class RefusalsOnRecord:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Every page.
+    """Every page; `missing` makes the page of an unknown address.
 
     Args:
-        routes: their addresses.
-        missing: makes the page of an address that is none.
-        compile: compiles what is not yet, for those who come later.
+        compile: compiles the remaining templates, for later visitors.
         stop: ends the streams, so that the server can end; from any thread.
     """
 
@@ -197,14 +181,6 @@ def pages(
     stack: ExitStack,
 ) -> Pages:
     """Return every page of a branch.
-
-    Args:
-        config: the whole configuration.
-        clock: any.
-        log: takes alarms.
-        branch: owns ``branch.db``.
-        alarms: those that stand.
-        stack: closes what they use.
 
     Raises:
         ConfigError: a catalogue can't be used.
@@ -254,18 +230,18 @@ def pages(
 
 
 def encrypted(config: Config) -> bool:
-    """Tell whether browsers reach the pages by HTTPS: ours, or of something in front of it."""
+    """Tell whether browsers reach the pages by HTTPS: ours, or that of a proxy in front."""
     return config.web.tls.wanted or config.web.allow_plain
 
 
 class SignedIn:
-    """Whose session a request belongs to; implements `Sessions`. Thread-safe."""
+    """Finds the session of a request; implements `Sessions`. Thread-safe."""
 
     def __init__(self, signing_in: SigningIn) -> None:
         self._signing_in = signing_in
 
     def person(self, token: str) -> Person | None:
-        """Return who signed in with a token; None where the session is over."""
+        """Return the person who signed in with a token; None where the session is over."""
         return self._person(self._signing_in.whose(Token(token)))
 
     def look(self, token: str) -> Person | None:

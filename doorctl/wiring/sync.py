@@ -1,4 +1,4 @@
-"""Builds the sender, runs it once and puts it away again."""
+"""Builds the sender, runs it once and closes it."""
 
 from __future__ import annotations
 
@@ -32,16 +32,9 @@ from doorctl.services.alarm_ways import send_now, sinks
 from doorctl.services.app import flags_weak, patrons_db
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.store.connection import WriterLock
-from doorctl.store.keys import (
-    ArgonSealer,
-    create_key,
-    create_signing_key,
-    first_key,
-    key_id,
-    links,
-    read_signing_key,
-)
+from doorctl.store.keys import ArgonSealer, create_key, first_key, key_id, links
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
+from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.delivery import Branch, Delivery, PatientBranch, RehearsedBranch, Sender, deliver
 from doorctl.sync.document import SealedWith
 from doorctl.sync.exports import FeedExports
@@ -54,19 +47,18 @@ from doorctl.wiring.installation import drop_old_key, keys_in_use, next_key_file
 OUTBOX = "outbox.db"
 
 JUST_NOW = timedelta(minutes=1)
-"""Whoever told so lately was the run that failed, or the one that it gave way to."""
+"""A report as recent as this came from the run that failed, or from the run that it gave way to."""
 
 SHARED = "another line has what stands here, and says so"
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What one run is asked for.
+    """The options of one run; `full` sends every branch all rows.
 
     Args:
-        full: send every branch all rows.
         dry_run: seal and compare, but send nothing and remember nothing.
-        approved_by: who approves of it whatever a branch's guard says.
+        approved_by: who approves of the run whatever a branch's guard says.
     """
 
     full: bool = False
@@ -77,7 +69,7 @@ class Wishes:
 def initialise(config: Config) -> list[Path]:
     """Make what a sender needs and return the paths that were made.
 
-    The installation key is made if it is not there: it may come from a branch that has one.
+    The installation key is made only where it is missing: it may come from a branch that has one.
 
     Raises:
         AlreadyExistsError: the signing key or the outbox is there; nothing was changed.
@@ -102,7 +94,7 @@ def initialise(config: Config) -> list[Path]:
 
 
 def public_key_file(sync: Sync) -> Path:
-    """Return where the key is that every branch needs."""
+    """Return the path of the public key, which every branch needs."""
     return sync.signing_key_file.with_suffix(".pub")
 
 
@@ -118,14 +110,9 @@ def push(
 ) -> tuple[Refreshed, list[Delivery]]:
     """Read the source, seal what has changed and bring every branch up to date.
 
-    Args:
-        config: the whole configuration.
-        wishes: see there.
-        clock: this machine's.
-        on_progress: told how many identifiers have been sealed so far, and of how many.
-        on_refreshed: told once, before anything is sent.
-        on_delivery: told of each branch as soon as it has ended with it.
-        on_unsent: told why an alarm did not go; the next run tries again.
+    `on_progress` gets how many identifiers are sealed so far and how many there are. `on_refreshed`
+    is called once, before anything is sent, `on_delivery` as soon as a branch has ended, and
+    `on_unsent` with the reason why an alarm did not go; the next run tries it again.
 
     Raises:
         FeedError: with every wrong row; nothing was changed.
@@ -185,7 +172,7 @@ def push(
 
 
 def age_limits(config: Config) -> dict[str, int]:
-    """Return branch's id -> its age limit in years."""
+    """Return each branch's age limit in years, by the branch's id."""
     own = config.policy.minimum_age
     return {
         target.branch: own if target.minimum_age is None else target.minimum_age
@@ -194,16 +181,11 @@ def age_limits(config: Config) -> dict[str, int]:
 
 
 def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], None]) -> None:
-    """Tell that a run has failed, once and then daily, if it could not tell so itself.
-
-    Args:
-        config: the whole configuration.
-        clock: this machine's.
-        on_unsent: told why it did not go.
+    """Report that a run has failed, once and then daily, if the run could not report it.
 
     Raises:
-        StoreBusyError: another run is at work; it tells what becomes of it.
-        DoorctlError: what was told can't be kept; it is told all the same.
+        StoreBusyError: another run is at work, and reports its own result.
+        DoorctlError: the report was sent, but it can't be stored that it was.
     """
     try:
         with _outbox(_sync(config), dry_run=False) as outbox:
@@ -222,9 +204,9 @@ def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], Non
 def _telling(
     config: Config, outbox: OutboxStore, clock: Clock, on_unsent: Callable[[str], None] | None
 ) -> Iterator[Book]:
-    """Have a run take note of what it finds, and tell of it whatever becomes of the run.
+    """Note in the book what a run finds, and send its alarms however the run ends.
 
-    Nothing is told where `on_unsent` is None; a mistake of ours is told by `tell_failure`.
+    Nothing is sent where `on_unsent` is None; `tell_failure` reports a mistake of ours.
     """
     book, failed = _book(outbox), None
     try:
@@ -252,7 +234,7 @@ def _tell(
     clock: Clock,
     on_unsent: Callable[[str], None],
 ) -> None:
-    """Send what is due by each way and keep who was told; no failure of it is the run's."""
+    """Send what is due by each way and keep what was sent; no failure of it is the run's."""
     moment, at_s = clock.moment(), clock.monotonic_s()
     rest = timedelta(minutes=config.alarms.min_interval_min)
     with ExitStack() as stack:
@@ -282,8 +264,8 @@ def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | 
     """Drop the old key once every branch holds a push that was sealed with the new one.
 
     Returns:
-        The branches that are waited for, none where the old key was dropped just now; None where
-        no rotation is under way.
+        The branches that still lack one, none where the old key was dropped just now; None where no
+        rotation is under way.
 
     Raises:
         KeyFileError: a key can't be read or written.
@@ -298,7 +280,7 @@ def end_rotation(config: Config, deliveries: Sequence[Delivery]) -> list[str] | 
 
 
 def set_aside_file(sync: Sync) -> Path:
-    """Return where the rows are listed that the last run has set aside; no file, no rows."""
+    """Return the path of the list of rows that the last run set aside; no rows, no file."""
     return sync.state_directory / "set-aside.txt"
 
 
@@ -359,16 +341,16 @@ def _make_directory(directory: Path) -> None:
         raise StoreError(f"{directory} can't be made: {err.strerror}") from err
 
 
-# Refuses a load that could not be written at its end, before it begins.
+# A load that could not be written at its end is refused before it begins.
 
 
 def refuse_beside_web(config: Config) -> None:
-    """Refuse where somebody writes the patron cache: sealing a town takes half an hour.
+    """Refuse while another process writes the patron cache: sealing a town takes half an hour.
 
-    It holds nothing, so whoever comes meanwhile still wins. It makes no file.
+    It holds no lock, so a process that starts meanwhile still wins. It makes no file.
 
     Raises:
-        StoreBusyError: somebody does, most likely web; says what to do.
+        StoreBusyError: another process writes it, most likely web; says what to do.
         StoreError: the lock can't be read.
     """
     database = patrons_db(config)

@@ -17,17 +17,16 @@ from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.ops.holidays_apart import computed_apart
 from doorctl.ops.logs import JsonLog
+from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ops.threads import Turns
-from doorctl.ports import BranchBook, CalendarWriter, Clock, EventLog, PatronWriter
+from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased, Subject
-from doorctl.rpc.branch import OpenBranch
 from doorctl.rpc.control import Answers, ControlServer, Question, ask
 from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, answering
+from doorctl.rpc.requests import OpenBranch
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import (
     access_policy,
@@ -39,46 +38,38 @@ from doorctl.services.app import (
     tell_taken,
     visits_db,
 )
-from doorctl.services.branch import TRUST_CLOCK, BranchDesk, believes
-from doorctl.services.hours import calendar_of
+from doorctl.services.branch import BranchDesk
+from doorctl.services.opening import TRUST_CLOCK, believes
 from doorctl.services.records import DesksAudit
-from doorctl.sources.website import Website
 from doorctl.store import subject as subject_rights
 from doorctl.store.audit import AuditRecords
-from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import Seal, key_id, read_key, read_public_keys, seal_on_record
+from doorctl.store.keys import Seal, key_id, read_key, seal_on_record
 from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.pushes import PushJournal
 from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.signing_keys import read_public_keys
 from doorctl.store.subject import StoredErasures, erase_patron
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.document import SealedWith
 from doorctl.sync.guard import guard
-from doorctl.sync.holidays_wanted import computed
 from doorctl.sync.receive import Limits
 from doorctl.web.app import application
-from doorctl.web.jobs import (
-    HolidayRound,
-    OutputsRound,
-    WebsiteRound,
-    Write,
-    are_holidays_wanted,
-    store_initial_holidays,
-)
 from doorctl.web.pushes import Patience, Pushes
 from doorctl.web.reception import Reception, Terms
 from doorctl.web.serving import Certificates, Listener, Server, listen
-from doorctl.wiring.door_parts import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.wiring.pages import encrypted, pages
 
-# Builds the web process's round that forgets a register which nobody confirms.
+# The round that forgets a register which nobody confirms.
 
 PAUSE_S = 600.0
 STOP_S = 2.0
-"""Longest wait at the end for a deletion that is under way; its commit is whole or not at all."""
+"""Longest wait at the end for a deletion, or a question to the website, that is under way.
+
+A deletion's commit is whole or not at all.
+"""
 
 
 @contextmanager
@@ -90,14 +81,9 @@ def expiry(
     worker: ThreadPoolExecutor,
     reception: Reception,
 ) -> Iterator[None]:
-    """Go the round until the end of the block, on a thread of its own.
+    """Forget a register that nobody confirms, on a thread of its own until the end of the block.
 
-    Args:
-        config: the whole configuration.
-        clock: any; thread-safe.
-        log: takes the alarms.
-        worker: the thread that the cache's writer belongs to.
-        reception: has that writer.
+    `worker` is the thread that the cache's writer belongs to.
     """
     seal = reception.terms.seal
     # Belongs to the thread of the round, which opens it.
@@ -130,12 +116,9 @@ Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 
 def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> Answers:
-    """Return what the web process answers.
+    """Return the web process's answers about a person's rights.
 
-    Args:
-        desk: owns ``branch.db``.
-        worker: the one thread that `register` belongs to.
-        register: the patron cache's writer.
+    `register` belongs to the one thread of `worker`.
     """
 
     def rights(asked: Asked) -> PartErased:
@@ -174,28 +157,24 @@ STARTED_BY = "web-config.json"
 JOURNAL = "pushes-to-note.json"
 
 _DOORS = frozenset({"alarm", "library", "keep"})
-"""What the door process may ask; all else is for this process's own user, and for root."""
+"""What the door process may ask; only this process's own user and root may ask all else."""
 
 DOOR_LIMIT_S = 2.0
 """Longest wait at the start for the door to say what it seals cards with."""
 
 
 def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int:
-    """Run the web process until SIGTERM or SIGINT; a commit under way is finished first.
+    """Run the web process until SIGTERM or SIGINT, and return the exit code 0.
 
-    SIGHUP has the configuration read again. Where that brings something, all but the process and
-    its listening socket is built anew: whoever connects meanwhile waits, and is not refused.
+    A commit under way is finished first. SIGHUP reads the configuration again. Where that changes
+    something, all but the process and its listening socket is built anew: a client that connects
+    meanwhile waits, and is not refused.
 
-    Args:
-        config: the whole configuration.
-        environment: the process's; systemd speaks through it.
-        stdout: the file descriptor for log lines.
-
-    Returns:
-        The exit code, 0.
+    `environment` is the process's, through which systemd speaks; log lines go to the file
+    descriptor `stdout`.
 
     Raises:
-        DoorctlError: it can't start.
+        DoorctlError: the process can't start.
     """
     share_one_heap()
     return_large_blocks()
@@ -233,14 +212,14 @@ class _Process:
         self._stopping = False
 
     def begins(self) -> bool:
-        """Go by what is new; tell whether there is anything, and nobody has stopped us."""
+        """Take the next configuration; tell whether there is one and no stop was asked for."""
         if self._stopping or self._new.empty():
             return False
         self.config, self.taken = self._new.get()
         return True
 
     def heed(self, hung_up: SimpleQueue[int]) -> None:
-        """Read the file again at each SIGHUP; on a thread of its own."""
+        """Read the configuration again at each SIGHUP; on a thread of its own."""
         while hung_up.get():
             try:
                 read = read_again(self.config, self._environment, self._journal)
@@ -362,7 +341,7 @@ def _go_rounds(
     by_command = any(one.command for one in config.outputs)
     if opening.source != "website" and opening.holidays == "ignore" and not by_command:
         return
-    from doorctl.wiring.web import rounds  # noqa: PLC0415 - as said above
+    from doorctl.wiring.web_jobs import rounds  # noqa: PLC0415 - as said above
 
     stack.enter_context(rounds(config, clock, log, partial(_write, branch)))
 
@@ -373,7 +352,7 @@ def _branch(config: Config, clock: Clock, log: EventLog, stack: ExitStack) -> Br
     try:
         desk.open()
     except StoreError as err:
-        # Pushes come in all the same; whoever wants to change it is told, and it is tried again.
+        # Pushes come in all the same; each change tries to open it again, and says if it can't.
         log.emit("alarm", kind="branch_failing", why=str(err))
     return desk
 
@@ -449,8 +428,8 @@ def _set_aside(path: Path, clock: Clock, log: EventLog) -> None:
 def _own_seal(config: Config) -> Seal:
     """Return what the door seals cards with.
 
-    On a branch this process can't read the installation key: the door says which one it is, or,
-    while that is not running, the cache does.
+    On a branch this process can't read the installation key: the door says which key it is, or,
+    while the door is not running, the cache does.
     """
     try:
         name: str | None = key_id(read_key(config.secrets.installation_key_file))
@@ -487,100 +466,3 @@ def _certificates(config: Config) -> Certificates | None:
         return None
     authority = None if tls.client_ca_file == Path() else tls.client_ca_file
     return Certificates(tls.certificate_file, tls.key_file, authority)
-
-
-# Builds the web process's own rounds: the website's hours, public holidays, outputs by command.
-
-SLOW_PAUSE_S = 10.0
-OUTPUTS_PAUSE_S = 1.0
-"""Longest wait at the end for a question to the website that is under way."""
-
-
-@contextmanager
-def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterator[None]:
-    """Go the rounds until the end of the block, on threads of their own; none if none is wanted.
-
-    Args:
-        config: the whole configuration.
-        clock: any; thread-safe.
-        log: takes the alarms.
-        write: has the one writer of ``branch.db`` do a job; called from one of the threads.
-    """
-    outputs = tuple(one for one in config.outputs if one.command)
-    # Each belongs to the thread of one round, which opens it.
-    slow_book, book = BranchRecords(branch_db(config)), BranchRecords(branch_db(config))
-    slow = _slow_turn(config, slow_book, clock, log, write)
-    with ExitStack() as stack:
-        if slow is not None:
-            turns = Turns("hours", slow, SLOW_PAUSE_S, partial(_failed, log, "hours"))
-            stack.enter_context(_going(turns, slow_book))
-        if outputs:
-            commands = (
-                OutputCommand(one.name, (*one.command, "on"), (*one.command, "off"))
-                for one in outputs
-            )
-            switches = CommandOutputs(commands, clock.monotonic_s, partial(_failed_output, log))
-            stack.callback(switches.stop)
-            following = OutputsRound(
-                tuple(one.rule for one in outputs),
-                calendar_of=partial(calendar_of, config.opening),
-                branch=book,
-                switches=switches,
-                clock=clock,
-                log=log,
-                warn_min=config.closing.warn_min,
-                pulses_s={one.name: one.pulse_s for one in outputs if one.at_warnings},
-            )
-            failed = partial(_failed, log, "outputs")
-            turns = Turns("outputs", following.turn, OUTPUTS_PAUSE_S, failed)
-            stack.enter_context(_going(turns, book))
-        yield
-
-
-def store_holidays(config: Config, writer: CalendarWriter, moment: Moment) -> None:
-    """Store the holidays in a new ``branch.db``; see `store_initial_holidays`.
-
-    Loads the package that knows them into this process: for a command that ends soon.
-
-    Raises:
-        DoorctlError: they can't be computed or stored; nothing was changed.
-    """
-    store_initial_holidays(config.opening, writer, moment, computed)
-
-
-def _slow_turn(
-    config: Config, book: BranchBook, clock: Clock, log: EventLog, write: Write
-) -> Callable[[], None] | None:
-    """Return what may wait for a network, a disk or a process; None where there is nothing."""
-    opening = config.opening
-    if opening.source == "website":
-        fetch = Website(opening.website_url).opening_hours
-        isil = config.branch.isil
-        return WebsiteRound(
-            opening, isil, fetch=fetch, branch=book, write=write, clock=clock, log=log
-        ).turn
-    if are_holidays_wanted(opening):
-        return HolidayRound(
-            opening, compute=computed_apart, branch=book, write=write, clock=clock, log=log
-        ).turn
-    return None
-
-
-@contextmanager
-def _going(turns: Turns, book: BranchRecords) -> Iterator[None]:
-    turns.start()
-    try:
-        yield
-    finally:
-        # While a turn hangs its connection is in use; it ends with the process.
-        if turns.stop(STOP_S):
-            book.close()
-
-
-def _failed_output(log: EventLog, name: str, why: str) -> None:
-    log.emit("alarm", kind="output_failing", why=f"{name}: {why}")
-
-
-def _failed(log: EventLog, name: str, error: Exception) -> None:
-    # The text of a mistake of ours may quote anything; its kind says enough to be found.
-    log.emit("alarm", kind="rounds_failing", why=f"{name}: {type(error).__name__}")

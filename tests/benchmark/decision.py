@@ -32,12 +32,13 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import Questions
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
+from doorctl.ops.memory import spare_the_collector
 from doorctl.ops.threads import WorkerThread
 from doorctl.ports import BytesReceived, EventLog, Relay
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits
-from doorctl.wiring.door_parts import rules, spare_the_collector
+from doorctl.wiring.door_parts import rules
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.floor import least_ns
 from tests.benchmark.plan import Plan

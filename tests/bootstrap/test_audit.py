@@ -15,7 +15,7 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
-from doorctl.rpc.branch import SetMode
+from doorctl.rpc.requests import SetMode
 from doorctl.services import records as audit
 from doorctl.services.app import branch_db, open_book, system_clock
 from doorctl.services.branch import BranchDesk, change

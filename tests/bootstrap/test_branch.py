@@ -17,8 +17,8 @@ from doorctl.access.day import Override
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreBusyError, StoreError, StuckError
 from doorctl.core.moments import Moment
-from doorctl.rpc.branch import EndMode, OpenBranch, SetMode
 from doorctl.rpc.control import ControlServer
+from doorctl.rpc.requests import EndMode, OpenBranch, SetMode
 from doorctl.services.app import branch_db, open_book, patrons_db, system_clock
 from doorctl.services.branch import BranchDesk, change
 from doorctl.store.branch_writer import open_or_create_branch

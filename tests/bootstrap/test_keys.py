@@ -24,8 +24,8 @@ from doorctl.core.moments import BootTime
 from doorctl.doord.prepare import Ledger
 from doorctl.ports import SealedRow, Stamped
 from doorctl.privacy.audit import Action, Deed
-from doorctl.services.app import own_sealer
 from doorctl.services.records import entries, note
+from doorctl.services.sealing import own_sealer
 from doorctl.services.subject import Named, erase, export
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter

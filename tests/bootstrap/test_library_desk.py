@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from doorctl.rpc.control import Answers, ControlServer
-from doorctl.rpc.door import LibraryOverSocket
+from doorctl.rpc.library import LibraryOverSocket
 from doorctl.wiring.library import library_desk
 from tests.bootstrap.branches import configured
 from tests.fakes.clock import FakeClock

@@ -17,8 +17,8 @@ from doorctl.privacy.hold import HoldAdded, HoldAsked, HoldLifted
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.control import Question
 from doorctl.services.app import visits_db
+from doorctl.services.holding import ADD, LIFT, Holding
 from doorctl.services.purging import Audited, Purging, purge_now
-from doorctl.services.records import ADD, LIFT, Holding
 from doorctl.store.keys import read_key
 from doorctl.store.visits import VisitStore
 from tests.bootstrap.branches import initialised

@@ -8,7 +8,7 @@ import pytest
 
 from doorctl.core.errors import StoreError
 from doorctl.services import visits
-from doorctl.services.app import open_register
+from doorctl.services.register import open_register
 from tests.bootstrap.branches import initialised
 
 

@@ -17,7 +17,7 @@ from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.wiring.web import rounds, store_holidays
+from doorctl.wiring.web_jobs import rounds, store_holidays
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.transports.website_server import WebsiteScript, item, serving

@@ -28,8 +28,8 @@ from doorctl.privacy.audit import Action
 from doorctl.privacy.hold import Hold
 from doorctl.privacy.letters import Export
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
-from doorctl.rpc.branch import AddBan
 from doorctl.rpc.control import ControlServer
+from doorctl.rpc.requests import AddBan
 from doorctl.services import records as book
 from doorctl.services import rights as staff
 from doorctl.services import subject as rights

@@ -17,7 +17,8 @@ from doorctl.accounts.passwords import Password
 from doorctl.config import Config
 from doorctl.ports import ATTEMPT, HourCount, StoredDay
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.branch import AddAccount, AddBan, IssuePass, Note, Request, SetDay
+from doorctl.rpc.accounts import AddAccount
+from doorctl.rpc.requests import AddBan, IssuePass, Note, Request, SetDay
 from doorctl.services.app import branch_db, visits_db
 from doorctl.services.branch import change
 from doorctl.store.accounts import ArgonPasswords

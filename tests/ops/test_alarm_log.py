@@ -6,7 +6,7 @@ import queue
 import threading
 
 from doorctl.core.rationing import Heard
-from doorctl.ops.logs import AlarmLog, TurningThread
+from doorctl.ops.alarm_log import AlarmLog, TurningThread
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 

@@ -20,33 +20,31 @@ from doorctl.core.errors import InputError, NotAnsweringError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import DaySource, StoredDay
 from doorctl.privacy.audit import EMPTY, Action, Deed
-from doorctl.rpc.branch import (
-    ASKED,
-    DEEDS,
-    MARGIN_S,
+from doorctl.rpc.accounts import (
     AddAccount,
-    AddBan,
-    Audited,
-    ClearDay,
     DisableAccount,
     EnableAccount,
+    ResetFactor,
+    SetPassword,
+    SetRole,
+    SignOutEverywhere,
+)
+from doorctl.rpc.branch import ASKED, MARGIN_S, ask_web, branch_answers
+from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question, ask
+from doorctl.rpc.deeds import DEEDS, Audited
+from doorctl.rpc.requests import (
+    AddBan,
+    ClearDay,
     EndMode,
     IssuePass,
     LiftBan,
     Note,
     OpenBranch,
     Request,
-    ResetFactor,
     RevokePass,
     SetDay,
     SetMode,
-    SetPassword,
-    SetRole,
-    SignOutEverywhere,
-    ask_web,
-    branch_answers,
 )
-from doorctl.rpc.control import LINE_LIMIT, ControlServer, Question, ask
 from tests.fakes.accounts import memory_books
 from tests.fakes.audit import MemoryAudit
 from tests.fakes.branch_book import MemoryBranch

@@ -22,9 +22,9 @@ from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron
 from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import LibraryPatron, LibraryReply, SealedRow
-from doorctl.rpc import door as library
+from doorctl.rpc import library
 from doorctl.rpc.control import ControlServer, Question, ask
-from doorctl.rpc.door import LibraryOverSocket, library_answers
+from doorctl.rpc.library import LibraryOverSocket, library_answers
 from doorctl.sync.wire import Removal, encode
 from tests.fakes.event_log import FakeEventLog
 

@@ -14,7 +14,7 @@ import pytest
 
 from doorctl.ports import SealedRow
 from doorctl.rpc.control import Question, ask
-from doorctl.services.branch import TRUST_CLOCK
+from doorctl.services.opening import TRUST_CLOCK
 from doorctl.store.visit_rows import to_ms
 from doorctl.sync.document import SigningKey
 from doorctl.sync.wire import Removal, encode

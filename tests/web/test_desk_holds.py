@@ -18,7 +18,7 @@ from doorctl.core.errors import InputError
 from doorctl.privacy.hold import HoldAsked
 from doorctl.rpc.control import ControlServer
 from doorctl.services.app import system_clock, visits_db
-from doorctl.services.records import Holding
+from doorctl.services.holding import Holding
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.holds import HoldPages
 from doorctl.wiring.desks import IncidentDesk

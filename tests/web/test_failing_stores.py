@@ -25,19 +25,13 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Role
 from doorctl.config import Config
 from doorctl.demo.door import Stage
-from doorctl.rpc.branch import OpenBranch
 from doorctl.rpc.control import ControlServer
+from doorctl.rpc.requests import OpenBranch
 from doorctl.services.alarms import WebsAlarms
-from doorctl.services.app import (
-    access_policy,
-    branch_db,
-    own_sealer,
-    patrons_db,
-    system_clock,
-    visits_db,
-)
+from doorctl.services.app import access_policy, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.branch import BranchDesk
 from doorctl.services.numbers import own_numbers
+from doorctl.services.sealing import own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures

@@ -1,1 +1,1 @@
-"""What all pages share: templates, languages, headers, forms, who is signed in; no page itself."""
+"""What all pages share: templates, languages, headers, forms and sign-in; no page itself."""

@@ -22,7 +22,7 @@ URL_ENCODED: Final = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What was filled in; shown nowhere, since it may hold a card number or a password."""
+    """The filled-in fields; shown nowhere, since they may hold a card number or a password."""
 
     fields: Mapping[str, tuple[str, ...]]
 
@@ -63,16 +63,16 @@ async def read_form(request: Request) -> Form:
                 if len(body) > MOST_BYTES:
                     raise InputError(f"the form is longer than {MOST_BYTES} bytes")
     except (TimeoutError, ClientDisconnect):
-        # Whoever has hung up hears nothing, and is no fault of ours with a traceback.
+        # A client that has hung up gets no answer, and is no fault of ours with a traceback.
         raise InputError("the form did not come in time; send it again") from None
     return parsed(bytes(body))
 
 
 def parsed(body: bytes) -> Form:
-    """Return the form that stands in a body.
+    """Return the form in a body.
 
     Raises:
-        InputError: it is none.
+        InputError: it is no form.
     """
     try:
         pairs = parse_qsl(

@@ -1,4 +1,4 @@
-"""The frame around every page: who asks, may they, in which language, and how a fault is told.
+"""The frame around every page: sign-in, permission, language and error pages.
 
 A page is a function of a :class:`PageRequest` that returns a response; it never sees a cookie.
 """
@@ -26,12 +26,10 @@ from doorctl.web.frame.language import ENGLISH, Languages, StaticPages, Template
 from doorctl.web.frame.pool import Aside
 from doorctl.web.frame.words import Words
 
-# The menu: each staff page, in the order of how often it is used, and who may see it.
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One line of the menu: an address and what it is called, in English."""
+    """One line of the menu: an address and its English name; often used ones come first."""
 
     path: str
     name: str
@@ -54,15 +52,13 @@ PLACES: Final = (
 
 
 def places(role: Role) -> tuple[Place, ...]:
-    """Return what a role may see."""
+    """Return the menu of a role."""
     return tuple(place for place in PLACES if permits(role, place.permission))
 
 
-# Addresses of this site: what was asked for, and where whoever asked comes back to.
-
 SIGN_IN: Final = "/sign-in"
 OWN: Final = "/me"
-"""Where somebody changes their own password."""
+"""Where users change their own password."""
 
 FACTOR: Final = f"{OWN}/factor"
 """Where they set up a second factor."""
@@ -73,13 +69,13 @@ LONGEST_QUERY: Final = 1000
 """Characters; a filter of the log with every reason has fewer, and what has more is left out."""
 
 TOLD: Final = "done"
-"""The parameter with which a page tells once of what a form did."""
+"""The parameter with which a page reports once what a form did."""
 
 ENDED: Final = "ended"
-"""What the sign-in page tells whoever sent a form after their session had ended."""
+"""The sign-in page's message after a form was sent in a session that had ended."""
 
 AGAIN: Final = "again"
-"""What it tells whoever wanted to change accounts or end sessions long after they signed in."""
+"""Its message to users who want to change accounts or end sessions long after they signed in."""
 
 SEEN_BY: Final = frozenset({"GET", "HEAD"})
 """Methods with which nothing is sent."""
@@ -91,7 +87,7 @@ def path_of(request: Request) -> str:
 
 
 def own_path(path: str) -> str:
-    """Return a path of this site as it is, and anything else as ``/``: nobody is led elsewhere."""
+    """Return a path of this site as it is, and anything else as ``/``: no link leads elsewhere."""
     safe = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if safe and path.isprintable() and "\\" not in path else START
 
@@ -106,7 +102,7 @@ def page_of(request: Request) -> str:
 
 
 def address_of(request: Request) -> str:
-    """Return the page that a request belongs to, with what its address says besides; own.
+    """Return the own address, with its query, of the page that a request belongs to.
 
     What was sent as a form is left out, and so is a query that is longer than any of ours.
     """
@@ -116,18 +112,16 @@ def address_of(request: Request) -> str:
 def sign_in_first(request: Request) -> str:
     """Return the address of the sign-in that leads to the page that a request belongs to.
 
-    What a form did before is not told again; that this one did nothing is.
+    The result of an earlier form is not reported again; that this form did nothing is.
     """
     told = "" if request.method in SEEN_BY else ENDED
     return sign_in_at(_with_query(request, without=TOLD), told)
 
 
 def sign_in_at(back: str, told: str = "") -> str:
-    """Return the address of the sign-in that leads to a page of ours.
+    """Return the address of the sign-in that leads on to a page of ours, `back`.
 
-    Args:
-        back: where to go on.
-        told: a key of what the sign-in page tells; empty for nothing.
+    `told` is a key of the sign-in page's messages; empty for nothing.
     """
     tells = f"{TOLD}={told}&" if told else ""
     return f"{SIGN_IN}?{tells}next={quote(back)}"
@@ -141,20 +135,14 @@ def _with_query(request: Request, *, without: str) -> str:
     return own_path(f"{page}?{urlencode(pairs)}" if pairs else page)
 
 
-# What pages know of the branch and of who asks; the bootstrap fills it in.
-
-
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is signed in.
+    """A signed-in user; `account` is the name on the audit log, `origin` says who checks the user.
 
     Args:
-        account: the account's name, as it stands on the audit log.
-        role: what they may do.
         must_change: somebody else chose the password, so it is changed before anything else.
-        origin: who checks who they are.
         fresh: whether they signed in so lately that they may change accounts or end sessions.
-        second_factor: whether a code is asked of them beside the password.
+        second_factor: whether they need a code beside the password.
         must_enrol: they have none and need one, so it is set up before anything else.
     """
 
@@ -173,7 +161,7 @@ class Person:
 
 
 class Sessions(Protocol):
-    """Whose session a request belongs to. Thread-safe; may wait for a disk; raises StoreError."""
+    """The open sessions, by token. Thread-safe; may wait for a disk; raises StoreError."""
 
     def person(self, token: str) -> Person | None:
         """Return who signed in with a token; None where the session is over."""
@@ -183,22 +171,19 @@ class Sessions(Protocol):
 
 
 class Refused(Protocol):
-    """Puts on record that a role was refused. Thread-safe; may wait for a disk."""
+    """Records that a role was refused. Thread-safe; may wait for a disk."""
 
     def note(self, account: str, page: str, needs: Permission) -> None:
-        """Put it on record, by the route's own path; raises StoreError."""
+        """Record it, by the route's own path; raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
 class House:
     """What every page says of the branch, and how browsers reach it.
 
+    `phone` is for refused patrons and may be empty; `now` returns the branch's local time.
+
     Args:
-        name: the branch's.
-        phone: for refused patrons; may be empty.
-        words_of: how each language says things, by its code.
-        now: tells the branch's local time.
-        encrypted: whether browsers use HTTPS.
         signs_in_elsewhere: whether the municipality's identity provider is asked.
         pseudonym_key: of this start of the web process alone, so nobody can ask for it later.
     """
@@ -218,12 +203,12 @@ class House:
 
     @property
     def language_cookie(self) -> str:
-        """The name of the cookie by which a language is kept."""
+        """The name of the cookie that keeps the language."""
         return f"{self.session_cookie}-language"
 
     @property
     def known_cookie(self) -> str:
-        """The name of the cookie by which a browser is known that has signed in before."""
+        """The name of the cookie of a browser that has signed in before."""
         return f"{self.session_cookie}-known"
 
 
@@ -231,24 +216,22 @@ P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
 NOT_TOLD: Final = "the branch can't do that now; try again later, or ask the technician"
-"""What a stranger is told of a fault: where files are and which disk fails is not their concern."""
+"""A stranger's answer for a fault: where files are and which disk fails is not their concern."""
 
 RETRY_S: Final = "30"
 """After so many seconds what was stuck has ended, one way or the other."""
 
 BY_ITSELF: Final = "hx-request"
-"""A header of what a page of ours asks without anybody doing anything."""
+"""A header of the requests that our pages make without a user's action."""
 
 STREAM: Final = "text/event-stream"
-"""What a stream accepts, and what `log.js` asks for in order to learn whether one would begin."""
+"""The type that a stream accepts; `log.js` asks for it to learn whether a stream would begin."""
 
 
 class PageRequest:
-    """One request for a page, by somebody or nobody; belongs to the event loop.
+    """One request for a page, signed in or not; belongs to the event loop.
 
-    Attributes:
-        request: Starlette's.
-        words: how the language in question says things.
+    `request` is Starlette's.
     """
 
     def __init__(self, frame: Frame, request: Request, words: Words, person: Person | None) -> None:
@@ -275,21 +258,21 @@ class PageRequest:
 
     @property
     def signed_in(self) -> bool:
-        """Whether anybody is."""
+        """Whether there is a signed-in user."""
         return self._person is not None
 
     def may(self, permission: Permission) -> bool:
-        """Tell whether who asks may do something."""
+        """Tell whether the user has a permission."""
         return self._person is not None and permits(self._person.role, permission)
 
     @property
     def path(self) -> str:
-        """The path that was asked for, whatever the request says of the host."""
+        """The requested path, whatever the request says of the host."""
         return path_of(self.request)
 
     @property
     def client(self) -> str:
-        """The address that asks; empty where there is none."""
+        """The client's address; empty where there is none."""
         return "" if self.request.client is None else self.request.client.host
 
     @property
@@ -304,7 +287,7 @@ class PageRequest:
 
     @property
     def pseudonym_key(self) -> bytes:
-        """What pseudonyms of one day are made with; see `House.pseudonym_key`."""
+        """The key of one day's pseudonyms; see `House.pseudonym_key`."""
         return self._frame.house.pseudonym_key
 
     def asked(self, name: str) -> str:
@@ -312,14 +295,14 @@ class PageRequest:
         return self.request.query_params.get(name, "").strip()
 
     def told(self, error: DoorctlError) -> str:
-        """Return what an error says; of files and faults nothing where nobody is signed in."""
+        """Return an error's text; strangers get nothing about files and faults."""
         is_theirs = self.signed_in or isinstance(error, InputError | StuckError)
         return str(error) if is_theirs else NOT_TOLD
 
     async def aside(
         self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
     ) -> ResultT:
-        """Return what a job returns that may wait for a disk or another process."""
+        """Run a job that may wait for a disk or another process; return its result."""
         return await self._frame.aside.run(job, *args, **kwargs)
 
     async def form(self) -> Form:
@@ -327,15 +310,11 @@ class PageRequest:
         return await read_form(self.request)
 
     def page(self, template: str, status: int = 200, **context: Any) -> Response:
-        """Return a page.
+        """Return a page from a file in `templates/`, which names things from `context`.
 
-        Args:
-            template: its file in `templates/`.
-            status: of HTTP.
-            context: what the template names, beside what every one has: `_` and `n_` (texts),
-                `words`, `house`, `person`, `may`, `here` (the path), `address` (where to
-                see it in another language), `places` (the menu), `done` (a key that
-                :meth:`done` was given, or "").
+        Every template has besides: `_` and `n_` (texts), `words`, `house`, `person`, `may`, `here`
+        (the path), `address` (where to see it in another language), `places` (the menu), `done` (a
+        key that :meth:`done` was given, or "").
         """
         return HTMLResponse(self._frame.rendered(template, self, context), status)
 
@@ -344,11 +323,9 @@ class PageRequest:
         return self._frame.rendered(template, self, context)
 
     def done(self, path: str, what: str) -> Response:
-        """Return the answer to a form that did something: go to a page, which tells of it.
+        """Return the answer to a form that did something: go to `path`, a page that reports it.
 
-        Args:
-            path: the page's.
-            what: a key of the page's own table of what has been done.
+        `what` is a key of that page's own table of messages.
         """
         return RedirectResponse(f"{path}?done={quote(what)}", HTTPStatus.SEE_OTHER)
 
@@ -363,14 +340,8 @@ Page = Callable[[PageRequest], Awaitable[Response]]
 class Frame:
     """Makes routes of pages.
 
-    Args:
-        house: the branch.
-        languages: what can be spoken.
-        sessions: knows who is signed in.
-        refused: keeps a record of what a role was refused.
-        templates: the pages' own.
-        aside: threads for what waits.
-        log: hears of what nobody expected.
+    `refused` records what a role was refused, `aside` has the threads for jobs that wait, and `log`
+    gets unexpected errors.
     """
 
     def __init__(
@@ -401,7 +372,7 @@ class Frame:
         *,
         fresh: bool = False,
     ) -> Route:
-        """Return the route of a page for those who may do something; others sign in first.
+        """Return the route of a page for users with a permission; others sign in first.
 
         With `fresh` so do those who signed in long ago.
         """
@@ -425,7 +396,7 @@ class Frame:
         return Route(path, answer, methods=list(methods))
 
     async def missing(self, request: Request, status: int) -> Response:
-        """Return what is told at an address that is none of ours, or is not asked so."""
+        """Return the page for an address that is none of ours, or a method that it doesn't take."""
 
         async def page(asked: PageRequest) -> Response:
             return asked.page("missing.html", status)
@@ -433,7 +404,7 @@ class Frame:
         return await self._answer(request, page, None)
 
     def words(self, request: Request) -> Words:
-        """Return how things are said to whoever asks."""
+        """Return the words in the language of a request."""
         return self.house.words_of(request.cookies.get(self.house.language_cookie))
 
     def rendered(self, template: str, asked: PageRequest, context: dict[str, Any]) -> str:
@@ -468,7 +439,7 @@ class Frame:
                 if (person.must_change or person.must_enrol) and asked.path not in own:
                     return asked.go(OWN)
                 if not permits(person.role, guard[1]):
-                    # Refused it is, whether that can be written down or not.
+                    # It is refused, whether that can be recorded or not.
                     with suppress(DoorctlError):
                         await self.aside.run(self._refused.note, person.account, *guard)
                     return asked.page("refused.html", 403)
@@ -496,9 +467,9 @@ class Frame:
 
 
 def _asks_by_itself(request: Request) -> bool:
-    """Tell whether a page asks, which would keep a session alive with nobody before it.
+    """Tell whether the page asks by itself; that must not keep a session alive.
 
-    A stream that broke is begun again by the browser alone, for as long as the page is open.
+    A browser alone begins a broken stream again, for as long as the page is open.
     """
     of_page = BY_ITSELF in request.headers or request.headers.get("accept") == STREAM
     return of_page and request.method in {"GET", "HEAD"}
@@ -507,7 +478,7 @@ def _asks_by_itself(request: Request) -> bool:
 def _failed(asked: PageRequest, error: DoorctlError) -> Response:
     told, status = asked.told(error), 503
     if isinstance(error, InputError):
-        # What an address names is not there; what a form says can be mended.
+        # What an address names is not there; a mistake in a form can be mended.
         named = asked.request.method in SEEN_BY and asked.request.path_params
         status = HTTPStatus.NOT_FOUND if named else HTTPStatus.UNPROCESSABLE_ENTITY
     said = asked.words.say(told)
@@ -525,8 +496,6 @@ def _failed(asked: PageRequest, error: DoorctlError) -> Response:
         response.headers["Retry-After"] = RETRY_S
     return response
 
-
-# What every page leans on: the files beside them, and the choice of a language.
 
 A_YEAR_S: Final = 365 * 24 * 3600
 

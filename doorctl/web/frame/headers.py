@@ -1,4 +1,4 @@
-"""What every answer says beside its content, and which requests are refused before any page.
+"""The headers of every answer, and the requests that are refused before any page.
 
 Both are tables over headers; nothing else is looked at. Checked against OWASP ASVS 5.0: V3.4
 (headers), V3.5 (requests of other sites), V14.3 (nothing personal is kept by a browser).
@@ -43,29 +43,24 @@ STRICT_TRANSPORT: Final = "max-age=31536000; includeSubDomains"
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MACHINES: Final = "/v1/"
-"""What senders of patrons ask for; a browser's headers are not theirs, and no session counts."""
+"""The senders' addresses: they have no browser's headers, and no session counts there."""
 
 SCREEN: Final = "/panel"
-"""What a file on this machine opens by a form, which no browser takes for ours; a secret in it
-vouches for it, and all it gets is that screen's cookie."""
+"""A file on this machine opens it by a form, which no browser takes for ours; a secret in it proves
+it genuine, and all it gets is that screen's cookie."""
 
 TWO_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 """A server in front might see the request's end elsewhere than we do (RFC 9112, section 6.1)."""
 
 
 def answer_headers(*, encrypted: bool) -> Mapping[str, str]:
-    """Return what every answer says, by HTTPS or not."""
+    """Return the headers of every answer, by HTTPS or not."""
     transport = {"Strict-Transport-Security": STRICT_TRANSPORT} if encrypted else {}
     return {**ALWAYS, **transport}
 
 
 class Headed:
-    """An application whose every answer has :data:`ALWAYS`.
-
-    Args:
-        app: the application.
-        encrypted: whether browsers reach it by HTTPS.
-    """
+    """An application whose every answer has :data:`ALWAYS`; `encrypted` says whether by HTTPS."""
 
     def __init__(self, app: ASGIApp, *, encrypted: bool) -> None:
         self._app = app
@@ -86,17 +81,17 @@ class Headed:
 
 
 class SameOrigin:
-    """An application that no other site can have changed anything by, nor a request inside another.
+    """An application in which no other site can change anything, nor hide a request inside another.
 
-    A browser says by `Sec-Fetch-Site` who sent a request, an older one by `Origin`; what says
-    neither is no browser of staff, and changes nothing.
+    A browser says by `Sec-Fetch-Site` who sent a request, an older one by `Origin`; a client that
+    says neither is no browser of staff, and changes nothing.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what comes from here, and refuse the rest."""
+        """Answer requests from our own pages, and refuse the rest."""
         if scope["type"] == "http" and {name for name, _ in scope["headers"]} >= TWO_LENGTHS:
             refused = PlainTextResponse("That has two lengths.", 400, {"Connection": "close"})
             await refused(scope, receive, send)

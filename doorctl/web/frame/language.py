@@ -1,8 +1,8 @@
-"""Catalogues: what a page says in each language; English is in the pages themselves.
+"""Catalogues: the pages' texts in each language; English is in the pages themselves.
 
-A language is a folder of `.po` files, or one file that was dropped in beside them (`uk.po`).
-Whatever it does not translate is said in English, and so is a text whose `{names}` are not those of
-the English one, for it could not be filled in.
+A language is a folder of `.po` files, or one file that was dropped in beside them (`uk.po`). A text
+that it does not translate is shown in English, and so is one whose `{names}` are not those of the
+English one, for it could not be filled in.
 """
 
 from __future__ import annotations
@@ -38,13 +38,7 @@ MOST_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language.
-
-    Args:
-        code: as in HTML's `lang`.
-        name: what it calls itself.
-        words: its catalogue.
-    """
+    """One language: its code as in HTML's `lang`, its own name, and its catalogue."""
 
     code: str
     name: str
@@ -53,17 +47,13 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Languages:
-    """Every language that can be chosen, the branch's own first.
-
-    Args:
-        known: by code, in the order in which they are offered.
-    """
+    """Every language that can be chosen, by code: the branch's own first, in the order offered."""
 
     known: Mapping[str, Language]
 
     @property
     def first(self) -> Language:
-        """What is spoken to whoever has not chosen."""
+        """The language until another is chosen."""
         return next(iter(self.known.values()))
 
     def chosen(self, code: str | None) -> Language:
@@ -72,15 +62,13 @@ class Languages:
 
 
 def languages(first: str = DANISH, more: Path | None = None) -> Languages:
-    """Load every catalogue.
+    """Load every catalogue; `first` is the code of the branch's own language.
 
-    Args:
-        first: the code of the branch's own language.
-        more: a directory with a `.po` file for each further language, named after its code; None
-            or an absent one for none.
+    `more` is a directory with a `.po` file for each further language, named after its code; None or
+    an absent one for none.
 
     Raises:
-        ConfigError: a file there is no catalogue, or says nothing sensible of plurals.
+        ConfigError: a file there is no catalogue, or its plural rule makes no sense.
     """
     dropped = sorted(more.glob("*.po")) if more is not None and more.is_dir() else []
     files = {path.name: sorted(path.glob("*.po")) for path in OWN.iterdir() if path.is_dir()}
@@ -100,7 +88,7 @@ def _language(code: str, paths: Iterable[Path]) -> Language:
         words.metadata.update(catalogue.metadata)
         name = catalogue.metadata.get("Language-Name", name)
         words.extend(filter(_can_be_filled_in, catalogue.translated_entries()))
-    # So they were read, whatever their heads say.
+    # They were read as that, whatever their heads say.
     words.metadata["Content-Type"] = "text/plain; charset=UTF-8"
     try:
         return Language(code, name, gettext.GNUTranslations(BytesIO(words.to_binary())))
@@ -136,7 +124,7 @@ def _read(path: Path) -> polib.POFile:
     raise ConfigError(str(path.parent), (unfit,))
 
 
-# Templates and the files beside them, as they come with doorctl; what is filled in is escaped.
+# Templates and the static files that come with doorctl; what is filled in is escaped.
 
 HERE: Final = Path(__file__).parent.parent
 STATIC: Final = HERE / "static"
@@ -146,11 +134,7 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
 class Templates:
-    """The pages' templates; each is compiled once, at its first use or all before, and kept.
-
-    Args:
-        directory: where they are.
-    """
+    """The pages' templates; each is compiled once, at its first use or all before, and kept."""
 
     def __init__(self, directory: Path = HERE / "templates") -> None:
         self._environment = Environment(
@@ -164,20 +148,15 @@ class Templates:
         self._environment.globals["static"] = address_of
 
     def compile_all(self) -> None:
-        """Compile those of a branch; whoever opens a page later waits for none, 0.1 s each.
+        """Compile those of a branch, so that no page waits for it later, 0.1 s each.
 
-        What the compiler took can be given back then: 2.3 MB (measured). On any thread.
+        The compiler's memory can be given back then: 2.3 MB (measured). On any thread.
         """
         for name in self._environment.list_templates(filter_func=_is_of_a_branch):
             self._environment.get_template(name)
 
     def render(self, name: str, context: dict[str, Any]) -> str:
-        """Return a page.
-
-        Args:
-            name: of the template.
-            context: what it names; a name that is missing is an error of ours.
-        """
+        """Return a page; a name that is missing from `context` is an error of ours."""
         return self._environment.get_template(name).render(context)
 
 
@@ -187,13 +166,13 @@ def _is_of_a_branch(name: str) -> bool:
 
 @cache
 def address_of(name: str) -> str:
-    """Return where a browser finds a file of `static/`; another address once it has changed."""
+    """Return the address of a file of `static/`; it changes with the file."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:8]
     return f"/static/{name}?v={digest}"
 
 
 class StaticPages(StaticFiles):
-    """The files of `static/`; what is asked for by :func:`address_of` may be kept for ever."""
+    """The files of `static/`; an answer to an :func:`address_of` may be kept for ever."""
 
     def __init__(self) -> None:
         super().__init__(directory=STATIC)

@@ -1,4 +1,4 @@
-"""Work that waits for a disk or another process, beside the event loop, and whose turn it is."""
+"""Threads for work that waits for a disk or another process, and the order of their use."""
 
 from __future__ import annotations
 
@@ -17,24 +17,22 @@ THREADS: Final = 4
 """Each costs memory while it looks something up; staff are few."""
 
 MOST_WAITING: Final = 32
-"""So many pages may wait for a thread; whoever comes then is told to come again."""
+"""So many pages may wait for a thread; the next ones get "come again"."""
 
 
 MOST_AT_ONCE: Final = 1
-"""Of those who have not signed in yet, so many have a thread: the others are for staff."""
+"""So many threads are for requests before sign-in: the others are for staff."""
 
 MOST_IN_LINE: Final = 16
 
 
 class Turns:
-    """A line of those who have not signed in; belongs to the event loop.
+    """A queue of requests before sign-in; belongs to the event loop.
 
-    Whoever is nobody yet may ask for what takes long, as often as they like. In a line of their own
-    they keep no thread from those who are signed in.
+    A stranger may send slow requests, as often as they like. In a queue of their own they keep no
+    thread from the users who are signed in.
 
-    Args:
-        at_once: so many have their turn at the same time.
-        in_line: so many wait; whoever comes then is told to come again.
+    `at_once` have their turn at the same time, and `in_line` wait; the next ones get "come again".
     """
 
     def __init__(self, at_once: int = MOST_AT_ONCE, in_line: int = MOST_IN_LINE) -> None:
@@ -67,7 +65,7 @@ class Aside:
         self._waiting = 0
 
     async def run(self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
-        """Return what a job returns, or raise what it raises; it may block.
+        """Run a job, which may block; return what it returns, or raise what it raises.
 
         Raises:
             StuckError: too many wait already.

@@ -1,4 +1,4 @@
-"""Dates, times, numbers and order as each language writes them; names of days in its catalogue."""
+"""Dates, times, numbers and order as each language writes them; day names in its catalogue."""
 
 from __future__ import annotations
 
@@ -26,19 +26,14 @@ _LAST: Final = {"æ": "\U0010fffd", "ø": "\U0010fffe", "å": "\U0010ffff"}
 
 
 _NUMBER: Final = "1,234.5"
-"""A text like any other: how a catalogue writes it shows what it writes between digits."""
+"""A text like any other: its translation shows the signs between digits."""
 
 _MARKS: Final = re.compile(r"1(\D?)234(\D)5")
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How one language says things to one branch.
-
-    Args:
-        language: which.
-        zone: the branch's; every time is told in it.
-    """
+    """The texts of one language for one branch; every time is shown in the branch's `zone`."""
 
     language: Language
     zone: ZoneInfo
@@ -105,7 +100,7 @@ def _collated(name: str) -> tuple[str, str]:
     return "".join(_LAST.get(one, one) for one in folded), name
 
 
-# What the modes and their causes are called, on every page that shows them; in English.
+# The English names of the modes and their causes, on every page that shows them.
 
 MODES: Mapping[Mode | None, str] = MappingProxyType(
     {
@@ -130,7 +125,7 @@ CAUSES: Mapping[Cause, str] = MappingProxyType(
 )
 
 SETTABLE: Final = (Mode.STAFFED, Mode.SELF_SERVICE, Mode.CLOSED, Mode.LOCKDOWN)
-"""What staff may set by hand, in the order in which it is offered."""
+"""The modes that staff may set by hand, in the order in which they are offered."""
 
 
 def minutes(after_midnight: int) -> str:

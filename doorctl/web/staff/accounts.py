@@ -1,4 +1,4 @@
-"""The page of who may sign in: each account, its role, and what a manager can do about it."""
+"""The page of accounts: who may sign in, in which role, and what a manager can change."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from doorctl.web.frame.frame import AGAIN, Frame, PageRequest, sign_in_at
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.refusals import by_pattern
 
-# What roles, permissions and refused changes of accounts are called on their page, in English.
-
 ROLES: Mapping[Role, tuple[str, str]] = MappingProxyType(
     {
         Role.VIEWER: ("Viewer", "sees the branch, the log by pseudonym, hours and counts"),
@@ -29,7 +27,7 @@ ROLES: Mapping[Role, tuple[str, str]] = MappingProxyType(
         Role.TECHNICIAN: ("Technician", "works on the door, and looks at nobody"),
     }
 )
-"""What each role is called, and what it is for."""
+"""What each role is called in English, and what it is for."""
 
 PERMISSIONS: Mapping[Permission, str] = MappingProxyType(
     {
@@ -55,7 +53,7 @@ PERMISSIONS: Mapping[Permission, str] = MappingProxyType(
         Permission.ACCOUNTS: "Look after accounts",
     }
 )
-"""What each permission allows, the commonest first."""
+"""What each permission allows, in English, the commonest first."""
 
 _NAMED: Final = (
     (r"there is an account (?P<name>\S+) already", "There is an account {name} already."),
@@ -74,11 +72,11 @@ _NAMED: Final = (
         "The password of {name} is the municipality's; change it there.",
     ),
 )
-"""Refusals that name an account, and what they are on the page."""
+"""Refusals that name an account, and what the page says instead."""
 
 
 def told(words: Words, error: InputError) -> str:
-    """Return what is wrong with a change, in a language; an account that it names stands in it."""
+    """Return why a change is refused, in the page's language and with the account's name."""
     return by_pattern(words, str(error), _NAMED)
 
 
@@ -90,7 +88,7 @@ WORD_BYTES: Final = 3
 
 
 class Administration(Protocol):
-    """Changes of accounts, on record as somebody's; each raises InputError and changes nothing."""
+    """Changes accounts on record; a refused change raises InputError and changes nothing."""
 
     def add(
         self, name: str, shown: str, role: Role, password: Password, *, must_change: bool = False
@@ -101,16 +99,16 @@ class Administration(Protocol):
         """Give an account another role."""
 
     def disable(self, name: str) -> None:
-        """Let nobody sign in to an account."""
+        """Stop sign-ins to an account."""
 
     def enable(self, name: str) -> None:
-        """Let an account be signed in to again."""
+        """Allow sign-ins to an account again."""
 
     def set_password(self, name: str, password: Password, *, must_change: bool = False) -> None:
         """Give an account another password."""
 
     def reset_factor(self, name: str) -> None:
-        """Take an account's second factor."""
+        """Remove an account's second factor."""
 
     def sign_out_everywhere(self, name: str) -> int:
         """End all sessions of an account."""
@@ -123,7 +121,7 @@ class Accounts(Protocol):
         """Return all accounts, in order of their logins."""
 
     def administration(self, by: str) -> Administration:
-        """Return what changes accounts, as somebody's deeds."""
+        """Return what changes accounts, on record as done by an account."""
 
 
 Change = Callable[[Administration, str, Form], None]
@@ -141,19 +139,14 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
 
 
 class AccountsPages:
-    """Show accounts and change them.
-
-    Args:
-        frame: around each page.
-        accounts: the accounts.
-    """
+    """Show accounts and change them."""
 
     def __init__(self, frame: Frame, accounts: Accounts) -> None:
         self._frame = frame
         self._accounts = accounts
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, may, post = self._frame.guarded, Permission.ACCOUNTS, ("POST",)
         return (
             guarded(PAGE, self._page, may),
@@ -216,7 +209,7 @@ class AccountsPages:
 
 
 def first_password() -> str:
-    """Return a password that nobody ever had; it is shown once and changed at the first sign-in."""
+    """Return a new random password; it is shown once and changed at the first sign-in."""
     return "-".join(secrets.token_hex(WORD_BYTES) for _ in range(FIRST_WORDS))
 
 

@@ -1,4 +1,4 @@
-"""The page of who did or looked at what, when and why; to read it is on record too."""
+"""The page of who did or looked at what, when and why; reading it is on record too."""
 
 from __future__ import annotations
 
@@ -117,23 +117,18 @@ NOBODIES: Mapping[str, str] = MappingProxyType(
         "(identity provider)": "(the municipality)",
     }
 )
-"""What stands on the log in the place of an account, and what it is called."""
+"""What the log has in place of an account, and what the page calls it."""
 
 
 class AuditPages:
-    """Show the audit log.
-
-    Args:
-        frame: around each page.
-        desk: the log.
-    """
+    """Show the audit log."""
 
     def __init__(self, frame: Frame, desk: AuditDesk) -> None:
         self._frame = frame
         self._desk = desk
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, see, post = self._frame.guarded, Permission.SEE_AUDIT, ("POST",)
         return (
             guarded(PAGE, self._page, see),

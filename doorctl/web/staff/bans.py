@@ -38,7 +38,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         filled_in.OTHER: "Another reason",
     }
 )
-"""What a ban is for, as a form calls it and in English."""
+"""What a ban is for: a form's key and the English text."""
 
 STATES: Mapping[BanState, str] = MappingProxyType(
     {
@@ -53,26 +53,21 @@ STATES: Mapping[BanState, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What of the form makes no sense, in English; and what was typed, but the card."""
+    """What is wrong in the form, in English, and what was typed except the card."""
 
     text: str
     form: Form
 
 
 class BansPages:
-    """List, add and lift bans, and print the letter.
-
-    Args:
-        frame: around each page.
-        desk: the bans.
-    """
+    """List, add and lift bans, and print the letter."""
 
     def __init__(self, frame: Frame, desk: BansDesk) -> None:
         self._frame = frame
         self._desk = desk
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, see, change = self._frame.guarded, Permission.SEE_BANS, Permission.CHANGE_BANS
         return (
             guarded(PAGE, self._page, see),
@@ -157,7 +152,7 @@ def _asked(form: Form, words: Words) -> BanAsked:
 
 
 def _with_reason_in(words: Words, letter: str, kept_in: Words) -> str:
-    """Return a letter in whose language a reason of the list stands too; it is kept in another."""
+    """Return a letter with its listed reason translated from the branch's own language."""
     for reason in REASONS.values():
         letter = letter.replace(f": {kept_in.say(reason)}", f": {words.say(reason)}", 1)
     return letter

@@ -40,12 +40,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """All of it.
-
-    Args:
-        names: each with its x, as many as there is room for.
-        marks: each with its y, for the scale on the left.
-    """
+    """The whole picture, with x of each name that has room and y of each mark on the left."""
 
     bars: tuple[Bar, ...]
     names: tuple[tuple[float, str], ...]
@@ -55,7 +50,7 @@ class Bars:
 
 
 def bars(columns: Sequence[Column]) -> Bars:
-    """Return the picture of some columns; without any it is empty."""
+    """Return the picture of some columns; without columns it is empty."""
     top = scale_of(max((count for one in columns for count in one.counts), default=0))
     step = min(WIDEST, WIDTH / len(columns)) if columns else WIDEST
     drawn = [

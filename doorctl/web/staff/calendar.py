@@ -1,4 +1,4 @@
-"""The page of the hours: two weeks as a picture, and each date to be given hours of its own."""
+"""The page of the hours: two weeks as a picture, and a form for each date's own hours."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.refusals import told
 
-# A date's hours as they are filled in: from the calendar into the form, and back.
-
 MOST_SPANS: Final = 4
-"""So many spans of each kind a form offers; no branch opens and closes more often in a day."""
+"""Spans of each kind in a form; no branch opens and closes more often in a day."""
 
 KINDS: Final = ((Mode.SELF_SERVICE, "self"), (Mode.STAFFED, "staffed"))
 OPEN, CLOSED = "hours", "closed"
-"""What a form calls a date with hours, and one without."""
+"""A form's words for a date with hours, and for a date without."""
 
 SHOWN: Final = "shown"
 """The field that says which :func:`version` of the date the form showed."""
@@ -56,7 +54,7 @@ def filled(day: CalendarDay) -> dict[str, Any]:
 
 
 def version(day: CalendarDay) -> str:
-    """Return what tells whether a date is still what a form showed."""
+    """Return a hash that shows whether a date has changed since a form showed it."""
     told = repr((day.spans, day.cause.value, day.note, day.by_staff))
     return hashlib.sha256(told.encode()).hexdigest()[:VERSION_DIGITS]
 
@@ -67,10 +65,10 @@ def typed(form: Form) -> dict[str, Any]:
 
 
 def asked_for(day: date, form: Form) -> StoredDay:
-    """Return the hours that somebody filled in for a date.
+    """Return the hours that the form gives a date.
 
     Raises:
-        InputError: they make no sense, or nobody said whether the branch is open.
+        InputError: they make no sense, or the form does not say whether the branch is open.
     """
     return StoredDay(day, _hours(form), form.text("note"))
 
@@ -96,7 +94,7 @@ def _spans(form: Form) -> Iterator[ModeSpan]:
 
 
 def _span(mode: Mode, starts: int, ends: int) -> ModeSpan:
-    # 00:00 ends a day as 24:00 does, but a span between two of them is none.
+    # 00:00 ends a day as 24:00 does, but 00:00 to 00:00 is no span.
     until_midnight = ends == 0 < starts
     if mode is Mode.STAFFED and ends <= starts and not until_midnight:
         raise InputError(
@@ -119,7 +117,7 @@ def _minutes(written: str) -> int:
     return told
 
 
-# Days as bands on a scale of 24 hours: numbers for an SVG, nothing else.
+# Days as bands on a scale of 24 hours, for an SVG.
 
 LEFT: Final = 150
 WIDTH: Final = 720
@@ -140,7 +138,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One date."""
+    """One date of the picture."""
 
     y: int
     name: str
@@ -152,11 +150,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All of it.
+    """The whole picture.
 
-    Args:
-        hours: x and name of each mark of the scale.
-        now: x and y of this moment; None where today is not shown.
+    `hours` are x and name of each mark of the scale. `now` is x and y of this moment, None where
+    today is not shown.
     """
 
     lines: tuple[Line, ...]
@@ -216,24 +213,14 @@ HINTS: Mapping[Mode, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One date as the page shows it.
-
-    Args:
-        day: the date's hours and who says so.
-        spans: each as mode and times, in words.
-    """
+    """One date as the page shows it, with each span's mode and times in words."""
 
     day: CalendarDay
     spans: tuple[tuple[str, str], ...]
 
 
 class CalendarPages:
-    """Show the hours and change those of single dates.
-
-    Args:
-        frame: around each page.
-        desk: the hours.
-    """
+    """Show the hours and change those of single dates."""
 
     def __init__(self, frame: Frame, desk: CalendarDesk) -> None:
         self._frame = frame
@@ -241,7 +228,7 @@ class CalendarPages:
         self._changing = threading.Lock()
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, day = self._frame.guarded, f"{PAGE}/{{day}}"
         change, post = Permission.CHANGE_CALENDAR, ("POST",)
         return (
@@ -268,7 +255,7 @@ class CalendarPages:
         )
 
     async def _saved(self, asked: PageRequest) -> Row | None:
-        """Return the date that the address says was changed, if staff have said its hours."""
+        """Return the date that the address says was changed, if staff have set its hours."""
         day = _date(asked.asked("day"))
         if day is None:
             return None
@@ -300,7 +287,7 @@ class CalendarPages:
         return asked.done(PAGE, "cleared")
 
     def _said(self, day: date, shown: str, said: StoredDay | None, by: str) -> None:
-        """Set or clear a date if it still is what the form showed."""
+        """Set a date, or clear it for None, if it still is what the form showed."""
         with self._changing:
             (now,) = self._desk.days(day, 1)
             if version(now) != shown:

@@ -1,4 +1,4 @@
-"""Signing in and out, and one's own password: the only pages that touch the session's cookie."""
+"""Signing in and out, and changing a password: only these pages touch the session's cookie."""
 
 from __future__ import annotations
 
@@ -41,8 +41,6 @@ from doorctl.web.frame.pool import Turns
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.refusals import by_pattern
 
-# What a refused sign-in and a refused new password are told with, in English.
-
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "wrong": "The name and the password do not fit.",
@@ -55,7 +53,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "elsewhere": "There is no password of this branch's to change.",
     }
 )
-"""Which part of a sign-in was wrong is never said."""
+"""The page never says which part of a sign-in was wrong."""
 
 MINUTE_S: Final = 60
 
@@ -88,16 +86,16 @@ NOT_TAKEN: Final = (
         "The new password is the old one. Choose another one.",
     ),
 )
-"""Refusals of a new password, and what they are on the page."""
+"""Refusals of a new password, and what the page says instead."""
 
 
 def not_taken(words: Words, error: InputError) -> str:
-    """Return why a new password is not taken, in a language."""
+    """Return why a new password is refused, in the page's language."""
     return by_pattern(words, str(error), NOT_TAKEN)
 
 
 def waits(words: Words, error: SignInWaitsError) -> str:
-    """Return how long to wait, in a language: seconds, or minutes that are rounded up."""
+    """Return how long to wait, in the page's language: seconds, or minutes rounded up."""
     if error.wait_s < IN_SECONDS_S:
         return words.count(
             "Too many have failed. Wait {n} second, and try again.",
@@ -114,10 +112,10 @@ def waits(words: Words, error: SignInWaitsError) -> str:
 SIGN_OUT: Final = "/sign-out"
 
 KNOWN_S: Final = 180 * 24 * 3600
-"""So long a browser is known in which nobody signs in."""
+"""A browser is known for so long after its last sign-in."""
 
 SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
-"""Keys of what the page of signing in tells."""
+"""Keys of the messages that the sign-in page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +129,8 @@ class Entrance:
     """Let staff in and out.
 
     Args:
-        frame: around each page.
-        signing_in: knows accounts and sessions; blocks.
         way_out: returns where a browser signs out at the municipality's identity provider, ""
-            for nowhere; blocks.
+            for nowhere; blocks, as `signing_in` does.
     """
 
     def __init__(
@@ -144,10 +140,10 @@ class Entrance:
         self._signing_in = signing_in
         self._way_out = way_out
         self._turns = {known: Turns() for known in (True, False)}
-        """A line of strangers, and one of browsers that have signed in to the account before."""
+        """A queue of strangers, and one of browsers that signed in to the account before."""
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         frame = self._frame
         return (
             frame.open("/", self._start),
@@ -236,7 +232,7 @@ class Entrance:
         leads = await asked.aside(self._way_out) if of_provider else ""
         if not leads:
             return signed_out(self._frame, asked.go(f"{SIGN_IN}?done=out"))
-        # A page and no redirect: of a form's answer the policy lets none lead elsewhere.
+        # A page and no redirect: the policy lets no form's answer redirect to another site.
         return signed_out(
             self._frame, asked.page("municipality.html", why="", back=leads, address="/", out=True)
         )
@@ -297,7 +293,7 @@ class Entrance:
     def _factor_page(
         self, asked: PageRequest, secret: Masked[str], refused: _Refused | None = None
     ) -> Response:
-        # Of all processes' memory only this page needs it.
+        # Imported here to save memory: only this page needs it.
         import segno  # noqa: PLC0415 - as said
 
         uri = second_factor.key_uri(secret, asked.by, self._frame.house.name)
@@ -344,13 +340,13 @@ class Entrance:
 
 
 def session_of(frame: Frame, asked: PageRequest) -> Token | None:
-    """Return what a browser shows as its session, living or not; None for nothing."""
+    """Return the session token that a browser sends, valid or not; None where it sends none."""
     token = asked.request.cookies.get(frame.house.session_cookie)
     return Token(token) if token else None
 
 
 def signed_in(frame: Frame, response: Response, token: Token) -> Response:
-    """Return a response that gives a browser its session: for this host, until it is closed."""
+    """Add the session's cookie to a response: for this host, until the browser is closed."""
     response.set_cookie(
         frame.house.session_cookie,
         token.reveal(),
@@ -362,7 +358,7 @@ def signed_in(frame: Frame, response: Response, token: Token) -> Response:
 
 
 def signed_out(frame: Frame, response: Response) -> Response:
-    """Return a response that takes a browser's session, and what it may have kept of pages."""
+    """Make a response delete the browser's session, and what it may have kept of pages."""
     response.delete_cookie(
         frame.house.session_cookie, httponly=True, samesite="strict", secure=frame.house.encrypted
     )
@@ -388,19 +384,19 @@ def _refusal(
     return _Refused(words.say(REFUSED[wrong]))
 
 
-# Signing in by the municipality's identity provider: there, and back with a proof.
+# Signing in by the municipality's identity provider.
 
 PAGE: Final = "/sign-in/municipality"
 BACK: Final = f"{PAGE}/back"
 
 BEGUN_S: Final = 600
-"""So long somebody may take to sign in there."""
+"""Longest time that a sign-in at the provider may take."""
 
 TOLD_EVERY_S: Final = 60.0
-"""One line in the journal in so long, whatever strangers ask."""
+"""The journal gets at most one line in this time, however often strangers ask."""
 
 ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
-"""What a browser says of a link that stood on somebody else's page."""
+"""What a browser says of a link on another site's page."""
 
 STOPPED: Final = "the municipality did not sign you in, or you stopped there"
 UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
@@ -410,16 +406,16 @@ class Municipality(Protocol):
     """The identity provider, and the sign-ins that are under way. Thread-safe."""
 
     def begin_oidc(self, back: str, session: Token | None, address: str) -> tuple[str, Token]:
-        """Return where to send the browser, and what it has to bring back in a cookie."""
+        """Return where to send the browser, and the cookie's token that it must bring back."""
 
     def wanted_oidc(self, kept: Token) -> str:
-        """Return the path where whoever began wanted to go, "/" if it is over; never waits."""
+        """Return the path that the browser wanted, "/" if the sign-in is over; never waits."""
 
     def stop_oidc(self, kept: Token) -> None:
         """Forget a sign-in that came to nothing; never waits."""
 
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
-        """Sign in who came back, and end the session that there was; return token and path."""
+        """Sign the browser in and end its old session; return the new token and the path."""
 
 
 class MunicipalityPages:
@@ -427,10 +423,6 @@ class MunicipalityPages:
 
     The way back is the one address that signs in by GET: the provider's protocol sends browsers by
     links. What it brings counts once, and only in the browser that began.
-
-    Args:
-        frame: around each page.
-        provider: knows the sign-ins that are under way.
     """
 
     def __init__(self, frame: Frame, provider: Municipality) -> None:
@@ -440,7 +432,7 @@ class MunicipalityPages:
         self._told_s = float("-inf")
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         return (self._frame.open(PAGE, self._begin), self._frame.open(BACK, self._back))
 
     @property
@@ -484,7 +476,7 @@ class MunicipalityPages:
         wanted = self._provider.wanted_oidc(kept)
         if asked.asked("error"):
             self._provider.stop_oidc(kept)
-            # What it says of it is not shown: anybody can write such an address.
+            # The provider's text is not shown: anybody can write such an address.
             return _refused(asked, 403, wanted, STOPPED)
         state, code = asked.asked("state"), asked.asked("code")
         try:
@@ -515,6 +507,6 @@ class MunicipalityPages:
 def _refused(
     asked: PageRequest, status: int, back: str, why: str, more: str | None = None
 ) -> Response:
-    """Return a page that says why, and leads to the other ways in and on to where one wanted."""
+    """Return a page that says why, with links to the other ways to sign in."""
     context = {"why": why, "back": back, "more": more, "address": sign_in_at(back)}
     return asked.page("municipality.html", status, **context)

@@ -22,14 +22,14 @@ from doorctl.web.frame.words import Words
 CARD, TAKEN_AS, REASON, OWN_WORDS = "card", "taken_as", "reason", "own_words"
 PATRON_REF: Final = "patron_ref"
 OTHER: Final = "other"
-"""The reason that says nothing without words of one's own."""
+"""The reason that needs a text beside it."""
 
 READINGS: Final = (("", "Find out"), ("card", "A card number"), ("cpr", "A CPR number"))
-"""What ten digits may be, and how that is offered; in English."""
+"""What ten digits may be, and how the form offers it, in English."""
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOST_DIGITS: Final = 9
-"""A row's number with more is none; SQLite would not even take every one."""
+"""No row's number is longer; SQLite would refuse some longer ones."""
 
 _OF_COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -39,15 +39,11 @@ _OF_COMMANDS: Mapping[str, str] = MappingProxyType(
         ", or give --patron-ref": ", or give the number in the library system",
     }
 )
-"""What a command's words for a wrong number are on a page."""
+"""A command's words for a wrong number, and what a page says instead."""
 
 
 class FieldError(InputError):
-    """Staff's: one field of a form makes no sense.
-
-    Attributes:
-        field: its name.
-    """
+    """Staff's: one field of a form makes no sense."""
 
     def __init__(self, field: str, sentence: str) -> None:
         self.field = field
@@ -56,7 +52,7 @@ class FieldError(InputError):
 
 @contextmanager
 def of_field(name: str) -> Iterator[None]:
-    """Raise what is refused within as a `FieldError` of that field."""
+    """Turn an InputError of the block into a `FieldError` of this field."""
     try:
         yield
     except InputError as error:
@@ -64,10 +60,10 @@ def of_field(name: str) -> Iterator[None]:
 
 
 def card(form: Form) -> str:
-    """Return what was swiped or typed.
+    """Return the card as it was swiped or typed.
 
     Raises:
-        InputError: nothing was.
+        InputError: the field is empty.
     """
     typed = form.text(CARD)
     if not typed:
@@ -76,20 +72,20 @@ def card(form: Form) -> str:
 
 
 def shown_again(form: Form) -> Form:
-    """Return a form without what may be a CPR number in the field of the library system's."""
+    """Return a form to show again, without a possible CPR number in the field `patron_ref`."""
     if not may_be_cpr(form.text(PATRON_REF)):
         return form
     return Form({**form.fields, PATRON_REF: ("",)})
 
 
 def taken_as(form: Form) -> TakenAs | None:
-    """Return as what a number is to be read; None for each way."""
+    """Return how to read a number; None for both ways."""
     chosen = form.text(TAKEN_AS)
     return cast(TakenAs, chosen) if chosen in {"card", "cpr"} else None
 
 
 def told(error: InputError) -> str:
-    """Return what is wrong as a page says it, in English."""
+    """Return an error's sentence as a page says it, in English."""
     sentence = str(error)
     for command, page in _OF_COMMANDS.items():
         sentence = sentence.replace(command, page)
@@ -97,15 +93,13 @@ def told(error: InputError) -> str:
 
 
 def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
-    """Return the reason that was chosen, with what was written beside it.
+    """Return the reason that was chosen, with the text that was written beside it.
 
-    Args:
-        form: with the fields `reason` and `own_words`.
-        listed: the reasons to choose from, in English, by what the form calls them.
-        words: the branch's own language: what is kept is read by others.
+    `listed` has the English reasons by the form's keys. `words` are of the branch's own language,
+    because others read what is kept.
 
     Raises:
-        InputError: none was chosen, or the one that needs words has none.
+        InputError: no reason was chosen, or the reason that needs a text has none.
     """
     chosen, own = form.text(REASON), form.text(OWN_WORDS)
     if chosen not in listed:
@@ -119,7 +113,7 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
 
 
 def day(written: str) -> date | None:
-    """Return a day as a browser writes it; None for none.
+    """Return the day that a browser sends; None for an empty field.
 
     Raises:
         InputError: it is no day of this century.
@@ -134,7 +128,7 @@ def day(written: str) -> date | None:
 
 
 def moment(written: str) -> datetime | None:
-    """Return a local time without a zone as a browser writes it; None for none; as :func:`day`."""
+    """Return the local time that a browser sends, without a zone; else as :func:`day`."""
     if not written:
         return None
     try:
@@ -146,7 +140,7 @@ def moment(written: str) -> datetime | None:
 
 
 def row_number(asked: PageRequest) -> int:
-    """Return the number that stands in the address.
+    """Return the row's number in the address.
 
     Raises:
         InputError: there can be no such row.

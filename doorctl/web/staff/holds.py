@@ -24,7 +24,7 @@ from doorctl.web.staff.log import Row, row
 
 PAGE: Final = "/holds"
 AROUND: Final = timedelta(minutes=15)
-"""So much before and after an attempt is offered to be held."""
+"""A form offers to hold so much time before and after an attempt."""
 
 USUAL_DAYS: Final = 60
 ONE_DAY: Final = timedelta(days=1)
@@ -38,28 +38,23 @@ ON_PAGE: Mapping[str, str] = MappingProxyType(
         "--until is no time that a door log can know": "the last day is none that can be",
     }
 )
-"""What a command's words for a wrong time are on a page."""
+"""A command's words for a wrong time, and what a page says instead."""
 
 
 TOO_OLD: Final = "the window begins before {time}, and that is gone"
 _GONE: Final = re.compile(TOO_OLD.format(time=r"(\d{4}-\d\d-\d\d \d\d:\d\d)"))
 
 ROWS: Final = 200
-"""So many attempts are on one page: a hold of a busy month has more than ten thousand."""
+"""Attempts on one page: a hold of a busy month has more than ten thousand."""
 
 NO_HOLD: Final = "There is no hold of that number."
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some of the attempts that a hold holds.
+    """One page of a hold's attempts, oldest first; `page` counts from 1.
 
-    Args:
-        rows: oldest first.
-        page: which part it is, from 1.
-        first: the place of the first row among all, from 1.
-        every: how many there are in all.
-        is_last: whether none follow.
+    `first` is the place of the first row, from 1, among all `every` attempts.
     """
 
     rows: tuple[Row, ...]
@@ -70,19 +65,14 @@ class Part:
 
 
 class HoldPages:
-    """Show holds, add and lift them, and show what one holds.
-
-    Args:
-        frame: around each page.
-        desk: the holds.
-    """
+    """Show holds, add and lift them, and show a hold's attempts."""
 
     def __init__(self, frame: Frame, desk: HoldDesk) -> None:
         self._frame = frame
         self._desk = desk
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, may, post = self._frame.guarded, Permission.HOLD, ("POST",)
         return (
             guarded(PAGE, self._page, may),
@@ -132,7 +122,7 @@ class HoldPages:
         return Part(rows, page, begins + 1, len(visits), is_last=page == pages)
 
     async def _none(self, asked: PageRequest) -> Response:
-        """Return the page, above whose list it is said that there is no such hold."""
+        """Return the page with the message that there is no such hold."""
         fields = _offered(asked.now, None)
         return await self._shown(asked, fields, absent=asked.words.say(NO_HOLD))
 
@@ -168,13 +158,13 @@ def _offered(now: datetime, around: datetime | None) -> dict[str, Any]:
 
 
 def _page_number(written: str) -> int:
-    """Return which part is asked for; the first where it makes no sense."""
+    """Return the page number in an address; 1 where it makes no sense."""
     known = written.isascii() and written.isdigit() and len(written) <= filled_in.MOST_DIGITS
     return max(1, int(written)) if known else 1
 
 
 def _told(words: Words, error: InputError) -> str:
-    """Return what is wrong with a form, as its reader says it."""
+    """Return what is wrong with a form, in the page's language."""
     sentence = ON_PAGE.get(str(error), str(error))
     gone = _GONE.fullmatch(sentence)
     if gone is None:

@@ -1,4 +1,4 @@
-"""The page of the door log: attempts under pseudonyms, and what it takes to see more of them."""
+"""The page of the door log: attempts under pseudonyms, with search, reveal and export."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ from doorctl.web.staff.refusals import told
 from doorctl.web.staff.timeline import timeline
 from doorctl.web.staff.why import sentence
 
-# Which attempts a page of the door log shows: read from an address or a form, and written back.
-
 GRANTED, REFUSED, OPEN = "granted", "refused", "open"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
 REASONS: Final = frozenset(one.value for one in Reason)
@@ -42,14 +40,10 @@ REASONS: Final = frozenset(one.value for one in Reason)
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What was chosen; it holds nobody's number, so it may stand in an address.
+    """The filter of the page; it holds nobody's number, so it may stand in an address.
 
-    Args:
-        day: local.
-        starts: time of that day, included; None for its beginning.
-        ends: time of that day, not included; None for its end.
-        outcome: one of :data:`OUTCOMES`, or empty for any.
-        reasons: any of them; none for all.
+    Day and times are local. `starts` is included, None is the day's beginning; `ends` is not, None
+    is its end. An empty `outcome` or no `reasons` means all.
     """
 
     day: date
@@ -59,7 +53,7 @@ class Chosen:
     reasons: frozenset[str] = frozenset()
 
     def wanted(self, words: Words) -> LogFilter:
-        """Return it as the door log is asked; times of the day are the branch's."""
+        """Return the filter for the door log; times of day are in the branch's time zone."""
         return LogFilter(
             verdict=self.outcome or None,
             reasons=self.reasons,
@@ -68,12 +62,12 @@ class Chosen:
         )
 
     def follows(self, today: date) -> bool:
-        """Tell whether attempts that come now belong here: today, whatever the time."""
+        """Tell whether the page takes in new attempts: it shows the whole of today."""
         whole_day = self.starts is None and self.ends is None
         return whole_day and self.day == today and self.outcome != OPEN
 
     def address(self, **others: object) -> str:
-        """Return it as the part of an address after the question mark, with other parameters."""
+        """Return this filter as an address's query string, with other parameters."""
         pairs: list[tuple[str, object]] = [("day", self.day)]
         pairs += [(name, f"{at:%H:%M}") for name, at in self._times() if at is not None]
         if self.outcome:
@@ -91,15 +85,12 @@ class Chosen:
 def chosen(
     text: Callable[[str], str], every: Callable[[str], Sequence[str]], today: date
 ) -> Chosen:
-    """Return what was chosen.
+    """Return the filter that an address or a form gives, for `today` where it gives no day.
 
-    Args:
-        text: returns a parameter, empty where absent.
-        every: returns all values of one.
-        today: where no day was chosen.
+    `text` returns a parameter, empty where absent. An unknown outcome or reason is left out.
 
     Raises:
-        FieldError: a day or a time that is none; an outcome or a reason that is none is any.
+        FieldError: a day or a time makes no sense.
     """
     outcome = text("outcome")
     with of_field("day"):
@@ -120,7 +111,7 @@ def chosen(
 
 
 def fits(visit: Visit, outcome: str, reasons: frozenset[str]) -> bool:
-    """Tell whether an attempt belongs to what was chosen; one under way may still come to."""
+    """Tell whether an attempt passes the filter; one under way passes only an empty filter."""
     if visit.verdict is None:
         return not reasons and not outcome
     return outcome in {"", visit.verdict} and (not reasons or visit.reason in reasons)
@@ -139,30 +130,22 @@ def _time(written: str) -> time | None:
         raise InputError("give a time of day as 07:30") from None
 
 
-# An attempt as a row of the door log says it; the same on a page and on a stream.
-
 NAMES: Mapping[str, str] = MappingProxyType(
     {GRANTED: "Let in", REFUSED: "Refused", OPEN: "Under way"}
 )
 """What each outcome is called, in English."""
 
 GROUP: Final = 4
-"""So many digits of a pseudonym stand together: it is read aloud, and no spreadsheet's number."""
+"""Digits in a row: people read a pseudonym aloud, and no spreadsheet takes it for a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One attempt.
+    """One attempt in the page's language, the same on a page and on a stream.
 
-    Args:
-        attempt: its number.
-        state: one of :data:`NAMES`.
-        day: when it began, as the language writes it.
-        clock: the time of that day.
-        doubtful: whether that time may be wrong.
-        told: how it ended, a sentence; empty while it is under way.
-        pseudonym: empty for an unreadable card.
-        around: local, as a browser writes a moment: where a hold would begin and end.
+    `state` is a key of :data:`NAMES`. `doubtful` says that the time may be wrong. `told` is empty
+    while the attempt is under way, and `pseudonym` for an unreadable card. `around` is the local
+    time as a browser writes it, around which a hold is offered.
     """
 
     attempt: int
@@ -181,10 +164,10 @@ class Row:
 
 
 def row(asked: PageRequest, visit: Visit) -> Row:
-    """Return an attempt as whoever asks may see it, in their language.
+    """Return an attempt as this account may see it, in its language.
 
-    Who may neither search the log for a card nor look up whose it is gets a pseudonym of that day
-    alone: one look at the door links no month of visits.
+    An account that may neither search the log for a card nor look up whose it is gets a pseudonym
+    of that day alone, because one look at the door must not link a month of visits.
     """
     words, local = asked.words, asked.words.local(visit.at)
     links = asked.may(Permission.SEARCH_LOG) or asked.may(Permission.REVEAL)
@@ -202,12 +185,12 @@ def row(asked: PageRequest, visit: Visit) -> Row:
 
 
 def state(visit: Visit) -> str:
-    """Return how far an attempt has come: one of :data:`NAMES`."""
+    """Return an attempt's state, a key of :data:`NAMES`."""
     return OPEN if visit.verdict is None else visit.verdict
 
 
 def ending(words: Words, reason: str | None) -> str:
-    """Return what a reason means; one that a newer door gave stands as it is."""
+    """Return what a reason means; a reason that only a newer door knows stays as it is."""
     if reason is None:
         return ""
     return sentence(words, Reason(reason)) if reason in REASONS else reason
@@ -221,7 +204,7 @@ def _of_day(asked: PageRequest, card: str | None, day: date) -> str | None:
 
 
 def grouped(pseudonym: str | None) -> str:
-    """Return ``7f3a 09c1``; empty for none."""
+    """Return a pseudonym in groups, as ``7f3a 09c1``; empty for None."""
     digits = pseudonym or ""
     return " ".join(digits[at : at + GROUP] for at in range(0, len(digits), GROUP))
 
@@ -232,26 +215,19 @@ CSV, JSON = "csv", "json"
 FORMATS: Final = (CSV, JSON)
 
 SEPARATOR: Final = ";"
-"""Where the comma is in decimals, as in Danish, spreadsheets take it for no separator."""
+"""Where decimals have a comma, as in Danish, spreadsheets do not separate cells by commas."""
 
 MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
-"""By it Excel knows UTF-8."""
+"""The byte order mark, by which Excel recognises UTF-8."""
 
 ACTIVE: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would calculate."""
+"""A spreadsheet calculates a cell that begins with one of these."""
 
 COLUMNS: Final = ("attempt", "time", "clock", "outcome", "reason", "meaning", "card")
 
 
 def exported(words: Words, visits: Iterable[Visit], form: str, name: str) -> Response:
-    """Return a file to keep.
-
-    Args:
-        words: the language in which a CSV says what a reason means.
-        visits: in order.
-        form: one of :data:`FORMATS`.
-        name: the file's, without its ending; plain ASCII.
-    """
+    """Return a CSV or JSON file to download; `name` is plain ASCII without the ending."""
     content = as_json(visits) if form == JSON else as_csv(words, visits)
     kind = "application/json" if form == JSON else "text/csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"'}
@@ -259,7 +235,7 @@ def exported(words: Words, visits: Iterable[Visit], form: str, name: str) -> Res
 
 
 def as_csv(words: Words, visits: Iterable[Visit]) -> str:
-    """Return a table with a head; times are local, with their offset."""
+    """Return a table with a head line; times are local, with their offset."""
     written = io.StringIO()
     table = csv.writer(written, delimiter=SEPARATOR)
     table.writerow(COLUMNS)
@@ -285,7 +261,7 @@ def as_json(visits: Iterable[Visit]) -> bytes:
 
 
 def inert(cell: str) -> str:
-    """Return a cell that no spreadsheet calculates."""
+    """Return a cell in a form that no spreadsheet calculates."""
     return f"'{cell}" if cell.startswith(ACTIVE) else cell
 
 
@@ -303,14 +279,12 @@ def _cells(words: Words, visits: Iterable[Visit]) -> Iterator[list[str]]:
         yield [inert(cell) for cell in cells]
 
 
-# What is filled in on the door log's page: shown again where it makes no sense.
-
 Text = Callable[[str], str]
-"""Returns a field, empty where absent."""
+"""Returns a form's field, empty where absent."""
 
 
 def fields_of(wanted: Chosen) -> dict[str, Any]:
-    """Return the fields of the filter and of the export, as they stand for what was chosen."""
+    """Return the fields of the filter's and the export's form for this filter."""
     return {
         "day": str(wanted.day),
         "from": f"{wanted.starts:%H:%M}" if wanted.starts is not None else "",
@@ -325,13 +299,13 @@ def fields_of(wanted: Chosen) -> dict[str, Any]:
 
 
 def typed(text: Text, every: Callable[[str], Sequence[str]], wanted: Chosen) -> dict[str, Any]:
-    """Return the same fields as somebody filled them in; those left empty as were they chosen."""
+    """Return these fields as they were filled in; an empty one gets the filter's value."""
     shown = {name: text(name) or usual for name, usual in fields_of(wanted).items()}
     return shown | {"reason": frozenset(every("reason")), "format": format_of(text)}
 
 
 def format_of(text: Text) -> str:
-    """Return the format that was chosen; the first where it is none."""
+    """Return the chosen format; the first where the form gives no known one."""
     chosen = text("format")
     return chosen if chosen in FORMATS else FORMATS[0]
 
@@ -340,7 +314,7 @@ def days(text: Text, wanted: Chosen) -> tuple[date, date]:
     """Return the first and the last day to save.
 
     Raises:
-        FieldError: one of them is no day, or the last is before the first.
+        FieldError: a field is no day, or the last day is before the first.
     """
     with of_field("first"):
         first = filled_in.day(text("first")) or wanted.day
@@ -352,7 +326,7 @@ def days(text: Text, wanted: Chosen) -> tuple[date, date]:
 
 
 def spanned(wanted: Chosen, first: date, last: date, words: Words) -> LogFilter:
-    """Return what is wanted of some days; the times of the day are of a single one."""
+    """Return the filter for some days; times of day count only for a single day."""
     if first == last:
         return replace(wanted, day=first).wanted(words)
     begins = replace(wanted, day=first, starts=None, ends=None).wanted(words)
@@ -366,32 +340,27 @@ MOST_FOUND: Final = 200
 """Attempts of one card that are shown: a month of many visits a day."""
 
 MOST_DIGITS: Final = 18
-"""Of an attempt number: a few billion are more than a door lives to see."""
+"""Digits of an attempt number: a door does not live to see a few billion attempts."""
 FIXED: Mapping[str, Any] = MappingProxyType(
     {"names": NAMES, "outcomes": OUTCOMES, "one_day": timedelta(days=1), "longest": SHORT_TEXT}
 )
-"""What the template names and no page changes."""
+"""What the template uses and no request changes."""
 
 FIELDS: Final = ("day", "from", "to", "first", "last", "purpose", filled_in.CARD)
-"""Of the page's forms: each may be what is wrong."""
+"""The fields of the page's forms that can be wrong."""
 
 NOTHING_WRONG: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class LogPages:
-    """Show the door log.
-
-    Args:
-        frame: around each page.
-        desk: the door log.
-    """
+    """Show the door log."""
 
     def __init__(self, frame: Frame, desk: DoorLog) -> None:
         self._frame = frame
         self._desk = desk
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, post = self._frame.guarded, ("POST",)
         return (
             guarded(PAGE, self._page, Permission.SEE_LOG),
@@ -469,7 +438,7 @@ class LogPages:
     def _saved(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
         with of_field("purpose"):
             refuse_purpose(purpose)
-        # Whatever else the door log refuses, fewer days mend it.
+        # Fewer days mend whatever else the door log refuses.
         with of_field("last"):
             return self._desk.export(chosen, purpose, by)
 
@@ -513,7 +482,7 @@ class LogPages:
     def _looked(
         self, wanted: Chosen, before: int | None, words: Words
     ) -> tuple[str, LogPage, DayPicture]:
-        # Asked for first: what is written meanwhile is told twice, and never not at all.
+        # Read first: what is written meanwhile is shown twice rather than not at all.
         number = self._desk.last()
         last = self._one(number)
         page = self._desk.page(wanted.wanted(words), before=before, limit=ROWS)

@@ -1,7 +1,7 @@
 """The door log as it is written: a stream of rows for a page that is open.
 
-A row is told when its attempt begins and again when it has ended; `<attempt>-<state>` is its id, so
-a browser that lost the stream says where it was and misses nothing.
+A row is sent when its attempt begins and again when it ends. Its id is `<attempt>-<state>`, so a
+browser that lost the stream says where it was and misses nothing.
 """
 
 from __future__ import annotations
@@ -27,18 +27,15 @@ from doorctl.web.frame.frame import Frame, PageRequest, Person
 from doorctl.web.frame.pool import Aside
 from doorctl.web.staff.log import NAMES, OPEN, Chosen, chosen, fits, row, state
 
-# One browser's stream: what it has seen, and how it is told more without being waited for.
-
 MOST_DIGITS: Final = 18
 NOTHING: Final = -1
 
 
 class Seen:
-    """Which rows a browser has; one stream's own.
+    """Which rows a browser has; each stream has its own.
 
-    Args:
-        attempt: the highest number; :data:`NOTHING` for whoever wants what comes from now on.
-        told: that attempt's state; one of `NAMES`.
+    `attempt` is the highest number, :data:`NOTHING` for a browser that wants only new attempts;
+    `told` is that attempt's state.
     """
 
     def __init__(self, attempt: int = NOTHING, told: str = OPEN) -> None:
@@ -47,25 +44,25 @@ class Seen:
 
     @classmethod
     def parsed(cls, last: str) -> Seen:
-        """Return what an event's id says; what is none says that nothing was seen."""
+        """Return what an event's id says; an invalid id says that nothing was seen."""
         number, _, told = last.partition("-")
         if not number.isascii() or not number.isdigit() or len(number) > MOST_DIGITS:
             return cls()
         return cls(int(number), told) if told in NAMES else cls()
 
     def begin(self, attempt: int) -> None:
-        """Begin with what comes after an attempt."""
+        """Take all attempts up to this one as seen."""
         self.attempt = attempt
         self._under_way.clear()
 
     def knows(self, visit: Visit) -> bool:
-        """Tell whether the browser has an attempt as it is now."""
+        """Tell whether the browser has this attempt in its present state."""
         if visit.attempt > self.attempt:
             return False
         return visit.attempt not in self._under_way or visit.verdict is None
 
     def note(self, visit: Visit) -> None:
-        """Note that the browser has it."""
+        """Note that the browser has this attempt."""
         self.attempt = max(self.attempt, visit.attempt)
         if visit.verdict is None:
             self._under_way.add(visit.attempt)
@@ -74,12 +71,9 @@ class Seen:
 
 
 class Stream(StreamingResponse):
-    """A stream of events that ends when the browser is too slow to take them.
+    """A stream of events that ends when the browser takes longer than `send_s` for one.
 
-    Args:
-        told: what it tells.
-        counted: counts it for as long as it lasts.
-        send_s: longest wait for the browser to take something.
+    `counted` counts the stream for as long as it lasts.
     """
 
     def __init__(
@@ -95,12 +89,12 @@ class Stream(StreamingResponse):
         self._send_s = send_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until it ends, the browser goes, or takes too long."""
+        """Send until the stream ends, or the browser goes or is too slow."""
         with self._counted():
             await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
-        """Send the head and what is told."""
+        """Send the head and the events."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with aclosing(self._told) as told:
             async for one in told:
@@ -108,7 +102,7 @@ class Stream(StreamingResponse):
                     async with asyncio.timeout(self._send_s):
                         await send(_body(one.encode(), more=True))
                 except TimeoutError:
-                    # An end could not be sent either; the server closes what has none.
+                    # An end could not be sent either; the server closes a stream that has none.
                     return
         await send(_body(b"", more=False))
 
@@ -117,19 +111,19 @@ def _body(content: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
-# One look at the door log for all who watch it: asked only while somebody does.
+# All streams share one look at the door log, and nothing looks while there is no stream.
 #
-# Whoever watches keeps a place in the news and is given what came after it. Nothing is kept for
-# one who is slow: the news of the last attempts are, and who falls behind them has to begin anew.
+# A stream remembers its place in the news and gets what came after it. Nothing is kept for a slow
+# stream but the last news, which all share: when it falls behind them, it begins anew.
 
 EVERY_S: Final = 0.5
-"""Between two looks whether anything was written; a look costs microseconds."""
+"""Time between two looks whether anything was written; a look costs microseconds."""
 
 KEPT: Final = 256
-"""News; more than a busy hour brings."""
+"""News that are kept: more than a busy hour brings."""
 
 BACK: Final = 20
-"""So far back from the newest an attempt may still be under way; one at a time is usual."""
+"""An attempt so far back from the newest may still be under way; one at a time is usual."""
 
 
 AT_ONCE: Final = 100
@@ -137,29 +131,18 @@ AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """An attempt that is new, or that has ended.
-
-    Args:
-        place: in the order of all news since the start.
-        visit: as it is now.
-    """
+    """An attempt that is new or has ended; `place` numbers all news since the start."""
 
     place: int
     visit: Visit
 
 
 class FellBehindError(Exception):
-    """Somebody watches too slowly; what they have missed is in the door log, not here."""
+    """A stream is too slow; what it missed is in the door log, not here."""
 
 
 class LogWatch:
-    """Belongs to the event loop, except `stop`, which is anybody's, a signal handler's too.
-
-    Args:
-        desk: the door log.
-        aside: threads for what waits.
-        every_s: between two looks.
-    """
+    """Looks for news; belongs to the event loop, but any thread or signal handler may `stop` it."""
 
     def __init__(self, desk: DoorLog, aside: Aside, every_s: float = EVERY_S) -> None:
         self._desk = desk
@@ -187,7 +170,7 @@ class LogWatch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Keep looking for as long as this lasts."""
+        """Keep looking while the block runs."""
         self._watchers += 1
         if self._task is None:
             self._known.clear()
@@ -203,20 +186,20 @@ class LogWatch:
                 self._task = None
 
     async def begin(self, limit_s: float) -> int:
-        """Return the place of the last news, once the door log has been looked at.
+        """Return the place of the last news, after the first look at the door log.
 
         Raises:
-            TimeoutError: it could not be read in time.
+            TimeoutError: the door log could not be read in time.
         """
         async with asyncio.timeout(limit_s):
             await self._begun.wait()
         return self._place
 
     async def after(self, place: int, limit_s: float) -> tuple[News, ...]:
-        """Return the news after a place, once there are any; none after so many seconds.
+        """Return the news after a place as soon as there are any; none once `limit_s` is over.
 
         Raises:
-            FellBehindError: news after that place are gone.
+            FellBehindError: some news after that place are gone.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
@@ -228,7 +211,7 @@ class LogWatch:
         return found
 
     def stop(self) -> None:
-        """Look no more; whoever waits is told at once."""
+        """Stop looking, and wake all streams that wait."""
         self._ending = True
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake)
@@ -238,7 +221,7 @@ class LogWatch:
         while True:
             seen = self._desk.version()
             if seen != version:
-                # A door log that can't be read now is asked again; the streams go on.
+                # A door log that can't be read now is read again; the streams go on.
                 with suppress(DoorctlError):
                     version = seen if await self._look() else None
             await asyncio.sleep(self._every_s)
@@ -269,7 +252,7 @@ class LogWatch:
         self._wake()
 
     def _wake(self) -> None:
-        # Whoever waits is woken and looks for itself; who comes later waits for the next.
+        # Streams that wait now are woken; a stream that comes later waits for the next event.
         self._told.set()
         self._told = asyncio.Event()
 
@@ -280,10 +263,10 @@ MOST_CLIENTS: Final = 40
 """Pages that may be open at a time; a branch has a handful."""
 
 MOST_OF_ONE: Final = 10
-"""Of one account: whoever opens more of them shuts nobody else out."""
+"""Open pages of one account, so that it shuts no other account out."""
 
 MOST_MISSED: Final = 100
-"""A page that missed more rows than that is given the newest; it is out of date anyway."""
+"""A page that missed more rows gets only the newest; it is out of date anyway."""
 
 RETRY: Final = "retry: 3000\n\n"
 BEAT: Final = ": beat\n\n"
@@ -291,15 +274,13 @@ BEAT: Final = ": beat\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long things may take, in seconds.
+    """How long things may take.
 
     Args:
         beat_s: longest silence on a stream.
-        trust_s: so long a session is taken to go on; then it is asked for again.
-        longest_s: so long it goes on where nobody can be asked.
-        send_s: a browser that does not take a row in this time is dropped.
+        trust_s: time until a session is checked again.
+        longest_s: time until the stream ends where the session can't be checked.
         begin_s: longest wait for the door log.
-        look_s: between two looks whether anything was written.
     """
 
     beat_s: float = 10.0
@@ -317,11 +298,8 @@ class LogEvents:
     """The stream's address; belongs to the event loop, except `stop`.
 
     Args:
-        frame: around each page.
-        desk: the door log.
-        whose: returns who is signed in with a session's token, None once it is over; best without
-            keeping the session alive, since nobody need sit before a page that is open.
-        limits: see there.
+        whose: returns who is signed in with a session's token, None once it is over; it should not
+            keep the session alive, since an open page does not mean that somebody sits there.
     """
 
     def __init__(
@@ -339,12 +317,12 @@ class LogEvents:
         self._clients: Counter[str] = Counter()
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return it."""
+        """Return the stream's route."""
         return (self._frame.guarded(PATH, self._events, Permission.SEE_LOG),)
 
     @property
     def clients(self) -> int:
-        """How many streams there are."""
+        """How many streams are open."""
         return self._clients.total()
 
     @property
@@ -353,7 +331,7 @@ class LogEvents:
         return self._watch.running
 
     def stop(self) -> None:
-        """End the streams, so that the server can end; from any thread, also a signal handler."""
+        """End the streams so that the server can end; any thread or signal handler may call it."""
         self._watch.stop()
 
     async def _events(self, asked: PageRequest) -> Response:
@@ -383,7 +361,7 @@ class LogEvents:
         self, asked: PageRequest, wanted: Chosen, seen: Seen
     ) -> AsyncGenerator[str, None]:
         yield RETRY
-        # Whatever goes wrong, the browser comes again and says where it was.
+        # After any failure the browser comes again and says where it was.
         with suppress(FellBehindError, TimeoutError, DoorctlError), self._watch.watching():
             place = await self._watch.begin(self._limits.begin_s)
             for told in self._rows(asked, wanted, seen, await asked.aside(self._missed, seen)):
@@ -404,7 +382,7 @@ class LogEvents:
         try:
             person = await asked.aside(self._whose, token)
         except StuckError:
-            # A crowd at the door of the house is no reason to put out who is in it already.
+            # A full queue is no reason to end the stream of a browser that is signed in already.
             return not trust.is_over
         trust.renew()
         return (
@@ -416,7 +394,7 @@ class LogEvents:
     def _missed(self, seen: Seen) -> tuple[Visit, ...]:
         last = self._desk.last()
         if not 0 <= seen.attempt <= last:
-            # Nothing was seen yet, or it was of a door log that is gone.
+            # The browser has seen nothing yet, or a door log that is gone.
             seen.begin(last)
             return ()
         since = seen.attempt - 1
@@ -438,7 +416,7 @@ class LogEvents:
 
 
 class Trust:
-    """How long a stream may go on without its session being asked for."""
+    """How long a stream may go on before its session is checked."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -446,16 +424,16 @@ class Trust:
 
     @property
     def is_due(self) -> bool:
-        """Whether the session should be asked for."""
+        """Whether the session should be checked."""
         return _time() >= self._asked_at + self._limits.trust_s
 
     @property
     def is_over(self) -> bool:
-        """Whether it has to be known by now."""
+        """Whether the stream must end if its session can't be checked now."""
         return _time() >= self._asked_at + self._limits.longest_s
 
     def renew(self) -> None:
-        """Note that the session was known just now."""
+        """Note that the session was checked just now."""
         self._asked_at = _time()
 
 

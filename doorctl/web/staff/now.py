@@ -1,4 +1,4 @@
-"""The page of the branch now: what it is, what is wrong with it, and what staff can do at once."""
+"""The page of the branch now: its state, what is wrong, and what staff can do at once."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.refusals import told
 
-# What the branch now is called in words, in English; and the one sentence that says it all.
-#
-# What is wrong is decided here alone: what the page marks is what its first sentence names.
+# What is wrong is decided here alone, so that the page's first sentence names what the page marks.
 
 LEAVES: Mapping[str, str] = MappingProxyType(
     {
@@ -53,13 +51,13 @@ OLD: Final = timedelta(hours=30)
 """A register that is pushed each night is never older."""
 
 LITTLE_BYTES: Final = 200_000_000
-"""With less free than that a purge has no room to work in."""
+"""With less free disk than that a purge has no room to work."""
 
 CONNECTED: Final = "connected"
 
 
 def _of_door(wrong: Callable[[DoorNow], bool]) -> Callable[[BranchPicture], bool]:
-    """Return whether something is wrong with a door that answers."""
+    """Return a fault's test, which is false while the door does not answer."""
     return lambda now: now.door is not None and wrong(now.door)
 
 
@@ -75,11 +73,11 @@ FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = MappingProxyType(
         "Version": lambda now: now.door is not None and now.door.version != now.version,
     }
 )
-"""What can be wrong, by what the page calls it in English, and when it is."""
+"""What can be wrong, by its English name on the page, and the test for it."""
 
 
 def faults(now: BranchPicture) -> tuple[str, ...]:
-    """Return the names of what is wrong, without what alarms say."""
+    """Return the names of the faults, without the alarms."""
     return tuple(name for name, wrong in FAULTS.items() if wrong(now))
 
 
@@ -88,14 +86,14 @@ def _is_little(free_bytes: int | None) -> bool:
 
 
 def is_old(now: BranchPicture) -> bool:
-    """Tell whether the register should have come anew."""
+    """Tell whether a new patron register is overdue."""
     return now.register.age is not None and now.register.age > OLD
 
 
 def headline(
     words: Words, now: BranchPicture, alarms: Sequence[StandingAlarm] | None
 ) -> tuple[str, bool]:
-    """Return one sentence about all of it, and whether it is good news."""
+    """Return one sentence about the branch, and whether it is good news."""
     if now.door is None:
         return words.say("The door process does not answer: nobody is let in."), False
     if locked := _locked_down(words, now):
@@ -135,18 +133,14 @@ def _calm(words: Words, now: BranchPicture) -> str:
 
 PAGE: Final = "/now"
 USUAL_SPAN: Final = timedelta(hours=2)
-"""How long a mode is offered to last: nobody leaves the door unlocked over a night by a click."""
+"""The length that a form offers for a mode: one click leaves no door unlocked overnight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What of a form makes no sense.
+    """What is wrong in a form, and what was typed, to be shown again.
 
-    Args:
-        form: which.
-        text: the sentence, in English.
-        fields: what was typed, to be shown again.
-        field: the one that is wrong; empty where there is no other.
+    `field` is the name of the wrong field; empty where the form has no other.
     """
 
     form: str
@@ -156,13 +150,7 @@ class Wrong:
 
 
 class NowPages:
-    """Show the branch and carry out what staff ask for.
-
-    Args:
-        frame: around each page.
-        desk: the branch.
-        alarms: those that stand.
-    """
+    """Show the branch and carry out what staff ask for."""
 
     def __init__(self, frame: Frame, desk: NowDesk, alarms: AlarmDesk) -> None:
         self._frame = frame
@@ -170,7 +158,7 @@ class NowPages:
         self._alarms = alarms
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, post = self._frame.guarded, ("POST",)
         return (
             guarded(PAGE, self._page, Permission.SEE_NOW),
@@ -268,7 +256,7 @@ def _settable(words: Words) -> Iterator[tuple[str, str]]:
 
 
 def _offered(now: BranchPicture) -> datetime:
-    """Return until when a mode is offered to last: at most until the calendar's next change."""
+    """Return the end that a form offers for a mode: at most the calendar's next change."""
     usual, hours = now.at + USUAL_SPAN, now.hours
     if hours is None or hours.changes_at is None or hours.cause is Cause.STAFF:
         return usual

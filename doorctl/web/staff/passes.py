@@ -37,27 +37,22 @@ from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.refusals import told
 
-# A pass as it is filled in.
-
 OWN_PIN, NO_PIN = "own", "none"
-"""What a form calls a pass with a PIN of its own, and one without."""
+"""A form's words for a pass with a PIN of its own, and for a pass without a PIN."""
 
 SPAN_FIELDS: Final = ("", *map(str, range(2, MOST_SPANS + 1)))
-"""What the names of the fields of each time of day end in."""
+"""Endings of the field names, one for each time of day."""
 
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
-    """Return the pass that is asked for, without its number and its own PIN.
+    """Return the pass that a form asks for, without its number and its own PIN.
 
-    Args:
-        form: what was filled in.
-        today: the first day where none was given.
-        by_code: whether it is for a new code and not for a card.
+    `today` is the first day where the form gives none; `by_code` means a new code and no card.
 
     Raises:
-        InputError: it makes no sense.
+        InputError: the form makes no sense.
     """
     last = filled_in.day(form.text("last"))
     if last is None:
@@ -88,13 +83,13 @@ def _kind(name: str) -> PassKind:
 
 
 def _weekdays(form: Form) -> frozenset[int]:
-    """Return the days that are ticked; every day where none is."""
+    """Return the ticked days; every day where none is ticked."""
     ticked = frozenset(_small(one, 0) for one in form.every("weekday"))
     return ticked or EVERY_DAY
 
 
 def _times(form: Form) -> list[Span]:
-    """Return those that are filled in; an end may be on the next day, and none is all day."""
+    """Return the times in a form; an end may be on the next day, and no times mean all day."""
     pairs = [(form.text(f"opens{n}"), form.text(f"closes{n}")) for n in SPAN_FIELDS]
     found = [(_minute(opens), _minute(closes)) for opens, closes in pairs if opens or closes]
     spans = [Span(first, last if last > first else last + DAY_MINUTES) for first, last in found]
@@ -116,8 +111,6 @@ def _small(written: str, otherwise: int) -> int:
     return int(written)
 
 
-# What passes are called, in English, and which of them open anything now.
-
 KINDS: Mapping[PassKind, str] = MappingProxyType(
     {
         PassKind.ASSOCIATION: "Association",
@@ -128,7 +121,7 @@ KINDS: Mapping[PassKind, str] = MappingProxyType(
         PassKind.EMERGENCY: "Emergency: always opens",
     }
 )
-"""In the order in which they are offered."""
+"""What each kind is called in English, in the form's order."""
 
 
 class PassState(Enum):
@@ -151,7 +144,7 @@ STATES: Mapping[PassState, str] = MappingProxyType(
 
 
 def state(one: PassEntry, today: date) -> PassState:
-    """Return what a pass does on a local day."""
+    """Return a pass's state on a local day."""
     if one.revoked_at is not None:
         return PassState.REVOKED
     if one.held.last_day < today:
@@ -160,7 +153,7 @@ def state(one: PassEntry, today: date) -> PassState:
 
 
 def hours(words: Words, held: Pass) -> str:
-    """Return from when until when, such as "17.00-21.00", for people; empty for all day."""
+    """Return a pass's times for people, such as "17.00-21.00"; empty for all day."""
     if held.times == (Span(0, DAY_MINUTES),):
         return ""
     return ", ".join(hours_of_day(words, span.opens, span.closes) for span in held.times)
@@ -168,21 +161,16 @@ def hours(words: Words, held: Pass) -> str:
 
 PAGE: Final = "/passes"
 USUAL_SPAN: Final = timedelta(days=182)
-"""How long a pass is offered to last: it is looked at again twice a year."""
+"""The length that a form offers for a pass, so that staff review it twice a year."""
 
 FORMS_KEPT: Final = 1000
-"""Forms for codes that were sent; an older one was closed long ago."""
+"""Forms for codes to remember once they are sent; an older form was closed long ago."""
 
 BY_CARD, BY_CODE = "card", "code"
 
 
 class PassesPages:
-    """List, issue and revoke passes.
-
-    Args:
-        frame: around each page.
-        desk: the passes.
-    """
+    """List, issue and revoke passes."""
 
     def __init__(self, frame: Frame, desk: PassesDesk) -> None:
         self._frame = frame
@@ -190,7 +178,7 @@ class PassesPages:
         self._sent: deque[str] = deque(maxlen=FORMS_KEPT)
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, see, change = self._frame.guarded, Permission.SEE_PASSES, Permission.CHANGE_PASSES
         return (
             guarded(PAGE, self._page, see),

@@ -1,8 +1,8 @@
-"""The page of people's rights: what is held of somebody, and to hand out, erase or restrict it.
+"""The page of people's rights: it shows, hands out, erases and restricts what is held of a person.
 
-A person is named by a card, a CPR number or the library system's number, always by a form that is
-sent and never in an address. Where the library system's number is known, it and not the card goes
-on from page to page; where it is not, the card is asked for again.
+Staff name a person by a card, a CPR number or the library system's number, always in a form and
+never in an address. Where the library system's number is known, it and not the card goes on from
+page to page; where it is not, the page asks for the card again.
 """
 
 from __future__ import annotations
@@ -31,19 +31,16 @@ from doorctl.web.frame.language import DANISH
 from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
 
-# What is held of a person as files to hand out; a browser stores them and does not open them.
+# Files to hand out; a browser stores them and does not open them.
 
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
-"""Were the page opened here all the same: no script, no form, nothing loaded, no session."""
+"""If a browser opens the page all the same: no script, no form, nothing loaded, no session."""
 
 
 def as_json(export: Export, branch: str, at: datetime) -> Response:
-    """Return the file for scripts, as `doorctl subject export --json` has it.
+    """Return the file for scripts, as `doorctl subject export --json` writes it.
 
-    Args:
-        export: what is held.
-        branch: the branch's id.
-        at: now, in the branch's time zone.
+    `branch` is the branch's id; `at` is now, in the branch's time zone.
     """
     assert at.tzinfo is not None  # noqa: S101 - a branch's time is aware
     about = {"branch": branch, "at": at.isoformat(timespec="seconds")}
@@ -66,11 +63,11 @@ def _file(text: str, kind: str, name: str) -> Response:
     return Response(text, media_type=kind, headers=headers)
 
 
-# What is held of a person, in the words of a page; values stay text that is escaped later.
+# What is held of a person, as text for the page; it is escaped later.
 
 RESTRICTIONS: Final = "restrictions"
 MOST_LOOKS: Final = 50
-"""How many looks by staff the page shows, the last ones; a file has them all."""
+"""The page shows so many of the last looks by staff; a file has them all."""
 
 ACTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -110,7 +107,7 @@ class Look:
 
 
 def cases(words: Words, export: Export) -> tuple[Case, ...]:
-    """Return what is held, by table, in the language of the page; else in English."""
+    """Return what is held, by table: in Danish on a Danish page, else in English."""
     return tuple(
         Case(_name(words, table), tuple(_row(words, row) for row in rows))
         for table, rows in groupby(export.rows, key=lambda row: row.table)
@@ -126,7 +123,7 @@ def looks(words: Words, export: Export) -> tuple[Look, ...]:
 
 
 def known_ref(export: Export) -> str:
-    """Return the library system's number of whoever it is; empty where no row has one."""
+    """Return the person's number in the library system; empty where no row has one."""
     numbers = (
         str(stored)
         for row in export.rows
@@ -142,7 +139,7 @@ def restricted(export: Export) -> bool:
 
 
 def left(done: Erasure) -> tuple[tuple[str, str], ...]:
-    """Return each database in which something is left, and why."""
+    """Return each database that still holds something, and why."""
     return tuple(sorted(done.left.items()))
 
 
@@ -177,26 +174,21 @@ PAGE: Final = "/people"
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What of which form makes no sense, in English."""
+    """Which form makes no sense, and why, in English."""
 
     where: str
     text: str
 
 
 class PeoplePages:
-    """Show, hand out, erase and restrict what is held of a person.
-
-    Args:
-        frame: around each page.
-        desk: knows what is held.
-    """
+    """Show, hand out, erase and restrict what is held of a person."""
 
     def __init__(self, frame: Frame, desk: SubjectDesk) -> None:
         self._frame = frame
         self._desk = desk
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         may, post = Permission.SUBJECT_RIGHTS, ("POST",)
         forms = {
             "/find": self._find,
@@ -285,7 +277,7 @@ def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
 
 
 def _again(asked: PageRequest, form: Form, what: str, error: InputError) -> Response:
-    """Return the form of one deed alone, with what is wrong; who it is about is asked again."""
+    """Return only this action's form, with what is wrong; it asks for the person again."""
     wrong = Wrong(what, filled_in.told(error))
     return _shown(asked, 422, form=filled_in.shown_again(form), wrong=wrong, again=what)
 

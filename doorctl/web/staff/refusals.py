@@ -1,7 +1,7 @@
-"""Why a change was refused, as a page says it: in its language, with the values that are named.
+"""Why a change was refused, as a page says it: in its language, with the values in it.
 
-What has no value inside is a text of the catalogues like any other. The rest is told by pattern:
-the sentence was made for a command, and names a key of the configuration or a date as in a file.
+A sentence without values is a text of the catalogues like any other. The rest is found by pattern,
+because it was made for a command and names a key of the configuration or a date as in a file.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NAMED: Final = (
         "the mode would last more than {n} days; change the calendar",
     ),
 )
-"""Refusals that name a day or a number, and what they are on a page, in English."""
+"""Refusals that name a day or a number, and what a page says instead, in English."""
 
 _SPAN: Final = r'"(?P<{0}_from>\d\d:\d\d)-(?P<{0}_to>\d\d:\d\d)"'
 _CLASH: Final = re.compile(
@@ -61,7 +61,7 @@ _CLASHES: Final = {
     "begins": "{one} begins {n} min after {other} ends; "
     "join them or leave at least {least} min between",
 }
-"""What clashes of hours are on a page, by the verb of the sentence."""
+"""What a page says of clashing hours, by the verb of the command's sentence."""
 
 _WRITTEN: Final = (
     (re.compile(r"the cause "), "the reason "),
@@ -71,7 +71,7 @@ _WRITTEN: Final = (
 
 
 def told(words: Words, error: InputError) -> str:
-    """Return why something was refused, in a language."""
+    """Return why something was refused, in the page's language."""
     sentence = filled_in.told(error)
     for pattern, field in _WRITTEN:
         sentence = pattern.sub(field, sentence, count=1) if pattern.match(sentence) else sentence
@@ -80,14 +80,11 @@ def told(words: Words, error: InputError) -> str:
 
 
 def by_pattern(words: Words, sentence: str, patterns: Patterns) -> str:
-    """Return a sentence in a language.
+    """Return an error's English sentence in the page's language.
 
-    Args:
-        words: of the language.
-        sentence: as it was raised, in English.
-        patterns: of sentences with values inside, and what they are on a page; a value is a date
-            if it is called `day`, a login if `name`, else a number. A sentence that fits none is a
-            text like any other.
+    `patterns` are sentences with values, and what a page says instead; a value is a date if it is
+    called `day`, a login if `name`, else a number. A sentence that fits none is a text like any
+    other.
     """
     for pattern, text in patterns:
         found = re.match(pattern, sentence)
@@ -118,7 +115,7 @@ def _clash(words: Words, found: re.Match[str]) -> str:
 
 
 def _span(words: Words, found: re.Match[str], which: str) -> str:
-    """Return "11.00-13.00 betjent"; a key of the week is of the day after the date."""
+    """Return "11.00-13.00 betjent"; a span of the week's hours is on the day after."""
     mode = Mode.STAFFED if "staffed" in found[which] else Mode.SELF_SERVICE
     starts, ends = (_minutes(found[f"{which}_{end}"]) for end in ("from", "to"))
     span = f"{hours_of_day(words, starts, ends)} {words.say(MODES[mode]).lower()}"

@@ -34,14 +34,12 @@ from doorctl.web.staff.bars import HEIGHT, Bars, Column, bars
 from doorctl.web.staff.filled_in import day
 from doorctl.web.staff.log import MARK, SEPARATOR
 
-# From and to, as a page's address gives them: whole local days, both included.
-
 ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Days; None is no bound."""
+    """Whole local days, both included; None is no bound."""
 
     since: date | None = None
     until: date | None = None
@@ -56,10 +54,10 @@ class Period:
 
 
 def read_period(since: str, until: str) -> Period:
-    """Return the days that two fields say; an empty one is no bound.
+    """Return the period that two fields give; an empty field is no bound.
 
     Raises:
-        InputError: one is no date of this century, or the last lies before the first.
+        InputError: a field is no date of this century, or the last day lies before the first.
     """
     first, last = day(since), day(until)
     if first is not None and last is not None and last < first:
@@ -71,32 +69,30 @@ def _midnight(begins: date | None, zone: tzinfo) -> datetime | None:
     return None if begins is None else datetime.combine(begins, time(), zone).astimezone(UTC)
 
 
-# From tables of counts to what is drawn: bars by hour, weekday, day or month, and a whole week.
-
 OK: Final = "ok"
 HOURS: Final = tuple(f"{hour:02}" for hour in range(24))
 YEAR: Final = len(".2026")
-"""What a day below a bar has no room for; in every language it stands last."""
+"""Length of the year, for which a bar's name has no room; every language writes it last."""
 
 SHADES: Final = 4
-"""How many shades a week has, beside the one of nothing; each cell has its number too."""
+"""Shades of a week's squares besides the empty one; each square has its number too."""
 
 ENTERED: Final = "entered"
 SERIES: Mapping[str, str] = MappingProxyType(
     {"granted": "Let in", "refused": "Refused", ENTERED: "People who came in"}
 )
-"""What is drawn, in the order in which it is, and what it is called."""
+"""What is drawn, in this order, and its name in English."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number that is shown; `short` where some of it, or all of it, is hidden."""
+    """A number that is shown; `short` where part or all of it is hidden."""
 
     number: int = 0
     short: bool = False
 
     def told(self, words: Words) -> str:
-        """Return it as it is written: "<5", "120" or "120+"."""
+        """Return it as text: "<5", "120" or "120+"."""
         if self.short and not self.number:
             return f"<{K}"
         return words.number(self.number) + ("+" if self.short else "")
@@ -104,12 +100,9 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One hour, weekday, day or month.
+    """One hour, weekday, day or month, with a count for each of :data:`SERIES`.
 
-    Args:
-        name: as it is shown.
-        counts: one for each of :data:`SERIES`.
-        short_name: as it is written below a bar; empty for `name`.
+    `short_name` stands below a bar; where it is empty, `name` does.
     """
 
     name: str
@@ -119,11 +112,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture and the same as a table.
+    """A picture and the same as a table; `key` is unique on the page.
 
-    Args:
-        key: tells it from the others of the page.
-        series: those of :data:`SERIES` that the branch counts.
+    `series` are those of :data:`SERIES` that the branch counts.
     """
 
     key: str
@@ -136,7 +127,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """One hour of one weekday: what is written in it, and its shade, 0 to :data:`SHADES`."""
+    """One hour of one weekday: its text, and its shade from 0 to :data:`SHADES`."""
 
     told: str
     shade: int
@@ -150,13 +141,9 @@ class Week:
 
 
 def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
-    """Return the picture of a table; every hour and weekday is in it, months where there are any.
+    """Return a table's picture with every hour or weekday, or the months that have counts.
 
-    Args:
-        words: of the language in question.
-        by: what the table was gathered into.
-        title: in English.
-        table: with what is small hidden already.
+    `title` is in English; `table` must hide its small counts already.
     """
     groups = [
         Group(
@@ -170,7 +157,7 @@ def chart(words: Words, by: By, title: str, table: Statistics) -> Chart:
 
 
 def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]) -> Chart:
-    """Return the picture of single days; a day without any count is left out."""
+    """Return the picture of single days; a day without counts is left out."""
     groups = [
         Group(words.short_day(day), _counts(table.cells), words.short_day(day)[:-YEAR])
         for day, table in days
@@ -179,7 +166,7 @@ def days_chart(words: Words, title: str, days: Iterable[tuple[date, Statistics]]
 
 
 def week(words: Words, days: Sequence[Statistics]) -> Week:
-    """Return who was let in, in squares; the darkest is the fullest hour."""
+    """Return who was let in, as squares; the darkest is the fullest hour."""
     counts = [_by_hour(table) for table in days]
     most = max((one.number for row in counts for one in row), default=0)
     names = (words.say(name) for name in WEEKDAY_NAMES)
@@ -201,7 +188,7 @@ def _drawn(key: str, title: str, groups: Sequence[Group], *, downloads: bool = T
 
 
 def _is_counted(series: str, groups: Iterable[Group]) -> bool:
-    """Tell whether a branch counts something: without a contact nobody knows who walked in."""
+    """Tell whether the branch counts this: without a door contact nobody knows who walked in."""
     return series != ENTERED or any(one.counts[ENTERED] != Count() for one in groups)
 
 
@@ -255,7 +242,7 @@ def _shown(words: Words, by: By, name: str) -> str:
 
 
 def _short(words: Words, by: By, name: str) -> str:
-    """Return "nov 2026" for a month, nothing for what is short already."""
+    """Return "nov 2026" for a month, and nothing for a name that is short already."""
     if by is not By.MONTH or name == NOT_DATED:
         return ""
     day = date.fromisoformat(f"{name}-01")
@@ -264,7 +251,7 @@ def _short(words: Words, by: By, name: str) -> str:
 
 PAGE: Final = "/statistics"
 MOST_DAYS: Final = 31
-"""Of a month each day has a bar of its own."""
+"""In a period of up to a month each day has a bar of its own."""
 
 TITLES: Final = ((By.HOUR, "By hour"), (By.WEEKDAY, "By weekday"), (By.MONTH, "By month"))
 
@@ -278,19 +265,14 @@ class Drawn:
 
 
 class StatisticsPages:
-    """Show counts.
-
-    Args:
-        frame: around each page.
-        desk: the counts.
-    """
+    """Show counts."""
 
     def __init__(self, frame: Frame, desk: StatisticsDesk) -> None:
         self._frame = frame
         self._desk = desk
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         see = Permission.SEE_STATISTICS
         return (
             self._frame.guarded(PAGE, self._page, see),

@@ -30,12 +30,12 @@ BASE: Final = TOP + ABOVE
 BAND_Y: Final = BASE + BELOW + GAP
 SLOT_MINUTES: Final = 15
 ROOM_FOR_NAME: Final = 90
-"""A band that is narrower holds no name; the legend does, as for all of them."""
+"""A narrower band shows no name; the legend names all bands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A quarter of an hour; lengths in the picture's units."""
+    """A bar for a quarter of an hour; lengths in the picture's units."""
 
     x: float
     y: float
@@ -46,12 +46,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A mode for a while.
-
-    Args:
-        name: what it is called, in English.
-        named: whether there is room for the name.
-    """
+    """A mode for a while; `named` where there is room for its English name."""
 
     x: float
     width: float
@@ -62,12 +57,9 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class HourRow:
-    """One hour of the table.
+    """One hour of the table, named as ``08-09``, with its modes in English and in order.
 
-    Args:
-        name: ``08-09``.
-        inside: how many may be inside at its end; None where not known.
-        modes: what they are called, in English, in order.
+    `inside` is how many may be inside at its end; None where not known.
     """
 
     name: str
@@ -79,15 +71,12 @@ class HourRow:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All of it.
+    """The whole picture, with the table's rows.
 
-    Args:
-        marks: y and number of each mark of the scale on the left.
-        marks_inside: the same on the right; empty where the head-count is not known.
-        inside: the points of its line, as SVG writes them; empty where not known.
-        hours: x and name of each mark of the day.
-        now: x of this moment; None on another day.
-        rows: each hour.
+    `marks` are y and number of each mark of the scale on the left, `marks_inside` on the right.
+    `inside` are the points of the head-count's line, as SVG writes them; both are empty where the
+    head-count is not known. `hours` are x and name of each mark of the day; `now` is x of this
+    moment, None on another day.
     """
 
     bars: tuple[Bar, ...]
@@ -105,7 +94,7 @@ class Timeline:
 
     @property
     def modes(self) -> tuple[tuple[str, str], ...]:
-        """What the bands are and what that is called, in English: each once, as it comes."""
+        """Each mode of the bands with its English name, once and in order."""
         return tuple(dict.fromkeys((one.mode, one.name) for one in self.bands))
 
 
@@ -184,7 +173,7 @@ def _modes(words: Words, day: date, bands: Sequence[ModeBand], starts: int) -> I
 def _minute(words: Words, day: date, at: datetime) -> int:
     """Return the minutes after a day's midnight, by the clock on the wall.
 
-    The hour that summer time takes stays empty; the one that it gives is drawn on the other.
+    The hour that summer time skips stays empty; a repeated hour is drawn on the first one.
     """
     local = words.local(at)
     if local.date() >= day + timedelta(days=1):

@@ -24,7 +24,7 @@ from doorctl.web.frame.language import DANISH
 from doorctl.web.frame.words import MODES, Words
 from doorctl.web.staff import filled_in
 
-# What each check asks and what each refusal means, in English: for staff, not for the queue.
+# These texts are in English and for staff, not for patrons at the door.
 
 CHECKS: Mapping[str, str] = MappingProxyType(
     {
@@ -49,18 +49,12 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "pass_first_card": "Whom the branch waits for has come in that day before the pass",
     }
 )
-"""By the names of the checks in `doorctl.access.policy`."""
+"""What each check of `doorctl.access.policy` asks, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """What a refusal means.
-
-    Args:
-        means: in a sentence.
-        patron: what the patron can do.
-        staff: what staff can do.
-    """
+    """What a refusal means, and what the patron and staff can do."""
 
     means: str
     patron: str
@@ -175,7 +169,7 @@ _OF_PASSES: Mapping[Reason, Help] = MappingProxyType(
         ),
     }
 )
-"""Where a pass's refusal means something else."""
+"""Refusals that mean something else for a pass."""
 
 _ANY = Help("Something is wrong with the system.", _NOTHING, "Tell the technician.")
 
@@ -188,7 +182,7 @@ _FIRST_CARD = Help(
 
 
 def help_with(check: str, reason: Reason) -> Help:
-    """Return what it means that a check refused with a reason."""
+    """Return the help for a check that refused with this reason."""
     if check in {"first_card", "pass_first_card"}:
         return _FIRST_CARD
     of_pass = _OF_PASSES.get(reason) if check.startswith("pass_") else None
@@ -196,7 +190,7 @@ def help_with(check: str, reason: Reason) -> Help:
 
 
 def sentence(words: Words, reason: Reason) -> str:
-    """Return a reason in a language, as the door log has it."""
+    """Return the door log's sentence for a reason, in the page's language."""
     danish, english = SENTENCES[reason]
     return danish if words.language.code == DANISH else words.say(english)
 
@@ -213,18 +207,12 @@ REASONS: Mapping[str, str] = MappingProxyType(
         filled_in.OTHER: "Another reason",
     }
 )
-"""Why somebody looks, as a form calls it and in English; the first is the usual one."""
+"""Why staff look: a form's key and the English text; the first is the usual reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckShown:
-    """One check as it is shown.
-
-    Args:
-        title: what was asked, in English.
-        passed: how it went.
-        help: what it means and what can be done; None where it passed.
-    """
+    """One check as the page shows it; `title` is in English, `help` None where it passed."""
 
     title: str
     passed: bool
@@ -232,19 +220,14 @@ class CheckShown:
 
 
 class WhyPages:
-    """Explain a card, and forget its wrong PINs.
-
-    Args:
-        frame: around each page.
-        desk: knows the card.
-    """
+    """Explain a card, and forget its wrong PINs."""
 
     def __init__(self, frame: Frame, desk: ExplainDesk) -> None:
         self._frame = frame
         self._desk = desk
 
     def routes(self) -> tuple[BaseRoute, ...]:
-        """Return them."""
+        """Return the routes of these pages."""
         guarded, may, post = self._frame.guarded, Permission.EXPLAIN, ("POST",)
         return (
             guarded(PAGE, self._page, may),
@@ -265,7 +248,7 @@ class WhyPages:
         except InputError as error:
             return _shown(asked, 422, form=form, wrong=filled_in.told(error))
         except NotRunningError:
-            # The key that finds a card is the door's alone.
+            # Only the door process has the key that finds a card.
             return _shown(asked, 503, form=form, codes=_codes(asked.words))
         return _shown(asked, found=found, form=form, **_found(asked.words, found))
 

@@ -1,0 +1,133 @@
+"""The library system's answers on their way between the two processes, over web's Unix socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from doorctl.access.messages import LibraryAnswer
+from doorctl.access.patron import ROW_KEY_BYTES
+from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.ports import EventLog, LibraryReply, SealedRow
+from doorctl.rpc.control import Answer, Answers, Question, ask
+from doorctl.sync.wire import decode, encode
+
+KEEP_LIMIT_S = 5.0
+"""Longest wait for web to have kept a row; a push under way is waited for, up to this."""
+
+SILENT = LibraryReply(LibraryAnswer.SILENT)
+
+
+class _Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A card in a question; in memory only."""
+
+    key: bytes
+    kind: IdentifierKind
+    number: str
+    pin: str
+    row_wanted: bool
+
+    def __repr__(self) -> str:
+        return "_Card(***)"
+
+
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sealed row to be kept, as it would stand in a push."""
+
+    row: str
+    row_until: date | None
+    pin_until: date
+    learnt_on: date
+
+    def __repr__(self) -> str:
+        return "_Kept(***)"
+
+
+class LibraryOverSocket:
+    """Ask the web process, which has a network; implements `Library`.
+
+    Each answer is waited for `timeout_s` at the longest; `log` gets an alarm where a row could not
+    be kept.
+    """
+
+    def __init__(self, path: Path, timeout_s: float, log: EventLog) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._log = log
+
+    def ask(
+        self, card: bytes, identifier: Identifier, pin: Pin, *, row_wanted: bool
+    ) -> LibraryReply:
+        """Ask about a card; silent where web does not answer, or its answer can't be read."""
+        number = identifier.reveal().partition(":")[2]
+        about = _Card(card, identifier.kind, number, pin.reveal(), row_wanted)
+        try:
+            told = self._asked("library", about, self._timeout_s)
+            return msgspec.convert(told, LibraryReply)
+        except (DoorctlError, msgspec.ValidationError):
+            return SILENT
+
+    def keep(
+        self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date
+    ) -> None:
+        """Have web keep a row; where it can't, the next visit asks once more."""
+        about = _Kept(encode(row).decode(), row_until, pin_until, learnt_on)
+        try:
+            self._asked("keep", about, KEEP_LIMIT_S)
+        except DoorctlError as err:
+            self._log.emit("alarm", kind="not_kept", why=str(err))
+
+    def _asked(self, what: str, about: msgspec.Struct, timeout_s: float) -> dict[str, Any]:
+        question = Question(what, msgspec.to_builtins(about))
+        try:
+            return ask(self._path, question, timeout_s=timeout_s, whom="web")
+        except RecursionError:
+            # Web faces the network: nothing that it says may end the door's thread.
+            raise NotAnsweringError("the web process answers what can't be read") from None
+
+
+AskCard = Callable[[bytes, Identifier, Pin, bool], LibraryReply]
+KeepRow = Callable[[SealedRow, date | None, date, date], None]
+
+
+def library_answers(ask_card: AskCard, keep_row: KeepRow) -> Answers:
+    """Return the web process's answers to the door's questions ``library`` and ``keep``.
+
+    Args:
+        ask_card: gets row key, number, PIN and whether the row is wanted.
+        keep_row: gets a sealed row, its last day if no push has brought it, its PIN's last day, and
+            the day on which it was learnt. May raise `DoorctlError`.
+    """
+
+    def answer_card(question: Question) -> Answer:
+        card = msgspec.convert(question.about, _Card)
+        if len(card.key) != ROW_KEY_BYTES:
+            raise StoreError("that is no row key")
+        identifier = Identifier(card.kind, card.number)
+        told: Answer = msgspec.to_builtins(
+            ask_card(card.key, identifier, Pin(card.pin), card.row_wanted)
+        )
+        return told
+
+    def answer_keep(question: Question) -> Answer:
+        kept = msgspec.convert(question.about, _Kept)
+        row = _sealed(kept.row)
+        keep_row(row, kept.row_until, kept.pin_until, kept.learnt_on)
+        return {}
+
+    return {"library": answer_card, "keep": answer_keep}
+
+
+def _sealed(line: str) -> SealedRow:
+    try:
+        row = decode(line.encode())
+    except ValueError as err:
+        raise StoreError(f"that row can't be kept: {err}") from None
+    if not isinstance(row, SealedRow):
+        raise StoreError("that row can't be kept: it is a removal")
+    return row

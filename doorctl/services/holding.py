@@ -1,0 +1,176 @@
+"""Incident holds: the door process's side, and a command's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import takewhile
+from typing import Any
+
+import msgspec
+
+from doorctl.config import Config
+from doorctl.core.moments import Moment
+from doorctl.ports import Clock, Visit
+from doorctl.privacy.hold import (
+    Hold,
+    HoldAdded,
+    HoldAsked,
+    HoldBook,
+    HoldLifted,
+    HoldShown,
+    accepted,
+    chosen,
+    readable_since,
+)
+from doorctl.rpc.control import Question, ask
+from doorctl.services.app import by_the_owner, retention, system_clock, visits_db
+from doorctl.services.purging import Audit, Run, unaudited
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.visits import open_or_create_visits
+
+# Incident holds: the door process's side, and a command's.
+
+ADD, LIFT = "hold_add", "hold_lift"
+ANSWER_LIMIT_S = 30.0
+"""Longest wait for the door; a hold takes milliseconds, a purge before it longer."""
+
+Answers = Mapping[str, Callable[[Question], Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lifting:
+    """The number of a hold to be lifted, and who lifts it."""
+
+    number: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold and the visits of it that may be shown now, oldest first.
+
+    Args:
+        in_force: whether it holds for certain; else only what any list shows is here.
+    """
+
+    hold: Hold
+    in_force: bool
+    visits: tuple[Visit, ...]
+
+
+class Holding:
+    """The door log's holds, on the side that writes them.
+
+    `run` has a job done on the thread that the door log belongs to; `audit` hears of each change.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        book: HoldBook,
+        clock: Clock,
+        *,
+        run: Run[Any],
+        audit: Audit = unaudited,
+    ) -> None:
+        self._config = config
+        self._book = book
+        self._clock = clock
+        self._run = run
+        self._audit = audit
+
+    def answers(self) -> Answers:
+        """Return the answers on the door's socket."""
+        return {ADD: self.add, LIFT: self.lift}
+
+    def add(self, question: Question) -> dict[str, Any]:
+        """Add a hold, a :class:`HoldAsked`, and return it.
+
+        Raises:
+            InputError: it makes no sense.
+            StoreError: nothing was changed.
+        """
+        asked = msgspec.convert(question.about, HoldAsked)
+        asked = replace(asked, by=question.signed(asked.by))
+        hold = accepted(asked, self._clock.moment(), retention(self._config))
+        added: Hold = self._run(partial(self._book.add_hold, hold))
+        self._audit(HoldAdded(added))
+        return _as_answer(added)
+
+    def lift(self, question: Question) -> dict[str, Any]:
+        """Lift a hold, a :class:`Lifting`, and return it as it was.
+
+        Raises:
+            InputError: there is none of that number.
+            StoreError: nothing was changed.
+        """
+        asked = msgspec.convert(question.about, Lifting)
+        by = question.signed(asked.by)
+        lifted: Hold = self._run(partial(self._book.lift_hold, asked.number))
+        self._audit(HoldLifted(lifted, by))
+        return _as_answer(lifted)
+
+
+def add(config: Config, asked: HoldAsked) -> Hold:
+    """Add a hold, by the door where it runs; return it with its number.
+
+    Raises:
+        DoorctlError: it makes no sense, or it could not be stored.
+    """
+    return _changed(config, Question(ADD, msgspec.to_builtins(asked)), Holding.add)
+
+
+def lift(config: Config, number: int, by: str) -> Hold:
+    """Lift a hold, by the door where it runs; return it as it was.
+
+    Raises:
+        DoorctlError: there is none of that number, or it could not be lifted.
+    """
+    return _changed(config, Question(LIFT, msgspec.to_builtins(Lifting(number, by))), Holding.lift)
+
+
+def stored(config: Config) -> tuple[tuple[Hold, ...], Moment]:
+    """Return the holds, oldest first, and the time by which one is in force or not.
+
+    Raises:
+        StoreError: the door log can't be read.
+    """
+    with closing(VisitHistory(visits_db(config))) as history:
+        return history.holds(), system_clock(config).moment()
+
+
+def show(config: Config, number: int, by: str, audit: Audit = unaudited) -> Held:
+    """Return what a hold holds, as far as it may be shown now; `audit` hears of it first.
+
+    Raises:
+        InputError: there is no such hold.
+        StoreError: the door log can't be read.
+    """
+    moment = system_clock(config).moment()
+    with closing(VisitHistory(visits_db(config))) as history:
+        hold = chosen(history.holds(), number)
+        since = readable_since(hold, moment, retention(config))
+        visits = tuple(takewhile(lambda visit: visit.at < hold.to, history.visits(since)))
+    audit(HoldShown(hold, by, len(visits)))
+    return Held(hold, hold.in_force(moment), visits)
+
+
+def _changed(
+    config: Config, question: Question, change: Callable[[Holding, Question], dict[str, Any]]
+) -> Hold:
+    def alone() -> dict[str, Any]:
+        with closing(open_or_create_visits(visits_db(config))) as visits:
+            holding = Holding(config, visits, system_clock(config), run=lambda job: job())
+            return change(holding, question)
+
+    asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+    done = by_the_owner(asked, alone, of=config.storage.door_directory)
+    return msgspec.convert(done, Hold)
+
+
+def _as_answer(hold: Hold) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(hold)
+    return answer

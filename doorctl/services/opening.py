@@ -1,0 +1,56 @@
+"""Asks the running door to let somebody in once, or to take its clock as right."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from doorctl.config import Config
+from doorctl.core.errors import NotAnsweringError
+from doorctl.core.staff_text import refuse_purpose
+from doorctl.ops.clock import SystemClock
+from doorctl.ports import Clock
+from doorctl.rpc.control import Question, ask
+
+# Asks the running door to let a person in once, or to take its clock as right.
+
+TRUST_CLOCK = "trust_clock"
+
+
+def open_once(config: Config, clock: Clock, reason: str, by: str, limit_s: float) -> None:
+    """Have the door released once; after the limit it is not, whatever the door does later.
+
+    `clock` is the machine's, which the door goes by as well.
+
+    Raises:
+        InputError: the reason has no place on record.
+        NotAnsweringError: the door did not answer in time; it does not open any more.
+        StoreError: the door could not do it.
+    """
+    refuse_purpose(reason, "reason")
+    until_s = clock.monotonic_s() + limit_s
+    question = Question("open", {"reason": reason, "by": by, "until_s": until_s})
+    ask(config.control.socket, question, timeout_s=limit_s)
+
+
+def trust_clock(config: Config, limit_s: float) -> str:
+    """Have door and web take the wall clock as right; return the door's time, ISO.
+
+    A web process that is not running needs no telling: it has no doubt of its own at a start, once
+    the door has mended the high-water mark.
+
+    Raises:
+        NotAnsweringError: the door did not answer in time.
+        StoreError: the door took it, and could not store that.
+    """
+    question = Question(TRUST_CLOCK)
+    told = ask(config.control.socket, question, timeout_s=limit_s)
+    with suppress(NotAnsweringError):
+        ask(config.web.socket, question, timeout_s=limit_s)
+    return str(told["at"])
+
+
+def believes(clock: SystemClock) -> dict[str, Any]:
+    """Take a clock as right, and return its time as the answer to that."""
+    clock.believe()
+    return {"at": clock.moment().local.isoformat(timespec="seconds")}

@@ -1,0 +1,122 @@
+"""The web process's own rounds: the website's hours, public holidays, outputs by command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from doorctl.config import Config
+from doorctl.core.moments import Moment
+from doorctl.devices.commands import CommandOutputs, OutputCommand
+from doorctl.ops.holidays_apart import computed_apart
+from doorctl.ops.threads import Turns
+from doorctl.ports import BranchBook, CalendarWriter, Clock, EventLog
+from doorctl.services.app import (
+    branch_db,
+)
+from doorctl.services.hours import calendar_of
+from doorctl.sources.website import Website
+from doorctl.store.branch import BranchRecords
+from doorctl.sync.holidays_wanted import computed
+from doorctl.web.jobs import (
+    HolidayRound,
+    OutputsRound,
+    WebsiteRound,
+    Write,
+    are_holidays_wanted,
+    store_initial_holidays,
+)
+
+STOP_S = 2.0
+"""How long the process waits for the threads at its end."""
+
+
+SLOW_PAUSE_S = 10.0
+OUTPUTS_PAUSE_S = 1.0
+
+
+@contextmanager
+def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterator[None]:
+    """Run the wanted rounds on threads of their own until the end of the block.
+
+    `write` has the one writer of ``branch.db`` do a job; it is called from one of the threads.
+    """
+    outputs = tuple(one for one in config.outputs if one.command)
+    # Each belongs to the thread of one round, which opens it.
+    slow_book, book = BranchRecords(branch_db(config)), BranchRecords(branch_db(config))
+    slow = _slow_turn(config, slow_book, clock, log, write)
+    with ExitStack() as stack:
+        if slow is not None:
+            turns = Turns("hours", slow, SLOW_PAUSE_S, partial(_failed, log, "hours"))
+            stack.enter_context(_going(turns, slow_book))
+        if outputs:
+            commands = (
+                OutputCommand(one.name, (*one.command, "on"), (*one.command, "off"))
+                for one in outputs
+            )
+            switches = CommandOutputs(commands, clock.monotonic_s, partial(_failed_output, log))
+            stack.callback(switches.stop)
+            following = OutputsRound(
+                tuple(one.rule for one in outputs),
+                calendar_of=partial(calendar_of, config.opening),
+                branch=book,
+                switches=switches,
+                clock=clock,
+                log=log,
+                warn_min=config.closing.warn_min,
+                pulses_s={one.name: one.pulse_s for one in outputs if one.at_warnings},
+            )
+            failed = partial(_failed, log, "outputs")
+            turns = Turns("outputs", following.turn, OUTPUTS_PAUSE_S, failed)
+            stack.enter_context(_going(turns, book))
+        yield
+
+
+def store_holidays(config: Config, writer: CalendarWriter, moment: Moment) -> None:
+    """Store the public holidays in a new ``branch.db``; see `store_initial_holidays`.
+
+    It loads the holidays package into this process, so it is for a command that ends soon.
+
+    Raises:
+        DoorctlError: they can't be computed or stored; nothing was changed.
+    """
+    store_initial_holidays(config.opening, writer, moment, computed)
+
+
+def _slow_turn(
+    config: Config, book: BranchBook, clock: Clock, log: EventLog, write: Write
+) -> Callable[[], None] | None:
+    """Return the round that may wait for a network, a disk or a process; None for none."""
+    opening = config.opening
+    if opening.source == "website":
+        fetch = Website(opening.website_url).opening_hours
+        isil = config.branch.isil
+        return WebsiteRound(
+            opening, isil, fetch=fetch, branch=book, write=write, clock=clock, log=log
+        ).turn
+    if are_holidays_wanted(opening):
+        return HolidayRound(
+            opening, compute=computed_apart, branch=book, write=write, clock=clock, log=log
+        ).turn
+    return None
+
+
+@contextmanager
+def _going(turns: Turns, book: BranchRecords) -> Iterator[None]:
+    turns.start()
+    try:
+        yield
+    finally:
+        # While a turn hangs its connection is in use; it ends with the process.
+        if turns.stop(STOP_S):
+            book.close()
+
+
+def _failed_output(log: EventLog, name: str, why: str) -> None:
+    log.emit("alarm", kind="output_failing", why=f"{name}: {why}")
+
+
+def _failed(log: EventLog, name: str, error: Exception) -> None:
+    # The text of a mistake of ours may quote anything; its kind says enough to be found.
+    log.emit("alarm", kind="rounds_failing", why=f"{name}: {type(error).__name__}")
