@@ -379,7 +379,7 @@ FAULTS = (
     ),
     Fault(
         "a hold bears the name that web gives",
-        "doorctl/services/records.py",
+        "doorctl/services/holding.py",
         "asked = replace(asked, by=question.signed(asked.by))",
         "pass",
         "tests/rootplay/test_two_users.py",
