@@ -1,1 +1,1 @@
-"""Errors, masked values, time, readings, alarms, the user who runs a command."""
+"""Errors, masked values, time, readings, alarms, staff's words, a command's user."""

@@ -1,1 +1,1 @@
-"""A narrated evening at the door, played on the real daemon."""
+"""The virtual door and an evening at it, played on the real processes."""

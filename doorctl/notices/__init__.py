@@ -1,1 +1,1 @@
-"""From alarms to notices that leave the house: which are sent, how often, what they say."""
+"""Alarms on their way out of the house: mail, webhook, what waits and what is tried again."""

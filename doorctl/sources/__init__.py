@@ -1,1 +1,1 @@
-"""The library systems that can be asked about one card and one PIN, one file each."""
+"""What is asked over a network: library systems, the identity provider, the website, branches."""

@@ -1,1 +1,1 @@
-"""The databases on the SD card and the key that seals them."""
+"""The databases on the SD card and the key that seals them; one writer a file."""

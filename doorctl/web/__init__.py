@@ -1,1 +1,1 @@
-"""The web process's HTTP side: takes pushes in and says which one is held; decides nothing."""
+"""The web process: pushes in, staff's pages, the screen at the door, its regular jobs."""

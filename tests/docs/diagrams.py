@@ -5,6 +5,8 @@ The text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` is replaced.
 
 from __future__ import annotations
 
+import ast
+import tomllib
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
@@ -24,7 +26,7 @@ from doorctl.door import leaf, strike
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = (README, ROOT / "doorctl" / "alarms.md")
+DOCUMENTS = (README, ROOT / "doorctl" / "README.md", ROOT / "doorctl" / "alarms.md")
 
 
 def attempt_states() -> str:
@@ -93,6 +95,21 @@ def alarms() -> str:
     return "\n".join(["| kind | look | English | dansk |", "|---|---|---|---|", *rows])
 
 
+def floors() -> str:
+    """List the floors from the top, and what each room on them is for."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    rows = [
+        f"| {number} | `{room}` | {_first_line(ROOT / 'doorctl' / room / '__init__.py')} |"
+        for number, floor in enumerate(reversed(contracts["contracts"][0]["layers"]))
+        for room in floor.split(" | ")
+    ]
+    return "\n".join(["| floor | room | what lives there |", "|---|---|---|", *reversed(rows)])
+
+
+def _first_line(file: Path) -> str:
+    return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").split("\n")[0]
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "attempt": attempt_states,
     "strike": strike_states,
@@ -101,6 +118,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "checks": checks,
     "throttle": throttle,
     "alarms": alarms,
+    "floors": floors,
 }
 
 
