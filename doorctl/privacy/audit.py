@@ -255,6 +255,9 @@ class Action(Enum):
 LISTS = frozenset({Action.VISITS_LISTED, Action.BANS_LISTED, Action.PASSES_LISTED})
 """Looks at everybody who stood in a list then, so each of them may be told of it."""
 
+KEY = "key"
+"""The detail that names an installation key: 8 hex digits, decimal ones at 1 of 43."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -278,7 +281,7 @@ class Deed:
     def __post_init__(self) -> None:
         refuse_text("reason", self.why, optional=True)
         for name, value in self.details.items():
-            if isinstance(value, str):
+            if isinstance(value, str) and name != KEY:
                 refuse_text(f"detail {name}", value, optional=True)
 
 

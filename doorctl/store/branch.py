@@ -29,7 +29,13 @@ from doorctl.store.branch_rows import (
     to_spans,
     to_week,
 )
-from doorctl.store.connection import LOOP_PATIENCE_MS, WatchedReader, execute_fitting, translated
+from doorctl.store.connection import (
+    LOOP_PATIENCE_MS,
+    Lasting,
+    WatchedReader,
+    execute_fitting,
+    translated,
+)
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.kept_twice import whole
 from doorctl.store.visit_rows import from_ms
@@ -95,14 +101,15 @@ class BranchRecords:
 
     The file may appear later; it is opened at the first call and again when another file takes its
     place. `version` has a connection of its own and may be called on another thread; any thread
-    may close both. `now_s` is as in `WatchedReader`.
+    may close both. `now_s` is as in `Lasting`.
     """
 
     def __init__(self, path: Path, now_s: Callable[[], float] | None = None) -> None:
         self.path = path
-        self._rows = WatchedReader(path, _CURE, migrations, now_s=now_s)
+        lasting = None if now_s is None else Lasting(now_s)
+        self._rows = WatchedReader(path, _CURE, migrations, lasting=lasting)
         self._commits = WatchedReader(
-            path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, now_s=now_s
+            path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, lasting=lasting
         )
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:

@@ -13,8 +13,10 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -557,6 +559,22 @@ LASTS_S = 3.0
 before it still answers. Whoever replaces it could as well lay a good one there."""
 
 
+@dataclass(slots=True)
+class Lasting:
+    """When a file was last found whole, by any of its readers; monotonic seconds. Thread-safe."""
+
+    now_s: Callable[[], float]
+    found_s: float = -inf
+
+    def found(self) -> None:
+        """Note that the file at the path is whole now."""
+        self.found_s = self.now_s()
+
+    def holds(self) -> bool:
+        """Tell whether the file that was there before may still answer."""
+        return self.now_s() - self.found_s < LASTS_S
+
+
 class WatchedReader:
     """Read `path` from its first use on, and open it again whenever another file is there.
 
@@ -569,7 +587,7 @@ class WatchedReader:
     Args:
         cure: what to do where the file is missing; ends the error's text.
         migrations: None where a newer doorctl's file may be read too.
-        now_s: monotonic seconds. If the file that replaced another can't be read, the old one
+        lasting: shared by the readers of a file. If what replaced it can't be read, the old one
             answers for :data:`LASTS_S`; never where this is None.
 
     Attributes:
@@ -584,7 +602,7 @@ class WatchedReader:
         migrations: Layout | None = None,
         *,
         patience_ms: int = BUSY_TIMEOUT_MS,
-        now_s: Callable[[], float] | None = None,
+        lasting: Lasting | None = None,
     ) -> None:
         self.path = path
         self.generation = 0
@@ -592,8 +610,7 @@ class WatchedReader:
         self._cure = cure
         self._migrations = migrations
         self._patience_ms = patience_ms
-        self._now_s = now_s
-        self._lost_s: float | None = None
+        self._lasting = lasting
         self._wal = path.with_name(f"{path.name}-wal")
         self._shm = path.with_name(f"{path.name}-shm")
         self._file: tuple[int, ...] = ()
@@ -612,7 +629,8 @@ class WatchedReader:
                 self.generation += 1
                 if before is not None:
                     before.close()
-            self._lost_s = None
+            if self._lasting is not None:
+                self._lasting.found()
         except StoreError:
             self._file, self.shared = read
             if not self._lasts():
@@ -628,12 +646,10 @@ class WatchedReader:
             self._database = None
 
     def _lasts(self) -> bool:
-        # What is read as one that nobody writes may be half of another by now.
-        if self._now_s is None or self._database is None or not self.shared:
+        if self._lasting is None or self._database is None:
             return False
-        now_s = self._now_s()
-        self._lost_s = now_s if self._lost_s is None else self._lost_s
-        return now_s - self._lost_s < LASTS_S
+        # What is read as one that nobody writes may be half of another by now.
+        return self.shared and self._lasting.holds()
 
     def _opened(self) -> sqlite3.Connection:
         # Identified before it is opened: a change in between is noticed at the next call.

@@ -16,6 +16,7 @@ from doorctl.ports import CacheStamp, SealedRow
 from doorctl.store import kept_twice
 from doorctl.store.connection import (
     LOOP_PATIENCE_MS,
+    Lasting,
     Layout,
     WatchedReader,
     execute_fitting,
@@ -276,7 +277,7 @@ class PatronCache:
 
     The file is opened at the first call and again when another file takes its place, so a door
     can start before there is one. `version` has a connection of its own and may be called on
-    another thread; any thread may close both. `now_s` is as in `WatchedReader`.
+    another thread; any thread may close both. `now_s` is as in `Lasting`.
 
     Args:
         seal: the one that the reader seals identifiers with.
@@ -292,9 +293,10 @@ class PatronCache:
     ) -> None:
         self.path = path
         self._seals = (seal, *earlier)
-        self._rows = WatchedReader(path, _CURE, migrations, now_s=now_s)
+        lasting = None if now_s is None else Lasting(now_s)
+        self._rows = WatchedReader(path, _CURE, migrations, lasting=lasting)
         self._commits = WatchedReader(
-            path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, now_s=now_s
+            path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, lasting=lasting
         )
 
     def find(self, row_key: bytes) -> Patron | None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from doorctl.demo.door import Line
+from doorctl.store.connection import LASTS_S
 from tests.e2e.conftest import IMPATIENT, Doors
 from tests.e2e.door import KEY_GAP_S, Door
 from tests.e2e.people import (
@@ -188,6 +189,7 @@ def test_fault(doors: Doors) -> None:
     door = doors.started()
     away = door.directory.parent / f"{door.directory.name}-patrons.db"
     shutil.move(door.directory / "patrons.db", away)
+    time.sleep(LASTS_S)
 
     door.reader.send(ENTITLED.swipe)
     decision = door.wait_for("decision")

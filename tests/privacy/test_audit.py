@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.audit import KEPT, NOT_A_NAME, Action, Deed, account, erased_before
+from doorctl.privacy.audit import (
+    KEPT,
+    NOT_A_NAME,
+    Action,
+    Deed,
+    account,
+    erased_before,
+)
+from doorctl.privacy.audit import KEY as KEY_NAME
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 KEY = bytes(range(16))
@@ -41,6 +49,11 @@ def test_a_number_that_we_gave_ourselves_is_no_persons_number(number: int) -> No
     deed = Deed(Action.PUSH_APPLIED, details={"epoch": number})
 
     assert deed.details["epoch"] == number
+
+
+def test_a_keys_name_is_no_persons_number() -> None:
+    """Eight hex digits that happen to be decimal ones, or the rotation would fail at its end."""
+    assert Deed(Action.KEY_ADOPTED, details={KEY_NAME: "30000012"}).details[KEY_NAME] == "30000012"
 
 
 def test_no_deed_shows_at_whom_it_was() -> None:

@@ -16,7 +16,13 @@ from doorctl.core.moments import ClockState, Moment
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_rows import migrations
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import BUSY_TIMEOUT_MS, LASTS_S, LOOP_PATIENCE_MS, WatchedReader
+from doorctl.store.connection import (
+    BUSY_TIMEOUT_MS,
+    LASTS_S,
+    LOOP_PATIENCE_MS,
+    Lasting,
+    WatchedReader,
+)
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons
 from tests.store.samples import DAY, NOON, SEAL, key_of
@@ -125,7 +131,7 @@ def missing(path: Path) -> None:
 def test_the_file_read_last_answers_for_a_moment(laid: Callable[[Path], None], path: Path) -> None:
     """Until what replaced it can be read, or has stood there for too long: that fails closed."""
     kept, now_s = path.with_name("kept"), [0.0]
-    reader = WatchedReader(path, "mend it", migrations, now_s=lambda: now_s[0])
+    reader = WatchedReader(path, "mend it", migrations, lasting=Lasting(lambda: now_s[0]))
     with closing(reader):
         for begun_s in (100.0, 200.0):
             now_s[0] = begun_s
@@ -147,6 +153,27 @@ def test_the_file_read_last_answers_for_a_moment(laid: Callable[[Path], None], p
                 reader.current()
         kept.replace(path)
         reader.current()
+
+
+def test_the_moment_begins_when_any_reader_last_found_the_file(path: Path) -> None:
+    """Not at the first swipe after an hour in which it was gone."""
+    now_s = [0.0]
+    lasting = Lasting(lambda: now_s[0])
+    with (
+        closing(WatchedReader(path, "mend it", migrations, lasting=lasting)) as rows,
+        closing(WatchedReader(path, "mend it", migrations, lasting=lasting)) as commits,
+    ):
+        rows.current()
+        commits.current()
+        now_s[0] = 100.0
+        commits.current()
+        path.unlink()
+        now_s[0] += LASTS_S - 0.1
+        rows.current()
+        now_s[0] += 0.1
+        for reader in (rows, commits):
+            with pytest.raises(StoreError):
+                reader.current()
 
 
 @pytest.mark.parametrize("laid", [missing, empty, junk, foreign])
