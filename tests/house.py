@@ -18,7 +18,7 @@ PRODUCT = ROOT / "doorctl"
 LIMITS = {
     "files": 280,
     "lines": 56_600,
-    "lines of code": 37_000,
+    "lines of code": 37_050,
     "lines of the longest file": 800,
     "lines of the longest function": 71,
     "modules without a room": 2,

@@ -59,6 +59,8 @@ class Visitor:
 
     def too_wide(self) -> int:
         """Return by how many pixels the page is wider than the window."""
+        # A form's answer that has only begun to come has nothing yet that could be measured.
+        self.page.wait_for_load_state()
         width = "document.scrollingElement.scrollWidth - window.innerWidth"
         return max(0, int(self.page.evaluate(width)))
 
