@@ -12,6 +12,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
@@ -22,35 +23,35 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.demo.door import LIMIT_S, Line
-from tests.e2e.door import UNHEARD_S, Door
+from doorctl.store.keys import key_id, read_key
+from doorctl.sync.document import SealedWith
+from doorctl.sync.public_holidays import public_holidays
+from tests.e2e import people
+from tests.e2e.door import Door, Drive, until
 from tests.e2e.hours import in_s
-from tests.e2e.people import (
-    ALSO_ENTITLED,
-    CHILD,
-    ENTITLED,
-    STOLEN,
-    STRANGER,
-    THIRD_ENTITLED,
-    TODAY,
-    blocked,
-    write_feed,
-)
+from tests.e2e.people import CHILD, ENTITLED, TODAY, Person, blocked, write_feed
+from tests.web.branch import Branch, row
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 PEOPLE = {
     "A": ENTITLED,
-    "B": ALSO_ENTITLED,
-    "C": THIRD_ENTITLED,
-    "STRANGER": STRANGER,
-    "STOLEN": STOLEN,
+    "B": people.ALSO_ENTITLED,
+    "C": people.THIRD_ENTITLED,
+    "STRANGER": people.STRANGER,
+    "STOLEN": people.STOLEN,
     "CHILD": CHILD,
+    "NEW": replace(ENTITLED, number="3000001299", kind="CARD"),
 }
 CHANGED = {
     "blocked": blocked("O"),
     "owes": blocked("E"),
     "moved": {"resident": False},
     "home": {},
+    "leap": {},
     "newpin": {"pincode": "8642"},
+    "nopin": {"pincode": None},
+    "renewed": {"identifiers": PEOPLE["NEW"].feed_row(0)["identifiers"]},
+    "slow": {"tags": ["slow"]},
     "onhold": {"onHold": {"from": "2020-01-01", "to": None}},
 }
 SHIFT_C = """
@@ -84,12 +85,19 @@ def begins(when: str) -> datetime:
     if not when or when[0] == "+":
         return datetime.now(ZONE) + timedelta(hours=float(when or 0))
     day, _, time_of_day = when.partition(" ")
-    if day in {"spring", "autumn"}:
+    if day == "easter":
+        years = (TODAY.year, TODAY.year + 1)
+        known = public_holidays(years, "closed", None).items()
+        eves = [on - timedelta(days=1) for on, what in known if what.note == "Påskedag"]
+        on = next(eve for eve in eves if eve > TODAY)
+    elif day == "leap":
+        # 28 February, fourteen years after a leap year.
+        on = date(TODAY.year + 1 + (1 - TODAY.year) % 4, 2, 28)
+    elif day in {"spring", "autumn"}:
         # The last Sunday of March or October, either of 31 days.
-        ends = [coming({"spring": 3, "autumn": 10}[day], 31)]
-        ends.append(ends[0].replace(year=ends[0].year + 1))
-        nights = [end - timedelta(days=(end.weekday() + 1) % 7) for end in ends]
-        on = next(night for night in nights if night > TODAY)
+        month = {"spring": 3, "autumn": 10}[day]
+        days = (TODAY + timedelta(days=ahead) for ahead in range(1, 400))
+        on = next(on for on in days if (on.month, on.weekday()) == (month, 6) and on.day > 24)
     else:
         on = TODAY + timedelta(days=1) if day == "tomorrow" else coming(*map(int, day.split("-")))
     return datetime.combine(on, clock_time.fromisoformat(time_of_day), ZONE)
@@ -99,6 +107,8 @@ class Evening(Door):
     """A door whose clock, and that of its commands, is set from outside; it plays a script."""
 
     library = Path()
+    pids: tuple[int, ...] = ()
+    branch: Branch | None = None
 
     def set_clock(self, at: datetime) -> None:
         """Have it be that time, for all that runs and is started."""
@@ -115,8 +125,12 @@ class Evening(Door):
     def start_door(self) -> Line:
         """Start it, and remember it for its pulses."""
         ready = super().start_door()
-        self.pids = [*getattr(self, "pids", ()), self.pid]
+        self.pids = (*self.pids, self.pid)
         return ready
+
+    def relay(self) -> list[Drive]:
+        """Return each time that a door process of this evening released or locked."""
+        return [edge for pid in self.pids for edge in self.edges(pid)]
 
     def play(self, script: str) -> None:
         """Do word after word: who swipes, keys, ``.`` or ``,`` for a decision, a time, a deed.
@@ -135,8 +149,10 @@ class Evening(Door):
                 deed, _, what = word[1:].partition(":")
                 if deed in COMMANDS:
                     self.tell(*COMMANDS[deed])
-                else:
+                elif deed in DEEDS:
                     DEEDS[deed](self, what)
+                else:
+                    getattr(self, deed)(*filter(None, (what,)))
             elif word[0] == "?":
                 event, _, what = word[1:].partition("=")
                 known = {"kind": what} if event == "alarm" else {"state": what}
@@ -150,11 +166,6 @@ class Evening(Door):
         at = datetime.combine(self.now, clock_time.fromisoformat(word), ZONE)
         return at if at > self.now else at + timedelta(days=1)
 
-    def unheard(self, keys: str) -> None:
-        """Press keys that nobody awaits."""
-        self.press(keys)
-        time.sleep(UNHEARD_S)
-
     def tell(self, *words: str) -> None:
         """Have staff give a command, about A if about anybody."""
         done = self.call(*words, stdin=f"{ENTITLED.number}\n")
@@ -163,15 +174,40 @@ class Evening(Door):
     def load(self, what: str) -> None:
         """Load changes of A, or a full register without."""
         now = () if what == "gone" else (replace(ENTITLED, row=CHANGED[what]),)
-        child = replace(CHILD, row={"birthday": f"{coming(6, 14).year - 14}-06-15"})
-        feed = write_feed(self.directory / "feed", (*now, ALSO_ENTITLED, child))
+        birthday = "02-29" if what == "leap" else "06-15"
+        child = replace(CHILD, row={"birthday": f"{self.now.year - 14}-{birthday}"})
+        feed = write_feed(self.directory / "feed", (*now, people.ALSO_ENTITLED, child))
         self.tell("patrons", "load", str(feed), "--full", "--approved-by", "B. Hansen")
 
-    def freeze(self) -> None:
-        """Have the process stand still for a while."""
-        os.kill(self.pid, signal.SIGSTOP)
-        time.sleep(UNHEARD_S)
-        os.kill(self.pid, signal.SIGCONT)
+    def thief(self, cards: str) -> None:
+        """Try a PIN with so many cards that nobody knows."""
+        for number in range(3_000_002_000, 3_000_002_000 + int(cards)):
+            self.visit(Person(str(number), "5050"))
+
+    def web(self) -> None:
+        """Start the web process beside the door."""
+        directory = self.directory / "web"
+        directory.mkdir()
+        self.branch = Branch(directory)
+        self.branch.seal = SealedWith(key_id(read_key(self.directory / "installation.key")), 8, 1)
+        public = f'web.push.public_key_files=["{directory / "push.pub"}"]'
+        self.branch.stage = self.configured(f"web.port={self.branch.port}", public)
+        self.branch.start()
+
+    def push(self, count: str) -> None:
+        """Begin to push so many patrons more, beside all that follows."""
+        assert self.branch is not None
+        more = [row(number) for number in range(5000, 5000 + int(count))]
+        epoch = self.branch.held()["epoch"] + 1
+        document = self.branch.document(more, epoch, kind="changes", branch="proeve")
+        pool = ThreadPoolExecutor(1)
+        self.pushing = pool.submit(self.branch.push, document, kind="changes")
+        pool.shutdown(wait=False)
+
+    def kill_web(self) -> None:
+        """Kill the web process, if there is one."""
+        if self.branch is not None:
+            self.branch.end(signal.SIGKILL)
 
     def files(self, name: str, content: bytes | None) -> None:
         """Lose a database, or have it overwritten."""
@@ -189,22 +225,23 @@ COMMANDS = {
     "calm": ("mode", "end"),
 }
 DEEDS: dict[str, Callable[[Evening, str], object]] = {
-    "lean": lambda at, keys: at.unheard(keys),
     "worn": lambda at, _: at.reader.send(b";92081004010170????\r"),
     "swipe": lambda at, _: at.reader.send(ENTITLED.swipe),
-    "load": lambda at, what: at.load(what),
+    "start": lambda at, _: at.start_door(),
+    "hours": lambda at, _: until(lambda: at.said("mode")),
+    "halt": lambda at, _: os.kill(at.pid, signal.SIGSTOP),
+    "go": lambda at, _: os.kill(at.pid, signal.SIGCONT),
+    "wait": lambda _, seconds: time.sleep(float(seconds)),
+    "pushed": lambda at, _: at.pushing.result().raise_for_status(),
     "cut": lambda at, _: at.signalled(signal.SIGKILL),
     "stop": lambda at, _: at.signalled(signal.SIGTERM),
-    "start": lambda at, _: at.start_door(),
     "pull": lambda at, name: getattr(at, name).pull(),
     "plug": lambda at, name: getattr(at, name).put_in(),
-    "freeze": lambda at, _: at.freeze(),
     "lose": lambda at, name: at.files(name, None),
     "zero": lambda at, name: at.files(name, bytes(8192)),
     "open": lambda at, _: at.contact(open=True),
     "shut": lambda at, _: at.contact(open=False),
     "other": lambda at, is_open: at.other_door(open=bool(is_open)),
-    "exit": lambda at, _: at.press_exit(),
 }
 
 
