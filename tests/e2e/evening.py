@@ -197,8 +197,8 @@ class Evening(Door):
     def push(self, count: str) -> None:
         """Begin to push so many patrons more, beside all that follows."""
         assert self.branch is not None
-        more = [row(number) for number in range(5000, 5000 + int(count))]
         epoch = self.branch.held()["epoch"] + 1
+        more = [row(epoch * 5000 + number) for number in range(int(count))]
         document = self.branch.document(more, epoch, kind="changes", branch="proeve")
         pool = ThreadPoolExecutor(1)
         self.pushing = pool.submit(self.branch.push, document, kind="changes")

@@ -54,8 +54,8 @@ b taken out while typing | A 471 !load:gone 1 . | unknown_card
 b restricted while typing | A 471 !restrict 1 . !unrestrict A 4711 . | restricted ok
 b erased while typing | A 471 !erase 1 . B 8052 . | unknown_card ok
 b lockdown | A 471 !lockdown ?mode=lockdown 1 . !calm ?mode=self_service A 4711 . | closed ok
-b a push beside a queue | !web A 471 !push:3000 1 . B 8052 . C 6390 . A 4711 . B 8052 . !pushed
-    C 6390 . | ok*6
+b a push beside a queue | !web A 471 !push:3000 1 . !pushed B 805 !push:3000 2 . !pushed
+    C 639 !push:3000 0 . !pushed A 4711 . | ok*4
 c closes while typing | A 471 @22:01 1 . B 8052 . | closed closed | 10:00-22:00 | tomorrow 21:30
 c opens while waiting | A 4711 . A 471 @10:00 1 . | closed ok | 10:00-22:00 | tomorrow 09:40
 c turns fourteen | !load:home CHILD 3669 . CHILD 366 @00:01 9 . | under_age ok | old | 06-14 23:40
