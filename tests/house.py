@@ -16,7 +16,7 @@ import click
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
-    "files": 280,
+    "files": 281,
     "lines": 56_600,
     "lines of code": 37_050,
     "lines of the longest file": 800,

@@ -29,7 +29,8 @@ from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
 from doorctl.store.branch import never_made
 from doorctl.store.branch_rows import ACCOUNTS, FACTOR, FACTOR_KEY, SESSIONS, to_account, to_session
-from doorctl.store.branch_writer import BranchRecordsWriter, known
+from doorctl.store.branch_rules import known
+from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, execute_fitting, translated
 from doorctl.store.keys import create_key, read_key
 from doorctl.store.visit_rows import to_ms

@@ -14,7 +14,7 @@ from doorctl.core.moments import Moment
 from doorctl.core.standing import AlarmRecord, Told
 from doorctl.store.branch import never_made
 from doorctl.store.branch_rows import ALARMS, to_alarm
-from doorctl.store.branch_writer import known
+from doorctl.store.branch_rules import known
 from doorctl.store.connection import WatchedReader, execute_fitting, translated
 from doorctl.store.visit_rows import to_ms
 

@@ -34,7 +34,8 @@ from doorctl.privacy.subject_table import (
 from doorctl.store import visit_rows as wrong_pins
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import never_made
-from doorctl.store.branch_writer import BranchRecordsWriter, known
+from doorctl.store.branch_rules import known
+from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, transaction, translated
 from doorctl.store.visit_purge import HELD, compact
 from doorctl.store.visit_rows import from_ms, to_ms

@@ -80,7 +80,7 @@ def test_the_front_door_alone_imports_no_driver() -> None:
     assert not heavy & set(imported.stdout.split())
 
 
-@pytest.mark.parametrize(("command", "most"), [("status", 115), ("mode", 110), ("relay_off", 50)])
+@pytest.mark.parametrize(("command", "most"), [("status", 75), ("mode", 70), ("relay_off", 30)])
 def test_a_small_command_imports_little(command: str, most: int) -> None:
     """So many modules of ours take 0.25 s of the machine that the limit was measured on."""
     needless = {
@@ -112,7 +112,8 @@ def test_help_imports_no_command() -> None:
     )
 
     ours = {name for name in imported.stdout.split() if name.startswith("doorctl.")}
-    assert ours <= {"doorctl.cli", "doorctl.cli.app", "doorctl.cli.streams", "doorctl.core.errors"}
+    rooms = {"doorctl.cli", "doorctl.core"}
+    assert ours <= rooms | {"doorctl.cli.app", "doorctl.cli.streams", "doorctl.core.errors"}
 
 
 def test_each_commands_line_is_shown_whole() -> None:

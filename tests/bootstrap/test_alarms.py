@@ -233,11 +233,11 @@ def test_a_kind_that_is_not_listed_is_refused(house: House) -> None:
     assert "there is no such alarm; there are alarm_not_sent" in str(error)
 
 
-@pytest.mark.parametrize("half", ["alarm_road", "alarm_desk"])
+@pytest.mark.parametrize("half", ["door_alarms", "alarms"])
 def test_neither_half_loads_mail_or_http(half: str) -> None:
     """The way costs no memory where nothing is set up, and never at the door."""
     script = (
-        f"import sys, doorctl.bootstrap.{half}; "
+        f"import sys, doorctl.services.{half}; "
         "print('httpx2' in sys.modules, 'smtplib' in sys.modules)"
     )
     done = subprocess.run(

@@ -21,7 +21,7 @@ from doorctl.ports import (
     StoredDays,
     Week,
 )
-from doorctl.store.branch_writer import (
+from doorctl.store.branch_rules import (
     known,
     refuse_ban,
     refuse_days,

@@ -1,0 +1,97 @@
+"""What may not be written into ``branch.db``: things that are over already, or that clash.
+
+Judged by what is known of the time for certain, so that a clock that was not set refuses nothing
+that staff may want. What makes no sense at any time, its own class refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from doorctl.access.day import Override
+from doorctl.access.rights import Ban, Pass
+from doorctl.core.errors import InputError
+from doorctl.core.moments import Moment
+from doorctl.core.staff_text import refuse_purpose, refuse_text
+from doorctl.ports import StoredDay, Week
+from doorctl.store.branch_rows import (
+    WEEKDAYS,
+)
+
+# What is over already, or clashes, may not be written into ``branch.db``. It is judged by the time
+# that is known for certain, so that an unset clock refuses nothing that staff may want. What makes
+# no sense at any time, its own class refuses. Each InputError here says what to do.
+
+MOST_PASSES = 6
+"""So many passes in force has a card: each is tried at the door."""
+
+LONGEST_OVERRIDE = timedelta(days=31)
+"""A mode set by hand ends by itself; what lasts longer than a month belongs into the calendar."""
+
+
+def known(moment: Moment) -> datetime:
+    """Return the UTC time; while the clock is not set, the latest one known to have come.
+
+    A set clock goes before the high-water mark: a clock that once ran ahead would refuse for good.
+    """
+    return (moment.local if moment.dependable else moment.high_water).astimezone(UTC)
+
+
+def today(moment: Moment) -> date:
+    """Return the local date of :func:`known`."""
+    return known(moment).astimezone(moment.local.tzinfo).date()
+
+
+def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str | None) -> None:
+    """Raise InputError for a ban of nobody, without a reason, or one that is over."""
+    refuse_purpose(ban.reason, "reason")
+    if not row_key and not patron_ref:
+        raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
+    if ban.until is not None and ban.until <= known(moment):
+        raise InputError("the ban would be over already; give a later end")
+
+
+def refuse_pass(new: Pass, moment: Moment) -> None:
+    """Raise InputError for a pass that is over."""
+    if new.last_day < today(moment):
+        raise InputError(f"the pass would be over since {new.last_day}; give a later last day")
+
+
+def refuse_one_more(new: Pass, taken: int) -> None:
+    """Raise InputError for one pass too many of a code or card that has `taken` in force."""
+    if taken and new.code_digits is not None:
+        raise InputError("the code has a pass already; revoke that one first")
+    if taken >= MOST_PASSES:
+        raise InputError(f"the card has {taken} passes already; revoke one of them first")
+
+
+def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
+    """Raise InputError for dates that are past or named twice, or notes with a person's number."""
+    named: set[date] = set()
+    for one in days:
+        if one.day < today(moment):
+            raise InputError(f"{one.day} is past; leave it out")
+        if one.day in named:
+            raise InputError(f"{one.day} is named twice; say once what it is")
+        named.add(one.day)
+        refuse_text(f"note for {one.day}", one.note, optional=True)
+
+
+def refuse_week(week: Week) -> None:
+    """Raise InputError for a week that has not seven days."""
+    if len(week) != WEEKDAYS:
+        raise InputError(f"the week has {len(week)} days; give seven, Monday first")
+
+
+def refuse_override(override: Override, moment: Moment) -> None:
+    """Raise InputError for a mode set by hand that is over, or so long that staff would forget."""
+    refuse_purpose(override.cause, "reason")
+    refuse_text("account", override.by)
+    if override.until <= known(moment):
+        raise InputError("the mode would end before now; give a later end")
+    # While nobody knows the time, a lockdown must be possible all the same.
+    if moment.dependable and override.until > moment.local + LONGEST_OVERRIDE:
+        raise InputError(
+            f"the mode would last more than {LONGEST_OVERRIDE.days} days; change the calendar"
+        )
