@@ -31,8 +31,6 @@ from doorctl.services.purging import Audit, Run, unaudited
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.visits import open_or_create_visits
 
-# Incident holds: the door process's side, and a command's.
-
 ADD, LIFT = "hold_add", "hold_lift"
 ANSWER_LIMIT_S = 30.0
 """Longest wait for the door; a hold takes milliseconds, a purge before it longer."""

@@ -12,8 +12,6 @@ from doorctl.ops.clock import SystemClock
 from doorctl.ports import Clock
 from doorctl.rpc.control import Question, ask
 
-# Asks the running door to let a person in once, or to take its clock as right.
-
 TRUST_CLOCK = "trust_clock"
 
 

@@ -561,18 +561,22 @@ before it still answers. Whoever replaces it could as well lay a good one there.
 
 @dataclass(slots=True)
 class Lasting:
-    """When a file was last found whole, by any of its readers; monotonic seconds. Thread-safe."""
+    """Which file was last found whole at a path, by any of its readers, and when. Thread-safe.
+
+    A file is its device and inode; times are monotonic seconds.
+    """
 
     now_s: Callable[[], float]
-    found_s: float = -inf
+    last: tuple[Sequence[int], float] = ((), -inf)
 
-    def found(self) -> None:
-        """Note that the file at the path is whole now."""
-        self.found_s = self.now_s()
+    def found(self, file: Sequence[int]) -> None:
+        """Note that this file stands at the path, whole."""
+        self.last = (file[:2], self.now_s())
 
-    def holds(self) -> bool:
-        """Tell whether the file that was there before may still answer."""
-        return self.now_s() - self.found_s < LASTS_S
+    def holds(self, file: Sequence[int]) -> bool:
+        """Tell whether this file may still answer; not once another one was found whole."""
+        last, found_s = self.last
+        return file[:2] == last and self.now_s() - found_s < LASTS_S
 
 
 class WatchedReader:
@@ -614,6 +618,7 @@ class WatchedReader:
         self._wal = path.with_name(f"{path.name}-wal")
         self._shm = path.with_name(f"{path.name}-shm")
         self._file: tuple[int, ...] = ()
+        self._immutable = False
         self._database: sqlite3.Connection | None = None
 
     def current(self) -> sqlite3.Connection:
@@ -622,7 +627,7 @@ class WatchedReader:
         Raises:
             StoreError: the file is missing, not this doorctl's, or can't be opened.
         """
-        before, read = self._database, (self._file, self.shared)
+        before, read = self._database, (self._file, self.shared, self._immutable)
         try:
             if before is None or self._identify() != self._file:
                 self._database = self._refused_if_not_ours(self._opened())
@@ -630,9 +635,9 @@ class WatchedReader:
                 if before is not None:
                     before.close()
             if self._lasting is not None:
-                self._lasting.found()
+                self._lasting.found(self._file)
         except StoreError:
-            self._file, self.shared = read
+            self._file, self.shared, self._immutable = read
             if not self._lasts():
                 self.close()
                 raise
@@ -649,13 +654,14 @@ class WatchedReader:
         if self._lasting is None or self._database is None:
             return False
         # What is read as one that nobody writes may be half of another by now.
-        return self.shared and self._lasting.holds()
+        return not self._immutable and self._lasting.holds(self._file)
 
     def _opened(self) -> sqlite3.Connection:
         # Identified before it is opened: a change in between is noticed at the next call.
         # Through a -shm that can't be written SQLite reads, and calls each answer a new commit
         # where nobody writes and the -wal is empty.
         self.shared = self._shm_writable() or self._wal_bytes() > 0
+        self._immutable = False
         self._file = self._identify()
         try:
             return open_reader(self.path, patience_ms=self._patience_ms)
@@ -666,6 +672,7 @@ class WatchedReader:
             self._file = self._identify()
             if self._file[-1]:
                 raise
+        self._immutable = True
         return open_unshared_reader(self.path)
 
     def _refused_if_not_ours(self, opened: sqlite3.Connection) -> sqlite3.Connection:

@@ -123,8 +123,9 @@ def _laid_out(database: sqlite3.Connection, migrations: Layout) -> bool:
     pending = migrations.pending(database)
     with closing(sqlite3.connect(":memory:")) as model:
         for name, step in migrations.steps.items():
-            if name not in pending:
-                step(model)
+            if name in pending:
+                break
+            step(model)
         wanted = model.execute(_LAYOUT).fetchall()
     return bool(database.execute(_LAYOUT).fetchall() == wanted)
 

@@ -365,7 +365,11 @@ def create_visits(path: Path) -> None:
 
 def open_or_create_visits(path: Path) -> VisitStore:
     """Open the door log, an empty one if it is missing or was set aside: the door must go on."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as err:
+        raise StoreError(f"{path} can't be opened: {err.strerror}") from err
+    if not there:
         create_file(path, migrations)
     return VisitStore(path)
 

@@ -66,15 +66,16 @@ class DoorStores:
         seal = config.seal
         self.key = read_key(config.secrets.installation_key_file)
         self.sealer = ArgonSealer(self.key, seal.memory_kib, seal.iterations)
-        self.worker: WorkerThread[PostedEvent] = WorkerThread(mailbox.put, self.failed)
-        self.worker.start()
-        stack.callback(self.worker.stop, 10.0)
         self.patrons = PatronCache(
             patrons_db(config), self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
         )
         stack.callback(self.patrons.close)
         self.branch = BranchRecords(branch_db(config), self.clock.monotonic_s)
         stack.callback(self.branch.close)
+        # Ends before its files are closed: SQLite does not survive that in the middle of a query.
+        self.worker: WorkerThread[PostedEvent] = WorkerThread(mailbox.put, self.failed)
+        self.worker.start()
+        stack.callback(self.worker.stop, 10.0)
         self.stamp = CacheStamp(0, None, config.policy.minimum_age, 0)
         self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
         stack.callback(lambda: self.worker.submit(self.visits.close))
@@ -117,7 +118,7 @@ class DoorStores:
     def _set_aside(self, path: Path, migrations: Layout) -> None:
         try:
             aside = set_aside_if_damaged(path, self.clock.moment().local, migrations)
-        except StoreError as err:
+        except OSError as err:  # Ours are, and a disk that fails keeps nobody out.
             self.alarm("store_damaged", str(err))
             return
         if aside is not None:

@@ -109,7 +109,7 @@ ROOMS = (
     ),
     Room(
         "push",
-        ("doorctl/store/patrons_writer.py", "doorctl/sync/receive.py", "doorctl/sync/receive.py"),
+        ("doorctl/store/patrons_writer.py", "doorctl/sync/receive.py"),
         (
             "tests/sync/test_receive.py",
             "tests/sync/test_receive_model.py",

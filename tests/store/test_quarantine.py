@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -257,6 +258,18 @@ def test_a_changed_format_is_damage(patrons: Path, offset: int, value: int) -> N
     patrons.write_bytes(content)
 
     assert set_aside_if_damaged(patrons, NOON) is not None
+
+
+def test_a_changed_list_of_steps_is_damage(patrons: Path) -> None:
+    """Whichever step is not on it any more: web has to start and wait for a full push."""
+    for number in range(len(migrations.steps)):
+        copy = patrons.with_name(f"{number}.db")
+        shutil.copy(patrons, copy)
+        with closing(sqlite3.connect(copy)) as database, database:
+            database.execute(
+                "UPDATE _sqlite_migrations SET name = name || 'x' WHERE rowid = ?", (number + 1,)
+            )
+        assert set_aside_if_damaged(copy, NOON, migrations) is not None, number
 
 
 def test_what_the_steps_lay_out_is_sound(patrons: Path, tmp_path: Path) -> None:

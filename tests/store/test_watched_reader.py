@@ -176,6 +176,24 @@ def test_the_moment_begins_when_any_reader_last_found_the_file(path: Path) -> No
                 reader.current()
 
 
+def test_a_file_that_has_a_successor_answers_no_more(path: Path, tmp_path: Path) -> None:
+    """One reader has found the other file; another one that can't open it goes by neither."""
+    successor = tmp_path / "successor.db"
+    create_branch(successor)
+    lasting = Lasting(lambda: 0.0)
+    with (
+        closing(WatchedReader(path, "mend it", migrations, lasting=lasting)) as rows,
+        closing(WatchedReader(path, "mend it", migrations, lasting=lasting)) as commits,
+    ):
+        rows.current()
+        successor.replace(path)
+        commits.current()
+        path.unlink()
+        commits.current()
+        with pytest.raises(StoreError):
+            rows.current()
+
+
 @pytest.mark.parametrize("laid", [missing, empty, junk, foreign])
 def test_others_are_told_at_once(laid: Callable[[Path], None], path: Path) -> None:
     """Whoever is not the door answers by what stands there."""
