@@ -86,7 +86,7 @@ class Difference:
     """What has to be recorded.
 
     `fingerprints` are those of `changed`, in the same order. `removed` can't enter any more; `kept`
-    are patrons whose row was set aside, and who stay in the register as they are.
+    stay in the register as they are: their row was set aside, or one was that may be theirs.
     """
 
     changed: Sequence[FeedPatron]
@@ -125,6 +125,8 @@ def differ(
         if known.get(patron.patron_ref) != fingerprint:
             changed.append(patron)
             theirs.append(fingerprint)
+    if export.whole:
+        kept = known.keys() - gone - {patron.patron_ref for patron in export.patrons}
     return Difference(changed, theirs, sorted(gone), frozenset(kept))
 
 

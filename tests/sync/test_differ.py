@@ -148,3 +148,16 @@ def test_whose_row_was_set_aside_stays_where_that_is_the_safe_side(
     found = differ(export, known, fingerprints, same_terms=same_terms)
 
     assert found.removed == removed
+    assert found.kept == known.keys() - {"1", *removed}
+
+
+def test_of_changes_only_those_stay_as_held_whose_row_was_set_aside() -> None:
+    """All the others were not looked at."""
+    known = {ref: bytes(32) for ref in ("1", "2", "3")}
+    wrong = [("list", WrongRow(2, ("why",), "2", True)), ("list", WrongRow(3, ("why",)))]
+    export = Export("list", [patron(1)], False, wrong)
+
+    found = differ(export, known, Fingerprints(KEY, TERMS, TODAY))
+
+    assert found.removed == []
+    assert found.kept == {"2"}

@@ -544,11 +544,15 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
     assert branches[1].arrived[0].manifest["approved_by"] == "B. Hansen"
 
 
-def test_who_stays_as_held_gives_way_to_a_numbers_new_owner(town: Town) -> None:
-    """A number of two would be taken by no branch: the row that can't be read holds up nobody."""
+@pytest.mark.parametrize("whose", ["2", None])
+def test_who_stays_as_held_gives_way_to_a_numbers_new_owner(town: Town, whose: str | None) -> None:
+    """A number of two would be taken by no branch: the row that can't be read holds up nobody.
+
+    Nor does one whose patron can't be told, for which nobody is taken out.
+    """
     town.push()
     town.source.patrons = [patron(1), patron(3), patron(4, 20)]
-    town.source.set_aside = [("list", WrongRow(2, ("why",), "2", True))]
+    town.source.set_aside = [("list", WrongRow(2, ("why",), whose, True))]
 
     refreshed, deliveries = town.push()
 
