@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
 
@@ -15,8 +15,8 @@ from doorctl.core.masked import InstallationKey
 from doorctl.ports import SealedRow, Sealer
 from doorctl.sync.exports import Export, Source
 from doorctl.sync.feed import FeedPatron, WrongRow
-from doorctl.sync.outbox import Outbox, Revision, Standing, Terms
-from doorctl.sync.seal import enter_from, has_weak_pin, other_days, seal_rows
+from doorctl.sync.outbox import Outbox, Revision, Terms
+from doorctl.sync.seal import NEVER, enter_from, has_weak_pin, other_days, seal_rows
 from doorctl.sync.wire import decode, encode
 
 # Who has changed since the last run: only they are sealed again.
@@ -105,8 +105,9 @@ def differ(
     """Compare an export with the fingerprints of everyone in the register.
 
     A patron whose row was set aside stays in the register as before, unless the readable part of
-    one of the patron's rows speaks against it, or rows are sealed for other terms now. While one
-    wrong row can't be assigned to a patron, nobody is taken out for missing.
+    one of the patron's rows speaks against it, or rows are sealed for other terms now; other
+    branches' age limits don't count. While one wrong row can't be assigned to a patron, nobody is
+    taken out for missing.
     """
     changed: list[FeedPatron] = []
     theirs: list[bytes] = []
@@ -206,12 +207,12 @@ def refresh(
         StoreError: the outbox failed; nothing was changed.
     """
     export = source.read()
-    standing = outbox.standing()
-    _refuse_surprises(export, standing, terms)
+    had = outbox.standing().terms
+    same_terms = had is not None and replace(had, other_ages=terms.other_ages) == terms
+    new_ages = set(terms.other_ages).difference(had.other_ages if had else ())
+    _refuse_surprises(export, same_terms=same_terms and not new_ages)
     fingerprints = Fingerprints(key, terms, on, flags_weak=flags_weak)
-    difference = differ(
-        export, outbox.fingerprints(), fingerprints, same_terms=terms == standing.terms
-    )
+    difference = differ(export, outbox.fingerprints(), fingerprints, same_terms=same_terms)
     revisions: Iterable[Revision] = reseal(
         difference,
         sealer,
@@ -225,6 +226,8 @@ def refresh(
     if difference.kept:
         revisions = list(revisions)
         removed = [*removed, *_displaced(difference.kept, revisions, outbox)]
+        if new_ages:
+            revisions += _never_old_enough(difference.kept, outbox, terms, new_ages)
     after = outbox.record(revisions, removed, terms)
     left_out = sum(patron.left_out for patron in export.patrons)
     changed, gone = len(difference.changed), len(removed)
@@ -239,17 +242,33 @@ def _displaced(kept: Collection[str], revisions: Iterable[Revision], outbox: Out
     return sorted(theirs.intersection(kept))
 
 
+def _never_old_enough(
+    kept: Collection[str], outbox: Outbox, terms: Terms, new_ages: Collection[int]
+) -> Iterator[Revision]:
+    """Yield the kept patrons as they are, but for new age limits: nobody knows their birthdays."""
+    lines: dict[str, dict[bytes, None]] = {ref: {} for ref in kept}
+    days: dict[str, dict[int, date]] = {ref: dict.fromkeys(new_ages, NEVER) for ref in kept}
+    for age in terms.other_ages:
+        for line, day in outbox.rows(0, age):
+            ref = _sealed(line).patron.patron_ref
+            if ref in kept:
+                lines[ref][line] = None
+                days[ref] |= {} if day is None else {age: day}
+    # No row has this fingerprint: the next right one is sealed.
+    return (Revision(ref, bytes(32), tuple(lines[ref]), days[ref]) for ref in kept)
+
+
 def _sealed(line: bytes) -> SealedRow:
     row = decode(line)
     assert isinstance(row, SealedRow)  # noqa: S101 - an outbox holds no other lines
     return row
 
 
-def _refuse_surprises(export: Export, standing: Standing, terms: Terms) -> None:
+def _refuse_surprises(export: Export, *, same_terms: bool) -> None:
     if export.whole and not any(patron.identifiers for patron in export.patrons):
         what = "holds no card and no CPR number, so it would lock everybody out; export it again"
         raise FeedError(export.subject, [Problem("export", what)])
-    if not export.whole and terms != standing.terms:
+    if not export.whole and not same_terms:
         what = (
             "holds changes only, but the installation key, seal.* or a minimum_age is another one "
             "than in the last run, or there was none; give the whole register once"

@@ -19,6 +19,7 @@ from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import SealedRow
 from doorctl.sync.delivery import Result
 from doorctl.sync.document import SealedWith
+from doorctl.sync.feed import WrongRow
 from doorctl.sync.outbox import Terms
 from doorctl.sync.seal import seal_rows
 from doorctl.sync.wire import decode, encode
@@ -117,6 +118,43 @@ def test_a_new_limit_needs_the_whole_register(town: Town) -> None:
     town.push(terms=GROWN, ages={"syd": 10})
     town.source.whole = False
     assert town.push(terms=GROWN, ages={"syd": 10})[0].changed == 0
+
+
+def test_a_limit_that_is_dropped_takes_nobody_out(town: Town) -> None:
+    """What is held was sealed for the others too; changes alone will do after it."""
+    town.push(terms=GROWN, ages={"syd": 10, "langaa": 12})
+    everybody, town.source.patrons = town.source.patrons, town.source.patrons[:2]
+    town.source.set_aside = [("list", WrongRow(3, ("why",), "3", True))]
+
+    assert town.push(terms=GROWN, ages={"syd": 10})[0].removed == 0
+    assert days(town.branches[1]) == [None, None, "2028-01-09"]
+    town.source.whole, town.source.patrons, town.source.set_aside = False, everybody[2:], ()
+    town.push(terms=GROWN)
+    assert [days(branch)[2] for branch in town.branches] == ["2032-01-09"] * 3
+
+
+def test_a_new_limit_shuts_out_who_stays_as_held_only_where_it_counts(town: Town) -> None:
+    """Nobody knows when they are old enough for it; a right row says so, and ends it."""
+    town.push(terms=GROWN, ages={"syd": 10})
+    everybody, town.source.patrons = town.source.patrons, town.source.patrons[1:2]
+    wrong = [WrongRow(1, ("why",), "1", True), WrongRow(3, ("why",), "3", True)]
+    town.source.set_aside = [("list", row) for row in wrong]
+
+    refreshed, _ = town.push(terms=GROWN, ages={"syd": 10, "langaa": 12})
+
+    assert refreshed.removed == 0
+    expected = [
+        [None, "2029-01-09", "2032-01-09"],
+        [None, None, "2028-01-09"],
+        ["9999-12-31", "2027-01-09", "9999-12-31"],
+    ]
+    assert [days(branch) for branch in town.branches] == expected
+    again = town.push(terms=GROWN, ages={"syd": 10, "langaa": 12})[1]
+    assert {delivery.result for delivery in again.values()} == {Result.UNCHANGED}
+    town.source.patrons, town.source.set_aside = everybody, ()
+    town.push(terms=GROWN, ages={"syd": 10, "langaa": 12})
+    expected[2] = [None, "2027-01-09", "2030-01-09"]
+    assert [days(branch) for branch in town.branches] == expected
 
 
 def test_limits_that_change_nobodys_row_are_remembered(town: Town) -> None:
