@@ -127,21 +127,25 @@ class Chores:
     def _purge(self) -> None:
         now_s = self._stores.clock.monotonic_s()
         if now_s < self._next_step_s:
+            # The clock was set: this call took the place of the one that was to come.
+            self.schedule.nudge(in_s=self._next_step_s - now_s)
             return
         try:
             report = self._purging.purge(whole=False)
         except StoreError as err:
             self._stores.alarm("purge_failed", str(err))
             return
-        if not report.complete and not report.postponed:
-            why = "a reader kept traces alive; trying again in a minute"
-            self._stores.alarm("purge_incomplete", why)
-            self.schedule.nudge(in_s=PURGE_AGAIN_S)
-        elif report.limited:
+        if report.limited:
             self._next_step_s = now_s + PURGE_STEP_S
             why = f"everything before {report.cutoff:%Y-%m-%d} UTC is gone; the rest waits an hour"
             self._stores.alarm("purge_limited", why)
             self.schedule.nudge(in_s=PURGE_STEP_S)
+        if not report.complete and not report.postponed:
+            when = "with the rest" if report.limited else "in a minute"
+            why = f"a reader kept traces alive; trying again {when}"
+            self._stores.alarm("purge_incomplete", why)
+            if not report.limited:
+                self.schedule.nudge(in_s=PURGE_AGAIN_S)
         self._log.emit("purge", **report.as_dict())
         if report.complete:
             # A patron at the door does not wait for the search, nor does a stop.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,11 +21,12 @@ from doorctl.doord.events import Mailbox
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.watchdog import SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
-from doorctl.ops.scheduler import PULSE_EVERY_S
+from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
 from doorctl.ports import LineConnected, LineLost, Stamped
+from doorctl.services.app import visits_db
 from doorctl.services.purging import Purging
 from doorctl.wiring.door_answers import DoorAnswers
-from doorctl.wiring.door_jobs import PURGE_STEP_S, Chores, grace_s
+from doorctl.wiring.door_jobs import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
 from doorctl.wiring.door_parts import DoorStores
 from tests.application.fake_door import FakeDoor
 from tests.bootstrap.branches import initialised
@@ -226,6 +228,21 @@ def put_visit(stores: DoorStores, attempt: int, days: float) -> None:
     stores.answer(lambda: stores.visits.open_attempt(attempt, at, None, None))
 
 
+def is_due_in(house: Keeping, wait_s: float) -> bool:
+    """Tell whether the next purge comes to be due so many seconds from now; give up after a while.
+
+    A nudge that nobody has answered yet is due at once.
+    """
+    for _ in range(round(LIMIT_S / 0.01)):
+        house.stores.answer(lambda: None)
+        job = house.chores.schedule._scheduler.get_job(JOB)  # noqa: SLF001 - nothing else tells it
+        due: datetime = job.next_run_time
+        if 0 <= wait_s - (due - datetime.now(UTC)).total_seconds() <= LIMIT_S:
+            return True
+        threading.Event().wait(0.01)
+    return False
+
+
 def test_a_purge_that_has_too_much_to_take_goes_a_day_an_hour(tmp_path: Path) -> None:
     """It is alarmed, and a clock that is set again and again does not hasten it."""
     with kept(tmp_path) as house:
@@ -245,8 +262,29 @@ def test_a_purge_that_has_too_much_to_take_goes_a_day_an_hour(tmp_path: Path) ->
         house.chores.schedule.nudge()
         threading.Event().wait(0.3)
         assert deleted(2) == [0, 1]
+        assert is_due_in(house, PURGE_STEP_S), "the step that waits still comes"
         for step in range(2, 6):
             house.clock.ahead_s += PURGE_STEP_S
             house.chores.schedule.nudge()
             assert deleted(1 + step) == [0] + [1] * min(step, 4) + [0] * (step - 4)
     assert {line["kind"] for line in house.log.named("alarm")} == {"purge_limited"}
+
+
+def test_a_reader_does_not_hasten_a_purge_that_has_too_much_to_take(tmp_path: Path) -> None:
+    """Who keeps traces alive for an evening must not have a day of visits go each minute."""
+    with kept(tmp_path) as house:
+        house.stores.answer(lambda: None)
+        for attempt, days in enumerate((60, 50, 40, 31, 2), start=1):
+            put_visit(house.stores, attempt, days)
+        with closing(sqlite3.connect(visits_db(house.chores.config))) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM attempts").fetchall()
+            house.chores.schedule.nudge()
+            while len(house.log.named("purge")) < 2:
+                threading.Event().wait(0.01)
+            house.clock.ahead_s += PURGE_AGAIN_S
+            house.chores.schedule.nudge()
+            assert is_due_in(house, PURGE_STEP_S - PURGE_AGAIN_S)
+        assert [line["complete"] for line in house.log.named("purge")] == [True, False]
+    kinds = {line["kind"] for line in house.log.named("alarm")}
+    assert kinds == {"purge_incomplete", "purge_limited"}
