@@ -72,7 +72,7 @@ _WRONG_ELSEWHERE = """
     FROM wrong_pins JOIN register USING (patron_ref) WHERE branch <> :branch
     GROUP BY patron_ref ORDER BY elsewhere DESC LIMIT :most
 """
-_ROWS = "SELECT lines, other_days ->> ? FROM register WHERE changed_epoch > ?"
+_ROWS = "SELECT lines, json_extract(other_days, ?) FROM register WHERE changed_epoch > ?"
 _FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :through"
 
 
@@ -247,7 +247,7 @@ class OutboxStore:
 
     def rows(self, after: int, minimum_age: int) -> Iterator[tuple[bytes, date | None]]:
         """Yield the wire lines of everyone who changed after an epoch."""
-        for lines, day in self._stream(_ROWS, str(minimum_age), after):
+        for lines, day in self._stream(_ROWS, f'$."{minimum_age}"', after):
             for line in lines.splitlines(keepends=True):
                 yield line, None if day is None else date.fromisoformat(day)
 
