@@ -42,6 +42,8 @@ class Standing(Struct):
 class Book(Struct):
     """The alarms that are kept, and what they are judged by. One thread.
 
+    A time that is kept and lies ahead of `now` is of a wrong clock, and silences nothing.
+
     Args:
         alarms: kind -> subject -> alarm.
         sent: way and kind -> when that was sent last.
@@ -73,6 +75,7 @@ class Book(Struct):
         """Judge by the newest file's age, and by whether the files hold the same as before."""
         if self.since is None or digest != self.digest:
             self.digest, self.since = digest, now
+        self.since = min(self.since, now)
         why = ""
         if now - written >= NEWS_AFTER:
             why = f"the newest file is of {written:%Y-%m-%d %H:%M}"
@@ -92,7 +95,7 @@ class Book(Struct):
     def delivered(self, deliveries: Sequence[Delivery], now: datetime, patience: timedelta) -> None:
         """Judge each branch; a branch that can't be asked still refuses, if it did before."""
         failed = {one.branch: one for one in deliveries if not one.up_to_date}
-        self.behind = {branch: self.behind.get(branch, now) for branch in failed}
+        self.behind = {branch: min(self.behind.get(branch, now), now) for branch in failed}
         refuses = {branch: one.why for branch, one in failed.items() if one.refused}
         self.stand("branch_refuses", refuses, unknown=failed)
         refused = {name for name, one in self.alarms["branch_refuses"].items() if not one.over}
@@ -149,7 +152,7 @@ class Book(Struct):
 
     def _rested(self, way: str, kind: str, now: datetime, rest: timedelta) -> bool:
         sent = self.sent.get(f"{way} {kind}")
-        return sent is None or now - sent >= rest
+        return sent is None or not timedelta(0) <= now - sent < rest
 
 
 def _words(standing: Mapping[str, Standing]) -> str:

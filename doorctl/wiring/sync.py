@@ -130,7 +130,7 @@ def push(
     own = config.policy.minimum_age
     terms = Terms(seal, own, tuple(sorted(set(ages.values()) - {own})))
     private_key = read_signing_key(sync.signing_key_file)
-    now = clock.moment().latest_known
+    now, today = (moment := clock.moment()).local, moment.latest_known.date()
     deliveries: list[Delivery] = []
     exports = FeedExports(
         sync.feed, pin_length=config.policy.pin_length, wrong_share=sync.wrong_rows_share
@@ -148,7 +148,7 @@ def push(
             sealer=sealer,
             key=key,
             terms=terms,
-            on=now.date(),
+            on=today,
             workers=sync.workers or os.cpu_count() or 1,
             on_progress=on_progress,
             flags_weak=flags_weak(config),
@@ -161,7 +161,7 @@ def push(
         over = {key_id(one): links(one) for one in keys}
         state = outbox.path.parent
         sender = Sender(
-            private_key, terms, over, wishes.approved_by, wishes.full, state, now.date(), ages
+            private_key, terms, over, wishes.approved_by, wishes.full, state, today, ages
         )
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
             for delivery in deliver(branches, outbox, sender, pool):
@@ -189,8 +189,8 @@ def tell_failure(config: Config, clock: Clock, *, on_unsent: Callable[[str], Non
     """
     try:
         with _outbox(_sync(config), dry_run=False) as outbox:
-            book, now = _book(outbox), clock.moment().latest_known
-            if book.told_at is None or now - book.told_at > JUST_NOW:
+            book, now = _book(outbox), clock.moment().local
+            if book.told_at is None or not timedelta(0) <= now - book.told_at <= JUST_NOW:
                 book.stand("sync_failed", {"": os.environ.get("MONITOR_SERVICE_RESULT", "")})
                 _tell(config, outbox, book, clock, on_unsent)
     except StoreError as err:
@@ -247,11 +247,11 @@ def _tell(
                 sink.send(replace(what, why=why) if kind == "rows_set_aside" else what)
 
             try:
-                book.tell(way, moment.latest_known, rest, send)
+                book.tell(way, moment.local, rest, send)
             except Exception as err:  # noqa: BLE001 - no mistake in a notice may stop the push
                 unsent[way] = str(err) if isinstance(err, NotSentError) else type(err).__name__
     book.forget({*found, *unsent})
-    book.told_at = clock.moment().latest_known
+    book.told_at = clock.moment().local
     try:
         outbox.keep_alarms(msgspec.json.encode(book))
     except StoreError as err:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +300,29 @@ def test_a_branch_that_stays_behind_is_told(server: Server) -> None:
     server.oest.say(200, {"epoch": 0})
     server.push()
     assert server.mailed == ["branch_behind", "branch_behind_cleared"]
+
+
+def test_a_clock_that_nobody_vouches_for_still_runs(server: Server) -> None:
+    """What lasts is told: only what is deleted, or sealed for a day, waits for a certain time."""
+    server.clock = FakeClock(wall=MONDAY, vouched=False)
+    server.export(*ALL)
+    server.oest.say(503, {"error": "busy"}, Retry_After="120")
+    for _ in range(3):
+        server.push()
+        server.pass_hours(13)
+
+    assert server.mailed == ["branch_behind", "export_old"]
+
+
+def test_a_clock_that_was_ahead_hides_no_failure(server: Server) -> None:
+    """That a run told something in the year to come is no sign that this one has."""
+    server.clock = FakeClock(wall=MONDAY + timedelta(days=300))
+    server.export(*ALL)
+    server.push()
+    server.clock = FakeClock(wall=MONDAY)
+    server.tell_failure()
+
+    assert server.mailed == ["sync_failed"]
 
 
 def test_a_run_that_fails_altogether_is_told(

@@ -152,6 +152,24 @@ def test_rows_are_told_anew_where_they_are_others() -> None:
     assert set(told(book, NOW + 3 * REST)) == {"rows_set_aside_cleared"}
 
 
+def test_a_clock_that_was_ahead_once_silences_nothing() -> None:
+    """Whatever was noted in the future counts from now on."""
+    book, ahead = Book(), NOW + timedelta(days=1000)
+    book.exported(ahead, "a", ahead)
+    book.stand("sync_failed", {"": "why"})
+    book.delivered([failed("oest"), failed("syd", refused=True)], ahead, PATIENCE)
+    assert set(told(book, ahead)) == {"sync_failed", "branch_refuses"}
+
+    book.exported(NOW, "a", NOW)
+    book.delivered([failed("oest"), failed("syd", refused=True)], NOW, PATIENCE)
+    assert set(told(book, NOW)) == {"sync_failed", "branch_refuses"}
+    assert told(book, NOW + AGAIN_AFTER - REST) == {}
+    later = NOW + NEWS_AFTER
+    book.exported(later, "a", later)
+    book.delivered([failed("oest"), up("syd")], later, PATIENCE)
+    assert {"branch_behind", "export_old", "branch_refuses_cleared"} <= set(told(book, later))
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["branch_refuses", "branch_behind", "audit_rewritten"]),
