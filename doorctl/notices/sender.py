@@ -117,8 +117,23 @@ class Book(Struct):
         Between two notices of one kind it rests; `now` is aware.
 
         Args:
-            send: takes kind and words; what it raises reaches the caller, and counts as not sent.
+            send: takes kind and words; what it raises counts as not sent, and the first of it
+                reaches the caller once all others have had their turn.
         """
+        failed: list[Exception] = []
+
+        def went(kind: str, words: str, rest: timedelta) -> bool:
+            last = self.sent.get(f"{way} {kind}")
+            if last is not None and timedelta(0) <= now - last < rest:
+                return False
+            try:
+                send(kind, words)
+            except Exception as err:  # noqa: BLE001 - raised below
+                failed.append(err)
+                return False
+            self.sent[f"{way} {kind}"] = now
+            return True
+
         for kind, known in self.alarms.items():
             ends = kind in WITH_END
             told = {name for name, one in known.items() if way in one.told}
@@ -130,16 +145,14 @@ class Book(Struct):
                 if not one.over or (not ends and name not in told)
             }
             after = AGAIN_AFTER if stands.keys() <= told else rest
-            if stands and self._rested(way, kind, now, after):
-                send(kind, _words(stands))
-                self.sent[f"{way} {kind}"] = now
+            if stands and went(kind, _words(stands), after):
                 for one in stands.values():
                     one.told.add(way)
-            if over and self._rested(way, ENDS[kind], now, rest):
-                send(ENDS[kind], ", ".join(sorted(filter(None, over))))
-                self.sent[f"{way} {ENDS[kind]}"] = now
+            if over and went(ENDS[kind], ", ".join(sorted(filter(None, over))), rest):
                 for name in over:
                     known[name].told.discard(way)
+        if failed:
+            raise failed[0]
 
     def forget(self, ways: Collection[str]) -> None:
         """Drop the alarms that are over and that none of these ways has to report."""
@@ -149,10 +162,6 @@ class Book(Struct):
                 waits = one.told if kind in WITH_END else set(ways) - one.told
                 if one.over and not waits:
                     del known[subject]
-
-    def _rested(self, way: str, kind: str, now: datetime, rest: timedelta) -> bool:
-        sent = self.sent.get(f"{way} {kind}")
-        return sent is None or not timedelta(0) <= now - sent < rest
 
 
 def _words(standing: Mapping[str, Standing]) -> str:

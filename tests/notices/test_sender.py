@@ -170,6 +170,31 @@ def test_a_clock_that_was_ahead_once_silences_nothing() -> None:
     assert {"branch_behind", "export_old", "branch_refuses_cleared"} <= set(told(book, later))
 
 
+def test_a_notice_that_a_way_refuses_holds_up_no_other_kind() -> None:
+    """The first that was refused is raised once the others have gone; only those count as told."""
+    book, sent = Book(), dict[str, str]()
+
+    def send(kind: str, why: str) -> None:
+        if kind.startswith("rows"):
+            raise ValueError(kind)
+        if kind == "branch_refuses_cleared":
+            raise OSError(kind)
+        sent[kind] = why
+
+    book.stand("branch_refuses", {"oest": "why"})
+    assert set(told(book, NOW)) == {"branch_refuses"}
+    book = Book({"rows_set_aside": {}, **book.alarms}, book.sent)
+    book.stand("rows_set_aside", {"": "long"})
+    book.stand("branch_refuses", {})
+    book.stand("sync_failed", {"": "why"})
+
+    with pytest.raises(ValueError, match="rows_set_aside"):
+        book.tell("mail", NOW + REST, REST, send)
+
+    assert sent == {"sync_failed": "why"}
+    assert set(told(book, NOW + REST)) == {"rows_set_aside", "branch_refuses_cleared"}
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["branch_refuses", "branch_behind", "audit_rewritten"]),
