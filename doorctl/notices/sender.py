@@ -93,7 +93,13 @@ class Book(Struct):
         self.stand("rows_set_aside", found, mark=sha256(repr(wrong).encode()).hexdigest())
 
     def delivered(self, deliveries: Sequence[Delivery], now: datetime, patience: timedelta) -> None:
-        """Judge each branch; a branch that can't be asked still refuses, if it did before."""
+        """Judge each branch; a branch that can't be asked still refuses, if it did before.
+
+        What was said of a branch that is no longer there has no end; its log's alarm is still told.
+        """
+        for kind in ("branch_refuses", "branch_behind"):
+            for gone in self.alarms.get(kind, {}).keys() - {one.branch for one in deliveries}:
+                del self.alarms[kind][gone]
         failed = {one.branch: one for one in deliveries if not one.up_to_date}
         self.behind = {branch: min(self.behind.get(branch, now), now) for branch in failed}
         refuses = {branch: one.why for branch, one in failed.items() if one.refused}

@@ -152,6 +152,21 @@ def test_rows_are_told_anew_where_they_are_others() -> None:
     assert set(told(book, NOW + 3 * REST)) == {"rows_set_aside_cleared"}
 
 
+def test_of_a_branch_that_was_taken_out_no_recovery_is_told() -> None:
+    """It takes the register no more; what was found of its log is told all the same."""
+    book, later = Book(), NOW + PATIENCE
+    for now in (NOW, later):
+        gone = [failed("oest", refused=True), failed("syd"), up("langaa", kept="41:ab")]
+        book.delivered([*gone, up("nord")], now, PATIENCE)
+    assert set(told(book, later)) == {"branch_refuses", "branch_behind", "audit_rewritten"}
+
+    book.delivered([up("nord")], later + REST, PATIENCE)
+
+    assert set(told(book, later + REST)) == set()
+    assert set(told(book, later + REST, "third")) == {"audit_rewritten"}
+    assert book.alarms["branch_refuses"] == book.alarms["branch_behind"] == {}
+
+
 def test_a_clock_that_was_ahead_once_silences_nothing() -> None:
     """Whatever was noted in the future counts from now on."""
     book, ahead = Book(), NOW + timedelta(days=1000)
