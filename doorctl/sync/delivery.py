@@ -359,7 +359,11 @@ class _Courier:
         if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
             self._outbox.note_wrong_pins(branch.name, answer.wrong_pins, self._sender.on)
         kept = self._lost_head(branch, held, answer)
-        delivery = yield from self._bring(branch, held, key_id)
+        try:
+            delivery = yield from self._bring(branch, held, key_id)
+        except StoreError as err:
+            # The new head is kept by now: no later run would find that it is another one.
+            delivery = Delivery(branch.name, Result.FAILED, why=str(err))
         return replace(delivery, audit_head=held.audit_head, audit_kept=kept, key_id=held.key_id)
 
     def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:

@@ -499,11 +499,34 @@ def test_a_disk_that_takes_no_document_is_told_branch_by_branch(town: Town) -> N
     assert oest.rows == syd.rows
 
 
-def test_an_outbox_that_takes_no_more_is_told_branch_by_branch(town: Town) -> None:
+@pytest.mark.parametrize("table", ["sent", "audit_heads"])
+def test_an_outbox_that_takes_no_more_is_told_branch_by_branch(town: Town, table: str) -> None:
     """What was to be remembered of a push can't be: it is not sent, and the run ends as always."""
+    for branch in town.branches:
+        branch.audit_head = "7:aa"
     with closing(sqlite3.connect(town.outbox_path)) as outbox:
         town.push()
         town.source.patrons = [patron(1)]
+        outbox.executescript(
+            f"""
+            CREATE TRIGGER full BEFORE INSERT ON {table}
+            BEGIN SELECT RAISE(ABORT, 'told to fail'); END;
+            """
+        )
+
+        _, deliveries = town.push()
+
+    assert {one.result for one in deliveries.values()} == {Result.FAILED}
+    assert [len(branch.arrived) for branch in town.branches] == [1, 1]
+
+
+def test_a_log_written_anew_is_told_by_a_run_that_fails_then(town: Town) -> None:
+    """The new head is kept by then: no later run would find it."""
+    oest, _ = town.branches
+    oest.audit_head = "7:aa"
+    with closing(sqlite3.connect(town.outbox_path)) as outbox:
+        town.push()
+        oest.audit_head, town.source.patrons = "7:bb", [patron(1)]
         outbox.executescript(
             """
             CREATE TRIGGER full BEFORE INSERT ON sent
@@ -513,8 +536,7 @@ def test_an_outbox_that_takes_no_more_is_told_branch_by_branch(town: Town) -> No
 
         _, deliveries = town.push()
 
-    assert {one.result for one in deliveries.values()} == {Result.FAILED}
-    assert [len(branch.arrived) for branch in town.branches] == [1, 1]
+    assert (deliveries["oest"].result, deliveries["oest"].audit_kept) == (Result.FAILED, "7:aa")
 
 
 def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
