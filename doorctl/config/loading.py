@@ -100,9 +100,10 @@ def load(
             then of unknown tables, then between keys. A file that can't be read or is no TOML
             has one problem.
     """
-    tables, malformed = overridden(_read(path), overrides)
+    file = _read(path)
+    tables, malformed = overridden(file, overrides)
     values, wrong = checked(tables)
-    origin = Origin(path, tuple(overrides), MappingProxyType(values))
+    origin = Origin(path, tuple(overrides), MappingProxyType(values), frozenset(file))
     return from_values(origin, path.absolute().parent, environment, [*malformed, *wrong])
 
 
@@ -111,12 +112,19 @@ def reload(
 ) -> tuple[Config, list[str], list[str]]:
     """Read the file of a running process again; raises ConfigError as `load` does.
 
+    A file that lacks a table of `RELOADED` that the running one has is refused: it may be
+    half-written, and without [hours] it is always open.
+
     Returns:
         The configuration from now on, which of its keys are new, and which others were changed and
         need a restart. Where the new ones are not valid without these, all need a restart.
     """
     origin = running.origin
-    old, new = origin.values, load(origin.path, origin.overrides, environment).origin.values
+    read = load(origin.path, origin.overrides, environment).origin
+    if gone := sorted(origin.tables & RELOADED - read.tables):
+        what = f"has no [{'], ['.join(gone)}] any more; restart if it is meant to have none"
+        raise ConfigError(str(origin.path), [Problem("the file", what)])
+    old, new = origin.values, read.values
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     taken = [
         one for one in changed if one.partition(".")[0] in RELOADED and one not in NOT_RELOADED
@@ -124,7 +132,7 @@ def reload(
     values = {name: value for name, value in old.items() if name not in taken}
     values |= {name: new[name] for name in taken if name in new}
     try:
-        origin = replace(origin, values=MappingProxyType(values))
+        origin = replace(read, values=MappingProxyType(values))
         config = from_values(origin, origin.path.absolute().parent, environment)
     except ConfigError:
         return running, [], changed

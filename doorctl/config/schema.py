@@ -47,12 +47,13 @@ from doorctl.config.wording import shown
 class Origin:
     """Where a configuration was read: the file, and what the command line laid over it.
 
-    `values` holds each key's value as it is written, or its default.
+    `values` holds each key's value as it is written, or its default; `tables` are the file's own.
     """
 
     path: Path = Path()
     overrides: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
+    tables: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

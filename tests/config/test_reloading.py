@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
         ("", "[policy]\npin_length = 6", [], []),
         ("", "[policy]\nminimum_age = 15\nweak_pin = 'allow'", [], ["minimum_age", "weak_pin"]),
         ("[hours]\nmonday = []", "[hours]\nmonday = ['08:00-22:00']", ["hours.monday"], []),
-        ("[closing]\nwarn_min = [5]", "", ["closing.warn_min"], []),
+        ("[closing]\nwarn_min = [5]", "[closing]", ["closing.warn_min"], []),
         ("", MAIL, [f"alarms.email.{leaf}" for leaf in ("host", "sender", "to")], []),
         ("", "[seal]\niterations = 3", [], ["seal.iterations"]),
         (MAIL, f"{MAIL}ca_file = '/etc/x'", [], ["alarms.email.ca_file"]),
@@ -72,19 +72,36 @@ def test_each_table_that_is_taken_is_one() -> None:
 def test_what_is_whole_only_with_a_file_waits_for_it(path: Path) -> None:
     """An account whose password nobody has read yet is not logged in with, nor is anything else."""
     before = f"{MAIL}\n[closing]\nwarn_min = [5]"
-    config, taken, restart = reloaded(path, before, MAIL + ACCOUNT)
+    config, taken, restart = reloaded(path, before, f"{MAIL}{ACCOUNT}[closing]")
 
     assert taken == []
     assert restart == ["closing.warn_min", "alarms.email.user", "alarms.email.password_file"]
     assert config.closing.warn_min == (5,)
 
 
-def test_always_open_from_now_on(path: Path) -> None:
-    """A table of hours that is taken out is no hours, not empty ones."""
-    config, taken, _ = reloaded(path, "[hours]\nmonday = []", "")
+@pytest.mark.parametrize(
+    "table",
+    ["[hours]\nmonday = []", "[policy]\nrequire_pin = true", "[closing]\nwarn_min = [5]", MAIL],
+)
+def test_a_file_that_was_cut_short_is_refused_whole(table: str, path: Path) -> None:
+    """It is good TOML: without its hours the house would be open day and night."""
+    name = table[1:].partition("]")[0].partition(".")[0]
+    with pytest.raises(ConfigError, match=rf"\[{name}\]") as refused:
+        reloaded(path, f"[visits]\n{table}", "")
+    assert len(refused.value.problems) == 1
 
-    assert config.hours is None
-    assert "hours.monday" in taken
+    path.write_text(f"{BASE}{table}\n[door]\nrelease_s = 3")
+    running = load(path)
+    path.write_text(BASE + table)
+    assert reload(running)[2] == ["door.release_s"]
+
+
+def test_a_table_that_came_with_a_reload_is_missed_too(path: Path) -> None:
+    """What counts is the file that was taken last."""
+    config, _, _ = reloaded(path, "", "[hours]\nmonday = []")
+    path.write_text(BASE)
+    with pytest.raises(ConfigError, match=r"\[hours\]"):
+        reload(config)
 
 
 def test_what_is_taken_stays_beside_what_is_not(path: Path) -> None:
