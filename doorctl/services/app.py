@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import date, timedelta
@@ -18,6 +19,7 @@ from doorctl.config import Config, reload
 from doorctl.core.errors import (
     ConfigError,
     NotAnsweringError,
+    Problem,
     StoreBusyError,
     StoreError,
 )
@@ -35,7 +37,7 @@ ROAD_S = 0.5
 
 UNTOLD = frozenset({"alarms", "lms", "outputs", "secrets", "signin", "sync"})
 """Tables that name accounts, people, commands and addresses with a secret in them: the log says
-only which of their keys was changed, and the file keeps a hash of the value."""
+only which of their keys was changed or is wrong, and the file keeps a hash of the value."""
 
 BACK_S = 0.25
 """How much sooner the door gives up on a web process that hangs than on the attempt.
@@ -136,12 +138,19 @@ def read_again(
     try:
         config, taken, others = reload(running, environment)
     except ConfigError as err:
-        why = "; ".join(map(str, err.problems))
+        why = "; ".join(map(_what_is_wrong, err.problems))
         log.emit("config", state="refused", why=f"nothing was changed: {why}")
         return None
     if others:
         log.emit("config", state="restart_needed", why=", ".join(others))
     return config, ", ".join(taken)
+
+
+def _what_is_wrong(problem: Problem) -> str:
+    # A problem quotes what it found, `where` begins with the table.
+    if re.split(r"\W", problem.where, maxsplit=1)[0] in UNTOLD:
+        return f"{problem.where}: see `doorctl check-config`"
+    return str(problem)
 
 
 def tell_taken(taken: str, log: EventLog) -> None:

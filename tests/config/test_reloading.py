@@ -10,6 +10,8 @@ from doorctl.config import Config, load, reload
 from doorctl.config.loading import RELOADED
 from doorctl.config.schema import TABLES
 from doorctl.core.errors import ConfigError
+from doorctl.services.app import read_again
+from tests.fakes.event_log import FakeEventLog
 
 BASE = """
 [branch]
@@ -116,3 +118,27 @@ def test_a_wrong_file_is_refused_whole(path: Path) -> None:
     """With every problem; what is right in it is not taken either."""
     with pytest.raises(ConfigError, match=r"release_s"):
         reloaded(path, "", "[policy]\nduress = true\n[door]\nrelease_s = 99")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("[alarms.webhook]\nurl = 'hps://SECRET'\nsecret_file = '/etc/s'", "alarms.webhook.url"),
+        (MAIL.replace("c@d.example", "SECRET"), "alarms.email.to"),
+        ("alarms = 'SECRET'", "alarms"),
+        ("[[outputs]]\nname = 'x'\ncommand = 'SECRET'", "outputs[0].command"),
+        ("[outputs]\ncommand = 'SECRET'", "outputs"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_not_told(wrong: str, told: str, path: Path) -> None:
+    """The journal keeps the place alone; the rest is told whole, and `check-config` tells all."""
+    log = FakeEventLog()
+    path.write_text(BASE)
+    running = load(path)
+    path.write_text(f"{wrong}{BASE}[door]\nrelease_s = 99")
+
+    assert read_again(running, {}, log) is None
+    (line,) = log.lines
+    assert told in str(line["why"])
+    assert "found 99" in str(line["why"])
+    assert "SECRET" not in str(line["why"])
