@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections import Counter
@@ -245,6 +244,7 @@ class Server(uvicorn.Server):
         async def notify() -> None:
             alive()
 
+        refuse_unusable(certificates)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -265,7 +265,7 @@ class Server(uvicorn.Server):
                 **_tls(certificates),
             )
         )
-        _load(self.config)
+        self.config.load()
         self._when_ready = when_ready
         self._when_stopping = when_stopping
 
@@ -339,11 +339,22 @@ def _tls(certificates: Certificates | None) -> dict[str, Any]:
     }
 
 
-def _load(config: uvicorn.Config) -> None:
-    for path in (config.ssl_certfile, config.ssl_keyfile, config.ssl_ca_certs):
+def refuse_unusable(certificates: Certificates | None) -> None:
+    """Load the files of web.tls and keep nothing.
+
+    Raises:
+        KeyFileError: one can't be used; says which, as far as it is known.
+    """
+    if certificates is None:
+        return
+    certificate, key, authority = certificates.certificate, certificates.key, certificates.client_ca
+    for path in (certificate, key, authority):
         _refuse_unreadable(path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        config.load()
+        context.load_cert_chain(certificate, key)
+        if authority is not None:
+            context.load_verify_locations(authority)
     except ssl.SSLError:
         raise KeyFileError(
             "the files of web.tls are no PEM or don't belong together: certificate_file, key_file "
@@ -351,9 +362,9 @@ def _load(config: uvicorn.Config) -> None:
         ) from None
 
 
-def _refuse_unreadable(path: str | os.PathLike[str] | None) -> None:
+def _refuse_unreadable(path: Path | None) -> None:
     try:
         if path is not None:
-            Path(path).read_bytes()
+            path.read_bytes()
     except OSError as err:
         raise KeyFileError(f"{path} can't be read: {err.strerror}; see web.tls") from err

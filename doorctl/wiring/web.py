@@ -59,7 +59,7 @@ from doorctl.sync.receive import Limits
 from doorctl.web.app import application
 from doorctl.web.pushes import Patience, Pushes
 from doorctl.web.reception import Reception, Terms
-from doorctl.web.serving import Certificates, Listener, Server, listen
+from doorctl.web.serving import Certificates, Listener, Server, listen, refuse_unusable
 from doorctl.wiring.pages import encrypted, pages
 
 # The round that forgets a register which nobody confirms.
@@ -223,6 +223,13 @@ class _Process:
         while hung_up.get():
             try:
                 read = read_again(self.config, self._environment, self._journal)
+                if read is not None and read[1]:
+                    # What another turn can't begin without may have changed since the start.
+                    read_public_keys(read[0].web.push.public_key_files)
+                    refuse_unusable(_certificates(read[0]))
+            except KeyFileError as err:
+                self._journal.emit("config", state="refused", why=f"nothing was changed: {err}")
+                continue
             except Exception as err:  # noqa: BLE001 - it goes on as it was, and hears the next one
                 why = f"reload: a fault of doorctl's own ({type(err).__name__})"
                 self._journal.emit("alarm", kind="rounds_failing", why=why)

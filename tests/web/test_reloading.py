@@ -14,7 +14,9 @@ import pytest
 
 from doorctl.demo.door import shipped
 from tests.web.branch import Branch, answer_of
+from tests.web.certificates import Authority
 from tests.web.conftest import Branches
+from tests.web.test_tls import context
 
 RELOADS = 5
 
@@ -125,3 +127,39 @@ def test_a_start_tells_what_was_changed(branch: Branch, file: Path) -> None:
     assert told == ["closing.warn_min: [5], it was [15,10,5]"]
     assert "web-config.json" in branch.files()
     assert "door-config.json" not in branch.files()
+
+
+@pytest.mark.parametrize(
+    ("lost", "how"),
+    [("certificate", "another"), ("key", "gone"), ("authority", "another"), ("push.pub", "gone")],
+)
+def test_a_key_that_can_not_be_read_any_more_ends_nothing(
+    branches: Branches, file: Path, tmp_path: Path, lost: str, how: str
+) -> None:
+    """The new configuration is refused by name, and taken once the file is back."""
+    authority = Authority(tmp_path, "authority")
+    certificate, key = authority.issue("branch")
+    branch = branches(
+        f"web.tls.certificate_file={certificate}",
+        f"web.tls.key_file={key}",
+        f"web.tls.client_ca_file={authority.path}",
+    )
+    branch.scheme, branch.tls = "https", context(authority, authority.issue("sender"))
+    branch.stage.options[0] = f"--config={file}"
+    branch.start()
+    paths = {"certificate": certificate, "key": key, "authority": authority.path}
+    path = paths.get(lost, branch.directory / lost)
+    right = path.read_bytes()
+    path.unlink()
+    if how == "another":
+        path.write_bytes(file.read_bytes())
+    reload(branch, file, with_closing)
+
+    why = branch.wait_for("config", state="refused")["why"]
+    assert why.startswith("nothing was changed: ")
+    assert "web.tls" in why or str(path) in why
+    assert "epoch" in branch.held()
+    path.write_bytes(right)
+    branch.send(signal.SIGHUP)
+    assert branch.wait_for("config", state="taken")["why"] == "closing.warn_min"
+    assert branch.end() == 0
