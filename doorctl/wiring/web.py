@@ -220,9 +220,11 @@ class _Process:
 
     def heed(self, hung_up: SimpleQueue[int]) -> None:
         """Read the configuration again at each SIGHUP; on a thread of its own."""
+        # What runs once all that was put is taken: the main thread may still be on its way there.
+        newest = self.config
         while hung_up.get():
             try:
-                read = read_again(self.config, self._environment, self._journal)
+                read = read_again(newest, self._environment, self._journal)
                 if read is not None and read[1]:
                     # What another turn can't begin without may have changed since the start.
                     read_public_keys(read[0].web.push.public_key_files)
@@ -234,11 +236,14 @@ class _Process:
                 why = f"reload: a fault of doorctl's own ({type(err).__name__})"
                 self._journal.emit("alarm", kind="rounds_failing", why=why)
                 continue
-            if read is not None and not read[1] and self._new.empty():
-                tell_taken("", self._journal)
-            elif read is not None:
+            if read is None:
+                continue
+            newest, taken = read
+            if taken:
                 self._new.put(read)
                 self._stop_serving()
+            else:
+                tell_taken("", self._journal)
 
     def run(self, server: Server) -> None:
         """Serve until a signal ends it, or something new has come."""

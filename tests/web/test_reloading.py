@@ -5,14 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import httpx2
 import pytest
 
+from doorctl.config import load
 from doorctl.demo.door import shipped
+from doorctl.wiring.web import _Process
+from tests.fakes.event_log import FakeEventLog, Field
 from tests.web.branch import Branch, answer_of
 from tests.web.certificates import Authority
 from tests.web.conftest import Branches
@@ -163,3 +168,47 @@ def test_a_key_that_can_not_be_read_any_more_ends_nothing(
     branch.send(signal.SIGHUP)
     assert branch.wait_for("config", state="taken")["why"] == "closing.warn_min"
     assert branch.end() == 0
+
+
+class _HangUps(SimpleQueue[int]):
+    """A terminal that hangs up after each step of a story, and for the last time with 0."""
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self._steps: Iterator[Callable[[], object]] = iter(steps)
+
+    def get(self, *_how: object, **_long: object) -> int:
+        """Do the next step, and hang up."""
+        step = next(self._steps, None)
+        if step is not None:
+            step()
+        return step is not None
+
+
+def test_a_file_put_back_while_it_is_taken_is_taken_too(file: Path) -> None:
+    """The second SIGHUP is read while the first one's configuration begins."""
+    first = file.read_text()
+    begun: list[bool] = []
+
+    class Begins(FakeEventLog):
+        """A journal; the main thread goes on to the next configuration as it is written."""
+
+        def emit(self, event: str, **fields: Field) -> None:
+            super().emit(event, **fields)
+            if fields["state"] == "restart_needed":
+                begun.append(process.begins())
+
+    with ExitStack() as stack:
+        log = Begins()
+        process = _Process(load(file), {}, log, stack)
+        assert process.begins()
+        changed = partial(file.write_text, with_closing(first))
+        back = partial(
+            file.write_text, first.replace("iterations = 1", "iterations = 2") + "[closing]"
+        )
+        process.heed(_HangUps(changed, back))
+
+        assert begun == [True]
+        assert process.config.closing.warn_min == (5,)
+        assert process.begins()
+    closing, taken = process.config.closing, process.taken
+    assert (list(closing.warn_min), taken) == ([15, 10, 5], "closing.warn_min")
