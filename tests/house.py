@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
     "files": 281,
-    "lines": 56_650,
-    "lines of code": 37_085,
+    "lines": 56_750,
+    "lines of code": 37_150,
     "lines of the longest file": 800,
     "lines of the longest function": 71,
     "modules without a room": 2,
