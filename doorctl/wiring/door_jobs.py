@@ -20,7 +20,7 @@ from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.watchdog import FREED_GRACE_S, KEPT_GRACE_S, Housekeeping, LastingFaults
 from doorctl.ops.machine import disk_low, undervoltage
 from doorctl.ops.scheduler import PurgeSchedule
-from doorctl.ports import Clock, EventLog, HourCount, Supervisor
+from doorctl.ports import OPENED, Clock, EventLog, HourCount, Supervisor
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import PanelBoard, panel_answers
@@ -52,6 +52,7 @@ class Chores:
         self._purging = purging
         self._log = log
         self._next_step_s = 0.0
+        self._opened: tuple[HourCount, ...] = ()
         self.schedule = PurgeSchedule(
             PURGE_EVERY_H, lambda: self.do("purge", self._purge), stores.clock.monotonic_s
         )
@@ -85,8 +86,10 @@ class Chores:
         )
 
     def keep_time(self) -> None:
-        """Store the highest trusted time."""
+        """Store the highest trusted time, and an opening of the day that could not be written."""
         self.do("time", self._keep_time)
+        if self._opened:
+            self.count(())
 
     def count(self, counts: tuple[HourCount, ...]) -> None:
         """Add to the hours' counts."""
@@ -162,9 +165,13 @@ class Chores:
             self._stores.alarm("purge_incomplete", why)
 
     def _count(self, counts: tuple[HourCount, ...]) -> None:
-        # A disk that fails is alarmed by the door log; what was counted meanwhile is lost.
+        # A disk that fails is alarmed by the door log; what was counted meanwhile is lost, but for
+        # the opening of the day: after a restart it would be shut to everybody.
+        counts += self._opened
+        self._opened = tuple(one for one in counts if one.kind == OPENED)
         with suppress(StoreError):
             self._stores.visits.add_counts(counts)
+            self._opened = ()
 
     def _keep_time(self) -> None:
         moment = self._stores.clock.moment()

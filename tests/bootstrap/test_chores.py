@@ -19,12 +19,18 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import Mailbox
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.watchdog import SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
+from doorctl.doord.watchdog import (
+    KEEP_TIME_EVERY_S,
+    SCHEDULE_LIMIT_S,
+    WORKER_LIMIT_S,
+    Housekeeping,
+)
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
-from doorctl.ports import LineConnected, LineLost, Stamped
+from doorctl.ports import LEAF, OPENED, HourCount, LineConnected, LineLost, Stamped
 from doorctl.services.app import visits_db
 from doorctl.services.purging import Purging
+from doorctl.store.visit_rows import HourlyHistory
 from doorctl.wiring.door_answers import DoorAnswers
 from doorctl.wiring.door_jobs import PURGE_AGAIN_S, PURGE_STEP_S, Chores, grace_s
 from doorctl.wiring.door_parts import DoorStores
@@ -219,6 +225,27 @@ def test_a_long_purge_does_not_end_the_feed(tmp_path: Path) -> None:
 
         assert house.fed()
         proceed.set()
+
+
+def test_an_opened_day_whose_write_failed_is_written_later(tmp_path: Path) -> None:
+    """A restart must not shut the house again, whether or not anybody has passed meanwhile."""
+    path = tmp_path / "visits.db"
+    with kept(tmp_path) as house, closing(HourlyHistory(path)) as history:
+        moment = house.clock.moment()
+        hour = moment.local.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        opened = HourCount(hour, "closed", OPENED, "first", 1)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            house.chores.count((opened, HourCount(hour, "closed", LEAF, "entered", 1)))
+            house.stores.answer(lambda: None)
+        assert history.opened_on(moment) is None
+
+        house.clock.ahead_s += KEEP_TIME_EVERY_S
+        house.answered()
+        house.clock.ahead_s += KEEP_TIME_EVERY_S
+        house.answered()
+        assert history.opened_on(moment) == moment.local.date()
+        assert [*history.hours(None, None)] == [opened]
 
 
 def put_visit(stores: DoorStores, attempt: int, days: float) -> None:
