@@ -16,7 +16,7 @@ from doorctl.access.calendar import Calendar, DatedDay, Mode
 from doorctl.access.day import ClosingWarned, Day, DayRules, Output, OutputsChanged, told, turned
 from doorctl.config.hours import Opening
 from doorctl.config.wording import shown
-from doorctl.core.errors import DeviceError, DoorctlError, StoreError, WebsiteHoursError
+from doorctl.core.errors import DeviceError, DoorctlError, Problem, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
 from doorctl.ports import (
     BranchBook,
@@ -27,6 +27,7 @@ from doorctl.ports import (
     Outputs,
     StoredCalendar,
     StoredDay,
+    StoredDays,
     Week,
 )
 from doorctl.sync.holidays_wanted import HolidaysWanted
@@ -58,8 +59,8 @@ class WebsiteRound:
     """Keep the website's hours in ``branch.db``, as far ahead as configured. One thread.
 
     A failure changes nothing that is stored: the last good answer counts until its end. Hours that
-    were emptied count once they were read a second time, after :data:`EMPTIED_S`. `isil` may be
-    empty, and `fetch` raises WebsiteHoursError.
+    were emptied count once they were read a second time, after :data:`EMPTIED_S`; those that ran
+    out are a failure. `isil` may be empty, and `fetch` raises WebsiteHoursError.
 
     Args:
         log: gets ``website_silent`` once there has been no good answer for a day, or ever;
@@ -126,6 +127,11 @@ class WebsiteRound:
         self._came(published)
 
     def _counts(self, published: Published) -> bool:
+        until = None if published.opens else self._known_until()
+        if until is not None and until < min(published.days):
+            # Nobody has emptied them: of the days after them nothing was ever published.
+            told = f"has no hours, and the last ones ran out on {until}; publish more of them"
+            raise WebsiteHoursError("the website's hours", [Problem("the answer", told)])
         now_s, kind = self._clock.monotonic_s(), ""
         if published.opens and self._emptied_s is not None:
             self._emptied_s, kind = None, "website_filled"
@@ -157,11 +163,17 @@ class WebsiteRound:
 
     def _last_good_s(self, moment: Moment, now_s: float) -> float:
         """Return when the last good answer came, by this boot's clock; long ago for never."""
-        for said in self._branch.calendar().sources:
-            if said.source is DaySource.WEBSITE:
-                age = moment.local.astimezone(UTC) - said.fetched_at
-                return now_s - max(0.0, age.total_seconds())
+        for said in self._said():
+            age = moment.local.astimezone(UTC) - said.fetched_at
+            return now_s - max(0.0, age.total_seconds())
         return -inf
+
+    def _known_until(self) -> date | None:
+        return next((said.known_until for said in self._said()), None)
+
+    def _said(self) -> list[StoredDays]:
+        sources = self._branch.calendar().sources
+        return [said for said in sources if said.source is DaySource.WEBSITE]
 
 
 class HolidayRound:

@@ -257,6 +257,30 @@ def test_hours_that_were_emptied_by_mistake_are_not_followed(
     assert rounds.alarms() == ["website_emptied", "website_filled"] * 2
 
 
+def test_hours_that_run_out_are_not_emptied(
+    rounds: Rounds, script: WebsiteScript, url: str
+) -> None:
+    """Nothing is known of the days after them: they are told as unknown, and never as closed."""
+    script.items = [item(MONDAY)]
+    website = rounds.website(url)
+    website.turn()
+    script.items = []
+    rounds.clock.advance(DAY_S)
+    for _ in range(3):
+        website.turn()
+        rounds.clock.advance(EMPTIED_S)
+
+    assert standing(rounds.calendar(), None, rounds.clock.moment()).problem
+    assert rounds.stored(DaySource.WEBSITE).known_until == MONDAY
+    assert rounds.alarms() == ["website_silent"]
+    assert "ran out on 2026-03-02" in str(rounds.log.lines[0]["why"])
+
+    script.items = [item(MONDAY + timedelta(days=1))]
+    website.turn()
+    assert rounds.alarms() == ["website_silent", "website_answers"]
+    assert not standing(rounds.calendar(), None, rounds.clock.moment()).problem
+
+
 def test_an_address_that_never_worked_is_told_at_once(
     rounds: Rounds, script: WebsiteScript, url: str
 ) -> None:
