@@ -86,7 +86,7 @@ class Rationing:
     """
 
     def __init__(self, ration: Ration) -> None:
-        self._ration = ration
+        self.ration = ration
         self._records: dict[str, _Record] = {}
         self._sent: deque[_Sent] = deque()
         self._told_of_waiting_s: float | None = None
@@ -165,16 +165,16 @@ class Rationing:
 
     def _rest_s(self, kind: str) -> float:
         known_s = KINDS[kind].rest_s
-        return self._ration.interval_s if known_s is None else min(known_s, self._ration.interval_s)
+        return self.ration.interval_s if known_s is None else min(known_s, self.ration.interval_s)
 
     def _as_sent(self, record: _Record, now_s: float) -> _Sent:
-        again = record.rests(now_s, self._ration.interval_s)
+        again = record.rests(now_s, self.ration.interval_s)
         return _Sent(now_s, record.heard.kind, again)
 
     def _has_room(self, one: _Sent) -> bool:
         if KINDS[one.kind].for_people:
             return True
-        most = self._ration.most_per_hour
+        most = self.ration.most_per_hour
         if len(self._sent) >= most - 1:
             return False
         if one.patient and sum(sent.patient for sent in self._sent) >= most // 2:

@@ -104,6 +104,11 @@ class Outbox(Generic[T]):
             self._line(item).append(_Kept(item))
             self._hurry = self._hurry or _is_urgent(item)
 
+    def hurry(self) -> None:
+        """End the pause: what waits is tried at the next turn. Thread-safe."""
+        with self._guard:
+            self._hurry = True
+
     def turn(self, now_s: float) -> None:
         """Hand over what waits, unless the last failure was too recent; monotonic seconds.
 
@@ -172,7 +177,7 @@ SILENT_AFTER = 3
 class NoticeDesk:
     """Turn alarms into notices for one sink, limit how many, and have them sent.
 
-    `hear` is thread-safe and never waits; `turn` is for one thread, which waits for the sink. The
+    `hear` is thread-safe and never waits; `turn` waits for the sink, and for a turn under way. The
     log gets ``alarm_not_sent``, with the sink's `name`, when the sink begins to fail.
     """
 
@@ -187,14 +192,18 @@ class NoticeDesk:
         name: str,
     ) -> None:
         self._branch = branch
-        self._clock = clock
-        self._guard = Lock()
+        self._name = name
+        self._guard, self._turning = Lock(), Lock()
         self._rationing = Rationing(ration)
+        self._outbox: Outbox[Notice] = Outbox(self._send, self._failed, pauses_s=FAR_PAUSES_S)
+        self.renew(sink, ration, clock=clock, log=log)
 
-        def failed(why: str) -> None:
-            log.emit("alarm", kind=NOT_SENT, why=f"{name}: {why}")
-
-        self._outbox: Outbox[Notice] = Outbox(sink.send, failed, pauses_s=FAR_PAUSES_S)
+    def renew(self, sink: AlarmSink, ration: Ration, *, clock: Clock, log: EventLog) -> None:
+        """Go on with these; what waits is tried at the next turn. Thread-safe."""
+        with self._guard:
+            self._sink, self._clock, self._log = sink, clock, log
+            self._rationing.ration = ration
+        self._outbox.hurry()
 
     def hear(self, heard: Heard) -> None:
         """Note an alarm."""
@@ -213,14 +222,25 @@ class NoticeDesk:
 
     def turn(self) -> bool:
         """Send the due notices; return whether some are left for another turn."""
-        now_s = self._clock.monotonic_s()
-        with self._guard:
-            found = self._rationing.due(now_s)
-        moment = self._clock.moment()
-        for due in found:
-            self._outbox.put(notice(due, self._branch, moment, now_s))
-        self._outbox.turn(now_s)
-        return self._outbox.waits or self._rationing.waits
+        with self._turning:
+            now_s = self._clock.monotonic_s()
+            with self._guard:
+                found = self._rationing.due(now_s)
+            moment = self._clock.moment()
+            for due in found:
+                self._outbox.put(notice(due, self._branch, moment, now_s))
+            self._outbox.turn(now_s)
+            return self._outbox.waits or self._rationing.waits
+
+    def _send(self, made: Notice) -> None:
+        self._sink.send(made)
+
+    def _failed(self, why: str) -> None:
+        self._log.emit("alarm", kind=NOT_SENT, why=f"{self._name}: {why}")
+
+
+Desks = dict[str, NoticeDesk]
+"""Each way's desk, by the way's name."""
 
 
 def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:

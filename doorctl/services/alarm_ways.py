@@ -10,7 +10,7 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.masked import Masked
 from doorctl.core.rationing import Due, Heard, Ration
-from doorctl.notices.sending import NoticeDesk, notice
+from doorctl.notices.sending import Desks, NoticeDesk, notice
 from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
 from doorctl.ops.alarm_log import TurningThread
 from doorctl.ports import AlarmSink, Clock, EventLog, NotSentError
@@ -41,18 +41,20 @@ class Way:
 
 
 def open_ways(
-    config: Config, log: EventLog, clock: Clock, stack: ExitStack, journal: EventLog
+    config: Config, log: EventLog, clock: Clock, stack: ExitStack, journal: EventLog, *, kept: Desks
 ) -> tuple[list[Way], dict[str, str]]:
     """Return every way out that can be used, each on its thread, and why each other one can't.
 
     `log` hears where one begins to fail, so that another one tells of it; `journal` hears of our
-    own faults, which go no further.
+    own faults, which go no further. A desk that is not `kept` yet is added there.
     """
     ration = Ration(config.alarms.min_interval_min * 60, config.alarms.most_per_hour)
     found, unusable = sinks(config, stack)
     ways = []
     for name, sink in found.items():
-        desk = NoticeDesk(config.branch.name, sink, ration, clock=clock, log=log, name=name)
+        new = NoticeDesk(config.branch.name, sink, ration, clock=clock, log=log, name=name)
+        desk = kept.setdefault(name, new)
+        desk.renew(sink, ration, clock=clock, log=log)
         ways.append(Way(desk, started(desk.turn, name, journal, stack)))
     return ways, unusable
 

@@ -24,7 +24,7 @@ from doorctl.core.standing import (
     known_time,
     to_be_kept,
 )
-from doorctl.notices.sending import DoorWatch, Outbox
+from doorctl.notices.sending import Desks, DoorWatch, Outbox
 from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ports import Clock, EventLog, NotSentError
 from doorctl.privacy.audit import Action, Deed, account
@@ -133,10 +133,12 @@ class WebsAlarms:
     by the other way too.
 
     `journal` takes each line first. `log` is the log for all of web, `answers` what web answers to
-    the door about alarms.
+    the door about alarms. `desks` keeps each way's notices for whoever is built after this one.
     """
 
-    def __init__(self, config: Config, journal: EventLog, clock: Clock, stack: ExitStack) -> None:
+    def __init__(
+        self, config: Config, journal: EventLog, clock: Clock, stack: ExitStack, desks: Desks
+    ) -> None:
         self._config = config
         self._journal = journal
         self._clock = clock
@@ -150,7 +152,7 @@ class WebsAlarms:
         self.log: EventLog = AlarmLog(journal, self._hear_own, clock)
         self.answers: Answers = alarm_answers(self._hear_doors, clock)
         if config.alarms.wanted:
-            self._open_ways(stack)
+            self._open_ways(stack, desks)
 
     def kept_in(self, branch: BranchDesk, stack: ExitStack) -> StandingAlarms:
         """Begin to keep alarms in ``branch.db`` and to watch the door; return the pages' desk.
@@ -182,11 +184,12 @@ class WebsAlarms:
         """Send alarms this way too from now on."""
         self._ways.append(way)
 
-    def _open_ways(self, stack: ExitStack) -> None:
+    def _open_ways(self, stack: ExitStack, desks: Desks) -> None:
         # Mail and HTTP cost megabytes, and most branches have neither.
         from doorctl.services.alarm_ways import open_ways  # noqa: PLC0415 - as said
 
-        ways, unusable = open_ways(self._config, self.log, self._clock, stack, self._journal)
+        clock, journal = self._clock, self._journal
+        ways, unusable = open_ways(self._config, self.log, clock, stack, journal, kept=desks)
         self._ways.extend(ways)
         for name, why in unusable.items():
             not_sent(self.log, f"{name}: {why}")

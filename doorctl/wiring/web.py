@@ -17,6 +17,7 @@ from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
 from doorctl.core.moments import Moment
+from doorctl.notices.sending import Desks
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
@@ -205,6 +206,7 @@ class _Process:
         self.config = config
         self.taken: str | None = None
         self.supervisor = SystemdSupervisor(environment)
+        self.desks: Desks = {}
         self._new: SimpleQueue[tuple[Config, str | None]] = SimpleQueue()
         self._new.put((config, None))
         self._server: Server | None = None
@@ -271,7 +273,7 @@ class _Process:
 def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     config, supervisor = process.config, process.supervisor
     clock = system_clock(config, wary=True)
-    alarms = WebsAlarms(config, journal, clock, stack)
+    alarms = WebsAlarms(config, journal, clock, stack, process.desks)
     log = alarms.log
     # One thread, for the cache's one writing connection belongs to the thread that opened it.
     worker = stack.enter_context(ThreadPoolExecutor(1, "store"))

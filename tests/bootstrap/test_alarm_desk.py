@@ -75,7 +75,7 @@ def site(
 ) -> Site:
     """Begin web's alarms."""
     log = FakeEventLog()
-    alarms = WebsAlarms(config, log, clock, stack)
+    alarms = WebsAlarms(config, log, clock, stack, {})
     for way in ways:
         alarms.add_way(way)
     branch = desk(config, clock)

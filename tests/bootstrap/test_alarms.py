@@ -94,7 +94,7 @@ def test_an_alarm_of_the_door_leaves_the_house(house: House) -> None:
     """The door has no network: web hears of it and tells the duty list and the webhook."""
     doors_log, webs_log, clock = FakeEventLog(), FakeEventLog(), FakeClock()
     with ExitStack() as stack:
-        alarms = WebsAlarms(house.config, webs_log, clock, stack)
+        alarms = WebsAlarms(house.config, webs_log, clock, stack, {})
         log = alarms.log
         server = ControlServer(house.config.web.socket, alarms.answers)
         server.start()
@@ -119,7 +119,7 @@ def test_a_way_that_fails_is_told_by_the_other(house: House) -> None:
     house.hook.status = 503
     log = FakeEventLog()
     with ExitStack() as stack:
-        WebsAlarms(house.config, log, FakeClock(), stack).log.emit("alarm", kind="door_held")
+        WebsAlarms(house.config, log, FakeClock(), stack, {}).log.emit("alarm", kind="door_held")
         subjects = {house.room.arrived.get(timeout=LONG_S) for _ in range(2)}
 
     assert subjects == {
@@ -171,7 +171,7 @@ def test_a_secret_that_is_missing_is_told_at_the_start(house: House) -> None:
     secret.unlink()
     log = FakeEventLog()
     with ExitStack() as stack:
-        WebsAlarms(house.config, log, FakeClock(), stack)
+        WebsAlarms(house.config, log, FakeClock(), stack, {})
         arrived = house.room.arrived.get(timeout=LONG_S)
 
     assert arrived == "Today: Langå: An alarm could not be sent."
@@ -186,7 +186,7 @@ def test_an_authority_that_is_missing_costs_its_own_way_alone(house: House, leaf
     config = load(house.path, [f"alarms.{leaf}.ca_file=/nowhere/ca.pem"])
     log = FakeEventLog()
     with ExitStack() as stack:
-        WebsAlarms(config, log, FakeClock(), stack)
+        WebsAlarms(config, log, FakeClock(), stack, {})
 
     assert log.lines[0]["kind"] == "alarm_not_sent"
     assert "/nowhere/ca.pem holds no certificate authority" in str(log.lines[0]["why"])

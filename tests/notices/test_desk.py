@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from doorctl.core.moments import ClockState
 from doorctl.core.rationing import Due, Heard, Ration
 from doorctl.core.standing import LONGEST_WHY
 from doorctl.notices.sending import SILENT_AFTER, DoorWatch, NoticeDesk, notice
+from doorctl.ports import Notice
 from tests.fakes.alarm_sink import FakeSink
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -140,6 +142,66 @@ def test_a_sink_that_fails_is_tried_again_and_told_once(
             "why": "e-mail: the mail server: no connection",
         }
     ]
+
+
+def test_a_desk_goes_on_with_another_way(
+    desk: NoticeDesk, sink: FakeSink, clock: FakeClock, log: FakeEventLog
+) -> None:
+    """What waits goes by the new one at once, and what was sent counts by the new ration."""
+    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+    desk.turn()
+    sink.why = "the mail server: no connection"
+    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+    desk.turn()
+    clock.advance(60)
+    desk.hear(Heard("stalled", "", clock.monotonic_s()))
+    assert desk.turn()
+
+    other, now, later = FakeSink(), FakeClock(), FakeEventLog()
+    now.monotonic = clock.monotonic
+    desk.renew(other, Ration(120.0, 20), clock=now, log=later)
+    assert desk.turn()
+    assert [made.kind for made in other.taken] == ["door_forced"]
+    now.advance(60)
+    assert not desk.turn()
+    assert [made.kind for made in sink.taken] == ["stalled"]
+    assert [made.kind for made in other.taken] == ["door_forced", "stalled"]
+
+    other.why = "no connection"
+    desk.hear(Heard("door_forced", "", now.monotonic_s()))
+    now.advance(3600)
+    desk.turn()
+    assert [len(one.lines) for one in (log, later)] == [1, 1]
+
+
+def test_a_turn_waits_for_the_one_under_way(sink: FakeSink, log: FakeEventLog) -> None:
+    """A thread that a reload could not await still sends: nothing goes twice."""
+    asked, answered = threading.Event(), threading.Event()
+
+    class Slow(FakeSink):
+        """A server that takes its time."""
+
+        def send(self, notice: Notice) -> None:
+            """Take one, late."""
+            asked.set()
+            answered.wait(10.0)
+            super().send(notice)
+
+    slow, clock = Slow(), FakeClock()
+    desk = NoticeDesk(BRANCH, slow, Ration(3600.0, 20), clock=clock, log=log, name="e-mail")
+    desk.hear(Heard("door_forced", "", clock.monotonic_s()))
+    before = threading.Thread(target=desk.turn)
+    before.start()
+    asked.wait(10.0)
+    desk.renew(sink, Ration(3600.0, 20), clock=clock, log=log)
+    after = threading.Thread(target=desk.turn)
+    after.start()
+    after.join(0.2)
+    answered.set()
+    before.join()
+    after.join()
+
+    assert [len(one.taken) for one in (slow, sink)] == [1, 0]
 
 
 def test_what_is_held_back_asks_for_another_turn(desk: NoticeDesk, clock: FakeClock) -> None:

@@ -26,7 +26,7 @@ def addresses(config: Config) -> Iterator[tuple[str, str]]:
         clock, log = system_clock(config), FakeEventLog()
         branch = BranchDesk(config, clock)
         stack.callback(branch.close)
-        alarms = WebsAlarms(config, log, clock, stack).kept_in(branch, stack)
+        alarms = WebsAlarms(config, log, clock, stack, {}).kept_in(branch, stack)
         shown = pages(config, clock, log, branch=branch, alarms=alarms, stack=stack)
         stack.callback(shown.stop)
         for route in shown.routes:

@@ -224,7 +224,7 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
         desk = BranchDesk(config, clock)
         stack.callback(desk.close)
         desk.open()
-        alarms = WebsAlarms(config, log, clock, stack)
+        alarms = WebsAlarms(config, log, clock, stack, {})
         standing = alarms.kept_in(desk, stack)
         worker = stack.enter_context(ThreadPoolExecutor(1))
         erasures = stack.enter_context(closing(StoredErasures(branch_db(config))))

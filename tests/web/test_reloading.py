@@ -18,7 +18,8 @@ from doorctl.config import load
 from doorctl.demo.door import shipped
 from doorctl.wiring.web import _Process
 from tests.fakes.event_log import FakeEventLog, Field
-from tests.web.branch import Branch, answer_of
+from tests.transports.branch_server import Script, serving
+from tests.web.branch import Branch, answer_of, rows
 from tests.web.certificates import Authority
 from tests.web.conftest import Branches
 from tests.web.test_tls import context
@@ -170,6 +171,31 @@ def test_a_key_that_can_not_be_read_any_more_ends_nothing(
     assert branch.end() == 0
 
 
+def test_a_notice_that_was_not_sent_yet_is_sent_after_a_reload(
+    branches: Branches, file: Path, tmp_path: Path
+) -> None:
+    """At once, however long it would have waited: the reload may have mended its way."""
+    (secret := tmp_path / "secret").write_text("a-shared-Secret~1")
+    secret.chmod(0o600)
+    branch, hook, at_work = branches(), Script(status=503), threading.Event()
+    with serving(hook) as port:
+        webhook = f'[alarms.webhook]\nurl = "http://127.0.0.1:{port}/"\n'
+        file.write_text(f'{file.read_text()}{webhook}secret_file = "{secret}"\n')
+        branch.stage.options[0] = f"--config={file}"
+        branch.start()
+        branch.fill(100)
+        branch.push(branch.document(rows(10), 2))
+        branch.wait_for("alarm", kind="alarm_not_sent")
+        hook.status = 200
+        before = len(hook.requests)
+        reload(branch, file, with_closing)
+        branch.wait_for("config", state="taken")
+        for _ in range(50):
+            at_work.wait(0.1 if len(hook.requests) == before else 0)
+        assert branch.end() == 0
+    assert any(b"push_guarded" in body for _, _, body, _ in hook.requests[before:])
+
+
 class _HangUps(SimpleQueue[int]):
     """A terminal that hangs up after each step of a story, and for the last time with 0."""
 
@@ -193,6 +219,7 @@ def test_a_file_put_back_while_it_is_taken_is_taken_too(file: Path) -> None:
         """A journal; the main thread goes on to the next configuration as it is written."""
 
         def emit(self, event: str, **fields: Field) -> None:
+            """Keep one line, and go on."""
             super().emit(event, **fields)
             if fields["state"] == "restart_needed":
                 begun.append(process.begins())
