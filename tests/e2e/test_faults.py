@@ -210,7 +210,8 @@ def test_disk_full(doors: Doors) -> None:
     last = door.let_in(DEBTOR)["attempt"]
 
     assert door.settled(last).reason == "ok"
-    kinds = [alarm["kind"] for alarm in door.said("alarm")]
+    # The first full minute, at which the door tests itself, may come amid this.
+    kinds = [kind for kind in door.alarms() if kind != "self_test_failed"]
     assert kinds == ["visit_log_failing", "visit_log_cleared"]
     assert len(door.said("decision")) == last == first + 6
     assert door.visit(ALSO_ENTITLED)["reason"] == "throttled"

@@ -196,7 +196,9 @@ def test_fault(doors: Doors) -> None:
     door.press(ENTITLED.pin)
 
     assert_told(door, decision, "fault", with_card=False)
-    assert [alarm["kind"] for alarm in door.said("alarm")] == ["patron_cache_failing"]
+    # The first full minute, at which the door tests itself, may come amid this.
+    kinds = [kind for kind in door.alarms() if kind != "self_test_failed"]
+    assert kinds == ["patron_cache_failing"]
     assert pulses(door) == 0
     shutil.move(away, door.directory / "patrons.db")
     assert_told(door, door.let_in(ENTITLED), "ok")
