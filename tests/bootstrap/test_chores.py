@@ -275,9 +275,12 @@ def test_a_purge_that_has_too_much_to_take_goes_a_day_an_hour(tmp_path: Path) ->
     with kept(tmp_path) as house:
 
         def deleted(purges: int) -> list[Field]:
-            for _ in range(round(LIMIT_S / 0.01)):
+            for turn in range(1, round(LIMIT_S / 0.01)):
                 if len(house.log.named("purge")) >= purges:
                     break
+                # One that comes while the run before it ends is dropped.
+                if turn % 200 == 0:
+                    house.chores.schedule.nudge()
                 threading.Event().wait(0.01)
             return [line["deleted"] for line in house.log.named("purge")]
 
@@ -307,7 +310,12 @@ def test_a_reader_does_not_hasten_a_purge_that_has_too_much_to_take(tmp_path: Pa
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM attempts").fetchall()
             house.chores.schedule.nudge()
-            while len(house.log.named("purge")) < 2:
+            for turn in range(1, round(LIMIT_S / 0.01)):
+                if len(house.log.named("purge")) == 2:
+                    break
+                # One that comes while the run before it ends is dropped.
+                if turn % 200 == 0:
+                    house.chores.schedule.nudge()
                 threading.Event().wait(0.01)
             house.clock.ahead_s += PURGE_AGAIN_S
             house.chores.schedule.nudge()
