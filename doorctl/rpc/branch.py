@@ -12,9 +12,7 @@ import msgspec
 
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
-from doorctl.accounts.account import (
-    Account,
-)
+from doorctl.accounts.account import Account
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.rpc.accounts import (

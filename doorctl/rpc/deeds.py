@@ -11,9 +11,7 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.accounts import (
-    ACCOUNT_DEEDS,
-)
+from doorctl.rpc.accounts import ACCOUNT_DEEDS
 from doorctl.rpc.requests import (
     AddBan,
     ClearDay,

@@ -16,13 +16,7 @@ import msgspec
 
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
-from doorctl.core.errors import (
-    ConfigError,
-    NotAnsweringError,
-    Problem,
-    StoreBusyError,
-    StoreError,
-)
+from doorctl.core.errors import ConfigError, NotAnsweringError, Problem, StoreBusyError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock

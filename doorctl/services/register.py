@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 from doorctl.config import Config
-from doorctl.core.errors import (
-    StoreError,
-)
+from doorctl.core.errors import StoreError
 from doorctl.services.app import patrons_db
 from doorctl.store.keys import Seal, seal_on_record
 from doorctl.store.patrons import PatronCache

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, wait
 
-from doorctl.core.errors import (
-    StuckError,
-)
+from doorctl.core.errors import StuckError
 from doorctl.services.app import ResultT
 
 WRITE_LIMIT_S = 30.0

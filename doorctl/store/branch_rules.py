@@ -15,9 +15,7 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.ports import StoredDay, Week
-from doorctl.store.branch_rows import (
-    WEEKDAYS,
-)
+from doorctl.store.branch_rows import WEEKDAYS
 
 # What is over already, or clashes, may not be written into ``branch.db``. It is judged by the time
 # that is known for certain, so that an unset clock refuses nothing that staff may want. What makes

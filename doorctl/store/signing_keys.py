@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 from doorctl.core.errors import AlreadyExistsError, KeyFileError
 from doorctl.core.identity import owner_of
-from doorctl.store.connection import (
-    create_private,
-)
+from doorctl.store.connection import create_private
 from doorctl.store.keys import read_key_file
 from doorctl.sync.document import SigningKey, VerifyKey
 

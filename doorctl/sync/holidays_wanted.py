@@ -41,9 +41,7 @@ def computed(wanted: HolidaysWanted) -> Mapping[date, DatedDay]:
     Raises:
         InputError: the country's holidays are not known.
     """
-    from doorctl.sync.public_holidays import (  # noqa: PLC0415 - it costs memory, see above
-        public_holidays,
-    )
+    from doorctl.sync.public_holidays import public_holidays  # noqa: PLC0415 - it costs memory, see above
 
     return public_holidays(wanted.years, wanted.rule, wanted.week, wanted.also)
 

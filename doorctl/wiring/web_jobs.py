@@ -12,9 +12,7 @@ from doorctl.devices.commands import CommandOutputs, OutputCommand
 from doorctl.ops.holidays_apart import computed_apart
 from doorctl.ops.threads import Turns
 from doorctl.ports import BranchBook, CalendarWriter, Clock, EventLog
-from doorctl.services.app import (
-    branch_db,
-)
+from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.sources.website import Website
 from doorctl.store.branch import BranchRecords

@@ -28,18 +28,7 @@ from doorctl.access.typing import COMPANION_S, TOO_MANY_DIGITS, CodePad, PadRule
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.readings import KeyPressed
 from tests.access.samples import ROW_KEY, STRETCHED, day
-from tests.access.telling import (
-    CARD,
-    GARBAGE,
-    KNOWN,
-    RULES,
-    UNKNOWN,
-    Told,
-    ended,
-    keys,
-    now,
-    play,
-)
+from tests.access.telling import CARD, GARBAGE, KNOWN, RULES, UNKNOWN, Told, ended, keys, now, play
 
 CODES = replace(RULES, codes=True)
 COMPANY = replace(RULES, companions_max=3)

@@ -9,15 +9,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import OPEN as OPENS
 from doorctl.access.calendar import Calendar, DatedDay, Day, ModeSpan
-from tests.access.calendars import (
-    CLOSED,
-    ODD_ZONES,
-    OPEN,
-    calendars,
-    days,
-    oracle,
-    times,
-)
+from tests.access.calendars import CLOSED, ODD_ZONES, OPEN, calendars, days, oracle, times
 
 TICK = timedelta(microseconds=1)
 

@@ -22,16 +22,7 @@ from doorctl.access.policy import Case, PinProof, Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.typing import PadRules
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from tests.access.samples import (
-    NOW,
-    PATRON,
-    RIGHT_PIN,
-    ROW_KEY,
-    STRETCHED,
-    WRONG_PIN,
-    day,
-    moment,
-)
+from tests.access.samples import NOW, PATRON, RIGHT_PIN, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 from tests.access.test_policy_properties import WORSENINGS, cases, policies
 
 KNOWN = Prepared(1, STRETCHED, ROW_KEY, PATRON)

@@ -22,13 +22,7 @@ from doorctl.core.masked import Pin
 from tests.access.deciding import reason_of
 from tests.access.samples import PATRON, ROW_KEY, STRETCHED, WRONG_PIN, moment
 from tests.access.telling import CARD, RULES, UNKNOWN, keys, now, play
-from tests.access.test_attempt_asking import (
-    ASKING_RULES,
-    LENT,
-    NO_PIN,
-    answered,
-    looked_up,
-)
+from tests.access.test_attempt_asking import ASKING_RULES, LENT, NO_PIN, answered, looked_up
 from tests.access.test_judging import KNOWN, STAFF, verdict
 from tests.access.test_policy_properties import cases, policies
 

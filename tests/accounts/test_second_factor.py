@@ -22,13 +22,7 @@ from doorctl.accounts.account import (
     SignInRefused,
 )
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.second_factor import (
-    RECOVERY_CODES,
-    begun,
-    key_uri,
-    new_secret,
-    used_up,
-)
+from doorctl.accounts.second_factor import RECOVERY_CODES, begun, key_uri, new_secret, used_up
 from doorctl.accounts.sessions import Token, new_token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.accounts.throttle import WAIT_AFTER_S

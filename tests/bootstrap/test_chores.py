@@ -19,12 +19,7 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import Mailbox
 from doorctl.doord.prepare import Ledger
-from doorctl.doord.watchdog import (
-    KEEP_TIME_EVERY_S,
-    SCHEDULE_LIMIT_S,
-    WORKER_LIMIT_S,
-    Housekeeping,
-)
+from doorctl.doord.watchdog import KEEP_TIME_EVERY_S, SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
 from doorctl.ports import LEAF, OPENED, HourCount, LineConnected, LineLost, Stamped

@@ -11,14 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.cli.staff_options import (
-    EndTime,
-    Hours,
-    Weekdays,
-    clock,
-    instant,
-    weekday_names,
-)
+from doorctl.cli.staff_options import EndTime, Hours, Weekdays, clock, instant, weekday_names
 from doorctl.core.moments import ClockState, Moment
 
 ZONE = ZoneInfo("Europe/Copenhagen")

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.door import Door, looked_at, refusal
-from tests.e2e.people import (
-    ENTITLED,
-    write_feed,
-)
+from tests.e2e.people import ENTITLED, write_feed
 
 
 def test_makes_what_is_needed(bare: Door) -> None:

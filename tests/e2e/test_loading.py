@@ -9,14 +9,7 @@ import pytest
 
 from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door
-from tests.e2e.people import (
-    ALSO_ENTITLED,
-    ENTITLED,
-    STRANGER,
-    Person,
-    blocked,
-    write_feed,
-)
+from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, Person, blocked, write_feed
 
 
 def test_one_bad_row(door: Door, tmp_path: Path) -> None:

@@ -6,13 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.e2e.door import Door, refusal, until
-from tests.e2e.people import (
-    CHILD,
-    ENTITLED,
-    STOLEN,
-    STRANGER,
-    Person,
-)
+from tests.e2e.people import CHILD, ENTITLED, STOLEN, STRANGER, Person
 
 
 @pytest.mark.parametrize(

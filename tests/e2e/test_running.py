@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.door import UNHEARD_S, Door, refusal, until
-from tests.e2e.people import (
-    ENTITLED,
-)
+from tests.e2e.people import ENTITLED
 
 
 def test_second_daemon(door: Door) -> None:

@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.audit import (
-    KEPT,
-    NOT_A_NAME,
-    Action,
-    Deed,
-    account,
-    erased_before,
-)
+from doorctl.privacy.audit import KEPT, NOT_A_NAME, Action, Deed, account, erased_before
 from doorctl.privacy.audit import KEY as KEY_NAME
 
 ZONE = ZoneInfo("Europe/Copenhagen")

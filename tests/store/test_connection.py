@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import AlreadyExistsError, StoreBusyError, StoreDamagedError, StoreError
-from doorctl.store.connection import (
-    create_file,
-    open_reader,
-    open_writer,
-    transaction,
-    translated,
-)
+from doorctl.store.connection import create_file, open_reader, open_writer, transaction, translated
 
 
 @pytest.fixture

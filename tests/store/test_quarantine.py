@@ -14,11 +14,7 @@ from doorctl.core.errors import StoreBusyError, StoreDamagedError
 from doorctl.core.moments import BootTime
 from doorctl.store.connection import create_file, open_writer
 from doorctl.store.patrons import PatronCache, migrations
-from doorctl.store.patrons_writer import (
-    PatronCacheWriter,
-    create_patrons,
-    open_or_create_patrons,
-)
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.store.quarantine import discard_set_aside, set_aside_if_damaged
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
 from doorctl.sync.guard import unguarded

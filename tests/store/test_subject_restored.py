@@ -16,11 +16,7 @@ from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import open_reader
-from doorctl.store.patrons_writer import (
-    PatronCacheWriter,
-    create_patrons,
-    open_or_create_patrons,
-)
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.store.subject import (
     StoredErasures,
     SubjectReader,

@@ -18,14 +18,7 @@ from doorctl.core.moments import ClockState
 from doorctl.notices.ways import MailRoute, MailSink, lines, written
 from doorctl.ports import Notice, NotSentError
 from tests.notices.samples import BRANCH, a_notice
-from tests.transports.mail_server import (
-    PASSWORD,
-    USER,
-    Mailroom,
-    dripping,
-    mail_server,
-    speaking,
-)
+from tests.transports.mail_server import PASSWORD, USER, Mailroom, dripping, mail_server, speaking
 from tests.web.certificates import Authority
 
 TO = ("vagt@randers.example", "teknik@randers.example")
