@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date
 from math import inf
 
@@ -227,11 +228,17 @@ class Controller:
             self._take_reloaded()
         self._doorway.pass_time()
         self._daily.turn(self._clock.moment(), now_s)
+        self._look_at_cache()
         self._cards.pass_time(now_s)
         self._take_readings()
         if self._attempt.deadline_s is not None and now_s >= self._attempt.deadline_s:
             self._step(TimePassed())
         self._show(now_s)
+
+    def _look_at_cache(self) -> None:
+        # A file that is replaced answers for some seconds more, counted from the last look.
+        with suppress(StoreError):
+            self._cache.version()
 
     def handle(self, event: PostedEvent) -> None:
         """Process one event."""

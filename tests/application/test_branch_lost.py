@@ -6,6 +6,7 @@ from doorctl.access.rights import Ban
 from doorctl.core.errors import StoreError
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor
 from tests.fakes.branch_book import MemoryBranch
+from tests.fakes.memory_store import MemoryPatrons
 
 
 class Unreadable(MemoryBranch):
@@ -44,3 +45,24 @@ def test_a_lost_patron_cache_is_told_as_that() -> None:
 
     assert door.reasons == ["fault"]
     assert alarms(door) == ["patron_cache_failing"]
+
+
+class Looked(MemoryPatrons):
+    """A register that counts the looks at its version."""
+
+    looks = 0
+
+    def version(self) -> int:
+        """Count a look."""
+        self.looks += 1
+        return super().version()
+
+
+def test_each_turn_looks_at_the_register_too() -> None:
+    """From its last look on a file that is being replaced answers for some seconds more."""
+    register = Looked()
+    door = FakeDoor(patrons=register)
+    before = register.looks
+    door.wait(1.0)
+
+    assert register.looks > before

@@ -251,7 +251,7 @@ class World:
                 self.agenda.do_next()
                 # What was done may need no event: the door looks before the machine sleeps.
                 is_idle = False
-            elif is_idle and left == TURN_MS and self.door.controller.deadline_s is None:
+            elif is_idle and left == TURN_MS and self._may_sleep():
                 # Nothing is pending: the machine sleeps until just before what comes next.
                 self.clock.suspend(due - left)
                 self.clock.advance(left)
@@ -259,6 +259,11 @@ class World:
             else:
                 self.clock.advance(min(due, self._lazily(left)))
                 return
+
+    def _may_sleep(self) -> bool:
+        # The door counts the turns until it asks again for a branch that could not be read.
+        asks_again = self.clock.true_ms < self.witness.branch.locked_ms
+        return self.door.controller.deadline_s is None and not asks_again
 
     def _lazily(self, left_ms: int) -> int:
         """Return how long a turn is while nothing but a deadline is awaited.
