@@ -54,6 +54,11 @@ class Patron:
     weak_pin: bool = False
 
 
+def may_be_one(patron: Patron | None, other: Patron | None) -> bool:
+    """Tell whether two readings of a card may mean the same person; in doubt they do."""
+    return other is None or patron is None or other.patron_ref == patron.patron_ref
+
+
 def row_key(stretched: StretchedKey) -> bytes:
     """Derive the 16 bytes under which an identifier's row is kept (design, section 4)."""
     first, *links = key_parts(stretched.reveal())

@@ -359,7 +359,7 @@ Parity = Literal["none", "even", "odd"]
 StopBits = Literal[1, 2]
 Factory = Literal["lgpio", "mock"]
 BcmPin = Annotated[int, Meta(ge=0, le=27)]
-UsbName = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
+PatronTag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -552,7 +552,7 @@ class Door:
         ),
     ] = 15.0
     long_release_tags: Annotated[
-        tuple[UsbName, ...],
+        tuple[PatronTag, ...],
         key(
             "Tags of the patron register for whom long_release_s counts, such as for wheelchair "
             "users. They say something of a person's health: tag nobody without being asked to.",

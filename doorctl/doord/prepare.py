@@ -13,7 +13,15 @@ from typing import Any
 from doorctl.access import codes_throttle
 from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.messages import Prepared
-from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Patron, Reason, levels, row_key
+from doorctl.access.patron import (
+    BEFORE_PROOF,
+    UNJUDGED,
+    Patron,
+    Reason,
+    levels,
+    may_be_one,
+    row_key,
+)
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, CardThrottle, everywhere
 from doorctl.core.errors import BranchStoreError, StoreError
@@ -223,7 +231,8 @@ class Ledger:
         known = [one for one in readings if one.found.patron is not None]
         with_pass = [one for one in readings if one.rights.passes]
         best = (known or with_pass or readings)[0]
-        others = [one for one in readings if one is not best and _may_be_one(one, best)]
+        who = best.found.patron
+        others = [one for one in readings if one is not best and may_be_one(one.found.patron, who)]
         found = replace(best.found, other_keys=tuple(one.found.row_key for one in others))
         rights = _united(best.rights, (one.rights for one in others))
         return replace(_with_rights(found, rights), **self._cache())
@@ -259,12 +268,6 @@ class Ledger:
     def _stamped(self, now: BootTime) -> Stamped:
         moment = self._clock.moment()
         return Stamped(moment.local, moment.state, now)
-
-
-def _may_be_one(reading: _Reading, best: _Reading) -> bool:
-    """Tell whether two readings of a card may mean the same person; in doubt they do."""
-    other, patron = reading.found.patron, best.found.patron
-    return other is None or patron is None or other.patron_ref == patron.patron_ref
 
 
 def _united(own: _Rights, others: Iterable[_Rights]) -> _Rights:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from doorctl.core.errors import NotAnsweringError
+from doorctl.ports import EventLog
 
 PostedT = TypeVar("PostedT")
 ResultT = TypeVar("ResultT")
@@ -82,13 +84,19 @@ class WorkerThread(Generic[PostedT]):
 AFTER_FAILURE_S = 60.0
 """A turn that fails by a bug of ours fails again at once: no use in filling the log."""
 
+STOP_S = 2.0
+"""Longest wait at the end for a turn under way, such as a deletion or a question to the website.
+
+A deletion's commit is whole or not at all.
+"""
+
 
 class Turns:
     """Calls `turn` at once and then after each pause, until it is stopped.
 
     A pause is monotonic, so setting the clock changes nothing. `turn` reads the clock itself and
-    may take its time. An exception ends that turn only and goes to `failed`, on the same thread;
-    the next turn then comes after `after_failure_s`. `failed` must not raise.
+    may take its time. An exception ends that turn only, and its kind is told to `log` as
+    ``rounds_failing``; the next turn then comes after `after_failure_s`.
     """
 
     def __init__(
@@ -96,12 +104,13 @@ class Turns:
         name: str,
         turn: Callable[[], None],
         pause_s: float,
-        failed: Callable[[Exception], None],
+        log: EventLog,
         after_failure_s: float = AFTER_FAILURE_S,
     ) -> None:
+        self._name = name
         self._turn = turn
         self._pause_s = pause_s
-        self._failed = failed
+        self._log = log
         self._after_failure_s = after_failure_s
         self._stopping = threading.Event()
         # A turn may hang in a name lookup, and must not keep the process from ending.
@@ -110,6 +119,17 @@ class Turns:
     def start(self) -> None:
         """Begin; call once."""
         self._thread.start()
+
+    @contextmanager
+    def going(self, close: Callable[[], None]) -> Iterator[None]:
+        """Begin, and stop at the end of the block; then `close` what the turns use."""
+        self.start()
+        try:
+            yield
+        finally:
+            # While a turn hangs its connection is in use; it ends with the process.
+            if self.stop(STOP_S):
+                close()
 
     def stop(self, timeout_s: float) -> bool:
         """Begin no other turn; return whether the present one ended in time. Idempotent."""
@@ -127,4 +147,6 @@ class Turns:
                 pause_s = self._after_failure_s
                 # An error while the process ends, such as a closed database, is not a fault.
                 if not self._stopping.is_set():
-                    self._failed(error)
+                    # The text of a mistake of ours may quote anything; its kind says enough.
+                    why = f"{self._name}: {type(error).__name__}"
+                    self._log.emit("alarm", kind="rounds_failing", why=why)

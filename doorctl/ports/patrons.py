@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from doorctl.access.patron import Patron
 from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.moments import Moment
 
 
 class Sealer(Protocol):
@@ -33,6 +34,12 @@ class CacheStamp:
     applied_at: datetime | None
     minimum_age: int
     patrons: int
+
+    def age(self, now: Moment) -> timedelta | None:
+        """Return how old the cache is; None where that is not known."""
+        if self.applied_at is None or not now.dependable:
+            return None
+        return now.local - self.applied_at
 
 
 class PatronLookup(Protocol):

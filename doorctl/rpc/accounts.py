@@ -23,8 +23,7 @@ from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.requests import OpenBranch
 
-# Changes of staff accounts. A password is stretched before: neither the socket nor the file ever
-# has it.
+# A password is stretched before: neither the socket nor the file ever has it.
 
 
 @dataclass(frozen=True, slots=True)

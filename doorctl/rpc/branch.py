@@ -40,8 +40,6 @@ from doorctl.rpc.requests import (
     SetMode,
 )
 
-# Audit entries of each change of ``branch.db``, written in the change's transaction.
-
 ResultT = TypeVar("ResultT")
 
 ASKED: Mapping[str, tuple[type[Any], Any]] = MappingProxyType(

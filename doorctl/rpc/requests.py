@@ -1,4 +1,7 @@
-"""What may be asked of ``branch.db``'s one writer, each as a value that says how it is done."""
+"""What may be asked of ``branch.db``'s one writer, each as a value that says how it is done.
+
+The process that holds the file carries it out at once, any other sends it to the web process.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,6 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import BranchBook, BranchWriter, DaySource, StoredDay
 from doorctl.privacy.audit import AuditWriter, Deed
-
-# Each change of ``branch.db`` is a value that says how it is done: the process that holds the file
-# carries it out at once, any other sends it to the web process.
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 

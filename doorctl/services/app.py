@@ -112,11 +112,8 @@ def system_clock(config: Config, *, wary: bool = False) -> SystemClock:
     Door and web, which run for long, are `wary`: see :class:`~doorctl.ops.clock.SystemClock`.
     """
     try:
-        history = VisitHistory(visits_db(config))
-        try:
+        with closing(VisitHistory(visits_db(config))) as history:
             high_water = history.high_water() or BUILD_FLOOR
-        finally:
-            history.close()
     except StoreError:
         high_water = BUILD_FLOOR
     return SystemClock(config.branch.time_zone, config.clock.trust, high_water, wary=wary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
@@ -18,13 +18,15 @@ from doorctl.rpc.control import Answers
 from doorctl.rpc.deeds import Audited
 from doorctl.rpc.requests import OpenBranch, Request
 from doorctl.services.app import branch_db, by_the_owner, system_clock
-from doorctl.services.waiting import WRITE_LIMIT_S, result_of
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
 
 ResultT = TypeVar("ResultT")
+
+WRITE_LIMIT_S = 30.0
+"""Longest wait for a write; it takes milliseconds, on a failing disk long."""
 
 
 def change(config: Config, request: Request[ResultT], by: str | None = None) -> ResultT:
@@ -112,6 +114,21 @@ class BranchDesk:
         if self._branch is None:
             self._branch = _opened(self._config, self._stack)
         return use(self._branch, self._clock.moment())
+
+
+def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
+    """Return the result of a job on a thread of web's own that writes to a disk.
+
+    What has not begun after `limit_s` seconds is not done later either.
+
+    Raises:
+        StuckError: it did not end in time; says whether it may be done all the same.
+    """
+    if wait([job], limit_s).done:
+        return job.result()
+    if job.cancel():
+        raise StuckError("the disk is busy and nothing was changed; try again in a minute")
+    raise StuckError("the disk does not answer; it may be done yet, so look before you try again")
 
 
 def _opened(config: Config, stack: ExitStack) -> OpenBranch:

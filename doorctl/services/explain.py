@@ -10,7 +10,7 @@ from typing import Any
 from doorctl.access import codes_throttle
 from doorctl.access.calendar import Mode
 from doorctl.access.codes_throttle import CODES_KEY
-from doorctl.access.patron import Patron, Reason
+from doorctl.access.patron import Patron, Reason, may_be_one
 from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.rights import Ban, Pass, banned
 from doorctl.access.throttle import MOST_WRONG_PINS, everywhere
@@ -158,7 +158,7 @@ def explain(
         moment.local,
         standing,
         stamp,
-        _age(stamp, clock.moment()),
+        stamp.age(clock.moment()),
         with_rights=branch is not None,
     )
 
@@ -180,14 +180,8 @@ def _find(
     known = [one for one in found if one.patron is not None]
     with_pass = [one for one in found if one.passes]
     best = (known or with_pass or found)[0]
-    others = [one for one in found if one is not best and _may_be_one(one, best)]
+    others = [one for one in found if one is not best and may_be_one(one.patron, best.patron)]
     return _burdened(best, others)
-
-
-def _may_be_one(reading: _Found, best: _Found) -> bool:
-    """Tell whether two readings of a card may mean one person: in doubt they do, as at the door."""
-    other, patron = reading.patron, best.patron
-    return other is None or patron is None or other.patron_ref == patron.patron_ref
 
 
 def _burdened(best: _Found, others: Iterable[_Found]) -> _Found:
@@ -240,12 +234,6 @@ def _pass_pin(found: _Found, held: Pass | None, policy: Policy, of_register: Pin
     if not policy.require_pin:
         return PinProof.NOT_GIVEN
     return of_register if held.pin_check is None else PinProof.PROVED
-
-
-def _age(stamp: CacheStamp, now: Moment) -> timedelta | None:
-    if stamp.applied_at is None or not now.dependable:
-        return None
-    return now.local - stamp.applied_at
 
 
 def _hours(age: timedelta) -> str:

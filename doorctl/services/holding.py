@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +25,7 @@ from doorctl.privacy.hold import (
     chosen,
     readable_since,
 )
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.control import Answers, Question, ask
 from doorctl.services.app import by_the_owner, retention, system_clock, visits_db
 from doorctl.services.purging import Audit, Run, unaudited
 from doorctl.store.door_log import VisitHistory
@@ -34,8 +34,6 @@ from doorctl.store.visits import open_or_create_visits
 ADD, LIFT = "hold_add", "hold_lift"
 ANSWER_LIMIT_S = 30.0
 """Longest wait for the door; a hold takes milliseconds, a purge before it longer."""
-
-Answers = Mapping[str, Callable[[Question], Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,7 @@ def _cache_status(config: Config) -> dict[str, Any]:
             stamp, behind = cache.stamp(), cache.behind()
     except StoreError as err:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
-    known = stamp.applied_at is not None and now.dependable
-    age = now.local - stamp.applied_at if known and stamp.applied_at else None
+    age = stamp.age(now)
     return {
         "epoch": stamp.epoch,
         "patrons": stamp.patrons,

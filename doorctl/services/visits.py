@@ -45,13 +45,13 @@ from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_rows import FACTOR_KEY
 from doorctl.store.connection import create_private, whole_copy
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import ArgonSealer, Seal, seal_on_record
-from doorctl.store.patrons import PatronCache, migrations
+from doorctl.store.keys import Seal, seal_on_record
+from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures
 from doorctl.store.visit_rows import HourlyHistory
-from doorctl.store.visits import VisitStore, open_or_create_visits
+from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.guard import guard, refuse_odd_name, unguarded
 from doorctl.sync.load import Loaded
 from doorctl.sync.load import load as load_feed
@@ -255,8 +255,9 @@ def unlock(
     note(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
     for reading in readings:
         question = Question("unlock", {"card": reading.key.hex()})
-        reset = partial(_reset, config, reading.key)
-        _by_the_writer(config, question, ANSWER_LIMIT_S, reset)
+        asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+        alone = partial(_reset, config, reading.key)
+        by_the_owner(asked, alone, of=config.storage.door_directory)
 
 
 def list_visits(config: Config, since: datetime | None, why: str = "") -> list[Visit]:
@@ -330,38 +331,17 @@ class _LateWriter:
             )
 
 
-def _by_the_writer(
-    config: Config,
-    question: Question,
-    timeout_s: float,
-    otherwise: Callable[[VisitStore], dict[str, Any]],
-) -> dict[str, Any]:
-    """Ask the door process, which owns the door log; write here only while it is not running."""
-
-    def alone() -> dict[str, Any]:
-        with closing(open_or_create_visits(visits_db(config))) as visits:
-            return otherwise(visits)
-
-    asked = partial(ask, config.control.socket, question, timeout_s=timeout_s)
-    return by_the_owner(asked, alone, of=config.storage.door_directory)
-
-
 def _local(at: datetime, config: Config) -> datetime:
     branch = zone(config)
     return at.replace(tzinfo=branch) if at.tzinfo is None else at.astimezone(branch)
 
 
-def _reset(config: Config, key: bytes, visits: VisitStore) -> dict[str, Any]:
-    with open_register(config) as patrons:
-        patron = patrons.find(key)
-    visits.reset_card(key, None if patron is None else patron.patron_ref)
+def _reset(config: Config, key: bytes) -> dict[str, Any]:
+    with closing(open_or_create_visits(visits_db(config))) as visits:
+        with open_register(config) as patrons:
+            patron = patrons.find(key)
+        visits.reset_card(key, None if patron is None else patron.patron_ref)
     return {}
-
-
-@contextmanager
-def _cache(config: Config, sealer: ArgonSealer) -> Iterator[PatronCache]:
-    with closing(PatronCache(patrons_db(config), sealer.seal)) as cache:
-        yield cache
 
 
 @contextmanager

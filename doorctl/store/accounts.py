@@ -81,13 +81,13 @@ class StoredAccounts:
     def find(self, name: str) -> Account | None:
         """Return the account of a login."""
         with translated(self._branch.path):
-            record = self._connection.execute(_FIND, (name,)).fetchone()
+            record = self._branch.database.execute(_FIND, (name,)).fetchone()
         return None if record is None else to_account(record)
 
     def every(self) -> tuple[Account, ...]:
         """Return all accounts, in order of their logins."""
         with translated(self._branch.path):
-            return tuple(map(to_account, self._connection.execute(_EVERY).fetchall()))
+            return tuple(map(to_account, self._branch.database.execute(_EVERY).fetchall()))
 
     def keep(self, account: Account, moment: Moment) -> None:
         """Add an account, or replace all but its password; forget those that left."""
@@ -109,7 +109,7 @@ class StoredAccounts:
     def password_of(self, name: str) -> str | None:
         """Return an account's password hash; None without an account or a password."""
         with translated(self._branch.path):
-            found = self._connection.execute(
+            found = self._branch.database.execute(
                 "SELECT password FROM accounts WHERE login = ?", (name,)
             ).fetchone()
         return None if found is None else found[0]
@@ -117,14 +117,14 @@ class StoredAccounts:
     def keep_password(self, name: str, hashed: str) -> None:
         """Store the hash of an account's password."""
         with translated(self._branch.path):
-            self._connection.execute(
+            self._branch.database.execute(
                 "UPDATE accounts SET password = ? WHERE login = ?", (hashed, name)
             )
 
     def factor_of(self, name: str) -> SecondFactor | None:
         """Return an account's second factor; without its secret if that can't be read."""
         with translated(self._branch.path):
-            found = self._connection.execute(_FACTOR, (name,)).fetchone()
+            found = self._branch.database.execute(_FACTOR, (name,)).fetchone()
         if found is None:
             return None
         sealed, step, marks = found
@@ -140,18 +140,20 @@ class StoredAccounts:
         """Store an account's second factor, or forget it; without a secret the stored one stays."""
         with translated(self._branch.path):
             if factor is None:
-                self._connection.execute("DELETE FROM second_factors WHERE account = ?", (name,))
+                self._branch.database.execute(
+                    "DELETE FROM second_factors WHERE account = ?", (name,)
+                )
                 return
             marks = b"".join(sorted(factor.recovery))
             if factor.secret is None:
                 spent = "UPDATE second_factors SET recovery = ? WHERE account = ?"
-                self._connection.execute(spent, (marks, name))
+                self._branch.database.execute(spent, (marks, name))
                 return
             if not self._key_file.exists():
                 create_key(self._key_file)
             sealed = self._box().encrypt(factor.secret.reveal().encode(), name.encode())
             values = (name, bytes(sealed), factor.step, marks)
-            self._connection.execute(
+            self._branch.database.execute(
                 "INSERT OR REPLACE INTO second_factors VALUES (?,?,?,?)", values
             )
 
@@ -164,11 +166,6 @@ class StoredAccounts:
         if len(key) != Aead.KEY_SIZE:
             raise KeyFileError(f"{self._key_file} holds more than one key; put its backup back")
         return Aead(key)
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = self._branch.database
-        return connection
 
     def _forget(self, connection: sqlite3.Connection, moment: Moment) -> None:
         if not moment.dependable:
@@ -301,9 +298,8 @@ class StoredFailures:
         return salt
 
     def _execute(self, sql: str, values: tuple[object, ...] | dict[str, object]) -> sqlite3.Cursor:
-        connection: sqlite3.Connection = self._branch.database
         with translated(self._branch.path):
-            return connection.execute(sql, values)
+            return self._branch.database.execute(sql, values)
 
 
 MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1
@@ -389,6 +385,5 @@ class StoredSessions:
         return self._execute("DELETE FROM sessions WHERE account = ?", name).rowcount
 
     def _execute(self, sql: str, *values: object) -> sqlite3.Cursor:
-        connection: sqlite3.Connection = self._branch.database
         with translated(self._branch.path):
-            return connection.execute(sql, values)
+            return self._branch.database.execute(sql, values)

@@ -1,7 +1,8 @@
 """What may not be written into ``branch.db``: things that are over already, or that clash.
 
 Judged by what is known of the time for certain, so that a clock that was not set refuses nothing
-that staff may want. What makes no sense at any time, its own class refuses.
+that staff may want. What makes no sense at any time, its own class refuses. Each InputError here
+says what to do.
 """
 
 from __future__ import annotations
@@ -16,10 +17,6 @@ from doorctl.core.moments import Moment
 from doorctl.core.staff_text import refuse_purpose, refuse_text
 from doorctl.ports import StoredDay, Week
 from doorctl.store.branch_rows import WEEKDAYS
-
-# What is over already, or clashes, may not be written into ``branch.db``. It is judged by the time
-# that is known for certain, so that an unset clock refuses nothing that staff may want. What makes
-# no sense at any time, its own class refuses. Each InputError here says what to do.
 
 MOST_PASSES = 6
 """So many passes in force has a card: each is tried at the door."""

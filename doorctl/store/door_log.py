@@ -15,9 +15,9 @@ from doorctl.ports import Visit
 from doorctl.privacy.hold import Hold
 from doorctl.store.connection import WatchedReader, execute_fitting, translated
 from doorctl.store.visit_rows import (
-    COUNT,
+    COUNT_WRONG_PINS,
     HOLDS,
-    MANY,
+    MANY_WRONG_PINS,
     THROTTLE,
     from_ms,
     migrations,
@@ -67,7 +67,7 @@ class VisitHistory:
 
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are on record."""
-        count: int = self._fetch((COUNT, _BEFORE_WRONG_PINS), row_key, patron_ref)[0][0]
+        count: int = self._fetch((COUNT_WRONG_PINS, _BEFORE_WRONG_PINS), row_key, patron_ref)[0][0]
         return count
 
     def many_wrong_pins(self, least: int, most: int) -> dict[str, int]:
@@ -75,7 +75,7 @@ class VisitHistory:
 
         Empty where the door has run since before an upgrade and has no table of them.
         """
-        return dict(self._fetch((MANY, _NO_WRONG_PINS), least, most))
+        return dict(self._fetch((MANY_WRONG_PINS, _NO_WRONG_PINS), least, most))
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""

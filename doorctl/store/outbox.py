@@ -323,16 +323,11 @@ class OutboxStore:
 
     def _fetch(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
         with translated(self.path):
-            return self._connection.execute(sql, parameters).fetchall()
+            return self._writer.database.execute(sql, parameters).fetchall()
 
     def _stream(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
         with translated(self.path):
-            yield from self._connection.execute(sql, parameters)
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = self._writer.database
-        return connection
+            yield from self._writer.database.execute(sql, parameters)
 
 
 def open_or_create_outbox(path: Path) -> OutboxStore:

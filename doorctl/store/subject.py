@@ -31,14 +31,13 @@ from doorctl.privacy.subject_table import (
     PersonTable,
     person_tables,
 )
-from doorctl.store import visit_rows as wrong_pins
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import never_made
 from doorctl.store.branch_rules import known
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, transaction, translated
 from doorctl.store.visit_purge import HELD, compact
-from doorctl.store.visit_rows import from_ms, to_ms
+from doorctl.store.visit_rows import TAKE_BACK_WRONG_PIN, from_ms, to_ms
 
 # Names of tables and columns are all that these are made of; values are always bound.
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -216,7 +215,7 @@ def erase_rights(
             Action.SUBJECT_ERASED, why=why, details={"rows": deleted, **erased_numbers(erased)}
         )
         audit.append(deed, by, moment)
-    return PartErased(deleted, _compacted_by(writer))
+    return PartErased(deleted, _compacted(writer.path, writer.database))
 
 
 def restrict(
@@ -273,14 +272,8 @@ def _restrictions(connection: sqlite3.Connection, subject: Subject) -> list[int]
     ]
 
 
-def _compacted_by(writer: BranchRecordsWriter) -> tuple[int, int, int]:
-    with translated(writer.path):
-        return compact(writer.database)
-
-
 # The register and the door log: the connection that writes them erases a person there.
 
-# Names of tables and columns are all that these are made of; values are always bound.
 _HOLDS = """
     SELECT attempt, case_number, max(until_ms) FROM attempts
     JOIN holds ON at_ms >= since_ms AND at_ms < to_ms WHERE row_key IN ({marks}) GROUP BY attempt
@@ -354,7 +347,7 @@ def forget_erased(path: Path, database: sqlite3.Connection, tombstones: Tombston
         for attempt, row_key, patron_ref, day in connection.execute(_WRONG_PINS).fetchall():
             stone = tombstones.of_card(row_key or b"") or tombstones.of_patron(patron_ref or "")
             if stone is not None and day <= stone.erased_at.date().isoformat():
-                deleted += connection.execute(wrong_pins.TAKE_BACK, (attempt,)).rowcount
+                deleted += connection.execute(TAKE_BACK_WRONG_PIN, (attempt,)).rowcount
     return deleted
 
 

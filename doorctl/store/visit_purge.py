@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 
 from doorctl.core.moments import BootTime, ClockState
-from doorctl.store import visit_rows
 from doorctl.store.connection import BUSY_TIMEOUT_MS, transaction
+from doorctl.store.visit_rows import date_wrong_pins
 
 BATCH_ROWS = 500
 """Rows in one deleting transaction: a swipe waits 0.2 ms for it, not 230 ms (measured)."""
@@ -72,7 +72,7 @@ def date_rows(
     connection.execute(_DATE_EARLIER_BOOTS, times)
     connection.execute(_DATE_EARLIER_THROTTLES, times)
     connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
-    visit_rows.date_attempts(connection)
+    date_wrong_pins(connection)
 
 
 def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> None:
@@ -85,7 +85,7 @@ def settle_rows(connection: sqlite3.Connection, now_ms: int, boot: BootTime) -> 
     connection.execute(_SETTLE_THIS_BOOT, times)
     connection.execute(_SETTLE_EARLIER_BOOTS, times)
     connection.execute(_SETTLE_CANARIES, times)
-    visit_rows.date_attempts(connection)
+    date_wrong_pins(connection)
     connection.execute(_SETTLE_MARK, times)
 
 

@@ -23,11 +23,11 @@ from doorctl.store.connection import Layout, WatchedReader, translated
 # A row is charged before its PIN is compared and goes again unless the PIN was wrong. It holds its
 # day and no more, and a patron's holds no card. The patron's number is the same at all branches.
 
-COUNT = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
-FORGET = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
-TAKE_BACK = "DELETE FROM wrong_pins WHERE attempt = ?"
+COUNT_WRONG_PINS = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
+FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
+TAKE_BACK_WRONG_PIN = "DELETE FROM wrong_pins WHERE attempt = ?"
 
-MANY = """
+MANY_WRONG_PINS = """
     SELECT patron_ref, count(*) AS wrong FROM wrong_pins WHERE patron_ref IS NOT NULL
     GROUP BY patron_ref HAVING wrong >= ? ORDER BY wrong DESC LIMIT ?
 """
@@ -49,41 +49,28 @@ _PURGE = """
 """
 
 
-def create(database: sqlite3.Connection) -> None:
-    """Lay out the table of wrong PINs."""
-    database.execute("""
-        CREATE TABLE wrong_pins (
-            attempt INTEGER PRIMARY KEY,
-            day TEXT NOT NULL,
-            row_key BLOB,
-            patron_ref TEXT,
-            answered INTEGER NOT NULL
-        ) STRICT
-    """)
-    database.execute("CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)")
-    database.execute("CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)")
-
-
-def charge(connection: sqlite3.Connection, attempt: int, at_ms: int, whose: str | bytes) -> None:
+def charge_wrong_pin(
+    connection: sqlite3.Connection, attempt: int, at_ms: int, whose: str | bytes
+) -> None:
     """Count a PIN as wrong before it is compared, for a patron or for a card of no patron."""
     card, patron = (None, whose) if isinstance(whose, str) else (whose, None)
     connection.execute(_CHARGE, (attempt, at_ms, card, patron))
 
 
-def settle(connection: sqlite3.Connection, attempt: int, *, right: bool | None) -> None:
+def settle_wrong_pin(connection: sqlite3.Connection, attempt: int, *, right: bool | None) -> None:
     """Keep the charge only if the PIN was wrong; a right PIN marks the patron's others answered."""
     if right:
         connection.execute(_ANSWER, (attempt,))
     if right is not False:
-        connection.execute(TAKE_BACK, (attempt,))
+        connection.execute(TAKE_BACK_WRONG_PIN, (attempt,))
 
 
-def date_attempts(connection: sqlite3.Connection) -> None:
+def date_wrong_pins(connection: sqlite3.Connection) -> None:
     """Give each wrong PIN its attempt's day, once that is known better."""
     connection.execute(_DATE)
 
 
-def purge(connection: sqlite3.Connection, now_ms: int) -> None:
+def purge_wrong_pins(connection: sqlite3.Connection, now_ms: int) -> None:
     """Delete wrong PINs that no longer count, by the highest trusted time; after the visits."""
     ages = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSWERED_DAYS} days"}
     connection.execute(_PURGE, {"now": now_ms, **ages})
@@ -123,20 +110,6 @@ _SLICE = """
 """
 SLICE_ROWS = 2000
 """Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
-
-
-def create_hourly(database: sqlite3.Connection) -> None:
-    """Lay out the hourly counts; without rowids, so that nothing tells which row came first."""
-    database.execute("""
-        CREATE TABLE hourly (
-            hour INTEGER NOT NULL,
-            mode TEXT NOT NULL,
-            kind TEXT NOT NULL,
-            outcome TEXT NOT NULL,
-            count INTEGER NOT NULL,
-            PRIMARY KEY (hour, mode, kind, outcome)
-        ) STRICT, WITHOUT ROWID
-    """)
 
 
 def count_attempt(
@@ -296,14 +269,33 @@ def add_canaries_and_holds(database: sqlite3.Connection) -> None:
 
 @migrations()
 def add_hourly(database: sqlite3.Connection) -> None:
-    """Lay out the counts that outlive the visits."""
-    create_hourly(database)
+    """Lay out the hourly counts; without rowids, so that nothing tells which row came first."""
+    database.execute("""
+        CREATE TABLE hourly (
+            hour INTEGER NOT NULL,
+            mode TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            outcome TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (hour, mode, kind, outcome)
+        ) STRICT, WITHOUT ROWID
+    """)
 
 
 @migrations()
 def add_wrong_pins(database: sqlite3.Connection) -> None:
     """Lay out the wrong PINs, which no right PIN forgets."""
-    create(database)
+    database.execute("""
+        CREATE TABLE wrong_pins (
+            attempt INTEGER PRIMARY KEY,
+            day TEXT NOT NULL,
+            row_key BLOB,
+            patron_ref TEXT,
+            answered INTEGER NOT NULL
+        ) STRICT
+    """)
+    database.execute("CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)")
+    database.execute("CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)")
 
 
 def to_ms(at: datetime) -> int:
@@ -365,7 +357,7 @@ def add_hold(connection: sqlite3.Connection, hold: Hold) -> Hold:
     return hold.numbered(added or 0)
 
 
-def lift(connection: sqlite3.Connection, number: int) -> Hold:
+def lift_hold(connection: sqlite3.Connection, number: int) -> Hold:
     """Delete a hold, in the caller's transaction, and return it.
 
     Raises:
@@ -377,7 +369,7 @@ def lift(connection: sqlite3.Connection, number: int) -> Hold:
     return to_hold(found[0])
 
 
-def end(connection: sqlite3.Connection, now_ms: int) -> None:
+def end_holds(connection: sqlite3.Connection, now_ms: int) -> None:
     """Delete the holds whose end has come, in the caller's transaction."""
     connection.execute("DELETE FROM holds WHERE until_ms <= ?", (now_ms,))
 

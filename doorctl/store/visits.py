@@ -14,8 +14,6 @@ from doorctl.core.errors import StoreError
 from doorctl.core.moments import BootTime
 from doorctl.ports import HourCount, Stamped
 from doorctl.privacy.hold import Hold
-from doorctl.store import visit_rows as visit_holds
-from doorctl.store import visit_rows as wrong_pins
 from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.visit_purge import (
@@ -28,11 +26,19 @@ from doorctl.store.visit_purge import (
     settle_rows,
 )
 from doorctl.store.visit_rows import (
+    COUNT_WRONG_PINS,
+    FORGET_WRONG_PINS,
     THROTTLE,
     add_counts,
+    add_hold,
+    charge_wrong_pin,
     count_attempt,
+    end_holds,
     from_ms,
+    lift_hold,
     migrations,
+    purge_wrong_pins,
+    settle_wrong_pin,
     to_boot,
     to_ms,
     to_throttle,
@@ -166,7 +172,7 @@ class VisitStore:
             if row_key is not None and throttle is not None:
                 _keep_throttle(connection, row_key, throttle, at_ms)
             if whose is not None:
-                wrong_pins.charge(connection, attempt, at_ms, whose)
+                charge_wrong_pin(connection, attempt, at_ms, whose)
 
     def close_attempt(
         self,
@@ -192,7 +198,7 @@ class VisitStore:
             if row_key is not None and throttle is not None:
                 at_ms = _value(connection, "SELECT at_ms FROM attempts WHERE attempt = ?", attempt)
                 _keep_throttle(connection, row_key, throttle, at_ms or 0)
-            wrong_pins.settle(connection, attempt, right=right)
+            settle_wrong_pin(connection, attempt, right=right)
             if reader is not None:
                 _keep_reader(connection, reader)
 
@@ -204,12 +210,12 @@ class VisitStore:
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
         with translated(self.path):
-            return to_throttle(self._connection.execute(THROTTLE, (row_key,)).fetchone())
+            return to_throttle(self.database.execute(THROTTLE, (row_key,)).fetchone())
 
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket; a new file's is full."""
         with translated(self.path):
-            record = self._connection.execute(
+            record = self.database.execute(
                 "SELECT spent_ms, boot_id, boot_ms FROM reader"
             ).fetchone()
         return (
@@ -219,19 +225,19 @@ class VisitStore:
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are on record."""
         with translated(self.path):
-            return _value(self._connection, wrong_pins.COUNT, row_key, patron_ref) or 0
+            return _value(self.database, COUNT_WRONG_PINS, row_key, patron_ref) or 0
 
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's: staff have seen the patron."""
         with self._transaction() as connection:
             _forget_throttle(connection, row_key)
-            connection.execute(wrong_pins.FORGET, (row_key, patron_ref))
+            connection.execute(FORGET_WRONG_PINS, (row_key, patron_ref))
 
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record, purged or not; 0 for none."""
         with translated(self.path):
             last = "SELECT seq FROM sqlite_sequence WHERE name = 'attempts'"
-            return _value(self._connection, last) or 0
+            return _value(self.database, last) or 0
 
     def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
         """Store the highest trusted time and date rows that were written before it was known.
@@ -256,10 +262,10 @@ class VisitStore:
             deleted = delete_attempts(self._writer.database, to_ms(cutoff))
             delete_throttles(self._writer.database, to_ms(cutoff))
             # The mark rises only by a time that has stood for an hour.
-            mark_ms = _value(self._connection, "SELECT high_water_ms FROM clock")
+            mark_ms = _value(self.database, "SELECT high_water_ms FROM clock")
             now_ms = mark_ms if self._now_ms is None else self._now_ms
             with transaction(self._writer.database) as connection:
-                wrong_pins.purge(connection, to_ms(cutoff) if now_ms is None else now_ms)
+                purge_wrong_pins(connection, to_ms(cutoff) if now_ms is None else now_ms)
         discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
         return deleted
 
@@ -269,12 +275,12 @@ class VisitStore:
         They are about people: neither show nor keep them.
         """
         with translated(self.path):
-            return expiring(self._connection, to_ms(cutoff))
+            return expiring(self.database, to_ms(cutoff))
 
     def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
         """Return the traces that a row holds now: the person came again meanwhile."""
         with translated(self.path):
-            return kept(self._connection, traces)
+            return kept(self.database, traces)
 
     def plant(self, canary: bytes, at: datetime) -> None:
         """Keep a canary of 16 bytes, purged like a visit of that UTC time; twice is once."""
@@ -284,7 +290,7 @@ class VisitStore:
     def canaries(self) -> frozenset[bytes]:
         """Return the canaries that are kept now."""
         with translated(self.path):
-            return frozenset(key for (key,) in self._connection.execute(_CANARIES))
+            return frozenset(key for (key,) in self.database.execute(_CANARIES))
 
     def add_hold(self, hold: Hold) -> Hold:
         """Store a hold; return it with its number.
@@ -293,7 +299,7 @@ class VisitStore:
             InputError: there are too many to keep in view.
         """
         with self._transaction() as connection:
-            return visit_holds.add_hold(connection, hold)
+            return add_hold(connection, hold)
 
     def lift_hold(self, number: int) -> Hold:
         """Forget a hold and return it; the next purge takes what it held.
@@ -302,23 +308,23 @@ class VisitStore:
             InputError: there is no such hold.
         """
         with self._transaction() as connection:
-            return visit_holds.lift(connection, number)
+            return lift_hold(connection, number)
 
     def end_holds(self, now: datetime) -> None:
         """Forget the holds whose end has come by a UTC time that is right."""
         with self._transaction() as connection:
-            visit_holds.end(connection, to_ms(now))
+            end_holds(connection, to_ms(now))
 
     def oldest(self) -> datetime | None:
         """Return the UTC time of the oldest attempt that no hold spares; None for no attempt."""
         with translated(self.path):
-            at_ms = _value(self._connection, OLDEST)
+            at_ms = _value(self.database, OLDEST)
         return None if at_ms is None else from_ms(at_ms)
 
     def held(self) -> int:
         """Return how many attempts a hold spares: those in its window, however old."""
         with translated(self.path):
-            return _value(self._connection, _HELD_ATTEMPTS) or 0
+            return _value(self.database, _HELD_ATTEMPTS) or 0
 
     def settle(self, now: datetime, boot: BootTime) -> None:
         """Date rows anew that lie after a right UTC time: a clock that was ahead dated them.
@@ -331,21 +337,16 @@ class VisitStore:
     def ahead(self, now: datetime) -> int:
         """Return how many attempts are dated after a UTC time."""
         with translated(self.path):
-            return _value(self._connection, _AHEAD, to_ms(now)) or 0
+            return _value(self.database, _AHEAD, to_ms(now)) or 0
 
     def compact(self) -> tuple[int, int, int]:
         """Rewrite the file without what was deleted; ``(0, 0, 0)`` if no byte of it is left."""
         with translated(self.path):
-            return compact(self._connection)
+            return compact(self.database)
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
         self._writer.close()
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = self._writer.database
-        return connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -142,11 +142,8 @@ class BranchNowDesk:
                 stamp, behind = patrons.stamp(), patrons.behind()
         except StoreError as error:
             return RegisterNow(None, 0, None, str(error))
-        age: timedelta | None = None
-        if stamp.applied_at is not None and now.dependable:
-            age = now.local - stamp.applied_at
         problem = outdated(stamp, self._config) or behind
-        return RegisterNow(stamp.epoch, stamp.patrons, age, problem)
+        return RegisterNow(stamp.epoch, stamp.patrons, stamp.age(now), problem)
 
     def _free(self) -> int | None:
         with suppress(StoreError):

@@ -249,10 +249,9 @@ class Lookout:
         moment = self._stores.clock.moment()
         # What can't be read is told elsewhere, and by a clock in doubt everybody is refused.
         with suppress(StoreError):
-            applied_at = self._stores.patrons.stamp().applied_at
-            if applied_at is None or not moment.dependable:
+            age = self._stores.patrons.stamp().age(moment)
+            if age is None:
                 return {}
-            age = moment.local - applied_at
             limit = timedelta(hours=self.config.policy.max_cache_age_h)
             told = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
             return {"register_old": told if age > limit * OLD_SHARE else None}

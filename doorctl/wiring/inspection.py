@@ -13,8 +13,7 @@ from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.identity import owner_of
 from doorctl.devices.pins import relay_risks
 from doorctl.doord.self_test import Finding, House, from_answer, run
-from doorctl.ops import machine as hardening
-from doorctl.ops.machine import DataDisk
+from doorctl.ops import machine
 from doorctl.ports import Clock, PatronLookup, Sealer, VisitRetention
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import branch_db, patrons_db, system_clock
@@ -55,7 +54,7 @@ def house(
         boot=clock.boot_time(),
         sealer=sealer,
         patrons=patrons,
-        disk=DataDisk(config.storage.door_directory),
+        disk=machine.DataDisk(config.storage.door_directory),
         calendar=calendar,
         visits=visits,
         lines=lines,
@@ -97,24 +96,24 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
         )
 
 
-def doctor(config: Config, root: Path = hardening.ROOT) -> tuple[Finding, ...]:
+def doctor(config: Config, root: Path = machine.ROOT) -> tuple[Finding, ...]:
     """Return what this machine's own safety has and lacks.
 
     The kernel's and the system's files are read below `root`.
     """
     storage, key = config.storage.directory, config.secrets.installation_key_file
-    device = hardening.device_of(storage)
+    device = machine.device_of(storage)
     stands = {
-        "disk": (hardening.unencrypted(device, root), _LUKS),
+        "disk": (machine.unencrypted(device, root), _LUKS),
         "relay": (" ".join(relay_risks(config.gpio.factory, root / "sys/module")), _RELAY),
         "key": (_key_problem(key), "Its owner alone may read it: chmod 600."),
         "key_age": (_too_old(key, system_clock(config)), "Take a new one: doorctl keys rotate."),
-        "feed": (hardening.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),
-        "swap": (hardening.swap(root), "Switch it off: swapoff -a, and in fstab or rpi-swap."),
-        "core_dumps": (hardening.core_dumps(root), "sysctl kernel.core_pattern='|/bin/false'."),
-        "time": (hardening.unsigned_time(root), "Take chrony with NTS; systemd/README.md has it."),
-        "battery_clock": (hardening.battery_clock(root), "Put one in, or a battery."),
-        "watchdog": (hardening.watchdog(root), "Install systemd/doorctl.system.conf."),
+        "feed": (machine.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),
+        "swap": (machine.swap(root), "Switch it off: swapoff -a, and in fstab or rpi-swap."),
+        "core_dumps": (machine.core_dumps(root), "sysctl kernel.core_pattern='|/bin/false'."),
+        "time": (machine.unsigned_time(root), "Take chrony with NTS; systemd/README.md has it."),
+        "battery_clock": (machine.battery_clock(root), "Put one in, or a battery."),
+        "watchdog": (machine.watchdog(root), "Install systemd/doorctl.system.conf."),
     }
     return tuple(
         Finding(name, not problem, problem or "All is well.", do if problem else "")

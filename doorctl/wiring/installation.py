@@ -175,11 +175,11 @@ def initialise(config: Config) -> Initialised:
     for path in (patrons, visits, branch):
         if path.exists():
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")
-    _make_directory(config.storage.directory)
+    make_directory(config.storage.directory)
     with owner_of(visits.parent):
-        _make_directory(visits.parent)
+        make_directory(visits.parent)
     with owner_of(key.parent):
-        _make_directory(key.parent)
+        make_directory(key.parent)
         kept = (key,) if key.exists() else ()
     with ExitStack() as undo:
         if not kept:
@@ -250,7 +250,12 @@ def _remove(path: Path) -> None:
             path.with_name(f"{path.name}{suffix}").unlink()
 
 
-def _make_directory(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
+    """Make a directory, mode 0700, unless it is there.
+
+    Raises:
+        StoreError: it can't be made.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as err:

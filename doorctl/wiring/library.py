@@ -15,8 +15,8 @@ from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.ports import Clock, EventLog, LibraryReply, LibrarySystem, PatronWriter, SealedRow
 from doorctl.rpc.control import Answers
 from doorctl.rpc.library import library_answers
+from doorctl.services.branch import WRITE_LIMIT_S, result_of
 from doorctl.services.library import LibraryDesk
-from doorctl.services.waiting import WRITE_LIMIT_S, result_of
 from doorctl.sources.asking import read_password, trusting
 from doorctl.sources.fbs import FbsLibrary
 from doorctl.sources.sip2 import Dialect, Sip2Library

@@ -42,7 +42,7 @@ from doorctl.sync.feed import WrongRow
 from doorctl.sync.guard import refuse_odd_name
 from doorctl.sync.outbox import Terms
 from doorctl.sync.push import Refreshed, refresh
-from doorctl.wiring.installation import drop_old_key, keys_in_use, next_key_file
+from doorctl.wiring.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 
 OUTBOX = "outbox.db"
 
@@ -83,7 +83,7 @@ def initialise(config: Config) -> list[Path]:
             raise AlreadyExistsError(f"{path} is there already; nothing was changed")
     for directory in (sync.state_directory, private.parent, key.parent):
         with owner_of(directory):
-            _make_directory(directory)
+            make_directory(directory)
     made = [private, public, outbox]
     if not key.exists():
         create_key(key)
@@ -316,7 +316,7 @@ def _branches(sync: Sync, *, dry_run: bool) -> Iterator[list[Branch]]:
 def _outbox(sync: Sync, *, dry_run: bool) -> Iterator[OutboxStore]:
     path = sync.state_directory / OUTBOX
     if not dry_run:
-        _make_directory(sync.state_directory)
+        make_directory(sync.state_directory)
         with closing(open_or_create_outbox(path)) as outbox:
             yield outbox
         return
@@ -332,13 +332,6 @@ def _sync(config: Config) -> Sync:
         what = "missing; this machine is no sender until there is one, see config/sync.toml"
         raise ConfigError("configuration", [Problem("[sync]", what)])
     return config.sync
-
-
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as err:
-        raise StoreError(f"{directory} can't be made: {err.strerror}") from err
 
 
 # A load that could not be written at its end is refused before it begins.

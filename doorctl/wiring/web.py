@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,7 +16,6 @@ import doorctl
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
 from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
-from doorctl.core.moments import Moment
 from doorctl.notices.sending import Desks
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
@@ -24,7 +23,7 @@ from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ops.threads import Turns
 from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
 from doorctl.privacy.retention import PatronsRound
-from doorctl.privacy.subject import PartErased, Subject
+from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Question, ask
 from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, answering
 from doorctl.rpc.requests import OpenBranch
@@ -42,7 +41,7 @@ from doorctl.services.app import (
 from doorctl.services.branch import BranchDesk
 from doorctl.services.opening import TRUST_CLOCK, believes
 from doorctl.services.records import DesksAudit
-from doorctl.store import subject as subject_rights
+from doorctl.services.subject import Change
 from doorctl.store.audit import AuditRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.door_log import VisitHistory
@@ -52,7 +51,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patro
 from doorctl.store.pushes import PushJournal
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.signing_keys import read_public_keys
-from doorctl.store.subject import StoredErasures, erase_patron
+from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.document import SealedWith
 from doorctl.sync.guard import guard
@@ -66,14 +65,8 @@ from doorctl.wiring.pages import encrypted, pages
 # The round that forgets a register which nobody confirms.
 
 PAUSE_S = 600.0
-STOP_S = 2.0
-"""Longest wait at the end for a deletion, or a question to the website, that is under way.
-
-A deletion's commit is whole or not at all.
-"""
 
 
-@contextmanager
 def expiry(
     config: Config,
     clock: Clock,
@@ -81,7 +74,7 @@ def expiry(
     *,
     worker: ThreadPoolExecutor,
     reception: Reception,
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Forget a register that nobody confirms, on a thread of its own until the end of the block.
 
     `worker` is the thread that the cache's writer belongs to.
@@ -96,24 +89,10 @@ def expiry(
         clock=clock,
         log=log,
     )
-    turns = Turns("patrons", going.turn, PAUSE_S, partial(_expiry_failed, log))
-    turns.start()
-    try:
-        yield
-    finally:
-        # While a turn hangs its connection is in use; it ends with the process.
-        if turns.stop(STOP_S):
-            cache.close()
-
-
-def _expiry_failed(log: EventLog, error: Exception) -> None:
-    # The text of a mistake of ours may quote anything; its kind says enough to be found.
-    log.emit("alarm", kind="rounds_failing", why=f"patrons: {type(error).__name__}")
+    return Turns("patrons", going.turn, PAUSE_S, log).going(cache.close)
 
 
 # What the web process does for a person's rights: it owns the register and ``branch.db``.
-
-Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 
 def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> Answers:
@@ -124,7 +103,7 @@ def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> 
 
     def rights(asked: Asked) -> PartErased:
         return desk.run(
-            lambda opened, moment: subject_rights.erase_rights(
+            lambda opened, moment: erase_rights(
                 _writer(opened), asked.subject, asked.epoch, asked.by, moment, why=asked.why
             )
         )
@@ -144,8 +123,8 @@ def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> 
     return {
         ERASE_RIGHTS: answering(rights),
         ERASE_PATRON: answering(patron),
-        RESTRICT: answering(changing(subject_rights.restrict)),
-        UNRESTRICT: answering(changing(subject_rights.unrestrict)),
+        RESTRICT: answering(changing(restrict)),
+        UNRESTRICT: answering(changing(unrestrict)),
     }
 
 

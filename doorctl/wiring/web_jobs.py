@@ -26,10 +26,6 @@ from doorctl.web.jobs import (
     store_initial_holidays,
 )
 
-STOP_S = 2.0
-"""How long the process waits for the threads at its end."""
-
-
 SLOW_PAUSE_S = 10.0
 OUTPUTS_PAUSE_S = 1.0
 
@@ -46,8 +42,8 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
     slow = _slow_turn(config, slow_book, clock, log, write)
     with ExitStack() as stack:
         if slow is not None:
-            turns = Turns("hours", slow, SLOW_PAUSE_S, partial(_failed, log, "hours"))
-            stack.enter_context(_going(turns, slow_book))
+            turns = Turns("hours", slow, SLOW_PAUSE_S, log)
+            stack.enter_context(turns.going(slow_book.close))
         if outputs:
             commands = (
                 OutputCommand(one.name, (*one.command, "on"), (*one.command, "off"))
@@ -65,9 +61,8 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
                 warn_min=config.closing.warn_min,
                 pulses_s={one.name: one.pulse_s for one in outputs if one.at_warnings},
             )
-            failed = partial(_failed, log, "outputs")
-            turns = Turns("outputs", following.turn, OUTPUTS_PAUSE_S, failed)
-            stack.enter_context(_going(turns, book))
+            turns = Turns("outputs", following.turn, OUTPUTS_PAUSE_S, log)
+            stack.enter_context(turns.going(book.close))
         yield
 
 
@@ -100,21 +95,5 @@ def _slow_turn(
     return None
 
 
-@contextmanager
-def _going(turns: Turns, book: BranchRecords) -> Iterator[None]:
-    turns.start()
-    try:
-        yield
-    finally:
-        # While a turn hangs its connection is in use; it ends with the process.
-        if turns.stop(STOP_S):
-            book.close()
-
-
 def _failed_output(log: EventLog, name: str, why: str) -> None:
     log.emit("alarm", kind="output_failing", why=f"{name}: {why}")
-
-
-def _failed(log: EventLog, name: str, error: Exception) -> None:
-    # The text of a mistake of ours may quote anything; its kind says enough to be found.
-    log.emit("alarm", kind="rounds_failing", why=f"{name}: {type(error).__name__}")

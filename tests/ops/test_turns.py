@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from doorctl.ops.threads import Turns
+from tests.fakes.event_log import FakeEventLog, Field
 
 LONG_S = 30.0
 """Only a failing test waits so long."""
@@ -25,9 +26,15 @@ def started(turns: Turns) -> Iterator[Turns]:
         assert turns.stop(LONG_S)
 
 
-def unexpected(error: Exception) -> None:
-    """Take what should not fail."""
-    raise AssertionError from error
+class Failures:
+    """A log that can be waited for."""
+
+    def __init__(self) -> None:
+        self.told: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def emit(self, event: str, **fields: Field) -> None:
+        """Keep one line."""
+        self.told.put((event, fields["kind"], fields["why"]))
 
 
 @pytest.fixture
@@ -43,32 +50,33 @@ def noted(done: queue.SimpleQueue[str]) -> Callable[[], None]:
 
 def test_the_first_turn_is_at_the_start(done: queue.SimpleQueue[str]) -> None:
     """However long the pauses are, and on the thread's own name."""
-    with started(Turns("hours", noted(done), 3600.0, unexpected)):
+    with started(Turns("hours", noted(done), 3600.0, FakeEventLog())):
         assert done.get(timeout=LONG_S) == "hours"
 
 
 def test_one_turn_follows_another(done: queue.SimpleQueue[str]) -> None:
     """After each pause there is another."""
-    with started(Turns("hours", noted(done), 0.01, unexpected)):
+    with started(Turns("hours", noted(done), 0.01, FakeEventLog())):
         for _ in range(3):
             done.get(timeout=LONG_S)
 
 
 def test_a_turn_that_fails_is_told_and_not_the_last() -> None:
     """A mistake of ours ends one turn; the next comes after a longer pause."""
-    failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+    failures = Failures()
 
     def turn() -> None:
         raise LookupError("a mistake")
 
-    with started(Turns("hours", turn, 3600.0, failures.put, after_failure_s=0.01)):
+    with started(Turns("hours", turn, 3600.0, failures, after_failure_s=0.01)):
         for _ in range(3):
-            assert str(failures.get(timeout=LONG_S)) == "a mistake"
+            line = failures.told.get(timeout=LONG_S)
+            assert line == ("alarm", "rounds_failing", "hours: LookupError")
 
 
 def test_after_the_stop_there_is_no_turn(done: queue.SimpleQueue[str]) -> None:
     """Stopping ends a pause at once, and again does nothing."""
-    turns = Turns("hours", noted(done), 3600.0, unexpected)
+    turns = Turns("hours", noted(done), 3600.0, FakeEventLog())
     with started(turns):
         done.get(timeout=LONG_S)
 
@@ -78,7 +86,7 @@ def test_after_the_stop_there_is_no_turn(done: queue.SimpleQueue[str]) -> None:
 
 def test_a_turn_that_hangs_keeps_nobody_from_ending() -> None:
     """Whoever stops waits for so long; what breaks afterwards is nobody's fault."""
-    failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+    failures = Failures()
     begun, over = threading.Event(), threading.Event()
 
     def turn() -> None:
@@ -86,9 +94,9 @@ def test_a_turn_that_hangs_keeps_nobody_from_ending() -> None:
         over.wait(LONG_S)
         raise OSError("the database is closed")
 
-    with started(Turns("hours", turn, 0.01, failures.put)) as turns:
+    with started(Turns("hours", turn, 0.01, failures)) as turns:
         assert begun.wait(LONG_S)
         assert not turns.stop(0.01)
         over.set()
 
-    assert failures.empty()
+    assert failures.told.empty()
