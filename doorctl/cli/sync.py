@@ -87,11 +87,10 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
     if as_json:
         answer = _as_dict(refreshed, deliveries, ages, dry_run=dry_run)
         click.echo(json.dumps({**answer, "old_key_for": waiting}), file=output.file)
-    behind = [delivery.branch for delivery in deliveries if not delivery.up_to_date]
+    behind = sorted(delivery.branch for delivery in deliveries if not delivery.up_to_date)
     if behind:
-        names = ", ".join(sorted(behind))
-        of = f"{len(behind)} of {len(deliveries)} branches"
-        click.echo(f"doorctl: not up to date: {of} ({names})", err=True)
+        of = f"{len(behind)} of {len(deliveries)} branches ({', '.join(behind)})"
+        click.echo(f"doorctl: not up to date: {of}", err=True)
     rewritten = [delivery for delivery in deliveries if delivery.audit_kept is not None]
     for delivery in rewritten:
         click.echo(_rewritten(delivery), err=True)

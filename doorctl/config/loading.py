@@ -104,7 +104,7 @@ def load(
     tables, malformed = overridden(file, overrides)
     values, wrong = checked(tables)
     origin = Origin(path, tuple(overrides), MappingProxyType(values), frozenset(file))
-    return from_values(origin, path.absolute().parent, environment, [*malformed, *wrong])
+    return from_values(origin, environment, [*malformed, *wrong])
 
 
 def reload(
@@ -132,8 +132,7 @@ def reload(
     values = {name: value for name, value in old.items() if name not in taken}
     values |= {name: new[name] for name in taken if name in new}
     try:
-        origin = replace(read, values=MappingProxyType(values))
-        config = from_values(origin, origin.path.absolute().parent, environment)
+        config = from_values(replace(read, values=MappingProxyType(values)), environment)
     except ConfigError:
         return running, [], changed
     return config, taken, [name for name in changed if name not in taken]
@@ -159,13 +158,14 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
 
 
 def from_values(
-    origin: Origin, base: Path, environment: Mapping[str, str], known: Sequence[Problem] = ()
+    origin: Origin, environment: Mapping[str, str], known: Sequence[Problem] = ()
 ) -> Config:
     """Turn values that are each valid into a `Config`, as `load` does.
 
     Raises:
         ConfigError: with all problems, those that are `known` already first.
     """
+    base = origin.path.absolute().parent
     values, unreadable = read_hours(placed(origin.values, base, environment))
     values, wrong_targets = read_targets(values, base, environment)
     between = [problem for rule in (*RULES, output_problems) for problem in rule(values)]

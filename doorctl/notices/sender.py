@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from doorctl.core.alarms import KINDS, WITH_END
 from doorctl.core.standing import LONGEST_WHY
-from doorctl.sync.delivery import Delivery
+from doorctl.sync.delivery import Delivery, number_of
 from doorctl.sync.feed import WrongRow
 
 NEWS_AFTER = timedelta(hours=26)
@@ -109,7 +109,7 @@ class Book(Struct):
         self.stand("branch_behind", {branch: failed[branch].why for branch in sorted(late)})
         lost = {
             # The journal has its hash: a mail would show part of it as a person's number.
-            one.branch: f"entry {one.audit_kept.partition(':')[0]} of it is another one or none"
+            one.branch: f"entry {number_of(one.audit_kept)} of it is another one or none"
             for one in deliveries
             if one.audit_kept is not None
         }

@@ -146,7 +146,8 @@ def purge(
     due = visible_since(now, retention)
     oldest = None if whole else visits.oldest()
     cutoff = due if oldest is None else min(due, oldest + STEP)
-    if cutoff == due:
+    limited = cutoff < due
+    if not limited:
         visits.end_holds(now)
     if canaries is not None:
         visits.plant(canaries.of(now.date()), now)
@@ -155,8 +156,7 @@ def purge(
     deleted = visits.delete_before(cutoff)
     checkpoint = visits.compact()
     ahead = visits.ahead(now + SLEWED)
-    held, limited = visits.held(), cutoff < due
-    return PurgeReport(deleted, cutoff, checkpoint, held, ahead, limited, traces)
+    return PurgeReport(deleted, cutoff, checkpoint, visits.held(), ahead, limited, traces)
 
 
 def visible_since(now: datetime, retention: timedelta) -> datetime:

@@ -15,7 +15,7 @@ from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import EventLog, LibraryReply, SealedRow
 from doorctl.rpc.control import Answer, Answers, Question, ask
-from doorctl.sync.wire import decode, encode
+from doorctl.sync.wire import decode_row, encode
 
 KEEP_LIMIT_S = 5.0
 """Longest wait for web to have kept a row; a push under way is waited for, up to this."""
@@ -125,9 +125,6 @@ def library_answers(ask_card: AskCard, keep_row: KeepRow) -> Answers:
 
 def _sealed(line: str) -> SealedRow:
     try:
-        row = decode(line.encode())
+        return decode_row(line.encode())
     except ValueError as err:
         raise StoreError(f"that row can't be kept: {err}") from None
-    if not isinstance(row, SealedRow):
-        raise StoreError("that row can't be kept: it is a removal")
-    return row

@@ -9,7 +9,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ _FORGET_HEADS = """
     DELETE FROM audit_heads
     WHERE branch = :branch AND (number > :agreed OR day < date(:day, '-185 days'))
 """
-_KEEP_HEAD = "INSERT OR REPLACE INTO audit_heads VALUES (:branch, :day, :number, :head)"
+_KEEP_HEAD = "REPLACE INTO audit_heads VALUES (:branch, :day, CAST(:head AS INTEGER), :head)"
 _FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE branch = ? OR day < date(?, '-30 days')"
 _WRONG_ELSEWHERE = """
     SELECT patron_ref, sum(min(wrong, 100)) AS elsewhere
@@ -227,8 +226,7 @@ class OutboxStore:
             puts = connection.executemany(_PUT, (_to_put(one, epoch) for one in revisions))
             takings = connection.executemany(_TAKE_OUT, ((epoch, ref) for ref in removed))
             if max(0, puts.rowcount) + max(0, takings.rowcount) > 0:
-                same = before.terms and replace(before.terms, other_ages=terms.other_ages) == terms
-                floor_epoch = before.floor_epoch if same else epoch
+                floor_epoch = before.floor_epoch if terms.keep_rows(before.terms) else epoch
                 seal = (terms.seal.key_id, terms.seal.memory_kib, terms.seal.iterations)
                 connection.execute(_STAND, (epoch, floor_epoch, *seal, terms.minimum_age))
             connection.execute("UPDATE outbox SET other_ages = ?", (json.dumps(terms.other_ages),))
@@ -284,7 +282,6 @@ class OutboxStore:
     def note_audit_head(self, branch: str, head: str, on: date, agreed: int) -> None:
         """Keep the end of a branch's audit log."""
         values = {"branch": branch, "day": on.isoformat(), "head": head, "agreed": agreed}
-        values["number"] = int(head.partition(":")[0])
         with translated(self.path), transaction(self._writer.database) as connection:
             connection.execute(_FORGET_HEADS, values)
             connection.execute(_KEEP_HEAD, values)

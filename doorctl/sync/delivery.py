@@ -33,7 +33,7 @@ from doorctl.core.errors import (
 from doorctl.ports import SealedRow
 from doorctl.sync.document import SigningKey, VerifyKey, write_document
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
-from doorctl.sync.wire import Line, Removal, decode
+from doorctl.sync.wire import Line, Removal, decode_row
 
 # Beside pushes, sender and branch exchange a short signed message and its answer. It is signed as
 # it travels, so that fields which a younger sender adds hold up no older branch.
@@ -52,6 +52,11 @@ WrongPins = Annotated[
 ]
 Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
 Head = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,17}):[0-9a-f]{64}\Z")]
+
+
+def number_of(head: str) -> int:
+    """Return the number of the entry that a head names."""
+    return int(head.partition(":")[0])
 
 
 class Exchange(Struct, frozen=True):
@@ -386,15 +391,15 @@ class _Courier:
             return None
         heads = self._outbox.audit_heads(branch.name)
         kept = next(iter(heads.values()), held.audit_head)
-        grown = kept == held.audit_head or _number(held.audit_head) > _number(kept)
-        agreed = _number(kept) if grown else 0
+        grown = kept == held.audit_head or number_of(held.audit_head) > number_of(kept)
+        agreed = number_of(kept) if grown else 0
         if heads and held.nonce is not None:
             if not isinstance(answer, Exchanged):
                 # The next run sends what was kept: the branch has not heard of it yet.
                 return None if grown else kept
             agreed = answer.agreed
         self._outbox.note_audit_head(branch.name, held.audit_head, self._sender.on, agreed)
-        return None if agreed >= _number(kept) else kept
+        return None if agreed >= number_of(kept) else kept
 
     def _bring(self, branch: Branch, held: Held, key_id: str) -> Talk:
         plan = self._plan(branch, held)
@@ -452,10 +457,10 @@ class _Courier:
     def _lines(self, after: int, age: int, links: tuple[bytes, ...]) -> Iterator[Line]:
         other = age != self._sender.terms.minimum_age
         for written, day in self._outbox.rows(after, age):
-            line = decode(written)
-            if isinstance(line, SealedRow) and other:
-                line = replace(line, patron=replace(line.patron, enter_from=day))
-            yield _overlaid(line, links) if isinstance(line, SealedRow) and links else line
+            row = decode_row(written)
+            if other:
+                row = replace(row, patron=replace(row.patron, enter_from=day))
+            yield _overlaid(row, links) if links else row
         yield from map(Removal, self._outbox.removals(after))
 
 
@@ -476,10 +481,6 @@ def _writing(directory: Path) -> Iterator[None]:
         raise StoreError(
             f"the push can't be written on this machine: {err.strerror}; make room in {places}"
         ) from err
-
-
-def _number(head: str) -> int:
-    return int(head.partition(":")[0])
 
 
 def _failed(branch: Branch, answer: Answer) -> Delivery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
@@ -22,6 +22,10 @@ class Terms:
     seal: SealedWith
     minimum_age: int
     other_ages: tuple[int, ...] = ()
+
+    def keep_rows(self, before: Terms | None) -> bool:
+        """Tell whether rows of the terms before are still of use; `other_ages` don't count."""
+        return before is not None and replace(before, other_ages=self.other_ages) == self
 
 
 @dataclass(frozen=True, slots=True)

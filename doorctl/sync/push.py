@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 
@@ -17,7 +17,7 @@ from doorctl.sync.exports import Export, Source
 from doorctl.sync.feed import FeedPatron, WrongRow
 from doorctl.sync.outbox import Outbox, Revision, Terms
 from doorctl.sync.seal import NEVER, enter_from, has_weak_pin, other_days, seal_rows
-from doorctl.sync.wire import decode, encode
+from doorctl.sync.wire import decode_row, encode
 
 # Who has changed since the last run: only they are sealed again.
 
@@ -138,32 +138,6 @@ def _day(day: date | None) -> str:
 # Seal those who have changed, in parallel, and write their rows as they go over the wire.
 
 
-def reseal(
-    difference: Difference,
-    sealer: Sealer,
-    *,
-    terms: Terms,
-    on: date | None,
-    workers: int,
-    on_progress: Callable[[int, int], None],
-    flags_weak: bool = False,
-) -> Iterator[Revision]:
-    """Yield a revision for each changed patron; see `seal_rows` for the arguments."""
-    rows = seal_rows(
-        difference.changed,
-        sealer,
-        minimum_age=terms.minimum_age,
-        on=on,
-        workers=workers,
-        on_progress=on_progress,
-        flags_weak=flags_weak,
-    )
-    for patron, fingerprint in zip(difference.changed, difference.fingerprints, strict=True):
-        lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))
-        days = other_days(patron, terms.other_ages, on)
-        yield Revision(patron.patron_ref, fingerprint, lines, days)
-
-
 @dataclass(frozen=True, slots=True)
 class Refreshed:
     """What a run found.
@@ -208,20 +182,21 @@ def refresh(
     """
     export = source.read()
     had = outbox.standing().terms
-    same_terms = had is not None and replace(had, other_ages=terms.other_ages) == terms
+    same_terms = terms.keep_rows(had)
     new_ages = set(terms.other_ages).difference(had.other_ages if had else ())
     _refuse_surprises(export, same_terms=same_terms and not new_ages)
     fingerprints = Fingerprints(key, terms, on, flags_weak=flags_weak)
     difference = differ(export, outbox.fingerprints(), fingerprints, same_terms=same_terms)
-    revisions: Iterable[Revision] = reseal(
-        difference,
+    rows = seal_rows(
+        difference.changed,
         sealer,
-        terms=terms,
+        minimum_age=terms.minimum_age,
         on=on,
         workers=workers,
         on_progress=on_progress,
         flags_weak=flags_weak,
     )
+    revisions: Iterable[Revision] = _revised(difference, rows, terms, on)
     removed = difference.removed
     if difference.kept:
         revisions = list(revisions)
@@ -234,10 +209,19 @@ def refresh(
     return Refreshed(after.epoch, after.patrons, changed, gone, left_out, export.set_aside)
 
 
+def _revised(
+    difference: Difference, rows: Iterator[SealedRow], terms: Terms, on: date | None
+) -> Iterator[Revision]:
+    for patron, fingerprint in zip(difference.changed, difference.fingerprints, strict=True):
+        lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))
+        days = other_days(patron, terms.other_ages, on)
+        yield Revision(patron.patron_ref, fingerprint, lines, days)
+
+
 def _displaced(kept: Collection[str], revisions: Iterable[Revision], outbox: Outbox) -> list[str]:
     """Return the kept patrons whose number is another's now: no branch takes a number twice."""
-    keys = {_sealed(line).row_key for revision in revisions for line in revision.lines}
-    held = (_sealed(line) for line, _ in outbox.rows(0, 0))
+    keys = {decode_row(line).row_key for revision in revisions for line in revision.lines}
+    held = (decode_row(line) for line, _ in outbox.rows(0, 0))
     theirs = {row.patron.patron_ref for row in held if row.row_key in keys}
     return sorted(theirs.intersection(kept))
 
@@ -250,18 +234,12 @@ def _never_old_enough(
     days: dict[str, dict[int, date]] = {ref: dict.fromkeys(new_ages, NEVER) for ref in kept}
     for age in terms.other_ages:
         for line, day in outbox.rows(0, age):
-            ref = _sealed(line).patron.patron_ref
+            ref = decode_row(line).patron.patron_ref
             if ref in kept:
                 lines[ref][line] = None
                 days[ref] |= {} if day is None else {age: day}
     # No row has this fingerprint: the next right one is sealed.
     return (Revision(ref, bytes(32), tuple(lines[ref]), days[ref]) for ref in kept)
-
-
-def _sealed(line: bytes) -> SealedRow:
-    row = decode(line)
-    assert isinstance(row, SealedRow)  # noqa: S101 - an outbox holds no other lines
-    return row
 
 
 def _refuse_surprises(export: Export, *, same_terms: bool) -> None:

@@ -106,6 +106,14 @@ def decode(line: bytes) -> Line:
     return _line(parse(line))
 
 
+def decode_row(line: bytes) -> SealedRow:
+    """Read a line that must be a row; raises as :func:`parse`, and for a removal."""
+    row = decode(line)
+    if not isinstance(row, SealedRow):
+        raise ValueError("it is a removal")  # noqa: TRY004 - refused like any other wrong line
+    return row
+
+
 def reread(line: bytes) -> Line:
     r"""Read a line that :func:`parse` has taken before, with or without its ``\n``.
 

@@ -127,7 +127,8 @@ class WebsiteRound:
         self._came(published)
 
     def _counts(self, published: Published) -> bool:
-        until = None if published.opens else self._known_until()
+        said = None if published.opens else self._said()
+        until = None if said is None else said.known_until
         if until is not None and until < min(published.days):
             # Nobody has emptied them: of the days after them nothing was ever published.
             told = f"has no hours, and the last ones ran out on {until}; publish more of them"
@@ -163,17 +164,15 @@ class WebsiteRound:
 
     def _last_good_s(self, moment: Moment, now_s: float) -> float:
         """Return when the last good answer came, by this boot's clock; long ago for never."""
-        for said in self._said():
-            age = moment.local.astimezone(UTC) - said.fetched_at
-            return now_s - max(0.0, age.total_seconds())
-        return -inf
+        said = self._said()
+        if said is None:
+            return -inf
+        age = moment.local.astimezone(UTC) - said.fetched_at
+        return now_s - max(0.0, age.total_seconds())
 
-    def _known_until(self) -> date | None:
-        return next((said.known_until for said in self._said()), None)
-
-    def _said(self) -> list[StoredDays]:
+    def _said(self) -> StoredDays | None:
         sources = self._branch.calendar().sources
-        return [said for said in sources if said.source is DaySource.WEBSITE]
+        return next((said for said in sources if said.source is DaySource.WEBSITE), None)
 
 
 class HolidayRound:

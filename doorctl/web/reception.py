@@ -15,6 +15,7 @@ from typing import Protocol
 from doorctl.core.errors import Problem, PushInvalidError, StoreError
 from doorctl.ports import Clock, EventLog, Guard, PatronLookup, PatronWriter
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
+from doorctl.sync.delivery import number_of
 from doorctl.sync.document import SUBJECT, Kind, Manifest, SealedWith, VerifyKey
 from doorctl.sync.guard import Applying, Journal, NoJournal
 from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, receive
@@ -256,12 +257,12 @@ class Noting:
             return 0
         last_day, last = next(iter(heads.items()))
         held = self._record.first_held(heads.values())
-        agreed = 0 if held is None else _number(held)
-        missing = _number(last) - agreed
+        agreed = 0 if held is None else number_of(held)
+        missing = number_of(last) - agreed
         if missing > 0:
             since = next((day for day, head in heads.items() if head == held), "its beginning")
             why = (
-                f"of the {_number(last)} entries of the audit log that the sender saw up to "
+                f"of the {number_of(last)} entries of the audit log that the sender saw up to "
                 f"{last_day}, as many as {missing} are missing, from number {agreed + 1} on: "
                 f"what was done since {since} and before the copy was put back"
             )
@@ -283,7 +284,3 @@ class Noting:
         if applying.approved_by is not None:
             approval = Deed(Action.PUSH_APPROVED, details={"epoch": applying.epoch})
             self._record.note(approval, applying.approved_by)
-
-
-def _number(head: str) -> int:
-    return int(head.partition(":")[0])

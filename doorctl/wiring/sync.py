@@ -130,7 +130,8 @@ def push(
     own = config.policy.minimum_age
     terms = Terms(seal, own, tuple(sorted(set(ages.values()) - {own})))
     private_key = read_signing_key(sync.signing_key_file)
-    now, today = (moment := clock.moment()).local, moment.latest_known.date()
+    moment = clock.moment()
+    now, today = moment.local, moment.latest_known.date()
     deliveries: list[Delivery] = []
     exports = FeedExports(
         sync.feed, pin_length=config.policy.pin_length, wrong_share=sync.wrong_rows_share

@@ -298,7 +298,7 @@ def test_whatever_is_written_is_a_config_or_told(some: dict[str, Any]) -> None:
 
     def read() -> Config:
         values, wrong = checked(some)
-        return from_values(Origin(Path("f"), values=values), Path("/etc/doorctl"), {}, wrong)
+        return from_values(Origin(Path("/etc/doorctl/f"), values=values), {}, wrong)
 
     outcome = outcome_of(read)
 
