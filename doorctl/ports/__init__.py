@@ -1,4 +1,4 @@
-"""The interfaces between the application and the world, 1-6 methods each, and their values.
+"""The interfaces between the application and the world, and their values.
 
 An adapter for each stands in `devices`, `store`, `sources`, `notices`, `rpc` or `ops`; its fake
 stands in `tests/fakes` and passes the same contract suite.

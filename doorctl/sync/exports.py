@@ -89,7 +89,8 @@ class FeedExports:
     def stamp(self) -> tuple[float, str] | None:
         """Return when the newest file that counts was written, and a digest of them all.
 
-        None where a file can't be read. The time is the file's own, in seconds since 1970.
+        None where a file can't be read; raises FeedError of the directory as `read` does. The time
+        is the file's own, in seconds since 1970.
         """
         newest, digest = 0.0, sha256()
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
@@ -15,7 +15,15 @@ from doorctl.access.panel import PanelRules
 from doorctl.access.policy import Policy
 from doorctl.access.typing import PadRules
 from doorctl.doord.events import Reloaded
-from tests.application.fake_door import CARD, OTHER_CARD, RELEASE_S, RIGHT_PIN, FakeDoor, resident
+from tests.application.fake_door import (
+    CARD,
+    OTHER_CARD,
+    RELEASE_S,
+    RIGHT_PIN,
+    WRONG_PIN,
+    FakeDoor,
+    resident,
+)
 
 OPEN, SHUT = Calendar(), Calendar(((),) * 7)
 STAFFED = Calendar(((ModeSpan(Mode.STAFFED, 0, 1440),),) * 7)
@@ -68,7 +76,8 @@ def test_an_attempt_knows_the_policy_that_it_began_by(begun_by: Rules, typed_bef
     assert door.reasons == expected
 
 
-def test_no_pin_is_spared_in_the_middle() -> None:
+@pytest.mark.parametrize(("typed", "reason"), [(RIGHT_PIN, "ok"), (WRONG_PIN, "wrong_pin")])
+def test_no_pin_is_spared_in_the_middle(typed: str, reason: str) -> None:
     """Whoever swiped while a PIN was asked for is not let in by having it asked of nobody."""
     door = FakeDoor()
     door.swipe(CARD)
@@ -77,8 +86,9 @@ def test_no_pin_is_spared_in_the_middle() -> None:
     door.wait(1.0)
 
     assert not door.relay.energised
-    door.types(RIGHT_PIN)
-    assert door.reasons == ["ok"]
+    door.types(typed)
+    assert door.reasons == [reason]
+    assert door.relay.energised == (reason == "ok")
 
 
 def test_a_card_that_ends_an_attempt_is_judged_by_the_new_policy() -> None:
@@ -147,11 +157,12 @@ def test_a_lockdown_goes_before_other_hours(calendar: Calendar) -> None:
 
 
 STEPS = st.sampled_from(
-    ["swipe", "other", RIGHT_PIN, "4", "work", "wait", EVERYBODY, BY_CARD, LONGER]
+    ["swipe", "other", RIGHT_PIN, WRONG_PIN, "4", "work", "wait", EVERYBODY, BY_CARD, LONGER]
 )
 
 
 @given(st.lists(STEPS, max_size=25))
+@example(["swipe", "work", BY_CARD, WRONG_PIN])
 def test_whoever_comes_in_does_so_by_the_rules_of_their_card(steps: list[str | Rules]) -> None:
     """Where these ask for a PIN it was typed; and a reload by itself never moves the relay."""
     door = FakeDoor(EVERYBODY)

@@ -14,6 +14,7 @@ import pytest
 
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
+from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreBusyError, StoreError, StuckError
 from doorctl.core.moments import Moment
@@ -172,13 +173,21 @@ def test_the_file_is_free_once_web_has_ended(config: Config) -> None:
 
 def test_the_door_goes_by_what_it_read_last_while_files_are_swapped(config: Config) -> None:
     """Nobody is refused for that moment, and no ban, pass or lockdown is forgotten in it."""
+    key, moment = bytes(16), system_clock(config).moment()
+    today = moment.local.date()
+    with closing(open_or_create_branch(branch_db(config))) as writer:
+        ban = Ban(0, "noise", moment.local, None, "anna", frozenset({ALL_BRANCHES}))
+        writer.ban(ban, moment, row_key=key, patron_ref=None)
+        writer.issue(Pass(0, PassKind.STAFF, today, today, label="x"), moment, row_key=key)
+        writer.set_override(override(config), moment)
     with ExitStack() as stack:
         stores = DoorStores(config, queue.SimpleQueue(), FakeEventLog(), stack)
         branch, patrons = stores.branch, stores.patrons
 
         def answers() -> list[object]:
-            asked = (branch.version, branch.override, patrons.version)
-            return [*(ask() for ask in asked), patrons.find(bytes(16)), branch.bans(bytes(16), "1")]
+            decided = [branch.override(), branch.bans(key, "1"), branch.passes_of(key)]
+            assert all(decided)
+            return [*decided, branch.version(), patrons.version(), patrons.find(key)]
 
         before = answers()
         branch_db(config).unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,5 @@ def test_what_is_wrong_with_a_secret_is_not_told(wrong: str, told: str, path: Pa
     assert told in str(line["why"])
     assert "found 99" in str(line["why"])
     assert "SECRET" not in str(line["why"])
+    with pytest.raises(ConfigError, match=rf"{re.escape(told)}: found "):
+        load(path)

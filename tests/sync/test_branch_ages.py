@@ -175,6 +175,8 @@ def test_no_birthday_lies_in_the_outbox(town: Town) -> None:
     assert b"2028-01-09" in raw
     for birthday in (ADULT, CHILD_OF_11, CHILD_OF_8):
         assert str(birthday).encode() not in raw
+    for age in (10, 14, 15):
+        assert str(ADULT.replace(year=ADULT.year + age)).encode() not in raw
 
 
 @given(

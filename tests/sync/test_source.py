@@ -406,16 +406,27 @@ def test_no_bytes_break_a_sheet(tmp_path: Path, content: bytes) -> None:
 
 
 def test_when_files_came_and_what_they_hold(put: Put, tmp_path: Path) -> None:
-    """By the newest file that counts and all their bytes, whatever they are called; never raises.
+    """By the newest file that counts and all their bytes, whatever they are called.
 
-    What can't be read is told by `read`, with its reason.
+    A file that can't be read is told by `read`, with its reason; a name of no kind as there.
     """
-    put("01-full.ndjson", (1, 3_000_000_001))
-    os.utime(tmp_path / "01-full.ndjson", (5, 5))
-    first = FeedExports(tmp_path, pin_length=4).stamp()
-    (tmp_path / "01-full.ndjson").rename(tmp_path / "02-full.ndjson")
 
-    assert first is not None
-    assert first[0] == 5
-    assert FeedExports(tmp_path, pin_length=4).stamp() == first
+    def stamp() -> tuple[float, str]:
+        found = FeedExports(tmp_path, pin_length=4).stamp()
+        assert found is not None
+        return found
+
+    put("01-full.ndjson", (9, 3_000_000_009))
+    for name, written in (("02-full.ndjson", 7), ("03-changes.ndjson", 5)):
+        os.utime(put(name, (written, 3_000_000_000 + written)), (written, written))
+    first = stamp()
+    (tmp_path / "02-full.ndjson").rename(tmp_path / "02-new-full.ndjson")
+
+    assert first[0] == 7
+    assert stamp() == first
+    os.utime(put("02-new-full.ndjson", (1, 3_000_000_001)), (7, 7))
+    assert stamp() != first
+    (tmp_path / "odd.ndjson").touch()
+    with pytest.raises(FeedError, match="odd"):
+        FeedExports(tmp_path, pin_length=4).stamp()
     assert FeedExports(tmp_path / "none.ndjson", pin_length=4).stamp() is None

@@ -195,15 +195,19 @@ class Served:
     def held(self) -> str:
         """Return all that deeds change, as text: both databases without looks and sessions."""
         told = []
-        for path, tables in ((branch_db(self.config), DECIDING), (visits_db(self.config), HELD)):
+        for path, tables in (
+            (branch_db(self.config), DECIDING + ABOUT_PEOPLE),
+            (visits_db(self.config), HELD),
+        ):
             with closing(Connection(f"file:{path}?mode=ro", uri=True)) as database:
                 for table in tables:
                     told += [table, *map(str, database.execute(f"SELECT * FROM {table}"))]  # noqa: S608
         return "\n".join(told)
 
 
-DECIDING = ("bans", "passes", "days", "overrides", "accounts", "alarms")
-HELD = ("holds", "throttles", "clock")
+DECIDING = ("bans", "passes", "days", "overrides", "accounts", "second_factors", "alarms")
+ABOUT_PEOPLE = ("restrictions", "tombstones")
+HELD = ("attempts", "holds", "throttles", "wrong_pins", "clock")
 
 
 @contextmanager
