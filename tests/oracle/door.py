@@ -216,9 +216,10 @@ class Watched:
         """Return the drives since the last time."""
         with self._record.open("rb") as record:
             record.seek(self._read)
-            fresh = record.read()
-        self._read += len(fresh)
-        return _drives(fresh.decode("ascii"))
+            # The door may be in the middle of a line.
+            fresh, newline, _ = record.read().rpartition(b"\n")
+        self._read += len(fresh + newline)
+        return _drives((fresh + newline).decode("ascii"))
 
     def _screen(self, attempt: int) -> str | None:
         """Return what stands on the screen, None until it is about that attempt."""
@@ -253,7 +254,8 @@ def watched(root: Path) -> Iterator[Watched]:
 
 
 def _drives(written: str) -> list[Drive]:
-    fields = (line.split() for line in written.splitlines())
+    whole = written[: written.rfind("\n") + 1]
+    fields = (line.split() for line in whole.splitlines())
     return [Drive(pin, int(level), int(ns)) for pin, level, ns in fields]
 
 
