@@ -16,11 +16,11 @@ import click
 ROOT = Path(__file__).parents[1]
 PRODUCT = ROOT / "doorctl"
 LIMITS = {
-    "files": 281,
-    "lines": 56_750,
-    "lines of code": 37_150,
+    "files": 280,
+    "lines": 56_600,
+    "lines of code": 37_060,
     "lines of the longest file": 800,
-    "lines of the longest function": 71,
+    "lines of the longest function": 70,
     "modules without a room": 2,
     "noqa": 180,
 }

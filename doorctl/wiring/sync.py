@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -125,10 +125,8 @@ def push(
     # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
     key = first_key(keys[0])
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-    seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
     ages = age_limits(config)
-    own = config.policy.minimum_age
-    terms = Terms(seal, own, tuple(sorted(set(ages.values()) - {own})))
+    terms = _terms(config.policy.minimum_age, sealer, ages.values())
     private_key = read_signing_key(sync.signing_key_file)
     moment = clock.moment()
     now, today = moment.local, moment.latest_known.date()
@@ -170,6 +168,11 @@ def push(
                 deliveries.append(delivery)
         book.delivered(deliveries, now, timedelta(hours=sync.branch_behind_h))
     return refreshed, deliveries
+
+
+def _terms(own: int, sealer: ArgonSealer, ages: Iterable[int]) -> Terms:
+    seal = SealedWith(sealer.seal.key_id, sealer.seal.memory_kib, sealer.seal.iterations)
+    return Terms(seal, own, tuple(sorted({*ages} - {own})))
 
 
 def age_limits(config: Config) -> dict[str, int]:
