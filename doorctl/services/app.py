@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,7 @@ from doorctl.core.errors import ConfigError, NotAnsweringError, Problem, StoreBu
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
-from doorctl.ports import CacheStamp, EventLog
+from doorctl.ports import CacheStamp, Clock, EventLog
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
@@ -39,6 +40,29 @@ BACK_S = 0.25
 Its silence must come while it counts: after the attempt's deadline, a right PIN that nobody
 compared would stay charged as a wrong one.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What services are handed: built once by `wiring` in each process, or once in a command."""
+
+    config: Config
+    clock: Clock
+
+    @property
+    def patrons_db(self) -> Path:
+        """Where the patron cache is."""
+        return patrons_db(self.config)
+
+    @property
+    def visits_db(self) -> Path:
+        """Where the door log is."""
+        return visits_db(self.config)
+
+    @property
+    def branch_db(self) -> Path:
+        """Where bans, passes and hours are."""
+        return branch_db(self.config)
 
 
 def patrons_db(config: Config) -> Path:
