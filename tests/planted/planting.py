@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.planted.faults import SIMULATION, Fault
@@ -42,11 +46,7 @@ class Found:
 
 
 def planted(fault: Fault) -> Found:
-    """Plant a fault, look, and throw the copy away.
-
-    Raises:
-        ValueError: its old text does not stand in its file exactly once.
-    """
+    """Plant a fault, look, and throw the copy away; ValueError where it cannot be planted."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory)
@@ -54,21 +54,55 @@ def planted(fault: Fault) -> Found:
             _copy(ROOT / name, copy / name)
         # For harnesses that run it as other users; else these would take what is installed.
         copy.chmod(0o755)
-        changed(copy / fault.file, fault)
+        file, text = changed(fault)
+        (copy / file.relative_to(ROOT)).write_text(text, encoding="utf-8")
         by = _simulated(copy) if fault.harness == SIMULATION else _tested(copy, fault.harness)
     return Found(fault, by, time.monotonic() - started)
 
 
-def changed(path: Path, fault: Fault) -> None:
-    """Replace a fault's old text by its new one.
+def changed(fault: Fault) -> tuple[Path, str]:
+    """Return the file that holds a fault's object, and what it is with the fault in it.
 
     Raises:
-        ValueError: it does not stand there exactly once.
+        ValueError: not exactly one object of this name holds the old text exactly once.
     """
-    text = path.read_text(encoding="utf-8")
-    if text.count(fault.old) != 1:
-        raise ValueError(f"{fault.name}: its text stands {text.count(fault.old)} times in {path}")
-    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    held = [
+        (file, node)
+        for file, name, node in _objects()
+        if name == fault.object and ast.unparse(node).count(fault.old) == 1
+    ]
+    if len(held) != 1:
+        raise ValueError(f"{fault.name}: its text stands in {len(held)} of {fault.object}")
+    file, node = held[0]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    decorated = getattr(node, "decorator_list", [])
+    first = min(part.lineno for part in (node, *decorated)) - 1
+    now = textwrap.indent(ast.unparse(node).replace(fault.old, fault.new), " " * node.col_offset)
+    lines[first : node.end_lineno] = now.splitlines()
+    return file, "\n".join(lines) + "\n"
+
+
+@cache
+def _objects() -> tuple[tuple[Path, str, ast.stmt], ...]:
+    files = sorted((ROOT / "doorctl").rglob("*.py"))
+    return tuple(
+        (file, name, node)
+        for file in files
+        for name, node in _named(ast.parse(file.read_text(encoding="utf-8")).body)
+    )
+
+
+def _named(body: Iterable[ast.stmt], within: str = "") -> Iterator[tuple[str, ast.stmt]]:
+    for node in body:
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield within + node.name, node
+                if isinstance(node, ast.ClassDef):
+                    yield from _named(node.body, f"{within}{node.name}.")
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield within + name, node
+            case _:
+                pass
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +11,12 @@ from tests.planted.planting import ROOT, changed
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_each_fault_can_be_planted(fault: Fault, tmp_path: Path) -> None:
-    """A fault's text stands in its file exactly once, so the list keeps up with the source."""
-    copy = tmp_path / "copy.py"
-    copy.write_text((ROOT / fault.file).read_text(encoding="utf-8"), encoding="utf-8")
-    changed(copy, fault)
+def test_each_fault_can_be_planted(fault: Fault) -> None:
+    """A fault's object is found wherever it lives, and the file with the fault in it is Python."""
+    file, text = changed(fault)
 
-    compile(copy.read_text(encoding="utf-8"), fault.file, "exec")
+    compile(text, file, "exec")
+    assert file.read_text(encoding="utf-8") != text
 
 
 def test_there_are_enough_of_them_with_names_of_their_own() -> None:
@@ -30,9 +28,8 @@ def test_there_are_enough_of_them_with_names_of_their_own() -> None:
     assert all((ROOT / name).is_file() for name in harnesses if name != SIMULATION)
 
 
-def test_a_fault_whose_text_is_not_there_is_told(tmp_path: Path) -> None:
-    """Nothing is planted by halves: a text that is gone is an error and not a survivor."""
-    file = tmp_path / "file.py"
-    file.write_text("one\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="stands 0 times"):
-        changed(file, Fault("none", "file.py", "two", "three"))
+@pytest.mark.parametrize("text", ["nowhere", "self"])
+def test_a_fault_whose_text_is_not_there_once_is_told(text: str) -> None:
+    """Nothing is planted by halves: a text that is gone, or not alone, is an error."""
+    with pytest.raises(ValueError, match="stands in 0 of Controller"):
+        changed(Fault("none", "Controller", text, "three"))
