@@ -254,15 +254,15 @@ def hear(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
 def tell(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
     """Show the withheld refusal."""
-    return _told(attempt)
+    return _show_withheld(attempt)
 
 
 def tell_when_due(attempt: Attempt, _event: Event, now: Now, _rules: Rules) -> Step:
     """Show the withheld refusal once an answer would be due."""
-    return _told(attempt) if due(attempt, now) else (attempt, ())
+    return _show_withheld(attempt) if due(attempt, now) else (attempt, ())
 
 
-def _told(attempt: Attempt) -> Step:
+def _show_withheld(attempt: Attempt) -> Step:
     assert attempt.withheld is not None  # noqa: S101 - a refusal is withheld
     return refused(attempt, attempt.withheld)
 

@@ -232,9 +232,9 @@ class Calendar:
             return self._own(day)
         before = self._own(day - ONE_DAY)
         tails = (
-            ModeSpan(one.mode, 0, one.ends - DAY_MINUTES)
-            for one in before
-            if one.ends > DAY_MINUTES
+            ModeSpan(span.mode, 0, span.ends - DAY_MINUTES)
+            for span in before
+            if span.ends > DAY_MINUTES
         )
         return (*tails, *self._own(day))
 
@@ -252,7 +252,7 @@ class Calendar:
 
 
 def _mode(spans: Day, minute: int) -> Mode:
-    modes = {one.mode for one in spans if one.starts <= minute < one.ends}
+    modes = {span.mode for span in spans if span.starts <= minute < span.ends}
     if Mode.STAFFED in modes:
         return Mode.STAFFED
     return Mode.SELF_SERVICE if modes else Mode.CLOSED
@@ -260,7 +260,7 @@ def _mode(spans: Day, minute: int) -> Mode:
 
 def _bounds(spans: Day) -> list[int]:
     """Return where a date's mode may change: its midnight, and each end that lies within it."""
-    inner = {bound for one in spans for bound in (one.starts, one.ends) if bound < DAY_MINUTES}
+    inner = {bound for span in spans for bound in (span.starts, span.ends) if bound < DAY_MINUTES}
     return sorted({0, *inner})
 
 

@@ -208,8 +208,8 @@ def outputs_on(
     it before, and a lockdown must not wait. Where the calendar is silent it is closed.
     """
     if override is not None and local.astimezone(UTC) < override.until:
-        return frozenset(one.name for one in outputs if override.mode in one.modes)
-    return frozenset(one.name for one in outputs if _is_on(one, calendar, local))
+        return frozenset(output.name for output in outputs if override.mode in output.modes)
+    return frozenset(output.name for output in outputs if _is_on(output, calendar, local))
 
 
 def _is_on(output: Output, calendar: Calendar | None, local: datetime) -> bool:
@@ -305,7 +305,7 @@ class Day:
         standing: as of `seen`; None before the first look.
         seen: the moment of the last look; None where a new look is due.
         until: up to when that look holds; None by an unset clock.
-        asked: up to when warnings were looked for.
+        looked_until: up to when warnings were looked for.
         closes: when patrons have to be out as planned; None where that is further away than
             any warning, or where nobody may be in.
         last_entry: from when on nobody new comes in; None likewise.
@@ -317,7 +317,7 @@ class Day:
     standing: Standing | None = None
     seen: Moment | None = None
     until: datetime | None = None
-    asked: datetime | None = None
+    looked_until: datetime | None = None
     closes: datetime | None = None
     last_entry: datetime | None = None
     on: frozenset[str] | None = None
@@ -344,7 +344,7 @@ class Day:
         return _utc(seen) <= _utc(moment) < self.until
 
 
-def told(day: Day, calendar: Calendar | None, override: Override | None) -> Day:
+def with_hours(day: Day, calendar: Calendar | None, override: Override | None) -> Day:
     """Return the day with another calendar and another change by staff; a new look is due."""
     return replace(day, calendar=calendar, override=override, seen=None)
 
@@ -358,17 +358,17 @@ def turned(day: Day, moment: Moment, rules: DayRules) -> tuple[Day, tuple[DayEff
     if day.looked_at(moment):
         return day, ()
     now = standing(day.calendar, day.override, moment)
-    effects = _told_of(day.standing, now)
+    effects = _changed(day.standing, now)
     after = replace(day, standing=now, seen=moment, until=None, closes=None, last_entry=None)
     if not moment.dependable:
         return after, effects
     after = _dated(after, now, moment, rules)
-    warned = _warned(day.asked, after, moment, rules)
+    warned = _warned(day.looked_until, after, moment, rules)
     switched = () if after.on is None or after.on == day.on else (OutputsChanged(after.on),)
     return after, (*effects, *warned, *switched)
 
 
-def _told_of(before: Standing | None, now: Standing) -> tuple[DayEffect, ...]:
+def _changed(before: Standing | None, now: Standing) -> tuple[DayEffect, ...]:
     effects: list[DayEffect] = []
     if now.problem is not (before is not None and before.problem):
         effects.append(CalendarLost() if now.problem else CalendarFound())
@@ -383,12 +383,12 @@ def _dated(day: Day, now: Standing, moment: Moment, rules: DayRules) -> Day:
     minute_ends = at.replace(second=0, microsecond=0) + ONE_MINUTE
     mode_ends = minute_ends if now.until is None else now.until.astimezone(UTC)
     closes, last_entry = _closing(day, now, moment, rules)
-    set_back = day.asked is not None and day.asked - at > SET_BACK
+    set_back = day.looked_until is not None and day.looked_until - at > SET_BACK
     return replace(
         day,
         until=min(minute_ends, mode_ends),
         # A warning is not repeated after a clock went back a little.
-        asked=at if day.asked is None or set_back else max(at, day.asked),
+        looked_until=at if day.looked_until is None or set_back else max(at, day.looked_until),
         closes=closes,
         last_entry=last_entry,
         on=outputs_on(rules.outputs, day.calendar, day.override, moment.local),
@@ -415,16 +415,16 @@ def _closing(
 
 
 def _warned(
-    asked: datetime | None, day: Day, moment: Moment, rules: DayRules
+    looked_until: datetime | None, day: Day, moment: Moment, rules: DayRules
 ) -> tuple[DayEffect, ...]:
     """Warn of the next closing; a closing that is over gets no warning."""
-    if asked is None or day.closes is None:
+    if looked_until is None or day.closes is None:
         return ()
     now = _utc(moment)
     due = [
         minutes
         for minutes in rules.warn_min
-        if asked < (at := day.closes - timedelta(minutes=minutes)) <= now
+        if looked_until < (at := day.closes - timedelta(minutes=minutes)) <= now
         and _open_since(at, day, moment)
     ]
     # A late look gives the shortest warning only.

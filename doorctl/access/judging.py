@@ -124,7 +124,7 @@ def judged(prepared: Prepared, pin: Pin | None, now: Now, rules: Rules) -> Verdi
     first.
     """
     by_each = (
-        _judged(replace(prepared, held=one), pin, now, rules) for one in prepared.passes or (None,)
+        _judged(replace(prepared, held=by), pin, now, rules) for by in prepared.passes or (None,)
     )
     return max(by_each, key=itemgetter(0))[1]
 
@@ -136,19 +136,19 @@ def _judged(
     known = _as_proved(_with_lent(prepared, now, rules))
     proved = proofs(known, pin, now.moment, duress=rules.policy.duress)
     decision = decide(rules.policy, _case(known, proved, now, rules))
-    told = decision.reason not in BEFORE_PROOF
+    shown = decision.reason not in BEFORE_PROOF
     opens, unasked = decision.reason is Reason.OK, _opened_unasked(known, decision)
     verdict = Verdict(
         decision.reason,
-        duress=proved.duress and told,
+        duress=proved.duress and shown,
         long_release=opens and _needs_long(known, rules),
         companions_max=_companions(known, decision, rules),
         weak_pin=_warns(known, decision, rules),
         opens_day=opens and _opens_day(known, decision, rules),
-        proved=told and PinProof.PROVED in {proved.patron, proved.held},
+        proved=shown and PinProof.PROVED in {proved.patron, proved.held},
     )
     gives = (verdict.opens_day, verdict.companions_max)
-    return (opens, unasked, told, not verdict.duress, *gives), verdict
+    return (opens, unasked, shown, not verdict.duress, *gives), verdict
 
 
 def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
@@ -201,7 +201,9 @@ def _needs_long(known: Prepared, rules: Rules) -> bool:
 
 def _opens_day(known: Prepared, decision: Decision, rules: Rules) -> bool:
     by_each = ((known.patron, decision.by_patron), (known.held, decision.by_pass))
-    return any(by and one is not None and opens_day(rules.policy, one) for one, by in by_each)
+    return any(
+        by and holder is not None and opens_day(rules.policy, holder) for holder, by in by_each
+    )
 
 
 def _companions(known: Prepared, decision: Decision, rules: Rules) -> int:
@@ -246,9 +248,9 @@ def _pass_may_open(prepared: Prepared, now: Now, rules: Rules) -> bool:
     """Tell whether the patron's right PIN would let the pass's holder in."""
     right = Proofs(PinProof.PROVED, PinProof.PROVED)
     return any(
-        decide(rules.policy, _case(replace(prepared, held=one), right, now, rules)).by_pass
-        for one in prepared.passes
-        if one.pin_check is None
+        decide(rules.policy, _case(replace(prepared, held=held), right, now, rules)).by_pass
+        for held in prepared.passes
+        if held.pin_check is None
     )
 
 

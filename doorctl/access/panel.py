@@ -106,7 +106,7 @@ def _today(calendar: Calendar, local: datetime) -> tuple[Hours, ...] | None:
     spans = calendar.day(local.date())
     if spans is None:
         return None
-    return tuple(Hours(one.starts, one.ends, one.mode is Mode.STAFFED) for one in spans)
+    return tuple(Hours(span.starts, span.ends, span.mode is Mode.STAFFED) for span in spans)
 
 
 def _opens(calendar: Calendar, override: Override | None, local: datetime) -> Opens | None:

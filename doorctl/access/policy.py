@@ -314,15 +314,15 @@ class Finding:
 
 def findings(policy: Policy, case: Case) -> tuple[Finding, ...]:
     """Run every check, in order, for staff who want to know why; the pass's checks come last."""
-    asked: tuple[Finding, ...] = (Finding("known", Reason.UNKNOWN_CARD),)
+    found: tuple[Finding, ...] = (Finding("known", Reason.UNKNOWN_CARD),)
     if case.patron is not None:
-        asked = (Finding("known", None), *_asked(CHECKS, policy, case, case.patron))
+        found = (Finding("known", None), *_findings(CHECKS, policy, case, case.patron))
     if case.held is None:
-        return asked
-    return (*asked, *_asked(PASS_CHECKS, policy, case, case.held))
+        return found
+    return (*found, *_findings(PASS_CHECKS, policy, case, case.held))
 
 
-def _asked(
+def _findings(
     checks: Iterable[Check[JudgedT]], policy: Policy, case: Case, judged: JudgedT
 ) -> Iterable[Finding]:
     return (Finding(check.name, check.refuses(policy, case, judged)) for check in checks)
@@ -352,7 +352,7 @@ def decide(policy: Policy, case: Case) -> Decision:
     by_pass = _first(PASS_CHECKS, policy, case, case.held)
     opened = Reason.OK in {by_patron, by_pass}
     return Decision(
-        Reason.OK if opened else _told(policy, case, by_patron, by_pass),
+        Reason.OK if opened else _shown(policy, case, by_patron, by_pass),
         by_patron=by_patron is Reason.OK,
         by_pass=by_pass is Reason.OK,
     )
@@ -366,7 +366,7 @@ def _first(checks: Iterable[Check[JudgedT]], policy: Policy, case: Case, judged:
     return Reason.OK
 
 
-def _told(policy: Policy, case: Case, by_patron: Reason, by_pass: Reason) -> Reason:
+def _shown(policy: Policy, case: Case, by_patron: Reason, by_pass: Reason) -> Reason:
     if by_patron not in BEFORE_PROOF:
         return by_patron
     if by_pass in BEFORE_PROOF:

@@ -284,8 +284,8 @@ class Pass:
     def _nonsense(self) -> Iterable[tuple[bool, str]]:
         all_week = (self.weekdays, self.times) == (EVERY_DAY, (Span(0, DAY_MINUTES),))
         no_time = any(
-            not 0 <= one.opens < DAY_MINUTES or not 0 < one.closes - one.opens <= DAY_MINUTES
-            for one in self.times
+            not 0 <= times.opens < DAY_MINUTES or not 0 < times.closes - times.opens <= DAY_MINUTES
+            for times in self.times
         )
         too_long = self.last_day - self.first_day > LONGEST_PASS
         digits = MIN_CODE_DIGITS if self.code_digits is None else self.code_digits

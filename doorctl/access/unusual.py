@@ -110,12 +110,12 @@ class Unusual:
     @property
     def why(self) -> str:
         """One sentence for an alarm; it names nobody."""
-        told = f"{self.count} of the last {self.of} decisions were {self.reason.value}"
-        return f"{told}. {WATCHED[self.reason].act}"
+        share = f"{self.count} of the last {self.of} decisions were {self.reason.value}"
+        return f"{share}. {WATCHED[self.reason].act}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Decision:
     reason: Reason
     at_s: float
 
@@ -127,7 +127,7 @@ class Refusals:
     `alarmed` holds the reasons whose alarm stands.
     """
 
-    told: tuple[_Told, ...] = ()
+    decisions: tuple[_Decision, ...] = ()
     alarmed: frozenset[Reason] = frozenset()
 
     def after(self, reason: Reason, now_s: float) -> tuple[Refusals, tuple[Unusual, ...]]:
@@ -140,32 +140,40 @@ class Refusals:
                 that reads a card twice would count as patrons who didn't type.
             now_s: seconds of a clock that never falls.
         """
-        kept = tuple(one for one in self.told if now_s - one.at_s < WINDOW_S)
+        kept = tuple(decision for decision in self.decisions if now_s - decision.at_s < WINDOW_S)
         if not _again(kept, reason, now_s):
-            kept = (*kept, _Told(reason, now_s))[-LAST:]
-        found = {watched: _found(kept, watched) for watched in WATCHED}
-        new = tuple(one for one in found.values() if _is_unusual(one) and not self._stands(one))
-        stands = {one.reason for one in found.values() if self._stands(one) and not _is_calm(one)}
-        return Refusals(kept, frozenset(stands) | {one.reason for one in new}), new
+            kept = (*kept, _Decision(reason, now_s))[-LAST:]
+        counts = {watched: _counted(kept, watched) for watched in WATCHED}
+        new = tuple(
+            share for share in counts.values() if _is_unusual(share) and not self._stands(share)
+        )
+        stands = {
+            unusual.reason
+            for unusual in counts.values()
+            if self._stands(unusual) and not _is_calm(unusual)
+        }
+        return Refusals(kept, frozenset(stands) | {unusual.reason for unusual in new}), new
 
     def _stands(self, found: Unusual) -> bool:
         return found.reason in self.alarmed
 
 
-def _again(told: tuple[_Told, ...], reason: Reason, now_s: float) -> bool:
+def _again(decisions: tuple[_Decision, ...], reason: Reason, now_s: float) -> bool:
     if reason is Reason.OK:
         return False
-    return any(one.reason is reason and now_s - one.at_s < AGAIN_S for one in told)
+    return any(
+        decision.reason is reason and now_s - decision.at_s < AGAIN_S for decision in decisions
+    )
 
 
-def _found(told: tuple[_Told, ...], reason: Reason) -> Unusual:
-    return Unusual(reason, sum(one.reason is reason for one in told), len(told))
+def _counted(decisions: tuple[_Decision, ...], reason: Reason) -> Unusual:
+    return Unusual(reason, sum(decision.reason is reason for decision in decisions), len(decisions))
 
 
-def _is_unusual(found: Unusual) -> bool:
-    watch = WATCHED[found.reason]
-    return found.count >= watch.at_least and found.count >= watch.share * found.of
+def _is_unusual(counted: Unusual) -> bool:
+    watch = WATCHED[counted.reason]
+    return counted.count >= watch.at_least and counted.count >= watch.share * counted.of
 
 
-def _is_calm(found: Unusual) -> bool:
-    return found.count < CALM_SHARE * WATCHED[found.reason].share * found.of
+def _is_calm(counted: Unusual) -> bool:
+    return counted.count < CALM_SHARE * WATCHED[counted.reason].share * counted.of

@@ -55,10 +55,10 @@ def unshared(webs: Path, doors: Path) -> Iterator[str]:
     """
     both = (webs, doors) if webs != doors else ()
     # A directory that this caller may not look at is skipped.
-    there = {one: one.stat() for one in both if os.path.exists(one)}  # noqa: PTH110 - see above
-    for one, status in there.items():
+    there = {path: path.stat() for path in both if os.path.exists(path)}  # noqa: PTH110 - see above
+    for path, status in there.items():
         if (mode := stat.S_IMODE(status.st_mode)) & 0o777 != SHARED:
-            yield f"{one} is of mode {mode:04o}; its group must read it, others not: chmod 0750"
+            yield f"{path} is of mode {mode:04o}; its group must read it, others not: chmod 0750"
     if both and there.keys() == {*both}:
         web, door = there.values()
         if web.st_uid == door.st_uid or ROOT in (web.st_uid, door.st_uid):

@@ -52,7 +52,7 @@ class _Record:
     since_s: float = 0.0
     sent_s: float | None = None
     # Whether people were notified and believe that this alarm stands.
-    told: bool = False
+    reported: bool = False
 
     def rests(self, now_s: float, rest_s: float) -> bool:
         return self.sent_s is not None and now_s - self.sent_s < rest_s
@@ -142,7 +142,7 @@ class Rationing:
 
     def _is_known(self, kind: str) -> bool:
         record = self._records.get(kind)
-        return record is not None and (record.told or record.waiting > 0)
+        return record is not None and (record.reported or record.waiting > 0)
 
     def _round(self, now_s: float) -> Iterator[Due]:
         # An end may follow in the same turn, once its alarm is on the way.
@@ -171,25 +171,25 @@ class Rationing:
         again = record.rests(now_s, self.ration.interval_s)
         return _Sent(now_s, record.heard.kind, again)
 
-    def _has_room(self, one: _Sent) -> bool:
-        if KINDS[one.kind].for_people:
+    def _has_room(self, candidate: _Sent) -> bool:
+        if KINDS[candidate.kind].for_people:
             return True
         most = self.ration.most_per_hour
         if len(self._sent) >= most - 1:
             return False
-        if one.patient and sum(sent.patient for sent in self._sent) >= most // 2:
+        if candidate.patient and sum(sent.patient for sent in self._sent) >= most // 2:
             return False
-        repeats = sum(sent.again and sent.kind == one.kind for sent in self._sent)
-        return not one.again or repeats < max(1, most // 4)
+        repeats = sum(sent.again and sent.kind == candidate.kind for sent in self._sent)
+        return not candidate.again or repeats < max(1, most // 4)
 
-    def _take(self, record: _Record, one: _Sent) -> Due:
-        kind = KINDS[one.kind]
+    def _take(self, record: _Record, sent: _Sent) -> Due:
+        kind = KINDS[sent.kind]
         due = Due(record.heard, record.waiting)
-        record.waiting, record.sent_s, record.told = 0, one.at_s, True
+        record.waiting, record.sent_s, record.reported = 0, sent.at_s, True
         if kind.clears is not None:
-            self._records[kind.clears].told = False
+            self._records[kind.clears].reported = False
         if not kind.for_people:
-            self._sent.append(one)
+            self._sent.append(sent)
         return due
 
     def _summary(self, now_s: float) -> list[Due]:

@@ -44,7 +44,7 @@ def without_numbers(text: str, mark: str) -> str:
 def _is_number(run: re.Match[str]) -> bool:
     parts: list[str] = _APART.split(run[0])
     counted = (part for part in parts if _ALL_PLAIN.fullmatch(part) is None)
-    return sum(one.isdecimal() for part in counted for one in part) > MOST_DIGITS
+    return sum(character.isdecimal() for part in counted for character in part) > MOST_DIGITS
 
 
 SHORT_TEXT = 200

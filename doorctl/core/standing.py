@@ -152,14 +152,14 @@ def differences(
         now: aware; alarms younger than :data:`ON_THE_WAY` are left as they are.
     """
     settled = now - ON_THE_WAY
-    names = {one.kind for one in raised}
-    standing = {one.kind for one in kept}
-    missing = (one for one in raised if one.kind not in standing and one.at <= settled)
+    names = {alarm.kind for alarm in raised}
+    standing = {alarm.kind for alarm in kept}
+    missing = (alarm for alarm in raised if alarm.kind not in standing and alarm.at <= settled)
     over = (
-        one.kind
-        for one in kept
-        if one.kind in WITH_END and one.kind not in names and one.last <= settled
-        if one.acknowledged_at is not None or one.kind == DOOR_SILENT
+        row.kind
+        for row in kept
+        if row.kind in WITH_END and row.kind not in names and row.last <= settled
+        if row.acknowledged_at is not None or row.kind == DOOR_SILENT
     )
     return Differences(tuple(missing), frozenset(over))
 

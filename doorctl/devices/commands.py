@@ -119,8 +119,8 @@ def _verdict(code: int | None, said: bytes, limit_s: float, *, ended: bool) -> s
     why = f"it ended with {code}" if code > 0 else f"signal {-code} ended it"
     lines = said[-TAIL_BYTES:].decode("utf-8", "replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "").strip()
-    told = "".join(one if one.isprintable() else "?" for one in last[-TOLD_CHARACTERS:])
-    return f"{why}: {told}" if told else why
+    shown = "".join(char if char.isprintable() else "?" for char in last[-TOLD_CHARACTERS:])
+    return f"{why}: {shown}" if shown else why
 
 
 LIMIT_S = 10.0
@@ -159,7 +159,7 @@ class CommandOutputs:
         failed: Callable[[str, str], None],
         limit_s: float = LIMIT_S,
     ) -> None:
-        self._outputs = {one.name: _Output(one) for one in commands}
+        self._outputs = {command.name: _Output(command) for command in commands}
         self._failed = failed
         self._lock = Lock()
         self._stopping = False
@@ -186,7 +186,9 @@ class CommandOutputs:
         """Kill running commands and leave each output as it is; none starts then. Idempotent."""
         with self._lock:
             self._stopping = True
-            threads = [one.thread for one in self._outputs.values() if one.thread is not None]
+            threads = [
+                output.thread for output in self._outputs.values() if output.thread is not None
+            ]
         self._stopper.close()
         for thread in threads:
             thread.join(2 * KILL_WAIT_S)

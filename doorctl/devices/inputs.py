@@ -159,8 +159,8 @@ class GpioOutputs:
         self._outputs: dict[str, Any] = {}
         with ExitStack() as undoing:
             undoing.callback(self.close)
-            for one in outputs:
-                self._outputs[one.name] = _claimed(factory, one)
+            for output in outputs:
+                self._outputs[output.name] = _claimed(factory, output)
             undoing.pop_all()
 
     def switch(self, name: str, *, on: bool) -> None:

@@ -103,7 +103,7 @@ class Inputs:
     @property
     def deadline_s(self) -> float | None:
         """When :meth:`sampled` has to be called at the latest; None while all is quiet."""
-        return min(_known(one.deadline_s for one in self.wired.values()), default=None)
+        return min(_known(wired.deadline_s for wired in self.wired.values()), default=None)
 
     def active(self, name: Input) -> bool | None:
         """Return the level that counts; None where the input is not wired."""
@@ -117,11 +117,11 @@ class Inputs:
 
         An input whose level is None stays as it was. `now_s` is monotonic.
         """
-        after = {name: _looked(one, levels.get(name), now_s) for name, one in self.wired.items()}
+        after = {name: _looked(pin, levels.get(name), now_s) for name, pin in self.wired.items()}
         changes = tuple(
-            InputChanged(name, one.active, now_s)
-            for name, one in after.items()
-            if one.active is not self.wired[name].active
+            InputChanged(name, pin.active, now_s)
+            for name, pin in after.items()
+            if pin.active is not self.wired[name].active
         )
         return Inputs(MappingProxyType(after)), changes
 

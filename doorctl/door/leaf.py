@@ -188,7 +188,7 @@ class Leaf:
 
     Args:
         free: whether the branch is staffed: then nothing is forced, and nothing held.
-        told: whether the alarm of `HELD` or `FORCED` was raised; a fire keeps it back.
+        raised: whether the alarm of `HELD` or `FORCED` was raised; a fire keeps it back.
         released_s: when the latest release ends or ended, or the leaf was closed after it; None
             once it explains no opening.
         persons: how many were let in and have not opened yet; `leaving`: somebody was let out.
@@ -201,7 +201,7 @@ class Leaf:
     contact: bool = False
     free: bool = False
     fire: bool = False
-    told: bool = False
+    raised: bool = False
     released_s: float | None = None
     persons: int = 0
     leaving: bool = False
@@ -222,7 +222,7 @@ class Leaf:
     @property
     def sounding(self) -> bool:
         """Whether an alarm may be heard: one was raised, still stands, and there is no fire."""
-        return self.told and not self.fire
+        return self.raised and not self.fire
 
 
 # The steps that :data:`TRANSITIONS` names.
@@ -312,8 +312,8 @@ def _locked(leaf: Leaf, now_s: float) -> Leaf:
 
 def end_grace(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
     """Stop waiting for persons who were let in, and report it if nobody opened."""
-    told = (NoEntry(),) if leaf.persons else ()
-    return Leaf(contact=leaf.contact, fire=leaf.fire), told
+    reports = (NoEntry(),) if leaf.persons else ()
+    return Leaf(contact=leaf.contact, fire=leaf.fire), reports
 
 
 def open_or_force(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
@@ -325,8 +325,8 @@ def open_or_force(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
         return leaf, ()
     if rules.exit_is_free:
         return _opened(leaf, event.now_s, rules), (Left(event.now_s),)
-    forced, told = _alarmed(leaf, LeafState.FORCED)
-    return forced, (*told, Passed(event.now_s))
+    forced, reports = _alarmed(leaf, LeafState.FORCED)
+    return forced, (*reports, Passed(event.now_s))
 
 
 def open_leaf(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
@@ -364,7 +364,7 @@ def _closed(leaf: Leaf, event: ContactChanged) -> Step:
         leaf,
         state=LeafState.RELEASED if released else LeafState.LOCKED,
         released_s=leaf.released_s if released else event.now_s,
-        told=False,
+        raised=False,
         warn_s=None,
         held_s=None,
     )
@@ -374,9 +374,9 @@ def _closed(leaf: Leaf, event: ContactChanged) -> Step:
 def close_forced(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     """Close a forced leaf; the release before it explains no later opening."""
     assert isinstance(event, ContactChanged)  # noqa: S101 - the table's key says so
-    shut, told = _closed(leaf, event)
+    shut, reports = _closed(leaf, event)
     unexplained = shut.state is LeafState.LOCKED
-    return (replace(shut, released_s=None, held_open_s=0.0) if unexplained else shut), told
+    return (replace(shut, released_s=None, held_open_s=0.0) if unexplained else shut), reports
 
 
 def _releases(leaf: Leaf, now_s: float) -> bool:
@@ -392,12 +392,12 @@ def warn_or_hold(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
 
 
 def _alarmed(leaf: Leaf, state: LeafState) -> Step:
-    alarmed = replace(leaf, state=state, told=not leaf.fire, warn_s=None, held_s=None)
+    alarmed = replace(leaf, state=state, raised=not leaf.fire, warn_s=None, held_s=None)
     return alarmed, (() if leaf.fire else (AlarmRaised(ALARMS[state]),))
 
 
 def _clears(leaf: Leaf) -> tuple[LeafEffect, ...]:
-    return (AlarmCleared(ALARMS[leaf.state]),) if leaf.told else ()
+    return (AlarmCleared(ALARMS[leaf.state]),) if leaf.raised else ()
 
 
 def free(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
@@ -436,10 +436,10 @@ def note_fire(leaf: Leaf, event: LeafEvent, _rules: LeafRules) -> Step:
     if event.active is leaf.fire:
         return leaf, ()
     noted, report = replace(leaf, fire=event.active), FireReported(event.active)
-    if noted.fire or noted.told or noted.state not in ALARMS:
+    if noted.fire or noted.raised or noted.state not in ALARMS:
         return noted, (report,)
-    alarmed, told = _alarmed(noted, noted.state)
-    return alarmed, (report, *told)
+    alarmed, reports = _alarmed(noted, noted.state)
+    return alarmed, (report, *reports)
 
 
 def shut_down(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
@@ -449,7 +449,7 @@ def shut_down(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
 
 def shut_down_open(leaf: Leaf, _event: LeafEvent, _rules: LeafRules) -> Step:
     """Stop without deadlines; the alarm stands, although nobody looks any more."""
-    stopped = Leaf(leaf.state, contact=leaf.contact, fire=leaf.fire, told=leaf.told)
+    stopped = Leaf(leaf.state, contact=leaf.contact, fire=leaf.fire, raised=leaf.raised)
     return stopped, ()
 
 
@@ -464,21 +464,21 @@ def after(leaf: Leaf, event: LeafEvent, rules: LeafRules) -> Step:
     A deadline counts for every event that has a time, not for `TimePassed` alone: a loop that was
     held up may take the contact before it lets time pass.
     """
-    told: tuple[LeafEffect, ...] = ()
+    reports: tuple[LeafEffect, ...] = ()
     if not isinstance(event, FireChanged | ShutDown):
-        leaf, told = _caught_up(leaf, TimePassed(event.now_s), rules)
+        leaf, reports = _caught_up(leaf, TimePassed(event.now_s), rules)
     if isinstance(event, TimePassed):
-        return leaf, told
+        return leaf, reports
     leaf, effects = TRANSITIONS[leaf.state, type(event)].step(leaf, event, rules)
-    return leaf, (*told, *effects)
+    return leaf, (*reports, *effects)
 
 
 def _caught_up(leaf: Leaf, now: TimePassed, rules: LeafRules) -> Step:
-    told: tuple[LeafEffect, ...] = ()
+    reports: tuple[LeafEffect, ...] = ()
     while leaf.deadline_s is not None and now.now_s >= leaf.deadline_s:
         leaf, effects = TRANSITIONS[leaf.state, TimePassed].step(leaf, now, rules)
-        told = (*told, *effects)
-    return leaf, told
+        reports = (*reports, *effects)
+    return leaf, reports
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,12 +276,12 @@ class Controller:
             self._daily.reload(new.day)
             self._screen.reload(new.panel)
 
-    def _open_for_staff(self, asked: StaffOpened) -> None:
-        if self._clock.monotonic_s() >= asked.until_s:
+    def _open_for_staff(self, opened: StaffOpened) -> None:
+        if self._clock.monotonic_s() >= opened.until_s:
             # Staff were told that the door did not answer, and the visitor may be gone.
             self._log.emit("alarm", kind="stalled", why="staff's opening came too late and is void")
             return
-        self._log.emit("opened_by_staff", why=asked.reason, by=asked.by)
+        self._log.emit("opened_by_staff", why=opened.reason, by=opened.by)
         self._doorway.let_in()
         if self._rules.policy.first_card:
             self._open_day()
@@ -444,8 +444,8 @@ class Controller:
 
     def _count(self, reason: Reason) -> None:
         self._refusals, unusual = self._refusals.after(reason, self._clock.monotonic_s())
-        for one in unusual:
-            self._log.emit("alarm", kind="refusals_unusual", why=one.why)
+        for report in unusual:
+            self._log.emit("alarm", kind="refusals_unusual", why=report.why)
 
     def _wait_s(self) -> float:
         deadline_s = self.deadline_s

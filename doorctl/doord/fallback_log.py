@@ -75,17 +75,17 @@ class SteadyVisitLog:
         kept = self._cards.get(row_key)
         if kept is not None:
             return kept
-        return self._asked(lambda: self._inner.card_throttle(row_key), CardThrottle())
+        return self._read(lambda: self._inner.card_throttle(row_key), CardThrottle())
 
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket, from memory where it could not be stored."""
         if self._reader is not None:
             return self._reader
-        return self._asked(self._inner.reader_throttle, ReaderThrottle())
+        return self._read(self._inner.reader_throttle, ReaderThrottle())
 
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are stored and can be read."""
-        return self._asked(lambda: self._inner.wrong_pins(row_key, patron_ref), 0)
+        return self._read(lambda: self._inner.wrong_pins(row_key, patron_ref), 0)
 
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's.
@@ -98,27 +98,27 @@ class SteadyVisitLog:
 
     def last_attempt(self) -> int:
         """Return the highest attempt number, at least of those that this process has seen."""
-        return max(self._last_attempt, self._asked(self._inner.last_attempt, 0))
+        return max(self._last_attempt, self._read(self._inner.last_attempt, 0))
 
     def _tried(self, write: Callable[[], None]) -> bool:
         try:
             write()
         except StoreError as err:
-            self._told(str(err))
+            self._raise_alarm(str(err))
             return False
         if self._failing:
             self._failing = False
             self._log.emit("alarm", kind="visit_log_cleared")
         return True
 
-    def _asked(self, read: Callable[[], T], otherwise: T) -> T:
+    def _read(self, read: Callable[[], T], otherwise: T) -> T:
         try:
             return read()
         except StoreError as err:
-            self._told(str(err))
+            self._raise_alarm(str(err))
             return otherwise
 
-    def _told(self, why: str) -> None:
+    def _raise_alarm(self, why: str) -> None:
         if not self._failing:
             self._failing = True
             self._log.emit("alarm", kind="visit_log_failing", why=why)

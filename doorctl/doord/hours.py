@@ -24,8 +24,8 @@ from doorctl.access.day import (
     OutputsChanged,
     Override,
     Standing,
-    told,
     turned,
+    with_hours,
 )
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.moments import Moment
@@ -97,7 +97,7 @@ class DailyRound:
         self._test = test
         self._tested: datetime | None = None
         self._clockless_since_s: float | None = None
-        self._clockless_told = False
+        self._clockless_alarmed = False
         self._day = Day(None)
         self._read_at: int | None = None
         self._reading = 0
@@ -151,7 +151,7 @@ class DailyRound:
         self._reading -= 1
         if read.failing is None:
             self._was_read, self._branch_failing, self._again_in = True, False, 0
-            self._day = told(self._day, read.calendar, read.override)
+            self._day = with_hours(self._day, read.calendar, read.override)
         else:
             self._miss(read.failing)
         self._follow(moment)
@@ -181,9 +181,9 @@ class DailyRound:
         if standing is None or standing.cause is not Cause.CLOCK:
             self._clockless_since_s = None
         elif self._clockless_since_s is None:
-            self._clockless_since_s, self._clockless_told = now_s, False
-        elif not self._clockless_told and now_s - self._clockless_since_s >= CLOCK_PATIENCE_S:
-            self._clockless_told = True
+            self._clockless_since_s, self._clockless_alarmed = now_s, False
+        elif not self._clockless_alarmed and now_s - self._clockless_since_s >= CLOCK_PATIENCE_S:
+            self._clockless_alarmed = True
             self._log.emit("alarm", kind="clock_untrusted_at_opening")
 
     def _look_at_branch(self) -> None:

@@ -219,8 +219,8 @@ def register_age(house: House, seen: Seen) -> Answer | None:
     limit, stamp = house.rules.policy.max_cache_age, seen.stamp
     if limit is None or stamp is None or not stamp.epoch or not house.moment.dependable:
         return None
-    told = f"{_age(house, stamp)}; the limit is {_in_hours(limit)}."
-    return Answer(not _too_old(house, stamp), told)
+    age = f"{_age(house, stamp)}; the limit is {_in_hours(limit)}."
+    return Answer(not _too_old(house, stamp), age)
 
 
 def register_limit(house: House, seen: Seen) -> Answer | None:
@@ -228,8 +228,10 @@ def register_limit(house: House, seen: Seen) -> Answer | None:
     if seen.stamp is None or not seen.stamp.epoch:
         return None
     sealed, wanted = seen.stamp.minimum_age, house.rules.policy.minimum_age
-    told = f"It was made for a minimum age of {sealed}"
-    return Answer(sealed == wanted, f"{told}." if sealed == wanted else f"{told}, not {wanted}.")
+    made_for = f"It was made for a minimum age of {sealed}"
+    return Answer(
+        sealed == wanted, f"{made_for}." if sealed == wanted else f"{made_for}, not {wanted}."
+    )
 
 
 def register_stranger(house: House, seen: Seen) -> Answer | None:
@@ -244,12 +246,12 @@ def register_stranger(house: House, seen: Seen) -> Answer | None:
 def clock(house: House, _seen: Seen) -> Answer:
     """Check that the clock is good enough for hours, ages and expiry dates."""
     state = house.moment.state
-    told = {
+    sentences = {
         ClockState.TRUSTED: "The clock is set.",
         ClockState.HOLDOVER: "The clock goes on without its time server.",
         ClockState.UNTRUSTED: "Nobody vouches for the clock.",
     }
-    return Answer(house.moment.dependable, told[state])
+    return Answer(house.moment.dependable, sentences[state])
 
 
 def hours(house: House, seen: Seen) -> Answer | None:
@@ -292,8 +294,8 @@ def purge(house: House, _seen: Seen) -> Answer | None:
     if house.purged_s is None:
         return None
     ago_s = house.now_s - house.purged_s
-    told = f"The last complete purge was {_in_hours(timedelta(seconds=ago_s))} ago."
-    return Answer(ago_s <= PURGE_LATE_S, told)
+    ended = f"The last complete purge was {_in_hours(timedelta(seconds=ago_s))} ago."
+    return Answer(ago_s <= PURGE_LATE_S, ended)
 
 
 def _too_old(house: House, stamp: CacheStamp) -> bool:
@@ -306,8 +308,10 @@ def _too_old(house: House, stamp: CacheStamp) -> bool:
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
     )
-    asked = {one.check: one.refused_with for one in findings(house.rules.policy, case)}
-    return asked["cache_age"] is not None
+    refusals = {
+        finding.check: finding.refused_with for finding in findings(house.rules.policy, case)
+    }
+    return refusals["cache_age"] is not None
 
 
 def _age(house: House, stamp: CacheStamp) -> str:

@@ -92,7 +92,7 @@ class Housekeeping:
         moment = clock.moment()
         self._settled = moment.dependable and not moment.stepped
         self._in_doubt = self._leapt = False
-        self._stuck = self._told = ""
+        self._stuck = self._reported = ""
 
     def turn(self) -> None:
         """Feed the watchdog if all is well, and do every duty that is due."""
@@ -110,12 +110,12 @@ class Housekeeping:
     def _feed(self, now_s: float) -> None:
         before, self._stuck = self._stuck, self._what_is_stuck(now_s)
         if not self._stuck:
-            self._told = ""
+            self._reported = ""
             self._supervisor.alive(self._limit_s(now_s))
-        elif self._stuck == before != self._told:
+        elif self._stuck == before != self._reported:
             # In seconds systemd kills the process, and nothing else would say why. Not in the first
             # turn: after the whole process stood still, the worker has not been asked again yet.
-            self._told = self._stuck
+            self._reported = self._stuck
             self._alarm("process_stuck", self._stuck)
 
     def _what_is_stuck(self, now_s: float) -> str:

@@ -64,8 +64,8 @@ class Book(Struct):
     ) -> None:
         """Set which alarms of a kind stand, subject -> why; all others end, except the unknown."""
         known = self.alarms.setdefault(kind, {})
-        for subject, one in known.items():
-            one.over = one.over or (subject not in found and subject not in unknown)
+        for subject, alarm in known.items():
+            alarm.over = alarm.over or (subject not in found and subject not in unknown)
         for subject, why in found.items():
             before = known.get(subject)
             told = before.told if before is not None and before.mark == mark else set()
@@ -98,20 +98,24 @@ class Book(Struct):
         What was said of a branch that is no longer there has no end; its log's alarm is still told.
         """
         for kind in ("branch_refuses", "branch_behind"):
-            for gone in self.alarms.get(kind, {}).keys() - {one.branch for one in deliveries}:
+            for gone in self.alarms.get(kind, {}).keys() - {
+                delivery.branch for delivery in deliveries
+            }:
                 del self.alarms[kind][gone]
-        failed = {one.branch: one for one in deliveries if not one.up_to_date}
+        failed = {delivery.branch: delivery for delivery in deliveries if not delivery.up_to_date}
         self.behind = {branch: min(self.behind.get(branch, now), now) for branch in failed}
-        refuses = {branch: one.why for branch, one in failed.items() if one.refused}
+        refuses = {branch: delivery.why for branch, delivery in failed.items() if delivery.refused}
         self.stand("branch_refuses", refuses, unknown=failed)
-        refused = {name for name, one in self.alarms["branch_refuses"].items() if not one.over}
-        late = {one for one, since in self.behind.items() if now - since >= patience} - refused
+        refused = {name for name, alarm in self.alarms["branch_refuses"].items() if not alarm.over}
+        late = {
+            branch for branch, since in self.behind.items() if now - since >= patience
+        } - refused
         self.stand("branch_behind", {branch: failed[branch].why for branch in sorted(late)})
         lost = {
             # The journal has its hash: a mail would show part of it as a person's number.
-            one.branch: f"entry {number_of(one.audit_kept)} of it is another one or none"
-            for one in deliveries
-            if one.audit_kept is not None
+            delivery.branch: f"entry {number_of(delivery.audit_kept)} of it is another one or none"
+            for delivery in deliveries
+            if delivery.audit_kept is not None
         }
         self.stand("audit_rewritten", lost)
 
@@ -142,18 +146,18 @@ class Book(Struct):
 
         for kind, known in self.alarms.items():
             ends = kind in WITH_END
-            told = {name for name, one in known.items() if way in one.told}
+            told = {name for name, alarm in known.items() if way in alarm.told}
             over = {name for name in told if ends and known[name].over}
             # An alarm of a kind without an end is sent even if it is over.
             stands = {
-                name: one
-                for name, one in known.items()
-                if not one.over or (not ends and name not in told)
+                name: alarm
+                for name, alarm in known.items()
+                if not alarm.over or (not ends and name not in told)
             }
             after = AGAIN_AFTER if stands.keys() <= told else rest
             if stands and went(kind, _words(stands), after):
-                for one in stands.values():
-                    one.told.add(way)
+                for alarm in stands.values():
+                    alarm.told.add(way)
             if over and went(ENDS[kind], ", ".join(sorted(filter(None, over))), rest):
                 for name in over:
                     known[name].told.discard(way)
@@ -163,14 +167,16 @@ class Book(Struct):
     def forget(self, ways: Collection[str]) -> None:
         """Drop the alarms that are over and that none of these ways has to report."""
         for kind, known in self.alarms.items():
-            for subject, one in list(known.items()):
-                one.told &= set(ways)
-                waits = one.told if kind in WITH_END else set(ways) - one.told
-                if one.over and not waits:
+            for subject, alarm in list(known.items()):
+                alarm.told &= set(ways)
+                waits = alarm.told if kind in WITH_END else set(ways) - alarm.told
+                if alarm.over and not waits:
                     del known[subject]
 
 
 def _words(standing: Mapping[str, Standing]) -> str:
     room = LONGEST_WHY // len(standing)
-    named = (f"{name}: {one.why}"[:room] if name else one.why for name, one in standing.items())
+    named = (
+        f"{name}: {alarm.why}"[:room] if name else alarm.why for name, alarm in standing.items()
+    )
     return "; ".join(named)

@@ -96,7 +96,7 @@ class Outbox(Generic[T]):
         """Return the kinds of all items that wait. Thread-safe."""
         with self._guard:
             kept = (*self._for_people, *self._others)
-        return frozenset(one.item.kind for one in kept)
+        return frozenset(waiting.item.kind for waiting in kept)
 
     def put(self, item: T) -> None:
         """Keep an item; where there are too many, the oldest is lost."""
@@ -251,9 +251,9 @@ def notice(due: Due, branch: str, moment: Moment, now_s: float) -> Notice:
     heard, kind = due.heard, KINDS[due.heard.kind]
     at = moment.local - timedelta(seconds=max(0.0, now_s - heard.at_s))
     why = own_words(heard)
-    told = "\n".join((branch, heard.kind, at.isoformat(), why, str(due.times)))
+    identity = "\n".join((branch, heard.kind, at.isoformat(), why, str(due.times)))
     return Notice(
-        id=sha256(told.encode()).hexdigest()[:32],
+        id=sha256(identity.encode()).hexdigest()[:32],
         branch=branch,
         kind=heard.kind,
         urgency=kind.urgency,

@@ -59,5 +59,5 @@ def _not_computed(why: str) -> NotAnsweringError:
 
 def _last_words(error: subprocess.CalledProcessError) -> str:
     lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
-    said = "".join(one for one in (lines or [""])[-1] if one.isprintable())[:TOLD_CHARACTERS]
-    return f"it ended with {error.returncode}" + (f": {said}" if said else "")
+    shown = "".join(char for char in (lines or [""])[-1] if char.isprintable())[:TOLD_CHARACTERS]
+    return f"it ended with {error.returncode}" + (f": {shown}" if shown else "")

@@ -126,15 +126,15 @@ def clear_feeds(directories: Iterable[Path]) -> str | None:
 def unsigned_time(root: Path = ROOT) -> str | None:
     """Look for a server with NTS in chrony's configuration."""
     files = (root / "etc/chrony").rglob("*.*")
-    if any(" nts" in line.partition("#")[0] for one in files for line in _text(one).splitlines()):
+    if any(" nts" in line.partition("#")[0] for path in files for line in _text(path).splitlines()):
         return None
     return "The time is taken unsigned: whoever answers on the network sets it."
 
 
 def battery_clock(root: Path = ROOT) -> str | None:
     """Check the battery clock; without a battery it says a time before doorctl was built."""
-    told = (_text(path) for path in (root / "sys/class/rtc").glob("*/since_epoch"))
-    if any(text.isdigit() and int(text) > BUILD_FLOOR.timestamp() for text in told):
+    texts = (_text(path) for path in (root / "sys/class/rtc").glob("*/since_epoch"))
+    if any(text.isdigit() and int(text) > BUILD_FLOOR.timestamp() for text in texts):
         return None
     return "No battery clock keeps the time while the power is off."
 

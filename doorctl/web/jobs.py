@@ -13,7 +13,15 @@ from math import inf
 from types import MappingProxyType
 
 from doorctl.access.calendar import Calendar, DatedDay, Mode
-from doorctl.access.day import ClosingWarned, Day, DayRules, Output, OutputsChanged, told, turned
+from doorctl.access.day import (
+    ClosingWarned,
+    Day,
+    DayRules,
+    Output,
+    OutputsChanged,
+    turned,
+    with_hours,
+)
 from doorctl.config.hours import Opening
 from doorctl.config.wording import shown
 from doorctl.core.errors import DeviceError, DoorctlError, Problem, StoreError, WebsiteHoursError
@@ -369,7 +377,7 @@ class OutputsRound:
             version = self._branch.version()
             if version != self._read_at:
                 calendar = self._calendar_of(self._branch.calendar())
-                self._day = told(self._day, calendar, self._branch.override())
+                self._day = with_hours(self._day, calendar, self._branch.override())
                 self._read_at = version
             self._branch_failing = False
         except StoreError as error:

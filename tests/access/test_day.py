@@ -16,8 +16,8 @@ from doorctl.access.day import (
     Output,
     OutputsChanged,
     Override,
-    told,
     turned,
+    with_hours,
 )
 from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, every_day
@@ -175,10 +175,12 @@ def test_a_clock_that_goes_back_warns_nobody_again() -> None:
 def test_a_new_calendar_warns_of_its_own_closing() -> None:
     """Of one that comes sooner what is still ahead; of the same one nothing twice."""
     day, _ = looked(clock("21:44:30"), clock("21:45:00"))
-    sooner = told(day, every_day(ModeSpan(OPEN, 420, 1315)), None)
+    sooner = with_hours(day, every_day(ModeSpan(OPEN, 420, 1315)), None)
 
     assert warnings(clock("21:48:00"), clock("21:50:00"), day=sooner) == [5]
-    assert warnings(clock("21:45:30"), clock("21:50:00"), day=told(day, LIBRARY, None)) == [10]
+    assert warnings(clock("21:45:30"), clock("21:50:00"), day=with_hours(day, LIBRARY, None)) == [
+        10
+    ]
 
 
 def test_outputs_follow_with_their_offsets() -> None:
@@ -216,13 +218,13 @@ def test_a_lost_calendar_is_told_once_and_its_end_too() -> None:
     day, effects = looked(clock("12:00:00"), day=Day(None))
     assert [type(one) for one in effects] == [CalendarLost, ModeChanged, OutputsChanged]
 
-    ended = told(day, Calendar(LIBRARY.week, known_until=date(2026, 12, 23)), None)
+    ended = with_hours(day, Calendar(LIBRARY.week, known_until=date(2026, 12, 23)), None)
     day, effects = turned(ended, clock("12:01:00"), RULES)
     assert [type(one) for one in effects] == [ModeChanged]
 
-    staff = told(day, None, Override(OPEN, at("2026-12-24T20:00")))
+    staff = with_hours(day, None, Override(OPEN, at("2026-12-24T20:00")))
     day, effects = turned(staff, clock("12:02:00"), RULES)
     assert CalendarLost() not in effects
 
-    found = told(day, LIBRARY, None)
+    found = with_hours(day, LIBRARY, None)
     assert CalendarFound() in turned(found, clock("12:03:00"), RULES)[1]

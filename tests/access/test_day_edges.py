@@ -8,7 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from doorctl.access.calendar import Calendar, Mode, ModeSpan
-from doorctl.access.day import ClosingWarned, Day, DayRules, ModeChanged, Override, told, turned
+from doorctl.access.day import (
+    ClosingWarned,
+    Day,
+    DayRules,
+    ModeChanged,
+    Override,
+    turned,
+    with_hours,
+)
 from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import CLOSED, OPEN, STAFFED, at, every_day
 
@@ -89,12 +97,12 @@ def test_of_the_end_that_staff_have_set_everybody_is_warned() -> None:
 
 def test_what_staff_set_counts_with_the_next_look() -> None:
     """And what they take back as well, within the same minute."""
-    day = told(looked(clock("20:00:00")), LIBRARY, LOCKDOWN)
+    day = with_hours(looked(clock("20:00:00")), LIBRARY, LOCKDOWN)
     day, (locked,) = turned(day, clock("20:00:01"), RULES)
     assert isinstance(locked, ModeChanged)
     assert locked.standing.mode is Mode.LOCKDOWN
 
-    day, (opened,) = turned(told(day, LIBRARY, None), clock("20:00:02"), RULES)
+    day, (opened,) = turned(with_hours(day, LIBRARY, None), clock("20:00:02"), RULES)
     assert isinstance(opened, ModeChanged)
     assert opened.standing.mode is OPEN
 
@@ -130,7 +138,7 @@ def test_by_an_unset_clock_no_last_minutes_are_left_over() -> None:
     """Where patrons may be in at all hours, a closing that was ahead before keeps nobody out."""
     late = looked(clock("21:50:00"))
 
-    day = looked(unset("21:51:00"), day=told(late, Calendar(), None))
+    day = looked(unset("21:51:00"), day=with_hours(late, Calendar(), None))
 
     assert day.mode_at(unset("21:51:00"), RULES) == (OPEN, False)
 

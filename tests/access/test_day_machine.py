@@ -24,8 +24,8 @@ from doorctl.access.day import (
     no_entry,
     outputs_on,
     planned,
-    told,
     turned,
+    with_hours,
 )
 from doorctl.core.moments import ClockState, Moment
 from tests.access.calendars import MINUTE, calendars, times
@@ -113,7 +113,7 @@ class DayMachine(RuleBasedStateMachine):
     @rule(calendar=st.none() | hours, override=overrides)
     def replace(self, calendar: Calendar | None, override: Override | None) -> None:
         """Read other hours."""
-        self.day = told(self.day, calendar, override)
+        self.day = with_hours(self.day, calendar, override)
 
     @rule()
     def turn(self) -> None:
@@ -185,7 +185,9 @@ def test_each_warning_comes_once(
     first, heard = now, []
     for number in range(120):
         if number == replaced_at:
-            day = told(day, Calendar(calendar.week, calendar.days, calendar.known_until), None)
+            day = with_hours(
+                day, Calendar(calendar.week, calendar.days, calendar.known_until), None
+            )
         wall = now.astimezone(COPENHAGEN)
         day, effects = turned(day, Moment(wall, latest, ClockState.TRUSTED), RULES)
         heard += [

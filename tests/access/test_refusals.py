@@ -31,7 +31,7 @@ def tell(
     """Tell decisions at even distances; return what is remembered and every alarm."""
     refusals = start or Refusals()
     alarms: list[Unusual] = []
-    begins_s = refusals.told[-1].at_s + every_s if refusals.told else LONG_UP_S
+    begins_s = refusals.decisions[-1].at_s + every_s if refusals.decisions else LONG_UP_S
     for number, reason in enumerate(decisions):
         refusals, new = refusals.after(reason, begins_s + number * every_s)
         alarms += new
@@ -98,7 +98,7 @@ def test_one_patron_who_types_wrong_ten_times_is_not_told() -> None:
         alarms += new
 
     assert alarms == []
-    assert len(refusals.told) == 7
+    assert len(refusals.decisions) == 7
 
 
 def test_a_patron_who_swipes_again_and_again_counts_once() -> None:
@@ -106,7 +106,7 @@ def test_a_patron_who_swipes_again_and_again_counts_once() -> None:
     refusals, alarms = tell([Reason.CARD_UNREADABLE] * 10, every_s=9.0)
 
     assert alarms == []
-    assert len(refusals.told) == 1
+    assert len(refusals.decisions) == 1
 
 
 def test_a_queue_is_not_one_patron() -> None:
@@ -122,7 +122,7 @@ def test_whoever_comes_two_minutes_later_is_somebody_else() -> None:
     """To the second: a moment earlier it is still the same patron."""
     for every_s, counted in ((AGAIN_S, 2), (AGAIN_S - 1.0, 1)):
         refusals, _ = tell([Reason.CARD_UNREADABLE] * 2, every_s=every_s)
-        assert len(refusals.told) == counted
+        assert len(refusals.decisions) == counted
 
 
 @pytest.mark.parametrize("reason", WATCHED)
@@ -172,7 +172,7 @@ def test_yesterdays_refusals_are_forgotten() -> None:
     """What was refused more than 24 h ago counts for nothing."""
     watch = WATCHED[Reason.EXPIRED]
     refusals, _ = tell([Reason.EXPIRED] * (watch.at_least - 1))
-    _, new = refusals.after(Reason.EXPIRED, refusals.told[0].at_s + WINDOW_S)
+    _, new = refusals.after(Reason.EXPIRED, refusals.decisions[0].at_s + WINDOW_S)
 
     assert new == ()
 
@@ -203,10 +203,10 @@ def test_memory_is_bounded_and_holds_reasons_and_times_only(
         before = refusals.alarmed
         refusals, new = refusals.after(reason, now_s)
 
-        assert len(refusals.told) <= LAST
-        assert all(now_s - one.at_s < WINDOW_S for one in refusals.told)
+        assert len(refusals.decisions) <= LAST
+        assert all(now_s - one.at_s < WINDOW_S for one in refusals.decisions)
         for alarm in new:
-            told = [one.reason for one in refusals.told]
+            told = [one.reason for one in refusals.decisions]
             watch = WATCHED[alarm.reason]
             assert alarm.reason not in before
             assert (alarm.count, alarm.of) == (told.count(alarm.reason), len(told))

@@ -180,7 +180,7 @@ class Doorway(RuleBasedStateMachine):
         """Raised once, cleared once; only a fire keeps one back."""
         if not self.fire:
             assert self.standing is ALARMS.get(self.leaf.state)
-        assert self.leaf.told == (self.standing is not None)
+        assert self.leaf.raised == (self.standing is not None)
         assert self.leaf.sounding == (self.standing is not None and not self.fire)
 
     @invariant()
