@@ -232,8 +232,8 @@ FAULTS = (
     Fault(
         "a minute too many",
         "_mode",
-        "if one.starts <= minute < one.ends}",
-        "if one.starts <= minute <= one.ends}",
+        "if span.starts <= minute < span.ends}",
+        "if span.starts <= minute <= span.ends}",
     ),
     Fault(
         "a push during the PIN is missed",
