@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from doorctl.access.calendar import ALL_DAY, Mode, ModeSpan, Span
@@ -168,6 +169,91 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
     for one in staff.accounts.every():
         assert staff.accounts.password_of(one.name) == others.accounts.password_of(one.name)
         assert staff.accounts.factor_of(one.name) == others.accounts.factor_of(one.name)
+
+
+FIXED = {
+    "add_ban": ("ban row_key patron_ref", "ban_added", "number"),
+    "lift_ban": ("number", "ban_lifted", "number"),
+    "issue_pass": ("new row_key", "pass_issued", "number kind"),
+    "revoke_pass": ("number", "pass_revoked", "number"),
+    "set_mode": ("override", "mode_set", "mode until"),
+    "end_mode": ("", "mode_ended", "mode"),
+    "set_day": ("day", "calendar_changed", "day"),
+    "clear_day": ("day", "calendar_changed", "day cleared"),
+    "note": ("deed", "patron_explained", "number day"),
+    "add_account": ("account hashed", "account_added", "account role"),
+    "set_role": ("name role", "account_changed", "account role"),
+    "disable_account": ("name", "account_disabled", "account"),
+    "enable_account": ("name", "account_enabled", "account"),
+    "set_password": ("name hashed must_change", "account_password_set", "account"),
+    "reset_factor": ("name", "account_factor_reset", "account"),
+    "sign_out_everywhere": ("name", "signed_out", "account sessions"),
+}
+"""By its name on the wire: the names of a request's arguments, its action and its details."""
+
+
+@pytest.mark.parametrize("requests", REQUESTS)
+def test_names_on_the_wire_and_on_record_are_fixed(
+    requests: tuple[Request[Any], ...], web: Path, audit: MemoryAudit, tmp_path: Path
+) -> None:
+    """Web and commands of two versions understand each other, and so does a reader of the log."""
+    questions: list[Question] = []
+
+    def passed_on(question: Question) -> Mapping[str, Any]:
+        questions.append(question)
+        return ask(web, Question(question.ask, question.about), timeout_s=LONG_S)
+
+    server = ControlServer(tmp_path / "between.sock", dict.fromkeys(FIXED, passed_on))
+    server.start()
+    try:
+        for request in requests:
+            ask_web(tmp_path / "between.sock", request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+    finally:
+        server.stop()
+
+    entry, asked = tuple(audit.entries())[-1], questions[-1]
+    names, action, details = FIXED[asked.ask]
+    assert list(asked.about) == ["request", "by", "before_s"]
+    assert list(asked.about["request"]) == names.split()
+    assert (entry.deed.action.value, {*entry.deed.details}) == (action, {*details.split()})
+
+
+def test_the_form_of_values_on_the_wire_is_fixed(tmp_path: Path) -> None:
+    """Bytes in base64, times in UTC, words by their values; and what is empty stands there too."""
+    asked: list[Question] = []
+    server = ControlServer(
+        tmp_path / "web.sock", {"issue_pass": _kept(asked), "note": _kept(asked)}
+    )
+    server.start()
+    try:
+        for request in (IssuePass(PASS, KEY), Note(LOOK)):
+            with pytest.raises(StoreError):
+                ask_web(tmp_path / "web.sock", request, by=BY, timeout_s=LONG_S, monotonic_s=NOW_S)
+    finally:
+        server.stop()
+
+    issue, note = (msgspec.json.encode(one).decode() for one in asked)
+    assert issue == (
+        '{"ask":"issue_pass","about":{"request":{"new":{"number":0,"kind":"association",'
+        '"first_day":"2026-05-04","last_day":"2026-07-03","weekdays":[1,3],"from_minute":1080,'
+        '"to_minute":1560,"outside_hours":true,"needs_pin":true,'
+        '"pin_check":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","code_digits":null,'
+        '"companions_max":9,"label":"Skakklubben","more_times":[{"opens":60,"closes":120}]},'
+        '"row_key":"AAECAwQFBgcICQoLDA0ODw=="},"by":"grethe","before_s":1015.0}}'
+    )
+    assert note == (
+        '{"ask":"note","about":{"request":{"deed":{"action":"patron_explained",'
+        '"cards":["AAECAwQFBgcICQoLDA0ODw==","Dw4NDAsKCQgHBgUEAwIBAA=="],"patron_ref":"1001",'
+        '"why":"a call","details":{"number":7,"day":"x"}}},"by":"grethe","before_s":1015.0}}'
+    )
+
+
+def _kept(asked: list[Question]) -> Callable[[Question], Mapping[str, Any]]:
+    def keep(question: Question) -> Mapping[str, Any]:
+        asked.append(Question(question.ask, question.about))
+        raise StoreError("kept")
+
+    return keep
 
 
 def test_every_request_has_its_question() -> None:
