@@ -18,7 +18,7 @@ from doorctl.cli.options import config_option, json_option, read_config, set_opt
 from doorctl.cli.staff_options import Hours, IsoDate, clock, shows_by_itself
 from doorctl.config import Config
 from doorctl.ports import StoredDay
-from doorctl.rpc.requests import ClearDay, SetDay
+from doorctl.rpc import deeds
 from doorctl.services.branch import change
 from doorctl.services.hours import Hours as HoursNow
 from doorctl.services.hours import hours_now, refuse_day
@@ -81,7 +81,7 @@ def except_day(
     """
     refuse_day(hours_now(config), day, self_service, staffed)
     spans = tuple(chain(_of(Mode.SELF_SERVICE, self_service), _of(Mode.STAFFED, staffed)))
-    change(config, SetDay(StoredDay(day, spans, note)))
+    change(config, deeds.set_day(StoredDay(day, spans, note)))
     click.echo(f"On {day} the branch is {_spelt(spans)}.")
 
 
@@ -90,7 +90,7 @@ def except_day(
 @with_config
 def clear_day(config: Config, day: date) -> None:
     """Take back what `calendar except` said of DATE."""
-    change(config, ClearDay(day))
+    change(config, deeds.clear_day(day))
     spans = hours_now(config).calendar.day(day)
     click.echo(f"{day} has no hours of its own any more; it is {_spelt(spans)}.")
 

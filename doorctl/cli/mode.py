@@ -69,13 +69,13 @@ def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> 
 
     In lockdown only emergency passes open the door.
     """
-    from doorctl.rpc.requests import SetMode  # noqa: PLC0415
+    from doorctl.rpc import deeds  # noqa: PLC0415
     from doorctl.services.branch import change  # noqa: PLC0415 - showing does without
 
     moment = system_clock(config).moment()
     end = instant(until, moment)
     wanted = Mode(name)
-    change(config, SetMode(Override(wanted, end, reason, caller())))
+    change(config, deeds.set_mode(Override(wanted, end, reason, caller())))
     click.echo(f"The branch is {SHOWN[wanted]} until {_at(end)}; then its calendar counts again.")
     if wanted in OPEN and not moment.dependable:
         click.echo("The clock is not set: until it is, this lets nobody in.", err=True)
@@ -85,10 +85,10 @@ def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> 
 @with_config
 def end_mode(config: Config) -> None:
     """End the mode that was set by hand, so that the calendar counts again."""
-    from doorctl.rpc.requests import EndMode  # noqa: PLC0415
+    from doorctl.rpc import deeds  # noqa: PLC0415
     from doorctl.services.branch import change  # noqa: PLC0415 - as above
 
-    ended = change(config, EndMode())
+    ended = change(config, deeds.end_mode())
     click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")
 
 

@@ -35,7 +35,7 @@ from doorctl.config import Config
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.ports import PassEntry
-from doorctl.rpc.requests import RevokePass
+from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.app import system_clock
 from doorctl.services.branch import change
@@ -170,7 +170,7 @@ def list_passes(config: Config, why: str, as_json: bool) -> None:
 @with_config
 def revoke(config: Config, number: int) -> None:
     """Take the pass NUMBER back."""
-    change(config, RevokePass(number))
+    change(config, deeds.revoke_pass(number))
     click.echo(f"Pass {number} opens nothing from now on.")
 
 

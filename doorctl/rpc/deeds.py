@@ -1,110 +1,302 @@
-"""What each change of ``branch.db`` is on the audit log, written in its own transaction."""
+"""The deeds of staff that change ``branch.db``, each declared once, as a function.
+
+The function's name and arguments are the question on the web process's socket, its result is the
+answer, and its action stands on the audit log, in the transaction of the change. The process that
+holds the file carries a deed out at once, any other sends it to web (:mod:`doorctl.rpc.branch`).
+
+A deed raises InputError where it makes no sense, and StoreError where the disk fails: nothing was
+changed then, and nothing is on record.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from inspect import signature
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, get_args, get_type_hints
+
+import msgspec
 
 from doorctl.access.day import Override
-from doorctl.access.rights import Ban, Pass
+from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
+from doorctl.accounts import administration
+from doorctl.accounts.account import Account, Permission, Role
+from doorctl.accounts.ports import Books
+from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.accounts import ACCOUNT_DEEDS
-from doorctl.rpc.requests import (
-    AddBan,
-    ClearDay,
-    EndMode,
-    IssuePass,
-    LiftBan,
-    Note,
-    OpenBranch,
-    Request,
-    RevokePass,
-    SetDay,
-    SetMode,
-)
+from doorctl.ports import BranchBook, BranchWriter, DaySource, StoredDay
+from doorctl.privacy.audit import Action, AuditWriter, Deed, Details
 
+ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Audited(Generic[ResultT]):
-    """A request with the login or account behind it, `by`.
+class OpenBranch:
+    """``branch.db`` in the hands of its one writer; all of it belongs to one thread."""
 
-    Both the change and its audit entry are durable, or neither.
+    book: BranchBook
+    writer: BranchWriter
+    audit: AuditWriter
+    staff: Books
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[ResultT_co]):
+    """A deed's result, and what stands on the audit log beside its action; see `Deed`."""
+
+    result: ResultT_co
+    details: Details = field(default_factory=dict)
+    cards: tuple[bytes, ...] = ()
+    patron_ref: str | None = None
+    why: str = ""
+    action: Action | None = None
+
+
+@dataclass(frozen=True)
+class StaffDeed(Generic[ArgumentsP, ResultT_co]):
+    """A deed; call it with its arguments for a request.
+
+    `action` is None where the arguments say which, `permission` where each page has its own.
     """
 
-    request: Request[ResultT]
-    by: str
+    name: str
+    action: Action | None
+    permission: Permission | None
+    function: Callable[..., Outcome[ResultT_co]] = field(repr=False)
 
-    def carried_out(self, branch: OpenBranch, moment: Moment) -> ResultT:
-        """Carry it out, put it on the audit log and return the result."""
+    def __call__(self, *args: ArgumentsP.args, **kwargs: ArgumentsP.kwargs) -> Request[ResultT_co]:
+        """Return the request to do it."""
+        return Request(self, self.arguments(*args, **kwargs))
+
+    @cached_property
+    def arguments(self) -> Callable[..., msgspec.Struct]:
+        """The type of the arguments, as they travel."""
+        hints, parameters = get_type_hints(self.function), signature(self.function).parameters
+        fields = [
+            (name, hints[name], *(() if one.default is one.empty else (one.default,)))
+            for name, one in list(parameters.items())[2:]
+        ]
+        return msgspec.defstruct(self.name, fields, frozen=True)
+
+    @cached_property
+    def result(self) -> Any:
+        """The type of the result."""
+        return get_args(get_type_hints(self.function)["return"])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[ResultT_co]):
+    """A deed with its arguments, which are shown nowhere."""
+
+    deed: StaffDeed[..., ResultT_co]
+    arguments: msgspec.Struct = field(repr=False)
+
+    def run(self, branch: OpenBranch, by: str, moment: Moment) -> ResultT_co:
+        """Do it for the login or account `by`; both it and its audit entry are kept, or neither."""
         with branch.audit.together(moment):
-            done = self.request.carried_out(branch, moment)
-            branch.audit.append(deed_of(self.request, done), self.by, moment)
-        return done
+            done = self.deed.function(branch, moment, **msgspec.structs.asdict(self.arguments))
+            action = Action(self.deed.action or done.action)
+            entry = Deed(action, done.cards, done.patron_ref, done.why, done.details)
+            branch.audit.append(entry, by, moment)
+        return done.result
 
 
-def deed_of(request: Request[Any], done: Any) -> Deed:
-    """Return the audit entry of a request whose result is `done`."""
-    return DEEDS[type(request)](request, done)
+_DEEDS: Final[dict[str, StaffDeed[..., Any]]] = {}
+
+DEEDS: Final[Mapping[str, StaffDeed[..., Any]]] = MappingProxyType(_DEEDS)
+"""By the name of its question on the socket."""
 
 
-def _ban_added(asked: AddBan, ban: Ban) -> Deed:
-    cards = () if asked.row_key is None else (asked.row_key,)
-    return Deed(Action.BAN_ADDED, cards, asked.patron_ref, ban.reason, {"number": ban.number})
+def deed(
+    action: Action | None, permission: Permission | None
+) -> Callable[
+    [Callable[Concatenate[OpenBranch, Moment, ArgumentsP], Outcome[ResultT]]],
+    StaffDeed[ArgumentsP, ResultT],
+]:
+    """Declare a function as a deed, under its own name."""
+
+    def declared(
+        function: Callable[Concatenate[OpenBranch, Moment, ArgumentsP], Outcome[ResultT]],
+    ) -> StaffDeed[ArgumentsP, ResultT]:
+        made: StaffDeed[ArgumentsP, ResultT] = StaffDeed(
+            function.__name__, action, permission, function
+        )
+        _DEEDS[made.name] = made
+        return made
+
+    return declared
 
 
-def _ban_lifted(_asked: LiftBan, ban: Ban) -> Deed:
-    return Deed(Action.BAN_LIFTED, details={"number": ban.number})
+@deed(Action.BAN_ADDED, Permission.CHANGE_BANS)
+def add_ban(
+    branch: OpenBranch, moment: Moment, ban: Ban, row_key: bytes | None, patron_ref: str | None
+) -> Outcome[Ban]:
+    """Ban a card, a patron with all cards, or both; returns the ban with its number.
+
+    A ban that adds nothing to one that stands is refused.
+    """
+    # A ban of a patron is of all cards, whichever of them was swiped; no row has an empty key.
+    whose = (row_key or b"", None) if patron_ref is None else (b"", patron_ref)
+    refuse_second(ban, branch.book.bans(*whose))
+    added = branch.writer.ban(ban, moment, row_key=row_key, patron_ref=patron_ref)
+    cards = () if row_key is None else (row_key,)
+    return Outcome(added, {"number": added.number}, cards, patron_ref, added.reason)
 
 
-def _pass_issued(asked: IssuePass, held: Pass) -> Deed:
-    details = {"number": held.number, "kind": held.kind.value}
-    return Deed(Action.PASS_ISSUED, (asked.row_key,), details=details)
+@deed(Action.BAN_LIFTED, Permission.CHANGE_BANS)
+def lift_ban(branch: OpenBranch, moment: Moment, number: int) -> Outcome[Ban]:
+    """Lift a ban before its end; returns it."""
+    ban = branch.writer.lift(number, moment)
+    return Outcome(ban, {"number": ban.number})
 
 
-def _pass_revoked(_asked: RevokePass, held: Pass) -> Deed:
-    return Deed(Action.PASS_REVOKED, details={"number": held.number})
+@deed(Action.PASS_ISSUED, Permission.CHANGE_PASSES)
+def issue_pass(branch: OpenBranch, moment: Moment, new: Pass, row_key: bytes) -> Outcome[Pass]:
+    """Issue a pass for a card or code; returns the pass with its number."""
+    held = branch.writer.issue(new, moment, row_key=row_key)
+    return Outcome(held, {"number": held.number, "kind": held.kind.value}, (row_key,))
 
 
-def _mode_set(asked: SetMode, _done: None) -> Deed:
-    override = asked.override
+@deed(Action.PASS_REVOKED, Permission.CHANGE_PASSES)
+def revoke_pass(branch: OpenBranch, moment: Moment, number: int) -> Outcome[Pass]:
+    """Take a pass back; returns it."""
+    held = branch.writer.revoke(number, moment)
+    return Outcome(held, {"number": held.number})
+
+
+@deed(Action.MODE_SET, Permission.SET_MODE)
+def set_mode(branch: OpenBranch, moment: Moment, override: Override) -> Outcome[None]:
+    """Set a mode by hand in place of any other."""
+    branch.writer.set_override(override, moment)
     until = override.until.isoformat(timespec="seconds")
-    details = {"mode": override.mode.value, "until": until}
-    return Deed(Action.MODE_SET, why=override.cause, details=details)
+    return Outcome(None, {"mode": override.mode.value, "until": until}, why=override.cause)
 
 
-def _mode_ended(_asked: EndMode, ended: Override) -> Deed:
-    return Deed(Action.MODE_ENDED, details={"mode": ended.mode.value})
+@deed(Action.MODE_ENDED, Permission.SET_MODE)
+def end_mode(branch: OpenBranch, moment: Moment) -> Outcome[Override]:
+    """Go back to the calendar; returns the mode that was set by hand."""
+    ended = branch.writer.end_override(moment)
+    return Outcome(ended, {"mode": ended.mode.value})
 
 
-def _day_set(asked: SetDay, _done: None) -> Deed:
-    return Deed(Action.CALENDAR_CHANGED, details={"day": asked.day.day.isoformat()})
+@deed(Action.CALENDAR_CHANGED, Permission.CHANGE_CALENDAR)
+def set_day(branch: OpenBranch, moment: Moment, day: StoredDay) -> Outcome[None]:
+    """Set the hours of a date; the hours that staff set for other dates stay."""
+    others = (one for one in _set_by_staff(branch.book, moment) if one.day != day.day)
+    branch.writer.set_days(DaySource.STAFF, [*others, day], moment, known_until=None)
+    return Outcome(None, {"day": day.day.isoformat()})
 
 
-def _day_cleared(asked: ClearDay, _done: None) -> Deed:
-    return Deed(Action.CALENDAR_CHANGED, details={"day": asked.day.isoformat(), "cleared": 1})
+@deed(Action.CALENDAR_CHANGED, Permission.CHANGE_CALENDAR)
+def clear_day(branch: OpenBranch, moment: Moment, day: date) -> Outcome[None]:
+    """Take back the hours that staff set for a date; one without any, or past, is refused."""
+    before = list(_set_by_staff(branch.book, moment))
+    others = [one for one in before if one.day != day]
+    if others == before:
+        raise InputError(f"staff have set no hours for {day} that could be cleared")
+    branch.writer.set_days(DaySource.STAFF, others, moment, known_until=None)
+    return Outcome(None, {"day": day.isoformat(), "cleared": 1})
 
 
-def _noted(asked: Note, _done: None) -> Deed:
-    return asked.deed
+@deed(None, None)
+def note(_branch: OpenBranch, _moment: Moment, deed: Deed) -> Outcome[None]:
+    """Put on record what changes nothing here, such as a look at somebody's data."""
+    return Outcome(None, deed.details, deed.cards, deed.patron_ref, deed.why, deed.action)
 
 
-DEEDS: Mapping[type[Any], Callable[[Any, Any], Deed]] = MappingProxyType(
-    {
-        AddBan: _ban_added,
-        LiftBan: _ban_lifted,
-        IssuePass: _pass_issued,
-        RevokePass: _pass_revoked,
-        SetMode: _mode_set,
-        EndMode: _mode_ended,
-        SetDay: _day_set,
-        ClearDay: _day_cleared,
-        Note: _noted,
-        **ACCOUNT_DEEDS,
-    }
-)
-"""Every request has its deed: a change that left no trace would be found by a test."""
+# Of an account's password only the hash arrives here: neither the socket nor the file has it.
+
+
+@deed(Action.ACCOUNT_ADDED, Permission.ACCOUNTS)
+def add_account(
+    branch: OpenBranch, moment: Moment, account: Account, hashed: str
+) -> Outcome[Account]:
+    """Add a local account; returns it."""
+    return _with_role(administration.add(branch.staff, account, hashed, moment))
+
+
+@deed(Action.ACCOUNT_CHANGED, Permission.ACCOUNTS)
+def set_role(branch: OpenBranch, moment: Moment, name: str, role: Role) -> Outcome[Account]:
+    """Give an account another role, which ends its sessions; returns it."""
+    return _with_role(administration.set_role(branch.staff, name, role, moment))
+
+
+@deed(Action.ACCOUNT_DISABLED, Permission.ACCOUNTS)
+def disable_account(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
+    """Let nobody sign in to an account any more, which ends its sessions; returns it."""
+    return _of_account(administration.disable(branch.staff, name, moment))
+
+
+@deed(Action.ACCOUNT_ENABLED, Permission.ACCOUNTS)
+def enable_account(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
+    """Let an account be signed in to again, at once; returns it."""
+    return _of_account(administration.enable(branch.staff, name, moment))
+
+
+@deed(Action.ACCOUNT_PASSWORD_SET, Permission.ACCOUNTS)
+def set_password(
+    branch: OpenBranch,
+    moment: Moment,
+    name: str,
+    hashed: str,
+    must_change: bool = False,
+) -> Outcome[Account]:
+    """Give an account another password, which ends its sessions; returns it."""
+    made = administration.set_password(branch.staff, name, hashed, moment, must_change=must_change)
+    return _of_account(made)
+
+
+@deed(Action.ACCOUNT_FACTOR_RESET, Permission.ACCOUNTS)
+def reset_factor(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
+    """Take an account's second factor, which ends its sessions; returns it."""
+    return _of_account(administration.reset_factor(branch.staff, name, moment))
+
+
+@deed(Action.SIGNED_OUT, Permission.ACCOUNTS)
+def sign_out_everywhere(branch: OpenBranch, _moment: Moment, name: str) -> Outcome[int]:
+    """End all sessions of an account; returns their number."""
+    ended = administration.sign_out_everywhere(branch.staff, name)
+    return Outcome(ended, {"account": name, "sessions": ended})
+
+
+def _of_account(account: Account) -> Outcome[Account]:
+    return Outcome(account, {"account": account.name})
+
+
+def _with_role(account: Account) -> Outcome[Account]:
+    return Outcome(account, {"account": account.name, "role": account.role.value})
+
+
+def refuse_second(ban: Ban, standing: Iterable[Ban]) -> None:
+    """Refuse a ban beside one that keeps the same people out as early, as long and as widely.
+
+    `standing` are those of the same card or patron that were not lifted, in force or not.
+
+    Raises:
+        InputError: there is such a ban.
+    """
+    if any(_covers(one, ban) for one in standing):
+        raise InputError(
+            "the card or patron is banned for as long already; lift that ban first if this one is "
+            "to take its place"
+        )
+
+
+def _covers(standing: Ban, ban: Ban) -> bool:
+    as_long = standing.until is None or (ban.until is not None and ban.until <= standing.until)
+    as_widely = ALL_BRANCHES in standing.branches or ban.branches <= standing.branches
+    return standing.since <= ban.since and as_long and as_widely
+
+
+def _set_by_staff(book: BranchBook, moment: Moment) -> Iterator[StoredDay]:
+    """Yield the hours that staff set for today and later, in order of date."""
+    known = moment.local if moment.dependable else moment.high_water
+    today = known.astimezone(moment.local.tzinfo).date()
+    for source in book.calendar().sources:
+        if source.source is DaySource.STAFF:
+            yield from (one for one in source.days if one.day >= today)

@@ -29,8 +29,8 @@ from doorctl.ops.alarm_log import AlarmLog
 from doorctl.ports import Clock, EventLog, NotSentError
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
+from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import alarm_answers, ask_standing
-from doorctl.rpc.requests import OpenBranch
 from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchDesk
 from doorctl.services.door_alarms import not_sent, started

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from doorctl.accounts.ports import Books
 from doorctl.config import Config
@@ -15,8 +15,7 @@ from doorctl.core.moments import Moment
 from doorctl.ports import Clock
 from doorctl.rpc.branch import ask_web, branch_answers
 from doorctl.rpc.control import Answers
-from doorctl.rpc.deeds import Audited
-from doorctl.rpc.requests import OpenBranch, Request
+from doorctl.rpc.deeds import OpenBranch, Request
 from doorctl.services.app import branch_db, by_the_owner, system_clock
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.audit import AuditTrail
@@ -52,7 +51,7 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
     def alone() -> ResultT:
         with ExitStack() as stack:
             branch = _opened(config, stack)
-            return Audited(request, whose).carried_out(branch, clock.moment())
+            return request.run(branch, whose, clock.moment())
 
     try:
         return by_the_owner(asked, alone, absent=NotRunningError)
@@ -89,6 +88,10 @@ class BranchDesk:
         """
         return result_of(self._worker.submit(self._used, use), self._limit_s)
 
+    def change(self, request: Request[ResultT], by: str) -> ResultT:
+        """Do a deed of the login or account `by`; see :meth:`run`."""
+        return self.run(lambda branch, moment: request.run(branch, by, moment))
+
     def open(self) -> None:
         """Open the file now, to learn of it early.
 
@@ -99,16 +102,13 @@ class BranchDesk:
 
     def answers(self) -> Answers:
         """Return what the web process answers on its socket."""
-        return branch_answers(self._carry_out, self._clock.monotonic_s)
+        return branch_answers(self.run, self._clock.monotonic_s)
 
     def close(self) -> None:
         """Finish what is under way and let the next writer in; nothing can be used after it."""
         # On the thread that opened the file, for SQLite takes it from no other.
         self._worker.submit(self._stack.close).result()
         self._worker.shutdown()
-
-    def _carry_out(self, request: Request[Any]) -> Any:
-        return self.run(request.carried_out)
 
     def _used(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
         if self._branch is None:

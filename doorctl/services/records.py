@@ -11,7 +11,7 @@ from doorctl.core.errors import StoreError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
 from doorctl.privacy.audit import verify as verify_chain
-from doorctl.rpc.requests import Note
+from doorctl.rpc import deeds
 from doorctl.services.app import branch_db, system_clock
 from doorctl.services.branch import BranchDesk, change
 from doorctl.store.audit import AuditRecords
@@ -27,7 +27,7 @@ def note(config: Config, deed: Deed, by: str | None = None) -> None:
         StoreError: it could not be written.
     """
     refuse_purpose(deed.why, "reason", optional=True)
-    change(config, Note(deed), by)
+    change(config, deeds.note(deed), by)
 
 
 def note_done(config: Config, deed: Deed, by: str | None = None) -> None:

@@ -19,7 +19,7 @@ from doorctl.core.moments import Moment
 from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
-from doorctl.rpc.requests import AddBan, IssuePass, LiftBan
+from doorctl.rpc import deeds
 from doorctl.services.app import open_book
 from doorctl.services.branch import change
 from doorctl.services.explain import Reading
@@ -90,7 +90,7 @@ def ban_card(
     for card in _known(_cards(config, typed, taken_as, numbers or own_numbers(config))):
         whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
         try:
-            stored = change(config, AddBan(ban, card.key, card.patron_ref), by)
+            stored = change(config, deeds.add_ban(ban, card.key, card.patron_ref), by)
         except InputError as error:
             # One of two readings may be banned already, and the other not.
             refusal = error
@@ -112,7 +112,7 @@ def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = No
     known = knows_patron(config, patron_ref)
     if not known:
         refuse_ref(patron_ref)
-    stored = change(config, AddBan(ban, None, patron_ref), by)
+    stored = change(config, deeds.add_ban(ban, None, patron_ref), by)
     return Banned(stored, whole_patron=True, known=known)
 
 
@@ -124,7 +124,7 @@ def lift(config: Config, number: int, moment: Moment, *, by: str | None = None) 
     """
     with open_book(config) as book:
         entries = book.every_ban()
-    ban, here = change(config, LiftBan(number), by), config.branch.id
+    ban, here = change(config, deeds.lift_ban(number), by), config.branch.id
     whose = next((one for one in entries if one.ban.number == number), None)
     others = (
         one.ban.number
@@ -168,7 +168,7 @@ def issue_for_card(
     if own_pin is not None:
         check = seal.pin_check(typed, card.reading, own_pin)
         new = replace(new, needs_pin=True, pin_check=check)
-    return change(config, IssuePass(new, card.key), by)
+    return change(config, deeds.issue_pass(new, card.key), by)
 
 
 def issue_for_code(
@@ -190,7 +190,7 @@ def issue_for_code(
             code = seal.new_code(new.code_digits or 0)
             if not book.passes_of(code.key):
                 break
-    return change(config, IssuePass(new, code.key), by), code.digits
+    return change(config, deeds.issue_pass(new, code.key), by), code.digits
 
 
 def every_ban(config: Config, why: str = "", by: str | None = None) -> tuple[BanEntry, ...]:

@@ -24,8 +24,8 @@ from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
 from doorctl.privacy.letters import Export, both
 from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
+from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
-from doorctl.rpc.requests import ClearDay, EndMode, RevokePass, SetDay, SetMode
 from doorctl.services import holding, opening, records, rights, subject, visits
 from doorctl.services.app import open_book, outdated
 from doorctl.services.branch import change
@@ -100,11 +100,11 @@ class BranchNowDesk:
 
     def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
         """Set a mode by hand until a time."""
-        change(self._config, SetMode(Override(mode, until, cause, by)), by)
+        change(self._config, deeds.set_mode(Override(mode, until, cause, by)), by)
 
     def end_mode(self, by: str) -> None:
         """Go back to the calendar."""
-        change(self._config, EndMode(), by)
+        change(self._config, deeds.end_mode(), by)
 
     def _note(self, deed: Deed, by: str) -> None:
         # A door that does not run does nothing that could go on record.
@@ -271,7 +271,7 @@ class PassDesk:
 
     def revoke(self, number: int, by: str) -> Pass:
         """Take a pass back."""
-        return change(self._config, RevokePass(number), by)
+        return change(self._config, deeds.revoke_pass(number), by)
 
 
 def _refuse_pin(pin: Pin, length: int) -> None:
@@ -345,11 +345,11 @@ class HoursDesk:
         """Give a date its own hours; a day without hours is closed."""
         own, staffed = (_plain(day, mode) for mode in (Mode.SELF_SERVICE, Mode.STAFFED))
         refuse_day(hours_now(self._config), day.day, own, staffed)
-        change(self._config, SetDay(day), by)
+        change(self._config, deeds.set_day(day), by)
 
     def clear_day(self, day: date, by: str) -> None:
         """Remove the hours that staff gave a date."""
-        change(self._config, ClearDay(day), by)
+        change(self._config, deeds.clear_day(day), by)
 
 
 def _plain(day: StoredDay, mode: Mode) -> tuple[Span, ...]:

@@ -25,8 +25,8 @@ from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Question, ask
+from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, answering
-from doorctl.rpc.requests import OpenBranch
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import (
     access_policy,

@@ -19,9 +19,15 @@ from doorctl.accounts.second_factor import new_secret
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError
 from doorctl.privacy.audit import Action, Entry
-from doorctl.rpc.accounts import NOBODY, PROVIDER
 from doorctl.rpc.control import ControlServer
-from doorctl.services.accounts import AccountsDesk, accounts_desk, administration, every_account
+from doorctl.services.accounts import (
+    NOBODY,
+    PROVIDER,
+    AccountsDesk,
+    accounts_desk,
+    administration,
+    every_account,
+)
 from doorctl.services.app import branch_db
 from doorctl.services.branch import BranchDesk
 from doorctl.store.audit import AuditRecords

@@ -15,7 +15,7 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
-from doorctl.rpc.requests import SetMode
+from doorctl.rpc import deeds
 from doorctl.services import records as audit
 from doorctl.services.app import branch_db, open_book, system_clock
 from doorctl.services.branch import BranchDesk, change
@@ -81,7 +81,7 @@ def test_a_change_that_can_not_be_put_on_record_is_not_made(config: Config) -> N
             "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
         )
     with pytest.raises(StoreError):
-        change(config, SetMode(Override(Mode.CLOSED, ends, "test", "staff-7")))
+        change(config, deeds.set_mode(Override(Mode.CLOSED, ends, "test", "staff-7")))
 
     with open_book(config) as book:
         assert book.override() is None

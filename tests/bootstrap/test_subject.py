@@ -28,8 +28,8 @@ from doorctl.privacy.audit import Action
 from doorctl.privacy.hold import Hold
 from doorctl.privacy.letters import Export
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
-from doorctl.rpc.requests import AddBan
 from doorctl.services import records as book
 from doorctl.services import rights as staff
 from doorctl.services import subject as rights
@@ -461,7 +461,7 @@ class TestNumber:
     def test_what_was_once_kept_as_one_can_still_be_erased(self, branch: Config) -> None:
         """A ban from before it was refused: else it would stay, with no way to name it."""
         cpr = "0101701234"
-        change(branch, AddBan(BAN, None, cpr))
+        change(branch, deeds.add_ban(BAN, None, cpr))
 
         assert held(rights.export(branch, Named(None, cpr))) == {"bans": 1}
         rights.erase(branch, Named(None, cpr))

@@ -17,8 +17,8 @@ from doorctl.accounts.passwords import Password
 from doorctl.config import Config
 from doorctl.ports import ATTEMPT, HourCount, StoredDay
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.accounts import AddAccount
-from doorctl.rpc.requests import AddBan, IssuePass, Note, Request, SetDay
+from doorctl.rpc import deeds
+from doorctl.rpc.deeds import Request
 from doorctl.services.app import branch_db, visits_db
 from doorctl.services.branch import change
 from doorctl.store.accounts import ArgonPasswords
@@ -94,13 +94,13 @@ def _requests(now: datetime, card: bytes) -> Iterator[Request[object]]:
     passwords = ArgonPasswords(memory_kib=8, iterations=1)
     hashed = passwords.hashed(Password(PASSWORD))
     for role in Role:
-        yield AddAccount(Account(role.value, role.value.title(), role), hashed)
+        yield deeds.add_account(Account(role.value, role.value.title(), role), hashed)
     yield from _bans(now)
     yield from _passes(now.date(), card)
     yield from _calendar(now.date())
     for number in range(120):
         why = SCRIPT if number % 40 == 0 else "spurgt ved skranken"
-        yield Note(Deed(Action.VISITS_LISTED, why=why, details={"count": number}))
+        yield deeds.note(Deed(Action.VISITS_LISTED, why=why, details={"count": number}))
 
 
 def _bans(now: datetime) -> Iterator[Request[object]]:
@@ -108,9 +108,9 @@ def _bans(now: datetime) -> Iterator[Request[object]]:
     for number, reason in enumerate(("Hærværk ved kopimaskinen", SCRIPT, "Lukkede andre ind")):
         since = now - timedelta(days=number)
         ban = Ban(0, reason, since, since + month, "staff", here, note=reason)
-        yield AddBan(ban, _someone(number), f"90{number}")
+        yield deeds.add_ban(ban, _someone(number), f"90{number}")
     ever = Ban(0, "Truede personalet", now - month, None, "manager", frozenset({ALL_BRANCHES}))
-    yield AddBan(ever, _someone(9), None)
+    yield deeds.add_ban(ever, _someone(9), None)
 
 
 def _passes(today: date, card: bytes) -> Iterator[Request[object]]:
@@ -118,14 +118,14 @@ def _passes(today: date, card: bytes) -> Iterator[Request[object]]:
     evenings = frozenset({1, 3})
     for kind, label in ((PassKind.ASSOCIATION, "Skakklubben"), (PassKind.CLASS, SCRIPT)):
         new = Pass(0, kind, today, until, evenings, 1080, 1320, label=label, companions_max=4)
-        yield IssuePass(new, card if kind is PassKind.ASSOCIATION else _someone(77))
+        yield deeds.issue_pass(new, card if kind is PassKind.ASSOCIATION else _someone(77))
 
 
 def _calendar(today: date) -> Iterator[Request[object]]:
     hours = (ModeSpan(Mode.SELF_SERVICE, 420, 1320), ModeSpan(Mode.STAFFED, 600, 1020))
-    yield SetDay(StoredDay(today + timedelta(days=4), (), SCRIPT[:60]))
-    yield SetDay(StoredDay(today + timedelta(days=5), hours, "Kursusdag"))
-    yield SetDay(StoredDay(today + timedelta(days=9), hours[:1], "Ingen personale"))
+    yield deeds.set_day(StoredDay(today + timedelta(days=4), (), SCRIPT[:60]))
+    yield deeds.set_day(StoredDay(today + timedelta(days=5), hours, "Kursusdag"))
+    yield deeds.set_day(StoredDay(today + timedelta(days=9), hours[:1], "Ingen personale"))
 
 
 def _someone(number: int) -> bytes:

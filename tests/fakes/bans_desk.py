@@ -15,7 +15,7 @@ from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import BanEntry
 from doorctl.privacy.letters import both
 from doorctl.privacy.subject import refuse_ref
-from doorctl.rpc.requests import refuse_second
+from doorctl.rpc.deeds import refuse_second
 from doorctl.web.desks import BanAsked, BanEnded, BanLetter, BanListed, BanMade, TakenAs
 
 ZONE = ZoneInfo("Europe/Copenhagen")

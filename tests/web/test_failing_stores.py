@@ -26,7 +26,7 @@ from doorctl.accounts.account import Role
 from doorctl.config import Config
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
-from doorctl.rpc.requests import OpenBranch
+from doorctl.rpc.deeds import OpenBranch
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import access_policy, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.branch import BranchDesk

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 import doorctl
 from doorctl.accounts.account import Role
 from doorctl.privacy.audit import EMPTY, SYNC, Action, Deed, Verdict
-from doorctl.rpc.accounts import NOBODY, PROVIDER
+from doorctl.services.accounts import NOBODY, PROVIDER
 from doorctl.web.staff.audit import DEEDS, DETAILS, SHOWN, AuditPages
 from tests.fakes.trail_desk import FakeTrailDesk
 from tests.web.pages.staging import LANGUAGES, browser
