@@ -19,7 +19,7 @@ from doorctl.access.policy import (
     knows_pin,
     opens_day,
 )
-from doorctl.access.rights import banned
+from doorctl.access.rights import Pass, banned
 from doorctl.core.masked import Pin, StretchedKey
 from doorctl.core.moments import Moment
 
@@ -136,8 +136,7 @@ def _judged(
     known = _as_proved(_with_lent(prepared, now, rules))
     proved = proofs(known, pin, now.moment, duress=rules.policy.duress)
     decision = decide(rules.policy, _case(known, proved, now, rules))
-    shown = decision.reason not in BEFORE_PROOF
-    opens, unasked = decision.reason is Reason.OK, _opened_unasked(known, decision)
+    opens, _, shown = ranked = rank(known.held, decision)
     verdict = Verdict(
         decision.reason,
         duress=proved.duress and shown,
@@ -148,7 +147,17 @@ def _judged(
         proved=shown and PinProof.PROVED in {proved.patron, proved.held},
     )
     gives = (verdict.opens_day, verdict.companions_max)
-    return (opens, unasked, shown, not verdict.duress, *gives), verdict
+    return (*ranked, not verdict.duress, *gives), verdict
+
+
+def rank(held: Pass | None, decision: Decision) -> tuple[bool, bool, bool]:
+    """Return how good a decision by one of several passes is; the greatest counts.
+
+    It says whether it opens, whether it does so without a PIN, and whether it refuses only after a
+    proved PIN.
+    """
+    shown = decision.reason not in BEFORE_PROOF
+    return decision.reason is Reason.OK, _opened_unasked(held, decision), shown
 
 
 def _case(known: Prepared, proved: Proofs, now: Now, rules: Rules) -> Case:
@@ -192,7 +201,9 @@ def _warns(known: Prepared, decision: Decision, rules: Rules) -> bool:
     policy = rules.policy
     if policy.weak_pin is not WeakPin.WARN or not policy.require_pin or known.patron is None:
         return False
-    return decision.by_patron and not _opened_unasked(known, decision) and known.patron.weak_pin
+    return (
+        decision.by_patron and not _opened_unasked(known.held, decision) and known.patron.weak_pin
+    )
 
 
 def _needs_long(known: Prepared, rules: Rules) -> bool:
@@ -207,15 +218,15 @@ def _opens_day(known: Prepared, decision: Decision, rules: Rules) -> bool:
 
 
 def _companions(known: Prepared, decision: Decision, rules: Rules) -> int:
-    by_own_pin = decision.by_patron and not _opened_unasked(known, decision)
+    by_own_pin = decision.by_patron and not _opened_unasked(known.held, decision)
     by_patron = rules.companions_max if by_own_pin else 0
     by_pass = known.held.companions_max if known.held is not None and decision.by_pass else 0
     return max(by_patron, by_pass)
 
 
-def _opened_unasked(known: Prepared, decision: Decision) -> bool:
+def _opened_unasked(held: Pass | None, decision: Decision) -> bool:
     """Tell whether it opens with any PIN: then nothing may show that the typed PIN was right."""
-    return decision.by_pass and known.held is not None and not known.held.needs_pin
+    return decision.by_pass and held is not None and not held.needs_pin
 
 
 def opens_without_pin(prepared: Prepared, now: Now, rules: Rules) -> bool:

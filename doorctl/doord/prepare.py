@@ -6,28 +6,26 @@ Speaks to ports only; all calls on one thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from doorctl.access import codes_throttle
 from doorctl.access.codes_throttle import CODES_KEY
 from doorctl.access.messages import Prepared
-from doorctl.access.patron import (
-    BEFORE_PROOF,
-    UNJUDGED,
-    Patron,
-    Reason,
-    levels,
-    may_be_one,
-    row_key,
-)
-from doorctl.access.rights import Ban, Pass
-from doorctl.access.throttle import GUESSED_AT, MOST_WRONG_PINS, CardThrottle, everywhere
-from doorctl.core.errors import BranchStoreError, StoreError
-from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
+from doorctl.access.patron import BEFORE_PROOF, UNJUDGED, Patron, Reason, levels, row_key
+from doorctl.access.throttle import GUESSED_AT, CardThrottle
+from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime
 from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup, Sealer, Stamped, VisitLog
+from doorctl.services.lookup import (
+    Found,
+    Reading,
+    look_up,
+    restricted,
+    rights_of,
+    united,
+    wait_of,
+)
 
 ALARMED_AGAIN_MS = 24 * 3_600_000
 """A right PIN of a patron after many wrong ones is alarmed once in this time."""
@@ -46,21 +44,6 @@ class _OpenAttempt:
 
     def charged(self, now: BootTime) -> CardThrottle:
         return _charged(self.before or CardThrottle(), now, by_code=self.by_code)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rights:
-    """The bans and passes that the branch holds for one reading of a card."""
-
-    bans: tuple[Ban, ...] = field(default=(), repr=False)
-    passes: tuple[Pass, ...] = field(default=(), repr=False)
-    restricted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    found: Prepared
-    rights: _Rights
 
 
 class Ledger:
@@ -107,42 +90,39 @@ class Ledger:
         steps are the same for an unknown card. All codes are counted and put on record as one, so
         the door log does not tell which was used.
         """
-        found = self._find(attempt, identifiers)
+        prepared, found = self._find(attempt, identifiers)
         now = self._clock.boot_time()
+        key = CODES_KEY if found.by_code else prepared.row_key
+        wait = wait_of(found, self._visits, self._branch, now)
         counts = self._counts_guesses or found.by_code
-        key = CODES_KEY if found.by_code else found.row_key
-        keys = (key,) if found.by_code else tuple(map(row_key, levels(found.stretched)))
-        before = max(map(self._visits.card_throttle, keys), key=lambda one: one.failures)
-        wrong = 0
-        if not found.by_code:
-            wrong = max(self._wrong_pins(one, _ref(found.patron)) for one in keys)
-        held = wrong >= MOST_WRONG_PINS or _holds(before, now, by_code=found.by_code)
-        throttled = counts and held
+        throttled = counts and wait.holds
         opened = _OpenAttempt(
             key,
-            before if counts and not throttled else None,
-            wrong_pins=wrong,
+            wait.throttle if counts and not throttled else None,
+            wrong_pins=wait.wrong_pins,
             by_code=found.by_code,
             restricted=found.patron is not None and found.patron.restricted,
-            whose=_ref(found.patron) or key,
+            whose=found.patron_ref or key,
         )
         charged = None if opened.before is None else opened.charged(now)
         whose = None if charged is None or found.by_code else opened.whose
         self._visits.open_attempt(attempt, self._stamped(now), key, charged, whose)
         self._open[attempt] = opened
         delay_s = self._visits.reader_throttle().delay_s(now) if self._counts_guesses else 0.0
-        return replace(found, throttled=throttled, delay_s=delay_s)
+        return replace(prepared, throttled=throttled, delay_s=delay_s)
 
     def look_again(self, prepared: Prepared) -> Prepared:
         """Read a card's row, bans and pass once more; everything else stays as it was.
 
         This includes the bans of a patron whom the library system has just named.
         """
-        patron = None if prepared.by_code else self._patrons.find(prepared.row_key)
-        found = replace(prepared, patron=patron, **self._cache())
-        own = self._rights(prepared.row_key, _ref(patron or prepared.lent))
-        others = (self._rights(key, None) for key in prepared.other_keys)
-        return _with_rights(found, _united(own, others))
+        key, lent = prepared.row_key, prepared.lent
+        patron = None if prepared.by_code else self._patrons.find(key)
+        own = rights_of(key, patron or lent, self._branch, by_code=prepared.by_code)
+        others = (rights_of(key, None, self._branch) for key in prepared.other_keys)
+        found = united(own, others)
+        again = replace(prepared, patron=patron, **self._cache())
+        return _with_rights(again, found)
 
     def settle(
         self,
@@ -220,46 +200,20 @@ class Ledger:
         # The patrons of these cards are unknown here; at worst others' alarms come once more.
         self._guessed.clear()
 
-    def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
+    def _find(self, attempt: int, identifiers: tuple[Identifier, ...]) -> tuple[Prepared, Found]:
         # Each reading is stretched and looked up, found or not: the work must not tell which.
-        # What is still sealed with an earlier key is found too: a rotation may be half done.
-        readings = [
-            self._read(attempt, identifier, stretched)
-            for identifier in identifiers
-            for stretched in levels(self._sealer.stretch(identifier))
-        ]
-        known = [one for one in readings if one.found.patron is not None]
-        with_pass = [one for one in readings if one.rights.passes]
-        best = (known or with_pass or readings)[0]
-        who = best.found.patron
-        others = [one for one in readings if one is not best and may_be_one(one.found.patron, who)]
-        found = replace(best.found, other_keys=tuple(one.found.row_key for one in others))
-        rights = _united(best.rights, (one.rights for one in others))
-        return replace(_with_rights(found, rights), **self._cache())
-
-    def _read(self, attempt: int, identifier: Identifier, stretched: StretchedKey) -> _Reading:
-        key = row_key(stretched)
-        patron = None if identifier.kind is IdentifierKind.CODE else self._patrons.find(key)
-        found = Prepared(attempt, stretched, key, patron, identifier=identifier)
-        return _Reading(found, self._rights(key, _ref(patron)))
-
-    def _rights(self, key: bytes, patron_ref: str | None) -> _Rights:
-        if self._branch is None:
-            return _Rights()
-        try:
-            bans, passes = self._branch.bans(key, patron_ref), self._branch.passes_of(key)
-            return _Rights(bans, passes, restricted=self._branch.restricted(key, patron_ref))
-        except StoreError as err:
-            raise BranchStoreError(str(err)) from err
-
-    def _wrong_pins(self, key: bytes, patron_ref: str | None) -> int:
-        here = self._visits.wrong_pins(key, patron_ref)
-        if self._branch is None:
-            return here
-        try:
-            return everywhere(here, self._branch.wrong_pins_elsewhere(patron_ref))
-        except StoreError as err:
-            raise BranchStoreError(str(err)) from err
+        stretched: dict[bytes, tuple[StretchedKey, Identifier]] = {}
+        readings = []
+        for identifier in identifiers:
+            by_key = {row_key(one): one for one in levels(self._sealer.stretch(identifier))}
+            stretched |= {key: (one, identifier) for key, one in by_key.items()}
+            readings.append(Reading(identifier.kind, next(iter(by_key)), tuple(by_key)[1:]))
+        found = look_up(readings, self._patrons, self._branch)
+        key = found.keys[0]
+        secret, meant = stretched[key]
+        prepared = Prepared(attempt, secret, key, found.patron, identifier=meant)
+        prepared = replace(prepared, other_keys=found.other_keys, **self._cache())
+        return _with_rights(prepared, found), found
 
     def _cache(self) -> dict[str, Any]:
         stamp = self._patrons.stamp()
@@ -270,29 +224,14 @@ class Ledger:
         return Stamped(moment.local, moment.state, now)
 
 
-def _united(own: _Rights, others: Iterable[_Rights]) -> _Rights:
-    """Add what is held against the person under other readings; not their passes."""
-    for other in others:
-        more = tuple(ban for ban in other.bans if ban not in own.bans)
-        own = _Rights((*own.bans, *more), own.passes, own.restricted or other.restricted)
-    return own
-
-
-def _with_rights(found: Prepared, rights: _Rights) -> Prepared:
-    if not rights.restricted:
-        newest = rights.passes[0] if rights.passes else None
-        return replace(found, bans=rights.bans, held=newest, older=rights.passes[1:])
-    # A pass is not used either: it rests on the same person.
-    patron, lent = _restricted(found.patron), _restricted(found.lent)
-    return replace(found, bans=rights.bans, held=None, older=(), patron=patron, lent=lent)
-
-
-def _restricted(patron: Patron | None) -> Patron | None:
-    return None if patron is None else replace(patron, restricted=True)
-
-
-def _holds(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> bool:
-    return codes_throttle.holds(throttle, now) if by_code else throttle.holds(now)
+def _with_rights(prepared: Prepared, found: Found) -> Prepared:
+    held, *older = found.passes or (None,)
+    patron, lent = prepared.patron, prepared.lent
+    if found.restricted:
+        patron, lent = restricted(patron), restricted(lent)
+    return replace(
+        prepared, bans=found.bans, held=held, older=tuple(older), patron=patron, lent=lent
+    )
 
 
 def _charged(throttle: CardThrottle, now: BootTime, *, by_code: bool) -> CardThrottle:

@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from doorctl.access import codes_throttle
-from doorctl.access.calendar import Mode
-from doorctl.access.codes_throttle import CODES_KEY
-from doorctl.access.patron import Patron, Reason, may_be_one
+from doorctl.access.judging import rank
+from doorctl.access.patron import Reason
 from doorctl.access.policy import Case, Finding, PinProof, Policy, decide, findings, knows_pin
-from doorctl.access.rights import Ban, Pass, banned
-from doorctl.access.throttle import MOST_WRONG_PINS, everywhere
-from doorctl.core.masked import IdentifierKind
+from doorctl.access.rights import Pass, banned
 from doorctl.core.moments import Moment
 from doorctl.ports import BranchBook, CacheStamp, Clock, PatronLookup, VisitReader
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading of a typed number; `key` is the 16 bytes under which its row is kept.
-
-    Args:
-        earlier: its keys before another installation key was laid over.
-    """
-
-    kind: IdentifierKind
-    key: bytes = field(repr=False)
-    earlier: tuple[bytes, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class BranchNow:
-    """The branch at the time in question; `mode` is None where it is not known.
-
-    Args:
-        no_entry: whether it closes so soon that nobody new comes in.
-    """
-
-    mode: Mode | None
-    no_entry: bool = False
+from doorctl.services.hours import BranchNow
+from doorctl.services.lookup import Found, Reading, look_up, wait_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +101,14 @@ def explain(
     Raises:
         StoreError: a database can't be read.
     """
-    found = _find(readings, patrons, branch)
-    stamp = patrons.stamp()
+    found, stamp = look_up(readings, patrons, branch), patrons.stamp()
+    wait = wait_of(found, visits, branch, clock.boot_time())
     known_pin = PinProof.PROVED if knows_pin(found.patron, moment) else PinProof.UNKNOWN
     judged = Case(
         patron=found.patron,
         moment=moment,
         pin=known_pin,
-        throttled=_throttled(found, policy, visits, clock, branch),
+        throttled=wait.holds and (policy.require_pin or found.by_code),
         banned=banned(found.bans, moment, policy.branch),
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
@@ -144,14 +116,11 @@ def explain(
         no_entry=standing.no_entry,
         opened_on=opened_on,
     )
-    # Of several passes the one that opens, else the newest.
-    case = max(
-        (
-            replace(judged, held=one, pass_pin=_pass_pin(found, one, policy, known_pin))
-            for one in found.passes or (None,)
-        ),
-        key=lambda case: decide(policy, case).reason is Reason.OK,
-    )
+    by_each = [
+        replace(judged, held=one, pass_pin=_pass_pin(found, one, policy, known_pin))
+        for one in found.passes or (None,)
+    ]
+    case = max(by_each, key=lambda case: rank(case.held, decide(policy, case)))
     return Explanation(
         findings(policy, case),
         decide(policy, case).reason,
@@ -163,68 +132,7 @@ def explain(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    key: bytes = field(repr=False)
-    by_code: bool
-    patron: Patron | None
-    bans: tuple[Ban, ...]
-    passes: tuple[Pass, ...] = ()
-    restricted: bool = False
-
-
-def _find(
-    readings: tuple[Reading, ...], patrons: PatronLookup, branch: BranchBook | None
-) -> _Found:
-    found = [_read(reading, patrons, branch) for reading in readings]
-    known = [one for one in found if one.patron is not None]
-    with_pass = [one for one in found if one.passes]
-    best = (known or with_pass or found)[0]
-    others = [one for one in found if one is not best and may_be_one(one.patron, best.patron)]
-    return _burdened(best, others)
-
-
-def _burdened(best: _Found, others: Iterable[_Found]) -> _Found:
-    """Add what is held against the person under another reading."""
-    for other in others:
-        more = tuple(ban for ban in other.bans if ban not in best.bans)
-        best = replace(best, bans=(*best.bans, *more))
-        if other.restricted:
-            best = _restricted(best)
-    return best
-
-
-def _restricted(found: _Found) -> _Found:
-    # As the door does: a pass is not used either.
-    patron = None if found.patron is None else replace(found.patron, restricted=True)
-    return replace(found, patron=patron, passes=(), restricted=True)
-
-
-def _read(reading: Reading, patrons: PatronLookup, branch: BranchBook | None) -> _Found:
-    key, by_code = reading.key, reading.kind is IdentifierKind.CODE
-    patron = None if by_code else patrons.find(key)
-    if branch is None:
-        return _Found(key, by_code, patron, ())
-    patron_ref = None if patron is None else patron.patron_ref
-    bans, passes = branch.bans(key, patron_ref), branch.passes_of(key)
-    found = _Found(key, by_code, patron, bans, passes)
-    return _restricted(found) if branch.restricted(key, patron_ref) else found
-
-
-def _throttled(
-    found: _Found, policy: Policy, visits: VisitReader, clock: Clock, branch: BranchBook | None
-) -> bool:
-    now = clock.boot_time()
-    if found.by_code:
-        return codes_throttle.holds(visits.card_throttle(CODES_KEY), now)
-    patron_ref = None if found.patron is None else found.patron.patron_ref
-    elsewhere = 0 if branch is None else branch.wrong_pins_elsewhere(patron_ref)
-    wrong = everywhere(visits.wrong_pins(found.key, patron_ref), elsewhere)
-    held = wrong >= MOST_WRONG_PINS or visits.card_throttle(found.key).holds(now)
-    return policy.require_pin and held
-
-
-def _pass_pin(found: _Found, held: Pass | None, policy: Policy, of_register: PinProof) -> PinProof:
+def _pass_pin(found: Found, held: Pass | None, policy: Policy, of_register: PinProof) -> PinProof:
     if held is None:
         return of_register
     # A code is asked for no PIN, so one that needs one opens nothing.

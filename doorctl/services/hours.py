@@ -33,7 +33,6 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import BranchBook, DaySource, StoredCalendar, StoredDays
 from doorctl.services.app import open_book, system_clock
-from doorctl.services.explain import BranchNow
 
 # Which calendar counts: the configuration's hours with what branch.db adds to them.
 
@@ -84,6 +83,17 @@ def _base(
 def _dated(said: StoredDays | None, cause: Cause) -> dict[date, DatedDay]:
     days = () if said is None else said.days
     return {one.day: DatedDay(one.spans, cause, one.note) for one in days}
+
+
+@dataclass(frozen=True, slots=True)
+class BranchNow:
+    """The branch at the time in question; `mode` is None where it is not known.
+
+    `no_entry` says whether it closes so soon that nobody new comes in.
+    """
+
+    mode: Mode | None
+    no_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.rpc.control import Question, ask
-from doorctl.services.explain import Reading
+from doorctl.services.lookup import Reading
 from doorctl.services.sealing import own_sealer
 from doorctl.store.branch_rows import new_code
 from doorctl.store.keys import ArgonSealer, Seal

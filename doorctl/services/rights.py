@@ -22,7 +22,7 @@ from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
 from doorctl.services.app import open_book
 from doorctl.services.branch import change
-from doorctl.services.explain import Reading
+from doorctl.services.lookup import Reading
 from doorctl.services.numbers import Numbers, TakenAs, own_numbers
 from doorctl.services.records import note
 from doorctl.services.register import knows_patron, open_register

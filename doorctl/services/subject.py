@@ -48,7 +48,7 @@ from doorctl.services.app import (
     system_clock,
     visits_db,
 )
-from doorctl.services.explain import Reading
+from doorctl.services.lookup import Reading
 from doorctl.services.numbers import Numbers, TakenAs, keys_of, own_numbers
 from doorctl.services.records import note
 from doorctl.services.sealing import own_sealer

@@ -22,7 +22,7 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.self_test import as_answer
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
-from doorctl.services.explain import Reading
+from doorctl.services.lookup import Reading
 from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, TakenAs
 from doorctl.services.opening import TRUST_CLOCK, believes
 from doorctl.wiring.door_jobs import Chores

@@ -17,7 +17,9 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.ports import SealedRow, Stamped
-from doorctl.services.explain import BranchNow, Explanation, Reading, explain
+from doorctl.services.explain import Explanation, explain
+from doorctl.services.hours import BranchNow
+from doorctl.services.lookup import Reading
 from doorctl.sync.guard import unguarded
 from tests.application.fake_door import CARD, identifier, key_of, resident
 from tests.fakes.branch_book import MemoryBranch

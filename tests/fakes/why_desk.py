@@ -13,7 +13,8 @@ from doorctl.cards.numbers import normalise
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.ports import CacheStamp
-from doorctl.services.explain import BranchNow, Explanation
+from doorctl.services.explain import Explanation
+from doorctl.services.hours import BranchNow
 from doorctl.web.desks import TakenAs
 
 ZONE = ZoneInfo("Europe/Copenhagen")
