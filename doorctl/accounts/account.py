@@ -207,7 +207,7 @@ def refuse_account(account: Account) -> None:
     refuse_text("shown name", account.shown, longest=LONGEST_NAME)
 
 
-# Events of the sign-in, for the audit log; none holds what a person typed.
+# Events of the sign-in, for the audit log: logins, roles and counts, never what a person typed.
 
 
 class Refusal(Enum):
@@ -219,57 +219,23 @@ class Refusal(Enum):
     NAME_TAKEN = "name_taken"
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A person signed in.
+NOBODY = "(not signed in)"
+"""The actor of a refused sign-in on the audit log."""
 
-    `codes_left` is how many recovery codes are left, where one was just used.
-    """
-
-    account: str
-    codes_left: int | None = None
+PROVIDER = "(identity provider)"
+"""The actor on the audit log when the identity provider gives an account its role."""
 
 
 @dataclass(frozen=True, slots=True)
-class SignInRefused:
-    """A sign-in was refused.
+class Event:
+    """What goes on the audit log: its action's name, the account that did it, and the details."""
 
-    `account` is the login; None where there is no such account.
-    """
-
-    account: str | None
-    why: Refusal
-    wait_s: int = 0
+    action: str
+    by: str
+    details: Mapping[str, int | str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SignedOut:
-    """A person signed out, here or everywhere; `sessions` is how many sessions ended."""
-
-    account: str
-    sessions: int
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordChanged:
-    """A person changed their own password, which ended all their other sessions."""
-
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
-class SecondFactorSet:
-    """A person gave their own account a second factor, which ended all their other sessions."""
-
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
-class AccountProvided:
-    """The identity provider sent a person who was not here before, or has another role now."""
-
-    account: str
-    role: str
-
-
-Event = SignedIn | SignInRefused | SignedOut | PasswordChanged | SecondFactorSet | AccountProvided
+def sign_in_refused(account: str | None, why: Refusal, wait_s: int = 0) -> Event:
+    """Return the event of a refused sign-in; `account` is None where there is no such account."""
+    known = {} if account is None else {"account": account}
+    return Event("sign_in_refused", NOBODY, {**known, "why": why.value, "wait_s": wait_s})

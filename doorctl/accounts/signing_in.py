@@ -16,18 +16,15 @@ from threading import Lock
 from doorctl.accounts import second_factor
 from doorctl.accounts.account import (
     LONGEST_NAME,
+    PROVIDER,
     Account,
-    AccountProvided,
+    Event,
     Origin,
-    PasswordChanged,
     Refusal,
     Role,
     SecondFactor,
-    SecondFactorSet,
-    SignedIn,
-    SignedOut,
-    SignInRefused,
     login_name,
+    sign_in_refused,
 )
 from doorctl.accounts.passwords import LONGEST, Password, refuse_password
 from doorctl.accounts.ports import Books, Claims, Desk, Done, PasswordHasher, Pending, SignedInBook
@@ -326,7 +323,7 @@ class SigningIn:
         failures = books.failures.find(*admitted.charged)
         wait_s = account_wait_s(failures, self._clock.boot_time())
         known = None if admitted.account is None else admitted.account.name
-        return Done(None, SignInRefused(known, admitted.refusal or Refusal.WRONG, wait_s))
+        return Done(None, sign_in_refused(known, admitted.refusal or Refusal.WRONG, wait_s))
 
     def _signed_in(
         self, admitted: _Admitted, fresh: str | None, books: Books, moment: Moment
@@ -338,8 +335,8 @@ class SigningIn:
         books.accounts.keep(account, moment)
         before, after = admitted.factor, admitted.used
         spent = before is not None and after is not None and before.recovery != after.recovery
-        left = len(after.recovery) if after is not None and spent else None
-        return Done(self._begun(account.name, books), SignedIn(account.name, left))
+        left = {"codes_left": len(after.recovery)} if after is not None and spent else {}
+        return Done(self._begun(account.name, books), Event("signed_in", account.name, left))
 
     def _changed(
         self, admitted: _Admitted, hashed: str, books: Books, moment: Moment
@@ -349,7 +346,8 @@ class SigningIn:
         books.accounts.keep(replace(account, must_change=False), moment)
         books.accounts.keep_password(account.name, hashed)
         books.sessions.end_all(account.name)
-        return Done(self._begun(account.name, books), PasswordChanged(account.name))
+        changed = Event("account_password_set", account.name, {"account": account.name})
+        return Done(self._begun(account.name, books), changed)
 
     def _still(self, admitted: _Admitted, books: Books) -> Account:
         """Return the account, unless it was changed while the password was compared.
@@ -372,7 +370,8 @@ class SigningIn:
     ) -> Done[Token]:
         books.accounts.keep_factor(name, factor)
         books.sessions.end_all(name)
-        return Done(self._begun(name, books), SecondFactorSet(name))
+        event = Event("account_factor_set", name, {"account": name})
+        return Done(self._begun(name, books), event)
 
     def _forgive(self, admitted: _Admitted, books: Books) -> None:
         books.failures.keep(*admitted.charged, NONE)
@@ -385,19 +384,20 @@ class SigningIn:
         if name is None or role is None:
             known = None if name is None else books.accounts.find(name)
             of_provider = known is not None and known.subject == claims.subject
-            return Done(None, SignInRefused(name if of_provider else None, Refusal.NO_ROLE))
+            return Done(None, sign_in_refused(name if of_provider else None, Refusal.NO_ROLE))
         found = books.accounts.find(name)
         if found is not None and found.subject != claims.subject:
-            return Done(None, SignInRefused(name, Refusal.NAME_TAKEN))
+            return Done(None, sign_in_refused(name, Refusal.NAME_TAKEN))
         if found is not None and found.disabled:
-            return Done(None, SignInRefused(name, Refusal.DISABLED))
+            return Done(None, sign_in_refused(name, Refusal.DISABLED))
         account = _of_provider(name, role, claims)
         books.accounts.keep(account, moment)
         if found is None or found.role is not role:
             # Sessions of an earlier role would get the new one unasked.
             books.sessions.end_all(name)
-            return Done(self._begun(name, books), AccountProvided(name, role.value))
-        return Done(self._begun(name, books), SignedIn(name))
+            details = {"account": name, "role": role.value, "signed_in": 1}
+            return Done(self._begun(name, books), Event("account_changed", PROVIDER, details))
+        return Done(self._begun(name, books), Event("signed_in", name))
 
     def _role(self, groups: frozenset[str]) -> Role | None:
         return next((role for group, role in self._roles if group in groups), None)
@@ -423,12 +423,12 @@ def _signed_out(digest: bytes, books: Books, _moment: Moment) -> Done[None]:
     if found is None:
         return Done(None)
     books.sessions.end(digest)
-    return Done(None, SignedOut(found.account, 1))
+    return Done(None, Event("signed_out", found.account, {"sessions": 1}))
 
 
 def _all_signed_out(books: Books, name: str) -> Done[int]:
     ended = books.sessions.end_all(name)
-    return Done(ended, SignedOut(name, ended) if ended else None)
+    return Done(ended, Event("signed_out", name, {"sessions": ended}) if ended else None)
 
 
 # Sign-ins at the identity provider that are under way: few, in memory, for a few minutes.

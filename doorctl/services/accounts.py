@@ -9,14 +9,7 @@ from typing import Any, TypeVar
 
 from doorctl.accounts.account import (
     Account,
-    AccountProvided,
-    Event,
-    PasswordChanged,
     Role,
-    SecondFactorSet,
-    SignedIn,
-    SignedOut,
-    SignInRefused,
     own_name,
     refuse_account,
 )
@@ -38,12 +31,6 @@ from doorctl.store.accounts import AccountRecords, ArgonPasswords
 ResultT = TypeVar("ResultT")
 
 MINUTE_MS = 60_000
-
-NOBODY = "(not signed in)"
-"""The actor of a refused sign-in on the audit log."""
-
-PROVIDER = "(identity provider)"
-"""The actor on the audit log when the identity provider gives an account its role."""
 
 NO_PROVIDER = "no identity provider is set up; see signin.oidc.issuer"
 
@@ -245,33 +232,12 @@ class _Audited:
         def used(opened: OpenBranch, moment: Moment) -> ResultT:
             with opened.audit.together(moment):
                 done = use(opened.staff, moment)
-                if done.event is not None:
-                    deed, by = _entry_of(done.event)
-                    opened.audit.append(deed, by, moment)
+                if (event := done.event) is not None:
+                    deed = Deed(Action(event.action), details=event.details)
+                    opened.audit.append(deed, event.by, moment)
             return done.result
 
         return self._branch.run(used)
-
-
-def _entry_of(event: Event) -> tuple[Deed, str]:
-    """Return the audit entry of an event, and its actor."""
-    match event:
-        case SignedIn(account, codes_left):
-            left = {} if codes_left is None else {"codes_left": codes_left}
-            return Deed(Action.SIGNED_IN, details=left), account
-        case SignedOut(account, sessions):
-            return Deed(Action.SIGNED_OUT, details={"sessions": sessions}), account
-        case PasswordChanged(account):
-            return Deed(Action.ACCOUNT_PASSWORD_SET, details={"account": account}), account
-        case SecondFactorSet(account):
-            return Deed(Action.ACCOUNT_FACTOR_SET, details={"account": account}), account
-        case AccountProvided(account, role):
-            details: dict[str, int | str] = {"account": account, "role": role, "signed_in": 1}
-            return Deed(Action.ACCOUNT_CHANGED, details=details), PROVIDER
-        case SignInRefused(account, why, wait_s):
-            known = {} if account is None else {"account": account}
-            refused = {**known, "why": why.value, "wait_s": wait_s}
-            return Deed(Action.SIGN_IN_REFUSED, details=refused), NOBODY
 
 
 def accounts_desk(config: Config, clock: Clock, branch: BranchDesk) -> AccountsDesk:

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from doorctl.accounts import administration
 from doorctl.accounts.account import (
     Account,
+    Event,
     Origin,
     Refusal,
     Role,
     SecondFactor,
-    SecondFactorSet,
-    SignedIn,
-    SignInRefused,
+    sign_in_refused,
 )
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.second_factor import RECOVERY_CODES, begun, key_uri, new_secret, used_up
@@ -167,12 +166,12 @@ def test_who_has_a_second_factor_needs_both(house: Enrolled) -> None:
     for password, code in ((RIGHT, ""), (RIGHT, "000000"), (WRONG, house.code())):
         with pytest.raises(SignInRefusedError):
             house.enter(code, password)
-    assert house.desk.events == [SignInRefused("grethe", Refusal.WRONG)] * 3
+    assert house.desk.events == [sign_in_refused("grethe", Refusal.WRONG)] * 3
     found = house.door.whose(house.enter(house.code()))
 
     assert found is not None
     assert found[0].second_factor
-    assert house.desk.events[-1] == SignedIn("grethe")
+    assert house.desk.events[-1] == Event("signed_in", "grethe")
 
 
 def test_a_code_that_was_used_lets_nobody_in(house: Enrolled) -> None:
@@ -198,7 +197,7 @@ def test_of_two_at_once_with_one_code_one_gets_in(house: Enrolled) -> None:
     with pytest.raises(SignInRefusedError):
         house.enter(code)
     assert len(tokens) == 1
-    assert house.desk.events == [SignedIn("grethe")]
+    assert house.desk.events == [Event("signed_in", "grethe")]
 
 
 def test_wrong_codes_are_counted_as_wrong_passwords_are(house: Enrolled) -> None:
@@ -222,7 +221,7 @@ def test_while_the_clock_is_in_doubt_recovery_codes_let_in(house: Enrolled) -> N
     with pytest.raises(SignInRefusedError):
         house.enter(house.code())
     house.enter(house.codes[0])
-    assert house.desk.events[-1] == SignedIn("grethe", RECOVERY_CODES - 1)
+    assert house.desk.events[-1] == Event("signed_in", "grethe", {"codes_left": RECOVERY_CODES - 1})
     with pytest.raises(SignInRefusedError):
         house.enter(house.codes[0])
 
@@ -265,7 +264,7 @@ def test_setting_it_up_ends_all_other_sessions(house: Enrolled) -> None:
         house.token, fresh, code(fresh.reveal()).at(house.desk.clock.wall)
     )
 
-    assert house.desk.events == [SecondFactorSet("grethe")]
+    assert house.desk.events == [Event("account_factor_set", "grethe", {"account": "grethe"})]
     assert house.door.whose(house.token) is None
     assert house.door.whose(token) is not None
     assert not {one.reveal() for one in codes} & set(house.codes)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pyotp import TOTP
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.account import NOBODY, PROVIDER, Role
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Claims
 from doorctl.accounts.second_factor import new_secret
@@ -21,8 +21,6 @@ from doorctl.core.errors import IdentityProviderError, InputError, SignInRefused
 from doorctl.privacy.audit import Action, Entry
 from doorctl.rpc.control import ControlServer
 from doorctl.services.accounts import (
-    NOBODY,
-    PROVIDER,
     AccountsDesk,
     accounts_desk,
     administration,

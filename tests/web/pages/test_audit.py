@@ -10,9 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 import doorctl
-from doorctl.accounts.account import Role
+from doorctl.accounts.account import NOBODY, PROVIDER, Role
 from doorctl.privacy.audit import EMPTY, SYNC, Action, Deed, Verdict
-from doorctl.services.accounts import NOBODY, PROVIDER
 from doorctl.web.staff.audit import DEEDS, DETAILS, SHOWN, AuditPages
 from tests.fakes.trail_desk import FakeTrailDesk
 from tests.web.pages.staging import LANGUAGES, browser

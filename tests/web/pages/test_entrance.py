@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from doorctl.accounts import passwords
-from doorctl.accounts.account import SignedOut
+from doorctl.accounts.account import Event
 from doorctl.accounts.sessions import FRESH_MS, IDLE_MS, LONGEST_MS, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.core.errors import SignInWaitsError
@@ -122,7 +122,7 @@ def test_who_is_signed_in_where_is_shown_and_ended_one_by_one() -> None:
     assert answer.headers["location"] == "/me?done=ended"
     assert there.get("/log").status_code == 303
     assert here.get("/log").status_code == 200
-    assert step.memory.events[-1] == SignedOut(NAME, 1)
+    assert step.memory.events[-1] == Event("signed_out", NAME, {"sessions": 1})
 
 
 @pytest.mark.parametrize("path", ["/me/end", "/me/everywhere"])
@@ -286,7 +286,7 @@ def test_signing_in_again_ends_the_session_that_the_browser_had() -> None:
     assert copy.get("/log").status_code == 200
     client.post(START, data={"name": NAME, "password": RIGHT})
 
-    assert step.memory.events[-1] == SignedOut("kaj", 1)
+    assert step.memory.events[-1] == Event("signed_out", "kaj", {"sessions": 1})
     assert copy.get("/log").status_code == 303
     assert client.get("/log").status_code == 200
     assert elsewhere.get("/log").status_code == 200
@@ -299,7 +299,7 @@ def test_signing_out_everywhere() -> None:
     here, there, other = step.signed_in(), step.signed_in(), step.signed_in("kaj")
     here.post("/me/everywhere")
 
-    assert step.memory.events[-1] == SignedOut(NAME, 2)
+    assert step.memory.events[-1] == Event("signed_out", NAME, {"sessions": 2})
     assert there.get("/log").status_code == 303
     assert other.get("/log").status_code == 200
 
