@@ -55,7 +55,7 @@ def _cache_status(config: Config) -> dict[str, Any]:
     now = system_clock(config).moment()
     try:
         with closing(PatronCache(patrons_db(config), own_sealer(config).seal)) as cache:
-            stamp, behind = cache.stamp(), cache.behind()
+            stamp = cache.stamp()
     except StoreError as err:
         return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
     age = stamp.age(now)
@@ -63,7 +63,7 @@ def _cache_status(config: Config) -> dict[str, Any]:
         "epoch": stamp.epoch,
         "patrons": stamp.patrons,
         "cache_age_s": None if age is None else round(age.total_seconds()),
-        "problem": outdated(stamp, config) or behind or _unreadable(config),
+        "problem": outdated(stamp, config) or _unreadable(config),
     }
 
 

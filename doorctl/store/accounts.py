@@ -28,10 +28,10 @@ from doorctl.core.errors import KeyFileError, StoreDamagedError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
 from doorctl.store.branch import never_made
-from doorctl.store.branch_rows import ACCOUNTS, FACTOR, FACTOR_KEY, SESSIONS, to_account, to_session
+from doorctl.store.branch_rows import ACCOUNTS, FACTOR_KEY, SESSIONS, to_account, to_session
 from doorctl.store.branch_rules import known
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import WatchedReader, execute_fitting, translated
+from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.keys import create_key, read_key
 from doorctl.store.visit_rows import to_ms
 
@@ -44,14 +44,10 @@ KEPT_UNUSED = timedelta(days=185)
 _CURE = "restore it from its backup"
 _FIND = f"SELECT {ACCOUNTS} FROM accounts WHERE login = ?"  # noqa: S608 -- constants
 _EVERY = f"SELECT {ACCOUNTS} FROM accounts ORDER BY login"  # noqa: S608 -- constants
-_EVERY_BEFORE = _EVERY.replace(FACTOR, "0")
-_NONE = "SELECT NULL FROM bans WHERE 0"
 _WHOSE = f"""
     SELECT {ACCOUNTS}, {SESSIONS} FROM sessions JOIN accounts ON login = account WHERE digest = ?
 """  # noqa: S608 -- constants
 _SESSIONS = f"SELECT digest, {SESSIONS} FROM sessions WHERE account = ?"  # noqa: S608 -- constants
-_NOBODY = "SELECT NULL FROM bans WHERE 0 AND row_key = ?"
-"""What is asked before web, which starts later after an upgrade, has laid the tables out."""
 
 _KEEP = """
     INSERT INTO accounts (login, shown, role, disabled_ms, must_change, origin, subject, used_ms)
@@ -193,16 +189,16 @@ class AccountRecords:
 
     def whose(self, digest: bytes) -> tuple[Account, Session] | None:
         """Return the session of a token's digest with its account."""
-        found = self._fetch(_to_both, (_WHOSE, _NOBODY), digest)
+        found = self._fetch(_to_both, _WHOSE, digest)
         return found[0] if found else None
 
     def every(self) -> tuple[Account, ...]:
         """Return all accounts, in order of their logins."""
-        return self._fetch(to_account, (_EVERY, _EVERY_BEFORE, _NONE))
+        return self._fetch(to_account, _EVERY)
 
     def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
         """Return an account's sessions with their tokens' digests."""
-        return self._fetch(_to_digest_too, (_SESSIONS, _NOBODY), name)
+        return self._fetch(_to_digest_too, _SESSIONS, name)
 
     def close(self) -> None:
         """Close the connection; idempotent."""
@@ -210,17 +206,13 @@ class AccountRecords:
             self._rows.close()
 
     def _fetch(
-        self,
-        to_value: Callable[[tuple[Any, ...]], ResultT],
-        statements: tuple[str, ...],
-        *parameters: object,
+        self, to_value: Callable[[tuple[Any, ...]], ResultT], sql: str, *parameters: object
     ) -> tuple[ResultT, ...]:
         with self._one_at_a_time:
             if never_made(self.path):
                 return ()
             with translated(self.path):
-                database = self._rows.current()
-                found = execute_fitting(database, statements, parameters).fetchall()
+                found = self._rows.current().execute(sql, parameters).fetchall()
         try:
             return tuple(map(to_value, found))
         except (TypeError, ValueError):

@@ -15,7 +15,7 @@ from doorctl.core.standing import AlarmRecord, Told
 from doorctl.store.branch import never_made
 from doorctl.store.branch_rows import ALARMS, to_alarm
 from doorctl.store.branch_rules import known
-from doorctl.store.connection import WatchedReader, execute_fitting, translated
+from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.visit_rows import to_ms
 
 if TYPE_CHECKING:
@@ -54,9 +54,6 @@ _ENDED = f"""
     SELECT {ALARMS} FROM alarms WHERE cleared_ms IS NOT NULL
     ORDER BY cleared_ms DESC, number DESC LIMIT max(0, ?)
 """  # noqa: S608 -- constants
-_NONE = "SELECT NULL FROM bans WHERE 0"
-_NONE_ENDED = "SELECT NULL FROM bans WHERE 0 AND number = ?"
-"""What is asked before web, which starts later after an upgrade, has laid the table out."""
 
 
 class StoredAlarms:
@@ -119,22 +116,22 @@ class AlarmRecords:
 
     def standing(self) -> tuple[AlarmRecord, ...]:
         """Return the standing alarms, the longest standing first."""
-        return self._fetch((_STANDING, _NONE))
+        return self._fetch(_STANDING)
 
     def ended(self, limit: int) -> tuple[AlarmRecord, ...]:
         """Return the last alarms that are over, the latest end first; none for a limit of 0."""
-        return self._fetch((_ENDED, _NONE_ENDED), limit)
+        return self._fetch(_ENDED, limit)
 
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._guard:
             self._rows.close()
 
-    def _fetch(self, statements: tuple[str, ...], *values: object) -> tuple[AlarmRecord, ...]:
+    def _fetch(self, sql: str, *values: object) -> tuple[AlarmRecord, ...]:
         if never_made(self._path):
             return ()
         with self._guard, translated(self._path):
-            found = execute_fitting(self._rows.current(), statements, values).fetchall()
+            found = self._rows.current().execute(sql, values).fetchall()
         try:
             return tuple(map(to_alarm, found))
         except (TypeError, ValueError):

@@ -33,7 +33,6 @@ from doorctl.store.connection import (
     LOOP_PATIENCE_MS,
     Lasting,
     WatchedReader,
-    execute_fitting,
     translated,
 )
 from doorctl.store.door_log import CARD_HEX_DIGITS
@@ -78,18 +77,7 @@ _CALENDAR = """
 """One statement, so that all of it is of one commit."""
 
 _SETTING = "SELECT value FROM settings WHERE key = ?"
-_NOBODY_RESTRICTED = """
-    SELECT EXISTS (SELECT 1 FROM bans WHERE 0 AND (row_key = ?1 OR patron_ref = ?2))
-"""
 _WRONG_ELSEWHERE = "SELECT wrong FROM wrong_pins_elsewhere WHERE patron_ref = ?"
-_NONE_ELSEWHERE = "SELECT NULL FROM bans WHERE 0 AND patron_ref = ?"
-_NO_HOURS = "SELECT NULL FROM bans WHERE 0"
-_NO_SETTING = "SELECT NULL FROM bans WHERE 0 AND note = ?"
-"""What is asked before web, which starts later after an upgrade, has laid the table out.
-
-They name the table of bans, which was always there: a file without it is not ours.
-"""
-
 _COMMITS_BITS = 32
 _CURE = "restore it from its backup"
 
@@ -119,35 +107,35 @@ class BranchRecords:
 
     def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
         """Return the passes of a card or code that were not revoked, in force or not."""
-        if self._records((_BROKEN_PASS, _NO_SETTING), row_key):
+        if self._records(_BROKEN_PASS, row_key):
             raise self._damaged()
         return self._fetch(to_pass, _PASS, row_key)
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of the data about a card or its patron."""
         self._refuse_broken("restrictions")
-        found = self._records((_RESTRICTED, _NOBODY_RESTRICTED), row_key, patron_ref)
+        found = self._records(_RESTRICTED, row_key, patron_ref)
         return bool(found and found[0][0])
 
     def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron other branches have reported."""
-        found = self._records((_WRONG_ELSEWHERE, _NONE_ELSEWHERE), patron_ref)
+        found = self._records(_WRONG_ELSEWHERE, patron_ref)
         return found[0][0] if found else 0
 
     def calendar(self) -> StoredCalendar:
         """Return the stored hours, as of one commit."""
         self._refuse_broken("week", "days", "day_sources")
-        return self._read(_to_calendar, self._records((_CALENDAR, _NO_HOURS)))
+        return self._read(_to_calendar, self._records(_CALENDAR))
 
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
         self._refuse_broken("overrides")
-        records = self._records((_OVERRIDE, _NO_HOURS))
+        records = self._records(_OVERRIDE)
         return self._read(lambda found: to_override(found[0]) if found else None, records)
 
     def setting(self, key: str) -> str | None:
         """Return a small value that a process stored for itself or another."""
-        found = self._records((_SETTING, _NO_SETTING), key)
+        found = self._records(_SETTING, key)
         return found[0][0] if found else None
 
     def every_ban(self) -> tuple[BanEntry, ...]:
@@ -177,22 +165,21 @@ class BranchRecords:
     def _refuse_broken(self, *tables: str) -> None:
         for table in tables:
             # A wrong bit in how many rows a page says to have hides them all.
-            found = self._records((f"PRAGMA quick_check({table})", _NO_HOURS))
-            if found not in ([], [("ok",)]) or self._records((_BROKEN[table], _NO_HOURS)):
+            found = self._records(f"PRAGMA quick_check({table})")
+            if found not in ([], [("ok",)]) or self._records(_BROKEN[table]):
                 raise self._damaged()
 
     def _fetch(
         self, to_value: Callable[[tuple[Any, ...]], RecordT], sql: str, *parameters: object
     ) -> tuple[RecordT, ...]:
-        # What was laid out before passes had more times than one.
-        records = self._records((sql, sql.replace("more_times", "''")), *parameters)
+        records = self._records(sql, *parameters)
         return self._read(lambda found: tuple(map(to_value, found)), records)
 
-    def _records(self, statements: tuple[str, ...], *parameters: object) -> list[tuple[Any, ...]]:
+    def _records(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         if never_made(self.path):
             return []
         with translated(self.path):
-            return execute_fitting(self._rows.current(), statements, parameters).fetchall()
+            return self._rows.current().execute(sql, parameters).fetchall()
 
     def _read(
         self, to_value: Callable[[list[tuple[Any, ...]]], RecordT], records: list[tuple[Any, ...]]

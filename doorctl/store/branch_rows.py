@@ -41,55 +41,6 @@ ACCOUNTS = f"login, shown, role, disabled_ms, must_change, origin, subject, {FAC
 SESSIONS = "account, boot_id, began_boot_ms, seen_boot_ms"
 """All that a session is, in the order of :func:`to_session`."""
 
-ACCOUNTS_SCHEMA = (
-    """
-    CREATE TABLE accounts (
-        login TEXT NOT NULL PRIMARY KEY,
-        shown TEXT NOT NULL,
-        role TEXT NOT NULL,
-        disabled_ms INTEGER,
-        must_change INTEGER NOT NULL,
-        origin TEXT NOT NULL,
-        subject TEXT UNIQUE,
-        password TEXT,
-        used_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE sessions (
-        digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
-        account TEXT NOT NULL REFERENCES accounts (login) ON DELETE CASCADE,
-        boot_id TEXT NOT NULL,
-        began_boot_ms INTEGER NOT NULL,
-        seen_boot_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX sessions_by_account ON sessions (account)",
-    """
-    CREATE TABLE sign_in_failures (
-        mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 8),
-        count INTEGER NOT NULL,
-        boot_id TEXT NOT NULL,
-        boot_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE sign_in_salt (
-        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-        salt BLOB NOT NULL CHECK (length(salt) = 32)
-    ) STRICT
-    """,
-)
-
-FACTORS_SCHEMA = """
-    CREATE TABLE second_factors (
-        account TEXT NOT NULL PRIMARY KEY REFERENCES accounts (login) ON DELETE CASCADE,
-        secret BLOB NOT NULL,
-        step INTEGER NOT NULL,
-        recovery BLOB NOT NULL CHECK (length(recovery) % 32 = 0)
-    ) STRICT, WITHOUT ROWID
-"""
-
 
 def to_account(record: tuple[Any, ...]) -> Account:
     """Return the account of a record of :data:`ACCOUNTS`.
@@ -125,26 +76,6 @@ def to_session(record: tuple[Any, ...]) -> Session:
 ALARMS = "kind, source, first_ms, last_ms, count, why, cleared_ms, acknowledged_by, acknowledged_ms"
 """All that an alarm is, in the order of :func:`to_alarm`."""
 
-ALARMS_SCHEMA = (
-    """
-    CREATE TABLE alarms (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        kind TEXT NOT NULL,
-        source TEXT NOT NULL,
-        first_ms INTEGER NOT NULL,
-        last_ms INTEGER NOT NULL,
-        count INTEGER NOT NULL,
-        why TEXT NOT NULL,
-        cleared_ms INTEGER,
-        acknowledged_by TEXT,
-        acknowledged_ms INTEGER,
-        CHECK ((acknowledged_by IS NULL) = (acknowledged_ms IS NULL))
-    ) STRICT
-    """,
-    # One of each kind stands at the most, so what stands is no longer than the list of kinds.
-    "CREATE UNIQUE INDEX alarms_standing ON alarms (kind) WHERE cleared_ms IS NULL",
-)
-
 
 def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
     """Return the alarm of a record of :data:`ALARMS`.
@@ -165,43 +96,6 @@ def to_alarm(record: tuple[Any, ...]) -> AlarmRecord:
         acknowledged_at=None if acknowledged_ms is None else from_ms(acknowledged_ms),
     )
 
-
-# In the audit log's table rows can be added and their records erased; no more.
-#
-# A person who can write the file can drop the triggers too. They are against slips of ours;
-# against tampering there is the chain, see `doorctl.privacy.audit`.
-
-AUDIT_SCHEMA = (
-    """
-    CREATE TABLE audit (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        record TEXT,
-        salt BLOB CHECK (length(salt) = 32),
-        commitment BLOB NOT NULL CHECK (length(commitment) = 32),
-        hash BLOB NOT NULL CHECK (length(hash) = 32),
-        CHECK ((record IS NULL) = (salt IS NULL))
-    ) STRICT
-    """,
-    """
-    CREATE INDEX audit_by_time ON audit (json_extract(record, '$.at_ms')) WHERE record IS NOT NULL
-    """,
-    # REPLACE deletes without asking the next trigger, so an old number is refused here.
-    """
-    CREATE TRIGGER audit_grows BEFORE INSERT ON audit
-    WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit) OR NEW.record IS NULL
-    BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END
-    """,
-    """
-    CREATE TRIGGER audit_stays BEFORE DELETE ON audit
-    BEGIN SELECT RAISE(ABORT, 'the audit log loses no entry'); END
-    """,
-    """
-    CREATE TRIGGER audit_erases BEFORE UPDATE ON audit
-    WHEN NEW.record IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.number IS NOT OLD.number
-        OR NEW.commitment IS NOT OLD.commitment OR NEW.hash IS NOT OLD.hash
-    BEGIN SELECT RAISE(ABORT, 'a record of the audit log can only be erased'); END
-    """,
-)
 
 ABOUT = """
     record IS NOT NULL AND (
@@ -323,178 +217,234 @@ DECIDING = {
 migrations = Layout("branch")
 
 
-@migrations()
-def create_bans_and_passes(database: sqlite3.Connection) -> None:
-    """Lay out bans and passes; AUTOINCREMENT, so that a number in a letter is never reused."""
-    database.execute("""
-        CREATE TABLE bans (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            row_key BLOB CHECK (length(row_key) = 16),
-            patron_ref TEXT CHECK (patron_ref <> ''),
-            reason TEXT NOT NULL,
-            since_ms INTEGER NOT NULL,
-            until_ms INTEGER,
-            by TEXT NOT NULL,
-            branches TEXT NOT NULL,
-            note TEXT NOT NULL,
-            lifted_ms INTEGER,
-            CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)
-        ) STRICT
-    """)
-    database.execute("CREATE INDEX bans_by_card ON bans (row_key)")
-    database.execute("CREATE INDEX bans_by_patron ON bans (patron_ref)")
-    database.execute("""
-        CREATE TABLE passes (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            row_key BLOB NOT NULL CHECK (length(row_key) = 16),
-            kind TEXT NOT NULL,
-            first_day TEXT NOT NULL,
-            last_day TEXT NOT NULL,
-            weekdays TEXT NOT NULL,
-            from_minute INTEGER NOT NULL,
-            to_minute INTEGER NOT NULL,
-            outside_hours INTEGER NOT NULL,
-            needs_pin INTEGER NOT NULL,
-            pin_check BLOB CHECK (length(pin_check) = 32),
-            code_digits INTEGER,
-            companions_max INTEGER NOT NULL,
-            label TEXT NOT NULL,
-            revoked_ms INTEGER
-        ) STRICT
-    """)
-    database.execute("CREATE INDEX passes_by_card ON passes (row_key)")
+_SCHEMA = (
+    # AUTOINCREMENT, so that a number in a letter is never reused.
+    """
+    CREATE TABLE bans (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        row_key BLOB CHECK (length(row_key) = 16),
+        patron_ref TEXT CHECK (patron_ref <> ''),
+        reason TEXT NOT NULL,
+        since_ms INTEGER NOT NULL,
+        until_ms INTEGER,
+        by TEXT NOT NULL,
+        branches TEXT NOT NULL,
+        note TEXT NOT NULL,
+        lifted_ms INTEGER,
+        twice TEXT,
+        CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)
+    ) STRICT
+    """,
+    "CREATE INDEX bans_by_card ON bans (row_key)",
+    "CREATE INDEX bans_by_patron ON bans (patron_ref)",
+    """
+    CREATE TABLE passes (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        row_key BLOB NOT NULL CHECK (length(row_key) = 16),
+        kind TEXT NOT NULL,
+        first_day TEXT NOT NULL,
+        last_day TEXT NOT NULL,
+        weekdays TEXT NOT NULL,
+        from_minute INTEGER NOT NULL,
+        to_minute INTEGER NOT NULL,
+        more_times TEXT NOT NULL,
+        outside_hours INTEGER NOT NULL,
+        needs_pin INTEGER NOT NULL,
+        pin_check BLOB CHECK (length(pin_check) = 32),
+        code_digits INTEGER,
+        companions_max INTEGER NOT NULL,
+        label TEXT NOT NULL,
+        revoked_ms INTEGER,
+        twice TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX passes_by_card ON passes (row_key)",
+    """
+    CREATE TABLE days (
+        source TEXT NOT NULL,
+        day TEXT NOT NULL,
+        spans TEXT NOT NULL,
+        note TEXT NOT NULL,
+        twice TEXT,
+        PRIMARY KEY (source, day)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE day_sources (
+        source TEXT NOT NULL PRIMARY KEY,
+        known_until TEXT,
+        fetched_ms INTEGER NOT NULL,
+        twice TEXT
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE week (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        days TEXT NOT NULL,
+        twice TEXT
+    ) STRICT
+    """,
+    """
+    CREATE TABLE overrides (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        mode TEXT NOT NULL,
+        until_ms INTEGER NOT NULL,
+        cause TEXT NOT NULL,
+        by TEXT NOT NULL,
+        set_ms INTEGER NOT NULL,
+        ended_ms INTEGER,
+        twice TEXT
+    ) STRICT
+    """,
+    """
+    CREATE TABLE settings (
+        key TEXT NOT NULL PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE restrictions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        row_key BLOB CHECK (length(row_key) = 16),
+        patron_ref TEXT CHECK (patron_ref <> ''),
+        since_ms INTEGER NOT NULL,
+        by TEXT NOT NULL,
+        twice TEXT,
+        CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)
+    ) STRICT
+    """,
+    "CREATE INDEX restrictions_by_card ON restrictions (row_key)",
+    "CREATE INDEX restrictions_by_patron ON restrictions (patron_ref)",
+    # Of erased persons: see `doorctl.privacy.subject`.
+    """
+    CREATE TABLE tombstones (
+        mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 16),
+        erasure INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        erased_ms INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE tombstone_salt (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        salt BLOB NOT NULL CHECK (length(salt) = 16)
+    ) STRICT
+    """,
+    # In the audit log's table rows can be added and their records erased; no more.
+    #
+    # A person who can write the file can drop the triggers too. They are against slips of ours;
+    # against tampering there is the chain, see `doorctl.privacy.audit`.
+    """
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        record TEXT,
+        salt BLOB CHECK (length(salt) = 32),
+        commitment BLOB NOT NULL CHECK (length(commitment) = 32),
+        hash BLOB NOT NULL CHECK (length(hash) = 32),
+        CHECK ((record IS NULL) = (salt IS NULL))
+    ) STRICT
+    """,
+    """
+    CREATE INDEX audit_by_time ON audit (json_extract(record, '$.at_ms')) WHERE record IS NOT NULL
+    """,
+    # REPLACE deletes without asking the next trigger, so an old number is refused here.
+    """
+    CREATE TRIGGER audit_grows BEFORE INSERT ON audit
+    WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit) OR NEW.record IS NULL
+    BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END
+    """,
+    """
+    CREATE TRIGGER audit_stays BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log loses no entry'); END
+    """,
+    """
+    CREATE TRIGGER audit_erases BEFORE UPDATE ON audit
+    WHEN NEW.record IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.number IS NOT OLD.number
+        OR NEW.commitment IS NOT OLD.commitment OR NEW.hash IS NOT OLD.hash
+    BEGIN SELECT RAISE(ABORT, 'a record of the audit log can only be erased'); END
+    """,
+    """
+    CREATE TABLE accounts (
+        login TEXT NOT NULL PRIMARY KEY,
+        shown TEXT NOT NULL,
+        role TEXT NOT NULL,
+        disabled_ms INTEGER,
+        must_change INTEGER NOT NULL,
+        origin TEXT NOT NULL,
+        subject TEXT UNIQUE,
+        password TEXT,
+        used_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE second_factors (
+        account TEXT NOT NULL PRIMARY KEY REFERENCES accounts (login) ON DELETE CASCADE,
+        secret BLOB NOT NULL,
+        step INTEGER NOT NULL,
+        recovery BLOB NOT NULL CHECK (length(recovery) % 32 = 0)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE sessions (
+        digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
+        account TEXT NOT NULL REFERENCES accounts (login) ON DELETE CASCADE,
+        boot_id TEXT NOT NULL,
+        began_boot_ms INTEGER NOT NULL,
+        seen_boot_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX sessions_by_account ON sessions (account)",
+    """
+    CREATE TABLE sign_in_failures (
+        mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 8),
+        count INTEGER NOT NULL,
+        boot_id TEXT NOT NULL,
+        boot_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE sign_in_salt (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        salt BLOB NOT NULL CHECK (length(salt) = 32)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE alarms (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        source TEXT NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        why TEXT NOT NULL,
+        cleared_ms INTEGER,
+        acknowledged_by TEXT,
+        acknowledged_ms INTEGER,
+        CHECK ((acknowledged_by IS NULL) = (acknowledged_ms IS NULL))
+    ) STRICT
+    """,
+    # One of each kind stands at the most, so what stands is no longer than the list of kinds.
+    "CREATE UNIQUE INDEX alarms_standing ON alarms (kind) WHERE cleared_ms IS NULL",
+    """
+    CREATE TABLE wrong_pins_elsewhere (
+        patron_ref TEXT NOT NULL PRIMARY KEY,
+        wrong INTEGER NOT NULL,
+        day TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
 
 
 @migrations()
-def create_hours(database: sqlite3.Connection) -> None:
-    """Lay out the calendar, modes set by hand, and settings."""
-    database.execute("""
-        CREATE TABLE days (
-            source TEXT NOT NULL,
-            day TEXT NOT NULL,
-            spans TEXT NOT NULL,
-            note TEXT NOT NULL,
-            PRIMARY KEY (source, day)
-        ) STRICT, WITHOUT ROWID
-    """)
-    database.execute("""
-        CREATE TABLE day_sources (
-            source TEXT NOT NULL PRIMARY KEY,
-            known_until TEXT,
-            fetched_ms INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-    database.execute("""
-        CREATE TABLE week (
-            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-            days TEXT NOT NULL
-        ) STRICT
-    """)
-    database.execute("""
-        CREATE TABLE overrides (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            mode TEXT NOT NULL,
-            until_ms INTEGER NOT NULL,
-            cause TEXT NOT NULL,
-            by TEXT NOT NULL,
-            set_ms INTEGER NOT NULL,
-            ended_ms INTEGER
-        ) STRICT
-    """)
-    database.execute("""
-        CREATE TABLE settings (
-            key TEXT NOT NULL PRIMARY KEY,
-            value TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-
-
-@migrations()
-def create_restrictions_and_tombstones(database: sqlite3.Connection) -> None:
-    """Lay out restricted persons, and tombstones of erased ones (see `doorctl.privacy.subject`)."""
-    database.execute("""
-        CREATE TABLE restrictions (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            row_key BLOB CHECK (length(row_key) = 16),
-            patron_ref TEXT CHECK (patron_ref <> ''),
-            since_ms INTEGER NOT NULL,
-            by TEXT NOT NULL,
-            CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)
-        ) STRICT
-    """)
-    database.execute("CREATE INDEX restrictions_by_card ON restrictions (row_key)")
-    database.execute("CREATE INDEX restrictions_by_patron ON restrictions (patron_ref)")
-    database.execute("""
-        CREATE TABLE tombstones (
-            mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 16),
-            erasure INTEGER NOT NULL,
-            epoch INTEGER NOT NULL,
-            erased_ms INTEGER NOT NULL,
-            until_ms INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-    database.execute("""
-        CREATE TABLE tombstone_salt (
-            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-            salt BLOB NOT NULL CHECK (length(salt) = 16)
-        ) STRICT
-    """)
-    database.execute("INSERT INTO tombstone_salt VALUES (1, ?)", (secrets.token_bytes(16),))
-
-
-@migrations()
-def create_audit(database: sqlite3.Connection) -> None:
-    """Lay out the audit log, which can only grow."""
-    for statement in AUDIT_SCHEMA:
+def release_0_2(database: sqlite3.Connection) -> None:
+    """Lay out all tables."""
+    for statement in _SCHEMA:
         database.execute(statement)
-
-
-@migrations()
-def create_accounts(database: sqlite3.Connection) -> None:
-    """Lay out accounts, sessions and failed sign-ins."""
-    for statement in ACCOUNTS_SCHEMA:
-        database.execute(statement)
-    database.execute("INSERT INTO sign_in_salt VALUES (1, ?)", (secrets.token_bytes(32),))
-
-
-@migrations()
-def create_alarms(database: sqlite3.Connection) -> None:
-    """Lay out the alarms that stand or have ended."""
-    for statement in ALARMS_SCHEMA:
-        database.execute(statement)
-
-
-@migrations()
-def create_second_factors(database: sqlite3.Connection) -> None:
-    """Lay out second factors."""
-    database.execute(FACTORS_SCHEMA)
-
-
-@migrations()
-def create_wrong_pins_elsewhere(database: sqlite3.Connection) -> None:
-    """Lay out patrons' wrong PINs at other branches, and the day of that report."""
-    database.execute("""
-        CREATE TABLE wrong_pins_elsewhere (
-            patron_ref TEXT NOT NULL PRIMARY KEY, wrong INTEGER NOT NULL, day TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-
-
-@migrations()
-def keep_twice(database: sqlite3.Connection) -> None:
-    """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
+    for table, size in (("tombstone_salt", 16), ("sign_in_salt", 32)):
+        database.execute(f"INSERT INTO {table} VALUES (1, ?)", (secrets.token_bytes(size),))  # noqa: S608 -- ours
     for table, (key, columns) in DECIDING.items():
-        kept_twice.keep(database, table, key, columns.replace("more_times, ", ""))
-
-
-@migrations()
-def add_more_times(database: sqlite3.Connection) -> None:
-    """Let a pass have several times of day, which are kept twice too."""
-    for trigger in ("passes_changed", "passes_put"):
-        database.execute(f"DROP TRIGGER {trigger}")
-    database.execute(f"ALTER TABLE passes DROP COLUMN {kept_twice.TWICE}")
-    database.execute("ALTER TABLE passes ADD COLUMN more_times TEXT NOT NULL DEFAULT ''")
-    kept_twice.keep(database, "passes", *DECIDING["passes"])
+        kept_twice.keep(database, table, key, columns)
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:

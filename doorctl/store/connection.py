@@ -91,23 +91,33 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-# Reading a file that an older doorctl laid out. After an upgrade a reader can start before the
-# writer, or where no writer runs: what the file does not hold yet, nobody has written either.
-#
-# SQLite's own errors pass through all of these.
-
 Step = Callable[[sqlite3.Connection], None]
 _DONE = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
+_LIST = (
+    """
+    CREATE TABLE _sqlite_migrations
+    (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)
+    """,
+    """
+    CREATE UNIQUE INDEX idx__sqlite_migrations_migration_set_name
+    ON _sqlite_migrations (migration_set, name)
+    """,
+)
+"""As sqlite-utils makes it."""
+_LISTED = """
+    INSERT INTO _sqlite_migrations (migration_set, name, applied_at)
+    VALUES (?, ?, datetime('now') || '+00:00')
+"""
 
 
 class Layout:
-    """The steps that lay a database out, in their order; ``@layout()`` adds a function as one.
+    """How a database is laid out: one step for each release of doorctl that changed it.
 
-    The library that applies them is imported only then: it takes 0.17 s of a command. `name` is
-    the database's, without ``.db``.
+    A file lists the steps that it has had, and bears their number. ``@layout()`` adds a function
+    as the next step. `name` is the database's, without ``.db``. SQLite's own errors pass through.
 
     Attributes:
-        steps: each by the name under which a file records that it was done.
+        steps: each by the name under which a file lists it.
     """
 
     def __init__(self, name: str) -> None:
@@ -124,25 +134,24 @@ class Layout:
         return added
 
     def done(self, database: sqlite3.Connection) -> frozenset[str]:
-        """Return the steps that a file records as done; none where it has no list of ours."""
+        """Return the steps that a file lists; none where it has no list of ours."""
         try:
             return frozenset(name for (name,) in database.execute(_DONE, (self.name,)))
         except sqlite3.OperationalError as error:
-            if not _names_unknown(error):
+            # SQLITE_ERROR alone would be every trouble that has no code of its own.
+            if not str(error).startswith(("no such table: ", "no such column: ")):
                 raise
             return frozenset()
 
     def pending(self, database: sqlite3.Connection) -> tuple[str, ...]:
-        """Return the steps that a file does not record as done."""
+        """Return the steps that a file does not list."""
         done = self.done(database)
         return tuple(name for name in self.steps if name not in done)
 
-    def apply(self, database: sqlite3.Connection, *, stop_before: str | None = None) -> None:
-        """Do the pending steps and number the file, in one transaction.
-
-        With `stop_before`, a step, make a file as an older doorctl left it, without a number.
-        """
-        from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see above
+    def apply(self, database: sqlite3.Connection) -> None:
+        """Do the pending steps and number the file, in one transaction."""
+        # The library is loaded only here: that takes 0.17 s.
+        from sqlite_utils import Database, Migrations  # noqa: PLC0415 - as said
 
         migrations = Migrations(self.name)
         for name, step in self.steps.items():
@@ -150,80 +159,75 @@ class Layout:
         # Plugins are whatever else is installed on the machine; none of them belongs at a door.
         wrapped = Database(database, recursive_triggers=False, execute_plugins=False)
         with wrapped.atomic():
-            migrations.apply(wrapped, stop_before=stop_before)
-            if stop_before is None:
-                database.execute(f"PRAGMA user_version = {newest(self)}")
+            migrations.apply(wrapped)
+            self._number(database)
+
+    def begin(self, database: sqlite3.Connection) -> None:
+        """Do all steps in an empty file as `apply` does, but at once: a patron may be waiting."""
+        with transaction(database):
+            for statement in _LIST:
+                database.execute(statement)
+            for name, step in self.steps.items():
+                step(database)
+                database.execute(_LISTED, (self.name, name))
+            self._number(database)
+
+    def _number(self, database: sqlite3.Connection) -> None:
+        database.execute(f"PRAGMA user_version = {newest(self)}")
 
 
-def execute_fitting(
-    database: sqlite3.Connection, statements: Sequence[str], parameters: Sequence[object] = ()
-) -> sqlite3.Cursor:
-    """Run the first statement whose tables and columns the file has.
-
-    `statements` begin with the newest; the last needs only what doorctl's first layout had. Where
-    the newest fits, which is nearly always, the others cost nothing. It is tried each time, so the
-    first call after the migration uses it.
-
-    Raises:
-        sqlite3.Error: no statement fits, so the file is not doorctl's; or SQLite failed.
-    """
-    for statement in statements[:-1]:
-        try:
-            return database.execute(statement, parameters)
-        except sqlite3.OperationalError as error:
-            if not _names_unknown(error):
-                raise
-    return database.execute(statements[-1], parameters)
+def newest(layout: Layout) -> int:
+    """Return the number of this program's layout, which is how many steps it has."""
+    return len(layout.steps)
 
 
-def is_newer(database: sqlite3.Connection, migrations: Layout) -> bool:
+def is_newer(database: sqlite3.Connection, layout: Layout) -> bool:
     """Tell whether a newer doorctl laid the file out.
 
-    Its number alone could be one wrong bit, so the list of steps done must agree.
+    Its number alone could be one wrong bit, so the list of steps must agree.
     """
-    layout: int = database.execute("PRAGMA user_version").fetchone()[0]
-    if layout <= newest(migrations):
-        return False
-    return len(migrations.done(database)) == layout
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    done = layout.done(database)
+    return number > newest(layout) and len(done) == number and done.issuperset(layout.steps)
 
 
-def lay_out(database: sqlite3.Connection, migrations: Layout) -> None:
-    """Bring a file to this program's layout and number it, in one transaction.
+def refuse_others(database: sqlite3.Connection, layout: Layout) -> None:
+    """Raise StoreError for a file that is not laid out as this doorctl's.
 
-    Raises:
-        StoreError: a newer doorctl laid it out; nothing was changed.
+    By a newer one's file this program could overlook a ban; an older one's lacks what it needs.
     """
-    refuse_newer(database, migrations)
-    layout = database.execute("PRAGMA user_version").fetchone()[0]
-    if layout != newest(migrations) or migrations.pending(database):
-        migrations.apply(database)
-
-
-def refuse_newer(database: sqlite3.Connection, migrations: Layout) -> None:
-    """Raise StoreError for a newer doorctl's file: this program could overlook a ban in it."""
-    if is_newer(database, migrations):
+    if is_newer(database, layout):
         raise StoreError(
-            f"{migrations.name}.db was laid out by a newer doorctl than this one, which would not "
+            f"{layout.name}.db was laid out by a newer doorctl than this one, which would not "
             "heed all that stands there; install the newer one again, or restore the file from "
             "before the upgrade"
         )
+    pending = layout.pending(database)
+    if len(pending) == newest(layout):
+        raise StoreError(
+            f"{layout.name}.db can't be used: it does not hold doorctl's tables, or those of 0.1, "
+            "which was never released; move it away, and make a new one by `doorctl init` and a "
+            "full push"
+        )
+    if pending:
+        raise StoreError(
+            f"{layout.name}.db is of an older doorctl; start the process that writes it"
+        )
 
 
-def refuse_others(database: sqlite3.Connection, migrations: Layout) -> None:
-    """Raise StoreError for a file that a newer doorctl laid out, or no doorctl."""
-    refuse_newer(database, migrations)
-    if not set(migrations.steps) & migrations.done(database):
-        raise StoreError(f"{migrations.name}.db can't be used: it does not hold doorctl's tables")
+def lay_out(database: sqlite3.Connection, layout: Layout) -> None:
+    """Bring a file that may be empty to this program's layout, in one transaction.
 
-
-def newest(migrations: Layout) -> int:
-    """Return the number of this program's layout, which is how many steps it has."""
-    return len(migrations.steps)
-
-
-def _names_unknown(error: sqlite3.OperationalError) -> bool:
-    # SQLITE_ERROR alone would be every trouble that has no code of its own.
-    return str(error).startswith(("no such table: ", "no such column: "))
+    Raises:
+        StoreError: a newer doorctl laid it out, or one that was never released; nothing was
+            changed.
+    """
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    done = layout.done(database)
+    if is_newer(database, layout) or (done and done.isdisjoint(layout.steps)):
+        refuse_others(database, layout)
+    if number != newest(layout) or layout.pending(database):
+        layout.apply(database)
 
 
 BUSY_TIMEOUT_MS = 5000
@@ -299,11 +303,11 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(f"{path} can't be used: {hint} ({name})")
 
 
-def create_file(path: Path, migrations: Layout | None = None) -> None:
-    """Create a database under its name once it is whole, without tables if `migrations` is None.
+def create_file(path: Path, layout: Layout | None = None, *, at_once: bool = False) -> None:
+    """Create a database under its name once it is whole, without tables if `layout` is None.
 
     Its mode, also that of -wal and -shm, is 0600, or 0640 in a directory that the group may read:
-    see `identity.shared_in`.
+    see `identity.shared_in`. `at_once` is for where a patron may be waiting.
 
     Raises:
         AlreadyExistsError: the path is taken; nothing was touched.
@@ -317,8 +321,8 @@ def create_file(path: Path, migrations: Layout | None = None) -> None:
             closing(open_writer(new)) as database,
         ):
             os.fchmod(descriptor, shared_in(path.parent) & ~stat.S_IWGRP)
-            if migrations is not None:
-                lay_out(database, migrations)
+            if layout is not None:
+                (layout.begin if at_once else layout.apply)(database)
     except StoreError:
         raise
     except FileExistsError:
@@ -510,7 +514,7 @@ def _refuse_other(lock: Path, status: os.stat_result) -> None:
 class Writer:
     """Hold a database's lock and its one writing connection; belongs to the thread that makes it.
 
-    The file must exist and may be empty; all pending steps are applied in one transaction.
+    The file must exist and may be empty; it is brought to this program's layout.
 
     Args:
         checkpoints: copy each commit into the file at once: a wrong bit in the WAL loses the last
@@ -518,7 +522,7 @@ class Writer:
 
     Raises:
         StoreBusyError: another process is the writer.
-        StoreError: the file is missing, of a newer doorctl, or can't be used.
+        StoreError: the file is missing, laid out by another doorctl, or can't be used.
     """
 
     def __init__(self, path: Path, migrations: Layout, *, checkpoints: bool = False) -> None:
@@ -590,7 +594,7 @@ class WatchedReader:
 
     Args:
         cure: what to do where the file is missing; ends the error's text.
-        migrations: None where a newer doorctl's file may be read too.
+        migrations: None where another doorctl's file may be read too.
         lasting: shared by the readers of a file. If what replaced it can't be read, the old one
             answers for :data:`LASTS_S`; never where this is None.
 

@@ -13,7 +13,7 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.moments import ClockState
 from doorctl.ports import Visit
 from doorctl.privacy.hold import Hold
-from doorctl.store.connection import WatchedReader, execute_fitting, translated
+from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.visit_rows import (
     COUNT_WRONG_PINS,
     HOLDS,
@@ -35,11 +35,6 @@ _PAGE = """
     SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts
     WHERE (at_ms, attempt) > (?, ?) ORDER BY at_ms, attempt LIMIT ?
 """
-_BEFORE_HOLDS = "SELECT NULL FROM attempts WHERE 0"
-"""No rows; but an error where the file is not ours."""
-
-_BEFORE_WRONG_PINS = "SELECT count(*) FROM attempts WHERE 0 AND row_key IN (?, ?)"
-_NO_WRONG_PINS = "SELECT NULL, NULL FROM attempts WHERE 0 AND (attempt, at_ms) = (?, ?)"
 
 
 class VisitHistory:
@@ -56,47 +51,40 @@ class VisitHistory:
     def visits(self, not_before: datetime) -> Iterator[Visit]:
         """Yield attempts from a UTC time on, oldest first; those that end meanwhile may show it."""
         last = (to_ms(not_before), -1)
-        while page := self._fetch((_PAGE,), *last, PAGE_ROWS):
+        while page := self._fetch(_PAGE, *last, PAGE_ROWS):
             yield from map(to_visit, page)
             last = page[-1][:2]
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
-        found = self._fetch((THROTTLE,), row_key)
+        found = self._fetch(THROTTLE, row_key)
         return to_throttle(found[0] if found else None)
 
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are on record."""
-        count: int = self._fetch((COUNT_WRONG_PINS, _BEFORE_WRONG_PINS), row_key, patron_ref)[0][0]
+        count: int = self._fetch(COUNT_WRONG_PINS, row_key, patron_ref)[0][0]
         return count
 
     def many_wrong_pins(self, least: int, most: int) -> dict[str, int]:
-        """Return patron -> wrong PINs of those who have `least` or more; the `most` who have most.
-
-        Empty where the door has run since before an upgrade and has no table of them.
-        """
-        return dict(self._fetch((MANY_WRONG_PINS, _NO_WRONG_PINS), least, most))
+        """Return patron -> wrong PINs of the `most` who have most, if they have `least` or more."""
+        return dict(self._fetch(MANY_WRONG_PINS, least, most))
 
     def high_water(self) -> datetime | None:
         """Return the highest trusted time ever stored, UTC."""
-        found = self._fetch(("SELECT high_water_ms FROM clock",))
+        found = self._fetch("SELECT high_water_ms FROM clock")
         return from_ms(found[0][0]) if found else None
 
     def holds(self) -> tuple[Hold, ...]:
-        """Return the stored holds, oldest first; the next purge deletes those that are over.
-
-        Empty where the door has run since before an upgrade and has no table of them.
-        """
-        return tuple(map(to_hold, self._fetch((HOLDS, _BEFORE_HOLDS))))
+        """Return the stored holds, oldest first; the next purge deletes those that are over."""
+        return tuple(map(to_hold, self._fetch(HOLDS)))
 
     def close(self) -> None:
         """Close the connection; idempotent."""
         self._reader.close()
 
-    def _fetch(self, statements: tuple[str, ...], *parameters: object) -> list[tuple[Any, ...]]:
+    def _fetch(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         with translated(self.path):
-            database = self._reader.current()
-            return execute_fitting(database, statements, parameters).fetchall()
+            return self._reader.current().execute(sql, parameters).fetchall()
 
 
 def to_visit(record: tuple[Any, ...]) -> Visit:

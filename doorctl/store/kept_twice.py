@@ -37,17 +37,15 @@ def whole(table: str, columns: str) -> str:
 def keep(
     database: sqlite3.Connection, table: str, key: str, columns: str, given_with: str = ""
 ) -> None:
-    """Have SQLite keep the second copy of `columns`, for present rows and all put or changed later.
+    """Have SQLite keep the second copy of `columns` in a new table, in its column :data:`TWICE`.
 
-    Called in a migration. `key` are the columns that name a row.
+    `key` are the columns that name a row.
 
     Args:
         given_with: a column that the writer of many rows changes, who then gives the copy himself,
             with new rows too: to look at each row again takes a third more time.
     """
     # Names of ours are all that these are made of.
-    database.execute(f"ALTER TABLE {table} ADD COLUMN {TWICE} TEXT")
-    database.execute(f"UPDATE {table} SET {TWICE} = {said(columns)}")  # noqa: S608 -- as said
     again = said(columns, "new.{}".format)
     found = " AND ".join(f"{name} = new.{name}" for name in key.split(", "))
     when = f"new.{TWICE} IS NOT {again}"

@@ -75,122 +75,78 @@ _ROWS = "SELECT lines, json_extract(other_days, ?) FROM register WHERE changed_e
 _FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :through"
 
 
-@migrations()
-def create_tables(database: sqlite3.Connection) -> None:
-    """Lay out the tables; a patron without a fingerprint was taken out."""
-    database.execute("""
-        CREATE TABLE patrons (
-            patron_ref TEXT NOT NULL PRIMARY KEY,
-            fingerprint BLOB CHECK (length(fingerprint) = 32),
-            lines BLOB NOT NULL,
-            cards INTEGER NOT NULL,
-            first_epoch INTEGER NOT NULL,
-            changed_epoch INTEGER NOT NULL
-        ) STRICT
-    """)
-    database.execute("CREATE INDEX patrons_by_epoch ON patrons (changed_epoch)")
-    database.execute("""
-        CREATE VIEW register AS SELECT * FROM patrons WHERE fingerprint IS NOT NULL
-    """)
-    database.execute("CREATE VIEW taken_out AS SELECT * FROM patrons WHERE fingerprint IS NULL")
-    database.execute("""
-        CREATE TABLE outbox (
-            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-            epoch INTEGER NOT NULL,
-            floor_epoch INTEGER NOT NULL,
-            key_id TEXT,
-            memory_kib INTEGER,
-            iterations INTEGER,
-            minimum_age INTEGER
-        ) STRICT
-    """)
-    database.execute("INSERT INTO outbox VALUES (1, 0, 0, NULL, NULL, NULL, NULL)")
-    database.execute("""
-        CREATE TABLE sent (
-            branch TEXT NOT NULL,
-            epoch INTEGER NOT NULL,
-            digest TEXT NOT NULL,
-            PRIMARY KEY (branch, epoch, digest)
-        ) STRICT, WITHOUT ROWID
-    """)
+_SCHEMA = (
+    # A patron without a fingerprint was taken out.
+    """
+    CREATE TABLE patrons (
+        patron_ref TEXT NOT NULL PRIMARY KEY,
+        fingerprint BLOB CHECK (length(fingerprint) = 32),
+        lines BLOB NOT NULL,
+        cards INTEGER NOT NULL,
+        first_epoch INTEGER NOT NULL,
+        changed_epoch INTEGER NOT NULL,
+        other_days TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX patrons_by_epoch ON patrons (changed_epoch)",
+    "CREATE VIEW register AS SELECT * FROM patrons WHERE fingerprint IS NOT NULL",
+    "CREATE VIEW taken_out AS SELECT * FROM patrons WHERE fingerprint IS NULL",
+    """
+    CREATE TABLE outbox (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        epoch INTEGER NOT NULL,
+        floor_epoch INTEGER NOT NULL,
+        key_id TEXT,
+        memory_kib INTEGER,
+        iterations INTEGER,
+        minimum_age INTEGER,
+        other_ages TEXT NOT NULL
+    ) STRICT
+    """,
+    "INSERT INTO outbox VALUES (1, 0, 0, NULL, NULL, NULL, NULL, '[]')",
+    """
+    CREATE TABLE sent (
+        branch TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        minimum_age INTEGER,
+        PRIMARY KEY (branch, epoch, digest)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # The end of each branch's audit log on each day, out of that branch's reach.
+    """
+    CREATE TABLE audit_heads (
+        branch TEXT NOT NULL,
+        day TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        head TEXT NOT NULL,
+        PRIMARY KEY (branch, day)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE wrong_pins (
+        branch TEXT NOT NULL,
+        patron_ref TEXT NOT NULL,
+        wrong INTEGER NOT NULL,
+        day TEXT NOT NULL,
+        PRIMARY KEY (branch, patron_ref)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # The standing alarms and who was told: a sender that has ended remembers nothing.
+    """
+    CREATE TABLE alarms (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        book BLOB NOT NULL
+    ) STRICT
+    """,
+)
 
 
 @migrations()
-def add_pin_changed(database: sqlite3.Connection) -> None:
-    """Set the new field to null in rows that were sealed before, so that none is sealed anew."""
-    database.execute("""
-        UPDATE patrons SET lines = CAST(
-            replace(CAST(lines AS TEXT), '}' || char(10), ',"pin_changed":null}' || char(10))
-            AS BLOB
-        )
-    """)
-
-
-@migrations()
-def add_weak_pin(database: sqlite3.Connection) -> None:
-    """Set the new field to false in rows that were sealed before, so that none is sealed anew."""
-    database.execute("""
-        UPDATE patrons SET lines = CAST(
-            replace(CAST(lines AS TEXT), '}' || char(10), ',"weak_pin":false}' || char(10))
-            AS BLOB
-        )
-    """)
-
-
-@migrations()
-def add_audit_heads(database: sqlite3.Connection) -> None:
-    """Keep the end of each branch's audit log, out of that branch's reach."""
-    database.execute("""
-        CREATE TABLE audit_heads (branch TEXT NOT NULL PRIMARY KEY, head TEXT NOT NULL)
-        STRICT, WITHOUT ROWID
-    """)
-
-
-@migrations()
-def keep_audit_heads_by_day(database: sqlite3.Connection) -> None:
-    """Keep the end of a log on each day: they show what an older copy of it lacks."""
-    database.execute("""
-        CREATE TABLE heads_by_day (
-            branch TEXT NOT NULL, day TEXT NOT NULL, number INTEGER NOT NULL, head TEXT NOT NULL,
-            PRIMARY KEY (branch, day)
-        ) STRICT, WITHOUT ROWID
-    """)
-    # No day is known of these: the first of all is before any.
-    database.execute("""
-        INSERT INTO heads_by_day
-        SELECT branch, '0001-01-01', CAST(head AS INTEGER), head FROM audit_heads
-    """)
-    database.execute("DROP TABLE audit_heads")
-    database.execute("ALTER TABLE heads_by_day RENAME TO audit_heads")
-
-
-@migrations()
-def add_wrong_pins(database: sqlite3.Connection) -> None:
-    """Keep patrons' wrong PINs at each branch, to tell the other branches."""
-    database.execute("""
-        CREATE TABLE wrong_pins (
-            branch TEXT NOT NULL, patron_ref TEXT NOT NULL, wrong INTEGER NOT NULL,
-            day TEXT NOT NULL, PRIMARY KEY (branch, patron_ref)
-        ) STRICT, WITHOUT ROWID
-    """)
-
-
-@migrations()
-def add_other_ages(database: sqlite3.Connection) -> None:
-    """Keep the days for branches' own age limits, and the limit that each push was sent for."""
-    database.execute("ALTER TABLE patrons ADD COLUMN other_days TEXT NOT NULL DEFAULT '{}'")
-    database.execute("ALTER TABLE outbox ADD COLUMN other_ages TEXT NOT NULL DEFAULT '[]'")
-    database.execute("ALTER TABLE sent ADD COLUMN minimum_age INTEGER")
-    database.execute("UPDATE sent SET minimum_age = (SELECT minimum_age FROM outbox)")
-
-
-@migrations()
-def add_alarms(database: sqlite3.Connection) -> None:
-    """Keep the standing alarms and who was told: a sender that has ended remembers nothing."""
-    database.execute("""
-        CREATE TABLE alarms (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), book BLOB NOT NULL)
-        STRICT
-    """)
+def release_0_2(database: sqlite3.Connection) -> None:
+    """Lay out all tables."""
+    for statement in _SCHEMA:
+        database.execute(statement)
 
 
 class OutboxStore:

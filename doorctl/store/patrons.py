@@ -19,7 +19,6 @@ from doorctl.store.connection import (
     Lasting,
     Layout,
     WatchedReader,
-    execute_fitting,
     translated,
 )
 from doorctl.store.kept_twice import whole
@@ -43,123 +42,98 @@ CACHE_DECIDING = "epoch, applied_at, minimum_age"
 migrations = Layout("patrons")
 
 
-@migrations()
-def create_patrons_and_cache(database: sqlite3.Connection) -> None:
-    """Lay out both tables; `epoch` is the push that last brought a row."""
-    database.execute("""
-        CREATE TABLE patrons (
-            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
-            pin_check BLOB CHECK (length(pin_check) = 32),
-            patron_ref TEXT NOT NULL,
-            resident INTEGER NOT NULL,
-            active INTEGER NOT NULL,
-            blocks TEXT NOT NULL,
-            restricted INTEGER NOT NULL,
-            enter_from TEXT,
-            valid_until TEXT,
-            hold_from TEXT,
-            hold_until TEXT,
-            tags TEXT NOT NULL,
-            epoch INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-    database.execute("CREATE INDEX patrons_by_ref ON patrons (patron_ref)")
-    database.execute("""
-        CREATE TABLE cache (
-            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-            epoch INTEGER NOT NULL,
-            applied_at TEXT,
-            minimum_age INTEGER NOT NULL,
-            patrons INTEGER NOT NULL,
-            key_id TEXT NOT NULL,
-            memory_kib INTEGER NOT NULL,
-            iterations INTEGER NOT NULL
-        ) STRICT
-    """)
-
-
-@migrations()
-def add_digest(database: sqlite3.Connection) -> None:
-    """Remember the push that is held, so that the same one is answered and not applied again."""
-    database.execute("ALTER TABLE cache ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
-
-
-@migrations()
-def add_learnt(database: sqlite3.Connection) -> None:
-    """Lay out PIN checks that no push brought; each is deleted with its patron's row.
-
-    So is a check whose row a push then brings with a check, or for another patron.
+_OF_A_PATRON = """
+    patron_ref TEXT NOT NULL,
+    resident INTEGER NOT NULL,
+    active INTEGER NOT NULL,
+    blocks TEXT NOT NULL,
+    restricted INTEGER NOT NULL,
+    enter_from TEXT,
+    valid_until TEXT,
+    hold_from TEXT,
+    hold_until TEXT,
+    tags TEXT NOT NULL,
+    weak_pin INTEGER NOT NULL
+"""
+_KEY = "row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16)"
+_CHECK = "BLOB CHECK (length(pin_check) = 32)"
+_SCHEMA = (
+    # `epoch` is the push that last brought a row.
+    f"""
+    CREATE TABLE patrons (
+        {_KEY},
+        pin_check {_CHECK},
+        {_OF_A_PATRON},
+        epoch INTEGER NOT NULL,
+        twice TEXT
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX patrons_by_ref ON patrons (patron_ref)",
+    # `digest` is of the push that is held: the same one is answered and not applied again.
     """
-    database.execute("""
-        CREATE TABLE learnt (
-            row_key BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE,
-            pin_check BLOB NOT NULL CHECK (length(pin_check) = 32),
-            learnt_on TEXT NOT NULL,
-            good_until TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-    database.execute("CREATE INDEX learnt_by_end ON learnt (good_until)")
-    database.execute("""
-        CREATE TRIGGER learnt_no_more AFTER UPDATE OF pin_check, patron_ref ON patrons
-        WHEN old.pin_check IS NULL AND new.pin_check IS NOT NULL
-        OR old.patron_ref <> new.patron_ref
-        BEGIN DELETE FROM learnt WHERE row_key = new.row_key; END
-    """)
-
-
-@migrations()
-def add_asked(database: sqlite3.Connection) -> None:
-    """Lay out rows that no push brought in a table of their own: no push or guard counts them."""
-    database.execute("""
-        CREATE TABLE asked (
-            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
-            pin_check BLOB NOT NULL CHECK (length(pin_check) = 32),
-            patron_ref TEXT NOT NULL,
-            resident INTEGER NOT NULL,
-            active INTEGER NOT NULL,
-            blocks TEXT NOT NULL,
-            restricted INTEGER NOT NULL,
-            enter_from TEXT,
-            valid_until TEXT,
-            hold_from TEXT,
-            hold_until TEXT,
-            tags TEXT NOT NULL,
-            learnt_on TEXT NOT NULL,
-            good_until TEXT NOT NULL,
-            asked_until TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-    database.execute("CREATE INDEX asked_by_ref ON asked (patron_ref)")
-
-
-@migrations()
-def add_weak_pin(database: sqlite3.Connection) -> None:
-    """Let each row say that its PIN is too easy to guess; 0 where that was not asked for."""
-    for table in ("patrons", "learnt", "asked"):
-        column = "weak_pin INTEGER NOT NULL DEFAULT 0"
-        database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-
-
-@migrations()
-def add_shut_out(database: sqlite3.Connection) -> None:
-    """Lay out rows as they were before a push of the last week shut them out.
-
-    See `patrons_changes`. Bit n of `days` says that the row opened n days after `at`; of a person
-    it holds only digests.
+    CREATE TABLE cache (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        epoch INTEGER NOT NULL,
+        applied_at TEXT,
+        minimum_age INTEGER NOT NULL,
+        patrons INTEGER NOT NULL,
+        key_id TEXT NOT NULL,
+        memory_kib INTEGER NOT NULL,
+        iterations INTEGER NOT NULL,
+        digest TEXT NOT NULL DEFAULT '',
+        twice TEXT
+    ) STRICT
+    """,
+    # PIN checks that no push brought. One goes with its patron's row, and when a push brings that
+    # row with a check or for another patron.
+    f"""
+    CREATE TABLE learnt (
+        row_key BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE,
+        pin_check {_CHECK} NOT NULL,
+        weak_pin INTEGER NOT NULL,
+        learnt_on TEXT NOT NULL,
+        good_until TEXT NOT NULL,
+        twice TEXT
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX learnt_by_end ON learnt (good_until)",
     """
-    database.execute("""
-        CREATE TABLE shut_out (
-            row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16),
-            at TEXT NOT NULL,
-            days INTEGER NOT NULL,
-            pin_check BLOB CHECK (length(pin_check) = 32)
-        ) STRICT, WITHOUT ROWID
-    """)
+    CREATE TRIGGER learnt_no_more AFTER UPDATE OF pin_check, patron_ref ON patrons
+    WHEN old.pin_check IS NULL AND new.pin_check IS NOT NULL
+    OR old.patron_ref <> new.patron_ref
+    BEGIN DELETE FROM learnt WHERE row_key = new.row_key; END
+    """,
+    # Rows that no push brought stand in a table of their own: no push or guard counts them.
+    f"""
+    CREATE TABLE asked (
+        {_KEY},
+        pin_check {_CHECK} NOT NULL,
+        {_OF_A_PATRON},
+        learnt_on TEXT NOT NULL,
+        good_until TEXT NOT NULL,
+        asked_until TEXT NOT NULL,
+        twice TEXT
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX asked_by_ref ON asked (patron_ref)",
+    # Rows as they were before a push of the last week shut them out: see `patrons_changes`. Bit n
+    # of `days` says that the row opened n days after `at`.
+    f"""
+    CREATE TABLE shut_out (
+        {_KEY},
+        at TEXT NOT NULL,
+        days INTEGER NOT NULL,
+        pin_check {_CHECK}
+    ) STRICT, WITHOUT ROWID
+    """,
+)
 
 
 @migrations()
-def keep_twice(database: sqlite3.Connection) -> None:
-    """Let a wrong bit inside a value be found; see `doorctl.store.kept_twice`."""
+def release_0_2(database: sqlite3.Connection) -> None:
+    """Lay out all tables."""
+    for statement in _SCHEMA:
+        database.execute(statement)
     kept_twice.keep(database, "patrons", "row_key", DECIDING, given_with="epoch")
     kept_twice.keep(database, "asked", "row_key", ASKED_DECIDING)
     kept_twice.keep(database, "learnt", "row_key", LEARNT_DECIDING)
@@ -244,30 +218,10 @@ _FIND = f"""
 """  # noqa: S608 -- constants of ours
 """A row that a push brought comes first; where one stands, `PatronWriter.keep` kept no other."""
 
-_BEFORE_TWICE = f"""
-    SELECT {_PUSHED}, good_until, 1, 1 FROM patrons
-    LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
-    WHERE patrons.row_key = ?1
-    UNION ALL SELECT {COLUMNS}, asked_until, 0, 1 FROM asked WHERE row_key = ?1
-"""  # noqa: S608 -- constants of ours
-_BEFORE_WEAK_PIN = _BEFORE_TWICE.replace(
-    "coalesce(learnt.weak_pin, patrons.weak_pin)", "0"
-).replace("weak_pin", "0")
-_BEFORE_ASKED = _BEFORE_WEAK_PIN.partition("UNION ALL")[0]
-_BEFORE_LEARNT = f"""
-    SELECT {COLUMNS.replace("weak_pin", "0")}, NULL, 1, 1 FROM patrons WHERE row_key = ?1
-"""  # noqa: S608 -- constants of ours
-_FINDS = (_FIND, _BEFORE_TWICE, _BEFORE_WEAK_PIN, _BEFORE_ASKED, _BEFORE_LEARNT)
-"""One for each layout that a writer of ours ever left; all that keeps people out is in the first.
-
-The door is upgraded with its file as it was, and must not wait for web, which lays out the rest.
-"""
-
 _STAMP = f"""
     SELECT {whole("cache", CACHE_DECIDING)}, epoch, applied_at, minimum_age, patrons, key_id,
     memory_kib, iterations FROM cache
 """  # noqa: S608 -- constants of ours
-_STAMPS = (_STAMP, _STAMP.replace(whole("cache", CACHE_DECIDING), "1"))
 _COMMITS_BITS = 32
 _CURE = "load the full feed: doorctl patrons load FEED --full"
 
@@ -300,11 +254,8 @@ class PatronCache:
         )
 
     def find(self, row_key: bytes) -> Patron | None:
-        """Return the row of a 16-byte key, as of the last committed push or `keep`.
-
-        A file that an older doorctl laid out is read as far as it goes.
-        """
-        record = self._fetch(_FINDS, row_key)
+        """Return the row of a 16-byte key, as of the last committed push or `keep`."""
+        record = self._fetch(_FIND, row_key)
         if record is None:
             return None
         *patron, is_whole = record
@@ -322,7 +273,7 @@ class PatronCache:
         Raises:
             StoreError: the cache can't be read, was never filled, or is under another seal.
         """
-        record = self._fetch(_STAMPS)
+        record = self._fetch(_STAMP)
         if record is None:
             raise StoreError(f"{self.path} was never filled; load the full feed")
         is_whole, epoch, applied_at, minimum_age, patrons, *seal = record
@@ -339,16 +290,6 @@ class PatronCache:
             raise self._damaged() from None
         return CacheStamp(epoch, at, minimum_age, patrons)
 
-    def behind(self) -> str | None:
-        """Return what to do if an older doorctl laid the file out, or None; on `find`'s thread.
-
-        Its rows are found all the same.
-        """
-        with translated(self.path):
-            if not migrations.pending(self._rows.current()):
-                return None
-        return f"{self.path} is of an older doorctl; start doorctl-web once, or load the full feed"
-
     def version(self) -> int:
         """Return a number that changes with each commit and each new file."""
         with translated(self.path):
@@ -363,12 +304,10 @@ class PatronCache:
         self._rows.close()
         self._commits.close()
 
-    def _fetch(self, statements: tuple[str, ...], *parameters: object) -> tuple[Any, ...] | None:
+    def _fetch(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
         with translated(self.path):
-            database = self._rows.current()
-            record: tuple[Any, ...] | None = execute_fitting(
-                database, statements, parameters
-            ).fetchone()
+            found = self._rows.current().execute(statement, parameters)
+            record: tuple[Any, ...] | None = found.fetchone()
             return record
 
     def _damaged(self) -> StoreDamagedError:

@@ -40,13 +40,12 @@ from doorctl.store.visit_purge import HELD, compact
 from doorctl.store.visit_rows import TAKE_BACK_WRONG_PIN, from_ms, to_ms
 
 # Names of tables and columns are all that these are made of; values are always bound.
-_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 
 
 def select(connection: sqlite3.Connection, database: str, subject: Subject) -> list[HeldRow]:
     """Return all rows of a person in one database, table by table."""
     found = []
-    for table in laid_out(connection, database):
+    for table in person_tables(database):
         where, values = belongs(table, subject)
         columns = ", ".join(f'"{name}"' for name in table.names)
         rows = connection.execute(f"SELECT {columns} FROM {table.name} WHERE {where}", values)  # noqa: S608 -- as said
@@ -58,16 +57,10 @@ def delete(connection: sqlite3.Connection, database: str, subject: Subject) -> i
     """Delete all rows of a person in one database, in the caller's transaction; return how many."""
     deleted = 0
     # What depends on a row comes before it, so that it is counted and not taken along.
-    for table in reversed(tuple(laid_out(connection, database))):
+    for table in reversed(person_tables(database)):
         where, values = belongs(table, subject)
         deleted += connection.execute(f"DELETE FROM {table.name} WHERE {where}", values).rowcount  # noqa: S608 -- as said
     return deleted
-
-
-def laid_out(connection: sqlite3.Connection, database: str) -> Iterator[PersonTable]:
-    """Return the tables about people that a file has; after an update some may be missing yet."""
-    there = {name for (name,) in connection.execute(_TABLES)}
-    return (table for table in person_tables(database) if table.name in there)
 
 
 def belongs(table: PersonTable, subject: Subject) -> tuple[str, tuple[Any, ...]]:
@@ -92,7 +85,7 @@ def cards(connection: sqlite3.Connection, database: str, patron_ref: str) -> fro
             f"SELECT {CARD} FROM {table.name} WHERE {PATRON} = ? AND {CARD} IS NOT NULL",  # noqa: S608 -- as said
             (patron_ref,),
         )
-        for table in laid_out(connection, database)
+        for table in person_tables(database)
         if {CARD, PATRON} <= set(table.names)
     )
     return frozenset(key for rows in found for (key,) in rows)
@@ -108,7 +101,7 @@ def owners(
             f"SELECT {PATRON} FROM {table.name} WHERE {CARD} IN ({marks}) AND {PATRON} IS NOT NULL",  # noqa: S608 -- as said
             tuple(row_keys),
         )
-        for table in laid_out(connection, database)
+        for table in person_tables(database)
         if {CARD, PATRON} <= set(table.names)
     )
     return frozenset(ref for rows in found for (ref,) in rows)
@@ -118,14 +111,13 @@ def every_card(connection: sqlite3.Connection, database: str) -> frozenset[bytes
     """Return all row keys of one database."""
     found = (
         connection.execute(f"SELECT DISTINCT {CARD} FROM {table.name} WHERE {CARD} IS NOT NULL")  # noqa: S608 -- as said
-        for table in laid_out(connection, database)
+        for table in person_tables(database)
         if CARD in table.names
     )
     return frozenset(key for rows in found for (key,) in rows)
 
 
 _RESTORE = "restore it from its backup"
-_TABLE = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'tombstones')"
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
 _SALT = "SELECT salt FROM tombstone_salt"
 _SET = """
@@ -159,9 +151,7 @@ class StoredErasures:
 
 
 def read(connection: sqlite3.Connection) -> Tombstones:
-    """Return all tombstones; none from a file that was made before there were any."""
-    if not connection.execute(_TABLE).fetchone()[0]:
-        return Tombstones()
+    """Return all tombstones."""
     (salt,) = connection.execute(_SALT).fetchone()
     return Tombstones(salt, {stone.mark: stone for stone in _stones(connection)})
 
@@ -395,7 +385,6 @@ def _compacted(path: Path, database: sqlite3.Connection) -> tuple[int, int, int]
 
 _CURE = "restore it, or start doorctl, which makes a new one"
 
-_TABLE_OF_HOLDS = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'holds')"
 _IN_FORCE = """
     SELECT since_ms, to_ms FROM holds
     WHERE until_ms > (SELECT coalesce(max(high_water_ms), 0) FROM clock)
@@ -466,9 +455,8 @@ def _epoch(connection: sqlite3.Connection, _name: str) -> int:
 
 def _rows_and_holds(connection: sqlite3.Connection, name: str, subject: Subject) -> _Found:
     rows = select(connection, name, subject)
-    # A door that runs since before an upgrade has no table of them.
-    has_holds = connection.execute(_TABLE_OF_HOLDS).fetchone()[0]
-    return rows, connection.execute(_IN_FORCE).fetchall() if has_holds else []
+    in_force = connection.execute(_IN_FORCE).fetchall() if name == VISITS else []
+    return rows, in_force
 
 
 def _is_held(row: HeldRow, held: list[tuple[int, int]]) -> bool:

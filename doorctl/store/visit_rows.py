@@ -199,103 +199,96 @@ _MILLISECOND = timedelta(milliseconds=1)
 migrations = Layout("visits")
 
 
-@migrations()
-def create_attempts_throttles_reader_and_clock(database: sqlite3.Connection) -> None:
-    """Lay out the four tables; AUTOINCREMENT keeps the highest number past every purge."""
-    database.execute("""
-        CREATE TABLE attempts (
-            attempt INTEGER PRIMARY KEY AUTOINCREMENT,
-            at_ms INTEGER NOT NULL,
-            clock TEXT NOT NULL,
-            boot_id TEXT NOT NULL,
-            boot_ms INTEGER NOT NULL,
-            row_key BLOB,
-            verdict TEXT,
-            reason TEXT
-        ) STRICT
-    """)
-    database.execute("CREATE INDEX attempts_by_time ON attempts (at_ms)")
-    database.execute("""
-        CREATE TABLE throttles (
-            row_key BLOB NOT NULL PRIMARY KEY,
-            failures INTEGER NOT NULL,
-            boot_id TEXT,
-            boot_ms INTEGER,
-            touched_ms INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
-    database.execute("""
-        CREATE TABLE reader (
-            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-            spent_ms INTEGER NOT NULL,
-            boot_id TEXT,
-            boot_ms INTEGER
-        ) STRICT
-    """)
-    database.execute("""
-        CREATE TABLE clock (
-            only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-            high_water_ms INTEGER NOT NULL
-        ) STRICT
-    """)
-
-
-@migrations()
-def add_canaries_and_holds(database: sqlite3.Connection) -> None:
-    """Lay out the canaries that prove a purge, and the holds that it spares.
-
-    Canaries have the layout in which deleting alone leaves most: a table with an index on its keys.
+_SCHEMA = (
+    # AUTOINCREMENT keeps the highest number past every purge.
     """
-    database.execute("""
-        CREATE TABLE canaries (
-            row_key BLOB NOT NULL,
-            at_ms INTEGER NOT NULL
-        ) STRICT
-    """)
-    database.execute("CREATE UNIQUE INDEX canaries_by_key ON canaries (row_key)")
-    database.execute("""
-        CREATE TABLE holds (
-            number INTEGER PRIMARY KEY AUTOINCREMENT,
-            since_ms INTEGER NOT NULL,
-            to_ms INTEGER NOT NULL,
-            case_number TEXT NOT NULL,
-            reason TEXT NOT NULL,
-            until_ms INTEGER NOT NULL,
-            added_ms INTEGER NOT NULL,
-            added_by TEXT NOT NULL
-        ) STRICT
-    """)
+    CREATE TABLE attempts (
+        attempt INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ms INTEGER NOT NULL,
+        clock TEXT NOT NULL,
+        boot_id TEXT NOT NULL,
+        boot_ms INTEGER NOT NULL,
+        row_key BLOB,
+        verdict TEXT,
+        reason TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX attempts_by_time ON attempts (at_ms)",
+    """
+    CREATE TABLE throttles (
+        row_key BLOB NOT NULL PRIMARY KEY,
+        failures INTEGER NOT NULL,
+        boot_id TEXT,
+        boot_ms INTEGER,
+        touched_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    # No right PIN forgets these.
+    """
+    CREATE TABLE wrong_pins (
+        attempt INTEGER PRIMARY KEY,
+        day TEXT NOT NULL,
+        row_key BLOB,
+        patron_ref TEXT,
+        answered INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)",
+    "CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)",
+    """
+    CREATE TABLE reader (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        spent_ms INTEGER NOT NULL,
+        boot_id TEXT,
+        boot_ms INTEGER
+    ) STRICT
+    """,
+    """
+    CREATE TABLE clock (
+        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+        high_water_ms INTEGER NOT NULL
+    ) STRICT
+    """,
+    # They prove a purge: theirs is the layout in which deleting alone leaves most, a table with an
+    # index on its keys.
+    """
+    CREATE TABLE canaries (
+        row_key BLOB NOT NULL,
+        at_ms INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX canaries_by_key ON canaries (row_key)",
+    """
+    CREATE TABLE holds (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        since_ms INTEGER NOT NULL,
+        to_ms INTEGER NOT NULL,
+        case_number TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        until_ms INTEGER NOT NULL,
+        added_ms INTEGER NOT NULL,
+        added_by TEXT NOT NULL
+    ) STRICT
+    """,
+    # Without rowids, so that nothing tells which row came first.
+    """
+    CREATE TABLE hourly (
+        hour INTEGER NOT NULL,
+        mode TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (hour, mode, kind, outcome)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
 
 
 @migrations()
-def add_hourly(database: sqlite3.Connection) -> None:
-    """Lay out the hourly counts; without rowids, so that nothing tells which row came first."""
-    database.execute("""
-        CREATE TABLE hourly (
-            hour INTEGER NOT NULL,
-            mode TEXT NOT NULL,
-            kind TEXT NOT NULL,
-            outcome TEXT NOT NULL,
-            count INTEGER NOT NULL,
-            PRIMARY KEY (hour, mode, kind, outcome)
-        ) STRICT, WITHOUT ROWID
-    """)
-
-
-@migrations()
-def add_wrong_pins(database: sqlite3.Connection) -> None:
-    """Lay out the wrong PINs, which no right PIN forgets."""
-    database.execute("""
-        CREATE TABLE wrong_pins (
-            attempt INTEGER PRIMARY KEY,
-            day TEXT NOT NULL,
-            row_key BLOB,
-            patron_ref TEXT,
-            answered INTEGER NOT NULL
-        ) STRICT
-    """)
-    database.execute("CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)")
-    database.execute("CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)")
+def release_0_2(database: sqlite3.Connection) -> None:
+    """Lay out all tables."""
+    for statement in _SCHEMA:
+        database.execute(statement)
 
 
 def to_ms(at: datetime) -> int:

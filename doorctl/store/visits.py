@@ -371,7 +371,7 @@ def open_or_create_visits(path: Path) -> VisitStore:
     except OSError as err:
         raise StoreError(f"{path} can't be opened: {err.strerror}") from err
     if not there:
-        create_file(path, migrations)
+        create_file(path, migrations, at_once=True)
     return VisitStore(path)
 
 

@@ -139,11 +139,11 @@ class BranchNowDesk:
         now = self._clock.moment()
         try:
             with open_register(self._config) as patrons:
-                stamp, behind = patrons.stamp(), patrons.behind()
+                stamp = patrons.stamp()
         except StoreError as error:
             return RegisterNow(None, 0, None, str(error))
-        problem = outdated(stamp, self._config) or behind
-        return RegisterNow(stamp.epoch, stamp.patrons, stamp.age(now), problem)
+        age, problem = stamp.age(now), outdated(stamp, self._config)
+        return RegisterNow(stamp.epoch, stamp.patrons, age, problem)
 
     def _free(self) -> int | None:
         with suppress(StoreError):

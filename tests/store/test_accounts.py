@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -101,18 +100,6 @@ def test_no_copy_of_the_file_holds_what_an_app_makes_codes_of(
     assert accounts.factor_of("kaj") == SecondFactor(Masked(secret), 7)
 
 
-def test_a_file_from_before_there_were_second_factors_lists_its_accounts(
-    path: Path, writer: BranchRecordsWriter
-) -> None:
-    """A command that only reads runs before web has laid the table out."""
-    StoredAccounts(writer).keep(KAJ, MOMENT)
-    with closing(sqlite3.connect(path)) as older:
-        older.execute("DROP TABLE second_factors")
-
-    with closing(AccountRecords(path)) as records:
-        assert records.every() == (KAJ,)
-
-
 def test_a_branch_without_the_file_has_no_accounts(tmp_path: Path) -> None:
     """One whose file was lost says so: nobody is signed in by it, and nothing looks empty."""
     with closing(AccountRecords(tmp_path / "branch.db")) as records:
@@ -121,17 +108,6 @@ def test_a_branch_without_the_file_has_no_accounts(tmp_path: Path) -> None:
         (tmp_path / "branch.db.lock").touch()
         with pytest.raises(StoreError, match="missing"):
             records.whose(bytes(32))
-
-
-def test_a_file_from_before_there_were_accounts_has_none(path: Path) -> None:
-    """A command that only reads runs before web has laid the tables out."""
-    with closing(sqlite3.connect(path)) as older:
-        for table in ("sessions", "accounts"):
-            older.execute(f"DROP TABLE {table}")
-
-    with closing(AccountRecords(path)) as records:
-        assert records.whose(bytes(32)) is None
-        assert records.every() == ()
 
 
 def test_an_account_that_can_not_be_read_lets_nobody_in(

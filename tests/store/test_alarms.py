@@ -13,9 +13,7 @@ from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.standing import Source, Told
 from doorctl.store.alarms import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
-from doorctl.store.branch_rows import migrations
 from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
-from doorctl.store.connection import create_file, open_writer
 from tests.store.samples import DAY, NOON
 
 NOW = Moment(NOON, NOON, ClockState.TRUSTED)
@@ -85,17 +83,6 @@ def test_an_end_of_nothing_leaves_no_row(
     StoredAlarms(writer).hear(told("door_held_cleared"), NOW)
 
     assert records.standing() == records.ended(9) == ()
-
-
-def test_a_file_of_an_older_doorctl_has_no_alarms(tmp_path: Path) -> None:
-    """After an upgrade a reader may come before the writer; and a branch may have no file."""
-    path = tmp_path / "older.db"
-    with closing(AlarmRecords(path)) as records:
-        assert records.standing() == ()
-        create_file(path)
-        with closing(open_writer(path)) as database:
-            migrations.apply(database, stop_before="create_alarms")
-        assert records.standing() == records.ended(9) == ()
 
 
 def test_a_row_that_can_not_be_read_is_told_without_its_text(

@@ -365,20 +365,6 @@ def test_a_branch_without_a_file_has_an_empty_log(tmp_path: Path) -> None:
                 ask()
 
 
-def test_a_file_from_before_there_was_an_audit_log_gets_one(path: Path) -> None:
-    """At the writer's next start, with all that stands in it."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("DROP TABLE audit")
-        other.execute("DELETE FROM _sqlite_migrations WHERE name = 'create_audit'")
-    with closing(AuditRecords(path)) as records, pytest.raises(StoreError):
-        records.head()
-
-    with closing(BranchRecordsWriter(path)) as writer:
-        AuditTrail(writer).append(LOOK, "grethe", NOW)
-
-    assert verdict_on(path).entries == 1
-
-
 def test_a_lower_number_takes_the_place_of_the_last_push(path: Path, trail: AuditTrail) -> None:
     """Else a number that none can follow would stay the floor for whoever loses the register."""
     for action, epoch in (

@@ -12,8 +12,7 @@ import pytest
 from doorctl.access.patron import Patron
 from doorctl.core.errors import RowsClashError
 from doorctl.ports import SealedRow
-from doorctl.store.connection import create_file, open_writer, transaction
-from doorctl.store.patrons import PatronCache, migrations, to_record
+from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.guard import unguarded
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
@@ -106,27 +105,6 @@ def test_after_a_snapshot_of_pushed_pins_nothing_kept_is_left(path: Path) -> Non
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT * FROM learnt").fetchall() == []
         assert database.execute("SELECT * FROM asked").fetchall() == []
-
-
-FIELDS_BEFORE = 12
-"""Of a row, up to its tags."""
-
-
-def test_a_cache_of_before_is_taken_over(tmp_path: Path) -> None:
-    """The rows that are held stay, and from then on rows can be kept."""
-    path = tmp_path / "before.db"
-    create_file(path)
-    with closing(open_writer(path)) as database:
-        migrations.apply(database, stop_before="add_learnt")
-        record = (*to_record(_bare(1, "a"))[:FIELDS_BEFORE], 1)
-        marks = ", ".join("?" * len(record))
-        with transaction(database):
-            database.execute(f"INSERT INTO patrons VALUES ({marks})", record)  # noqa: S608 -- marks
-
-    with closing(PatronCacheWriter(path, SEAL)) as writer, closing(PatronCache(path, SEAL)) as door:
-        assert door.find(key_of(1)) == _bare(1, "a").patron
-        writer.keep(sealed(1, "a"), row_until=UNTIL, pin_until=UNTIL)
-        assert door.find(key_of(1)) == replace(sealed(1, "a").patron, pin_until=UNTIL)
 
 
 def _check(number: int) -> bytes:

@@ -16,7 +16,7 @@ from doorctl.access.patron import Reason
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import ATTEMPT, LEAF, OPENED, HourCount, HourlyReader
-from doorctl.store.visit_rows import SLICE_ROWS, HourlyHistory, migrations
+from doorctl.store.visit_rows import SLICE_ROWS, HourlyHistory
 from doorctl.store.visits import RetriedVisits, VisitStore, create_visits
 from tests.fakes.memory_store import MemoryVisits
 from tests.store.samples import DAY, NOON, key_of, stamped
@@ -235,17 +235,6 @@ def test_the_table_has_no_place_for_a_person(path: Path) -> None:
 
     assert [name for _, name, *_ in columns] == ["hour", "mode", "kind", "outcome", "count"]
     assert "WITHOUT ROWID" in schema
-
-
-def test_a_log_of_before_gets_the_table(tmp_path: Path) -> None:
-    """Its visits stay and are not counted afterwards."""
-    path = tmp_path / "before.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        migrations.apply(database, stop_before="add_hourly")
-
-    with closing(VisitStore(path)) as store, closing(HourlyHistory(path)) as history:
-        store.add_counts([ENTRY])
-        assert list(history.hours(None, None)) == [ENTRY]
 
 
 @pytest.mark.parametrize("hour", [10**8, 2**62])

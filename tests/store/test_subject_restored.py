@@ -189,17 +189,6 @@ class TestTombstones:
 
         assert stones(tmp_path).by_mark == {}
 
-    def test_a_file_that_knows_of_none_has_none(
-        self, writer: BranchRecordsWriter, tmp_path: Path
-    ) -> None:
-        """After an update the door can start before web, which lays out the tables."""
-        for table in ("restrictions", "tombstones"):
-            writer.database.execute(f"DROP TABLE {table}")
-
-        assert stones(tmp_path) == Tombstones()
-        with closing(BranchRecords(tmp_path / BRANCH)) as book:
-            assert not book.restricted(CARD, "p-1")
-
 
 class TestRestrictions:
     """Whose data are restricted, by card and by number."""

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,12 +11,9 @@ from hypothesis import strategies as st
 
 import doorctl
 from doorctl.core.errors import StoreBusyError
-from doorctl.store.connection import transaction
-from doorctl.store.outbox import OutboxStore, copy_outbox, migrations, open_or_create_outbox
+from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.sync.document import SealedWith
 from doorctl.sync.outbox import Revision, Standing, Terms, Volume
-from doorctl.sync.wire import encode
-from tests.sync.pushes import row
 from tests.sync.senders import TERMS, TODAY, Town, patron
 
 DIGEST = "a" * 64
@@ -176,47 +171,6 @@ def test_a_copy_of_nothing_is_empty(tmp_path: Path) -> None:
 
     with closing(OutboxStore(tmp_path / "copy.db")) as copy:
         assert copy.standing().epoch == 0
-
-
-@pytest.mark.parametrize(
-    ("migration", "fields"),
-    [
-        ("add_pin_changed", b',"pin_changed":null,"weak_pin":false'),
-        ("add_weak_pin", b',"weak_pin":false'),
-    ],
-)
-def test_rows_sealed_before_a_field_was_known_get_it(
-    path: Path, migration: str, fields: bytes
-) -> None:
-    """An outbox of before is sent as it is: no card is sealed again for a new field."""
-    line = encode(row(1, "1"))
-    before = line.replace(fields, b"")
-    put = "INSERT INTO patrons VALUES (?, ?, ?, ?, 1, ?)"
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        migrations.apply(database, stop_before=migration)
-        with transaction(database):
-            database.execute(put, ("1", bytes(32), before + before, 2, 1))
-            database.execute(put, ("2", None, b"", 0, 2))
-
-    with closing(OutboxStore(path)) as outbox:
-        assert list(outbox.rows(0, 14)) == [(line, None), (line, None)]
-        assert list(outbox.removals(1)) == ["2"]
-
-
-def test_the_head_that_an_older_sender_kept_is_kept(path: Path) -> None:
-    """Of no day; it goes once there is one of a day."""
-    head, later = (f"{number}:{'a' * 64}" for number in (7, 9))
-    with closing(sqlite3.connect(path)) as connection:
-        database = connection
-        migrations.apply(database, stop_before="keep_audit_heads_by_day")
-        with transaction(database):
-            database.execute("INSERT INTO audit_heads VALUES (?, ?)", ("oest", head))
-
-    with closing(OutboxStore(path)) as outbox:
-        assert outbox.audit_heads("syd") == {}
-        assert outbox.audit_heads("oest") == {"0001-01-01": head}
-        outbox.note_audit_head("oest", later, date(2026, 3, 1), 7)
-        assert outbox.audit_heads("oest") == {"2026-03-01": later}
 
 
 def test_no_statement_means_something_else_to_an_older_sqlite() -> None:

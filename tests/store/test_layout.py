@@ -1,0 +1,257 @@
+"""How a file is laid out, and what is said of one that another doorctl laid out."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from doorctl.core.errors import StoreError
+from doorctl.store import branch_rows, outbox, visit_rows
+from doorctl.store import patrons as patron_rows
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.connection import (
+    Layout,
+    WatchedReader,
+    Writer,
+    create_file,
+    lay_out,
+    newest,
+    open_writer,
+    transaction,
+)
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.quarantine import set_aside_if_damaged
+from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
+from tests.store.samples import NOON, SEAL, key_of
+
+
+def test_a_file_of_somebody_else_is_no_older_one(tmp_path: Path) -> None:
+    """Where even the first layout's tables are missing, nothing is taken for empty."""
+    path = tmp_path / "any.db"
+    create_file(path)
+    with closing(open_writer(path)) as database:
+        database.execute("CREATE TABLE shopping (item TEXT)")
+    with (
+        closing(PatronCache(path, SEAL)) as cache,
+        closing(VisitHistory(path)) as history,
+        closing(BranchRecords(path)) as book,
+    ):
+        asks: tuple[Callable[[], object], ...] = (
+            lambda: cache.find(key_of(1)),
+            cache.stamp,
+            lambda: list(history.visits(NOON)),
+            history.holds,
+            lambda: book.bans(key_of(1), None),
+            lambda: book.restricted(key_of(1), None),
+            book.calendar,
+            book.override,
+            lambda: book.setting("key"),
+        )
+        for ask in asks:
+            with pytest.raises(StoreError, match="it does not hold doorctl's tables"):
+                ask()
+
+
+LAYOUTS = [patron_rows.migrations, visit_rows.migrations, branch_rows.migrations, outbox.migrations]
+
+
+def _content(database: sqlite3.Connection) -> list[str]:
+    """Everything but the salts and the time, which are another each time."""
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    dump = (line for line in database.iterdump() if "_salt" not in line)
+    return [str(number), *(re.sub(r"\d{4}-\d\d-.*?'|[\"\s]", "", line) for line in dump)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_a_file_that_is_made_at_once_is_the_same(layout: Layout) -> None:
+    """Whether the library lays it out, or the door where a patron waits: steps, list and number."""
+    with (
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as by_library,
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as at_once,
+    ):
+        layout.apply(by_library)
+        layout.begin(at_once)
+        assert _content(at_once) == _content(by_library)
+        assert not layout.pending(at_once)
+
+
+def test_a_door_log_is_made_without_loading_the_library(tmp_path: Path) -> None:
+    """It takes 0.17 s, and a patron may be waiting while the door begins its log anew."""
+    script = (
+        "import sys; from pathlib import Path; from doorctl.store.visits import RetriedVisits;"
+        "log = RetriedVisits(Path(sys.argv[1])); log.open(); log.close();"
+        "sys.exit('sqlite_utils' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "visits.db"], check=True)
+    with closing(VisitHistory(tmp_path / "visits.db")) as history:
+        assert history.holds() == ()
+
+
+UNRELEASED = pytest.raises(StoreError, match=r"0\.1, which was never released; .* full push$")
+
+
+@pytest.mark.parametrize("name", ["patrons", "visits", "branch", "outbox"])
+def test_a_file_of_an_unreleased_doorctl_is_told_as_that(tmp_path: Path, name: str) -> None:
+    """No reader and no writer takes it for empty, and nothing in it is changed."""
+    path = tmp_path / f"{name}.db"
+    create_file(path)
+    with closing(open_writer(path)) as database:
+        database.execute(f"CREATE TABLE {name} (x INTEGER)")
+        database.execute("CREATE TABLE _sqlite_migrations (migration_set, name, applied_at)")
+        steps = [(name, "create_tables", ""), (name, "add_weak_pin", "")]
+        database.executemany("INSERT INTO _sqlite_migrations VALUES (?, ?, ?)", steps)
+        database.execute("PRAGMA user_version = 2")
+    content = path.read_bytes()
+
+    writers: dict[str, Callable[[], object]] = {
+        "patrons": lambda: PatronCacheWriter(path, SEAL),
+        "visits": lambda: open_or_create_visits(path),
+        "branch": lambda: BranchRecordsWriter(path),
+        "outbox": lambda: outbox.OutboxStore(path),
+    }
+    with UNRELEASED:
+        writers[name]()
+    with (
+        closing(PatronCache(path, SEAL)) as cache,
+        closing(VisitHistory(path)) as history,
+        closing(BranchRecords(path)) as book,
+    ):
+        readers: dict[str, Callable[[], object]] = {
+            "patrons": cache.stamp,
+            "visits": history.high_water,
+            "branch": lambda: book.bans(key_of(1), None),
+        }
+        if name in readers:
+            with UNRELEASED:
+                readers[name]()
+    assert path.read_bytes() == content
+
+
+def test_a_released_file_is_brought_forward_by_its_writer(tmp_path: Path) -> None:
+    """Until then its readers say what to do; its rows stay."""
+    path = tmp_path / "some.db"
+    first, second = Layout("some"), Layout("some")
+
+    def release_1(database: sqlite3.Connection) -> None:
+        database.execute("CREATE TABLE held (x INTEGER) STRICT")
+
+    def release_2(database: sqlite3.Connection) -> None:
+        database.execute("ALTER TABLE held ADD COLUMN y INTEGER NOT NULL DEFAULT 7")
+
+    first()(release_1)
+    second()(release_1)
+    second()(release_2)
+    create_file(path, first)
+    with closing(Writer(path, first)) as writer:
+        writer.database.execute("INSERT INTO held VALUES (1)")
+
+    with closing(WatchedReader(path, "mend it", second)) as reader:
+        with pytest.raises(StoreError, match=r"^some\.db is of an older doorctl; start"):
+            reader.current()
+        Writer(path, second).close()
+        assert reader.current().execute("SELECT * FROM held").fetchall() == [(1, 7)]
+    with REFUSED:
+        Writer(path, first)
+
+
+def _upgraded(path: Path, migrations: Layout) -> Path:
+    """Do to a file what a doorctl to come does: one step more than this one knows."""
+    with closing(open_writer(path)) as database, transaction(database):
+        database.execute("CREATE TABLE to_come (x INTEGER) STRICT")
+        done = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+        database.execute(f"{done} VALUES (?, 'add_to_come', '')", (migrations.name,))
+        database.execute(f"PRAGMA user_version = {newest(migrations) + 1}")
+    return path
+
+
+REFUSED = pytest.raises(StoreError, match=r"db was laid out by a newer doorctl")
+
+
+def test_a_newer_register_lets_nobody_in(tmp_path: Path) -> None:
+    """A program that would not heed all that keeps people out reads none of it, and writes none.
+
+    It is no damage either: whoever installs the newer program again finds it as it was.
+    """
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    content = _upgraded(path, patron_rows.migrations).read_bytes()
+
+    with closing(PatronCache(path, SEAL)) as cache:
+        for read in (lambda: cache.find(key_of(1)), cache.stamp):
+            with REFUSED:
+                read()
+    with REFUSED:
+        PatronCacheWriter(path, SEAL)
+    assert set_aside_if_damaged(path, NOON, patron_rows.migrations) is None
+    assert path.read_bytes() == content
+
+
+def test_bans_of_a_newer_doorctl_are_refused(tmp_path: Path) -> None:
+    """Else an older program would let in whom it does not know to be banned."""
+    path = tmp_path / "branch.db"
+    create_branch(path)
+    _upgraded(path, branch_rows.migrations)
+
+    with closing(BranchRecords(path)) as book:
+        for read in (lambda: book.bans(key_of(1), None), book.calendar):
+            with REFUSED:
+                read()
+    with REFUSED:
+        BranchRecordsWriter(path)
+
+
+def test_a_door_log_of_a_newer_doorctl_is_refused(tmp_path: Path) -> None:
+    """Neither written on nor shown."""
+    path = tmp_path / "visits.db"
+    create_visits(path)
+    _upgraded(path, visit_rows.migrations)
+
+    with closing(VisitHistory(path)) as history, REFUSED:
+        list(history.visits(NOON))
+    with REFUSED:
+        VisitStore(path)
+
+
+def test_a_number_alone_is_no_newer_file(tmp_path: Path) -> None:
+    """One wrong bit in the file's head keeps nobody out; the next start puts it right."""
+    path = tmp_path / "patrons.db"
+    create_patrons(path, SEAL)
+    with closing(open_writer(path)) as database:
+        database.execute("PRAGMA user_version = 65541")
+
+    PatronCacheWriter(path, SEAL).close()
+
+    with closing(open_writer(path)) as database:
+        found = database.execute("PRAGMA user_version").fetchone()
+    assert found == (newest(patron_rows.migrations),)
+
+
+def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """All steps and the layout's number are one transaction."""
+    path = tmp_path / "some.db"
+    create_file(path)
+    steps = Layout("some")
+
+    @steps()
+    def make(database: sqlite3.Connection) -> None:
+        database.execute("CREATE TABLE made (x INTEGER) STRICT")
+
+    @steps()
+    def fail(database: sqlite3.Connection) -> None:
+        database.execute("CREATE TABLE made (x INTEGER) STRICT")
+
+    with closing(open_writer(path)) as database:
+        with pytest.raises(sqlite3.OperationalError, match="already exists"):
+            lay_out(database, steps)
+        assert database.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+        assert database.execute("PRAGMA user_version").fetchone() == (0,)
