@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from doorctl.core.errors import InputError, PushGuardedError
 from doorctl.ports import Changes, Guard, Push
@@ -96,37 +95,3 @@ class Applying:
     def push(self) -> Push:
         """The push that the cache holds once this is committed."""
         return Push(self.epoch, self.digest)
-
-
-class Journal(Protocol):
-    """Outlives the process, so that each committed push gets its record. One thread.
-
-    Raises:
-        StoreError: the disk failed; nothing was changed.
-    """
-
-    def begin(self, applying: Applying, held: Push) -> None:
-        """Keep, durably, that a push is about to be committed; `held` is the cache's before it."""
-
-    def owed(self, held: Push) -> tuple[Applying, ...]:
-        """Return the pushes that were committed and are not on record, oldest first.
-
-        `held`, the cache's push, tells whether the one about to be committed was.
-        """
-
-    def noted(self, applying: Applying) -> None:
-        """Forget a push that is on record, durably."""
-
-
-class NoJournal:
-    """A `Journal` that keeps nothing, for a machine without an audit log."""
-
-    def begin(self, applying: Applying, held: Push) -> None:
-        """Keep nothing."""
-
-    def owed(self, held: Push) -> tuple[Applying, ...]:  # noqa: ARG002 - a port's method
-        """Return nothing."""
-        return ()
-
-    def noted(self, applying: Applying) -> None:
-        """Forget nothing."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import BinaryIO, NoReturn
 
 from doorctl.core.errors import (
@@ -30,9 +31,8 @@ from doorctl.sync.document import (
     read_manifest,
     verify,
 )
-from doorctl.sync.guard import unguarded
 from doorctl.sync.rows import LONGEST_LINE_BYTES
-from doorctl.sync.wire import Line, Removal, WrittenRemoval, WrittenRow, parse, reread
+from doorctl.sync.wire import Line, Removal, parse, reread
 
 # Taking a push in: the signature, the whole and each row are checked before any of it is applied.
 
@@ -61,6 +61,23 @@ class Limits:
     max_bytes: int = MOST_BYTES
     max_line_bytes: int = LONGEST_LINE_BYTES
     max_rows: int = MOST_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Which pushes a branch believes.
+
+    Nobody may sign where `public_keys` is empty; two may while one replaces the other. `seal` is
+    how rows have to be sealed, `guard` limits the changes of a push without an approver, and
+    `minimum_age` is the branch's, in years: rows that were sealed for less let nobody in.
+    """
+
+    branch: str
+    public_keys: Sequence[VerifyKey]
+    limits: Limits
+    seal: SealedWith
+    guard: Guard
+    minimum_age: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,30 +113,29 @@ class Staged:
         if digest.hexdigest() != self.manifest.sha256:
             raise StoreError(_CHANGED)
 
+    def removed(self) -> Iterator[str]:
+        """Read the spool once more, so that a million removals are never in memory."""
+        if self.removals:
+            yield from (line.patron_ref for line in self.lines() if isinstance(line, Removal))
+
 
 class Staging:
     """Take a push in chunk by chunk; memory stays flat. One thread at a time.
 
-    After any error of :meth:`feed` or :meth:`finish` the push is refused and nothing more can be
-    fed. `manifest` is its first line, None until that has arrived and is right.
+    After any error the push is refused and nothing more can be fed. `manifest` is its first line,
+    None until that has arrived and is right: signed, for this branch and not too long a push.
 
-    `spool` is an empty file, readable and writable, that the caller closes. Two keys may sign while
-    one replaces the other.
+    `open_spool` is called once, by the first :meth:`feed`: it returns an empty file, readable and
+    writable, or raises OSError.
     """
 
-    def __init__(
-        self,
-        spool: BinaryIO,
-        *,
-        branch: str,
-        public_keys: Sequence[VerifyKey],
-        limits: Limits,
-    ) -> None:
-        self._spool = spool
-        self._branch = branch
-        self._public_keys = tuple(public_keys)
-        self._limits = limits
+    def __init__(self, terms: Terms, open_spool: Callable[[], BinaryIO]) -> None:
+        self._terms = terms
+        self._limits = terms.limits
+        self._open_spool = open_spool
+        self._spool: BinaryIO | None = None
         self._unpacking = Unpacking()
+        self._waiting: Iterator[bytes] = iter(())
         self.manifest: Manifest | None = None
         self._digest = hashlib.sha256()
         self._travelled_bytes = 0
@@ -129,6 +145,20 @@ class Staging:
         self._beginning = b""
         self._problems: list[Problem] = []
         self._refused = False
+
+    def begin(self, chunk: bytes) -> bool:
+        """Take the next bytes up to the end of the first line; tell whether it is there and right.
+
+        It touches no disk and reads no more than that line, so its cost is bounded; what follows in
+        the chunk waits for the next :meth:`feed` or :meth:`finish`. Raises as :meth:`feed`.
+        """
+        self._continue()
+        self._waiting = self._lines(chunk)
+        line = next(self._waiting, None)
+        if line is not None:
+            self._open(line)
+        self._refused = False
+        return line is not None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes, of any number, plain or gzip.
@@ -141,14 +171,19 @@ class Staging:
             PushInvalidError: lines are wrong; names them.
             StoreError: the spool can't be written.
         """
-        self._begin()
-        self._travelled_bytes += len(chunk)
-        self._refuse_size(self._travelled_bytes)
+        self._continue()
         try:
-            for piece in self._unpacking.pieces(chunk):
-                self._take(piece)
-        except UnpackingError as error:
-            self._refuse(str(error))
+            if self._spool is None:
+                self._spool = self._open_spool()
+            for line in chain(self._waiting, self._lines(chunk)):
+                if self.manifest is None:
+                    self._open(line)
+                elif self._rows == self.manifest.count:
+                    self._refuse(f"one row too many; {self._rows} were announced")
+                else:
+                    self._take_row(line, self._spool)
+        except OSError as error:
+            raise _spool_failed(error) from error
         self._refused = False
 
     def finish(self) -> Staged:
@@ -159,83 +194,87 @@ class Staging:
                 manifest's.
             StoreError: the spool can't be written.
         """
-        self._begin()
+        self.feed(b"")
+        self._continue()
         try:
             self._unpacking.finish()
         except UnpackingError as error:
             self._refuse(str(error))
-        if self._beginning or self.manifest is None:
+        if self._beginning or self.manifest is None or self._spool is None:
             self._refuse("cut off before its end; send it again")
         if self._problems:
             raise PushInvalidError(SUBJECT, self._problems)
-        return self._whole(self.manifest)
+        if self._rows != self.manifest.count:
+            told = f"{self.manifest.count} rows were announced, {self._rows} came"
+            self._refuse(f"missing; {told}")
+        if self._digest.hexdigest() != self.manifest.sha256:
+            problem = Problem("rows", "not those that were signed; send it again")
+            raise PushInvalidError(SUBJECT, [problem])
+        try:
+            self._spool.flush()
+        except OSError as error:
+            raise _spool_failed(error) from error
+        return Staged(self.manifest, self._spool, self._removals)
 
-    def _begin(self) -> None:
+    def close(self) -> None:
+        """Close the spool; idempotent."""
+        if self._spool is not None:
+            self._spool.close()
+
+    def _continue(self) -> None:
         """Count the push as refused until the call has come to its end."""
         if self._refused:
             raise RuntimeError("a push that was refused or finished can't be continued")
         self._refused = True
 
-    def _whole(self, manifest: Manifest) -> Staged:
-        if self._rows != manifest.count:
-            self._refuse(f"missing; {manifest.count} rows were announced, {self._rows} came")
-        if self._digest.hexdigest() != manifest.sha256:
-            raise PushInvalidError(
-                SUBJECT, [Problem("rows", "not those that were signed; send it again")]
-            )
-        with _spooling():
-            self._spool.flush()
-        return Staged(manifest, self._spool, self._removals)
-
-    def _take(self, piece: bytes) -> None:
-        self._bytes += len(piece)
-        self._refuse_size(self._bytes)
-        *whole, rest = piece.split(b"\n")
-        if whole:
-            whole[0] = self._beginning + whole[0]
-            self._beginning = b""
-        for line in whole:
-            self._take_line(line)
-        self._beginning += rest
-        self._refuse_long(self._beginning)
-
-    def _take_line(self, line: bytes) -> None:
-        self._refuse_long(line)
-        if self.manifest is None:
-            self._open(line)
-        elif self._rows == self.manifest.count:
-            self._refuse(f"one row too many; {self._rows} were announced")
-        else:
-            self._take_row(line, self.manifest)
+    def _lines(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield each line that a chunk ends, of a length that is right."""
+        self._travelled_bytes += len(chunk)
+        self._refuse_size(self._travelled_bytes)
+        try:
+            for piece in self._unpacking.pieces(chunk):
+                self._bytes += len(piece)
+                self._refuse_size(self._bytes)
+                *whole, rest = piece.split(b"\n")
+                for line in whole:
+                    line, self._beginning = self._beginning + line, b""  # noqa: PLW2901
+                    self._refuse_long(line)
+                    yield line
+                self._beginning += rest
+                self._refuse_long(self._beginning)
+        except UnpackingError as error:
+            self._refuse(str(error))
 
     def _open(self, line: bytes) -> None:
         """Read the first line; nothing of a push is kept before its sender and branch are known."""
-        manifest = _vouched_for(line, self._branch, self._public_keys)
+        manifest = read_manifest(line)
+        verify(manifest, self._terms.public_keys)
+        if manifest.branch != self._terms.branch:
+            raise PushUnsignedError(
+                f"the push is for another branch than {self._terms.branch}; "
+                "check the sender's targets"
+            )
         if manifest.count > self._limits.max_rows:
             raise PushTooLargeError(
                 f"the push has {manifest.count} rows, more than {self._limits.max_rows}"
             )
         self.manifest = manifest
 
-    def _take_row(self, line: bytes, manifest: Manifest) -> None:
+    def _take_row(self, line: bytes, spool: BinaryIO) -> None:
         self._rows += 1
         try:
-            written = parse(line)
+            if isinstance(parse(line), Removal):
+                self._count_removal()
         except ValueError as error:
             self._note(str(error))
-        else:
-            self._count(written, manifest)
+        line += b"\n"
         self._digest.update(line)
-        self._digest.update(b"\n")
-        with _spooling():
-            self._spool.write(line + b"\n")
+        spool.write(line)
 
-    def _count(self, written: WrittenRow | WrittenRemoval, manifest: Manifest) -> None:
-        if not isinstance(written, WrittenRemoval):
-            return
+    def _count_removal(self) -> None:
         self._removals += 1
-        if manifest.kind == "snapshot":
-            self._note("remove: stands in a snapshot; leave the patron out instead")
+        if self.manifest is not None and self.manifest.kind == "snapshot":
+            raise ValueError("remove: stands in a snapshot; leave the patron out instead")
 
     def _note(self, what: str) -> None:
         self._problems.append(Problem(f"line {self._rows + 1}", what))
@@ -254,58 +293,6 @@ class Staging:
         """Refuse the push because of the line that is being read."""
         number = 1 if self.manifest is None else self._rows + 2
         raise PushInvalidError(SUBJECT, [*self._problems, Problem(f"line {number}", what)])
-
-
-class Opening:
-    """The beginning of a push, up to its signed first line; needs no disk. One thread.
-
-    Its errors are final. It reads no more than one line, so its cost is bounded.
-    """
-
-    def __init__(self, *, branch: str, public_keys: Sequence[VerifyKey]) -> None:
-        self._branch = branch
-        self._public_keys = tuple(public_keys)
-        self._unpacking = Unpacking()
-        self._line = b""
-
-    def feed(self, chunk: bytes) -> bool:
-        """Take the next bytes, plain or gzip; tell whether the first line is there and right.
-
-        Raises:
-            PushUnsignedError: signed by none of the keys, or for another branch.
-            PushInvalidError: the line is wrong or too long.
-        """
-        try:
-            for piece in self._unpacking.pieces(chunk):
-                line, end, _ = piece.partition(b"\n")
-                self._line += line
-                if len(self._line) > LONGEST_LINE_BYTES:
-                    what = f"longer than {LONGEST_LINE_BYTES} bytes; give one row a line"
-                    raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
-                if end:
-                    _vouched_for(self._line, self._branch, self._public_keys)
-                    return True
-        except UnpackingError as error:
-            raise PushInvalidError(SUBJECT, [Problem("line 1", str(error))]) from None
-        return False
-
-
-def _vouched_for(line: bytes, branch: str, public_keys: Sequence[VerifyKey]) -> Manifest:
-    manifest = read_manifest(line)
-    verify(manifest, public_keys)
-    if manifest.branch != branch:
-        raise PushUnsignedError(
-            f"the push is for another branch than {branch}; check the sender's targets"
-        )
-    return manifest
-
-
-@contextmanager
-def _spooling() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _spool_failed(error) from error
 
 
 def _spool_failed(error: OSError) -> StoreError:
@@ -336,70 +323,57 @@ class Received:
 
 def receive(
     staged: Staged,
-    *,
     writer: PatronWriter,
-    seal: SealedWith,
+    terms: Terms,
+    *,
     applied_at: datetime | None,
-    guard: Guard,
-    before_commit: Callable[[], None] = lambda: None,
     floor: int = 0,
-    minimum_age: int = 0,
+    before_commit: Callable[[], None] = lambda: None,
     rehearsed: bool = False,
 ) -> Received:
     """Apply a push in one durable transaction, or change nothing. On the writer's thread.
 
-    `seal`, `floor` and `minimum_age` are as for :func:`judge`.
-
-    Args:
-        applied_at: UTC, by whatever clock there is; None for not known.
-        guard: asked before the commit, unless the push itself names who approved of it.
-        before_commit: called when only the commit is left to do; its errors pass through, and
-            nothing is changed.
-        rehearsed: undo all of it before the commit; only the answer is wanted.
+    `applied_at` is UTC, by whatever clock there is; None for not known. `before_commit` is called
+    when only the commit is left to do; its errors pass through, and nothing is changed. What is
+    rehearsed is undone before the commit; only the answer is wanted.
 
     Raises:
-        PushError: as :func:`judge`.
-        PushGuardedError: it would lock out too many.
+        PushError: as :func:`judge`, or `PushGuardedError`: it would lock out too many.
         StoreError: two rows or two patrons claim one identifier, or the disk failed.
     """
     manifest = staged.manifest
-    known = judge(manifest, writer.held(), seal=seal, floor=floor, minimum_age=minimum_age)
+    known = judge(manifest, writer.held(), terms, floor)
     if known is not None:
         return known
     approved = manifest.approved_by is not None
-    told: list[str | None] = []
+    warnings: list[str | None] = []
 
     def last(changes: Changes) -> None:
-        told.append((unguarded if approved else guard)(changes))
+        warnings.append(None if approved else terms.guard(changes))
         if rehearsed:
             raise _RehearsedError
         before_commit()
 
-    try:
-        applied = writer.apply(
-            _rows(staged),
+    with suppress(_RehearsedError):
+        writer.apply(
+            (line for line in staged.lines() if isinstance(line, SealedRow)),
             full=manifest.kind == "snapshot",
             applied_at=applied_at,
             minimum_age=manifest.minimum_age,
             guard=last,
-            removals=_removals(staged),
+            removals=staged.removed(),
             push=Push(manifest.epoch, manifest.sha256),
             approved=approved,
         )
-    except _RehearsedError:
-        return Received(manifest.epoch, manifest.count, unchanged=False)
-    return Received(applied.epoch, manifest.count, unchanged=False, warning=told[-1])
+    warning = None if rehearsed else warnings[-1]
+    return Received(manifest.epoch, manifest.count, unchanged=False, warning=warning)
 
 
-def judge(
-    manifest: Manifest, held: Push, *, seal: SealedWith, floor: int = 0, minimum_age: int = 0
-) -> Received | None:
+def judge(manifest: Manifest, held: Push, terms: Terms, floor: int = 0) -> Received | None:
     """Judge a signed push by its first line: return the answer if it is held already, else None.
 
-    Args:
-        floor: the highest number that this branch has taken, as kept outside of the cache: if the
-            cache holds less it was lost, and nobody may bring back an old push that they kept.
-        minimum_age: the branch's, in years; rows that were sealed for less let nobody in.
+    `floor` is the highest number that this branch has taken, as kept outside of the cache: if the
+    cache holds less it was lost, and nobody may bring back an old push that they kept.
 
     Raises:
         PushConflictError: it has the number of the push that is held, and other rows.
@@ -413,8 +387,8 @@ def judge(
     if held == Push(manifest.epoch, manifest.sha256):
         return Received(held.epoch, manifest.count, unchanged=True)
     _refuse_order(manifest, held, floor)
-    _refuse_seal(manifest, seal)
-    _refuse_age(manifest, minimum_age)
+    _refuse_seal(manifest, terms.seal)
+    _refuse_age(manifest, terms.minimum_age)
     return None
 
 
@@ -462,13 +436,3 @@ def _refuse_age(manifest: Manifest, minimum_age: int) -> None:
             f"which asks for {minimum_age}, would let nobody in; set its minimum_age where they "
             "are sealed"
         )
-
-
-def _rows(staged: Staged) -> Iterator[SealedRow]:
-    return (line for line in staged.lines() if isinstance(line, SealedRow))
-
-
-def _removals(staged: Staged) -> Iterator[str]:
-    """Read the spool once more, so that a million removals are never in memory."""
-    if staged.removals:
-        yield from (line.patron_ref for line in staged.lines() if isinstance(line, Removal))

@@ -20,9 +20,9 @@ from doorctl.core.errors import PushTooLargeError, StoreError
 from doorctl.ports import EventLog
 from doorctl.sync.delivery import MOST_BYTES, read_exchange
 from doorctl.sync.document import Kind
-from doorctl.sync.receive import Opening, Received
+from doorctl.sync.receive import Received, Staging
 from doorctl.web.answers import BUSY, CERTIFIED, REFUSED, STOPPING, Refusal, answer, refusal_of
-from doorctl.web.reception import Intake, Noting, PushRecord, Reception
+from doorctl.web.reception import Noting, PushRecord, Reception
 from doorctl.web.serving import HERE
 
 DISCARDED_BYTES = 1024 * 1024
@@ -61,8 +61,8 @@ class Body:
         self._patience = patience
         self._ended = False
 
-    async def begin(self, enough: Callable[[bytes], bool], limit: asyncio.Timeout) -> list[bytes]:
-        """Return the chunks up to the one for which `enough` is true, or all there are.
+    async def begin(self, take: Callable[[bytes], bool], limit: asyncio.Timeout) -> None:
+        """Hand each chunk to `take` up to the one for which it returns True, or all there are.
 
         `limit` is for all of them; its owner may cut it short.
 
@@ -71,17 +71,14 @@ class Body:
             TimeoutError, ClientDisconnect: as :meth:`read`.
         """
         self._refuse_declared(self._patience.max_bytes)
-        chunks: list[bytes] = []
         try:
             async with limit:
                 while not self._ended:
-                    chunks.append(await self._next(self._patience.chunk_s))
-                    if enough(chunks[-1]):
+                    if take(await self._next(self._patience.chunk_s)):
                         break
         except (TimeoutError, asyncio.CancelledError):
             self._ended = True
             raise
-        return chunks
 
     async def read(self, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Hand each chunk that is left to `take`, until the last; after :meth:`begin`.
@@ -218,15 +215,14 @@ class Pushes:
         """
         body, message, terms = Body(request, self._patience), bytearray(), self._reception.terms
 
-        def enough(chunk: bytes) -> bool:
+        def take(chunk: bytes) -> bool:
             message.extend(chunk)
             if len(message) > MOST_BYTES:
                 raise PushTooLargeError(f"a message has at most {MOST_BYTES} bytes")
             return False
 
-        beginning = await self._beginning(body, enough)
-        if isinstance(beginning, Refused):
-            return await self._refuse(body, beginning)
+        if refused := await self._begin(body, take):
+            return await self._refuse(body, refused)
         try:
             told = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
             self._nonce = secrets.token_hex(16)
@@ -255,18 +251,16 @@ class Pushes:
         return await self._one(request, None)
 
     async def _one(self, request: Request, kind: Kind | None) -> Response:
-        body = Body(request, self._patience)
+        body, staging = Body(request, self._patience), self._reception.staging()
         # The one place is for pushes with a valid signature: a stranger holds nobody off.
-        terms = self._reception.terms
-        opening = Opening(branch=terms.branch, public_keys=terms.public_keys)
-        beginning = Refused(BUSY) if self._taking else await self._beginning(body, opening.feed)
-        if isinstance(beginning, Refused):
-            return await self._refuse(body, beginning)
-        if self._taking:
-            return await self._refuse(body, Refused(BUSY))
+        refused = Refused(BUSY) if self._taking else await self._begin(body, staging.begin)
+        if refused is None and self._taking:
+            refused = Refused(BUSY)
+        if refused is not None:
+            return await self._refuse(body, refused)
         self._taking = True
         try:
-            outcome = await self._outcome(body, beginning, kind)
+            outcome = await self._outcome(body, staging, kind)
         finally:
             self._taking = False
         if isinstance(outcome, Refused):
@@ -276,9 +270,7 @@ class Pushes:
             {"epoch": outcome.epoch, "applied": outcome.applied, "unchanged": outcome.unchanged}
         )
 
-    async def _beginning(
-        self, body: Body, enough: Callable[[bytes], bool]
-    ) -> list[bytes] | Refused:
+    async def _begin(self, body: Body, take: Callable[[bytes], bool]) -> Refused | None:
         if len(self._waiting) == MOST_WAITING:
             # A client that has not sent a line by now hardly will; a sender's first line is there
             # at once.
@@ -287,7 +279,7 @@ class Pushes:
         limit = asyncio.timeout(FIRST_LINE_S)
         self._waiting.append(limit)
         try:
-            return await body.begin(enough, limit)
+            await body.begin(take, limit)
         except REFUSED as err:
             return Refused(refusal_of(err), cause=err)
         except asyncio.CancelledError:
@@ -295,29 +287,26 @@ class Pushes:
         finally:
             with suppress(ValueError):
                 self._waiting.remove(limit)
+        return None
 
-    async def _outcome(
-        self, body: Body, beginning: list[bytes], kind: Kind | None
-    ) -> Received | Refused:
-        intake = Intake(self._reception)
+    async def _outcome(self, body: Body, staging: Staging, kind: Kind | None) -> Received | Refused:
+        manifest, reception = staging.manifest, self._reception
+        epoch = None if manifest is None else manifest.epoch
         try:
-            await self._work(intake.open)
-            for chunk in beginning:
-                await self._work(partial(intake.feed, chunk))
-            received = await self._work(intake.judge)
+            received = await self._work(partial(reception.judge, manifest))
             if received is None:
-                await body.read(lambda chunk: self._work(partial(intake.feed, chunk)))
-                received = await self._work(partial(intake.settle, kind))
+                await body.read(lambda chunk: self._work(partial(staging.feed, chunk)))
+                received = await self._work(partial(reception.settle, staging, kind))
         except REFUSED as err:
-            return Refused(refusal_of(err), intake.epoch, err)
+            return Refused(refusal_of(err), epoch, err)
         except asyncio.CancelledError:
             # Only a process that stops cancels; the sender is asked to come again. A commit under
             # way comes to its end all the same, and stands in the journal.
-            return Refused(STOPPING, intake.epoch)
+            return Refused(STOPPING, epoch)
         finally:
             # Queued behind any job that still reads it, so that a commit under way comes to its
             # end.
-            self._worker.submit(intake.close)
+            self._worker.submit(staging.close)
         if kind is None:
             self._log.emit("push", epoch=received.epoch, result="rehearsed")
             return received

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
@@ -13,28 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from doorctl.core.errors import Problem, PushInvalidError, StoreError
-from doorctl.ports import Clock, EventLog, Guard, PatronLookup, PatronWriter
+from doorctl.ports import Clock, EventLog, PatronLookup, PatronWriter
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
+from doorctl.store.pushes import PushJournal
 from doorctl.sync.delivery import number_of
-from doorctl.sync.document import SUBJECT, Kind, Manifest, SealedWith, VerifyKey
-from doorctl.sync.guard import Applying, Journal, NoJournal
-from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, receive
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Which pushes this branch believes.
-
-    Nobody may sign where `public_keys` is empty; `seal` is how rows have to be sealed, and `guard`
-    limits the changes of a push without an approver.
-    """
-
-    branch: str
-    public_keys: Sequence[VerifyKey]
-    limits: Limits
-    seal: SealedWith
-    guard: Guard
-    minimum_age: int = 0
+from doorctl.sync.document import SUBJECT, Kind, Manifest
+from doorctl.sync.guard import Applying
+from doorctl.sync.receive import Received, Staging, Terms, judge, receive
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +37,10 @@ class Held:
 class Reception:
     """Takes pushes in, one at a time. Belongs to the thread that made `writer`.
 
-    Args:
-        lookup: the same cache as the writer's, for counting.
-        directory: where a document waits for its last byte; on the databases' own disk.
-        journal: keeps which pushes the audit log is owed.
-        floor: the highest number that the branch has taken, by its audit log.
+    `lookup` is the same cache as the writer's, for counting. In `directory`, on the databases' own
+    disk, a document waits for its last byte. `journal` keeps which pushes the audit log is owed;
+    None where there is no audit log. `floor` is the highest number that the branch has taken, by
+    its audit log.
 
     Raises:
         StoreError: by each method: the cache or the journal can't be read or written.
@@ -71,16 +54,16 @@ class Reception:
         lookup: PatronLookup,
         clock: Clock,
         directory: Path,
-        journal: Journal | None = None,
+        journal: PushJournal | None = None,
         floor: int = 0,
     ) -> None:
         self.terms = terms
         self.writer = writer
-        self.clock = clock
-        self.directory = directory
-        self.floor = floor
         self._lookup = lookup
-        self._journal = journal or NoJournal()
+        self._clock = clock
+        self._directory = directory
+        self._journal = journal
+        self._floor = floor
 
     def held(self) -> Held:
         """Return which push is held."""
@@ -90,107 +73,61 @@ class Reception:
         except StoreError:
             # The call just before has read the same row of the same file.
             patrons = 0
-        if push.epoch < self.floor:
+        if push.epoch < self._floor:
             # The sender knows of no push without a digest, so it sends all rows, numbered above.
-            return Held(self.floor, "", patrons)
+            return Held(self._floor, "", patrons)
         return Held(push.epoch, push.digest, patrons)
 
-    def begin(self, manifest: Manifest) -> None:
-        """Note that a push is about to be committed; from then on it is owed to the audit log."""
-        applying = Applying(
-            epoch=manifest.epoch,
-            digest=manifest.sha256,
-            kind=manifest.kind,
-            lines=manifest.count,
-            approved_by=manifest.approved_by,
-        )
-        self._journal.begin(applying, self.writer.held())
+    def staging(self) -> Staging:
+        """Return what takes the next document in, on any thread; the caller closes it."""
+        # Readable by nobody else and without a name: no crash can leave it behind.
+        return Staging(self.terms, lambda: tempfile.TemporaryFile(dir=self._directory))
 
-    def owed(self) -> tuple[Applying, ...]:
-        """Return the pushes that were committed and are not on the audit log."""
-        return self._journal.owed(self.writer.held())
-
-    def noted(self, applying: Applying) -> None:
-        """Note that a push is on the audit log."""
-        self._journal.noted(applying)
-
-
-class Intake:
-    """A document on its way in; leaves nothing behind when it is closed, nor when the process dies.
-
-    Its methods belong to the reception's thread. `epoch` is its number, once that is known.
-
-    Raises:
-        PushError: by `feed`, `judge` and `settle`: it is refused.
-        StoreError: by the same and `open`: it can't be kept or applied, or the cache can't be read.
-    """
-
-    def __init__(self, reception: Reception) -> None:
-        self.epoch: int | None = None
-        self._reception = reception
-        self._stack = ExitStack()
-
-    def open(self) -> None:
-        """Make ready for the first byte."""
-        directory, terms = self._reception.directory, self._reception.terms
-        try:
-            # Readable by nobody else and without a name: no crash can leave it behind.
-            spool = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - see close
-        except OSError as err:
-            raise StoreError(f"{directory} takes no file: {err.strerror}") from err
-        self._stack.enter_context(spool)
-        self._staging = Staging(
-            spool, branch=terms.branch, public_keys=terms.public_keys, limits=terms.limits
-        )
-
-    def feed(self, chunk: bytes) -> None:
-        """Take and check the next bytes."""
-        self._staging.feed(chunk)
-
-    def judge(self) -> Received | None:
-        """Judge it by its first line, once that is fed; return the answer if it is held already.
+    def judge(self, manifest: Manifest | None) -> Received | None:
+        """Judge a push by its first line, if it has come: return the answer if it is held already.
 
         A push that is refused, whatever its rows are, then holds nobody up in vain.
         """
-        manifest, reception = self._staging.manifest, self._reception
         if manifest is None:
             return None
-        self.epoch = manifest.epoch
-        return judge(
-            manifest,
-            reception.writer.held(),
-            seal=reception.terms.seal,
-            floor=reception.floor,
-            minimum_age=reception.terms.minimum_age,
-        )
+        return judge(manifest, self.writer.held(), self.terms, self._floor)
 
-    def settle(self, kind: Kind | None) -> Received:
+    def settle(self, staging: Staging, kind: Kind | None) -> Received:
         """Apply the whole document, or change nothing; without a kind only see the result."""
-        staged = self._staging.finish()
+        staged = staging.finish()
         manifest = staged.manifest
-        self.epoch = manifest.epoch
         if kind is not None and manifest.kind != kind:
             what = f'kind: sent to where a push is of kind "{kind}"; see the address'
             raise PushInvalidError(SUBJECT, [Problem("line 1", what)])
-        return self._received(staged, rehearsed=kind is None)
-
-    def _received(self, staged: Staged, *, rehearsed: bool) -> Received:
-        reception = self._reception
         return receive(
             staged,
-            writer=reception.writer,
-            seal=reception.terms.seal,
-            applied_at=reception.clock.moment().local.astimezone(UTC),
-            guard=reception.terms.guard,
-            before_commit=partial(reception.begin, staged.manifest),
-            floor=reception.floor,
-            minimum_age=reception.terms.minimum_age,
-            rehearsed=rehearsed,
+            self.writer,
+            self.terms,
+            applied_at=self._clock.moment().local.astimezone(UTC),
+            floor=self._floor,
+            before_commit=partial(self._owe, manifest),
+            rehearsed=kind is None,
         )
 
-    def close(self) -> None:
-        """Let go of the document; idempotent."""
-        self._stack.close()
+    def owed(self) -> tuple[Applying, ...]:
+        """Return the pushes that were committed and are not on the audit log."""
+        return self._journal.owed(self.writer.held()) if self._journal else ()
+
+    def noted(self, applying: Applying) -> None:
+        """Note that a push is on the audit log."""
+        if self._journal:
+            self._journal.noted(applying)
+
+    def _owe(self, manifest: Manifest) -> None:
+        if self._journal:
+            applying = Applying(
+                epoch=manifest.epoch,
+                digest=manifest.sha256,
+                kind=manifest.kind,
+                lines=manifest.count,
+                approved_by=manifest.approved_by,
+            )
+            self._journal.begin(applying, self.writer.held())
 
 
 class PushRecord(Protocol):

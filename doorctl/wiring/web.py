@@ -55,10 +55,10 @@ from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, re
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.document import SealedWith
 from doorctl.sync.guard import guard
-from doorctl.sync.receive import Limits
+from doorctl.sync.receive import Limits, Terms
 from doorctl.web.app import application
 from doorctl.web.pushes import Patience, Pushes
-from doorctl.web.reception import Reception, Terms
+from doorctl.web.reception import Reception
 from doorctl.web.serving import Certificates, Listener, Server, listen, refuse_unusable
 from doorctl.wiring.pages import encrypted, pages
 

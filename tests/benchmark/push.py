@@ -20,7 +20,7 @@ from doorctl.store.patrons import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
 from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Limits, Staged, Staging, receive
+from doorctl.sync.receive import Limits, Staged, Staging, Terms, receive
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows
@@ -31,6 +31,7 @@ OF_RAW = 2.0
 SEAL = Seal("0badcafe", 64, 1)
 SEALED_WITH = SealedWith(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 KEY = SigningKey(bytes(range(32)))
+TERMS = Terms("oest", (KEY.verify_key(),), Limits(), SEALED_WITH, unguarded)
 CHUNK_BYTES = 64 * 1024
 """What the web process's server hands on at once."""
 
@@ -78,12 +79,12 @@ def document(rows: Sequence[SealedRow], kind: Kind, epoch: int) -> bytes:
 
 def staging(spool: BinaryIO) -> Staging:
     """Return what takes such a push in."""
-    return Staging(spool, branch="oest", public_keys=[KEY.verify_key()], limits=Limits())
+    return Staging(TERMS, lambda: spool)
 
 
 def apply(writer: PatronCacheWriter, staged: Staged) -> None:
     """Apply a push that was verified, whatever it changes."""
-    receive(staged, writer=writer, seal=SEALED_WITH, applied_at=utc_now(), guard=unguarded)
+    receive(staged, writer, TERMS, applied_at=utc_now())
 
 
 def insert_s(database: sqlite3.Connection, records: Sequence[tuple[object, ...]]) -> float:

@@ -20,8 +20,8 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.sync.document import Kind
 from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Limits
-from doorctl.web.reception import Intake, Reception, Terms
+from doorctl.sync.receive import Limits, Terms
+from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL
 
@@ -113,12 +113,11 @@ def take_in_by(
     Raises:
         DoorctlError: it is refused, or the disk fails.
     """
-    with closing(Intake(reception)) as intake:
-        intake.open()
+    with closing(reception.staging()) as staging:
         for place in range(0, len(document), CHUNK_BYTES):
-            intake.feed(document[place : place + CHUNK_BYTES])
+            staging.feed(document[place : place + CHUNK_BYTES])
         hasty()
-        intake.settle(kind)
+        reception.settle(staging, kind)
 
 
 def _acknowledge() -> None:

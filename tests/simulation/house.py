@@ -45,8 +45,8 @@ from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.store.visit_rows import HourlyHistory
 from doorctl.sync.guard import guard
-from doorctl.sync.receive import Limits
-from doorctl.web.reception import Reception, Terms
+from doorctl.sync.receive import Limits, Terms
+from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle
 from tests.simulation.clock import Agenda, SimClock

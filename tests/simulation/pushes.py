@@ -16,7 +16,7 @@ from doorctl.ports import SealedRow
 from doorctl.sync.document import Kind, write_document
 from doorctl.sync.receive import Received
 from doorctl.sync.wire import Line, Removal
-from doorctl.web.reception import Intake, Reception
+from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation.oracle import Person, is_caretaker
 from tests.sync.pushes import KEY, OTHER_KEY, SEAL
@@ -165,8 +165,7 @@ def take_in(reception: Reception, document: Document, chunk_bytes: int) -> Recei
     Raises:
         DoorctlError: it is refused, or the disk fails.
     """
-    with closing(Intake(reception)) as intake:
-        intake.open()
+    with closing(reception.staging()) as staging:
         for place in range(0, len(document.data), chunk_bytes):
-            intake.feed(document.data[place : place + chunk_bytes])
-        return intake.settle(document.kind)
+            staging.feed(document.data[place : place + chunk_bytes])
+        return reception.settle(staging, document.kind)

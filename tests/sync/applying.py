@@ -18,10 +18,9 @@ from pathlib import Path
 from doorctl.ports import SealedRow
 from doorctl.store.keys import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Staged, receive
 from tests.store.samples import NOON
-from tests.sync.pushes import SEAL, Document, row, stage
+from tests.sync.pushes import SEAL, TERMS, Document, row, stage
 
 ROWS = 3000
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
@@ -66,7 +65,7 @@ def push_of(epoch: int) -> Document:
 
 def apply(writer: PatronCacheWriter, staged: Staged) -> None:
     """Apply a push whatever it changes."""
-    receive(staged, writer=writer, seal=SEAL, applied_at=NOON, guard=unguarded)
+    receive(staged, writer, TERMS, applied_at=NOON)
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import sqlite3
 import tempfile
 import zlib
@@ -22,9 +21,8 @@ from doorctl.core.errors import PushError
 from doorctl.ports import Applied, Changes, Guard, PatronWriter, Push, SealedRow
 from doorctl.store.keys import Seal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Staging, receive
-from tests.sync.pushes import KEY, LIMITS, SEAL
+from doorctl.sync.receive import receive
+from tests.sync.pushes import SEAL, TERMS, staging_of
 from tests.sync.tampering import HELD, Mutant, mutants
 
 CHUNK_BYTES = 1000
@@ -123,11 +121,10 @@ class Target:
         return hashlib.sha256("\n".join(self._reader.iterdump()).encode()).hexdigest()
 
     def _receive(self, data: bytes, writer: PatronWriter) -> None:
-        keys = [KEY.verify_key()]
-        staging = Staging(io.BytesIO(), branch="oest", public_keys=keys, limits=LIMITS)
+        staging = staging_of()
         for start in range(0, len(data), CHUNK_BYTES):
             staging.feed(data[start : start + CHUNK_BYTES])
-        receive(staging.finish(), writer=writer, seal=SEAL, applied_at=NOON, guard=unguarded)
+        receive(staging.finish(), writer, TERMS, applied_at=NOON)
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from doorctl.access.patron import Patron
 from doorctl.ports import SealedRow
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
-from doorctl.sync.receive import Limits, Staged, Staging
+from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import Limits, Staged, Staging, Terms
 from doorctl.sync.wire import Line
 
 KEY = SigningKey(bytes(range(32)))
 OTHER_KEY = SigningKey(bytes(32))
 SEAL = SealedWith("0badcafe", 64, 1)
 LIMITS = Limits(max_bytes=1_000_000, max_line_bytes=4096, max_rows=10_000)
+TERMS = Terms("oest", (KEY.verify_key(),), LIMITS, SEAL, unguarded)
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
 
 
@@ -72,4 +74,4 @@ def stage(*chunks: bytes, limits: Limits = LIMITS) -> Staged:
 def staging_of(*, limits: Limits = LIMITS, keys: Iterable[SigningKey] = (KEY,)) -> Staging:
     """Return what takes a push in at branch oest."""
     public_keys = [key.verify_key() for key in keys]
-    return Staging(io.BytesIO(), branch="oest", public_keys=public_keys, limits=limits)
+    return Staging(replace(TERMS, public_keys=public_keys, limits=limits), io.BytesIO)

@@ -29,7 +29,7 @@ from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, receive
 from doorctl.sync.wire import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
-from tests.sync.pushes import KEY, LIMITS, SEAL, Document, row, stage
+from tests.sync.pushes import KEY, SEAL, TERMS, Document, row, stage
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
@@ -50,21 +50,12 @@ class Branch:
         self,
         document: Document,
         guard: Guard = unguarded,
-        floor: int = 0,
         minimum_age: int = 0,
         **more: Any,
     ) -> Received:
         """Stage and apply a push."""
-        return receive(
-            stage(document.data()),
-            writer=self.patrons,
-            seal=SEAL,
-            applied_at=NOON,
-            guard=guard,
-            floor=floor,
-            minimum_age=minimum_age,
-            **more,
-        )
+        terms = replace(TERMS, guard=guard, minimum_age=minimum_age)
+        return receive(stage(document.data()), self.patrons, terms, applied_at=NOON, **more)
 
     def holds(self, *numbers: int) -> bool:
         """Tell whether exactly these of the cards 0-9 are held."""
@@ -133,8 +124,8 @@ def test_a_branch_without_a_limit_takes_the_first_push_for_any_age() -> None:
     """It has lost no register and asks for no age."""
     staged = stage(Document([row(1)], epoch=1, minimum_age=0).data())
 
-    assert judge(staged.manifest, Push(0), seal=SEAL) is None
-    taken = receive(staged, writer=MemoryPatrons(), seal=SEAL, applied_at=NOON, guard=unguarded)
+    assert judge(staged.manifest, Push(0), TERMS) is None
+    taken = receive(staged, MemoryPatrons(), TERMS, applied_at=NOON)
     assert taken == Received(1, 1, unchanged=False)
 
 
@@ -151,12 +142,12 @@ def test_a_push_is_judged_by_its_first_line() -> None:
     manifest = stage(Document([row(1)], epoch=6).data()).manifest
 
     held = Push(6, manifest.sha256)
-    assert judge(manifest, held, seal=SEAL) == Received(6, 1, unchanged=True)
-    assert judge(manifest, Push(5), seal=SEAL) is None
+    assert judge(manifest, held, TERMS) == Received(6, 1, unchanged=True)
+    assert judge(manifest, Push(5), TERMS) is None
     with pytest.raises(PushOutOfOrderError, match="older than push 7"):
-        judge(manifest, Push(7), seal=SEAL)
+        judge(manifest, Push(7), TERMS)
     with pytest.raises(PushConflictError, match="give the next one a number above 8"):
-        judge(manifest, Push(6), seal=SEAL, floor=8)
+        judge(manifest, Push(6), TERMS, floor=8)
 
 
 def test_changes_replace_and_remove_patrons(branch: Branch) -> None:
@@ -421,7 +412,7 @@ def test_a_byte_that_the_disk_changed_is_not_applied(
     if kind == "changes":
         document = Document([*document.lines, Removal("0")], "changes", 2, previous_epoch=1)
     with (tmp_path / "spool").open("w+b") as spool:
-        staging = Staging(spool, branch="oest", public_keys=[KEY.verify_key()], limits=LIMITS)
+        staging = Staging(TERMS, lambda: spool)
         staging.feed(document.data())
         staged = staging.finish()
         spool.seek(0)
@@ -505,7 +496,7 @@ def test_a_town_is_taken_in_with_flat_memory(
     tracemalloc.start()
     try:
         with pushed.open("rb") as source, (tmp_path / "spool").open("w+b") as spool:
-            staging = Staging(spool, branch="oest", public_keys=[KEY.verify_key()], limits=Limits())
+            staging = Staging(replace(TERMS, limits=Limits()), lambda: spool)
             while chunk := source.read(65_536):
                 staging.feed(chunk)
             received = _apply(writer, staging.finish())
@@ -521,4 +512,4 @@ def test_a_town_is_taken_in_with_flat_memory(
 
 
 def _apply(writer: PatronWriter, staged: Staged) -> Received:
-    return receive(staged, writer=writer, seal=SEAL, applied_at=NOON, guard=unguarded)
+    return receive(staged, writer, TERMS, applied_at=NOON)

@@ -23,6 +23,7 @@ from doorctl.sync.wire import Line, Removal
 from tests.store.samples import DAY, NOON, key_of
 from tests.sync.model import FAR, FLOOR, MINIMUM_AGE, Model
 from tests.sync.pushes import SEAL, Document, stage
+from tests.sync.pushes import TERMS as SENT
 
 STORE_SEAL = Seal(SEAL.key_id, SEAL.memory_kib, SEAL.iterations)
 NUMBERS = range(6)
@@ -50,6 +51,8 @@ TERMS = st.fixed_dictionaries(
     },
 )
 """What else a manifest says, right and wrong."""
+
+BELIEVED = replace(SENT, guard=guard(max_percent=50.0, floor=FLOOR), minimum_age=MINIMUM_AGE)
 
 
 class PushesAgainstModel(RuleBasedStateMachine):
@@ -151,14 +154,7 @@ class PushesAgainstModel(RuleBasedStateMachine):
 
     def _answer(self, staged: Staged) -> str:
         try:
-            received = receive(
-                staged,
-                writer=self._writer,
-                seal=SEAL,
-                applied_at=self._model.now,
-                guard=guard(max_percent=50.0, floor=FLOOR),
-                minimum_age=MINIMUM_AGE,
-            )
+            received = receive(staged, self._writer, BELIEVED, applied_at=self._model.now)
         except PushOutOfOrderError:
             return "order"
         except PushGuardedError:

@@ -22,7 +22,7 @@ from doorctl.core.errors import (
 from doorctl.sync.document import PIECE_BYTES, read_manifest, sign, written
 from doorctl.sync.receive import Limits, Staging
 from doorctl.sync.wire import Removal, encode
-from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, Document, row, stage, staging_of
+from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, TERMS, Document, row, stage, staging_of
 
 ROWS = [row(number) for number in range(5)]
 VALID = Document(ROWS).data()
@@ -45,7 +45,7 @@ def resigned(*lines: bytes, kind: str = "snapshot") -> bytes:
 def test_a_push_that_nobody_here_trusts_is_refused_at_its_first_line() -> None:
     """Not a byte after an untrusted manifest is looked at or kept."""
     spool = io.BytesIO()
-    staging = Staging(spool, branch="oest", public_keys=[OTHER_KEY.verify_key()], limits=LIMITS)
+    staging = Staging(replace(TERMS, public_keys=[OTHER_KEY.verify_key()]), lambda: spool)
 
     with pytest.raises(PushUnsignedError, match="by no key of this branch"):
         staging.feed(FIRST)
@@ -287,7 +287,7 @@ class FullDisk(io.BytesIO):
 
 def test_a_full_disk_is_the_machines_fault_and_not_the_senders() -> None:
     """The sender is not told that its push is wrong; trying again may help."""
-    staging = Staging(FullDisk(), branch="oest", public_keys=[KEY.verify_key()], limits=LIMITS)
+    staging = Staging(TERMS, FullDisk)
 
     with pytest.raises(StoreError, match="No space left on device; make room"):
         staging.feed(VALID)

@@ -1,25 +1,36 @@
 from __future__ import annotations
 
+import io
 import re
-import zlib
+from dataclasses import replace
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import PushInvalidError, PushUnsignedError
-from doorctl.sync.receive import Opening
+from doorctl.sync.document import SigningKey
+from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import Staging, Terms
 from doorctl.sync.rows import LONGEST_LINE_BYTES
-from tests.sync.pushes import KEY, OTHER_KEY, Document, row
+from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, SEAL, TERMS, Document, row
 
 DOCUMENT = Document([row(number) for number in range(5)])
 PLAIN, PACKED = DOCUMENT.data(), DOCUMENT.data(compress=True)
 FIRST = PLAIN.index(b"\n") + 1
 
 
-def opening(*, branch: str = "oest") -> Opening:
-    """Return what reads the beginning of a push for a branch that knows two keys."""
-    return Opening(branch=branch, public_keys=[OTHER_KEY.verify_key(), KEY.verify_key()])
+def opening(*keys: SigningKey, branch: str = "oest") -> Staging:
+    """Return what takes a push in for a branch that knows two keys; its disk is not touched."""
+    public_keys = [key.verify_key() for key in keys or (OTHER_KEY, KEY)]
+    limits = replace(LIMITS, max_line_bytes=LONGEST_LINE_BYTES)
+    return Staging(Terms(branch, public_keys, limits, SEAL, unguarded), untouched)
+
+
+def untouched() -> BinaryIO:
+    """Fail: the beginning of a push is kept on no disk."""
+    raise AssertionError("the disk was touched")
 
 
 @given(st.lists(st.integers(0, len(PLAIN)), max_size=8))
@@ -29,7 +40,7 @@ def test_it_is_told_at_the_byte_that_ends_the_line(cuts: list[int]) -> None:
     for cut in sorted({*cuts, len(PLAIN)}):
         if at >= FIRST:
             break
-        assert reader.feed(PLAIN[at:cut]) is (cut >= FIRST)
+        assert reader.begin(PLAIN[at:cut]) is (cut >= FIRST)
         at = cut
 
 
@@ -38,27 +49,27 @@ def test_packed_it_is_the_same(step: int) -> None:
     """The line is there as soon as enough of it can be unfolded."""
     reader = opening()
 
-    assert any(reader.feed(PACKED[at : at + step]) for at in range(0, len(PACKED), step))
+    assert any(reader.begin(PACKED[at : at + step]) for at in range(0, len(PACKED), step))
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
 def test_either_key_vouches(key: object) -> None:
     """While the sender's key is replaced, pushes of both are taken."""
-    assert opening().feed(Document([row(1)], key=key).data())  # type: ignore[arg-type]
+    assert opening().begin(Document([row(1)], key=key).data())  # type: ignore[arg-type]
 
 
 def test_a_stranger_is_refused_at_once() -> None:
     """Nobody vouches for it; nothing after the line is waited for."""
-    reader = Opening(branch="oest", public_keys=[OTHER_KEY.verify_key()])
+    reader = opening(OTHER_KEY)
 
     with pytest.raises(PushUnsignedError, match="by no key of this branch"):
-        reader.feed(PLAIN[:FIRST])
+        reader.begin(PLAIN[:FIRST])
 
 
 def test_a_push_for_another_branch_is_refused() -> None:
     """Also a rightly signed one, and the sentence names which branch this is."""
     with pytest.raises(PushUnsignedError, match="for another branch than syd;"):
-        opening(branch="syd").feed(PLAIN)
+        opening(branch="syd").begin(PLAIN)
 
 
 @pytest.mark.parametrize("step", [1000, LONGEST_LINE_BYTES + 1])
@@ -66,20 +77,30 @@ def test_a_line_without_an_end_is_given_up(step: int) -> None:
     """One byte more than a line may have is refused; just as many are still waited for."""
     reader, left = opening(), LONGEST_LINE_BYTES
     while left > 0:
-        assert reader.feed(b"x" * min(step, left)) is False
+        assert reader.begin(b"x" * min(step, left)) is False
         left -= step
     sentence = f"push: line 1: longer than {LONGEST_LINE_BYTES} bytes; give one row a line"
 
     with pytest.raises(PushInvalidError, match=f"^{re.escape(sentence)}$"):
-        reader.feed(b"x")
+        reader.begin(b"x")
 
 
 def test_damage_is_told_of_the_first_line() -> None:
     """In the words of whoever finds it."""
     with pytest.raises(PushInvalidError, match=r"^push: line 1: gzip: damaged; send it again$"):
-        opening().feed(PACKED[:10] + b"\xff" * 20)
+        opening().begin(PACKED[:10] + b"\xff" * 20)
 
 
-def test_more_lines_in_the_same_piece_belong_to_others() -> None:
-    """A short push is one piece; its rows are no part of the manifest."""
-    assert opening().feed(zlib.compress(PLAIN, wbits=31))
+@pytest.mark.parametrize("data", [PLAIN, PACKED])
+@given(cut=st.integers(0, len(PLAIN)))
+def test_what_follows_in_the_same_piece_waits(data: bytes, cut: int) -> None:
+    """A short push is one piece: its rows are kept once the disk may be touched, and all are."""
+    spool = io.BytesIO()
+    staging = Staging(TERMS, lambda: spool)
+    begun = staging.begin(data[:cut])
+    assert begun or staging.begin(data[cut:])
+    assert spool.getvalue() == b""
+    if begun:
+        staging.feed(data[cut:])
+
+    assert list(staging.finish().lines()) == DOCUMENT.lines
