@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from doorctl.cli.options import IsoTime, json_option, with_config
+from doorctl.cli.options import IsoTime, json_option, with_app
 from doorctl.cli.staff_options import why_option
-from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.privacy.audit import Entry, Head, Verdict
 from doorctl.services import records as book
+from doorctl.services.app import App
 from doorctl.services.visits import zone
 
 CARD_HEX_DIGITS = 8
@@ -47,21 +47,21 @@ def audit() -> None:
 @click.option("--since", type=IsoTime(), help="From this local time on.")
 @why_option
 @json_option
-@with_config
-def list_entries(config: Config, since: datetime | None, why: str, as_json: bool) -> None:
+@with_app
+def list_entries(app: App, since: datetime | None, why: str, as_json: bool) -> None:
     """List the audit log, oldest first: number, time, who, what, about whom, why.
 
     A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for. That you
     read it goes on the log too.
     """
-    shown = book.entries(config, since, why)
+    shown = book.entries(app, since, why)
     if as_json:
         click.echo(json.dumps([_as_dict(one) for one in shown]))
         return
     if not shown:
         click.echo("no entries")
     for one in shown:
-        click.echo(_as_line(one, one.at.astimezone(zone(config))))
+        click.echo(_as_line(one, one.at.astimezone(zone(app.config))))
 
 
 @audit.command("verify")
@@ -73,13 +73,13 @@ def list_entries(config: Config, since: datetime | None, why: str, as_json: bool
     help="A head that was kept elsewhere, as the sync job prints it. Can be given again.",
 )
 @json_option
-@with_config
-def verify_chain(config: Config, anchors: tuple[Head, ...], as_json: bool) -> None:
+@with_app
+def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
     """Check that no entry was changed, added in between or taken out. Exit 1 if one was.
 
     Whoever can write the file can write the whole chain anew; only an anchor tells of that.
     """
-    verdict = book.verify(config, anchors)
+    verdict = book.verify(app, anchors)
     if as_json:
         click.echo(json.dumps(_verdict_as_dict(verdict)))
     elif verdict.broken is None:
@@ -90,10 +90,10 @@ def verify_chain(config: Config, anchors: tuple[Head, ...], as_json: bool) -> No
 
 
 @audit.command("head")
-@with_config
-def show_head(config: Config) -> None:
+@with_app
+def show_head(app: App) -> None:
     """Print where the log ends, to be kept elsewhere and given to `audit verify --anchor`."""
-    click.echo(str(book.head(config)))
+    click.echo(str(book.head(app)))
 
 
 def _told(verdict: Verdict, anchors: int) -> str:

@@ -11,16 +11,15 @@ import click
 from doorctl.access import ban_terms
 from doorctl.access.ban_terms import ONE_DAY, BanState
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
-from doorctl.cli.options import json_option, with_config
+from doorctl.cli.options import json_option, with_app
 from doorctl.cli.patrons import IDENTIFIER
 from doorctl.cli.staff_options import IsoDate, caller, take_as_option, typed_unseen, why_option
-from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import BanEntry
 from doorctl.privacy.letters import letter, letter_day
 from doorctl.services import rights
-from doorctl.services.app import system_clock
+from doorctl.services.app import App
 from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import Banned
 
@@ -54,9 +53,9 @@ def bans() -> None:
     "--branches", metavar="ID,ID", help=f"The branches' ids, or {ALL_BRANCHES} for all; this one."
 )
 @click.option("--note", default="", metavar="N", help="What the letter says besides.")
-@with_config
+@with_app
 def add(
-    config: Config,
+    app: App,
     *,
     identifier: str | None,
     patron_ref: str | None,
@@ -77,54 +76,54 @@ def add(
         raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
     if sum((last is not None, days is not None, without_end)) > 1:
         raise click.UsageError("give one of --until, --days and --without-end")
-    moment = system_clock(config).moment()
+    moment = app.clock.moment()
     ban = Ban(
         number=0,
         reason=reason,
         since=ban_terms.since(first, moment),
         until=ban_terms.until(None if without_end else last or _last(first, days, moment), moment),
         by=caller(),
-        branches=_branches(branches, config),
+        branches=_branches(branches, app.config.branch.id),
         note=note,
     )
-    for stored in _banned(config, identifier, patron_ref, taken_as, ban):
+    for stored in _banned(app, identifier, patron_ref, taken_as, ban):
         click.echo(_told(stored, moment))
 
 
 @bans.command("list")
 @why_option
 @json_option
-@with_config
-def list_bans(config: Config, why: str, as_json: bool) -> None:
+@with_app
+def list_bans(app: App, why: str, as_json: bool) -> None:
     """List bans, newest first, ended and lifted ones for another month; a card is a pseudonym."""
-    moment = system_clock(config).moment()
-    entries = rights.every_ban(config, why)
+    moment = app.clock.moment()
+    entries = rights.every_ban(app, why)
     if as_json:
-        click.echo(json.dumps([_as_dict(one, moment, config) for one in entries]))
+        click.echo(json.dumps([_as_dict(one, moment, app.config.branch.id) for one in entries]))
         return
     if not entries:
         click.echo("Nobody is banned.")
     for one in entries:
-        click.echo(_as_line(one, moment, config))
+        click.echo(_as_line(one, moment, app.config.branch.id))
 
 
 @bans.command()
 @click.argument("number", type=int)
-@with_config
-def lift(config: Config, number: int) -> None:
+@with_app
+def lift(app: App, number: int) -> None:
     """Lift the ban NUMBER before its end."""
-    lifted = rights.lift(config, number, system_clock(config).moment())
+    lifted = rights.lift(app, number)
     still = "".join(f" Ban {one} of the same card or patron still holds." for one in lifted.others)
     click.echo(f"Ban {number} is lifted.{still}")
 
 
 @bans.command("letter")
 @click.argument("number", type=int)
-@with_config
-def write_letter(config: Config, number: int) -> None:
+@with_app
+def write_letter(app: App, number: int) -> None:
     """Print the letter that tells a patron of the ban NUMBER, in Danish and English."""
-    ban = rights.ban_to_write_of(config, number)
-    click.echo(letter(ban, config.branch, system_clock(config).moment()))
+    ban = rights.ban_to_write_of(app, number)
+    click.echo(letter(ban, app.config.branch, app.clock.moment()))
 
 
 def _last(first: date | None, days: int | None, moment: Moment) -> date:
@@ -132,29 +131,28 @@ def _last(first: date | None, days: int | None, moment: Moment) -> date:
     return (first or moment.local.date()) + length - ONE_DAY
 
 
-def _branches(written: str | None, config: Config) -> frozenset[str]:
+def _branches(written: str | None, here: str) -> frozenset[str]:
     if written is None:
-        return frozenset({config.branch.id})
+        return frozenset({here})
     named = frozenset(one.strip() for one in written.split(","))
     # A ban is stored only here: a misspelt branch id would let the patron in.
-    if named.isdisjoint({config.branch.id, ALL_BRANCHES}):
+    if named.isdisjoint({here, ALL_BRANCHES}):
         raise InputError(
-            f"the ban would not hold here; this branch is {config.branch.id}, and "
-            f"{ALL_BRANCHES} is all of them"
+            f"the ban would not hold here; this branch is {here}, and {ALL_BRANCHES} is all of them"
         )
     return named
 
 
 def _banned(
-    config: Config,
+    app: App,
     identifier: str | None,
     patron_ref: str | None,
     taken_as: TakenAs | None,
     ban: Ban,
 ) -> tuple[Banned, ...]:
     if identifier is None:
-        return (rights.ban_patron(config, patron_ref or "", ban),)
-    return rights.ban_card(config, typed_unseen(IDENTIFIER, identifier), taken_as, ban)
+        return (rights.ban_patron(app, patron_ref or "", ban),)
+    return rights.ban_card(app, typed_unseen(IDENTIFIER, identifier), taken_as, ban)
 
 
 def _told(stored: Banned, moment: Moment) -> str:
@@ -175,11 +173,11 @@ def _last_day(ban: Ban, moment: Moment) -> date | None:
     return None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
 
 
-def _as_dict(one: BanEntry, moment: Moment, config: Config) -> dict[str, Any]:
+def _as_dict(one: BanEntry, moment: Moment, here: str) -> dict[str, Any]:
     ban = one.ban
     return {
         "number": ban.number,
-        "state": rights.state_of(one, moment, config.branch.id).value,
+        "state": rights.state_of(one, moment, here).value,
         "card": one.card,
         "patron_ref": one.patron_ref,
         "reason": ban.reason,
@@ -192,8 +190,8 @@ def _as_dict(one: BanEntry, moment: Moment, config: Config) -> dict[str, Any]:
     }
 
 
-def _as_line(one: BanEntry, moment: Moment, config: Config) -> str:
-    ban, state = one.ban, rights.state_of(one, moment, config.branch.id)
+def _as_line(one: BanEntry, moment: Moment, here: str) -> str:
+    ban, state = one.ban, rights.state_of(one, moment, here)
     colour = "red" if state is BanState.HOLDS else None
     whom = " ".join(
         (

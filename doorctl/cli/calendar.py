@@ -14,11 +14,11 @@ import click
 
 from doorctl.access.calendar import DAY_MINUTES, LOOK_AHEAD, Cause, Mode, ModeSpan, Span
 from doorctl.access.calendar import Day as Spans
-from doorctl.cli.options import config_option, json_option, read_config, set_option, with_config
+from doorctl.cli.options import config_option, json_option, read_config, set_option, with_app
 from doorctl.cli.staff_options import Hours, IsoDate, clock, shows_by_itself
-from doorctl.config import Config
 from doorctl.ports import StoredDay
 from doorctl.rpc import deeds
+from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.hours import Hours as HoursNow
 from doorctl.services.hours import hours_now, refuse_day
@@ -56,7 +56,7 @@ def calendar(
     """Show the hours of the next days, or give a date hours of its own."""
     if not shows_by_itself(ctx):
         return
-    now = hours_now(read_config(config_path, overrides))
+    now = hours_now(App.of(read_config(config_path, overrides)))
     today = now.moment.local.date()
     listed = [today + timedelta(days=ahead) for ahead in range(days)]
     click.echo(json.dumps(_as_dict(now, listed)) if as_json else _told(now, listed))
@@ -67,9 +67,9 @@ def calendar(
 @click.option("--self-service", type=Hours(), multiple=True, help="Hours by card. Can be repeated.")
 @click.option("--staffed", type=Hours(), multiple=True, help="Hours with staff. Can be repeated.")
 @click.option("--note", default="", metavar="N", help="What the day is, such as Grundlovsdag.")
-@with_config
+@with_app
 def except_day(
-    config: Config,
+    app: App,
     day: date,
     self_service: tuple[Span, ...],
     staffed: tuple[Span, ...],
@@ -79,19 +79,19 @@ def except_day(
 
     A span is HH:MM-HH:MM. Without any the branch is closed on DATE.
     """
-    refuse_day(hours_now(config), day, self_service, staffed)
+    refuse_day(hours_now(app), day, self_service, staffed)
     spans = tuple(chain(_of(Mode.SELF_SERVICE, self_service), _of(Mode.STAFFED, staffed)))
-    change(config, deeds.set_day(StoredDay(day, spans, note)))
+    change(app, deeds.set_day(StoredDay(day, spans, note)))
     click.echo(f"On {day} the branch is {_spelt(spans)}.")
 
 
 @calendar.command("clear")
 @click.argument("day", type=IsoDate(), metavar="DATE")
-@with_config
-def clear_day(config: Config, day: date) -> None:
+@with_app
+def clear_day(app: App, day: date) -> None:
     """Take back what `calendar except` said of DATE."""
-    change(config, deeds.clear_day(day))
-    spans = hours_now(config).calendar.day(day)
+    change(app, deeds.clear_day(day))
+    spans = hours_now(app).calendar.day(day)
     click.echo(f"{day} has no hours of its own any more; it is {_spelt(spans)}.")
 
 

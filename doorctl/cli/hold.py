@@ -8,15 +8,14 @@ from typing import Any
 
 import click
 
-from doorctl.cli.options import GIVEN_NUMBER, IsoTime, json_option, with_config
+from doorctl.cli.options import GIVEN_NUMBER, IsoTime, json_option, with_app
 from doorctl.cli.staff_options import IsoDate, caller, instant, why_option
 from doorctl.cli.visits import visit_as_dict, visit_as_line
-from doorctl.config import Config
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.hold import LONGEST, Hold, HoldAsked
 from doorctl.services import holding
-from doorctl.services.app import system_clock
+from doorctl.services.app import App
 from doorctl.services.records import note, note_done
 from doorctl.services.visits import zone
 
@@ -41,30 +40,28 @@ def hold() -> None:
     required=True,
     help=f"The last day of the hold; at most {LONGEST.days} days from now.",
 )
-@with_config
-def add(
-    config: Config, *, since: datetime, to: datetime, case: str, reason: str, last: date
-) -> None:
+@with_app
+def add(app: App, *, since: datetime, to: datetime, case: str, reason: str, last: date) -> None:
     """Keep the visits of a window until the end of a day, whatever the retention says.
 
     They are in no list but `doorctl hold show`. When the hold ends, the next purge takes them.
     """
-    moment = system_clock(config).moment()
+    moment = app.clock.moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))
-    added = holding.add(config, HoldAsked(*window, case, reason, after, caller()))
+    added = holding.add(app, HoldAsked(*window, case, reason, after, caller()))
     span = {"from": _iso(added.since), "to": _iso(added.to), "until": _iso(added.until)}
     details: Details = {"number": added.number, **span}
-    note_done(config, Deed(Action.HOLD_ADDED, why=reason, details=details))
+    note_done(app, Deed(Action.HOLD_ADDED, why=reason, details=details))
     click.echo(f"Hold {added.number} holds until the end of {last}.")
 
 
 @hold.command("list")
 @json_option
-@with_config
-def list_holds(config: Config, as_json: bool) -> None:
+@with_app
+def list_holds(app: App, as_json: bool) -> None:
     """List the holds, oldest first; one that is over goes with the next purge."""
-    stored, moment = holding.stored(config)
+    stored, moment = holding.stored(app)
     if as_json:
         click.echo(json.dumps([_as_dict(one, moment) for one in stored]))
         return
@@ -76,11 +73,11 @@ def list_holds(config: Config, as_json: bool) -> None:
 
 @hold.command()
 @click.argument("number", type=GIVEN_NUMBER)
-@with_config
-def lift(config: Config, number: int) -> None:
+@with_app
+def lift(app: App, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
-    holding.lift(config, number, caller())
-    note_done(config, Deed(Action.HOLD_LIFTED, details={"number": number}))
+    holding.lift(app, number, caller())
+    note_done(app, Deed(Action.HOLD_LIFTED, details={"number": number}))
     click.echo(f"Hold {number} is lifted.")
 
 
@@ -88,12 +85,12 @@ def lift(config: Config, number: int) -> None:
 @click.argument("number", type=GIVEN_NUMBER)
 @why_option
 @json_option
-@with_config
-def show(config: Config, number: int, why: str, as_json: bool) -> None:
+@with_app
+def show(app: App, number: int, why: str, as_json: bool) -> None:
     """List the visits that the hold NUMBER holds, oldest first; a card is a pseudonym."""
-    held = holding.show(config, number, caller())
+    held = holding.show(app, number, caller())
     details = {"number": number, "visits": len(held.visits)}
-    note(config, Deed(Action.HOLD_SHOWN, why=why, details=details))
+    note(app, Deed(Action.HOLD_SHOWN, why=why, details=details))
     if not held.in_force:
         click.echo(
             f"doorctl: hold {number} is over or the clock is not set, so only what any list "
@@ -105,7 +102,7 @@ def show(config: Config, number: int, why: str, as_json: bool) -> None:
         return
     if not held.visits:
         click.echo("no visits")
-    branch, english = zone(config), config.branch.language == "en"
+    branch, english = zone(app.config), app.config.branch.language == "en"
     for visit in held.visits:
         local = visit.at.astimezone(branch)
         click.echo(f"{local:%Y-%m-%d} {visit_as_line(visit, local, english=english)}")

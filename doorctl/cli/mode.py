@@ -13,10 +13,9 @@ import click
 
 from doorctl.access.calendar import BY_STAFF, OPEN, Cause, Mode
 from doorctl.access.day import Override
-from doorctl.cli.options import config_option, json_option, read_config, set_option, with_config
+from doorctl.cli.options import config_option, json_option, read_config, set_option, with_app
 from doorctl.cli.staff_options import EndTime, caller, instant, shows_by_itself
-from doorctl.config import Config
-from doorctl.services.app import system_clock
+from doorctl.services.app import App
 from doorctl.services.hours import Hours, hours_now
 
 SHOWN: Mapping[Mode | None, str] = MappingProxyType(
@@ -50,7 +49,7 @@ def mode(ctx: click.Context, config_path: Path, overrides: tuple[str, ...], as_j
     """Say what the branch is just now, why and until when, or set it by hand."""
     if not shows_by_itself(ctx):
         return
-    now = hours_now(read_config(config_path, overrides))
+    now = hours_now(App.of(read_config(config_path, overrides)))
     click.echo(json.dumps(_as_dict(now)) if as_json else _told(now))
 
 
@@ -63,8 +62,8 @@ def mode(ctx: click.Context, config_path: Path, overrides: tuple[str, ...], as_j
     help="When it ends by itself: 21:00 for today's, or 2026-11-25T21:00.",
 )
 @click.option("--reason", required=True, metavar="R", help="Why, in a few words; nobody's name.")
-@with_config
-def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> None:
+@with_app
+def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
     """Make the branch staffed, self_service, closed or lockdown until a time, whatever its hours.
 
     In lockdown only emergency passes open the door.
@@ -72,23 +71,23 @@ def set_mode(config: Config, name: str, until: datetime | time, reason: str) -> 
     from doorctl.rpc import deeds  # noqa: PLC0415
     from doorctl.services.branch import change  # noqa: PLC0415 - showing does without
 
-    moment = system_clock(config).moment()
+    moment = app.clock.moment()
     end = instant(until, moment)
     wanted = Mode(name)
-    change(config, deeds.set_mode(Override(wanted, end, reason, caller())))
+    change(app, deeds.set_mode(Override(wanted, end, reason, caller())))
     click.echo(f"The branch is {SHOWN[wanted]} until {_at(end)}; then its calendar counts again.")
     if wanted in OPEN and not moment.dependable:
         click.echo("The clock is not set: until it is, this lets nobody in.", err=True)
 
 
 @mode.command("end")
-@with_config
-def end_mode(config: Config) -> None:
+@with_app
+def end_mode(app: App) -> None:
     """End the mode that was set by hand, so that the calendar counts again."""
     from doorctl.rpc import deeds  # noqa: PLC0415
     from doorctl.services.branch import change  # noqa: PLC0415 - as above
 
-    ended = change(config, deeds.end_mode())
+    ended = change(app, deeds.end_mode())
     click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")
 
 

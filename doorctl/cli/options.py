@@ -80,6 +80,19 @@ def with_config(command: Command[ResultT], *, sending: bool = False) -> Command[
     return loading
 
 
+def with_app(command: Command[ResultT]) -> Command[ResultT]:
+    """As `with_config`, for a command that is called with the `App`."""
+
+    @with_config
+    @wraps(command)
+    def handing(config: Config, **arguments: Any) -> ResultT:
+        from doorctl.services.app import App  # noqa: PLC0415 - some commands do without
+
+        return command(App.of(config), **arguments)
+
+    return handing
+
+
 def read_config(path: Path, overrides: tuple[str, ...], *, sending: bool = False) -> Config:
     """Load the configuration and go on as the owner of its data directory.
 

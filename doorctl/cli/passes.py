@@ -18,7 +18,7 @@ from doorctl.access.rights import (
     Pass,
     PassKind,
 )
-from doorctl.cli.options import GIVEN_NUMBER, json_option, with_config
+from doorctl.cli.options import GIVEN_NUMBER, json_option, with_app
 from doorctl.cli.patrons import IDENTIFIER
 from doorctl.cli.staff_options import (
     Hours,
@@ -31,13 +31,12 @@ from doorctl.cli.staff_options import (
     weekday_names,
     why_option,
 )
-from doorctl.config import Config
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.ports import PassEntry
 from doorctl.rpc import deeds
 from doorctl.services import rights
-from doorctl.services.app import system_clock
+from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import TakenAs
 
@@ -97,9 +96,9 @@ def passes() -> None:
     metavar="L",
     help="The association, firm or school and what it comes for; never a person's name.",
 )
-@with_config
+@with_app
 def add(
-    config: Config,
+    app: App,
     *,
     identifier: str | None,
     by_code: bool,
@@ -131,7 +130,7 @@ def add(
     new = Pass(
         number=0,
         kind=PassKind(kind),
-        first_day=first or system_clock(config).moment().local.date(),
+        first_day=first or app.clock.moment().local.date(),
         last_day=last,
         weekdays=weekdays,
         from_minute=span.opens,
@@ -144,18 +143,18 @@ def add(
         more_times=tuple(more),
     )
     number = "" if identifier is None else typed_unseen(IDENTIFIER, identifier)
-    pin = new_pin(config.policy.pin_length) if own_pin else None
-    click.echo(_issued(config, number, taken_as, new, pin))
+    pin = new_pin(app.config.policy.pin_length) if own_pin else None
+    click.echo(_issued(app, number, taken_as, new, pin))
 
 
 @passes.command("list")
 @why_option
 @json_option
-@with_config
-def list_passes(config: Config, why: str, as_json: bool) -> None:
+@with_app
+def list_passes(app: App, why: str, as_json: bool) -> None:
     """List passes, newest first, ended and revoked ones for another month; no code is shown."""
-    moment = system_clock(config).moment()
-    entries = rights.every_pass(config, why)
+    moment = app.clock.moment()
+    entries = rights.every_pass(app, why)
     if as_json:
         click.echo(json.dumps([_as_dict(one, moment) for one in entries]))
         return
@@ -167,20 +166,18 @@ def list_passes(config: Config, why: str, as_json: bool) -> None:
 
 @passes.command()
 @click.argument("number", type=GIVEN_NUMBER)
-@with_config
-def revoke(config: Config, number: int) -> None:
+@with_app
+def revoke(app: App, number: int) -> None:
     """Take the pass NUMBER back."""
-    change(config, deeds.revoke_pass(number))
+    change(app, deeds.revoke_pass(number))
     click.echo(f"Pass {number} opens nothing from now on.")
 
 
-def _issued(
-    config: Config, number: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None
-) -> str:
+def _issued(app: App, number: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None) -> str:
     if new.code_digits is None:
-        held = rights.issue_for_card(config, number, taken_as, new, own_pin)
+        held = rights.issue_for_card(app, number, taken_as, new, own_pin)
         return f"Pass {held.number} is issued until {held.last_day}, that day too."
-    held, shown = rights.issue_for_code(config, new)
+    held, shown = rights.issue_for_code(app, new)
     groups = " ".join(shown[start : start + 3] for start in range(0, len(shown), 3))
     return f"Pass {held.number} is issued. The code is {groups}; it is shown only now."
 

@@ -13,6 +13,7 @@ from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.watched_time import WATCHED_S
+from doorctl.services.app import App
 from doorctl.services.purging import purge_now, verify
 from doorctl.services.records import note_done
 
@@ -42,7 +43,7 @@ def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: boo
         return
     report = purge_now(config, proved=prove)
     if not report["postponed"]:
-        note_done(config, Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
+        note_done(App.of(config), Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
     if as_json:
         click.echo(json.dumps(report))
     elif not report["postponed"]:

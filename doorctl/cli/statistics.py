@@ -15,6 +15,7 @@ from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
 from doorctl.services import visits
+from doorctl.services.app import App
 from doorctl.services.records import note
 
 COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
@@ -76,7 +77,7 @@ def statistics(
         raise click.UsageError("--until lies before --since")
     since, until = widened(since, until)
     found = visits.statistics(config, since, until).table(By(by))
-    note(config, Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
+    note(App.of(config), Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
     if as_json:
         click.echo(json.dumps(_as_dict(config, since, until, by, found)))
     elif as_csv:

@@ -24,7 +24,7 @@ from doorctl.ports import Clock
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import OpenBranch, Request
-from doorctl.services.app import branch_db
+from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchDesk, change
 from doorctl.store.accounts import AccountRecords, ArgonPasswords
 
@@ -247,7 +247,7 @@ def accounts_desk(config: Config, clock: Clock, branch: BranchDesk) -> AccountsD
 
 def administration(config: Config) -> Administration:
     """Return what a command changes accounts by: through web where that runs."""
-    return Administration(partial(change, config), ArgonPasswords())
+    return Administration(partial(change, App.of(config)), ArgonPasswords())
 
 
 def every_account(config: Config) -> tuple[Account, ...]:

@@ -49,6 +49,11 @@ class App:
     config: Config
     clock: Clock
 
+    @classmethod
+    def of(cls, config: Config) -> App:
+        """Return what a command is handed; its clock never is in doubt."""
+        return cls(config, system_clock(config))
+
     @property
     def patrons_db(self) -> Path:
         """Where the patron cache is."""

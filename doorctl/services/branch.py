@@ -16,7 +16,7 @@ from doorctl.ports import Clock
 from doorctl.rpc.branch import ask_web, branch_answers
 from doorctl.rpc.control import Answers
 from doorctl.rpc.deeds import OpenBranch, Request
-from doorctl.services.app import branch_db, by_the_owner, system_clock
+from doorctl.services.app import App, branch_db, by_the_owner
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import BranchRecords
@@ -28,7 +28,7 @@ WRITE_LIMIT_S = 30.0
 """Longest wait for a write; it takes milliseconds, on a failing disk long."""
 
 
-def change(config: Config, request: Request[ResultT], by: str | None = None) -> ResultT:
+def change(app: App, request: Request[ResultT], by: str | None = None) -> ResultT:
     """Have the web process, which owns ``branch.db``, change it; own it while web is not running.
 
     The change and its entry on the audit log are made together, or neither; `by` None means the
@@ -39,11 +39,10 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
         StuckError: web was asked and did not answer; it may have been done.
         DoorctlError: it could not be done.
     """
-    clock = system_clock(config)
-    whose = caller() if by is None else by
+    config, whose = app.config, caller() if by is None else by
 
     def asked() -> ResultT:
-        now_s = clock.monotonic_s()
+        now_s = app.clock.monotonic_s()
         return ask_web(
             config.web.socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s
         )
@@ -51,7 +50,7 @@ def change(config: Config, request: Request[ResultT], by: str | None = None) -> 
     def alone() -> ResultT:
         with ExitStack() as stack:
             branch = _opened(config, stack)
-            return request.run(branch, whose, clock.moment())
+            return request.run(branch, whose, app.clock.moment())
 
     try:
         return by_the_owner(asked, alone, absent=NotRunningError)

@@ -26,7 +26,7 @@ from doorctl.privacy.hold import (
     readable_since,
 )
 from doorctl.rpc.control import Answers, Question, ask
-from doorctl.services.app import by_the_owner, retention, system_clock, visits_db
+from doorctl.services.app import App, by_the_owner, retention
 from doorctl.services.purging import Audit, Run, unaudited
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.visits import open_or_create_visits
@@ -110,60 +110,60 @@ class Holding:
         return _as_answer(lifted)
 
 
-def add(config: Config, asked: HoldAsked) -> Hold:
+def add(app: App, asked: HoldAsked) -> Hold:
     """Add a hold, by the door where it runs; return it with its number.
 
     Raises:
         DoorctlError: it makes no sense, or it could not be stored.
     """
-    return _changed(config, Question(ADD, msgspec.to_builtins(asked)), Holding.add)
+    return _changed(app, Question(ADD, msgspec.to_builtins(asked)), Holding.add)
 
 
-def lift(config: Config, number: int, by: str) -> Hold:
+def lift(app: App, number: int, by: str) -> Hold:
     """Lift a hold, by the door where it runs; return it as it was.
 
     Raises:
         DoorctlError: there is none of that number, or it could not be lifted.
     """
-    return _changed(config, Question(LIFT, msgspec.to_builtins(Lifting(number, by))), Holding.lift)
+    return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, by))), Holding.lift)
 
 
-def stored(config: Config) -> tuple[tuple[Hold, ...], Moment]:
+def stored(app: App) -> tuple[tuple[Hold, ...], Moment]:
     """Return the holds, oldest first, and the time by which one is in force or not.
 
     Raises:
         StoreError: the door log can't be read.
     """
-    with closing(VisitHistory(visits_db(config))) as history:
-        return history.holds(), system_clock(config).moment()
+    with closing(VisitHistory(app.visits_db)) as history:
+        return history.holds(), app.clock.moment()
 
 
-def show(config: Config, number: int, by: str, audit: Audit = unaudited) -> Held:
+def show(app: App, number: int, by: str, audit: Audit = unaudited) -> Held:
     """Return what a hold holds, as far as it may be shown now; `audit` hears of it first.
 
     Raises:
         InputError: there is no such hold.
         StoreError: the door log can't be read.
     """
-    moment = system_clock(config).moment()
-    with closing(VisitHistory(visits_db(config))) as history:
+    moment = app.clock.moment()
+    with closing(VisitHistory(app.visits_db)) as history:
         hold = chosen(history.holds(), number)
-        since = readable_since(hold, moment, retention(config))
+        since = readable_since(hold, moment, retention(app.config))
         visits = tuple(takewhile(lambda visit: visit.at < hold.to, history.visits(since)))
     audit(HoldShown(hold, by, len(visits)))
     return Held(hold, hold.in_force(moment), visits)
 
 
 def _changed(
-    config: Config, question: Question, change: Callable[[Holding, Question], dict[str, Any]]
+    app: App, question: Question, change: Callable[[Holding, Question], dict[str, Any]]
 ) -> Hold:
     def alone() -> dict[str, Any]:
-        with closing(open_or_create_visits(visits_db(config))) as visits:
-            holding = Holding(config, visits, system_clock(config), run=lambda job: job())
+        with closing(open_or_create_visits(app.visits_db)) as visits:
+            holding = Holding(app.config, visits, app.clock, run=lambda job: job())
             return change(holding, question)
 
-    asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
-    done = by_the_owner(asked, alone, of=config.storage.door_directory)
+    asked = partial(ask, app.config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+    done = by_the_owner(asked, alone, of=app.config.storage.door_directory)
     return msgspec.convert(done, Hold)
 
 

@@ -32,7 +32,7 @@ from doorctl.config.hours import Opening, problems_of_date
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import BranchBook, DaySource, StoredCalendar, StoredDays
-from doorctl.services.app import open_book, system_clock
+from doorctl.services.app import App, open_book
 
 # Which calendar counts: the configuration's hours with what branch.db adds to them.
 
@@ -129,15 +129,15 @@ class Hours:
         return next((instant for instant, mode in ahead if mode in OPEN), None)
 
 
-def hours_now(config: Config) -> Hours:
+def hours_now(app: App) -> Hours:
     """Return the branch's hours.
 
     Raises:
         StoreError: ``branch.db`` is lost or can't be read; the door is closed to patrons then.
     """
-    with open_book(config) as book:
-        calendar = calendar_of(config.opening, book.calendar())
-        return Hours(calendar, book.override(), system_clock(config).moment())
+    with open_book(app.config) as book:
+        calendar = calendar_of(app.config.opening, book.calendar())
+        return Hours(calendar, book.override(), app.clock.moment())
 
 
 def branch_at(config: Config, book: BranchBook, moment: Moment) -> BranchNow:

@@ -5,20 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from doorctl.config import Config
 from doorctl.core.errors import NotAnsweringError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.ops.clock import SystemClock
-from doorctl.ports import Clock
 from doorctl.rpc.control import Question, ask
+from doorctl.services.app import App
 
 TRUST_CLOCK = "trust_clock"
 
 
-def open_once(config: Config, clock: Clock, reason: str, by: str, limit_s: float) -> None:
+def open_once(app: App, reason: str, by: str, limit_s: float) -> None:
     """Have the door released once; after the limit it is not, whatever the door does later.
-
-    `clock` is the machine's, which the door goes by as well.
 
     Raises:
         InputError: the reason has no place on record.
@@ -26,12 +23,12 @@ def open_once(config: Config, clock: Clock, reason: str, by: str, limit_s: float
         StoreError: the door could not do it.
     """
     refuse_purpose(reason, "reason")
-    until_s = clock.monotonic_s() + limit_s
+    until_s = app.clock.monotonic_s() + limit_s
     question = Question("open", {"reason": reason, "by": by, "until_s": until_s})
-    ask(config.control.socket, question, timeout_s=limit_s)
+    ask(app.config.control.socket, question, timeout_s=limit_s)
 
 
-def trust_clock(config: Config, limit_s: float) -> str:
+def trust_clock(app: App, limit_s: float) -> str:
     """Have door and web take the wall clock as right; return the door's time, ISO.
 
     A web process that is not running needs no telling: it has no doubt of its own at a start, once
@@ -42,9 +39,9 @@ def trust_clock(config: Config, limit_s: float) -> str:
         StoreError: the door took it, and could not store that.
     """
     question = Question(TRUST_CLOCK)
-    told = ask(config.control.socket, question, timeout_s=limit_s)
+    told = ask(app.config.control.socket, question, timeout_s=limit_s)
     with suppress(NotAnsweringError):
-        ask(config.web.socket, question, timeout_s=limit_s)
+        ask(app.config.web.socket, question, timeout_s=limit_s)
     return str(told["at"])
 
 

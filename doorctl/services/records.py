@@ -6,18 +6,17 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
-from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
 from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc import deeds
-from doorctl.services.app import branch_db, system_clock
+from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk, change
 from doorctl.store.audit import AuditRecords
 
 
-def note(config: Config, deed: Deed, by: str | None = None) -> None:
+def note(app: App, deed: Deed, by: str | None = None) -> None:
     """Put a look or a deed on the audit log, durably; `by` None means the caller.
 
     Code that shows personal data calls this first and shows nothing if it raises.
@@ -27,10 +26,10 @@ def note(config: Config, deed: Deed, by: str | None = None) -> None:
         StoreError: it could not be written.
     """
     refuse_purpose(deed.why, "reason", optional=True)
-    change(config, deeds.note(deed), by)
+    change(app, deeds.note(deed), by)
 
 
-def note_done(config: Config, deed: Deed, by: str | None = None) -> None:
+def note_done(app: App, deed: Deed, by: str | None = None) -> None:
     """Put on the audit log what has been done already, as :func:`note` does.
 
     Call it before any output about the deed: an output may fail.
@@ -39,13 +38,13 @@ def note_done(config: Config, deed: Deed, by: str | None = None) -> None:
         StoreError: it could not be written; the text says that it is done all the same.
     """
     try:
-        note(config, deed, by)
+        note(app, deed, by)
     except StoreError as err:
         raise StoreError(f"it is done, but the audit log does not say so: {err}") from err
 
 
 def entries(
-    config: Config, since: datetime | None, why: str = "", by: str | None = None
+    app: App, since: datetime | None, why: str = "", by: str | None = None
 ) -> tuple[Entry, ...]:
     """Return the entries that are kept, oldest first; the look is first noted on the log.
 
@@ -54,37 +53,37 @@ def entries(
     Raises:
         StoreError: the log can't be read or can't be written.
     """
-    moment = system_clock(config).moment()
+    moment = app.clock.moment()
     asked = since
     if asked is not None and asked.tzinfo is None:
         asked = asked.replace(tzinfo=moment.local.tzinfo)
     oldest = erased_before(moment)
-    with _records(config) as records:
+    with _records(app) as records:
         found = records.entries(None if asked is None else asked.astimezone(UTC))
     shown = tuple(one for one in found if oldest is None or one.at >= oldest)
-    note(config, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}), by)
+    note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}), by)
     return shown
 
 
-def verify(config: Config, anchors: Collection[Head] = ()) -> Verdict:
+def verify(app: App, anchors: Collection[Head] = ()) -> Verdict:
     """Check the whole chain; see `doorctl.privacy.audit.verify`.
 
     Raises:
         StoreError: it can't be read.
     """
-    with _records(config) as records:
+    with _records(app) as records:
         # Asked before the links: what is added in between is no break.
         last_number = records.last_number()
         return verify_chain(records.links(), last_number, anchors)
 
 
-def head(config: Config) -> Head:
+def head(app: App) -> Head:
     """Return the chain's end.
 
     Raises:
         StoreError: it can't be read.
     """
-    with _records(config) as records:
+    with _records(app) as records:
         return records.head()
 
 
@@ -113,6 +112,6 @@ class DesksAudit:
 
 
 @contextmanager
-def _records(config: Config) -> Iterator[AuditRecords]:
-    with closing(AuditRecords(branch_db(config))) as records:
+def _records(app: App) -> Iterator[AuditRecords]:
+    with closing(AuditRecords(app.branch_db)) as records:
         yield records

@@ -20,7 +20,7 @@ from doorctl.ports import BanEntry, PassEntry
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
 from doorctl.rpc import deeds
-from doorctl.services.app import open_book
+from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.lookup import Reading
 from doorctl.services.numbers import Numbers, TakenAs, own_numbers
@@ -69,7 +69,7 @@ class Lifted:
 
 
 def ban_card(
-    config: Config,
+    app: App,
     typed: str,
     taken_as: TakenAs | None,
     ban: Ban,
@@ -87,10 +87,10 @@ def ban_card(
             changed.
     """
     made, refusal = [], None
-    for card in _known(_cards(config, typed, taken_as, numbers or own_numbers(config))):
+    for card in _known(_cards(app.config, typed, taken_as, numbers or own_numbers(app.config))):
         whole, follows = card.patron_ref is not None, not _is_made_up(card.patron_ref)
         try:
-            stored = change(config, deeds.add_ban(ban, card.key, card.patron_ref), by)
+            stored = change(app, deeds.add_ban(ban, card.key, card.patron_ref), by)
         except InputError as error:
             # One of two readings may be banned already, and the other not.
             refusal = error
@@ -101,7 +101,7 @@ def ban_card(
     return tuple(made)
 
 
-def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
+def ban_patron(app: App, patron_ref: str, ban: Ban, *, by: str | None = None) -> Banned:
     """Ban a patron with all cards, by the library system's own number.
 
     A patron whom the register does not know is banned too, for a later push may bring them.
@@ -109,22 +109,23 @@ def ban_patron(config: Config, patron_ref: str, ban: Ban, *, by: str | None = No
     Raises:
         InputError: what the register does not know is no such number, or may be a CPR number.
     """
-    known = knows_patron(config, patron_ref)
+    known = knows_patron(app.config, patron_ref)
     if not known:
         refuse_ref(patron_ref)
-    stored = change(config, deeds.add_ban(ban, None, patron_ref), by)
+    stored = change(app, deeds.add_ban(ban, None, patron_ref), by)
     return Banned(stored, whole_patron=True, known=known)
 
 
-def lift(config: Config, number: int, moment: Moment, *, by: str | None = None) -> Lifted:
-    """Lift a ban before its end; `moment` tells which others still hold.
+def lift(app: App, number: int, *, by: str | None = None) -> Lifted:
+    """Lift a ban before its end, and find which others still hold.
 
     Raises:
         InputError: there is none of that number, or it was lifted.
     """
-    with open_book(config) as book:
+    with open_book(app.config) as book:
         entries = book.every_ban()
-    ban, here = change(config, deeds.lift_ban(number), by), config.branch.id
+    ban, here = change(app, deeds.lift_ban(number), by), app.config.branch.id
+    moment = app.clock.moment()
     whose = next((one for one in entries if one.ban.number == number), None)
     others = (
         one.ban.number
@@ -138,7 +139,7 @@ def lift(config: Config, number: int, moment: Moment, *, by: str | None = None) 
 
 
 def issue_for_card(
-    config: Config,
+    app: App,
     typed: str,
     taken_as: TakenAs | None,
     new: Pass,
@@ -153,13 +154,13 @@ def issue_for_card(
         InputError: it is no number, or may be two, or the pass needs a PIN where the door wants
             none; nothing was changed.
     """
-    if not config.policy.require_pin and (new.needs_pin or own_pin is not None):
+    if not app.config.policy.require_pin and (new.needs_pin or own_pin is not None):
         raise InputError(
             "this branch asks for no PIN, so a pass that needs one would never open; issue it "
             "without one (--no-pin)"
         )
-    seal = numbers or own_numbers(config)
-    card, *others = _known(_cards(config, typed, taken_as, seal))
+    seal = numbers or own_numbers(app.config)
+    card, *others = _known(_cards(app.config, typed, taken_as, seal))
     if others:
         raise InputError(
             "that may be a card's number or a CPR number, and the register knows neither; "
@@ -168,51 +169,51 @@ def issue_for_card(
     if own_pin is not None:
         check = seal.pin_check(typed, card.reading, own_pin)
         new = replace(new, needs_pin=True, pin_check=check)
-    return change(config, deeds.issue_pass(new, card.key), by)
+    return change(app, deeds.issue_pass(new, card.key), by)
 
 
 def issue_for_code(
-    config: Config, new: Pass, *, numbers: Numbers | None = None, by: str | None = None
+    app: App, new: Pass, *, numbers: Numbers | None = None, by: str | None = None
 ) -> tuple[Pass, str]:
     """Issue a pass for a new code of `code_digits`; return both, for the code is kept nowhere.
 
     Raises:
         InputError: no code is typed at this branch's door; nothing was changed.
     """
-    if not config.policy.code_entry:
+    if not app.config.policy.code_entry:
         raise InputError(
             "no code can be typed at this branch's door, so one would never open; issue the pass "
             "for a card, or have a technician turn on policy.code_entry"
         )
-    seal = numbers or own_numbers(config)
-    with open_book(config) as book:
+    seal = numbers or own_numbers(app.config)
+    with open_book(app.config) as book:
         while True:
             code = seal.new_code(new.code_digits or 0)
             if not book.passes_of(code.key):
                 break
-    return change(config, deeds.issue_pass(new, code.key), by), code.digits
+    return change(app, deeds.issue_pass(new, code.key), by), code.digits
 
 
-def every_ban(config: Config, why: str = "", by: str | None = None) -> tuple[BanEntry, ...]:
+def every_ban(app: App, why: str = "", by: str | None = None) -> tuple[BanEntry, ...]:
     """Return every ban that is stored, newest first; the look is first noted on the audit log.
 
     Raises:
         StoreError: they can't be read, or the look can't be put on record.
     """
-    with open_book(config) as book:
+    with open_book(app.config) as book:
         found = book.every_ban()
-    note(config, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}), by)
+    note(app, Deed(Action.BANS_LISTED, why=why, details={"bans": len(found)}), by)
     return found
 
 
-def ban_to_write_of(config: Config, number: int, by: str | None = None) -> Ban:
+def ban_to_write_of(app: App, number: int, by: str | None = None) -> Ban:
     """Return a ban that a letter can be about; the look is noted as in `every_ban`.
 
     Raises:
         InputError: there is none of that number, or it was lifted.
         StoreError: as of :func:`every_ban`.
     """
-    for one in every_ban(config, f"letter about ban {number}", by):
+    for one in every_ban(app, f"letter about ban {number}", by):
         if one.ban.number == number and one.lifted_at is None:
             return one.ban
     raise InputError("there is no ban of that number; list them")
@@ -223,11 +224,11 @@ def state_of(one: BanEntry, moment: Moment, branch: str) -> BanState:
     return state(one.ban, moment, branch, lifted=one.lifted_at is not None)
 
 
-def every_pass(config: Config, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:
+def every_pass(app: App, why: str = "", by: str | None = None) -> tuple[PassEntry, ...]:
     """Return every pass that is stored, newest first; as :func:`every_ban`."""
-    with open_book(config) as book:
+    with open_book(app.config) as book:
         found = book.every_pass()
-    note(config, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}), by)
+    note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}), by)
     return found
 
 

@@ -41,6 +41,7 @@ from doorctl.rpc.door import (
     erased,
 )
 from doorctl.services.app import (
+    App,
     branch_db,
     by_the_owner,
     patrons_db,
@@ -112,7 +113,7 @@ def export(
     # Where nothing is held of a person, a look would be all that is.
     cards = () if found.empty else tuple(sorted(subject.row_keys))
     ref = None if found.empty else subject.patron_ref
-    note(config, Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
+    note(App.of(config), Deed(Action.SUBJECT_EXPORTED, cards, ref, why, {"rows": len(rows)}), by)
     return found
 
 

@@ -23,6 +23,7 @@ from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import Gathered, gather, period
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
+    App,
     access_policy,
     branch_db,
     by_the_owner,
@@ -140,7 +141,7 @@ def renumber(config: Config, number: int, why: str = "") -> int:
         if number >= held:
             raise InputError(f"push {held} is held; give a lower number")
         # Where only this is done, the number is still too high, and the same can be done again.
-        note(config, Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
+        note(App.of(config), Deed(Action.PATRONS_RENUMBERED, why=why, details={"epoch": number}))
         writer.renumber(number)
     return held
 
@@ -156,7 +157,7 @@ def back_up(config: Config, file: Path) -> list[Path]:
         StoreError: ``branch.db`` can't be read or noted in, or the copy can't be written.
     """
     content = whole_copy(branch_db(config))
-    note(config, Deed(Action.BACKUP_MADE))
+    note(App.of(config), Deed(Action.BACKUP_MADE))
     try:
         with owner_of(file.parent):
             create_private(file, content)
@@ -185,10 +186,10 @@ def _each(value: Path | tuple[Path, ...]) -> tuple[Path, ...]:
 
 def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str | None) -> None:
     details = {"epoch": loaded.epoch, "patrons": loaded.patrons, "full": int(full)}
-    note_done(config, Deed(Action.PATRONS_LOADED, details=details))
+    note_done(App.of(config), Deed(Action.PATRONS_LOADED, details=details))
     if approved_by is not None:
         deed = Deed(Action.PUSH_APPROVED, details={"epoch": loaded.epoch})
-        note_done(config, deed, by=approved_by)
+        note_done(App.of(config), deed, by=approved_by)
 
 
 def explain(
@@ -235,7 +236,7 @@ def explain(
         )
         known = filter(None, (patrons.find(one.key) for one in readings))
         whose = next((one.patron_ref for one in known), None)
-    note(config, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
+    note(App.of(config), Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
     return found
 
 
@@ -252,7 +253,7 @@ def unlock(
     Arguments and errors are those of :func:`explain`.
     """
     readings = (numbers or own_numbers(config)).readings(typed, taken_as)
-    note(config, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
+    note(App.of(config), Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
     for reading in readings:
         question = Question("unlock", {"card": reading.key.hex()})
         asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
@@ -275,7 +276,7 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
         found = list(history.visits(not_before))
     since_then = not_before.isoformat(timespec="seconds")
     details: Details = {"since": since_then, "visits": len(found)}
-    note(config, Deed(Action.VISITS_LISTED, why=why, details=details))
+    note(App.of(config), Deed(Action.VISITS_LISTED, why=why, details=details))
     return found
 
 

@@ -27,7 +27,7 @@ from doorctl.privacy.subject import Erasure
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
 from doorctl.services import holding, opening, records, rights, subject, visits
-from doorctl.services.app import open_book, outdated
+from doorctl.services.app import App, open_book, outdated
 from doorctl.services.branch import change
 from doorctl.services.explain import Explanation
 from doorctl.services.hours import hours_now, refuse_day
@@ -91,25 +91,25 @@ class BranchNowDesk:
         """Have the door let a person in once, if the audit log takes the entry."""
         refuse_purpose(reason, "reason")
         self._note(Deed(Action.OPENED_ONCE, why=reason), by)
-        opening.open_once(self._config, self._clock, reason, by, DEED_LIMIT_S)
+        opening.open_once(App(self._config, self._clock), reason, by, DEED_LIMIT_S)
 
     def trust_clock(self, by: str) -> None:
         """Say that the clock is right, if the audit log takes the entry."""
         self._note(Deed(Action.CLOCK_TRUSTED), by)
-        opening.trust_clock(self._config, DEED_LIMIT_S)
+        opening.trust_clock(App.of(self._config), DEED_LIMIT_S)
 
     def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
         """Set a mode by hand until a time."""
-        change(self._config, deeds.set_mode(Override(mode, until, cause, by)), by)
+        change(App.of(self._config), deeds.set_mode(Override(mode, until, cause, by)), by)
 
     def end_mode(self, by: str) -> None:
         """Go back to the calendar."""
-        change(self._config, deeds.end_mode(), by)
+        change(App.of(self._config), deeds.end_mode(), by)
 
     def _note(self, deed: Deed, by: str) -> None:
         # A door that does not run does nothing that could go on record.
         ask(self._config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
-        note(self._config, deed, by)
+        note(App.of(self._config), deed, by)
 
     def _door(self) -> DoorNow | None:
         try:
@@ -120,7 +120,7 @@ class BranchNowDesk:
 
     def _hours(self) -> HoursNow | None:
         try:
-            hours = hours_now(self._config)
+            hours = hours_now(App.of(self._config))
         except StoreError:
             return None
         stands, following = hours.standing, hours.next_change
@@ -200,7 +200,7 @@ class BanDesk:
 
     def every(self, by: str) -> tuple[BanListed, ...]:
         """Return every ban that is stored, newest first."""
-        found, moment = rights.every_ban(self._config, by=by), self._clock.moment()
+        found, moment = rights.every_ban(App.of(self._config), by=by), self._clock.moment()
         here = self._config.branch.id
         return tuple(BanListed(one, rights.state_of(one, moment, here)) for one in found)
 
@@ -209,22 +209,24 @@ class BanDesk:
     ) -> tuple[BanMade, ...]:
         """Ban a card, and its patron where the register knows it: one ban or two."""
         ban = self._ban(asked, by)
-        made = rights.ban_card(self._config, typed, taken_as, ban, numbers=self._numbers, by=by)
+        made = rights.ban_card(
+            App.of(self._config), typed, taken_as, ban, numbers=self._numbers, by=by
+        )
         return tuple(BanMade(one.ban, one.whole_patron, one.follows) for one in made)
 
     def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
         """Ban a patron with all cards, by the library system's number."""
-        made = rights.ban_patron(self._config, patron_ref, self._ban(asked, by), by=by)
+        made = rights.ban_patron(App.of(self._config), patron_ref, self._ban(asked, by), by=by)
         return BanMade(made.ban, made.whole_patron, made.follows, made.known)
 
     def lift(self, number: int, by: str) -> BanEnded:
         """Lift a ban."""
-        lifted = rights.lift(self._config, number, self._clock.moment(), by=by)
+        lifted = rights.lift(App(self._config, self._clock), number, by=by)
         return BanEnded(lifted.ban, lifted.others)
 
     def letter(self, number: int, by: str) -> BanLetter:
         """Return the letter about a ban that was not lifted."""
-        ban = rights.ban_to_write_of(self._config, number, by)
+        ban = rights.ban_to_write_of(App.of(self._config), number, by)
         return BanLetter(*both(ban, self._config.branch, self._clock.moment()))
 
     def _ban(self, asked: BanAsked, by: str) -> Ban:
@@ -253,7 +255,7 @@ class PassDesk:
 
     def every(self, by: str) -> tuple[PassEntry, ...]:
         """Return every pass that is stored, newest first."""
-        return rights.every_pass(self._config, by=by)
+        return rights.every_pass(App.of(self._config), by=by)
 
     def issue_for_card(
         self, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None, by: str
@@ -262,16 +264,16 @@ class PassDesk:
         if own_pin is not None:
             _refuse_pin(own_pin, self.pin_length())
         return rights.issue_for_card(
-            self._config, typed, taken_as, new, own_pin, numbers=self._numbers, by=by
+            App.of(self._config), typed, taken_as, new, own_pin, numbers=self._numbers, by=by
         )
 
     def issue_for_code(self, new: Pass, by: str) -> tuple[Pass, str]:
         """Issue a pass for a new code of `new.code_digits`; the code is kept nowhere."""
-        return rights.issue_for_code(self._config, new, numbers=self._numbers, by=by)
+        return rights.issue_for_code(App.of(self._config), new, numbers=self._numbers, by=by)
 
     def revoke(self, number: int, by: str) -> Pass:
         """Take a pass back."""
-        return change(self._config, deeds.revoke_pass(number), by)
+        return change(App.of(self._config), deeds.revoke_pass(number), by)
 
 
 def _refuse_pin(pin: Pin, length: int) -> None:
@@ -325,7 +327,7 @@ class HoursDesk:
 
     def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
         """Return `count` dates from `first` on, at most :data:`MOST_DAYS`."""
-        calendar = hours_now(self._config).calendar
+        calendar = hours_now(App.of(self._config)).calendar
         with open_book(self._config) as book:
             said = book.calendar().sources
         staff = {day.day for one in said if one.source is DaySource.STAFF for day in one.days}
@@ -344,12 +346,12 @@ class HoursDesk:
     def set_day(self, day: StoredDay, by: str) -> None:
         """Give a date its own hours; a day without hours is closed."""
         own, staffed = (_plain(day, mode) for mode in (Mode.SELF_SERVICE, Mode.STAFFED))
-        refuse_day(hours_now(self._config), day.day, own, staffed)
-        change(self._config, deeds.set_day(day), by)
+        refuse_day(hours_now(App.of(self._config)), day.day, own, staffed)
+        change(App.of(self._config), deeds.set_day(day), by)
 
     def clear_day(self, day: date, by: str) -> None:
         """Remove the hours that staff gave a date."""
-        change(self._config, deeds.clear_day(day), by)
+        change(App.of(self._config), deeds.clear_day(day), by)
 
 
 def _plain(day: StoredDay, mode: Mode) -> tuple[Span, ...]:
@@ -388,7 +390,7 @@ class TrailDesk:
         by: str,
     ) -> tuple[Entry, ...]:
         """Return the entries that fit, newest first; this reading goes on the log too."""
-        found = records.entries(self._config, since, by=by)
+        found = records.entries(App.of(self._config), since, by=by)
         return tuple(
             one
             for one in reversed(found)
@@ -399,11 +401,11 @@ class TrailDesk:
 
     def verify(self) -> Verdict:
         """Return whether the chain is whole."""
-        return records.verify(self._config)
+        return records.verify(App.of(self._config))
 
     def head(self) -> Head:
         """Return the chain's end."""
-        return records.head(self._config)
+        return records.head(App.of(self._config))
 
 
 class IncidentDesk:
@@ -414,36 +416,40 @@ class IncidentDesk:
 
     def every(self) -> tuple[tuple[Hold, bool], ...]:
         """Return each hold and whether it is in force."""
-        found, moment = holding.stored(self._config)
+        found, moment = holding.stored(App.of(self._config))
         return tuple((one, one.in_force(moment)) for one in found)
 
     def add(self, asked: HoldAsked) -> Hold:
         """Add a hold for a window of visits; lift it again where the audit log fails."""
-        added = holding.add(self._config, asked)
+        added = holding.add(App.of(self._config), asked)
         times = {"from": added.since, "to": added.to, "until": added.until}
         span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
         details: Details = {"number": added.number, **span}
         try:
-            note(self._config, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
+            note(
+                App.of(self._config),
+                Deed(Action.HOLD_ADDED, why=asked.reason, details=details),
+                asked.by,
+            )
         except DoorctlError:
-            holding.lift(self._config, added.number, asked.by)
+            holding.lift(App.of(self._config), added.number, asked.by)
             raise
         return added
 
     def lift(self, number: int, by: str) -> Hold:
         """Lift a hold, if the audit log takes the entry."""
-        chosen(holding.stored(self._config)[0], number)
-        note(self._config, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
-        return holding.lift(self._config, number, by)
+        chosen(holding.stored(App.of(self._config))[0], number)
+        note(App.of(self._config), Deed(Action.HOLD_LIFTED, details={"number": number}), by)
+        return holding.lift(App.of(self._config), number, by)
 
     def visits(self, number: int, by: str) -> Sequence[Visit]:
         """Return the visits of a hold that may be shown now; audited."""
-        return holding.show(self._config, number, by, self._audited).visits
+        return holding.show(App.of(self._config), number, by, self._audited).visits
 
     def _audited(self, event: Audited) -> None:
         if isinstance(event, HoldShown):
             details = {"number": event.hold.number, "visits": event.visits}
-            note(self._config, Deed(Action.HOLD_SHOWN, details=details), event.by)
+            note(App.of(self._config), Deed(Action.HOLD_SHOWN, details=details), event.by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from doorctl.core.staff_text import refuse_purpose
 from doorctl.ports import LEAF, Clock, HourCount, Visit
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
-from doorctl.services.app import retention, visits_db
+from doorctl.services.app import App, retention, visits_db
 from doorctl.services.hours import hours_now
 from doorctl.services.numbers import Numbers, keys_of
 from doorctl.services.records import note
@@ -96,7 +96,7 @@ def _summed(
 
 def _bands(config: Config, start: datetime, end: datetime) -> Iterator[ModeBand]:
     try:
-        hours = hours_now(config)
+        hours = hours_now(App.of(config))
     except StoreError:
         return
     zone = hours.moment.local.tzinfo
@@ -157,7 +157,7 @@ class DoorLogDesk:
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
         keys = keys_of(self._numbers.readings(typed, None))
-        note(self._config, Deed(Action.CARD_SEARCHED, keys), by)
+        note(App.of(self._config), Deed(Action.CARD_SEARCHED, keys), by)
         return frozenset(keys)
 
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
@@ -169,7 +169,7 @@ class DoorLogDesk:
         ref = None if key is None else self._patron_ref(key)
         cards = () if key is None else (key,)
         deed = Deed(Action.VISIT_REVEALED, cards, ref, purpose, {"attempt": attempt})
-        note(self._config, deed, by)
+        note(App.of(self._config), deed, by)
         return ref
 
     def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
@@ -183,7 +183,7 @@ class DoorLogDesk:
                 "choose fewer days"
             )
         deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(found)})
-        note(self._config, deed, by)
+        note(App.of(self._config), deed, by)
         return tuple(found)
 
     def _patron_ref(self, key: bytes) -> str | None:

@@ -13,7 +13,7 @@ from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action, Deed
-from doorctl.services.app import branch_db, patrons_db, system_clock, visits_db
+from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.records import note_done
 from doorctl.services.sealing import own_sealer
 from doorctl.store import branch_rows, visit_rows
@@ -101,7 +101,7 @@ def adopt(config: Config, new: Path) -> bool:
     done = lay_over_all(config, key, partial(replace_key, path, new))
     if not done and before == key:
         return False
-    note_done(config, Deed(Action.KEY_ADOPTED, details={KEY: key_id(key)}))
+    note_done(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: key_id(key)}))
     if new != path:
         remove_key(new)
     return True

@@ -17,7 +17,7 @@ from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.rpc import deeds
 from doorctl.services import records as audit
-from doorctl.services.app import branch_db, open_book, system_clock
+from doorctl.services.app import App, branch_db, open_book, system_clock
 from doorctl.services.branch import BranchDesk, change
 from doorctl.services.status import status
 from doorctl.store.audit import AuditRecords, AuditTrail
@@ -36,10 +36,10 @@ def config(tmp_path: Path) -> Config:
 
 def test_who_it_was_can_be_somebody_else_than_who_calls(config: Config) -> None:
     """An approver is named in the document, not at the shell."""
-    audit.note(config, LOOK)
-    audit.note_done(config, LOOK, by="Karen")
+    audit.note(App.of(config), LOOK)
+    audit.note_done(App.of(config), LOOK, by="Karen")
 
-    mine, hers = audit.entries(config, None)
+    mine, hers = audit.entries(App.of(config), None)
     assert mine.by != "Karen"
     assert hers.by == "Karen"
 
@@ -54,8 +54,8 @@ def test_the_web_process_writes_and_reads_it(config: Config) -> None:
     finally:
         desk.close()
 
-    assert head == str(audit.head(config)) == status(config)["audit_head"]
-    assert [one.by for one in audit.entries(config, None)] == ["account-7"]
+    assert head == str(audit.head(App.of(config))) == status(config)["audit_head"]
+    assert [one.by for one in audit.entries(App.of(config), None)] == ["account-7"]
 
 
 def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: Config) -> None:
@@ -68,8 +68,8 @@ def test_what_is_too_old_is_not_shown_though_nothing_has_erased_it_yet(config: C
         pass
     with_old.close()
 
-    assert audit.entries(config, None) == ()
-    assert audit.verify(config).erased == 1
+    assert audit.entries(App.of(config), None) == ()
+    assert audit.verify(App.of(config)).erased == 1
 
 
 def test_a_change_that_can_not_be_put_on_record_is_not_made(config: Config) -> None:
@@ -81,7 +81,7 @@ def test_a_change_that_can_not_be_put_on_record_is_not_made(config: Config) -> N
             "BEGIN SELECT RAISE(ABORT, 'told to fail'); END"
         )
     with pytest.raises(StoreError):
-        change(config, deeds.set_mode(Override(Mode.CLOSED, ends, "test", "staff-7")))
+        change(App.of(config), deeds.set_mode(Override(Mode.CLOSED, ends, "test", "staff-7")))
 
     with open_book(config) as book:
         assert book.override() is None
@@ -96,7 +96,7 @@ def test_a_log_that_can_not_be_read_has_no_end(config: Config) -> None:
 
 def test_it_is_the_file_that_the_readers_open(config: Config) -> None:
     """Bans, hours and the audit log are one file with one writer."""
-    audit.note(config, LOOK)
+    audit.note(App.of(config), LOOK)
     records = AuditRecords(branch_db(config))
 
     assert [one.deed for one in records.about([], "1001")] == [LOOK]

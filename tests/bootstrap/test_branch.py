@@ -21,7 +21,7 @@ from doorctl.core.moments import Moment
 from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.rpc.deeds import OpenBranch
-from doorctl.services.app import branch_db, open_book, patrons_db, system_clock
+from doorctl.services.app import App, branch_db, open_book, patrons_db, system_clock
 from doorctl.services.branch import BranchDesk, change
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.wiring.door_parts import DoorStores
@@ -60,17 +60,17 @@ def read(config: Config) -> Override | None:
 def test_without_web_the_caller_is_the_writer(config: Config) -> None:
     """And lets the next one in at once."""
     wanted = override(config)
-    change(config, deeds.set_mode(wanted))
+    change(App.of(config), deeds.set_mode(wanted))
 
     assert read(config) == wanted
-    assert change(config, deeds.end_mode()) == wanted
+    assert change(App.of(config), deeds.end_mode()) == wanted
     assert read(config) is None
 
 
 def test_a_branch_that_never_had_the_file_gets_it(tmp_path: Path) -> None:
     """One that was installed before there were bans needs no second `init`."""
     config = configured(tmp_path)
-    change(config, deeds.set_mode(override(config)))
+    change(App.of(config), deeds.set_mode(override(config)))
 
     assert read(config) is not None
     assert branch_db(config).stat().st_mode & 0o077 == 0
@@ -89,11 +89,11 @@ def test_while_web_runs_it_is_the_writer(config: Config, desk: BranchDesk) -> No
     server.start()
     try:
         wanted = override(config)
-        change(config, deeds.set_mode(wanted))
+        change(App.of(config), deeds.set_mode(wanted))
         assert read(config) == wanted
-        assert change(config, deeds.end_mode()) == wanted
+        assert change(App.of(config), deeds.end_mode()) == wanted
         with pytest.raises(InputError, match="no mode is set by hand"):
-            change(config, deeds.end_mode())
+            change(App.of(config), deeds.end_mode())
     finally:
         server.stop()
 
@@ -103,7 +103,7 @@ def test_a_web_process_that_is_stuck_is_not_gone_round(config: Config, desk: Bra
     desk.open()
 
     with pytest.raises(StoreBusyError, match=r"branch\.db"):
-        change(config, deeds.set_mode(override(config)))
+        change(App.of(config), deeds.set_mode(override(config)))
 
     assert read(config) is None
 
@@ -120,7 +120,7 @@ def test_what_web_may_have_done_is_not_done_again(config: Config, desk: BranchDe
         dying = threading.Thread(target=hang_up)
         dying.start()
         with pytest.raises(StuckError, match="it may have been done"):
-            change(config, deeds.set_mode(override(config)))
+            change(App.of(config), deeds.set_mode(override(config)))
         dying.join()
 
     assert read(config) is None

@@ -24,6 +24,7 @@ from doorctl.core.moments import BootTime
 from doorctl.doord.prepare import Ledger
 from doorctl.ports import SealedRow, Stamped
 from doorctl.privacy.audit import Action, Deed
+from doorctl.services.app import App
 from doorctl.services.records import entries, note
 from doorctl.services.sealing import own_sealer
 from doorctl.services.subject import Named, erase, export
@@ -272,13 +273,13 @@ def test_what_the_audit_log_says_of_a_card_is_found_after_a_rotation(config: Con
     """
     card = Named("3000000000", None, "card")
     old = row_key(own_sealer(config).stretch(ENTITLED))
-    note(config, Deed(Action.PATRON_EXPLAINED, (old,)), "grethe")
+    note(App.of(config), Deed(Action.PATRON_EXPLAINED, (old,)), "grethe")
     for _ in range(2):
         adopt(config, rotate(config))
 
     assert len(export(config, card, by="dpo").lookups) == 1
-    named = [one.deed.cards for one in entries(config, None)]
+    named = [one.deed.cards for one in entries(App.of(config), None)]
     assert [cards for cards in named if old in cards] == [(old,)]
 
     erase(config, card, by="dpo")
-    assert not any(old in one.deed.cards for one in entries(config, None))
+    assert not any(old in one.deed.cards for one in entries(App.of(config), None))

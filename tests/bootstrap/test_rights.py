@@ -10,12 +10,11 @@ import pytest
 
 from doorctl.access.patron import Patron, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.ports import SealedRow
 from doorctl.services import rights
-from doorctl.services.app import branch_db, open_book, patrons_db
+from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons
@@ -31,30 +30,30 @@ CODE_PASS = replace(CARD_PASS, needs_pin=False, code_digits=7)
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
+def app(tmp_path: Path) -> App:
     """A branch with an empty register."""
-    return initialised(tmp_path)
+    return App.of(initialised(tmp_path))
 
 
-def stretched(config: Config, kind: IdentifierKind, number: str) -> StretchedKey:
+def stretched(app: App, kind: IdentifierKind, number: str) -> StretchedKey:
     """Return ``K`` of a number."""
-    key = read_key(config.secrets.installation_key_file)
-    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    key = read_key(app.config.secrets.installation_key_file)
+    sealer = ArgonSealer(key, app.config.seal.memory_kib, app.config.seal.iterations)
     return sealer.stretch(Identifier(kind, number))
 
 
-def key(config: Config, kind: IdentifierKind, number: str) -> bytes:
+def key(app: App, kind: IdentifierKind, number: str) -> bytes:
     """Return the row key of a number."""
-    return row_key(stretched(config, kind, number))
+    return row_key(stretched(app, kind, number))
 
 
-def register(config: Config, *known: tuple[IdentifierKind, str, str]) -> None:
+def register(app: App, *known: tuple[IdentifierKind, str, str]) -> None:
     """Have the register know numbers: kind, number, whose."""
-    key_of = read_key(config.secrets.installation_key_file)
-    seal = ArgonSealer(key_of, config.seal.memory_kib, config.seal.iterations).seal
-    writer = open_or_create_patrons(patrons_db(config), seal)
+    key_of = read_key(app.config.secrets.installation_key_file)
+    seal = ArgonSealer(key_of, app.config.seal.memory_kib, app.config.seal.iterations).seal
+    writer = open_or_create_patrons(app.patrons_db, seal)
     writer.apply(
-        [SealedRow(key(config, kind, number), Patron(ref)) for kind, number, ref in known],
+        [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
         full=True,
         applied_at=datetime(2026, 1, 1, tzinfo=UTC),
         minimum_age=0,
@@ -66,83 +65,81 @@ def register(config: Config, *known: tuple[IdentifierKind, str, str]) -> None:
 class TestBans:
     """A ban holds for whoever the card is."""
 
-    def test_of_a_card_that_the_register_knows_is_of_the_patron(self, config: Config) -> None:
+    def test_of_a_card_that_the_register_knows_is_of_the_patron(self, app: App) -> None:
         """So another card of the same patron is banned too."""
-        register(config, (IdentifierKind.CARD, CARD, "1001"))
-        (banned,) = rights.ban_card(config, CARD, None, BAN)
+        register(app, (IdentifierKind.CARD, CARD, "1001"))
+        (banned,) = rights.ban_card(app, CARD, None, BAN)
 
         assert banned.whole_patron
-        with open_book(config) as book:
+        with open_book(app.config) as book:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
-            assert book.bans(key(config, IdentifierKind.CARD, CARD), None) == (banned.ban,)
+            assert book.bans(key(app, IdentifierKind.CARD, CARD), None) == (banned.ban,)
 
     @pytest.mark.parametrize(("ref", "follows"), [("1001", True), ("sip2-0f", False)])
     def test_says_whether_it_holds_for_a_card_to_come(
-        self, ref: str, config: Config, *, follows: bool
+        self, ref: str, app: App, *, follows: bool
     ) -> None:
         """A patron whom the library system gave no number is another one with the next card."""
-        register(config, (IdentifierKind.CARD, CARD, ref))
-        (banned,) = rights.ban_card(config, CARD, None, BAN)
+        register(app, (IdentifierKind.CARD, CARD, ref))
+        (banned,) = rights.ban_card(app, CARD, None, BAN)
 
         assert (banned.whole_patron, banned.follows) == (True, follows)
 
-    def test_of_ten_digits_that_nobody_knows_is_of_both_readings(self, config: Config) -> None:
+    def test_of_ten_digits_that_nobody_knows_is_of_both_readings(self, app: App) -> None:
         """Swiped as a plastic card or as a health card, it is banned."""
-        banned = rights.ban_card(config, EITHER, None, BAN)
+        banned = rights.ban_card(app, EITHER, None, BAN)
 
         assert [one.whole_patron for one in banned] == [False, False]
-        with open_book(config) as book:
+        with open_book(app.config) as book:
             for kind in (IdentifierKind.CARD, IdentifierKind.CPR):
-                assert len(book.bans(key(config, kind, EITHER), None)) == 1
+                assert len(book.bans(key(app, kind, EITHER), None)) == 1
 
-    def test_of_ten_digits_is_of_the_reading_that_is_known(self, config: Config) -> None:
+    def test_of_ten_digits_is_of_the_reading_that_is_known(self, app: App) -> None:
         """Nobody is banned twice, and no stranger besides."""
-        register(config, (IdentifierKind.CPR, EITHER, "1001"))
-        (banned,) = rights.ban_card(config, EITHER, None, BAN)
+        register(app, (IdentifierKind.CPR, EITHER, "1001"))
+        (banned,) = rights.ban_card(app, EITHER, None, BAN)
 
         assert banned.whole_patron
-        with open_book(config) as book:
-            assert book.bans(key(config, IdentifierKind.CARD, EITHER), None) == ()
+        with open_book(app.config) as book:
+            assert book.bans(key(app, IdentifierKind.CARD, EITHER), None) == ()
 
-    def test_of_a_number_that_is_two_patrons_is_refused_until_it_is_said(
-        self, config: Config
-    ) -> None:
+    def test_of_a_number_that_is_two_patrons_is_refused_until_it_is_said(self, app: App) -> None:
         """One patron's card number can be another's CPR number."""
         register(
-            config,
+            app,
             (IdentifierKind.CPR, EITHER, "1001"),
             (IdentifierKind.CARD, EITHER, "1002"),
         )
         with pytest.raises(InputError, match="--as"):
-            rights.ban_card(config, EITHER, None, BAN)
-        rights.ban_card(config, EITHER, "card", BAN)
+            rights.ban_card(app, EITHER, None, BAN)
+        rights.ban_card(app, EITHER, "card", BAN)
 
-        with open_book(config) as book:
+        with open_book(app.config) as book:
             assert book.bans(bytes(16), "1001") == ()
             assert len(book.bans(bytes(16), "1002")) == 1
 
-    def test_without_a_register_the_card_is_banned(self, config: Config) -> None:
+    def test_without_a_register_the_card_is_banned(self, app: App) -> None:
         """A lost register is no reason to keep nobody out."""
-        patrons_db(config).unlink()
-        (banned,) = rights.ban_card(config, CARD, None, BAN)
+        app.patrons_db.unlink()
+        (banned,) = rights.ban_card(app, CARD, None, BAN)
 
         assert not banned.whole_patron
 
-    def test_of_a_patron_needs_no_card(self, config: Config) -> None:
+    def test_of_a_patron_needs_no_card(self, app: App) -> None:
         """The library system's own number will do."""
-        register(config, (IdentifierKind.CARD, CARD, "1001"))
-        banned = rights.ban_patron(config, "1001", BAN)
+        register(app, (IdentifierKind.CARD, CARD, "1001"))
+        banned = rights.ban_patron(app, "1001", BAN)
 
         assert banned.known
-        with open_book(config) as book:
+        with open_book(app.config) as book:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
 
-    def test_of_a_number_that_nobody_has_holds_once_somebody_has(self, config: Config) -> None:
+    def test_of_a_number_that_nobody_has_holds_once_somebody_has(self, app: App) -> None:
         """It is said that nobody has it now: a ban of a mistyped number keeps nobody out."""
-        banned = rights.ban_patron(config, "1001", BAN)
+        banned = rights.ban_patron(app, "1001", BAN)
 
         assert not banned.known
-        with open_book(config) as book:
+        with open_book(app.config) as book:
             assert book.bans(bytes(16), "1001") == (banned.ban,)
 
     @pytest.mark.parametrize(
@@ -150,90 +147,88 @@ class TestBans:
     )
     @pytest.mark.parametrize("lost", [False, True])
     def test_what_is_no_number_of_a_library_system_is_not_kept(
-        self, ref: str, config: Config, *, lost: bool
+        self, ref: str, app: App, *, lost: bool
     ) -> None:
         """A CPR number above all, with a register and without: neither as a ban nor on record."""
         if lost:
-            patrons_db(config).unlink()
+            app.patrons_db.unlink()
         with pytest.raises(InputError) as refusal:
-            rights.ban_patron(config, ref, BAN)
+            rights.ban_patron(app, ref, BAN)
 
         assert ref not in str(refusal.value)
-        assert ref.encode() not in branch_db(config).read_bytes()
-        assert rights.every_ban(config) == ()
+        assert ref.encode() not in app.branch_db.read_bytes()
+        assert rights.every_ban(app) == ()
 
-    def test_a_library_systems_number_may_look_like_a_cpr_number(self, config: Config) -> None:
+    def test_a_library_systems_number_may_look_like_a_cpr_number(self, app: App) -> None:
         """Where the register knows it as one, it is one."""
-        register(config, (IdentifierKind.CARD, CARD, EITHER))
+        register(app, (IdentifierKind.CARD, CARD, EITHER))
 
-        assert rights.ban_patron(config, EITHER, BAN).known
+        assert rights.ban_patron(app, EITHER, BAN).known
 
     @pytest.mark.parametrize(("typed", "taken_as"), [("x", None), (CARD, "cpr"), (CPR, "card")])
-    def test_of_no_number_is_refused(
-        self, typed: str, taken_as: TakenAs | None, config: Config
-    ) -> None:
+    def test_of_no_number_is_refused(self, typed: str, taken_as: TakenAs | None, app: App) -> None:
         """The line does not repeat what was typed."""
         with pytest.raises(InputError) as refusal:
-            rights.ban_card(config, typed, taken_as, BAN)
+            rights.ban_card(app, typed, taken_as, BAN)
 
         assert typed not in str(refusal.value) or typed == "x"
-        assert rights.every_ban(config) == ()
+        assert rights.every_ban(app) == ()
 
 
 class TestPasses:
     """A pass is bound to one card or code."""
 
-    def test_a_code_is_found_by_what_is_typed(self, config: Config) -> None:
+    def test_a_code_is_found_by_what_is_typed(self, app: App) -> None:
         """Its digits stand nowhere; its length does, for how many there may be."""
-        held, digits = rights.issue_for_code(config, CODE_PASS)
+        held, digits = rights.issue_for_code(app, CODE_PASS)
 
         assert len(digits) == 7
         assert digits.isdigit()
-        with open_book(config) as book:
-            assert book.passes_of(key(config, IdentifierKind.CODE, digits)) == (held,)
+        with open_book(app.config) as book:
+            assert book.passes_of(key(app, IdentifierKind.CODE, digits)) == (held,)
 
-    def test_a_pin_of_its_own_is_proved_with_the_card(self, config: Config) -> None:
+    def test_a_pin_of_its_own_is_proved_with_the_card(self, app: App) -> None:
         """It is sealed as a patron's is: with the card that it belongs to."""
-        held = rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711"))
-        of_card = stretched(config, IdentifierKind.CARD, CARD)
+        held = rights.issue_for_card(app, CARD, None, CARD_PASS, Pin("4711"))
+        of_card = stretched(app, IdentifierKind.CARD, CARD)
 
         assert held.needs_pin
         assert held.pin_check == pin_check(of_card, Pin("4711"))
 
-    def test_a_card_that_may_be_two_is_refused_until_it_is_said(self, config: Config) -> None:
+    def test_a_card_that_may_be_two_is_refused_until_it_is_said(self, app: App) -> None:
         """A pass for the wrong reading would open nothing."""
         with pytest.raises(InputError, match="--as"):
-            rights.issue_for_card(config, EITHER, None, CARD_PASS, None)
-        held = rights.issue_for_card(config, EITHER, "cpr", CARD_PASS, None)
+            rights.issue_for_card(app, EITHER, None, CARD_PASS, None)
+        held = rights.issue_for_card(app, EITHER, "cpr", CARD_PASS, None)
 
-        with open_book(config) as book:
-            assert book.passes_of(key(config, IdentifierKind.CPR, EITHER)) == (held,)
+        with open_book(app.config) as book:
+            assert book.passes_of(key(app, IdentifierKind.CPR, EITHER)) == (held,)
 
     @pytest.mark.parametrize("pin", [None, Pin("4711")])
     def test_a_pin_that_is_never_asked_for_is_refused(
         self, pin: Pin | None, tmp_path: Path
     ) -> None:
         """Such a pass would never open; without a PIN it is issued, and so is a code."""
-        config = initialised(tmp_path, "policy.require_pin=false")
+        app = App.of(initialised(tmp_path, "policy.require_pin=false"))
         with pytest.raises(InputError, match="--no-pin"):
-            rights.issue_for_card(config, CARD, None, CARD_PASS, pin)
-        held = rights.issue_for_card(config, CARD, None, replace(CARD_PASS, needs_pin=False), None)
-        by_code, _ = rights.issue_for_code(config, CODE_PASS)
+            rights.issue_for_card(app, CARD, None, CARD_PASS, pin)
+        held = rights.issue_for_card(app, CARD, None, replace(CARD_PASS, needs_pin=False), None)
+        by_code, _ = rights.issue_for_code(app, CODE_PASS)
 
-        assert [one.held for one in rights.every_pass(config)] == [by_code, held]
+        assert [one.held for one in rights.every_pass(app)] == [by_code, held]
 
     def test_a_code_that_nobody_can_type_is_refused(self, tmp_path: Path) -> None:
         """Where the door takes no codes one would never open; the setting is named."""
-        config = initialised(tmp_path, "policy.code_entry=false")
+        app = App.of(initialised(tmp_path, "policy.code_entry=false"))
         with pytest.raises(InputError, match=r"policy\.code_entry"):
-            rights.issue_for_code(config, CODE_PASS)
+            rights.issue_for_code(app, CODE_PASS)
 
-        assert rights.every_pass(config) == ()
+        assert rights.every_pass(app) == ()
 
-    def test_one_card_has_six_passes_at_most(self, config: Config) -> None:
+    def test_one_card_has_six_passes_at_most(self, app: App) -> None:
         """One more is refused and the others stay."""
-        held = [rights.issue_for_card(config, CARD, None, CARD_PASS, Pin("4711")) for _ in range(6)]
+        held = [rights.issue_for_card(app, CARD, None, CARD_PASS, Pin("4711")) for _ in range(6)]
         with pytest.raises(InputError, match="has 6 passes already"):
-            rights.issue_for_card(config, CARD, None, CARD_PASS, None)
+            rights.issue_for_card(app, CARD, None, CARD_PASS, None)
 
-        assert [one.held for one in rights.every_pass(config)] == held[::-1]
+        assert [one.held for one in rights.every_pass(app)] == held[::-1]

@@ -34,7 +34,7 @@ from doorctl.services import records as book
 from doorctl.services import rights as staff
 from doorctl.services import subject as rights
 from doorctl.services import visits as command_desk
-from doorctl.services.app import branch_db, patrons_db, system_clock, visits_db
+from doorctl.services.app import App, branch_db, patrons_db, system_clock, visits_db
 from doorctl.services.branch import BranchDesk, change
 from doorctl.services.purging import doors_answers, purge_now
 from doorctl.services.subject import Named
@@ -139,7 +139,7 @@ def branch(tmp_path: Path) -> Config:
     push(config, 7)
     for number in (CARD, STRANGER):
         came(config, number)
-        staff.ban_card(config, number, None, BAN)
+        staff.ban_card(App.of(config), number, None, BAN)
     return config
 
 
@@ -289,14 +289,14 @@ class TestErase:
         """A record that is gone without that is found, whoever took it away."""
         rights.export(branch, BY_CARD)
         rights.erase(branch, BY_CARD)
-        assert book.verify(branch).broken is None
+        assert book.verify(App.of(branch)).broken is None
         rights.export(branch, BY_CARD)
         with closing(sqlite3.connect(branch_db(branch))) as database, database:
             sql = "UPDATE audit SET record = NULL, salt = NULL WHERE number = {}"
             last = database.execute("SELECT max(number) FROM audit").fetchone()[0]
             database.execute(sql.format(last))
 
-        assert book.verify(branch).broken == last
+        assert book.verify(App.of(branch)).broken == last
 
     def test_an_older_push_brings_nobody_back_to_a_new_register(self, branch: Config) -> None:
         """A stick with last week's snapshot, after the register was lost: all but the person."""
@@ -461,7 +461,7 @@ class TestNumber:
     def test_what_was_once_kept_as_one_can_still_be_erased(self, branch: Config) -> None:
         """A ban from before it was refused: else it would stay, with no way to name it."""
         cpr = "0101701234"
-        change(branch, deeds.add_ban(BAN, None, cpr))
+        change(App.of(branch), deeds.add_ban(BAN, None, cpr))
 
         assert held(rights.export(branch, Named(None, cpr))) == {"bans": 1}
         rights.erase(branch, Named(None, cpr))

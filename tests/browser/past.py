@@ -19,7 +19,7 @@ from doorctl.ports import ATTEMPT, HourCount, StoredDay
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
-from doorctl.services.app import branch_db, visits_db
+from doorctl.services.app import App, branch_db, visits_db
 from doorctl.services.branch import change
 from doorctl.store.accounts import ArgonPasswords
 from doorctl.store.visit_rows import add_counts as add
@@ -78,7 +78,7 @@ def keep_records(config: Config, card: bytes) -> None:
         card: the row key of somebody who is in the register and gets a pass.
     """
     for request in _requests(datetime.now().astimezone(), card):
-        change(config, request, by="manager")
+        change(App.of(config), request, by="manager")
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(branch_db(config))) as connection, connection:
         for kind, source in (("door_forced", "door"), ("push_guarded", "web")):

@@ -9,6 +9,7 @@ import pytest
 
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed, Entry
+from doorctl.services.app import App
 from doorctl.services.records import note
 from doorctl.web.desks import AuditDesk
 from doorctl.wiring.desks import TrailDesk
@@ -37,7 +38,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AuditDesk:
         return fake
     found, config = real(tmp_path)
     for deed, by in DEEDS:
-        note(config, deed, by)
+        note(App.of(config), deed, by)
     return found
 
 

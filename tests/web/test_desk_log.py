@@ -18,7 +18,7 @@ from doorctl.core.moments import BootTime, ClockState
 from doorctl.ports import LEAF, HourCount, SealedRow, Stamped, Visit
 from doorctl.privacy.audit import Action
 from doorctl.privacy.hold import HoldAsked
-from doorctl.services.app import branch_db, patrons_db, visits_db
+from doorctl.services.app import App, branch_db, patrons_db, visits_db
 from doorctl.services.numbers import own_numbers
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.visits import open_or_create_visits
@@ -87,7 +87,7 @@ def on_disk(config: Config, clock: FakeClock) -> Desks:
 
 def key_of_card(config: Config) -> bytes:
     """Return the row key of the card that is known."""
-    return key(config, IdentifierKind.CARD, CARD)
+    return key(App.of(config), IdentifierKind.CARD, CARD)
 
 
 @pytest.fixture(params=["fake", "real"])

@@ -12,6 +12,7 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
+from doorctl.services.app import App
 from doorctl.services.numbers import own_numbers
 from doorctl.web.desks import Named, SubjectDesk
 from doorctl.web.staff.people import known_ref, restricted
@@ -28,7 +29,7 @@ BAN = Ban(0, "støj", datetime(2026, 1, 1, tzinfo=UTC), None, "anne", frozenset(
 def real(directory: Path) -> tuple[PeopleDesk, Config]:
     """Return a desk over files that hold a ban of one person."""
     config = initialised(directory)
-    rights.ban_patron(config, REF, BAN, by="anne")
+    rights.ban_patron(App.of(config), REF, BAN, by="anne")
     return PeopleDesk(config, own_numbers(config)), config
 
 
