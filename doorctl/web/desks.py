@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal, Protocol
 
-from doorctl.access.ban_terms import BanState
 from doorctl.access.calendar import Cause, Day, Mode
 from doorctl.access.day import Override
-from doorctl.access.rights import Ban, Pass
+from doorctl.access.rights import Pass
 from doorctl.core.masked import Pin
-from doorctl.ports import BanEntry, PassEntry, StoredDay, Visit
+from doorctl.ports import PassEntry, StoredDay, Visit
 from doorctl.privacy.audit import Action, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked
 from doorctl.privacy.letters import Export
@@ -335,81 +334,6 @@ class HoldDesk(Protocol):
 
     def visits(self, number: int, by: str) -> Sequence[Visit]:
         """Return the visits of a hold that may be shown now; audited."""
-
-
-@dataclass(frozen=True, slots=True)
-class BanAsked:
-    """A ban as staff ask for it; the days are local.
-
-    `reason` is what happened, with nobody's name or number; `note` is an addition to the letter. It
-    begins now where `first` is None, includes the day `last`, and stands until further notice where
-    that is None. `everywhere` bans at every branch, not at this one alone.
-    """
-
-    reason: str = field(repr=False)
-    first: date | None
-    last: date | None
-    everywhere: bool = False
-    note: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class BanMade:
-    """A ban that was added; of the patron with all cards if `whole_patron`.
-
-    `follows` says that it holds for a card that the patron gets later. `known` says that the
-    register has the patron who was named by number; else the ban waits.
-    """
-
-    ban: Ban
-    whole_patron: bool
-    follows: bool = True
-    known: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class BanEnded:
-    """A ban that was lifted, and the numbers of bans of the same card or patron that still hold."""
-
-    ban: Ban
-    others: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BanListed:
-    """A ban in the list, and its effect at this branch now."""
-
-    entry: BanEntry
-    state: BanState
-
-
-@dataclass(frozen=True, slots=True)
-class BanLetter:
-    """The letter about a ban, in both languages; paragraphs apart by an empty line."""
-
-    danish: str = field(repr=False)
-    english: str = field(repr=False)
-
-
-class BansDesk(Protocol):
-    """Who may not come in."""
-
-    def every(self, by: str) -> tuple[BanListed, ...]:
-        """Return every ban that is stored, newest first."""
-
-    def ban_card(
-        self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
-    ) -> tuple[BanMade, ...]:
-        """Ban a card, and its patron where the register knows it: one ban or two."""
-
-    def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
-        """Ban a patron with all cards, by the library system's number."""
-
-    def lift(self, number: int, by: str) -> BanEnded:
-        """Lift a ban."""
-
-    def letter(self, number: int, by: str) -> BanLetter:
-        """Return the letter about a ban that was not lifted."""
 
 
 class PassesDesk(Protocol):

@@ -9,10 +9,9 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import doorctl
-from doorctl.access import ban_terms
 from doorctl.access.calendar import BY_STAFF, Mode, ModeSpan, Span
 from doorctl.access.day import Override
-from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
+from doorctl.access.rights import Pass
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.masked import Pin
@@ -21,7 +20,7 @@ from doorctl.ops.machine import DataDisk
 from doorctl.ports import Clock, DaySource, PassEntry, StoredDay, Visit
 from doorctl.privacy.audit import Action, Deed, Details, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
-from doorctl.privacy.letters import Export, both
+from doorctl.privacy.letters import Export
 from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
 from doorctl.rpc import deeds
@@ -37,12 +36,6 @@ from doorctl.services.records import note
 from doorctl.services.register import open_register
 from doorctl.web.desks import (
     AuditDesk,
-    BanAsked,
-    BanEnded,
-    BanLetter,
-    BanListed,
-    BanMade,
-    BansDesk,
     BranchPicture,
     CalendarDay,
     CalendarDesk,
@@ -188,58 +181,6 @@ class WhyDesk:
     def unlock(self, typed: str, taken_as: TakenAs | None, by: str) -> None:
         """Forget a card's wrong PINs."""
         visits.unlock(self._config, typed, taken_as=taken_as, numbers=self._numbers, by=by)
-
-
-class BanDesk:
-    """Implements `doorctl.web.desks.BansDesk`. Thread-safe."""
-
-    def __init__(self, config: Config, clock: Clock, numbers: Numbers) -> None:
-        self._config = config
-        self._clock = clock
-        self._numbers = numbers
-
-    def every(self, by: str) -> tuple[BanListed, ...]:
-        """Return every ban that is stored, newest first."""
-        found, moment = rights.every_ban(App.of(self._config), by=by), self._clock.moment()
-        here = self._config.branch.id
-        return tuple(BanListed(one, rights.state_of(one, moment, here)) for one in found)
-
-    def ban_card(
-        self, typed: str, taken_as: TakenAs | None, asked: BanAsked, by: str
-    ) -> tuple[BanMade, ...]:
-        """Ban a card, and its patron where the register knows it: one ban or two."""
-        ban = self._ban(asked, by)
-        made = rights.ban_card(
-            App.of(self._config), typed, taken_as, ban, numbers=self._numbers, by=by
-        )
-        return tuple(BanMade(one.ban, one.whole_patron, one.follows) for one in made)
-
-    def ban_patron(self, patron_ref: str, asked: BanAsked, by: str) -> BanMade:
-        """Ban a patron with all cards, by the library system's number."""
-        made = rights.ban_patron(App.of(self._config), patron_ref, self._ban(asked, by), by=by)
-        return BanMade(made.ban, made.whole_patron, made.follows, made.known)
-
-    def lift(self, number: int, by: str) -> BanEnded:
-        """Lift a ban."""
-        lifted = rights.lift(App(self._config, self._clock), number, by=by)
-        return BanEnded(lifted.ban, lifted.others)
-
-    def letter(self, number: int, by: str) -> BanLetter:
-        """Return the letter about a ban that was not lifted."""
-        ban = rights.ban_to_write_of(App.of(self._config), number, by)
-        return BanLetter(*both(ban, self._config.branch, self._clock.moment()))
-
-    def _ban(self, asked: BanAsked, by: str) -> Ban:
-        moment = self._clock.moment()
-        return Ban(
-            number=0,
-            reason=asked.reason,
-            since=ban_terms.since(asked.first, moment),
-            until=ban_terms.until(asked.last, moment),
-            by=by,
-            branches=frozenset({ALL_BRANCHES if asked.everywhere else self._config.branch.id}),
-            note=asked.note,
-        )
 
 
 class PassDesk:
@@ -459,7 +400,6 @@ class Desks:
     log: DoorLog
     now: NowDesk
     explain: ExplainDesk
-    bans: BansDesk
     passes: PassesDesk
     calendar: CalendarDesk
     statistics: StatisticsDesk
@@ -475,7 +415,6 @@ def desks(config: Config, clock: Clock) -> Desks:
         log=DoorLogDesk(config, clock, numbers),
         now=BranchNowDesk(config, clock),
         explain=WhyDesk(config, numbers),
-        bans=BanDesk(config, clock, numbers),
         passes=PassDesk(config, numbers),
         calendar=HoursDesk(config),
         statistics=CountsDesk(config),

@@ -24,7 +24,9 @@ from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services.accounts import accounts_desk
 from doorctl.services.alarms import AlarmDesk
+from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
+from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.records import DesksAudit
 from doorctl.store.connection import create_private
 from doorctl.web.app import Missing
@@ -201,6 +203,7 @@ def pages(
         log=log,
     )
     panel = panel_page(config, spoken, templates)
+    app, numbers = App(config, clock), DoorsNumbers(config.control.socket)
     stands_on = desks(config, clock)
     events = LogEvents(frame, stands_on.log, frame.sessions.look)
     routes = (
@@ -210,7 +213,7 @@ def pages(
         *LogPages(frame, stands_on.log).routes(),
         *events.routes(),
         *WhyPages(frame, stands_on.explain).routes(),
-        *BansPages(frame, stands_on.bans).routes(),
+        *BansPages(frame, app, numbers).routes(),
         *PassesPages(frame, stands_on.passes).routes(),
         *CalendarPages(frame, stands_on.calendar).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),

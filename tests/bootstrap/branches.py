@@ -1,11 +1,19 @@
-"""A branch's configuration in an empty directory, with its keys and databases made."""
+"""A branch in an empty directory: its configuration, keys, databases, and who has which card."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from doorctl.access.patron import Patron, row_key
 from doorctl.config import Config, load
+from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.demo.door import shipped
+from doorctl.ports import SealedRow
+from doorctl.services.app import App
+from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.patrons_writer import open_or_create_patrons
+from doorctl.sync.guard import unguarded
 from doorctl.wiring.installation import initialise
 
 
@@ -29,3 +37,30 @@ def initialised(directory: Path, *overrides: str) -> Config:
     config = configured(directory, *overrides)
     initialise(config)
     return config
+
+
+def stretched(app: App, kind: IdentifierKind, number: str) -> StretchedKey:
+    """Return ``K`` of a number."""
+    key = read_key(app.config.secrets.installation_key_file)
+    sealer = ArgonSealer(key, app.config.seal.memory_kib, app.config.seal.iterations)
+    return sealer.stretch(Identifier(kind, number))
+
+
+def key(app: App, kind: IdentifierKind, number: str) -> bytes:
+    """Return the row key of a number."""
+    return row_key(stretched(app, kind, number))
+
+
+def register(app: App, *known: tuple[IdentifierKind, str, str]) -> None:
+    """Have the register know numbers: kind, number, whose."""
+    key_of = read_key(app.config.secrets.installation_key_file)
+    seal = ArgonSealer(key_of, app.config.seal.memory_kib, app.config.seal.iterations).seal
+    writer = open_or_create_patrons(app.patrons_db, seal)
+    writer.apply(
+        [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
+        full=True,
+        applied_at=datetime(2026, 1, 1, tzinfo=UTC),
+        minimum_age=0,
+        guard=unguarded,
+    )
+    writer.close()

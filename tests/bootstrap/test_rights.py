@@ -8,18 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.patron import Patron, pin_check, row_key
+from doorctl.access.patron import pin_check
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.errors import InputError
-from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.ports import SealedRow
+from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import TakenAs
-from doorctl.store.keys import ArgonSealer, read_key
-from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.sync.guard import unguarded
-from tests.bootstrap.branches import initialised
+from tests.bootstrap.branches import initialised, key, register, stretched
 
 CARD, CPR, EITHER = "3000001234", "010170-1234", "0101701234"
 SOME_DAY = date(2099, 6, 1)
@@ -33,33 +29,6 @@ CODE_PASS = replace(CARD_PASS, needs_pin=False, code_digits=7)
 def app(tmp_path: Path) -> App:
     """A branch with an empty register."""
     return App.of(initialised(tmp_path))
-
-
-def stretched(app: App, kind: IdentifierKind, number: str) -> StretchedKey:
-    """Return ``K`` of a number."""
-    key = read_key(app.config.secrets.installation_key_file)
-    sealer = ArgonSealer(key, app.config.seal.memory_kib, app.config.seal.iterations)
-    return sealer.stretch(Identifier(kind, number))
-
-
-def key(app: App, kind: IdentifierKind, number: str) -> bytes:
-    """Return the row key of a number."""
-    return row_key(stretched(app, kind, number))
-
-
-def register(app: App, *known: tuple[IdentifierKind, str, str]) -> None:
-    """Have the register know numbers: kind, number, whose."""
-    key_of = read_key(app.config.secrets.installation_key_file)
-    seal = ArgonSealer(key_of, app.config.seal.memory_kib, app.config.seal.iterations).seal
-    writer = open_or_create_patrons(app.patrons_db, seal)
-    writer.apply(
-        [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
-        full=True,
-        applied_at=datetime(2026, 1, 1, tzinfo=UTC),
-        minimum_age=0,
-        guard=unguarded,
-    )
-    writer.close()
 
 
 class TestBans:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from doorctl.services.app import App
+from tests.bootstrap.branches import configured, initialised
+from tests.fakes.clock import FakeClock
 from tests.web.branch import Branch
+from tests.web.pages.staging import NOW
 
 Branches = Callable[..., Branch]
 
@@ -31,3 +37,34 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
     branch.start()
     yield branch
     branch.end()
+
+
+Apps = Callable[..., App]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which a branch's keys and databases have been made."""
+    directory = tmp_path_factory.mktemp("made")
+    initialised(directory)
+    return directory
+
+
+@pytest.fixture
+def apps(made_once: Path, tmp_path: Path) -> Apps:
+    """Make the one small branch of a test, with more ``--set`` values; no process runs beside it.
+
+    Its databases are real files, its clock stands at `NOW`, which is the pages' time too.
+    """
+
+    def made(*overrides: str) -> App:
+        shutil.copytree(made_once, tmp_path / "branch")
+        return App(configured(tmp_path / "branch", *overrides), FakeClock(wall=NOW))
+
+    return made
+
+
+@pytest.fixture
+def app(apps: Apps) -> App:
+    """A small branch of a test's own, to look at and change."""
+    return apps()

@@ -27,8 +27,7 @@ from doorctl.web.desks import DoorLog, HoldDesk, LogFilter
 from doorctl.wiring import desks_log
 from doorctl.wiring.desks import IncidentDesk
 from doorctl.wiring.desks_log import REVEALS_AN_HOUR, DoorLogDesk, head_counts
-from tests.bootstrap.branches import initialised
-from tests.bootstrap.test_rights import key
+from tests.bootstrap.branches import initialised, key
 from tests.fakes.clock import FakeClock
 from tests.fakes.log_desk import NOW, ZONE, FakeHoldDesk, FakeLogDesk, visit
 from tests.web.desk_records import recorded

@@ -11,12 +11,17 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access import ban_terms
 from doorctl.access.ban_terms import ONE_DAY, BanState
-from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN
+from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
-from doorctl.web.desks import BanAsked, BanMade, BansDesk
+from doorctl.privacy.letters import both
+from doorctl.services import rights
+from doorctl.services.app import App
+from doorctl.services.numbers import Numbers
+from doorctl.services.rights import Banned
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words
@@ -62,9 +67,10 @@ class Wrong:
 class BansPages:
     """List, add and lift bans, and print the letter."""
 
-    def __init__(self, frame: Frame, desk: BansDesk) -> None:
+    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
+        self._numbers = numbers
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -82,41 +88,62 @@ class BansPages:
     async def _add(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            wanted = _asked(form, self._frame.house.words_of(None))
-            made = await self._added(asked, form, wanted)
+            made = await self._added(asked, form, self._wanted(form, asked.by))
         except InputError as error:
             return await self._shown(
                 asked, Wrong(filled_in.told(error), filled_in.shown_again(form))
             )
         return asked.done(PAGE, _outcome(made))
 
-    async def _added(self, asked: PageRequest, form: Form, wanted: BanAsked) -> tuple[BanMade, ...]:
+    async def _added(self, asked: PageRequest, form: Form, ban: Ban) -> tuple[Banned, ...]:
         ref, typed = form.text(filled_in.PATRON_REF), form.text(filled_in.CARD)
         if bool(ref) == bool(typed):
             raise InputError("give the card, or the number in the library system, and not both")
         if ref:
-            return (await asked.aside(self._desk.ban_patron, ref, wanted, asked.by),)
-        read_as = filled_in.taken_as(form)
-        return await asked.aside(self._desk.ban_card, typed, read_as, wanted, asked.by)
+            return (await asked.aside(rights.ban_patron, self._app, ref, ban, by=asked.by),)
+        read_as, numbers = filled_in.taken_as(form), self._numbers
+        return await asked.aside(
+            rights.ban_card, self._app, typed, read_as, ban, numbers=numbers, by=asked.by
+        )
+
+    def _wanted(self, form: Form, by: str) -> Ban:
+        last = filled_in.day(form.text("last"))
+        if form.text("end") not in {DATE, OPEN_END}:
+            raise InputError("say how long the ban lasts")
+        if form.text("end") == DATE and last is None:
+            raise InputError("give the last day of the ban, or choose until further notice")
+        moment, everywhere = self._app.clock.moment(), form.text("branches") == EVERYWHERE
+        return Ban(
+            number=0,
+            reason=filled_in.reason(form, REASONS, self._frame.house.words_of(None)),
+            since=ban_terms.since(filled_in.day(form.text("first")), moment),
+            until=ban_terms.until(last if form.text("end") == DATE else None, moment),
+            by=by,
+            branches=frozenset({ALL_BRANCHES if everywhere else self._app.config.branch.id}),
+            # A browser ends lines by CR LF; what is kept is printable.
+            note=form.text("note").replace("\r\n", "\n"),
+        )
 
     async def _lift(self, asked: PageRequest) -> Response:
-        ended = await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
+        ended = await asked.aside(rights.lift, self._app, filled_in.row_number(asked), by=asked.by)
         return asked.done(PAGE, "still_banned" if ended.others else "lifted")
 
     async def _letter(self, asked: PageRequest) -> Response:
         number = filled_in.row_number(asked)
-        letter = await asked.aside(self._desk.letter, number, asked.by)
+        ban = await asked.aside(rights.ban_to_write_of, self._app, number, asked.by)
+        danish, english = both(ban, self._app.config.branch, self._app.clock.moment())
         words_of = self._frame.house.words_of
         texts = [
             (words, _with_reason_in(words, text, kept_in=words_of(None)).split("\n\n"))
-            for words, text in ((words_of("da"), letter.danish), (words_of("en"), letter.english))
+            for words, text in ((words_of("da"), danish), (words_of("en"), english))
         ]
         return asked.page("ban_letter.html", number=number, texts=texts, today=asked.today)
 
     async def _shown(self, asked: PageRequest, wrong: Wrong | None = None) -> Response:
-        bans = await asked.aside(self._desk.every, asked.by)
+        bans = await asked.aside(rights.every_ban, self._app, by=asked.by)
+        moment, here = self._app.clock.moment(), self._app.config.branch.id
         context: dict[str, Any] = {
-            "bans": bans,
+            "bans": [(one, rights.state_of(one, moment, here)) for one in bans],
             "states": STATES,
             "in_force": BanState.HOLDS,
             "can_end": {BanState.HOLDS, BanState.AHEAD, BanState.ELSEWHERE},
@@ -135,22 +162,6 @@ class BansPages:
         return asked.page("bans.html", 200 if wrong is None else 422, **context)
 
 
-def _asked(form: Form, words: Words) -> BanAsked:
-    last = filled_in.day(form.text("last"))
-    if form.text("end") not in {DATE, OPEN_END}:
-        raise InputError("say how long the ban lasts")
-    if form.text("end") == DATE and last is None:
-        raise InputError("give the last day of the ban, or choose until further notice")
-    return BanAsked(
-        reason=filled_in.reason(form, REASONS, words),
-        first=filled_in.day(form.text("first")),
-        last=last if form.text("end") == DATE else None,
-        everywhere=form.text("branches") == EVERYWHERE,
-        # A browser ends lines by CR LF; what is kept is printable.
-        note=form.text("note").replace("\r\n", "\n"),
-    )
-
-
 def _with_reason_in(words: Words, letter: str, kept_in: Words) -> str:
     """Return a letter with its listed reason translated from the branch's own language."""
     for reason in REASONS.values():
@@ -158,7 +169,7 @@ def _with_reason_in(words: Words, letter: str, kept_in: Words) -> str:
     return letter
 
 
-def _outcome(made: tuple[BanMade, ...]) -> str:
+def _outcome(made: tuple[Banned, ...]) -> str:
     if any(not one.known for one in made):
         return "not_yet"
     if any(not one.whole_patron for one in made):

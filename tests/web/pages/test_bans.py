@@ -1,17 +1,24 @@
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.ban_terms import BanState
+from doorctl.access.rights import Ban
 from doorctl.accounts.account import Role
-from doorctl.web.desks import BanAsked
+from doorctl.core.masked import IdentifierKind
+from doorctl.ports import BanEntry
+from doorctl.privacy.audit import Action
+from doorctl.services import rights
+from doorctl.services.app import App, open_book
+from doorctl.services.numbers import own_numbers
 from doorctl.web.frame.language import DANISH
 from doorctl.web.staff.bans import REASONS, STATES, BansPages
-from tests.fakes.bans_desk import FakeBansDesk
-from tests.web.pages.staging import LANGUAGES, browser
+from tests.bootstrap.branches import register
+from tests.web.desk_records import recorded
+from tests.web.pages.staging import LANGUAGES, NOW, browser
 
 CARD, SCRIPT = "3000001234", "<script>alert(1)</script>"
 FORM = {
@@ -24,30 +31,48 @@ FORM = {
 }
 
 
-def client(desk: FakeBansDesk, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
+BAN = Ban(0, "støj", NOW, None, "staff", frozenset({"demo"}))
+
+
+def client(app: App, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    return browser(lambda frame: BansPages(frame, desk).routes(), role, language)
+    numbers = own_numbers(app.config)
+    return browser(lambda frame: BansPages(frame, app, numbers).routes(), role, language)
 
 
-def test_a_ban_is_added_listed_and_lifted() -> None:
+def known(app: App, ref: str) -> None:
+    """Have the register know whose the card is."""
+    register(app, (IdentifierKind.CARD, CARD, ref))
+
+
+def stored(app: App) -> tuple[BanEntry, ...]:
+    """Return every ban, newest first."""
+    with open_book(app.config) as book:
+        return book.every_ban()
+
+
+def test_a_ban_is_added_listed_and_lifted(app: App) -> None:
     """Its reason is kept in the branch's language, and the day that is given counts too."""
-    desk = FakeBansDesk(owners={CARD: "1001"})
-    asking = client(desk, language="en")
+    known(app, "1001")
+    asking = client(app, language="en")
     added = asking.post("/bans", data={**FORM, "own_words": "shouting", "note": "One.\r\nTwo."})
-    (entry,) = desk.entries
+    (entry,) = stored(app)
 
     assert added.headers["location"] == "/bans?done=added"
     assert entry.ban.reason == "Støj, eller til gene for andre: shouting"
     assert entry.ban.note == "One.\nTwo."
     assert (entry.ban.by, str(entry.ban.until)) == ("staff", "2026-12-24 23:00:00+00:00")
     listed = asking.get("/bans?done=added").text
-    for said in ("In force", "24/12/2026", "card 3f1c9a04", "patron 1001", "Print the letter"):
+    for said in ("In force", "24/12/2026", f"card {entry.card}", "patron 1001", "Print the letter"):
         assert said in listed
     assert CARD not in listed
     assert asking.post("/bans/1/lift").headers["location"] == "/bans?done=lifted"
     assert "Lifted" in asking.get("/bans").text
     assert asking.post("/bans/1/lift").status_code == 422
-    assert desk.deeds == [("lift", 1, "staff")]
+    assert recorded(app.config)[-2:] == [
+        (Action.BAN_LIFTED, "", "staff"),
+        (Action.BANS_LISTED, "", "staff"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -62,13 +87,15 @@ def test_a_ban_is_added_listed_and_lifted() -> None:
         ({"card": "", "patron_ref": "1008", "end": "open"}, "not_yet", None),
     ],
 )
-def test_what_is_told_of_whom_it_holds_for(form: dict[str, str], done: str, until: None) -> None:
+def test_what_is_told_of_whom_it_holds_for(
+    form: dict[str, str], done: str, until: None, app: App
+) -> None:
     """A card alone, or a patron with all cards; until further notice is meant, never left out."""
-    desk = FakeBansDesk(owners={CARD: "1007"})
-    answer = client(desk).post("/bans", data=FORM | form)
+    known(app, "1007")
+    answer = client(app).post("/bans", data=FORM | form)
 
     assert answer.headers["location"] == f"/bans?done={done}"
-    assert [one.ban.until for one in desk.entries] == [until]
+    assert [one.ban.until for one in stored(app)] == [until]
 
 
 @pytest.mark.parametrize(
@@ -86,59 +113,57 @@ def test_what_is_told_of_whom_it_holds_for(form: dict[str, str], done: str, unti
         {"note": "card 3000001234"},
     ],
 )
-def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str]) -> None:
+def test_what_makes_no_sense_bans_nobody(wrong: dict[str, str], app: App) -> None:
     """It is told in Danish above the form, which keeps all but the card."""
-    desk = FakeBansDesk()
-    answer = client(desk).post("/bans", data=FORM | wrong)
+    answer = client(app).post("/bans", data=FORM | wrong)
 
     assert answer.status_code == 422
     assert "Ingen fik karantæne." in answer.text
-    assert desk.entries == []
+    assert stored(app) == ()
     assert 'name="card" type="text" value=""' in answer.text
 
 
-def test_a_ban_that_is_sent_twice_stands_once() -> None:
+def test_a_ban_that_is_sent_twice_stands_once(app: App) -> None:
     """It is told, and so is what still holds after one of two was lifted."""
-    desk = FakeBansDesk(owners={CARD: "1001"})
-    asking = client(desk)
+    known(app, "1001")
+    asking = client(app)
     asking.post("/bans", data=FORM)
     again = asking.post("/bans", data=FORM)
 
     assert again.status_code == 422
     assert "har allerede karantæne lige så længe" in again.text
     asking.post("/bans", data=FORM | {"end": "open"})
-    assert len(desk.entries) == 2
+    assert len(stored(app)) == 2
     lifted = asking.post("/bans/1/lift").headers["location"]
     assert lifted == "/bans?done=still_banned"
     assert "en anden karantæne" in asking.get(lifted).text
     assert asking.post("/bans/2/lift").headers["location"] == "/bans?done=lifted"
 
 
-def test_a_ban_of_nobody_known_is_no_success() -> None:
+def test_a_ban_of_nobody_known_is_no_success(app: App) -> None:
     """It is told that nobody has the number now, for a mistyped one keeps nobody out."""
-    shown = client(FakeBansDesk()).get("/bans?done=not_yet").text
+    shown = client(app).get("/bans?done=not_yet").text
 
     assert "Ingen låner med det nummer står i registret nu" in shown
     assert "med alle kort" not in shown
 
 
 @pytest.mark.parametrize("typed", ["0101701234", "010170-1234", "01 01 70 1234"])
-def test_a_cpr_number_is_not_taken_for_the_library_systems(typed: str) -> None:
+def test_a_cpr_number_is_not_taken_for_the_library_systems(typed: str, app: App) -> None:
     """It is said where it belongs, and stands nowhere: not even in the form that comes back."""
-    desk = FakeBansDesk()
-    answer = client(desk).post("/bans", data=FORM | {"card": "", "patron_ref": typed})
+    answer = client(app).post("/bans", data=FORM | {"card": "", "patron_ref": typed})
 
     assert answer.status_code == 422
     assert "Skriv det i feltet til kortet." in answer.text
     assert typed not in answer.text
-    assert desk.entries == []
+    assert stored(app) == ()
 
 
-def test_a_hostile_reason_stays_text() -> None:
+def test_a_hostile_reason_stays_text(app: App) -> None:
     """In the list, in the form that is shown again and in the letter."""
-    desk = FakeBansDesk(owners={CARD: "1001"})
-    desk.ban_card(CARD, None, BanAsked(SCRIPT, None, date(2026, 12, 24), note=SCRIPT), "staff")
-    asking = client(desk)
+    known(app, "1001")
+    rights.ban_patron(app, "1001", replace(BAN, reason=SCRIPT, note=SCRIPT))
+    asking = client(app)
     again = asking.post("/bans", data={**FORM, "card": SCRIPT, "note": SCRIPT, "own_words": SCRIPT})
 
     for text in (asking.get("/bans").text, asking.get("/bans/1/letter").text, again.text):
@@ -146,11 +171,10 @@ def test_a_hostile_reason_stays_text() -> None:
         assert "&lt;script&gt;" in text
 
 
-def test_the_letter_is_in_both_languages() -> None:
+def test_the_letter_is_in_both_languages(app: App) -> None:
     """Whichever the page is in; there is none of a ban that is not there."""
-    desk = FakeBansDesk()
-    desk.ban_patron("1001", BanAsked("støj", None, None), "staff")
-    asking = client(desk)
+    rights.ban_patron(app, "1001", BAN)
+    asking = client(app)
     letter = asking.get("/bans/1/letter").text
 
     assert "fra den 25.11.2026 og indtil videre" in letter
@@ -159,9 +183,10 @@ def test_the_letter_is_in_both_languages() -> None:
         assert asking.get(f"/bans/{number}/letter").status_code == 404
 
 
-def test_each_letter_has_the_reason_in_its_own_language() -> None:
+def test_each_letter_has_the_reason_in_its_own_language(app: App) -> None:
     """What was chosen from the list is kept in Danish, and read in English by who reads that."""
-    asking = client(FakeBansDesk(owners={CARD: "1001"}))
+    known(app, "1001")
+    asking = client(app)
     asking.post("/bans", data=FORM | {"reason": "noise", "own_words": "Den 24. november"})
     letter = asking.get("/bans/1/letter").text
 
@@ -171,17 +196,16 @@ def test_each_letter_has_the_reason_in_its_own_language() -> None:
     assert "<span>25/11/2026</span>" in letter
 
 
-def test_who_may() -> None:
+def test_who_may(app: App) -> None:
     """Who may not change bans can't; who may not see them sees nothing, and nobody looked."""
-    desk = FakeBansDesk()
     for role in (Role.VIEWER, Role.DPO, Role.TECHNICIAN):
-        asking = client(desk, role)
+        asking = client(app, role)
         assert asking.get("/bans").status_code == 403
         assert asking.post("/bans", data=FORM).status_code == 403
         assert asking.post("/bans/1/lift").status_code == 403
         assert asking.get("/bans/1/letter").status_code == 403
 
-    assert (desk.looks, desk.entries) == ([], [])
+    assert (recorded(app.config), stored(app)) == ([], ())
 
 
 def test_reasons_and_states_are_said_in_danish() -> None:

@@ -1,0 +1,203 @@
+"""Bans: when they begin, hold and end, and the command of the page's deeds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from doorctl.access import ban_terms
+from doorctl.access.ban_terms import BanState
+from doorctl.access.rights import ALL_BRANCHES, Ban
+from doorctl.cli import bans as commands
+from doorctl.config import Config
+from doorctl.core.errors import InputError
+from doorctl.demo.door import shipped
+from doorctl.privacy.audit import Action
+from doorctl.privacy.letters import letter as written
+from doorctl.services import rights
+from doorctl.services.app import App
+from tests.bootstrap.branches import initialised
+from tests.web.desk_records import recorded
+
+EITHER = "0101701234"
+LAST = date(2099, 6, 1)
+
+
+def wanted(app: App, first: date | None, last: date | None, reason: str = "støj") -> Ban:
+    """Return a ban of days, as the page asks for it."""
+    moment = app.clock.moment()
+    since, until = ban_terms.since(first, moment), ban_terms.until(last, moment)
+    return Ban(0, reason, since, until, "anne", frozenset({app.config.branch.id}), "Brevet.")
+
+
+@pytest.fixture
+def ban(app: App) -> Ban:
+    """A ban from now on until a last day."""
+    return wanted(app, None, LAST)
+
+
+def state_of(app: App, place: int) -> BanState:
+    """Return what a ban of the list does now."""
+    return rights.state_of(rights.every_ban(app)[place], app.clock.moment(), app.config.branch.id)
+
+
+def test_a_ban_is_in_force_until_it_is_lifted(app: App, ban: Ban) -> None:
+    """Its last day counts too, by local time."""
+    made = rights.ban_patron(app, "1001", ban, by="anne")
+    (listed,) = rights.every_ban(app)
+
+    assert made.whole_patron
+    assert (state_of(app, 0), listed.ban) == (BanState.HOLDS, made.ban)
+    assert str(made.ban.until) == "2099-06-01 22:00:00+00:00"
+    assert (listed.patron_ref, listed.ban.by) == ("1001", "anne")
+    rights.lift(app, made.ban.number)
+    assert state_of(app, 0) is BanState.LIFTED
+    for again in (rights.lift, rights.ban_to_write_of):
+        with pytest.raises(InputError):
+            again(app, made.ban.number)
+
+
+def test_a_ban_that_adds_nothing_is_refused(app: App, ban: Ban) -> None:
+    """The same sent twice, or a shorter one; a longer one or one of all branches adds something."""
+    rights.ban_patron(app, "1001", ban)
+    for again in (ban, wanted(app, None, date(2098, 6, 1)), wanted(app, LAST, LAST)):
+        with pytest.raises(InputError, match="banned for as long already"):
+            rights.ban_patron(app, "1001", again)
+    endless = replace(ban, until=None)
+    for more in (endless, replace(endless, branches=frozenset({ALL_BRANCHES}))):
+        rights.ban_patron(app, "1001", more)
+    rights.ban_patron(app, "1002", ban)
+
+    assert len(rights.every_ban(app)) == 4
+
+
+def test_a_card_is_banned_once_under_each_reading(app: App, ban: Ban) -> None:
+    """Where one of the two was lifted, it alone is banned again."""
+    (first, _) = rights.ban_card(app, EITHER, None, ban)
+    with pytest.raises(InputError, match="banned for as long already"):
+        rights.ban_card(app, EITHER, None, ban)
+    rights.lift(app, first.ban.number)
+
+    assert len(rights.ban_card(app, EITHER, None, ban)) == 1
+
+
+def test_lifting_tells_what_else_holds(app: App, ban: Ban) -> None:
+    """One ban of two of the same patron; one that was lifted, is ahead or another's is none."""
+    first = rights.ban_patron(app, "1001", ban).ban.number
+    second = rights.ban_patron(app, "1001", replace(ban, until=None)).ban.number
+    ahead = replace(wanted(app, date(2098, 1, 1), None), branches=frozenset({ALL_BRANCHES}))
+    rights.ban_patron(app, "1001", ahead)
+    rights.ban_patron(app, "1002", ban)
+
+    assert rights.lift(app, first).others == (second,)
+    assert rights.lift(app, second).others == ()
+
+
+def test_a_ban_that_begins_later_has_not_begun(app: App, ban: Ban) -> None:
+    """And has no end where none is given; the newest stands first."""
+    rights.ban_patron(app, "1001", ban)
+    rights.ban_patron(app, "1002", wanted(app, LAST, None))
+
+    assert (state_of(app, 0), state_of(app, 1)) == (BanState.AHEAD, BanState.HOLDS)
+    assert rights.every_ban(app)[0].ban.until is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "last", "reason", "note"),
+    [
+        ("x", None, LAST, "støj", ""),
+        (EITHER, None, LAST, " ", ""),
+        (EITHER, None, date(2001, 1, 1), "støj", ""),
+        (EITHER, LAST, date(2098, 1, 1), "støj", ""),
+        (EITHER, None, LAST, "CPR 0101701234", ""),
+        (EITHER, None, LAST, "støj", "\x1b[31m"),
+    ],
+)
+def test_what_makes_no_sense_bans_nobody(  # noqa: PLR0917 - one of each
+    typed: str, first: date | None, last: date, reason: str, note: str, app: App
+) -> None:
+    """No number, no reason, an end before the beginning, somebody's number in a text."""
+    with pytest.raises(InputError):
+        rights.ban_card(app, typed, "cpr", replace(wanted(app, first, last, reason), note=note))
+
+    assert rights.every_ban(app) == ()
+
+
+def test_the_command_bans_as_the_page_does(tmp_path: Path) -> None:
+    """The same days make the same ban, and it is listed as doing the same."""
+    app = App.of(initialised(tmp_path))
+    later = date(2098, 6, 1)
+    for first, last in ((None, LAST), (later, LAST), (None, None)):
+        rights.ban_patron(app, f"page-{first}-{last}", wanted(app, first, last))
+        begins = [] if first is None else ["--from", f"{first}"]
+        ends = ["--without-end"] if last is None else ["--until", f"{last}"]
+        whom = ("--patron-ref", f"command-{first}-{last}")
+        bans(app.config, "add", *whom, "--reason", "støj", *begins, *ends)
+
+    listed = rights.every_ban(app)
+    shown = json.loads(bans(app.config, "list", "--json"))
+    for by_command, by_page in zip(listed[::2], listed[1::2], strict=True):
+        mine, theirs = by_command.ban, by_page.ban
+        assert (mine.until, mine.branches) == (theirs.until, theirs.branches)
+        assert abs(mine.since - theirs.since) < timedelta(minutes=10)
+    assert [one["state"] for one in shown] == ["holds", "holds", "ahead", "ahead", "holds", "holds"]
+
+
+def test_the_command_says_what_else_holds(tmp_path: Path) -> None:
+    """By its number, so that it can be lifted too."""
+    app = App.of(initialised(tmp_path))
+    for last in (LAST, None):
+        rights.ban_patron(app, "1001", wanted(app, None, last))
+
+    assert bans(app.config, "lift", "1") == (
+        "Ban 1 is lifted. Ban 2 of the same card or patron still holds.\n"
+    )
+    assert bans(app.config, "lift", "2") == "Ban 2 is lifted.\n"
+
+
+def test_the_command_writes_the_letter(tmp_path: Path) -> None:
+    """Of a ban that was lifted there is none; the look says what it is for."""
+    app = App.of(initialised(tmp_path))
+    made = rights.ban_patron(app, "1001", wanted(app, None, LAST)).ban
+    said = bans(app.config, "letter", f"{made.number}")
+    assert said == written(made, app.config.branch, app.clock.moment()) + "\n"
+    for part in ("støj", "Brevet.", "1.6.2099", "1 June 2099"):
+        assert part in said
+    rights.lift(app, made.number)
+
+    with pytest.raises(InputError, match="no ban of that number"):
+        bans(app.config, "letter", f"{made.number}")
+    looks = [why for action, why, _ in recorded(app.config) if action is Action.BANS_LISTED]
+    assert set(looks) == {f"letter about ban {made.number}"}
+
+
+def bans(config: Config, *words: str) -> str:
+    """Run a command of bans over a branch; return what it prints, or raise what it raises."""
+    overrides = (f"storage.directory={config.storage.directory}", "branch.id=" + config.branch.id)
+    options = [part for one in overrides for part in ("--set", one)]
+    command = commands.bans.commands[words[0]]
+    where = ["--config", str(shipped("demo.toml"))]
+    done = CliRunner().invoke(command, [*words[1:], *where, *options])
+    if done.exception is not None:
+        raise done.exception
+    return done.output
+
+
+def test_deeds_and_looks_are_on_record(app: App, ban: Ban) -> None:
+    """Each by its account."""
+    made = rights.ban_patron(app, "1001", ban, by="anne")
+    rights.every_ban(app, by="bo")
+    rights.ban_to_write_of(app, made.ban.number, by="bo")
+    rights.lift(app, made.ban.number, by="anne")
+
+    assert [(action, by) for action, _, by in recorded(app.config)] == [
+        (Action.BAN_ADDED, "anne"),
+        (Action.BANS_LISTED, "bo"),
+        (Action.BANS_LISTED, "bo"),
+        (Action.BAN_LIFTED, "anne"),
+    ]
