@@ -30,6 +30,9 @@ from doorctl.accounts.passwords import LONGEST, Password, refuse_password
 from doorctl.accounts.ports import Books, Claims, Desk, Done, PasswordHasher, Pending, SignedInBook
 from doorctl.accounts.sessions import IDLE_MS, Session, Token, new_token
 from doorctl.accounts.throttle import (
+    ACCOUNT,
+    ADDRESS,
+    BROWSER,
     NONE,
     account_charged,
     account_wait_s,
@@ -44,9 +47,6 @@ from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
 from doorctl.ports import Clock
-
-ACCOUNT, BROWSER, ADDRESS = "account", "browser", "address"
-"""What failures are counted by."""
 
 NO_NAME = ""
 """Stands for every typed name that can be no login, so that it is stored nowhere."""

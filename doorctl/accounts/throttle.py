@@ -19,6 +19,9 @@ from types import MappingProxyType
 
 from doorctl.core.moments import BootTime
 
+ACCOUNT, BROWSER, ADDRESS = "account", "browser", "address"
+"""What failures are counted by."""
+
 WAIT_AFTER_S = MappingProxyType({5: 30, 6: 60, 7: 120, 8: 300})
 """Failures in a row -> seconds until the next try; four honest slips are free."""
 

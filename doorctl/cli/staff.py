@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from doorctl.accounts.account import Account, Role
+from doorctl.accounts.account import Account, Role, own_name
 from doorctl.accounts.passwords import SHORTEST, Password
-from doorctl.cli.options import json_option, with_config
+from doorctl.cli.options import json_option, with_app
 from doorctl.cli.staff_options import typed_unseen
-from doorctl.config import Config
 from doorctl.core.errors import InputError
-from doorctl.services.accounts import administration, every_account
+from doorctl.rpc import deeds
+from doorctl.services.accounts import every_account, hashed
+from doorctl.services.app import App
+from doorctl.services.branch import change
 
 ROLES = [role.value for role in Role]
 
@@ -49,9 +51,9 @@ def staff() -> None:
 @click.option("--shown", metavar="TEXT", help="What colleagues see; NAME if it is not given.")
 @must_change_option
 @stdin_option
-@with_config
+@with_app
 def add(
-    config: Config,
+    app: App,
     *,
     name: str,
     role: str,
@@ -61,17 +63,17 @@ def add(
 ) -> None:
     """Add the account NAME; its password is asked for, twice and unseen."""
     password = _password(from_stdin=from_stdin)
-    accounts = administration(config)
-    accounts.add(name, shown or name, Role(role), password, must_change=must_change)
+    account = Account(own_name(name), shown or name, Role(role), must_change=must_change)
+    change(app, deeds.add_account(account, hashed(password, name)))
     click.echo(f"{name} can sign in as {role}.")
 
 
 @staff.command("list")
 @json_option
-@with_config
-def list_accounts(config: Config, as_json: bool) -> None:
+@with_app
+def list_accounts(app: App, as_json: bool) -> None:
     """List the accounts."""
-    accounts = every_account(config)
+    accounts = every_account(app)
     if as_json:
         click.echo(json.dumps([_as_dict(one) for one in accounts]))
         return
@@ -85,28 +87,28 @@ def list_accounts(config: Config, as_json: bool) -> None:
 @staff.command("role")
 @click.argument("name")
 @click.argument("role", type=click.Choice(ROLES))
-@with_config
-def set_role(config: Config, name: str, role: str) -> None:
+@with_app
+def set_role(app: App, name: str, role: str) -> None:
     """Give the account NAME another role; whoever is signed in to it signs in again."""
-    administration(config).set_role(name, Role(role))
+    change(app, deeds.set_role(name, Role(role)))
     click.echo(f"{name} is {role} from now on.")
 
 
 @staff.command()
 @click.argument("name")
-@with_config
-def disable(config: Config, name: str) -> None:
+@with_app
+def disable(app: App, name: str) -> None:
     """Let nobody sign in to the account NAME, and sign out whoever is."""
-    administration(config).disable(name)
+    change(app, deeds.disable_account(name))
     click.echo(f"{name} is disabled and signed out.")
 
 
 @staff.command()
 @click.argument("name")
-@with_config
-def enable(config: Config, name: str) -> None:
+@with_app
+def enable(app: App, name: str) -> None:
     """Let the account NAME be signed in to again, at once."""
-    administration(config).enable(name)
+    change(app, deeds.enable_account(name))
     click.echo(f"{name} can sign in.")
 
 
@@ -114,29 +116,29 @@ def enable(config: Config, name: str) -> None:
 @click.argument("name")
 @must_change_option
 @stdin_option
-@with_config
-def set_password(config: Config, *, name: str, must_change: bool, from_stdin: bool) -> None:
+@with_app
+def set_password(app: App, *, name: str, must_change: bool, from_stdin: bool) -> None:
     """Give the account NAME another password, which is asked for, and sign out whoever is in."""
     password = _password(from_stdin=from_stdin)
-    administration(config).set_password(name, password, must_change=must_change)
+    change(app, deeds.set_password(name, hashed(password, name), must_change))
     click.echo(f"{name} has a new password.")
 
 
 @staff.command("reset-factor")
 @click.argument("name")
-@with_config
-def reset_factor(config: Config, name: str) -> None:
+@with_app
+def reset_factor(app: App, name: str) -> None:
     """Take the second factor of the account NAME, who lost it, and sign out whoever is in."""
-    administration(config).reset_factor(name)
+    change(app, deeds.reset_factor(name))
     click.echo(f"{name} signs in by password alone, until they set up another second factor.")
 
 
 @staff.command("signout")
 @click.argument("name")
-@with_config
-def sign_out(config: Config, name: str) -> None:
+@with_app
+def sign_out(app: App, name: str) -> None:
     """Sign the account NAME out everywhere."""
-    ended = administration(config).sign_out_everywhere(name)
+    ended = change(app, deeds.sign_out_everywhere(name))
     click.echo(f"{name} is signed out; sessions that ended: {ended}.")
 
 

@@ -11,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.account import Account, Role
 from doorctl.accounts.passwords import Password
 from doorctl.config import Config
 from doorctl.core.masked import Masked
 from doorctl.demo import tether
 from doorctl.demo.door import LIMIT_S, Stage
 from doorctl.demo.programme import Window
-from doorctl.services.accounts import accounts_desk
+from doorctl.rpc import deeds
+from doorctl.services.accounts import AccountsDesk
 from doorctl.services.app import system_clock
 from doorctl.services.branch import BranchDesk
 from doorctl.web.serving import listen
@@ -99,6 +100,8 @@ def signed_in(config: Config) -> Masked[str]:
     password = Password(secrets.token_urlsafe())
     with closing(BranchDesk(config, clock)) as branch:
         branch.open()
-        with closing(accounts_desk(config, clock, branch)) as accounts:
-            accounts.administration(NAME).add(NAME, "Demo", Role.MANAGER, password)
+        with closing(AccountsDesk(config, clock, branch)) as accounts:
+            hashed = accounts.hashed(password, NAME)
+            demo = Account(NAME, "Demo", Role.MANAGER)
+            accounts.change(deeds.add_account(demo, hashed), NAME)
             return accounts.signing_in.sign_in(NAME, password, HERE)

@@ -11,7 +11,7 @@ changed then, and nothing is on record.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from inspect import signature
@@ -22,9 +22,9 @@ import msgspec
 
 from doorctl.access.day import Override
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass
-from doorctl.accounts import administration
-from doorctl.accounts.account import Account, Permission, Role
+from doorctl.accounts.account import Account, Origin, Permission, Role, own_name, refuse_account
 from doorctl.accounts.ports import Books
+from doorctl.accounts.throttle import ACCOUNT, NONE
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import BranchBook, BranchWriter, DaySource, StoredDay
@@ -209,67 +209,106 @@ def note(_branch: OpenBranch, _moment: Moment, deed: Deed) -> Outcome[None]:
     return Outcome(None, deed.details, deed.cards, deed.patron_ref, deed.why, deed.action)
 
 
-# Of an account's password only the hash arrives here: neither the socket nor the file has it.
+# Of a password only the hash arrives here: neither the socket nor the file has it. A name
+# that is no account's is refused. One local account of KEEPERS has to work always: it is the way in
+# while the identity provider is down, and root on the machine can add another one.
 
 
 @deed(Action.ACCOUNT_ADDED, Permission.ACCOUNTS)
 def add_account(
     branch: OpenBranch, moment: Moment, account: Account, hashed: str
 ) -> Outcome[Account]:
-    """Add a local account; returns it."""
-    return _with_role(administration.add(branch.staff, account, hashed, moment))
+    """Add a local account, unless its login is taken; returns it."""
+    refuse_account(account)
+    if branch.staff.accounts.find(account.name) is not None:
+        raise InputError(f"there is an account {account.name} already; list them")
+    branch.staff.accounts.keep(account, moment)
+    branch.staff.accounts.keep_password(account.name, hashed)
+    branch.staff.failures.keep(ACCOUNT, account.name, NONE)
+    return Outcome(account, {"account": account.name, "role": account.role.value})
 
 
 @deed(Action.ACCOUNT_CHANGED, Permission.ACCOUNTS)
 def set_role(branch: OpenBranch, moment: Moment, name: str, role: Role) -> Outcome[Account]:
-    """Give an account another role, which ends its sessions; returns it."""
-    return _with_role(administration.set_role(branch.staff, name, role, moment))
+    """Give an account another role, unless the identity provider does; returns it."""
+    account = _found(branch, name)
+    if account.origin is not Origin.LOCAL:
+        raise InputError(f"the role of {account.name} follows its groups at the identity provider")
+    return _changed(branch, account, replace(account, role=role), moment, {"role": role.value})
 
 
 @deed(Action.ACCOUNT_DISABLED, Permission.ACCOUNTS)
 def disable_account(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
-    """Let nobody sign in to an account any more, which ends its sessions; returns it."""
-    return _of_account(administration.disable(branch.staff, name, moment))
+    """Let nobody sign in to an account any more; returns it."""
+    account = _found(branch, name)
+    return _changed(branch, account, replace(account, disabled=True), moment)
 
 
 @deed(Action.ACCOUNT_ENABLED, Permission.ACCOUNTS)
 def enable_account(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
-    """Let an account be signed in to again, at once; returns it."""
-    return _of_account(administration.enable(branch.staff, name, moment))
+    """Let an account be signed in to again, at once, and forget its failures; returns it."""
+    account = _found(branch, name)
+    branch.staff.failures.keep(ACCOUNT, account.name, NONE)
+    return _changed(branch, account, replace(account, disabled=False), moment)
 
 
 @deed(Action.ACCOUNT_PASSWORD_SET, Permission.ACCOUNTS)
 def set_password(
-    branch: OpenBranch,
-    moment: Moment,
-    name: str,
-    hashed: str,
-    must_change: bool = False,
+    branch: OpenBranch, moment: Moment, name: str, hashed: str, must_change: bool = False
 ) -> Outcome[Account]:
-    """Give an account another password, which ends its sessions; returns it."""
-    made = administration.set_password(branch.staff, name, hashed, moment, must_change=must_change)
-    return _of_account(made)
+    """Give an account another password, and forget its failures; returns it."""
+    account = _found(branch, name)
+    if account.origin is not Origin.LOCAL:
+        raise InputError(f"the password of {account.name} is the identity provider's")
+    branch.staff.accounts.keep_password(account.name, hashed)
+    branch.staff.failures.keep(ACCOUNT, account.name, NONE)
+    return _changed(branch, account, replace(account, must_change=must_change), moment)
 
 
 @deed(Action.ACCOUNT_FACTOR_RESET, Permission.ACCOUNTS)
 def reset_factor(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Account]:
-    """Take an account's second factor, which ends its sessions; returns it."""
-    return _of_account(administration.reset_factor(branch.staff, name, moment))
+    """Take an account's second factor, if it has one, which its owner has lost; returns it."""
+    account = _found(branch, name)
+    if not account.second_factor:
+        raise InputError(f"{account.name} has no second factor that could be reset")
+    branch.staff.accounts.keep_factor(account.name, None)
+    return _changed(branch, account, replace(account, second_factor=False), moment)
 
 
 @deed(Action.SIGNED_OUT, Permission.ACCOUNTS)
 def sign_out_everywhere(branch: OpenBranch, _moment: Moment, name: str) -> Outcome[int]:
     """End all sessions of an account; returns their number."""
-    ended = administration.sign_out_everywhere(branch.staff, name)
-    return Outcome(ended, {"account": name, "sessions": ended})
+    account = _found(branch, name)
+    ended = branch.staff.sessions.end_all(account.name)
+    return Outcome(ended, {"account": account.name, "sessions": ended})
 
 
-def _of_account(account: Account) -> Outcome[Account]:
-    return Outcome(account, {"account": account.name})
+def _found(branch: OpenBranch, typed: str) -> Account:
+    name = own_name(typed)
+    account = branch.staff.accounts.find(name)
+    if account is None:
+        raise InputError(f"there is no account {name}; list them")
+    return account
 
 
-def _with_role(account: Account) -> Outcome[Account]:
-    return Outcome(account, {"account": account.name, "role": account.role.value})
+def _changed(
+    branch: OpenBranch,
+    before: Account,
+    after: Account,
+    moment: Moment,
+    details: Details = MappingProxyType({}),
+) -> Outcome[Account]:
+    """Keep an account as it is from now on, and end its sessions."""
+    if before.keeps_the_house and not after.keeps_the_house:
+        others = (one for one in branch.staff.accounts.every() if one.name != before.name)
+        if not any(one.keeps_the_house for one in others):
+            raise InputError(
+                f"{before.name} is the last local manager or technician who can sign in; add "
+                "another one first"
+            )
+    branch.staff.accounts.keep(after, moment)
+    branch.staff.sessions.end_all(after.name)
+    return Outcome(after, {"account": after.name, **details})
 
 
 def refuse_second(ban: Ban, standing: Iterable[Ban]) -> None:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from doorctl.accounts.account import (
-    Account,
-    Role,
-    own_name,
-    refuse_account,
-)
+from doorctl.accounts.account import Account, Role, own_name
 from doorctl.accounts.passwords import Password, refuse_password
 from doorctl.accounts.ports import Books, Done, IdentityProvider, PasswordHasher, SignedInBook
 from doorctl.accounts.sessions import Session, Token
@@ -22,10 +16,9 @@ from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import Clock
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc import deeds
 from doorctl.rpc.deeds import OpenBranch, Request
 from doorctl.services.app import App, branch_db
-from doorctl.services.branch import BranchDesk, change
+from doorctl.services.branch import BranchDesk
 from doorctl.store.accounts import AccountRecords, ArgonPasswords
 
 ResultT = TypeVar("ResultT")
@@ -33,60 +26,6 @@ ResultT = TypeVar("ResultT")
 MINUTE_MS = 60_000
 
 NO_PROVIDER = "no identity provider is set up; see signin.oidc.issuer"
-
-
-class Administration:
-    """Changes of accounts, each on the audit log. Thread-safe if `carry` is.
-
-    `carry` makes a change of ``branch.db`` and knows by whom; `hasher` stretches new passwords,
-    here and nowhere else.
-
-    Raises:
-        InputError: something of a change is not taken; says what.
-        StoreError: nothing was changed.
-    """
-
-    def __init__(self, carry: Callable[[Request[Any]], Any], hasher: PasswordHasher) -> None:
-        self._carry = carry
-        self._hasher = hasher
-
-    def add(
-        self, name: str, shown: str, role: Role, password: Password, *, must_change: bool = False
-    ) -> None:
-        """Add a local account."""
-        account = Account(own_name(name), shown, role, must_change=must_change)
-        refuse_account(account)
-        self._carry(deeds.add_account(account, self._hashed(password, account.name)))
-
-    def set_role(self, name: str, role: Role) -> None:
-        """Give an account another role."""
-        self._carry(deeds.set_role(own_name(name), role))
-
-    def disable(self, name: str) -> None:
-        """Let nobody sign in to an account."""
-        self._carry(deeds.disable_account(own_name(name)))
-
-    def enable(self, name: str) -> None:
-        """Let an account be signed in to again."""
-        self._carry(deeds.enable_account(own_name(name)))
-
-    def set_password(self, name: str, password: Password, *, must_change: bool = False) -> None:
-        """Give an account another password."""
-        own = own_name(name)
-        self._carry(deeds.set_password(own, self._hashed(password, own), must_change))
-
-    def reset_factor(self, name: str) -> None:
-        """Take an account's second factor."""
-        self._carry(deeds.reset_factor(own_name(name)))
-
-    def sign_out_everywhere(self, name: str) -> int:
-        """End all sessions of an account, and return how many there were."""
-        ended: int = self._carry(deeds.sign_out_everywhere(own_name(name)))
-        return ended
-
-    def _hashed(self, password: Password, name: str) -> str:
-        refuse_password(password, name)
-        return self._hasher.hashed(password)
 
 
 class AccountsDesk:
@@ -202,12 +141,13 @@ class AccountsDesk:
         """
         return self._records.every()
 
-    def administration(self, by: str) -> Administration:
-        """Return what changes accounts, on record as deeds of the login `by`.
+    def change(self, request: Request[ResultT], by: str) -> ResultT:
+        """Do a deed of the login `by`, who may do it; see `BranchDesk.run`."""
+        return self._branch.change(request, by)
 
-        The caller has checked that they may.
-        """
-        return Administration(partial(self._branch.change, by=by), self._hasher)
+    def hashed(self, password: Password, name: str) -> str:
+        """Return the hash of a new password for the login `name`; see :func:`hashed`."""
+        return hashed(password, name, self._hasher)
 
     def close(self) -> None:
         """Close what reads the file, and the way to the provider; idempotent."""
@@ -240,23 +180,23 @@ class _Audited:
         return self._branch.run(used)
 
 
-def accounts_desk(config: Config, clock: Clock, branch: BranchDesk) -> AccountsDesk:
-    """Return the desk that the web process signs staff in by; close it at the end."""
-    return AccountsDesk(config, clock, branch)
+def hashed(password: Password, name: str, hasher: PasswordHasher | None = None) -> str:
+    """Return the hash of a new password for the login `name`: stretched here and nowhere else.
+
+    Raises:
+        InputError: it is easy to guess; says why.
+    """
+    refuse_password(password, own_name(name))
+    return (hasher or ArgonPasswords()).hashed(password)
 
 
-def administration(config: Config) -> Administration:
-    """Return what a command changes accounts by: through web where that runs."""
-    return Administration(partial(change, App.of(config)), ArgonPasswords())
-
-
-def every_account(config: Config) -> tuple[Account, ...]:
+def every_account(app: App) -> tuple[Account, ...]:
     """Return all accounts, in order of their logins.
 
     Raises:
         StoreError: they can't be read.
     """
-    with closing(AccountRecords(branch_db(config))) as records:
+    with closing(AccountRecords(app.branch_db)) as records:
         book: SignedInBook = records
         return book.every()
 

@@ -22,7 +22,7 @@ from doorctl.core.errors import ConfigError, Problem
 from doorctl.ports import Clock, EventLog
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.door import PanelOverSocket
-from doorctl.services.accounts import accounts_desk
+from doorctl.services.accounts import AccountsDesk
 from doorctl.services.alarms import AlarmDesk
 from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
@@ -191,7 +191,7 @@ def pages(
     templates = Templates()
     aside = Aside()
     stack.callback(aside.close)
-    accounts = accounts_desk(config, clock, branch)
+    accounts = AccountsDesk(config, clock, branch)
     stack.callback(accounts.close)
     frame = Frame(
         house=_house(config, clock, spoken, elsewhere=accounts.has_provider),

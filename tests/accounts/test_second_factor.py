@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.accounts import administration
 from doorctl.accounts.account import (
     Account,
     Event,
@@ -28,6 +27,7 @@ from doorctl.accounts.throttle import WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState, Moment
+from doorctl.rpc import deeds
 from tests.accounts.test_signing_in import HERE, NEW, RIGHT, WRONG, House
 
 OF_THE_RFC = Masked("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
@@ -247,11 +247,7 @@ def test_a_new_password_asks_for_the_code_too(house: Enrolled) -> None:
 
 def test_a_new_first_password_leaves_the_second_factor(house: Enrolled) -> None:
     """Whoever has a manager give out another password still needs the telephone."""
-    house.change(
-        lambda books, moment: administration.set_password(
-            books, "grethe", house.hasher.hashed(NEW), moment, must_change=True
-        )
-    )
+    house.desk.change(deeds.set_password("grethe", house.hasher.hashed(NEW), must_change=True))
     with pytest.raises(SignInRefusedError):
         house.enter("", NEW)
     house.enter(house.code(), NEW)
@@ -293,5 +289,5 @@ def test_the_code_is_asked_for_where_anybody_has_one(house: Enrolled) -> None:
     """Else the sign-in shows no field that nobody can fill in."""
     assert house.door.asks_codes()
     assert not House().door.asks_codes()
-    house.change(lambda books, moment: administration.reset_factor(books, "grethe", moment))
+    house.desk.change(deeds.reset_factor("grethe"))
     assert not house.door.asks_codes()

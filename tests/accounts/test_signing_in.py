@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from doorctl.accounts import administration
 from doorctl.accounts.account import (
     PROVIDER,
     Account,
@@ -20,10 +19,11 @@ from doorctl.accounts.account import (
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Books, Claims, Done
 from doorctl.accounts.sessions import IDLE_MS, TOUCH_MS, new_token
-from doorctl.accounts.signing_in import ACCOUNT, SigningIn
-from doorctl.accounts.throttle import ADDRESS_BURST, MOST_ACCOUNTS, NONE, WAIT_AFTER_S
+from doorctl.accounts.signing_in import SigningIn
+from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, MOST_ACCOUNTS, NONE, WAIT_AFTER_S
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError, StoreError
 from doorctl.core.moments import Moment
+from doorctl.rpc import deeds
 from tests.fakes.accounts import MemoryDesk, QuickHasher
 
 RIGHT, WRONG, NEW = Password("hest batteri"), Password("gæt et ord"), Password("tre små grise løb")
@@ -42,10 +42,8 @@ class House:
 
     def __post_init__(self) -> None:
         self.door = SigningIn(self.desk, self.desk, self.hasher, self.desk.clock, roles=GROUPS)
-        self.change(
-            lambda books, moment: administration.add(
-                books, Account("grethe", "Grethe", Role.MANAGER), self.hasher.hashed(RIGHT), moment
-            )
+        self.desk.change(
+            deeds.add_account(Account("grethe", "Grethe", Role.MANAGER), self.hasher.hashed(RIGHT))
         )
 
     def change(self, use: Callable[[Books, Moment], object]) -> None:
@@ -225,9 +223,9 @@ def test_a_guess_is_counted_before_it_is_compared(house: House) -> None:
 def test_a_disabled_account_is_refused_as_a_wrong_password_is(house: House) -> None:
     """Its sessions end, and the record alone says why."""
     colleague = Account("kaj", "Kaj", Role.TECHNICIAN)
-    house.change(lambda books, moment: administration.add(books, colleague, "1$x", moment))
+    house.desk.change(deeds.add_account(colleague, "1$x"))
     token = house.door.sign_in("grethe", RIGHT, HERE)
-    house.change(lambda books, moment: administration.disable(books, "grethe", moment))
+    house.desk.change(deeds.disable_account("grethe"))
 
     assert house.door.whose(token) is None
     house.fail(password=RIGHT)
@@ -236,11 +234,7 @@ def test_a_disabled_account_is_refused_as_a_wrong_password_is(house: House) -> N
 
 def test_what_is_changed_while_a_password_is_compared_counts(house: House) -> None:
     """A password that was replaced a moment ago lets nobody in any more."""
-    house.hasher.meanwhile = lambda: house.change(
-        lambda books, moment: administration.set_password(
-            books, "grethe", "1$other", moment, must_change=False
-        )
-    )
+    house.hasher.meanwhile = lambda: house.desk.change(deeds.set_password("grethe", "1$other"))
     house.fail(password=RIGHT)
 
     def disable(books: Books, moment: Moment) -> None:
@@ -343,11 +337,7 @@ def test_signing_out_ends_one_session_or_all(house: House) -> None:
 
 def test_who_changes_the_password_knows_the_old_one(house: House) -> None:
     """All sessions end but a new one; a password that somebody else chose is now their own."""
-    house.change(
-        lambda books, moment: administration.set_password(
-            books, "grethe", house.hasher.hashed(RIGHT), moment, must_change=True
-        )
-    )
+    house.desk.change(deeds.set_password("grethe", house.hasher.hashed(RIGHT), must_change=True))
     token, other = (house.door.sign_in("grethe", RIGHT, HERE) for _ in range(2))
     with pytest.raises(SignInRefusedError):
         house.door.change_password(token, WRONG, NEW, HERE)
@@ -447,7 +437,7 @@ def test_a_login_that_went_to_somebody_else_is_refused(house: House) -> None:
 def test_a_provided_account_can_be_disabled_here(house: House) -> None:
     """At once, whatever the provider goes on saying."""
     token = house.door.sign_in_by_oidc(CLAIMS)
-    house.change(lambda books, moment: administration.disable(books, CLAIMS.name, moment))
+    house.desk.change(deeds.disable_account(CLAIMS.name))
 
     assert house.door.whose(token) is None
     with pytest.raises(SignInRefusedError):

@@ -7,27 +7,28 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from pyotp import TOTP
 
-from doorctl.accounts.account import NOBODY, PROVIDER, Role
+from doorctl.accounts.account import NOBODY, PROVIDER, Account, Role
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.ports import Claims
 from doorctl.accounts.second_factor import new_secret
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError, SignInRefusedError, StoreError
 from doorctl.privacy.audit import Action, Entry
+from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.services.accounts import (
     AccountsDesk,
-    accounts_desk,
-    administration,
     every_account,
+    hashed,
 )
-from doorctl.services.app import branch_db
-from doorctl.services.branch import BranchDesk
+from doorctl.services.app import App, branch_db
+from doorctl.services.branch import BranchDesk, change
 from doorctl.store.audit import AuditRecords
 from tests.bootstrap.branches import initialised
 from tests.fakes.accounts import MemoryProvider, QuickHasher
@@ -76,8 +77,19 @@ def desk(config: Config, clock: FakeClock, branch: BranchDesk) -> Iterator[Accou
     with closing(
         AccountsDesk(config, clock, branch, hasher=QuickHasher(), provider=provider)
     ) as desk:
-        desk.administration("root").add("grethe", "Grethe", Role.MANAGER, RIGHT)
+        add(desk, "grethe", Role.MANAGER, RIGHT)
         yield desk
+
+
+def add(desk: AccountsDesk, name: str, role: Role, password: Password, by: str = "root") -> None:
+    """Add an account from the page."""
+    account = Account(name, name.title(), role)
+    desk.change(deeds.add_account(account, desk.hashed(password, name)), by)
+
+
+def adding(name: str, role: Role) -> deeds.Request[Account]:
+    """Return what a command asks for."""
+    return deeds.add_account(Account(name, name.title(), role), hashed(RIGHT, name))
 
 
 def recorded(config: Config) -> list[Entry]:
@@ -109,21 +121,21 @@ def test_every_change_of_an_account_goes_on_record(
     config: Config, desk: AccountsDesk, clock: FakeClock
 ) -> None:
     """With by whom, which account and which role."""
-    changes = desk.administration("grethe")
-    changes.add("Kaj", "Kaj", Role.TECHNICIAN, RIGHT, must_change=True)
-    changes.set_role("kaj", Role.DPO)
-    changes.disable("kaj")
-    changes.enable("kaj")
-    changes.set_password("kaj", Password("et helt andet ord"))
+    do = partial(desk.change, by="grethe")
+    add(desk, "kaj", Role.TECHNICIAN, RIGHT, by="grethe")
+    do(deeds.set_role("Kaj", Role.DPO))
+    do(deeds.disable_account("kaj"))
+    do(deeds.enable_account("kaj"))
+    do(deeds.set_password("kaj", desk.hashed(Password("et helt andet ord"), "kaj")))
     token = desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE)
-    assert changes.sign_out_everywhere("kaj") == 1
+    assert do(deeds.sign_out_everywhere("kaj")) == 1
     assert desk.whose(token) is None
     token, secret = (
         desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE),
         new_secret(),
     )
     token, _ = desk.signing_in.enrol(token, secret, TOTP(secret.reveal()).at(clock.wall))
-    changes.reset_factor("kaj")
+    do(deeds.reset_factor("kaj"))
     assert desk.whose(token) is None
 
     log = [one for one in recorded(config)[1:] if one.by == "grethe"]
@@ -145,13 +157,12 @@ def test_what_is_refused_changes_nothing_and_is_not_on_record(
     config: Config, desk: AccountsDesk
 ) -> None:
     """A bad password, a bad login, and the last manager."""
-    changes = desk.administration("grethe")
     with pytest.raises(InputError, match="at least"):
-        changes.add("kaj", "Kaj", Role.STAFF, Password("kort"))
+        add(desk, "kaj", Role.STAFF, Password("kort"))
     with pytest.raises(InputError, match="a login is"):
-        changes.add("0101701234", "Kaj", Role.STAFF, RIGHT)
+        add(desk, "0101701234", Role.STAFF, RIGHT)
     with pytest.raises(InputError, match="last local"):
-        changes.disable("grethe")
+        desk.change(deeds.disable_account("grethe"), "grethe")
 
     assert [one.name for one in desk.every()] == ["grethe"]
     assert len(recorded(config)) == 1
@@ -219,7 +230,7 @@ def test_a_real_provider_is_asked_as_it_is_configured(tmp_path: Path, clock: Fak
         )
         with (
             closing(BranchDesk(config, clock)) as branch,
-            closing(accounts_desk(config, clock, branch)) as desk,
+            closing(AccountsDesk(config, clock, branch)) as desk,
         ):
             address, kept = desk.begin_oidc()
             state, code = script.browse(address)
@@ -234,7 +245,7 @@ def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeCloc
     config = initialised(tmp_path)
     with (
         closing(BranchDesk(config, clock)) as branch,
-        closing(accounts_desk(config, clock, branch)) as desk,
+        closing(AccountsDesk(config, clock, branch)) as desk,
     ):
         assert not desk.has_provider
         with pytest.raises(IdentityProviderError, match=r"signin\.oidc\.issuer"):
@@ -243,23 +254,23 @@ def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeCloc
 
 def test_a_command_changes_accounts_with_and_without_web(config: Config, clock: FakeClock) -> None:
     """Through web's socket while that runs: what was stretched here fits there at once."""
-    administration(config).add("grethe", "Grethe", Role.MANAGER, RIGHT)
+    change(App.of(config), adding("grethe", Role.MANAGER))
     with (
         closing(BranchDesk(config, clock)) as branch,
-        closing(accounts_desk(config, clock, branch)) as desk,
+        closing(AccountsDesk(config, clock, branch)) as desk,
     ):
         branch.open()
         server = ControlServer(config.web.socket, branch.answers())
         server.start()
         try:
-            administration(config).add("kaj", "Kaj", Role.STAFF, RIGHT)
+            change(App.of(config), adding("kaj", Role.STAFF))
             token = desk.signing_in.sign_in("kaj", RIGHT, HERE)
-            assert administration(config).sign_out_everywhere("kaj") == 1
+            assert change(App.of(config), deeds.sign_out_everywhere("kaj")) == 1
         finally:
             server.stop()
         assert desk.whose(token) is None
 
-    assert [(one.name, one.role) for one in every_account(config)] == [
+    assert [(one.name, one.role) for one in every_account(App.of(config))] == [
         ("grethe", Role.MANAGER),
         ("kaj", Role.STAFF),
     ]

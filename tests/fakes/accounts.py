@@ -16,6 +16,10 @@ from doorctl.accounts.throttle import NONE, Failures
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
+from doorctl.rpc.deeds import OpenBranch, Request
+from doorctl.services.accounts import hashed
+from tests.fakes.audit import MemoryAudit
+from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
 
 ResultT = TypeVar("ResultT")
@@ -144,18 +148,30 @@ def memory_books() -> Books:
     return Books(MemoryAccounts(), MemorySessions(), MemoryFailures())
 
 
+def carried_out(
+    request: Request[ResultT], books: Books, moment: Moment, by: str = "root"
+) -> ResultT:
+    """Do a deed of staff that is about accounts alone."""
+    memory = MemoryBranch()
+    return request.run(OpenBranch(memory, memory, MemoryAudit(), books), by, moment)
+
+
 @dataclass
 class MemoryDesk:
-    """`Desk` and `SignedInBook`; what raises is undone, `broken` makes every write fail.
+    """`Desk`, `SignedInBook` and the page's `Accounts`.
+
+    What raises is undone, and `broken` makes every write fail.
 
     Attributes:
         events: what would go on the audit log.
+        deeds: by whom something was changed.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)
     broken: bool = False
     events: list[Event] = field(default_factory=list)
     books: Books = field(default_factory=memory_books)
+    deeds: list[str] = field(default_factory=list)
 
     def run(self, use: Callable[[Books, Moment], Done[ResultT]]) -> ResultT:
         """Use the books."""
@@ -170,6 +186,16 @@ class MemoryDesk:
         if done.event is not None:
             self.events.append(done.event)
         return done.result
+
+    def change(self, request: Request[ResultT], by: str = "root") -> ResultT:
+        """Do a deed of staff."""
+        done = self.run(lambda books, moment: Done(carried_out(request, books, moment, by)))
+        self.deeds.append(by)
+        return done
+
+    def hashed(self, password: Password, name: str) -> str:
+        """Return something that is no hash."""
+        return hashed(password, name, QuickHasher())
 
     def whose(self, digest: bytes) -> tuple[Account, Session] | None:
         """Return whose a session is."""

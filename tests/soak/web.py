@@ -8,10 +8,11 @@ from contextlib import closing
 
 import httpx2
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.account import Account, Role
 from doorctl.accounts.passwords import Password
 from doorctl.ports import SealedRow
-from doorctl.services.accounts import accounts_desk
+from doorctl.rpc import deeds
+from doorctl.services.accounts import AccountsDesk
 from doorctl.services.app import system_clock
 from doorctl.services.branch import BranchDesk
 from doorctl.sync.document import Kind
@@ -90,5 +91,7 @@ def add_account(branch: Branch) -> None:
     clock = system_clock(branch.config)
     with closing(BranchDesk(branch.config, clock)) as desk:
         desk.open()
-        with closing(accounts_desk(branch.config, clock, desk)) as accounts:
-            accounts.administration(NAME).add(NAME, "Soak", Role.MANAGER, Password(PASSWORD))
+        with closing(AccountsDesk(branch.config, clock, desk)) as accounts:
+            hashed = accounts.hashed(Password(PASSWORD), NAME)
+            soak = Account(NAME, "Soak", Role.MANAGER)
+            accounts.change(deeds.add_account(soak, hashed), NAME)

@@ -5,18 +5,30 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.accounts.account import LONGEST_NAME, PERMITS, Account, Permission, Role
+from doorctl.accounts.account import (
+    LONGEST_NAME,
+    PERMITS,
+    Account,
+    Permission,
+    Role,
+    own_name,
+    refuse_account,
+)
 from doorctl.accounts.passwords import Password
 from doorctl.core.errors import InputError
+from doorctl.rpc import deeds
+from doorctl.rpc.deeds import Request
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import AGAIN, Frame, PageRequest, sign_in_at
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.refusals import by_pattern
+
+ResultT = TypeVar("ResultT")
 
 ROLES: Mapping[Role, tuple[str, str]] = MappingProxyType(
     {
@@ -87,52 +99,26 @@ WORD_BYTES: Final = 3
 """A first password of six groups of six signs: 144 random bits, to be read out over a telephone."""
 
 
-class Administration(Protocol):
-    """Changes accounts on record; a refused change raises InputError and changes nothing."""
-
-    def add(
-        self, name: str, shown: str, role: Role, password: Password, *, must_change: bool = False
-    ) -> None:
-        """Add a local account."""
-
-    def set_role(self, name: str, role: Role) -> None:
-        """Give an account another role."""
-
-    def disable(self, name: str) -> None:
-        """Stop sign-ins to an account."""
-
-    def enable(self, name: str) -> None:
-        """Allow sign-ins to an account again."""
-
-    def set_password(self, name: str, password: Password, *, must_change: bool = False) -> None:
-        """Give an account another password."""
-
-    def reset_factor(self, name: str) -> None:
-        """Remove an account's second factor."""
-
-    def sign_out_everywhere(self, name: str) -> int:
-        """End all sessions of an account."""
-
-
 class Accounts(Protocol):
     """The accounts. Thread-safe."""
 
     def every(self) -> tuple[Account, ...]:
         """Return all accounts, in order of their logins."""
 
-    def administration(self, by: str) -> Administration:
-        """Return what changes accounts, on record as done by an account."""
+    def change(self, request: Request[ResultT], by: str) -> ResultT:
+        """Do a deed of an account's; a refused one raises InputError and changes nothing."""
+
+    def hashed(self, password: Password, name: str) -> str:
+        """Return the hash of a new password for a login."""
 
 
-Change = Callable[[Administration, str, Form], None]
-
-CHANGES: Mapping[str, Change] = MappingProxyType(
+CHANGES: Mapping[str, Callable[[str, Form], Request[object]]] = MappingProxyType(
     {
-        "role": lambda made, name, form: made.set_role(name, _role(form.text("role"))),
-        "disable": lambda made, name, _form: made.disable(name),
-        "enable": lambda made, name, _form: made.enable(name),
-        "factor": lambda made, name, _form: made.reset_factor(name),
-        "signout": lambda made, name, _form: _signed_out(made, name),
+        "role": lambda name, form: deeds.set_role(name, _role(form.text("role"))),
+        "disable": lambda name, _form: deeds.disable_account(name),
+        "enable": lambda name, _form: deeds.enable_account(name),
+        "factor": lambda name, _form: deeds.reset_factor(name),
+        "signout": lambda name, _form: deeds.sign_out_everywhere(name),
     }
 )
 """What a form can do to an account, by the last part of its address."""
@@ -161,19 +147,19 @@ class AccountsPages:
     async def _add(self, asked: PageRequest) -> Response:
         form, first = await asked.form(), first_password()
         try:
-            made = self._accounts.administration(asked.by)
             name, role = form.text("name"), _role(form.text("role"))
             shown = form.text("shown") or name
-            await asked.aside(made.add, name, shown, role, Password(first), must_change=True)
+            account = Account(own_name(name), shown, role, must_change=True)
+            await asked.aside(self._added, account, Password(first), asked.by)
         except InputError as error:
             return await self._shown(asked, told(asked.words, error), form)
         return asked.page("account_password.html", account=name, first=first)
 
     async def _password(self, asked: PageRequest) -> Response:
         form, first = await asked.form(), first_password()
-        made, name = self._accounts.administration(asked.by), form.text("name")
+        name = form.text("name")
         try:
-            await asked.aside(made.set_password, name, Password(first), must_change=True)
+            await asked.aside(self._set, name, Password(first), asked.by)
         except InputError as error:
             return await self._shown(asked, told(asked.words, error))
         return asked.page("account_password.html", account=name, first=first)
@@ -184,11 +170,19 @@ class AccountsPages:
         if change is None:
             return await self._shown(asked, asked.words.say("that can't be done to an account"))
         try:
-            made = self._accounts.administration(asked.by)
-            await asked.aside(change, made, form.text("name"), form)
+            await asked.aside(self._accounts.change, change(form.text("name"), form), asked.by)
         except InputError as error:
             return await self._shown(asked, told(asked.words, error))
         return asked.done(PAGE, what)
+
+    def _added(self, account: Account, first: Password, by: str) -> None:
+        refuse_account(account)
+        hashed = self._accounts.hashed(first, account.name)
+        self._accounts.change(deeds.add_account(account, hashed), by)
+
+    def _set(self, name: str, first: Password, by: str) -> None:
+        hashed = self._accounts.hashed(first, name)
+        self._accounts.change(deeds.set_password(name, hashed, must_change=True), by)
 
     async def _shown(
         self, asked: PageRequest, wrong: str = "", form: Form | None = None
@@ -218,7 +212,3 @@ def _role(name: str) -> Role:
         return Role(name)
     except ValueError:
         raise InputError("choose one of the roles") from None
-
-
-def _signed_out(made: Administration, name: str) -> None:
-    made.sign_out_everywhere(name)

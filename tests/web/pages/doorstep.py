@@ -10,11 +10,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
-from doorctl.accounts import administration
 from doorctl.accounts.account import Account, Permission, Role
 from doorctl.accounts.passwords import Password
-from doorctl.accounts.ports import Done
 from doorctl.accounts.signing_in import SigningIn
+from doorctl.rpc import deeds
 from doorctl.web.frame.frame import Frame, PageRequest, Person
 from doorctl.web.staff.entrance import Entrance
 from doorctl.wiring.pages import SignedIn
@@ -90,9 +89,8 @@ class Doorstep:
         """Add an account with the right password."""
         account = Account(name, name.title(), Role.MANAGER, must_change=must_change)
         hashed = QuickHasher().hashed(Password(RIGHT))
-        self.memory.run(
-            lambda books, moment: Done(administration.add(books, account, hashed, moment))
-        )
+        self.memory.change(deeds.add_account(account, hashed))
+        self.memory.deeds.clear()
 
     def browser(self) -> TestClient:
         """Return a browser before the entrance."""

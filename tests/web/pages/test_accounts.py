@@ -11,20 +11,23 @@ from doorctl.accounts.account import Account, Origin, Permission, Role
 from doorctl.accounts.passwords import Password, refuse_password
 from doorctl.accounts.ports import Books, Done
 from doorctl.core.moments import Moment
+from doorctl.rpc import deeds
 from doorctl.web.staff.accounts import PERMISSIONS, ROLES, AccountsPages, first_password
-from tests.fakes.accounts_desk import FakeAccountsDesk
+from tests.fakes.accounts import MemoryDesk
 from tests.web.pages.staging import LANGUAGES, browser
 
 GOOD = Password("hest batteri klamme")
 
 
 @pytest.fixture
-def desk() -> FakeAccountsDesk:
+def desk() -> MemoryDesk:
     """Two local accounts, and one of the municipality."""
-    made = FakeAccountsDesk()
-    root = made.administration("root")
-    root.add("grethe", "Grethe", Role.MANAGER, GOOD)
-    root.add("kaj", "Vagten <b>øst</b>", Role.STAFF, GOOD)
+    made = MemoryDesk()
+    for one in (
+        Account("grethe", "Grethe", Role.MANAGER),
+        Account("kaj", "Vagten <b>øst</b>", Role.STAFF),
+    ):
+        made.change(deeds.add_account(one, made.hashed(GOOD, one.name)))
     of_provider = Account(
         "abc@kommune.example", "Abc", Role.STAFF, origin=Origin.PROVIDER, subject="sub-1"
     )
@@ -33,17 +36,17 @@ def desk() -> FakeAccountsDesk:
         books.accounts.keep(of_provider, moment)
         return Done(None)
 
-    made.memory.run(keep)
+    made.run(keep)
     made.deeds.clear()
     return made
 
 
-def client(desk: FakeAccountsDesk, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
+def client(desk: MemoryDesk, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
     """Return a browser before the page."""
     return browser(lambda frame: AccountsPages(frame, desk).routes(), role, language)
 
 
-def account(desk: FakeAccountsDesk, name: str) -> Account:
+def account(desk: MemoryDesk, name: str) -> Account:
     """Return an account as it is now."""
     return next(one for one in desk.every() if one.name == name)
 
@@ -55,9 +58,7 @@ def account(desk: FakeAccountsDesk, name: str) -> Account:
         ("en", ["Manager", "the municipality&#39;s account", "What a role may do"]),
     ],
 )
-def test_accounts_and_roles_are_told(
-    desk: FakeAccountsDesk, language: str, told: list[str]
-) -> None:
+def test_accounts_and_roles_are_told(desk: MemoryDesk, language: str, told: list[str]) -> None:
     """Each with its role and how it signs in; names are text."""
     page = client(desk, language=language).get("/accounts").text
 
@@ -74,7 +75,7 @@ def test_every_role_and_permission_has_words_in_both_languages() -> None:
     assert [text for text in texts if danish.gettext(text) == text] == []
 
 
-def test_an_account_is_added_with_a_password_that_is_shown_once(desk: FakeAccountsDesk) -> None:
+def test_an_account_is_added_with_a_password_that_is_shown_once(desk: MemoryDesk) -> None:
     """It has to be changed; it stands in no other page, and the deed is the manager's."""
     manager = client(desk)
     answer = manager.post("/accounts", data={"name": "Bo", "shown": "Bo", "role": "technician"})
@@ -83,7 +84,7 @@ def test_an_account_is_added_with_a_password_that_is_shown_once(desk: FakeAccoun
 
     added = account(desk, "bo")
     assert (added.role, added.must_change) == (Role.TECHNICIAN, True)
-    assert desk.memory.books.accounts.password_of("bo") == f"1${found[1]}"
+    assert desk.books.accounts.password_of("bo") == f"1${found[1]}"
     assert found[1] not in manager.get("/accounts").text
     assert answer.headers["cache-control"] == "no-store"
     assert desk.deeds == ["manager"]
@@ -99,7 +100,7 @@ def test_first_passwords_are_long_and_never_the_same() -> None:
         assert len(one.replace("-", "")) * 4 >= 128
 
 
-def test_a_new_password_ends_what_was_open(desk: FakeAccountsDesk) -> None:
+def test_a_new_password_ends_what_was_open(desk: MemoryDesk) -> None:
     """It is shown once, and has to be changed too."""
     answer = client(desk).post("/accounts/password", data={"name": "kaj"})
 
@@ -117,7 +118,7 @@ def test_a_new_password_ends_what_was_open(desk: FakeAccountsDesk) -> None:
     ],
 )
 def test_what_can_be_done_to_an_account(
-    desk: FakeAccountsDesk, change: str, form: dict[str, str], after: tuple[Role, bool]
+    desk: MemoryDesk, change: str, form: dict[str, str], after: tuple[Role, bool]
 ) -> None:
     """By a form, as the manager's deed; the next page tells of it."""
     manager = client(desk)
@@ -147,7 +148,7 @@ def test_what_can_be_done_to_an_account(
     ],
 )
 def test_what_is_refused_is_told_and_changes_nothing(
-    desk: FakeAccountsDesk, path: str, form: dict[str, str], told: str
+    desk: MemoryDesk, path: str, form: dict[str, str], told: str
 ) -> None:
     """The last local manager stays, whatever is asked; every reason is in Danish."""
     before = desk.every()
@@ -158,7 +159,7 @@ def test_what_is_refused_is_told_and_changes_nothing(
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.STAFF, Role.DPO, Role.TECHNICIAN])
-def test_only_managers_look_after_accounts(desk: FakeAccountsDesk, role: Role) -> None:
+def test_only_managers_look_after_accounts(desk: MemoryDesk, role: Role) -> None:
     """Whoever else sends the form is refused, and so is a link."""
     before = desk.every()
 

@@ -20,7 +20,6 @@ from doorctl.web.staff import entrance as entrance_words
 from doorctl.web.staff.accounts import AccountsPages
 from doorctl.web.staff.entrance import KNOWN_S, Entrance
 from tests.fakes.accounts import MemoryDesk
-from tests.fakes.accounts_desk import FakeAccountsDesk
 from tests.web.pages.doorstep import COOKIE, NAME, NEW, RIGHT, WRONG, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, ZONE
 
@@ -196,7 +195,7 @@ def test_a_session_ends_by_itself() -> None:
 def test_accounts_are_changed_by_who_has_just_signed_in() -> None:
     """After five minutes nothing is done before the password is typed once more."""
     step = Doorstep()
-    desk = FakeAccountsDesk(step.memory)
+    desk = step.memory
     entrance = Entrance(step.around, step.signing_in)
     client = browser_of(step.around, entrance, AccountsPages(step.around, desk))
     form = {"name": NAME, "password": RIGHT, "next": "/accounts"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.services.accounts import AccountsDesk, accounts_desk
+from doorctl.services.accounts import AccountsDesk
 from doorctl.services.branch import BranchDesk
 from doorctl.web.staff.entrance import BACK, PAGE, Entrance, MunicipalityPages
 from tests.bootstrap.branches import initialised
@@ -64,7 +64,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
             'signin.oidc.roles=["staff=dør-personale"]',
         )
         branch = stack.enter_context(closing(BranchDesk(config, clock)))
-        accounts = stack.enter_context(closing(accounts_desk(config, clock, branch)))
+        accounts = stack.enter_context(closing(AccountsDesk(config, clock, branch)))
         yield Town(script, accounts, clock)
 
 

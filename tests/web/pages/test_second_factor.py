@@ -12,7 +12,6 @@ from doorctl.accounts.sessions import FRESH_MS
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.web.staff.accounts import AccountsPages
 from tests.fakes.accounts import QuickHasher
-from tests.fakes.accounts_desk import FakeAccountsDesk
 from tests.web.pages.doorstep import NAME, NEW, RIGHT, Doorstep, browser_of, house
 
 START, FACTOR = "/sign-in", "/me/factor"
@@ -171,7 +170,7 @@ def test_a_manager_resets_it() -> None:
     step.add("kaj")
     _, _, _ = enrolled(step)
     manager = step.signed_in("kaj")
-    pages = AccountsPages(step.around, FakeAccountsDesk(step.memory))
+    pages = AccountsPages(step.around, step.memory)
     client = browser_of(step.around, pages)
     client.cookies = manager.cookies
     assert "Nulstil login i to trin" in client.get("/accounts").text

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from doorctl.accounts import administration
 from doorctl.accounts.account import Account, Origin, Role
 from doorctl.accounts.ports import Books
 from doorctl.accounts.sessions import Session
 from doorctl.accounts.throttle import NONE, account_charged
 from doorctl.core.errors import InputError
 from doorctl.core.moments import BootTime
-from tests.fakes.accounts import memory_books
+from doorctl.rpc import deeds
+from tests.fakes.accounts import carried_out, memory_books
 from tests.fakes.clock import FakeClock
 
 MOMENT = FakeClock().moment()
@@ -24,17 +24,17 @@ def books() -> Books:
     """Books with a manager, a technician, one of the staff, and one of the provider's."""
     books = memory_books()
     for name, role in (("m", Role.MANAGER), ("t", Role.TECHNICIAN), ("s", Role.STAFF)):
-        administration.add(books, Account(name, name, role), "hash", MOMENT)
+        carried_out(deeds.add_account(Account(name, name, role), "hash"), books, MOMENT)
     books.accounts.keep(PROVIDED, MOMENT)
     return books
 
 
 CHANGES: list[Callable[[Books, str], object]] = [
-    lambda books, name: administration.set_role(books, name, Role.VIEWER, MOMENT),
-    lambda books, name: administration.disable(books, name, MOMENT),
-    lambda books, name: administration.enable(books, name, MOMENT),
-    lambda books, name: administration.set_password(books, name, "h", MOMENT, must_change=True),
-    administration.sign_out_everywhere,
+    lambda books, name: carried_out(deeds.set_role(name, Role.VIEWER), books, MOMENT),
+    lambda books, name: carried_out(deeds.disable_account(name), books, MOMENT),
+    lambda books, name: carried_out(deeds.enable_account(name), books, MOMENT),
+    lambda books, name: carried_out(deeds.set_password(name, "h", must_change=True), books, MOMENT),
+    lambda books, name: carried_out(deeds.sign_out_everywhere(name), books, MOMENT),
 ]
 
 
@@ -63,7 +63,7 @@ def test_a_change_of_nobodys_account_is_refused(
 def test_a_login_is_given_once(books: Books) -> None:
     """A second account of that name would be the first one's."""
     with pytest.raises(InputError, match="already"):
-        administration.add(books, Account("s", "S", Role.MANAGER), "other", MOMENT)
+        carried_out(deeds.add_account(Account("s", "S", Role.MANAGER), "other"), books, MOMENT)
 
     assert books.accounts.password_of("s") == "hash"
 
@@ -73,13 +73,13 @@ def test_somebody_local_can_always_get_in(books: Books) -> None:
 
     One of the identity provider's does not count: it is no use while that is down.
     """
-    administration.disable(books, "t", MOMENT)
+    carried_out(deeds.disable_account("t"), books, MOMENT)
     for change in CHANGES[:2]:
         with pytest.raises(InputError, match="last local"):
             change(books, "m")
-    administration.set_role(books, "m", Role.TECHNICIAN, MOMENT)
-    administration.enable(books, "t", MOMENT)
-    administration.disable(books, "m", MOMENT)
+    carried_out(deeds.set_role("m", Role.TECHNICIAN), books, MOMENT)
+    carried_out(deeds.enable_account("t"), books, MOMENT)
+    carried_out(deeds.disable_account("m"), books, MOMENT)
 
     assert [one.name for one in books.accounts.every() if one.keeps_the_house] == ["t"]
 
@@ -87,11 +87,11 @@ def test_somebody_local_can_always_get_in(books: Books) -> None:
 def test_what_is_the_providers_is_not_changed_here(books: Books) -> None:
     """It would be another one at the next sign-in; to disable it is."""
     with pytest.raises(InputError, match="groups"):
-        administration.set_role(books, "abc", Role.STAFF, MOMENT)
+        carried_out(deeds.set_role("abc", Role.STAFF), books, MOMENT)
     with pytest.raises(InputError, match="identity provider"):
-        administration.set_password(books, "abc", "h", MOMENT, must_change=False)
+        carried_out(deeds.set_password("abc", "h", must_change=False), books, MOMENT)
 
-    assert administration.disable(books, "abc", MOMENT).disabled
+    assert carried_out(deeds.disable_account("abc"), books, MOMENT).disabled
 
 
 def test_a_new_password_forgets_failures(books: Books) -> None:
