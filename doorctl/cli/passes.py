@@ -39,9 +39,9 @@ from doorctl.services import rights
 from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.numbers import TakenAs
+from doorctl.services.rights import PassState, pass_state
 
 ALL_DAY = Span(0, DAY_MINUTES)
-VALID, AHEAD, OVER, REVOKED = "valid", "ahead", "over", "revoked"
 
 
 @click.group()
@@ -143,7 +143,7 @@ def add(
         more_times=tuple(more),
     )
     number = "" if identifier is None else typed_unseen(IDENTIFIER, identifier)
-    pin = new_pin(app.config.policy.pin_length) if own_pin else None
+    pin = new_pin() if own_pin else None
     click.echo(_issued(app, number, taken_as, new, pin))
 
 
@@ -182,20 +182,11 @@ def _issued(app: App, number: str, taken_as: TakenAs | None, new: Pass, own_pin:
     return f"Pass {held.number} is issued. The code is {groups}; it is shown only now."
 
 
-def _state(one: PassEntry, moment: Moment) -> str:
-    if one.revoked_at is not None:
-        return REVOKED
-    today = moment.local.date()
-    if one.held.last_day < today:
-        return OVER
-    return AHEAD if one.held.first_day > today else VALID
-
-
 def _as_dict(one: PassEntry, moment: Moment) -> dict[str, Any]:
     held = one.held
     return {
         "number": held.number,
-        "state": _state(one, moment),
+        "state": pass_state(one, moment.local.date()).value,
         "kind": held.kind.value,
         "label": held.label,
         "card": one.card,
@@ -214,7 +205,7 @@ def _as_dict(one: PassEntry, moment: Moment) -> dict[str, Any]:
 
 
 def _as_line(one: PassEntry, moment: Moment) -> str:
-    held, state = one.held, _state(one, moment)
+    held, state = one.held, pass_state(one, moment.local.date())
     bearer = (
         f"card {one.card}" if held.code_digits is None else f"code of {held.code_digits} digits"
     )
@@ -227,7 +218,7 @@ def _as_line(one: PassEntry, moment: Moment) -> str:
         *((f"with {held.companions_max}",) if held.companions_max else ()),
         held.label,
     ]
-    mark = click.style(f"{state:7}", fg="green" if state == VALID else None)
+    mark = click.style(f"{state.value:7}", fg="green" if state is PassState.VALID else None)
     span = f"{held.first_day} to {held.last_day}"
     return f"{held.number:4} {mark} {held.kind.value:11} {span}  {', '.join(facts)}"
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import Enum
 
 from doorctl.access.ban_terms import BanState, state
 from doorctl.access.rights import Ban, Pass
@@ -66,6 +68,15 @@ class Lifted:
 
     ban: Ban
     others: tuple[int, ...]
+
+
+class PassState(Enum):
+    """What a pass does now; the values are fixed names in lists and scripts."""
+
+    VALID = "valid"
+    AHEAD = "ahead"
+    OVER = "over"
+    REVOKED = "revoked"
 
 
 def ban_card(
@@ -151,9 +162,11 @@ def issue_for_card(
     """Issue a pass for a card, with a PIN of its own or, where that is None, the register's.
 
     Raises:
-        InputError: it is no number, or may be two, or the pass needs a PIN where the door wants
-            none; nothing was changed.
+        InputError: it is no number, or may be two, its PIN can't be typed at the door, or it needs
+            one where the door wants none; nothing was changed.
     """
+    if own_pin is not None:
+        _refuse_pin(own_pin, app.config.policy.pin_length)
     if not app.config.policy.require_pin and (new.needs_pin or own_pin is not None):
         raise InputError(
             "this branch asks for no PIN, so a pass that needs one would never open; issue it "
@@ -170,6 +183,12 @@ def issue_for_card(
         check = seal.pin_check(typed, card.reading, own_pin)
         new = replace(new, needs_pin=True, pin_check=check)
     return change(app, deeds.issue_pass(new, card.key), by)
+
+
+def _refuse_pin(pin: Pin, length: int) -> None:
+    digits = pin.reveal()
+    if len(digits) != length or not (digits.isascii() and digits.isdigit()):
+        raise InputError(f"a PIN is {length} digits here; nothing was changed")
 
 
 def issue_for_code(
@@ -230,6 +249,15 @@ def every_pass(app: App, why: str = "", by: str | None = None) -> tuple[PassEntr
         found = book.every_pass()
     note(app, Deed(Action.PASSES_LISTED, why=why, details={"passes": len(found)}), by)
     return found
+
+
+def pass_state(one: PassEntry, today: date) -> PassState:
+    """Return a pass's state on a local day."""
+    if one.revoked_at is not None:
+        return PassState.REVOKED
+    if one.held.last_day < today:
+        return PassState.OVER
+    return PassState.AHEAD if one.held.first_day > today else PassState.VALID
 
 
 def _is_made_up(patron_ref: str | None) -> bool:

@@ -17,9 +17,7 @@ from typing import Literal, Protocol
 
 from doorctl.access.calendar import Cause, Day, Mode
 from doorctl.access.day import Override
-from doorctl.access.rights import Pass
-from doorctl.core.masked import Pin
-from doorctl.ports import PassEntry, StoredDay, Visit
+from doorctl.ports import StoredDay, Visit
 from doorctl.privacy.audit import Action, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked
 from doorctl.privacy.letters import Export
@@ -334,24 +332,3 @@ class HoldDesk(Protocol):
 
     def visits(self, number: int, by: str) -> Sequence[Visit]:
         """Return the visits of a hold that may be shown now; audited."""
-
-
-class PassesDesk(Protocol):
-    """Who may come in beside the register's rules."""
-
-    def pin_length(self) -> int:
-        """Return how many digits a PIN has at this branch's keypad."""
-
-    def every(self, by: str) -> tuple[PassEntry, ...]:
-        """Return every pass that is stored, newest first."""
-
-    def issue_for_card(
-        self, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None, by: str
-    ) -> Pass:
-        """Issue a pass for a card, with the register's PIN or one of its own."""
-
-    def issue_for_code(self, new: Pass, by: str) -> tuple[Pass, str]:
-        """Issue a pass for a new code of `new.code_digits`; the code is stored nowhere."""
-
-    def revoke(self, number: int, by: str) -> Pass:
-        """Take a pass back."""

@@ -11,13 +11,11 @@ from typing import Any, Final
 import doorctl
 from doorctl.access.calendar import BY_STAFF, Mode, ModeSpan, Span
 from doorctl.access.day import Override
-from doorctl.access.rights import Pass
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError, InputError, StoreError
-from doorctl.core.masked import Pin
+from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.ops.machine import DataDisk
-from doorctl.ports import Clock, DaySource, PassEntry, StoredDay, Visit
+from doorctl.ports import Clock, DaySource, StoredDay, Visit
 from doorctl.privacy.audit import Action, Deed, Details, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
 from doorctl.privacy.letters import Export
@@ -25,7 +23,7 @@ from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
-from doorctl.services import holding, opening, records, rights, subject, visits
+from doorctl.services import holding, opening, records, subject, visits
 from doorctl.services.app import App, open_book, outdated
 from doorctl.services.branch import change
 from doorctl.services.explain import Explanation
@@ -46,7 +44,6 @@ from doorctl.web.desks import (
     HoursNow,
     Named,
     NowDesk,
-    PassesDesk,
     RegisterNow,
     StatisticsDesk,
     SubjectDesk,
@@ -181,46 +178,6 @@ class WhyDesk:
     def unlock(self, typed: str, taken_as: TakenAs | None, by: str) -> None:
         """Forget a card's wrong PINs."""
         visits.unlock(self._config, typed, taken_as=taken_as, numbers=self._numbers, by=by)
-
-
-class PassDesk:
-    """Implements `doorctl.web.desks.PassesDesk`. Thread-safe."""
-
-    def __init__(self, config: Config, numbers: Numbers) -> None:
-        self._config = config
-        self._numbers = numbers
-
-    def pin_length(self) -> int:
-        """Return how many digits a PIN has at this branch's keypad."""
-        return self._config.policy.pin_length
-
-    def every(self, by: str) -> tuple[PassEntry, ...]:
-        """Return every pass that is stored, newest first."""
-        return rights.every_pass(App.of(self._config), by=by)
-
-    def issue_for_card(
-        self, typed: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None, by: str
-    ) -> Pass:
-        """Issue a pass for a card, with the register's PIN or one of its own."""
-        if own_pin is not None:
-            _refuse_pin(own_pin, self.pin_length())
-        return rights.issue_for_card(
-            App.of(self._config), typed, taken_as, new, own_pin, numbers=self._numbers, by=by
-        )
-
-    def issue_for_code(self, new: Pass, by: str) -> tuple[Pass, str]:
-        """Issue a pass for a new code of `new.code_digits`; the code is kept nowhere."""
-        return rights.issue_for_code(App.of(self._config), new, numbers=self._numbers, by=by)
-
-    def revoke(self, number: int, by: str) -> Pass:
-        """Take a pass back."""
-        return change(App.of(self._config), deeds.revoke_pass(number), by)
-
-
-def _refuse_pin(pin: Pin, length: int) -> None:
-    digits = pin.reveal()
-    if len(digits) != length or not (digits.isascii() and digits.isdigit()):
-        raise InputError(f"a PIN is {length} digits here; nothing was changed")
 
 
 class PeopleDesk:
@@ -400,7 +357,6 @@ class Desks:
     log: DoorLog
     now: NowDesk
     explain: ExplainDesk
-    passes: PassesDesk
     calendar: CalendarDesk
     statistics: StatisticsDesk
     subject: SubjectDesk
@@ -415,7 +371,6 @@ def desks(config: Config, clock: Clock) -> Desks:
         log=DoorLogDesk(config, clock, numbers),
         now=BranchNowDesk(config, clock),
         explain=WhyDesk(config, numbers),
-        passes=PassDesk(config, numbers),
         calendar=HoursDesk(config),
         statistics=CountsDesk(config),
         subject=PeopleDesk(config, numbers),

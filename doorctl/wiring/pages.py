@@ -214,7 +214,7 @@ def pages(
         *events.routes(),
         *WhyPages(frame, stands_on.explain).routes(),
         *BansPages(frame, app, numbers).routes(),
-        *PassesPages(frame, stands_on.passes).routes(),
+        *PassesPages(frame, app, numbers).routes(),
         *CalendarPages(frame, stands_on.calendar).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),
         *PeoplePages(frame, stands_on.subject).routes(),

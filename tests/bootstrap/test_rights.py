@@ -164,6 +164,14 @@ class TestPasses:
         assert held.needs_pin
         assert held.pin_check == pin_check(of_card, Pin("4711"))
 
+    @pytest.mark.parametrize("digits", ["471", "47111", "47a1", "47\N{SUPERSCRIPT ONE}1"])
+    def test_a_pin_that_no_keypad_takes_is_refused(self, app: App, digits: str) -> None:
+        """It would open nothing."""
+        with pytest.raises(InputError, match="a PIN is 4 digits here"):
+            rights.issue_for_card(app, CARD, None, CARD_PASS, Pin(digits))
+
+        assert rights.every_pass(app) == ()
+
     def test_a_card_that_may_be_two_is_refused_until_it_is_said(self, app: App) -> None:
         """A pass for the wrong reading would open nothing."""
         with pytest.raises(InputError, match="--as"):

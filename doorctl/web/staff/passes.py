@@ -6,7 +6,6 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from datetime import date, timedelta
-from enum import Enum
 from secrets import token_urlsafe
 from types import MappingProxyType
 from typing import Any, Final
@@ -28,8 +27,12 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.masked import Pin
 from doorctl.core.staff_text import SHORT_TEXT
-from doorctl.ports import PassEntry
-from doorctl.web.desks import PassesDesk
+from doorctl.rpc import deeds
+from doorctl.services import rights
+from doorctl.services.app import App
+from doorctl.services.branch import change
+from doorctl.services.numbers import Numbers
+from doorctl.services.rights import PassState, pass_state
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import WEEKDAYS, Words
@@ -124,15 +127,6 @@ KINDS: Mapping[PassKind, str] = MappingProxyType(
 """What each kind is called in English, in the form's order."""
 
 
-class PassState(Enum):
-    """What a pass does now."""
-
-    VALID = "valid"
-    AHEAD = "ahead"
-    OVER = "over"
-    REVOKED = "revoked"
-
-
 STATES: Mapping[PassState, str] = MappingProxyType(
     {
         PassState.VALID: "Valid",
@@ -141,15 +135,6 @@ STATES: Mapping[PassState, str] = MappingProxyType(
         PassState.REVOKED: "Revoked",
     }
 )
-
-
-def state(one: PassEntry, today: date) -> PassState:
-    """Return a pass's state on a local day."""
-    if one.revoked_at is not None:
-        return PassState.REVOKED
-    if one.held.last_day < today:
-        return PassState.OVER
-    return PassState.AHEAD if one.held.first_day > today else PassState.VALID
 
 
 def hours(words: Words, held: Pass) -> str:
@@ -172,18 +157,19 @@ BY_CARD, BY_CODE = "card", "code"
 class PassesPages:
     """List, issue and revoke passes."""
 
-    def __init__(self, frame: Frame, desk: PassesDesk) -> None:
+    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
+        self._numbers = numbers
         self._sent: deque[str] = deque(maxlen=FORMS_KEPT)
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, see, change = self._frame.guarded, Permission.SEE_PASSES, Permission.CHANGE_PASSES
+        guarded, see, may = self._frame.guarded, Permission.SEE_PASSES, Permission.CHANGE_PASSES
         return (
             guarded(PAGE, self._page, see),
-            guarded(PAGE, self._issue, change, ("POST",)),
-            guarded(f"{PAGE}/{{number}}/revoke", self._revoke, change, ("POST",)),
+            guarded(PAGE, self._issue, may, ("POST",)),
+            guarded(f"{PAGE}/{{number}}/revoke", self._revoke, may, ("POST",)),
         )
 
     async def _page(self, asked: PageRequest) -> Response:
@@ -208,7 +194,9 @@ class PassesPages:
         if once:
             self._sent.append(once)
         try:
-            held, code = await asked.aside(self._desk.issue_for_code, new, asked.by)
+            held, code = await asked.aside(
+                rights.issue_for_code, self._app, new, numbers=self._numbers, by=asked.by
+            )
         except DoorctlError:
             if once:
                 self._sent.remove(once)
@@ -220,18 +208,28 @@ class PassesPages:
 
     async def _issue_for_card(self, asked: PageRequest, form: Form, new: Pass) -> None:
         pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
-        typed, read_as = filled_in.card(form), filled_in.taken_as(form)
-        await asked.aside(self._desk.issue_for_card, typed, read_as, new, pin, asked.by)
+        typed, read_as, numbers = filled_in.card(form), filled_in.taken_as(form), self._numbers
+        await asked.aside(
+            rights.issue_for_card,
+            self._app,
+            typed,
+            read_as,
+            new,
+            pin,
+            numbers=numbers,
+            by=asked.by,
+        )
 
     async def _revoke(self, asked: PageRequest) -> Response:
-        await asked.aside(self._desk.revoke, filled_in.row_number(asked), asked.by)
+        request = deeds.revoke_pass(filled_in.row_number(asked))
+        await asked.aside(change, self._app, request, asked.by)
         return asked.done(PAGE, "revoked")
 
     async def _shown(self, asked: PageRequest, form: Form, wrong: str = "") -> Response:
-        passes, pin_length = await asked.aside(self._looked, asked.by)
+        passes = await asked.aside(rights.every_pass, self._app, by=asked.by)
         context: dict[str, Any] = {
             "passes": [
-                (one, state(one, asked.today), hours(asked.words, one.held)) for one in passes
+                (one, pass_state(one, asked.today), hours(asked.words, one.held)) for one in passes
             ],
             "kinds": KINDS,
             "states": STATES,
@@ -244,16 +242,13 @@ class PassesPages:
             "every_day": EVERY_DAY,
             "span_fields": SPAN_FIELDS,
             "readings": filled_in.READINGS,
-            "pin_length": pin_length,
+            "pin_length": self._app.config.policy.pin_length,
             "code_lengths": range(MIN_CODE_DIGITS, MAX_CODE_DIGITS + 1),
             "companions": range(COMPANIONS_LIMIT + 1),
             "longest": SHORT_TEXT,
             **_days(asked.today),
         }
         return asked.page("passes.html", 422 if wrong else 200, **context)
-
-    def _looked(self, by: str) -> tuple[tuple[PassEntry, ...], int]:
-        return self._desk.every(by), self._desk.pin_length()
 
 
 def _days(today: date) -> dict[str, date]:

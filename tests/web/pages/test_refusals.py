@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
 from doorctl.core.errors import InputError
-from doorctl.services.app import system_clock
+from doorctl.services.app import App, system_clock
 from doorctl.services.numbers import own_numbers
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.calendar import CalendarPages
@@ -19,7 +19,7 @@ from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.passes import PassesPages
 from doorctl.web.staff.refusals import told
-from doorctl.wiring.desks import BranchNowDesk, HoursDesk, PassDesk
+from doorctl.wiring.desks import BranchNowDesk, HoursDesk
 from doorctl.wiring.desks_log import DoorLogDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.alarm_desk import FakeAlarmDesk
@@ -42,7 +42,7 @@ def staff(directory: Path, language: str) -> TestClient:
             *CalendarPages(frame, HoursDesk(config)).routes(),
             *LogPages(frame, DoorLogDesk(config, clock, numbers)).routes(),
             *NowPages(frame, BranchNowDesk(config, clock), FakeAlarmDesk()).routes(),
-            *PassesPages(frame, PassDesk(config, numbers)).routes(),
+            *PassesPages(frame, App(config, clock), numbers).routes(),
         ),
         Role.MANAGER,
         language,
