@@ -1,17 +1,33 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "busy",
-    parent=settings.default,
+    "suite",
+    max_examples=25,
     # How long an example takes is the machine's affair; what is slow stands in the benchmark.
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.load_profile("busy")
+settings.register_profile("whole", parent=settings.get_profile("suite"), max_examples=150)
+settings.load_profile("suite")
+
+QUICK = {
+    *("access", "application", "cards", "door"),
+    *("test_alarms.py", "test_masked.py", "test_moments.py"),
+}
+"""What `pytest -m quick` runs of this folder: the pure rooms and what the door does with them."""
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests by their folder."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in QUICK:
+            item.add_marker("quick")

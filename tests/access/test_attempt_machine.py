@@ -559,4 +559,4 @@ class AttemptMachine(RuleBasedStateMachine):
 
 
 TestAttempt = AttemptMachine.TestCase
-TestAttempt.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestAttempt.settings = settings(stateful_step_count=50)

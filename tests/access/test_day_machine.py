@@ -160,7 +160,7 @@ class DayMachine(RuleBasedStateMachine):
 
 
 TestDay = DayMachine.TestCase
-TestDay.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestDay.settings = settings(stateful_step_count=30)
 
 
 @given(

@@ -128,4 +128,4 @@ class TypingMachine(RuleBasedStateMachine):
 
 
 TestTyping = TypingMachine.TestCase
-TestTyping.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestTyping.settings = settings(stateful_step_count=25)

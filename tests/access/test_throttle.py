@@ -146,7 +146,7 @@ class CardMachine(RuleBasedStateMachine):
 
 
 TestCard = CardMachine.TestCase
-TestCard.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestCard.settings = settings(stateful_step_count=40)
 
 
 @given(st.lists(st.booleans(), min_size=10, max_size=10))
@@ -267,7 +267,7 @@ class ReaderMachine(RuleBasedStateMachine):
 
 
 TestReader = ReaderMachine.TestCase
-TestReader.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestReader.settings = settings(stateful_step_count=30)
 
 
 @given(st.integers(0, 700_000), st.integers(0, 10**9))

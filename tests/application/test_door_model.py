@@ -309,6 +309,6 @@ class AskingDoorMachine(DoorMachine):
 
 
 TestDoor = DoorMachine.TestCase
-TestDoor.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestDoor.settings = settings(stateful_step_count=30)
 TestAskingDoor = AskingDoorMachine.TestCase
 TestAskingDoor.settings = TestDoor.settings

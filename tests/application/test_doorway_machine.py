@@ -137,4 +137,4 @@ class DoorMachine(RuleBasedStateMachine):
 
 
 TestDoorway = DoorMachine.TestCase
-TestDoorway.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestDoorway.settings = settings(stateful_step_count=30)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.config import Branch, Config, Gpio, Push, Reader, Seal, Tls, load
@@ -291,7 +291,6 @@ def is_config_or_told(outcome: Config | ConfigError) -> bool:
     return bool(lines) and all(line.isprintable() and len(line) < 400 for line in lines)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables | st.dictionaries(st.text(max_size=8), written, max_size=4))
 def test_whatever_is_written_is_a_config_or_told(some: dict[str, Any]) -> None:
     """No TOML raises anything but ConfigError, and each problem is one printable line."""
@@ -305,7 +304,6 @@ def test_whatever_is_written_is_a_config_or_told(some: dict[str, Any]) -> None:
     assert is_config_or_told(outcome)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode()))
 def test_whatever_bytes_are_in_the_file_are_told(path: Path, content: bytes) -> None:
     """No file raises anything but ConfigError: none of these holds what is required."""
@@ -315,7 +313,6 @@ def test_whatever_bytes_are_in_the_file_are_told(path: Path, content: bytes) -> 
         load(path, environment={})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.lists(st.text(max_size=20) | st.text(max_size=9).map("door.release_s={}".format)))
 def test_whatever_is_overridden_is_a_config_or_told(path: Path, overrides: list[str]) -> None:
     """No override raises anything but ConfigError."""

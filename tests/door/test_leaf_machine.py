@@ -207,4 +207,4 @@ class Doorway(RuleBasedStateMachine):
 
 
 TestDoorway = Doorway.TestCase
-TestDoorway.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestDoorway.settings = settings(stateful_step_count=40)

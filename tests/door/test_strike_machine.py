@@ -148,4 +148,4 @@ class StrikeMachine(RuleBasedStateMachine):
 
 
 TestStrike = StrikeMachine.TestCase
-TestStrike.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestStrike.settings = settings(stateful_step_count=40)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from hypothesis import Phase
 
 settings.register_profile(
     "mutation",
-    parent=settings.get_profile("busy"),
+    parent=settings.get_profile("suite"),
     derandomize=True,
     max_examples={EXAMPLES},
     database=None,
@@ -84,10 +83,6 @@ def _prepare(copy: Path, chosen: Chosen) -> None:
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
         else:
             shutil.copy(ROOT / name, copy / name)
-    for path in (copy / "tests").rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        fewer = re.sub(r"\bmax_examples=\d+", f"max_examples={EXAMPLES}", text)
-        path.write_text(fewer, encoding="utf-8")
     with (copy / "tests/conftest.py").open("a", encoding="utf-8") as conftest:
         conftest.write(PROFILE)
     with (copy / "pyproject.toml").open("a", encoding="utf-8") as pyproject:

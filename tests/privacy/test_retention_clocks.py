@@ -252,4 +252,4 @@ class Branch(RuleBasedStateMachine):
 
 
 TestBranch = Branch.TestCase
-TestBranch.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestBranch.settings = settings(stateful_step_count=30)

@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer
@@ -159,7 +159,6 @@ class _Chunks(threading.Thread):
                     return
 
 
-@settings(max_examples=40)
 @given(
     st.sampled_from(["CQY|", "CQN|", "CQ|", ""]),
     st.lists(st.integers(1, 200), max_size=6),

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
@@ -164,7 +164,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
 @given(STEPS, st.sampled_from(TAMPER), st.data())
 def test_whatever_was_appended_and_erased_the_chain_holds_and_tampering_is_found(
     steps: list[tuple[str, int]], tamper: str, data: st.DataObject

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -202,9 +202,4 @@ class KeptAgainstModel(RuleBasedStateMachine):
 
 
 TestKeptAgainstModel = KeptAgainstModel.TestCase
-TestKeptAgainstModel.settings = settings(
-    max_examples=60,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestKeptAgainstModel.settings = settings(stateful_step_count=20)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron
@@ -76,7 +76,6 @@ PUSHES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(PUSHES, min_size=2, max_size=6), POLICIES, st.booleans())
 def test_it_counts_as_the_door_decides(
     pushes: list[Pushed], policy: Policy, with_clock: bool

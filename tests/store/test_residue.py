@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import StoreError
@@ -30,7 +30,6 @@ TIMES = st.sets(st.lists(FEW, min_size=6, max_size=6).map(bytes), max_size=3)
 
 
 @given(st.lists(FEW, max_size=120).map(bytes), KEYS, TIMES)
-@settings(deadline=None)
 def test_finds_what_a_plain_search_finds(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, keys: set[bytes], times: set[bytes]
 ) -> None:

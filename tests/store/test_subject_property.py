@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron, Reason
@@ -188,7 +188,6 @@ STORED = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
 @given(stored=STORED)
 def test_export_holds_all_and_erasure_leaves_nothing(stored: list[tuple[str, str, int]]) -> None:
     """Invariant 29, whatever was stored in whatever order, by raw rows and raw bytes.

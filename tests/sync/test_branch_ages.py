@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Reason
@@ -189,7 +189,6 @@ def test_no_birthday_lies_in_the_outbox(town: Town) -> None:
     ),
     away=st.sets(st.integers(0, 2)),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_each_decides_as_if_alone(
     birthdays: list[date | None],
     own: int,

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import doorctl
@@ -189,7 +189,6 @@ REPORTS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(reports=REPORTS)
 def test_each_branch_counts_once_and_a_lying_one_only_so_much(
     outbox: OutboxStore, reports: list[tuple[str, dict[str, int]]]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
@@ -187,9 +187,4 @@ def sealed(row: FeedPatron) -> set[tuple[object, ...]]:
 
 
 TestSenderAgainstFeed = SenderAgainstFeed.TestCase
-TestSenderAgainstFeed.settings = settings(
-    max_examples=40,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestSenderAgainstFeed.settings = settings(stateful_step_count=25)

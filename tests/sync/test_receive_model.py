@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -169,9 +169,4 @@ class PushesAgainstModel(RuleBasedStateMachine):
 
 
 TestPushesAgainstModel = PushesAgainstModel.TestCase
-TestPushesAgainstModel.settings = settings(
-    max_examples=60,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestPushesAgainstModel.settings = settings(stateful_step_count=20)

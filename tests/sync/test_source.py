@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import FeedError
@@ -395,7 +395,6 @@ def test_a_sheet_of_another_encoding_is_told(tmp_path: Path) -> None:
 
 
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_no_bytes_break_a_sheet(tmp_path: Path, content: bytes) -> None:
     """Whatever stands in a file, it is patrons or a told problem."""
     path = tmp_path / "feed.csv"

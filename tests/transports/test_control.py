@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import (
@@ -136,7 +136,6 @@ def test_garbage_gets_one_answer_and_the_next_caller_is_served(path: Path, line:
 
 
 @given(line=st.binary(max_size=200))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_stop_the_server(path: Path, line: bytes) -> None:
     """Each caller gets exactly one line of JSON."""
     answer = say(path, line + b"\n")

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer
@@ -307,7 +307,6 @@ texts = st.text(max_size=60) | st.sampled_from(REFUSED_ROWS)
 
 
 @given(st.dictionaries(st.sampled_from([*QUESTION, "row", "row_until"]), texts | st.integers()))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_that_is_asked_ends_it(about: dict[str, Any]) -> None:
     """Each nonsense is a `DoorctlError` or msgspec's own, which the socket answers."""
     web = Web()
