@@ -293,9 +293,9 @@ FAULTS = (
     ),
     Fault(
         "who somebody was is shown though the audit log failed",
-        "DoorLogDesk.reveal",
-        "note(self._config, deed, by)",
-        "try:\n        note(self._config, deed, by)\n    except OSError:\n        pass",
+        "note",
+        "change(app, deeds.note(deed), by)",
+        "try:\n        change(app, deeds.note(deed), by)\n    except OSError:\n        pass",
         "tests/web/test_desk_log.py",
     ),
     Fault(
