@@ -169,7 +169,7 @@ class Calendar:
         if not self._knows(local.date()):
             return None
         # Spans begin and end on whole minutes, so what goes beyond the minute can't matter.
-        return _mode(self._spans(local.date()), local.hour * 60 + local.minute)
+        return _mode(self.spans(local.date()), local.hour * 60 + local.minute)
 
     def cause_on(self, day: date) -> Cause:
         """Return why the hours of a date are what they are."""
@@ -184,7 +184,23 @@ class Calendar:
         They lie within the date, from midnight to midnight, with the tail of the day before and
         without their own; of two that overlap only `Mode.STAFFED` is left.
         """
-        return _resolved(self._spans(day)) if self._knows(day) else None
+        return _resolved(self.spans(day)) if self._knows(day) else None
+
+    def spans(self, day: date) -> Day:
+        """Return a date's hours as they were given.
+
+        They may go on past midnight, and begin with the tail of the day before: given anew, they
+        change nothing.
+        """
+        if day in self.days:
+            return self._own(day)
+        before = self._own(day - ONE_DAY)
+        tails = (
+            ModeSpan(span.mode, 0, span.ends - DAY_MINUTES)
+            for span in before
+            if span.ends > DAY_MINUTES
+        )
+        return (*tails, *self._own(day))
 
     def changes(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, Mode | None]]:
         """Yield each instant at which `mode_at` changes, in the zone of `after`, and its new mode.
@@ -227,17 +243,6 @@ class Calendar:
             return dated.spans
         return ALL_DAY if self.week is None else self.week[day.weekday()]
 
-    def _spans(self, day: date) -> Day:
-        if day in self.days:
-            return self._own(day)
-        before = self._own(day - ONE_DAY)
-        tails = (
-            ModeSpan(span.mode, 0, span.ends - DAY_MINUTES)
-            for span in before
-            if span.ends > DAY_MINUTES
-        )
-        return (*tails, *self._own(day))
-
     def _instants(self, after: datetime, until: datetime) -> list[datetime]:
         """Return, in order, every instant at which the mode may change, in UTC."""
         zone = after.tzinfo
@@ -245,7 +250,7 @@ class Calendar:
         found: set[datetime] = set()
         day, end = after.date(), until.astimezone(zone).date()
         while day <= end:
-            found.update(instants_of(day, _bounds(self._spans(day)), zone))
+            found.update(instants_of(day, _bounds(self.spans(day)), zone))
             found.update(clock_change(day, zone))
             day += ONE_DAY
         return sorted(instant for instant in found if first < instant <= last)

@@ -79,9 +79,10 @@ def except_day(
 
     A span is HH:MM-HH:MM. Without any the branch is closed on DATE.
     """
-    refuse_day(hours_now(app), day, self_service, staffed)
     spans = tuple(chain(_of(Mode.SELF_SERVICE, self_service), _of(Mode.STAFFED, staffed)))
-    change(app, deeds.set_day(StoredDay(day, spans, note)))
+    stored = StoredDay(day, spans, note)
+    refuse_day(hours_now(app), stored)
+    change(app, deeds.set_day(stored))
     click.echo(f"On {day} the branch is {_spelt(spans)}.")
 
 

@@ -1,10 +1,10 @@
-"""The branch's hours at a moment, for the commands that show them."""
+"""The branch's hours now and on the days to come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from doorctl.access.calendar import (
     LOOK_AHEAD,
@@ -31,7 +31,7 @@ from doorctl.config import Config, DatedHours
 from doorctl.config.hours import Opening, problems_of_date
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.ports import BranchBook, DaySource, StoredCalendar, StoredDays
+from doorctl.ports import BranchBook, DaySource, StoredCalendar, StoredDay, StoredDays
 from doorctl.services.app import App, open_book
 
 # Which calendar counts: the configuration's hours with what branch.db adds to them.
@@ -153,21 +153,58 @@ def branch_at(config: Config, book: BranchBook, moment: Moment) -> BranchNow:
     return BranchNow(judge(calendar, override, moment).mode, late)
 
 
-def refuse_day(
-    hours: Hours, day: date, self_service: Sequence[Span], staffed: Sequence[Span]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class CalendarDay:
+    """One date; `spans` lie within it, and are None where the hours are not known.
+
+    `given` are the hours to begin with for whoever changes them: see `Calendar.spans`. `cause` is
+    their source, `note` names the day and may be empty; staff can take back the hours of a day that
+    is `by_staff`.
+    """
+
+    day: date
+    spans: Day | None
+    given: Day
+    cause: Cause
+    note: str
+    by_staff: bool
+
+
+def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
+    """Return `count` dates from `first` on.
+
+    Raises:
+        StoreError: as of :func:`hours_now`.
+    """
+    with open_book(app.config) as book:
+        stored = book.calendar()
+    calendar = calendar_of(app.config.opening, stored)
+    staff = {day.day for one in stored.sources if one.source is DaySource.STAFF for day in one.days}
+    return tuple(
+        CalendarDay(
+            day,
+            calendar.day(day),
+            calendar.spans(day),
+            calendar.cause_on(day),
+            calendar.days[day].note if day in calendar.days else "",
+            by_staff=day in staff,
+        )
+        for day in (first + timedelta(days=ahead) for ahead in range(count))
+    )
+
+
+def refuse_day(hours: Hours, day: StoredDay) -> None:
     """Refuse hours for a date that clash with each other or with the day after.
 
     Raises:
         InputError: with the first clash.
     """
     week = [_split(spans) for spans in hours.calendar.week or ((),) * 7]
-    one = DatedHours(day.isoformat(), day, _sorted(self_service), _sorted(staffed))
     problems = problems_of_date(
-        one,
+        DatedHours(day.day.isoformat(), day.day, *_split(day.spans)),
         tuple(own for own, _ in week),
-        tuple(desk for _, desk in week),
-        {day, *hours.calendar.days},
+        tuple(staffed for _, staffed in week),
+        {day.day, *hours.calendar.days},
     )
     if problems:
         raise InputError(str(problems[0]))
@@ -175,13 +212,10 @@ def refuse_day(
 
 def _split(spans: Day) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     own = (one for one in spans if one.mode is Mode.SELF_SERVICE)
-    desk = (one for one in spans if one.mode is Mode.STAFFED)
-    return _sorted(_plain(own)), _sorted(_plain(desk))
+    staffed = (one for one in spans if one.mode is Mode.STAFFED)
+    return _plain(own), _plain(staffed)
 
 
-def _plain(spans: Iterable[ModeSpan]) -> Iterator[Span]:
-    return (Span(one.starts, one.ends) for one in spans)
-
-
-def _sorted(spans: Iterable[Span]) -> tuple[Span, ...]:
-    return tuple(sorted(spans, key=lambda one: (one.opens, one.closes)))
+def _plain(spans: Iterable[ModeSpan]) -> tuple[Span, ...]:
+    plain = (Span(one.starts, one.ends) for one in spans)
+    return tuple(sorted(plain, key=lambda one: (one.opens, one.closes)))

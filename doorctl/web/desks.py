@@ -17,41 +17,13 @@ from typing import Literal, Protocol
 
 from doorctl.access.calendar import Cause, Day, Mode
 from doorctl.access.day import Override
-from doorctl.ports import StoredDay, Visit
+from doorctl.ports import Visit
 from doorctl.privacy.audit import Action, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked
 from doorctl.privacy.letters import Export
 from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
 from doorctl.services.explain import Explanation
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarDay:
-    """One date; `spans` is None where the hours are not known.
-
-    `cause` is their source, `note` names the day and may be empty; staff can take back the hours of
-    a day that is `by_staff`.
-    """
-
-    day: date
-    spans: Day | None
-    cause: Cause
-    note: str
-    by_staff: bool
-
-
-class CalendarDesk(Protocol):
-    """The branch's hours."""
-
-    def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
-        """Return `count` dates."""
-
-    def set_day(self, day: StoredDay, by: str) -> None:
-        """Give a date hours of its own; none for closed."""
-
-    def clear_day(self, day: date, by: str) -> None:
-        """Take back the hours that staff set for a date."""
 
 
 class StatisticsDesk(Protocol):

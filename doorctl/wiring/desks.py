@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any
 
 import doorctl
-from doorctl.access.calendar import BY_STAFF, Mode, ModeSpan, Span
+from doorctl.access.calendar import BY_STAFF, Mode
 from doorctl.access.day import Override
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.staff_text import refuse_purpose
 from doorctl.ops.machine import DataDisk
-from doorctl.ports import Clock, DaySource, StoredDay, Visit
+from doorctl.ports import Clock, Visit
 from doorctl.privacy.audit import Action, Deed, Details, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
 from doorctl.privacy.letters import Export
@@ -24,10 +24,10 @@ from doorctl.privacy.subject import Erasure
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
 from doorctl.services import holding, opening, records, subject, visits
-from doorctl.services.app import App, open_book, outdated
+from doorctl.services.app import App, outdated
 from doorctl.services.branch import change
 from doorctl.services.explain import Explanation
-from doorctl.services.hours import hours_now, refuse_day
+from doorctl.services.hours import hours_now
 from doorctl.services.numbers import DoorsNumbers, Numbers, TakenAs
 from doorctl.services.purging import Audited
 from doorctl.services.records import note
@@ -35,8 +35,6 @@ from doorctl.services.register import open_register
 from doorctl.web.desks import (
     AuditDesk,
     BranchPicture,
-    CalendarDay,
-    CalendarDesk,
     DoorLog,
     DoorNow,
     ExplainDesk,
@@ -214,48 +212,6 @@ def _named(named: Named) -> subject.Named:
 
 # Hours, counts, holds and the audit log at the staff pages.
 
-MOST_DAYS: Final = 400
-
-
-class HoursDesk:
-    """Implements `doorctl.web.desks.CalendarDesk`. Thread-safe."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-
-    def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
-        """Return `count` dates from `first` on, at most :data:`MOST_DAYS`."""
-        calendar = hours_now(App.of(self._config)).calendar
-        with open_book(self._config) as book:
-            said = book.calendar().sources
-        staff = {day.day for one in said if one.source is DaySource.STAFF for day in one.days}
-        listed = (first + timedelta(days=ahead) for ahead in range(min(count, MOST_DAYS)))
-        return tuple(
-            CalendarDay(
-                day,
-                calendar.day(day),
-                calendar.cause_on(day),
-                calendar.days[day].note if day in calendar.days else "",
-                by_staff=day in staff,
-            )
-            for day in listed
-        )
-
-    def set_day(self, day: StoredDay, by: str) -> None:
-        """Give a date its own hours; a day without hours is closed."""
-        own, staffed = (_plain(day, mode) for mode in (Mode.SELF_SERVICE, Mode.STAFFED))
-        refuse_day(hours_now(App.of(self._config)), day.day, own, staffed)
-        change(App.of(self._config), deeds.set_day(day), by)
-
-    def clear_day(self, day: date, by: str) -> None:
-        """Remove the hours that staff gave a date."""
-        change(App.of(self._config), deeds.clear_day(day), by)
-
-
-def _plain(day: StoredDay, mode: Mode) -> tuple[Span, ...]:
-    spans: Sequence[ModeSpan] = day.spans
-    return tuple(Span(one.starts, one.ends) for one in spans if one.mode is mode)
-
 
 class CountsDesk:
     """Implements `doorctl.web.desks.StatisticsDesk`. Thread-safe."""
@@ -357,7 +313,6 @@ class Desks:
     log: DoorLog
     now: NowDesk
     explain: ExplainDesk
-    calendar: CalendarDesk
     statistics: StatisticsDesk
     subject: SubjectDesk
     audit: AuditDesk
@@ -371,7 +326,6 @@ def desks(config: Config, clock: Clock) -> Desks:
         log=DoorLogDesk(config, clock, numbers),
         now=BranchNowDesk(config, clock),
         explain=WhyDesk(config, numbers),
-        calendar=HoursDesk(config),
         statistics=CountsDesk(config),
         subject=PeopleDesk(config, numbers),
         audit=TrailDesk(config),

@@ -215,7 +215,7 @@ def pages(
         *WhyPages(frame, stands_on.explain).routes(),
         *BansPages(frame, app, numbers).routes(),
         *PassesPages(frame, app, numbers).routes(),
-        *CalendarPages(frame, stands_on.calendar).routes(),
+        *CalendarPages(frame, app).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),
         *PeoplePages(frame, stands_on.subject).routes(),
         *HoldPages(frame, stands_on.holds).routes(),

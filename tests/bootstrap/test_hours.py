@@ -12,6 +12,7 @@ from doorctl.access.calendar import Calendar, Cause, DatedDay, Day, Mode, ModeSp
 from doorctl.access.day import Override
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
+from doorctl.ports import StoredDay
 from doorctl.services.hours import Hours, refuse_day
 
 ZONE = ZoneInfo("Europe/Copenhagen")
@@ -78,6 +79,13 @@ def test_by_a_clock_that_is_not_set_nothing_is_foretold() -> None:
 THURSDAY, FRIDAY, SATURDAY = (date(2026, 11, day) for day in (26, 27, 28))
 
 
+def own(day: date, self_service: list[Span], staffed: list[Span]) -> StoredDay:
+    """Return hours of a date's own."""
+    by = ((Mode.SELF_SERVICE, self_service), (Mode.STAFFED, staffed))
+    spans = (ModeSpan(mode, one.opens, one.closes) for mode, every in by for one in every)
+    return StoredDay(day, tuple(spans))
+
+
 @pytest.mark.parametrize(
     ("day", "self_service", "staffed"),
     [
@@ -89,7 +97,7 @@ THURSDAY, FRIDAY, SATURDAY = (date(2026, 11, day) for day in (26, 27, 28))
 )
 def test_hours_that_are_possible(day: date, self_service: list[Span], staffed: list[Span]) -> None:
     """Closed, staffed within or apart, and past a midnight before the next day opens."""
-    refuse_day(hours(), day, self_service, staffed)
+    refuse_day(hours(), own(day, self_service, staffed))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +114,7 @@ def test_hours_that_clash_are_refused(
 ) -> None:
     """Overlaps, staff half outside, gaps that are a slip, and what runs into the next day's."""
     with pytest.raises(InputError, match=day.isoformat()):
-        refuse_day(hours(), day, self_service, staffed)
+        refuse_day(hours(), own(day, self_service, staffed))
 
 
 def test_a_day_after_with_hours_of_its_own_is_none_to_clash_with() -> None:
@@ -114,11 +122,11 @@ def test_a_day_after_with_hours_of_its_own_is_none_to_clash_with() -> None:
     calm = hours()
     dated = replace(calm, calendar=Calendar(WEEK, {FRIDAY: DatedDay(())}))
 
-    refuse_day(dated, THURSDAY, [Span(1200, 1440 + 540)], [])
+    refuse_day(dated, own(THURSDAY, [Span(1200, 1440 + 540)], []))
 
 
 def test_a_branch_without_hours_can_have_an_exception() -> None:
     """Open at all hours, but not on Christmas Eve."""
     always = replace(hours(), calendar=Calendar())
 
-    refuse_day(always, THURSDAY, [Span(600, 720)], [])
+    refuse_day(always, own(THURSDAY, [Span(600, 720)], []))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from doorctl.access.calendar import Cause, Day, Mode, ModeSpan
 from doorctl.access.day import Override
 from doorctl.core.errors import InputError
 from doorctl.core.staff_text import refuse_text
-from doorctl.ports import StoredDay
-from doorctl.web.desks import BranchPicture, CalendarDay, DoorNow, HoursNow, RegisterNow
+from doorctl.web.desks import BranchPicture, DoorNow, HoursNow, RegisterNow
 
 AT = datetime(2026, 11, 25, 19, 30, tzinfo=ZoneInfo("Europe/Copenhagen"))
 EVENING: Day = (
@@ -77,33 +76,3 @@ class FakeNowDesk:
             raise InputError("no mode is set by hand, so there is none to end")
         self.picture = replace(self.picture, hours=QUIET.hours)
         self.done.append(("ended", by))
-
-
-@dataclass
-class FakeCalendarDesk:
-    """Implements `CalendarDesk`: the same hours each day, but where staff said others."""
-
-    said: dict[date, StoredDay] = field(default_factory=dict)
-    usual: Day = EVENING
-
-    def days(self, first: date, count: int) -> tuple[CalendarDay, ...]:
-        """Return so many dates."""
-        return tuple(map(self._day, (first + timedelta(days=ahead) for ahead in range(count))))
-
-    def set_day(self, day: StoredDay, by: str) -> None:
-        """Keep a date's hours."""
-        refuse_text("note", day.note, optional=True)
-        assert by
-        self.said[day.day] = day
-
-    def clear_day(self, day: date, by: str) -> None:
-        """Forget them."""
-        assert by
-        if self.said.pop(day, None) is None:
-            raise InputError(f"staff have set no hours for {day} that could be cleared")
-
-    def _day(self, day: date) -> CalendarDay:
-        said = self.said.get(day)
-        if said is None:
-            return CalendarDay(day, self.usual, Cause.SCHEDULE, "", by_staff=False)
-        return CalendarDay(day, said.spans, Cause.EXCEPTION, said.note, by_staff=True)

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Role
 from doorctl.accounts.sessions import IDLE_MS, Token
 from doorctl.core.errors import InputError, StoreError, StuckError
+from doorctl.services.app import App
 from doorctl.web.frame.frame import Person, path_of
 from doorctl.web.frame.pool import THREADS, Turns
 from doorctl.web.staff.calendar import CalendarPages
@@ -22,7 +23,7 @@ from doorctl.web.staff.now import NowPages
 from doorctl.wiring.pages import SignedIn
 from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.fakes.log_desk import FakeHoldDesk
-from tests.fakes.now_desk import FakeCalendarDesk, FakeNowDesk
+from tests.fakes.now_desk import FakeNowDesk
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
 
@@ -183,11 +184,11 @@ def test_a_stranger_learns_nothing_of_files() -> None:
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-def test_days_beyond_all_calendars(day: str) -> None:
+def test_days_beyond_all_calendars(day: str, app: App) -> None:
     """They are refused or taken for none, and are no fault of ours."""
     around = browser(
         lambda around: (
-            *CalendarPages(around, FakeCalendarDesk()).routes(),
+            *CalendarPages(around, app).routes(),
             *NowPages(around, FakeNowDesk(), FakeAlarmDesk()).routes(),
         ),
         Role.STAFF,

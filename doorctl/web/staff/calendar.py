@@ -19,7 +19,10 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.ports import StoredDay
-from doorctl.web.desks import CalendarDay, CalendarDesk
+from doorctl.rpc import deeds
+from doorctl.services.app import App
+from doorctl.services.branch import change
+from doorctl.services.hours import CalendarDay, days, hours_now, refuse_day
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import CAUSES, MODES, Words, minutes
@@ -46,7 +49,7 @@ def filled(day: CalendarDay) -> dict[str, Any]:
     """Return a date's hours as the form's fields."""
     fields: dict[str, Any] = {"open": OPEN if day.spans else CLOSED, "note": day.note}
     for mode, name in KINDS:
-        found = [one for one in day.spans or () if one.mode is mode]
+        found = [one for one in day.given if day.spans is not None and one.mode is mode]
         for place, one in enumerate(found[:MOST_SPANS]):
             fields[f"{name}-{place}-from"] = minutes(one.starts)
             fields[f"{name}-{place}-to"] = minutes(one.ends)
@@ -55,7 +58,7 @@ def filled(day: CalendarDay) -> dict[str, Any]:
 
 def version(day: CalendarDay) -> str:
     """Return a hash that shows whether a date has changed since a form showed it."""
-    told = repr((day.spans, day.cause.value, day.note, day.by_staff))
+    told = repr((day.spans, day.given, day.cause.value, day.note, day.by_staff))
     return hashlib.sha256(told.encode()).hexdigest()[:VERSION_DIGITS]
 
 
@@ -163,11 +166,11 @@ class Picture:
     height: int
 
 
-def picture(words: Words, days: Sequence[CalendarDay], now: datetime) -> Picture:
+def picture(words: Words, shown: Sequence[CalendarDay], now: datetime) -> Picture:
     """Return the picture of some days at a local moment."""
-    lines = tuple(_line(words, place, one) for place, one in enumerate(days))
+    lines = tuple(_line(words, place, one) for place, one in enumerate(shown))
     today = next(
-        (line for line, one in zip(lines, days, strict=True) if one.day == now.date()), None
+        (line for line, one in zip(lines, shown, strict=True) if one.day == now.date()), None
     )
     minute = now.hour * 60 + now.minute
     return Picture(
@@ -222,30 +225,30 @@ class Row:
 class CalendarPages:
     """Show the hours and change those of single dates."""
 
-    def __init__(self, frame: Frame, desk: CalendarDesk) -> None:
+    def __init__(self, frame: Frame, app: App) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
         self._changing = threading.Lock()
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         guarded, day = self._frame.guarded, f"{PAGE}/{{day}}"
-        change, post = Permission.CHANGE_CALENDAR, ("POST",)
+        may, post = Permission.CHANGE_CALENDAR, ("POST",)
         return (
             guarded(PAGE, self._page, Permission.SEE_CALENDAR),
-            guarded(day, self._day, change),
-            guarded(day, self._set, change, post),
-            guarded(f"{day}/clear", self._clear, change, post),
+            guarded(day, self._day, may),
+            guarded(day, self._set, may, post),
+            guarded(f"{day}/clear", self._clear, may, post),
         )
 
     async def _page(self, asked: PageRequest) -> Response:
         today = asked.today
         first = _date(asked.asked("from")) or today
-        days = await asked.aside(self._desk.days, first, SHOWN_DAYS)
+        shown = await asked.aside(days, self._app, first, SHOWN_DAYS)
         return asked.page(
             "calendar.html",
-            rows=[_row(asked, one) for one in days],
-            picture=picture(asked.words, days, asked.now),
+            rows=[_row(asked, one) for one in shown],
+            picture=picture(asked.words, shown, asked.now),
             today=today,
             earlier=max(today, first - timedelta(days=SHOWN_DAYS)),
             later=first + timedelta(days=SHOWN_DAYS),
@@ -259,7 +262,7 @@ class CalendarPages:
         day = _date(asked.asked("day"))
         if day is None:
             return None
-        (found,) = await asked.aside(self._desk.days, day, 1)
+        (found,) = await asked.aside(days, self._app, day, 1)
         return _row(asked, found) if found.by_staff else None
 
     async def _day(self, asked: PageRequest) -> Response:
@@ -289,19 +292,20 @@ class CalendarPages:
     def _said(self, day: date, shown: str, said: StoredDay | None, by: str) -> None:
         """Set a date, or clear it for None, if it still is what the form showed."""
         with self._changing:
-            (now,) = self._desk.days(day, 1)
+            (now,) = days(self._app, day, 1)
             if version(now) != shown:
                 raise InputError("somebody else has changed this date; look, and save again")
             if said is None:
-                self._desk.clear_day(day, by)
+                change(self._app, deeds.clear_day(day), by)
             else:
-                self._desk.set_day(said, by)
+                refuse_day(hours_now(self._app), said)
+                change(self._app, deeds.set_day(said), by)
 
     async def _found(self, asked: PageRequest) -> CalendarDay:
         day = _date(asked.request.path_params["day"])
         if day is None:
             raise InputError("that is no date")
-        (found,) = await asked.aside(self._desk.days, day, 1)
+        (found,) = await asked.aside(days, self._app, day, 1)
         return found
 
     def _form(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from httpx2 import Response
@@ -9,20 +9,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from doorctl.access.calendar import Mode, ModeSpan
+from doorctl.access.calendar import Cause, Day, Mode, ModeSpan
 from doorctl.accounts.account import Role
 from doorctl.ports import StoredDay
+from doorctl.rpc import deeds
+from doorctl.services.app import App, open_book
+from doorctl.services.branch import change
+from doorctl.services.hours import CalendarDay, days
 from doorctl.web.frame.words import Words, minutes
 from doorctl.web.staff.calendar import LEFT, WIDTH, CalendarPages, picture
-from tests.fakes.now_desk import AT, FakeCalendarDesk
-from tests.web.pages.staging import LANGUAGES, ZONE, browser
+from tests.web.conftest import Apps
+from tests.web.pages.staging import LANGUAGES, NOW, ZONE, browser
 
 DAY = date(2026, 12, 24)
 
 
-def client(desk: FakeCalendarDesk, role: Role = Role.STAFF, language: str = "da") -> TestClient:
+@pytest.fixture
+def app(apps: Apps) -> App:
+    """A branch with the same hours each day."""
+    week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    hours = (f'hours.{day}=["18:00-22:00"]' for day in week)
+    return apps(*hours, *(f'hours.staffed.{day}=["10:00-18:00"]' for day in week))
+
+
+def stored(app: App) -> dict[date, StoredDay]:
+    """Return what staff said of dates."""
+    with open_book(app.config) as book:
+        sources = book.calendar().sources
+    return {day.day: day for one in sources for day in one.days}
+
+
+def client(app: App, role: Role = Role.STAFF, language: str = "da") -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: CalendarPages(frame, desk).routes(), role, language)
+    return browser(lambda frame: CalendarPages(frame, app).routes(), role, language)
 
 
 def said(staff: TestClient, form: dict[str, str], what: str = "") -> Response:
@@ -37,9 +56,9 @@ def shown(staff: TestClient) -> str:
     return found[1]
 
 
-def test_two_weeks_as_a_picture_and_a_table() -> None:
+def test_two_weeks_as_a_picture_and_a_table(app: App) -> None:
     """Each date stands in both, with its hours in words."""
-    page = client(FakeCalendarDesk()).get("/calendar").text
+    page = client(app).get("/calendar").text
 
     assert page.count('<th scope="row">') == 14
     assert "onsdag den 25. november 2026" in page
@@ -47,38 +66,53 @@ def test_two_weeks_as_a_picture_and_a_table() -> None:
     assert page.count('class="self_service"') == 14
 
 
-def test_a_date_gets_hours_of_its_own_and_the_usual_ones_back() -> None:
+def test_a_date_gets_hours_of_its_own_and_the_usual_ones_back(app: App) -> None:
     """What staff say of a date is shown, with the note as text, and can be taken back."""
-    desk = FakeCalendarDesk()
-    staff = client(desk)
+    staff = client(app)
     form = {"open": "hours", "self-0-from": "8:00", "self-0-to": "12.30", "note": "<b>Jul</b>"}
 
     done = said(staff, form)
     page = staff.get(f"/calendar?from={DAY}").text
 
     assert done.status_code == 303
-    assert desk.said[DAY].spans == (ModeSpan(Mode.SELF_SERVICE, 480, 750),)
+    assert stored(app)[DAY].spans == (ModeSpan(Mode.SELF_SERVICE, 480, 750),)
     assert "&lt;b&gt;Jul&lt;/b&gt;" in page
     assert said(staff, {}, "/clear").status_code == 303
-    assert desk.said == {}
+    assert stored(app) == {}
 
 
-def test_closed_all_day() -> None:
+@pytest.mark.parametrize(
+    "spans",
+    [
+        (ModeSpan(Mode.SELF_SERVICE, 1320, 1500), ModeSpan(Mode.STAFFED, 600, 1080)),
+        (ModeSpan(Mode.SELF_SERVICE, 480, 1320), ModeSpan(Mode.STAFFED, 600, 1080)),
+    ],
+)
+def test_a_form_that_is_sent_as_it_was_shown_changes_no_hours(app: App, spans: Day) -> None:
+    """Neither those past midnight nor those with staff among them, nor the next morning's."""
+    change(app, deeds.set_day(StoredDay(DAY, spans)), "anne")
+    staff, before = client(app), days(app, DAY, 2)
+    page = staff.get(f"/calendar/{DAY}").text
+    fields = dict(re.findall(r'name="([a-z0-9-]+)"[^>]*? value="([^"]*)"', page))
+
+    assert staff.post(f"/calendar/{DAY}", data=fields | {"open": "hours"}).status_code == 303
+    assert days(app, DAY, 2) == before
+
+
+def test_closed_all_day(app: App) -> None:
     """One choice is enough, whatever hours are still filled in."""
-    desk = FakeCalendarDesk()
     form = {"open": "closed", "self-0-from": "08:00", "self-0-to": "12:00"}
 
-    said(client(desk), form)
+    said(client(app), form)
 
-    assert desk.said[DAY] == StoredDay(DAY, ())
+    assert stored(app)[DAY] == StoredDay(DAY, ())
 
 
-def test_the_form_shows_what_stands() -> None:
+def test_the_form_shows_what_stands(app: App) -> None:
     """Whoever changes one thing need not type the rest anew, and saving it changes nothing."""
-    desk = FakeCalendarDesk()
     spans = (ModeSpan(Mode.STAFFED, 600, 1080), ModeSpan(Mode.SELF_SERVICE, 1320, 1500))
-    desk.said[DAY] = StoredDay(DAY, spans, "aften")
-    page = client(desk).get(f"/calendar/{DAY}").text
+    change(app, deeds.set_day(StoredDay(DAY, spans, "aften")), "anne")
+    page = client(app).get(f"/calendar/{DAY}").text
 
     for text in ('value="10:00"', 'value="18:00"', 'value="22:00"', 'value="01:00"', "aften"):
         assert text in page
@@ -87,14 +121,13 @@ def test_the_form_shows_what_stands() -> None:
 @pytest.mark.parametrize(
     "wrong", [("8", "12:00"), ("08:00", ""), ("25:00", "26:00"), ("24:00", "24:30"), ("x", "y")]
 )
-def test_times_that_are_none(wrong: tuple[str, str]) -> None:
+def test_times_that_are_none(wrong: tuple[str, str], app: App) -> None:
     """They are refused in the branch's language, and shown again to be mended."""
-    desk = FakeCalendarDesk()
     form = {"open": "hours", "self-0-from": wrong[0], "self-0-to": wrong[1]}
 
-    answer = said(client(desk), form)
+    answer = said(client(app), form)
 
-    assert (answer.status_code, desk.said) == (422, {})
+    assert (answer.status_code, stored(app)) == (422, {})
     assert f'value="{wrong[0]}"' in answer.text
 
 
@@ -107,15 +140,14 @@ def test_times_that_are_none(wrong: tuple[str, str]) -> None:
     [("da", "Betjent tid slutter"), ("en", "staffed hours end on the same day")],
 )
 def test_staffed_hours_do_not_cross_midnight(
-    starts: str, ends: str, language: str, told: str
+    starts: str, ends: str, language: str, told: str, app: App
 ) -> None:
     """Two times that were swapped would leave the door unlocked all night."""
-    desk = FakeCalendarDesk()
     form = {"open": "hours", "staffed-0-from": starts, "staffed-0-to": ends}
 
-    answer = said(client(desk, language=language), form)
+    answer = said(client(app, language=language), form)
 
-    assert (answer.status_code, desk.said) == (422, {})
+    assert (answer.status_code, stored(app)) == (422, {})
     assert told in answer.text
     assert f'value="{starts}"' in answer.text
 
@@ -128,10 +160,11 @@ def test_staffed_hours_do_not_cross_midnight(
         ("staffed", "17:00", "00:00", ModeSpan(Mode.STAFFED, 1020, 1440)),
     ],
 )
-def test_hours_until_midnight_and_later(kind: str, starts: str, ends: str, span: ModeSpan) -> None:
+def test_hours_until_midnight_and_later(
+    kind: str, starts: str, ends: str, span: ModeSpan, app: App
+) -> None:
     """Self-service may end on the next day, and the form says so; staffed hours at midnight."""
-    desk = FakeCalendarDesk()
-    staff = client(desk)
+    staff = client(app)
     form = {"open": "hours", f"{kind}-0-from": starts, f"{kind}-0-to": ends}
 
     assert (
@@ -139,7 +172,7 @@ def test_hours_until_midnight_and_later(kind: str, starts: str, ends: str, span:
         in staff.get(f"/calendar/{DAY}").text
     )
     assert said(staff, form).status_code == 303
-    assert desk.said[DAY].spans == (span,)
+    assert stored(app)[DAY].spans == (span,)
 
 
 @pytest.mark.parametrize(
@@ -151,13 +184,13 @@ def test_hours_until_midnight_and_later(kind: str, starts: str, ends: str, span:
         ({"open": "hours", "self-0-from": " ", "note": "x"}, "Skriv mindst ét tidsrum"),
     ],
 )
-def test_a_date_is_never_closed_by_leaving_something_out(form: dict[str, str], told: str) -> None:
+def test_a_date_is_never_closed_by_leaving_something_out(
+    form: dict[str, str], told: str, app: App
+) -> None:
     """Closed is what somebody chose, and not what nobody filled in."""
-    desk = FakeCalendarDesk()
+    answer = said(client(app), form)
 
-    answer = said(client(desk), form)
-
-    assert (answer.status_code, desk.said) == (422, {})
+    assert (answer.status_code, stored(app)) == (422, {})
     assert told in answer.text
 
 
@@ -174,18 +207,18 @@ def test_a_date_is_never_closed_by_leaving_something_out(form: dict[str, str], t
         ),
     ],
 )
-def test_what_was_saved_is_told(form: dict[str, str], told: str) -> None:
+def test_what_was_saved_is_told(form: dict[str, str], told: str, app: App) -> None:
     """A slip is seen at once: the answer names the date and its hours."""
-    staff = client(FakeCalendarDesk())
+    staff = client(app)
 
     done = said(staff, form)
 
     assert told in staff.get(done.headers["location"]).text
 
 
-def test_an_address_tells_of_no_hours_that_were_not_set() -> None:
+def test_an_address_tells_of_no_hours_that_were_not_set(app: App) -> None:
     """What was done is told of the date alone that staff gave hours of its own."""
-    staff = client(FakeCalendarDesk())
+    staff = client(app)
 
     assert "alert-success" not in staff.get(f"/calendar?done=set&day={DAY}").text
     assert staff.get("/calendar?done=set&day=soon").status_code == 200
@@ -201,45 +234,44 @@ OTHERS = StoredDay(DAY, (ModeSpan(Mode.STAFFED, 600, 840),), "Julehygge")
     ("language", "told"),
     [("da", "En anden har ændret denne dato"), ("en", "somebody else has changed")],
 )
-def test_what_a_colleague_said_meanwhile_is_not_lost(what: str, language: str, told: str) -> None:
+def test_what_a_colleague_said_meanwhile_is_not_lost(
+    what: str, language: str, told: str, app: App
+) -> None:
     """Whoever sends a form that is out of date is shown what stands now, and sends it again."""
-    desk = FakeCalendarDesk()
-    staff = client(desk, language=language)
+    staff = client(app, language=language)
     before = shown(staff)
-    desk.said[DAY] = OTHERS
+    change(app, deeds.set_day(OTHERS), "anne")
 
     late = staff.post(f"/calendar/{DAY}{what}", data={**CLOSED, "shown": before})
 
-    assert (late.status_code, desk.said) == (422, {DAY: OTHERS})
+    assert (late.status_code, stored(app)) == (422, {DAY: OTHERS})
     assert told in late.text
     assert "Julehygge" in late.text
     assert said(staff, CLOSED, what).status_code == 303
-    assert desk.said != {DAY: OTHERS}
+    assert stored(app) != {DAY: OTHERS}
 
 
-def test_a_form_that_says_not_what_it_showed() -> None:
+def test_a_form_that_says_not_what_it_showed(app: App) -> None:
     """It is as one that is out of date."""
-    desk = FakeCalendarDesk()
-
-    assert client(desk).post(f"/calendar/{DAY}", data=CLOSED).status_code == 422
-    assert desk.said == {}
+    assert client(app).post(f"/calendar/{DAY}", data=CLOSED).status_code == 422
+    assert stored(app) == {}
 
 
 @pytest.mark.parametrize("path", ["/calendar/soon", "/calendar/2026-02-30"])
-def test_what_is_no_date(path: str) -> None:
+def test_what_is_no_date(path: str, app: App) -> None:
     """There is no such page, and that is told in the language of the page."""
-    answer = client(FakeCalendarDesk()).get(path)
+    answer = client(app).get(path)
 
     assert answer.status_code == 404
     assert "Det er ikke en dato." in answer.text
     assert "that is no date" not in answer.text
-    english = client(FakeCalendarDesk(), language="en").get(path).text
+    english = client(app, language="en").get(path).text
     assert '<p class="alert-text">that is no date</p>' in english
 
 
-def test_who_may_only_look() -> None:
+def test_who_may_only_look(app: App) -> None:
     """A viewer sees the hours and can't change them."""
-    viewer = client(FakeCalendarDesk(), Role.VIEWER)
+    viewer = client(app, Role.VIEWER)
 
     assert f"/calendar/{DAY}" not in viewer.get(f"/calendar?from={DAY}").text
     assert viewer.get(f"/calendar/{DAY}").status_code == 403
@@ -249,11 +281,15 @@ def test_who_may_only_look() -> None:
 @given(st.lists(st.tuples(st.integers(0, 1439), st.integers(1, 1440)), max_size=4))
 def test_no_band_leaves_the_scale(spans: list[tuple[int, int]]) -> None:
     """Whatever the hours are, they are drawn between midnight and midnight."""
-    desk = FakeCalendarDesk()
     day = tuple(ModeSpan(Mode.STAFFED, starts, starts + length) for starts, length in spans)
-    desk.usual = day
+    shown = [
+        CalendarDay(
+            NOW.date() + timedelta(days=ahead), day, day, Cause.SCHEDULE, "", by_staff=False
+        )
+        for ahead in range(3)
+    ]
 
-    drawn = picture(Words(LANGUAGES.first, ZONE), desk.days(AT.date(), 3), AT)
+    drawn = picture(Words(LANGUAGES.first, ZONE), shown, NOW)
 
     for line in drawn.lines:
         for band in line.bands:

@@ -19,7 +19,7 @@ from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.passes import PassesPages
 from doorctl.web.staff.refusals import told
-from doorctl.wiring.desks import BranchNowDesk, HoursDesk
+from doorctl.wiring.desks import BranchNowDesk
 from doorctl.wiring.desks_log import DoorLogDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.alarm_desk import FakeAlarmDesk
@@ -39,7 +39,7 @@ def staff(directory: Path, language: str) -> TestClient:
     clock, numbers = system_clock(config), own_numbers(config)
     return browser(
         lambda frame: (
-            *CalendarPages(frame, HoursDesk(config)).routes(),
+            *CalendarPages(frame, App(config, clock)).routes(),
             *LogPages(frame, DoorLogDesk(config, clock, numbers)).routes(),
             *NowPages(frame, BranchNowDesk(config, clock), FakeAlarmDesk()).routes(),
             *PassesPages(frame, App(config, clock), numbers).routes(),
