@@ -15,7 +15,7 @@ from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import EventLog, LibraryReply, SealedRow
 from doorctl.rpc.control import Answer, Answers, Question, ask
-from doorctl.sync.wire import decode_row, encode
+from doorctl.sync.rows import decode_row, encode
 
 KEEP_LIMIT_S = 5.0
 """Longest wait for web to have kept a row; a push under way is waited for, up to this."""

@@ -1,17 +1,211 @@
-"""Opening hours from the library's website, over HTTP."""
+"""Opening hours from the library's website: asked over HTTP, checked, turned into days."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from urllib.parse import urlencode
 
 import httpx2
 import msgspec
 
+from doorctl.access.calendar import DAY_MINUTES, Calendar, Cause, DatedDay, Mode, ModeSpan
 from doorctl.config.lms import is_this_machine
+from doorctl.config.wording import shown
 from doorctl.core.errors import InputError, Problem, WebsiteHoursError
-from doorctl.sync.website import Asked, Published, read_opening_hours
+
+PATH = "/api/v1/opening_hours"
+MOST_ITEMS = 5000
+"""Of 90 days with 55 spans each; no branch has so many."""
+
+TOLD_PROBLEMS = 20
+LAST_MINUTE = DAY_MINUTES - 1
+
+CATEGORIES: Mapping[str, Mode | None] = MappingProxyType(
+    {
+        "med betjening": Mode.STAFFED,
+        "selvbetjening": Mode.SELF_SERVICE,
+        "borgerservice": None,
+        "telefontid": None,
+    }
+)
+"""The CMS's own categories; None opens no door. Each branch says what "Åbent" means."""
+
+OPEN_CATEGORY = "åbent"
+
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to the website, from a first to a last date.
+
+    `branch` is the branch's number there; `isil` is "" where it has none. `open_means` is the mode
+    of the category "Åbent"; None to leave it out.
+    """
+
+    branch: str
+    first: date
+    last: date
+    isil: str = ""
+    open_means: Mode | None = Mode.SELF_SERVICE
+
+    @property
+    def target(self) -> str:
+        """The request's path and query."""
+        query = {
+            "_format": "json",
+            "branch_id": self.branch,
+            "from_date": self.first.isoformat(),
+            "to_date": self.last.isoformat(),
+        }
+        return f"{PATH}?{urlencode(query)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The website's hours.
+
+    Args:
+        days: every date from the first one asked for to `known_until`; without spans: closed.
+        known_until: the last date with an item, at most the last one asked for. The dates after
+            it have no hours yet, which is not the same as closed.
+        unknown: titles of unknown categories; they open nothing.
+        opens: whether it is open on any of these days; if not, the hours were emptied or the
+            number is another branch's: read a second time before it counts.
+    """
+
+    days: Mapping[date, DatedDay]
+    known_until: date
+    unknown: frozenset[str] = frozenset()
+    opens: bool = True
+
+    @property
+    def calendar(self) -> Calendar:
+        """The days as a calendar, closed before them and unknown after."""
+        return Calendar(((),) * 7, self.days, self.known_until)
+
+
+class _Category(msgspec.Struct, frozen=True):
+    title: str
+
+
+class _Item(msgspec.Struct, frozen=True):
+    category: _Category
+    date: date
+    start_time: str
+    end_time: str
+    branch_id: int | str
+    branch_isil_id: str | None = None
+
+
+def read_opening_hours(answer: object, asked: Asked) -> Published:
+    """Turn the website's answer, decoded JSON, into dated days; unused fields are left unread.
+
+    Raises:
+        WebsiteHoursError: it is no list of items, an item is wrong or of another branch or date,
+            or all its categories are unknown; names the first 20 problems.
+    """
+    items, problems = _items(answer)
+    for place, item in items:
+        problems += (Problem(f"item {place}", what) for what in _wrong(item, asked))
+    known = [item for _, item in items]
+    unknown = frozenset(one.category.title for one in known if not _is_known(one))
+    opens = any(_mode(one, asked) for one in known)
+    if not problems and not opens and unknown:
+        told = f"has no category that opens, only others such as {shown(min(unknown))}"
+        problems.append(Problem("the answer", told))
+    if problems:
+        raise WebsiteHoursError("the website's hours", problems[:TOLD_PROBLEMS])
+    until = max(one.date for one in known) if opens else asked.last
+    return Published(_days(known, asked, until), until, unknown, opens)
+
+
+def _items(answer: object) -> tuple[list[tuple[int, _Item]], list[Problem]]:
+    if not isinstance(answer, list):
+        return [], [Problem("the answer", "is no list; see whether hours.website_url is right")]
+    if len(answer) > MOST_ITEMS:
+        return [], [
+            Problem("the answer", f"has {len(answer)} items; at most {MOST_ITEMS} are read")
+        ]
+    items: list[tuple[int, _Item]] = []
+    problems: list[Problem] = []
+    for place, written in enumerate(answer):
+        try:
+            items.append((place, msgspec.convert(written, _Item)))
+        except msgspec.ValidationError as error:
+            problems.append(Problem(f"item {place}", f"is none: {error}"))
+    return items, problems
+
+
+def _wrong(item: _Item, asked: Asked) -> Iterator[str]:
+    if str(item.branch_id) != asked.branch:
+        yield f"branch_id: found {shown(item.branch_id)}; asked for {shown(asked.branch)}"
+    if item.branch_isil_id and asked.isil and item.branch_isil_id != asked.isil:
+        yield f"branch_isil_id: found {shown(item.branch_isil_id)}; branch.isil is {asked.isil}"
+    if not asked.first <= item.date <= asked.last:
+        yield f"date: found {item.date}; asked for {asked.first} to {asked.last}"
+    starts, ends = _minute(item.start_time), _minute(item.end_time)
+    for leaf, minute, text in (
+        ("start_time", starts, item.start_time),
+        ("end_time", ends, item.end_time),
+    ):
+        if minute is None:
+            yield f'{leaf}: found {shown(text)}; wanted is "HH:MM"'
+    if starts is not None and ends is not None and ends <= starts:
+        yield f"end_time: found {shown(item.end_time)}, which is not after {item.start_time}"
+    if not item.category.title.strip():
+        yield "category: has no title"
+
+
+def _minute(text: str) -> int | None:
+    match = _TIME.fullmatch(text)
+    return None if match is None else int(match[1]) * 60 + int(match[2])
+
+
+def _is_known(item: _Item) -> bool:
+    title = _title(item)
+    return title in CATEGORIES or title == OPEN_CATEGORY
+
+
+def _title(item: _Item) -> str:
+    return item.category.title.strip().lower()
+
+
+def _mode(item: _Item, asked: Asked) -> Mode | None:
+    title = _title(item)
+    return asked.open_means if title == OPEN_CATEGORY else CATEGORIES.get(title)
+
+
+def _days(items: list[_Item], asked: Asked, until: date) -> dict[date, DatedDay]:
+    spans: dict[date, set[ModeSpan]] = {
+        date.fromordinal(one): set()
+        for one in range(asked.first.toordinal(), until.toordinal() + 1)
+    }
+    for item in items:
+        mode = _mode(item, asked)
+        starts, ends = _minute(item.start_time), _minute(item.end_time)
+        if mode is not None and starts is not None and ends is not None:
+            # The CMS can't write 24:00; a house that is open all night says 23:59.
+            ends = DAY_MINUTES if ends == LAST_MINUTE else ends
+            spans[item.date].add(ModeSpan(mode, starts, ends))
+    return {
+        day: DatedDay(tuple(sorted(found, key=_order)), Cause.SCHEDULE)
+        for day, found in spans.items()
+    }
+
+
+def _order(one: ModeSpan) -> tuple[int, int, str]:
+    return one.starts, one.ends, one.mode.value
+
+
+# Opening hours from the library's website, over HTTP.
 
 LIMIT_S = 15.0
 """For all of it; a CMS that has to make up three months of hours takes a second or two."""

@@ -1,6 +1,6 @@
 """The sender's own database holds sealed rows and fingerprints; no number, name, birthday or PIN.
 
-`doorctl.sync.outbox.Outbox` describes the methods.
+`doorctl.sync.delivery.Outbox` describes the methods.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from doorctl.store.connection import (
     transaction,
     translated,
 )
+from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 from doorctl.sync.document import SealedWith
-from doorctl.sync.outbox import Revision, Standing, Terms, Volume
 
 migrations = Layout("outbox")
 

@@ -13,7 +13,7 @@ import msgspec
 from doorctl.core.errors import StoreError
 from doorctl.ports import Push
 from doorctl.store.connection import create_private, sync_directory
-from doorctl.sync.guard import Applying
+from doorctl.sync.receive import Applying
 
 MOST_OWED = 1000
 """Ten days of a push each quarter of an hour: an audit log that fails so long has been told of."""

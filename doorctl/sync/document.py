@@ -19,9 +19,8 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey as _SigningKey
 from nacl.signing import VerifyKey as _VerifyKey
 
-from doorctl.core.errors import Problem, PushInvalidError, PushUnsignedError
-from doorctl.sync.rows import NotJsonError, decoded
-from doorctl.sync.wire import Line, Removal, encode, wrong
+from doorctl.core.errors import InputError, Problem, PushInvalidError, PushUnsignedError
+from doorctl.sync.rows import Line, NotJsonError, Removal, decoded, encode, wrong
 
 # The signature under a push: Ed25519 (RFC 8032).
 #
@@ -148,6 +147,21 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     def __post_init__(self) -> None:
         if self.previous_epoch >= self.epoch:
             raise ValueError("previous_epoch: not before epoch; give a lower number")
+
+
+LONGEST_NAME = 64
+"""Characters of an approver's name, as in `Manifest.approved_by`."""
+
+
+def refuse_odd_name(name: str | None) -> None:
+    """Refuse an approval without a proper name, by InputError; None is no approval.
+
+    A name is not empty nor too long, is printable, and neither begins nor ends with a blank.
+    """
+    if name is not None and not (
+        name.isprintable() and name == name.strip() and 0 < len(name) <= LONGEST_NAME
+    ):
+        raise InputError(f"--approved-by takes a name of 1 to {LONGEST_NAME} letters")
 
 
 def written(manifest: Manifest) -> bytes:

@@ -13,11 +13,10 @@ import msgspec
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import InstallationKey
 from doorctl.ports import SealedRow, Sealer
-from doorctl.sync.exports import Export, Source
-from doorctl.sync.feed import FeedPatron, WrongRow
-from doorctl.sync.outbox import Outbox, Revision, Terms
+from doorctl.sync.delivery import Outbox, Revision, Terms
+from doorctl.sync.feed import Export, FeedPatron, Source, WrongRow
+from doorctl.sync.rows import decode_row, encode
 from doorctl.sync.seal import NEVER, enter_from, has_weak_pin, other_days, seal_rows
-from doorctl.sync.wire import decode_row, encode
 
 # Who has changed since the last run: only they are sealed again.
 

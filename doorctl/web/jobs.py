@@ -38,8 +38,8 @@ from doorctl.ports import (
     StoredDays,
     Week,
 )
-from doorctl.sync.holidays_wanted import HolidaysWanted
-from doorctl.sync.website import Asked, Published
+from doorctl.sources.website import Asked, Published
+from doorctl.sync.holidays import HolidaysWanted
 
 FETCH_EVERY_S = 3 * 3600.0
 AGAIN_S = 600.0

@@ -17,8 +17,7 @@ from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.store.pushes import PushJournal
 from doorctl.sync.delivery import number_of
 from doorctl.sync.document import SUBJECT, Kind, Manifest
-from doorctl.sync.guard import Applying
-from doorctl.sync.receive import Received, Staging, Terms, judge, receive
+from doorctl.sync.receive import Applying, Received, Staging, Terms, judge, receive
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,17 @@ from doorctl.store.connection import WriterLock
 from doorctl.store.keys import ArgonSealer, create_key, first_key, key_id, links
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
-from doorctl.sync.delivery import Branch, Delivery, PatientBranch, RehearsedBranch, Sender, deliver
-from doorctl.sync.document import SealedWith
-from doorctl.sync.exports import FeedExports
-from doorctl.sync.feed import WrongRow
-from doorctl.sync.guard import refuse_odd_name
-from doorctl.sync.outbox import Terms
+from doorctl.sync.delivery import (
+    Branch,
+    Delivery,
+    PatientBranch,
+    RehearsedBranch,
+    Sender,
+    Terms,
+    deliver,
+)
+from doorctl.sync.document import SealedWith, refuse_odd_name
+from doorctl.sync.feed import FeedExports, WrongRow
 from doorctl.sync.push import Refreshed, refresh
 from doorctl.wiring.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 

@@ -54,8 +54,7 @@ from doorctl.store.signing_keys import read_public_keys
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights, restrict, unrestrict
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.document import SealedWith
-from doorctl.sync.guard import guard
-from doorctl.sync.receive import Limits, Terms
+from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.app import application
 from doorctl.web.pushes import Patience, Pushes
 from doorctl.web.reception import Reception

@@ -9,14 +9,13 @@ from functools import partial
 from doorctl.config import Config
 from doorctl.core.moments import Moment
 from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.ops.holidays_apart import computed_apart
 from doorctl.ops.threads import Turns
 from doorctl.ports import BranchBook, CalendarWriter, Clock, EventLog
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.sources.website import Website
 from doorctl.store.branch import BranchRecords
-from doorctl.sync.holidays_wanted import computed
+from doorctl.sync.holidays import computed, computed_apart
 from doorctl.web.jobs import (
     HolidayRound,
     OutputsRound,

@@ -35,7 +35,7 @@ from doorctl.ports import (
     StoredCalendar,
     Visit,
 )
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -20,7 +20,7 @@ from doorctl.ports import SealedRow, Stamped
 from doorctl.services.explain import Explanation, explain
 from doorctl.services.hours import BranchNow
 from doorctl.services.lookup import Reading
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.application.fake_door import CARD, identifier, key_of, resident
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock

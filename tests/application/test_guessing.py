@@ -20,8 +20,8 @@ from doorctl.doord.prepare import ALARMED_AGAIN_MS, Ledger
 from doorctl.ports import SealedRow
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.sync.guard import unguarded
-from doorctl.sync.outbox import Revision
+from doorctl.sync.delivery import Revision
+from doorctl.sync.receive import unguarded
 from tests.application.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
 from tests.application.test_ledger import Books
 from tests.fakes.branch_book import MemoryBranch

@@ -13,9 +13,8 @@ from doorctl.config import DatedHours, Opening
 from doorctl.core.errors import InputError, StoreError
 from doorctl.ports import CalendarWriter, DaySource, StoredDay, StoredDays
 from doorctl.services.hours import calendar_of
-from doorctl.sources.website import Website
-from doorctl.sync.holidays_wanted import HolidaysWanted
-from doorctl.sync.website import Asked, Published
+from doorctl.sources.website import Asked, Published, Website
+from doorctl.sync.holidays import HolidaysWanted
 from doorctl.web.jobs import (
     AGAIN_S,
     EMPTIED_S,

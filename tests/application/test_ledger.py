@@ -22,7 +22,7 @@ from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, StretchedKey
 from doorctl.doord.prepare import Ledger
 from doorctl.ports import BranchBook, SealedRow, Visit
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.application.fake_door import CARD, UNKNOWN_CARD, identifier, key_of, resident
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock

@@ -22,7 +22,7 @@ from doorctl.ports import SealedRow, Stamped
 from doorctl.services.explain import explain
 from doorctl.services.hours import BranchNow
 from doorctl.services.lookup import Reading
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

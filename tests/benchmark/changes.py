@@ -13,7 +13,7 @@ from doorctl.ops.clock import utc_now
 from doorctl.store.connection import open_writer
 from doorctl.store.patrons import to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.benchmark.figures import Figure, Spread
 from tests.benchmark.plan import Plan
 from tests.benchmark.push import CHUNK_BYTES, SEAL, apply, document, insert_s, staging

@@ -19,8 +19,7 @@ from doorctl.store.keys import Seal
 from doorctl.store.patrons import COLUMNS, to_record
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
-from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Limits, Staged, Staging, Terms, receive
+from doorctl.sync.receive import Limits, Staged, Staging, Terms, receive, unguarded
 from tests.benchmark.figures import Figure
 from tests.benchmark.plan import Plan
 from tests.benchmark.register import MINIMUM_AGE, random_rows

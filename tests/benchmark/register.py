@@ -20,7 +20,7 @@ from doorctl.ops.clock import utc_now
 from doorctl.ports import SealedRow
 from doorctl.store.keys import ArgonSealer, create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 
 CHEAP_SEAL = (1024, 1)
 """KiB and passes, as in the demo: what is timed comes after the sealing."""

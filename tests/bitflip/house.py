@@ -29,7 +29,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patro
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from doorctl.wiring.door_parts import DoorStores, rules
 from tests.application.fake_door import FakeDoor
 from tests.fakes.clock import START, FakeClock

@@ -13,7 +13,7 @@ from doorctl.ports import SealedRow
 from doorctl.services.app import App
 from doorctl.store.keys import ArgonSealer, read_key
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from doorctl.wiring.installation import initialise
 
 

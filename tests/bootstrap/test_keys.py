@@ -34,7 +34,7 @@ from doorctl.store.keys import create_key, read_key, seal_on_record
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import VisitStore
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from doorctl.wiring.installation import adopt, rotate
 from tests.bootstrap.branches import initialised
 from tests.fakes.clock import START, FakeClock

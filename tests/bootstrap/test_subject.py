@@ -44,7 +44,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from doorctl.wiring.web import webs_answers
 from tests.bootstrap.branches import initialised
 from tests.store.samples import files_of

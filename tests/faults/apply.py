@@ -13,7 +13,7 @@ from doorctl.core.errors import DoorctlError
 from doorctl.ports import SealedRow
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.wire import Line, Removal
+from doorctl.sync.rows import Line, Removal
 from tests.faults.applying import ACKNOWLEDGED, STORE_SEAL, take_in
 from tests.faults.tracing import Ran, python
 from tests.sync.pushes import Document, row

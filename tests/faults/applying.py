@@ -19,8 +19,7 @@ from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Limits, Terms
+from doorctl.sync.receive import Limits, Terms, unguarded
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.sync.pushes import KEY, SEAL

@@ -11,16 +11,15 @@ import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.core.errors import NotAnsweringError
-from doorctl.ops.holidays_apart import PROGRAM, computed_apart
-from doorctl.sync.holidays_wanted import HolidaysWanted, computed
+from doorctl.sync.holidays import PROGRAM, HolidaysWanted, computed, computed_apart
 
 SUNDAY = (ModeSpan(Mode.SELF_SERVICE, 600, 840), ModeSpan(Mode.STAFFED, 660, 720))
 WANTED = HolidaysWanted((2026, 2027), "sunday", (*((),) * 6, SUNDAY), ("christmas_eve",))
 
 RESIDENT = """
 import json, re, sys
-from doorctl.ops.holidays_apart import computed_apart
-from doorctl.sync.holidays_wanted import HolidaysWanted
+from doorctl.sync.holidays import computed_apart
+from doorctl.sync.holidays import HolidaysWanted
 found = computed_apart(HolidaysWanted((2026, 2027), "closed", None))
 print(json.dumps([len(found), "holidays" in sys.modules]))
 """

@@ -29,7 +29,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.document import Kind
-from doorctl.sync.wire import Line, Removal
+from doorctl.sync.rows import Line, Removal
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

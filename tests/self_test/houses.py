@@ -19,7 +19,7 @@ from doorctl.door.strike import Strike, StrikeEvent
 from doorctl.doord.self_test import Finding, House, run
 from doorctl.ports import SealedRow, Sealer
 from doorctl.store.keys import ArgonSealer
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.application.fake_door import CARD, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.disk import FakeDisk

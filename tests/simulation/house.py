@@ -44,8 +44,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.quarantine import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.store.visit_rows import HourlyHistory
-from doorctl.sync.guard import guard
-from doorctl.sync.receive import Limits, Terms
+from doorctl.sync.receive import Limits, Terms, guard
 from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation import oracle

@@ -15,7 +15,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import SealedRow
 from doorctl.sync.document import Kind, write_document
 from doorctl.sync.receive import Received
-from doorctl.sync.wire import Line, Removal
+from doorctl.sync.rows import Line, Removal
 from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation.oracle import Person, is_caretaker

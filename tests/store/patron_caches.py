@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from doorctl.ports import Applied, Guard, PatronLookup, PatronWriter, Push, SealedRow
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import NOON
 
 

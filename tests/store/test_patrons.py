@@ -21,7 +21,7 @@ from doorctl.ports import Changes, SealedRow
 from doorctl.store.keys import ArgonSealer, Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
 
 

@@ -12,7 +12,7 @@ import pytest
 from doorctl.access.patron import Patron
 from doorctl.core.errors import FeedError, Problem, PushGuardedError, StoreError
 from doorctl.ports import Applied, CacheStamp, Changes, Push, SealedRow
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.patron_caches import Cache
 from tests.store.samples import DAY, NOON, key_of, sealed
 

@@ -10,7 +10,7 @@ import pytest
 from doorctl.core.errors import RowsClashError
 from doorctl.ports import Push
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import NOON, SEAL, files_of, key_of, sealed
 
 

@@ -14,7 +14,7 @@ from doorctl.core.errors import RowsClashError
 from doorctl.ports import SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
 
 UNTIL = NOON.date() + 30 * DAY

@@ -15,7 +15,7 @@ from doorctl.core.errors import RowsClashError
 from doorctl.ports import PatronWriter, SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.fakes.memory_store import MemoryPatrons
 from tests.store.samples import NOON, SEAL, key_of
 

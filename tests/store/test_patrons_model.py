@@ -13,7 +13,7 @@ from doorctl.core.errors import StoreError
 from doorctl.ports import SealedRow
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import NOON, SEAL, key_of
 
 NUMBERS = range(8)

@@ -19,7 +19,7 @@ from doorctl.ports import Changes, SealedRow
 from doorctl.privacy.subject import Subject
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.subject import erase_patron
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.fakes.shut_out import Week
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, sealed
 

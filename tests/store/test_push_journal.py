@@ -9,7 +9,7 @@ import pytest
 from doorctl.core.errors import StoreError
 from doorctl.ports import Push
 from doorctl.store.pushes import MOST_OWED, PushJournal
-from doorctl.sync.guard import Applying
+from doorctl.sync.receive import Applying
 
 NOTHING = Push(0)
 

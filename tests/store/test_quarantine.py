@@ -15,7 +15,7 @@ from doorctl.store.patrons import PatronCache, migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.store.quarantine import discard_set_aside, set_aside_if_damaged
 from doorctl.store.visits import VisitStore, create_visits, open_or_create_visits
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import DAY, NOON, SEAL, key_of, sealed, stamped
 
 PAGE = 4096

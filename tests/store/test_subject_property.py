@@ -34,7 +34,7 @@ from doorctl.store.subject import (
     restrict,
 )
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import DAY, NOON, SEAL, files_of, key_of, stamped
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)

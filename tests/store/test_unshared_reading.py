@@ -16,7 +16,7 @@ from doorctl.core.errors import StoreError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.quarantine import set_aside_if_damaged
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.store.samples import NOON, SEAL, key_of, sealed
 
 LESS_THAN_A_SHM = 16_384

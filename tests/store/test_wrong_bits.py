@@ -23,7 +23,7 @@ from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.subject import restrict
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from tests.fakes.clock import START, FakeClock
 from tests.faults.applying import STORE_SEAL
 

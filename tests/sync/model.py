@@ -7,7 +7,7 @@ from datetime import datetime
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.ports import SealedRow
-from doorctl.sync.wire import Removal
+from doorctl.sync.rows import Removal
 from tests.fakes.shut_out import Noted, Week
 from tests.store.samples import NOON
 from tests.sync.pushes import SEAL, Document

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from doorctl.access.patron import Patron
 from doorctl.ports import SealedRow
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
-from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Limits, Staged, Staging, Terms
-from doorctl.sync.wire import Line
+from doorctl.sync.receive import Limits, Staged, Staging, Terms, unguarded
+from doorctl.sync.rows import Line
 
 KEY = SigningKey(bytes(range(32)))
 OTHER_KEY = SigningKey(bytes(32))

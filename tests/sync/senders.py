@@ -10,11 +10,9 @@ from pathlib import Path
 
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.delivery import Delivery, Sender, deliver
+from doorctl.sync.delivery import Delivery, Sender, Terms, deliver
 from doorctl.sync.document import SealedWith, SigningKey
-from doorctl.sync.exports import Export
-from doorctl.sync.feed import FeedIdentifier, FeedPatron, WrongRow
-from doorctl.sync.outbox import Terms
+from doorctl.sync.feed import Export, FeedIdentifier, FeedPatron, WrongRow
 from doorctl.sync.push import Refreshed, refresh
 from tests.fakes.branch import AtOnce, FakeBranch
 from tests.fakes.memory_store import FastSealer

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from doorctl.sync.document import read_manifest, sign, written
-from doorctl.sync.wire import Removal, encode
+from doorctl.sync.rows import Removal, encode
 from tests.sync.pushes import KEY, OTHER_KEY, SEAL, Document, row
 
 HELD = Document([row(n) for n in range(8)], epoch=5)

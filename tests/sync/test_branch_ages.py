@@ -17,12 +17,11 @@ from doorctl.access.policy import Case, Policy, decide
 from doorctl.core.errors import FeedError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import SealedRow
-from doorctl.sync.delivery import Result
+from doorctl.sync.delivery import Result, Terms
 from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import WrongRow
-from doorctl.sync.outbox import Terms
+from doorctl.sync.rows import decode, encode
 from doorctl.sync.seal import seal_rows
-from doorctl.sync.wire import decode, encode
 from tests.fakes.branch import FakeBranch
 from tests.fakes.memory_store import FastSealer
 from tests.sync.senders import TERMS, TODAY, ListSource, Town, patron

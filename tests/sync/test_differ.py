@@ -7,10 +7,9 @@ from datetime import date
 import pytest
 
 from doorctl.core.masked import InstallationKey, Pin
+from doorctl.sync.delivery import Terms
 from doorctl.sync.document import SealedWith
-from doorctl.sync.exports import Export
-from doorctl.sync.feed import FeedPatron, WrongRow
-from doorctl.sync.outbox import Terms
+from doorctl.sync.feed import Export, FeedPatron, WrongRow
 from doorctl.sync.push import Fingerprints, differ
 from tests.sync.senders import KEY, TERMS, TODAY, card, patron
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from doorctl.ports import SealedRow
 from doorctl.sync.document import SPOOLED_IN_MEMORY_BYTES, read_manifest, verify, write_document
 from doorctl.sync.receive import Limits
-from doorctl.sync.wire import Line, Removal
+from doorctl.sync.rows import Line, Removal
 from tests.sync.any_lines import LINES, ROWS
 from tests.sync.pushes import EMPTY_DIGEST, KEY, SEAL, Document, row, stage
 

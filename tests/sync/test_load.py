@@ -9,8 +9,8 @@ import pytest
 from doorctl.core.errors import FeedError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import Applied, Changes, Guard, SealedRow
-from doorctl.sync.guard import unguarded
-from doorctl.sync.load import Loaded, RowWriter, load
+from doorctl.sync.receive import unguarded
+from doorctl.sync.seal import Loaded, RowWriter, load
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
 
 NOW = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import doorctl
 from doorctl.core.errors import StoreBusyError
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
+from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 from doorctl.sync.document import SealedWith
-from doorctl.sync.outbox import Revision, Standing, Terms, Volume
 from tests.sync.senders import TERMS, TODAY, Town, patron
 
 DIGEST = "a" * 64

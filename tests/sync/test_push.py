@@ -13,10 +13,20 @@ import pytest
 from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.delivery import Delivery, Held, OutOfOrder, Parcel, Result, Sender, Taken, deliver
+from doorctl.sync.delivery import (
+    Delivery,
+    Held,
+    OutOfOrder,
+    Parcel,
+    Result,
+    Sender,
+    Taken,
+    Terms,
+    Volume,
+    deliver,
+)
 from doorctl.sync.document import SealedWith
 from doorctl.sync.feed import WrongRow
-from doorctl.sync.outbox import Terms, Volume
 from tests.fakes.branch import FakeBranch
 from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, CountingSealer, Town, patron
 

@@ -25,9 +25,8 @@ from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import write_document
-from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, receive
-from doorctl.sync.wire import Line, Removal
+from doorctl.sync.receive import Limits, Received, Staged, Staging, judge, receive, unguarded
+from doorctl.sync.rows import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
 from tests.sync.pushes import KEY, SEAL, TERMS, Document, row, stage
 

@@ -17,9 +17,8 @@ from doorctl.store.keys import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.sync.document import SealedWith
-from doorctl.sync.guard import guard
-from doorctl.sync.receive import Staged, receive
-from doorctl.sync.wire import Line, Removal
+from doorctl.sync.receive import Staged, guard, receive
+from doorctl.sync.rows import Line, Removal
 from tests.store.samples import DAY, NOON, key_of
 from tests.sync.model import FAR, FLOOR, MINIMUM_AGE, Model
 from tests.sync.pushes import SEAL, Document, stage

@@ -21,7 +21,7 @@ from doorctl.core.errors import (
 )
 from doorctl.sync.document import PIECE_BYTES, read_manifest, sign, written
 from doorctl.sync.receive import Limits, Staging
-from doorctl.sync.wire import Removal, encode
+from doorctl.sync.rows import Removal, encode
 from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, TERMS, Document, row, stage, staging_of
 
 ROWS = [row(number) for number in range(5)]

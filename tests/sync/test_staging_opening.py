@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import PushInvalidError, PushUnsignedError
 from doorctl.sync.document import SigningKey
-from doorctl.sync.guard import unguarded
-from doorctl.sync.receive import Staging, Terms
+from doorctl.sync.receive import Staging, Terms, unguarded
 from doorctl.sync.rows import LONGEST_LINE_BYTES
 from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, SEAL, TERMS, Document, row
 

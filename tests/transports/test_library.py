@@ -25,7 +25,7 @@ from doorctl.ports import LibraryPatron, LibraryReply, SealedRow
 from doorctl.rpc import library
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.rpc.library import LibraryOverSocket, library_answers
-from doorctl.sync.wire import Removal, encode
+from doorctl.sync.rows import Removal, encode
 from tests.fakes.event_log import FakeEventLog
 
 LONG_S = 5.0

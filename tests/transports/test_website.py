@@ -17,8 +17,7 @@ import pytest
 
 from doorctl.access.calendar import Mode, ModeSpan
 from doorctl.core.errors import InputError, WebsiteHoursError
-from doorctl.sources.website import LONGEST_ANSWER_BYTES, Website
-from doorctl.sync.website import Asked
+from doorctl.sources.website import LONGEST_ANSWER_BYTES, Asked, Website
 from tests.transports.website_server import WebsiteScript, item, serving
 from tests.web.certificates import Authority
 

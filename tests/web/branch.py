@@ -26,7 +26,7 @@ from doorctl.ports import SealedRow
 from doorctl.store.keys import key_id, read_key
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.document import Kind, SealedWith, SigningKey, write_document
-from doorctl.sync.wire import Line as Written
+from doorctl.sync.rows import Line as Written
 from doorctl.wiring.installation import initialise
 
 LIMIT_S = 30.0

@@ -15,7 +15,7 @@ from doorctl.cards.numbers import normalise
 from doorctl.core.masked import Pin
 from doorctl.ports import SealedRow
 from doorctl.store.keys import ArgonSealer, read_key
-from doorctl.sync.wire import Line, Removal
+from doorctl.sync.rows import Line, Removal
 from tests.web.branch import LIMIT_S, Branch, row
 
 CARD = "3000001234"

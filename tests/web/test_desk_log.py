@@ -22,7 +22,7 @@ from doorctl.services.app import App, branch_db, patrons_db, visits_db
 from doorctl.services.numbers import own_numbers
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.visits import open_or_create_visits
-from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import unguarded
 from doorctl.web.desks import DoorLog, HoldDesk, LogFilter
 from doorctl.wiring import desks_log
 from doorctl.wiring.desks import IncidentDesk
