@@ -14,11 +14,17 @@ from doorctl.core.errors import DoorctlError, ProblemsError
 
 COMMANDS = {
     "demo": ("doorctl.cli.demo:demo", "Draw a library's door on a page, and swipe cards at it."),
-    "run": ("doorctl.cli.run:run", "Run the door: reader, keypad, decision, relay, door log."),
-    "web": ("doorctl.cli.web:web", "Take pushes of patrons and serve the staff's pages."),
-    "init": ("doorctl.cli.init:init", "Make the key and the empty databases of a new branch."),
+    "run": (
+        "doorctl.cli.processes:run",
+        "Run the door: reader, keypad, decision, relay, door log.",
+    ),
+    "web": ("doorctl.cli.processes:web", "Take pushes of patrons and serve the staff's pages."),
+    "init": (
+        "doorctl.cli.installation:init",
+        "Make the key and the empty databases of a new branch.",
+    ),
     "check-config": (
-        "doorctl.cli.check_config:check_config",
+        "doorctl.cli.installation:check_config",
         "Say all that is wrong with the configuration file.",
     ),
     "patrons": (
@@ -26,45 +32,48 @@ COMMANDS = {
         "Load patrons, explain a refusal, let a card try again.",
     ),
     "sync": ("doorctl.cli.sync:sync", "Push patrons to every branch, from the library's server."),
-    "keys": ("doorctl.cli.keys:keys", "Take a new installation key into use, after a theft."),
-    "mode": ("doorctl.cli.mode:mode", "Say what the branch is just now, or set it by hand."),
-    "open": ("doorctl.cli.open:open_once", "Have the running door open once."),
+    "keys": (
+        "doorctl.cli.installation:keys",
+        "Take a new installation key into use, after a theft.",
+    ),
+    "mode": ("doorctl.cli.hours:mode", "Say what the branch is just now, or set it by hand."),
+    "open": ("doorctl.cli.hours:open_once", "Have the running door open once."),
     "trust-clock": (
-        "doorctl.cli.open:trust_clock",
+        "doorctl.cli.hours:trust_clock",
         "Say that the clock, which is in doubt, is right.",
     ),
     "calendar": (
-        "doorctl.cli.calendar:calendar",
+        "doorctl.cli.hours:calendar",
         "Show the next days' hours, or give a date its own.",
     ),
-    "bans": ("doorctl.cli.bans:bans", "Keep somebody out for a while, by the house rules."),
+    "bans": ("doorctl.cli.rights:bans", "Keep somebody out for a while, by the house rules."),
     "passes": (
-        "doorctl.cli.passes:passes",
+        "doorctl.cli.rights:passes",
         "Let cleaners, classes and staff in, by a card or a code.",
     ),
     "staff": ("doorctl.cli.staff:staff", "Say who may sign in to the staff pages."),
     "visits": ("doorctl.cli.visits:visits", "Look at the door log."),
     "subject": (
-        "doorctl.cli.subject:subject",
+        "doorctl.cli.patrons:subject",
         "Show, erase or restrict what is held of one person.",
     ),
     "statistics": (
-        "doorctl.cli.statistics:statistics",
+        "doorctl.cli.visits:statistics",
         "Count visits over hours, weekdays or months.",
     ),
-    "purge": ("doorctl.cli.purge:purge", "Delete visits that are older than the retention."),
+    "purge": ("doorctl.cli.visits:purge", "Delete visits that are older than the retention."),
     "audit": ("doorctl.cli.audit:audit", "Show who looked at or changed what, when and why."),
-    "backup": ("doorctl.cli.backup:backup", "Copy branch.db, whole, while doorctl runs."),
-    "hold": ("doorctl.cli.hold:hold", "Keep a part of the door log for an incident."),
-    "status": ("doorctl.cli.status:status", "Say how the door process and its databases are."),
+    "backup": ("doorctl.cli.installation:backup", "Copy branch.db, whole, while doorctl runs."),
+    "hold": ("doorctl.cli.visits:hold", "Keep a part of the door log for an incident."),
+    "status": ("doorctl.cli.processes:status", "Say how the door process and its databases are."),
     "selftest": (
-        "doorctl.cli.selftest:selftest",
+        "doorctl.cli.processes:selftest",
         "Let a made-up patron come to the door, and look.",
     ),
-    "doctor": ("doorctl.cli.selftest:doctor", "Say what this machine's own safety lacks."),
-    "alarm": ("doorctl.cli.alarm:alarm", "Send a test alarm out of the house."),
+    "doctor": ("doorctl.cli.processes:doctor", "Say what this machine's own safety lacks."),
+    "alarm": ("doorctl.cli.installation:alarm", "Send a test alarm out of the house."),
     "relay-off": (
-        "doorctl.cli.relay_off:relay_off",
+        "doorctl.cli.processes:relay_off",
         "Lock the door, whatever happened to the daemon.",
     ),
 }

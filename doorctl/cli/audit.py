@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
 import click
 
-from doorctl.cli.options import IsoTime, json_option, with_app
-from doorctl.cli.staff_options import why_option
-from doorctl.core.errors import InputError
+from doorctl.cli.options import (
+    ISO_TIME,
+    Written,
+    json_option,
+    print_json,
+    print_list,
+    why_option,
+    with_app,
+)
 from doorctl.core.moments import ClockState
 from doorctl.privacy.audit import Entry, Head, Verdict
 from doorctl.services import records as book
@@ -21,30 +26,13 @@ CARD_HEX_DIGITS = 8
 """As many digits of a row key as the door log shows."""
 
 
-class AuditHead(click.ParamType[Head]):
-    """Where the log once ended, as `audit head` prints it."""
-
-    name = "HEAD"
-
-    def convert(
-        self, value: str | Head, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Head:
-        """Return the head."""
-        if isinstance(value, Head):
-            return value
-        try:
-            return Head.read(value)
-        except InputError as err:
-            self.fail(str(err), param, ctx)
-
-
 @click.group()
 def audit() -> None:
     """Who looked at or changed what, when and why; for half a year."""
 
 
 @audit.command("list")
-@click.option("--since", type=IsoTime(), help="From this local time on.")
+@click.option("--since", type=ISO_TIME, help="From this local time on.")
 @why_option
 @json_option
 @with_app
@@ -55,20 +43,20 @@ def list_entries(app: App, since: datetime | None, why: str, as_json: bool) -> N
     read it goes on the log too.
     """
     shown = book.entries(app, since, why)
-    if as_json:
-        click.echo(json.dumps([_as_dict(one) for one in shown]))
-        return
-    if not shown:
-        click.echo("no entries")
-    for one in shown:
-        click.echo(_as_line(one, one.at.astimezone(zone(app.config))))
+    branch = zone(app.config)
+    print_list(
+        map(_as_dict, shown),
+        (_as_line(entry, entry.at.astimezone(branch)) for entry in shown),
+        as_json=as_json,
+        empty="no entries",
+    )
 
 
 @audit.command("verify")
 @click.option(
     "--anchor",
     "anchors",
-    type=AuditHead(),
+    type=Written("HEAD", Head.read),
     multiple=True,
     help="A head that was kept elsewhere, as the sync job prints it. Can be given again.",
 )
@@ -81,9 +69,9 @@ def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
     """
     verdict = book.verify(app, anchors)
     if as_json:
-        click.echo(json.dumps(_verdict_as_dict(verdict)))
+        print_json(_verdict_as_dict(verdict))
     elif verdict.broken is None:
-        click.echo(_told(verdict, len(anchors)))
+        click.echo(_verified(verdict, len(anchors)))
     if verdict.broken is not None:
         click.echo(f"doorctl: audit entry {verdict.broken} is wrong: {verdict.why}", err=True)
         raise SystemExit(1)
@@ -96,7 +84,7 @@ def show_head(app: App) -> None:
     click.echo(str(book.head(app)))
 
 
-def _told(verdict: Verdict, anchors: int) -> str:
+def _verified(verdict: Verdict, anchors: int) -> str:
     lines = [
         f"{verdict.entries} entries, none changed and none missing; it ends at {verdict.head}",
         f"{verdict.erased} of them hold no record any more",
@@ -119,34 +107,34 @@ def _verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _as_dict(one: Entry) -> dict[str, Any]:
-    deed = one.deed
+def _as_dict(entry: Entry) -> dict[str, Any]:
+    deed = entry.deed
     return {
-        "number": one.number,
-        "at": one.at.isoformat(timespec="milliseconds"),
-        "clock": one.clock.value,
-        "by": one.by,
+        "number": entry.number,
+        "at": entry.at.isoformat(timespec="milliseconds"),
+        "clock": entry.clock.value,
+        "by": entry.by,
         "action": deed.action.value,
-        "cards": _pseudonyms(one),
+        "cards": _pseudonyms(entry),
         "patron_ref": deed.patron_ref,
         "why": deed.why,
         "details": dict(deed.details),
     }
 
 
-def _as_line(one: Entry, local: datetime) -> str:
-    doubt = " " if one.clock is ClockState.TRUSTED else "?"
-    deed = one.deed
+def _as_line(entry: Entry, local: datetime) -> str:
+    doubt = " " if entry.clock is ClockState.TRUSTED else "?"
+    deed = entry.deed
     facts = [
-        *(f"card {card}" for card in _pseudonyms(one)),
+        *(f"card {card}" for card in _pseudonyms(entry)),
         *(() if deed.patron_ref is None else (f"patron {deed.patron_ref}",)),
         *(f"{name} {value}" for name, value in deed.details.items()),
         *((deed.why,) if deed.why else ()),
     ]
     action = click.style(f"{deed.action.value:19}", bold=True)
-    head = f"{one.number:5} {local:%Y-%m-%d %H:%M:%S}{doubt} {one.by:12}"
+    head = f"{entry.number:5} {local:%Y-%m-%d %H:%M:%S}{doubt} {entry.by:12}"
     return f"{head} {action} {'; '.join(facts)}".rstrip()
 
 
-def _pseudonyms(one: Entry) -> list[str]:
-    return [card.hex()[:CARD_HEX_DIGITS] for card in one.deed.cards]
+def _pseudonyms(entry: Entry) -> list[str]:
+    return [card.hex()[:CARD_HEX_DIGITS] for card in entry.deed.cards]

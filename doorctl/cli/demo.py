@@ -40,7 +40,7 @@ def demo(once: bool, port: int) -> None:
         _end(complaint(spend(paper)))
         return
     # The evening alone does not need these, so it does not load them.
-    from doorctl.demo.open_house import receive  # noqa: PLC0415 - as said
+    from doorctl.demo.open_house import receive
 
     receive(paper, sys.stdin.buffer, port, _show)
 

@@ -1,20 +1,29 @@
-"""Options that every command shares."""
+"""What commands share: options, what is typed for them, and how a list is printed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from datetime import datetime
+import re
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from doorctl.access.calendar import DAY_MINUTES
 from doorctl.config import Config, load
+from doorctl.config.hours import span
+from doorctl.core.errors import InputError
 from doorctl.core.identity import become_owner
+from doorctl.core.moments import Moment
 
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
+
+IDENTIFIER = "IDENTIFIER"
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 FIRST_YEAR, LAST_YEAR = 1900, 2999
 """Years outside are typing errors; at the calendar's ends no time zone can be applied."""
@@ -23,6 +32,8 @@ GIVEN_NUMBER = click.IntRange(1, 2**63 - 1)
 """Largest row number of a database; no larger number can be given."""
 
 ResultT = TypeVar("ResultT")
+ValueT = TypeVar("ValueT")
+DayT = TypeVar("DayT", date, datetime)
 Command = Callable[..., ResultT]
 
 config_option = click.option(
@@ -47,25 +58,20 @@ set_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
+reason_option = click.option(
+    "--reason", required=True, metavar="R", help="Why, in a few words; nobody's name."
+)
 
-class IsoTime(click.ParamType[datetime]):
-    """A time as ISO 8601 writes it; without an offset it is the branch's local time."""
+take_as_option = click.option(
+    "--as",
+    "taken_as",
+    type=click.Choice(["card", "cpr"]),
+    help="What ten digits are that may be a card's number or a CPR number.",
+)
 
-    name = "ISO"
-
-    def convert(
-        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Return the time, aware only if it was written with an offset."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail("write it as 2026-11-25 or 2026-11-25T21:00", param, ctx)
-        if not FIRST_YEAR <= at.year <= LAST_YEAR:
-            self.fail(f"give a year from {FIRST_YEAR} to {LAST_YEAR}", param, ctx)
-        return at
+why_option = click.option(
+    "--why", default="", metavar="W", help="Why you look; kept in the audit log. Nobody's name."
+)
 
 
 def with_config(command: Command[ResultT], *, sending: bool = False) -> Command[ResultT]:
@@ -86,7 +92,7 @@ def with_app(command: Command[ResultT]) -> Command[ResultT]:
     @with_config
     @wraps(command)
     def handing(config: Config, **arguments: Any) -> ResultT:
-        from doorctl.services.app import App  # noqa: PLC0415 - some commands do without
+        from doorctl.services.app import App
 
         return command(App.of(config), **arguments)
 
@@ -106,3 +112,161 @@ def read_config(path: Path, overrides: tuple[str, ...], *, sending: bool = False
     sender = config.sync if sending else None
     become_owner(config.storage.directory if sender is None else sender.state_directory)
     return config
+
+
+def print_list(
+    dicts: Iterable[dict[str, Any]], lines: Iterable[str], *, as_json: bool, empty: str
+) -> None:
+    """Print a list: `dicts` as JSON, or `lines`, or `empty` where there is none.
+
+    Only one of the two is run through, so that generators cost nothing.
+    """
+    if as_json:
+        print_json(list(dicts))
+    else:
+        click.echo("\n".join(lines) or empty)
+
+
+def print_json(value: object, **how: Any) -> None:
+    """Print what ``--json`` asked for; `how` is `json.dumps`'s own."""
+    import json  # `relay-off` does without
+
+    click.echo(json.dumps(value, **how))
+
+
+def advancing(bar: Any) -> Callable[[int, int], None]:
+    """Return what moves click's progress bar to so many steps done of so many."""
+
+    def advance(done: int, total: int) -> None:
+        bar.length = total
+        bar.update(done - bar.pos)
+
+    return advance
+
+
+def iso(at: datetime | None) -> str | None:
+    """Return a time as JSON has it, to the second; None for none."""
+    return None if at is None else at.isoformat(timespec="seconds")
+
+
+def shows_by_itself(ctx: click.Context) -> bool:
+    """Tell whether a group was called without a command of its own, so that it shows its state.
+
+    An option before the command's name would have no effect, so it is refused.
+    """
+    if ctx.invoked_subcommand is None:
+        return True
+    for name in ctx.params:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"give options after `{ctx.invoked_subcommand}`", ctx)
+    return False
+
+
+def typed_unseen(what: str, given: str = "-") -> str:
+    """Return `given`; for ``-`` ask for it unseen, or read a line of stdin."""
+    if given != "-":
+        return given
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True, prompt_suffix=": "))
+    return sys.stdin.readline().strip()
+
+
+def typed_twice(what: str, name: str) -> str:
+    """Ask for something new twice, unseen; InputError where the two `name` are not the same."""
+    first, again = typed_unseen(what), typed_unseen("The same again")
+    if first != again:
+        raise InputError(f"the two {name} are not the same; nothing was changed")
+    return first
+
+
+class Written(click.ParamType[ValueT]):
+    """A value that `read` makes of what is typed; its ValueError says how to write it."""
+
+    def __init__(self, name: str, read: Callable[[str], ValueT]) -> None:
+        self.name = name
+        self.read = read
+
+    def convert(
+        self, value: str | ValueT, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ValueT:
+        """Return the value; click also converts a default, which is one already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def dated(read: Callable[[str], DayT], form: str) -> Callable[[str], DayT]:
+    """Return `read` with a message that shows the form, and within the years that make sense."""
+
+    def checked(text: str) -> DayT:
+        try:
+            found = read(text)
+        except ValueError:
+            raise ValueError(f"write it as {form}") from None
+        if not FIRST_YEAR <= found.year <= LAST_YEAR:
+            raise ValueError(f"give a year from {FIRST_YEAR} to {LAST_YEAR}")
+        return found
+
+    return checked
+
+
+_OF_TODAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+
+
+def _end(text: str) -> datetime | time:
+    of_today = _OF_TODAY.fullmatch(text)
+    return ISO_TIME.read(text) if of_today is None else time(int(of_today[1]), int(of_today[2]))
+
+
+def _weekdays(text: str) -> frozenset[int]:
+    named = [day.strip().lower() for day in text.split(",")]
+    if not set(named) <= set(WEEKDAYS):
+        raise ValueError(f"write some of {','.join(WEEKDAYS)}")
+    return frozenset(map(WEEKDAYS.index, named))
+
+
+ISO_TIME = Written("ISO", dated(datetime.fromisoformat, "2026-11-25 or 2026-11-25T21:00"))
+"""A time as ISO 8601 writes it, aware only with an offset; without, it is the branch's own."""
+
+ISO_DATE = Written("DATE", dated(date.fromisoformat, "2026-11-25"))
+
+END_TIME = Written("T", _end)
+"""A local time: today's as ``21:00``, else as ISO 8601 writes it."""
+
+HOURS = Written("SPAN", span)
+"""A span of a day, ``HH:MM-HH:MM``; one that ends before it begins ends on the next day."""
+
+DAYS = Written("DAYS", _weekdays)
+"""Days of the week such as ``mon,tue``; 0 for Monday."""
+
+
+def instant(end: datetime | time, moment: Moment, *, last: bool = False) -> datetime:
+    """Return the instant that `END_TIME` or `ISO_TIME` means, in the branch's time zone.
+
+    `last` is for a time that the clock shows twice in an October night: whether the second is
+    meant, as for the end of a window; else the first.
+    """
+    zone = moment.local.tzinfo
+    if isinstance(end, time):
+        local = datetime.combine(moment.local.date(), end, zone)
+    elif end.tzinfo is None:
+        local = end.replace(tzinfo=zone)
+    else:
+        return end.astimezone(zone)
+    second = local.replace(fold=1)
+    # In the night in which an hour is left out the second lies before the first.
+    return second if last and second.astimezone(UTC) > local.astimezone(UTC) else local
+
+
+def clock(minutes: int) -> str:
+    """Return minutes after midnight as ``HH:MM``, those of the next day too; midnight is 24:00."""
+    within = minutes if minutes <= DAY_MINUTES else minutes - DAY_MINUTES
+    return f"{within // 60:02}:{within % 60:02}"
+
+
+def weekday_names(days: frozenset[int]) -> list[str]:
+    """Return the names of weekdays, Monday first."""
+    return [WEEKDAYS[day] for day in sorted(days)]

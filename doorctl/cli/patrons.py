@@ -1,25 +1,47 @@
-"""``doorctl patrons``: fill the cache, ask why, let a card try again."""
+"""``doorctl patrons`` and ``doorctl subject``: the register, and what is held of one person."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
 from shlex import quote
+from typing import Any, TypeVar
 
 import click
 
 from doorctl.access.patron import SENTENCES
-from doorctl.cli.options import IsoTime, json_option, with_config
-from doorctl.cli.staff_options import why_option
+from doorctl.cli.options import (
+    IDENTIFIER,
+    ISO_TIME,
+    advancing,
+    iso,
+    json_option,
+    print_json,
+    take_as_option,
+    typed_unseen,
+    why_option,
+    with_config,
+)
 from doorctl.config import Config
+from doorctl.core.errors import StoreError
+from doorctl.privacy.letters import Language, page
+from doorctl.privacy.subject import Erasure, HeldVisit
+from doorctl.services import subject as rights
 from doorctl.services import visits
+from doorctl.services.app import system_clock
 from doorctl.services.explain import Explanation
+from doorctl.services.numbers import TakenAs
+from doorctl.services.subject import Named
 from doorctl.wiring.sync import refuse_beside_web
 
-IDENTIFIER = "IDENTIFIER"
+SOURCE = "Erase the person in the library system too: the next push brings back whom it still has."
+
+UNKNOWN_REF = "No patron of that number is in the register now; it holds once one is."
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 @click.group()
@@ -46,13 +68,8 @@ def load(config: Config, feed: Path, full: bool, approved_by: str | None) -> Non
     # Sealing takes every core for minutes; the patron at the door comes first.
     os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
         loaded = visits.load_patrons(
-            config, feed, full=full, approved_by=approved_by, on_progress=advance
+            config, feed, full=full, approved_by=approved_by, on_progress=advancing(bar)
         )
     click.echo(
         f"epoch {loaded.epoch}: {loaded.patrons} patrons with {loaded.identifiers} cards loaded, "
@@ -80,7 +97,7 @@ def renumber(config: Config, number: int, why: str) -> None:
 
 @patrons.command("explain")
 @click.argument("identifier", metavar=IDENTIFIER)
-@click.option("--at", type=IsoTime(), help="At this local time instead of now.")
+@click.option("--at", type=ISO_TIME, help="At this local time instead of now.")
 @why_option
 @json_option
 @with_config
@@ -92,8 +109,8 @@ def explain_card(
     Give - to type the identifier unseen, so that it stands in no list of processes. It is
     never printed. The PIN is taken to be right.
     """
-    found = visits.explain(config, _typed(identifier), at, why)
-    click.echo(json.dumps(found.as_dict()) if as_json else _told(found))
+    found = visits.explain(config, typed_unseen(IDENTIFIER, identifier), at, why)
+    print_json(found.as_dict()) if as_json else _explained(found)
 
 
 @patrons.command()
@@ -104,19 +121,11 @@ def unlock(config: Config, identifier: str) -> None:
 
     Give - to type the identifier unseen.
     """
-    visits.unlock(config, _typed(identifier))
+    visits.unlock(config, typed_unseen(IDENTIFIER, identifier))
     click.echo("the card may try again")
 
 
-def _typed(identifier: str) -> str:
-    if identifier != "-":
-        return identifier
-    if sys.stdin.isatty():
-        return str(click.prompt(IDENTIFIER, hide_input=True, prompt_suffix=": "))
-    return sys.stdin.readline().strip()
-
-
-def _told(found: Explanation) -> str:
+def _explained(found: Explanation) -> str:
     danish, english = SENTENCES[found.reason]
     colour = "green" if found.granted else "red"
     head = click.style(f"{found.verdict}: {found.reason.value}", fg=colour, bold=True)
@@ -127,3 +136,134 @@ def _told(found: Explanation) -> str:
         for finding in found.findings
     ]
     return "\n".join([head, f"  {danish} / {english}", *checks, f"  {found.source}"])
+
+
+def named(command: CommandT) -> CommandT:
+    """Give a command what names a person; below it stands `of_person`."""
+    for option in (
+        take_as_option,
+        click.option("--patron-ref", metavar="REF", help="The number in the library system."),
+        click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False),
+    ):
+        command = option(command)
+    return command
+
+
+def of_person(command: Callable[..., None]) -> Callable[..., None]:
+    """Call a command with the configuration and the person whom `named`'s options name."""
+
+    @click.option("--why", default="", metavar="R", help="The reason, for the audit log.")
+    @with_config
+    @wraps(command)
+    def naming(
+        config: Config,
+        *,
+        identifier: str | None,
+        patron_ref: str | None,
+        taken_as: TakenAs | None,
+        **arguments: Any,
+    ) -> None:
+        if (identifier is None) == (patron_ref is None):
+            raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
+        typed = None if identifier is None else typed_unseen(IDENTIFIER, identifier)
+        command(config, Named(typed, patron_ref, taken_as), **arguments)
+
+    return naming
+
+
+@click.group()
+def subject() -> None:
+    """Show, erase or restrict all that is held of one person, here at this branch.
+
+    Give what stands on the card, - to type it unseen, or --patron-ref.
+    """
+
+
+@subject.command()
+@named
+@json_option
+@click.option(
+    "--page",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a page to read into a new file.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(["da", "en"]),
+    default="da",
+    show_default=True,
+    help="The page's language.",
+)
+@of_person
+def export(
+    config: Config, who: Named, why: str, *, as_json: bool, file: Path | None, language: Language
+) -> None:
+    """Show all that any database holds of a person, and when staff looked at it.
+
+    As JSON, or as a page to read: on stdout, or with --page in a file for its owner alone.
+    """
+    if as_json and file is not None:
+        raise click.UsageError("give --json or --page")
+    found = rights.export(config, who, why)
+    local = system_clock(config).moment().local
+    zone = local.tzinfo
+    assert zone is not None  # noqa: S101 - a moment is aware
+    if as_json:
+        about = {"branch": config.branch.id, "at": iso(local)}
+        print_json({**about, **found.as_dict(zone)}, ensure_ascii=False)
+        return
+    text = page(found, branch=config.branch.name, at=local, zone=zone, language=language)
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    rights.write_page(file, text)
+    click.echo(f"{file}: {len(found.rows)} rows and {len(found.lookups)} looks by staff")
+
+
+@subject.command()
+@named
+@of_person
+def erase(config: Config, who: Named, why: str) -> None:
+    """Erase all that is held of a person, and let no older push bring it back.
+
+    What is left after a failure can be erased by doing it again.
+    """
+    done = rights.erase(config, who, why)
+    if done.left or done.held:
+        raise StoreError(_left(done))
+    click.echo(f"{done.rows} rows erased; no byte of them is left in the databases")
+    click.echo(SOURCE)
+
+
+@subject.command()
+@named
+@of_person
+def restrict(config: Config, who: Named, why: str) -> None:
+    """Keep a person's data, use them for nothing: the door refuses with `restricted`."""
+    known = rights.restrict(config, who, why)
+    click.echo("The person's data are restricted: kept, and used for nothing until it is ended.")
+    if not known:
+        click.echo(UNKNOWN_REF)
+
+
+@subject.command()
+@named
+@of_person
+def unrestrict(config: Config, who: Named, why: str) -> None:
+    """End a restriction; the door uses the person's data again."""
+    rights.unrestrict(config, who, why)
+    click.echo("The restriction is ended.")
+
+
+def _left(done: Erasure) -> str:
+    parts = [f"{database}: {why}" for database, why in done.left.items()]
+    parts += [_stays(visit) for visit in done.held]
+    again = " Erase again." if done.left else f" {SOURCE}"
+    return f"{done.rows} rows erased, but not all. {'; '.join(parts)}.{again}"
+
+
+def _stays(visit: HeldVisit) -> str:
+    until = f"{visit.until:%Y-%m-%d}"
+    return f"visit {visit.attempt} stays for case {visit.case} until {until}, then a purge takes it"

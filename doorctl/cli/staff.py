@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -10,8 +9,7 @@ import click
 
 from doorctl.accounts.account import Account, Role, own_name
 from doorctl.accounts.passwords import SHORTEST, Password
-from doorctl.cli.options import json_option, with_app
-from doorctl.cli.staff_options import typed_unseen
+from doorctl.cli.options import json_option, print_list, typed_twice, with_app
 from doorctl.core.errors import InputError
 from doorctl.rpc import deeds
 from doorctl.services.accounts import every_account, hashed
@@ -74,14 +72,12 @@ def add(
 def list_accounts(app: App, as_json: bool) -> None:
     """List the accounts."""
     accounts = every_account(app)
-    if as_json:
-        click.echo(json.dumps([_as_dict(one) for one in accounts]))
-        return
-    if not accounts:
-        click.echo("There is no account; add one with `doorctl staff add`.")
-    for one in accounts:
-        state = "disabled" if one.disabled else "works"
-        click.echo(f"{one.name:24} {one.role.value:10} {state:8} {one.origin.value}: {one.shown}")
+    print_list(
+        map(_as_dict, accounts),
+        map(_as_line, accounts),
+        as_json=as_json,
+        empty="There is no account; add one with `doorctl staff add`.",
+    )
 
 
 @staff.command("role")
@@ -148,19 +144,22 @@ def _password(*, from_stdin: bool) -> Password:
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask for the password; use --password-stdin")
     what = f"Password, at least {SHORTEST} characters"
-    first, again = typed_unseen(what), typed_unseen("The same again")
-    if first != again:
-        raise InputError("the two passwords are not the same; nothing was changed")
-    return Password(first)
+    return Password(typed_twice(what, "passwords"))
 
 
-def _as_dict(one: Account) -> dict[str, Any]:
+def _as_dict(account: Account) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "shown": one.shown,
-        "role": one.role.value,
-        "disabled": one.disabled,
-        "must_change": one.must_change,
-        "origin": one.origin.value,
-        "second_factor": one.second_factor,
+        "name": account.name,
+        "shown": account.shown,
+        "role": account.role.value,
+        "disabled": account.disabled,
+        "must_change": account.must_change,
+        "origin": account.origin.value,
+        "second_factor": account.second_factor,
     }
+
+
+def _as_line(account: Account) -> str:
+    state = "disabled" if account.disabled else "works"
+    what = f"{account.role.value:10} {state:8} {account.origin.value}: {account.shown}"
+    return f"{account.name:24} {what}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import click
 
-from doorctl.cli.options import json_option, with_config
+from doorctl.cli.options import advancing, json_option, with_config
 from doorctl.cli.streams import Unfailing
 from doorctl.config import Config
 from doorctl.services.app import system_clock
@@ -54,49 +55,30 @@ def push(config: Config, full: bool, dry_run: bool, approved_by: str | None, as_
     Each branch gets the changes since what it holds, or all rows where that is not known. Exit 0
     only if every branch is up to date; one that can't be reached catches up in a later run.
     """
-    ages = sender.age_limits(config)
     output, progress = Unfailing(sys.stdout), Unfailing(sys.stderr)
-    say = _silent if as_json else partial(click.echo, file=output.file)
+    report = _Report(config, dry_run, _silent if as_json else partial(click.echo, file=output.file))
     with click.progressbar(length=1, label="Sealing", show_pos=True, file=progress.file) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        def told(refreshed: Refreshed) -> None:
-            bar.finish()
-            bar.render_finish()
-            say(_found(refreshed))
-            if refreshed.set_aside:
-                click.echo(_set_aside(config, refreshed), err=True)
-
         refreshed, deliveries = sender.push(
             config,
             sender.Wishes(full, dry_run, approved_by),
             system_clock(config),
-            on_progress=advance,
-            on_refreshed=told,
-            on_delivery=lambda delivery: say(
-                _told(delivery, ages[delivery.branch], dry_run=dry_run)
-            ),
+            on_progress=advancing(bar),
+            on_refreshed=partial(report.refreshed, bar),
+            on_delivery=report.delivered,
             on_unsent=_unsent,
         )
     waiting = None if dry_run else sender.end_rotation(config, deliveries)
     if waiting is not None:
         click.echo(_rotating(waiting), err=True)
     if as_json:
-        answer = _as_dict(refreshed, deliveries, ages, dry_run=dry_run)
+        answer = _as_dict(refreshed, deliveries, report.ages, dry_run=dry_run)
         click.echo(json.dumps({**answer, "old_key_for": waiting}), file=output.file)
-    behind = sorted(delivery.branch for delivery in deliveries if not delivery.up_to_date)
-    if behind:
-        of = f"{len(behind)} of {len(deliveries)} branches ({', '.join(behind)})"
-        click.echo(f"doorctl: not up to date: {of}", err=True)
-    rewritten = [delivery for delivery in deliveries if delivery.audit_kept is not None]
-    for delivery in rewritten:
-        click.echo(_rewritten(delivery), err=True)
+    wrong = _complaints(deliveries)
+    for line in wrong:
+        click.echo(line, err=True)
     if output.failed is not None:
         raise output.failed
-    if behind or rewritten:
+    if wrong:
         raise SystemExit(1)
 
 
@@ -109,6 +91,35 @@ def tell_failure(config: Config) -> None:
     well tells its end.
     """
     sender.tell_failure(config, system_clock(config), on_unsent=_unsent)
+
+
+class _Report:
+    """Says what a push finds and does, while it does it."""
+
+    def __init__(self, config: Config, dry_run: bool, say: Callable[[str], None]) -> None:
+        self._config = config
+        self._dry_run = dry_run
+        self._say = say
+        self.ages = sender.age_limits(config)
+
+    def refreshed(self, bar: Any, found: Refreshed) -> None:
+        bar.finish()
+        bar.render_finish()
+        self._say(_found(found))
+        if found.set_aside:
+            click.echo(_set_aside(self._config, found), err=True)
+
+    def delivered(self, delivery: Delivery) -> None:
+        self._say(_delivered(delivery, self.ages[delivery.branch], dry_run=self._dry_run))
+
+
+def _complaints(deliveries: Sequence[Delivery]) -> list[str]:
+    behind = sorted(delivery.branch for delivery in deliveries if not delivery.up_to_date)
+    lines = [_rewritten(delivery) for delivery in deliveries if delivery.audit_kept is not None]
+    if behind:
+        of = f"{len(behind)} of {len(deliveries)} branches ({', '.join(behind)})"
+        lines.insert(0, f"doorctl: not up to date: {of}")
+    return lines
 
 
 def _unsent(why: str) -> None:
@@ -136,7 +147,7 @@ def _set_aside(config: Config, refreshed: Refreshed) -> str:
     return f"doorctl: rows_set_aside: {rows} set aside{where}; have them mended and export again"
 
 
-def _told(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:
+def _delivered(delivery: Delivery, minimum_age: int, *, dry_run: bool) -> str:
     limit = f" (from {minimum_age} years)" if dry_run else ""
     name = click.style(delivery.branch, bold=True) + limit
     if delivery.result is Result.FAILED:

@@ -1,22 +1,50 @@
-"""``doorctl visits``: the door log."""
+"""What is said of the door log: ``visits``, ``hold``, ``statistics`` and ``purge``."""
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import click
 
 from doorctl.access.patron import SENTENCES, Reason
-from doorctl.cli.options import IsoTime, json_option, with_config
-from doorctl.cli.staff_options import why_option
+from doorctl.cli.options import (
+    GIVEN_NUMBER,
+    ISO_DATE,
+    ISO_TIME,
+    Written,
+    dated,
+    instant,
+    iso,
+    json_option,
+    print_json,
+    print_list,
+    why_option,
+    with_app,
+    with_config,
+)
 from doorctl.config import Config
-from doorctl.core.moments import ClockState
+from doorctl.core.errors import StoreError
+from doorctl.core.identity import caller
+from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import Visit
-from doorctl.services import visits as desk
-from doorctl.services.app import retention, system_clock
+from doorctl.privacy.audit import Action, Deed, Details
+from doorctl.privacy.hold import LONGEST, Hold, HoldAsked
+from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
+from doorctl.privacy.watched_time import WATCHED_S
+from doorctl.services import holding, purging
+from doorctl.services import visits as log
+from doorctl.services.app import App, retention, system_clock
+from doorctl.services.records import note, note_done
+
+ONE_DAY = timedelta(days=1)
+IN_FORCE, OVER, IN_DOUBT = "in force", "over", "in doubt"
+COLUMNS = ("branch", "group", "mode", "kind", "outcome", "count")
 
 
 @click.group()
@@ -25,7 +53,7 @@ def visits() -> None:
 
 
 @visits.command("list")
-@click.option("--since", type=IsoTime(), help="From this local time on.")
+@click.option("--since", type=ISO_TIME, help="From this local time on.")
 @why_option
 @json_option
 @with_config
@@ -35,18 +63,13 @@ def list_visits(config: Config, since: datetime | None, why: str, as_json: bool)
     A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for.
     """
     _tell_hidden(config)
-    shown = desk.list_visits(config, since, why)
-    if as_json:
-        click.echo(json.dumps([visit_as_dict(visit) for visit in shown]))
-        return
-    if not shown:
-        click.echo("no visits")
-    branch = desk.zone(config)
-    english = config.branch.language == "en"
-    for day, of_day in groupby(shown, key=lambda visit: visit.at.astimezone(branch).date()):
-        click.secho(day.isoformat(), bold=True)
-        for visit in of_day:
-            click.echo(visit_as_line(visit, visit.at.astimezone(branch), english=english))
+    shown = log.list_visits(config, since, why)
+    print_list(
+        map(_visit_as_dict, shown),
+        _by_days(shown, log.zone(config), english=config.branch.language == "en"),
+        as_json=as_json,
+        empty="no visits",
+    )
 
 
 def _tell_hidden(config: Config) -> None:
@@ -62,8 +85,14 @@ def _tell_hidden(config: Config) -> None:
     )
 
 
-def visit_as_dict(visit: Visit) -> dict[str, Any]:
-    """Return a visit as ``--json`` prints it."""
+def _by_days(shown: Sequence[Visit], branch: tzinfo, *, english: bool) -> Iterator[str]:
+    for day, of_day in groupby(shown, key=lambda visit: visit.at.astimezone(branch).date()):
+        yield click.style(day.isoformat(), bold=True)
+        for visit in of_day:
+            yield _visit_as_line(visit, visit.at.astimezone(branch), english=english)
+
+
+def _visit_as_dict(visit: Visit) -> dict[str, Any]:
     return {
         "attempt": visit.attempt,
         "at": visit.at.isoformat(timespec="milliseconds"),
@@ -74,13 +103,310 @@ def visit_as_dict(visit: Visit) -> dict[str, Any]:
     }
 
 
-def visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
-    """Return a visit as one line, with its time of day in the branch's zone."""
+def _visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
     doubt = " " if visit.clock is ClockState.TRUSTED else "?"
     head = f"{local:%H:%M:%S}{doubt} {visit.attempt:5}  {visit.card or '-':8}"
     if visit.reason is None:
         return f"{head}  · open"
     reason = Reason(visit.reason)
     mark, colour = ("✓", "green") if reason is Reason.OK else ("✗", "red")
-    told = click.style(f"{mark} {reason.value:15}", fg=colour)
-    return f"{head}  {told} {SENTENCES[reason][english]}"
+    outcome = click.style(f"{mark} {reason.value:15}", fg=colour)
+    return f"{head}  {outcome} {SENTENCES[reason][english]}"
+
+
+@click.group()
+def hold() -> None:
+    """Keep a part of the door log beyond the retention: for an incident, with an end."""
+
+
+@hold.command("add")
+@click.option("--from", "since", type=ISO_TIME, required=True, help="Where the window begins.")
+@click.option("--to", type=ISO_TIME, required=True, help="Where the window ends.")
+@click.option("--case", required=True, metavar="NUMBER", help="The case's number elsewhere.")
+@click.option("--reason", required=True, metavar="TEXT", help="What happened; nobody's name.")
+@click.option(
+    "--until",
+    "last",
+    type=ISO_DATE,
+    required=True,
+    help=f"The last day of the hold; at most {LONGEST.days} days from now.",
+)
+@with_app
+def add_hold(
+    app: App, *, since: datetime, to: datetime, case: str, reason: str, last: date
+) -> None:
+    """Keep the visits of a window until the end of a day, whatever the retention says.
+
+    They are in no list but `doorctl hold show`. When the hold ends, the next purge takes them.
+    """
+    moment = app.clock.moment()
+    after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
+    window = (instant(since, moment), instant(to, moment, last=True))
+    added = holding.add(app, HoldAsked(*window, case, reason, after, caller()))
+    span = {"from": added.since, "to": added.to, "until": added.until}
+    written = {name: at.isoformat(timespec="seconds") for name, at in span.items()}
+    details: Details = {"number": added.number, **written}
+    note_done(app, Deed(Action.HOLD_ADDED, why=reason, details=details))
+    click.echo(f"Hold {added.number} holds until the end of {last}.")
+
+
+@hold.command("list")
+@json_option
+@with_app
+def list_holds(app: App, as_json: bool) -> None:
+    """List the holds, oldest first; one that is over goes with the next purge."""
+    stored, moment = holding.stored(app)
+    print_list(
+        (_hold_as_dict(held, moment) for held in stored),
+        (_hold_as_line(held, moment) for held in stored),
+        as_json=as_json,
+        empty="There is no hold.",
+    )
+
+
+@hold.command("lift")
+@click.argument("number", type=GIVEN_NUMBER)
+@with_app
+def lift_hold(app: App, number: int) -> None:
+    """End the hold NUMBER now; the next purge takes what it held."""
+    holding.lift(app, number, caller())
+    note_done(app, Deed(Action.HOLD_LIFTED, details={"number": number}))
+    click.echo(f"Hold {number} is lifted.")
+
+
+@hold.command("show")
+@click.argument("number", type=GIVEN_NUMBER)
+@why_option
+@json_option
+@with_app
+def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
+    """List the visits that the hold NUMBER holds, oldest first; a card is a pseudonym."""
+    held = holding.show(app, number, caller())
+    details = {"number": number, "visits": len(held.visits)}
+    note(app, Deed(Action.HOLD_SHOWN, why=why, details=details))
+    if not held.in_force:
+        click.echo(
+            f"doorctl: hold {number} is over or the clock is not set, so only what any list "
+            "shows is shown",
+            err=True,
+        )
+    branch, english = log.zone(app.config), app.config.branch.language == "en"
+    at = ((visit, visit.at.astimezone(branch)) for visit in held.visits)
+    print_list(
+        map(_visit_as_dict, held.visits),
+        (f"{to:%Y-%m-%d} {_visit_as_line(visit, to, english=english)}" for visit, to in at),
+        as_json=as_json,
+        empty="no visits",
+    )
+
+
+def _hold_as_dict(held: Hold, moment: Moment) -> dict[str, Any]:
+    return {
+        "number": held.number,
+        "from": iso(held.since),
+        "to": iso(held.to),
+        "case": held.case,
+        "reason": held.reason,
+        "until": iso(held.until),
+        "added_at": iso(held.added_at),
+        "by": held.by,
+        "state": _state(held, moment),
+    }
+
+
+def _hold_as_line(held: Hold, moment: Moment) -> str:
+    branch = moment.local.tzinfo
+    since, to, until = (at.astimezone(branch) for at in (held.since, held.to, held.until))
+    window = f"{since:%Y-%m-%d %H:%M} to {to:%Y-%m-%d %H:%M}"
+    end = f"until {until:%Y-%m-%d %H:%M}, {_state(held, moment)}"
+    return f"{held.number:4}  {window}  {end}  case {held.case}: {held.reason} ({held.by})"
+
+
+def _state(held: Hold, moment: Moment) -> str:
+    if held.in_force(moment):
+        return IN_FORCE
+    return OVER if moment.latest_known >= held.until else IN_DOUBT
+
+
+def _day(text: str) -> date:
+    return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+
+
+DAY = Written("DAY", dated(_day, "2026-11-25"))
+
+
+@click.command()
+@click.option("--since", type=DAY, help="A day of the first month; see above.")
+@click.option("--until", type=DAY, help="A day of the last month.")
+@click.option(
+    "--by",
+    type=click.Choice([by.value for by in By]),
+    default=By.HOUR.value,
+    show_default=True,
+    help="What hours are gathered into: hours of the day, weekdays or months, in local time.",
+)
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")
+@with_config
+def statistics(
+    config: Config,
+    since: date | None,
+    until: date | None,
+    by: str,
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Count attempts by outcome, and who passed the door, over hours, weekdays or months.
+
+    Counts are kept for years and never held a number, card or person. One below 5 is shown as <5,
+    all others are rounded to the nearest 5, and totals add up what is shown.
+
+    A period is the month that --since and --until both lie in, else their year, else all time: the
+    differences of other periods would tell what is hidden.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("give --json or --csv, not both")
+    if since is not None and until is not None and until < since:
+        raise click.UsageError("--until lies before --since")
+    since, until = widened(since, until)
+    found = log.statistics(config, since, until).table(By(by))
+    note(App.of(config), Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
+    if as_json:
+        print_json(_counts_as_dict(config, since, until, by, found))
+    elif as_csv:
+        click.echo(_as_csv(config, found), nl=False)
+    else:
+        _print(found)
+
+
+def _counts_as_dict(
+    config: Config, since: date | None, until: date | None, by: str, found: Statistics
+) -> dict[str, Any]:
+    return {
+        "branch": config.branch.id,
+        "since": None if since is None else since.isoformat(),
+        "until": None if until is None else until.isoformat(),
+        "by": by,
+        "hidden_below": K,
+        "rounded_to": ROUNDED_TO,
+        "cells": [
+            {"group": cell.group, **_named(cell), "count": cell.count} for cell in found.cells
+        ],
+        "totals": [
+            {**_named(total), "count": total.count, "short": total.short} for total in found.totals
+        ],
+    }
+
+
+def _named(counted: Cell | Total) -> dict[str, str]:
+    return {"mode": counted.mode, "kind": counted.kind, "outcome": counted.outcome}
+
+
+def _as_csv(config: Config, found: Statistics) -> str:
+    text = io.StringIO()
+    lines = csv.writer(text)
+    lines.writerow(COLUMNS)
+    for cell in found.cells:
+        lines.writerow([config.branch.id, cell.group, *_named(cell).values(), _count(cell.count)])
+    return text.getvalue()
+
+
+def _print(found: Statistics) -> None:
+    if not found.cells:
+        click.echo("nothing was counted")
+        return
+    group = ""
+    for cell in found.cells:
+        if cell.group != group:
+            group = cell.group
+            click.secho(group, bold=True)
+        click.echo(_cell_as_line(cell, _count(cell.count)))
+    click.secho("all that is shown", bold=True)
+    for total in found.totals:
+        click.echo(_cell_as_line(total, f"{total.count}{' or more' if total.short else ''}"))
+
+
+def _cell_as_line(cell: Cell | Total, count: str) -> str:
+    return f"  {cell.mode:12} {cell.kind:8} {cell.outcome:15} {count:>6}"
+
+
+def _count(count: int | None) -> str:
+    return f"<{K}" if count is None else str(count)
+
+
+@click.command()
+@click.option("--prove", is_flag=True, help="Search the files' bytes too; keep a signed report.")
+@click.option(
+    "--verify",
+    "report_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Check a report and do nothing else.",
+)
+@json_option
+@with_config
+def purge(config: Config, *, prove: bool, report_path: Path | None, as_json: bool) -> None:
+    """Delete visits that are older than the retention, for good.
+
+    The door does so by itself at its start and every 6 hours, a day's visits an hour at most,
+    and keeps a signed report each time; if it runs, it is asked to, and takes all at once. What a
+    hold holds stays until that ends.
+    """
+    if report_path is not None:
+        if prove:
+            raise click.UsageError("give one of --prove and --verify")
+        _verify(config, report_path, as_json=as_json)
+        return
+    report = purging.purge_now(config, proved=prove)
+    if not report["postponed"]:
+        note_done(App.of(config), Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
+    if as_json:
+        print_json(report)
+    elif not report["postponed"]:
+        click.echo(f"{report['deleted']} rows deleted; nothing before {report['cutoff']} is left")
+        if "clean" in report:
+            click.echo(_proof(report))
+            click.echo(f"The signed report: {report['file']}")
+    _refuse(report)
+
+
+def _verify(config: Config, path: Path, *, as_json: bool) -> None:
+    report = purging.verify(config, path)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(f"The signature is right. {report['at']}: {report['deleted']} rows deleted;")
+        click.echo(_proof(report))
+    _refuse(report)
+
+
+def _proof(report: dict[str, Any]) -> str:
+    return (
+        f"{report['bytes_read']} bytes read; "
+        f"{report['residue']} of {report['searched']} traces found; "
+        f"{report['canaries_seen']} of {report['canaries_kept']} canaries that may be there seen; "
+        f"{report['held']} rows on hold; blocks trimmed: "
+        f"{report.get('trim_by_caller', report['trim'])}"
+    )
+
+
+def _refuse(report: dict[str, Any]) -> None:
+    if report["postponed"]:
+        raise StoreError(
+            "nothing was deleted: the clock is not set, and a wrong one would delete too much; "
+            "wait for the time service, or see clock.trust"
+        )
+    if not report["complete"]:
+        raise StoreError("rows are deleted, but a reader kept their traces alive; try again")
+    if report.get("ahead"):
+        raise StoreError(
+            f"it is not proved that all is gone: {report['ahead']} visits lie after now, by a "
+            "clock that was wrong then or is now; a door that runs dates them once its clock has "
+            f"been right for {WATCHED_S / 3600:.0f} hours"
+        )
+    if not report.get("clean", True):
+        raise StoreError(
+            f"it is not proved that all is gone: {report['residue']} traces are left; "
+            "purge again, and keep the report"
+        )

@@ -43,7 +43,7 @@ print(json.dumps([seen() is None, frozen, gc.isenabled()]))
 
 DOOR = """
 import json, sys
-import doorctl.cli.run
+import doorctl.cli.processes
 too_early = "asyncio" in sys.modules
 from doorctl.ops.memory import do_without_tls
 do_without_tls()
@@ -61,7 +61,7 @@ print(json.dumps(sys.modules["ssl"] is ssl))
 
 WEB = """
 import json, sys
-import doorctl.cli.web
+import doorctl.wiring.web
 print(json.dumps(sorted(sys.modules)))
 """
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from doorctl.access.patron import Patron, Reason, row_key
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
-from doorctl.cli import subject as commands
+from doorctl.cli import patrons as commands
 from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from doorctl.cli.check_config import check_config
+from doorctl.cli.installation import check_config
 from doorctl.core.identity import unshared
 from doorctl.demo.door import shipped
 

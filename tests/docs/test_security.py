@@ -51,7 +51,8 @@ OPEN = re.compile(r"\.open\(\s*\"?([^,\"]+)\"?, (?:self\._)?\w+")
 def product(*folders: str) -> dict[Path, str]:
     """Return the text of each module of some folders of doorctl, without the demonstration's."""
     found = (path for folder in folders or ("",) for path in (PRODUCT / folder).rglob("*.py"))
-    return {path: path.read_text("utf-8") for path in found if "demo" not in path.parts}
+    ours = (path for path in found if "demo" not in path.relative_to(PRODUCT).parts)
+    return {path: path.read_text("utf-8") for path in ours}
 
 
 @cache

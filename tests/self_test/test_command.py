@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from doorctl.cli.selftest import selftest
+from doorctl.cli.processes import selftest
 from doorctl.config import Config, load
 from doorctl.doord.self_test import CHECKS, Finding, as_answer, run
 from doorctl.rpc.control import ControlServer
@@ -25,7 +25,7 @@ from doorctl.wiring.installation import initialise
 from tests.fakes.clock import START
 from tests.self_test.houses import Parts
 
-COMMAND = (sys.executable, "-c", "from doorctl.cli.selftest import selftest; selftest()")
+COMMAND = (sys.executable, "-c", "from doorctl.cli.processes import selftest; selftest()")
 
 ROW = {
     "patronId": 1001,

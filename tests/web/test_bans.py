@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from doorctl.access import ban_terms
 from doorctl.access.ban_terms import BanState
 from doorctl.access.rights import ALL_BRANCHES, Ban
-from doorctl.cli import bans as commands
+from doorctl.cli import rights as commands
 from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.demo.door import shipped

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
-from doorctl.cli.statistics import COLUMNS
+from doorctl.cli.visits import COLUMNS
 from doorctl.ports import ATTEMPT, LEAF, HourCount
 from doorctl.privacy.statistics import By, Gathered
 from doorctl.web.frame.language import languages

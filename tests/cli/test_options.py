@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.cli.staff_options import EndTime, Hours, Weekdays, clock, instant, weekday_names
+from doorctl.cli.options import DAYS, END_TIME, HOURS, clock, instant, weekday_names
 from doorctl.core.moments import ClockState, Moment
 
 ZONE = ZoneInfo("Europe/Copenhagen")
@@ -32,7 +32,7 @@ NOW = Moment(LOCAL, LOCAL.astimezone(UTC), ClockState.TRUSTED)
 )
 def test_an_end_is_local_unless_it_says_otherwise(written: str, meant: datetime) -> None:
     """A time of day is today's, also one that is past: the writer refuses it, nobody guesses."""
-    found = instant(EndTime().convert(written, None, None), NOW)
+    found = instant(END_TIME.convert(written, None, None), NOW)
 
     assert found == meant
     assert found.utcoffset() == meant.astimezone(ZONE).utcoffset()
@@ -51,7 +51,7 @@ def test_a_window_ends_when_the_clock_shows_its_end_for_the_last_time(
     written: str, first: str, last: str
 ) -> None:
     """In the night in October an hour comes twice, and a window from 02:30 has both in it."""
-    read = EndTime().convert(written, None, None)
+    read = END_TIME.convert(written, None, None)
 
     assert f"{instant(read, NOW).astimezone(UTC):%H:%M}" == first
     assert f"{instant(read, NOW, last=True).astimezone(UTC):%H:%M}" == last
@@ -61,7 +61,7 @@ def test_a_window_ends_when_the_clock_shows_its_end_for_the_last_time(
 def test_an_end_that_can_be_read_in_two_ways_is_refused(written: str) -> None:
     """Nothing is guessed from half a time."""
     with pytest.raises(click.BadParameter):
-        EndTime().convert(written, None, None)
+        END_TIME.convert(written, None, None)
 
 
 @given(st.integers(0, DAY_MINUTES - 1), st.integers(1, DAY_MINUTES))
@@ -71,7 +71,7 @@ def test_a_span_is_read_as_it_is_shown(starts: int, length: int) -> None:
     if length == DAY_MINUTES and starts:
         return  # One that ends when it began is written for no day but the whole one.
     shown = f"{clock(starts)}-{clock(ends)}"
-    found = Hours().convert(shown, None, None)
+    found = HOURS.convert(shown, None, None)
 
     assert (found.opens, found.closes) == (starts, ends)
 
@@ -81,7 +81,7 @@ def test_weekdays_are_read_as_they_are_shown(days: frozenset[int]) -> None:
     """In any order, and Monday comes first."""
     names = weekday_names(days)
 
-    assert Weekdays().convert(",".join(reversed(names)), None, None) == days
+    assert DAYS.convert(",".join(reversed(names)), None, None) == days
     assert [date(2026, 11, 23) + timedelta(days=day) for day in sorted(days)] == [
         day
         for day in (date(2026, 11, 23) + timedelta(days=ahead) for ahead in range(7))
@@ -91,5 +91,5 @@ def test_weekdays_are_read_as_they_are_shown(days: frozenset[int]) -> None:
 
 def test_what_is_read_already_stays() -> None:
     """A default is a value and not a text."""
-    assert EndTime().convert(time(21), None, None) == time(21)
-    assert Weekdays().convert(frozenset({1}), None, None) == frozenset({1})
+    assert END_TIME.convert(time(21), None, None) == time(21)
+    assert DAYS.convert(frozenset({1}), None, None) == frozenset({1})

@@ -1,0 +1,329 @@
+"""``doorctl mode``, ``calendar``, ``open`` and ``trust-clock``: when and how the branch is open.
+
+Showing the mode is called often, by scripts: what only the others need is imported by them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from doorctl.access.calendar import (
+    BY_STAFF,
+    DAY_MINUTES,
+    LOOK_AHEAD,
+    OPEN,
+    Cause,
+    Mode,
+    ModeSpan,
+    Span,
+)
+from doorctl.access.calendar import Day as Spans
+from doorctl.access.day import Override
+from doorctl.cli.options import (
+    END_TIME,
+    HOURS,
+    ISO_DATE,
+    clock,
+    config_option,
+    instant,
+    iso,
+    json_option,
+    read_config,
+    reason_option,
+    set_option,
+    shows_by_itself,
+    with_app,
+)
+from doorctl.core.identity import caller
+from doorctl.services.app import App
+from doorctl.services.hours import Hours, hours_now, refuse_day
+
+SHOWN: Mapping[Mode | None, str] = MappingProxyType(
+    {
+        Mode.STAFFED: "staffed",
+        Mode.SELF_SERVICE: "self-service",
+        Mode.CLOSED: "closed",
+        Mode.LOCKDOWN: "locked down",
+        None: "closed to patrons, because nobody knows its hours",
+    }
+)
+WHY: Mapping[Cause, str] = MappingProxyType(
+    {
+        Cause.SCHEDULE: "the usual hours",
+        Cause.EXCEPTION: "an exception for this date",
+        Cause.HOLIDAY: "a public holiday",
+        Cause.STAFF: "set by hand",
+        Cause.LOCKDOWN: "a lockdown is over and nobody has ended it: doorctl mode end",
+        Cause.UNKNOWN_CALENDAR: "the calendar is missing or at its end",
+        Cause.CLOCK: "the clock is not set",
+    }
+)
+
+BAR_MINUTES = 30
+"""Minutes that one character of a bar stands for."""
+
+INK: Mapping[Mode | None, str] = MappingProxyType(
+    {Mode.STAFFED: "█", Mode.SELF_SERVICE: "▒", None: "·"}
+)
+"""How a bar draws a mode; None for closed."""
+
+LEGEND = f"{INK[Mode.STAFFED]} staffed  {INK[Mode.SELF_SERVICE]} self-service  {INK[None]} closed"
+
+
+@click.command("open")
+@reason_option
+@with_app
+def open_once(app: App, reason: str) -> None:
+    """Have the running door open once, as if a card had been let in. It stands in the log."""
+    from doorctl.privacy.audit import Action, Deed
+    from doorctl.services import opening, records, visits
+
+    opening.open_once(app, reason, caller(), visits.ANSWER_LIMIT_S)
+    records.note_done(app, Deed(Action.OPENED_ONCE, why=reason))
+    click.echo("The door is released, once.")
+
+
+@click.command("trust-clock")
+@with_app
+def trust_clock(app: App) -> None:
+    """Say that the clock, which is in doubt after a jump, is right. Look at it first: date."""
+    from doorctl.privacy.audit import Action, Deed
+    from doorctl.services import opening, records, visits
+
+    at = opening.trust_clock(app, visits.ANSWER_LIMIT_S)
+    records.note_done(app, Deed(Action.CLOCK_TRUSTED))
+    click.echo(f"The clock is right: {at}")
+
+
+@click.group(invoke_without_command=True)
+@config_option
+@set_option
+@json_option
+@click.pass_context
+def mode(ctx: click.Context, config_path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Say what the branch is just now, why and until when, or set it by hand."""
+    if not shows_by_itself(ctx):
+        return
+    now = hours_now(App.of(read_config(config_path, overrides)))
+    click.echo(json.dumps(_mode_as_dict(now)) if as_json else _mode(now))
+
+
+@mode.command("set")
+@click.argument("name", type=click.Choice([mode.value for mode in Mode]), metavar="MODE")
+@click.option(
+    "--until",
+    type=END_TIME,
+    required=True,
+    help="When it ends by itself: 21:00 for today's, or 2026-11-25T21:00.",
+)
+@reason_option
+@with_app
+def set_mode(app: App, name: str, until: datetime | time, reason: str) -> None:
+    """Make the branch staffed, self_service, closed or lockdown until a time, whatever its hours.
+
+    In lockdown only emergency passes open the door.
+    """
+    from doorctl.rpc import deeds
+    from doorctl.services.branch import change
+
+    moment = app.clock.moment()
+    end = instant(until, moment)
+    wanted = Mode(name)
+    change(app, deeds.set_mode(Override(wanted, end, reason, caller())))
+    click.echo(f"The branch is {SHOWN[wanted]} until {_at(end)}; then its calendar counts again.")
+    if wanted in OPEN and not moment.dependable:
+        click.echo("The clock is not set: until it is, this lets nobody in.", err=True)
+
+
+@mode.command("end")
+@with_app
+def end_mode(app: App) -> None:
+    """End the mode that was set by hand, so that the calendar counts again."""
+    from doorctl.rpc import deeds
+    from doorctl.services.branch import change
+
+    ended = change(app, deeds.end_mode())
+    click.echo(f"The branch is no longer {SHOWN[ended.mode]} by hand; its calendar counts again.")
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 90),
+    default=14,
+    show_default=True,
+    metavar="N",
+    help="How many, with today.",
+)
+@config_option
+@set_option
+@json_option
+@click.pass_context
+def calendar(
+    ctx: click.Context, config_path: Path, overrides: tuple[str, ...], days: int, as_json: bool
+) -> None:
+    """Show the hours of the next days, or give a date hours of its own."""
+    if not shows_by_itself(ctx):
+        return
+    now = hours_now(App.of(read_config(config_path, overrides)))
+    today = now.moment.local.date()
+    listed = [today + timedelta(days=ahead) for ahead in range(days)]
+    click.echo(json.dumps(_days_as_dict(now, listed)) if as_json else _days(now, listed))
+
+
+@calendar.command("except")
+@click.argument("day", type=ISO_DATE, metavar="DATE")
+@click.option("--self-service", type=HOURS, multiple=True, help="Hours by card. Can be repeated.")
+@click.option("--staffed", type=HOURS, multiple=True, help="Hours with staff. Can be repeated.")
+@click.option("--note", default="", metavar="N", help="What the day is, such as Grundlovsdag.")
+@with_app
+def except_day(
+    app: App,
+    day: date,
+    self_service: tuple[Span, ...],
+    staffed: tuple[Span, ...],
+    note: str,
+) -> None:
+    """Give DATE hours of its own, in place of all that is said of it elsewhere.
+
+    A span is HH:MM-HH:MM. Without any the branch is closed on DATE.
+    """
+    from doorctl.ports import StoredDay
+    from doorctl.rpc import deeds
+    from doorctl.services.branch import change
+
+    own = {Mode.SELF_SERVICE: self_service, Mode.STAFFED: staffed}
+    spans = tuple(
+        ModeSpan(mode, span.opens, span.closes) for mode, spans in own.items() for span in spans
+    )
+    stored = StoredDay(day, spans, note)
+    refuse_day(hours_now(app), stored)
+    change(app, deeds.set_day(stored))
+    click.echo(f"On {day} the branch is {_spans(spans)}.")
+
+
+@calendar.command("clear")
+@click.argument("day", type=ISO_DATE, metavar="DATE")
+@with_app
+def clear_day(app: App, day: date) -> None:
+    """Take back what `calendar except` said of DATE."""
+    from doorctl.rpc import deeds
+    from doorctl.services.branch import change
+
+    change(app, deeds.clear_day(day))
+    spans = hours_now(app).calendar.day(day)
+    click.echo(f"{day} has no hours of its own any more; it is {_spans(spans)}.")
+
+
+def _at(local: datetime) -> str:
+    return f"{local:%Y-%m-%d %H:%M}"
+
+
+def _mode_as_dict(now: Hours) -> dict[str, Any]:
+    stands, following = now.standing, now.next_change
+    by_hand = now.override if stands.cause in BY_STAFF else None
+    return {
+        "mode": None if stands.mode is None else stands.mode.value,
+        "cause": stands.cause.value,
+        "until": _iso(now, stands.until),
+        "reason": None if by_hand is None else by_hand.cause,
+        "by": None if by_hand is None else by_hand.by,
+        "next": None
+        if following is None
+        else {"at": _iso(now, following[0]), "mode": following[1].value},
+        "problem": stands.problem,
+        "clock": now.moment.state.value,
+    }
+
+
+def _iso(now: Hours, at: datetime | None) -> str | None:
+    return None if at is None else iso(at.astimezone(now.moment.local.tzinfo))
+
+
+def _mode(now: Hours) -> str:
+    stands, following = now.standing, now.next_change
+    colour = "green" if stands.mode in OPEN else "red"
+    lines = [click.style(SHOWN[stands.mode], fg=colour, bold=True), f"  why: {WHY[stands.cause]}"]
+    if stands.cause is Cause.STAFF and now.override is not None:
+        lines[-1] += f" by {now.override.by}: {now.override.cause}"
+    if stands.until is not None:
+        lines.append(f"  until: {_at(stands.until.astimezone(now.moment.local.tzinfo))}")
+    if following is not None:
+        lines.append(f"  next: {SHOWN[following[1]]} from {_at(following[0])}")
+    if stands.problem and stands.cause is not Cause.UNKNOWN_CALENDAR:
+        lines.append(f"  and {WHY[Cause.UNKNOWN_CALENDAR]}")
+    return "\n".join(lines)
+
+
+def _spans(spans: Spans | None) -> str:
+    if not spans:
+        return "not known yet" if spans is None else "closed"
+    ordered = sorted(spans, key=lambda span: span.starts)
+    return ", ".join(
+        f"{SHOWN[span.mode]} {clock(span.starts)}-{clock(span.ends)}" for span in ordered
+    )
+
+
+def _days_as_dict(now: Hours, listed: Iterable[date]) -> dict[str, Any]:
+    return {"opens_next": iso(now.opens_next), "days": [_day_as_dict(now, day) for day in listed]}
+
+
+def _day_as_dict(now: Hours, day: date) -> dict[str, Any]:
+    spans = now.calendar.day(day)
+    return {
+        "date": day.isoformat(),
+        "cause": now.calendar.cause_on(day).value,
+        "note": _note(now, day),
+        "spans": None
+        if spans is None
+        else [
+            {"mode": span.mode.value, "from": clock(span.starts), "to": clock(span.ends)}
+            for span in spans
+        ],
+    }
+
+
+def _days(now: Hours, listed: Iterable[date]) -> str:
+    scale = "".join(f"{hour:02}".ljust(3 * 60 // BAR_MINUTES) for hour in range(0, 24, 3))
+    lines = [_opening(now), f"{'':15}{scale}", *(_line(now, day) for day in listed)]
+    return "\n".join([*lines, f"{'':15}{LEGEND}"])
+
+
+def _opening(now: Hours) -> str:
+    by_hand = now.standing.cause is Cause.STAFF
+    hint = " A mode is set by hand: doorctl mode." if by_hand else ""
+    if not now.moment.dependable:
+        return f"The clock is not set, so nobody knows when it opens.{hint}"
+    opens = now.opens_next
+    if opens is None:
+        return f"It does not open within {LOOK_AHEAD.days} days.{hint}"
+    if opens == now.moment.local:
+        return f"It is open.{hint}"
+    return f"It opens {opens:%A %Y-%m-%d %H:%M}.{hint}"
+
+
+def _line(now: Hours, day: date) -> str:
+    spans = now.calendar.day(day)
+    bar = "?" * (DAY_MINUTES // BAR_MINUTES) if spans is None else _bar(spans)
+    cause = now.calendar.cause_on(day)
+    why = _note(now, day) or ("" if cause is Cause.SCHEDULE else cause.value.replace("_", " "))
+    return f"{day:%a %Y-%m-%d} {bar} {_spans(spans)}{f' ({why})' if why else ''}"
+
+
+def _bar(spans: Spans) -> str:
+    # A character is what most people would call its half an hour: the mode of its middle.
+    middles = range(BAR_MINUTES // 2, DAY_MINUTES, BAR_MINUTES)
+    at = (next((s.mode for s in spans if s.starts <= middle < s.ends), None) for middle in middles)
+    return "".join(INK[mode] for mode in at)
+
+
+def _note(now: Hours, day: date) -> str:
+    own = now.calendar.days.get(day)
+    return "" if own is None else own.note

@@ -1,0 +1,151 @@
+"""The processes, and how they are: ``run``, ``web``, ``relay-off``, ``status``, self-tests.
+
+systemd calls some of these on a small Pi, so that each imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from doorctl.cli.options import config_option, json_option, print_json, set_option, with_config
+from doorctl.config import Config, load_gpio
+
+if TYPE_CHECKING:
+    from doorctl.doord.self_test import Finding
+
+SOMETHING_STANDS = 3
+
+MARKS = {True: ("✓", "green"), False: ("✗", "red")}
+WORDS = {True: "ok", False: "fails"}
+
+
+@click.command()
+@with_config
+def run(config: Config) -> None:
+    """Run the door until a signal ends it: reader, keypad, decision, relay, door log.
+
+    Prints one JSON line an event on stdout. The relay goes off first when it starts, and when
+    it stops for whatever reason.
+    """
+    from doorctl.ops.memory import do_without_tls
+
+    do_without_tls()
+    from doorctl.wiring.door import open_door  # asyncio comes with it
+
+    sys.exit(open_door(config, os.environ, sys.stdout.fileno()))
+
+
+@click.command()
+@with_config
+def web(config: Config) -> None:
+    """Take pushes of patrons over HTTP until SIGTERM or SIGINT; the door decides without it.
+
+    Prints one JSON line an event on stdout. It is the one writer of the patron cache while it
+    runs, so `doorctl patrons load` is refused meanwhile.
+    """
+    from doorctl.wiring.web import open_web
+
+    sys.exit(open_web(config, os.environ, sys.stdout.fileno()))
+
+
+@click.command("relay-off")
+@config_option
+@set_option
+def relay_off(config_path: Path, overrides: tuple[str, ...]) -> None:
+    """Switch the relay off; systemd runs this after the daemon has stopped or died.
+
+    Of the configuration only [gpio] has to be right.
+    """
+    from doorctl.services.locking import lock
+
+    lock(load_gpio(config_path, overrides), os.environ)
+
+
+@click.command()
+@json_option
+@with_config
+def status(config: Config, as_json: bool) -> None:
+    """Say how the door process and its databases are.
+
+    Exit 0 if all is well, 1 if the door is not running, 3 if it decides but something stands: an
+    alarm, or a database that is missing, old or can't be read.
+    """
+    from doorctl.services.status import status as look
+
+    found = look(config)
+    if as_json:
+        print_json(found)
+    else:
+        for key, value in found.items():
+            click.echo(f"{key:16} {_value(value)}")
+    if not found["running"]:
+        click.echo("doorctl: the door process is not running", err=True)
+        raise SystemExit(1)
+    if found["alarms"] != [] or found["problem"] is not None:
+        click.echo("doorctl: the door decides, but something stands; see alarms, problem", err=True)
+        raise SystemExit(SOMETHING_STANDS)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{alarm['kind']} since {alarm['since']}" for alarm in value) or "none"
+    return "-" if value is None else str(value)
+
+
+@click.command()
+@json_option
+@with_config
+def selftest(config: Config, as_json: bool) -> None:
+    """Let a patron who doesn't exist come to the door, and look at the house.
+
+    Nothing is opened and nobody is put on record. The running door tests itself; without it the
+    rest is tested. Prints one line a check. Exit 1 if one fails.
+    """
+    from doorctl.wiring.inspection import self_test
+
+    _show(self_test(config), as_json=as_json)
+
+
+@click.command()
+@json_option
+@with_config
+def doctor(config: Config, as_json: bool) -> None:
+    """Say what this machine's own safety lacks: disk, relay, key, swap, clock, watchdog.
+
+    Nothing is changed. Prints one line a check. Exit 1 if something is lacking.
+    """
+    from doorctl.wiring.inspection import doctor as look
+
+    _show(look(config), as_json=as_json)
+
+
+def _show(found: tuple[Finding, ...], *, as_json: bool) -> None:
+    from doorctl.doord.self_test import all_well, as_answer
+
+    if as_json:
+        print_json(as_answer(found))
+    else:
+        marked = _shows_marks()
+        for finding in found:
+            click.echo(_as_line(finding, marked=marked))
+    if not all_well(found):
+        failing = [finding.check for finding in found if not finding.ok]
+        click.echo(f"doorctl: {len(failing)} of {len(found)} fail: {', '.join(failing)}", err=True)
+        raise SystemExit(1)
+
+
+def _shows_marks() -> bool:
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return sys.stdout.isatty() and utf8
+
+
+def _as_line(finding: Finding, *, marked: bool) -> str:
+    mark, colour = MARKS[finding.ok]
+    head = click.style(mark, fg=colour) if marked else f"{WORDS[finding.ok]:5}"
+    line = f"{head} {finding.check:17} {finding.what}"
+    return f"{line} {finding.do}" if finding.do else line

@@ -1,0 +1,418 @@
+"""``doorctl bans`` and ``doorctl passes``: who is kept out, and who may come in besides."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import click
+
+from doorctl.access import ban_terms
+from doorctl.access.ban_terms import ONE_DAY, BanState
+from doorctl.access.calendar import DAY_MINUTES, Span
+from doorctl.access.rights import (
+    ALL_BRANCHES,
+    COMPANIONS_LIMIT,
+    EVERY_DAY,
+    MAX_CODE_DIGITS,
+    MIN_CODE_DIGITS,
+    MOST_SPANS,
+    USUAL_BAN,
+    Ban,
+    Pass,
+    PassKind,
+)
+from doorctl.cli.options import (
+    DAYS,
+    GIVEN_NUMBER,
+    HOURS,
+    IDENTIFIER,
+    ISO_DATE,
+    clock,
+    iso,
+    json_option,
+    print_list,
+    take_as_option,
+    typed_twice,
+    typed_unseen,
+    weekday_names,
+    why_option,
+    with_app,
+)
+from doorctl.core.errors import InputError
+from doorctl.core.identity import caller
+from doorctl.core.masked import Pin
+from doorctl.core.moments import Moment
+from doorctl.ports import BanEntry, PassEntry
+from doorctl.privacy.letters import letter, letter_day
+from doorctl.rpc import deeds
+from doorctl.services import rights
+from doorctl.services.app import App
+from doorctl.services.branch import change
+from doorctl.services.numbers import TakenAs
+from doorctl.services.rights import Banned, PassState, pass_state
+
+NOTICE = "Send the letter: 7 days' written notice is usual."
+
+UNKNOWN_REF = "No patron of that number is in the register now; the ban holds once one is."
+
+ONE_CARD = "Ban a new card of this patron too: the library system does not say that it is theirs."
+
+ALL_DAY = Span(0, DAY_MINUTES)
+
+
+@click.group()
+def bans() -> None:
+    """Keep somebody out of the branch for a while, by the house rules."""
+
+
+@bans.command("add")
+@click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False)
+@click.option("--patron-ref", metavar="REF", help="The patron's number in the library system.")
+@take_as_option
+@click.option("--reason", required=True, metavar="R", help="What happened; nobody's name.")
+@click.option("--from", "first", type=ISO_DATE, help="The first day; now if it is not given.")
+@click.option("--until", "last", type=ISO_DATE, help="The last day.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3660),
+    metavar="N",
+    help=f"How many days instead; {USUAL_BAN.days} if neither is given.",
+)
+@click.option("--without-end", is_flag=True, help="Until it is lifted.")
+@click.option(
+    "--branches", metavar="ID,ID", help=f"The branches' ids, or {ALL_BRANCHES} for all; this one."
+)
+@click.option("--note", default="", metavar="N", help="What the letter says besides.")
+@with_app
+def add_ban(
+    app: App,
+    *,
+    identifier: str | None,
+    patron_ref: str | None,
+    taken_as: TakenAs | None,
+    reason: str,
+    branches: str | None,
+    note: str,
+    first: date | None,
+    **end: Any,
+) -> None:
+    """Ban the card IDENTIFIER, and its patron with all cards where the register knows it.
+
+    Give - to type the identifier unseen, or --patron-ref in its place.
+    """
+    if (identifier is None) == (patron_ref is None):
+        raise click.UsageError(f"give {IDENTIFIER} or --patron-ref")
+    if sum(value not in {None, False} for value in end.values()) > 1:
+        raise click.UsageError("give one of --until, --days and --without-end")
+    moment = app.clock.moment()
+    ban = Ban(
+        number=0,
+        reason=reason,
+        since=ban_terms.since(first, moment),
+        until=ban_terms.until(_last(first or moment.local.date(), **end), moment),
+        by=caller(),
+        branches=_branches(branches, app.config.branch.id),
+        note=note,
+    )
+    for stored in _banned(app, identifier, patron_ref, taken_as, ban):
+        click.echo(_ban_added(stored, moment))
+
+
+@bans.command("list")
+@why_option
+@json_option
+@with_app
+def list_bans(app: App, why: str, as_json: bool) -> None:
+    """List bans, newest first, ended and lifted ones for another month; a card is a pseudonym."""
+    moment = app.clock.moment()
+    entries, here = rights.every_ban(app, why), app.config.branch.id
+    print_list(
+        (_ban_as_dict(entry, moment, here) for entry in entries),
+        (_ban_as_line(entry, moment, here) for entry in entries),
+        as_json=as_json,
+        empty="Nobody is banned.",
+    )
+
+
+@bans.command("lift")
+@click.argument("number", type=int)
+@with_app
+def lift_ban(app: App, number: int) -> None:
+    """Lift the ban NUMBER before its end."""
+    lifted = rights.lift(app, number)
+    still = "".join(f" Ban {ban} of the same card or patron still holds." for ban in lifted.others)
+    click.echo(f"Ban {number} is lifted.{still}")
+
+
+@bans.command("letter")
+@click.argument("number", type=int)
+@with_app
+def write_letter(app: App, number: int) -> None:
+    """Print the letter that tells a patron of the ban NUMBER, in Danish and English."""
+    ban = rights.ban_to_write_of(app, number)
+    click.echo(letter(ban, app.config.branch, app.clock.moment()))
+
+
+def _last(first: date, last: date | None, days: int | None, *, without_end: bool) -> date | None:
+    if without_end:
+        return None
+    length = USUAL_BAN if days is None else days * ONE_DAY
+    return last or first + length - ONE_DAY
+
+
+def _branches(written: str | None, here: str) -> frozenset[str]:
+    if written is None:
+        return frozenset({here})
+    named = frozenset(branch.strip() for branch in written.split(","))
+    # A ban is stored only here: a misspelt branch id would let the patron in.
+    if named.isdisjoint({here, ALL_BRANCHES}):
+        raise InputError(
+            f"the ban would not hold here; this branch is {here}, and {ALL_BRANCHES} is all of them"
+        )
+    return named
+
+
+def _banned(
+    app: App,
+    identifier: str | None,
+    patron_ref: str | None,
+    taken_as: TakenAs | None,
+    ban: Ban,
+) -> tuple[Banned, ...]:
+    if identifier is None:
+        return (rights.ban_patron(app, patron_ref or "", ban),)
+    return rights.ban_card(app, typed_unseen(IDENTIFIER, identifier), taken_as, ban)
+
+
+def _ban_added(stored: Banned, moment: Moment) -> str:
+    ban, begins = stored.ban, letter_day(stored.ban.since, moment)
+    holds = f"Ban {ban.number} holds from {begins}"
+    whom = "" if stored.follows else f" {ONE_CARD}"
+    if not stored.known:
+        whom = f" {UNKNOWN_REF}"
+    if not stored.whole_patron:
+        whom = " It is of this card alone: the register knows no owner."
+    if ban.until is None:
+        return f"{holds} and has no end; look at it again in a year.{whom} {NOTICE}"
+    return f"{holds} until {_last_day(ban, moment)}, that day too.{whom} {NOTICE}"
+
+
+def _last_day(ban: Ban, moment: Moment) -> date | None:
+    # It ends just before an instant, which is mostly a midnight.
+    return None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
+
+
+def _ban_as_dict(entry: BanEntry, moment: Moment, here: str) -> dict[str, Any]:
+    ban = entry.ban
+    return {
+        "number": ban.number,
+        "state": rights.state_of(entry, moment, here).value,
+        "card": entry.card,
+        "patron_ref": entry.patron_ref,
+        "reason": ban.reason,
+        "since": iso(ban.since),
+        "until": iso(ban.until),
+        "by": ban.by,
+        "branches": sorted(ban.branches),
+        "note": ban.note,
+        "lifted_at": iso(entry.lifted_at),
+    }
+
+
+def _ban_as_line(entry: BanEntry, moment: Moment, here: str) -> str:
+    ban, state = entry.ban, rights.state_of(entry, moment, here)
+    mark = click.style(f"{state.value:9}", fg="red" if state is BanState.HOLDS else None)
+    ids = {"card": entry.card, "patron": entry.patron_ref}
+    whom = " ".join(f"{name} {value}" for name, value in ids.items() if value is not None)
+    span = f"{letter_day(ban.since, moment)} to {_last_day(ban, moment) or 'no end'}"
+    where = " ".join(sorted(ban.branches))
+    return f"{ban.number:4} {mark} {span:24} {whom}; {where}; {ban.reason} ({ban.by})"
+
+
+@click.group()
+def passes() -> None:
+    """Let cleaners, classes, associations and staff in, by a card or by a code."""
+
+
+@passes.command("add")
+@click.argument("identifier", metavar=f"[{IDENTIFIER}]", required=False)
+@click.option("--code", "by_code", is_flag=True, help="Issue a code in place of a card.")
+@click.option(
+    "--digits",
+    type=click.IntRange(MIN_CODE_DIGITS, MAX_CODE_DIGITS),
+    default=MIN_CODE_DIGITS,
+    show_default=True,
+    metavar="N",
+    help="How long the code is.",
+)
+@take_as_option
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in PassKind]),
+    required=True,
+    metavar="K",
+    help=f"Whom it is for: {', '.join(kind.value for kind in PassKind)}.",
+)
+@click.option("--from", "first", type=ISO_DATE, help="The first day; today if it is not given.")
+@click.option("--to", "last", type=ISO_DATE, required=True, help="The last day.")
+@click.option("--weekdays", type=DAYS, default=EVERY_DAY, help="Such as mon,tue; all if not.")
+@click.option(
+    "--times",
+    type=HOURS,
+    multiple=True,
+    help=f"Such as 17:00-21:00, up to {MOST_SPANS} times; all day if not.",
+)
+@click.option("--outside-hours", is_flag=True, help="While the branch is closed too.")
+@click.option(
+    "--own-pin", is_flag=True, help="A card has a PIN of its own for it, asked for twice, unseen."
+)
+@click.option("--no-pin", is_flag=True, help="No PIN is asked for; none ever is after a code.")
+@click.option(
+    "--companions",
+    type=click.IntRange(0, COMPANIONS_LIMIT),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="How many others may come in with the holder.",
+)
+@click.option(
+    "--label",
+    required=True,
+    metavar="L",
+    help="The association, firm or school and what it comes for; never a person's name.",
+)
+@with_app
+def add_pass(
+    app: App,
+    *,
+    identifier: str | None,
+    taken_as: TakenAs | None,
+    by_code: bool,
+    own_pin: bool,
+    no_pin: bool,
+    first: date | None,
+    **terms: Any,
+) -> None:
+    """Issue a pass for the card IDENTIFIER, or for a new code that is shown once.
+
+    Give - to type the identifier unseen. Without --own-pin or --no-pin a card needs the PIN that
+    the register has for it; a code needs none. A card may have several passes: the best opens.
+    """
+    if (identifier is None) != by_code:
+        raise click.UsageError(f"give {IDENTIFIER} or --code")
+    if own_pin and no_pin:
+        raise click.UsageError("give one of --own-pin and --no-pin")
+    if by_code and own_pin:
+        raise click.UsageError("no PIN is typed after a code; leave --own-pin out")
+    first_day = first or app.clock.moment().local.date()
+    new = _new_pass(first_day, by_code=by_code, needs_pin=not (no_pin or by_code), **terms)
+    number = "" if identifier is None else typed_unseen(IDENTIFIER, identifier)
+    pin = Pin(typed_twice("New PIN", "PINs")) if own_pin else None
+    click.echo(_issued(app, number, taken_as, new, pin))
+
+
+@passes.command("list")
+@why_option
+@json_option
+@with_app
+def list_passes(app: App, why: str, as_json: bool) -> None:
+    """List passes, newest first, ended and revoked ones for another month; no code is shown."""
+    today = app.clock.moment().local.date()
+    entries = rights.every_pass(app, why)
+    print_list(
+        (_pass_as_dict(entry, today) for entry in entries),
+        (_pass_as_line(entry, today) for entry in entries),
+        as_json=as_json,
+        empty="No passes.",
+    )
+
+
+@passes.command()
+@click.argument("number", type=GIVEN_NUMBER)
+@with_app
+def revoke(app: App, number: int) -> None:
+    """Take the pass NUMBER back."""
+    change(app, deeds.revoke_pass(number))
+    click.echo(f"Pass {number} opens nothing from now on.")
+
+
+def _new_pass(
+    first_day: date,
+    *,
+    by_code: bool,
+    digits: int,
+    kind: str,
+    last: date,
+    times: tuple[Span, ...],
+    companions: int,
+    **terms: Any,
+) -> Pass:
+    span, *more = times or (ALL_DAY,)
+    return Pass(
+        number=0,
+        kind=PassKind(kind),
+        first_day=first_day,
+        last_day=last,
+        from_minute=span.opens,
+        to_minute=span.closes,
+        code_digits=digits if by_code else None,
+        companions_max=companions,
+        more_times=tuple(more),
+        **terms,
+    )
+
+
+def _issued(app: App, number: str, taken_as: TakenAs | None, new: Pass, own_pin: Pin | None) -> str:
+    if new.code_digits is None:
+        held = rights.issue_for_card(app, number, taken_as, new, own_pin)
+        return f"Pass {held.number} is issued until {held.last_day}, that day too."
+    held, shown = rights.issue_for_code(app, new)
+    groups = " ".join(shown[start : start + 3] for start in range(0, len(shown), 3))
+    return f"Pass {held.number} is issued. The code is {groups}; it is shown only now."
+
+
+def _pass_as_dict(entry: PassEntry, today: date) -> dict[str, Any]:
+    held = entry.held
+    return {
+        "number": held.number,
+        "state": pass_state(entry, today).value,
+        "kind": held.kind.value,
+        "label": held.label,
+        "card": entry.card,
+        "code_digits": held.code_digits,
+        "from": held.first_day.isoformat(),
+        "to": held.last_day.isoformat(),
+        "weekdays": weekday_names(held.weekdays),
+        "times": _times(held),
+        "outside_hours": held.outside_hours,
+        "pin": _pin(held),
+        "companions": held.companions_max,
+        "revoked_at": iso(entry.revoked_at),
+    }
+
+
+def _pass_as_line(entry: PassEntry, today: date) -> str:
+    held, state = entry.held, pass_state(entry, today)
+    facts = [
+        f"card {entry.card}" if held.code_digits is None else f"code of {held.code_digits} digits",
+        "all week" if held.weekdays == EVERY_DAY else " ".join(weekday_names(held.weekdays)),
+        "all day" if held.times == (ALL_DAY,) else _times(held),
+        {"own": "PIN of its own", "register": "the register's PIN", None: "no PIN"}[_pin(held)],
+        *(("outside hours too",) if held.outside_hours else ()),
+        *((f"with {held.companions_max}",) if held.companions_max else ()),
+        held.label,
+    ]
+    mark = click.style(f"{state.value:7}", fg="green" if state is PassState.VALID else None)
+    span = f"{held.first_day} to {held.last_day}"
+    return f"{held.number:4} {mark} {held.kind.value:11} {span}  {', '.join(facts)}"
+
+
+def _times(held: Pass) -> str:
+    return ", ".join(f"{clock(span.opens)}-{clock(span.closes)}" for span in held.times)
+
+
+def _pin(held: Pass) -> str | None:
+    if not held.needs_pin:
+        return None
+    return "register" if held.pin_check is None else "own"
