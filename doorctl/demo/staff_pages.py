@@ -20,7 +20,7 @@ from doorctl.demo.door import LIMIT_S, Stage
 from doorctl.demo.programme import Window
 from doorctl.rpc import deeds
 from doorctl.services.accounts import AccountsDesk
-from doorctl.services.app import system_clock
+from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
 from doorctl.web.serving import listen
 
@@ -96,11 +96,11 @@ def signed_in(config: Config) -> Masked[str]:
     Raises:
         StoreError: it could not be stored.
     """
-    clock = system_clock(config)
+    app = App.of(config)
     password = Password(secrets.token_urlsafe())
-    with closing(BranchDesk(config, clock)) as branch:
+    with closing(BranchDesk(app)) as branch:
         branch.open()
-        with closing(AccountsDesk(config, clock, branch)) as accounts:
+        with closing(AccountsDesk(app, branch)) as accounts:
             hashed = accounts.hashed(password, NAME)
             demo = Account(NAME, "Demo", Role.MANAGER)
             accounts.change(deeds.add_account(demo, hashed), NAME)

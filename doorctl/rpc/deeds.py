@@ -61,12 +61,13 @@ class Outcome(Generic[ResultT_co]):
 class StaffDeed(Generic[ArgumentsP, ResultT_co]):
     """A deed; call it with its arguments for a request.
 
-    `action` is None where the arguments say which, `permission` where each page has its own.
+    `action` is None where the arguments say which; `permission` is what a page asks for, and a
+    command is root's.
     """
 
     name: str
     action: Action | None
-    permission: Permission | None
+    permission: Permission
     function: Callable[..., Outcome[ResultT_co]] = field(repr=False)
 
     def __call__(self, *args: ArgumentsP.args, **kwargs: ArgumentsP.kwargs) -> Request[ResultT_co]:
@@ -113,7 +114,7 @@ DEEDS: Final[Mapping[str, StaffDeed[..., Any]]] = MappingProxyType(_DEEDS)
 
 
 def deed(
-    action: Action | None, permission: Permission | None
+    action: Action | None, permission: Permission
 ) -> Callable[
     [Callable[Concatenate[OpenBranch, Moment, ArgumentsP], Outcome[ResultT]]],
     StaffDeed[ArgumentsP, ResultT],
@@ -203,7 +204,7 @@ def clear_day(branch: OpenBranch, moment: Moment, day: date) -> Outcome[None]:
     return Outcome(None, {"day": day.isoformat(), "cleared": 1})
 
 
-@deed(None, None)
+@deed(None, Permission.SEE_NOW)
 def note(_branch: OpenBranch, _moment: Moment, deed: Deed) -> Outcome[None]:
     """Put on record what changes nothing here, such as a look at somebody's data."""
     return Outcome(None, deed.details, deed.cards, deed.patron_ref, deed.why, deed.action)

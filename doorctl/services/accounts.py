@@ -14,10 +14,9 @@ from doorctl.accounts.signing_in import Begun, PendingSignIns, SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.moments import Moment
-from doorctl.ports import Clock
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.deeds import OpenBranch, Request
-from doorctl.services.app import App, branch_db
+from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
 from doorctl.store.accounts import AccountRecords, ArgonPasswords
 
@@ -39,34 +38,32 @@ class AccountsDesk:
 
     def __init__(
         self,
-        config: Config,
-        clock: Clock,
+        app: App,
         branch: BranchDesk,
         *,
         hasher: PasswordHasher | None = None,
         provider: IdentityProvider | None = None,
     ) -> None:
-        self._config = config
-        self._clock = clock
+        self._app = app
         self._branch = branch
         self._hasher = hasher or ArgonPasswords()
         self._provider = provider
         self._pending = PendingSignIns()
-        self._records = AccountRecords(branch_db(config))
+        self._records = AccountRecords(app.branch_db)
         self.signing_in = SigningIn(
             _Audited(branch),
             self._records,
             self._hasher,
-            clock,
-            roles=_roles(config),
-            idle_ms=config.signin.idle_min * MINUTE_MS,
-            factor_required=config.web.second_factor == "required",
+            app.clock,
+            roles=_roles(app.config),
+            idle_ms=app.config.signin.idle_min * MINUTE_MS,
+            factor_required=app.config.web.second_factor == "required",
         )
 
     @property
     def has_provider(self) -> bool:
         """Whether an identity provider can be asked."""
-        return self._provider is not None or self._config.signin.oidc.wanted
+        return self._provider is not None or self._app.config.signin.oidc.wanted
 
     def begin_oidc(
         self, back: str = "/", session: Token | None = None, address: str = ""
@@ -85,19 +82,19 @@ class AccountsDesk:
         again = session is not None and self.whose(session) is not None
         leads, pending = self._asked().begin(again=again)
         begun = Begun(pending, back, session)
-        return leads, self._pending.keep(begun, self._clock.monotonic_s(), address)
+        return leads, self._pending.keep(begun, self._app.clock.monotonic_s(), address)
 
     def wanted_oidc(self, kept: Token) -> str:
         """Return the path that a sign-in leads to; "/" where it is over.
 
         Nothing is stored, and the sign-in stays under way.
         """
-        begun = self._pending.peek(kept, self._clock.monotonic_s())
+        begun = self._pending.peek(kept, self._app.clock.monotonic_s())
         return "/" if begun is None else begun.back
 
     def stop_oidc(self, kept: Token) -> None:
         """Forget a sign-in that came to nothing, if there is one."""
-        self._pending.take(kept, self._clock.monotonic_s())
+        self._pending.take(kept, self._app.clock.monotonic_s())
 
     def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
         """Sign in the person that the provider sent back; return the session's token and path.
@@ -110,7 +107,7 @@ class AccountsDesk:
             SignInRefusedError: the person has no access here.
             StoreError: it could not be stored, so nobody was signed in.
         """
-        begun = self._pending.take(kept, self._clock.monotonic_s())
+        begun = self._pending.take(kept, self._app.clock.monotonic_s())
         if begun is None:
             raise InputError("this sign-in was not begun here, or is over; begin again")
         claims = self._asked().finish(begun.pending, state=state, code=code)
@@ -158,7 +155,7 @@ class AccountsDesk:
 
     def _asked(self) -> IdentityProvider:
         if self._provider is None:
-            self._provider = _provider(self._config, self._clock)
+            self._provider = _provider(self._app)
         return self._provider
 
 
@@ -206,8 +203,8 @@ def _roles(config: Config) -> tuple[tuple[str, Role], ...]:
     return tuple((group, Role(role)) for role, _, group in written)
 
 
-def _provider(config: Config, clock: Clock) -> IdentityProvider:
-    oidc = config.signin.oidc
+def _provider(app: App) -> IdentityProvider:
+    oidc = app.config.signin.oidc
     if not oidc.wanted:
         raise IdentityProviderError(NO_PROVIDER)
     # Where nobody signs in by it, it costs no memory.
@@ -225,5 +222,5 @@ def _provider(config: Config, clock: Clock) -> IdentityProvider:
         acr=oidc.acr,
         max_age_s=60 * oidc.max_age_min,
         context=trusting(oidc.ca_file),
-        moment=clock.moment,
+        moment=app.clock.moment,
     )

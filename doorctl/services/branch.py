@@ -8,15 +8,13 @@ from contextlib import ExitStack, closing
 from typing import TypeVar
 
 from doorctl.accounts.ports import Books
-from doorctl.config import Config
 from doorctl.core.errors import InputError, NotAnsweringError, NotRunningError, StuckError
 from doorctl.core.identity import caller
 from doorctl.core.moments import Moment
-from doorctl.ports import Clock
 from doorctl.rpc.branch import ask_web, branch_answers
 from doorctl.rpc.control import Answers
 from doorctl.rpc.deeds import OpenBranch, Request
-from doorctl.services.app import App, branch_db, by_the_owner
+from doorctl.services.app import App, by_the_owner
 from doorctl.store.accounts import StoredAccounts, StoredFailures, StoredSessions
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import BranchRecords
@@ -39,17 +37,17 @@ def change(app: App, request: Request[ResultT], by: str | None = None) -> Result
         StuckError: web was asked and did not answer; it may have been done.
         DoorctlError: it could not be done.
     """
-    config, whose = app.config, caller() if by is None else by
+    whose = caller() if by is None else by
 
     def asked() -> ResultT:
         now_s = app.clock.monotonic_s()
         return ask_web(
-            config.web.socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s
+            app.config.web.socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s
         )
 
     def alone() -> ResultT:
         with ExitStack() as stack:
-            branch = _opened(config, stack)
+            branch = _opened(app, stack)
             return request.run(branch, whose, app.clock.moment())
 
     try:
@@ -70,9 +68,8 @@ class BranchDesk:
     `limit_s` seconds at most. Thread-safe.
     """
 
-    def __init__(self, config: Config, clock: Clock, limit_s: float = WRITE_LIMIT_S) -> None:
-        self._config = config
-        self._clock = clock
+    def __init__(self, app: App, limit_s: float = WRITE_LIMIT_S) -> None:
+        self._app = app
         self._limit_s = limit_s
         self._stack = ExitStack()
         self._branch: OpenBranch | None = None
@@ -101,7 +98,7 @@ class BranchDesk:
 
     def answers(self) -> Answers:
         """Return what the web process answers on its socket."""
-        return branch_answers(self.run, self._clock.monotonic_s)
+        return branch_answers(self.run, self._app.clock.monotonic_s)
 
     def close(self) -> None:
         """Finish what is under way and let the next writer in; nothing can be used after it."""
@@ -111,8 +108,8 @@ class BranchDesk:
 
     def _used(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
         if self._branch is None:
-            self._branch = _opened(self._config, self._stack)
-        return use(self._branch, self._clock.moment())
+            self._branch = _opened(self._app, self._stack)
+        return use(self._branch, self._app.clock.moment())
 
 
 def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
@@ -130,8 +127,8 @@ def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
     raise StuckError("the disk does not answer; it may be done yet, so look before you try again")
 
 
-def _opened(config: Config, stack: ExitStack) -> OpenBranch:
-    path = branch_db(config)
+def _opened(app: App, stack: ExitStack) -> OpenBranch:
+    path = app.branch_db
     writer = stack.enter_context(closing(open_or_create_branch(path)))
     book = stack.enter_context(closing(BranchRecords(path)))
     staff = Books(StoredAccounts(writer), StoredSessions(writer), StoredFailures(writer))

@@ -191,7 +191,8 @@ def pages(
     templates = Templates()
     aside = Aside()
     stack.callback(aside.close)
-    accounts = AccountsDesk(config, clock, branch)
+    app, numbers = App(config, clock), DoorsNumbers(config.control.socket)
+    accounts = AccountsDesk(app, branch)
     stack.callback(accounts.close)
     frame = Frame(
         house=_house(config, clock, spoken, elsewhere=accounts.has_provider),
@@ -203,7 +204,6 @@ def pages(
         log=log,
     )
     panel = panel_page(config, spoken, templates)
-    app, numbers = App(config, clock), DoorsNumbers(config.control.socket)
     stands_on = desks(config, clock)
     events = LogEvents(frame, stands_on.log, frame.sessions.look)
     routes = (

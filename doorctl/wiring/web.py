@@ -29,6 +29,7 @@ from doorctl.rpc.deeds import OpenBranch
 from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, answering
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import (
+    App,
     access_policy,
     branch_db,
     patrons_db,
@@ -259,7 +260,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     stack.callback(worker.submit, stores.close)
     reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
     library = _library(config, clock, log, stack, worker=worker, writer=reception.writer)
-    branch = _branch(config, clock, log, stack)
+    branch = _branch(App(config, clock), log, stack)
     standing = alarms.kept_in(branch, stack)
     rights = webs_answers(branch, worker, reception.writer)
     own = {TRUST_CLOCK: lambda _question: believes(clock)}
@@ -338,8 +339,8 @@ def _go_rounds(
     stack.enter_context(rounds(config, clock, log, partial(_write, branch)))
 
 
-def _branch(config: Config, clock: Clock, log: EventLog, stack: ExitStack) -> BranchDesk:
-    desk = BranchDesk(config, clock)
+def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchDesk:
+    desk = BranchDesk(app)
     stack.callback(desk.close)
     try:
         desk.open()

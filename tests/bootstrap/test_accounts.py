@@ -65,7 +65,7 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def branch(config: Config, clock: FakeClock) -> Iterator[BranchDesk]:
     """What web has of branch.db."""
-    branch = BranchDesk(config, clock)
+    branch = BranchDesk(App(config, clock))
     yield branch
     branch.close()
 
@@ -75,7 +75,7 @@ def desk(config: Config, clock: FakeClock, branch: BranchDesk) -> Iterator[Accou
     """What the staff pages have, with a provider that vouches for one person."""
     provider = MemoryProvider(CLAIMS)
     with closing(
-        AccountsDesk(config, clock, branch, hasher=QuickHasher(), provider=provider)
+        AccountsDesk(App(config, clock), branch, hasher=QuickHasher(), provider=provider)
     ) as desk:
         add(desk, "grethe", Role.MANAGER, RIGHT)
         yield desk
@@ -175,7 +175,7 @@ def test_a_session_survives_a_restart_of_web(
     token = desk.signing_in.sign_in("grethe", RIGHT, HERE)
     clock.advance(120)
 
-    with closing(AccountsDesk(config, clock, branch, hasher=QuickHasher())) as other:
+    with closing(AccountsDesk(App(config, clock), branch, hasher=QuickHasher())) as other:
         found = other.whose(token)
     assert found is not None
     assert found[1].seen == clock.boot_time()
@@ -229,8 +229,8 @@ def test_a_real_provider_is_asked_as_it_is_configured(tmp_path: Path, clock: Fak
             ROLES,
         )
         with (
-            closing(BranchDesk(config, clock)) as branch,
-            closing(AccountsDesk(config, clock, branch)) as desk,
+            closing(BranchDesk(App(config, clock))) as branch,
+            closing(AccountsDesk(App(config, clock), branch)) as desk,
         ):
             address, kept = desk.begin_oidc()
             state, code = script.browse(address)
@@ -244,8 +244,8 @@ def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeCloc
     """The page does not offer it, and who asks all the same is told."""
     config = initialised(tmp_path)
     with (
-        closing(BranchDesk(config, clock)) as branch,
-        closing(AccountsDesk(config, clock, branch)) as desk,
+        closing(BranchDesk(App(config, clock))) as branch,
+        closing(AccountsDesk(App(config, clock), branch)) as desk,
     ):
         assert not desk.has_provider
         with pytest.raises(IdentityProviderError, match=r"signin\.oidc\.issuer"):
@@ -256,8 +256,8 @@ def test_a_command_changes_accounts_with_and_without_web(config: Config, clock: 
     """Through web's socket while that runs: what was stretched here fits there at once."""
     change(App.of(config), adding("grethe", Role.MANAGER))
     with (
-        closing(BranchDesk(config, clock)) as branch,
-        closing(AccountsDesk(config, clock, branch)) as desk,
+        closing(BranchDesk(App(config, clock))) as branch,
+        closing(AccountsDesk(App(config, clock), branch)) as desk,
     ):
         branch.open()
         server = ControlServer(config.web.socket, branch.answers())

@@ -20,7 +20,7 @@ from doorctl.ports import EventLog
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.services.alarms import AlarmDesk, Way, WebsAlarms
-from doorctl.services.app import branch_db
+from doorctl.services.app import App, branch_db
 from doorctl.services.branch import BranchDesk
 from doorctl.services.door_alarms import doors_alarms
 from doorctl.services.status import status
@@ -78,7 +78,7 @@ def site(
     alarms = WebsAlarms(config, log, clock, stack, {})
     for way in ways:
         alarms.add_way(way)
-    branch = desk(config, clock)
+    branch = desk(App(config, clock))
     stack.callback(branch.close)
     server = ControlServer(config.web.socket, alarms.answers)
     server.start()

@@ -46,7 +46,7 @@ def test_who_it_was_can_be_somebody_else_than_who_calls(config: Config) -> None:
 
 def test_the_web_process_writes_and_reads_it(config: Config) -> None:
     """From whatever thread, with the account that it has seen log in."""
-    desk = BranchDesk(config, system_clock(config))
+    desk = BranchDesk(App.of(config))
     try:
         record = audit.DesksAudit(desk)
         record.note(LOOK, "account-7")

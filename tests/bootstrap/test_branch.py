@@ -40,7 +40,7 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def desk(config: Config) -> Iterator[BranchDesk]:
     """What web has of it."""
-    desk = BranchDesk(config, system_clock(config))
+    desk = BranchDesk(App.of(config))
     yield desk
     desk.close()
 
@@ -137,7 +137,7 @@ def test_a_disk_that_hangs_is_not_waited_for_for_ever(config: Config) -> None:
         gate.wait()
         done.append("begun")
 
-    with closing(BranchDesk(config, system_clock(config), limit_s=0.05)) as desk:
+    with closing(BranchDesk(App.of(config), limit_s=0.05)) as desk:
         with pytest.raises(StuckError, match="it may be done yet"):
             desk.run(hang)
         assert begun.wait(LONG_S)
@@ -165,7 +165,7 @@ def test_a_file_that_is_lost_is_told_and_looked_for_again(config: Config, desk: 
 
 def test_the_file_is_free_once_web_has_ended(config: Config) -> None:
     """The next start, or the next command, is the writer."""
-    desk = BranchDesk(config, system_clock(config))
+    desk = BranchDesk(App.of(config))
     desk.open()
     desk.close()
 

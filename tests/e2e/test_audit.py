@@ -17,7 +17,7 @@ import pytest
 from doorctl.config import load
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
-from doorctl.services.app import system_clock
+from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
 from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door, refusal
@@ -37,7 +37,7 @@ def branch(request: pytest.FixtureRequest, door: Door) -> Iterator[Door]:
         yield door
         return
     config = load(Path(door.options[0].removeprefix("--config=")), door.options[2::2])
-    with closing(BranchDesk(config, system_clock(config))) as desk:
+    with closing(BranchDesk(App.of(config))) as desk:
         desk.open()
         server = ControlServer(config.web.socket, desk.answers())
         server.start()

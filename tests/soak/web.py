@@ -13,7 +13,7 @@ from doorctl.accounts.passwords import Password
 from doorctl.ports import SealedRow
 from doorctl.rpc import deeds
 from doorctl.services.accounts import AccountsDesk
-from doorctl.services.app import system_clock
+from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchDesk
 from doorctl.sync.document import Kind
 from tests.web.branch import Branch, row
@@ -89,9 +89,9 @@ class Looking:
 def add_account(branch: Branch) -> None:
     """Make the account; works only while no web process runs."""
     clock = system_clock(branch.config)
-    with closing(BranchDesk(branch.config, clock)) as desk:
+    with closing(BranchDesk(App(branch.config, clock))) as desk:
         desk.open()
-        with closing(AccountsDesk(branch.config, clock, desk)) as accounts:
+        with closing(AccountsDesk(App(branch.config, clock), desk)) as accounts:
             hashed = accounts.hashed(Password(PASSWORD), NAME)
             soak = Account(NAME, "Soak", Role.MANAGER)
             accounts.change(deeds.add_account(soak, hashed), NAME)

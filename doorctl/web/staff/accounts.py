@@ -133,7 +133,7 @@ class AccountsPages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, may, post = self._frame.guarded, Permission.ACCOUNTS, ("POST",)
+        guarded, may, post = self._frame.guarded, deeds.add_account.permission, ("POST",)
         return (
             guarded(PAGE, self._page, may),
             guarded(PAGE, self._add, may, post, fresh=True),

@@ -18,6 +18,7 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
 from doorctl.privacy.letters import both
+from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.app import App
 from doorctl.services.numbers import Numbers
@@ -74,11 +75,11 @@ class BansPages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, see, change = self._frame.guarded, Permission.SEE_BANS, Permission.CHANGE_BANS
+        guarded, see, post = self._frame.guarded, Permission.SEE_BANS, ("POST",)
         return (
             guarded(PAGE, self._page, see),
-            guarded(PAGE, self._add, change, ("POST",)),
-            guarded(f"{PAGE}/{{number}}/lift", self._lift, change, ("POST",)),
+            guarded(PAGE, self._add, deeds.add_ban.permission, post),
+            guarded(f"{PAGE}/{{number}}/lift", self._lift, deeds.lift_ban.permission, post),
             guarded(f"{PAGE}/{{number}}/letter", self._letter, see),
         )
 

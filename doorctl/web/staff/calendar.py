@@ -233,7 +233,7 @@ class CalendarPages:
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         guarded, day = self._frame.guarded, f"{PAGE}/{{day}}"
-        may, post = Permission.CHANGE_CALENDAR, ("POST",)
+        may, post = deeds.set_day.permission, ("POST",)
         return (
             guarded(PAGE, self._page, Permission.SEE_CALENDAR),
             guarded(day, self._day, may),

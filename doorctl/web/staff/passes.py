@@ -165,11 +165,11 @@ class PassesPages:
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
-        guarded, see, may = self._frame.guarded, Permission.SEE_PASSES, Permission.CHANGE_PASSES
+        guarded, post = self._frame.guarded, ("POST",)
         return (
-            guarded(PAGE, self._page, see),
-            guarded(PAGE, self._issue, may, ("POST",)),
-            guarded(f"{PAGE}/{{number}}/revoke", self._revoke, may, ("POST",)),
+            guarded(PAGE, self._page, Permission.SEE_PASSES),
+            guarded(PAGE, self._issue, deeds.issue_pass.permission, post),
+            guarded(f"{PAGE}/{{number}}/revoke", self._revoke, deeds.revoke_pass.permission, post),
         )
 
     async def _page(self, asked: PageRequest) -> Response:

@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.services.accounts import AccountsDesk
+from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
 from doorctl.web.staff.entrance import BACK, PAGE, Entrance, MunicipalityPages
 from tests.bootstrap.branches import initialised
@@ -63,8 +64,8 @@ def town(tmp_path: Path) -> Iterator[Town]:
             f"signin.oidc.redirect_url={REDIRECT}",
             'signin.oidc.roles=["staff=dør-personale"]',
         )
-        branch = stack.enter_context(closing(BranchDesk(config, clock)))
-        accounts = stack.enter_context(closing(AccountsDesk(config, clock, branch)))
+        branch = stack.enter_context(closing(BranchDesk(App(config, clock))))
+        accounts = stack.enter_context(closing(AccountsDesk(App(config, clock), branch)))
         yield Town(script, accounts, clock)
 
 
