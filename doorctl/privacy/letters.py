@@ -15,7 +15,7 @@ from doorctl.config import Branch
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action, AuditReader, Entry
 from doorctl.privacy.subject import HeldRow, Lookup, Subject, Tombstone
-from doorctl.privacy.subject_table import Column, PersonTable, Shown
+from doorctl.privacy.subject_table import Column, Shown, Table
 
 FORMAT = "doorctl-subject/1"
 
@@ -35,7 +35,7 @@ _LISTED: Mapping[Action, str] = MappingProxyType(
 class Export:
     """All that is held of a person.
 
-    Rows are in the order of `subject_table.PERSON_TABLES`, lookups of staff oldest first;
+    Rows are in the order of `doorctl.store.tables`, lookups of staff oldest first;
     tombstones are the marks of earlier erasures.
     """
 
@@ -296,7 +296,7 @@ def _table(lines: list[tuple[str, str]]) -> str:
     return f"<table>\n{rows}</table>"
 
 
-def _of(named: PersonTable | Column, language: Language) -> str:
+def _of(named: Table | Column, language: Language) -> str:
     return named.danish if language == "da" else named.english
 
 

@@ -13,7 +13,7 @@ from doorctl.cards.numbers import is_cpr, normalise
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.ports import SealedRow
-from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS, PersonTable
+from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Subject:
 class HeldRow:
     """One stored row of a person; `values` in the order of the table's columns."""
 
-    table: PersonTable
+    table: Table
     values: tuple[Any, ...] = field(repr=False)
 
 

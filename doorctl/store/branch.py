@@ -17,9 +17,9 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.ports import BanEntry, DaySource, PassEntry, StoredCalendar, StoredDay, StoredDays
+from doorctl.privacy.subject_table import BRANCH
 from doorctl.store.branch_rows import (
     BANS,
-    DECIDING,
     OVERRIDES,
     PASSES,
     migrations,
@@ -36,7 +36,7 @@ from doorctl.store.connection import (
     translated,
 )
 from doorctl.store.door_log import CARD_HEX_DIGITS
-from doorctl.store.kept_twice import whole
+from doorctl.store.tables import TABLES, whole
 from doorctl.store.visit_rows import from_ms
 
 # The column lists and conditions are all that these are made of; values are always bound.
@@ -49,8 +49,9 @@ _PASS = f"""
     ORDER BY number DESC
 """  # noqa: S608 -- as said
 _BROKEN = {
-    table: f"SELECT 1 FROM {table} WHERE NOT {whole(table, columns)}"  # noqa: S608 -- as said
-    for table, (_, columns) in DECIDING.items()
+    table.name: f"SELECT 1 FROM {table.name} WHERE NOT {whole(table)}"  # noqa: S608 -- as said
+    for table in TABLES
+    if table.database == BRANCH and table.twice
 }
 """A ban's key can be what is wrong, so all bans are looked at, and none is looked for in an index,
 where a wrong bit would hide it. Without its own row a pass lets nobody in."""

@@ -24,8 +24,10 @@ from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.core.standing import AlarmRecord, Source
 from doorctl.ports import Week
 from doorctl.privacy.audit import Action, Deed, Entry, account, erased_before
-from doorctl.store import kept_twice
+from doorctl.privacy.subject_table import BRANCH
+from doorctl.store import tables
 from doorctl.store.connection import Layout
+from doorctl.store.tables import create_tables
 from doorctl.store.visit_rows import from_ms, to_ms
 
 FACTOR = "EXISTS (SELECT 1 FROM second_factors AS factor WHERE factor.account = login)"
@@ -35,10 +37,10 @@ FACTOR_KEY = "second_factor.key"
 """The file beside the database with the key that apps' secrets are sealed with: no copy of
 ``branch.db`` holds them in the clear. A backup without it leaves the recovery codes."""
 
-ACCOUNTS = f"login, shown, role, disabled_ms, must_change, origin, subject, {FACTOR}"
+ACCOUNTS = f"{tables.ACCOUNTS.but('password', 'used_ms')}, {FACTOR}"
 """All that an account is, in the order of :func:`to_account`."""
 
-SESSIONS = "account, boot_id, began_boot_ms, seen_boot_ms"
+SESSIONS = tables.SESSIONS.but("digest")
 """All that a session is, in the order of :func:`to_session`."""
 
 
@@ -73,7 +75,7 @@ def to_session(record: tuple[Any, ...]) -> Session:
 
 # The table of alarms names nobody but staff.
 
-ALARMS = "kind, source, first_ms, last_ms, count, why, cleared_ms, acknowledged_by, acknowledged_ms"
+ALARMS = tables.ALARMS.but("number")
 """All that an alarm is, in the order of :func:`to_alarm`."""
 
 
@@ -188,263 +190,24 @@ def to_entry(number: int, record: str) -> Entry:
 
 WEEKDAYS = 7
 
-BANS = "number, reason, since_ms, until_ms, by, branches, note"
+BANS = tables.BANS.but("row_key", "patron_ref", "lifted_ms")
 """All that a ban is, in the order of :func:`to_ban`."""
 
-PASSES = (
-    "number, kind, first_day, last_day, weekdays, from_minute, to_minute, outside_hours, "
-    "needs_pin, pin_check, code_digits, companions_max, more_times, label"
-)
+PASSES = tables.PASSES.but("row_key", "revoked_ms")
 """All that a pass is, in the order of :func:`to_pass`."""
 
-OVERRIDES = "mode, until_ms, cause, by"
+OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms")
 """All that an override is, in the order of :func:`to_override`."""
-
-DECIDING = {
-    "bans": ("number", "row_key, patron_ref, since_ms, until_ms, branches, lifted_ms"),
-    "passes": (
-        "number",
-        f"row_key, {PASSES.removeprefix('number, ').removesuffix(', label')}, revoked_ms",
-    ),
-    "restrictions": ("number", "row_key, patron_ref"),
-    "overrides": ("number", "mode, until_ms, ended_ms"),
-    "week": ("only", "days"),
-    "days": ("source, day", "source, day, spans"),
-    "day_sources": ("source", "source, known_until"),
-}
-"""What is kept twice of the rows that the door decides by, after the columns that name a row."""
 
 migrations = Layout("branch")
 
 
-_SCHEMA = (
-    # AUTOINCREMENT, so that a number in a letter is never reused.
-    """
-    CREATE TABLE bans (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        row_key BLOB CHECK (length(row_key) = 16),
-        patron_ref TEXT CHECK (patron_ref <> ''),
-        reason TEXT NOT NULL,
-        since_ms INTEGER NOT NULL,
-        until_ms INTEGER,
-        by TEXT NOT NULL,
-        branches TEXT NOT NULL,
-        note TEXT NOT NULL,
-        lifted_ms INTEGER,
-        twice TEXT,
-        CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)
-    ) STRICT
-    """,
-    "CREATE INDEX bans_by_card ON bans (row_key)",
-    "CREATE INDEX bans_by_patron ON bans (patron_ref)",
-    """
-    CREATE TABLE passes (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        row_key BLOB NOT NULL CHECK (length(row_key) = 16),
-        kind TEXT NOT NULL,
-        first_day TEXT NOT NULL,
-        last_day TEXT NOT NULL,
-        weekdays TEXT NOT NULL,
-        from_minute INTEGER NOT NULL,
-        to_minute INTEGER NOT NULL,
-        more_times TEXT NOT NULL,
-        outside_hours INTEGER NOT NULL,
-        needs_pin INTEGER NOT NULL,
-        pin_check BLOB CHECK (length(pin_check) = 32),
-        code_digits INTEGER,
-        companions_max INTEGER NOT NULL,
-        label TEXT NOT NULL,
-        revoked_ms INTEGER,
-        twice TEXT
-    ) STRICT
-    """,
-    "CREATE INDEX passes_by_card ON passes (row_key)",
-    """
-    CREATE TABLE days (
-        source TEXT NOT NULL,
-        day TEXT NOT NULL,
-        spans TEXT NOT NULL,
-        note TEXT NOT NULL,
-        twice TEXT,
-        PRIMARY KEY (source, day)
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE day_sources (
-        source TEXT NOT NULL PRIMARY KEY,
-        known_until TEXT,
-        fetched_ms INTEGER NOT NULL,
-        twice TEXT
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE week (
-        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-        days TEXT NOT NULL,
-        twice TEXT
-    ) STRICT
-    """,
-    """
-    CREATE TABLE overrides (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        mode TEXT NOT NULL,
-        until_ms INTEGER NOT NULL,
-        cause TEXT NOT NULL,
-        by TEXT NOT NULL,
-        set_ms INTEGER NOT NULL,
-        ended_ms INTEGER,
-        twice TEXT
-    ) STRICT
-    """,
-    """
-    CREATE TABLE settings (
-        key TEXT NOT NULL PRIMARY KEY,
-        value TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE restrictions (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        row_key BLOB CHECK (length(row_key) = 16),
-        patron_ref TEXT CHECK (patron_ref <> ''),
-        since_ms INTEGER NOT NULL,
-        by TEXT NOT NULL,
-        twice TEXT,
-        CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)
-    ) STRICT
-    """,
-    "CREATE INDEX restrictions_by_card ON restrictions (row_key)",
-    "CREATE INDEX restrictions_by_patron ON restrictions (patron_ref)",
-    # Of erased persons: see `doorctl.privacy.subject`.
-    """
-    CREATE TABLE tombstones (
-        mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 16),
-        erasure INTEGER NOT NULL,
-        epoch INTEGER NOT NULL,
-        erased_ms INTEGER NOT NULL,
-        until_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE tombstone_salt (
-        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-        salt BLOB NOT NULL CHECK (length(salt) = 16)
-    ) STRICT
-    """,
-    # In the audit log's table rows can be added and their records erased; no more.
-    #
-    # A person who can write the file can drop the triggers too. They are against slips of ours;
-    # against tampering there is the chain, see `doorctl.privacy.audit`.
-    """
-    CREATE TABLE audit (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        record TEXT,
-        salt BLOB CHECK (length(salt) = 32),
-        commitment BLOB NOT NULL CHECK (length(commitment) = 32),
-        hash BLOB NOT NULL CHECK (length(hash) = 32),
-        CHECK ((record IS NULL) = (salt IS NULL))
-    ) STRICT
-    """,
-    """
-    CREATE INDEX audit_by_time ON audit (json_extract(record, '$.at_ms')) WHERE record IS NOT NULL
-    """,
-    # REPLACE deletes without asking the next trigger, so an old number is refused here.
-    """
-    CREATE TRIGGER audit_grows BEFORE INSERT ON audit
-    WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit) OR NEW.record IS NULL
-    BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END
-    """,
-    """
-    CREATE TRIGGER audit_stays BEFORE DELETE ON audit
-    BEGIN SELECT RAISE(ABORT, 'the audit log loses no entry'); END
-    """,
-    """
-    CREATE TRIGGER audit_erases BEFORE UPDATE ON audit
-    WHEN NEW.record IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.number IS NOT OLD.number
-        OR NEW.commitment IS NOT OLD.commitment OR NEW.hash IS NOT OLD.hash
-    BEGIN SELECT RAISE(ABORT, 'a record of the audit log can only be erased'); END
-    """,
-    """
-    CREATE TABLE accounts (
-        login TEXT NOT NULL PRIMARY KEY,
-        shown TEXT NOT NULL,
-        role TEXT NOT NULL,
-        disabled_ms INTEGER,
-        must_change INTEGER NOT NULL,
-        origin TEXT NOT NULL,
-        subject TEXT UNIQUE,
-        password TEXT,
-        used_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE second_factors (
-        account TEXT NOT NULL PRIMARY KEY REFERENCES accounts (login) ON DELETE CASCADE,
-        secret BLOB NOT NULL,
-        step INTEGER NOT NULL,
-        recovery BLOB NOT NULL CHECK (length(recovery) % 32 = 0)
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE sessions (
-        digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
-        account TEXT NOT NULL REFERENCES accounts (login) ON DELETE CASCADE,
-        boot_id TEXT NOT NULL,
-        began_boot_ms INTEGER NOT NULL,
-        seen_boot_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX sessions_by_account ON sessions (account)",
-    """
-    CREATE TABLE sign_in_failures (
-        mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 8),
-        count INTEGER NOT NULL,
-        boot_id TEXT NOT NULL,
-        boot_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE sign_in_salt (
-        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-        salt BLOB NOT NULL CHECK (length(salt) = 32)
-    ) STRICT
-    """,
-    """
-    CREATE TABLE alarms (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        kind TEXT NOT NULL,
-        source TEXT NOT NULL,
-        first_ms INTEGER NOT NULL,
-        last_ms INTEGER NOT NULL,
-        count INTEGER NOT NULL,
-        why TEXT NOT NULL,
-        cleared_ms INTEGER,
-        acknowledged_by TEXT,
-        acknowledged_ms INTEGER,
-        CHECK ((acknowledged_by IS NULL) = (acknowledged_ms IS NULL))
-    ) STRICT
-    """,
-    # One of each kind stands at the most, so what stands is no longer than the list of kinds.
-    "CREATE UNIQUE INDEX alarms_standing ON alarms (kind) WHERE cleared_ms IS NULL",
-    """
-    CREATE TABLE wrong_pins_elsewhere (
-        patron_ref TEXT NOT NULL PRIMARY KEY,
-        wrong INTEGER NOT NULL,
-        day TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-)
-
-
 @migrations()
 def release_0_2(database: sqlite3.Connection) -> None:
-    """Lay out all tables."""
-    for statement in _SCHEMA:
-        database.execute(statement)
+    """Lay out all tables, and draw their salts."""
+    create_tables(database, BRANCH)
     for table, size in (("tombstone_salt", 16), ("sign_in_salt", 32)):
         database.execute(f"INSERT INTO {table} VALUES (1, ?)", (secrets.token_bytes(size),))  # noqa: S608 -- ours
-    for table, (key, columns) in DECIDING.items():
-        kept_twice.keep(database, table, key, columns)
 
 
 def from_ban(ban: Ban) -> tuple[object, ...]:
@@ -481,12 +244,12 @@ def from_pass(one: Pass) -> tuple[object, ...]:
         "".join(map(str, sorted(one.weekdays))),
         one.from_minute,
         one.to_minute,
+        " ".join(f"{span.opens}-{span.closes}" for span in one.more_times),
         one.outside_hours,
         one.needs_pin,
         one.pin_check,
         one.code_digits,
         one.companions_max,
-        " ".join(f"{span.opens}-{span.closes}" for span in one.more_times),
         one.label,
     )
 
@@ -497,16 +260,16 @@ def to_pass(record: tuple[Any, ...]) -> Pass:
     Raises:
         TypeError, ValueError: :func:`from_pass` did not make the record; the text may quote it.
     """
-    number, kind, first_day, last_day, weekdays, *times, outside, needs_pin = record[:9]
-    pin_check, code_digits, companions_max, more_times, label = record[9:]
+    number, kind, first_day, last_day, weekdays, from_minute, to_minute, more_times = record[:8]
+    outside, needs_pin, pin_check, code_digits, companions_max, label = record[8:]
     return Pass(
         number=number,
         kind=PassKind(kind),
         first_day=date.fromisoformat(first_day),
         last_day=date.fromisoformat(last_day),
         weekdays=frozenset(map(int, weekdays)),
-        from_minute=times[0],
-        to_minute=times[1],
+        from_minute=from_minute,
+        to_minute=to_minute,
         outside_hours=bool(outside),
         needs_pin=bool(needs_pin),
         pin_check=pin_check,

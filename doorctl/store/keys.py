@@ -9,7 +9,6 @@ import secrets
 import sqlite3
 import stat
 import struct
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from doorctl.access.patron import KEY_BYTES, key_parts, overlaid
 from doorctl.core.errors import AlreadyExistsError, KeyFileError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
+from doorctl.privacy.subject_table import CARD, PATRONS
 from doorctl.store.connection import (
     Writer,
     create_private,
@@ -29,6 +29,7 @@ from doorctl.store.connection import (
     transaction,
     translated,
 )
+from doorctl.store.tables import person_tables
 
 MOST_KEYS = 64
 """A new key each year for a lifetime."""
@@ -264,27 +265,11 @@ def seal_on_record(path: Path) -> Seal | None:
 # register, no pass by a code, no count of wrong PINs. A tombstone's mark can't be rewritten and
 # need not be: no push of the old key is taken any more, and a patron's number stays what it was.
 
-Columns = Mapping[str, tuple[str, ...]]
 
-PATRONS: Columns = {
-    "patrons": ("row_key", "pin_check"),
-    "learnt": ("row_key", "pin_check"),
-    "asked": ("row_key", "pin_check"),
-    "shut_out": ("row_key", "pin_check"),
-}
-VISITS: Columns = {"attempts": ("row_key",), "throttles": ("row_key",), "wrong_pins": ("row_key",)}
-BRANCH: Columns = {
-    "bans": ("row_key",),
-    "restrictions": ("row_key",),
-    "passes": ("row_key", "pin_check"),
-}
-
-
-def lay_over(writer: Writer, columns: Columns, key: InstallationKey) -> bool:
+def lay_over(writer: Writer, key: InstallationKey) -> bool:
     """Rewrite a database from the key before to the newest; return whether there was need.
 
-    In one durable transaction, and only once, however often it is called. `columns` says for each
-    table what in it is of a card.
+    In one durable transaction, and only once, however often it is called.
 
     Raises:
         StoreError: nothing was changed.
@@ -293,16 +278,19 @@ def lay_over(writer: Writer, columns: Columns, key: InstallationKey) -> bool:
     with translated(path), transaction(writer.database) as connection:
         if connection.execute("PRAGMA application_id").fetchone() == (mark,):
             return False
-        if columns is PATRONS and not _restamped(connection, key):
+        if path.name == PATRONS and not _restamped(connection, key):
             return False
         link = links(key)[-1:]
         connection.create_function("overlaid", 1, lambda value: value and overlaid(value, link))
         connection.execute("PRAGMA defer_foreign_keys = ON")
-        for table, names in columns.items():
-            values = ", ".join(f"{name} = overlaid({name})" for name in names)
+        for table in person_tables(path.name):
+            of_card = [name for name in (CARD, "pin_check") if name in table.names]
+            if not of_card:
+                continue
+            values = ", ".join(f"{name} = overlaid({name})" for name in of_card)
             # What a start in between has counted gives way to what was counted before.
             connection.execute(
-                f"UPDATE OR REPLACE {table} SET {values} WHERE row_key <> ?",  # noqa: S608 -- ours
+                f"UPDATE OR REPLACE {table.name} SET {values} WHERE row_key <> ?",  # noqa: S608 -- ours
                 (CODES_KEY,),
             )
         connection.execute(f"PRAGMA application_id = {mark}")

@@ -13,7 +13,7 @@ import orjson
 from doorctl.access.patron import Patron
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.ports import CacheStamp, SealedRow
-from doorctl.store import kept_twice
+from doorctl.privacy.subject_table import PATRONS
 from doorctl.store.connection import (
     LOOP_PATIENCE_MS,
     Lasting,
@@ -21,123 +21,19 @@ from doorctl.store.connection import (
     WatchedReader,
     translated,
 )
-from doorctl.store.kept_twice import whole
 from doorctl.store.keys import Seal
+from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, create_tables, whole
 
-COLUMNS = (
-    "pin_check, patron_ref, resident, active, blocks, restricted, "
-    "enter_from, valid_until, hold_from, hold_until, tags, weak_pin"
-)
+COLUMNS = REGISTER.but("row_key", "epoch")
 """All that a patron is, in the order of :func:`to_patron`."""
 
-DECIDING = (
-    "patron_ref, resident, active, blocks, restricted, "
-    "enter_from, valid_until, hold_from, hold_until, tags, weak_pin"
-)
-"""What is kept twice of a patron. A wrong bit in a row's key or a PIN's check lets nobody in."""
-ASKED_DECIDING = f"{DECIDING}, asked_until, good_until"
-LEARNT_DECIDING = "weak_pin, good_until"
-CACHE_DECIDING = "epoch, applied_at, minimum_age"
-
 migrations = Layout("patrons")
-
-
-_OF_A_PATRON = """
-    patron_ref TEXT NOT NULL,
-    resident INTEGER NOT NULL,
-    active INTEGER NOT NULL,
-    blocks TEXT NOT NULL,
-    restricted INTEGER NOT NULL,
-    enter_from TEXT,
-    valid_until TEXT,
-    hold_from TEXT,
-    hold_until TEXT,
-    tags TEXT NOT NULL,
-    weak_pin INTEGER NOT NULL
-"""
-_KEY = "row_key BLOB NOT NULL PRIMARY KEY CHECK (length(row_key) = 16)"
-_CHECK = "BLOB CHECK (length(pin_check) = 32)"
-_SCHEMA = (
-    # `epoch` is the push that last brought a row.
-    f"""
-    CREATE TABLE patrons (
-        {_KEY},
-        pin_check {_CHECK},
-        {_OF_A_PATRON},
-        epoch INTEGER NOT NULL,
-        twice TEXT
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX patrons_by_ref ON patrons (patron_ref)",
-    # `digest` is of the push that is held: the same one is answered and not applied again.
-    """
-    CREATE TABLE cache (
-        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-        epoch INTEGER NOT NULL,
-        applied_at TEXT,
-        minimum_age INTEGER NOT NULL,
-        patrons INTEGER NOT NULL,
-        key_id TEXT NOT NULL,
-        memory_kib INTEGER NOT NULL,
-        iterations INTEGER NOT NULL,
-        digest TEXT NOT NULL DEFAULT '',
-        twice TEXT
-    ) STRICT
-    """,
-    # PIN checks that no push brought. One goes with its patron's row, and when a push brings that
-    # row with a check or for another patron.
-    f"""
-    CREATE TABLE learnt (
-        row_key BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE,
-        pin_check {_CHECK} NOT NULL,
-        weak_pin INTEGER NOT NULL,
-        learnt_on TEXT NOT NULL,
-        good_until TEXT NOT NULL,
-        twice TEXT
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX learnt_by_end ON learnt (good_until)",
-    """
-    CREATE TRIGGER learnt_no_more AFTER UPDATE OF pin_check, patron_ref ON patrons
-    WHEN old.pin_check IS NULL AND new.pin_check IS NOT NULL
-    OR old.patron_ref <> new.patron_ref
-    BEGIN DELETE FROM learnt WHERE row_key = new.row_key; END
-    """,
-    # Rows that no push brought stand in a table of their own: no push or guard counts them.
-    f"""
-    CREATE TABLE asked (
-        {_KEY},
-        pin_check {_CHECK} NOT NULL,
-        {_OF_A_PATRON},
-        learnt_on TEXT NOT NULL,
-        good_until TEXT NOT NULL,
-        asked_until TEXT NOT NULL,
-        twice TEXT
-    ) STRICT, WITHOUT ROWID
-    """,
-    "CREATE INDEX asked_by_ref ON asked (patron_ref)",
-    # Rows as they were before a push of the last week shut them out: see `patrons_changes`. Bit n
-    # of `days` says that the row opened n days after `at`.
-    f"""
-    CREATE TABLE shut_out (
-        {_KEY},
-        at TEXT NOT NULL,
-        days INTEGER NOT NULL,
-        pin_check {_CHECK}
-    ) STRICT, WITHOUT ROWID
-    """,
-)
 
 
 @migrations()
 def release_0_2(database: sqlite3.Connection) -> None:
     """Lay out all tables."""
-    for statement in _SCHEMA:
-        database.execute(statement)
-    kept_twice.keep(database, "patrons", "row_key", DECIDING, given_with="epoch")
-    kept_twice.keep(database, "asked", "row_key", ASKED_DECIDING)
-    kept_twice.keep(database, "learnt", "row_key", LEARNT_DECIDING)
-    kept_twice.keep(database, "cache", "only", CACHE_DECIDING)
+    create_tables(database, PATRONS)
 
 
 def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
@@ -208,18 +104,18 @@ def _to_day(text: str | None) -> date | None:
 _PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)").replace(
     "weak_pin", "coalesce(learnt.weak_pin, patrons.weak_pin)"
 )
-_LEARNT_WHOLE = f"(learnt.row_key IS NULL OR {whole('learnt', LEARNT_DECIDING)})"
+_LEARNT_WHOLE = f"(learnt.row_key IS NULL OR {whole(LEARNT)})"
 _FIND = f"""
-    SELECT {_PUSHED}, good_until, 1, {whole("patrons", DECIDING)} AND {_LEARNT_WHOLE} FROM patrons
+    SELECT {_PUSHED}, good_until, 1, {whole(REGISTER)} AND {_LEARNT_WHOLE} FROM patrons
     LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
     WHERE patrons.row_key = ?1
-    UNION ALL SELECT {COLUMNS}, asked_until, 0, {whole("asked", ASKED_DECIDING)} FROM asked
+    UNION ALL SELECT {COLUMNS}, asked_until, 0, {whole(ASKED)} FROM asked
     WHERE row_key = ?1
 """  # noqa: S608 -- constants of ours
 """A row that a push brought comes first; where one stands, `PatronWriter.keep` kept no other."""
 
 _STAMP = f"""
-    SELECT {whole("cache", CACHE_DECIDING)}, epoch, applied_at, minimum_age, patrons, key_id,
+    SELECT {whole(CACHE)}, epoch, applied_at, minimum_age, patrons, key_id,
     memory_kib, iterations FROM cache
 """  # noqa: S608 -- constants of ours
 _COMMITS_BITS = 32

@@ -18,7 +18,8 @@ from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
 from doorctl.core.errors import RowsClashError
 from doorctl.ports import Changes, SealedRow
 from doorctl.store.connection import batches
-from doorctl.store.patrons import COLUMNS, to_record
+from doorctl.store.patrons import to_record
+from doorctl.store.tables import ASKED, REGISTER
 
 WEEK = timedelta(days=7)
 """So long a card that was shut out counts, and so far ahead a row is judged."""
@@ -70,18 +71,7 @@ _NOTE = f"""
 """  # noqa: S608 -- constants of ours
 _DIFFERENT = " OR ".join(
     f"old.{name} IS NOT new.{name}"
-    for name in (
-        "pin_check",
-        "blocks",
-        "resident",
-        "active",
-        "valid_until",
-        "hold_from",
-        "hold_until",
-        "enter_from",
-        "restricted",
-        "weak_pin",
-    )
+    for name in REGISTER.but("row_key", "patron_ref", "tags", "epoch").split(", ")
 )
 _OPENS_TODAY = f"(NOT {_CLOSED} AND EXISTS (SELECT 1 FROM ahead WHERE n = 0 AND NOT {_DATED}))"  # noqa: S608
 # A day that lies before or behind the week that was noted counts as one that was not open.
@@ -213,10 +203,9 @@ def _text(at: datetime) -> str:
 
 # PIN checks and whole rows that came from the library system's answers and not from a push.
 
-_ASKED = ("row_key", *COLUMNS.split(", "), "learnt_on", "good_until", "asked_until")
 # The constants above are all that these are made of; values are always bound.
 _KEEP_ROW = f"""
-    INSERT OR REPLACE INTO asked ({", ".join(_ASKED)}) VALUES ({", ".join("?" * len(_ASKED))})
+    INSERT OR REPLACE INTO asked ({ASKED.but()}) VALUES ({", ".join("?" * len(ASKED.names[:-1]))})
 """  # noqa: S608 -- as said
 _KEEP_CHECK = """
     INSERT OR REPLACE INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)

@@ -14,16 +14,16 @@ from doorctl.ports import Applied, CacheStamp, Guard, Push, SealedRow
 from doorctl.privacy.subject import Erasures, Tombstones
 from doorctl.store import patrons_changes
 from doorctl.store.connection import Writer, batches, create_file, transaction, translated
-from doorctl.store.kept_twice import TWICE, said
 from doorctl.store.keys import Seal
-from doorctl.store.patrons import COLUMNS, DECIDING, migrations, to_record
+from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
 from doorctl.store.quarantine import discard_set_aside
 from doorctl.store.subject import forget_restored
+from doorctl.store.tables import REGISTER, TWICE, said
 from doorctl.store.visit_purge import compact
 
-_PLACES = {name: f"?{n}" for n, name in enumerate(f"row_key, {COLUMNS}, epoch".split(", "), 1)}
-_SAID = said(DECIDING, _PLACES.__getitem__)
+_PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}
+_SAID = said(REGISTER, _PLACES.__getitem__)
 _CHANGES = ", ".join(f"{name} = excluded.{name}" for name in [*list(_PLACES)[1:], TWICE])
 # The constants above are all that these are made of; values are always bound.
 _PUT = f"""

@@ -47,7 +47,7 @@ def set_aside_if_damaged(path: Path, at: datetime, migrations: Layout | None = N
 
     Reads the whole file once: 20 ms for 100 000 patrons on a 2-core virtual machine (measured).
     SQLite can't see a changed byte inside a value; that is found when its row is looked up: see
-    `doorctl.store.kept_twice`. A missing file is not damaged; a file that is no database is, and
+    `doorctl.store.tables`. A missing file is not damaged; a file that is no database is, and
     where `migrations` are given, one with other tables or columns. `at` is the aware time for the
     new name.
 

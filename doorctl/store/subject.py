@@ -28,14 +28,14 @@ from doorctl.privacy.subject_table import (
     PATRON,
     PATRONS,
     VISITS,
-    PersonTable,
-    person_tables,
+    Table,
 )
 from doorctl.store.audit import AuditTrail
 from doorctl.store.branch import never_made
 from doorctl.store.branch_rules import known
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, transaction, translated
+from doorctl.store.tables import WRONG_PINS, person_tables
 from doorctl.store.visit_purge import HELD, compact
 from doorctl.store.visit_rows import TAKE_BACK_WRONG_PIN, from_ms, to_ms
 
@@ -63,7 +63,7 @@ def delete(connection: sqlite3.Connection, database: str, subject: Subject) -> i
     return deleted
 
 
-def belongs(table: PersonTable, subject: Subject) -> tuple[str, tuple[Any, ...]]:
+def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:
     """Return the SQL condition for a person's rows, and its values.
 
     A row that names a patron is that patron's, even if another one has the card by now.
@@ -281,7 +281,6 @@ _CARDS = """
 """
 _FORGET_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key = ? AND at_ms <= ?"  # noqa: S608 -- as said
 _FORGET_THROTTLE = "DELETE FROM throttles WHERE row_key = ? AND touched_ms <= ?"
-WRONG_PINS = next(one for one in person_tables(VISITS) if one.name == "wrong_pins")
 _PUSHED = "SELECT row_key, patron_ref, epoch, '' FROM patrons"
 _ASKED = "SELECT row_key, patron_ref, 0, learnt_on FROM asked"
 _SHUT_OUT = "SELECT row_key, '', 0, '' FROM shut_out"

@@ -16,7 +16,10 @@ from doorctl.core.errors import InputError, StoreDamagedError
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.ports import ATTEMPT, OPENED, HourCount
 from doorctl.privacy.hold import Hold
+from doorctl.privacy.subject_table import VISITS
 from doorctl.store.connection import Layout, WatchedReader, translated
+from doorctl.store.tables import HOLDS as HOLDS_TABLE
+from doorctl.store.tables import create_tables
 
 # Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
 #
@@ -199,96 +202,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 migrations = Layout("visits")
 
 
-_SCHEMA = (
-    # AUTOINCREMENT keeps the highest number past every purge.
-    """
-    CREATE TABLE attempts (
-        attempt INTEGER PRIMARY KEY AUTOINCREMENT,
-        at_ms INTEGER NOT NULL,
-        clock TEXT NOT NULL,
-        boot_id TEXT NOT NULL,
-        boot_ms INTEGER NOT NULL,
-        row_key BLOB,
-        verdict TEXT,
-        reason TEXT
-    ) STRICT
-    """,
-    "CREATE INDEX attempts_by_time ON attempts (at_ms)",
-    """
-    CREATE TABLE throttles (
-        row_key BLOB NOT NULL PRIMARY KEY,
-        failures INTEGER NOT NULL,
-        boot_id TEXT,
-        boot_ms INTEGER,
-        touched_ms INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID
-    """,
-    # No right PIN forgets these.
-    """
-    CREATE TABLE wrong_pins (
-        attempt INTEGER PRIMARY KEY,
-        day TEXT NOT NULL,
-        row_key BLOB,
-        patron_ref TEXT,
-        answered INTEGER NOT NULL
-    ) STRICT
-    """,
-    "CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)",
-    "CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)",
-    """
-    CREATE TABLE reader (
-        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-        spent_ms INTEGER NOT NULL,
-        boot_id TEXT,
-        boot_ms INTEGER
-    ) STRICT
-    """,
-    """
-    CREATE TABLE clock (
-        only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
-        high_water_ms INTEGER NOT NULL
-    ) STRICT
-    """,
-    # They prove a purge: theirs is the layout in which deleting alone leaves most, a table with an
-    # index on its keys.
-    """
-    CREATE TABLE canaries (
-        row_key BLOB NOT NULL,
-        at_ms INTEGER NOT NULL
-    ) STRICT
-    """,
-    "CREATE UNIQUE INDEX canaries_by_key ON canaries (row_key)",
-    """
-    CREATE TABLE holds (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        since_ms INTEGER NOT NULL,
-        to_ms INTEGER NOT NULL,
-        case_number TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        until_ms INTEGER NOT NULL,
-        added_ms INTEGER NOT NULL,
-        added_by TEXT NOT NULL
-    ) STRICT
-    """,
-    # Without rowids, so that nothing tells which row came first.
-    """
-    CREATE TABLE hourly (
-        hour INTEGER NOT NULL,
-        mode TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        outcome TEXT NOT NULL,
-        count INTEGER NOT NULL,
-        PRIMARY KEY (hour, mode, kind, outcome)
-    ) STRICT, WITHOUT ROWID
-    """,
-)
-
-
 @migrations()
 def release_0_2(database: sqlite3.Connection) -> None:
     """Lay out all tables."""
-    for statement in _SCHEMA:
-        database.execute(statement)
+    create_tables(database, VISITS)
 
 
 def to_ms(at: datetime) -> int:
@@ -326,7 +243,7 @@ def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrott
 MOST_HOLDS = 20
 """More incidents at one time than any branch has; a script that adds one an hour ends here."""
 
-_COLUMNS = "number, since_ms, to_ms, case_number, reason, until_ms, added_ms, added_by"
+_COLUMNS = HOLDS_TABLE.but()
 
 # The constant above is all that these are made of; values are always bound.
 HOLDS = f"SELECT {_COLUMNS} FROM holds ORDER BY number"  # noqa: S608 -- as said

@@ -21,10 +21,6 @@ from doorctl.store import patrons as patron_rows
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
 from doorctl.store.connection import Layout, Writer
 from doorctl.store.keys import (
-    BRANCH,
-    PATRONS,
-    VISITS,
-    Columns,
     create_key,
     earlier_keys,
     key_id,
@@ -115,20 +111,20 @@ def lay_over_all(
     Raises:
         StoreError: one is in use, and nothing was changed; or it failed, and this can be repeated.
     """
-    databases: Mapping[Path, tuple[Layout, Columns]] = {
-        patrons_db(config): (patron_rows.migrations, PATRONS),
-        visits_db(config): (visit_rows.migrations, VISITS),
-        branch_db(config): (branch_rows.migrations, BRANCH),
+    databases: Mapping[Path, Layout] = {
+        patrons_db(config): patron_rows.migrations,
+        visits_db(config): visit_rows.migrations,
+        branch_db(config): branch_rows.migrations,
     }
     with ExitStack() as stack:
         writers = []
-        for path, (migrations, columns) in databases.items():
+        for path, migrations in databases.items():
             if path.exists():
                 # Until it is closed again, last opened first.
                 stack.enter_context(owner_of(path.parent))
-                writers.append((stack.enter_context(closing(Writer(path, migrations))), columns))
+                writers.append(stack.enter_context(closing(Writer(path, migrations))))
         before_first()
-        done = [lay_over(writer, columns, key) for writer, columns in writers]
+        done = [lay_over(writer, key) for writer in writers]
     return any(done)
 
 

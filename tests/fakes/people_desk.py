@@ -19,7 +19,8 @@ from doorctl.privacy.subject import (
     PartErased,
     refuse_ref,
 )
-from doorctl.privacy.subject_table import BRANCH, PERSON_TABLES
+from doorctl.privacy.subject_table import BRANCH
+from doorctl.store.tables import TABLES
 from doorctl.web.desks import Named
 
 NOW = datetime(2026, 11, 25, 18, 30, tzinfo=UTC)
@@ -27,7 +28,7 @@ NOW = datetime(2026, 11, 25, 18, 30, tzinfo=UTC)
 
 def row(table: str, **values: Any) -> HeldRow:
     """Return a row of a table, None for what is not given."""
-    (found,) = [one for one in PERSON_TABLES if one.name == table]
+    (found,) = [one for one in TABLES if one.name == table]
     return HeldRow(found, tuple(values.get(name) for name in found.names))
 
 

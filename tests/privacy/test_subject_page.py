@@ -10,11 +10,11 @@ import pytest
 from doorctl.privacy.audit import Action
 from doorctl.privacy.letters import Export, Language, of_the_week, page
 from doorctl.privacy.subject import HeldRow, Lookup, Tombstone
-from doorctl.privacy.subject_table import PERSON_TABLES
+from doorctl.store import tables
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
-TABLES = {table.name: table for table in PERSON_TABLES}
+TABLES = {table.name: table for table in tables.TABLES}
 EVIL = "<script>alert('1')</script>"
 
 

@@ -23,7 +23,7 @@ from doorctl.core.errors import InputError
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
 from doorctl.privacy.subject import Erasure, HeldRow
-from doorctl.privacy.subject_table import PATRON, Column, PersonTable, Shown
+from doorctl.privacy.subject_table import PATRON, Column, Shown, Table
 from doorctl.web.desks import Named, SubjectDesk
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
@@ -165,7 +165,7 @@ def _instant(stored: int) -> datetime:
     return UNIX_EPOCH + timedelta(milliseconds=stored)
 
 
-def _name(words: Words, named: PersonTable | Column) -> str:
+def _name(words: Words, named: Table | Column) -> str:
     return named.danish if words.language.code == DANISH else named.english
 
 

@@ -1,0 +1,542 @@
+"""Every table and column of the three databases, declared once: what is stored, and of whom.
+
+From here come the tables themselves, the lists of columns in statements, what is kept twice, and
+a person's export. Why each is stored, and for how long, says the README beside this file.
+
+Rows that decide keep their values a second time, so that a wrong bit inside a value is found.
+SQLite has no checksums of its own (its checksum VFS is not in Python), and a flipped bit in a flag
+or a date gives another valid value. So each such row holds its deciding values once more, as text
+that SQL's own functions make: no program needs anything of ours to write or to check it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from doorctl.privacy.subject_table import (
+    BRANCH,
+    CARD,
+    PATRON,
+    PATRONS,
+    VISITS,
+    Column,
+    Shown,
+    Table,
+)
+
+TWICE = "twice"
+QUOTED = ("row_key", "pin_check", "patron_ref", "applied_at")
+"""Columns of bytes, and those of text that a wrong bit may not make the same bytes of."""
+
+_INT, _TEXT = "INTEGER NOT NULL", "TEXT NOT NULL"
+_NUMBERED = "INTEGER PRIMARY KEY AUTOINCREMENT"
+_IS_CARD, _IS_CHECK = "CHECK (length(row_key) = 16)", "CHECK (length(pin_check) = 32)"
+
+
+def _apart(
+    database: str, name: str, why: str, columns: str, *, twice: Collection[str] = (), **more: Any
+) -> Table:
+    """Return a table about nobody, with its columns as SQL and the names of those kept twice."""
+    split = (column.split(" ", 1) for column in columns.split(", "))
+    plain = [Column(called, sql, twice=called in twice) for called, sql in split]
+    second = [Column(TWICE, "TEXT")] if twice else []
+    return Table(database, name, (*plain, *second), apart=why, **more)
+
+
+_CARD_WORDS = ("Kortets nummer, forseglet", "The card's number, sealed")
+_PIN_WORDS = ("Kontrol af pinkoden, forseglet", "The check of the PIN, sealed")
+_PATRON_WORDS = ("Dit nummer i bibliotekssystemet", "Your number in the library system")
+_KEY = Column(CARD, f"BLOB NOT NULL PRIMARY KEY {_IS_CARD}", *_CARD_WORDS)
+_CARD = Column(CARD, "BLOB", *_CARD_WORDS)
+_PIN = Column("pin_check", f"BLOB {_IS_CHECK}", *_PIN_WORDS)
+_SURE_PIN = Column("pin_check", f"BLOB NOT NULL {_IS_CHECK}", *_PIN_WORDS)
+_NUMBER = Column("number", _NUMBERED, "Sagens nummer", "The number of the case")
+_BY = Column("by", _TEXT, "Hvem der skrev det ind", "Who wrote it down", Shown.OF_STAFF)
+_TWICE = Column(
+    TWICE, "TEXT", "Det samme en gang til, mod fejl", "The same once more, against faults"
+)
+_ONLY = "only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1)"
+_LEARNT = (
+    Column("learnt_on", _TEXT, "Den dag bibliotekssystemet blev spurgt", "The day of the question"),
+    Column("good_until", _TEXT, "Pinkoden gælder til og med", "The PIN counts until", twice=True),
+)
+_WEAK = Column(
+    "weak_pin", _INT, "Pinkoden er let at gætte", "The PIN is easy to guess", Shown.FLAG, twice=True
+)
+_RESTRICTED_WORDS = (
+    "Under begrænset behandling ifølge bibliotekssystemet",
+    "Restricted by the library system",
+)
+_OF_A_PATRON = (
+    Column(PATRON, _TEXT, *_PATRON_WORDS, twice=True),
+    Column("resident", _INT, "Bor i kommunen", "Lives in the municipality", Shown.FLAG, twice=True),
+    Column("active", _INT, "Kortet er i kraft", "The card is in force", Shown.FLAG, twice=True),
+    Column("blocks", _TEXT, "Spærringer, med deres koder", "Blocks, by their codes", twice=True),
+    Column("restricted", _INT, *_RESTRICTED_WORDS, Shown.FLAG, twice=True),
+    Column(
+        "enter_from", "TEXT", "For ung indtil denne dag", "Too young until this day", twice=True
+    ),
+    Column(
+        "valid_until", "TEXT", "Kortet gælder til og med", "The card is valid until", twice=True
+    ),
+    Column("hold_from", "TEXT", "Sat i bero fra", "On hold from", twice=True),
+    Column("hold_until", "TEXT", "Sat i bero til og med", "On hold until", twice=True),
+    Column("tags", _TEXT, "Særlige rettigheder", "Special rights", twice=True),
+    _WEAK,
+)
+
+REGISTER = Table(
+    PATRONS,
+    "patrons",
+    (
+        *(_KEY, _PIN, *_OF_A_PATRON),
+        Column(
+            "epoch", _INT, "Nummeret på opdateringen, der bragte det", "The push that brought it"
+        ),
+        _TWICE,
+    ),
+    "Lånerregistret: det, døren afgør adgang efter",
+    "The patron register: what the door decides by",
+    beside=("CREATE INDEX patrons_by_ref ON patrons (patron_ref)",),
+    given_with="epoch",
+)
+LEARNT = Table(
+    PATRONS,
+    "learnt",
+    (
+        Column(
+            CARD, "BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE", *_CARD_WORDS
+        ),
+        *(_SURE_PIN, _WEAK, *_LEARNT, _TWICE),
+    ),
+    "Pinkoder, som bibliotekssystemet har bekræftet ved døren",
+    "PINs that the library system confirmed at the door",
+    beside=(
+        "CREATE INDEX learnt_by_end ON learnt (good_until)",
+        # A check also goes when a push brings its row with a check, or for another patron.
+        """
+        CREATE TRIGGER learnt_no_more AFTER UPDATE OF pin_check, patron_ref ON patrons
+        WHEN old.pin_check IS NULL AND new.pin_check IS NOT NULL
+        OR old.patron_ref <> new.patron_ref
+        BEGIN DELETE FROM learnt WHERE row_key = new.row_key; END
+        """,
+    ),
+)
+# Rows that no push brought stand in a table of their own: no push and no guard counts them.
+ASKED = Table(
+    PATRONS,
+    "asked",
+    (
+        *(_KEY, _SURE_PIN, *_OF_A_PATRON, *_LEARNT),
+        Column(
+            "asked_until", _TEXT, "Oplysningerne gælder til og med", "It counts until", twice=True
+        ),
+        _TWICE,
+    ),
+    "Oplysninger, som bibliotekssystemet gav, da kortet blev brugt ved døren",
+    "What the library system said when the card was used at the door",
+    beside=("CREATE INDEX asked_by_ref ON asked (patron_ref)",),
+)
+# Rows as they were before a push of the last week shut them out: see `patrons_changes`. Bit n of
+# `days` says that the row opened n days after `at`.
+SHUT_OUT = Table(
+    PATRONS,
+    "shut_out",
+    (
+        _KEY,
+        Column("at", _TEXT, "Hvornår", "When"),
+        Column(
+            "days", _INT, "De dage, kortet ville have virket", "The days on which it would work"
+        ),
+        _PIN,
+    ),
+    "Kort, som en opdatering har lukket ude inden for de sidste syv dage",
+    "Cards that an update has shut out within the last seven days",
+)
+# `digest` is of the push that is held: the same one is answered and not applied again.
+CACHE = _apart(
+    PATRONS,
+    "cache",
+    "one row, of the push that is held",
+    f"{_ONLY}, epoch INTEGER NOT NULL, applied_at TEXT, minimum_age INTEGER NOT NULL, "
+    "patrons INTEGER NOT NULL, key_id TEXT NOT NULL, memory_kib INTEGER NOT NULL, "
+    "iterations INTEGER NOT NULL, digest TEXT NOT NULL DEFAULT ''",
+    twice=("epoch", "applied_at", "minimum_age"),
+)
+
+_WHOSE = (
+    Column(CARD, f"BLOB {_IS_CARD}", *_CARD_WORDS, twice=True),
+    Column(PATRON, "TEXT CHECK (patron_ref <> '')", *_PATRON_WORDS, twice=True),
+)
+_OF_SOMEBODY = "CHECK (row_key IS NOT NULL OR patron_ref IS NOT NULL)"
+# AUTOINCREMENT, so that a number in a letter is never reused.
+BANS = Table(
+    BRANCH,
+    "bans",
+    (
+        *(_NUMBER, *_WHOSE),
+        Column("reason", _TEXT, "Begrundelse", "Reason"),
+        Column("since_ms", _INT, "Fra", "From", Shown.TIME, twice=True),
+        Column("until_ms", "INTEGER", "Indtil", "Until", Shown.TIME, twice=True),
+        _BY,
+        Column("branches", _TEXT, "Hvilke filialer", "Which branches", twice=True),
+        Column("note", _TEXT, "Bemærkning i brevet", "Note in the letter"),
+        Column("lifted_ms", "INTEGER", "Ophævet", "Lifted", Shown.TIME, twice=True),
+        _TWICE,
+    ),
+    "Karantæner",
+    "Bans",
+    rule=_OF_SOMEBODY,
+    beside=(
+        "CREATE INDEX bans_by_card ON bans (row_key)",
+        "CREATE INDEX bans_by_patron ON bans (patron_ref)",
+    ),
+)
+_ALSO = ("Også i lukketiden", "Outside hours too")
+_COMPANIONS = ("Højst så mange ledsagere", "At most so many companions")
+PASSES = Table(
+    BRANCH,
+    "passes",
+    (
+        _NUMBER,
+        Column(CARD, f"BLOB NOT NULL {_IS_CARD}", *_CARD_WORDS, twice=True),
+        Column("kind", _TEXT, "Slags", "Kind", twice=True),
+        Column("first_day", _TEXT, "Første dag", "First day", twice=True),
+        Column("last_day", _TEXT, "Sidste dag", "Last day", twice=True),
+        Column("weekdays", _TEXT, "Ugedage", "Weekdays", Shown.WEEKDAYS, twice=True),
+        Column("from_minute", _INT, "Fra klokken", "From", Shown.MINUTE, twice=True),
+        Column("to_minute", _INT, "Til klokken", "To", Shown.MINUTE, twice=True),
+        Column(
+            "more_times", _TEXT, "Også disse tider", "At these times too", Shown.SPANS, twice=True
+        ),
+        Column("outside_hours", _INT, *_ALSO, Shown.FLAG, twice=True),
+        Column("needs_pin", _INT, "Kræver pinkode", "Asks for a PIN", Shown.FLAG, twice=True),
+        Column("pin_check", f"BLOB {_IS_CHECK}", *_PIN_WORDS, twice=True),
+        Column("code_digits", "INTEGER", "Kodens antal cifre", "Digits of the code", twice=True),
+        Column("companions_max", _INT, *_COMPANIONS, twice=True),
+        Column("label", _TEXT, "Betegnelse", "Label"),
+        Column("revoked_ms", "INTEGER", "Taget tilbage", "Revoked", Shown.TIME, twice=True),
+        _TWICE,
+    ),
+    "Særlig adgang",
+    "Passes",
+    beside=("CREATE INDEX passes_by_card ON passes (row_key)",),
+)
+RESTRICTIONS = Table(
+    BRANCH,
+    "restrictions",
+    (
+        *(_NUMBER, *_WHOSE),
+        Column("since_ms", _INT, "Siden", "Since", Shown.TIME),
+        *(_BY, _TWICE),
+    ),
+    "Begrænset behandling, som du har bedt om",
+    "Restrictions that you have asked for",
+    rule=_OF_SOMEBODY,
+    beside=(
+        "CREATE INDEX restrictions_by_card ON restrictions (row_key)",
+        "CREATE INDEX restrictions_by_patron ON restrictions (patron_ref)",
+    ),
+)
+WRONG_PINS_ELSEWHERE = Table(
+    BRANCH,
+    "wrong_pins_elsewhere",
+    (
+        Column(PATRON, f"{_TEXT} PRIMARY KEY", *_PATRON_WORDS),
+        Column("wrong", _INT, "Hvor mange", "How many"),
+        Column("day", _TEXT, "Hvornår det sidst blev meddelt", "When it was told last"),
+    ),
+    "Forkerte pinkoder ved andre filialer, slettes efter 30 dage",
+    "Wrong PINs at other branches, deleted after 30 days",
+)
+OVERRIDES = _apart(
+    BRANCH,
+    "overrides",
+    "of the house; `by` is a member of staff, at work",
+    f"number {_NUMBERED}, mode TEXT NOT NULL, until_ms INTEGER NOT NULL, cause TEXT NOT NULL, "
+    "by TEXT NOT NULL, set_ms INTEGER NOT NULL, ended_ms INTEGER",
+    twice=("mode", "until_ms", "ended_ms"),
+)
+_HOURS = "the hours of the house"
+WEEK = _apart(BRANCH, "week", _HOURS, f"{_ONLY}, days TEXT NOT NULL", twice=("days",))
+DAYS = _apart(
+    BRANCH,
+    "days",
+    _HOURS,
+    "source TEXT NOT NULL, day TEXT NOT NULL, spans TEXT NOT NULL, note TEXT NOT NULL",
+    twice=("source", "day", "spans"),
+    key=("source", "day"),
+)
+DAY_SOURCES = _apart(
+    BRANCH,
+    "day_sources",
+    _HOURS,
+    "source TEXT NOT NULL PRIMARY KEY, known_until TEXT, fetched_ms INTEGER NOT NULL",
+    twice=("source", "known_until"),
+)
+ACCOUNTS = _apart(
+    BRANCH,
+    "accounts",
+    "staff, at work",
+    "login TEXT NOT NULL PRIMARY KEY, shown TEXT NOT NULL, role TEXT NOT NULL, "
+    "disabled_ms INTEGER, must_change INTEGER NOT NULL, origin TEXT NOT NULL, "
+    "subject TEXT UNIQUE, password TEXT, used_ms INTEGER NOT NULL",
+)
+_ACCOUNT = "REFERENCES accounts (login) ON DELETE CASCADE"
+SESSIONS = _apart(
+    BRANCH,
+    "sessions",
+    "staff, at work",
+    "digest BLOB NOT NULL PRIMARY KEY CHECK (length(digest) = 32), "
+    f"account TEXT NOT NULL {_ACCOUNT}, boot_id TEXT NOT NULL, "
+    "began_boot_ms INTEGER NOT NULL, seen_boot_ms INTEGER NOT NULL",
+    beside=("CREATE INDEX sessions_by_account ON sessions (account)",),
+)
+ALARMS = _apart(
+    BRANCH,
+    "alarms",
+    "of the house; `acknowledged_by` is a member of staff, at work",
+    f"number {_NUMBERED}, kind TEXT NOT NULL, source TEXT NOT NULL, first_ms INTEGER NOT NULL, "
+    "last_ms INTEGER NOT NULL, count INTEGER NOT NULL, why TEXT NOT NULL, cleared_ms INTEGER, "
+    "acknowledged_by TEXT, acknowledged_ms INTEGER",
+    rule="CHECK ((acknowledged_by IS NULL) = (acknowledged_ms IS NULL))",
+    # One of each kind stands at the most, so what stands is no longer than the list of kinds.
+    beside=("CREATE UNIQUE INDEX alarms_standing ON alarms (kind) WHERE cleared_ms IS NULL",),
+)
+# Rows can be added and their records erased; no more. A person who can write the file can drop the
+# triggers too: they are against slips of ours, and against tampering there is the chain, see
+# `doorctl.privacy.audit`.
+AUDIT = _apart(
+    BRANCH,
+    "audit",
+    "exported as looks at a person, and erased record by record",
+    f"number {_NUMBERED}, record TEXT, salt BLOB CHECK (length(salt) = 32), "
+    "commitment BLOB NOT NULL CHECK (length(commitment) = 32), "
+    "hash BLOB NOT NULL CHECK (length(hash) = 32)",
+    rule="CHECK ((record IS NULL) = (salt IS NULL))",
+    beside=(
+        """
+        CREATE INDEX audit_by_time ON audit (json_extract(record, '$.at_ms'))
+        WHERE record IS NOT NULL
+        """,
+        # REPLACE deletes without asking the next trigger, so an old number is refused here.
+        """
+        CREATE TRIGGER audit_grows BEFORE INSERT ON audit
+        WHEN NEW.record IS NULL
+            OR NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit)
+        BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END
+        """,
+        """
+        CREATE TRIGGER audit_stays BEFORE DELETE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log loses no entry'); END
+        """,
+        """
+        CREATE TRIGGER audit_erases BEFORE UPDATE ON audit
+        WHEN NEW.record IS NOT NULL OR NEW.salt IS NOT NULL OR NEW.number IS NOT OLD.number
+            OR NEW.commitment IS NOT OLD.commitment OR NEW.hash IS NOT OLD.hash
+        BEGIN SELECT RAISE(ABORT, 'a record of the audit log can only be erased'); END
+        """,
+    ),
+)
+_OF_BRANCH = (
+    _apart(
+        BRANCH,
+        "settings",
+        "what a process left for itself",
+        "key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL",
+    ),
+    _apart(
+        BRANCH,
+        "tombstones",
+        "the mark of an erased person names nobody: the person's card finds it, it is exported in "
+        "a way of its own, and left on purpose until its end",
+        "mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 16), erasure INTEGER NOT NULL, "
+        "epoch INTEGER NOT NULL, erased_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL",
+    ),
+    _apart(
+        BRANCH,
+        "tombstone_salt",
+        "drawn by chance",
+        f"{_ONLY}, salt BLOB NOT NULL CHECK (length(salt) = 16)",
+    ),
+    _apart(
+        BRANCH,
+        "second_factors",
+        "staff, at work",
+        f"account TEXT NOT NULL PRIMARY KEY {_ACCOUNT}, secret BLOB NOT NULL, "
+        "step INTEGER NOT NULL, recovery BLOB NOT NULL CHECK (length(recovery) % 32 = 0)",
+    ),
+    _apart(
+        BRANCH,
+        "sign_in_failures",
+        "failed sign-ins as staff, under a mark that names nobody",
+        "mark BLOB NOT NULL PRIMARY KEY CHECK (length(mark) = 8), count INTEGER NOT NULL, "
+        "boot_id TEXT NOT NULL, boot_ms INTEGER NOT NULL",
+    ),
+    _apart(
+        BRANCH,
+        "sign_in_salt",
+        "drawn by chance",
+        f"{_ONLY}, salt BLOB NOT NULL CHECK (length(salt) = 32)",
+    ),
+)
+
+_BOOT_WORDS = ("Mellem hvilke genstarter af anlægget", "Between which restarts")
+_BOOT_MS_WORDS = ("Millisekunder siden anlæggets start", "Milliseconds since the restart")
+# AUTOINCREMENT keeps the highest number past every purge.
+ATTEMPTS = Table(
+    VISITS,
+    "attempts",
+    (
+        Column("attempt", _NUMBERED, "Løbenummer", "Number"),
+        Column("at_ms", _INT, "Hvornår", "When", Shown.TIME),
+        Column("clock", _TEXT, "Hvor sikkert uret var", "How certain the clock was"),
+        Column("boot_id", _TEXT, *_BOOT_WORDS),
+        Column("boot_ms", _INT, *_BOOT_MS_WORDS),
+        _CARD,
+        Column("verdict", "TEXT", "Svar", "Answer"),
+        Column("reason", "TEXT", "Grund", "Reason"),
+    ),
+    "Dørens log: hver gang kortet blev brugt, slettes efter højst 30 dage",
+    "The door log: each use of the card, deleted after 30 days at the latest",
+    beside=("CREATE INDEX attempts_by_time ON attempts (at_ms)",),
+    dated="at_ms",
+    held=True,
+)
+THROTTLES = Table(
+    VISITS,
+    "throttles",
+    (
+        Column(CARD, "BLOB NOT NULL PRIMARY KEY", *_CARD_WORDS),
+        Column("failures", _INT, "Hvor mange", "How many"),
+        Column("boot_id", "TEXT", *_BOOT_WORDS),
+        Column("boot_ms", "INTEGER", *_BOOT_MS_WORDS),
+        Column("touched_ms", _INT, "Senest", "Last", Shown.TIME),
+    ),
+    "Forkerte pinkoder i træk",
+    "Wrong PINs in a row",
+    dated="touched_ms",
+)
+# No right PIN forgets these.
+WRONG_PINS = Table(
+    VISITS,
+    "wrong_pins",
+    (
+        Column("attempt", "INTEGER PRIMARY KEY", "Løbenummer", "Number"),
+        Column("day", _TEXT, "Hvilken dag", "Which day"),
+        _CARD,
+        Column(PATRON, "TEXT", *_PATRON_WORDS),
+        Column("answered", _INT, "En rigtig kom efter", "A right one came after", Shown.FLAG),
+    ),
+    "Forkerte pinkoder i alt, slettes efter 30 dage, dog senest efter et år uden en rigtig",
+    "All wrong PINs, deleted after 30 days, or after a year without a right one",
+    beside=(
+        "CREATE INDEX wrong_pins_by_card ON wrong_pins (row_key)",
+        "CREATE INDEX wrong_pins_by_patron ON wrong_pins (patron_ref)",
+    ),
+)
+HOLDS = _apart(
+    VISITS,
+    "holds",
+    "a window of time; a visit in it stands in `attempts`",
+    f"number {_NUMBERED}, since_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, "
+    "case_number TEXT NOT NULL, reason TEXT NOT NULL, until_ms INTEGER NOT NULL, "
+    "added_ms INTEGER NOT NULL, added_by TEXT NOT NULL",
+)
+_OF_VISITS = (
+    _apart(
+        VISITS,
+        "reader",
+        "of the reader, and of nobody",
+        f"{_ONLY}, spent_ms INTEGER NOT NULL, boot_id TEXT, boot_ms INTEGER",
+    ),
+    _apart(VISITS, "clock", "the time", f"{_ONLY}, high_water_ms INTEGER NOT NULL"),
+    # Theirs is the layout in which deleting alone leaves most: a table with an index on its keys.
+    _apart(
+        VISITS,
+        "canaries",
+        "no card has these row keys: the purge's proof looks for them",
+        "row_key BLOB NOT NULL, at_ms INTEGER NOT NULL",
+        beside=("CREATE UNIQUE INDEX canaries_by_key ON canaries (row_key)",),
+    ),
+    _apart(
+        VISITS,
+        "hourly",
+        "counts, which hold no identifier from the first moment",
+        "hour INTEGER NOT NULL, mode TEXT NOT NULL, kind TEXT NOT NULL, outcome TEXT NOT NULL, "
+        "count INTEGER NOT NULL",
+        key=("hour", "mode", "kind", "outcome"),
+    ),
+)
+
+TABLES = (
+    *(REGISTER, LEARNT, ASKED, SHUT_OUT, CACHE),
+    *(BANS, PASSES, RESTRICTIONS, WRONG_PINS_ELSEWHERE, OVERRIDES, WEEK, DAYS, DAY_SOURCES),
+    *(ACCOUNTS, SESSIONS, ALARMS, AUDIT, *_OF_BRANCH),
+    *(ATTEMPTS, THROTTLES, WRONG_PINS, HOLDS, *_OF_VISITS),
+)
+"""Every table; those about people in the order in which they are shown."""
+
+
+def person_tables(database: str) -> tuple[Table, ...]:
+    """Return the tables about people in one database."""
+    return tuple(table for table in TABLES if table.database == database and table.danish)
+
+
+def create_tables(connection: sqlite3.Connection, database: str) -> None:
+    """Make all tables of a database, with what keeps their second copies."""
+    for table in TABLES:
+        if table.database == database:
+            connection.execute(_create(table))
+            for statement in (*table.beside, *_keep_twice(table)):
+                connection.execute(statement)
+
+
+def _create(table: Table) -> str:
+    lines = [f"{column.name} {column.sql}" for column in table.columns]
+    lines += [f"PRIMARY KEY ({', '.join(table.key)})"] if table.key else []
+    lines += [table.rule] if table.rule else []
+    # A key that is no whole number needs no rowids beside it, which would tell which came first.
+    bare = any("PRIMARY KEY" in line and " INTEGER " not in line for line in lines)
+    body = ",\n    ".join(lines)
+    return f"CREATE TABLE {table.name} (\n    {body}\n) STRICT{', WITHOUT ROWID' * bare}"
+
+
+def said(table: Table, called: Callable[[str], str] = str) -> str:
+    """Return the SQL expression for the second copy of a row.
+
+    `called` turns a column's name into the name to use in the expression.
+    """
+    # One wrong bit moves nothing from one value to the next, so nothing has to part them. The full
+    # stop keeps the last digits from what SQLite writes behind the row.
+    each = (
+        f"quote({called(name)})" if name in QUOTED else f"coalesce({called(name)}, '-')"
+        for name in table.twice
+    )
+    return " || ".join([*each, "'.'"])
+
+
+def whole(table: Table) -> str:
+    """Return a condition that fails if a bit is wrong in what a row keeps twice."""
+    return f"({table.name}.{TWICE} IS {said(table, f'{table.name}.{{}}'.format)})"
+
+
+def _keep_twice(table: Table) -> Iterator[str]:
+    if not table.twice:
+        return
+    again = said(table, "new.{}".format)
+    keys = table.key or [each.name for each in table.columns if "PRIMARY KEY" in each.sql]
+    found = " AND ".join(f"{name} = new.{name}" for name in keys)
+    when = f"new.{TWICE} IS NOT {again}"
+    events = {"changed": f"UPDATE OF {', '.join(table.twice)}", "put": "INSERT"}
+    if table.given_with:
+        when = f"new.{table.given_with} IS old.{table.given_with} AND {when}"
+        del events["put"]
+    for name, event in events.items():
+        # Names of ours are all that these are made of.
+        yield f"""
+            CREATE TRIGGER {table.name}_{name} AFTER {event} ON {table.name} WHEN {when}
+            BEGIN UPDATE {table.name} SET {TWICE} = {again} WHERE {found}; END
+        """  # noqa: S608 -- as said
