@@ -82,10 +82,11 @@ def refuse_password(password: Password, name: str) -> None:
     typed = password.reveal()
     if len(typed) < SHORTEST:
         raise InputError(
-            f"a password has at least {SHORTEST} characters; some words in a row are easy to keep"
+            "a password has at least {n} characters; some words in a row are easy to keep",
+            n=SHORTEST,
         )
     if len(typed) > LONGEST:
-        raise InputError(f"a password has at most {LONGEST} characters")
+        raise InputError("a password has at most {n} characters", n=LONGEST)
     if not typed.isprintable():
         raise InputError("the password holds characters that can't be typed everywhere")
     if _is_of(name, typed.casefold()):

@@ -290,14 +290,35 @@ def written(one: Span) -> str:
     return f"{_clock(one.opens)}-{_clock(one.closes)}"
 
 
-def problems_of_week(week: Week, staffed: Week) -> list[Problem]:
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two spans that can't stand together: `text` says how, with places for `values`."""
+
+    text: str
+    one: Placed
+    other: Placed
+    gap_min: int = 0
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What fills in the text; `place` is where the other span is written."""
+        both = {"one": self.one, "other": self.other, "place": self.other.key}
+        return {**both, "n": self.gap_min, "least": SHORTEST_GAP_MIN}
+
+    @property
+    def problem(self) -> Problem:
+        """It as a mistake in the file."""
+        return Problem(self.one.key, self.text.format(**self.values))
+
+
+def clashes_of_week(week: Week, staffed: Week) -> list[Clash]:
     """Return what is wrong with a week's hours; Monday follows Sunday."""
-    return _problems(_placed("hours", week), _placed("hours.staffed", staffed), WEEK_MINUTES)
+    return _clashes(_placed("hours", week), _placed("hours.staffed", staffed), WEEK_MINUTES)
 
 
-def problems_of_date(
+def clashes_of_date(
     one: DatedHours, week: Week, staffed: Week, dates: AbstractSet[date]
-) -> list[Problem]:
+) -> list[Clash]:
     """Return what is wrong with one date's hours, also against the day after.
 
     The date's own hours cut off the day before; all `dates` with own hours cut off this date.
@@ -305,7 +326,7 @@ def problems_of_date(
     own = [Placed(f"{one.key}.self_service", each.opens, each) for each in one.self_service]
     desk = [Placed(f"{one.key}.staffed", each.opens, each) for each in one.staffed]
     if one.day + timedelta(days=1) in dates:
-        return _problems(own, desk)
+        return _clashes(own, desk)
     tomorrow = DAYS[(one.day.weekday() + 1) % 7]
     next_own, next_desk = (
         [
@@ -315,9 +336,9 @@ def problems_of_date(
         ]
         for table, days in (("hours", week), ("hours.staffed", staffed))
     )
-    known = _problems(next_own, next_desk)
-    found = _problems([*own, *next_own], [*desk, *next_desk])
-    return [problem for problem in found if problem not in known]
+    known = _clashes(next_own, next_desk)
+    found = _clashes([*own, *next_own], [*desk, *next_desk])
+    return [clash for clash in found if clash not in known]
 
 
 def _placed(table: str, week: Week) -> list[Placed]:
@@ -328,9 +349,9 @@ def _placed(table: str, week: Week) -> list[Placed]:
     ]
 
 
-def _problems(
+def _clashes(
     own: Sequence[Placed], staffed: Sequence[Placed], around: int | None = None
-) -> list[Problem]:
+) -> list[Clash]:
     found = [
         *_overlaps(own, around),
         *_overlaps(staffed, around),
@@ -341,8 +362,8 @@ def _problems(
     return list(dict.fromkeys(found))
 
 
-def _overlaps(placed: Sequence[Placed], around: int | None) -> Iterator[Problem]:
-    """Yield one problem for each span that begins before an earlier one ends."""
+def _overlaps(placed: Sequence[Placed], around: int | None) -> Iterator[Clash]:
+    """Yield one clash for each span that begins before an earlier one ends."""
     for one, following in combinations(placed, 2):
         if following.starts < one.ends:
             yield _overlap(following, one)
@@ -350,19 +371,22 @@ def _overlaps(placed: Sequence[Placed], around: int | None) -> Iterator[Problem]
             yield _overlap(one, following)
 
 
-def _overlap(one: Placed, other: Placed) -> Problem:
-    return Problem(one.key, f"{one} overlaps {other} of {other.key}; join them or move one")
+def _overlap(one: Placed, other: Placed) -> Clash:
+    return Clash("{one} overlaps {other} of {place}; join them or move one", one, other)
 
 
 def _half_outside(
     own: Sequence[Placed], staffed: Sequence[Placed], around: int | None
-) -> Iterator[Problem]:
+) -> Iterator[Clash]:
     for one in staffed:
         shared = [(_shared(one, other, around), other) for other in own]
         met = [other for minutes, other in shared if minutes]
         if met and sum(minutes for minutes, _ in shared) < one.ends - one.starts:
-            what = f"{one} lies only partly within {met[0]} of {met[0].key}"
-            yield Problem(one.key, f"{what}; let it lie within or apart")
+            yield Clash(
+                "{one} lies only partly within {other} of {place}; let it lie within or apart",
+                one,
+                met[0],
+            )
 
 
 def _shared(one: Placed, other: Placed, around: int | None) -> int:
@@ -373,7 +397,7 @@ def _shared(one: Placed, other: Placed, around: int | None) -> int:
     )
 
 
-def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Problem]:
+def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Clash]:
     line = sorted(placed, key=lambda one: one.starts)
     if around is not None and line:
         line.append(replace(line[0], starts=line[0].starts + around))
@@ -383,9 +407,12 @@ def _short_gaps(placed: Sequence[Placed], around: int | None) -> Iterator[Proble
     for last, one in zip(reached, line[1:], strict=False):
         gap = one.starts - last.ends
         if 0 < gap < SHORTEST_GAP_MIN:
-            what = f"{one} begins {gap} min after {last} of {last.key} ends"
-            yield Problem(
-                one.key, f"{what}; join them or leave at least {SHORTEST_GAP_MIN} min between"
+            yield Clash(
+                "{one} begins {n} min after {other} of {place} ends; join them or leave at least "
+                "{least} min between",
+                one,
+                last,
+                gap,
             )
 
 
@@ -434,10 +461,11 @@ def read_hours(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]
     problems: list[Problem] = []
     week, staffed = (_week(table, written, problems) for table in ("hours", "hours.staffed"))
     exceptions = tuple(_exceptions(written, problems))
-    problems += problems_of_week(week, staffed)
+    problems += (clash.problem for clash in clashes_of_week(week, staffed))
     problems += _between(exceptions)
     for one in exceptions:
-        problems += problems_of_date(one, week, staffed, {each.day for each in exceptions})
+        clashes = clashes_of_date(one, week, staffed, {each.day for each in exceptions})
+        problems += (clash.problem for clash in clashes)
     problems += _of_website(written)
     opening = Opening(week=week, staffed=staffed, exceptions=exceptions, **_settings(written))
     return {**result, "hours": week, "opening": opening}, problems

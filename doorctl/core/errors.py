@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class DoorctlError(Exception):
@@ -57,7 +58,21 @@ class WebsiteHoursError(ProblemsError):
 
 
 class InputError(DoorctlError, ValueError):
-    """The caller's: something typed on the command line can't be read."""
+    """The caller's: something typed on the command line can't be read.
+
+    `text` is English, with a place in braces for each of its `values`, and the key of its
+    translations. Pages write a `date`, a local `datetime` and an `int` as their language does; a
+    value called `day` is such a date, one called `time` such a datetime, in another process too.
+    """
+
+    def __init__(self, text: str, /, **values: object) -> None:
+        self.text, self.values = text, values
+        said = {name: _plain(value) for name, value in values.items()}
+        super().__init__(text.format(**said) if values else text)
+
+
+def _plain(value: object) -> object:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value
 
 
 class AlreadyExistsError(DoorctlError, FileExistsError):

@@ -59,25 +59,35 @@ LETTER_TEXT = 2000
 """Longest text for the letter to a patron: a page."""
 
 
-def refuse_text(what: str, text: str, *, longest: int = SHORT_TEXT, optional: bool = False) -> None:
+def refuse_text(
+    what: str,
+    text: str,
+    *,
+    longest: int = SHORT_TEXT,
+    optional: bool = False,
+    **values: object,
+) -> None:
     """Refuse a text that is empty, too long, not printable, or may hold a CPR or card number.
 
-    Line breaks are fine. `what` names the text in the message, `longest` is in characters, and an
-    `optional` text may be empty.
+    Line breaks are fine. `what` names the text in the message, by `values` if it has places for
+    them; `longest` is in characters, and an `optional` text may be empty.
 
     Raises:
         InputError: names the text, and never quotes it.
     """
     if not text.strip() and not optional:
-        raise InputError(f"the {what} is empty; write one")
+        raise InputError(f"the {what} is empty; write one", **values)
     if len(text) > longest:
-        raise InputError(f"the {what} is longer than {longest} characters; shorten it")
+        raise InputError(f"the {what} is longer than {longest} characters; shorten it", **values)
     if not all(line.isprintable() for line in text.split("\n")):
-        raise InputError(f"the {what} holds characters that can't be printed; leave them out")
+        raise InputError(
+            f"the {what} holds characters that can't be printed; leave them out", **values
+        )
     if holds_number(text):
         raise InputError(
             f"the {what} holds 8 or more digits in a row, as a CPR or card number has; leave them "
-            "out, and write a date as 2026-03-02, a phone number as +45 89 15 45 00"
+            "out, and write a date as 2026-03-02, a phone number as +45 89 15 45 00",
+            **values,
         )
 
 

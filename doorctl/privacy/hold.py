@@ -122,7 +122,6 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
             "until it is set, so add the hold then"
         )
     now, oldest = moment.local.astimezone(UTC), visible_since(moment.latest_known, retention)
-    told = f"{oldest.astimezone(moment.local.tzinfo):%Y-%m-%d %H:%M}"
     since, to, until = (
         _utc(what, at)
         for what, at in (("from", asked.since), ("to", asked.to), ("until", asked.until))
@@ -130,7 +129,7 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     problems = (
         (to <= since, "the window ends before it begins"),
         (to > now, "the window ends in the future; a hold is for what has happened"),
-        (since < oldest, f"the window begins before {told}, and that is gone"),
+        (since < oldest, "the window begins before {time}, and that is gone"),
         (until <= now, "the hold would have ended already"),
         (until > now + LONGEST, f"a hold ends at most {LONGEST.days} days from now"),
         (not _is_line(asked.case), f"give a case number of 1 to {LONGEST_TEXT} characters"),
@@ -138,7 +137,7 @@ def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     )
     for wrong, text in problems:
         if wrong:
-            raise InputError(text)
+            raise InputError(text, time=oldest.astimezone(moment.local.tzinfo))
     # The police's own numbers, 0700-12345-00001-26, have more digits than other texts may.
     if may_be_cpr(asked.case):
         raise InputError("the case number may be a CPR number; give the case's own")
@@ -161,7 +160,7 @@ def chosen(holds: Iterable[Hold], number: int) -> Hold:
     for hold in holds:
         if hold.number == number:
             return hold
-    raise InputError(f"there is no hold {number}; list them with `doorctl hold list`")
+    raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=number)
 
 
 def _utc(what: str, at: datetime) -> datetime:

@@ -17,6 +17,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -43,6 +44,9 @@ READ_BYTES = 65_536
 
 REFUSED = "refused"
 """The key of a refusal's reason in an answer; the mistake is the caller's."""
+
+_VALUES: Mapping[str, Any] = {"day": date, "time": datetime}
+"""What an `InputError`'s values of these names are."""
 
 QUESTION_LIMIT_S = 2.0
 """A caller that says nothing for so long is cut off."""
@@ -220,7 +224,8 @@ class _Handler(socketserver.StreamRequestHandler):
         except msgspec.ValidationError:
             return {"error": "that question is not complete"}
         except InputError as refusal:
-            return {REFUSED: str(refusal)}
+            more = {"text": refusal.text, "values": refusal.values} if refusal.values else {}
+            return {REFUSED: str(refusal), **more}
         except DoorctlError as err:
             return {"error": str(err)}
 
@@ -268,10 +273,27 @@ def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door")
             f"is it running? (systemctl status doorctl-{whom})"
         ) from err
     if REFUSED in answer:
-        raise InputError(str(answer[REFUSED]))
+        raise _refusal(answer)
     if "error" in answer:
         raise StoreError(str(answer["error"]))
     return answer
+
+
+def _refusal(answer: dict[str, Any]) -> InputError:
+    """Return a refusal as it was raised in the other process.
+
+    The sentence stands as it was sent, for no process fills in what another one wrote; only pages
+    have use for the values, and without them show the sentence.
+    """
+    refusal = InputError(str(answer[REFUSED]))
+    with contextlib.suppress(msgspec.ValidationError, KeyError):
+        sent = msgspec.convert(answer["values"], dict[str, int | str])
+        values = {
+            name: msgspec.convert(value, _VALUES.get(name, int | str))
+            for name, value in sent.items()
+        }
+        refusal.text, refusal.values = msgspec.convert(answer["text"], str), values
+    return refusal
 
 
 def _answer_of(line: socket.socket, limit_s: float) -> bytes:

@@ -199,7 +199,7 @@ def clear_day(branch: OpenBranch, moment: Moment, day: date) -> Outcome[None]:
     before = list(_set_by_staff(branch.book, moment))
     others = [one for one in before if one.day != day]
     if others == before:
-        raise InputError(f"staff have set no hours for {day} that could be cleared")
+        raise InputError("staff have set no hours for {day} that could be cleared", day=day)
     branch.writer.set_days(DaySource.STAFF, others, moment, known_until=None)
     return Outcome(None, {"day": day.isoformat(), "cleared": 1})
 
@@ -222,7 +222,7 @@ def add_account(
     """Add a local account, unless its login is taken; returns it."""
     refuse_account(account)
     if branch.staff.accounts.find(account.name) is not None:
-        raise InputError(f"there is an account {account.name} already; list them")
+        raise InputError("there is an account {name} already; list them", name=account.name)
     branch.staff.accounts.keep(account, moment)
     branch.staff.accounts.keep_password(account.name, hashed)
     branch.staff.failures.keep(ACCOUNT, account.name, NONE)
@@ -234,7 +234,9 @@ def set_role(branch: OpenBranch, moment: Moment, name: str, role: Role) -> Outco
     """Give an account another role, unless the identity provider does; returns it."""
     account = _found(branch, name)
     if account.origin is not Origin.LOCAL:
-        raise InputError(f"the role of {account.name} follows its groups at the identity provider")
+        raise InputError(
+            "the role of {name} follows its groups at the identity provider", name=account.name
+        )
     return _changed(branch, account, replace(account, role=role), moment, {"role": role.value})
 
 
@@ -260,7 +262,7 @@ def set_password(
     """Give an account another password, and forget its failures; returns it."""
     account = _found(branch, name)
     if account.origin is not Origin.LOCAL:
-        raise InputError(f"the password of {account.name} is the identity provider's")
+        raise InputError("the password of {name} is the identity provider's", name=account.name)
     branch.staff.accounts.keep_password(account.name, hashed)
     branch.staff.failures.keep(ACCOUNT, account.name, NONE)
     return _changed(branch, account, replace(account, must_change=must_change), moment)
@@ -271,7 +273,7 @@ def reset_factor(branch: OpenBranch, moment: Moment, name: str) -> Outcome[Accou
     """Take an account's second factor, if it has one, which its owner has lost; returns it."""
     account = _found(branch, name)
     if not account.second_factor:
-        raise InputError(f"{account.name} has no second factor that could be reset")
+        raise InputError("{name} has no second factor that could be reset", name=account.name)
     branch.staff.accounts.keep_factor(account.name, None)
     return _changed(branch, account, replace(account, second_factor=False), moment)
 
@@ -288,7 +290,7 @@ def _found(branch: OpenBranch, typed: str) -> Account:
     name = own_name(typed)
     account = branch.staff.accounts.find(name)
     if account is None:
-        raise InputError(f"there is no account {name}; list them")
+        raise InputError("there is no account {name}; list them", name=name)
     return account
 
 
@@ -304,8 +306,9 @@ def _changed(
         others = (one for one in branch.staff.accounts.every() if one.name != before.name)
         if not any(one.keeps_the_house for one in others):
             raise InputError(
-                f"{before.name} is the last local manager or technician who can sign in; add "
-                "another one first"
+                "{name} is the last local manager or technician who can sign in; add another one "
+                "first",
+                name=before.name,
             )
     branch.staff.accounts.keep(after, moment)
     branch.staff.sessions.end_all(after.name)

@@ -28,7 +28,7 @@ from doorctl.access.day import (
     standing,
 )
 from doorctl.config import Config, DatedHours
-from doorctl.config.hours import Opening, problems_of_date
+from doorctl.config.hours import Opening, clashes_of_date
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.ports import BranchBook, DaySource, StoredCalendar, StoredDay, StoredDays
@@ -200,14 +200,15 @@ def refuse_day(hours: Hours, day: StoredDay) -> None:
         InputError: with the first clash.
     """
     week = [_split(spans) for spans in hours.calendar.week or ((),) * 7]
-    problems = problems_of_date(
+    clashes = clashes_of_date(
         DatedHours(day.day.isoformat(), day.day, *_split(day.spans)),
         tuple(own for own, _ in week),
         tuple(staffed for _, staffed in week),
         {day.day, *hours.calendar.days},
     )
-    if problems:
-        raise InputError(str(problems[0]))
+    if clashes:
+        first = clashes[0]
+        raise InputError(f"{{key}}: {first.text}", key=first.one.key, **first.values)
 
 
 def _split(spans: Day) -> tuple[tuple[Span, ...], tuple[Span, ...]]:

@@ -188,7 +188,7 @@ def issue_for_card(
 def _refuse_pin(pin: Pin, length: int) -> None:
     digits = pin.reveal()
     if len(digits) != length or not (digits.isascii() and digits.isdigit()):
-        raise InputError(f"a PIN is {length} digits here; nothing was changed")
+        raise InputError("a PIN is {n} digits here; nothing was changed", n=length)
 
 
 def issue_for_code(

@@ -78,12 +78,16 @@ def read_password(path: Path) -> Masked[str]:
     return Masked(line)
 
 
-def unreached(error: BaseException) -> str:
-    """Return why a connection failed or broke off, without a word of what came through it."""
+def unreached(error: BaseException, table: str = "lms") -> str:
+    """Return why a connection failed or broke off, without a word of what came through it.
+
+    `table` of the configuration says whom to trust.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not accepted: {cause.verify_message}; see lms.ca_file"
+            why = cause.verify_message
+            return f"its certificate is not accepted: {why}; see {table}.ca_file"
         if isinstance(cause, ssl.SSLError):
             return f"TLS with it fails ({cause.reason or 'no reason given'})"
         if isinstance(cause, OSError) and cause.strerror:

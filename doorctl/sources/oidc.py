@@ -327,7 +327,7 @@ class OidcProvider:
         except TimeoutError:
             why = "it does not answer in time"
         except httpx2.ConnectError as error:
-            why = unreached(error).replace("lms.ca_file", "signin.oidc.ca_file")
+            why = unreached(error, "signin.oidc")
         except (httpx2.HTTPError, httpx2.InvalidURL):
             why = "it breaks off in the middle of an answer"
         # Raised out here, so that no exception with the provider's token is its context.

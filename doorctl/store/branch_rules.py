@@ -50,7 +50,9 @@ def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str 
 def refuse_pass(new: Pass, moment: Moment) -> None:
     """Raise InputError for a pass that is over."""
     if new.last_day < today(moment):
-        raise InputError(f"the pass would be over since {new.last_day}; give a later last day")
+        raise InputError(
+            "the pass would be over since {day}; give a later last day", day=new.last_day
+        )
 
 
 def refuse_one_more(new: Pass, taken: int) -> None:
@@ -58,7 +60,7 @@ def refuse_one_more(new: Pass, taken: int) -> None:
     if taken and new.code_digits is not None:
         raise InputError("the code has a pass already; revoke that one first")
     if taken >= MOST_PASSES:
-        raise InputError(f"the card has {taken} passes already; revoke one of them first")
+        raise InputError("the card has {n} passes already; revoke one of them first", n=taken)
 
 
 def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
@@ -66,17 +68,17 @@ def refuse_days(days: Sequence[StoredDay], moment: Moment) -> None:
     named: set[date] = set()
     for one in days:
         if one.day < today(moment):
-            raise InputError(f"{one.day} is past; leave it out")
+            raise InputError("{day} is past; leave it out", day=one.day)
         if one.day in named:
-            raise InputError(f"{one.day} is named twice; say once what it is")
+            raise InputError("{day} is named twice; say once what it is", day=one.day)
         named.add(one.day)
-        refuse_text(f"note for {one.day}", one.note, optional=True)
+        refuse_text("note for {day}", one.note, optional=True, day=one.day)
 
 
 def refuse_week(week: Week) -> None:
     """Raise InputError for a week that has not seven days."""
     if len(week) != WEEKDAYS:
-        raise InputError(f"the week has {len(week)} days; give seven, Monday first")
+        raise InputError("the week has {n} days; give seven, Monday first", n=len(week))
 
 
 def refuse_override(override: Override, moment: Moment) -> None:
@@ -88,5 +90,5 @@ def refuse_override(override: Override, moment: Moment) -> None:
     # While nobody knows the time, a lockdown must be possible all the same.
     if moment.dependable and override.until > moment.local + LONGEST_OVERRIDE:
         raise InputError(
-            f"the mode would last more than {LONGEST_OVERRIDE.days} days; change the calendar"
+            "the mode would last more than {n} days; change the calendar", n=LONGEST_OVERRIDE.days
         )

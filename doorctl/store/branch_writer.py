@@ -191,7 +191,7 @@ class BranchRecordsWriter:
         with self.together(moment) as connection:
             record = connection.execute(_LIFT, (to_ms(known(moment)), number)).fetchone()
             if record is None:
-                raise InputError(f"there is no ban {number} that could be lifted; list them")
+                raise InputError("there is no ban {n} that could be lifted; list them", n=number)
         return to_ban(record)
 
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
@@ -210,7 +210,7 @@ class BranchRecordsWriter:
         with self.together(moment) as connection:
             record = connection.execute(_REVOKE, (to_ms(known(moment)), number)).fetchone()
             if record is None:
-                raise InputError(f"there is no pass {number} that could be revoked; list them")
+                raise InputError("there is no pass {n} that could be revoked; list them", n=number)
         return to_pass(record)
 
     def set_days(
@@ -353,6 +353,8 @@ def _refuse_too_many_codes(connection: sqlite3.Connection, digits: int | None, d
     allowed = codes_allowed(digits)
     if connection.execute(_CODES, (digits, day.isoformat())).fetchone()[0] >= allowed:
         raise InputError(
-            f"{allowed} codes of {digits} digits are in force, and with more of them one could "
-            "be guessed; revoke some or issue longer ones"
+            "{n} codes of {digits} digits are in force, and with more of them one could be "
+            "guessed; revoke some or issue longer ones",
+            n=allowed,
+            digits=digits,
         )

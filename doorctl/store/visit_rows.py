@@ -259,7 +259,7 @@ def add_hold(connection: sqlite3.Connection, hold: Hold) -> Hold:
     """
     (stored,) = connection.execute("SELECT count(*) FROM holds").fetchone()
     if stored >= MOST_HOLDS:
-        raise InputError(f"there are {stored} holds already; lift those that are not needed")
+        raise InputError("there are {n} holds already; lift those that are not needed", n=stored)
     window = (to_ms(hold.since), to_ms(hold.to))
     why = (hold.case, hold.reason)
     times = (to_ms(hold.until), to_ms(hold.added_at))
@@ -275,7 +275,7 @@ def lift_hold(connection: sqlite3.Connection, number: int) -> Hold:
     """
     found = connection.execute(_LIFT, (number,)).fetchall()
     if not found:
-        raise InputError(f"there is no hold {number}; list them with `doorctl hold list`")
+        raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=number)
     return to_hold(found[0])
 
 

@@ -16,20 +16,6 @@ from doorctl.access.calendar import DAY_MINUTES
 from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState
 from doorctl.web.frame.words import WEEKDAYS, Words
 
-
-def time_of_day(words: Words, minute: int) -> str:
-    """Return "07.05" for minutes after midnight; 24.00 ends a day, and later is the next day's."""
-    hour, minutes = divmod(minute if minute <= DAY_MINUTES else minute - DAY_MINUTES, 60)
-    return words.say("{hour}:{minute}", hour=f"{hour:02}", minute=f"{minutes:02}")
-
-
-def hours_of_day(words: Words, starts: int, ends: int) -> str:
-    """Return "07.00-22.00", with the dash or the words of the language."""
-    return words.say(
-        "{starts} to {ends}", starts=time_of_day(words, starts), ends=time_of_day(words, ends)
-    )
-
-
 A_WEEK: Final = 7
 
 
@@ -196,7 +182,7 @@ def _today(by: Speaker, state: PanelState) -> str:
         return ""
     if [(one.starts, one.ends) for one in hours] == [(0, DAY_MINUTES)]:
         return say("Open day and night")
-    said = (hours_of_day(by.words, starts, ends) for starts, ends in _joined(hours))
+    said = (by.words.hours_of_day(starts, ends) for starts, ends in _joined(hours))
     return say("Open today {hours}", hours=", ".join(said))
 
 
@@ -212,7 +198,7 @@ def _joined(hours: tuple[Hours, ...]) -> list[tuple[int, int]]:
 
 
 def _opens(by: Speaker, opens: Opens) -> str:
-    say, time = by.words.say, time_of_day(by.words, opens.minute)
+    say, time = by.words.say, by.words.time_of_day(opens.minute)
     if opens.days == 0:
         return say("Opens again today at {time}", time=time)
     if opens.days == 1:

@@ -179,8 +179,9 @@ class DoorLogDesk:
             found = rows.oldest(self._wanted(chosen), 0, MOST_EXPORTED + 1)
         if len(found) > MOST_EXPORTED:
             raise InputError(
-                f"more than {MOST_EXPORTED} attempts fit, and part of them would look like all; "
-                "choose fewer days"
+                "more than {n} attempts fit, and part of them would look like all; choose fewer "
+                "days",
+                n=MOST_EXPORTED,
             )
         deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(found)})
         note(App.of(self._config), deed, by)
@@ -230,8 +231,10 @@ class Reveals:
             lately = sum(now_s - at_s < HOUR_S for at_s in times)
             if lately >= REVEALS_AN_HOUR or len(times) >= REVEALS_A_DAY:
                 raise InputError(
-                    f"an account may look up {REVEALS_AN_HOUR} people an hour and {REVEALS_A_DAY} "
-                    "a day; ask a colleague, or wait"
+                    "an account may look up {n} people an hour and {most} a day; ask a colleague, "
+                    "or wait",
+                    n=REVEALS_AN_HOUR,
+                    most=REVEALS_A_DAY,
                 )
             times.append(now_s)
 

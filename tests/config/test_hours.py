@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import DAY_MINUTES, DatedDay, Mode, ModeSpan
 from doorctl.config import Opening, Span, Week, load, past_exceptions
-from doorctl.config.hours import WEEK_MINUTES, problems_of_week, span, written
+from doorctl.config.hours import WEEK_MINUTES, clashes_of_week, span, written
 from doorctl.core.errors import ConfigError
 
 RIGHT = """
@@ -457,7 +457,7 @@ def test_what_is_told_is_told_by_the_minutes(
 ) -> None:
     """Minute by minute round the week: twice open, twice staffed, half outside, a short gap."""
     week, staffed = (as_week(days) for days in (hours, desk))
-    told = [str(problem) for problem in problems_of_week(week, staffed)]
+    told = [str(clash.problem) for clash in clashes_of_week(week, staffed)]
     own, at_desk = minutes_of(week), minutes_of(staffed)
 
     double = len(own) != len(set(own)) or len(at_desk) != len(set(at_desk))

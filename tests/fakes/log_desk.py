@@ -121,8 +121,9 @@ class FakeLogDesk:
         found = tuple(one for one in self._every() if _fits(one, chosen))
         if len(found) > self.most_exported:
             raise InputError(
-                f"more than {self.most_exported} attempts fit, and part of them would look like "
-                "all; choose fewer days"
+                "more than {n} attempts fit, and part of them would look like all; choose fewer "
+                "days",
+                n=self.most_exported,
             )
         self.done.append(("export", str(len(found)), purpose, by))
         return found

@@ -10,9 +10,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -30,6 +32,8 @@ from doorctl.core.identity import owner_of
 from doorctl.rpc import control
 from doorctl.rpc.control import LINE_LIMIT, QUESTION_LIMIT_S, ControlServer, Question, ask
 from tests.fakes.another_user import NOBODY, ask_as
+
+ZONE = ZoneInfo("Europe/Copenhagen")
 
 LONG_S = 5.0
 CARD = "no hex, 3000001234"
@@ -105,6 +109,45 @@ def test_what_was_refused_is_told_from_what_failed(tmp_path: Path) -> None:
         pytest.raises(InputError, match="ends before it begins"),
     ):
         ask(path, Question("hold_add"), timeout_s=LONG_S)
+
+
+def test_the_values_of_a_refusal_come_along(tmp_path: Path) -> None:
+    """So that a page can write them as its language does; the sentence stands as it was sent."""
+    local = datetime(2026, 11, 25, 7, 5, tzinfo=ZONE)
+    values: dict[str, object] = {"day": local.date(), "time": local, "n": 3, "name": "2026-11-25"}
+    refusal = InputError("{name}: {n} from {day}, {time}", **values)
+
+    def refuse(_question: Question) -> Mapping[str, Any]:
+        raise refusal
+
+    with (
+        serving(tmp_path / "door.sock", {"hold_add": refuse}) as path,
+        pytest.raises(InputError) as raised,
+    ):
+        ask(path, Question("hold_add"), timeout_s=LONG_S)
+
+    assert str(raised.value) == "2026-11-25: 3 from 2026-11-25, 2026-11-25 07:05"
+    assert (raised.value.text, raised.value.values) == (refusal.text, values)
+
+
+@pytest.mark.parametrize(
+    "more", [{"text": "{n}"}, {"text": 1, "values": {}}, {"text": "", "values": {"day": "x"}}]
+)
+def test_values_that_are_not_understood_leave_the_sentence(
+    tmp_path: Path, more: dict[str, Any]
+) -> None:
+    """Such as those of another version."""
+
+    def refuse(_question: Question) -> Mapping[str, Any]:
+        return {"refused": "so it is {n}", **more}
+
+    with (
+        serving(tmp_path / "door.sock", {"hold_add": refuse}) as path,
+        pytest.raises(InputError) as raised,
+    ):
+        ask(path, Question("hold_add"), timeout_s=LONG_S)
+
+    assert (str(raised.value), raised.value.values) == ("so it is {n}", {})
 
 
 def test_an_unknown_question_is_told(path: Path) -> None:

@@ -271,6 +271,11 @@ class PageRequest:
         return path_of(self.request)
 
     @property
+    def in_english(self) -> Words:
+        """The words of the pages as they are written."""
+        return self._frame.house.words_of(ENGLISH)
+
+    @property
     def client(self) -> str:
         """The client's address; empty where there is none."""
         return "" if self.request.client is None else self.request.client.host
@@ -293,11 +298,6 @@ class PageRequest:
     def asked(self, name: str) -> str:
         """Return a parameter of the address without blanks around it; empty where absent."""
         return self.request.query_params.get(name, "").strip()
-
-    def told(self, error: DoorctlError) -> str:
-        """Return an error's text; strangers get nothing about files and faults."""
-        is_theirs = self.signed_in or isinstance(error, InputError | StuckError)
-        return str(error) if is_theirs else NOT_TOLD
 
     async def aside(
         self, job: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
@@ -476,18 +476,21 @@ def _asks_by_itself(request: Request) -> bool:
 
 
 def _failed(asked: PageRequest, error: DoorctlError) -> Response:
-    told, status = asked.told(error), 503
+    status = 503
+    # Strangers get nothing about files and faults.
+    is_theirs = asked.signed_in or isinstance(error, InputError | StuckError)
+    shown = error if is_theirs else InputError(NOT_TOLD)
+    said, english = asked.words.refusal(shown), asked.in_english.refusal(shown)
     if isinstance(error, InputError):
         # What an address names is not there; a mistake in a form can be mended.
         named = asked.request.method in SEEN_BY and asked.request.path_params
         status = HTTPStatus.NOT_FOUND if named else HTTPStatus.UNPROCESSABLE_ENTITY
-    said = asked.words.say(told)
     stuck, silent = isinstance(error, StuckError), isinstance(error, NotRunningError)
     response = asked.page(
         "failed.html",
         status,
         why=said,
-        foreign=said == told and asked.words.language.code != ENGLISH,
+        foreign=said == english and asked.words.language.code != ENGLISH,
         stuck=stuck,
         silent=silent,
         back=page_of(asked.request),

@@ -2,7 +2,8 @@
 
 A language is a folder of `.po` files, or one file that was dropped in beside them (`uk.po`). A text
 that it does not translate is shown in English, and so is one whose `{names}` are not those of the
-English one, for it could not be filled in.
+English one, for it could not be filled in. English has a catalogue too: what a page says in place
+of a command's sentence.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def languages(first: str = DANISH, more: Path | None = None) -> Languages:
     for path in dropped:
         files.setdefault(path.stem, []).append(path)
     found = {code: _language(code, paths) for code, paths in files.items()}
-    found[ENGLISH] = Language(ENGLISH, "English", gettext.NullTranslations())
+    for code in found.keys() - {ENGLISH}:
+        found[code].words.add_fallback(found[ENGLISH].words)
     order = sorted(found, key=lambda code: (code != first, code not in (DANISH, ENGLISH), code))
     return Languages(MappingProxyType({code: found[code] for code in order}))
 

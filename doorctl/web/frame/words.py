@@ -11,6 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from doorctl.access.calendar import DAY_MINUTES, Cause, Mode
+from doorctl.config.hours import Placed
+from doorctl.core.errors import InputError
 from doorctl.web.frame.language import Language
 
 WEEKDAYS: Final = (
@@ -47,6 +49,41 @@ class Words:
         """Return the form that fits a number, which is `{n}` in it."""
         said = self.language.words.ngettext(one, many, number)
         return said.format(n=self.number(number), **values)
+
+    def refusal(self, error: Exception) -> str:
+        """Return an error's sentence, with its values as this language writes them."""
+        if not isinstance(error, InputError):
+            return self.say(str(error))
+        return self.say(error.text, **{name: self._value(at) for name, at in error.values.items()})
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, datetime):
+            return self.moment(value)
+        if isinstance(value, date):
+            return self.short_day(value)
+        if isinstance(value, Placed):
+            return self._placed(value)
+        return self.number(value) if isinstance(value, int) else value
+
+    def _placed(self, placed: Placed) -> str:
+        """Return "11.00-13.00 betjent"; a span of the week's hours is on the day after."""
+        mode = Mode.STAFFED if "staffed" in placed.key else Mode.SELF_SERVICE
+        hours = self.hours_of_day(placed.span.opens, placed.span.closes)
+        span = f"{hours} {self.say(MODES[mode]).lower()}"
+        return (
+            self.say("{span} the day after", span=span) if placed.key.startswith("hours") else span
+        )
+
+    def time_of_day(self, minute: int) -> str:
+        """Return "07.05" for minutes after midnight; 24.00 ends a day; later is the next day's."""
+        hour, minutes = divmod(minute if minute <= DAY_MINUTES else minute - DAY_MINUTES, 60)
+        return self.say("{hour}:{minute}", hour=f"{hour:02}", minute=f"{minutes:02}")
+
+    def hours_of_day(self, starts: int, ends: int) -> str:
+        """Return "07.00-22.00", with the dash or the words of the language."""
+        return self.say(
+            "{starts} to {ends}", starts=self.time_of_day(starts), ends=self.time_of_day(ends)
+        )
 
     def weekday(self, day: date) -> str:
         """Return "tirsdag"."""

@@ -25,8 +25,6 @@ from doorctl.rpc import deeds
 from doorctl.rpc.deeds import Request
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import AGAIN, Frame, PageRequest, sign_in_at
-from doorctl.web.frame.words import Words
-from doorctl.web.staff.refusals import by_pattern
 
 ResultT = TypeVar("ResultT")
 
@@ -66,31 +64,6 @@ PERMISSIONS: Mapping[Permission, str] = MappingProxyType(
     }
 )
 """What each permission allows, in English, the commonest first."""
-
-_NAMED: Final = (
-    (r"there is an account (?P<name>\S+) already", "There is an account {name} already."),
-    (r"there is no account (?P<name>\S+);", "There is no account {name}."),
-    (
-        r"(?P<name>\S+) is the last local manager or technician",
-        "{name} is the last manager or technician with a password. Add another one first.",
-    ),
-    (r"(?P<name>\S+) has no second factor", "{name} has no second factor."),
-    (
-        r"the role of (?P<name>\S+) follows",
-        "The role of {name} follows its groups at the municipality; change them there.",
-    ),
-    (
-        r"the password of (?P<name>\S+) is the identity",
-        "The password of {name} is the municipality's; change it there.",
-    ),
-)
-"""Refusals that name an account, and what the page says instead."""
-
-
-def told(words: Words, error: InputError) -> str:
-    """Return why a change is refused, in the page's language and with the account's name."""
-    return by_pattern(words, str(error), _NAMED)
-
 
 PAGE: Final = "/accounts"
 
@@ -152,7 +125,7 @@ class AccountsPages:
             account = Account(own_name(name), shown, role, must_change=True)
             await asked.aside(self._added, account, Password(first), asked.by)
         except InputError as error:
-            return await self._shown(asked, told(asked.words, error), form)
+            return await self._shown(asked, asked.words.refusal(error), form)
         return asked.page("account_password.html", account=name, first=first)
 
     async def _password(self, asked: PageRequest) -> Response:
@@ -161,7 +134,7 @@ class AccountsPages:
         try:
             await asked.aside(self._set, name, Password(first), asked.by)
         except InputError as error:
-            return await self._shown(asked, told(asked.words, error))
+            return await self._shown(asked, asked.words.refusal(error))
         return asked.page("account_password.html", account=name, first=first)
 
     async def _change(self, asked: PageRequest) -> Response:
@@ -172,7 +145,7 @@ class AccountsPages:
         try:
             await asked.aside(self._accounts.change, change(form.text("name"), form), asked.by)
         except InputError as error:
-            return await self._shown(asked, told(asked.words, error))
+            return await self._shown(asked, asked.words.refusal(error))
         return asked.done(PAGE, what)
 
     def _added(self, account: Account, first: Password, by: str) -> None:

@@ -140,7 +140,7 @@ class AuditPages:
         try:
             return self._shown(asked, await self._found(asked, asked.asked))
         except InputError as error:
-            return self._shown(asked, (), str(error))
+            return self._shown(asked, (), asked.words.refusal(error))
 
     async def _verify(self, asked: PageRequest) -> Response:
         verdict = await asked.aside(self._desk.verify)

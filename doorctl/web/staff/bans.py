@@ -59,7 +59,7 @@ STATES: Mapping[BanState, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What is wrong in the form, in English, and what was typed except the card."""
+    """What is wrong in the form, and what was typed except the card."""
 
     text: str
     form: Form
@@ -92,7 +92,7 @@ class BansPages:
             made = await self._added(asked, form, self._wanted(form, asked.by))
         except InputError as error:
             return await self._shown(
-                asked, Wrong(filled_in.told(error), filled_in.shown_again(form))
+                asked, Wrong(asked.words.refusal(error), filled_in.shown_again(form))
             )
         return asked.done(PAGE, _outcome(made))
 

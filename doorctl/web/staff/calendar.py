@@ -26,9 +26,7 @@ from doorctl.services.hours import CalendarDay, days, hours_now, refuse_day
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import CAUSES, MODES, Words, minutes
-from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.refusals import told
 
 MOST_SPANS: Final = 4
 """Spans of each kind in a form; no branch opens and closes more often in a day."""
@@ -276,7 +274,7 @@ class CalendarPages:
             await asked.aside(self._said, day.day, form.text(SHOWN), stored, asked.by)
         except InputError as error:
             return self._form(
-                asked, await self._found(asked), typed(form), told(asked.words, error)
+                asked, await self._found(asked), typed(form), asked.words.refusal(error)
             )
         return asked.go(f"{PAGE}?done=set&day={day.day}")
 
@@ -286,7 +284,7 @@ class CalendarPages:
             await asked.aside(self._said, day.day, form.text(SHOWN), None, asked.by)
         except InputError as error:
             now = await self._found(asked)
-            return self._form(asked, now, filled(now), told(asked.words, error))
+            return self._form(asked, now, filled(now), asked.words.refusal(error))
         return asked.done(PAGE, "cleared")
 
     def _said(self, day: date, shown: str, said: StoredDay | None, by: str) -> None:
@@ -328,7 +326,7 @@ class CalendarPages:
 def _row(asked: PageRequest, day: CalendarDay) -> Row:
     spans = sorted(day.spans or (), key=lambda one: one.starts)
     words = asked.words
-    hours = (hours_of_day(words, one.starts, one.ends) for one in spans)
+    hours = (words.hours_of_day(one.starts, one.ends) for one in spans)
     modes = (words.say(MODES[one.mode]) for one in spans)
     return Row(day, tuple(zip(modes, hours, strict=True)))
 

@@ -39,7 +39,6 @@ from doorctl.web.frame.frame import (
 )
 from doorctl.web.frame.pool import Turns
 from doorctl.web.frame.words import Words
-from doorctl.web.staff.refusals import by_pattern
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
@@ -59,39 +58,6 @@ MINUTE_S: Final = 60
 
 IN_SECONDS_S: Final = 120
 """A shorter wait is told in seconds."""
-
-NOT_TAKEN: Final = (
-    (
-        r"a password has at least (?P<n>\d+) characters",
-        "The new password has fewer than {n} characters. Some words in a row are easy to keep.",
-    ),
-    (
-        r"a password has at most (?P<n>\d+) characters",
-        "The new password has more than {n} characters.",
-    ),
-    (
-        r"the password holds characters that can't be typed",
-        "The new password holds characters that can't be typed everywhere.",
-    ),
-    (
-        r"the password must not be the login",
-        "The new password is the name that you sign in with, or made of it.",
-    ),
-    (
-        r"the password is one of those that are tried first",
-        "The new password is one of those that are tried first. Choose another one.",
-    ),
-    (
-        r"the new password is the old one",
-        "The new password is the old one. Choose another one.",
-    ),
-)
-"""Refusals of a new password, and what the page says instead."""
-
-
-def not_taken(words: Words, error: InputError) -> str:
-    """Return why a new password is refused, in the page's language."""
-    return by_pattern(words, str(error), NOT_TAKEN)
 
 
 def waits(words: Words, error: SignInWaitsError) -> str:
@@ -330,7 +296,7 @@ class Entrance:
             wrong = "both" if asked.person.second_factor else "old"
             return await self._own_page(asked, _wrong(asked, wrong))
         except InputError as error:
-            said = not_taken(asked.words, error)
+            said = asked.words.refusal(error)
             return await self._own_page(asked, _Refused(said, HTTPStatus.UNPROCESSABLE_ENTITY))
         return signed_in(self._frame, asked.done(OWN, "changed"), new_token)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
-from types import MappingProxyType
 from typing import Final, cast
 
 from doorctl.core.errors import InputError
@@ -31,23 +30,13 @@ FIRST_YEAR, LAST_YEAR = 2000, 2099
 MOST_DIGITS: Final = 9
 """No row's number is longer; SQLite would refuse some longer ones."""
 
-_OF_COMMANDS: Mapping[str, str] = MappingProxyType(
-    {
-        "say --as card or --as cpr": "choose which of them it is",
-        " (--no-pin)": "",
-        "give it as the card and not as --patron-ref": "type it in the card field",
-        ", or give --patron-ref": ", or give the number in the library system",
-    }
-)
-"""A command's words for a wrong number, and what a page says instead."""
-
 
 class FieldError(InputError):
     """Staff's: one field of a form makes no sense."""
 
-    def __init__(self, field: str, sentence: str) -> None:
+    def __init__(self, field: str, text: str, /, **values: object) -> None:
         self.field = field
-        super().__init__(sentence)
+        super().__init__(text, **values)
 
 
 @contextmanager
@@ -56,7 +45,7 @@ def of_field(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise FieldError(name, str(error)) from None
+        raise FieldError(name, error.text, **error.values) from None
 
 
 def card(form: Form) -> str:
@@ -82,14 +71,6 @@ def taken_as(form: Form) -> TakenAs | None:
     """Return how to read a number; None for both ways."""
     chosen = form.text(TAKEN_AS)
     return cast(TakenAs, chosen) if chosen in {"card", "cpr"} else None
-
-
-def told(error: InputError) -> str:
-    """Return an error's sentence as a page says it, in English."""
-    sentence = str(error)
-    for command, page in _OF_COMMANDS.items():
-        sentence = sentence.replace(command, page)
-    return sentence
 
 
 def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -29,20 +27,6 @@ AROUND: Final = timedelta(minutes=15)
 USUAL_DAYS: Final = 60
 ONE_DAY: Final = timedelta(days=1)
 MINUTE: Final = "%Y-%m-%dT%H:%M"
-
-ON_PAGE: Mapping[str, str] = MappingProxyType(
-    {
-        "--from is no time that a door log can know": "the beginning is no time that a door log "
-        "can know",
-        "--to is no time that a door log can know": "the end is no time that a door log can know",
-        "--until is no time that a door log can know": "the last day is none that can be",
-    }
-)
-"""A command's words for a wrong time, and what a page says instead."""
-
-
-TOO_OLD: Final = "the window begins before {time}, and that is gone"
-_GONE: Final = re.compile(TOO_OLD.format(time=r"(\d{4}-\d\d-\d\d \d\d:\d\d)"))
 
 ROWS: Final = 200
 """Attempts on one page: a hold of a busy month has more than ten thousand."""
@@ -94,7 +78,7 @@ class HoldPages:
             wanted = _asked_for(form, asked.words, asked.by)
             await asked.aside(self._desk.add, wanted)
         except InputError as error:
-            wrong = _told(asked.words, error)
+            wrong = asked.words.refusal(error)
             return await self._shown(asked, _typed(form), wrong=wrong)
         return asked.done(PAGE, "added")
 
@@ -161,16 +145,6 @@ def _page_number(written: str) -> int:
     """Return the page number in an address; 1 where it makes no sense."""
     known = written.isascii() and written.isdigit() and len(written) <= filled_in.MOST_DIGITS
     return max(1, int(written)) if known else 1
-
-
-def _told(words: Words, error: InputError) -> str:
-    """Return what is wrong with a form, in the page's language."""
-    sentence = ON_PAGE.get(str(error), str(error))
-    gone = _GONE.fullmatch(sentence)
-    if gone is None:
-        return words.say(sentence)
-    oldest = datetime.fromisoformat(gone[1]).replace(tzinfo=words.zone)
-    return words.say(TOO_OLD, time=words.moment(oldest))
 
 
 def _typed(form: Form) -> dict[str, str]:

@@ -29,7 +29,6 @@ from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
-from doorctl.web.staff.refusals import told
 from doorctl.web.staff.timeline import timeline
 from doorctl.web.staff.why import sentence
 
@@ -383,7 +382,7 @@ class LogPages:
         try:
             found = await asked.aside(self._found, filled_in.card(form), asked.by)
         except InputError as error:
-            wrong = FieldError(filled_in.CARD, str(error))
+            wrong = FieldError(filled_in.CARD, error.text, **error.values)
             return await self._wrong(asked, Chosen(asked.today), wrong)
         rows = [row(asked, one) for one in found[:MOST_FOUND]]
         return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
@@ -404,7 +403,7 @@ class LogPages:
             ref = await asked.aside(self._desk.reveal, number, purpose, asked.by)
         except InputError as error:
             return await self._revealed(
-                asked, number, purpose=purpose, wrong=told(asked.words, error)
+                asked, number, purpose=purpose, wrong=asked.words.refusal(error)
             )
         return await self._revealed(asked, number, purpose=purpose, ref=ref, asks=False)
 
@@ -450,7 +449,7 @@ class LogPages:
         fields: dict[str, Any] | None = None,
     ) -> Response:
         return await self._shown(
-            asked, wanted, fields=fields, wrong={error.field: told(asked.words, error)}
+            asked, wanted, fields=fields, wrong={error.field: asked.words.refusal(error)}
         )
 
     async def _shown(

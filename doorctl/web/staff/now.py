@@ -22,10 +22,8 @@ from doorctl.web.desks import BranchPicture, DoorNow, NowDesk
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import CAUSES, MODES, SETTABLE, Words
-from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
-from doorctl.web.staff.refusals import told
 
 # What is wrong is decided here alone, so that the page's first sentence names what the page marks.
 
@@ -177,7 +175,7 @@ class NowPages:
         try:
             await asked.aside(self._desk.open_once, form.text("reason"), asked.by)
         except InputError as error:
-            return await self._shown(asked, Wrong("open", told(asked.words, error), form))
+            return await self._shown(asked, Wrong("open", asked.words.refusal(error), form))
         return asked.done(PAGE, "opened")
 
     async def _trust_clock(self, asked: PageRequest) -> Response:
@@ -195,7 +193,7 @@ class NowPages:
                 until = _until(form.text("until"), asked.words)
                 await asked.aside(self._desk.set_mode, mode, until, form.text("cause"), asked.by)
         except FieldError as error:
-            text = told(asked.words, error)
+            text = asked.words.refusal(error)
             return await self._shown(asked, Wrong("mode", text, form, error.field))
         return asked.done(PAGE, "mode")
 
@@ -247,7 +245,6 @@ def _context(
         "longest": SHORT_TEXT,
         "wrong": wrong,
         "modes": MODES,
-        "hours_of_day": hours_of_day,
     }
 
 

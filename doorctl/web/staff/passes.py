@@ -36,9 +36,7 @@ from doorctl.services.rights import PassState, pass_state
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import WEEKDAYS, Words
-from doorctl.web.panel_words import hours_of_day
 from doorctl.web.staff import filled_in
-from doorctl.web.staff.refusals import told
 
 OWN_PIN, NO_PIN = "own", "none"
 """A form's words for a pass with a PIN of its own, and for a pass without a PIN."""
@@ -141,7 +139,7 @@ def hours(words: Words, held: Pass) -> str:
     """Return a pass's times for people, such as "17.00-21.00"; empty for all day."""
     if held.times == (Span(0, DAY_MINUTES),):
         return ""
-    return ", ".join(hours_of_day(words, span.opens, span.closes) for span in held.times)
+    return ", ".join(words.hours_of_day(span.opens, span.closes) for span in held.times)
 
 
 PAGE: Final = "/passes"
@@ -183,7 +181,7 @@ class PassesPages:
                 return await self._code_issued(asked, new, form.text("once"))
             await self._issue_for_card(asked, form, new)
         except InputError as error:
-            return await self._shown(asked, form, told(asked.words, error))
+            return await self._shown(asked, form, asked.words.refusal(error))
         return asked.done(PAGE, "issued")
 
     async def _code_issued(self, asked: PageRequest, new: Pass, once: str) -> Response:

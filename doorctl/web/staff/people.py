@@ -174,7 +174,7 @@ PAGE: Final = "/people"
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """Which form makes no sense, and why, in English."""
+    """Which form makes no sense, and why."""
 
     where: str
     text: str
@@ -210,7 +210,7 @@ class PeoplePages:
         try:
             return await self._found(asked, form)
         except InputError as error:
-            again, wrong = filled_in.shown_again(form), Wrong("find", filled_in.told(error))
+            again, wrong = filled_in.shown_again(form), Wrong("find", asked.words.refusal(error))
             return _shown(asked, 422, form=again, wrong=wrong)
 
     async def _found(self, asked: PageRequest, form: Form) -> Response:
@@ -278,7 +278,7 @@ def _shown(asked: PageRequest, status: int = 200, **context: Any) -> Response:
 
 def _again(asked: PageRequest, form: Form, what: str, error: InputError) -> Response:
     """Return only this action's form, with what is wrong; it asks for the person again."""
-    wrong = Wrong(what, filled_in.told(error))
+    wrong = Wrong(what, asked.words.refusal(error))
     return _shown(asked, 422, form=filled_in.shown_again(form), wrong=wrong, again=what)
 
 

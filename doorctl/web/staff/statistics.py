@@ -283,7 +283,7 @@ class StatisticsPages:
         try:
             period, wrong = _period(asked), ""
         except InputError as error:
-            period, wrong = Period(), str(error)
+            period, wrong = Period(), asked.words.refusal(error)
         drawn = Drawn() if wrong else await asked.aside(self._drawn, asked.words, period)
         return asked.page(
             "statistics.html",

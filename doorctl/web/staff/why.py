@@ -246,7 +246,7 @@ class WhyPages:
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
             found = await asked.aside(self._desk.explain, typed, taken_as, at, why, asked.by)
         except InputError as error:
-            return _shown(asked, 422, form=form, wrong=filled_in.told(error))
+            return _shown(asked, 422, form=form, wrong=asked.words.refusal(error))
         except NotRunningError:
             # Only the door process has the key that finds a card.
             return _shown(asked, 503, form=form, codes=_codes(asked.words))
@@ -258,7 +258,7 @@ class WhyPages:
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
             await asked.aside(self._desk.unlock, typed, taken_as, asked.by)
         except InputError as error:
-            return _shown(asked, 422, unlocking=True, wrong=filled_in.told(error))
+            return _shown(asked, 422, unlocking=True, wrong=asked.words.refusal(error))
         return asked.done(PAGE, "unlocked")
 
 

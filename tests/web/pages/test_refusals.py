@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from html import unescape
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
-from doorctl.core.errors import InputError
+from doorctl.core.errors import InputError, StoreError
 from doorctl.services.app import App, system_clock
 from doorctl.services.numbers import own_numbers
 from doorctl.web.frame.words import Words
@@ -18,7 +19,6 @@ from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.passes import PassesPages
-from doorctl.web.staff.refusals import told
 from doorctl.wiring.desks import BranchNowDesk
 from doorctl.wiring.desks_log import DoorLogDesk
 from tests.bootstrap.branches import initialised
@@ -160,17 +160,71 @@ def test_each_desk_refuses_in_the_language_of_the_page(
 
 
 @pytest.mark.parametrize(
-    ("sentence", "danish"),
+    ("error", "danish", "english"),
     [
-        ("there is no pass 7 that could be revoked; list them", "nr. 7, der kan trækkes tilbage"),
-        ("10 codes of 6 digits are in force, and with more", "Der er 10 koder på 6 cifre"),
-        ("more than 100000 attempts fit, and part of them", "Mere end 100.000 forsøg passer"),
-        ("an account may look up 20 people an hour and 60 a day; ask", "20 personer op i timen"),
-        ("the code has a pass already; revoke that one first", "Koden har allerede en"),
-        ("a pass has at most 6 times of day; issue another pass for the rest", "højst 6 tidsrum"),
-        ("something that nobody knows", "something that nobody knows"),
+        (
+            InputError("there is no pass {n} that could be revoked; list them", n=7),
+            "Der er ingen adgangstilladelse nr. 7, der kan trækkes tilbage.",
+            "there is no pass 7 that could be revoked",
+        ),
+        (
+            InputError(
+                "{n} codes of {digits} digits are in force, and with more of them one could be "
+                "guessed; revoke some or issue longer ones",
+                n=10,
+                digits=6,
+            ),
+            (
+                "Der er 10 koder på 6 cifre, og flere kunne gættes; træk først nogle tilbage, "
+                "eller udsted længere koder."
+            ),
+            "there are 10 codes of 6 digits, and more could be guessed; revoke some first",
+        ),
+        (
+            InputError(
+                "more than {n} attempts fit, and part of them would look like all; choose fewer "
+                "days",
+                n=100_000,
+            ),
+            (
+                "Mere end 100.000 forsøg passer, og en del af dem ville se ud som alle; vælg færre "
+                "dage."
+            ),
+            (
+                "more than 100,000 attempts fit, and part of them would look like all; choose "
+                "fewer days"
+            ),
+        ),
+        (
+            InputError("there is an account {name} already; list them", name="2026"),
+            "Der er allerede en konto 2026.",
+            "There is an account 2026 already.",
+        ),
+        (
+            InputError("something {n} that nobody knows", n=1),
+            "something 1 that nobody knows",
+            "something 1 that nobody knows",
+        ),
+        (StoreError("{what} stands"), "{what} stands", "{what} stands"),
     ],
 )
-def test_a_refusal_that_takes_long_to_come_by(sentence: str, danish: str) -> None:
-    """Is told by the same patterns; what none of them knows stands as it was said."""
-    assert danish in told(Words(LANGUAGES.chosen("da"), ZONE), InputError(sentence))
+def test_an_error_is_put_into_words_once(error: Exception, danish: str, english: str) -> None:
+    """From its text and its values; what no catalogue has stands as it was said."""
+    said = [Words(LANGUAGES.chosen(code), ZONE).refusal(error) for code in ("da", "en")]
+
+    assert said == [danish, english]
+
+
+def test_a_time_in_an_error_is_the_branchs_own() -> None:
+    """A command writes it as a file does, a page as its language does."""
+    local = datetime(2026, 11, 25, 7, 5, 59, tzinfo=ZONE)
+    error = InputError("the window begins before {time}, and that is gone", time=local)
+
+    assert str(error) == "the window begins before 2026-11-25 07:05, and that is gone"
+    danish = Words(LANGUAGES.chosen("da"), ZONE).refusal(error)
+    assert "25.11.2026 kl. 07.05" in danish
+
+
+def test_braces_in_a_text_without_values_are_only_signs() -> None:
+    """What a person or another process wrote is never filled in."""
+    assert str(InputError("{0.__class__} and {")) == "{0.__class__} and {"
