@@ -14,7 +14,8 @@ from doorctl.access import weak_pins
 from doorctl.access.messages import LibraryAnswer, LibraryAnswered, Prepared
 from doorctl.access.patron import Patron, pin_check
 from doorctl.core.masked import Pin
-from doorctl.ports import Clock, Library, LibraryPatron, SealedRow
+from doorctl.ports import Clock, SealedRow
+from doorctl.ports.devices import Library, LibraryPatron
 from doorctl.sync.seal import lent_patron
 
 

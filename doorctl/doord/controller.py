@@ -55,16 +55,8 @@ from doorctl.doord.events import (
 from doorctl.doord.hours import BranchUnread, DailyRound, HoursRead
 from doorctl.doord.panel import Screen
 from doorctl.doord.slow_jobs import Questions
-from doorctl.ports import (
-    BranchBook,
-    BytesReceived,
-    Clock,
-    EventLog,
-    LineConnected,
-    LineEvent,
-    LineLost,
-    PatronLookup,
-)
+from doorctl.ports import BranchBook, Clock, EventLog, PatronLookup
+from doorctl.ports.devices import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.privacy.statistics import counted_as
 
 READER = "reader"

@@ -34,8 +34,9 @@ from doorctl.door.leaf import (
     Relocked,
     Started,
 )
-from doorctl.ports import Clock, EventLog, Levels, Relay, Signals
-from doorctl.ports import Inputs as InputPins
+from doorctl.ports import Clock, EventLog
+from doorctl.ports.devices import Inputs as InputPins
+from doorctl.ports.devices import Levels, Relay, Signals
 
 NAMES = MappingProxyType(
     {

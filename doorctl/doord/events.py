@@ -15,7 +15,7 @@ from doorctl.access.day import DayRules
 from doorctl.access.messages import LibraryAnswered, Prepared, PrepareFailed, Rules
 from doorctl.access.panel import PanelRules
 from doorctl.doord.hours import BranchUnread, HoursRead
-from doorctl.ports import LineEvent
+from doorctl.ports.devices import LineEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from doorctl.core.moments import Moment
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import Doorway
 from doorctl.doord.self_test import due
-from doorctl.ports import BranchBook, EventLog, Outputs, StoredCalendar
+from doorctl.ports import BranchBook, EventLog, StoredCalendar
+from doorctl.ports.devices import Outputs
 
 CLOCK_PATIENCE_S = 300.0
 """How long after a start the clock may stay unset before an alarm."""

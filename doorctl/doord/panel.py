@@ -10,7 +10,7 @@ from doorctl.access.day import Override
 from doorctl.access.messages import Concluded
 from doorctl.access.panel import Display, PanelRules, PanelState, Standing, notice_of, turned_away
 from doorctl.core.moments import Moment
-from doorctl.ports import Panel
+from doorctl.ports.devices import Panel
 
 
 class Screen:

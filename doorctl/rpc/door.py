@@ -14,7 +14,8 @@ from msgspec import Meta
 from doorctl.access.panel import Kind, PanelState
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.rationing import Heard
-from doorctl.ports import Clock, NotSentError, PanelView
+from doorctl.ports import Clock, NotSentError
+from doorctl.ports.devices import PanelView
 from doorctl.privacy.subject import PartErased, Subject
 from doorctl.rpc.control import LINE_LIMIT, Answer, Answers, Question, ask
 

@@ -13,7 +13,8 @@ from doorctl.access.messages import LibraryAnswer
 from doorctl.access.patron import ROW_KEY_BYTES
 from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import EventLog, LibraryReply, SealedRow
+from doorctl.ports import EventLog, SealedRow
+from doorctl.ports.devices import LibraryReply
 from doorctl.rpc.control import Answer, Answers, Question, ask
 from doorctl.sync.rows import decode_row, encode
 

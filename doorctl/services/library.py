@@ -7,7 +7,8 @@ from threading import Lock
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, Pin
-from doorctl.ports import Clock, EventLog, LibraryReply, LibrarySystem
+from doorctl.ports import Clock, EventLog
+from doorctl.ports.devices import LibraryReply, LibrarySystem
 
 AT_A_TIME = 2
 """Questions at the library system; one door has one reader, and a second swipe may follow."""

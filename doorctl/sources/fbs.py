@@ -19,7 +19,7 @@ from doorctl.access.messages import LibraryAnswer
 from doorctl.config.lms import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
-from doorctl.ports import LibraryPatron, LibraryReply
+from doorctl.ports.devices import LibraryPatron, LibraryReply
 from doorctl.sources.asking import spelt, unreached
 from doorctl.sources.time_limit import TimeLimit
 

@@ -86,7 +86,7 @@ RecordT = TypeVar("RecordT")
 
 
 class BranchRecords:
-    """Look up ``branch.db``; implements `BranchBook` and `RightsList`.
+    """Look up ``branch.db``; implements `BranchBook`.
 
     The file may appear later; it is opened at the first call and again when another file takes its
     place. `version` has a connection of its own and may be called on another thread; any thread

@@ -143,7 +143,7 @@ def add_counts(connection: sqlite3.Connection, counts: Iterable[HourCount]) -> N
 
 
 class HourlyHistory:
-    """Read the hourly counts from any process, while the door writes; implements `HourlyReader`.
+    """Read the hourly counts from any process, while the door writes.
 
     One thread. The file is opened at the first call and again when another file takes its place.
     """

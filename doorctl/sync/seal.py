@@ -16,7 +16,8 @@ from doorctl.cards.numbers import birth_date
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Moment
-from doorctl.ports import Applied, Guard, LibraryPatron, SealedRow, Sealer
+from doorctl.ports import Applied, Guard, SealedRow, Sealer
+from doorctl.ports.devices import LibraryPatron
 from doorctl.sync.feed import FeedIdentifier, FeedPatron, read_feed
 from doorctl.sync.rows import is_birthday, old_enough_from
 

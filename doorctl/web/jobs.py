@@ -28,16 +28,16 @@ from doorctl.core.errors import DeviceError, DoorctlError, Problem, StoreError, 
 from doorctl.core.moments import Moment
 from doorctl.ports import (
     BranchBook,
-    CalendarWriter,
+    BranchWriter,
     Clock,
     DaySource,
     EventLog,
-    Outputs,
     StoredCalendar,
     StoredDay,
     StoredDays,
     Week,
 )
+from doorctl.ports.devices import Outputs
 from doorctl.sources.website import Asked, Published
 from doorctl.sync.holidays import HolidaysWanted
 
@@ -57,7 +57,7 @@ TOLD_CATEGORIES = 5
 INITIAL_YEARS = 10
 """For a branch where no web process goes on from there: longer than a memory card lives."""
 
-Write = Callable[[Callable[[CalendarWriter], object]], None]
+Write = Callable[[Callable[[BranchWriter], object]], None]
 """Runs a job on the one writer's thread; returns once it is done, raises what it raised."""
 
 Compute = Callable[[HolidaysWanted], Mapping[date, DatedDay]]
@@ -264,7 +264,7 @@ def holidays_wanted(
 
 
 def store_initial_holidays(
-    opening: Opening, writer: CalendarWriter, moment: Moment, compute: Compute
+    opening: Opening, writer: BranchWriter, moment: Moment, compute: Compute
 ) -> None:
     """Store the holidays of `INITIAL_YEARS`, for a branch that may never run a web process.
 

@@ -12,7 +12,8 @@ from doorctl.config import Config, Lms
 from doorctl.config.lms import read_address
 from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
-from doorctl.ports import Clock, EventLog, LibraryReply, LibrarySystem, PatronWriter, SealedRow
+from doorctl.ports import Clock, EventLog, PatronWriter, SealedRow
+from doorctl.ports.devices import LibraryReply, LibrarySystem
 from doorctl.rpc.control import Answers
 from doorctl.rpc.library import library_answers
 from doorctl.services.branch import WRITE_LIMIT_S, result_of

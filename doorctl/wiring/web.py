@@ -21,7 +21,7 @@ from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
 from doorctl.ops.threads import Turns
-from doorctl.ports import CalendarWriter, Clock, EventLog, PatronWriter
+from doorctl.ports import BranchWriter, Clock, EventLog, PatronWriter
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Question, ask
@@ -350,7 +350,7 @@ def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchDesk:
     return desk
 
 
-def _write(branch: BranchDesk, job: Callable[[CalendarWriter], object]) -> None:
+def _write(branch: BranchDesk, job: Callable[[BranchWriter], object]) -> None:
     branch.run(lambda opened, _moment: job(opened.writer))
 
 

@@ -10,7 +10,7 @@ from doorctl.config import Config
 from doorctl.core.moments import Moment
 from doorctl.devices.commands import CommandOutputs, OutputCommand
 from doorctl.ops.threads import Turns
-from doorctl.ports import BranchBook, CalendarWriter, Clock, EventLog
+from doorctl.ports import BranchBook, BranchWriter, Clock, EventLog
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.sources.website import Website
@@ -65,7 +65,7 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
         yield
 
 
-def store_holidays(config: Config, writer: CalendarWriter, moment: Moment) -> None:
+def store_holidays(config: Config, writer: BranchWriter, moment: Moment) -> None:
     """Store the public holidays in a new ``branch.db``; see `store_initial_holidays`.
 
     It loads the holidays package into this process, so it is for a command that ends soon.

@@ -7,7 +7,7 @@ from math import inf
 
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorRules, Doorway
-from doorctl.ports import Levels
+from doorctl.ports.devices import Levels
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.inputs import FakeInputs

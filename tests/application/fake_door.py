@@ -26,15 +26,8 @@ from doorctl.doord.hours import DailyRound
 from doorctl.doord.panel import Screen
 from doorctl.doord.prepare import Ledger
 from doorctl.doord.slow_jobs import LibraryLine, Questions
-from doorctl.ports import (
-    BytesReceived,
-    LineConnected,
-    Relay,
-    SealedRow,
-    Sealer,
-    StoredCalendar,
-    Visit,
-)
+from doorctl.ports import SealedRow, Sealer, StoredCalendar, Visit
+from doorctl.ports.devices import BytesReceived, LineConnected, Relay
 from doorctl.sync.receive import unguarded
 from tests.fakes.branch_book import MemoryBranch
 from tests.fakes.clock import FakeClock

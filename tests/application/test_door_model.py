@@ -17,7 +17,7 @@ from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import READER_DELAY_S
 from doorctl.access.typing import PadRules
 from doorctl.doord.controller import READER, UNREADABLE_GAP_S
-from doorctl.ports import LineConnected, LineLost
+from doorctl.ports.devices import LineConnected, LineLost
 from tests.application.fake_door import (
     CARD,
     OTHER_CARD,

@@ -10,7 +10,7 @@ from doorctl.core.errors import DeviceError
 from doorctl.door.lamps import Lamps, Signal
 from doorctl.door.leaf import LeafRules
 from doorctl.doord.door_driver import DoorRules
-from doorctl.ports import Levels
+from doorctl.ports.devices import Levels
 from tests.application.doors import (
     ALL_WIRED,
     EXIT_S,

@@ -11,7 +11,7 @@ from doorctl.access.calendar import ALL_DAY, Calendar, Cause, DatedDay, Mode, Mo
 from doorctl.access.day import standing
 from doorctl.config import DatedHours, Opening
 from doorctl.core.errors import InputError, StoreError
-from doorctl.ports import CalendarWriter, DaySource, StoredDay, StoredDays
+from doorctl.ports import BranchWriter, DaySource, StoredDay, StoredDays
 from doorctl.services.hours import calendar_of
 from doorctl.sources.website import Asked, Published, Website
 from doorctl.sync.holidays import HolidaysWanted
@@ -48,7 +48,7 @@ class Rounds:
         self.log = FakeEventLog()
         self.disk_is_full = False
 
-    def write(self, job: Callable[[CalendarWriter], object]) -> None:
+    def write(self, job: Callable[[BranchWriter], object]) -> None:
         """Do the job at once, while there is room."""
         if self.disk_is_full:
             raise StoreError("the disk is full")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from doorctl.cards.framing import FRAME_IDLE_S
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.ports import LineConnected, LineLost
+from doorctl.ports.devices import LineConnected, LineLost
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
 from tests.cards.samples import STRIPE
 

@@ -12,7 +12,7 @@ from doorctl.access.typing import PadRules
 from doorctl.doord.controller import READER, STALE_S, STALL_LIMIT_S
 from doorctl.doord.events import PanelKeyPressed, StopRequested
 from doorctl.doord.slow_jobs import BACKLOG_LIMIT
-from doorctl.ports import BytesReceived, LineConnected, LineLost
+from doorctl.ports.devices import BytesReceived, LineConnected, LineLost
 from tests.application.fake_door import (
     CARD,
     OTHER_CARD,

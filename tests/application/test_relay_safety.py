@@ -15,7 +15,7 @@ from doorctl.door.lamps import Lamps
 from doorctl.doord.controller import KEYPAD, READER, TURN_LIMIT_S
 from doorctl.doord.events import Mailbox, PostedEvent, StopRequested, ThreadFailed
 from doorctl.ops.threads import WorkerThread
-from doorctl.ports import BytesReceived
+from doorctl.ports.devices import BytesReceived
 from tests.application.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.mailbox import FakeMailbox

@@ -5,7 +5,7 @@ import queue
 from doorctl.devices.serial_line import MOST_PENDING
 from doorctl.doord.controller import BEHIND_S, FEW, FLOOD, KEYPAD, READER, STALE_S, STALL_LIMIT_S
 from doorctl.doord.events import Mailbox, PinsTouched, PostedEvent, StopRequested
-from doorctl.ports import BytesReceived
+from doorctl.ports.devices import BytesReceived
 from tests.application.fake_door import CARD, RIGHT_PIN, FakeDoor, swiped
 from tests.fakes.mailbox import FakeMailbox
 

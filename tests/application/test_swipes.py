@@ -18,7 +18,7 @@ from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import READER, UNREADABLE_GAP_S
 from doorctl.doord.events import StaffOpened
 from doorctl.doord.slow_jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT
-from doorctl.ports import BytesReceived
+from doorctl.ports.devices import BytesReceived
 from tests.application.fake_door import (
     CARD,
     OTHER_CARD,

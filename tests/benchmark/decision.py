@@ -34,7 +34,8 @@ from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import spare_the_collector
 from doorctl.ops.threads import WorkerThread
-from doorctl.ports import BytesReceived, EventLog, Relay
+from doorctl.ports import EventLog
+from doorctl.ports.devices import BytesReceived, Relay
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.visits import open_or_create_visits

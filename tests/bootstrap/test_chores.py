@@ -22,7 +22,8 @@ from doorctl.doord.prepare import Ledger
 from doorctl.doord.watchdog import KEEP_TIME_EVERY_S, SCHEDULE_LIMIT_S, WORKER_LIMIT_S, Housekeeping
 from doorctl.ops.clock import SystemClock
 from doorctl.ops.scheduler import JOB, PULSE_EVERY_S
-from doorctl.ports import LEAF, OPENED, HourCount, LineConnected, LineLost, Stamped
+from doorctl.ports import LEAF, OPENED, HourCount, Stamped
+from doorctl.ports.devices import LineConnected, LineLost
 from doorctl.services.app import visits_db
 from doorctl.services.purging import Purging
 from doorctl.store.visit_rows import HourlyHistory

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Config, load
-from doorctl.ports import CalendarWriter, DaySource, StoredCalendar
+from doorctl.ports import BranchWriter, DaySource, StoredCalendar
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
@@ -80,7 +80,7 @@ class Web:
         with ThreadPoolExecutor(1) as worker:
             writer = worker.submit(open_or_create_branch, branch_db(config)).result()
 
-            def write(job: Callable[[CalendarWriter], object]) -> None:
+            def write(job: Callable[[BranchWriter], object]) -> None:
                 worker.submit(job, writer).result()
                 self.written.set()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import DeviceError
 from doorctl.devices.inputs import GpioInputs, InputPin
-from doorctl.ports import IN_DOUBT, Inputs, Levels
+from doorctl.ports.devices import IN_DOUBT, Inputs, Levels
 from tests.fakes.inputs import FakeInputs
 
 PINS = {"contact_open": 22, "exit_pressed": 27, "fire": 5, "other_door_open": 6}

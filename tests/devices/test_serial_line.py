@@ -13,7 +13,7 @@ import pytest
 from serial import Serial, SerialException
 
 from doorctl.devices.serial_line import CHUNK_BYTES, DRAIN_QUIET_S, MOST_PENDING, SerialLine
-from doorctl.ports import BytesReceived, LineConnected, LineEvent, LineLost
+from doorctl.ports.devices import BytesReceived, LineConnected, LineEvent, LineLost
 from tests.fakes.serial_port import FakeSerialPort
 
 SWIPE = b";3000001234?\r"

@@ -58,7 +58,7 @@ class _Issued:
 
 
 class MemoryBranch:
-    """`BranchBook`, `RightsList` and `BranchWriter`; `broken` makes every call fail.
+    """`BranchBook` and `BranchWriter`; `broken` makes every call fail.
 
     Attributes:
         kept_unused: row keys and `patron_ref` that are restricted.

@@ -7,7 +7,8 @@ from datetime import date
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.masked import Identifier, Pin
-from doorctl.ports import LibraryPatron, LibraryReply, SealedRow
+from doorctl.ports import SealedRow
+from doorctl.ports.devices import LibraryPatron, LibraryReply
 from tests.fakes.memory_store import MemoryPatrons
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, Pin
-from doorctl.ports import LibraryPatron, LibraryReply
+from doorctl.ports.devices import LibraryPatron, LibraryReply
 
 NOBODY = LibraryPatron(
     patron_ref="",

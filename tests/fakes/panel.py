@@ -9,7 +9,7 @@ from typing import Final
 from doorctl.access.panel import Kind, PanelState
 from doorctl.cards.keypad import KEYS
 from doorctl.core.errors import InputError, NotAnsweringError
-from doorctl.ports import PanelView
+from doorctl.ports.devices import PanelView
 
 AT_FIRST: Final = PanelState(Kind.WORKING)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from doorctl.core.errors import DeviceError
 from doorctl.door.lamps import Lamps
-from doorctl.ports import Levels
+from doorctl.ports.devices import Levels
 
 REST = Levels(contact_open=False, exit_pressed=False)
 

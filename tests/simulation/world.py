@@ -16,7 +16,7 @@ from doorctl.access.policy import Policy
 from doorctl.core.errors import DeviceError
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.events import PinsTouched, PostedEvent, StopRequested
-from doorctl.ports import BytesReceived, Levels, LineConnected, LineLost
+from doorctl.ports.devices import BytesReceived, Levels, LineConnected, LineLost
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle
 from tests.simulation.arrivals import take_over

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from doorctl.access.panel import Kind
 from doorctl.core.errors import DoorctlError
 from doorctl.demo.door import Stage
-from doorctl.ports import PanelView
+from doorctl.ports.devices import PanelView
 from doorctl.rpc.door import PanelOverSocket
 from tests.soak.people import PIN, Visitor
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from doorctl.config.lms import read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.ports import LibrarySystem
+from doorctl.ports.devices import LibrarySystem
 from doorctl.sources.asking import trusting
 from doorctl.sources.fbs import FbsLibrary
 from doorctl.sources.sip2 import Dialect, Sip2Library

@@ -14,7 +14,7 @@ import pytest
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Pin
-from doorctl.ports import LibraryPatron, LibraryReply
+from doorctl.ports.devices import LibraryPatron, LibraryReply
 from tests.sources.stages import BIRTHDAY, BRIEF_S, PATIENT_S, STAGES, Stage, card
 
 CARD, PIN = "3000001234", "4711"

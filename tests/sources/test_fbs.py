@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.ports import LibraryPatron
+from doorctl.ports.devices import LibraryPatron
 from doorctl.sources.asking import trusting
 from doorctl.sources.fbs import LONGEST_ANSWER_BYTES, Authenticated, FbsLibrary, Person, read_answer
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript, Known, person, serving

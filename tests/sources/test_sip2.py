@@ -19,7 +19,7 @@ import pytest
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Masked, Pin
-from doorctl.ports import LibraryPatron
+from doorctl.ports.devices import LibraryPatron
 from doorctl.sources.asking import trusting
 from doorctl.sources.sip2 import LONGEST_FRAME_BYTES, Dialect, Sip2Library
 from tests.sources.sip2_server import (

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,7 +22,6 @@ from doorctl.ports import (
     BranchWriter,
     DaySource,
     PassEntry,
-    RightsList,
     StoredCalendar,
     StoredDay,
     StoredDays,
@@ -64,15 +62,11 @@ PASS = Pass(
 CODE = Pass(0, PassKind.CLASS, TODAY, TODAY + DAY, needs_pin=False, code_digits=6, label="4. b")
 
 
-class Book(BranchBook, RightsList, Protocol):
-    """All that can be read."""
-
-
 @dataclass
 class Branch:
     """A branch's two sides."""
 
-    book: Book
+    book: BranchBook
     writer: BranchWriter
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from doorctl.access.patron import Patron, pin_check
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import LibraryPatron
+from doorctl.ports.devices import LibraryPatron
 from doorctl.sync.feed import FeedIdentifier, FeedPatron
 from doorctl.sync.seal import NEVER, lent_patron, seal_rows
 from tests.fakes.memory_store import FastSealer

@@ -21,7 +21,8 @@ from doorctl.access.messages import LibraryAnswer
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron
 from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.ports import LibraryPatron, LibraryReply, SealedRow
+from doorctl.ports import SealedRow
+from doorctl.ports.devices import LibraryPatron, LibraryReply
 from doorctl.rpc import library
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.rpc.library import LibraryOverSocket, library_answers

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.panel import Hours, Keys, Kind, Opens, PanelState
 from doorctl.core.errors import InputError, NotAnsweringError, StoreError
-from doorctl.ports import PanelDoor, PanelView
+from doorctl.ports.devices import PanelDoor, PanelView
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.rpc.door import MOST_WAITING, PanelBoard, PanelOverSocket, panel_answers
 from tests.fakes.panel import FakePanelDoor
