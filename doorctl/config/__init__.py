@@ -1,11 +1,20 @@
 """The configuration: a TOML file becomes one frozen `Config`, or a list of all its problems."""
 
 from doorctl.access.calendar import Span
-from doorctl.config.hours import Closing, DatedHours, Opening, Week, WiredOutput, past_exceptions
-from doorctl.config.lms import Lms
+from doorctl.config.hours import Closing, DatedHours, Opening, Week, past_exceptions
 from doorctl.config.loading import load, load_gpio, reload
+from doorctl.config.network import (
+    AlarmEmail,
+    Alarms,
+    AlarmWebhook,
+    Lms,
+    Push,
+    Sync,
+    Target,
+    Tls,
+    Web,
+)
 from doorctl.config.schema import Config, KeyDescription, describe
-from doorctl.config.sync import Sync, Target
 from doorctl.config.tables import (
     Branch,
     ClockTrust,
@@ -19,8 +28,8 @@ from doorctl.config.tables import (
     Secrets,
     Storage,
     Visits,
+    WiredOutput,
 )
-from doorctl.config.tables_web import AlarmEmail, Alarms, AlarmWebhook, Push, Tls, Web
 
 __all__ = [
     "AlarmEmail",

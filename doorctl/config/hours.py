@@ -14,8 +14,6 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from doorctl.access.calendar import DAY_MINUTES, Calendar, DatedDay, Day, Mode, ModeSpan, Span
-from doorctl.access.day import Output
-from doorctl.config.tables import BcmPin
 from doorctl.config.wording import key, shown
 from doorctl.core.errors import Problem
 
@@ -32,157 +30,124 @@ _PORT = "(:[0-9]{1,5})?"
 _SITE = rf"^(https://[A-Za-z0-9.-]{{1,253}}{_PORT}|http://(localhost|127\.0\.0\.1){_PORT})?\Z"
 
 
-def _day(why: str, example: str = "08:00-22:00") -> Meta:
-    return key(why, [example], _SPANS, max_length=MOST_SPANS)
+def _day(why: str, example: str = "08:00-22:00") -> Any:
+    return key(why, (), example=[example], allowed=_SPANS, max_length=MOST_SPANS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenHours:
     """The self-service hours as written, in the branch's local time, and their source."""
 
-    monday: Annotated[
-        Written,
-        _day(
-            "Spans of local time in which patrons come in on Mondays. 24:00 may end a span; one "
-            "that ends before it starts goes on past midnight. Empty or absent: closed."
-        ),
-    ] = ()
-    tuesday: Annotated[Written, _day("The same for Tuesdays.")] = ()
-    wednesday: Annotated[Written, _day("The same for Wednesdays.")] = ()
-    thursday: Annotated[Written, _day("The same for Thursdays.")] = ()
-    friday: Annotated[Written, _day("The same for Fridays.")] = ()
-    saturday: Annotated[Written, _day("The same for Saturdays.")] = ()
-    sunday: Annotated[Written, _day("The same for Sundays.")] = ()
-    source: Annotated[
-        HoursSource,
-        key(
-            "Where the hours come from: this file, the staff page, or the library's website. What "
-            "is said of a date in hours.exceptions goes before the website."
-        ),
-    ] = "config"
-    holidays: Annotated[
-        HolidayRule,
-        key(
-            "What a Danish public holiday is, where no exception speaks of it: a day like any "
-            "other, closed, or a day with Sunday's hours."
-        ),
-    ] = "ignore"
-    holidays_also: Annotated[
-        tuple[HalfHoliday, ...],
-        key(
-            "Days that are no public holidays but count as such here: 24 December, 5 June, 31 "
-            "December, 1 May.",
-            ["christmas_eve", "new_years_eve"],
-            'a list of "christmas_eve", "constitution_day", "new_years_eve", "workers_day"',
-            max_length=4,
-        ),
-    ] = ()
-    website_url: Annotated[
-        str,
-        key(
-            "The library's website (DPL CMS), asked for /api/v1/opening_hours. Plain http only to "
-            "this machine: whoever changes the answer opens the door.",
-            "https://bibliotek.example",
-            'an address that begins with https://, or ""',
-            pattern=_SITE,
-        ),
-    ] = ""
-    website_branch: Annotated[
-        str,
-        key(
-            "The branch's number there (branch_id). Where the answer names an ISIL, it must be "
-            "branch.isil.",
-            "12",
-            'at most 9 digits, or ""',
-            pattern=r"^[0-9]{0,9}\Z",
-        ),
-    ] = ""
-    website_days: Annotated[
-        int,
-        key(
-            "Days ahead for which the website's hours are kept: it may be away so long.",
-            ge=2,
-            le=90,
-        ),
-    ] = 14
-    website_open_means: Annotated[
-        OpenMeans,
-        key(
-            'What the website\'s category "Åbent" is; "Med betjening" is staffed and '
-            '"Selvbetjening" self-service.'
-        ),
-    ] = "self_service"
+    monday: Written = _day(
+        "Spans of local time in which patrons come in on Mondays. 24:00 may end a span; one that "
+        "ends before it starts goes on past midnight. Empty or absent: closed.",
+    )
+    tuesday: Written = _day("The same for Tuesdays.")
+    wednesday: Written = _day("The same for Wednesdays.")
+    thursday: Written = _day("The same for Thursdays.")
+    friday: Written = _day("The same for Fridays.")
+    saturday: Written = _day("The same for Saturdays.")
+    sunday: Written = _day("The same for Sundays.")
+    source: HoursSource = key(
+        "Where the hours come from: this file, the staff page, or the library's website. What is "
+        "said of a date in hours.exceptions goes before the website.",
+        "config",
+    )
+    holidays: HolidayRule = key(
+        "What a Danish public holiday is, where no exception speaks of it: a day like any other, "
+        "closed, or a day with Sunday's hours.",
+        "ignore",
+    )
+    holidays_also: tuple[HalfHoliday, ...] = key(
+        "Days that are no public holidays but count as such here: 24 December, 5 June, 31 "
+        "December, 1 May.",
+        (),
+        example=["christmas_eve", "new_years_eve"],
+        allowed='a list of "christmas_eve", "constitution_day", "new_years_eve", "workers_day"',
+        max_length=4,
+    )
+    website_url: str = key(
+        "The library's website (DPL CMS), asked for /api/v1/opening_hours. Plain http only to "
+        "this machine: whoever changes the answer opens the door.",
+        "",
+        example="https://bibliotek.example",
+        allowed='an address that begins with https://, or ""',
+        pattern=_SITE,
+    )
+    website_branch: str = key(
+        "The branch's number there (branch_id). Where the answer names an ISIL, it must be "
+        "branch.isil.",
+        "",
+        example="12",
+        allowed='at most 9 digits, or ""',
+        pattern=r"^[0-9]{0,9}\Z",
+    )
+    website_days: int = key(
+        "Days ahead for which the website's hours are kept: it may be away so long.",
+        14,
+        within=(2, 90),
+    )
+    website_open_means: OpenMeans = key(
+        'What the website\'s category "Åbent" is; "Med betjening" is staffed and '
+        '"Selvbetjening" self-service.',
+        "self_service",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenStaffed:
     """The staffed hours as written, in the branch's local time."""
 
-    monday: Annotated[
-        Written,
-        _day(
-            "Spans of local time in which somebody is at the desk on Mondays and the door is "
-            "free: each within a span of self-service or apart from all.",
-            "10:00-18:00",
-        ),
-    ] = ()
-    tuesday: Annotated[Written, _day("The same for Tuesdays.", "10:00-18:00")] = ()
-    wednesday: Annotated[Written, _day("The same for Wednesdays.", "10:00-18:00")] = ()
-    thursday: Annotated[Written, _day("The same for Thursdays.", "10:00-18:00")] = ()
-    friday: Annotated[Written, _day("The same for Fridays.", "10:00-18:00")] = ()
-    saturday: Annotated[Written, _day("The same for Saturdays.", "10:00-18:00")] = ()
-    sunday: Annotated[Written, _day("The same for Sundays.", "10:00-18:00")] = ()
+    monday: Written = _day(
+        "Spans of local time in which somebody is at the desk on Mondays and the door is free: "
+        "each within a span of self-service or apart from all.",
+        "10:00-18:00",
+    )
+    tuesday: Written = _day("The same for Tuesdays.", "10:00-18:00")
+    wednesday: Written = _day("The same for Wednesdays.", "10:00-18:00")
+    thursday: Written = _day("The same for Thursdays.", "10:00-18:00")
+    friday: Written = _day("The same for Fridays.", "10:00-18:00")
+    saturday: Written = _day("The same for Saturdays.", "10:00-18:00")
+    sunday: Written = _day("The same for Sundays.", "10:00-18:00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenException:
     """One date with hours of its own, as written."""
 
-    date: Annotated[
-        dt.date,
-        key(
-            "The date whose hours are other than the week's: all day, also the end of a span that "
-            "began the day before.",
-            "2030-12-24",
-            'a date, "YYYY-MM-DD"',
-        ),
-    ]
-    self_service: Annotated[
-        Written, _day("Spans as in [hours]. With staffed empty too: closed.", "10:00-14:00")
-    ] = ()
-    staffed: Annotated[Written, _day("Spans as in [hours.staffed].", "10:00-12:00")] = ()
-    note: Annotated[
-        str,
-        key(
-            "What the day is, for patrons and staff.",
-            "Juleaften",
-            "text of at most 80 characters",
-            max_length=80,
-        ),
-    ] = ""
+    date: dt.date = key(
+        "The date whose hours are other than the week's: all day, also the end of a span that "
+        "began the day before.",
+        example="2030-12-24",
+        allowed='a date, "YYYY-MM-DD"',
+    )
+    self_service: Written = _day(
+        "Spans as in [hours]. With staffed empty too: closed.", "10:00-14:00"
+    )
+    staffed: Written = _day("Spans as in [hours.staffed].", "10:00-12:00")
+    note: str = key(
+        "What the day is, for patrons and staff.",
+        "",
+        example="Juleaften",
+        allowed="text of at most 80 characters",
+        max_length=80,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
     """What happens before patrons must be out."""
 
-    warn_min: Annotated[
-        tuple[WarningMinutes, ...],
-        key(
-            "Minutes before patrons must be out at which they are warned.",
-            [15, 10, 5],
-            "a list of at most 8 whole numbers from 1 to 120",
-            max_length=8,
-        ),
-    ] = (15, 10, 5)
-    no_entry_min: Annotated[
-        int,
-        key(
-            "Minutes before self-service ends in which nobody new comes in.",
-            ge=0,
-            le=120,
-        ),
-    ] = 0
+    warn_min: tuple[WarningMinutes, ...] = key(
+        "Minutes before patrons must be out at which they are warned.",
+        (15, 10, 5),
+        example=[15, 10, 5],
+        allowed="a list of at most 8 whole numbers from 1 to 120",
+        max_length=8,
+    )
+    no_entry_min: int = key(
+        "Minutes before self-service ends in which nobody new comes in.", 0, within=(0, 120)
+    )
 
 
 Week = tuple[tuple[Span, ...], ...]
@@ -526,119 +491,3 @@ def _of_website(written: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _minutes(hours: str, minutes: str) -> int:
     return int(hours) * 60 + int(minutes)
-
-
-# The tables ``[[outputs]]``, by pin or by command.
-
-NAME = "outputs"
-ModeName = Literal["closed", "lockdown", "self_service", "staffed"]
-Argument = Annotated[str, Meta(max_length=255)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WiredOutput:
-    """An output that follows the mode."""
-
-    name: Annotated[
-        str,
-        key(
-            "What it is called in the log and on the staff page.",
-            "light",
-            "1 to 32 of a-z, 0-9, - and _",
-            pattern=r"^[a-z0-9_-]{1,32}\Z",
-        ),
-    ]
-    pin: Annotated[
-        BcmPin | None,
-        key("BCM number of its relay, high while it is on. Absent: it has a command.", 12),
-    ] = None
-    command: Annotated[
-        tuple[Argument, ...],
-        key(
-            "A command, its whole path and its arguments, run at each change with on or off after "
-            "them; no shell reads it. Empty: it has a pin.",
-            ["/usr/local/bin/patron-pcs"],
-            "a list of at most 16 texts",
-            max_length=16,
-        ),
-    ] = ()
-    modes: Annotated[
-        tuple[ModeName, ...],
-        key(
-            "The modes in which it is on. Empty: only at the warnings.",
-            ["staffed", "self_service"],
-            'a list of "staffed", "self_service", "closed", "lockdown"',
-            max_length=4,
-        ),
-    ]
-    lead_min: Annotated[
-        int,
-        key(
-            "Minutes by which it goes on before such a mode starts; negative: after.",
-            ge=-240,
-            le=240,
-        ),
-    ] = 0
-    lag_min: Annotated[
-        int,
-        key(
-            "Minutes by which it goes off after such a mode ends; negative: before.",
-            ge=-240,
-            le=240,
-        ),
-    ] = 0
-    at_warnings: Annotated[
-        bool,
-        key(
-            "Whether its command also runs with on at each of closing.warn_min, such as for an "
-            "announcement, and with off after pulse_s."
-        ),
-    ] = False
-    pulse_s: Annotated[float, key("Seconds that it is on at a warning.", ge=1, le=300)] = 10.0
-
-    @property
-    def rule(self) -> Output:
-        """When it is on, as the pure code judges it."""
-        modes = frozenset(Mode(name) for name in self.modes)
-        return Output(self.name, modes, self.lead_min, self.lag_min)
-
-
-def output_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong between outputs, and between them and the pins of ``[gpio]``.
-
-    `values` has the valid ones, by full key; a wrong output is None.
-    """
-    listed: Sequence[WiredOutput | None] = values.get(NAME, ())
-    placed = [(f"{NAME}[{place}]", one) for place, one in enumerate(listed) if one is not None]
-    names: dict[str, str] = {}
-    pins = {pin: name for name, pin in values.items() if _is_pin(name) and pin is not None}
-    for where, one in placed:
-        yield from _within(where, one)
-        if (other := names.setdefault(one.name, where)) != where:
-            what = f"found {shown(one.name)}, which is {other}'s too; give each its own"
-            yield Problem(f"{where}.name", what)
-        if one.pin is None:
-            continue
-        mine = f"{where}.pin"
-        if (other := pins.setdefault(one.pin, mine)) != mine:
-            what = f"found {one.pin}, which is {other} too; give each the pin it is wired to"
-            yield Problem(mine, what)
-
-
-def _is_pin(name: str) -> bool:
-    return name.startswith("gpio.") and name.endswith("_pin")
-
-
-def _within(where: str, one: WiredOutput) -> Iterator[Problem]:
-    if one.pin is None and not one.command:
-        yield Problem(f"{where}.pin", "missing; give a pin, or a command instead")
-    elif one.pin is not None and one.command:
-        yield Problem(f"{where}.command", "found beside a pin; give one of them")
-    if one.pin is not None and one.at_warnings:
-        what = "found beside a pin; give a command, for at a warning no pin is switched"
-        yield Problem(f"{where}.at_warnings", what)
-    if not one.modes and not one.at_warnings:
-        yield Problem(f"{where}.modes", "found []; give those in which it is on, or at_warnings")
-    if one.command and not one.command[0].startswith("/"):
-        what = f"found {shown(one.command)}; begin with the command's whole path"
-        yield Problem(f"{where}.command", what)

@@ -6,7 +6,7 @@ doesn't hide another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import fsencode
 from os.path import normpath
 from pathlib import Path
@@ -14,9 +14,8 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.config.lms import LMS_RULES, is_this_machine
-from doorctl.config.signin import SIGNIN_RULES
-from doorctl.config.tables_web import ALARM_RULES
+from doorctl.config.network import Address, is_this_machine, read_address
+from doorctl.config.tables import WiredOutput
 from doorctl.config.wording import shown
 from doorctl.core.errors import Problem
 
@@ -100,6 +99,10 @@ def _socket(name: str, values: Mapping[str, Any], base: Path) -> Path | None:
 
 
 Values = Mapping[str, Any]
+Rule = Callable[[Values], Iterator[Problem]]
+
+NONE = ("", Path(), ())
+"""Values of a key that says nothing."""
 
 PULLED_UP = frozenset({2, 3})
 """GPIO2 and GPIO3 have 1.8 kilohm to 3.3 V on every Pi: the chip's pull-down is too weak."""
@@ -113,6 +116,74 @@ HIGH_WHEN_CUT: Mapping[str, tuple[str, bool]] = MappingProxyType(
     }
 )
 """Input -> its level's key and the value of it with which the pin is pulled up."""
+
+SOCKET_PATH_BYTES = 107
+"""Linux's ``sockaddr_un`` holds 108 with the final NUL (unix(7))."""
+
+TLS_FILES = ("certificate_file", "key_file", "client_ca_file")
+OIDC = ("issuer", "client_id", "client_secret_file", "redirect_url", "roles")
+EMAIL, ACCOUNT, WEBHOOK = (
+    ("host", "sender", "to"),
+    ("user", "password_file"),
+    ("url", "secret_file"),
+)
+
+BACK = "/sign-in/municipality/back"
+
+SCHEMES = MappingProxyType({"fbs": ("https", "http"), "sip2": ("sip2s", "sip2")})
+SAMPLES = MappingProxyType({"fbs": "https://cms.example/rest", "sip2": "sip2s://sip2.example:6002"})
+NEEDED = MappingProxyType({"fbs": ("url", "agency", *ACCOUNT), "sip2": ("url",)})
+ONLY_SIP2 = ("terminal_password_file", "resident_classes", "deny_flags", "checksum")
+
+OUTPUTS = "outputs"
+OWN_PIN = "give each the pin it is wired to"
+
+
+def zone_exists(values: Values) -> Iterator[Problem]:
+    """This machine knows the branch's time zone."""
+    name = values.get("branch.time_zone")
+    if name is None or _is_zone(name):
+        return
+    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen alone, 0.1 MB
+
+    close = get_close_matches(name, sorted(available_timezones()), n=1)
+    advice = f"did you mean {shown(close[0])}?" if close else 'give one such as "Europe/Copenhagen"'
+    yield Problem("branch.time_zone", f"found {shown(name)}, which is no time zone; {advice}")
+
+
+def credentials_are_there(values: Values) -> Iterator[Problem]:
+    """The variable in the key's path was filled in: no directory has that name."""
+    path: Path | None = values.get("secrets.installation_key_file")
+    if path is not None and not set(CREDENTIALS_SPELT).isdisjoint(path.parts):
+        yield Problem(
+            "secrets.installation_key_file",
+            f"${CREDENTIALS} is set only for a systemd service with LoadCredential=; give the "
+            'key\'s own path, such as "/etc/doorctl/installation.key"',
+        )
+
+
+def ports_differ(values: Values) -> Iterator[Problem]:
+    """Reader and keypad are two lines, or the keypad's is left empty."""
+    port = values.get("keypad.port")
+    if port and port == values.get("reader.port"):
+        yield Problem(
+            "keypad.port",
+            f"found {shown(port)}, which is reader.port too; "
+            'give "" if the keys come on the reader\'s line',
+        )
+
+
+def timeouts_nest(values: Values) -> Iterator[Problem]:
+    """The whole PIN may take at least as long as one digit."""
+    yield from _at_least(values, "keypad.total_timeout_s", "keypad.digit_timeout_s")
+
+
+def pins_differ(values: Values) -> Iterator[Problem]:
+    """No pin does two jobs."""
+    taken: dict[int, str] = {}
+    for name, pin in _pins(values):
+        if (other := taken.setdefault(pin, name)) != name:
+            yield Problem(name, f"found {pin}, which is {other} too; {OWN_PIN}")
 
 
 def pulls_fit(values: Values) -> Iterator[Problem]:
@@ -139,74 +210,8 @@ def warning_comes_before_alarm(values: Values) -> Iterator[Problem]:
 
 def longer_is_longer(values: Values) -> Iterator[Problem]:
     """Patrons who need longer do not get less time than others."""
-    longer, release = values.get("door.long_release_s"), values.get("door.release_s")
-    if not values.get("door.long_release_tags") or longer is None or release is None:
-        return
-    if longer < release:
-        yield Problem(
-            "door.long_release_s",
-            f"found {shown(longer)}; give at least door.release_s, which is {shown(release)}",
-        )
-
-
-WIRING_RULES: tuple[Callable[[Values], Iterator[Problem]], ...] = (
-    pulls_fit,
-    warning_comes_before_alarm,
-    longer_is_longer,
-)
-
-Rule = Callable[[Values], Iterator[Problem]]
-
-TLS_FILES = ("certificate_file", "key_file", "client_ca_file")
-
-SOCKET_PATH_BYTES = 107
-"""Linux's ``sockaddr_un`` holds 108 with the final NUL (unix(7))."""
-
-
-def zone_exists(values: Values) -> Iterator[Problem]:
-    """This machine knows the branch's time zone."""
-    name = values.get("branch.time_zone")
-    if name is None or _is_zone(name):
-        return
-    from difflib import get_close_matches  # noqa: PLC0415 - for slips of the pen alone, 0.1 MB
-
-    close = get_close_matches(name, sorted(available_timezones()), n=1)
-    advice = f"did you mean {shown(close[0])}?" if close else 'give one such as "Europe/Copenhagen"'
-    yield Problem("branch.time_zone", f"found {shown(name)}, which is no time zone; {advice}")
-
-
-def ports_differ(values: Values) -> Iterator[Problem]:
-    """Reader and keypad are two lines, or the keypad's is left empty."""
-    port = values.get("keypad.port")
-    if port and port == values.get("reader.port"):
-        yield Problem(
-            "keypad.port",
-            f"found {shown(port)}, which is reader.port too; "
-            'give "" if the keys come on the reader\'s line',
-        )
-
-
-def timeouts_nest(values: Values) -> Iterator[Problem]:
-    """The whole PIN may take at least as long as one digit."""
-    digit, total = values.get("keypad.digit_timeout_s"), values.get("keypad.total_timeout_s")
-    if digit is not None and total is not None and total < digit:
-        yield Problem(
-            "keypad.total_timeout_s",
-            f"found {shown(total)}; give at least keypad.digit_timeout_s, which is {shown(digit)}",
-        )
-
-
-def pins_differ(values: Values) -> Iterator[Problem]:
-    """No pin does two jobs."""
-    taken: dict[int, str] = {}
-    for name, pin in values.items():
-        if not name.startswith("gpio.") or not name.endswith("_pin") or pin is None:
-            continue
-        if pin in taken:
-            yield Problem(
-                name, f"found {pin}, which is {taken[pin]} too; give each the pin it is wired to"
-            )
-        taken.setdefault(pin, name)
+    if values.get("door.long_release_tags"):
+        yield from _at_least(values, "door.long_release_s", "door.release_s")
 
 
 def socket_fits(values: Values) -> Iterator[Problem]:
@@ -246,16 +251,10 @@ def codes_can_be_typed(values: Values) -> Iterator[Problem]:
 
 def tls_is_whole(values: Values) -> Iterator[Problem]:
     """A certificate has its key, and clients' certificates are asked for under TLS only."""
-    files = {leaf: values.get(f"web.tls.{leaf}") for leaf in TLS_FILES}
-    if None in files.values():
-        return
-    missing = [leaf for leaf in TLS_FILES[:2] if files[leaf] == Path()]
-    there = [leaf for leaf in TLS_FILES if files[leaf] != Path()]
-    if there:
-        yield from (
-            Problem(f"web.tls.{leaf}", f"missing beside web.tls.{there[0]}; give its path")
-            for leaf in missing
-        )
+    for one in _together(values, "web.tls", TLS_FILES, "give its path"):
+        # Without an authority for clients nobody is asked for a certificate.
+        if one.where != "web.tls.client_ca_file":
+            yield one
 
 
 def plain_stays_here(values: Values) -> Iterator[Problem]:
@@ -271,15 +270,118 @@ def plain_stays_here(values: Values) -> Iterator[Problem]:
         )
 
 
-def credentials_are_there(values: Values) -> Iterator[Problem]:
-    """The variable in the key's path was filled in: no directory has that name."""
-    path: Path | None = values.get("secrets.installation_key_file")
-    if path is not None and not set(CREDENTIALS_SPELT).isdisjoint(path.parts):
+def library_is_whole(values: Values) -> Iterator[Problem]:
+    """All that a kind of library system needs is there; an account has its password."""
+    kind = values.get("lms.kind")
+    if not kind:
+        return
+    missing = [f"lms.{leaf}" for leaf in NEEDED[kind] if values.get(f"lms.{leaf}") in NONE]
+    for name in missing:
+        yield Problem(name, f"missing beside lms.kind = {shown(kind)}; give it")
+    yield from (one for one in _together(values, "lms", ACCOUNT) if one.where not in missing)
+
+
+def library_address_fits(values: Values) -> Iterator[Problem]:
+    """The address fits the kind; for SIP2 it has a port and no path."""
+    kind, url = values.get("lms.kind"), values.get("lms.url")
+    if not kind or not url:
+        return
+    address = read_address(url)
+    if address is None or not _fits(kind, address):
+        told = f"found {shown(url)}, which is no address for {kind}"
+        yield Problem("lms.url", f"{told}; give one such as {shown(SAMPLES[kind])}")
+
+
+def library_is_encrypted(values: Values) -> Iterator[Problem]:
+    """Card numbers and PINs leave this machine encrypted only."""
+    kind, url = values.get("lms.kind"), values.get("lms.url")
+    if not kind or not url:
+        return
+    address = read_address(url)
+    if address is None or address.encrypted or not _fits(kind, address):
+        return
+    if not is_this_machine(address.host):
         yield Problem(
-            "secrets.installation_key_file",
-            f"${CREDENTIALS} is set only for a systemd service with LoadCredential=; give the "
-            'key\'s own path, such as "/etc/doorctl/installation.key"',
+            "lms.url",
+            f"found {shown(url)}, which sends PINs to another machine in the clear; "
+            f"give {SCHEMES[kind][0]}://",
         )
+    elif values.get("lms.ca_file") not in (None, Path()):
+        yield Problem("lms.ca_file", f"does nothing beside {shown(url)}; leave it out")
+
+
+def library_keys_are_used(values: Values) -> Iterator[Problem]:
+    """Keys that only SIP2 reads are not set for another kind, where staff would rely on them."""
+    if values.get("lms.kind") != "fbs":
+        return
+    for leaf in ONLY_SIP2:
+        written = values.get(f"lms.{leaf}")
+        # A checksum that is wanted is every other system's default too.
+        if written is not None and written not in (*NONE, True):
+            yield Problem(f"lms.{leaf}", 'does nothing beside lms.kind = "fbs"; leave it out')
+
+
+def alarm_ways_are_whole(values: Values) -> Iterator[Problem]:
+    """Keys that need each other are all there: mail server and addresses, secret and address."""
+    yield from _together(values, "alarms.email", EMAIL)
+    yield from _together(values, "alarms.email", ACCOUNT)
+    yield from _together(values, "alarms.webhook", WEBHOOK)
+
+
+def mail_is_encrypted(values: Values) -> Iterator[Problem]:
+    """A password is never sent in the clear to another machine."""
+    host, security = values.get("alarms.email.host"), values.get("alarms.email.security")
+    user = values.get("alarms.email.user")
+    if security == "none" and host and user and not is_this_machine(host):
+        yield Problem(
+            "alarms.email.security",
+            'found "none" beside a user, whose password would go in the clear; '
+            'give "starttls" or "tls"',
+        )
+
+
+def webhook_is_encrypted(values: Values) -> Iterator[Problem]:
+    """Alarms are posted to another machine encrypted only."""
+    danger = "which tells another machine of alarms in the clear"
+    yield from _encrypted(values, "alarms.webhook.url", danger)
+
+
+def oidc_is_whole(values: Values) -> Iterator[Problem]:
+    """All that an identity provider needs is there, or nothing of it."""
+    yield from _together(values, "signin.oidc", OIDC)
+
+
+def oidc_is_encrypted(values: Values) -> Iterator[Problem]:
+    """Proofs of identity go to another machine, and come back from it, encrypted only."""
+    for leaf in ("issuer", "redirect_url"):
+        danger = "by which anybody on the way could sign in"
+        yield from _encrypted(values, f"signin.oidc.{leaf}", danger)
+
+
+def oidc_comes_back(values: Values) -> Iterator[Problem]:
+    """The browser is sent back to the page that waits for it."""
+    url = values.get("signin.oidc.redirect_url")
+    if url and not url.endswith(BACK):
+        yield Problem("signin.oidc.redirect_url", f"found {shown(url)}; it has to end with {BACK}")
+
+
+def outputs_fit(values: Values) -> Iterator[Problem]:
+    """Each output has its own name, and its own pin or command; a wrong one is None here."""
+    listed: Sequence[WiredOutput | None] = values.get(OUTPUTS, ())
+    placed = [(f"{OUTPUTS}[{place}]", one) for place, one in enumerate(listed) if one is not None]
+    names: dict[str, str] = {}
+    pins = {pin: name for name, pin in _pins(values)}
+    for where, one in placed:
+        yield from _of_output(where, one)
+        if (other := names.setdefault(one.name, where)) != where:
+            what = f"found {shown(one.name)}, which is {other}'s too; give each its own"
+            yield Problem(f"{where}.name", what)
+        if one.pin is None:
+            continue
+        mine = f"{where}.pin"
+        if (other := pins.setdefault(one.pin, mine)) != mine:
+            what = f"found {one.pin}, which is {other} too; {OWN_PIN}"
+            yield Problem(mine, what)
 
 
 RULES: tuple[Rule, ...] = (
@@ -288,16 +390,84 @@ RULES: tuple[Rule, ...] = (
     ports_differ,
     timeouts_nest,
     pins_differ,
-    *WIRING_RULES,
+    pulls_fit,
+    warning_comes_before_alarm,
+    longer_is_longer,
     socket_fits,
     sockets_differ,
     codes_can_be_typed,
     tls_is_whole,
     plain_stays_here,
-    *LMS_RULES,
-    *ALARM_RULES,
-    *SIGNIN_RULES,
+    library_is_whole,
+    library_address_fits,
+    library_is_encrypted,
+    library_keys_are_used,
+    alarm_ways_are_whole,
+    mail_is_encrypted,
+    webhook_is_encrypted,
+    oidc_is_whole,
+    oidc_is_encrypted,
+    oidc_comes_back,
+    outputs_fit,
 )
+"""In the order in which problems are told."""
+
+
+def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
+    mine, its = values.get(name), values.get(other)
+    if mine is not None and its is not None and mine < its:
+        what = f"found {shown(mine)}; give at least {other}, which is {shown(its)}"
+        yield Problem(name, what)
+
+
+def _together(
+    values: Values, table: str, leaves: Sequence[str], advice: str = "give it"
+) -> Iterator[Problem]:
+    found = {f"{table}.{leaf}": values.get(f"{table}.{leaf}") for leaf in leaves}
+    there = [name for name, value in found.items() if value is not None and value not in NONE]
+    for name, value in found.items():
+        if there and value in NONE:
+            yield Problem(name, f"missing beside {there[0]}; {advice}")
+
+
+def _encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
+    url = values.get(name)
+    if not url:
+        return
+    address = read_address(url)
+    if address is None or address.port == 0:
+        yield Problem(name, f"found {shown(url)}, whose port is none; mend it")
+    elif address.scheme == "http" and not is_this_machine(address.host):
+        yield Problem(name, f"found {shown(url)}, {danger}; give https://")
+
+
+def _pins(values: Values) -> list[tuple[str, int]]:
+    return [
+        (name, pin)
+        for name, pin in values.items()
+        if name.startswith("gpio.") and name.endswith("_pin") and pin is not None
+    ]
+
+
+def _of_output(where: str, one: WiredOutput) -> Iterator[Problem]:
+    if one.pin is None and not one.command:
+        yield Problem(f"{where}.pin", "missing; give a pin, or a command instead")
+    elif one.pin is not None and one.command:
+        yield Problem(f"{where}.command", "found beside a pin; give one of them")
+    if one.pin is not None and one.at_warnings:
+        what = "found beside a pin; give a command, for at a warning no pin is switched"
+        yield Problem(f"{where}.at_warnings", what)
+    if not one.modes and not one.at_warnings:
+        yield Problem(f"{where}.modes", "found []; give those in which it is on, or at_warnings")
+    if one.command and not one.command[0].startswith("/"):
+        what = f"found {shown(one.command)}; begin with the command's whole path"
+        yield Problem(f"{where}.command", what)
+
+
+def _fits(kind: Any, address: Address) -> bool:
+    if address.scheme not in SCHEMES[kind]:
+        return False
+    return kind == "fbs" or (bool(address.port) and not address.path)
 
 
 def _is_zone(name: str) -> bool:

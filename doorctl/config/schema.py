@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from msgspec import Meta, inspect
 
@@ -16,14 +16,23 @@ from doorctl.config.hours import (
     Closing,
     Opening,
     Week,
-    WiredOutput,
     WrittenException,
     WrittenHours,
     WrittenStaffed,
 )
-from doorctl.config.lms import Lms
-from doorctl.config.signin import Oidc, Signin
-from doorctl.config.sync import Sync, WrittenSync
+from doorctl.config.network import (
+    AlarmEmail,
+    Alarms,
+    AlarmWebhook,
+    Lms,
+    Oidc,
+    Push,
+    Signin,
+    Sync,
+    Tls,
+    Web,
+    WrittenSync,
+)
 from doorctl.config.tables import (
     Branch,
     ClockTrust,
@@ -38,9 +47,9 @@ from doorctl.config.tables import (
     Secrets,
     Storage,
     Visits,
+    WiredOutput,
 )
-from doorctl.config.tables_web import AlarmEmail, Alarms, AlarmWebhook, Push, Tls, Web
-from doorctl.config.wording import shown
+from doorctl.config.wording import REQUIRED, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +145,6 @@ LISTED = frozenset({"hours.exceptions", "outputs"})
 
 # Messages, the example file's comments and the documentation are all made of these.
 
-REQUIRED: Final = dataclasses.MISSING
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Key:
@@ -146,18 +153,13 @@ class Key:
     table: str
     leaf: str
     annotation: Any
+    meta: Meta
     default: Any
 
     @property
     def name(self) -> str:
         """The full key, such as ``door.release_s``."""
         return f"{self.table}.{self.leaf}"
-
-    @property
-    def meta(self) -> Meta:
-        """The schema's description of it."""
-        metas = (one for one in get_args(self.annotation) if isinstance(one, Meta))
-        return next(one for one in metas if one.description)
 
     @property
     def why(self) -> str:
@@ -167,8 +169,9 @@ class Key:
     @property
     def allowed(self) -> str:
         """The allowed values, in words."""
-        told = (self.meta.extra or {}).get("allowed")
-        return told or _allowed(inspect.type_info(self.annotation))
+        in_words = (self.meta.extra or {}).get("allowed")
+        blank = ', or ""' if self.default == Path() else ""
+        return in_words or _allowed(inspect.type_info(self.annotation)) + blank
 
     @property
     def example(self) -> str:
@@ -215,9 +218,9 @@ def section_keys(name: str, section: type[Any]) -> Mapping[str, Key]:
     """Return last part of a key -> key of one section that stands at `name`."""
     hints = get_type_hints(section, include_extras=True)
     return {
-        field.name: Key(name, field.name, hints[field.name], field.default)
-        for field in dataclasses.fields(section)
-        if f"{name}.{field.name}" not in TABLES
+        one.name: Key(name, one.name, Annotated[hints[one.name], meta], meta, one.default)
+        for one in dataclasses.fields(section)
+        if (meta := one.metadata.get("meta")) is not None
     }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Meta
+
+REQUIRED: Final = dataclasses.MISSING
 
 LONGEST_SHOWN = 60
 """Characters of a value that a message repeats: enough to find it, and one line stays one line."""
@@ -69,16 +72,29 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code < FIRST_LONG else f"\\U{code:08x}"
 
 
-def key(why: str, example: object = None, allowed: str | None = None, **bounds: Any) -> Meta:
-    """Describe one key.
+def key(
+    why: str,
+    default: Any = REQUIRED,
+    *,
+    example: object = None,
+    allowed: str | None = None,
+    within: tuple[float, float] | None = None,
+    **bounds: Any,
+) -> Any:
+    """Describe one key, as a field of its table's dataclass.
 
     Args:
         why: its unit, where it has one, then its reason and source; messages don't show it, the
             example file's comments and the documentation do.
+        default: its value where it isn't written; `REQUIRED` for a key that has to be.
         example: what a message suggests where the default is no help.
         allowed: the allowed values in words, where the type can't say it.
-        bounds: msgspec's own: ``ge``, ``le``, ``gt``, ``pattern``, ``max_length``.
+        within: the lowest and the highest number.
+        bounds: msgspec's own: ``gt``, ``le``, ``pattern``, ``max_length``.
     """
     examples = None if example is None else [example]
     extra = None if allowed is None else {"allowed": allowed}
-    return Meta(description=why, examples=examples, extra=extra, **bounds)
+    if within is not None:
+        bounds["ge"], bounds["le"] = within
+    meta = Meta(description=why, examples=examples, extra=extra, **bounds)
+    return dataclasses.field(default=default, metadata={"meta": meta})

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.config.lms import is_this_machine
+from doorctl.config.network import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.ports.devices import LibraryPatron, LibraryReply

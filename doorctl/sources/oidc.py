@@ -23,7 +23,7 @@ from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, Jos
 from joserfc.jwk import KeySet
 
 from doorctl.accounts.ports import Claims, Pending
-from doorctl.config.lms import is_this_machine
+from doorctl.config.network import is_this_machine
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment

@@ -18,7 +18,7 @@ from datetime import date
 from types import MappingProxyType
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.config.lms import is_this_machine
+from doorctl.config.network import is_this_machine
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.ports import Clock

@@ -16,7 +16,7 @@ import httpx2
 import msgspec
 
 from doorctl.access.calendar import DAY_MINUTES, Calendar, Cause, DatedDay, Mode, ModeSpan
-from doorctl.config.lms import is_this_machine
+from doorctl.config.network import is_this_machine
 from doorctl.config.wording import shown
 from doorctl.core.errors import InputError, Problem, WebsiteHoursError
 

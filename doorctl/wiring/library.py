@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from doorctl.config import Config, Lms
-from doorctl.config.lms import read_address
+from doorctl.config.network import read_address
 from doorctl.core.errors import ConfigError, KeyFileError, Problem
 from doorctl.core.masked import Identifier, Masked, Pin
 from doorctl.ports import Clock, EventLog, PatronWriter, SealedRow

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import describe, load
-from doorctl.config.schema import LISTED, REQUIRED, keys
+from doorctl.config.schema import LISTED, keys
+from doorctl.config.wording import REQUIRED
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = CONFIG / "doorctl.toml"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.config import Lms, load
-from doorctl.config.lms import Address, is_this_machine, read_address
+from doorctl.config.network import Address, is_this_machine, read_address
 from doorctl.core.errors import ConfigError
 
 RIGHT = """

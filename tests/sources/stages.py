@@ -12,7 +12,7 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Protocol
 
-from doorctl.config.lms import read_address
+from doorctl.config.network import read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.ports.devices import LibrarySystem
