@@ -321,15 +321,15 @@ def _day(local: datetime, language: Language) -> str:
 
 def letter(ban: Ban, branch: Branch, moment: Moment) -> str:
     """Return the letter; staff write the addressee on it by hand: no name is known here."""
-    danish, english = both(ban, branch, moment)
+    danish, english = (letter_in(language, ban, branch, moment) for language in ("da", "en"))
     return f"{danish}\n\n{'-' * 60}\n\n{english}"
 
 
-def both(ban: Ban, branch: Branch, moment: Moment) -> tuple[str, str]:
-    """Return the letter in Danish and in English; an empty line stands between paragraphs."""
+def letter_in(language: str, ban: Ban, branch: Branch, moment: Moment) -> str:
+    """Return the letter in ``da`` or ``en``; an empty line stands between paragraphs."""
     first = letter_day(ban.since, moment)
     last = None if ban.until is None else letter_day(ban.until - timedelta.resolution, moment)
-    return _danish(ban, branch, first, last), _english(ban, branch, first, last)
+    return (_danish if language == "da" else _english)(ban, branch, first, last)
 
 
 def letter_day(at: datetime, moment: Moment) -> date:

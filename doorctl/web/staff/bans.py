@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +17,7 @@ from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.staff_text import LETTER_TEXT, SHORT_TEXT
-from doorctl.privacy.letters import both
+from doorctl.privacy.letters import letter_in
 from doorctl.rpc import deeds
 from doorctl.services import rights
 from doorctl.services.app import App
@@ -132,12 +132,12 @@ class BansPages:
     async def _letter(self, asked: PageRequest) -> Response:
         number = filled_in.row_number(asked)
         ban = await asked.aside(rights.ban_to_write_of, self._app, number, asked.by)
-        danish, english = both(ban, self._app.config.branch, self._app.clock.moment())
-        words_of = self._frame.house.words_of
-        texts = [
-            (words, _with_reason_in(words, text, kept_in=words_of(None)).split("\n\n"))
-            for words, text in ((words_of("da"), danish), (words_of("en"), english))
-        ]
+        branch, moment = self._app.config.branch, self._app.clock.moment()
+        words_of, texts = self._frame.house.words_of, []
+        for code in ("da", "en"):
+            reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
+            text = letter_in(code, replace(ban, reason=reason), branch, moment)
+            texts.append((words_of(code), text.split("\n\n")))
         return asked.page("ban_letter.html", number=number, texts=texts, today=asked.today)
 
     async def _shown(self, asked: PageRequest, wrong: Wrong | None = None) -> Response:
@@ -163,11 +163,11 @@ class BansPages:
         return asked.page("bans.html", 200 if wrong is None else 422, **context)
 
 
-def _with_reason_in(words: Words, letter: str, kept_in: Words) -> str:
-    """Return a letter with its listed reason translated from the branch's own language."""
-    for reason in REASONS.values():
-        letter = letter.replace(f": {kept_in.say(reason)}", f": {words.say(reason)}", 1)
-    return letter
+def _reason_in(words: Words, reason: str, kept_in: Words) -> str:
+    """Return a ban's reason in another language, as far as it is one of the list's."""
+    listed, colon, own = reason.partition(": ")
+    known = {kept_in.say(text): text for text in REASONS.values()}
+    return f"{words.say(known[listed])}{colon}{own}" if listed in known else reason
 
 
 def _outcome(made: tuple[Banned, ...]) -> str:
