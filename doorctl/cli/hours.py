@@ -15,7 +15,6 @@ from typing import Any
 import click
 
 from doorctl.access.calendar import (
-    BY_STAFF,
     DAY_MINUTES,
     LOOK_AHEAD,
     OPEN,
@@ -228,23 +227,19 @@ def _at(local: datetime) -> str:
 
 def _mode_as_dict(now: Hours) -> dict[str, Any]:
     stands, following = now.standing, now.next_change
-    by_hand = now.override if stands.cause in BY_STAFF else None
+    by_hand = now.by_hand
     return {
         "mode": None if stands.mode is None else stands.mode.value,
         "cause": stands.cause.value,
-        "until": _iso(now, stands.until),
+        "until": iso(now.changes_at),
         "reason": None if by_hand is None else by_hand.cause,
         "by": None if by_hand is None else by_hand.by,
         "next": None
         if following is None
-        else {"at": _iso(now, following[0]), "mode": following[1].value},
+        else {"at": iso(following[0]), "mode": following[1].value},
         "problem": stands.problem,
         "clock": now.moment.state.value,
     }
-
-
-def _iso(now: Hours, at: datetime | None) -> str | None:
-    return None if at is None else iso(at.astimezone(now.moment.local.tzinfo))
 
 
 def _mode(now: Hours) -> str:
@@ -253,8 +248,8 @@ def _mode(now: Hours) -> str:
     lines = [click.style(SHOWN[stands.mode], fg=colour, bold=True), f"  why: {WHY[stands.cause]}"]
     if stands.cause is Cause.STAFF and now.override is not None:
         lines[-1] += f" by {now.override.by}: {now.override.cause}"
-    if stands.until is not None:
-        lines.append(f"  until: {_at(stands.until.astimezone(now.moment.local.tzinfo))}")
+    if now.changes_at is not None:
+        lines.append(f"  until: {_at(now.changes_at)}")
     if following is not None:
         lines.append(f"  next: {SHOWN[following[1]]} from {_at(following[0])}")
     if stands.problem and stands.cause is not Cause.UNKNOWN_CALENDAR:

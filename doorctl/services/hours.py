@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 from doorctl.access.calendar import (
+    BY_STAFF,
     LOOK_AHEAD,
     OPEN,
     Calendar,
@@ -96,7 +98,7 @@ class BranchNow:
     no_entry: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hours:
     """The branch's hours at a moment; `override` is what staff have set last, and may be over."""
 
@@ -104,19 +106,35 @@ class Hours:
     override: Override | None
     moment: Moment
 
-    @property
+    @cached_property
     def standing(self) -> Standing:
         """The branch's mode just now, and until when."""
         return standing(self.calendar, self.override, self.moment)
 
     @property
+    def by_hand(self) -> Override | None:
+        """What staff have set, while that is why the mode is what it is."""
+        return self.override if self.standing.cause in BY_STAFF else None
+
+    @property
+    def changes_at(self) -> datetime | None:
+        """When the mode of now ends, local; None if not within 14 days."""
+        until = self.standing.until
+        return None if until is None else until.astimezone(self.moment.local.tzinfo)
+
+    @property
+    def today(self) -> Day | None:
+        """The hours of today's date; None where they are not known."""
+        return self.calendar.day(self.moment.local.date())
+
+    @cached_property
     def next_change(self) -> tuple[datetime, Mode] | None:
         """The next planned change and its mode; None if not within 14 days, or by a bad clock."""
         if not self.moment.dependable:
             return None
         return next_planned_change(self.calendar, self.override, self.moment.local)
 
-    @property
+    @cached_property
     def opens_next(self) -> datetime | None:
         """When patrons can come in next, local: now if they can; None as for `next_change`."""
         local = self.moment.local

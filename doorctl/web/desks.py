@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Literal, Protocol
 
-from doorctl.access.calendar import Cause, Day, Mode
-from doorctl.access.day import Override
+from doorctl.access.calendar import Mode
 from doorctl.ports import Visit
 from doorctl.privacy.audit import Action, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked
@@ -129,97 +128,6 @@ class DoorLog(Protocol):
         Raises InputError where there are too many for one export: part of them is never taken for
         all.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class DoorNow:
-    """The door process's own state; see `doorctl status`.
-
-    Args:
-        reader: ``connected``, ``lost``, or None where that line is not configured.
-        leaf: locked, released, open, held or forced.
-        inside: estimate of people inside, None where nothing counts them.
-        in_doubt: the time by its clock, where that is in doubt; else None.
-    """
-
-    reader: str | None
-    keypad: str | None
-    leaf: str
-    released: bool
-    inside: int | None
-    inside_low: int | None
-    inside_high: int | None
-    clock: str
-    version: str
-    in_doubt: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HoursNow:
-    """The branch's mode by `cause`, and the next one; local times. What is not known is None.
-
-    Args:
-        override: the mode that staff set last, if it is in force.
-        changes_at: when it becomes `becomes`; None if not within 14 days.
-        opens_next: when patrons can come in next; now, if they can.
-    """
-
-    mode: Mode | None
-    cause: Cause
-    override: Override | None
-    changes_at: datetime | None
-    becomes: Mode | None
-    opens_next: datetime | None
-    today: Day | None
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterNow:
-    """The copy of the patron register.
-
-    `epoch` is None where it can't be read, `age` where it is not known; `problem` is a sentence on
-    what is wrong with it.
-    """
-
-    epoch: int | None
-    patrons: int
-    age: timedelta | None
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class BranchPicture:
-    """The whole branch at one moment, local.
-
-    `door` is None where the door process does not answer, `hours` where they can't be read;
-    `disk_free_bytes` is of the databases' disk, None where not known.
-    """
-
-    at: datetime
-    door: DoorNow | None
-    hours: HoursNow | None
-    register: RegisterNow
-    disk_free_bytes: int | None
-    version: str
-
-
-class NowDesk(Protocol):
-    """The branch now, and what staff can do about it."""
-
-    def now(self) -> BranchPicture:
-        """Return the picture; what can't be had is None, and nothing is raised for it."""
-
-    def open_once(self, reason: str, by: str) -> None:
-        """Have the door let somebody in once."""
-
-    def trust_clock(self, by: str) -> None:
-        """Say that the clock is right."""
-
-    def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
-        """Set a mode by hand until a time."""
-
-    def end_mode(self, by: str) -> None:
-        """Go back to the calendar."""
 
 
 TakenAs = Literal["card", "cpr"]

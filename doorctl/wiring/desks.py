@@ -3,157 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-import doorctl
-from doorctl.access.calendar import BY_STAFF, Mode
-from doorctl.access.day import Override
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError, StoreError
-from doorctl.core.staff_text import refuse_purpose
-from doorctl.ops.machine import DataDisk
+from doorctl.core.errors import DoorctlError
 from doorctl.ports import Clock, Visit
 from doorctl.privacy.audit import Action, Deed, Details, Entry, Head, Verdict
 from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
 from doorctl.privacy.letters import Export
 from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
-from doorctl.rpc import deeds
-from doorctl.rpc.control import Question, ask
-from doorctl.services import holding, opening, records, subject, visits
-from doorctl.services.app import App, outdated
-from doorctl.services.branch import change
+from doorctl.services import holding, records, subject, visits
+from doorctl.services.app import App
 from doorctl.services.explain import Explanation
-from doorctl.services.hours import hours_now
 from doorctl.services.numbers import DoorsNumbers, Numbers, TakenAs
 from doorctl.services.purging import Audited
 from doorctl.services.records import note
-from doorctl.services.register import open_register
 from doorctl.web.desks import (
     AuditDesk,
-    BranchPicture,
     DoorLog,
-    DoorNow,
     ExplainDesk,
     HoldDesk,
-    HoursNow,
     Named,
-    NowDesk,
-    RegisterNow,
     StatisticsDesk,
     SubjectDesk,
 )
 from doorctl.wiring.desks_log import DoorLogDesk
-
-# The branch as it is now, and what staff do about it from a page.
-
-LOOK_LIMIT_S = 1.0
-"""Longest wait for the door's own word: a page is shown without it rather than late."""
-
-DEED_LIMIT_S = 5.0
-
-
-class BranchNowDesk:
-    """Implements `doorctl.web.desks.NowDesk`. Thread-safe."""
-
-    def __init__(self, config: Config, clock: Clock) -> None:
-        self._config = config
-        self._clock = clock
-
-    def now(self) -> BranchPicture:
-        """Return the branch as it is now; what can't be had is None."""
-        moment = self._clock.moment()
-        return BranchPicture(
-            at=moment.local,
-            door=self._door(),
-            hours=self._hours(),
-            register=self._register(),
-            disk_free_bytes=self._free(),
-            version=doorctl.__version__,
-        )
-
-    def open_once(self, reason: str, by: str) -> None:
-        """Have the door let a person in once, if the audit log takes the entry."""
-        refuse_purpose(reason, "reason")
-        self._note(Deed(Action.OPENED_ONCE, why=reason), by)
-        opening.open_once(App(self._config, self._clock), reason, by, DEED_LIMIT_S)
-
-    def trust_clock(self, by: str) -> None:
-        """Say that the clock is right, if the audit log takes the entry."""
-        self._note(Deed(Action.CLOCK_TRUSTED), by)
-        opening.trust_clock(App.of(self._config), DEED_LIMIT_S)
-
-    def set_mode(self, mode: Mode, until: datetime, cause: str, by: str) -> None:
-        """Set a mode by hand until a time."""
-        change(App.of(self._config), deeds.set_mode(Override(mode, until, cause, by)), by)
-
-    def end_mode(self, by: str) -> None:
-        """Go back to the calendar."""
-        change(App.of(self._config), deeds.end_mode(), by)
-
-    def _note(self, deed: Deed, by: str) -> None:
-        # A door that does not run does nothing that could go on record.
-        ask(self._config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
-        note(App.of(self._config), deed, by)
-
-    def _door(self) -> DoorNow | None:
-        try:
-            told = ask(self._config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
-        except DoorctlError:
-            return None
-        return _door_now(told)
-
-    def _hours(self) -> HoursNow | None:
-        try:
-            hours = hours_now(App.of(self._config))
-        except StoreError:
-            return None
-        stands, following = hours.standing, hours.next_change
-        zone = hours.moment.local.tzinfo
-        return HoursNow(
-            mode=stands.mode,
-            cause=stands.cause,
-            override=hours.override if stands.cause in BY_STAFF else None,
-            changes_at=None if stands.until is None else stands.until.astimezone(zone),
-            becomes=None if following is None else following[1],
-            opens_next=hours.opens_next,
-            today=hours.calendar.day(hours.moment.local.date()),
-        )
-
-    def _register(self) -> RegisterNow:
-        now = self._clock.moment()
-        try:
-            with open_register(self._config) as patrons:
-                stamp = patrons.stamp()
-        except StoreError as error:
-            return RegisterNow(None, 0, None, str(error))
-        age, problem = stamp.age(now), outdated(stamp, self._config)
-        return RegisterNow(stamp.epoch, stamp.patrons, age, problem)
-
-    def _free(self) -> int | None:
-        with suppress(StoreError):
-            return DataDisk(self._config.storage.directory).free_bytes()
-        return None
-
-
-def _door_now(told: dict[str, Any]) -> DoorNow:
-    doubt = told.get("clock_in_doubt")
-    return DoorNow(
-        reader=told.get("reader"),
-        keypad=told.get("keypad"),
-        leaf=str(told.get("door")),
-        released=bool(told.get("released")),
-        inside=told.get("inside"),
-        inside_low=told.get("inside_low"),
-        inside_high=told.get("inside_high"),
-        clock=str(told.get("clock")),
-        version=str(told.get("version")),
-        in_doubt=datetime.fromisoformat(doubt) if isinstance(doubt, str) else None,
-    )
-
 
 # Cards and people at the staff pages: why refused, bans, passes, a person's rights.
 
@@ -311,7 +187,6 @@ class Desks:
     """The desks, one for each page."""
 
     log: DoorLog
-    now: NowDesk
     explain: ExplainDesk
     statistics: StatisticsDesk
     subject: SubjectDesk
@@ -324,7 +199,6 @@ def desks(config: Config, clock: Clock) -> Desks:
     numbers = DoorsNumbers(config.control.socket)
     return Desks(
         log=DoorLogDesk(config, clock, numbers),
-        now=BranchNowDesk(config, clock),
         explain=WhyDesk(config, numbers),
         statistics=CountsDesk(config),
         subject=PeopleDesk(config, numbers),

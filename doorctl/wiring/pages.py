@@ -209,7 +209,7 @@ def pages(
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
-        *NowPages(frame, stands_on.now, alarms).routes(),
+        *NowPages(frame, app, alarms).routes(),
         *LogPages(frame, stands_on.log).routes(),
         *events.routes(),
         *WhyPages(frame, stands_on.explain).routes(),

@@ -51,16 +51,20 @@ def key(app: App, kind: IdentifierKind, number: str) -> bytes:
     return row_key(stretched(app, kind, number))
 
 
-def register(app: App, *known: tuple[IdentifierKind, str, str]) -> None:
-    """Have the register know numbers: kind, number, whose."""
+def register(
+    app: App,
+    *known: tuple[IdentifierKind, str, str],
+    at: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+) -> None:
+    """Have the register know numbers since a time: kind, number, whose."""
     key_of = read_key(app.config.secrets.installation_key_file)
     seal = ArgonSealer(key_of, app.config.seal.memory_kib, app.config.seal.iterations).seal
     writer = open_or_create_patrons(app.patrons_db, seal)
     writer.apply(
         [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
         full=True,
-        applied_at=datetime(2026, 1, 1, tzinfo=UTC),
-        minimum_age=0,
+        applied_at=at,
+        minimum_age=app.config.policy.minimum_age,
         guard=unguarded,
     )
     writer.close()

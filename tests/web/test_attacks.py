@@ -23,7 +23,6 @@ from doorctl.web.staff.now import NowPages
 from doorctl.wiring.pages import SignedIn
 from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.fakes.log_desk import FakeHoldDesk
-from tests.fakes.now_desk import FakeNowDesk
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
 
@@ -57,13 +56,13 @@ class HangingProvider:
         raise InputError(f"nobody began {state} with {code}, not even {kept!r}")
 
 
-def test_strangers_take_no_threads_from_staff() -> None:
+def test_strangers_take_no_threads_from_staff(app: App) -> None:
     """However many wait for a provider that hangs, who is signed in gets their page at once."""
     provider = HangingProvider()
     around = frame()
     routes = [
         *MunicipalityPages(around, provider).routes(),
-        *NowPages(around, FakeNowDesk(), FakeAlarmDesk()).routes(),
+        *NowPages(around, app, FakeAlarmDesk()).routes(),
     ]
     client = TestClient(application(routes, around), follow_redirects=False)
     with client, ThreadPoolExecutor(CROWD + 1) as crowd:
@@ -172,10 +171,10 @@ class FailingSessions(FakeSessions):
         raise StoreError(f"/var/lib/doorctl/branch.db can't be used for {len(token)} signs")
 
 
-def test_a_stranger_learns_nothing_of_files() -> None:
+def test_a_stranger_learns_nothing_of_files(app: App) -> None:
     """A fault is told in full to those alone who are signed in."""
     around = frame(FailingSessions())
-    routes = NowPages(around, FakeNowDesk(), FakeAlarmDesk()).routes()
+    routes = NowPages(around, app, FakeAlarmDesk()).routes()
     client = TestClient(application(routes, around), headers={"Cookie": "doorctl=x"})
     answer = client.get("/now")
 
@@ -189,7 +188,7 @@ def test_days_beyond_all_calendars(day: str, app: App) -> None:
     around = browser(
         lambda around: (
             *CalendarPages(around, app).routes(),
-            *NowPages(around, FakeNowDesk(), FakeAlarmDesk()).routes(),
+            *NowPages(around, app, FakeAlarmDesk()).routes(),
         ),
         Role.STAFF,
     )

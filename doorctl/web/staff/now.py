@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -11,19 +12,140 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import BY_STAFF, Cause, Mode
+import doorctl
+from doorctl.access.calendar import Cause, Mode
+from doorctl.access.day import Override
 from doorctl.accounts.account import Permission
 from doorctl.core.alarms import Urgency
-from doorctl.core.errors import InputError, StoreError
+from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
+from doorctl.ops.machine import DataDisk
+from doorctl.privacy.audit import Action, Deed
+from doorctl.rpc import deeds
+from doorctl.rpc.control import Question, ask
+from doorctl.services import opening
 from doorctl.services.alarms import AlarmDesk, StandingAlarm
-from doorctl.web.desks import BranchPicture, DoorNow, NowDesk
+from doorctl.services.app import App, outdated
+from doorctl.services.branch import change
+from doorctl.services.hours import Hours, hours_now
+from doorctl.services.records import note
+from doorctl.services.register import open_register
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import CAUSES, MODES, SETTABLE, Words
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
+
+LOOK_LIMIT_S: Final = 1.0
+"""Longest wait for the door's own word: a page is shown without it rather than late."""
+
+DEED_LIMIT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DoorNow:
+    """The door process's own state; see `doorctl status`.
+
+    `reader` and `keypad` are ``connected``, ``lost``, or None where that one is not configured.
+    `inside` estimates the people inside, None where nothing counts them. `in_doubt` is the time by
+    the door's clock, where that is in doubt.
+    """
+
+    reader: str | None
+    keypad: str | None
+    leaf: str
+    inside: int | None
+    inside_low: int | None
+    inside_high: int | None
+    clock: str
+    version: str
+    in_doubt: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterNow:
+    """The copy of the patron register.
+
+    `epoch` is None where it can't be read, `age` where it is not known; `problem` is a sentence on
+    what is wrong with it.
+    """
+
+    epoch: int | None
+    patrons: int
+    age: timedelta | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchPicture:
+    """The whole branch at one moment, local.
+
+    `door` is None where the door process does not answer, `hours` where they can't be read;
+    `disk_free_bytes` is of the databases' disk, None where not known.
+    """
+
+    at: datetime
+    door: DoorNow | None
+    hours: Hours | None
+    register: RegisterNow
+    disk_free_bytes: int | None
+    version: str
+
+
+def branch_now(app: App) -> BranchPicture:
+    """Return the branch as it is now; what can't be had is None, and nothing is raised for it."""
+    return BranchPicture(
+        at=app.clock.moment().local,
+        door=_door(app),
+        hours=_hours(app),
+        register=_register(app),
+        disk_free_bytes=_free_bytes(app),
+        version=doorctl.__version__,
+    )
+
+
+def _door(app: App) -> DoorNow | None:
+    try:
+        state = ask(app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
+    except DoorctlError:
+        return None
+    doubt = state.get("clock_in_doubt")
+    return DoorNow(
+        reader=state.get("reader"),
+        keypad=state.get("keypad"),
+        leaf=str(state.get("door")),
+        inside=state.get("inside"),
+        inside_low=state.get("inside_low"),
+        inside_high=state.get("inside_high"),
+        clock=str(state.get("clock")),
+        version=str(state.get("version")),
+        in_doubt=datetime.fromisoformat(doubt) if isinstance(doubt, str) else None,
+    )
+
+
+def _hours(app: App) -> Hours | None:
+    with suppress(StoreError):
+        return hours_now(app)
+    return None
+
+
+def _register(app: App) -> RegisterNow:
+    now = app.clock.moment()
+    try:
+        with open_register(app.config) as patrons:
+            stamp = patrons.stamp()
+    except StoreError as error:
+        return RegisterNow(None, 0, None, str(error))
+    problem = outdated(stamp, app.config)
+    return RegisterNow(stamp.epoch, stamp.patrons, stamp.age(now), problem)
+
+
+def _free_bytes(app: App) -> int | None:
+    with suppress(StoreError):
+        return DataDisk(app.config.storage.directory).free_bytes()
+    return None
+
 
 # What is wrong is decided here alone, so that the page's first sentence names what the page marks.
 
@@ -61,7 +183,7 @@ def _of_door(wrong: Callable[[DoorNow], bool]) -> Callable[[BranchPicture], bool
 
 FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = MappingProxyType(
     {
-        "Mode": lambda now: now.hours is None or now.hours.mode is None,
+        "Mode": lambda now: now.hours is None or now.hours.standing.mode is None,
         "Door": _of_door(lambda door: door.leaf in {"held", "forced"}),
         "Card reader": _of_door(lambda door: door.reader not in {CONNECTED, None}),
         "Keypad": _of_door(lambda door: door.keypad not in {CONNECTED, None}),
@@ -109,9 +231,9 @@ def headline(
 
 def _locked_down(words: Words, now: BranchPicture) -> str:
     hours = now.hours
-    if hours is not None and hours.cause is Cause.LOCKDOWN:
+    if hours is not None and hours.standing.cause is Cause.LOCKDOWN:
         return words.say("A lockdown is over. The door stays closed until staff lift it.")
-    if hours is None or hours.mode is not Mode.LOCKDOWN or hours.changes_at is None:
+    if hours is None or hours.standing.mode is not Mode.LOCKDOWN or hours.changes_at is None:
         return ""
     time = words.moment(hours.changes_at)
     return words.say("Locked down until {time}: only emergency passes open the door.", time=time)
@@ -119,7 +241,7 @@ def _locked_down(words: Words, now: BranchPicture) -> str:
 
 def _calm(words: Words, now: BranchPicture) -> str:
     hours = now.hours
-    mode = words.say(MODES[None if hours is None else hours.mode])
+    mode = words.say(MODES[None if hours is None else hours.standing.mode])
     if hours is None or hours.changes_at is None:
         return words.say("{mode}. Nothing to do.", mode=mode)
     if hours.changes_at.date() != now.at.date():
@@ -150,9 +272,9 @@ class Wrong:
 class NowPages:
     """Show the branch and carry out what staff ask for."""
 
-    def __init__(self, frame: Frame, desk: NowDesk, alarms: AlarmDesk) -> None:
+    def __init__(self, frame: Frame, app: App, alarms: AlarmDesk) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
         self._alarms = alarms
 
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -173,13 +295,13 @@ class NowPages:
     async def _open(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            await asked.aside(self._desk.open_once, form.text("reason"), asked.by)
+            await asked.aside(self._opened, form.text("reason"), asked.by)
         except InputError as error:
             return await self._shown(asked, Wrong("open", asked.words.refusal(error), form))
         return asked.done(PAGE, "opened")
 
     async def _trust_clock(self, asked: PageRequest) -> Response:
-        await asked.aside(self._desk.trust_clock, asked.by)
+        await asked.aside(self._clock_trusted, asked.by)
         return asked.done(PAGE, "clock")
 
     async def _set_mode(self, asked: PageRequest) -> Response:
@@ -191,15 +313,30 @@ class NowPages:
                 refuse_purpose(form.text("cause"), "reason")
             with of_field("until"):
                 until = _until(form.text("until"), asked.words)
-                await asked.aside(self._desk.set_mode, mode, until, form.text("cause"), asked.by)
+                override = Override(mode, until, form.text("cause"), asked.by)
+                await asked.aside(change, self._app, deeds.set_mode(override), asked.by)
         except FieldError as error:
             text = asked.words.refusal(error)
             return await self._shown(asked, Wrong("mode", text, form, error.field))
         return asked.done(PAGE, "mode")
 
     async def _end_mode(self, asked: PageRequest) -> Response:
-        await asked.aside(self._desk.end_mode, asked.by)
+        await asked.aside(change, self._app, deeds.end_mode(), asked.by)
         return asked.done(PAGE, "ended")
+
+    def _opened(self, reason: str, by: str) -> None:
+        refuse_purpose(reason, "reason")
+        self._note(Deed(Action.OPENED_ONCE, why=reason), by)
+        opening.open_once(self._app, reason, by, DEED_LIMIT_S)
+
+    def _clock_trusted(self, by: str) -> None:
+        self._note(Deed(Action.CLOCK_TRUSTED), by)
+        opening.trust_clock(self._app, DEED_LIMIT_S)
+
+    def _note(self, deed: Deed, by: str) -> None:
+        # A door that does not run does nothing that could go on record.
+        ask(self._app.config.control.socket, Question("status"), timeout_s=LOOK_LIMIT_S)
+        note(self._app, deed, by)
 
     async def _acknowledge(self, asked: PageRequest) -> Response:
         form = await asked.form()
@@ -212,7 +349,7 @@ class NowPages:
         return asked.page("now.html", status, **_context(asked.words, now, alarms, wrong))
 
     def _looked(self) -> tuple[BranchPicture, tuple[StandingAlarm, ...] | None]:
-        now = self._desk.now()
+        now = branch_now(self._app)
         try:
             return now, self._alarms.standing()
         except StoreError:
@@ -226,16 +363,16 @@ def _context(
     wrong: Wrong | None,
 ) -> dict[str, Any]:
     hours = now.hours
-    by_hand = hours is not None and hours.cause in BY_STAFF
+    following = None if hours is None else hours.next_change
     return {
         "now": now,
         "alarms": alarms,
         "urgent": Urgency.NOW,
         "headline": headline(words, now, alarms),
-        "mode": MODES[None if hours is None else hours.mode],
-        "cause": "" if hours is None else CAUSES[hours.cause],
-        "becomes": None if hours is None or hours.becomes is None else MODES[hours.becomes],
-        "by_hand": hours.override if hours is not None and by_hand else None,
+        "mode": MODES[None if hours is None else hours.standing.mode],
+        "cause": "" if hours is None else CAUSES[hours.standing.cause],
+        "becomes": None if following is None else MODES[following[1]],
+        "by_hand": None if hours is None else hours.by_hand,
         "leaves": LEAVES,
         "clocks": CLOCKS,
         "faults": faults(now),
@@ -255,7 +392,7 @@ def _settable(words: Words) -> Iterator[tuple[str, str]]:
 def _offered(now: BranchPicture) -> datetime:
     """Return the end that a form offers for a mode: at most the calendar's next change."""
     usual, hours = now.at + USUAL_SPAN, now.hours
-    if hours is None or hours.changes_at is None or hours.cause is Cause.STAFF:
+    if hours is None or hours.changes_at is None or hours.standing.cause is Cause.STAFF:
         return usual
     return min(hours.changes_at, usual)
 

@@ -1,31 +1,78 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from datetime import UTC, timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.access.calendar import Cause, Mode
+import doorctl
+from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.accounts.account import Role
-from doorctl.web.desks import BranchPicture, RegisterNow
-from doorctl.web.staff.now import NowPages
+from doorctl.core.masked import IdentifierKind
+from doorctl.privacy.audit import Action
+from doorctl.rpc import deeds
+from doorctl.rpc.control import Answer, Answers, ControlServer, Question
+from doorctl.services.app import App, open_book
+from doorctl.services.branch import change
+from doorctl.web.staff.now import NowPages, branch_now, faults
+from tests.bootstrap.branches import register
 from tests.fakes.alarm_desk import FakeAlarmDesk
-from tests.fakes.now_desk import AT, QUIET, FakeNowDesk
-from tests.web.pages.staging import browser
+from tests.fakes.clock import FakeClock
+from tests.web.conftest import Apps
+from tests.web.desk_records import recorded
+from tests.web.pages.staging import NOW, browser
+
+EVENING = ('hours.wednesday=["18:00-22:00"]', 'hours.staffed.wednesday=["10:00-18:00"]')
+AGE = timedelta(hours=3, minutes=5)
+
+
+@dataclass
+class Door:
+    """The door process's socket: says `state`, and keeps what it is asked to do in `done`."""
+
+    state: dict[str, Any]
+    done: list[tuple[str, Any]] = field(default_factory=list)
+
+    def answers(self) -> Answers:
+        """Return what it answers."""
+        return {"status": lambda _: self.state, "open": self._does, "trust_clock": self._does}
+
+    def _does(self, question: Question) -> Answer:
+        self.done.append((question.ask, question.about))
+        return {"at": "19:30"}
+
+
+@pytest.fixture
+def app(apps: Apps) -> App:
+    """A branch on an evening on which nothing is wrong, if its door answers."""
+    made = apps(*EVENING)
+    register(made, (IdentifierKind.CARD, "3000001234", "1001"), at=NOW - AGE)
+    return made
+
+
+@pytest.fixture
+def door(app: App) -> Iterator[Door]:
+    """The branch's door, which answers."""
+    lines = {"reader": "connected", "keypad": "connected", "door": "locked", "clock": "trusted"}
+    inside = {"inside": 4, "inside_low": 2, "inside_high": 6}
+    made = Door({**lines, **inside, "version": doorctl.__version__})
+    server = ControlServer(app.config.control.socket, made.answers())
+    server.start()
+    yield made
+    server.stop()
 
 
 def client(
-    desk: FakeNowDesk | None = None,
-    alarms: FakeAlarmDesk | None = None,
-    role: Role = Role.STAFF,
-    language: str = "da",
+    app: App, alarms: FakeAlarmDesk | None = None, role: Role = Role.STAFF, language: str = "da"
 ) -> TestClient:
     """Return a browser before the page."""
-    desk, alarms = desk or FakeNowDesk(), alarms or FakeAlarmDesk()
-    return browser(lambda frame: NowPages(frame, desk, alarms).routes(), role, language)
+    seen = alarms or FakeAlarmDesk()
+    return browser(lambda frame: NowPages(frame, app, seen).routes(), role, language)
 
 
 @pytest.mark.parametrize(
@@ -36,43 +83,45 @@ def client(
             [
                 "Selvbetjent indtil kl. 22.00. Intet at gøre.",
                 "10.00\N{EN DASH}18.00 betjent",
-                "40.123",
                 "3 t 5 min",
             ],
         ),
         ("en", ["Self-service until 22:00. Nothing to do.", "10:00 to 18:00 staffed", "about 4"]),
     ],
 )
-def test_a_quiet_evening(language: str, told: list[str]) -> None:
+@pytest.mark.usefixtures("door")
+def test_a_quiet_evening(app: App, language: str, told: list[str]) -> None:
     """One sentence says that nothing is to be done, and the rest is there for who wants it."""
-    page = client(language=language).get("/now").text
+    page = client(app, language=language).get("/now").text
 
     for text in told:
         assert text in page
 
 
-def test_a_door_that_does_not_answer_is_said_first() -> None:
+def test_a_door_that_does_not_answer_is_said_first(app: App) -> None:
     """The page works, and nobody takes its silence for calm."""
-    page = client(FakeNowDesk(replace(QUIET, door=None))).get("/now").text
+    page = client(app).get("/now").text
 
     assert "Dørens program svarer ikke: ingen bliver lukket ind." in page
     assert "Intet at gøre" not in page
 
 
-def test_hours_that_nobody_knows_and_a_register_that_is_gone() -> None:
+def test_hours_that_nobody_knows_and_a_register_that_is_gone(app: App) -> None:
     """What can't be read is said in its place; the page is there all the same."""
-    lost = RegisterNow(None, 0, None, "patrons.db is missing; <push> a snapshot")
-    page = client(FakeNowDesk(replace(QUIET, hours=None, register=lost))).get("/now").text
+    app.branch_db.unlink()
+    app.patrons_db.unlink()
+    page = client(app).get("/now").text
 
     assert "Ukendt" in page
-    assert "patrons.db is missing; &lt;push&gt; a snapshot" in page
+    assert "patrons.db" in page
 
 
-def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once() -> None:
+@pytest.mark.usefixtures("door")
+def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(app: App) -> None:
     """Staff read what it means and what to do, and whoever has seen it stands there."""
     alarms = FakeAlarmDesk()
     alarms.hear("door_held", "the door has been open for 60 s")
-    staff = client(alarms=alarms)
+    staff = client(app, alarms)
 
     before = staff.get("/now").text
     done = staff.post("/now/acknowledge", data={"kind": "door_held"})
@@ -84,119 +133,153 @@ def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once() -> None:
     assert "Kvitteret af staff" in after
 
 
-def test_alarms_that_cannot_be_read_are_no_calm() -> None:
+@pytest.mark.usefixtures("door")
+def test_alarms_that_cannot_be_read_are_no_calm(app: App) -> None:
     """Nothing to do is only said where somebody knows it."""
     alarms = FakeAlarmDesk()
     alarms.broken = True
 
-    page = client(alarms=alarms).get("/now").text
+    page = client(app, alarms).get("/now").text
 
     assert "Alarmerne kan ikke læses." in page
 
 
-assert QUIET.door is not None
-assert QUIET.hours is not None
-DOOR, HOURS = QUIET.door, QUIET.hours
+def test_a_disk_that_is_full_is_a_fault(app: App) -> None:
+    """A purge needs room to work."""
+    assert "Free disk" in faults(replace(branch_now(app), disk_free_bytes=0))
+
+
+def _register_gone(app: App) -> None:
+    app.patrons_db.unlink()
+
+
+def _branch_gone(app: App) -> None:
+    app.branch_db.unlink()
+
+
+def _days_pass(app: App) -> None:
+    assert isinstance(app.clock, FakeClock)
+    app.clock.advance(timedelta(days=2).total_seconds())
+
+
+def _nothing(_app: App) -> None:
+    """Leave the branch as it is."""
 
 
 @pytest.mark.parametrize(
-    ("picture", "named"),
+    ("state", "wrong", "named"),
     [
-        (replace(QUIET, door=replace(DOOR, reader="lost")), "Kortlæser"),
-        (replace(QUIET, door=replace(DOOR, keypad="lost", leaf="held")), "Dør, Tastatur"),
-        (replace(QUIET, door=replace(DOOR, clock="untrusted")), "Ur"),
-        (replace(QUIET, door=replace(DOOR, version="0.0.9")), "Version"),
-        (replace(QUIET, hours=None), "Tilstand"),
-        (replace(QUIET, hours=replace(HOURS, mode=None)), "Tilstand"),
-        (replace(QUIET, register=replace(QUIET.register, age=timedelta(days=2))), "Lånerregister"),
-        (replace(QUIET, register=replace(QUIET.register, problem="it is gone")), "Lånerregister"),
-        (replace(QUIET, disk_free_bytes=0), "Ledig plads"),
+        ({"reader": "lost"}, _nothing, "Kortlæser"),
+        ({"keypad": "lost", "door": "held"}, _nothing, "Dør, Tastatur"),
+        ({"clock": "untrusted"}, _nothing, "Ur"),
+        ({"version": "0.0.9"}, _nothing, "Version"),
+        ({}, _branch_gone, "Tilstand"),
+        ({}, _days_pass, "Lånerregister"),
+        ({}, _register_gone, "Lånerregister"),
     ],
-    ids=lambda one: one if isinstance(one, str) else "",
 )
-def test_what_is_wrong_is_named_before_any_alarm(picture: BranchPicture, named: str) -> None:
+def test_what_is_wrong_is_named_before_any_alarm(
+    app: App, door: Door, state: dict[str, str], wrong: Callable[[App], None], named: str
+) -> None:
     """Nothing to do is never said above something that the page itself marks as wrong."""
-    page = client(FakeNowDesk(picture)).get("/now").text
+    door.state |= state
+    wrong(app)
+    page = client(app).get("/now").text
 
     assert f"Noget er galt: {named}." in page
     assert "headline-bad" in page
     assert "Intet at gøre" not in page
 
 
-def test_a_line_that_is_not_configured_is_not_missing() -> None:
-    """A branch without a keypad of its own, or without a reader, is told nothing of them."""
-    bare = replace(QUIET, door=replace(DOOR, reader=None, keypad=None))
+def test_hours_that_no_source_gives_are_a_fault(apps: Apps) -> None:
+    """Holidays that were never fetched leave every date unknown."""
+    assert "Mode" in faults(branch_now(apps(*EVENING, 'hours.holidays="closed"')))
 
-    page = client(FakeNowDesk(bare)).get("/now").text
+
+def test_a_line_that_is_not_configured_is_not_missing(app: App, door: Door) -> None:
+    """A branch without a keypad of its own, or without a reader, is told nothing of them."""
+    door.state |= {"reader": None, "keypad": None}
+
+    page = client(app).get("/now").text
 
     assert "Intet at gøre" in page
     assert "Kortlæser" not in page
 
 
-def test_the_door_is_opened_once_by_a_form() -> None:
+def test_the_door_is_opened_once_by_a_form(app: App, door: Door) -> None:
     """With a reason, by the account; it is told on the next page."""
-    desk = FakeNowDesk()
-    staff = client(desk)
+    staff = client(app)
 
     answer = staff.post("/now/open", data={"reason": "rullestol"})
 
     assert answer.status_code == 303
-    assert desk.done == [("opened", "rullestol", "staff")]
+    ((what, about),) = door.done
+    assert (what, about["reason"], about["by"]) == ("open", "rullestol", "staff")
+    assert recorded(app.config) == [(Action.OPENED_ONCE, "rullestol", "staff")]
     assert "Døren er låst op én gang." in staff.get(answer.headers["location"]).text
 
 
-def test_staff_say_that_a_clock_in_doubt_is_right() -> None:
+def test_a_door_that_does_not_run_puts_nothing_on_record(app: App) -> None:
+    """It was neither opened, nor was its clock trusted."""
+    staff = client(app)
+
+    assert staff.post("/now/open", data={"reason": "rullestol"}).status_code == 503
+    assert staff.post("/now/clock").status_code == 503
+    assert recorded(app.config) == []
+
+
+def test_staff_say_that_a_clock_in_doubt_is_right(app: App, door: Door) -> None:
     """The page asks by what the clock says now, and only while there is doubt."""
-    assert QUIET.door is not None
-    assert "/now/clock" not in client(FakeNowDesk()).get("/now").text
-    said = AT.astimezone(UTC).replace(month=12, day=24)
-    doubted = replace(QUIET.door, clock="untrusted", in_doubt=said)
-    desk = FakeNowDesk(replace(QUIET, door=doubted))
-    staff = client(desk)
+    staff = client(app)
+    assert "/now/clock" not in staff.get("/now").text
+    door.state |= {"clock": "untrusted", "clock_in_doubt": "2026-12-24T18:30:00+00:00"}
     assert "24.12.2026 kl. 19.30" in staff.get("/now").text
 
     answer = staff.post("/now/clock")
 
     assert answer.status_code == 303
-    assert desk.done == [("clock", "staff")]
+    assert [what for what, _ in door.done] == ["trust_clock"]
+    assert recorded(app.config) == [(Action.CLOCK_TRUSTED, "", "staff")]
     assert "Uret regnes for rigtigt." in staff.get(answer.headers["location"]).text
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 300, "0101701234"])
-def test_a_reason_is_needed_and_holds_no_number(reason: str) -> None:
+def test_a_reason_is_needed_and_holds_no_number(app: App, door: Door, reason: str) -> None:
     """Nothing is opened, and what was typed is shown again to be mended."""
-    desk = FakeNowDesk()
+    answer = client(app).post("/now/open", data={"reason": reason})
 
-    answer = client(desk).post("/now/open", data={"reason": reason})
-
-    assert (answer.status_code, desk.done) == (422, [])
+    assert (answer.status_code, door.done, recorded(app.config)) == (422, [], [])
 
 
-def test_a_mode_is_set_until_a_local_time_and_ended() -> None:
+@pytest.mark.usefixtures("door")
+def test_a_mode_is_set_until_a_local_time_and_ended(app: App) -> None:
     """The time is the branch's own; the calendar counts again when staff say so."""
-    desk = FakeNowDesk()
-    staff = client(desk)
-    until = QUIET.at + timedelta(hours=2)
+    staff, until = client(app), NOW + timedelta(hours=2)
 
-    asked = {"mode": "lockdown", "until": f"{until:%Y-%m-%dT%H:%M}", "cause": "uro"}
-    assert staff.post("/now/mode", data=asked).status_code == 303
+    sent = {"mode": "lockdown", "until": f"{until:%Y-%m-%dT%H:%M}", "cause": "uro"}
+    assert staff.post("/now/mode", data=sent).status_code == 303
     page = staff.get("/now").text
+    with open_book(app.config) as book:
+        assert book.override() == Override(Mode.LOCKDOWN, until, "uro", "staff")
     staff.post("/now/mode/end")
 
     assert "Spærret indtil 25.11.2026 kl. 21.30: kun nødadgang åbner døren." in page
     assert "headline-bad" in page
     assert "Ophæv spærringen" in page
-    assert desk.done == [("mode", "lockdown", "2026-11-25T21:30+0100", "staff"), ("ended", "staff")]
+    assert "Intet at gøre" in staff.get("/now").text
+    assert [action for action, _, _ in recorded(app.config)] == [Action.MODE_SET, Action.MODE_ENDED]
 
 
-def test_a_lockdown_that_is_over_waits_for_staff() -> None:
+@pytest.mark.usefixtures("door")
+def test_a_lockdown_that_is_over_waits_for_staff(app: App) -> None:
     """It is said first, in red, with the button that lifts it; nothing is free until then."""
-    desk = FakeNowDesk()
-    assert desk.picture.hours is not None
-    lapsed = Override(Mode.LOCKDOWN, QUIET.at, "uro", "staff")
-    hours = replace(desk.picture.hours, mode=Mode.CLOSED, cause=Cause.LOCKDOWN, override=lapsed)
-    desk.picture = replace(desk.picture, hours=hours)
-    page = client(desk).get("/now").text
+    assert isinstance(app.clock, FakeClock)
+    noon = NOW.replace(hour=12, minute=0)
+    app.clock.step(noon)
+    lapsing = Override(Mode.LOCKDOWN, noon + timedelta(minutes=5), "uro", "staff")
+    change(app, deeds.set_mode(lapsing), "staff")
+    app.clock.advance(600)
+    page = client(app).get("/now").text
 
     assert "En spærring er slut. Døren forbliver lukket, til personalet ophæver den." in page
     assert "headline-bad" in page
@@ -214,61 +297,58 @@ def test_a_lockdown_that_is_over_waits_for_staff() -> None:
         ({"cause": ""}, "mode"),
     ],
 )
-def test_a_mode_that_makes_no_sense(wrong: dict[str, str], field: str) -> None:
+def test_a_mode_that_makes_no_sense(app: App, wrong: dict[str, str], field: str) -> None:
     """It is refused beside the field that is wrong, and nothing is set."""
-    desk = FakeNowDesk()
+    answer = client(app).post("/now/mode", data=wrong)
 
-    answer = client(desk).post("/now/mode", data=wrong)
-
-    assert (answer.status_code, desk.done) == (422, [])
+    assert (answer.status_code, recorded(app.config)) == (422, [])
     marked = [one for one in ("mode", "until", "cause") if f'id="{one}-error"' in answer.text]
     assert marked == [field]
 
 
-def test_no_mode_is_set_by_a_click_too_many() -> None:
+def test_no_mode_is_set_by_a_click_too_many(app: App) -> None:
     """None is chosen for anybody, and the form says that one of them leaves the door unlocked."""
-    page = client().get("/now").text
+    page = client(app).get("/now").text
     modes = page[page.index('<select class="form-select" id="mode"') :]
     modes = modes[: modes.index("</select>")]
 
     assert re.findall(r'value="(\w*)" selected', modes) == [""]
     assert " required>" in modes
     assert "Betjent: Døren står ulåst for alle." in page
-    assert client().post("/now/mode", data={"mode": "", "cause": "x"}).status_code == 422
+    assert client(app).post("/now/mode", data={"mode": "", "cause": "x"}).status_code == 422
 
 
 @pytest.mark.parametrize(
-    ("ahead", "offered"),
+    ("hours", "offered"),
     [
-        (timedelta(days=3), "2026-11-25T21:30"),
-        (timedelta(minutes=40), "2026-11-25T20:10"),
-        (None, "2026-11-25T21:30"),
+        (EVENING, "2026-11-25T21:30"),
+        (('hours.wednesday=["18:00-20:10"]',), "2026-11-25T20:10"),
+        ((), "2026-11-25T21:30"),
     ],
 )
-def test_a_mode_is_offered_for_two_hours_at_most(ahead: timedelta | None, offered: str) -> None:
+def test_a_mode_is_offered_for_two_hours_at_most(
+    apps: Apps, hours: tuple[str, ...], offered: str
+) -> None:
     """Until the calendar's next change where that comes first, and never over the night."""
-    changes = None if ahead is None else QUIET.at + ahead
-    desk = FakeNowDesk(replace(QUIET, hours=replace(HOURS, changes_at=changes)))
-
-    page = client(desk).get("/now").text
+    page = client(apps(*hours)).get("/now").text
 
     assert f'name="until" type="datetime-local" value="{offered}"' in page
 
 
 @pytest.mark.parametrize("mode", ["staffed", "closed"])
-def test_a_mode_that_was_refused_is_still_chosen(mode: str) -> None:
+def test_a_mode_that_was_refused_is_still_chosen(app: App, mode: str) -> None:
     """Only what was wrong has to be filled in again."""
     sent = {"mode": mode, "until": "2026-11-25T22:00", "cause": ""}
 
-    page = client().post("/now/mode", data=sent).text
+    page = client(app).post("/now/mode", data=sent).text
 
     assert f'<option value="{mode}" selected>' in page
     assert 'value="2026-11-25T22:00"' in page
 
 
-def test_who_may_only_look_has_no_buttons() -> None:
+def test_who_may_only_look_has_no_buttons(app: App) -> None:
     """A viewer sees the branch and changes nothing, with or without the form."""
-    viewer = client(role=Role.VIEWER)
+    viewer = client(app, role=Role.VIEWER)
 
     page = viewer.get("/now").text
 
@@ -278,9 +358,9 @@ def test_who_may_only_look_has_no_buttons() -> None:
     assert viewer.post("/now/mode", data={"mode": "closed"}).status_code == 403
 
 
-def test_no_button_is_a_link() -> None:
+def test_no_button_is_a_link(app: App) -> None:
     """What changes anything can't be asked for by an address alone."""
-    staff = client()
+    staff = client(app)
 
     for path in ("/now/open", "/now/mode", "/now/mode/end", "/now/acknowledge"):
         assert staff.get(path).status_code == 405

@@ -19,7 +19,6 @@ from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.passes import PassesPages
-from doorctl.wiring.desks import BranchNowDesk
 from doorctl.wiring.desks_log import DoorLogDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.alarm_desk import FakeAlarmDesk
@@ -41,7 +40,7 @@ def staff(directory: Path, language: str) -> TestClient:
         lambda frame: (
             *CalendarPages(frame, App(config, clock)).routes(),
             *LogPages(frame, DoorLogDesk(config, clock, numbers)).routes(),
-            *NowPages(frame, BranchNowDesk(config, clock), FakeAlarmDesk()).routes(),
+            *NowPages(frame, App(config, clock), FakeAlarmDesk()).routes(),
             *PassesPages(frame, App(config, clock), numbers).routes(),
         ),
         Role.MANAGER,
