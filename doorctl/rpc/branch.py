@@ -11,7 +11,7 @@ import msgspec
 
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.rpc.control import LINE_LIMIT, Answer, Answers, Question, ask
+from doorctl.rpc.control import LINE_LIMIT, Answer, Answers, Question, Unshown, ask
 from doorctl.rpc.deeds import DEEDS, OpenBranch, Request, StaffDeed
 
 ResultT = TypeVar("ResultT")
@@ -20,7 +20,7 @@ MARGIN_S = 5.0
 """A change that has not begun this long before its caller gives up is not made any more."""
 
 
-class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Asked(Unshown, frozen=True):
     """A request on the socket; `before_s` is CLOCK_MONOTONIC, the same for all of the machine.
 
     `by` is the caller's own word: the socket is for its owner and root alone.
@@ -29,9 +29,6 @@ class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request: dict[str, Any]
     by: str
     before_s: float
-
-    def __repr__(self) -> str:
-        return "_Asked(***)"
 
 
 def ask_web(

@@ -17,10 +17,11 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -294,6 +295,58 @@ def _refusal(answer: dict[str, Any]) -> InputError:
         }
         refusal.text, refusal.values = msgspec.convert(answer["text"], str), values
     return refusal
+
+
+AboutT = TypeVar("AboutT")
+ReplyT = TypeVar("ReplyT")
+
+
+class Unshown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What travels and can't be printed."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """What travels where there is nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[AboutT, ReplyT]):
+    """A question that is declared once: its name, what travels there and back, and to whom."""
+
+    name: str
+    about: type[AboutT]
+    reply: type[ReplyT]
+    whom: str
+    too_long: str = "that is too much to ask at once; shorten it"
+
+    def ask(self, path: Path, about: AboutT, *, timeout_s: float) -> ReplyT:
+        """Ask it, as :func:`ask` does.
+
+        Raises:
+            InputError: also where it does not fit into a line; it was not asked then.
+            StoreError: also where the reply can't be read.
+        """
+        question = Question(self.name, msgspec.to_builtins(about))
+        if len(msgspec.json.encode(question)) >= LINE_LIMIT:
+            raise InputError(self.too_long)
+        answer = ask(path, question, timeout_s=timeout_s, whom=self.whom)
+        try:
+            return msgspec.convert(answer, self.reply)
+        except msgspec.ValidationError:
+            # Its text would quote what was answered.
+            raise StoreError(f"the {self.whom} process is of another version; restart it") from None
+
+    def answered(self, work: Callable[[AboutT], ReplyT]) -> Answers:
+        """Return the answer of the process that is asked; `work` may raise `DoorctlError`."""
+
+        def answer(question: Question) -> Answer:
+            reply: Answer = msgspec.to_builtins(work(msgspec.convert(question.about, self.about)))
+            return reply
+
+        return {self.name: answer}
 
 
 def _answer_of(line: socket.socket, limit_s: float) -> bytes:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from doorctl.access.panel import Kind, PanelState
-from doorctl.core.errors import DoorctlError, InputError, StoreError
+from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.rationing import Heard
 from doorctl.ports import Clock, NotSentError
 from doorctl.ports.devices import PanelView
 from doorctl.privacy.subject import PartErased, Subject
-from doorctl.rpc.control import LINE_LIMIT, Answer, Answers, Question, ask
+from doorctl.rpc.control import Answers, Call, Nothing, Unshown
 
 # The screen's state and its keys: the door keeps only what is shown now. A page that hangs, or
 # none, costs it nothing: each page waits on a thread of the socket, and few may wait at a time.
@@ -37,14 +36,11 @@ class _After(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: int
 
 
-class _Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Key(Unshown, frozen=True):
     """A key on its way; in memory only."""
 
     key: Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "#", "*"]
     attempt: int
-
-    def __repr__(self) -> str:
-        return "_Key(***)"
 
 
 class PanelBoard:
@@ -79,21 +75,20 @@ class PanelBoard:
             return self._view
 
 
+PANEL = Call("panel", _After, PanelView, "door")
+KEY = Call("key", _Key, Nothing, "door")
+
+
 def panel_answers(board: PanelBoard, press: Callable[[str, int], None] | None) -> Answers:
     """Return the door's answers to the page; `press` is None where the screen has no keys."""
 
-    def look(question: Question) -> Answer:
-        view = board.look(msgspec.convert(question.about, _After).after)
-        return {"seq": view.seq, "state": msgspec.to_builtins(view.state)}
-
-    def key(question: Question) -> Answer:
-        pressed = msgspec.convert(question.about, _Key)
+    def key(pressed: _Key) -> Nothing:
         if press is None:
             raise InputError("the screen has no keys; see panel.keypad and keypad.port")
         press(pressed.key, pressed.attempt)
-        return {}
+        return Nothing()
 
-    return {"panel": look, "key": key}
+    return {**PANEL.answered(lambda about: board.look(about.after)), **KEY.answered(key)}
 
 
 class PanelOverSocket:
@@ -105,110 +100,61 @@ class PanelOverSocket:
 
     def look(self, after: int) -> PanelView:
         """Return the view as soon as its number is not `after`, or after a while."""
-        told = ask(self._path, Question("panel", {"after": after}), timeout_s=self._limit_s)
-        try:
-            return msgspec.convert(told, PanelView)
-        except msgspec.ValidationError as err:
-            raise StoreError("the door's answer about the screen can't be read") from err
+        return PANEL.ask(self._path, _After(after), timeout_s=self._limit_s)
 
     def press(self, key: str, attempt: int) -> None:
         """Press a key; it is stored nowhere."""
         try:
-            about = msgspec.convert({"key": key, "attempt": attempt}, _Key)
+            pressed = msgspec.convert({"key": key, "attempt": attempt}, _Key)
         except msgspec.ValidationError:
             # Its text would quote what was typed.
             raise InputError("that is no key") from None
-        question = Question("key", msgspec.to_builtins(about))
-        ask(self._path, question, timeout_s=KEY_LIMIT_S)
+        KEY.ask(self._path, pressed, timeout_s=KEY_LIMIT_S)
 
 
 # A person's rights: each database's one writer is asked over its process's Unix socket.
 
-ERASE_VISITS = "subject_erase_visits"
-"""A question to the door process; all others are for web."""
-
-ERASE_PATRON = "subject_erase_patron"
-ERASE_RIGHTS = "subject_erase_rights"
-RESTRICT = "subject_restrict"
-UNRESTRICT = "subject_unrestrict"
+DoneT = TypeVar("DoneT")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+# What is empty is left out, so that a process of the version before understands the rest.
+class Asked(Unshown, frozen=True, omit_defaults=True):
     """A question to a database's writer about a person.
 
     `by` is the caller's login, on the caller's own word: the socket is for its owner and root.
     `epoch` is the push that the register holds; `why`, for the audit log, may be empty.
     """
 
-    subject: Subject
-    by: str
-    epoch: int = 0
-    why: str = field(default="", repr=False)
-
-
-# What is empty is left out, so that a process of the version before understands the rest.
-class _About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     row_keys: list[bytes]
     patron_ref: str | None
     epoch: int
     by: str
     why: str = ""
 
-    def __repr__(self) -> str:
-        return "_About(***)"
+    @property
+    def subject(self) -> Subject:
+        """The person."""
+        return Subject(frozenset(self.row_keys), self.patron_ref)
 
 
-def ask_about(
-    path: Path,
-    name: str,
-    asked: Asked,
-    *,
-    whom: str,
-    timeout_s: float,
-) -> Any:
-    """Ask a process one of the questions above; return its result, as it travelled.
-
-    Raises:
-        InputError: it was refused; nothing was changed.
-        NotAnsweringError: the process is not running, or it did not answer in time.
-        StoreError: it could not be done.
-    """
-    who = asked.subject
-    about = _About(sorted(who.row_keys), who.patron_ref, asked.epoch, asked.by, asked.why)
-    question = Question(name, msgspec.to_builtins(about))
-    if len(msgspec.json.encode(question)) >= LINE_LIMIT:
-        raise InputError("the person has too many cards for one question; name them one by one")
-    told = ask(path, question, timeout_s=timeout_s, whom=whom)
-    return told.get("done")
+def about(subject: Subject, by: str, epoch: int = 0, why: str = "") -> Asked:
+    """Return a question about a person."""
+    return Asked(sorted(subject.row_keys), subject.patron_ref, epoch, by, why)
 
 
-def erased(done: Any) -> PartErased:
-    """Return the result of an erasure.
+class Done(msgspec.Struct, Generic[DoneT], frozen=True):
+    """What came of it."""
 
-    Raises:
-        StoreError: the process is of another version.
-    """
-    try:
-        return msgspec.convert(done, PartErased)
-    except msgspec.ValidationError:
-        raise StoreError("the process is of another version; restart it") from None
+    done: DoneT
 
 
-def answering(work: Callable[[Asked], object]) -> Callable[[Question], Answer]:
-    """Return a process's answer to one of the questions.
+_TOO_LONG = "the person has too many cards for one question; name them one by one"
 
-    `work` does it on the writer's thread and may raise `DoorctlError`; each question calls it on a
-    thread of its own.
-    """
-
-    def answer(question: Question) -> Answer:
-        about = msgspec.convert(question.about, _About)
-        subject = Subject(frozenset(about.row_keys), about.patron_ref)
-        done = work(Asked(subject, about.by, about.epoch, about.why))
-        return {"done": msgspec.to_builtins(done)}
-
-    return answer
+ERASE_VISITS = Call("subject_erase_visits", Asked, Done[PartErased], "door", _TOO_LONG)
+ERASE_PATRON = Call("subject_erase_patron", Asked, Done[PartErased], "web", _TOO_LONG)
+ERASE_RIGHTS = Call("subject_erase_rights", Asked, Done[PartErased], "web", _TOO_LONG)
+RESTRICT = Call("subject_restrict", Asked, Done[None], "web", _TOO_LONG)
+UNRESTRICT = Call("subject_unrestrict", Asked, Done[None], "web", _TOO_LONG)
 
 
 # Alarms go from the door, which has no network, to web, over both Unix sockets.
@@ -219,9 +165,6 @@ LIMIT_S = 2.0
 LONGEST_WHY = 500
 """Characters; with all of them escaped the question still fits into a line."""
 
-STANDING = "alarms"
-"""Web's question to the door: which of its alarms stand."""
-
 
 class _Alarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An alarm on its way; `ago_s` is how long it waited at the door."""
@@ -229,6 +172,15 @@ class _Alarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Annotated[str, Meta(max_length=64)]
     why: Annotated[str, Meta(max_length=LONGEST_WHY)] = ""
     ago_s: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class _Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    standing: tuple[_Alarm, ...]
+
+
+ALARM = Call("alarm", _Alarm, Nothing, "web")
+STANDING = Call("alarms", Nothing, _Standing, "door")
+"""Web's question to the door: which of its alarms stand."""
 
 
 class AlarmsOverSocket:
@@ -244,10 +196,8 @@ class AlarmsOverSocket:
         Raises:
             NotSentError: web does not answer, or does not take alarms.
         """
-        about = _told(heard, self._clock.monotonic_s())
-        question = Question("alarm", msgspec.to_builtins(about))
         try:
-            ask(self._path, question, timeout_s=LIMIT_S, whom="web")
+            ALARM.ask(self._path, _sent(heard, self._clock.monotonic_s()), timeout_s=LIMIT_S)
         except DoorctlError as err:
             raise NotSentError(str(err)) from err
 
@@ -259,26 +209,21 @@ def alarm_answers(hear: Callable[[Heard], None], clock: Clock) -> Answers:
     count.
     """
 
-    def answer(question: Question) -> Answer:
-        told = msgspec.convert(question.about, _Alarm)
-        hear(Heard(told.kind, told.why, clock.monotonic_s() - told.ago_s))
-        return {}
+    def answer(alarm: _Alarm) -> Nothing:
+        hear(_heard(alarm, clock.monotonic_s()))
+        return Nothing()
 
-    return {"alarm": answer}
-
-
-class _Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    standing: tuple[_Alarm, ...]
+    return ALARM.answered(answer)
 
 
 def standing_answers(standing: Callable[[], tuple[Heard, ...]], clock: Clock) -> Answers:
     """Return the door's answer to web's ``alarms``; `standing` must be thread-safe."""
 
-    def answer(_question: Question) -> Answer:
+    def answer(_about: Nothing) -> _Standing:
         now_s = clock.monotonic_s()
-        return {"standing": [msgspec.to_builtins(_told(one, now_s)) for one in standing()]}
+        return _Standing(tuple(_sent(heard, now_s) for heard in standing()))
 
-    return {STANDING: answer}
+    return STANDING.answered(answer)
 
 
 def ask_standing(path: Path, clock: Clock) -> tuple[Heard, ...]:
@@ -287,15 +232,14 @@ def ask_standing(path: Path, clock: Clock) -> tuple[Heard, ...]:
     Raises:
         DoorctlError: it does not answer, or not to this.
     """
-    told = ask(path, Question(STANDING), timeout_s=LIMIT_S)
-    try:
-        found = msgspec.convert(told, _Standing).standing
-    except msgspec.ValidationError:
-        raise StoreError("the door process is of another version; restart it") from None
+    found = STANDING.ask(path, Nothing(), timeout_s=LIMIT_S).standing
     now_s = clock.monotonic_s()
-    return tuple(Heard(one.kind, one.why, now_s - one.ago_s) for one in found)
+    return tuple(_heard(alarm, now_s) for alarm in found)
 
 
-def _told(heard: Heard, now_s: float) -> _Alarm:
-    ago_s = max(0.0, now_s - heard.at_s)
-    return _Alarm(heard.kind[:64], heard.why[:LONGEST_WHY], ago_s)
+def _sent(heard: Heard, now_s: float) -> _Alarm:
+    return _Alarm(heard.kind[:64], heard.why[:LONGEST_WHY], max(0.0, now_s - heard.at_s))
+
+
+def _heard(alarm: _Alarm, now_s: float) -> Heard:
+    return Heard(alarm.kind, alarm.why, now_s - alarm.ago_s)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.access.patron import ROW_KEY_BYTES
-from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
+from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.ports import EventLog, SealedRow
 from doorctl.ports.devices import LibraryReply
-from doorctl.rpc.control import Answer, Answers, Question, ask
+from doorctl.rpc.control import Answers, Call, Nothing, Unshown
 from doorctl.sync.rows import decode_row, encode
 
 KEEP_LIMIT_S = 5.0
@@ -24,7 +21,7 @@ KEEP_LIMIT_S = 5.0
 SILENT = LibraryReply(LibraryAnswer.SILENT)
 
 
-class _Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Card(Unshown, frozen=True):
     """A card in a question; in memory only."""
 
     key: bytes
@@ -33,11 +30,8 @@ class _Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin: str
     row_wanted: bool
 
-    def __repr__(self) -> str:
-        return "_Card(***)"
 
-
-class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Kept(Unshown, frozen=True):
     """A sealed row to be kept, as it would stand in a push."""
 
     row: str
@@ -45,8 +39,9 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin_until: date
     learnt_on: date
 
-    def __repr__(self) -> str:
-        return "_Kept(***)"
+
+LIBRARY = Call("library", _Card, LibraryReply, "web")
+KEEP = Call("keep", _Kept, Nothing, "web")
 
 
 class LibraryOverSocket:
@@ -68,9 +63,8 @@ class LibraryOverSocket:
         number = identifier.reveal().partition(":")[2]
         about = _Card(card, identifier.kind, number, pin.reveal(), row_wanted)
         try:
-            told = self._asked("library", about, self._timeout_s)
-            return msgspec.convert(told, LibraryReply)
-        except (DoorctlError, msgspec.ValidationError):
+            return LIBRARY.ask(self._path, about, timeout_s=self._timeout_s)
+        except DoorctlError:
             return SILENT
 
     def keep(
@@ -79,17 +73,9 @@ class LibraryOverSocket:
         """Have web keep a row; where it can't, the next visit asks once more."""
         about = _Kept(encode(row).decode(), row_until, pin_until, learnt_on)
         try:
-            self._asked("keep", about, KEEP_LIMIT_S)
+            KEEP.ask(self._path, about, timeout_s=KEEP_LIMIT_S)
         except DoorctlError as err:
             self._log.emit("alarm", kind="not_kept", why=str(err))
-
-    def _asked(self, what: str, about: msgspec.Struct, timeout_s: float) -> dict[str, Any]:
-        question = Question(what, msgspec.to_builtins(about))
-        try:
-            return ask(self._path, question, timeout_s=timeout_s, whom="web")
-        except RecursionError:
-            # Web faces the network: nothing that it says may end the door's thread.
-            raise NotAnsweringError("the web process answers what can't be read") from None
 
 
 AskCard = Callable[[bytes, Identifier, Pin, bool], LibraryReply]
@@ -105,23 +91,17 @@ def library_answers(ask_card: AskCard, keep_row: KeepRow) -> Answers:
             the day on which it was learnt. May raise `DoorctlError`.
     """
 
-    def answer_card(question: Question) -> Answer:
-        card = msgspec.convert(question.about, _Card)
+    def answer_card(card: _Card) -> LibraryReply:
         if len(card.key) != ROW_KEY_BYTES:
             raise StoreError("that is no row key")
         identifier = Identifier(card.kind, card.number)
-        told: Answer = msgspec.to_builtins(
-            ask_card(card.key, identifier, Pin(card.pin), card.row_wanted)
-        )
-        return told
+        return ask_card(card.key, identifier, Pin(card.pin), card.row_wanted)
 
-    def answer_keep(question: Question) -> Answer:
-        kept = msgspec.convert(question.about, _Kept)
-        row = _sealed(kept.row)
-        keep_row(row, kept.row_until, kept.pin_until, kept.learnt_on)
-        return {}
+    def answer_keep(kept: _Kept) -> Nothing:
+        keep_row(_sealed(kept.row), kept.row_until, kept.pin_until, kept.learnt_on)
+        return Nothing()
 
-    return {"library": answer_card, "keep": answer_keep}
+    return {**LIBRARY.answered(answer_card), **KEEP.answered(answer_keep)}
 
 
 def _sealed(line: str) -> SealedRow:

@@ -24,7 +24,7 @@ from doorctl.privacy.retention import ProvableRetention, PurgeReport, purge
 from doorctl.privacy.subject import PartErased, Subject
 from doorctl.privacy.watched_time import WatchedTime
 from doorctl.rpc.control import Answers, Question, ask
-from doorctl.rpc.door import ERASE_VISITS, answering
+from doorctl.rpc.door import ERASE_VISITS, Done
 from doorctl.services.app import branch_db, by_the_owner, retention, system_clock, visits_db
 from doorctl.store.keys import earlier_keys, first_key, read_key
 from doorctl.store.purge_reports import PurgeReports, read_report
@@ -55,7 +55,7 @@ def doors_answers(
         forget(subject.row_keys)
         return erase_visits(visits.path, visits.database, subject)
 
-    return {ERASE_VISITS: answering(lambda asked: run(lambda: erase(asked.subject)))}
+    return ERASE_VISITS.answered(lambda asked: Done(run(lambda: erase(asked.subject))))
 
 
 def forget_left(config: Config, opened: Opened) -> None:

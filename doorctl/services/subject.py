@@ -30,6 +30,7 @@ from doorctl.privacy.subject import (
 )
 from doorctl.privacy.subject import erase as erase_everywhere
 from doorctl.privacy.subject_table import BRANCH, PATRONS, VISITS
+from doorctl.rpc.control import Call
 from doorctl.rpc.door import (
     ERASE_PATRON,
     ERASE_RIGHTS,
@@ -37,8 +38,8 @@ from doorctl.rpc.door import (
     RESTRICT,
     UNRESTRICT,
     Asked,
-    ask_about,
-    erased,
+    Done,
+    about,
 )
 from doorctl.services.app import (
     App,
@@ -142,9 +143,9 @@ def erase(
     socket, webs = config.web.socket, config.storage.directory
     door, doors = config.control.socket, config.storage.door_directory
     alone: Mapping[str, _Owner] = {
-        BRANCH: _Owner(ERASE_RIGHTS, "web", socket, partial(_rights_alone, config), webs),
-        VISITS: _Owner(ERASE_VISITS, "door", door, partial(_visits_alone, config), doors),
-        PATRONS: _Owner(ERASE_PATRON, "web", socket, partial(_patron_alone, config), webs),
+        BRANCH: _Owner(ERASE_RIGHTS, socket, partial(_rights_alone, config), webs),
+        VISITS: _Owner(ERASE_VISITS, door, partial(_visits_alone, config), doors),
+        PATRONS: _Owner(ERASE_PATRON, socket, partial(_patron_alone, config), webs),
     }
     # Only the owner of the audit log has to know why.
     reasons = {BRANCH: why}
@@ -214,8 +215,7 @@ Change = Callable[[BranchRecordsWriter, Subject, str, Moment, str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    question: str
-    whom: str
+    call: Call[Asked, Done[PartErased]]
     socket: Path
     alone: Callable[[Asked], PartErased]
     of: Path
@@ -230,13 +230,10 @@ class _Keeper:
     why: str
 
     def erase(self, subject: Subject, epoch: int) -> PartErased:
-        owner, asked = self.owner, Asked(subject, self.by, epoch, self.why)
+        owner, asked = self.owner, about(subject, self.by, epoch, self.why)
 
         def by_the_process() -> PartErased:
-            done = ask_about(
-                owner.socket, owner.question, asked, whom=owner.whom, timeout_s=OWNER_LIMIT_S
-            )
-            return erased(done)
+            return owner.call.ask(owner.socket, asked, timeout_s=OWNER_LIMIT_S).done
 
         return by_the_owner(by_the_process, lambda: owner.alone(asked), of=owner.of)
 
@@ -269,7 +266,7 @@ def _change(
     config: Config,
     named: Named,
     why: str,
-    question: str,
+    call: Call[Asked, Done[None]],
     change: Change,
     *,
     numbers: Numbers | None,
@@ -279,10 +276,10 @@ def _change(
     whose = caller() if by is None else by
     with _books(config) as books:
         subject, _ = _subject(config, named, books, numbers)
-    asked = Asked(subject, whose, why=why)
+    asked = about(subject, whose, why=why)
 
     def by_web() -> None:
-        ask_about(config.web.socket, question, asked, whom="web", timeout_s=OWNER_LIMIT_S)
+        call.ask(config.web.socket, asked, timeout_s=OWNER_LIMIT_S)
 
     def alone() -> None:
         moment = system_clock(config).moment()

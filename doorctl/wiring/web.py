@@ -26,7 +26,7 @@ from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
 from doorctl.rpc.control import Answers, ControlServer, Question, ask
 from doorctl.rpc.deeds import OpenBranch
-from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, answering
+from doorctl.rpc.door import ERASE_PATRON, ERASE_RIGHTS, RESTRICT, UNRESTRICT, Asked, Done
 from doorctl.services.alarms import WebsAlarms
 from doorctl.services.app import (
     App,
@@ -101,30 +101,35 @@ def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> 
     `register` belongs to the one thread of `worker`.
     """
 
-    def rights(asked: Asked) -> PartErased:
-        return desk.run(
+    def rights(asked: Asked) -> Done[PartErased]:
+        done = desk.run(
             lambda opened, moment: erase_rights(
                 _writer(opened), asked.subject, asked.epoch, asked.by, moment, why=asked.why
             )
         )
+        return Done(done)
 
-    def patron(asked: Asked) -> PartErased:
+    def patron(asked: Asked) -> Done[PartErased]:
         assert isinstance(register, PatronCacheWriter)  # noqa: S101 - whom web opens
         job = partial(erase_patron, register.path, register.database, asked.subject)
-        return worker.submit(job).result()
+        return Done(worker.submit(job).result())
 
-    def changing(change: Change) -> Callable[[Asked], None]:
-        return lambda asked: desk.run(
-            lambda opened, moment: change(
-                _writer(opened), asked.subject, asked.by, moment, asked.why
+    def changing(change: Change) -> Callable[[Asked], Done[None]]:
+        def changed(asked: Asked) -> Done[None]:
+            desk.run(
+                lambda opened, moment: change(
+                    _writer(opened), asked.subject, asked.by, moment, asked.why
+                )
             )
-        )
+            return Done(None)
+
+        return changed
 
     return {
-        ERASE_RIGHTS: answering(rights),
-        ERASE_PATRON: answering(patron),
-        RESTRICT: answering(changing(restrict)),
-        UNRESTRICT: answering(changing(unrestrict)),
+        **ERASE_RIGHTS.answered(rights),
+        **ERASE_PATRON.answered(patron),
+        **RESTRICT.answered(changing(restrict)),
+        **UNRESTRICT.answered(changing(unrestrict)),
     }
 
 
