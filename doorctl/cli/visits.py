@@ -33,7 +33,7 @@ from doorctl.core.errors import StoreError
 from doorctl.core.identity import caller
 from doorctl.core.moments import ClockState, Moment
 from doorctl.ports import Visit
-from doorctl.privacy.audit import Action, Deed, Details
+from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.hold import LONGEST, Hold, HoldAsked
 from doorctl.privacy.statistics import ROUNDED_TO, By, Cell, K, Statistics, Total, widened
 from doorctl.privacy.watched_time import WATCHED_S
@@ -143,10 +143,6 @@ def add_hold(
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))
     added = holding.add(app, HoldAsked(*window, case, reason, after, caller()))
-    span = {"from": added.since, "to": added.to, "until": added.until}
-    written = {name: at.isoformat(timespec="seconds") for name, at in span.items()}
-    details: Details = {"number": added.number, **written}
-    note_done(app, Deed(Action.HOLD_ADDED, why=reason, details=details))
     click.echo(f"Hold {added.number} holds until the end of {last}.")
 
 
@@ -170,7 +166,6 @@ def list_holds(app: App, as_json: bool) -> None:
 def lift_hold(app: App, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
     holding.lift(app, number, caller())
-    note_done(app, Deed(Action.HOLD_LIFTED, details={"number": number}))
     click.echo(f"Hold {number} is lifted.")
 
 
@@ -181,9 +176,7 @@ def lift_hold(app: App, number: int) -> None:
 @with_app
 def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
     """List the visits that the hold NUMBER holds, oldest first; a card is a pseudonym."""
-    held = holding.show(app, number, caller())
-    details = {"number": number, "visits": len(held.visits)}
-    note(app, Deed(Action.HOLD_SHOWN, why=why, details=details))
+    held = holding.show(app, number, caller(), why)
     if not held.in_force:
         click.echo(
             f"doorctl: hold {number} is over or the clock is not set, so only what any list "

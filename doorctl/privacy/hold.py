@@ -97,15 +97,6 @@ class HoldLifted:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class HoldShown:
-    """Staff looked at the visits of a hold; for the audit log."""
-
-    hold: Hold
-    by: str
-    visits: int
-
-
 def accepted(asked: HoldAsked, moment: Moment, retention: timedelta) -> Hold:
     """Return a hold that may be stored, without a number yet.
 

@@ -12,15 +12,16 @@ from typing import Any
 import msgspec
 
 from doorctl.config import Config
+from doorctl.core.errors import DoorctlError
 from doorctl.core.moments import Moment
 from doorctl.ports import Clock, Visit
+from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.hold import (
     Hold,
     HoldAdded,
     HoldAsked,
     HoldBook,
     HoldLifted,
-    HoldShown,
     accepted,
     chosen,
     readable_since,
@@ -28,6 +29,7 @@ from doorctl.privacy.hold import (
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.services.app import App, by_the_owner, retention
 from doorctl.services.purging import Audit, Run, unaudited
+from doorctl.services.records import note
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.visits import open_or_create_visits
 
@@ -113,18 +115,37 @@ class Holding:
 def add(app: App, asked: HoldAsked) -> Hold:
     """Add a hold, by the door where it runs; return it with its number.
 
+    Audited: it is taken back where the entry can't be written.
+
     Raises:
         DoorctlError: it makes no sense, or it could not be stored.
     """
-    return _changed(app, Question(ADD, msgspec.to_builtins(asked)), Holding.add)
+    added = _changed(app, Question(ADD, msgspec.to_builtins(asked)), Holding.add)
+    times = {"from": added.since, "to": added.to, "until": added.until}
+    span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
+    details: Details = {"number": added.number, **span}
+    try:
+        note(app, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
+    except DoorctlError:
+        _lift(app, added.number, asked.by)
+        raise
+    return added
 
 
 def lift(app: App, number: int, by: str) -> Hold:
-    """Lift a hold, by the door where it runs; return it as it was.
+    """Lift a hold, by the door where it runs, if the audit log takes the entry.
+
+    Return it as it was.
 
     Raises:
         DoorctlError: there is none of that number, or it could not be lifted.
     """
+    chosen(stored(app)[0], number)
+    note(app, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
+    return _lift(app, number, by)
+
+
+def _lift(app: App, number: int, by: str) -> Hold:
     return _changed(app, Question(LIFT, msgspec.to_builtins(Lifting(number, by))), Holding.lift)
 
 
@@ -138,19 +159,20 @@ def stored(app: App) -> tuple[tuple[Hold, ...], Moment]:
         return history.holds(), app.clock.moment()
 
 
-def show(app: App, number: int, by: str, audit: Audit = unaudited) -> Held:
-    """Return what a hold holds, as far as it may be shown now; `audit` hears of it first.
+def show(app: App, number: int, by: str, why: str = "") -> Held:
+    """Return what a hold holds, as far as it may be shown now; audited.
 
     Raises:
-        InputError: there is no such hold.
-        StoreError: the door log can't be read.
+        InputError: there is no such hold, or the reason says nothing.
+        StoreError: the door log can't be read, or the look can't be put on record.
     """
     moment = app.clock.moment()
     with closing(VisitHistory(app.visits_db)) as history:
         hold = chosen(history.holds(), number)
         since = readable_since(hold, moment, retention(app.config))
         visits = tuple(takewhile(lambda visit: visit.at < hold.to, history.visits(since)))
-    audit(HoldShown(hold, by, len(visits)))
+    details = {"number": number, "visits": len(visits)}
+    note(app, Deed(Action.HOLD_SHOWN, why=why, details=details), by)
     return Held(hold, hold.in_force(moment), visits)
 
 

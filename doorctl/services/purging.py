@@ -18,7 +18,7 @@ from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.ports import Clock
 from doorctl.privacy.canaries import Canaries
-from doorctl.privacy.hold import HoldAdded, HoldLifted, HoldShown
+from doorctl.privacy.hold import HoldAdded, HoldLifted
 from doorctl.privacy.proof import Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import ProvableRetention, PurgeReport, purge
 from doorctl.privacy.subject import PartErased, Subject
@@ -78,7 +78,7 @@ the 500 rows that it reads at a time."""
 
 PROVE, REPORTS = "prove", "purges"
 
-Audited = PurgeReport | HoldAdded | HoldLifted | HoldShown
+Audited = PurgeReport | HoldAdded | HoldLifted
 Audit = Callable[[Audited], None]
 """Takes what is to stand in the audit log; must not raise."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from doorctl.store.visit_rows import (
     HOLDS,
     MANY_WRONG_PINS,
     THROTTLE,
+    HourlyHistory,
     from_ms,
     migrations,
     to_hold,
@@ -110,30 +112,72 @@ OPEN = "open"
 """The verdict that is asked for of attempts that are under way."""
 
 _ROWS = "SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts WHERE "
-_NEWEST = " ORDER BY attempt DESC LIMIT ?"
-_OLDEST = " ORDER BY attempt LIMIT ?"
+_MOST = 2**63 - 1
+"""Above every attempt's number."""
 
 
-class DoorLogRows:
-    """Query ``visits.db``, read-only, from any process. One thread."""
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which attempts are wanted; all of it must fit, and what is None or empty fits any.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._reader = WatchedReader(path, "start the door, which makes one")
+    `verdict` is ``granted``, ``refused`` or :data:`OPEN`, `reasons` are fixed names of `Reason`.
+    `since` is included and `until` is not; both are aware. `cards` are 16-byte row keys.
+    """
 
-    def newest(self, wanted: Wanted, before: int | None, limit: int) -> list[Visit]:
+    verdict: str | None = None
+    reasons: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+    cards: frozenset[bytes] | None = field(default=None, repr=False)
+
+    def condition(self, not_before: datetime) -> tuple[str, tuple[object, ...]]:
+        """Return the SQL after WHERE, with the values that are bound in it."""
+        since = not_before if self.since is None else max(not_before, self.since)
+        parts: list[tuple[str, Iterable[object]]] = [("at_ms >= ?", (to_ms(since),))]
+        if self.until is not None:
+            parts.append(("at_ms < ?", (to_ms(self.until),)))
+        if self.verdict == OPEN:
+            parts.append(("verdict IS NULL", ()))
+        elif self.verdict is not None:
+            parts.append(("verdict = ?", (self.verdict,)))
+        if self.reasons:
+            parts.append((_any("reason", len(self.reasons)), sorted(self.reasons)))
+        if self.cards is not None:
+            parts.append((_any("row_key", len(self.cards)), sorted(self.cards)))
+        return " AND ".join(part for part, _ in parts), tuple(chain(*(one for _, one in parts)))
+
+
+EVERY = LogFilter()
+
+
+def _any(column: str, count: int) -> str:
+    return f"{column} IN ({', '.join('?' * count)})"
+
+
+class DoorLogRows(HourlyHistory):
+    """Query ``visits.db`` and its hourly counts, read-only, from any process. One thread.
+
+    Nothing before `not_before`, UTC, is returned.
+    """
+
+    def __init__(self, path: Path, not_before: datetime) -> None:
+        super().__init__(path)
+        self.not_before = not_before
+
+    def newest(self, chosen: LogFilter, before: int | None, limit: int) -> list[Visit]:
         """Return fitting attempts with numbers below `before`, newest first."""
-        return self._rows(wanted.and_before(before), _NEWEST, limit)
+        bound = _MOST if before is None else before
+        return self._rows(chosen, "attempt < ? ORDER BY attempt DESC LIMIT ?", bound, limit)
 
-    def oldest(self, wanted: Wanted, after: int, limit: int) -> list[Visit]:
+    def oldest(self, chosen: LogFilter, after: int, limit: int) -> list[Visit]:
         """Return fitting attempts with numbers above `after`, oldest first."""
-        return self._rows(wanted.and_after(after), _OLDEST, limit)
+        return self._rows(chosen, "attempt > ? ORDER BY attempt LIMIT ?", after, limit)
 
-    def row_key(self, attempt: int, not_before: datetime) -> bytes | None:
+    def row_key(self, attempt: int) -> bytes | None:
         """Return the row key of an attempt's card; None if it has none or there is no attempt."""
         found = self._fetch(
             "SELECT row_key FROM attempts WHERE attempt = ? AND at_ms >= ?",
-            (attempt, to_ms(not_before)),
+            (attempt, to_ms(self.not_before)),
         )
         return found[0][0] if found else None
 
@@ -144,86 +188,18 @@ class DoorLogRows:
         found = self._fetch(
             "SELECT at_ms / ?1, sum(verdict = 'granted'), sum(verdict = 'refused') FROM attempts"
             " WHERE at_ms >= ?2 AND at_ms < ?3 GROUP BY 1 ORDER BY 1",
-            (step_s * 1000, to_ms(since), to_ms(until)),
+            (step_s * 1000, to_ms(max(since, self.not_before)), to_ms(until)),
         )
         return [
             (from_ms(step * step_s * 1000), granted or 0, refused or 0)
             for step, granted, refused in found
         ]
 
-    def close(self) -> None:
-        """Close the connection; idempotent."""
-        self._reader.close()
-
-    def _rows(self, wanted: Wanted, order: str, limit: int) -> list[Visit]:
-        statement = f"{_ROWS}{wanted.condition}{order}"
-        return [to_visit(row) for row in self._fetch(statement, (*wanted.values, limit))]
+    def _rows(self, chosen: LogFilter, place: str, *more: object) -> list[Visit]:
+        condition, values = chosen.condition(self.not_before)
+        statement = f"{_ROWS}{condition} AND {place}"
+        return [to_visit(row) for row in self._fetch(statement, (*values, *more))]
 
     def _fetch(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with translated(self.path):
             return self._reader.current().execute(statement, tuple(values)).fetchall()
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A condition on attempts; its texts are this file's own, and every value is bound.
-
-    Each part is a text and the values that are bound in it; all parts must hold.
-    """
-
-    parts: tuple[tuple[str, tuple[object, ...]], ...]
-
-    @property
-    def condition(self) -> str:
-        """The SQL after WHERE."""
-        return " AND ".join(part for part, _ in self.parts)
-
-    @property
-    def values(self) -> tuple[object, ...]:
-        """The values that are bound in it."""
-        return tuple(value for _, values in self.parts for value in values)
-
-    def and_before(self, number: int | None) -> Wanted:
-        """Return the condition with only lower numbers; None changes nothing."""
-        return self if number is None else self._and("attempt < ?", number)
-
-    def and_after(self, number: int) -> Wanted:
-        """Return the condition with only higher numbers."""
-        return self._and("attempt > ?", number)
-
-    def _and(self, part: str, *values: object) -> Wanted:
-        return Wanted((*self.parts, (part, values)))
-
-
-def wanted(
-    not_before: datetime,
-    *,
-    until: datetime | None = None,
-    verdict: str | None = None,
-    reasons: Iterable[str] = (),
-    cards: Iterable[bytes] | None = None,
-) -> Wanted:
-    """Return the condition for attempts from one UTC time up to before another; None for no end.
-
-    Args:
-        verdict: ``granted``, ``refused`` or :data:`OPEN`; None for any.
-        reasons: any of them; empty for all.
-        cards: any of these row keys; None for all, empty for no attempt.
-    """
-    parts: list[tuple[str, tuple[object, ...]]] = [("at_ms >= ?", (to_ms(not_before),))]
-    if until is not None:
-        parts.append(("at_ms < ?", (to_ms(until),)))
-    if verdict == OPEN:
-        parts.append(("verdict IS NULL", ()))
-    elif verdict is not None:
-        parts.append(("verdict = ?", (verdict,)))
-    if some := sorted(reasons):
-        parts.append((_any("reason", len(some)), tuple(some)))
-    if cards is not None:
-        keys = sorted(cards)
-        parts.append((_any("row_key", len(keys)), tuple(keys)))
-    return Wanted(tuple(parts))
-
-
-def _any(column: str, count: int) -> str:
-    return f"{column} IN ({', '.join('?' * count)})"

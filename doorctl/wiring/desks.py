@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError
-from doorctl.ports import Clock, Visit
-from doorctl.privacy.audit import Action, Deed, Details, Entry, Head, Verdict
-from doorctl.privacy.hold import Hold, HoldAsked, HoldShown, chosen
+from doorctl.privacy.audit import Action, Entry, Head, Verdict
 from doorctl.privacy.letters import Export
 from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
-from doorctl.services import holding, records, subject, visits
+from doorctl.services import records, subject, visits
 from doorctl.services.app import App
 from doorctl.services.explain import Explanation
 from doorctl.services.numbers import DoorsNumbers, Numbers, TakenAs
-from doorctl.services.purging import Audited
-from doorctl.services.records import note
 from doorctl.web.desks import (
     AuditDesk,
-    DoorLog,
     ExplainDesk,
-    HoldDesk,
     Named,
     StatisticsDesk,
     SubjectDesk,
 )
-from doorctl.wiring.desks_log import DoorLogDesk
 
 # Cards and people at the staff pages: why refused, bans, passes, a person's rights.
 
@@ -138,70 +129,22 @@ class TrailDesk:
         return records.head(App.of(self._config))
 
 
-class IncidentDesk:
-    """Implements `doorctl.web.desks.HoldDesk`. Thread-safe."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-
-    def every(self) -> tuple[tuple[Hold, bool], ...]:
-        """Return each hold and whether it is in force."""
-        found, moment = holding.stored(App.of(self._config))
-        return tuple((one, one.in_force(moment)) for one in found)
-
-    def add(self, asked: HoldAsked) -> Hold:
-        """Add a hold for a window of visits; lift it again where the audit log fails."""
-        added = holding.add(App.of(self._config), asked)
-        times = {"from": added.since, "to": added.to, "until": added.until}
-        span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
-        details: Details = {"number": added.number, **span}
-        try:
-            note(
-                App.of(self._config),
-                Deed(Action.HOLD_ADDED, why=asked.reason, details=details),
-                asked.by,
-            )
-        except DoorctlError:
-            holding.lift(App.of(self._config), added.number, asked.by)
-            raise
-        return added
-
-    def lift(self, number: int, by: str) -> Hold:
-        """Lift a hold, if the audit log takes the entry."""
-        chosen(holding.stored(App.of(self._config))[0], number)
-        note(App.of(self._config), Deed(Action.HOLD_LIFTED, details={"number": number}), by)
-        return holding.lift(App.of(self._config), number, by)
-
-    def visits(self, number: int, by: str) -> Sequence[Visit]:
-        """Return the visits of a hold that may be shown now; audited."""
-        return holding.show(App.of(self._config), number, by, self._audited).visits
-
-    def _audited(self, event: Audited) -> None:
-        if isinstance(event, HoldShown):
-            details = {"number": event.hold.number, "visits": event.visits}
-            note(App.of(self._config), Deed(Action.HOLD_SHOWN, details=details), event.by)
-
-
 @dataclass(frozen=True, slots=True)
 class Desks:
     """The desks, one for each page."""
 
-    log: DoorLog
     explain: ExplainDesk
     statistics: StatisticsDesk
     subject: SubjectDesk
     audit: AuditDesk
-    holds: HoldDesk
 
 
-def desks(config: Config, clock: Clock) -> Desks:
+def desks(config: Config) -> Desks:
     """Return the desks of the web process; the door process seals their numbers."""
     numbers = DoorsNumbers(config.control.socket)
     return Desks(
-        log=DoorLogDesk(config, clock, numbers),
         explain=WhyDesk(config, numbers),
         statistics=CountsDesk(config),
         subject=PeopleDesk(config, numbers),
         audit=TrailDesk(config),
-        holds=IncidentDesk(config),
     )

@@ -26,6 +26,7 @@ from doorctl.services.accounts import AccountsDesk
 from doorctl.services.alarms import AlarmDesk
 from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
+from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.records import DesksAudit
 from doorctl.store.connection import create_private
@@ -204,13 +205,14 @@ def pages(
         log=log,
     )
     panel = panel_page(config, spoken, templates)
-    stands_on = desks(config, clock)
-    events = LogEvents(frame, stands_on.log, frame.sessions.look)
+    stands_on = desks(config)
+    door_log = DoorLog(app, numbers)
+    events = LogEvents(frame, door_log, frame.sessions.look)
     routes = (
         *shared_routes(frame),
         *Entrance(frame, accounts.signing_in, accounts.way_out).routes(),
         *NowPages(frame, app, alarms).routes(),
-        *LogPages(frame, stands_on.log).routes(),
+        *LogPages(frame, door_log).routes(),
         *events.routes(),
         *WhyPages(frame, stands_on.explain).routes(),
         *BansPages(frame, app, numbers).routes(),
@@ -218,7 +220,7 @@ def pages(
         *CalendarPages(frame, app).routes(),
         *StatisticsPages(frame, stands_on.statistics).routes(),
         *PeoplePages(frame, stands_on.subject).routes(),
-        *HoldPages(frame, stands_on.holds).routes(),
+        *HoldPages(frame, app).routes(),
         *AuditPages(frame, stands_on.audit).routes(),
         *AccountsPages(frame, accounts).routes(),
         *(MunicipalityPages(frame, accounts).routes() if accounts.has_provider else ()),

@@ -296,7 +296,7 @@ FAULTS = (
         "note",
         "change(app, deeds.note(deed), by)",
         "try:\n        change(app, deeds.note(deed), by)\n    except OSError:\n        pass",
-        "tests/web/test_desk_log.py",
+        "tests/web/test_door_log.py",
     ),
     Fault(
         "a right password forgives its address all wrong ones",

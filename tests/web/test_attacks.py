@@ -22,7 +22,6 @@ from doorctl.web.staff.holds import HoldPages
 from doorctl.web.staff.now import NowPages
 from doorctl.wiring.pages import SignedIn
 from tests.fakes.alarm_desk import FakeAlarmDesk
-from tests.fakes.log_desk import FakeHoldDesk
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
 
@@ -152,12 +151,12 @@ def test_signing_in_anew_ends_the_session_before() -> None:
     assert copy.get("/log").status_code == 303
 
 
-def test_a_number_that_is_none_is_no_fault_of_ours() -> None:
+def test_a_number_that_is_none_is_no_fault_of_ours(app: App) -> None:
     """However long it is, and whoever asks: it fills no journal with tracebacks."""
 
     def status(role: Role | None) -> int:
         """Ask for a hold that there can't be."""
-        client = browser(lambda around: HoldPages(around, FakeHoldDesk()).routes(), role)
+        client = browser(lambda around: HoldPages(around, app).routes(), role)
         return client.get(f"/holds/{'9' * 5000}").status_code
 
     assert (status(None), status(Role.MANAGER)) == (303, 422)

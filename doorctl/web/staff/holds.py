@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.hold import LONGEST, LONGEST_TEXT, HoldAsked
-from doorctl.web.desks import HoldDesk
+from doorctl.services import holding
+from doorctl.services.app import App
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words
@@ -51,9 +52,9 @@ class Part:
 class HoldPages:
     """Show holds, add and lift them, and show a hold's attempts."""
 
-    def __init__(self, frame: Frame, desk: HoldDesk) -> None:
+    def __init__(self, frame: Frame, app: App) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -76,7 +77,7 @@ class HoldPages:
         form = await asked.form()
         try:
             wanted = _asked_for(form, asked.words, asked.by)
-            await asked.aside(self._desk.add, wanted)
+            await asked.aside(holding.add, self._app, wanted)
         except InputError as error:
             wrong = asked.words.refusal(error)
             return await self._shown(asked, _typed(form), wrong=wrong)
@@ -84,7 +85,7 @@ class HoldPages:
 
     async def _lift(self, asked: PageRequest) -> Response:
         try:
-            await asked.aside(self._desk.lift, filled_in.row_number(asked), asked.by)
+            await asked.aside(holding.lift, self._app, filled_in.row_number(asked), asked.by)
         except InputError:
             return await self._none(asked)
         return asked.done(PAGE, "lifted")
@@ -98,7 +99,7 @@ class HoldPages:
         return asked.page("holds_visits.html", number=number, held=held)
 
     def _held(self, asked: PageRequest, number: int) -> Part:
-        visits = self._desk.visits(number, asked.by)
+        visits = holding.show(self._app, number, asked.by).visits
         pages = max(1, -(-len(visits) // ROWS))
         page = min(_page_number(asked.asked("page")), pages)
         begins = (page - 1) * ROWS
@@ -113,11 +114,11 @@ class HoldPages:
     async def _shown(
         self, asked: PageRequest, fields: Mapping[str, str], wrong: str = "", absent: str = ""
     ) -> Response:
-        holds = await asked.aside(self._desk.every)
+        holds, moment = await asked.aside(holding.stored, self._app)
         return asked.page(
             "holds.html",
             422 if wrong or absent else 200,
-            holds=holds,
+            holds=[(one, one.in_force(moment)) for one in holds],
             fields=fields,
             wrong=wrong,
             absent=absent,

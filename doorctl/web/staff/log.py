@@ -8,7 +8,8 @@ import hmac
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -24,7 +25,8 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
 from doorctl.ports import Visit
-from doorctl.web.desks import DayPicture, DoorLog, LogFilter, LogPage
+from doorctl.services.door_log import DoorLog, LogView
+from doorctl.store.door_log import OPEN, LogFilter
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
@@ -32,61 +34,18 @@ from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.timeline import timeline
 from doorctl.web.staff.why import sentence
 
-GRANTED, REFUSED, OPEN = "granted", "refused", "open"
+GRANTED, REFUSED = "granted", "refused"
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
 REASONS: Final = frozenset(one.value for one in Reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The filter of the page; it holds nobody's number, so it may stand in an address.
-
-    Day and times are local. `starts` is included, None is the day's beginning; `ends` is not, None
-    is its end. An empty `outcome` or no `reasons` means all.
-    """
-
-    day: date
-    starts: time | None = None
-    ends: time | None = None
-    outcome: str = ""
-    reasons: frozenset[str] = frozenset()
-
-    def wanted(self, words: Words) -> LogFilter:
-        """Return the filter for the door log; times of day are in the branch's time zone."""
-        return LogFilter(
-            verdict=self.outcome or None,
-            reasons=self.reasons,
-            since=self._at(self.starts, self.day, words),
-            until=self._at(self.ends, self.day if self.ends else _next(self.day), words),
-        )
-
-    def follows(self, today: date) -> bool:
-        """Tell whether the page takes in new attempts: it shows the whole of today."""
-        whole_day = self.starts is None and self.ends is None
-        return whole_day and self.day == today and self.outcome != OPEN
-
-    def address(self, **others: object) -> str:
-        """Return this filter as an address's query string, with other parameters."""
-        pairs: list[tuple[str, object]] = [("day", self.day)]
-        pairs += [(name, f"{at:%H:%M}") for name, at in self._times() if at is not None]
-        if self.outcome:
-            pairs.append(("outcome", self.outcome))
-        pairs += [("reason", one) for one in sorted(self.reasons)]
-        return urlencode([*pairs, *others.items()])
-
-    def _times(self) -> tuple[tuple[str, time | None], ...]:
-        return ("from", self.starts), ("to", self.ends)
-
-    def _at(self, at: time | None, day: date, words: Words) -> datetime:
-        return datetime.combine(day, at or time(), words.zone)
-
-
 def chosen(
-    text: Callable[[str], str], every: Callable[[str], Sequence[str]], today: date
-) -> Chosen:
+    text: Callable[[str], str], every: Callable[[str], Sequence[str]], today: date, zone: tzinfo
+) -> LogFilter:
     """Return the filter that an address or a form gives, for `today` where it gives no day.
 
-    `text` returns a parameter, empty where absent. An unknown outcome or reason is left out.
+    It holds nobody's number, so it may stand in an address, and its times are local. `text` returns
+    a parameter, empty where absent. An unknown outcome or reason is left out.
 
     Raises:
         FieldError: a day or a time makes no sense.
@@ -100,24 +59,56 @@ def chosen(
         ends = _time(text("to"))
     if starts is not None and ends is not None and ends <= starts:
         raise FieldError("to", "the time ends before it begins")
-    return Chosen(
-        day=day,
-        starts=starts,
-        ends=ends,
-        outcome=outcome if outcome in OUTCOMES else "",
+    span = of_day(day, zone)
+    return replace(
+        span,
+        since=span.since if starts is None else datetime.combine(day, starts, zone),
+        until=span.until if ends is None else datetime.combine(day, ends, zone),
+        verdict=outcome if outcome in OUTCOMES else None,
         reasons=frozenset(every("reason")) & REASONS,
     )
 
 
-def fits(visit: Visit, outcome: str, reasons: frozenset[str]) -> bool:
+def of_day(first: date, zone: tzinfo, last: date | None = None) -> LogFilter:
+    """Return the filter for a local day, or for all days up to the last."""
+    ends = (last or first) + timedelta(days=1)
+    return LogFilter(
+        since=datetime.combine(first, time(), zone), until=datetime.combine(ends, time(), zone)
+    )
+
+
+def day_of(wanted: LogFilter) -> date:
+    """Return the local day that a page shows."""
+    return date.min if wanted.since is None else wanted.since.date()
+
+
+def _times(wanted: LogFilter) -> tuple[str, str]:
+    """Return from when to when on its day, empty for the day's beginning and its end."""
+    starts, ends = wanted.since, wanted.until
+    whole = ends is None or f"{ends:%F %R}" == f"{day_of(wanted) + timedelta(days=1)} 00:00"
+    from_then = "" if starts is None or starts.time() == time() else f"{starts:%H:%M}"
+    return from_then, "" if whole or ends is None else f"{ends:%H:%M}"
+
+
+def follows(wanted: LogFilter, today: date) -> bool:
+    """Tell whether the page takes in new attempts: it shows the whole of today."""
+    return day_of(wanted) == today and _times(wanted) == ("", "") and wanted.verdict != OPEN
+
+
+def address(wanted: LogFilter, **others: object) -> str:
+    """Return a filter as an address's query string, with other parameters."""
+    fields = fields_of(wanted)
+    pairs = [(name, fields[name]) for name in ("day", "from", "to", "outcome") if fields[name]]
+    pairs += [("reason", one) for one in sorted(wanted.reasons)]
+    return urlencode([*pairs, *others.items()])
+
+
+def fits(visit: Visit, wanted: LogFilter) -> bool:
     """Tell whether an attempt passes the filter; one under way passes only an empty filter."""
+    outcome, reasons = wanted.verdict, wanted.reasons
     if visit.verdict is None:
-        return not reasons and not outcome
-    return outcome in {"", visit.verdict} and (not reasons or visit.reason in reasons)
-
-
-def _next(day: date) -> date:
-    return day + timedelta(days=1)
+        return not reasons and outcome is None
+    return outcome in {None, visit.verdict} and (not reasons or visit.reason in reasons)
 
 
 def _time(written: str) -> time | None:
@@ -149,7 +140,7 @@ class Row:
 
     attempt: int
     state: str
-    day: str
+    day: date
     clock: str
     doubtful: bool
     told: str
@@ -174,7 +165,7 @@ def row(asked: PageRequest, visit: Visit) -> Row:
     return Row(
         attempt=visit.attempt,
         state=state(visit),
-        day=words.short_day(local.date()),
+        day=local.date(),
         clock=words.say("{time}:{seconds}", time=words.clock(visit.at), seconds=f"{local:%S}"),
         doubtful=visit.clock is ClockState.UNTRUSTED,
         told=ending(words, visit.reason),
@@ -282,22 +273,23 @@ Text = Callable[[str], str]
 """Returns a form's field, empty where absent."""
 
 
-def fields_of(wanted: Chosen) -> dict[str, Any]:
+def fields_of(wanted: LogFilter) -> dict[str, Any]:
     """Return the fields of the filter's and the export's form for this filter."""
+    day, (starts, ends) = str(day_of(wanted)), _times(wanted)
     return {
-        "day": str(wanted.day),
-        "from": f"{wanted.starts:%H:%M}" if wanted.starts is not None else "",
-        "to": f"{wanted.ends:%H:%M}" if wanted.ends is not None else "",
-        "outcome": wanted.outcome,
+        "day": day,
+        "from": starts,
+        "to": ends,
+        "outcome": wanted.verdict or "",
         "reason": wanted.reasons,
-        "first": str(wanted.day),
-        "last": str(wanted.day),
+        "first": day,
+        "last": day,
         "purpose": "",
         "format": FORMATS[0],
     }
 
 
-def typed(text: Text, every: Callable[[str], Sequence[str]], wanted: Chosen) -> dict[str, Any]:
+def typed(text: Text, every: Callable[[str], Sequence[str]], wanted: LogFilter) -> dict[str, Any]:
     """Return these fields as they were filled in; an empty one gets the filter's value."""
     shown = {name: text(name) or usual for name, usual in fields_of(wanted).items()}
     return shown | {"reason": frozenset(every("reason")), "format": format_of(text)}
@@ -309,14 +301,14 @@ def format_of(text: Text) -> str:
     return chosen if chosen in FORMATS else FORMATS[0]
 
 
-def days(text: Text, wanted: Chosen) -> tuple[date, date]:
+def days(text: Text, wanted: LogFilter) -> tuple[date, date]:
     """Return the first and the last day to save.
 
     Raises:
         FieldError: a field is no day, or the last day is before the first.
     """
     with of_field("first"):
-        first = filled_in.day(text("first")) or wanted.day
+        first = filled_in.day(text("first")) or day_of(wanted)
     with of_field("last"):
         last = filled_in.day(text("last")) or first
     if last < first:
@@ -324,13 +316,13 @@ def days(text: Text, wanted: Chosen) -> tuple[date, date]:
     return first, last
 
 
-def spanned(wanted: Chosen, first: date, last: date, words: Words) -> LogFilter:
+def spanned(wanted: LogFilter, first: date, last: date, zone: tzinfo) -> LogFilter:
     """Return the filter for some days; times of day count only for a single day."""
+    span, ahead = of_day(first, zone, last), first - day_of(wanted)
+    since, until = span.since, span.until
     if first == last:
-        return replace(wanted, day=first).wanted(words)
-    begins = replace(wanted, day=first, starts=None, ends=None).wanted(words)
-    ends = replace(wanted, day=last, starts=None, ends=None).wanted(words)
-    return replace(begins, until=ends.until)
+        since, until = (at and at + ahead for at in (wanted.since, wanted.until))
+    return replace(wanted, since=since, until=until)
 
 
 PAGE: Final = "/log"
@@ -354,9 +346,9 @@ NOTHING_WRONG: Final[Mapping[str, str]] = MappingProxyType({})
 class LogPages:
     """Show the door log."""
 
-    def __init__(self, frame: Frame, desk: DoorLog) -> None:
+    def __init__(self, frame: Frame, log: DoorLog) -> None:
         self._frame = frame
-        self._desk = desk
+        self._log = log
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -370,9 +362,9 @@ class LogPages:
         )
 
     async def _page(self, asked: PageRequest) -> Response:
-        every, wanted = asked.request.query_params.getlist, Chosen(asked.today)
+        every, wanted = asked.request.query_params.getlist, _today(asked)
         try:
-            wanted = chosen(asked.asked, every, asked.today)
+            wanted = chosen(asked.asked, every, asked.today, asked.words.zone)
         except FieldError as error:
             return await self._wrong(asked, wanted, error, typed(asked.asked, every, wanted))
         return await self._shown(asked, wanted, before=_number(asked.asked("before")))
@@ -383,13 +375,13 @@ class LogPages:
             found = await asked.aside(self._found, filled_in.card(form), asked.by)
         except InputError as error:
             wrong = FieldError(filled_in.CARD, error.text, **error.values)
-            return await self._wrong(asked, Chosen(asked.today), wrong)
+            return await self._wrong(asked, _today(asked), wrong)
         rows = [row(asked, one) for one in found[:MOST_FOUND]]
         return asked.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
 
     def _found(self, typed: str, by: str) -> tuple[Visit, ...]:
-        keys = self._desk.search(typed, by)
-        return self._desk.page(LogFilter(cards=keys), limit=MOST_FOUND + 1).visits
+        keys = self._log.search(typed, by)
+        return self._log.page(LogFilter(cards=keys), limit=MOST_FOUND + 1).visits
 
     async def _ask_purpose(self, asked: PageRequest) -> Response:
         return await self._revealed(asked, _number(asked.asked("attempt")))
@@ -400,7 +392,7 @@ class LogPages:
         if number is None:
             raise InputError("there is no such attempt in the door log")
         try:
-            ref = await asked.aside(self._desk.reveal, number, purpose, asked.by)
+            ref = await asked.aside(self._log.reveal, number, purpose, asked.by)
         except InputError as error:
             return await self._revealed(
                 asked, number, purpose=purpose, wrong=asked.words.refusal(error)
@@ -417,16 +409,16 @@ class LogPages:
         return asked.page("log_reveal.html", status, **context)
 
     def _one(self, number: int) -> Visit | None:
-        found = self._desk.after(number - 1, 1)
+        found = self._log.after(number - 1, 1)
         return found[0] if found and found[0].attempt == number else None
 
     async def _export(self, asked: PageRequest) -> Response:
         form = await asked.form()
-        wanted = Chosen(asked.today)
+        zone, wanted = asked.words.zone, _today(asked)
         try:
-            wanted = chosen(form.text, form.every, asked.today)
+            wanted = chosen(form.text, form.every, asked.today, zone)
             first, last = days(form.text, wanted)
-            span = spanned(wanted, first, last, asked.words)
+            span = spanned(wanted, first, last, zone)
             visits = await asked.aside(self._saved, span, form.text("purpose"), asked.by)
         except FieldError as error:
             fields = typed(form.text, form.every, wanted)
@@ -439,12 +431,12 @@ class LogPages:
             refuse_purpose(purpose)
         # Fewer days mend whatever else the door log refuses.
         with of_field("last"):
-            return self._desk.export(chosen, purpose, by)
+            return self._log.export(chosen, purpose, by)
 
     async def _wrong(
         self,
         asked: PageRequest,
-        wanted: Chosen,
+        wanted: LogFilter,
         error: FieldError,
         fields: dict[str, Any] | None = None,
     ) -> Response:
@@ -455,38 +447,42 @@ class LogPages:
     async def _shown(
         self,
         asked: PageRequest,
-        wanted: Chosen,
+        wanted: LogFilter,
         before: int | None = None,
         *,
         fields: dict[str, Any] | None = None,
         wrong: Mapping[str, str] = NOTHING_WRONG,
     ) -> Response:
-        last, page, picture = await asked.aside(self._looked, wanted, before, asked.words)
+        day, view = day_of(wanted), await asked.aside(self._view, wanted, before)
+        page = view.page
         return asked.page(
             "log.html",
             422 if wrong else 200,
-            wanted=wanted,
+            day=day,
+            address=partial(address, wanted),
+            chosen=fields_of(wanted),
             fields=fields or fields_of(wanted),
             wrong=dict.fromkeys(FIELDS, "") | dict(wrong),
             rows=[row(asked, one) for one in page.visits],
             older=page.visits[-1].attempt if page.more else None,
             newest=before is None,
-            since=last if before is None and wanted.follows(asked.today) else "",
-            timeline=timeline(asked.words, picture, asked.now),
+            since=_place(view.newest) if before is None and follows(wanted, asked.today) else "",
+            timeline=timeline(asked.words, view.picture, asked.now),
             reasons=_reasons(asked.words),
             today=asked.today,
             **FIXED,
         )
 
-    def _looked(
-        self, wanted: Chosen, before: int | None, words: Words
-    ) -> tuple[str, LogPage, DayPicture]:
-        # Read first: what is written meanwhile is shown twice rather than not at all.
-        number = self._desk.last()
-        last = self._one(number)
-        page = self._desk.page(wanted.wanted(words), before=before, limit=ROWS)
-        since = f"{number}-{GRANTED if last is None else state(last)}"
-        return since, page, self._desk.day(wanted.day)
+    def _view(self, wanted: LogFilter, before: int | None) -> LogView:
+        return self._log.view(wanted, day_of(wanted), before=before, limit=ROWS)
+
+
+def _today(asked: PageRequest) -> LogFilter:
+    return of_day(asked.today, asked.words.zone)
+
+
+def _place(newest: Visit | None) -> str:
+    return f"0-{GRANTED}" if newest is None else f"{newest.attempt}-{state(newest)}"
 
 
 def _number(written: str) -> int | None:

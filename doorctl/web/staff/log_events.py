@@ -22,10 +22,11 @@ from starlette.types import Message, Receive, Scope, Send
 from doorctl.accounts.account import Permission, permits
 from doorctl.core.errors import DoorctlError, StuckError
 from doorctl.ports import Visit
-from doorctl.web.desks import DoorLog
+from doorctl.services.door_log import DoorLog
+from doorctl.store.door_log import OPEN, LogFilter
 from doorctl.web.frame.frame import Frame, PageRequest, Person
 from doorctl.web.frame.pool import Aside
-from doorctl.web.staff.log import NAMES, OPEN, Chosen, chosen, fits, row, state
+from doorctl.web.staff.log import NAMES, chosen, fits, row, state
 
 MOST_DIGITS: Final = 18
 NOTHING: Final = -1
@@ -144,8 +145,8 @@ class FellBehindError(Exception):
 class LogWatch:
     """Looks for news; belongs to the event loop, but any thread or signal handler may `stop` it."""
 
-    def __init__(self, desk: DoorLog, aside: Aside, every_s: float = EVERY_S) -> None:
-        self._desk = desk
+    def __init__(self, log: DoorLog, aside: Aside, every_s: float = EVERY_S) -> None:
+        self._log = log
         self._aside = aside
         self._every_s = every_s
         self._news: deque[News] = deque(maxlen=KEPT)
@@ -219,7 +220,7 @@ class LogWatch:
     async def _run(self) -> None:
         version: int | None = None
         while True:
-            seen = self._desk.version()
+            seen = self._log.version()
             if seen != version:
                 # A door log that can't be read now is read again; the streams go on.
                 with suppress(DoorctlError):
@@ -227,13 +228,11 @@ class LogWatch:
             await asyncio.sleep(self._every_s)
 
     async def _look(self) -> bool:
-        newest = (
-            max(self._known) if self._begun.is_set() else await self._aside.run(self._desk.last)
-        )
-        found = await self._aside.run(self._desk.after, max(0, newest - BACK), AT_ONCE)
+        newest = max(self._known) if self._begun.is_set() else await self._aside.run(self._log.last)
+        found = await self._aside.run(self._log.after, max(0, newest - BACK), AT_ONCE)
         if self._begun.is_set():
             self._tell([one for one in found if self._is_news(one)])
-        elsewhere = newest if found or newest == 0 else await self._aside.run(self._desk.last)
+        elsewhere = newest if found or newest == 0 else await self._aside.run(self._log.last)
         self._known = {one.attempt: one.verdict for one in found} or {elsewhere: None}
         self._begun.set()
         return len(found) < AT_ONCE
@@ -305,15 +304,15 @@ class LogEvents:
     def __init__(
         self,
         frame: Frame,
-        desk: DoorLog,
+        log: DoorLog,
         whose: Callable[[str], Person | None],
         limits: Limits = USUAL,
     ) -> None:
         self._frame = frame
-        self._desk = desk
+        self._log = log
         self._whose = whose
         self._limits = limits
-        self._watch = LogWatch(desk, frame.aside, limits.look_s)
+        self._watch = LogWatch(log, frame.aside, limits.look_s)
         self._clients: Counter[str] = Counter()
 
     def routes(self) -> tuple[BaseRoute, ...]:
@@ -336,7 +335,7 @@ class LogEvents:
 
     async def _events(self, asked: PageRequest) -> Response:
         query = asked.request.query_params
-        wanted = chosen(asked.asked, query.getlist, asked.today)
+        wanted = chosen(asked.asked, query.getlist, asked.today, asked.words.zone)
         full = self.clients >= MOST_CLIENTS or self._clients[asked.by] >= MOST_OF_ONE
         if self._watch.ending or full:
             return PlainTextResponse(
@@ -358,7 +357,7 @@ class LogEvents:
             self._clients += Counter()  # Accounts without any are forgotten.
 
     async def _told(
-        self, asked: PageRequest, wanted: Chosen, seen: Seen
+        self, asked: PageRequest, wanted: LogFilter, seen: Seen
     ) -> AsyncGenerator[str, None]:
         yield RETRY
         # After any failure the browser comes again and says where it was.
@@ -392,21 +391,21 @@ class LogEvents:
         )
 
     def _missed(self, seen: Seen) -> tuple[Visit, ...]:
-        last = self._desk.last()
+        last = self._log.last()
         if not 0 <= seen.attempt <= last:
             # The browser has seen nothing yet, or a door log that is gone.
             seen.begin(last)
             return ()
         since = seen.attempt - 1
-        return self._desk.after(max(0, since, last - MOST_MISSED), MOST_MISSED + 1)
+        return self._log.after(max(0, since, last - MOST_MISSED), MOST_MISSED + 1)
 
     def _rows(
-        self, asked: PageRequest, wanted: Chosen, seen: Seen, visits: Iterable[Visit]
+        self, asked: PageRequest, wanted: LogFilter, seen: Seen, visits: Iterable[Visit]
     ) -> Iterator[str]:
         for visit in visits:
             known = seen.knows(visit)
             seen.note(visit)
-            if not known and fits(visit, wanted.outcome, wanted.reasons):
+            if not known and fits(visit, wanted):
                 yield self._row(asked, visit)
 
     def _row(self, asked: PageRequest, visit: Visit) -> str:

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.web.desks import DayPicture, ModeBand, Slot
+from doorctl.services.door_log import DayPicture, ModeBand, Slot
 from doorctl.web.frame.words import MODES, Words
 from doorctl.web.staff.bars import scale_of
 

@@ -11,13 +11,14 @@ from starlette.testclient import TestClient
 import doorctl.web
 from doorctl.accounts.sessions import IDLE_MS
 from doorctl.services.app import App
+from doorctl.services.door_log import DoorLog
+from doorctl.services.numbers import own_numbers
 from doorctl.web.panel import Panel, Showing
 from doorctl.web.staff.entrance import Entrance
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
 from tests.fakes.alarm_desk import FakeAlarmDesk
-from tests.fakes.log_desk import FakeLogDesk
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import NAME, RIGHT, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, TEMPLATES
@@ -38,7 +39,7 @@ ASKED = [
 
 def signed_in(step: Doorstep, app: App) -> TestClient:
     """Return a browser with a session, before every page that asks by itself; no stream goes on."""
-    around, log = step.around, FakeLogDesk()
+    around, log = step.around, DoorLog(app, own_numbers(app.config))
     panel = Panel(FakePanelDoor(), Showing("Øst", elsewhere=True), LANGUAGES, TEMPLATES)
     events = LogEvents(around, log, around.sessions.look)
     panel.stop()

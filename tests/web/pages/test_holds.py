@@ -9,9 +9,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
+from doorctl.privacy.audit import Action
+from doorctl.services import holding
+from doorctl.services.app import App
 from doorctl.web.staff.holds import HoldPages
-from tests.fakes.log_desk import NOW, FakeHoldDesk, FakeLogDesk, visit
-from tests.web.pages.staging import browser
+from tests.web.desk_records import recorded
+from tests.web.door_log import WrittenLog, visit
+from tests.web.pages.staging import NOW, browser
 
 SECOND = timedelta(seconds=1)
 ASKED = {
@@ -23,17 +27,15 @@ ASKED = {
 }
 
 
-def client(desk: FakeHoldDesk, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
+def client(app: App, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: HoldPages(frame, desk).routes(), role, language)
+    return browser(lambda frame: HoldPages(frame, app).routes(), role, language)
 
 
-def test_a_window_is_held_shown_and_lifted() -> None:
+def test_a_window_is_held_shown_and_lifted(app: App) -> None:
     """Local times, the last day included; what it holds is looked at on record."""
-    log = FakeLogDesk()
-    log.write(visit(1), visit(30, "closed"), visit(60))
-    desk = FakeHoldDesk(log)
-    manager = client(desk)
+    WrittenLog(app).write(visit(1), visit(30, "closed"), visit(60))
+    manager = client(app)
 
     added = manager.post("/holds", data=ASKED)
     page = manager.get(added.headers["location"]).text
@@ -46,7 +48,11 @@ def test_a_window_is_held_shown_and_lifted() -> None:
     assert "Biblioteket er lukket nu." not in held
     assert "Døren åbnes." in held
     assert "Ingen tidsrum er gemt." in manager.get(lifted.headers["location"]).text
-    assert [one[0] for one in desk.done] == ["added", "shown", "lifted"]
+    assert [action for action, _, _ in recorded(app.config)] == [
+        Action.HOLD_ADDED,
+        Action.HOLD_SHOWN,
+        Action.HOLD_LIFTED,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -62,13 +68,12 @@ def test_a_window_is_held_shown_and_lifted() -> None:
     ],
 )
 def test_what_a_hold_holds_comes_in_parts(
-    asked: str, first: int, last: int, links: list[int]
+    app: App, asked: str, first: int, last: int, links: list[int]
 ) -> None:
     """Oldest first, with a way to the parts before and after; nonsense is the first or the last."""
-    log = FakeLogDesk()
     start = NOW - timedelta(hours=1)
-    log.write(*(visit(number, at=start + number * SECOND) for number in range(1, 402)))
-    manager = client(FakeHoldDesk(log), language="en")
+    WrittenLog(app).write(*(visit(number, at=start + number * SECOND) for number in range(1, 402)))
+    manager = client(app, language="en")
     manager.post("/holds", data=ASKED)
     page = manager.get(f"/holds/1{asked}").text
 
@@ -78,11 +83,10 @@ def test_what_a_hold_holds_comes_in_parts(
     assert re.findall(r'href="/holds/1\?page=(\d+)', page) == [str(one) for one in links]
 
 
-def test_a_short_hold_is_one_page() -> None:
+def test_a_short_hold_is_one_page(app: App) -> None:
     """Without numbers of parts and links to none."""
-    log = FakeLogDesk()
-    log.write(visit(1))
-    manager = client(FakeHoldDesk(log), language="en")
+    WrittenLog(app).write(visit(1))
+    manager = client(app, language="en")
     manager.post("/holds", data=ASKED)
     page = manager.get("/holds/1").text
 
@@ -91,9 +95,9 @@ def test_a_short_hold_is_one_page() -> None:
     assert "Attempts 1 to" not in page
 
 
-def test_the_window_around_an_attempt_is_offered() -> None:
+def test_the_window_around_an_attempt_is_offered(app: App) -> None:
     """A quarter of an hour before and after, and not later than now."""
-    manager = client(FakeHoldDesk())
+    manager = client(app)
 
     usual = manager.get("/holds?around=2026-11-25T18:05").text
     late = manager.get("/holds?around=2026-11-25T19:25").text
@@ -117,19 +121,19 @@ def test_the_window_around_an_attempt_is_offered() -> None:
         ({"reason": "CPR 0101701234"}, "Intet blev gemt."),
     ],
 )
-def test_a_hold_that_makes_no_sense(wrong: dict[str, str], told: str) -> None:
+def test_a_hold_that_makes_no_sense(app: App, wrong: dict[str, str], told: str) -> None:
     """The form says why, keeps what was typed, and nothing is held."""
-    desk = FakeHoldDesk()
-    answer = client(desk).post("/holds", data=ASKED | wrong)
+    answer = client(app).post("/holds", data=ASKED | wrong)
 
-    assert (answer.status_code, desk.done) == (422, [])
+    assert (answer.status_code, recorded(app.config)) == (422, [])
+    assert holding.stored(app)[0] == ()
     assert told in answer.text
     assert ASKED["case"] in answer.text or "case" in wrong
 
 
-def test_a_hold_that_is_none_and_who_may() -> None:
+def test_a_hold_that_is_none_and_who_may(app: App) -> None:
     """No such number is told; staff neither see holds nor change them."""
-    manager, staff = client(FakeHoldDesk()), client(FakeHoldDesk(), Role.STAFF)
+    manager, staff = client(app), client(app, Role.STAFF)
 
     assert manager.get("/holds/7").status_code == 422
     assert manager.post("/holds/7/lift").status_code == 422
@@ -138,6 +142,6 @@ def test_a_hold_that_is_none_and_who_may() -> None:
     assert staff.post("/holds", data=ASKED).status_code == 403
 
 
-def test_english() -> None:
+def test_english(app: App) -> None:
     """The same page in the other language."""
-    assert "There is no hold." in client(FakeHoldDesk(), language="en").get("/holds").text
+    assert "There is no hold." in client(app, language="en").get("/holds").text

@@ -10,27 +10,34 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.access.calendar import Mode
 from doorctl.access.codes_throttle import A_CODE
 from doorctl.accounts.account import Role
 from doorctl.core.moments import ClockState
+from doorctl.services import door_log
+from doorctl.services.app import App
 from doorctl.web.staff.log import LogPages, inert
-from tests.fakes.log_desk import NOW, PSEUDONYM, FakeLogDesk, evening, visit
-from tests.web.pages.staging import browser
+from tests.web.conftest import Apps
+from tests.web.door_log import CARD, PSEUDONYM, WrittenLog, visit
+from tests.web.pages.staging import NOW, browser
 
-CARD = "3000001234"
+
+@pytest.fixture
+def door(app: App) -> WrittenLog:
+    """A door log without an attempt, and a register that knows whose the card is."""
+    door = WrittenLog(app)
+    door.know()
+    return door
 
 
-def client(desk: FakeLogDesk, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
+def client(door: WrittenLog, role: Role = Role.MANAGER, language: str = "da") -> TestClient:
     """Return a browser before the page."""
-    return browser(lambda frame: LogPages(frame, desk).routes(), role, language)
+    return browser(lambda frame: LogPages(frame, door.log).routes(), role, language)
 
 
-def written(*reasons: str | None) -> FakeLogDesk:
-    """Return a log of attempts, a minute apart, that ended so."""
-    desk = FakeLogDesk(bands=(evening(18, 22),))
-    desk.write(*(visit(number, reason) for number, reason in enumerate(reasons, 1)))
-    return desk
+def written(door: WrittenLog, *reasons: str | None) -> WrittenLog:
+    """Write attempts, a minute apart, that ended so."""
+    door.write(*(visit(number, reason) for number, reason in enumerate(reasons, 1)))
+    return door
 
 
 @pytest.mark.parametrize(
@@ -40,9 +47,9 @@ def written(*reasons: str | None) -> FakeLogDesk:
         ("en", ["Let in", "Wrong PIN.", "18:32:00", "1 refused", ">Wednesday 25 November 2026<"]),
     ],
 )
-def test_the_day_is_told_under_pseudonyms(language: str, told: list[str]) -> None:
+def test_the_day_is_told_under_pseudonyms(door: WrittenLog, language: str, told: list[str]) -> None:
     """Outcome, reason and time, newest first; a pseudonym in groups and nothing more of anybody."""
-    page = client(written("ok", "wrong_pin"), language=language).get("/log").text
+    page = client(written(door, "ok", "wrong_pin"), language=language).get("/log").text
 
     for text in [*told, "0001 0203"]:
         assert text in page
@@ -51,44 +58,41 @@ def test_the_day_is_told_under_pseudonyms(language: str, told: list[str]) -> Non
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.TECHNICIAN])
-def test_who_only_looks_on_can_link_no_days(role: Role) -> None:
+def test_who_only_looks_on_can_link_no_days(door: WrittenLog, role: Role) -> None:
     """A card has one pseudonym within a day, another the next, and neither is the house's own.
 
     One look at the door would else link a month of somebody's visits.
     """
-    desk = FakeLogDesk()
     other = PSEUDONYM[::-1]
     before = [visit(one, at=NOW - timedelta(days=1, minutes=9 - one)) for one in (1, 2)]
-    desk.write(*before, visit(3), visit(4, card=other), visit(5), visit(6, card=None))
-    looking = client(desk, role)
+    door.write(*before, visit(3), visit(4, card=other), visit(5), visit(6, card=None))
+    looking = client(door, role)
     days = [looking.get(f"/log?day={day}").text for day in ("2026-11-24", "2026-11-25")]
     first, second = (re.findall(r'"log-card">([0-9a-f]{4} [0-9a-f]{4})<', page) for page in days)
 
     assert first[0] == first[1]
     assert second[0] == second[2]
     assert len({*first, *second, "0001 0203"}) == 4
-    assert "0001 0203" in client(desk, Role.STAFF).get("/log").text
+    assert "0001 0203" in client(door, Role.STAFF).get("/log").text
 
 
-def test_codes_are_told_as_codes() -> None:
+def test_codes_are_told_as_codes(door: WrittenLog) -> None:
     """Right and wrong ones of anybody: one pseudonym would look like one person."""
-    desk = FakeLogDesk()
-    desk.write(visit(1, card=A_CODE), visit(2, "unknown_card", card=A_CODE))
+    door.write(visit(1, card=A_CODE), visit(2, "unknown_card", card=A_CODE))
 
     for role in (Role.VIEWER, Role.MANAGER):
-        assert client(desk, role).get("/log").text.count('"log-card">kode<') == 2
+        assert client(door, role).get("/log").text.count('"log-card">kode<') == 2
 
 
-def test_a_mode_is_named_however_short_it_was() -> None:
+def test_a_mode_is_named_however_short_it_was(apps: Apps) -> None:
     """A band without room for its name has it below the picture, once however often it comes."""
-    short = FakeLogDesk(
-        bands=(evening(7, 8, Mode.LOCKDOWN), evening(8, 12), evening(12, 13, Mode.LOCKDOWN))
-    )
+    staffed = 'hours.staffed.wednesday=["07:00-08:00", "12:00-13:00"]'
+    app = apps('hours.wednesday=["07:00-13:00"]', staffed)
 
-    page = client(short).get("/log").text
+    page = client(WrittenLog(app)).get("/log").text
 
-    assert page.count('<span class="swatch swatch-lockdown"></span>Spærret') == 1
-    assert 'text-anchor="middle">Spærret' not in page
+    assert page.count('<span class="swatch swatch-staffed"></span>Betjent') == 1
+    assert 'text-anchor="middle">Betjent' not in page
 
 
 @pytest.mark.parametrize(
@@ -102,32 +106,31 @@ def test_a_mode_is_named_however_short_it_was() -> None:
         ("outcome=nonsense&reason=nonsense", {1, 2, 3, 4}),
     ],
 )
-def test_filters(query: str, shown: set[int]) -> None:
+def test_filters(door: WrittenLog, query: str, shown: set[int]) -> None:
     """Each narrows what is shown; a time belongs up to the minute that is named."""
-    page = client(written("ok", "closed", "banned", None)).get(f"/log?{query}").text
+    page = client(written(door, "ok", "closed", "banned", None)).get(f"/log?{query}").text
 
     assert {number for number in range(1, 5) if f'id="attempt-{number}"' in page} == shown
 
 
 @pytest.mark.parametrize("query", ["day=x", "day=0001-01-01", "from=25:00", "from=10:00&to=09:00"])
-def test_a_filter_that_makes_no_sense_is_told(query: str) -> None:
+def test_a_filter_that_makes_no_sense_is_told(door: WrittenLog, query: str) -> None:
     """The page says so, in the language of whoever looks, and shows today."""
-    answer = client(written("ok")).get(f"/log?{query}")
+    answer = client(written(door, "ok")).get(f"/log?{query}")
 
     assert answer.status_code == 422
     assert "Det kan ikke vises." in answer.text
     assert 'id="attempt-1"' in answer.text
 
 
-def test_older_pages_go_by_number() -> None:
+def test_older_pages_go_by_number(door: WrittenLog) -> None:
     """What is written meanwhile moves nothing from page to page; only the newest page is live."""
-    desk = FakeLogDesk()
-    desk.write(
+    door.write(
         *(visit(number, at=NOW - timedelta(seconds=200 - number)) for number in range(1, 61))
     )
-    first = client(desk).get("/log?outcome=granted").text
-    desk.write(visit(61, at=NOW))
-    second = client(desk).get("/log?day=2026-11-25&outcome=granted&before=11").text
+    first = client(door).get("/log?outcome=granted").text
+    door.write(visit(61, at=NOW))
+    second = client(door).get("/log?day=2026-11-25&outcome=granted&before=11").text
 
     assert "day=2026-11-25&amp;outcome=granted&amp;before=11" in first
     assert 'data-since="60-granted"' in first
@@ -136,46 +139,45 @@ def test_older_pages_go_by_number() -> None:
     assert "data-since" not in second
 
 
-def test_hostile_and_unknown_things_are_harmless() -> None:
+def test_hostile_and_unknown_things_are_harmless(door: WrittenLog) -> None:
     """A reason that a newer door gave stands as it is, escaped; a doubtful time is marked."""
-    desk = FakeLogDesk()
     odd = visit(1, "<script>alert(1)</script>\x1b[31m", card=None)
-    desk.write(replace(odd, clock=ClockState.UNTRUSTED))
+    door.write(replace(odd, clock=ClockState.UNTRUSTED))
 
-    page = client(desk).get("/log").text
+    page = client(door).get("/log").text
 
     assert "<script>alert" not in page
     assert "uret var ikke stillet" in page
     assert "intet kort" in page
 
 
-def test_a_card_is_searched_by_a_form_and_stands_nowhere() -> None:
+def test_a_card_is_searched_by_a_form_and_stands_nowhere(door: WrittenLog) -> None:
     """The answer shows what was found, on any day, and not what was typed."""
-    desk = written("ok", "closed")
-    desk.write(visit(3, "ok", at=NOW - timedelta(days=9)), visit(4, "ok", card="ffffffff"))
+    written(door, "ok", "closed")
+    door.write(visit(3, "ok", at=NOW - timedelta(days=9)), visit(4, "ok", card="ffffffff"))
 
-    answer = client(desk, Role.STAFF).post("/log/search", data={"card": CARD})
+    answer = client(door, Role.STAFF).post("/log/search", data={"card": CARD})
 
     assert "3 forsøg er gemt." in answer.text
     assert "16.11.2026" in answer.text
     assert CARD not in answer.text
-    assert desk.done == [("search", "staff")]
+    assert door.done == [("card_searched", "", "staff")]
 
 
 @pytest.mark.parametrize("typed", ["", "x"])
-def test_what_is_no_card(typed: str) -> None:
+def test_what_is_no_card(door: WrittenLog, typed: str) -> None:
     """It is told beside the field, and nothing was searched."""
-    desk = written("ok")
-    answer = client(desk).post("/log/search", data={"card": typed})
+    written(door, "ok")
+    answer = client(door).post("/log/search", data={"card": typed})
 
-    assert (answer.status_code, desk.done) == (422, [])
+    assert (answer.status_code, door.done) == (422, [])
     assert 'id="card-error"' in answer.text
 
 
-def test_a_reveal_needs_a_purpose() -> None:
+def test_a_reveal_needs_a_purpose(door: WrittenLog) -> None:
     """Without one nothing is told; with one the number is, once, by a form."""
-    desk = written("ok")
-    manager = client(desk)
+    written(door, "ok")
+    manager = client(door)
 
     form = manager.get("/log/reveal?attempt=1").text
     without = manager.post("/log/reveal", data={"attempt": "1", "purpose": " "})
@@ -184,15 +186,17 @@ def test_a_reveal_needs_a_purpose() -> None:
     assert "1001" not in form
     assert (without.status_code, 'id="purpose-error"' in without.text) == (422, True)
     assert "<code>1001</code>" in told.text
-    assert desk.done == [("reveal", "1", "hærværk", "manager")]
+    assert door.done == [("visit_revealed", "hærværk", "manager")]
 
 
-def test_a_reveal_too_many_and_one_of_nobody() -> None:
+def test_a_reveal_too_many_and_one_of_nobody(
+    door: WrittenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The limit is told in the form; a card that nobody knows is told plainly."""
-    desk = written("ok", "unknown_card")
-    desk.write(visit(2, "unknown_card", card="ffffffff"))
-    desk.most_reveals = 1
-    manager = client(desk)
+    written(door, "ok", "unknown_card")
+    door.write(visit(2, "unknown_card", card="ffffffff"))
+    monkeypatch.setattr(door_log, "REVEALS_AN_HOUR", 1)
+    manager = client(door)
 
     nobody = manager.post("/log/reveal", data={"attempt": "2", "purpose": "sag 12"})
     refused = manager.post("/log/reveal", data={"attempt": "1", "purpose": "sag 12"})
@@ -203,29 +207,29 @@ def test_a_reveal_too_many_and_one_of_nobody() -> None:
 
 
 @pytest.mark.parametrize("number", ["", "x", "9", "9" * 40, "-1"])
-def test_an_attempt_that_is_none(number: str) -> None:
+def test_an_attempt_that_is_none(door: WrittenLog, number: str) -> None:
     """Neither asked for nor revealed."""
-    desk = written("ok")
-    manager = client(desk)
+    written(door, "ok")
+    manager = client(door)
 
     assert manager.get(f"/log/reveal?attempt={number}").status_code == 422
     sent = manager.post("/log/reveal", data={"attempt": number, "purpose": "sag 12"})
     assert sent.status_code == 422
 
 
-def test_a_csv_that_danish_spreadsheets_open() -> None:
+def test_a_csv_that_danish_spreadsheets_open(door: WrittenLog) -> None:
     """Semicolons, a mark of UTF-8, the filter, local times, and no cell that is calculated."""
-    desk = written("ok", "=cmd|' /C calc'!A0")
+    written(door, "ok", "=cmd|' /C calc'!A0")
     sent = {"format": "csv", "purpose": "sag 12", "outcome": "refused", "day": "2026-11-25"}
 
-    answer = client(desk).post("/log/export", data=sent)
+    answer = client(door).post("/log/export", data=sent)
 
     assert answer.content.startswith(b"\xef\xbb\xbfattempt;time;")
     (line,) = answer.text.splitlines()[1:]
     cells = "2;2026-11-25 18:32:00+01:00;trusted;refused;{0};{0};0001 0203"
     assert line == cells.format("'=cmd|' /C calc'!A0")
     assert answer.headers["content-disposition"].endswith('2026-11-25-2026-11-25.csv"')
-    assert desk.done == [("export", "1", "sag 12", "manager")]
+    assert door.done == [("visits_exported", "sag 12", "manager")]
 
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
@@ -235,13 +239,13 @@ def test_no_cell_is_a_formula(begins: str) -> None:
     assert inert(f"1{begins}") == f"1{begins}"
 
 
-def test_json_of_several_days() -> None:
+def test_json_of_several_days(door: WrittenLog) -> None:
     """All whole days from the first to the last, with the fixed names."""
-    desk = written("ok")
-    desk.write(visit(2, "closed", at=NOW - timedelta(days=1)), visit(3, at=NOW - timedelta(days=9)))
+    written(door, "ok")
+    door.write(visit(2, "closed", at=NOW - timedelta(days=1)), visit(3, at=NOW - timedelta(days=9)))
     sent = {"format": "json", "purpose": "sag 12", "first": "2026-11-24", "last": "2026-11-25"}
 
-    told = json.loads(client(desk).post("/log/export", data=sent).text)
+    told = json.loads(client(door).post("/log/export", data=sent).text)
 
     assert [one["attempt"] for one in told] == [1, 2]
     assert told[0] == {
@@ -264,28 +268,28 @@ def test_json_of_several_days() -> None:
         ({"purpose": "sag 12", "last": "soon"}, "last"),
     ],
 )
-def test_an_export_that_makes_no_sense(sent: dict[str, str], field: str) -> None:
+def test_an_export_that_makes_no_sense(door: WrittenLog, sent: dict[str, str], field: str) -> None:
     """It is told beside the field that is wrong, and nothing leaves the house."""
-    desk = written("ok")
-    answer = client(desk).post("/log/export", data={"format": "csv", **sent})
+    written(door, "ok")
+    answer = client(door).post("/log/export", data={"format": "csv", **sent})
 
-    assert (answer.status_code, desk.done) == (422, [])
+    assert (answer.status_code, door.done) == (422, [])
     wrong = [one for one in ("first", "last", "purpose") if f'id="{one}-error"' in answer.text]
     assert wrong == [field]
 
 
-def test_too_many_to_export() -> None:
+def test_too_many_to_export(door: WrittenLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the period that is to be made shorter, and not the purpose that is wrong."""
-    desk = written("ok")
-    desk.most_exported = 0
+    written(door, "ok")
+    monkeypatch.setattr(door_log, "MOST_EXPORTED", 0)
 
-    page = client(desk).post("/log/export", data={"purpose": "sag 12", "format": "csv"}).text
+    page = client(door).post("/log/export", data={"purpose": "sag 12", "format": "csv"}).text
 
     assert 'id="last-error"' in page
     assert 'id="purpose-error"' not in page
 
 
-def test_an_export_that_is_refused_keeps_what_was_typed() -> None:
+def test_an_export_that_is_refused_keeps_what_was_typed(door: WrittenLog) -> None:
     """Whoever mends one field would not notice that another was set back."""
     sent = {
         "first": "2026-11-20",
@@ -297,7 +301,7 @@ def test_an_export_that_is_refused_keeps_what_was_typed() -> None:
         "from": "10:00",
     }
 
-    page = client(written("ok")).post("/log/export", data=sent).text
+    page = client(written(door, "ok")).post("/log/export", data=sent).text
 
     for kept in (
         'id="first" name="first" type="date" value="2026-11-20"',
@@ -316,9 +320,11 @@ def test_an_export_that_is_refused_keeps_what_was_typed() -> None:
     ("query", "field"),
     [("from=10:00&to=09:00", "to"), ("from=25:00&to=09:00", "from"), ("day=x&to=09:00", "day")],
 )
-def test_a_filter_that_is_refused_keeps_what_was_typed(query: str, field: str) -> None:
+def test_a_filter_that_is_refused_keeps_what_was_typed(
+    door: WrittenLog, query: str, field: str
+) -> None:
     """The field that is wrong is marked, and the others stand as they were."""
-    page = client(written("ok")).get(f"/log?{query}&outcome=refused&reason=banned").text
+    page = client(written(door, "ok")).get(f"/log?{query}&outcome=refused&reason=banned").text
 
     for pair in query.split("&"):
         name, typed = pair.split("=")
@@ -328,22 +334,23 @@ def test_a_filter_that_is_refused_keeps_what_was_typed(query: str, field: str) -
     assert 'value="banned" checked' in page
 
 
-def test_who_may_what() -> None:
+def test_who_may_what(door: WrittenLog) -> None:
     """A viewer only looks, staff search as well; a form of what one may not is refused too."""
-    desk = written("ok")
+    written(door, "ok")
     for role, paths in {
         Role.VIEWER: ["search", "reveal", "export"],
         Role.STAFF: ["reveal", "export"],
     }.items():
-        who = client(desk, role)
+        who = client(door, role)
         page = who.get("/log").text
         for path in paths:
             assert f"/log/{path}" not in page
             sent = {"card": CARD, "attempt": "1", "purpose": "sag 12"}
             assert who.post(f"/log/{path}", data=sent).status_code == 403
-    assert desk.done == []
+    assert door.done == []
 
 
-def test_a_log_that_cannot_be_read() -> None:
+def test_a_log_that_cannot_be_read(door: WrittenLog) -> None:
     """Is said on a page of its own."""
-    assert client(FakeLogDesk(broken=True)).get("/log").status_code == 503
+    door.break_it()
+    assert client(door).get("/log").status_code == 503

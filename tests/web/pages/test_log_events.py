@@ -13,6 +13,7 @@ import pytest
 from starlette.types import Message, Scope
 
 from doorctl.accounts.account import Role
+from doorctl.services.app import App
 from doorctl.web.frame.frame import Person
 from doorctl.web.frame.pool import Aside
 from doorctl.web.serving import Server, listen
@@ -27,7 +28,7 @@ from doorctl.web.staff.log_events import (
     Seen,
 )
 from doorctl.web.staff.log_events import Limits as Lasting
-from tests.fakes.log_desk import FakeLogDesk, visit
+from tests.web.door_log import WrittenLog, visit
 from tests.web.pages import staging
 
 LIMIT_S = 10.0
@@ -41,12 +42,12 @@ AT_ONCE = 8
 class House:
     """A log page and its stream, on a stage."""
 
-    def __init__(self, limits: Lasting = QUIET) -> None:
-        self.desk = FakeLogDesk()
+    def __init__(self, app: App, limits: Lasting = QUIET) -> None:
+        self.door = WrittenLog(app)
         self.sessions = staging.everybody()
         around = staging.frame(self.sessions)
-        self.events = LogEvents(around, self.desk, self.sessions.person, limits)
-        pages = LogPages(around, self.desk)
+        self.events = LogEvents(around, self.door.log, self.sessions.person, limits)
+        pages = LogPages(around, self.door.log)
         self.app = staging.application((*pages.routes(), *self.events.routes()), around)
 
 
@@ -130,19 +131,19 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(played())
 
 
-def test_an_attempt_is_told_when_it_begins_and_when_it_ends() -> None:
+def test_an_attempt_is_told_when_it_begins_and_when_it_ends(app: App) -> None:
     """Rendered as on the page; the same number again takes the row's place."""
 
     async def scene() -> None:
         """Play it."""
-        house = House()
-        house.desk.write(visit(1))
+        house = House(app)
+        house.door.write(visit(1))
         browser = Browser(house, query="since=1-granted")
         async with listening(browser):
             assert (await browser.event()).startswith("retry: ")
-            house.desk.write(visit(2, None))
+            house.door.write(visit(2, None))
             assert await browser.event() == "2-open"
-            house.desk.write(visit(2, "wrong_pin"))
+            house.door.write(visit(2, "wrong_pin"))
             told = await browser.told.get()
             assert "event: attempt\nid: 2-refused\n" in told
             assert 'data: <tr id="attempt-2"' in told
@@ -161,39 +162,39 @@ def test_an_attempt_is_told_when_it_begins_and_when_it_ends() -> None:
         ("0-granted", ["1-granted", "2-granted", "3-refused", "4-open"]),
     ],
 )
-def test_a_browser_that_was_away_misses_nothing(last: str, expected: list[str]) -> None:
+def test_a_browser_that_was_away_misses_nothing(app: App, last: str, expected: list[str]) -> None:
     """Its last event says what it has; what has ended meanwhile is told again."""
 
     async def scene() -> None:
         """Play it."""
-        house = House()
-        house.desk.write(visit(1), visit(2), visit(3, "closed"), visit(4, None))
+        house = House(app)
+        house.door.write(visit(1), visit(2), visit(3, "closed"), visit(4, None))
         browser = Browser(house, last=last, query="since=0-granted")
         async with listening(browser):
             await browser.event()
             assert [await browser.event() for _ in expected] == expected
-            house.desk.write(visit(4), visit(5))
+            house.door.write(visit(4), visit(5))
             assert [await browser.event() for _ in range(2)] == ["4-granted", "5-granted"]
 
     play(scene)
 
 
 @pytest.mark.parametrize("last", ["", "x", "7", "9-nonsense", "²-open", "9" * 30 + "-open"])
-def test_an_id_that_is_none_means_from_now_on(last: str) -> None:
+def test_an_id_that_is_none_means_from_now_on(app: App, last: str) -> None:
     """And one of a door log that is gone means the same: nobody waits for ever."""
     assert Seen.parsed(last).attempt == -1
 
     async def scene() -> None:
         """Play it."""
-        house = House(Lasting(beat_s=0.05, look_s=0.02))
-        house.desk.write(visit(1))
+        house = House(app, Lasting(beat_s=0.05, look_s=0.02))
+        house.door.write(visit(1))
         for number, given in ((2, last), (3, "900-granted")):
             browser = Browser(house, last=given)
             async with listening(browser):
                 await browser.event()
                 # A beat says that it has begun to look.
                 assert await browser.event() == ": beat\n\n"
-                house.desk.write(visit(number))
+                house.door.write(visit(number))
                 while (told := await browser.event()) == ": beat\n\n":
                     pass
                 assert told == f"{number}-granted"
@@ -201,38 +202,37 @@ def test_an_id_that_is_none_means_from_now_on(last: str) -> None:
     play(scene)
 
 
-def test_only_what_was_chosen_comes() -> None:
+def test_only_what_was_chosen_comes(app: App) -> None:
     """The filter of the page is the stream's; an attempt under way has no reason yet."""
 
     async def scene() -> None:
         """Play it."""
-        house = House()
+        house = House(app)
         browser = Browser(house, query="since=0-granted&outcome=refused&reason=closed")
-        house.desk.write(visit(1), visit(2, "closed"), visit(3, "banned"), visit(4, None))
+        house.door.write(visit(1), visit(2, "closed"), visit(3, "banned"), visit(4, None))
         async with listening(browser):
             await browser.event()
             assert await browser.event() == "2-refused"
-            house.desk.write(visit(4, "closed"))
+            house.door.write(visit(4, "closed"))
             assert await browser.event() == "4-refused"
 
     play(scene)
 
 
-def test_silence_is_broken_and_a_log_that_fails_is_asked_again() -> None:
+def test_silence_is_broken_and_a_log_that_fails_is_asked_again(app: App) -> None:
     """A beat comes without news; a disk that fails for a while ends no stream."""
 
     async def scene() -> None:
         """Play it."""
-        house = House(Lasting(beat_s=0.05, look_s=0.02))
+        house = House(app, Lasting(beat_s=0.05, look_s=0.02))
         browser = Browser(house, query="since=0-granted")
         async with listening(browser):
             await browser.event()
             assert await browser.event() == ": beat\n\n"
-            house.desk.broken = True
-            house.desk.written += 1
+            house.door.break_it()
             await asyncio.sleep(0.2)
-            house.desk.broken = False
-            house.desk.write(visit(1))
+            house.door.mend_it()
+            house.door.write(visit(1))
             while (told := await browser.event()) == ": beat\n\n":
                 pass
             assert told == "1-granted"
@@ -241,12 +241,12 @@ def test_silence_is_broken_and_a_log_that_fails_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize("ended", ["signed out", "another's"])
-def test_a_session_that_ends_ends_its_stream(ended: str) -> None:
+def test_a_session_that_ends_ends_its_stream(app: App, ended: str) -> None:
     """Nobody goes on reading who was signed out or replaced."""
 
     async def scene() -> None:
         """Play it."""
-        house = House(Lasting(beat_s=0.05, trust_s=0.0, look_s=0.02))
+        house = House(app, Lasting(beat_s=0.05, trust_s=0.0, look_s=0.02))
         browser = Browser(house)
         async with listening(browser) as task:
             await browser.event()
@@ -261,13 +261,13 @@ def test_a_session_that_ends_ends_its_stream(ended: str) -> None:
     play(scene)
 
 
-def test_a_browser_that_takes_nothing_is_dropped() -> None:
+def test_a_browser_that_takes_nothing_is_dropped(app: App) -> None:
     """It is not waited for, and its place is free again."""
 
     async def scene() -> None:
         """Play it."""
-        house = House(Lasting(send_s=0.05, look_s=0.02))
-        house.desk.write(visit(1))
+        house = House(app, Lasting(send_s=0.05, look_s=0.02))
+        house.door.write(visit(1))
         browser = Browser(house, query="since=0-granted", stuck=True)
         async with listening(browser) as task:
             async with asyncio.timeout(LIMIT_S):
@@ -277,17 +277,17 @@ def test_a_browser_that_takes_nothing_is_dropped() -> None:
     play(scene)
 
 
-def test_one_that_falls_behind_the_news_begins_anew() -> None:
+def test_one_that_falls_behind_the_news_begins_anew(app: App) -> None:
     """News are kept for a while and not for anybody: whoever missed some is told so."""
 
     async def scene() -> None:
         """Play it."""
-        desk = FakeLogDesk()
-        watch = LogWatch(desk, Aside(), every_s=0.01)
+        door = WrittenLog(app)
+        watch = LogWatch(door.log, Aside(), every_s=0.01)
         with watch.watching():
             place = await watch.begin(LIMIT_S)
             for first in range(1, 2 * KEPT, 50):
-                desk.write(*(visit(number) for number in range(first, first + 50)))
+                door.write(*(visit(number) for number in range(first, first + 50)))
                 seen = await watch.after(place + first - 1, LIMIT_S)
                 assert seen[0].visit.attempt == first
             with pytest.raises(FellBehindError):
@@ -296,12 +296,12 @@ def test_one_that_falls_behind_the_news_begins_anew() -> None:
     play(scene)
 
 
-def test_who_may_not_look_gets_no_stream() -> None:
+def test_who_may_not_look_gets_no_stream(app: App) -> None:
     """Nobody signed in is told so plainly, for no page is wanted."""
 
     async def scene() -> None:
         """Play it."""
-        house = House()
+        house = House(app)
         house.sessions.people.clear()
         browser = Browser(house)
         async with listening(browser) as task:
@@ -335,13 +335,13 @@ def served(house: House) -> Iterator[int]:
     assert not serving.is_alive()
 
 
-def test_one_account_shuts_nobody_out() -> None:
+def test_one_account_shuts_nobody_out(app: App) -> None:
     """Beyond so many streams of it the answer is 503, for it alone, until one ends."""
 
     async def scene() -> None:
         """Play it."""
-        house = House()
-        house.desk.write(visit(1))
+        house = House(app)
+        house.door.write(visit(1))
         async with AsyncExitStack() as stack:
             for _ in range(MOST_OF_ONE):
                 one = Browser(house)
@@ -358,13 +358,13 @@ def test_one_account_shuts_nobody_out() -> None:
     play(scene)
 
 
-def test_a_crowd_breaks_nothing() -> None:
+def test_a_crowd_breaks_nothing(app: App) -> None:
     """So many listen as may, the others are told to come later, and pages are still answered.
 
     The server ends at once all the same: it ends the streams first.
     """
-    house = House()
-    house.desk.write(visit(1))
+    house = House(app)
+    house.door.write(visit(1))
 
     roles = itertools.cycle(("viewer", "staff", "manager", "dpo"))
 

@@ -13,13 +13,13 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Role
 from doorctl.core.errors import InputError, StoreError
 from doorctl.services.app import App, system_clock
+from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import own_numbers
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.passes import PassesPages
-from doorctl.wiring.desks_log import DoorLogDesk
 from tests.bootstrap.branches import initialised
 from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.web.pages.staging import LANGUAGES, ZONE, browser
@@ -39,7 +39,7 @@ def staff(directory: Path, language: str) -> TestClient:
     return browser(
         lambda frame: (
             *CalendarPages(frame, App(config, clock)).routes(),
-            *LogPages(frame, DoorLogDesk(config, clock, numbers)).routes(),
+            *LogPages(frame, DoorLog(App(config, clock), numbers)).routes(),
             *NowPages(frame, App(config, clock), FakeAlarmDesk()).routes(),
             *PassesPages(frame, App(config, clock), numbers).routes(),
         ),

@@ -6,26 +6,25 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from doorctl.access.calendar import Mode
 from doorctl.access.day import planned, planned_changes
-from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.staff_text import refuse_purpose
-from doorctl.ports import LEAF, Clock, HourCount, Visit
+from doorctl.ports import LEAF, HourCount, Visit
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.retention import visible_since
-from doorctl.services.app import App, retention, visits_db
-from doorctl.services.hours import hours_now
+from doorctl.services.app import App, open_book, retention
+from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import Numbers, keys_of
 from doorctl.services.records import note
 from doorctl.services.register import open_register
-from doorctl.store.door_log import DoorLogRows, Wanted, wanted
-from doorctl.store.visit_rows import HourlyHistory
-from doorctl.web.desks import DayPicture, LogFilter, LogPage, ModeBand, Slot
+from doorctl.store.door_log import EVERY, DoorLogRows, LogFilter
 
 # One day at the door as a picture: attempts by the quarter, the hours, and who may be inside.
 
@@ -36,30 +35,45 @@ ONE_DAY: Final = timedelta(days=1)
 ENTERED, LEFT = "entered", "left"
 
 
-def day_picture(
-    config: Config, path: Path, day: date, zone: tzinfo, *, oldest: datetime, now: datetime
-) -> DayPicture:
-    """Return the picture of a local day.
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Attempts, newest first, and whether there are older ones that fit."""
 
-    Args:
-        oldest: UTC; nothing before it is counted.
-        now: aware; an hour that has not begun gets no head-count.
+    visits: tuple[Visit, ...]
+    more: bool
 
-    Raises:
-        StoreError: the door log can't be read.
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Attempts in a quarter of an hour, by outcome; `starts` is local."""
+
+    starts: datetime
+    granted: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModeBand:
+    """The branch's mode, past or planned, for a part of one day; local times."""
+
+    starts: datetime
+    ends: datetime
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class DayPicture:
+    """One local day at the door.
+
+    `slots` are only those in which something happened, and `bands` leave no gaps between midnight
+    and midnight where the hours are known; both are in order. `inside` estimates the head-count at
+    local times, where it is known.
     """
-    start = datetime.combine(day, time(), zone).astimezone(UTC)
-    end = datetime.combine(day + ONE_DAY, time(), zone).astimezone(UTC)
-    since = max(start, oldest)
-    with closing(DoorLogRows(path)) as rows:
-        counted = rows.counts(since, end, int(SLOT.total_seconds()))
-    slots = tuple(Slot(at.astimezone(zone), granted, refused) for at, granted, refused in counted)
+
+    day: date
+    slots: tuple[Slot, ...]
+    bands: tuple[ModeBand, ...]
     inside: tuple[tuple[datetime, int], ...] = ()
-    if oldest <= start:
-        with closing(HourlyHistory(path)) as history:
-            inside = head_counts(history.hours(start, end), start, min(now.astimezone(UTC), end))
-    told = tuple((at.astimezone(zone), count) for at, count in inside)
-    return DayPicture(day, slots, tuple(_bands(config, start, end)), told)
 
 
 def head_counts(
@@ -94,19 +108,6 @@ def _summed(
         yield at, inside
 
 
-def _bands(config: Config, start: datetime, end: datetime) -> Iterator[ModeBand]:
-    try:
-        hours = hours_now(App.of(config))
-    except StoreError:
-        return
-    zone = hours.moment.local.tzinfo
-    changes = planned_changes(hours.calendar, None, start.astimezone(zone), end)
-    inner = [instant for instant, _ in changes if start < instant < end]
-    for begins, stops in pairwise([start, *inner, end]):
-        mode = planned(hours.calendar, None, begins.astimezone(zone))
-        yield ModeBand(begins.astimezone(zone), stops.astimezone(zone), mode)
-
-
 MOST_EXPORTED: Final = 20_000
 """Attempts in one export: twice what a busy branch keeps, and a few megabytes of memory."""
 
@@ -117,66 +118,85 @@ HOUR_S: Final = 3600.0
 DAY_S: Final = 24 * HOUR_S
 
 
-class DoorLogDesk:
-    """Implements `doorctl.web.desks.DoorLog`. Thread-safe."""
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """A day's attempts and picture, and the newest attempt of all that may be shown."""
 
-    def __init__(self, config: Config, clock: Clock, numbers: Numbers) -> None:
-        self._config = config
-        self._clock = clock
+    newest: Visit | None
+    page: LogPage
+    picture: DayPicture
+
+
+class DoorLog:
+    """The door log, pseudonymous; it never returns what is too old to be shown. Thread-safe.
+
+    Each method opens a database once. Raises `StoreError` where it can't be read.
+    """
+
+    def __init__(self, app: App, numbers: Numbers) -> None:
+        self._app = app
         self._numbers = numbers
         self._reveals = Reveals()
-        self._path = visits_db(config)
 
-    def page(self, chosen: LogFilter, *, before: int | None = None, limit: int = 50) -> LogPage:
+    def view(self, chosen: LogFilter, day: date, *, before: int | None, limit: int) -> LogView:
+        """Return attempts with numbers below `before`, or the newest, and a local day's picture."""
+        with self._rows() as rows:
+            # Read first: what is written meanwhile is shown twice rather than not at all.
+            newest = rows.newest(EVERY, None, 1)
+            page = _page(rows, chosen, before, limit)
+            return LogView(newest[0] if newest else None, page, self._day(rows, day))
+
+    def page(
+        self, chosen: LogFilter = EVERY, *, before: int | None = None, limit: int = 50
+    ) -> LogPage:
         """Return attempts with numbers below `before`, or the newest."""
         with self._rows() as rows:
-            found = rows.newest(self._wanted(chosen), before, limit + 1)
-        return LogPage(tuple(found[:limit]), more=len(found) > limit)
+            return _page(rows, chosen, before, limit)
 
     def after(self, number: int, limit: int = 100) -> tuple[Visit, ...]:
         """Return attempts with higher numbers, oldest first."""
         with self._rows() as rows:
-            return tuple(rows.oldest(self._wanted(LogFilter()), number, limit))
+            return tuple(rows.oldest(EVERY, number, limit))
 
     def last(self) -> int:
         """Return the highest attempt number that may be shown, 0 for none."""
-        with self._rows() as rows:
-            newest = rows.newest(self._wanted(LogFilter()), None, 1)
+        newest = self.page(limit=1).visits
         return newest[0].attempt if newest else 0
 
     def version(self) -> int:
-        """Return a number that changes with each commit; never raises."""
-        return hash(tuple(_state(self._path, suffix) for suffix in ("", "-wal")))
-
-    def day(self, day: date) -> DayPicture:
-        """Return the picture of a local day."""
-        local = self._clock.moment().local
-        zone = local.tzinfo or UTC
-        return day_picture(self._config, self._path, day, zone, oldest=self._oldest(), now=local)
+        """Return a number that changes with each commit; costs microseconds, and never raises."""
+        return hash(tuple(_state(self._app.visits_db, suffix) for suffix in ("", "-wal")))
 
     def search(self, typed: str, by: str) -> frozenset[bytes]:
         """Return the row keys of a swiped or typed number, sealed by the door; audited."""
         keys = keys_of(self._numbers.readings(typed, None))
-        note(App.of(self._config), Deed(Action.CARD_SEARCHED, keys), by)
+        note(self._app, Deed(Action.CARD_SEARCHED, keys), by)
         return frozenset(keys)
 
     def reveal(self, attempt: int, purpose: str, by: str) -> str | None:
-        """Return the library system's number of a visit's patron; None where it is not known."""
+        """Return the library system's number of a visit's patron; None where it is not known.
+
+        Audited, and refused beyond so many an hour and account.
+        """
         refuse_purpose(purpose)
-        self._reveals.count(by, self._clock.monotonic_s())
+        self._reveals.count(by, self._app.clock.monotonic_s())
         with self._rows() as rows:
-            key = rows.row_key(attempt, self._oldest())
+            key = rows.row_key(attempt)
         ref = None if key is None else self._patron_ref(key)
         cards = () if key is None else (key,)
         deed = Deed(Action.VISIT_REVEALED, cards, ref, purpose, {"attempt": attempt})
-        note(App.of(self._config), deed, by)
+        note(self._app, deed, by)
         return ref
 
     def export(self, chosen: LogFilter, purpose: str, by: str) -> tuple[Visit, ...]:
-        """Return all attempts that fit, oldest first; audited."""
+        """Return all attempts that fit, oldest first; audited.
+
+        Raises:
+            InputError: there are too many: part of them is never taken for all.
+        """
         refuse_purpose(purpose)
         with self._rows() as rows:
-            found = rows.oldest(self._wanted(chosen), 0, MOST_EXPORTED + 1)
+            found = rows.oldest(chosen, 0, MOST_EXPORTED + 1)
         if len(found) > MOST_EXPORTED:
             raise InputError(
                 "more than {n} attempts fit, and part of them would look like all; choose fewer "
@@ -184,31 +204,52 @@ class DoorLogDesk:
                 n=MOST_EXPORTED,
             )
         deed = Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(found)})
-        note(App.of(self._config), deed, by)
+        note(self._app, deed, by)
         return tuple(found)
 
     def _patron_ref(self, key: bytes) -> str | None:
-        with open_register(self._config) as patrons:
+        with open_register(self._app.config) as patrons:
             patron = patrons.find(key)
         return None if patron is None else patron.patron_ref
 
-    def _wanted(self, chosen: LogFilter) -> Wanted:
-        oldest = self._oldest()
-        return wanted(
-            oldest if chosen.since is None else max(oldest, chosen.since),
-            until=chosen.until,
-            verdict=chosen.verdict,
-            reasons=chosen.reasons,
-            cards=chosen.cards,
-        )
-
-    def _oldest(self) -> datetime:
-        return visible_since(self._clock.moment().latest_known, retention(self._config))
-
     @contextmanager
     def _rows(self) -> Iterator[DoorLogRows]:
-        with closing(DoorLogRows(self._path)) as rows:
+        latest = self._app.clock.moment().latest_known
+        oldest = visible_since(latest, retention(self._app.config))
+        with closing(DoorLogRows(self._app.visits_db, oldest)) as rows:
             yield rows
+
+    def _day(self, rows: DoorLogRows, day: date) -> DayPicture:
+        now = self._app.clock.moment().local
+        zone = now.tzinfo or UTC
+        start = datetime.combine(day, time(), zone).astimezone(UTC)
+        end = datetime.combine(day + ONE_DAY, time(), zone).astimezone(UTC)
+        counted = rows.counts(start, end, int(SLOT.total_seconds()))
+        slots = tuple(Slot(at.astimezone(zone), *numbers) for at, *numbers in counted)
+        inside: tuple[tuple[datetime, int], ...] = ()
+        if rows.not_before <= start:
+            until = min(now.astimezone(UTC), end)
+            inside = head_counts(rows.hours(start, end), start, until)
+        local = tuple((at.astimezone(zone), count) for at, count in inside)
+        return DayPicture(day, slots, tuple(self._bands(start, end, zone)), local)
+
+    def _bands(self, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
+        config = self._app.config
+        try:
+            with open_book(config) as book:
+                calendar = calendar_of(config.opening, book.calendar())
+        except StoreError:
+            return
+        changes = planned_changes(calendar, None, start.astimezone(zone), end)
+        inner = [instant for instant, _ in changes if start < instant < end]
+        for begins, stops in pairwise([start, *inner, end]):
+            local = begins.astimezone(zone)
+            yield ModeBand(local, stops.astimezone(zone), planned(calendar, None, local))
+
+
+def _page(rows: DoorLogRows, chosen: LogFilter, before: int | None, limit: int) -> LogPage:
+    found = rows.newest(chosen, before, limit + 1)
+    return LogPage(tuple(found[:limit]), more=len(found) > limit)
 
 
 class Reveals:

@@ -1,4 +1,4 @@
-"""Incident holds where the door runs: the page and the desk over its real socket."""
+"""Incident holds where the door runs: the page and its service over the real socket."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError
 from doorctl.privacy.hold import HoldAsked
 from doorctl.rpc.control import ControlServer
-from doorctl.services.app import system_clock, visits_db
+from doorctl.services import holding
+from doorctl.services.app import App, system_clock, visits_db
 from doorctl.services.holding import Holding
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.holds import HoldPages
-from doorctl.wiring.desks import IncidentDesk
 from tests.bootstrap.branches import initialised
 from tests.web.pages.staging import ZONE, browser
 
@@ -63,25 +63,25 @@ def test_what_the_door_refuses_is_the_callers_mistake(
 ) -> None:
     """And no fault of the machine: it can be mended by whoever asked."""
     with pytest.raises(InputError, match=why):
-        IncidentDesk(config).add(asked)
+        holding.add(App.of(config), asked)
 
-    assert IncidentDesk(config).every() == ()
+    assert holding.stored(App.of(config))[0] == ()
 
 
 def test_a_hold_is_added_and_lifted_once(config: Config) -> None:
     """The second time there is none."""
-    desk = IncidentDesk(config)
-    number = desk.add(GOOD).number
-    desk.lift(number, "mette")
+    app = App.of(config)
+    number = holding.add(app, GOOD).number
+    holding.lift(app, number, "mette")
 
     with pytest.raises(InputError, match="no hold"):
-        desk.lift(number, "mette")
+        holding.lift(app, number, "mette")
 
 
 def client(config: Config) -> TestClient:
     """Return a manager's browser before the page of holds."""
-    desk = IncidentDesk(config)
-    return browser(lambda frame: HoldPages(frame, desk).routes(), Role.MANAGER)
+    app = App.of(config)
+    return browser(lambda frame: HoldPages(frame, app).routes(), Role.MANAGER)
 
 
 def test_the_form_comes_back_and_says_what_is_gone_by_local_time(config: Config) -> None:

@@ -1,0 +1,106 @@
+"""The door log of a small branch, written as a test wants it; read by tests of pages."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from doorctl.access.codes_throttle import A_CODE, CODES_KEY
+from doorctl.access.patron import Patron
+from doorctl.core.moments import ClockState
+from doorctl.ports import SealedRow, Visit
+from doorctl.services.app import App
+from doorctl.services.door_log import DoorLog
+from doorctl.services.lookup import Reading
+from doorctl.services.numbers import OwnNumbers, TakenAs
+from doorctl.services.sealing import own_sealer
+from doorctl.store.patrons_writer import open_or_create_patrons
+from doorctl.sync.receive import unguarded
+from tests.web.desk_records import recorded
+from tests.web.pages.staging import NOW
+
+CARD = "3000001234"
+KEY = bytes(range(16))
+"""The row key of that card, under which the register knows patron 1001."""
+
+PSEUDONYM = KEY[:4].hex()
+
+
+def visit(
+    number: int,
+    reason: str | None = "ok",
+    *,
+    at: datetime | None = None,
+    card: str | None = PSEUDONYM,
+) -> Visit:
+    """Return an attempt, this evening where no time is given; None for one under way."""
+    verdict = None if reason is None else "granted" if reason == "ok" else "refused"
+    moment = at or NOW - timedelta(hours=1) + timedelta(minutes=number)
+    return Visit(number, moment.astimezone(UTC), ClockState.TRUSTED, verdict, reason, card)
+
+
+class KnownNumbers(OwnNumbers):
+    """Numbers whose first reading is sealed as :data:`KEY`, so that pseudonyms are known."""
+
+    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
+        """Return one reading."""
+        return (Reading(super().readings(typed, taken_as)[0].kind, KEY),)
+
+
+@dataclass
+class WrittenLog:
+    """A door log on disk, and the service that pages read it by."""
+
+    app: App
+
+    def __post_init__(self) -> None:
+        self.numbers = KnownNumbers(own_sealer(self.app.config))
+        self.log = DoorLog(self.app, self.numbers)
+
+    def write(self, *visits: Visit) -> None:
+        """Commit attempts, new ones or as they have ended."""
+        with closing(sqlite3.connect(self.app.visits_db)) as file, file:
+            file.executemany(
+                "INSERT OR REPLACE INTO attempts"
+                " (attempt, at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)"
+                " VALUES (?, ?, ?, 'boot-1', 1000, ?, ?, ?)",
+                map(_columns, visits),
+            )
+
+    def know(self) -> None:
+        """Have the register know whose the card is."""
+        with closing(open_or_create_patrons(self.app.patrons_db, self.numbers.seal())) as writer:
+            rows = [SealedRow(KEY, Patron("1001"))]
+            writer.apply(rows, full=True, applied_at=NOW, minimum_age=0, guard=unguarded)
+
+    def break_it(self) -> None:
+        """Make the file one that can't be read, until :meth:`mend_it`."""
+        self._move("", "-away")
+        self.app.visits_db.write_bytes(b"no database" * 1000)
+
+    def mend_it(self) -> None:
+        """Put the file back."""
+        self._move("-away", "")
+
+    @property
+    def done(self) -> list[tuple[str, str, str]]:
+        """What the audit log says was done: action, reason and account."""
+        return [(action.value, why, by) for action, why, by in recorded(self.app.config)]
+
+    def _move(self, source: str, target: str) -> None:
+        path = self.app.visits_db
+        path.with_name(f"{path.name}{source}").replace(path.with_name(f"{path.name}{target}"))
+
+
+def _columns(one: Visit) -> tuple[object, ...]:
+    at_ms = round(one.at.timestamp() * 1000)
+    return one.attempt, at_ms, one.clock.value, _key(one.card), one.verdict, one.reason
+
+
+def _key(card: str | None) -> bytes | None:
+    if card is None:
+        return None
+    known = {A_CODE: CODES_KEY, PSEUDONYM: KEY}
+    return known.get(card) or bytes.fromhex(card).ljust(16, b"\0")
