@@ -414,6 +414,8 @@ class Sender:
         links: id of each key in use -> what lays it over that of the outbox; see `overlaid`.
         directory: where documents lie while they are sent, without a name.
         ages: branch's id -> its age limit, where that is not the terms' own.
+        rehearsed: each branch checks its push, by its guard too, and applies none.
+        wait: lets so many seconds pass before a branch that is away is asked again; None asks once.
     """
 
     private_key: SigningKey
@@ -424,10 +426,32 @@ class Sender:
     directory: Path
     on: date
     ages: Mapping[str, int] = field(default_factory=dict)
+    rehearsed: bool = False
+    wait: Callable[[float], object] | None = None
 
     def age_of(self, branch: str) -> int:
         """Return a branch's age limit, in years."""
         return self.ages.get(branch, self.terms.minimum_age)
+
+
+PAUSES_S = (1.0, 4.0, 15.0)
+"""Outlasts a restart of the branch's web process; a longer absence is the next run's."""
+
+LONGEST_PAUSE_S = 60.0
+"""A branch that asks for more is tried again in the next run."""
+
+AnswerT = TypeVar("AnswerT")
+
+
+def insist(ask: Callable[[], AnswerT], wait: Callable[[float], object]) -> AnswerT:
+    """Ask a branch up to four times, ever later, while it is away; `wait` lets seconds pass."""
+    answer = ask()
+    for pause_s in PAUSES_S:
+        if not isinstance(answer, Away) or answer.retry_after_s > LONGEST_PAUSE_S:
+            break
+        wait(max(pause_s, answer.retry_after_s))
+        answer = ask()
+    return answer
 
 
 def deliver(
@@ -467,7 +491,7 @@ def deliver(
 class _Plan:
     """A push to a branch that holds `held`: all that changed after an epoch, 0 for everything."""
 
-    held: int
+    held: Held
     after: int
     epoch: int
     volume: Volume
@@ -491,7 +515,7 @@ class _Courier:
             return Delivery(branch.name, Result.FAILED, why=str(err))
 
     def _talk(self, branch: Branch) -> Talk:
-        held = yield branch.held
+        held = yield self._asking(branch.held)
         if not isinstance(held, Held):
             return _failed(branch, held)
         # A branch of an older doorctl does not say it, and knows no key but the first.
@@ -499,7 +523,10 @@ class _Courier:
         if key_id not in self._sender.links:
             # Without the key a row still shows who is blocked, and until when.
             return Delivery(branch.name, Result.FAILED, why=OTHER_KEY, refused=True)
-        answer = None if held.nonce is None else (yield self._message(branch, held.nonce))
+        answer = None
+        if held.nonce is not None and not self._sender.rehearsed:
+            # Once: the next run sends it again.
+            answer = yield self._message(branch, held.nonce)
         if self._shares and isinstance(answer, Exchanged) and answer.wrong_pins is not None:
             self._outbox.note_wrong_pins(branch.name, answer.wrong_pins, self._sender.on)
         kept = self._lost_head(branch, held, answer)
@@ -509,6 +536,10 @@ class _Courier:
             # The new head is kept by now: no later run would find that it is another one.
             delivery = Delivery(branch.name, Result.FAILED, why=str(err))
         return replace(delivery, audit_head=held.audit_head, audit_kept=kept, key_id=held.key_id)
+
+    def _asking(self, ask: Callable[[], Answer]) -> Callable[[], Answer]:
+        wait = self._sender.wait
+        return ask if wait is None else partial(insist, ask, wait)
 
     def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:
         """Return the question that sends a branch what is kept for it, and asks for its own."""
@@ -546,7 +577,7 @@ class _Courier:
             return Delivery(branch.name, Result.UNCHANGED, held.epoch)
         answer = yield from self._send(branch, plan, key_id)
         if isinstance(answer, OutOfOrder):
-            again = yield branch.held
+            again = yield self._asking(branch.held)
             if not isinstance(again, Held):
                 return _failed(branch, again)
             plan = self._everything(again)
@@ -562,17 +593,19 @@ class _Courier:
         if self._sender.full or not known or held.epoch < standing.floor_epoch:
             return self._everything(held)
         volume = self._outbox.volume(held.epoch)
-        return _Plan(held.epoch, held.epoch, standing.epoch, volume) if volume else None
+        return _Plan(held, held.epoch, standing.epoch, volume) if volume else None
 
     def _everything(self, held: Held) -> _Plan:
         epoch = self._outbox.outrank(held.epoch)
-        return _Plan(held.epoch, 0, epoch, self._outbox.volume(0))
+        return _Plan(held, 0, epoch, self._outbox.volume(0))
 
     def _send(
         self, branch: Branch, plan: _Plan, key_id: str
     ) -> Generator[Callable[[], Answer], Answer, Answer]:
-        terms = self._sender.terms
-        directory = self._sender.directory
+        if self._sender.rehearsed and plan.held.nonce is None:
+            # An older doorctl can't check a push without applying it: it is sent nothing.
+            return Taken(plan.epoch)
+        terms, directory = self._sender.terms, self._sender.directory
         age = self._sender.age_of(branch.name)
         with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
             manifest = write_document(
@@ -581,7 +614,7 @@ class _Courier:
                 branch=branch.name,
                 kind="snapshot" if plan.snapshot else "changes",
                 epoch=plan.epoch,
-                previous_epoch=plan.held,
+                previous_epoch=plan.held.epoch,
                 seal=msgspec.structs.replace(terms.seal, key_id=key_id),
                 minimum_age=age,
                 approved_by=self._sender.approved_by,
@@ -590,8 +623,10 @@ class _Courier:
             )
             # A disk that is full must show here, and not while the document is read again.
             content.flush()
-            self._outbox.note_sent(branch.name, plan.held, plan.epoch, manifest.sha256, age)
-            return (yield partial(branch.send, Parcel(plan.snapshot, content, content.tell())))
+            self._outbox.note_sent(branch.name, plan.held.epoch, plan.epoch, manifest.sha256, age)
+            parcel = Parcel(plan.snapshot, content, content.tell(), self._sender.rehearsed)
+            # A second arrival changes nothing.
+            return (yield self._asking(partial(branch.send, parcel)))
 
     def _lines(self, after: int, age: int, links: tuple[bytes, ...]) -> Iterator[Line]:
         other = age != self._sender.terms.minimum_age
@@ -625,79 +660,3 @@ def _writing(directory: Path) -> Iterator[None]:
 def _failed(branch: Branch, answer: Answer) -> Delivery:
     why, refused = getattr(answer, "why", "answered out of turn"), isinstance(answer, Refused)
     return Delivery(branch.name, Result.FAILED, why=why, refused=refused)
-
-
-PAUSES_S = (1.0, 4.0, 15.0)
-"""Outlasts a restart of the branch's web process; a longer absence is the next run's."""
-
-LONGEST_PAUSE_S = 60.0
-"""A branch that asks for more is tried again in the next run."""
-
-AnswerT = TypeVar("AnswerT")
-
-
-class PatientBranch:
-    """A `Branch` that is asked up to four times, ever later, while it is away.
-
-    `wait` lets so many seconds pass.
-    """
-
-    def __init__(self, branch: Branch, wait: Callable[[float], object]) -> None:
-        self._branch = branch
-        self._wait = wait
-
-    @property
-    def name(self) -> str:
-        """The branch's id."""
-        return self._branch.name
-
-    def held(self) -> Held | Refused | Away:
-        """Ask what the branch holds, again while it is away."""
-        return self._insist(self._branch.held)
-
-    def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
-        """Send the message once: the next run sends it again."""
-        return self._branch.exchange(message)
-
-    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
-        """Send a document, again while it is away: a second arrival changes nothing."""
-        return self._insist(partial(self._branch.send, parcel))
-
-    def _insist(self, ask: Callable[[], AnswerT]) -> AnswerT:
-        answer = ask()
-        for pause_s in PAUSES_S:
-            if not isinstance(answer, Away) or answer.retry_after_s > LONGEST_PAUSE_S:
-                break
-            self._wait(max(pause_s, answer.retry_after_s))
-            answer = ask()
-        return answer
-
-
-class RehearsedBranch:
-    """A `Branch` for a dry run: the real one checks each push, by its guard too, but applies none.
-
-    A branch of an older doorctl takes no messages and can't do that: it is sent nothing.
-    """
-
-    def __init__(self, branch: Branch) -> None:
-        self._branch = branch
-        self._rehearses = False
-
-    @property
-    def name(self) -> str:
-        """The branch's id."""
-        return self._branch.name
-
-    def held(self) -> Held | Refused | Away:
-        """Ask the real branch."""
-        held = self._branch.held()
-        self._rehearses = isinstance(held, Held) and held.nonce is not None
-        return held
-
-    def exchange(self, message: bytes) -> Away:  # noqa: ARG002 - the port's signature
-        """Send nothing."""
-        return Away("nothing is told in a dry run")
-
-    def send(self, parcel: Parcel) -> Taken | OutOfOrder | Refused | Away:
-        """Have the document checked and not applied."""
-        return self._branch.send(replace(parcel, rehearsed=True)) if self._rehearses else Taken(0)

@@ -24,6 +24,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import owner_of
+from doorctl.core.masked import InstallationKey
 from doorctl.core.rationing import Due, Heard
 from doorctl.notices.sender import Book
 from doorctl.notices.sending import notice
@@ -36,10 +37,7 @@ from doorctl.store.keys import ArgonSealer, create_key, first_key, key_id, links
 from doorctl.store.outbox import OutboxStore, copy_outbox, open_or_create_outbox
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.delivery import (
-    Branch,
     Delivery,
-    PatientBranch,
-    RehearsedBranch,
     Sender,
     Terms,
     deliver,
@@ -126,53 +124,81 @@ def push(
     """
     sync = _sync(config)
     refuse_odd_name(wishes.approved_by)
-    keys = keys_in_use(config)
+    keys, ages = keys_in_use(config), age_limits(config)
     # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
-    key = first_key(keys[0])
+    key, moment = first_key(keys[0]), clock.moment()
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-    ages = age_limits(config)
-    terms = _terms(config.policy.minimum_age, sealer, ages.values())
-    private_key = read_signing_key(sync.signing_key_file)
-    moment = clock.moment()
-    now, today = moment.local, moment.latest_known.date()
-    deliveries: list[Delivery] = []
-    exports = FeedExports(
-        sync.feed, pin_length=config.policy.pin_length, wrong_share=sync.wrong_rows_share
+    sender = Sender(
+        private_key=read_signing_key(sync.signing_key_file),
+        terms=_terms(config.policy.minimum_age, sealer, ages.values()),
+        links={key_id(each): links(each) for each in keys},
+        approved_by=wishes.approved_by,
+        full=wishes.full,
+        directory=sync.state_directory,
+        on=moment.latest_known.date(),
+        ages=ages,
+        rehearsed=wishes.dry_run,
+        wait=None if wishes.dry_run else Event().wait,
     )
+    now = moment.local
+    deliveries: list[Delivery] = []
     with (
-        _branches(sync, dry_run=wishes.dry_run) as branches,
+        _branches(sync) as branches,
         _outbox(sync, dry_run=wishes.dry_run) as outbox,
         _telling(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
     ):
-        if stamp := exports.stamp():
-            book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
-        refreshed = refresh(
-            exports,
+        sender = replace(sender, directory=outbox.path.parent)
+        refreshed = _refreshed(
+            config,
             outbox,
             sealer=sealer,
             key=key,
-            terms=terms,
-            on=today,
-            workers=sync.workers or os.cpu_count() or 1,
+            sender=sender,
+            book=book,
+            now=now,
             on_progress=on_progress,
-            flags_weak=flags_weak(config),
         )
         lines = _listed(refreshed.set_aside)
         book.set_aside(refreshed.set_aside, lines)
         if not wishes.dry_run:
             _write_set_aside(set_aside_file(sync), lines)
         on_refreshed(refreshed)
-        over = {key_id(one): links(one) for one in keys}
-        state = outbox.path.parent
-        sender = Sender(
-            private_key, terms, over, wishes.approved_by, wishes.full, state, today, ages
-        )
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
             for delivery in deliver(branches, outbox, sender, pool):
                 on_delivery(delivery)
                 deliveries.append(delivery)
         book.delivered(deliveries, now, timedelta(hours=sync.branch_behind_h))
     return refreshed, deliveries
+
+
+def _refreshed(
+    config: Config,
+    outbox: OutboxStore,
+    *,
+    sealer: ArgonSealer,
+    key: InstallationKey,
+    sender: Sender,
+    book: Book,
+    now: datetime,
+    on_progress: Callable[[int, int], None],
+) -> Refreshed:
+    sync = _sync(config)
+    exports = FeedExports(
+        sync.feed, pin_length=config.policy.pin_length, wrong_share=sync.wrong_rows_share
+    )
+    if stamp := exports.stamp():
+        book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
+    return refresh(
+        exports,
+        outbox,
+        sealer=sealer,
+        key=key,
+        terms=sender.terms,
+        on=sender.on,
+        workers=sync.workers or os.cpu_count() or 1,
+        on_progress=on_progress,
+        flags_weak=flags_weak(config),
+    )
 
 
 def _terms(own: int, sealer: ArgonSealer, ages: Iterable[int]) -> Terms:
@@ -310,14 +336,13 @@ def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
 
 
 @contextmanager
-def _branches(sync: Sync, *, dry_run: bool) -> Iterator[list[Branch]]:
+def _branches(sync: Sync) -> Iterator[list[HttpBranch]]:
     with ExitStack() as stack:
-        branches: list[Branch] = []
+        branches = []
         for target in sync.targets:
             context = tls_context(target.ca_file, target.certificate_file, target.key_file)
-            branch = stack.enter_context(closing(HttpBranch(target.branch, target.url, context)))
-            patient = PatientBranch(branch, Event().wait)
-            branches.append(RehearsedBranch(branch) if dry_run else patient)
+            branch = HttpBranch(target.branch, target.url, context)
+            branches.append(stack.enter_context(closing(branch)))
         yield branches
 
 

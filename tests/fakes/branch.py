@@ -94,6 +94,8 @@ class FakeBranch:
         self.arrived.append(document)
         if self.refuses:
             return Refused(self.refuses)
+        if parcel.rehearsed:
+            return Taken(document.manifest["epoch"])
         answer = self._apply(document)
         return Away("lost") if self.mute else answer
 

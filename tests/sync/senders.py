@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
@@ -103,10 +104,12 @@ class Town:
         on: date = TODAY,
         flags_weak: bool = False,
         ages: Mapping[str, int] | None = None,
+        **delivery: Any,
     ) -> tuple[Refreshed, dict[str, Delivery]]:
         """Run once; return what was found and each branch's delivery.
 
-        `ages` are the limits of those branches that don't have the terms' own.
+        `ages` are the limits of those branches that don't have the terms' own; `delivery` is more
+        of a `Sender`.
         """
         others = sorted(set((ages or {}).values()) - {terms.minimum_age})
         terms = replace(terms, other_ages=tuple(others))
@@ -124,6 +127,8 @@ class Town:
             )
             documents = self.documents or self.directory
             over = {terms.seal.key_id: ()}
-            sender = Sender(PRIVATE_KEY, terms, over, None, full, documents, on, ages or {})
+            sender = Sender(
+                PRIVATE_KEY, terms, over, None, full, documents, on, ages or {}, **delivery
+            )
             deliveries = deliver(self.branches, outbox, sender, AtOnce())
             return refreshed, {delivery.branch: delivery for delivery in deliveries}

@@ -14,6 +14,7 @@ from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import (
+    PAUSES_S,
     Delivery,
     Held,
     OutOfOrder,
@@ -460,6 +461,41 @@ def test_out_of_order_is_answered_with_everything(tmp_path: Path) -> None:
     _, deliveries = town.push()
 
     assert deliveries["oest"] == Delivery("oest", Result.SENT, 8, True, Volume(2, 0))
+
+
+def test_a_branch_that_is_away_is_asked_again(town: Town) -> None:
+    """What it holds and what is sent; the pause is the caller's to wait."""
+    town.source.patrons = [patron(1)]
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        town.branches[0].away = False
+
+    town.branches[0].away = True
+    _, deliveries = town.push(wait=wait)
+
+    assert deliveries[town.branches[0].name].result is Result.SENT
+    assert waited == [PAUSES_S[0]]
+
+
+def test_a_rehearsal_is_checked_and_not_applied(tmp_path: Path) -> None:
+    """No message is sent, and one that is too old to check a push is sent nothing at all."""
+    young, strict = (FakeBranch(name, log=[head(1)]) for name in ("oest", "syd"))
+    old, strict.refuses = FakeBranch("langaa"), "too many"
+    town = Town(tmp_path, [young, strict, old])
+    town.source.patrons = [patron(1)]
+
+    _, deliveries = town.push(rehearsed=True)
+
+    results = {name: (delivery.result, delivery.why) for name, delivery in deliveries.items()}
+    assert results == {
+        "oest": (Result.SENT, ""),
+        "syd": (Result.FAILED, "too many"),
+        "langaa": (Result.SENT, ""),
+    }
+    assert [len(branch.arrived) for branch in town.branches] == [1, 1, 0]
+    assert not any(branch.rows or branch.messages for branch in town.branches)
 
 
 def test_who_is_gone_is_forgotten_once_every_branch_knows(town: Town) -> None:
