@@ -88,7 +88,7 @@ def head(app: App) -> Head:
 
 
 class DesksAudit:
-    """The web process's audit log; implements `doorctl.web.reception.PushRecord`. Thread-safe."""
+    """The web process's audit log. Thread-safe; each call may wait for a disk."""
 
     def __init__(self, desk: BranchDesk) -> None:
         self._desk = desk

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from doorctl.access.policy import Policy
 from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, InputError, StoreError
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import Applied, Guard, SealedRow, Visit
+from doorctl.ports import Applied, SealedRow, Visit
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import visible_since
 from doorctl.privacy.statistics import Gathered, gather, period
@@ -91,33 +90,48 @@ def load_patrons(
             "register with a wrong date lets nobody in; wait until timedatectl says synchronized, "
             "or, if that time is right, load with --set clock.trust=always"
         )
-    push = config.web.push
     loaded = load_feed(
         feed,
         sealer=sealer,
-        writer=_LateWriter(
-            patrons_db(config),
-            sealer.seal,
-            moment.local,
-            branch_db(config),
-            access_policy(config),
-            approved=approved_by is not None,
-        ),
+        apply=partial(_apply, config, sealer.seal, full=full, approved=approved_by is not None),
         moment=moment,
         pin_length=config.policy.pin_length,
         minimum_age=config.policy.minimum_age,
         full=full,
-        guard=(
-            guard(push.max_removed_percent, push.removed_floor)
-            if approved_by is None
-            else unguarded
-        ),
         workers=os.cpu_count() or 1,
         on_progress=on_progress,
         flags_weak=flags_weak(config),
     )
     _note_load(config, loaded, full=full, approved_by=approved_by)
     return loaded
+
+
+def _apply(
+    config: Config,
+    seal: Seal,
+    rows: Iterable[SealedRow],
+    applied_at: datetime,
+    *,
+    full: bool,
+    approved: bool,
+) -> Applied:
+    """Open the cache and write to it: before, a wrong feed leaves no file."""
+    path, push = patrons_db(config), config.web.push
+    if full:
+        # Only then: nobody is missed.
+        set_aside_if_damaged(path, applied_at.astimezone(zone(config)), migrations)
+    with (
+        closing(StoredErasures(branch_db(config))) as erasures,
+        closing(open_or_create_patrons(path, seal, erasures, access_policy(config))) as writer,
+    ):
+        return writer.apply(
+            rows,
+            full=full,
+            applied_at=applied_at,
+            minimum_age=config.policy.minimum_age,
+            guard=unguarded if approved else guard(push.max_removed_percent, push.removed_floor),
+            approved=approved,
+        )
 
 
 def renumber(config: Config, number: int, why: str = "") -> int:
@@ -292,45 +306,6 @@ def statistics(config: Config, since: date | None, until: date | None) -> Gather
     branch = zone(config)
     with closing(HourlyHistory(visits_db(config))) as history:
         return gather(history.hours(*period(since, until, branch)), branch)
-
-
-@dataclass(frozen=True, slots=True)
-class _LateWriter:
-    """A writer that touches the disk only once it is called: a wrong feed leaves no file.
-
-    Only a full load sets a damaged cache aside, since only then nobody is missed.
-    """
-
-    path: Path
-    seal: Seal
-    at: datetime
-    branch: Path
-    policy: Policy
-    approved: bool
-
-    def apply(
-        self,
-        rows: Iterable[SealedRow],
-        *,
-        full: bool,
-        applied_at: datetime | None,
-        minimum_age: int,
-        guard: Guard,
-    ) -> Applied:
-        if full:
-            set_aside_if_damaged(self.path, self.at, migrations)
-        with (
-            closing(StoredErasures(self.branch)) as erasures,
-            closing(open_or_create_patrons(self.path, self.seal, erasures, self.policy)) as writer,
-        ):
-            return writer.apply(
-                rows,
-                full=full,
-                applied_at=applied_at,
-                minimum_age=minimum_age,
-                guard=guard,
-                approved=self.approved,
-            )
 
 
 def _local(at: datetime, config: Config) -> datetime:

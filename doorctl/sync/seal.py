@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Protocol
 
 from doorctl.access import weak_pins
 from doorctl.access.patron import Patron, pin_check, row_key
@@ -16,7 +15,7 @@ from doorctl.cards.numbers import birth_date
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Moment
-from doorctl.ports import Applied, Guard, SealedRow, Sealer
+from doorctl.ports import Applied, SealedRow, Sealer
 from doorctl.ports.devices import LibraryPatron
 from doorctl.sync.feed import FeedIdentifier, FeedPatron, read_feed
 from doorctl.sync.rows import is_birthday, old_enough_from
@@ -198,21 +197,6 @@ def lent_patron(
 # Load a feed into this machine's patron cache: read, seal, apply; all of it or nothing.
 
 
-class RowWriter(Protocol):
-    """The part of a `PatronWriter` that a load needs."""
-
-    def apply(
-        self,
-        rows: Iterable[SealedRow],
-        *,
-        full: bool,
-        applied_at: datetime | None,
-        minimum_age: int,
-        guard: Guard,
-    ) -> Applied:
-        """Apply rows in one durable transaction, or change nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What a load did.
@@ -232,25 +216,20 @@ def load(
     path: Path,
     *,
     sealer: Sealer,
-    writer: RowWriter,
+    apply: Callable[[Sequence[SealedRow], datetime], Applied],
     moment: Moment,
     pin_length: int,
     minimum_age: int,
     full: bool,
-    guard: Guard,
     workers: int,
     on_progress: Callable[[int, int], None],
     flags_weak: bool = False,
 ) -> Loaded:
     """Read, check and seal the whole feed, then apply it in one transaction.
 
-    The writer is called last and once, on this thread, so it need not hold its lock for the hour
-    that sealing a town takes. `flags_weak`, `workers` and `on_progress` are as for `seal_rows`.
-
-    Args:
-        moment: now; the cache's age counts from it.
-        minimum_age: in years; 0 for none.
-        full: whether the feed is the whole register, so that everyone else is removed.
+    `apply` gets the rows and the time in UTC from which the cache's age counts, `moment`'s. It is
+    called last and once, on this thread, so it need not hold a lock for the hour that sealing a
+    town takes. `full` says that the feed is the whole register. The others are as for `seal_rows`.
 
     Raises:
         FeedError: a row is wrong, or the feed would do something else than it seems to.
@@ -270,10 +249,7 @@ def load(
         )
     )
     # Even an unset clock's time is kept: it is seldom ahead, and a future date counts as too old.
-    applied_at = moment.local.astimezone(UTC)
-    applied = writer.apply(
-        rows, full=full, applied_at=applied_at, minimum_age=minimum_age, guard=guard
-    )
+    applied = apply(rows, moment.local.astimezone(UTC))
     left_out = sum(patron.left_out for patron in patrons)
     return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)
 

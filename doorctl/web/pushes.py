@@ -18,11 +18,12 @@ from starlette.responses import Response
 from doorctl.accounts.throttle import caller
 from doorctl.core.errors import PushTooLargeError, StoreError
 from doorctl.ports import EventLog
+from doorctl.services.records import DesksAudit
 from doorctl.sync.delivery import MOST_BYTES, read_exchange
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Received, Staging
 from doorctl.web.answers import BUSY, CERTIFIED, REFUSED, STOPPING, Refusal, answer, refusal_of
-from doorctl.web.reception import Noting, PushRecord, Reception
+from doorctl.web.reception import Noting, Reception
 from doorctl.web.serving import HERE
 
 DISCARDED_BYTES = 1024 * 1024
@@ -167,7 +168,7 @@ class Pushes:
         worker: Executor,
         log: EventLog,
         patience: Patience,
-        record: PushRecord,
+        record: DesksAudit,
         *,
         share: Callable[[dict[str, int]], dict[str, int]],
     ) -> None:

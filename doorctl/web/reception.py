@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from doorctl.core.errors import Problem, PushInvalidError, StoreError
 from doorctl.ports import Clock, EventLog, PatronLookup, PatronWriter
@@ -18,6 +18,9 @@ from doorctl.store.pushes import PushJournal
 from doorctl.sync.delivery import number_of
 from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import Applying, Received, Staging, Terms, judge, receive
+
+if TYPE_CHECKING:
+    from doorctl.services.records import DesksAudit
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +132,6 @@ class Reception:
             self._journal.begin(applying, self.writer.held())
 
 
-class PushRecord(Protocol):
-    """The branch's audit log. Thread-safe; each call may wait for a disk.
-
-    Raises:
-        StoreError: it can't be written or read.
-    """
-
-    def note(self, deed: Deed, by: str) -> None:
-        """Write a deed to the log, durably."""
-
-    def head(self) -> str:
-        """Return the chain's end."""
-
-    def first_held(self, heads: Iterable[str]) -> str | None:
-        """Return the first of `heads` that is in the chain, None for none."""
-
-
 class Noting:
     """Puts each committed push on the audit log, after a kill or a full disk too.
 
@@ -155,7 +141,7 @@ class Noting:
     """
 
     def __init__(
-        self, reception: Reception, worker: Executor, log: EventLog, record: PushRecord
+        self, reception: Reception, worker: Executor, log: EventLog, record: DesksAudit
     ) -> None:
         self._reception = reception
         self._worker = worker

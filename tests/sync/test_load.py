@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -8,33 +8,34 @@ import pytest
 
 from doorctl.core.errors import FeedError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.ports import Applied, Changes, Guard, SealedRow
+from doorctl.ports import Applied, SealedRow
 from doorctl.sync.receive import unguarded
-from doorctl.sync.seal import Loaded, RowWriter, load
+from doorctl.sync.seal import Loaded, load
 from tests.fakes.memory_store import FastSealer, MemoryPatrons
 
+Apply = Callable[[Sequence[SealedRow], datetime], Applied]
 NOW = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))
 
 
 @dataclass
-class NotingWriter:
-    """Notes what it is asked to apply."""
+class Noting:
+    """Notes what it is to apply."""
 
-    calls: list[tuple[list[SealedRow], bool, datetime | None, int]] = field(default_factory=list)
+    calls: list[tuple[list[SealedRow], datetime]] = field(default_factory=list)
 
-    def apply(
-        self,
-        rows: Iterable[SealedRow],
-        *,
-        full: bool,
-        applied_at: datetime | None,
-        minimum_age: int,
-        guard: Guard,
-    ) -> Applied:
+    def __call__(self, rows: Sequence[SealedRow], applied_at: datetime) -> Applied:
         """Take the rows; say that three others went."""
-        guard(Changes(held=43, removed=3))
-        self.calls.append((list(rows), full, applied_at, minimum_age))
+        self.calls.append((list(rows), applied_at))
         return Applied(epoch=8, rows=40, removed=3)
+
+
+def into(cache: MemoryPatrons, *, full: bool = True) -> Apply:
+    """Return what applies rows to a cache."""
+
+    def apply(rows: Sequence[SealedRow], applied_at: datetime) -> Applied:
+        return cache.apply(rows, full=full, applied_at=applied_at, minimum_age=14, guard=unguarded)
+
+    return apply
 
 
 def person(number: int, *, cards: int = 1, birthday: str | None = None) -> dict[str, object]:
@@ -56,7 +57,7 @@ def person(number: int, *, cards: int = 1, birthday: str | None = None) -> dict[
 def loaded(
     directory: Path,
     *rows: dict[str, object],
-    writer: RowWriter,
+    writer: Apply,
     full: bool = True,
     state: ClockState = ClockState.TRUSTED,
     local: datetime = NOW,
@@ -67,12 +68,11 @@ def loaded(
     return load(
         path,
         sealer=FastSealer(),
-        writer=writer,
+        apply=writer,
         moment=Moment(local, NOW - timedelta(days=1), state),
         pin_length=4,
         minimum_age=14,
         full=full,
-        guard=unguarded,
         workers=2,
         on_progress=lambda _done, _total: None,
     )
@@ -81,32 +81,31 @@ def loaded(
 @pytest.mark.parametrize("full", [True, False])
 def test_a_feed_is_sealed_and_applied_at_once(tmp_path: Path, full: bool) -> None:
     """The writer is called once with every row; the answer counts rows, cards and the rest."""
-    writer = NotingWriter()
+    writer = Noting()
     told = loaded(tmp_path, person(1, cards=2), person(2), writer=writer, full=full)
 
-    [(rows, was_full, applied_at, minimum_age)] = writer.calls
+    [(rows, applied_at)] = writer.calls
     assert told == Loaded(epoch=8, patrons=2, identifiers=3, left_out=2, removed=3)
     assert [row.patron.patron_ref for row in rows] == ["1", "1", "2"]
-    assert (was_full, minimum_age) == (full, 14)
     assert applied_at == NOW
     assert applied_at.tzinfo is UTC
 
 
 def test_an_untrusted_clock_makes_no_child_old_enough(tmp_path: Path) -> None:
     """A wall clock that nobody vouches for dates the cache, but lets nobody in by its date."""
-    writer = NotingWriter()
+    writer = Noting()
     far = NOW + timedelta(days=9999)
     child = person(1, birthday="2012-03-01")
     loaded(tmp_path, child, writer=writer, state=ClockState.UNTRUSTED, local=far)
 
-    [(rows, _, applied_at, _)] = writer.calls
+    [(rows, applied_at)] = writer.calls
     assert applied_at == far
     assert rows[0].patron.enter_from is not None
 
 
 def test_a_trusted_clock_says_who_is_old_enough(tmp_path: Path) -> None:
     """The day that counts is the branch's own, not the day in UTC."""
-    writer = NotingWriter()
+    writer = Noting()
     loaded(tmp_path, person(1, birthday="2012-03-01"), writer=writer)
 
     assert writer.calls[0][0][0].patron.enter_from is None
@@ -114,7 +113,7 @@ def test_a_trusted_clock_says_who_is_old_enough(tmp_path: Path) -> None:
 
 def test_one_wrong_row_reaches_no_writer(tmp_path: Path) -> None:
     """The writer does not hear of a feed that has a wrong row at its end."""
-    writer = NotingWriter()
+    writer = Noting()
     with pytest.raises(FeedError):
         loaded(tmp_path, person(1), {"patronId": 2}, writer=writer)
 
@@ -124,7 +123,7 @@ def test_one_wrong_row_reaches_no_writer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [[], [person(1, cards=0)]])
 def test_an_empty_register_is_refused(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     """A full feed that opens the door to nobody is an export that went wrong."""
-    writer = NotingWriter()
+    writer = Noting()
     with pytest.raises(FeedError) as refused:
         loaded(tmp_path, *rows, writer=writer)
 
@@ -137,7 +136,7 @@ def test_an_empty_register_is_refused(tmp_path: Path, rows: list[dict[str, objec
 
 def test_no_changes_are_no_mistake(tmp_path: Path) -> None:
     """Nothing changed since the last feed: the cache is fresh again."""
-    writer = NotingWriter()
+    writer = Noting()
 
     assert loaded(tmp_path, writer=writer, full=False).identifiers == 0
     assert len(writer.calls) == 1
@@ -145,7 +144,7 @@ def test_no_changes_are_no_mistake(tmp_path: Path) -> None:
 
 def test_changes_that_take_a_last_card_are_refused(tmp_path: Path) -> None:
     """They could not be applied, and the card that was taken would go on opening the door."""
-    writer = NotingWriter()
+    writer = Noting()
     with pytest.raises(FeedError) as refused:
         loaded(tmp_path, person(1), person(2, cards=0), writer=writer, full=False)
 
@@ -158,7 +157,7 @@ def test_changes_that_take_a_last_card_are_refused(tmp_path: Path) -> None:
 
 def test_a_full_feed_may_hold_patrons_without_a_card(tmp_path: Path) -> None:
     """Somebody whose last card was taken is in the register all the same."""
-    writer = NotingWriter()
+    writer = Noting()
 
     assert loaded(tmp_path, person(1), person(2, cards=0), writer=writer).patrons == 2
 
@@ -168,14 +167,14 @@ def test_a_store_that_fails_is_heard_of(tmp_path: Path) -> None:
     full_disk = MemoryPatrons()
     full_disk.broken = True
     with pytest.raises(StoreError):
-        loaded(tmp_path, person(1), writer=full_disk)
+        loaded(tmp_path, person(1), writer=into(full_disk))
 
 
 def test_a_patron_who_left_is_removed(tmp_path: Path) -> None:
     """A full feed takes away who is not in it; changes leave the others alone."""
     cache = MemoryPatrons()
-    loaded(tmp_path, person(1), person(2, cards=2), writer=cache)
+    loaded(tmp_path, person(1), person(2, cards=2), writer=into(cache))
 
-    assert loaded(tmp_path, person(3), writer=cache, full=False).removed == 0
-    assert loaded(tmp_path, person(1), writer=cache).removed == 3
+    assert loaded(tmp_path, person(3), writer=into(cache, full=False), full=False).removed == 0
+    assert loaded(tmp_path, person(1), writer=into(cache)).removed == 3
     assert cache.stamp().patrons == 1
