@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from threading import Lock
-from typing import Protocol
 
-from doorctl.core.alarms import DOOR_SILENT, KINDS, UNLISTED, WITH_END
+from doorctl.core.alarms import DOOR_SILENT, KINDS, UNLISTED, WITH_END, AlarmKind
 from doorctl.core.moments import Moment
 from doorctl.core.rationing import Heard
 from doorctl.core.staff_text import without_numbers
@@ -63,43 +62,10 @@ class AlarmRecord:
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
 
-
-class AlarmStore(Protocol):
-    """The one writer of alarms. One thread; each call is one durable transaction, or part of one.
-
-    Raises:
-        StoreError: nothing was changed.
-    """
-
-    def hear(self, told: Told, moment: Moment) -> None:
-        """Store an alarm, or end the alarm that this one clears."""
-
-    def end(self, kinds: Collection[str], moment: Moment) -> None:
-        """End the standing alarms of these kinds."""
-
-    def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
-        """Store who acknowledged it; return False where somebody had already.
-
-        An alarm whose kind has no end is over by that.
-
-        Raises:
-            InputError: no alarm of that kind stands.
-        """
-
-
-class AlarmHistory(Protocol):
-    """Alarms, read-only. Thread-safe.
-
-    Raises:
-        StoreDamagedError: a record can't be read.
-        StoreError: they are lost or can't be read.
-    """
-
-    def standing(self) -> tuple[AlarmRecord, ...]:
-        """Return the standing alarms, the longest standing first."""
-
-    def ended(self, limit: int) -> tuple[AlarmRecord, ...]:
-        """Return the last alarms that are over, the latest end first; none for a limit of 0."""
+    @property
+    def known(self) -> AlarmKind:
+        """What the list says of its kind; that of ``unlisted`` for one that left the list."""
+        return KINDS.get(self.kind, KINDS[UNLISTED])
 
 
 class Raised:

@@ -6,18 +6,15 @@ import math
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
 from doorctl.config import Config
-from doorctl.core.alarms import KINDS, UNLISTED, WITH_END, Urgency, Words
+from doorctl.core.alarms import KINDS, Urgency
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.rationing import Heard
 from doorctl.core.standing import (
-    AlarmHistory,
     AlarmRecord,
-    AlarmStore,
     Raised,
     Source,
     differences,
@@ -36,60 +33,6 @@ from doorctl.services.branch import BranchDesk
 from doorctl.services.door_alarms import not_sent, started
 from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import BranchRecordsWriter
-
-
-@dataclass(frozen=True, slots=True)
-class StandingAlarm:
-    """An alarm that stands, or one that is over; times are aware and UTC.
-
-    Args:
-        count: how often it was raised from `since` to `last`, at least 1.
-        why: its own words, in English, without anybody's numbers; empty for none.
-        ends_itself: whether its end will be told; if not, acknowledging it ends it.
-        cleared_at: None while it stands.
-        acknowledged_by: the login that has seen it, None for nobody.
-    """
-
-    kind: str
-    source: str
-    urgency: Urgency
-    since: datetime
-    last: datetime
-    count: int
-    why: str
-    means: Words
-    act: Words
-    ends_itself: bool
-    cleared_at: datetime | None = None
-    acknowledged_by: str | None = None
-    acknowledged_at: datetime | None = None
-
-
-class AlarmDesk(Protocol):
-    """Alarms, as the staff pages see them. Thread-safe.
-
-    Raises:
-        StoreError: they can't be read or written.
-    """
-
-    def standing(self) -> tuple[StandingAlarm, ...]:
-        """Return what stands: the most urgent first, and of these the longest standing."""
-
-    def recent(self, limit: int) -> tuple[StandingAlarm, ...]:
-        """Return the last ones that are over, the latest end first; at most `limit`."""
-
-    def acknowledge(self, kind: str, by: str) -> None:
-        """Put on record that the login `by` has seen an alarm; it waits for the disk.
-
-        The caller has checked that they may. The alarm is not sent again while it stands, unless it
-        is a call for help. An alarm that has no end of its own is over. A second acknowledgement
-        changes nothing.
-
-        Raises:
-            InputError: none of that kind stands.
-            StuckError: it may be on record, or not.
-        """
-
 
 WATCH_S = 20.0
 """Between two questions whether the door process is there."""
@@ -214,7 +157,7 @@ class WebsAlarms:
     def _keep(self, one: _Waiting) -> None:
         now_s = self._clock.monotonic_s()
 
-        def use(alarms: AlarmStore, moment: Moment) -> None:
+        def use(alarms: StoredAlarms, moment: Moment) -> None:
             alarms.hear(to_be_kept(one.heard, one.source, moment, now_s), moment)
 
         self._write(use)
@@ -227,7 +170,7 @@ class WebsAlarms:
         if "branch_failing" not in self._waiting.kinds():
             self.log.emit("alarm", kind="branch_failing", why=f"alarms: {why}")
 
-    def _compare(self, records: AlarmHistory) -> None:
+    def _compare(self, records: AlarmRecords) -> None:
         doors = ask_standing(self._config.control.socket, self._clock)
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
         said = [(one, Source.DOOR) for one in doors]
@@ -237,7 +180,7 @@ class WebsAlarms:
         if not found.missing and not found.over:
             return
 
-        def use(alarms: AlarmStore, moment: Moment) -> None:
+        def use(alarms: StoredAlarms, moment: Moment) -> None:
             for told in found.missing:
                 alarms.hear(told, moment)
             if found.over:
@@ -247,7 +190,7 @@ class WebsAlarms:
         for kind in found.over:
             self._listen(kind)
 
-    def _write(self, use: Callable[[AlarmStore, Moment], None]) -> None:
+    def _write(self, use: Callable[[StoredAlarms, Moment], None]) -> None:
         if self._branch is None:
             raise NotSentError("branch.db is not open yet")
         try:
@@ -255,7 +198,7 @@ class WebsAlarms:
         except StoreError as err:
             raise NotSentError(str(err)) from err
 
-    def _silence_again(self, records: AlarmHistory) -> None:
+    def _silence_again(self, records: AlarmRecords) -> None:
         # What was acknowledged before web began anew is not sent again either.
         with suppress(StoreError):
             for one in records.standing():
@@ -272,29 +215,33 @@ class WebsAlarms:
 
 
 class StandingAlarms:
-    """Alarms as the pages see them; implements `doorctl.services.alarms.AlarmDesk`. Thread-safe.
+    """Alarms as the pages see them. Thread-safe; a call may raise `StoreError`.
 
     `silence` gets the kind that is not to be sent again while it stands; it must not block.
     """
 
     def __init__(
-        self, records: AlarmHistory, branch: BranchDesk, silence: Callable[[str], None]
+        self, records: AlarmRecords, branch: BranchDesk, silence: Callable[[str], None]
     ) -> None:
         self._records = records
         self._branch = branch
         self._silence = silence
 
-    def standing(self) -> tuple[StandingAlarm, ...]:
-        """Return what stands, the most urgent first."""
-        found = map(shown, self._records.standing())
-        return tuple(sorted(found, key=lambda one: ORDER[one.urgency]))
-
-    def recent(self, limit: int) -> tuple[StandingAlarm, ...]:
-        """Return the last ones that are over."""
-        return tuple(map(shown, self._records.ended(limit)))
+    def standing(self) -> tuple[AlarmRecord, ...]:
+        """Return what stands: the most urgent first, and of these the longest standing."""
+        return tuple(sorted(self._records.standing(), key=lambda one: ORDER[one.known.urgency]))
 
     def acknowledge(self, kind: str, by: str) -> None:
-        """Put an acknowledgement in the table and on the audit log."""
+        """Put on record that the login `by` has seen an alarm; it waits for the disk.
+
+        The caller has checked that they may. The alarm is not sent again while it stands, unless it
+        is a call for help. An alarm that has no end of its own is over. A second acknowledgement
+        changes nothing.
+
+        Raises:
+            InputError: none of that kind stands.
+            StuckError: it may be on record, or not.
+        """
 
         def use(opened: OpenBranch, moment: Moment) -> bool:
             with opened.audit.together(moment):
@@ -306,26 +253,6 @@ class StandingAlarms:
 
         if self._branch.run(use):
             self._silence(kind)
-
-
-def shown(record: AlarmRecord) -> StandingAlarm:
-    """Return an alarm with the list's words about it; ``unlisted`` for one that left the list."""
-    known = KINDS.get(record.kind, KINDS[UNLISTED])
-    return StandingAlarm(
-        kind=record.kind,
-        source=record.source.value,
-        urgency=known.urgency,
-        since=record.since,
-        last=record.last,
-        count=record.count,
-        why=record.why,
-        means=known.means,
-        act=known.act,
-        ends_itself=record.kind in WITH_END,
-        cleared_at=record.cleared_at,
-        acknowledged_by=record.acknowledged_by,
-        acknowledged_at=record.acknowledged_at,
-    )
 
 
 def _alarms(opened: OpenBranch) -> StoredAlarms:

@@ -57,9 +57,10 @@ _ENDED = f"""
 
 
 class StoredAlarms:
-    """Write alarms; implements `AlarmStore`.
+    """Write alarms, on the thread of the branch's writer, whose transactions it shares.
 
-    On the thread of the branch's writer, whose transactions it shares.
+    Each call is one durable transaction or part of one; where it raises `StoreError` nothing was
+    changed.
     """
 
     def __init__(self, branch: BranchRecordsWriter) -> None:
@@ -85,7 +86,10 @@ class StoredAlarms:
             self._forget(connection)
 
     def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
-        """Record who has seen an alarm; this ends one that has no end of its own."""
+        """Record who has seen an alarm; this ends one that has no end of its own.
+
+        Return False where somebody had seen it already. Raises InputError where none stands.
+        """
         with self._branch.together(moment) as connection:
             found = connection.execute(_ACKNOWLEDGED, (kind,)).fetchone()
             if found is None:
@@ -104,7 +108,7 @@ class StoredAlarms:
 
 
 class AlarmRecords:
-    """Read alarms; implements `AlarmHistory`. Thread-safe: one call at a time.
+    """Read alarms. Thread-safe: one call at a time; raises `StoreError` where they can't be read.
 
     The file may appear later; without one there are no alarms.
     """

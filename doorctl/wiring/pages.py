@@ -23,7 +23,7 @@ from doorctl.ports import Clock, EventLog
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services.accounts import AccountsDesk
-from doorctl.services.alarms import AlarmDesk
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
 from doorctl.services.door_log import DoorLog
@@ -180,7 +180,7 @@ def pages(
     log: EventLog,
     *,
     branch: BranchDesk,
-    alarms: AlarmDesk,
+    alarms: StandingAlarms,
     stack: ExitStack,
 ) -> Pages:
     """Return every page of a branch.

@@ -3,12 +3,15 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
+from doorctl.services.branch import BranchDesk
+from doorctl.store.alarms import AlarmRecords
 from tests.bootstrap.branches import configured, initialised
 from tests.fakes.clock import FakeClock
 from tests.web.branch import Branch
@@ -68,3 +71,13 @@ def apps(made_once: Path, tmp_path: Path) -> Apps:
 def app(apps: Apps) -> App:
     """A small branch of a test's own, to look at and change."""
     return apps()
+
+
+@pytest.fixture
+def alarms(app: App) -> Iterator[StandingAlarms]:
+    """The alarms of that branch: none stands at first; to acknowledge one owns ``branch.db``."""
+    with ExitStack() as stack:
+        branch = BranchDesk(app)
+        stack.callback(branch.close)
+        records = stack.enter_context(closing(AlarmRecords(app.branch_db)))
+        yield StandingAlarms(records, branch, lambda _kind: None)

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Role
 from doorctl.accounts.sessions import IDLE_MS, Token
 from doorctl.core.errors import InputError, StoreError, StuckError
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.web.frame.frame import Person, path_of
 from doorctl.web.frame.pool import THREADS, Turns
@@ -21,7 +22,6 @@ from doorctl.web.staff.entrance import PAGE, MunicipalityPages
 from doorctl.web.staff.holds import HoldPages
 from doorctl.web.staff.now import NowPages
 from doorctl.wiring.pages import SignedIn
-from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.web.pages.doorstep import COOKIE, NAME, RIGHT, Doorstep
 from tests.web.pages.staging import FakeSessions, application, browser, frame
 
@@ -55,13 +55,13 @@ class HangingProvider:
         raise InputError(f"nobody began {state} with {code}, not even {kept!r}")
 
 
-def test_strangers_take_no_threads_from_staff(app: App) -> None:
+def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) -> None:
     """However many wait for a provider that hangs, who is signed in gets their page at once."""
     provider = HangingProvider()
     around = frame()
     routes = [
         *MunicipalityPages(around, provider).routes(),
-        *NowPages(around, app, FakeAlarmDesk()).routes(),
+        *NowPages(around, app, alarms).routes(),
     ]
     client = TestClient(application(routes, around), follow_redirects=False)
     with client, ThreadPoolExecutor(CROWD + 1) as crowd:
@@ -170,10 +170,10 @@ class FailingSessions(FakeSessions):
         raise StoreError(f"/var/lib/doorctl/branch.db can't be used for {len(token)} signs")
 
 
-def test_a_stranger_learns_nothing_of_files(app: App) -> None:
+def test_a_stranger_learns_nothing_of_files(app: App, alarms: StandingAlarms) -> None:
     """A fault is told in full to those alone who are signed in."""
     around = frame(FailingSessions())
-    routes = NowPages(around, app, FakeAlarmDesk()).routes()
+    routes = NowPages(around, app, alarms).routes()
     client = TestClient(application(routes, around), headers={"Cookie": "doorctl=x"})
     answer = client.get("/now")
 
@@ -182,12 +182,12 @@ def test_a_stranger_learns_nothing_of_files(app: App) -> None:
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-def test_days_beyond_all_calendars(day: str, app: App) -> None:
+def test_days_beyond_all_calendars(day: str, app: App, alarms: StandingAlarms) -> None:
     """They are refused or taken for none, and are no fault of ours."""
     around = browser(
         lambda around: (
             *CalendarPages(around, app).routes(),
-            *NowPages(around, app, FakeAlarmDesk()).routes(),
+            *NowPages(around, app, alarms).routes(),
         ),
         Role.STAFF,
     )

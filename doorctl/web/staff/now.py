@@ -20,12 +20,13 @@ from doorctl.core.alarms import Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.staff_text import SHORT_TEXT, refuse_purpose
+from doorctl.core.standing import AlarmRecord
 from doorctl.ops.machine import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Question, ask
 from doorctl.services import opening
-from doorctl.services.alarms import AlarmDesk, StandingAlarm
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, outdated
 from doorctl.services.branch import change
 from doorctl.services.hours import Hours, hours_now
@@ -211,7 +212,7 @@ def is_old(now: BranchPicture) -> bool:
 
 
 def headline(
-    words: Words, now: BranchPicture, alarms: Sequence[StandingAlarm] | None
+    words: Words, now: BranchPicture, alarms: Sequence[AlarmRecord] | None
 ) -> tuple[str, bool]:
     """Return one sentence about the branch, and whether it is good news."""
     if now.door is None:
@@ -272,7 +273,7 @@ class Wrong:
 class NowPages:
     """Show the branch and carry out what staff ask for."""
 
-    def __init__(self, frame: Frame, app: App, alarms: AlarmDesk) -> None:
+    def __init__(self, frame: Frame, app: App, alarms: StandingAlarms) -> None:
         self._frame = frame
         self._app = app
         self._alarms = alarms
@@ -348,7 +349,7 @@ class NowPages:
         status = 200 if wrong is None else 422
         return asked.page("now.html", status, **_context(asked.words, now, alarms, wrong))
 
-    def _looked(self) -> tuple[BranchPicture, tuple[StandingAlarm, ...] | None]:
+    def _looked(self) -> tuple[BranchPicture, tuple[AlarmRecord, ...] | None]:
         now = branch_now(self._app)
         try:
             return now, self._alarms.standing()
@@ -359,7 +360,7 @@ class NowPages:
 def _context(
     words: Words,
     now: BranchPicture,
-    alarms: tuple[StandingAlarm, ...] | None,
+    alarms: tuple[AlarmRecord, ...] | None,
     wrong: Wrong | None,
 ) -> dict[str, Any]:
     hours = now.hours

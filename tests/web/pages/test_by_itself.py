@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 import doorctl.web
 from doorctl.accounts.sessions import IDLE_MS
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import own_numbers
@@ -18,7 +19,6 @@ from doorctl.web.staff.entrance import Entrance
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import NowPages
-from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.fakes.panel import FakePanelDoor
 from tests.web.pages.doorstep import NAME, RIGHT, Doorstep, browser_of
 from tests.web.pages.staging import LANGUAGES, TEMPLATES
@@ -37,7 +37,7 @@ ASKED = [
 ]
 
 
-def signed_in(step: Doorstep, app: App) -> TestClient:
+def signed_in(step: Doorstep, app: App, alarms: StandingAlarms) -> TestClient:
     """Return a browser with a session, before every page that asks by itself; no stream goes on."""
     around, log = step.around, DoorLog(app, own_numbers(app.config))
     panel = Panel(FakePanelDoor(), Showing("Øst", elsewhere=True), LANGUAGES, TEMPLATES)
@@ -46,7 +46,7 @@ def signed_in(step: Doorstep, app: App) -> TestClient:
     events.stop()
     pages = (
         Entrance(around, step.signing_in),
-        NowPages(around, app, FakeAlarmDesk()),
+        NowPages(around, app, alarms),
         LogPages(around, log),
         events,
         panel,
@@ -58,11 +58,15 @@ def signed_in(step: Doorstep, app: App) -> TestClient:
 
 @pytest.mark.parametrize(("method", "path", "headers"), ASKED)
 def test_a_screen_that_is_left_on_is_signed_out(
-    method: str, path: str, headers: dict[str, str], app: App
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    app: App,
+    alarms: StandingAlarms,
 ) -> None:
     """Half an hour after somebody last did something, though the page asked all the time."""
     step = Doorstep()
-    client = signed_in(step, app)
+    client = signed_in(step, app, alarms)
     for _ in range(9):
         step.memory.clock.advance(IDLE_MS / 10_000)
         assert client.request(method, path, headers=headers).status_code not in {303, 401}
@@ -71,10 +75,10 @@ def test_a_screen_that_is_left_on_is_signed_out(
     assert client.get("/me").status_code == 303
 
 
-def test_whoever_works_stays_signed_in(app: App) -> None:
+def test_whoever_works_stays_signed_in(app: App, alarms: StandingAlarms) -> None:
     """The same pages, asked for by somebody."""
     step = Doorstep()
-    client = signed_in(step, app)
+    client = signed_in(step, app, alarms)
     for path in ("/now", "/log", "/me", "/now"):
         step.memory.clock.advance(IDLE_MS / 2000)
         assert client.get(path).status_code == 200
@@ -95,10 +99,10 @@ def test_every_page_that_asks_by_itself_is_known() -> None:
     }
 
 
-def test_a_page_whose_session_is_over_learns_it_and_goes(app: App) -> None:
+def test_a_page_whose_session_is_over_learns_it_and_goes(app: App, alarms: StandingAlarms) -> None:
     """Every page of somebody's asks, and is told by 401; what it showed leaves the screen."""
     step = Doorstep()
-    client = signed_in(step, app)
+    client = signed_in(step, app, alarms)
     for path in ("/me", "/now", "/log"):
         assert "/static/gone.js" in client.get(path).text
     assert client.head("/me", headers=HTMX).status_code == 200

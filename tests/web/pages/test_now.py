@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -14,14 +16,17 @@ from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.accounts.account import Role
 from doorctl.core.masked import IdentifierKind
+from doorctl.core.standing import Source, Told
 from doorctl.privacy.audit import Action
 from doorctl.rpc import deeds
 from doorctl.rpc.control import Answer, Answers, ControlServer, Question
+from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, open_book
-from doorctl.services.branch import change
+from doorctl.services.branch import BranchDesk, change
+from doorctl.store.alarms import AlarmRecords, StoredAlarms
+from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.web.staff.now import NowPages, branch_now, faults
 from tests.bootstrap.branches import register
-from tests.fakes.alarm_desk import FakeAlarmDesk
 from tests.fakes.clock import FakeClock
 from tests.web.conftest import Apps
 from tests.web.desk_records import recorded
@@ -29,6 +34,8 @@ from tests.web.pages.staging import NOW, browser
 
 EVENING = ('hours.wednesday=["18:00-22:00"]', 'hours.staffed.wednesday=["10:00-18:00"]')
 AGE = timedelta(hours=3, minutes=5)
+
+Clients = Callable[..., TestClient]
 
 
 @dataclass
@@ -67,12 +74,14 @@ def door(app: App) -> Iterator[Door]:
     server.stop()
 
 
-def client(
-    app: App, alarms: FakeAlarmDesk | None = None, role: Role = Role.STAFF, language: str = "da"
-) -> TestClient:
-    """Return a browser before the page."""
-    seen = alarms or FakeAlarmDesk()
-    return browser(lambda frame: NowPages(frame, app, seen).routes(), role, language)
+@pytest.fixture
+def client(app: App, alarms: StandingAlarms) -> Clients:
+    """Return a browser before the page, at each call."""
+
+    def made(role: Role = Role.STAFF, language: str = "da") -> TestClient:
+        return browser(lambda frame: NowPages(frame, app, alarms).routes(), role, language)
+
+    return made
 
 
 @pytest.mark.parametrize(
@@ -90,38 +99,39 @@ def client(
     ],
 )
 @pytest.mark.usefixtures("door")
-def test_a_quiet_evening(app: App, language: str, told: list[str]) -> None:
+def test_a_quiet_evening(client: Clients, language: str, told: list[str]) -> None:
     """One sentence says that nothing is to be done, and the rest is there for who wants it."""
-    page = client(app, language=language).get("/now").text
+    page = client(language=language).get("/now").text
 
     for text in told:
         assert text in page
 
 
-def test_a_door_that_does_not_answer_is_said_first(app: App) -> None:
+def test_a_door_that_does_not_answer_is_said_first(client: Clients) -> None:
     """The page works, and nobody takes its silence for calm."""
-    page = client(app).get("/now").text
+    page = client().get("/now").text
 
     assert "Dørens program svarer ikke: ingen bliver lukket ind." in page
     assert "Intet at gøre" not in page
 
 
-def test_hours_that_nobody_knows_and_a_register_that_is_gone(app: App) -> None:
+def test_hours_that_nobody_knows_and_a_register_that_is_gone(client: Clients, app: App) -> None:
     """What can't be read is said in its place; the page is there all the same."""
     app.branch_db.unlink()
     app.patrons_db.unlink()
-    page = client(app).get("/now").text
+    page = client().get("/now").text
 
     assert "Ukendt" in page
     assert "patrons.db" in page
 
 
 @pytest.mark.usefixtures("door")
-def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(app: App) -> None:
+def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(client: Clients, app: App) -> None:
     """Staff read what it means and what to do, and whoever has seen it stands there."""
-    alarms = FakeAlarmDesk()
-    alarms.hear("door_held", "the door has been open for 60 s")
-    staff = client(app, alarms)
+    with closing(open_or_create_branch(app.branch_db)) as writer:
+        alarm = Told("door_held", Source.DOOR, "the door has been open for 60 s", NOW)
+        StoredAlarms(writer).hear(alarm, app.clock.moment())
+    staff = client()
 
     before = staff.get("/now").text
     done = staff.post("/now/acknowledge", data={"kind": "door_held"})
@@ -134,12 +144,12 @@ def test_an_alarm_is_told_with_what_to_do_and_acknowledged_once(app: App) -> Non
 
 
 @pytest.mark.usefixtures("door")
-def test_alarms_that_cannot_be_read_are_no_calm(app: App) -> None:
+def test_alarms_that_cannot_be_read_are_no_calm(client: Clients, app: App) -> None:
     """Nothing to do is only said where somebody knows it."""
-    alarms = FakeAlarmDesk()
-    alarms.broken = True
+    with closing(sqlite3.connect(app.branch_db)) as database:
+        database.execute("DROP TABLE alarms")
 
-    page = client(app, alarms).get("/now").text
+    page = client().get("/now").text
 
     assert "Alarmerne kan ikke læses." in page
 
@@ -151,10 +161,6 @@ def test_a_disk_that_is_full_is_a_fault(app: App) -> None:
 
 def _register_gone(app: App) -> None:
     app.patrons_db.unlink()
-
-
-def _branch_gone(app: App) -> None:
-    app.branch_db.unlink()
 
 
 def _days_pass(app: App) -> None:
@@ -173,18 +179,23 @@ def _nothing(_app: App) -> None:
         ({"keypad": "lost", "door": "held"}, _nothing, "Dør, Tastatur"),
         ({"clock": "untrusted"}, _nothing, "Ur"),
         ({"version": "0.0.9"}, _nothing, "Version"),
-        ({}, _branch_gone, "Tilstand"),
         ({}, _days_pass, "Lånerregister"),
         ({}, _register_gone, "Lånerregister"),
     ],
 )
 def test_what_is_wrong_is_named_before_any_alarm(
-    app: App, door: Door, state: dict[str, str], wrong: Callable[[App], None], named: str
+    client: Clients,
+    app: App,
+    door: Door,
+    *,
+    state: dict[str, str],
+    wrong: Callable[[App], None],
+    named: str,
 ) -> None:
     """Nothing to do is never said above something that the page itself marks as wrong."""
     door.state |= state
     wrong(app)
-    page = client(app).get("/now").text
+    page = client().get("/now").text
 
     assert f"Noget er galt: {named}." in page
     assert "headline-bad" in page
@@ -192,23 +203,27 @@ def test_what_is_wrong_is_named_before_any_alarm(
 
 
 def test_hours_that_no_source_gives_are_a_fault(apps: Apps) -> None:
-    """Holidays that were never fetched leave every date unknown."""
-    assert "Mode" in faults(branch_now(apps(*EVENING, 'hours.holidays="closed"')))
+    """Holidays that were never fetched leave every date unknown, and so does a lost file."""
+    made = apps(*EVENING, 'hours.holidays="closed"')
+    assert "Mode" in faults(branch_now(made))
+    made.branch_db.unlink()
+    assert branch_now(made).hours is None
+    assert "Mode" in faults(branch_now(made))
 
 
-def test_a_line_that_is_not_configured_is_not_missing(app: App, door: Door) -> None:
+def test_a_line_that_is_not_configured_is_not_missing(client: Clients, door: Door) -> None:
     """A branch without a keypad of its own, or without a reader, is told nothing of them."""
     door.state |= {"reader": None, "keypad": None}
 
-    page = client(app).get("/now").text
+    page = client().get("/now").text
 
     assert "Intet at gøre" in page
     assert "Kortlæser" not in page
 
 
-def test_the_door_is_opened_once_by_a_form(app: App, door: Door) -> None:
+def test_the_door_is_opened_once_by_a_form(client: Clients, app: App, door: Door) -> None:
     """With a reason, by the account; it is told on the next page."""
-    staff = client(app)
+    staff = client()
 
     answer = staff.post("/now/open", data={"reason": "rullestol"})
 
@@ -219,18 +234,18 @@ def test_the_door_is_opened_once_by_a_form(app: App, door: Door) -> None:
     assert "Døren er låst op én gang." in staff.get(answer.headers["location"]).text
 
 
-def test_a_door_that_does_not_run_puts_nothing_on_record(app: App) -> None:
+def test_a_door_that_does_not_run_puts_nothing_on_record(client: Clients, app: App) -> None:
     """It was neither opened, nor was its clock trusted."""
-    staff = client(app)
+    staff = client()
 
     assert staff.post("/now/open", data={"reason": "rullestol"}).status_code == 503
     assert staff.post("/now/clock").status_code == 503
     assert recorded(app.config) == []
 
 
-def test_staff_say_that_a_clock_in_doubt_is_right(app: App, door: Door) -> None:
+def test_staff_say_that_a_clock_in_doubt_is_right(client: Clients, app: App, door: Door) -> None:
     """The page asks by what the clock says now, and only while there is doubt."""
-    staff = client(app)
+    staff = client()
     assert "/now/clock" not in staff.get("/now").text
     door.state |= {"clock": "untrusted", "clock_in_doubt": "2026-12-24T18:30:00+00:00"}
     assert "24.12.2026 kl. 19.30" in staff.get("/now").text
@@ -244,17 +259,19 @@ def test_staff_say_that_a_clock_in_doubt_is_right(app: App, door: Door) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 300, "0101701234"])
-def test_a_reason_is_needed_and_holds_no_number(app: App, door: Door, reason: str) -> None:
+def test_a_reason_is_needed_and_holds_no_number(
+    client: Clients, app: App, door: Door, reason: str
+) -> None:
     """Nothing is opened, and what was typed is shown again to be mended."""
-    answer = client(app).post("/now/open", data={"reason": reason})
+    answer = client().post("/now/open", data={"reason": reason})
 
     assert (answer.status_code, door.done, recorded(app.config)) == (422, [], [])
 
 
 @pytest.mark.usefixtures("door")
-def test_a_mode_is_set_until_a_local_time_and_ended(app: App) -> None:
+def test_a_mode_is_set_until_a_local_time_and_ended(client: Clients, app: App) -> None:
     """The time is the branch's own; the calendar counts again when staff say so."""
-    staff, until = client(app), NOW + timedelta(hours=2)
+    staff, until = client(), NOW + timedelta(hours=2)
 
     sent = {"mode": "lockdown", "until": f"{until:%Y-%m-%dT%H:%M}", "cause": "uro"}
     assert staff.post("/now/mode", data=sent).status_code == 303
@@ -271,7 +288,7 @@ def test_a_mode_is_set_until_a_local_time_and_ended(app: App) -> None:
 
 
 @pytest.mark.usefixtures("door")
-def test_a_lockdown_that_is_over_waits_for_staff(app: App) -> None:
+def test_a_lockdown_that_is_over_waits_for_staff(client: Clients, app: App) -> None:
     """It is said first, in red, with the button that lifts it; nothing is free until then."""
     assert isinstance(app.clock, FakeClock)
     noon = NOW.replace(hour=12, minute=0)
@@ -279,7 +296,7 @@ def test_a_lockdown_that_is_over_waits_for_staff(app: App) -> None:
     lapsing = Override(Mode.LOCKDOWN, noon + timedelta(minutes=5), "uro", "staff")
     change(app, deeds.set_mode(lapsing), "staff")
     app.clock.advance(600)
-    page = client(app).get("/now").text
+    page = client().get("/now").text
 
     assert "En spærring er slut. Døren forbliver lukket, til personalet ophæver den." in page
     assert "headline-bad" in page
@@ -297,25 +314,27 @@ def test_a_lockdown_that_is_over_waits_for_staff(app: App) -> None:
         ({"cause": ""}, "mode"),
     ],
 )
-def test_a_mode_that_makes_no_sense(app: App, wrong: dict[str, str], field: str) -> None:
+def test_a_mode_that_makes_no_sense(
+    client: Clients, app: App, wrong: dict[str, str], field: str
+) -> None:
     """It is refused beside the field that is wrong, and nothing is set."""
-    answer = client(app).post("/now/mode", data=wrong)
+    answer = client().post("/now/mode", data=wrong)
 
     assert (answer.status_code, recorded(app.config)) == (422, [])
     marked = [one for one in ("mode", "until", "cause") if f'id="{one}-error"' in answer.text]
     assert marked == [field]
 
 
-def test_no_mode_is_set_by_a_click_too_many(app: App) -> None:
+def test_no_mode_is_set_by_a_click_too_many(client: Clients) -> None:
     """None is chosen for anybody, and the form says that one of them leaves the door unlocked."""
-    page = client(app).get("/now").text
+    page = client().get("/now").text
     modes = page[page.index('<select class="form-select" id="mode"') :]
     modes = modes[: modes.index("</select>")]
 
     assert re.findall(r'value="(\w*)" selected', modes) == [""]
     assert " required>" in modes
     assert "Betjent: Døren står ulåst for alle." in page
-    assert client(app).post("/now/mode", data={"mode": "", "cause": "x"}).status_code == 422
+    assert client().post("/now/mode", data={"mode": "", "cause": "x"}).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -330,25 +349,28 @@ def test_a_mode_is_offered_for_two_hours_at_most(
     apps: Apps, hours: tuple[str, ...], offered: str
 ) -> None:
     """Until the calendar's next change where that comes first, and never over the night."""
-    page = client(apps(*hours)).get("/now").text
+    made = apps(*hours)
+    with closing(AlarmRecords(made.branch_db)) as records, closing(BranchDesk(made)) as branch:
+        seen = StandingAlarms(records, branch, lambda _kind: None)
+        page = browser(lambda frame: NowPages(frame, made, seen).routes()).get("/now").text
 
     assert f'name="until" type="datetime-local" value="{offered}"' in page
 
 
 @pytest.mark.parametrize("mode", ["staffed", "closed"])
-def test_a_mode_that_was_refused_is_still_chosen(app: App, mode: str) -> None:
+def test_a_mode_that_was_refused_is_still_chosen(client: Clients, mode: str) -> None:
     """Only what was wrong has to be filled in again."""
     sent = {"mode": mode, "until": "2026-11-25T22:00", "cause": ""}
 
-    page = client(app).post("/now/mode", data=sent).text
+    page = client().post("/now/mode", data=sent).text
 
     assert f'<option value="{mode}" selected>' in page
     assert 'value="2026-11-25T22:00"' in page
 
 
-def test_who_may_only_look_has_no_buttons(app: App) -> None:
+def test_who_may_only_look_has_no_buttons(client: Clients) -> None:
     """A viewer sees the branch and changes nothing, with or without the form."""
-    viewer = client(app, role=Role.VIEWER)
+    viewer = client(Role.VIEWER)
 
     page = viewer.get("/now").text
 
@@ -358,9 +380,9 @@ def test_who_may_only_look_has_no_buttons(app: App) -> None:
     assert viewer.post("/now/mode", data={"mode": "closed"}).status_code == 403
 
 
-def test_no_button_is_a_link(app: App) -> None:
+def test_no_button_is_a_link(client: Clients) -> None:
     """What changes anything can't be asked for by an address alone."""
-    staff = client(app)
+    staff = client()
 
     for path in ("/now/open", "/now/mode", "/now/mode/end", "/now/acknowledge"):
         assert staff.get(path).status_code == 405

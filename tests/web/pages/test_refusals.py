@@ -1,18 +1,18 @@
-"""What each desk refuses, told on its page in the language of whoever reads it."""
+"""What each service refuses, told on its page in the language of whoever reads it."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
 from html import unescape
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
 from doorctl.core.errors import InputError, StoreError
-from doorctl.services.app import App, system_clock
+from doorctl.services.alarms import StandingAlarms
+from doorctl.services.app import App
 from doorctl.services.door_log import DoorLog
 from doorctl.services.numbers import own_numbers
 from doorctl.web.frame.words import Words
@@ -20,8 +20,7 @@ from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogPages
 from doorctl.web.staff.now import NowPages
 from doorctl.web.staff.passes import PassesPages
-from tests.bootstrap.branches import initialised
-from tests.fakes.alarm_desk import FakeAlarmDesk
+from tests.web.conftest import Apps
 from tests.web.pages.staging import LANGUAGES, ZONE, browser
 
 CPR = "CPR 0101701234"
@@ -32,16 +31,21 @@ PASS = {"kind": "cleaner", "label": "Firma", "bearer": "card", "card": "30000012
 PASS |= {"taken_as": "card", "pin": "register", "first": "2099-06-01", "last": "2099-06-01"}
 
 
-def staff(directory: Path, language: str) -> TestClient:
+@pytest.fixture
+def app(apps: Apps) -> App:
+    """A branch that is open all Wednesday morning."""
+    return apps('hours.wednesday=["00:00-12:00"]')
+
+
+def staff(app: App, alarms: StandingAlarms, language: str) -> TestClient:
     """Return a browser before the pages of a real branch, whose processes do not run."""
-    config = initialised(directory, 'hours.wednesday=["00:00-12:00"]')
-    clock, numbers = system_clock(config), own_numbers(config)
+    numbers = own_numbers(app.config)
     return browser(
         lambda frame: (
-            *CalendarPages(frame, App(config, clock)).routes(),
-            *LogPages(frame, DoorLog(App(config, clock), numbers)).routes(),
-            *NowPages(frame, App(config, clock), FakeAlarmDesk()).routes(),
-            *PassesPages(frame, App(config, clock), numbers).routes(),
+            *CalendarPages(frame, app).routes(),
+            *LogPages(frame, DoorLog(app, numbers)).routes(),
+            *NowPages(frame, app, alarms).routes(),
+            *PassesPages(frame, app, numbers).routes(),
         ),
         Role.MANAGER,
         language,
@@ -143,12 +147,12 @@ def shown(asking: TestClient, path: str) -> dict[str, str]:
         (f"{TUESDAY}/clear", {}, "Ingen har givet 2.6.2099", "nobody has given 2/6/2099"),
     ],
 )
-def test_each_desk_refuses_in_the_language_of_the_page(
-    tmp_path: Path, path: str, form: dict[str, str], danish: str, english: str
+def test_each_service_refuses_in_the_language_of_the_page(
+    app: App, alarms: StandingAlarms, path: str, form: dict[str, str], *, danish: str, english: str
 ) -> None:
     """With what it names written as people write it, and no key of the configuration."""
-    in_danish = sent(staff(tmp_path / "da", "da"), path, form)
-    in_english = sent(staff(tmp_path / "en", "en"), path, form)
+    in_danish = sent(staff(app, alarms, "da"), path, form)
+    in_english = sent(staff(app, alarms, "en"), path, form)
 
     assert danish in in_danish
     assert english not in in_danish
