@@ -29,7 +29,6 @@ from doorctl.privacy.hold import (
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.services.app import App, by_the_owner, retention
 from doorctl.services.purging import Audit, Run, unaudited
-from doorctl.services.records import note
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.visits import open_or_create_visits
 
@@ -125,7 +124,7 @@ def add(app: App, asked: HoldAsked) -> Hold:
     span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
     details: Details = {"number": added.number, **span}
     try:
-        note(app, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
+        _note(app, Deed(Action.HOLD_ADDED, why=asked.reason, details=details), asked.by)
     except DoorctlError:
         _lift(app, added.number, asked.by)
         raise
@@ -141,7 +140,7 @@ def lift(app: App, number: int, by: str) -> Hold:
         DoorctlError: there is none of that number, or it could not be lifted.
     """
     chosen(stored(app)[0], number)
-    note(app, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
+    _note(app, Deed(Action.HOLD_LIFTED, details={"number": number}), by)
     return _lift(app, number, by)
 
 
@@ -172,7 +171,7 @@ def show(app: App, number: int, by: str, why: str = "") -> Held:
         since = readable_since(hold, moment, retention(app.config))
         visits = tuple(takewhile(lambda visit: visit.at < hold.to, history.visits(since)))
     details = {"number": number, "visits": len(visits)}
-    note(app, Deed(Action.HOLD_SHOWN, why=why, details=details), by)
+    _note(app, Deed(Action.HOLD_SHOWN, why=why, details=details), by)
     return Held(hold, hold.in_force(moment), visits)
 
 
@@ -192,3 +191,9 @@ def _changed(
 def _as_answer(hold: Hold) -> dict[str, Any]:
     answer: dict[str, Any] = msgspec.to_builtins(hold)
     return answer
+
+
+def _note(app: App, deed: Deed, by: str) -> None:
+    from doorctl.services.records import note  # noqa: PLC0415 - the door process does without
+
+    note(app, deed, by)
