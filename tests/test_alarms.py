@@ -15,9 +15,9 @@ from doorctl.core.alarms import (
     UNLISTED,
     AlarmKind,
     Urgency,
-    Words,
 )
 from doorctl.door.leaf import Alarm
+from doorctl.notices.ways import translated
 
 PACKAGE = Path(__file__).parents[1] / "doorctl"
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
@@ -62,9 +62,11 @@ def test_both_ends_of_a_leafs_alarm_are_listed(alarm: Alarm) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_sentence_is_one_plain_sentence(kind: str) -> None:
     """It fits into a message's subject line and a table, in both languages."""
-    for words in (KINDS[kind].means, KINDS[kind].act):
-        for text in (words.da, words.en):
-            assert re.fullmatch(r"[A-ZÆØÅ][^|\n]{3,98}\.", text)
+    for text in (KINDS[kind].means, KINDS[kind].act):
+        danish = translated(text, "da")
+        assert danish != text
+        for said in (danish, translated(text, "en")):
+            assert re.fullmatch(r"[A-ZÆØÅ][^|\n]{3,98}\.", said)
     assert re.fullmatch(r"[a-z_]{3,40}", kind)
 
 
@@ -106,11 +108,9 @@ def test_what_is_raised_here_is_listed() -> None:
     assert {HELD_BACK, UNLISTED} <= KINDS.keys()
 
 
-def test_words_are_told_in_the_language_asked_for() -> None:
-    """Danish unless English is asked for."""
-    words = Words("Døren er åben.", "The door is open.")
-
-    assert (words.told("da"), words.told("en")) == ("Døren er åben.", "The door is open.")
+def test_a_catalogue_that_is_missing_keeps_no_alarm_back() -> None:
+    """It is sent in English."""
+    assert translated("Do nothing.", "xx") == "Do nothing."
 
 
 def test_the_list_can_not_be_changed() -> None:

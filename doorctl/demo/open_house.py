@@ -19,6 +19,7 @@ from doorctl.accounts.account import Permission
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config, load
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
+from doorctl.core.language import languages
 from doorctl.demo.door import EVER, Stage, Wires, shipped
 from doorctl.demo.evening import (
     AT_ONCE,
@@ -44,8 +45,8 @@ from doorctl.ports import EventLog
 from doorctl.services.app import system_clock
 from doorctl.store.door_log import VisitHistory
 from doorctl.web.frame.frame import Frame, House, Person
-from doorctl.web.frame.language import Templates, languages
 from doorctl.web.frame.pool import Aside
+from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words as Spoken
 
 INVITATION = Words(

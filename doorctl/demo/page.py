@@ -20,13 +20,14 @@ from starlette.types import ASGIApp
 
 from doorctl.access.patron import SENTENCES
 from doorctl.core.errors import DeviceError, InputError
+from doorctl.core.language import DANISH
 from doorctl.core.masked import Masked
 from doorctl.demo.patrons import CAST, Role
 from doorctl.demo.programme import KEYS, PLUGS, Deed, Hands, Programme, Sight, Window
 from doorctl.demo.scenes import EVENING, WORN_STRIPE
 from doorctl.web.frame.frame import Frame, PageRequest, shared_routes
 from doorctl.web.frame.headers import Headed, SameOrigin
-from doorctl.web.frame.language import DANISH, Templates
+from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words
 from doorctl.web.panel_words import Speaker
 from doorctl.web.serving import Server, listen

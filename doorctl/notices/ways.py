@@ -13,13 +13,15 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from functools import partial
 from threading import Timer
 from typing import Any
 
 import httpx2
 import msgspec
 
-from doorctl.core.alarms import Urgency, Words
+from doorctl.core.alarms import Urgency
+from doorctl.core.errors import ConfigError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.ports import Notice, NotSentError
@@ -57,17 +59,20 @@ GREETING = 220
 """Greeting of a mail server that accepts messages (RFC 5321)."""
 
 URGENCY = {
-    Urgency.NOW: Words("NU", "NOW"),
-    Urgency.TODAY: Words("I dag", "Today"),
-    Urgency.NOTE: Words("Til orientering", "For information"),
+    Urgency.NOW: "NOW",
+    Urgency.TODAY: "Today",
+    Urgency.NOTE: "For information",
 }
-ACT = Words("Gør", "Do")
-WHEN = Words("Hvornår", "When")
-WHERE = Words("Hvor", "Where")
-WHY = Words("Hvorfor", "Why")
-TIMES = Words("Antal siden sidst", "Times since the last notice")
-NAME = Words("Alarm", "Alarm")
-UNSURE = Words("uret er ikke stillet", "the clock is not set")
+
+
+def translated(text: str, language: str) -> str:
+    """Return a text about alarms in ``da`` or ``en``, in English where no catalogue can be read."""
+    # Imported here to save memory: a sender has seldom anything to tell.
+    from doorctl.core.language import own  # noqa: PLC0415 - as said
+
+    with suppress(ConfigError):
+        return own(language).words.pgettext("alarm", text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +167,8 @@ class MailSink:
 def written(notice: Notice, route: MailRoute) -> EmailMessage:
     """Return the message; no text of a notice can add a header or an address to it."""
     message = EmailMessage(policy=SMTP)
-    urgency = URGENCY[notice.urgency].told(route.language)
-    means = notice.means.told(route.language)
+    urgency = translated(URGENCY[notice.urgency], route.language)
+    means = translated(notice.means, route.language)
     message["Subject"] = f"{urgency}: {notice.branch}: {means}"
     message["From"] = Address("doorctl", addr_spec=route.sender)
     message["To"] = [Address(addr_spec=address) for address in route.to]
@@ -179,18 +184,20 @@ def written(notice: Notice, route: MailRoute) -> EmailMessage:
 
 def lines(notice: Notice, language: str) -> Iterator[str]:
     """Yield the lines of the message."""
-    unsure = notice.clock is ClockState.UNTRUSTED
-    when = f"{notice.at:%Y-%m-%d %H:%M}{f' ({UNSURE.told(language)})' if unsure else ''}"
-    yield notice.means.told(language)
+    say = partial(translated, language=language)
+    when = f"{notice.at:%Y-%m-%d %H:%M}"
+    if notice.clock is ClockState.UNTRUSTED:
+        when = f"{when} ({say('the clock is not set')})"
+    yield say(notice.means)
     yield ""
-    yield f"{ACT.told(language)}: {notice.act.told(language)}"
-    yield f"{WHEN.told(language)}: {when}"
-    yield f"{WHERE.told(language)}: {notice.branch}"
+    yield f"{say('Do')}: {say(notice.act)}"
+    yield f"{say('When')}: {when}"
+    yield f"{say('Where')}: {notice.branch}"
     if notice.why:
-        yield f"{WHY.told(language)}: {notice.why}"
+        yield f"{say('Why')}: {notice.why}"
     if notice.times > 1:
-        yield f"{TIMES.told(language)}: {notice.times}"
-    yield f"{NAME.told(language)}: {notice.kind}"
+        yield f"{say('Times since the last notice')}: {notice.times}"
+    yield f"{say('Alarm')}: {notice.kind}"
 
 
 def _cut(server: smtplib.SMTP) -> None:
@@ -267,8 +274,8 @@ def document(notice: Notice) -> dict[str, Any]:
         "times": notice.times,
         "clears": notice.clears,
         "why": notice.why,
-        "means": {"da": notice.means.da, "en": notice.means.en},
-        "do": {"da": notice.act.da, "en": notice.act.en},
+        "means": {"da": translated(notice.means, "da"), "en": notice.means},
+        "do": {"da": translated(notice.act, "da"), "en": notice.act},
     }
 
 

@@ -18,7 +18,7 @@ from doorctl.access.day import Override
 from doorctl.access.patron import Patron, Reason
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.core.alarms import Urgency, Words
+from doorctl.core.alarms import Urgency
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime, ClockState, Moment
@@ -81,8 +81,8 @@ class Notice:
     at: datetime
     clock: ClockState
     why: str
-    means: Words
-    act: Words
+    means: str
+    act: str
     times: int = 1
     clears: str | None = None
 

@@ -34,9 +34,10 @@ from starlette.types import Receive, Scope, Send
 from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.access.typing import CLEAR, ENTER
 from doorctl.core.errors import DoorctlError, InputError
+from doorctl.core.language import Language, Languages
 from doorctl.ports.devices import PanelDoor, PanelView
 from doorctl.web.frame.headers import SCREEN
-from doorctl.web.frame.language import Language, Languages, Templates
+from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words
 from doorctl.web.panel_words import Speaker
 

@@ -19,6 +19,7 @@ from doorctl.accounts.sessions import Refusals, Session, Token
 from doorctl.accounts.signing_in import SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import ConfigError, Problem
+from doorctl.core.language import Languages, languages
 from doorctl.ports import Clock, EventLog
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.door import PanelOverSocket
@@ -32,8 +33,8 @@ from doorctl.services.records import DesksAudit
 from doorctl.store.connection import create_private
 from doorctl.web.app import Missing
 from doorctl.web.frame.frame import Frame, House, Person, shared_routes
-from doorctl.web.frame.language import Languages, Templates, languages
 from doorctl.web.frame.pool import Aside
+from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words
 from doorctl.web.panel import PAGE, Panel, Showing
 from doorctl.web.staff.accounts import AccountsPages

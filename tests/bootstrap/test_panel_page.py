@@ -9,7 +9,7 @@ import pytest
 
 from doorctl.config import load
 from doorctl.core.errors import ConfigError
-from doorctl.web.frame.language import languages
+from doorctl.core.language import languages
 from doorctl.wiring.door_jobs import panel_rules
 from doorctl.wiring.pages import SCREEN, offered, opened_with
 

@@ -18,6 +18,7 @@ from doorctl.cli.app import app
 from doorctl.config import Config, Sync, load
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import FeedError, StoreBusyError, StoreError
+from doorctl.notices.ways import translated
 from doorctl.store.outbox import OutboxStore
 from doorctl.sync.delivery import Delivery
 from doorctl.wiring import sync
@@ -206,7 +207,7 @@ def test_a_week_with_faults_is_told(town: Server) -> None:
         for kind in dict.fromkeys([*posted, *mailed]) or ([""] if happened else []):
             by = {"e-mail": kind in mailed, "webhook": kind in posted}
             ways = ", ".join(way for way, went in by.items() if went)
-            told = f"`{kind}`: {KINDS[kind].means.da}" if kind else ""
+            told = f"`{kind}`: {translated(KINDS[kind].means, 'da')}" if kind else ""
             rows.append(f"| {when} | {happened} | {told} | {ways} |")
             happened = ""
         town.pass_hours(1)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from doorctl.web.frame.language import languages
+from doorctl.core.language import languages
 from tests.browser.serving import serving
 from tests.browser.visitor import VIEWS, View, Visitor, Visitors
 from tests.web.panel.screens import SHOWING, STATES

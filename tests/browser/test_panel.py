@@ -7,7 +7,7 @@ from pathlib import Path
 import polib
 import pytest
 
-from doorctl.web.frame.language import OWN
+from doorctl.core.language import OWN
 from tests.browser.screens import PANELS, STATES, panel_of
 from tests.browser.visitor import View, Visitors
 

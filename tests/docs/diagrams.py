@@ -23,6 +23,7 @@ from doorctl.access.throttle import (
 )
 from doorctl.core.alarms import KINDS
 from doorctl.door import leaf, strike
+from doorctl.notices.ways import translated
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -88,8 +89,8 @@ def throttle() -> str:
 def alarms() -> str:
     """List every alarm: what it means, what to do, when."""
     rows = [
-        f"| `{name}` | {kind.urgency.value} | {kind.means.en} {kind.act.en} "
-        f"| {kind.means.da} {kind.act.da} |"
+        f"| `{name}` | {kind.urgency.value} | {kind.means} {kind.act} "
+        f"| {translated(kind.means, 'da')} {translated(kind.act, 'da')} |"
         for name, kind in KINDS.items()
     ]
     return "\n".join(["| kind | look | English | dansk |", "|---|---|---|---|", *rows])

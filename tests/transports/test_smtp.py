@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import KINDS, Words
+from doorctl.core.alarms import KINDS
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.notices.ways import MailRoute, MailSink, lines, written
@@ -271,7 +271,7 @@ def test_nothing_of_a_notice_becomes_a_header(branch: str, why: str, kind: str) 
 @pytest.mark.parametrize("broken", ["a\r\nBcc: x@y.example", "a\nb"])
 def test_a_line_break_that_slips_through_sends_nothing(broken: str, room: Mailroom) -> None:
     """Where a break came as far as the subject, the message is not written at all."""
-    notice: Notice = a_notice(means=Words(broken, broken))
+    notice: Notice = a_notice(means=broken)
     with mail_server(room) as port, pytest.raises(NotSentError, match="can't be written"):
         sink(route(port)).send(notice)
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from doorctl.access.calendar import DAY_MINUTES, Cause, Mode
 from doorctl.config.hours import Placed
 from doorctl.core.errors import InputError
-from doorctl.web.frame.language import Language
+from doorctl.core.language import Language
 
 WEEKDAYS: Final = (
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
@@ -49,6 +49,10 @@ class Words:
         """Return the form that fits a number, which is `{n}` in it."""
         said = self.language.words.ngettext(one, many, number)
         return said.format(n=self.number(number), **values)
+
+    def alarm(self, text: str) -> str:
+        """Return a text of the list of alarms in this language."""
+        return self.language.words.pgettext("alarm", text)
 
     def refusal(self, error: Exception) -> str:
         """Return an error's sentence, with its values as this language writes them."""

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
+from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
 from doorctl.privacy.subject import Erasure, HeldRow
@@ -27,7 +28,6 @@ from doorctl.privacy.subject_table import PATRON, Column, Shown, Table
 from doorctl.web.desks import Named, SubjectDesk
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.language import DANISH
 from doorctl.web.frame.words import Words
 from doorctl.web.staff import filled_in
 

@@ -15,12 +15,12 @@ from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError, NotRunningError
+from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.services.explain import Explanation
 from doorctl.web.desks import ExplainDesk
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
-from doorctl.web.frame.language import DANISH
 from doorctl.web.frame.words import MODES, Words
 from doorctl.web.staff import filled_in
 

@@ -8,13 +8,13 @@ from starlette.testclient import TestClient
 from doorctl.access.ban_terms import BanState
 from doorctl.access.rights import Ban
 from doorctl.accounts.account import Role
+from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
 from doorctl.ports import BanEntry
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import own_numbers
-from doorctl.web.frame.language import DANISH
 from doorctl.web.staff.bans import REASONS, STATES, BansPages
 from tests.bootstrap.branches import register
 from tests.web.desk_records import recorded

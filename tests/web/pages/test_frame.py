@@ -15,7 +15,7 @@ from doorctl.web.app import application as application_of
 from doorctl.web.frame.forms import parsed
 from doorctl.web.frame.frame import Frame, PageRequest, own_path
 from doorctl.web.frame.headers import ALWAYS
-from doorctl.web.frame.language import STATIC
+from doorctl.web.frame.templates import STATIC
 from doorctl.web.pushes import Pushes
 from tests.web.pages.staging import FakeRefused, application, browser, frame
 

@@ -8,8 +8,9 @@ import polib
 import pytest
 
 from doorctl.core.errors import ConfigError
+from doorctl.core.language import OWN, languages
 from doorctl.web.frame.frame import PLACES
-from doorctl.web.frame.language import HERE, OWN, languages
+from doorctl.web.frame.templates import HERE
 from doorctl.web.frame.words import MONTHS, WEEKDAYS, Words
 from tests.web.pages.staging import ZONE
 
@@ -66,10 +67,10 @@ def test_every_catalogue_keeps_the_places() -> None:
 
 def test_no_text_is_said_in_two_ways() -> None:
     """Two catalogues that translate one text agree, for the last would win unseen."""
-    said: dict[str, set[str]] = {}
+    said: dict[tuple[str | None, str], set[str]] = {}
     for path in (OWN / "da").glob("*.po"):
         for entry in polib.pofile(path):
-            said.setdefault(entry.msgid, set()).add(entry.msgstr)
+            said.setdefault((entry.msgctxt, entry.msgid), set()).add(entry.msgstr)
 
     assert {text: ways for text, ways in said.items() if len(ways) > 1} == {}
 

@@ -10,13 +10,13 @@ from doorctl.access.calendar import Span
 from doorctl.access.patron import pin_check
 from doorctl.access.rights import EVERY_DAY, PassKind
 from doorctl.accounts.account import Role
+from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.ports import PassEntry
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App, open_book
 from doorctl.services.numbers import own_numbers
 from doorctl.services.rights import PassState
-from doorctl.web.frame.language import DANISH
 from doorctl.web.staff.passes import KINDS, STATES, PassesPages
 from tests.bootstrap.branches import stretched
 from tests.web.conftest import Apps

@@ -6,10 +6,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
+from doorctl.core.language import DANISH
 from doorctl.privacy.subject import HeldVisit
 from doorctl.privacy.subject_table import VISITS
 from doorctl.web.desks import Named
-from doorctl.web.frame.language import DANISH
 from doorctl.web.staff.people import ACTIONS, PeoplePages
 from tests.fakes.people_desk import FakePeopleDesk, row
 from tests.web.pages.staging import LANGUAGES, browser

@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
 from doorctl.cli.visits import COLUMNS
+from doorctl.core.language import languages
 from doorctl.ports import ATTEMPT, LEAF, HourCount
 from doorctl.privacy.statistics import By, Gathered
-from doorctl.web.frame.language import languages
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.bars import HEIGHT, LEFT, WIDTH, Column, bars, scale_of
 from doorctl.web.staff.log import MARK

@@ -9,7 +9,7 @@ from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
 from doorctl.accounts.account import Role
-from doorctl.web.frame.language import DANISH
+from doorctl.core.language import DANISH
 from doorctl.web.staff import why as why_words
 from doorctl.web.staff.why import REASONS, WhyPages
 from tests.fakes.why_desk import FakeWhyDesk

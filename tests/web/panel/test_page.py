@@ -15,8 +15,8 @@ import pytest
 import doorctl.web
 from doorctl.access.panel import CODES, NOT_PROVED, OURS, UNREADABLE, Hours, Kind, PanelState
 from doorctl.access.patron import SENTENCES
+from doorctl.core.language import OWN, languages
 from doorctl.web.frame.headers import POLICY
-from doorctl.web.frame.language import languages
 from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage
 
 THERE = {"lang": "en", "since": "4"}
@@ -260,8 +260,8 @@ def test_a_language_is_dropped_in(tmp_path: Path) -> None:
 def test_everything_is_said_in_danish() -> None:
     """Each text of the page stands in its catalogue, and the catalogue has no other."""
     web = Path(doorctl.web.__file__).parent
-    catalogue = polib.pofile(str(web / "locale" / "da" / "panel.po"))
-    frame = polib.pofile(str(web / "locale" / "da" / "frame.po"))
+    catalogue = polib.pofile(str(OWN / "da" / "panel.po"))
+    frame = polib.pofile(str(OWN / "da" / "frame.po"))
     sources = [web / "panel_words.py", *(web / "templates").glob("panel*.html")]
     text = "".join(path.read_text("utf-8") for path in sources)
     used = set(re.findall(r"""\bsay\(\s*["']([^"']+)["']""", text))

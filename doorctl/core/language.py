@@ -1,4 +1,4 @@
-"""Catalogues: the pages' texts in each language; English is in the pages themselves.
+"""Catalogues: what pages, letters and alarms say in each language; English is in the code itself.
 
 A language is a folder of `.po` files, or one file that was dropped in beside them (`uk.po`). A text
 that it does not translate is shown in English, and so is one whose `{names}` are not those of the
@@ -9,7 +9,6 @@ of a command's sentence.
 from __future__ import annotations
 
 import gettext
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,17 +16,13 @@ from io import BytesIO
 from pathlib import Path
 from string import Formatter
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import polib
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from doorctl.core.errors import ConfigError, Problem
 
-OWN: Final = Path(__file__).parent.parent / "locale"
+OWN: Final = Path(__file__).parent / "locale"
 """The catalogues that come with doorctl: one folder a language, one file a page."""
 
 ENGLISH = "en"
@@ -72,14 +67,25 @@ def languages(first: str = DANISH, more: Path | None = None) -> Languages:
         ConfigError: a file there is no catalogue, or its plural rule makes no sense.
     """
     dropped = sorted(more.glob("*.po")) if more is not None and more.is_dir() else []
-    files = {path.name: sorted(path.glob("*.po")) for path in OWN.iterdir() if path.is_dir()}
+    found = {path.name: own(path.name) for path in OWN.iterdir() if path.is_dir()}
     for path in dropped:
-        files.setdefault(path.stem, []).append(path)
-    found = {code: _language(code, paths) for code, paths in files.items()}
-    for code in found.keys() - {ENGLISH}:
-        found[code].words.add_fallback(found[ENGLISH].words)
+        found[path.stem] = _language(path.stem, (*_files(path.stem), path))
     order = sorted(found, key=lambda code: (code != first, code not in (DANISH, ENGLISH), code))
     return Languages(MappingProxyType({code: found[code] for code in order}))
+
+
+@cache
+def own(code: str) -> Language:
+    """Return a language that comes with doorctl; it is read once.
+
+    Raises:
+        ConfigError: its files can't be read.
+    """
+    return _language(code, _files(code))
+
+
+def _files(code: str) -> list[Path]:
+    return sorted((OWN / code).glob("*.po"))
 
 
 def _language(code: str, paths: Iterable[Path]) -> Language:
@@ -93,10 +99,13 @@ def _language(code: str, paths: Iterable[Path]) -> Language:
     # They were read as that, whatever their heads say.
     words.metadata["Content-Type"] = "text/plain; charset=UTF-8"
     try:
-        return Language(code, name, gettext.GNUTranslations(BytesIO(words.to_binary())))
+        read = gettext.GNUTranslations(BytesIO(words.to_binary()))
     except (ValueError, IndexError) as error:
         unfit = Problem(f"{code}.po", "has a line Plural-Forms that gettext can't read")
         raise ConfigError("web.catalogues", (unfit,)) from error
+    if code != ENGLISH:
+        read.add_fallback(own(ENGLISH).words)
+    return Language(code, name, read)
 
 
 def _can_be_filled_in(entry: polib.POEntry) -> bool:
@@ -124,66 +133,3 @@ def _read(path: Path) -> polib.POFile:
     except (OSError, ValueError) as error:
         raise ConfigError(str(path.parent), (unfit,)) from error
     raise ConfigError(str(path.parent), (unfit,))
-
-
-# Templates and the static files that come with doorctl; what is filled in is escaped.
-
-HERE: Final = Path(__file__).parent.parent
-STATIC: Final = HERE / "static"
-
-A_DAY: Final = "public, max-age=86400"
-FOR_EVER: Final = "public, max-age=31536000, immutable"
-
-
-class Templates:
-    """The pages' templates; each is compiled once, at its first use or all before, and kept."""
-
-    def __init__(self, directory: Path = HERE / "templates") -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(directory),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals["static"] = address_of
-
-    def compile_all(self) -> None:
-        """Compile those of a branch, so that no page waits for it later, 0.1 s each.
-
-        The compiler's memory can be given back then: 2.3 MB (measured). On any thread.
-        """
-        for name in self._environment.list_templates(filter_func=_is_of_a_branch):
-            self._environment.get_template(name)
-
-    def render(self, name: str, context: dict[str, Any]) -> str:
-        """Return a page; a name that is missing from `context` is an error of ours."""
-        return self._environment.get_template(name).render(context)
-
-
-def _is_of_a_branch(name: str) -> bool:
-    return not name.startswith("demo")
-
-
-@cache
-def address_of(name: str) -> str:
-    """Return the address of a file of `static/`; it changes with the file."""
-    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:8]
-    return f"/static/{name}?v={digest}"
-
-
-class StaticPages(StaticFiles):
-    """The files of `static/`; an answer to an :func:`address_of` may be kept for ever."""
-
-    def __init__(self) -> None:
-        super().__init__(directory=STATIC)
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return a file."""
-        response = await super().get_response(path, scope)
-        versioned = scope["query_string"].startswith(b"v=")
-        response.headers["Cache-Control"] = FOR_EVER if versioned else A_DAY
-        if response.media_type == "image/svg+xml":
-            response.headers["Content-Type"] = f"{response.media_type}; charset=utf-8"
-        return response
