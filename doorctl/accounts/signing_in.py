@@ -291,8 +291,8 @@ class SigningIn:
         admitted = self._desk.run(partial(self._admitted, typed, address, browser))
         if isinstance(admitted, int):
             raise SignInWaitsError(admitted)
-        asked = password if len(password.reveal()) <= LONGEST else NO_PASSWORD
-        fits = self._hasher.fits(admitted.hashed, asked) and asked is password
+        compared = password if len(password.reveal()) <= LONGEST else NO_PASSWORD
+        fits = self._hasher.fits(admitted.hashed, compared) and compared is password
         if fits and admitted.factor is not None:
             used = second_factor.used_up(admitted.factor, code, self._clock.moment())
             fits, admitted = used is not None, replace(admitted, used=used)

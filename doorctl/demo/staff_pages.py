@@ -19,7 +19,7 @@ from doorctl.demo import tether
 from doorctl.demo.door import LIMIT_S, Stage
 from doorctl.demo.programme import Window
 from doorctl.rpc import deeds
-from doorctl.services.accounts import AccountsDesk
+from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
 from doorctl.web.serving import listen
@@ -100,7 +100,7 @@ def signed_in(config: Config) -> Masked[str]:
     password = Password(secrets.token_urlsafe())
     with closing(BranchDesk(app)) as branch:
         branch.open()
-        with closing(AccountsDesk(app, branch)) as accounts:
+        with closing(AccountsService(app, branch)) as accounts:
             hashed = accounts.hashed(password, NAME)
             demo = Account(NAME, "Demo", Role.MANAGER)
             accounts.change(deeds.add_account(demo, hashed), NAME)

@@ -20,7 +20,7 @@ MARGIN_S = 5.0
 """A change that has not begun this long before its caller gives up is not made any more."""
 
 
-class _Asked(Unshown, frozen=True):
+class _Message(Unshown, frozen=True):
     """A request on the socket; `before_s` is CLOCK_MONOTONIC, the same for all of the machine.
 
     `by` is the caller's own word: the socket is for its owner and root alone.
@@ -45,7 +45,7 @@ def ask_web(
         StoreError: the file can't be written; nothing was changed.
     """
     arguments = msgspec.to_builtins(request.arguments)
-    about = _Asked(arguments, by, monotonic_s + timeout_s - MARGIN_S)
+    about = _Message(arguments, by, monotonic_s + timeout_s - MARGIN_S)
     question = Question(request.deed.name, msgspec.to_builtins(about))
     if len(msgspec.json.encode(question)) >= LINE_LIMIT:
         raise InputError("that is too much text to hand to the web process; shorten it")
@@ -66,14 +66,14 @@ def branch_answers(
     """
 
     def answer(deed: StaffDeed[..., Any], question: Question) -> Answer:
-        asked = msgspec.convert(question.about, _Asked)
-        request = Request(deed, msgspec.convert(asked.request, deed.arguments))
+        message = msgspec.convert(question.about, _Message)
+        request = Request(deed, msgspec.convert(message.request, deed.arguments))
 
         def in_time(branch: OpenBranch, moment: Moment) -> Any:
             # Its caller has gone, who was told that it failed.
-            if monotonic_s() >= asked.before_s:
+            if monotonic_s() >= message.before_s:
                 raise StoreError("the web process was stuck and nothing was changed; try again")
-            return request.run(branch, asked.by, moment)
+            return request.run(branch, message.by, moment)
 
         return {"done": msgspec.to_builtins(run(in_time))}
 

@@ -213,8 +213,8 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _answer(self, line: bytes, user: int) -> Answer:
         try:
-            asked = msgspec.json.decode(line, type=Question)
-            question = Question(asked.ask, asked.about, self._name(user))
+            read = msgspec.json.decode(line, type=Question)
+            question = Question(read.ask, read.about, self._name(user))
             answer = self.server.answers[question.ask]
         except (msgspec.MsgspecError, KeyError, RecursionError):
             return {"error": "that question is not known"}

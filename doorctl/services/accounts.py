@@ -9,7 +9,7 @@ from typing import TypeVar
 from doorctl.accounts.account import Account, Role, own_name
 from doorctl.accounts.passwords import Password, refuse_password
 from doorctl.accounts.ports import Books, Done, IdentityProvider, PasswordHasher, SignedInBook
-from doorctl.accounts.sessions import Session, Token
+from doorctl.accounts.sessions import Token
 from doorctl.accounts.signing_in import Begun, PendingSignIns, SigningIn
 from doorctl.config import Config
 from doorctl.core.errors import IdentityProviderError, InputError
@@ -27,7 +27,7 @@ MINUTE_MS = 60_000
 NO_PROVIDER = "no identity provider is set up; see signin.oidc.issuer"
 
 
-class AccountsDesk:
+class AccountsService:
     """All that the staff pages need of accounts. Thread-safe; calls wait for disk or network.
 
     `signing_in` signs in and out, finds the session of a token and changes one's own password.
@@ -79,8 +79,8 @@ class AccountsDesk:
             IdentityProviderError: there is none, or it can't be reached.
         """
         # Who is signed in here already means to prove it again, such as to change accounts.
-        again = session is not None and self.whose(session) is not None
-        leads, pending = self._asked().begin(again=again)
+        again = session is not None and self.signing_in.whose(session) is not None
+        leads, pending = self._identity_provider().begin(again=again)
         begun = Begun(pending, back, session)
         return leads, self._pending.keep(begun, self._app.clock.monotonic_s(), address)
 
@@ -110,7 +110,7 @@ class AccountsDesk:
         begun = self._pending.take(kept, self._app.clock.monotonic_s())
         if begun is None:
             raise InputError("this sign-in was not begun here, or is over; begin again")
-        claims = self._asked().finish(begun.pending, state=state, code=code)
+        claims = self._identity_provider().finish(begun.pending, state=state, code=code)
         token = self.signing_in.sign_in_by_oidc(claims)
         if begun.session is not None:
             self.signing_in.sign_out(begun.session)
@@ -122,13 +122,9 @@ class AccountsDesk:
         It takes 10 s at most, and never fails: the person is signed out here already.
         """
         try:
-            return self._asked().way_out()
+            return self._identity_provider().way_out()
         except IdentityProviderError:
             return ""
-
-    def whose(self, token: Token) -> tuple[Account, Session] | None:
-        """Return the account and the session of a token; see `SigningIn.whose`."""
-        return self.signing_in.whose(token)
 
     def every(self) -> tuple[Account, ...]:
         """Return all accounts, in order of their logins.
@@ -153,7 +149,7 @@ class AccountsDesk:
         if closing_it is not None:
             closing_it()
 
-    def _asked(self) -> IdentityProvider:
+    def _identity_provider(self) -> IdentityProvider:
         if self._provider is None:
             self._provider = _provider(self._app)
         return self._provider

@@ -40,15 +40,12 @@ def change(app: App, request: Request[ResultT], by: str | None = None) -> Result
     whose = caller() if by is None else by
 
     def asked() -> ResultT:
-        now_s = app.clock.monotonic_s()
-        return ask_web(
-            app.config.web.socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s
-        )
+        socket, now_s = app.config.web.socket, app.clock.monotonic_s()
+        return ask_web(socket, request, by=whose, timeout_s=WRITE_LIMIT_S, monotonic_s=now_s)
 
     def alone() -> ResultT:
         with ExitStack() as stack:
-            branch = _opened(app, stack)
-            return request.run(branch, whose, app.clock.moment())
+            return request.run(_opened(app, stack), whose, app.clock.moment())
 
     try:
         return by_the_owner(asked, alone, absent=NotRunningError)

@@ -20,7 +20,7 @@ SILENT = LibraryReply(LibraryAnswer.SILENT)
 WAITS = LibraryReply(LibraryAnswer.WAITS)
 
 
-class LibraryDesk:
+class LibraryLimiter:
     """Spares the library system, and each patron's attempts there. Thread-safe.
 
     A no never spends the patron's attempts at the library system twice in a row: after one, or

@@ -101,13 +101,13 @@ class DoorsNumbers:
 
     def seal(self) -> Seal:
         """Return what numbers are sealed with."""
-        told = self._asked("seal", {})
-        return Seal(str(told["key_id"]), int(told["memory_kib"]), int(told["iterations"]))
+        answer = self._ask("seal", {})
+        return Seal(str(answer["key_id"]), int(answer["memory_kib"]), int(answer["iterations"]))
 
     def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
         """Return each reading of what was typed, best first; at least one."""
         found = identified(typed, taken_as)
-        answer = self._asked(KEYS, {"typed": typed, "as": taken_as})
+        answer = self._ask(KEYS, {"typed": typed, "as": taken_as})
         keys = [[bytes.fromhex(key) for key in str(one).split()] for one in answer["keys"]]
         if len(keys) != len(found):
             raise StoreError("the door process is of another version; restart it")
@@ -119,14 +119,14 @@ class DoorsNumbers:
     def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""
         about = {"typed": typed, "key": reading.key.hex(), "pin": pin.reveal()}
-        return bytes.fromhex(str(self._asked(PIN_CHECK, about)["check"]))
+        return bytes.fromhex(str(self._ask(PIN_CHECK, about)["check"]))
 
     def new_code(self, digits: int) -> NewCode:
         """Return a new code."""
-        answer = self._asked(NEW_CODE, {"digits": digits})
+        answer = self._ask(NEW_CODE, {"digits": digits})
         return NewCode(str(answer["code"]), bytes.fromhex(str(answer["key"])))
 
-    def _asked(self, what: str, about: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, what: str, about: dict[str, Any]) -> dict[str, Any]:
         return ask(self._socket, Question(what, about), timeout_s=SEAL_LIMIT_S)
 
 

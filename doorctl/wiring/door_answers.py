@@ -119,10 +119,10 @@ class DoorsSealing:
         return {"code": made.digits, "key": made.key.hex()}
 
 
-def _taken_as(told: object) -> TakenAs | None:
-    if told == "card":
+def _taken_as(kind: object) -> TakenAs | None:
+    if kind == "card":
         return "card"
-    return "cpr" if told == "cpr" else None
+    return "cpr" if kind == "cpr" else None
 
 
 OPENINGS = Rate(5, 5 / 60)

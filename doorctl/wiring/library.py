@@ -17,7 +17,7 @@ from doorctl.ports.devices import LibraryReply, LibrarySystem
 from doorctl.rpc.control import Answers
 from doorctl.rpc.library import library_answers
 from doorctl.services.branch import WRITE_LIMIT_S, result_of
-from doorctl.services.library import LibraryDesk
+from doorctl.services.library import LibraryLimiter
 from doorctl.sources.asking import read_password, trusting
 from doorctl.sources.fbs import FbsLibrary
 from doorctl.sources.sip2 import Dialect, Sip2Library
@@ -49,7 +49,7 @@ def library_desk(
     except KeyFileError as err:
         log.emit("alarm", kind="library_silent", why=str(err))
         return {}
-    desk = LibraryDesk(system, clock, log, pause_s=config.lms.pause_min * 60)
+    desk = LibraryLimiter(system, clock, log, pause_s=config.lms.pause_min * 60)
 
     def ask_card(card: bytes, identifier: Identifier, pin: Pin, row_wanted: bool) -> LibraryReply:
         return desk.ask(card, identifier, pin, row_wanted=row_wanted)

@@ -23,7 +23,7 @@ from doorctl.core.language import Languages, languages
 from doorctl.ports import Clock, EventLog
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.door import PanelOverSocket
-from doorctl.services.accounts import AccountsDesk
+from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
@@ -194,7 +194,7 @@ def pages(
     aside = Aside()
     stack.callback(aside.close)
     app, numbers = App(config, clock), DoorsNumbers(config.control.socket)
-    accounts = AccountsDesk(app, branch)
+    accounts = AccountsService(app, branch)
     stack.callback(accounts.close)
     frame = Frame(
         house=_house(config, clock, spoken, elsewhere=accounts.has_provider),

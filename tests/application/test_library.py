@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.services.library import AT_A_TIME, MOST_CARDS, LibraryDesk
+from doorctl.services.library import AT_A_TIME, MOST_CARDS, LibraryLimiter
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.library_system import FakeLibrarySystem
@@ -41,7 +41,7 @@ class Office:
     log: FakeEventLog = field(default_factory=FakeEventLog)
 
     def __post_init__(self) -> None:
-        self.desk = LibraryDesk(self.system, self.clock, self.log, pause_s=PAUSE_S)
+        self.desk = LibraryLimiter(self.system, self.clock, self.log, pause_s=PAUSE_S)
 
     def ask(self, pin: Pin = RIGHT, place: int = 1) -> LibraryAnswer:
         """Ask about a card."""

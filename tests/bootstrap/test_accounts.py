@@ -23,7 +23,7 @@ from doorctl.privacy.audit import Action, Entry
 from doorctl.rpc import deeds
 from doorctl.rpc.control import ControlServer
 from doorctl.services.accounts import (
-    AccountsDesk,
+    AccountsService,
     every_account,
     hashed,
 )
@@ -71,17 +71,17 @@ def branch(config: Config, clock: FakeClock) -> Iterator[BranchDesk]:
 
 
 @pytest.fixture
-def desk(config: Config, clock: FakeClock, branch: BranchDesk) -> Iterator[AccountsDesk]:
+def desk(config: Config, clock: FakeClock, branch: BranchDesk) -> Iterator[AccountsService]:
     """What the staff pages have, with a provider that vouches for one person."""
     provider = MemoryProvider(CLAIMS)
     with closing(
-        AccountsDesk(App(config, clock), branch, hasher=QuickHasher(), provider=provider)
+        AccountsService(App(config, clock), branch, hasher=QuickHasher(), provider=provider)
     ) as desk:
         add(desk, "grethe", Role.MANAGER, RIGHT)
         yield desk
 
 
-def add(desk: AccountsDesk, name: str, role: Role, password: Password, by: str = "root") -> None:
+def add(desk: AccountsService, name: str, role: Role, password: Password, by: str = "root") -> None:
     """Add an account from the page."""
     account = Account(name, name.title(), role)
     desk.change(deeds.add_account(account, desk.hashed(password, name)), by)
@@ -98,14 +98,14 @@ def recorded(config: Config) -> list[Entry]:
         return list(records.entries())
 
 
-def test_signing_in_and_out_goes_on_record(config: Config, desk: AccountsDesk) -> None:
+def test_signing_in_and_out_goes_on_record(config: Config, desk: AccountsService) -> None:
     """With who it was; of a refusal only the account's login, and nothing of any other."""
     token = desk.signing_in.sign_in("grethe", RIGHT, HERE)
     for name in ("grethe", "in-the-wrong-field"):
         with pytest.raises(SignInRefusedError):
             desk.signing_in.sign_in(name, WRONG, HERE)
     desk.signing_in.sign_out(token)
-    assert desk.whose(token) is None
+    assert desk.signing_in.whose(token) is None
 
     log = recorded(config)
     assert [(one.by, one.deed.action, dict(one.deed.details)) for one in log[1:]] == [
@@ -118,7 +118,7 @@ def test_signing_in_and_out_goes_on_record(config: Config, desk: AccountsDesk) -
 
 
 def test_every_change_of_an_account_goes_on_record(
-    config: Config, desk: AccountsDesk, clock: FakeClock
+    config: Config, desk: AccountsService, clock: FakeClock
 ) -> None:
     """With by whom, which account and which role."""
     do = partial(desk.change, by="grethe")
@@ -129,14 +129,14 @@ def test_every_change_of_an_account_goes_on_record(
     do(deeds.set_password("kaj", desk.hashed(Password("et helt andet ord"), "kaj")))
     token = desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE)
     assert do(deeds.sign_out_everywhere("kaj")) == 1
-    assert desk.whose(token) is None
+    assert desk.signing_in.whose(token) is None
     token, secret = (
         desk.signing_in.sign_in("kaj", Password("et helt andet ord"), HERE),
         new_secret(),
     )
     token, _ = desk.signing_in.enrol(token, secret, TOTP(secret.reveal()).at(clock.wall))
     do(deeds.reset_factor("kaj"))
-    assert desk.whose(token) is None
+    assert desk.signing_in.whose(token) is None
 
     log = [one for one in recorded(config)[1:] if one.by == "grethe"]
     assert [one.deed.action for one in log] == [
@@ -154,7 +154,7 @@ def test_every_change_of_an_account_goes_on_record(
 
 
 def test_what_is_refused_changes_nothing_and_is_not_on_record(
-    config: Config, desk: AccountsDesk
+    config: Config, desk: AccountsService
 ) -> None:
     """A bad password, a bad login, and the last manager."""
     with pytest.raises(InputError, match="at least"):
@@ -169,19 +169,19 @@ def test_what_is_refused_changes_nothing_and_is_not_on_record(
 
 
 def test_a_session_survives_a_restart_of_web(
-    config: Config, clock: FakeClock, desk: AccountsDesk, branch: BranchDesk
+    config: Config, clock: FakeClock, desk: AccountsService, branch: BranchDesk
 ) -> None:
     """Nobody signs in anew because a process was updated; failures survive it too."""
     token = desk.signing_in.sign_in("grethe", RIGHT, HERE)
     clock.advance(120)
 
-    with closing(AccountsDesk(App(config, clock), branch, hasher=QuickHasher())) as other:
-        found = other.whose(token)
+    with closing(AccountsService(App(config, clock), branch, hasher=QuickHasher())) as other:
+        found = other.signing_in.whose(token)
     assert found is not None
     assert found[1].seen == clock.boot_time()
 
 
-def test_nobody_is_signed_in_without_a_record(config: Config, desk: AccountsDesk) -> None:
+def test_nobody_is_signed_in_without_a_record(config: Config, desk: AccountsService) -> None:
     """If the audit log can't be written the whole of it is undone."""
     refused = "told to fail"
 
@@ -197,12 +197,12 @@ def test_nobody_is_signed_in_without_a_record(config: Config, desk: AccountsDesk
     assert desk.signing_in.sign_out_everywhere("grethe") == 0
 
 
-def test_whom_the_provider_vouches_for_is_signed_in(config: Config, desk: AccountsDesk) -> None:
+def test_whom_the_provider_vouches_for_is_signed_in(config: Config, desk: AccountsService) -> None:
     """What the browser keeps meanwhile counts once; the role is on record as the provider's."""
     address, kept = desk.begin_oidc()
     token, back = desk.finish_oidc(kept, state="state", code="the code")
 
-    found = desk.whose(token)
+    found = desk.signing_in.whose(token)
     assert desk.has_provider
     assert back == "/"
     assert address.startswith("https://login.example/")
@@ -230,11 +230,11 @@ def test_a_real_provider_is_asked_as_it_is_configured(tmp_path: Path, clock: Fak
         )
         with (
             closing(BranchDesk(App(config, clock))) as branch,
-            closing(AccountsDesk(App(config, clock), branch)) as desk,
+            closing(AccountsService(App(config, clock), branch)) as desk,
         ):
             address, kept = desk.begin_oidc()
             state, code = script.browse(address)
-            found = desk.whose(desk.finish_oidc(kept, state=state, code=code)[0])
+            found = desk.signing_in.whose(desk.finish_oidc(kept, state=state, code=code)[0])
 
     assert found is not None
     assert (found[0].name, found[0].role) == ("abc@kommune.example", Role.STAFF)
@@ -245,7 +245,7 @@ def test_without_a_provider_there_is_none_to_ask(tmp_path: Path, clock: FakeCloc
     config = initialised(tmp_path)
     with (
         closing(BranchDesk(App(config, clock))) as branch,
-        closing(AccountsDesk(App(config, clock), branch)) as desk,
+        closing(AccountsService(App(config, clock), branch)) as desk,
     ):
         assert not desk.has_provider
         with pytest.raises(IdentityProviderError, match=r"signin\.oidc\.issuer"):
@@ -257,7 +257,7 @@ def test_a_command_changes_accounts_with_and_without_web(config: Config, clock: 
     change(App.of(config), adding("grethe", Role.MANAGER))
     with (
         closing(BranchDesk(App(config, clock))) as branch,
-        closing(AccountsDesk(App(config, clock), branch)) as desk,
+        closing(AccountsService(App(config, clock), branch)) as desk,
     ):
         branch.open()
         server = ControlServer(config.web.socket, branch.answers())
@@ -268,7 +268,7 @@ def test_a_command_changes_accounts_with_and_without_web(config: Config, clock: 
             assert change(App.of(config), deeds.sign_out_everywhere("kaj")) == 1
         finally:
             server.stop()
-        assert desk.whose(token) is None
+        assert desk.signing_in.whose(token) is None
 
     assert [(one.name, one.role) for one in every_account(App.of(config))] == [
         ("grethe", Role.MANAGER),

@@ -12,7 +12,7 @@ from doorctl.accounts.account import Account, Role
 from doorctl.accounts.passwords import Password
 from doorctl.ports import SealedRow
 from doorctl.rpc import deeds
-from doorctl.services.accounts import AccountsDesk
+from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchDesk
 from doorctl.sync.document import Kind
@@ -91,7 +91,7 @@ def add_account(branch: Branch) -> None:
     clock = system_clock(branch.config)
     with closing(BranchDesk(App(branch.config, clock))) as desk:
         desk.open()
-        with closing(AccountsDesk(App(branch.config, clock), desk)) as accounts:
+        with closing(AccountsService(App(branch.config, clock), desk)) as accounts:
             hashed = accounts.hashed(Password(PASSWORD), NAME)
             soak = Account(NAME, "Soak", Role.MANAGER)
             accounts.change(deeds.add_account(soak, hashed), NAME)

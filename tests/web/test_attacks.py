@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from threading import Event
 
 import pytest
@@ -11,10 +12,14 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Role
-from doorctl.accounts.sessions import IDLE_MS, Token
+from doorctl.accounts.ports import Claims, Pending
+from doorctl.accounts.sessions import IDLE_MS
 from doorctl.core.errors import InputError, StoreError, StuckError
+from doorctl.core.masked import Masked
+from doorctl.services.accounts import AccountsService
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
+from doorctl.services.branch import BranchDesk
 from doorctl.web.frame.frame import Person, path_of
 from doorctl.web.frame.pool import THREADS, Turns
 from doorctl.web.staff.calendar import CalendarPages
@@ -35,43 +40,42 @@ class HangingProvider:
     def __init__(self) -> None:
         self.let_go = Event()
 
-    def begin_oidc(self, back: str, session: Token | None, address: str) -> tuple[str, Token]:
+    def begin(self, *, again: bool = False) -> tuple[str, Pending]:
         """Wait, and send the browser somewhere."""
-        assert address == "testclient"
+        assert not again
         self.let_go.wait(LIMIT_S)
-        return f"https://provider.example{back}", session or Token("kept")
+        return "https://provider.example", Pending(Masked("state"), Masked("n"), Masked("v"))
 
-    def wanted_oidc(self, kept: Token) -> str:
-        """Know of no sign-in."""
-        raise NotImplementedError
+    def finish(self, pending: Pending, *, state: str, code: str) -> Claims:
+        """Believe nobody."""
+        raise InputError(f"nobody began {state} with {code}, not even {pending!r}")
 
-    def stop_oidc(self, kept: Token) -> None:
-        """Know of no sign-in."""
-        raise NotImplementedError
-
-    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
-        """Wait, and believe nobody."""
-        self.let_go.wait(LIMIT_S)
-        raise InputError(f"nobody began {state} with {code}, not even {kept!r}")
+    def way_out(self) -> str:
+        """Know of none."""
+        return ""
 
 
 def test_strangers_take_no_threads_from_staff(app: App, alarms: StandingAlarms) -> None:
     """However many wait for a provider that hangs, who is signed in gets their page at once."""
     provider = HangingProvider()
     around = frame()
-    routes = [
-        *MunicipalityPages(around, provider).routes(),
-        *NowPages(around, app, alarms).routes(),
-    ]
-    client = TestClient(application(routes, around), follow_redirects=False)
-    with client, ThreadPoolExecutor(CROWD + 1) as crowd:
-        waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]
-        try:
-            staff = crowd.submit(client.get, "/now", headers={"Cookie": "doorctl=staff"})
-            assert staff.result(LIMIT_S / 2).status_code == 200
-        finally:
-            provider.let_go.set()
-        assert {one.result(LIMIT_S).status_code for one in waiting} == {303}
+    with (
+        closing(BranchDesk(app)) as branch,
+        closing(AccountsService(app, branch, provider=provider)) as accounts,
+    ):
+        routes = [
+            *MunicipalityPages(around, accounts).routes(),
+            *NowPages(around, app, alarms).routes(),
+        ]
+        client = TestClient(application(routes, around), follow_redirects=False)
+        with client, ThreadPoolExecutor(CROWD + 1) as crowd:
+            waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]
+            try:
+                staff = crowd.submit(client.get, "/now", headers={"Cookie": "doorctl=staff"})
+                assert staff.result(LIMIT_S / 2).status_code == 200
+            finally:
+                provider.let_go.set()
+            assert {one.result(LIMIT_S).status_code for one in waiting} == {303}
 
 
 def test_a_line_that_is_too_long_is_refused() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
@@ -25,6 +25,7 @@ from doorctl.core.errors import (
     SignInWaitsError,
 )
 from doorctl.core.masked import Masked
+from doorctl.services.accounts import AccountsService
 from doorctl.web.frame.frame import (
     AGAIN,
     ENDED,
@@ -368,22 +369,6 @@ STOPPED: Final = "the municipality did not sign you in, or you stopped there"
 UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
 
 
-class Municipality(Protocol):
-    """The identity provider, and the sign-ins that are under way. Thread-safe."""
-
-    def begin_oidc(self, back: str, session: Token | None, address: str) -> tuple[str, Token]:
-        """Return where to send the browser, and the cookie's token that it must bring back."""
-
-    def wanted_oidc(self, kept: Token) -> str:
-        """Return the path that the browser wanted, "/" if the sign-in is over; never waits."""
-
-    def stop_oidc(self, kept: Token) -> None:
-        """Forget a sign-in that came to nothing; never waits."""
-
-    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
-        """Sign the browser in and end its old session; return the new token and the path."""
-
-
 class MunicipalityPages:
     """Send a browser to the provider and take it back.
 
@@ -391,7 +376,7 @@ class MunicipalityPages:
     links. What it brings counts once, and only in the browser that began.
     """
 
-    def __init__(self, frame: Frame, provider: Municipality) -> None:
+    def __init__(self, frame: Frame, provider: AccountsService) -> None:
         self._frame = frame
         self._provider = provider
         self._turns = Turns()

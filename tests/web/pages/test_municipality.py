@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.services.accounts import AccountsDesk
+from doorctl.services.accounts import AccountsService
 from doorctl.services.app import App
 from doorctl.services.branch import BranchDesk
 from doorctl.web.staff.entrance import BACK, PAGE, Entrance, MunicipalityPages
@@ -29,7 +29,7 @@ class Town:
     """A provider, and a branch that asks it."""
 
     script: OidcScript
-    accounts: AccountsDesk
+    accounts: AccountsService
     clock: FakeClock
     log: FakeEventLog = field(default_factory=FakeEventLog)
 
@@ -65,7 +65,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
             'signin.oidc.roles=["staff=dør-personale"]',
         )
         branch = stack.enter_context(closing(BranchDesk(App(config, clock))))
-        accounts = stack.enter_context(closing(AccountsDesk(App(config, clock), branch)))
+        accounts = stack.enter_context(closing(AccountsService(App(config, clock), branch)))
         yield Town(script, accounts, clock)
 
 
