@@ -132,23 +132,31 @@ class VisitStore:
         StoreError: the file is missing or can't be used.
     """
 
+    _writer: Writer | None = None
+    _file: tuple[int, int] | None = None
+    _now_ms: int | None = None
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _identity(path)
-        self._now_ms: int | None = None
-        self._writer = Writer(path, migrations)
+        self._begin()
+
+    def _begin(self) -> Writer:
+        self._file, self._now_ms = _identity(self.path), None
+        writer = Writer(self.path, migrations)
         try:
-            with self._transaction() as connection:
+            with translated(self.path), transaction(writer.database) as connection:
                 connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
                 connection.execute(_CLOSE_ALL, (Reason.FAULT.verdict, Reason.FAULT.value))
         except BaseException:
-            self.close()
+            writer.close()
             raise
+        self._writer = writer
+        return writer
 
     @property
     def database(self) -> sqlite3.Connection:
         """The one writing connection; the erasure of a person uses it, on the same thread."""
-        return self._writer.database
+        return (self._writer or self._begin()).database
 
     def is_there(self) -> bool:
         """Tell whether the file is still at its path; a deleted one takes writes too."""
@@ -245,10 +253,10 @@ class VisitStore:
         Raises:
             StoreError: also if the file was removed or replaced: all that is written is lost.
         """
-        if not self.is_there():
-            raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
-        self._now_ms = to_ms(now)
         with self._transaction() as connection:
+            if not self.is_there():
+                raise StoreError(f"{self.path} was removed or replaced meanwhile; restart the door")
+            self._now_ms = to_ms(now)
             date_rows(connection, self._now_ms, boot, to_ms(high_water or now))
 
     def delete_before(self, cutoff: datetime) -> int:
@@ -259,12 +267,12 @@ class VisitStore:
         aside more than a day ago, by the time kept last or else the highest trusted one.
         """
         with translated(self.path):
-            deleted = delete_attempts(self._writer.database, to_ms(cutoff))
-            delete_throttles(self._writer.database, to_ms(cutoff))
+            deleted = delete_attempts(self.database, to_ms(cutoff))
+            delete_throttles(self.database, to_ms(cutoff))
             # The mark rises only by a time that has stood for an hour.
             mark_ms = _value(self.database, "SELECT high_water_ms FROM clock")
             now_ms = mark_ms if self._now_ms is None else self._now_ms
-            with transaction(self._writer.database) as connection:
+            with transaction(self.database) as connection:
                 purge_wrong_pins(connection, to_ms(cutoff) if now_ms is None else now_ms)
         discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
         return deleted
@@ -346,11 +354,12 @@ class VisitStore:
 
     def close(self) -> None:
         """Let the next writer in; idempotent."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with translated(self.path), transaction(self._writer.database) as connection:
+        with translated(self.path), transaction(self.database) as connection:
             yield connection
 
 
@@ -366,13 +375,17 @@ def create_visits(path: Path) -> None:
 
 def open_or_create_visits(path: Path) -> VisitStore:
     """Open the door log, an empty one if it is missing or was set aside: the door must go on."""
+    _make_missing(path)
+    return VisitStore(path)
+
+
+def _make_missing(path: Path) -> None:
     try:
         there = path.exists()
     except OSError as err:
         raise StoreError(f"{path} can't be opened: {err.strerror}") from err
     if not there:
         create_file(path, migrations, at_once=True)
-    return VisitStore(path)
 
 
 def _keep_throttle(
@@ -414,8 +427,8 @@ def _value(connection: sqlite3.Connection, sql: str, *parameters: object) -> int
     return None if record is None else record[0]
 
 
-class RetriedVisits:
-    """Stand in for a `VisitStore`; each call first opens the file, or makes it, if it is not open.
+class RetriedVisits(VisitStore):
+    """A `VisitStore` each of whose calls first opens the file, or makes it, if it is not open.
 
     So the door need not wait for its log. A door that started without it, so that
     :meth:`last_attempt` failed, counts attempts from 1. What it records later is numbered on from
@@ -436,25 +449,31 @@ class RetriedVisits:
         lost: Callable[[str], None] = lambda _why: None,
         replaced: Callable[[], None] = lambda: None,
     ) -> None:
-        self._path = path
+        self.path = path
         self._lost = lost
         self._replaced = replaced
-        self._store: VisitStore | None = None
         self._shift: int | None = None
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The one writing connection, to the file that is there now."""
+        self.open()
+        return super().database
 
     def open(self) -> VisitStore:
         """Open the log unless it is open."""
-        if self._store is not None and not self._store.is_there():
-            self._store.close()
-            self._store = self._shift = None
+        if self._writer is not None and not self.is_there():
+            self._writer.close()
+            self._writer = self._shift = None
             self._lost(
-                f"{self._path.name} was taken away while the door runs, with all visits and wrong "
+                f"{self.path.name} was taken away while the door runs, with all visits and wrong "
                 "PINs in it, and another one is begun; ask who did it"
             )
             self._replaced()
-        if self._store is None:
-            self._store = open_or_create_visits(self._path)
-        return self._store
+        if self._writer is None:
+            _make_missing(self.path)
+            self._begin()
+        return self
 
     def open_attempt(
         self,
@@ -465,10 +484,10 @@ class RetriedVisits:
         whose: str | bytes | None = None,
     ) -> None:
         """Record an attempt."""
-        store = self.open()
+        self.open()
         if self._shift is None:
-            self._shift = store.last_attempt()
-        store.open_attempt(attempt + self._shift, at, row_key, throttle, whose)
+            self._shift = super().last_attempt()
+        super().open_attempt(attempt + self._shift, at, row_key, throttle, whose)
 
     def close_attempt(
         self,
@@ -483,94 +502,13 @@ class RetriedVisits:
     ) -> None:
         """Record how an attempt ended."""
         number = attempt + (self._shift or 0)
-        self.open().close_attempt(
+        super().close_attempt(
             number, reason, row_key, throttle, reader, counted_as=counted_as, right=right
         )
 
-    def add_counts(self, counts: Iterable[HourCount]) -> None:
-        """Add to the hourly counts."""
-        self.open().add_counts(counts)
-
-    def card_throttle(self, row_key: bytes) -> CardThrottle:
-        """Return a card's failures in a row."""
-        return self.open().card_throttle(row_key)
-
-    def reader_throttle(self) -> ReaderThrottle:
-        """Return the reader's bucket."""
-        return self.open().reader_throttle()
-
-    def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
-        """Return how many wrong PINs of a patron or a card are on record."""
-        return self.open().wrong_pins(row_key, patron_ref)
-
-    def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
-        """Forget a card's failures and a patron's."""
-        self.open().reset_card(row_key, patron_ref)
-
     def last_attempt(self) -> int:
         """Return the highest attempt number ever on record."""
-        last = self.open().last_attempt()
+        last = super().last_attempt()
         # The caller counts on from it.
         self._shift = self._shift or 0
         return last
-
-    def keep_time(self, now: datetime, boot: BootTime, high_water: datetime | None = None) -> None:
-        """Store the highest trusted time."""
-        self.open().keep_time(now, boot, high_water)
-
-    def delete_before(self, cutoff: datetime) -> int:
-        """Delete what is from before a UTC time."""
-        return self.open().delete_before(cutoff)
-
-    def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
-        """Return the bytes that no file may hold after the deletion."""
-        return self.open().traces_before(cutoff)
-
-    def still_kept(self, traces: Iterable[bytes]) -> frozenset[bytes]:
-        """Return the traces that a row holds now."""
-        return self.open().still_kept(traces)
-
-    def plant(self, canary: bytes, at: datetime) -> None:
-        """Keep a canary."""
-        self.open().plant(canary, at)
-
-    def canaries(self) -> frozenset[bytes]:
-        """Return the canaries that are kept now."""
-        return self.open().canaries()
-
-    def add_hold(self, hold: Hold) -> Hold:
-        """Store a hold."""
-        return self.open().add_hold(hold)
-
-    def lift_hold(self, number: int) -> Hold:
-        """Forget a hold."""
-        return self.open().lift_hold(number)
-
-    def end_holds(self, now: datetime) -> None:
-        """Forget the holds whose end has come."""
-        self.open().end_holds(now)
-
-    def oldest(self) -> datetime | None:
-        """Return the time of the oldest attempt that no hold spares."""
-        return self.open().oldest()
-
-    def held(self) -> int:
-        """Return how many attempts a hold spares."""
-        return self.open().held()
-
-    def settle(self, now: datetime, boot: BootTime) -> None:
-        """Date rows anew that lie after a right time."""
-        self.open().settle(now, boot)
-
-    def ahead(self, now: datetime) -> int:
-        """Return how many attempts are dated after a time."""
-        return self.open().ahead(now)
-
-    def compact(self) -> tuple[int, int, int]:
-        """Rewrite the file without what was deleted."""
-        return self.open().compact()
-
-    def close(self) -> None:
-        """Let the next writer in; idempotent."""
-        if self._store is not None:
-            self._store.close()

@@ -224,7 +224,7 @@ FAULTS = (
     ),
     Fault(
         "attempts that a crash left open stay open",
-        "VisitStore.__init__",
+        "VisitStore._begin",
         "connection.execute(_CLOSE_ALL, (Reason.FAULT.verdict, Reason.FAULT.value))",
         "connection.execute('SELECT 1')",
     ),
