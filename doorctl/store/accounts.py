@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
@@ -24,14 +23,14 @@ from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.passwords import Password
 from doorctl.accounts.sessions import IDLE_MS, LONGEST_MS, Session
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
-from doorctl.core.errors import KeyFileError, StoreDamagedError
+from doorctl.core.errors import KeyFileError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
-from doorctl.store.branch import never_made
+from doorctl.store.branch import BranchReader
 from doorctl.store.branch_rows import ACCOUNTS, FACTOR_KEY, SESSIONS, to_account, to_session
 from doorctl.store.branch_rules import known
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import WatchedReader, translated
+from doorctl.store.connection import translated
 from doorctl.store.keys import create_key, read_key
 from doorctl.store.visit_rows import to_ms
 
@@ -175,21 +174,17 @@ class StoredAccounts:
             self._branch.rewrite_after()
 
 
-class AccountRecords:
-    """Look up who is signed in; implements `SignedInBook`. Thread-safe, one question at a time.
+class AccountRecords(BranchReader):
+    """Look up who is signed in; implements `SignedInBook`.
 
-    Not on the writer's thread: that waits for the disk, and a page need not. The file may appear
-    later.
+    Not on the writer's thread: that waits for the disk, and a page need not.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._rows = WatchedReader(path, _CURE)
-        self._one_at_a_time = Lock()
+    unreadable = f"an account can't be read; {_CURE}"
 
     def whose(self, digest: bytes) -> tuple[Account, Session] | None:
         """Return the session of a token's digest with its account."""
-        found = self._fetch(_to_both, _WHOSE, digest)
+        found = self._fetch(_to_both, _WHOSE, (digest,))
         return found[0] if found else None
 
     def every(self) -> tuple[Account, ...]:
@@ -198,28 +193,7 @@ class AccountRecords:
 
     def sessions(self, name: str) -> tuple[tuple[bytes, Session], ...]:
         """Return an account's sessions with their tokens' digests."""
-        return self._fetch(_to_digest_too, _SESSIONS, name)
-
-    def close(self) -> None:
-        """Close the connection; idempotent."""
-        with self._one_at_a_time:
-            self._rows.close()
-
-    def _fetch(
-        self, to_value: Callable[[tuple[Any, ...]], ResultT], sql: str, *parameters: object
-    ) -> tuple[ResultT, ...]:
-        with self._one_at_a_time:
-            if never_made(self.path):
-                return ()
-            with translated(self.path):
-                found = self._rows.current().execute(sql, parameters).fetchall()
-        try:
-            return tuple(map(to_value, found))
-        except (TypeError, ValueError):
-            # The cause would quote the row.
-            raise StoreDamagedError(
-                f"{self.path} is damaged: an account can't be read; {_CURE}"
-            ) from None
+        return self._fetch(_to_digest_too, _SESSIONS, (name,))
 
 
 def _to_both(record: tuple[Any, ...]) -> tuple[Account, Session]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from doorctl.core.alarms import KINDS, WITH_END
-from doorctl.core.errors import InputError, StoreDamagedError
+from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.core.standing import AlarmRecord, Told
-from doorctl.store.branch import never_made
+from doorctl.store.branch import BranchReader
 from doorctl.store.branch_rows import ALARMS, to_alarm
 from doorctl.store.branch_rules import known
-from doorctl.store.connection import WatchedReader, translated
 from doorctl.store.visit_rows import to_ms
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ MOST_ENDED, LEFT_ENDED = 500, 400
 """A leaf that opens and shuts for a month fills no disk: what was over first is forgotten, many at
 a time, because the file is rewritten without them."""
 
-_CURE = "restore it from its backup"
 _RAISE = """
     INSERT INTO alarms (kind, source, first_ms, last_ms, count, why)
     VALUES (:kind, :source, :at, :at, 1, :why)
@@ -107,39 +103,13 @@ class StoredAlarms:
             self._branch.rewrite_after()
 
 
-class AlarmRecords:
-    """Read alarms. Thread-safe: one call at a time; raises `StoreError` where they can't be read.
-
-    The file may appear later; without one there are no alarms.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._guard = Lock()
-        self._rows = WatchedReader(path, _CURE)
+class AlarmRecords(BranchReader):
+    """Read alarms; raises `StoreError` where they can't be read."""
 
     def standing(self) -> tuple[AlarmRecord, ...]:
         """Return the standing alarms, the longest standing first."""
-        return self._fetch(_STANDING)
+        return self._fetch(to_alarm, _STANDING)
 
     def ended(self, limit: int) -> tuple[AlarmRecord, ...]:
         """Return the last alarms that are over, the latest end first; none for a limit of 0."""
-        return self._fetch(_ENDED, limit)
-
-    def close(self) -> None:
-        """Close the file; idempotent."""
-        with self._guard:
-            self._rows.close()
-
-    def _fetch(self, sql: str, *values: object) -> tuple[AlarmRecord, ...]:
-        if never_made(self._path):
-            return ()
-        with self._guard, translated(self._path):
-            found = self._rows.current().execute(sql, values).fetchall()
-        try:
-            return tuple(map(to_alarm, found))
-        except (TypeError, ValueError):
-            # The cause would quote the row.
-            raise StoreDamagedError(
-                f"{self._path} is damaged: a row can't be read; {_CURE}"
-            ) from None
+        return self._fetch(to_alarm, _ENDED, (limit,))

@@ -7,10 +7,8 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import (
     EMPTY,
@@ -23,9 +21,9 @@ from doorctl.privacy.audit import (
     head_of,
     linked,
 )
-from doorctl.store.branch import never_made
+from doorctl.store.branch import BranchReader, never_made
 from doorctl.store.branch_rows import ABOUT, ERASE_ABOUT, about_values, from_deed, to_entry
-from doorctl.store.connection import WatchedReader, translated
+from doorctl.store.connection import translated
 from doorctl.store.visit_rows import to_ms
 
 if TYPE_CHECKING:
@@ -98,32 +96,25 @@ class AuditTrail:
             return head == EMPTY or found.fetchone() is not None
 
 
-class AuditRecords:
-    """Read the audit log; implements `AuditReader`.
+class AuditRecords(BranchReader):
+    """Read the audit log; implements `AuditReader`."""
 
-    The file may appear later; a branch without one has an empty log.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._rows = WatchedReader(path, "restore it from its backup")
+    unreadable = "an audit record can't be read; run `doorctl audit verify`"
 
     def entries(self, since: datetime | None = None) -> tuple[Entry, ...]:
         """Return the entries that were not erased, from a UTC time on, oldest first."""
         if since is None:
-            return self._read(_ENTRIES)
-        return self._read(_SINCE, (to_ms(since),))
+            return self._fetch(_to_entry, _ENTRIES)
+        return self._fetch(_to_entry, _SINCE, (to_ms(since),))
 
     def about(self, cards: Collection[bytes], patron_ref: str | None) -> tuple[Entry, ...]:
         """Return the entries that name one of the cards or the patron, oldest first."""
-        return self._read(_ABOUT, about_values(cards, patron_ref))
+        return self._fetch(_to_entry, _ABOUT, about_values(cards, patron_ref))
 
     def head(self) -> Head:
         """Return the chain's end."""
-        if never_made(self.path):
-            return EMPTY
-        with translated(self.path):
-            return _head(self._rows.current())
+        found = self._records(_HEAD)
+        return Head(*found[0]) if found else EMPTY
 
     def links(self) -> Iterator[Link]:
         """Yield every link of one commit, erased ones too, in the order of their numbers."""
@@ -135,7 +126,7 @@ class AuditRecords:
 
     def last_number(self) -> int:
         """Return the highest entry number ever given, 0 for none."""
-        found = self._records(_LAST_NUMBER, ())
+        found = self._records(_LAST_NUMBER)
         return int(found[0][0]) if found else 0
 
     def last_push(self) -> int:
@@ -143,25 +134,9 @@ class AuditRecords:
         found = self._records(_LAST_PUSH, _NUMBERED)
         return int(found[0][0]) if found else 0
 
-    def close(self) -> None:
-        """Close the connection; idempotent."""
-        self._rows.close()
 
-    def _read(self, sql: str, values: Any = ()) -> tuple[Entry, ...]:
-        found = self._records(sql, values)
-        try:
-            return tuple(to_entry(number, record) for number, record in found)
-        except (TypeError, ValueError, LookupError):
-            # The cause would quote the record.
-            raise StoreDamagedError(
-                f"{self.path} is damaged: an audit record can't be read; run `doorctl audit verify`"
-            ) from None
-
-    def _records(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
-        if never_made(self.path):
-            return []
-        with translated(self.path):
-            return self._rows.current().execute(sql, values).fetchall()
+def _to_entry(record: tuple[Any, ...]) -> Entry:
+    return to_entry(*record)
 
 
 def _head(connection: sqlite3.Connection) -> Head:

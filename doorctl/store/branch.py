@@ -8,9 +8,10 @@ it read last: see `WatchedReader`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from doorctl.access.day import Override
@@ -79,24 +80,69 @@ _CALENDAR = """
 
 _SETTING = "SELECT value FROM settings WHERE key = ?"
 _WRONG_ELSEWHERE = "SELECT wrong FROM wrong_pins_elsewhere WHERE patron_ref = ?"
-_COMMITS_BITS = 32
 _CURE = "restore it from its backup"
 
 RecordT = TypeVar("RecordT")
 
 
-class BranchRecords:
-    """Look up ``branch.db``; implements `BranchBook`.
+class BranchReader:
+    """Read ``branch.db``, a call at a time on any thread.
 
     The file may appear later; it is opened at the first call and again when another file takes its
-    place. `version` has a connection of its own and may be called on another thread; any thread
-    may close both. `now_s` is as in `Lasting`.
+    place. A branch that never had one holds nothing.
+    """
+
+    unreadable = f"a row can't be read; {_CURE}"
+    """Ends the error of a row that was tampered with."""
+
+    def __init__(self, path: Path, rows: WatchedReader | None = None) -> None:
+        self.path = path
+        self._rows = rows or WatchedReader(path, _CURE)
+        self._guard = Lock()
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        with self._guard:
+            self._rows.close()
+
+    def _records(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
+        if never_made(self.path):
+            return []
+        with self._guard, translated(self.path):
+            return self._rows.current().execute(sql, parameters).fetchall()
+
+    def _fetch(
+        self,
+        to_value: Callable[[tuple[Any, ...]], RecordT],
+        sql: str,
+        parameters: Sequence[object] | Mapping[str, object] = (),
+    ) -> tuple[RecordT, ...]:
+        return self._read(lambda found: tuple(map(to_value, found)), self._records(sql, parameters))
+
+    def _read(
+        self, to_value: Callable[[list[tuple[Any, ...]]], RecordT], records: list[tuple[Any, ...]]
+    ) -> RecordT:
+        try:
+            return to_value(records)
+        except (AttributeError, TypeError, ValueError, LookupError):
+            # The cause would quote the row.
+            raise self._damaged() from None
+
+    def _damaged(self) -> StoreDamagedError:
+        return StoreDamagedError(f"{self.path} is damaged: {self.unreadable}")
+
+
+class BranchRecords(BranchReader):
+    """Look up ``branch.db``; implements `BranchBook`.
+
+    `version` has a connection of its own, so that it never waits. `now_s` is as in `Lasting`.
     """
 
     def __init__(self, path: Path, now_s: Callable[[], float] | None = None) -> None:
-        self.path = path
         lasting = None if now_s is None else Lasting(now_s)
-        self._rows = WatchedReader(path, _CURE, migrations, lasting=lasting)
+        super().__init__(path, WatchedReader(path, _CURE, migrations, lasting=lasting))
         self._commits = WatchedReader(
             path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, lasting=lasting
         )
@@ -104,23 +150,23 @@ class BranchRecords:
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted, in force or not."""
         self._refuse_broken("bans")
-        return self._fetch(to_ban, _BANS, row_key, patron_ref)
+        return self._fetch(to_ban, _BANS, (row_key, patron_ref))
 
     def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
         """Return the passes of a card or code that were not revoked, in force or not."""
-        if self._records(_BROKEN_PASS, row_key):
+        if self._records(_BROKEN_PASS, (row_key,)):
             raise self._damaged()
-        return self._fetch(to_pass, _PASS, row_key)
+        return self._fetch(to_pass, _PASS, (row_key,))
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of the data about a card or its patron."""
         self._refuse_broken("restrictions")
-        found = self._records(_RESTRICTED, row_key, patron_ref)
+        found = self._records(_RESTRICTED, (row_key, patron_ref))
         return bool(found and found[0][0])
 
     def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron other branches have reported."""
-        found = self._records(_WRONG_ELSEWHERE, patron_ref)
+        found = self._records(_WRONG_ELSEWHERE, (patron_ref,))
         return found[0][0] if found else 0
 
     def calendar(self) -> StoredCalendar:
@@ -131,12 +177,12 @@ class BranchRecords:
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
         self._refuse_broken("overrides")
-        records = self._records(_OVERRIDE)
-        return self._read(lambda found: to_override(found[0]) if found else None, records)
+        found = self._fetch(to_override, _OVERRIDE)
+        return found[0] if found else None
 
     def setting(self, key: str) -> str | None:
         """Return a small value that a process stored for itself or another."""
-        found = self._records(_SETTING, key)
+        found = self._records(_SETTING, (key,))
         return found[0][0] if found else None
 
     def every_ban(self) -> tuple[BanEntry, ...]:
@@ -151,16 +197,11 @@ class BranchRecords:
         """Return a number that changes with each commit and each new file."""
         if never_made(self.path):
             return -self._commits.generation
-        with translated(self.path):
-            database = self._commits.current()
-            commits = 0
-            if self._commits.shared:
-                commits = database.execute("PRAGMA data_version").fetchone()[0]
-        return (self._commits.generation << _COMMITS_BITS) + commits
+        return self._commits.version()
 
     def close(self) -> None:
         """Close both connections; idempotent."""
-        self._rows.close()
+        super().close()
         self._commits.close()
 
     def _refuse_broken(self, *tables: str) -> None:
@@ -169,30 +210,6 @@ class BranchRecords:
             found = self._records(f"PRAGMA quick_check({table})")
             if found not in ([], [("ok",)]) or self._records(_BROKEN[table]):
                 raise self._damaged()
-
-    def _fetch(
-        self, to_value: Callable[[tuple[Any, ...]], RecordT], sql: str, *parameters: object
-    ) -> tuple[RecordT, ...]:
-        records = self._records(sql, *parameters)
-        return self._read(lambda found: tuple(map(to_value, found)), records)
-
-    def _records(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        if never_made(self.path):
-            return []
-        with translated(self.path):
-            return self._rows.current().execute(sql, parameters).fetchall()
-
-    def _read(
-        self, to_value: Callable[[list[tuple[Any, ...]]], RecordT], records: list[tuple[Any, ...]]
-    ) -> RecordT:
-        try:
-            return to_value(records)
-        except (AttributeError, TypeError, ValueError, LookupError):
-            # The cause would quote the row.
-            raise self._damaged() from None
-
-    def _damaged(self) -> StoreDamagedError:
-        return StoreDamagedError(f"{self.path} is damaged: a row can't be read; {_CURE}")
 
 
 def never_made(path: Path) -> bool:

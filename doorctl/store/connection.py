@@ -583,6 +583,9 @@ class Lasting:
         return file[:2] == last and self.now_s() - found_s < LASTS_S
 
 
+_COMMITS_BITS = 32
+
+
 class WatchedReader:
     """Read `path` from its first use on, and open it again whenever another file is there.
 
@@ -647,6 +650,15 @@ class WatchedReader:
                 raise
         assert self._database is not None  # noqa: S101 - opened, or lasting
         return self._database
+
+    def version(self) -> int:
+        """Return a number that changes with each commit and each new file."""
+        with translated(self.path):
+            database = self.current()
+            commits = 0
+            if self.shared:
+                commits = database.execute("PRAGMA data_version").fetchone()[0]
+        return (self.generation << _COMMITS_BITS) + commits
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""

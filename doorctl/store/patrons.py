@@ -118,7 +118,6 @@ _STAMP = f"""
     SELECT {whole(CACHE)}, epoch, applied_at, minimum_age, patrons, key_id,
     memory_kib, iterations FROM cache
 """  # noqa: S608 -- constants of ours
-_COMMITS_BITS = 32
 _CURE = "load the full feed: doorctl patrons load FEED --full"
 
 
@@ -188,12 +187,7 @@ class PatronCache:
 
     def version(self) -> int:
         """Return a number that changes with each commit and each new file."""
-        with translated(self.path):
-            database = self._commits.current()
-            commits = 0
-            if self._commits.shared:
-                commits = database.execute("PRAGMA data_version").fetchone()[0]
-        return (self._commits.generation << _COMMITS_BITS) + commits
+        return self._commits.version()
 
     def close(self) -> None:
         """Close both connections; idempotent."""

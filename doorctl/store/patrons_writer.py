@@ -127,9 +127,7 @@ class PatronCacheWriter:
             guard(patrons_changes.counted(connection))
             patrons_changes.stop(connection, forgets=approved)
             if whole:
-                seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
-                when = None if at is None else at.isoformat()
-                connection.execute(_STAMP, (push.epoch, push.digest, when, minimum_age, *seal))
+                self._stamp(connection, push, at, minimum_age)
             else:
                 connection.execute(_STAMP_ROWS, (push.epoch, push.digest))
             (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
@@ -138,6 +136,13 @@ class PatronCacheWriter:
             with suppress(StoreError), translated(self.path):
                 compact(self._writer.database)
         return Applied(push.epoch, held, removed)
+
+    def _stamp(
+        self, connection: sqlite3.Connection, push: Push, at: datetime | None, minimum_age: int
+    ) -> None:
+        seal = (self._seal.key_id, self._seal.memory_kib, self._seal.iterations)
+        when = None if at is None else at.isoformat()
+        connection.execute(_STAMP, (push.epoch, push.digest, when, minimum_age, *seal))
 
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min

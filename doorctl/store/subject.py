@@ -31,7 +31,7 @@ from doorctl.privacy.subject_table import (
     Table,
 )
 from doorctl.store.audit import AuditTrail
-from doorctl.store.branch import never_made
+from doorctl.store.branch import BranchReader, never_made
 from doorctl.store.branch_rules import known
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, transaction, translated
@@ -117,7 +117,6 @@ def every_card(connection: sqlite3.Connection, database: str) -> frozenset[bytes
     return frozenset(key for rows in found for (key,) in rows)
 
 
-_RESTORE = "restore it from its backup"
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
 _SALT = "SELECT salt FROM tombstone_salt"
 _SET = """
@@ -128,26 +127,15 @@ _SET = """
 _NEXT = "SELECT coalesce(max(erasure), 0) + 1 FROM tombstones"
 
 
-class StoredErasures:
-    """Read ``branch.db``'s tombstones, from any process; implements `Erasures`. One thread.
-
-    A branch that never had such a file erased nobody.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._reader = WatchedReader(path, _RESTORE)
+class StoredErasures(BranchReader):
+    """Read ``branch.db``'s tombstones; implements `Erasures`."""
 
     def tombstones(self) -> Tombstones:
         """Return all tombstones, as of one commit."""
         if never_made(self.path):
             return Tombstones()
-        with translated(self.path):
-            return read(self._reader.current())
-
-    def close(self) -> None:
-        """Close the connection; idempotent."""
-        self._reader.close()
+        with self._guard, translated(self.path):
+            return read(self._rows.current())
 
 
 def read(connection: sqlite3.Connection) -> Tombstones:
