@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -52,6 +52,22 @@ def test_the_text_says_what_would_happen_and_what_to_do() -> None:
         r"more than 5 % and more than 10; nothing was changed; .* with --approved-by",
     ):
         guard()(_changes(shut_out=501, removed=2, newly_blocked=400, newly_expired=120))
+
+
+def test_each_reason_has_its_words() -> None:
+    """In the order of the export's fields; those that shut nobody out are not listed."""
+    names = [field.name for field in fields(Changes)][3:]
+    counts = {name: place for place, name in enumerate(names, start=1)}
+    with pytest.raises(PushGuardedError) as refused:
+        guard()(_changes(shut_out=501, **counts))
+
+    assert str(refused.value) == (
+        "with the pushes of seven days it would shut out 501 of 10000 cards (1 removed; 2 blocked; "
+        "3 not resident; 4 expired, inactive or on hold, now or within a week; 5 too young; "
+        "6 restricted; 7 with a weak PIN; 8 without a PIN; 9 with another PIN), more than 5 % and "
+        "more than 10; nothing was changed; look at the export; if it is right, do it once more "
+        "with --approved-by"
+    )
 
 
 def test_a_mass_widening_is_told_and_taken() -> None:

@@ -319,3 +319,15 @@ def test_no_refusal_quotes_the_push() -> None:
     told = f"{caught.value}{caught.value!r}{caught.value.__cause__!r}{caught.value.__context__!r}"
     for secret in secrets:
         assert secret.decode() not in told
+
+
+def test_closing_lets_go_of_what_was_kept() -> None:
+    """Once opened the spool is closed, also a second time; before, there is none."""
+    spool = io.BytesIO()
+    staging = Staging(TERMS, lambda: spool)
+    staging.close()
+    staging.feed(VALID)
+    staging.close()
+    staging.close()
+
+    assert spool.closed
