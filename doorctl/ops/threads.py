@@ -92,33 +92,38 @@ A deletion's commit is whole or not at all.
 
 
 class Turns:
-    """Calls `turn` at once and then after each pause, until it is stopped.
+    """Calls `turn` at once, then after each pause and at each `wake`, until it is stopped.
 
     A pause is monotonic, so setting the clock changes nothing. `turn` reads the clock itself and
-    may take its time. An exception ends that turn only, and its kind is told to `log` as
-    ``rounds_failing``; the next turn then comes after `after_failure_s`.
+    may take its time; where it returns False nothing is left, and only a `wake` brings the next
+    one. An exception ends that turn only and goes to `failed`; the next then comes after
+    `after_failure_s`, None for the usual pause.
     """
 
     def __init__(
         self,
         name: str,
-        turn: Callable[[], None],
+        turn: Callable[[], bool | None],
         pause_s: float,
-        log: EventLog,
-        after_failure_s: float = AFTER_FAILURE_S,
+        failed: Callable[[Exception], None],
+        after_failure_s: float | None = None,
     ) -> None:
-        self._name = name
         self._turn = turn
         self._pause_s = pause_s
-        self._log = log
-        self._after_failure_s = after_failure_s
-        self._stopping = threading.Event()
+        self._failed = failed
+        self._after_failure_s = pause_s if after_failure_s is None else after_failure_s
+        self._woken = threading.Event()
+        self._stopping = False
         # A turn may hang in a name lookup, and must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin; call once."""
         self._thread.start()
+
+    def wake(self) -> None:
+        """Have a turn now, or right after the one under way. Thread-safe, never blocks."""
+        self._woken.set()
 
     @contextmanager
     def going(self, close: Callable[[], None]) -> Iterator[None]:
@@ -128,25 +133,43 @@ class Turns:
             yield
         finally:
             # While a turn hangs its connection is in use; it ends with the process.
-            if self.stop(STOP_S):
+            if self.stop():
                 close()
 
-    def stop(self, timeout_s: float) -> bool:
+    def stop(self, timeout_s: float = STOP_S) -> bool:
         """Begin no other turn; return whether the present one ended in time. Idempotent."""
-        self._stopping.set()
-        self._thread.join(timeout_s)
+        self._stopping = True
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        pause_s = 0.0
-        while not self._stopping.wait(pause_s):
-            pause_s = self._pause_s
+        while not self._stopping:
+            pause_s: float | None = self._pause_s
             try:
-                self._turn()
-            except Exception as error:  # noqa: BLE001 - told, and the server goes on
+                if self._turn() is False:
+                    pause_s = None
+            except Exception as error:  # noqa: BLE001 - one bad turn must not end all of them
                 pause_s = self._after_failure_s
                 # An error while the process ends, such as a closed database, is not a fault.
-                if not self._stopping.is_set():
-                    # The text of a mistake of ours may quote anything; its kind says enough.
-                    why = f"{self._name}: {type(error).__name__}"
-                    self._log.emit("alarm", kind="rounds_failing", why=why)
+                if not self._stopping:
+                    self._failed(error)
+            self._woken.wait(pause_s)
+            self._woken.clear()
+
+
+def regular(
+    name: str,
+    turn: Callable[[], None],
+    pause_s: float,
+    log: EventLog,
+    after_failure_s: float = AFTER_FAILURE_S,
+) -> Turns:
+    """Return turns whose failures are told to `log` as ``rounds_failing``."""
+
+    def failed(error: Exception) -> None:
+        # The text of a mistake of ours may quote anything; its kind says enough.
+        log.emit("alarm", kind="rounds_failing", why=f"{name}: {type(error).__name__}")
+
+    return Turns(name, turn, pause_s, failed, after_failure_s)

@@ -12,7 +12,7 @@ from doorctl.core.masked import Masked
 from doorctl.core.rationing import Due, Heard, Ration
 from doorctl.notices.sending import Desks, NoticeDesk, notice
 from doorctl.notices.ways import MailRoute, MailSink, WebhookSink
-from doorctl.ops.alarm_log import TurningThread
+from doorctl.ops.threads import Turns
 from doorctl.ports import AlarmSink, Clock, EventLog, NotSentError
 from doorctl.services.app import system_clock
 from doorctl.services.door_alarms import started
@@ -24,7 +24,7 @@ class Way:
     """A way out and its thread; implements `doorctl.services.alarms.Way`."""
 
     desk: NoticeDesk
-    thread: TurningThread
+    thread: Turns
 
     def hear(self, heard: Heard) -> None:
         """Take note of an alarm."""

@@ -15,7 +15,8 @@ from doorctl.core.alarms import NOT_SENT
 from doorctl.core.rationing import Heard
 from doorctl.core.standing import Raised
 from doorctl.notices.sending import Outbox
-from doorctl.ops.alarm_log import REST_S, AlarmLog, TurningThread
+from doorctl.ops.alarm_log import AlarmLog
+from doorctl.ops.threads import Turns
 from doorctl.ports import Clock, EventLog
 from doorctl.rpc.control import Answers
 from doorctl.rpc.door import AlarmsOverSocket, standing_answers
@@ -78,24 +79,28 @@ def doors_alarms(config: Config, log: EventLog, clock: Clock, stack: ExitStack) 
     )
 
 
+REST_S = 15.0
+"""Pause between two turns while an item waits; the shortest after a failure is 5 s."""
+
+
 def started(
     turn: Callable[[], bool],
     name: str,
     log: EventLog,
     stack: ExitStack,
     rest_s: float = REST_S,
-) -> TurningThread:
+) -> Turns:
     """Return a thread that has begun; its faults are told as ``alarm_not_sent``.
 
-    `turn` and `rest_s` are those of `TurningThread`.
+    After `rest_s` comes another turn, unless one has returned False.
     """
 
     def failed(err: Exception) -> None:
         not_sent(log, f"{name}: a fault of doorctl's own ({type(err).__name__})")
 
-    thread = TurningThread(turn, failed, name, rest_s)
+    thread = Turns(name, turn, rest_s, failed)
     thread.start()
-    stack.callback(thread.stop)
+    stack.callback(thread.stop, 1.0)
     return thread
 
 

@@ -20,7 +20,7 @@ from doorctl.notices.sending import Desks
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervision import SystemdSupervisor
-from doorctl.ops.threads import Turns
+from doorctl.ops.threads import regular
 from doorctl.ports import BranchWriter, Clock, EventLog, PatronWriter
 from doorctl.privacy.retention import PatronsRound
 from doorctl.privacy.subject import PartErased
@@ -89,7 +89,7 @@ def expiry(
         clock=clock,
         log=log,
     )
-    return Turns("patrons", going.turn, PAUSE_S, log).going(cache.close)
+    return regular("patrons", going.turn, PAUSE_S, log).going(cache.close)
 
 
 # What the web process does for a person's rights: it owns the register and ``branch.db``.

@@ -9,7 +9,7 @@ from functools import partial
 from doorctl.config import Config
 from doorctl.core.moments import Moment
 from doorctl.devices.commands import CommandOutputs, OutputCommand
-from doorctl.ops.threads import Turns
+from doorctl.ops.threads import regular
 from doorctl.ports import BranchBook, BranchWriter, Clock, EventLog
 from doorctl.services.app import branch_db
 from doorctl.services.hours import calendar_of
@@ -41,7 +41,7 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
     slow = _slow_turn(config, slow_book, clock, log, write)
     with ExitStack() as stack:
         if slow is not None:
-            turns = Turns("hours", slow, SLOW_PAUSE_S, log)
+            turns = regular("hours", slow, SLOW_PAUSE_S, log)
             stack.enter_context(turns.going(slow_book.close))
         if outputs:
             commands = (
@@ -60,7 +60,7 @@ def rounds(config: Config, clock: Clock, log: EventLog, write: Write) -> Iterato
                 warn_min=config.closing.warn_min,
                 pulses_s={one.name: one.pulse_s for one in outputs if one.at_warnings},
             )
-            turns = Turns("outputs", following.turn, OUTPUTS_PAUSE_S, log)
+            turns = regular("outputs", following.turn, OUTPUTS_PAUSE_S, log)
             stack.enter_context(turns.going(book.close))
         yield
 

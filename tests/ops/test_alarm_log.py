@@ -6,7 +6,8 @@ import queue
 import threading
 
 from doorctl.core.rationing import Heard
-from doorctl.ops.alarm_log import AlarmLog, TurningThread
+from doorctl.ops.alarm_log import AlarmLog
+from doorctl.ops.threads import Turns
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 
@@ -40,7 +41,7 @@ def test_the_journal_has_it_first() -> None:
     assert seen == [1]
 
 
-class Turns:
+class Work:
     """Something to be done, which tells the test each time."""
 
     def __init__(self, *, again: bool = False, broken: bool = False) -> None:
@@ -62,8 +63,8 @@ class Turns:
 
 def test_a_turn_comes_at_the_start_and_when_woken() -> None:
     """Without anything left there is no turn by itself."""
-    turns = Turns()
-    thread = TurningThread(turns.turn, turns.failed.put, "alarms", NEVER_S)
+    turns = Work()
+    thread = Turns("alarms", turns.turn, NEVER_S, turns.failed.put)
     thread.start()
 
     assert turns.done.get(timeout=LONG_S) == 1
@@ -74,8 +75,8 @@ def test_a_turn_comes_at_the_start_and_when_woken() -> None:
 
 def test_what_is_left_brings_another_turn() -> None:
     """As long as something waits, the next turn comes by itself."""
-    turns = Turns(again=True)
-    thread = TurningThread(turns.turn, turns.failed.put, "alarms", 0.001)
+    turns = Work(again=True)
+    thread = Turns("alarms", turns.turn, 0.001, turns.failed.put)
     thread.start()
 
     assert [turns.done.get(timeout=LONG_S) for _ in range(3)] == [1, 2, 3]
@@ -84,9 +85,9 @@ def test_what_is_left_brings_another_turn() -> None:
 
 def test_waking_never_waits_for_a_turn() -> None:
     """While a mail server lets one wait, others can be woken and heard at once."""
-    turns = Turns()
+    turns = Work()
     turns.gate.clear()
-    thread = TurningThread(turns.turn, turns.failed.put, "alarms", NEVER_S)
+    thread = Turns("alarms", turns.turn, NEVER_S, turns.failed.put)
     thread.start()
     for _ in range(1000):
         thread.wake()
@@ -98,8 +99,8 @@ def test_waking_never_waits_for_a_turn() -> None:
 
 def test_a_mistake_ends_one_turn_only() -> None:
     """A bug is told, and the next turn comes all the same."""
-    turns = Turns(broken=True)
-    thread = TurningThread(turns.turn, turns.failed.put, "alarms", 0.001)
+    turns = Work(broken=True)
+    thread = Turns("alarms", turns.turn, 0.001, turns.failed.put)
     thread.start()
 
     assert [turns.done.get(timeout=LONG_S) for _ in range(3)] == [1, 2, 3]
@@ -109,9 +110,9 @@ def test_a_mistake_ends_one_turn_only() -> None:
 
 def test_a_stop_does_not_wait_for_ever() -> None:
     """A turn under way may hang in a mail server; the process ends all the same."""
-    turns = Turns()
+    turns = Work()
     turns.gate.clear()
-    thread = TurningThread(turns.turn, turns.failed.put, "alarms", NEVER_S)
+    thread = Turns("alarms", turns.turn, NEVER_S, turns.failed.put)
     thread.start()
     thread.stop(0.01)
     turns.gate.set()
@@ -121,7 +122,7 @@ def test_a_stop_does_not_wait_for_ever() -> None:
 
 def test_what_was_never_started_can_be_stopped() -> None:
     """An error in between leaves nothing that hangs."""
-    turns = Turns()
-    TurningThread(turns.turn, turns.failed.put, "alarms").stop()
+    turns = Work()
+    Turns("alarms", turns.turn, NEVER_S, turns.failed.put).stop()
 
     assert turns.done.empty()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from doorctl.ops.threads import Turns
+from doorctl.ops.threads import Turns, regular
 from tests.fakes.event_log import FakeEventLog, Field
 
 LONG_S = 30.0
@@ -50,13 +50,13 @@ def noted(done: queue.SimpleQueue[str]) -> Callable[[], None]:
 
 def test_the_first_turn_is_at_the_start(done: queue.SimpleQueue[str]) -> None:
     """However long the pauses are, and on the thread's own name."""
-    with started(Turns("hours", noted(done), 3600.0, FakeEventLog())):
+    with started(regular("hours", noted(done), 3600.0, FakeEventLog())):
         assert done.get(timeout=LONG_S) == "hours"
 
 
 def test_one_turn_follows_another(done: queue.SimpleQueue[str]) -> None:
     """After each pause there is another."""
-    with started(Turns("hours", noted(done), 0.01, FakeEventLog())):
+    with started(regular("hours", noted(done), 0.01, FakeEventLog())):
         for _ in range(3):
             done.get(timeout=LONG_S)
 
@@ -68,7 +68,7 @@ def test_a_turn_that_fails_is_told_and_not_the_last() -> None:
     def turn() -> None:
         raise LookupError("a mistake")
 
-    with started(Turns("hours", turn, 3600.0, failures, after_failure_s=0.01)):
+    with started(regular("hours", turn, 3600.0, failures, after_failure_s=0.01)):
         for _ in range(3):
             line = failures.told.get(timeout=LONG_S)
             assert line == ("alarm", "rounds_failing", "hours: LookupError")
@@ -76,7 +76,7 @@ def test_a_turn_that_fails_is_told_and_not_the_last() -> None:
 
 def test_after_the_stop_there_is_no_turn(done: queue.SimpleQueue[str]) -> None:
     """Stopping ends a pause at once, and again does nothing."""
-    turns = Turns("hours", noted(done), 3600.0, FakeEventLog())
+    turns = regular("hours", noted(done), 3600.0, FakeEventLog())
     with started(turns):
         done.get(timeout=LONG_S)
 
@@ -94,7 +94,7 @@ def test_a_turn_that_hangs_keeps_nobody_from_ending() -> None:
         over.wait(LONG_S)
         raise OSError("the database is closed")
 
-    with started(Turns("hours", turn, 0.01, failures)) as turns:
+    with started(regular("hours", turn, 0.01, failures)) as turns:
         assert begun.wait(LONG_S)
         assert not turns.stop(0.01)
         over.set()
