@@ -23,7 +23,7 @@ from doorctl.doord.self_test import as_answer
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
 from doorctl.services.lookup import Reading
-from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, TakenAs
+from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers
 from doorctl.services.opening import TRUST_CLOCK, believes
 from doorctl.wiring.door_jobs import Chores
 from doorctl.wiring.door_parts import DoorStores
@@ -96,7 +96,8 @@ class DoorsSealing:
         return answer
 
     def _keys(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
-        readings = self._numbers.readings(str(about.get("typed", "")), _taken_as(about.get("as")))
+        typed, kind = str(about.get("typed", "")), about.get("as")
+        readings = self._numbers.readings(typed, kind if kind in ("card", "cpr") else None)
         keys = ((one.key, *one.earlier) for one in readings)
         return {"keys": [" ".join(key.hex() for key in one) for one in keys]}
 
@@ -117,12 +118,6 @@ class DoorsSealing:
             raise InputError(f"a code has {MIN_CODE_DIGITS} to {MAX_CODE_DIGITS} digits")
         made = self._numbers.new_code(digits)
         return {"code": made.digits, "key": made.key.hex()}
-
-
-def _taken_as(kind: object) -> TakenAs | None:
-    if kind == "card":
-        return "card"
-    return "cpr" if kind == "cpr" else None
 
 
 OPENINGS = Rate(5, 5 / 60)
