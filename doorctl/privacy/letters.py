@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import partial
+from gettext import NullTranslations
 from html import escape
 from itertools import groupby
 from types import MappingProxyType
@@ -131,118 +133,78 @@ _STYLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    title: str
-    intro: str
-    nothing: str
-    yes: str
-    no: str
-    none: str
-    staff: str
-    lookups: str
-    when: str
-    what: str
-    why: str
-    erased: str
-    until: str
-
-
-_WORDS = MappingProxyType(
-    {
-        "da": _Words(
-            title="Hvad døren ved om dig",
-            intro="Her står alt, hvad døranlægget på {branch} har gemt om dig den {day}. Navn, "
-            "adresse, CPR-nummer, fødselsdag og pinkode gemmes ikke. Numre er forseglet: uden "
-            "anlæggets nøgle siger de ingenting.",
-            nothing="Der er ikke gemt noget om dig.",
-            yes="ja",
-            no="nej",
-            none="(ingen)",
-            staff="(en medarbejder)",
-            lookups="Hvad personalet har set eller ændret",
-            when="Hvornår",
-            what="Hvad",
-            why="Begrundelse",
-            erased="Du er blevet slettet før. Tilbage står et mærke uden navn eller nummer",
-            until="Mærket slettes",
-        ),
-        "en": _Words(
-            title="What the door knows of you",
-            intro="This is all that the door system at {branch} holds of you on {day}. Name, "
-            "address, CPR number, birthday and PIN are not kept. Numbers are sealed: without the "
-            "system's key they say nothing.",
-            nothing="Nothing is held of you.",
-            yes="yes",
-            no="no",
-            none="(none)",
-            staff="(a member of staff)",
-            lookups="What staff have looked at or changed",
-            when="When",
-            what="What",
-            why="Reason",
-            erased="You were erased before. What is left is a mark without name or number",
-            until="The mark goes",
-        ),
-    }
-)
-
 _ACTIONS = MappingProxyType(
     {
-        "visits_listed": ("Listen over besøg blev åbnet", "The list of visits was shown"),
-        "patron_explained": ("Dit kort blev slået op", "Your card was looked up"),
-        "card_unlocked": ("Forkerte pinkoder blev glemt", "Wrong PINs were forgotten"),
-        "ban_added": ("Du fik karantæne", "You were banned"),
-        "bans_listed": ("Listen over karantæner blev åbnet", "The list of bans was shown"),
-        "pass_issued": ("Du fik særlig adgang", "You were given a pass"),
-        "passes_listed": ("Listen over særlig adgang blev åbnet", "The list of passes was shown"),
-        "subject_exported": ("Dine oplysninger blev udleveret", "Your data were exported"),
-        "subject_restricted": ("Dine oplysninger blev begrænset", "Your data were restricted"),
-        "subject_unrestricted": ("Begrænsningen blev ophævet", "The restriction was ended"),
+        "visits_listed": "The list of visits was shown",
+        "patron_explained": "Your card was looked up",
+        "card_unlocked": "Wrong PINs were forgotten",
+        "ban_added": "You were banned",
+        "bans_listed": "The list of bans was shown",
+        "pass_issued": "You were given a pass",
+        "passes_listed": "The list of passes was shown",
+        "subject_exported": "Your data were exported",
+        "subject_restricted": "Your data were restricted",
+        "subject_unrestricted": "The restriction was ended",
     }
 )
 """The audit log's names for what can be about one person; any other is shown as it is."""
 
 
+def _catalogue(language: Language) -> NullTranslations:
+    # Imported here to save memory: the door and most commands write no page.
+    from doorctl.core.language import own  # noqa: PLC0415 - as said
+
+    return own(language).words
+
+
+def _say(language: Language, text: str) -> str:
+    return _catalogue(language).pgettext("export", text)
+
+
 def page(export: Export, *, branch: str, at: datetime, zone: tzinfo, language: Language) -> str:
     """Return the page as HTML, in Danish or English; times are those of `zone`."""
-    words = _WORDS[language]
-    local = at.astimezone(zone)
-    intro = words.intro.format(branch=branch, day=_day(local, language))
+    title = escape(_say(language, "What the door knows of you"))
+    intro = _say(
+        language,
+        "This is all that the door system at {branch} holds of you on {day}. Name, address, CPR "
+        "number, birthday and PIN are not kept. Numbers are sealed: without the system's key they "
+        "say nothing.",
+    )
+    day = _day(at.astimezone(zone), language)
     body = "\n".join(
         (
-            f"<h1>{escape(words.title)}</h1>",
-            f"<p>{escape(intro)}</p>",
+            f"<h1>{title}</h1>",
+            f"<p>{escape(intro.format(branch=branch, day=day))}</p>",
             *_sections(export, zone, language),
         )
     )
     return (
         f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(words.title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
 
 
 def _sections(export: Export, zone: tzinfo, language: Language) -> Iterator[str]:
-    words = _WORDS[language]
+    say = partial(_say, language)
     if export.empty:
-        yield f"<p>{escape(words.nothing)}</p>"
+        yield f"<p>{escape(say('Nothing is held of you.'))}</p>"
     for table, rows in groupby(export.rows, key=lambda row: row.table):
         yield f"<h2>{escape(_of(table, language))}</h2>"
         for row in rows:
             yield _table(_told(row, zone, language))
     if export.lookups:
-        yield f"<h2>{escape(words.lookups)}</h2>"
+        yield f"<h2>{escape(say('What staff have looked at or changed'))}</h2>"
     for one in export.lookups:
-        pair = _ACTIONS.get(one.what, (one.what, one.what))
-        what = pair[0] if language == "da" else pair[1]
-        told = [(words.when, _instant(one.at, zone, language)), (words.what, what)]
-        yield _table([*told, *([(words.why, one.why)] if one.why else [])])
+        what = say(_ACTIONS.get(one.what, one.what))
+        told = [(say("When"), _instant(one.at, zone, language)), (say("What"), what)]
+        yield _table([*told, *([(say("Reason"), one.why)] if one.why else [])])
     if export.tombstones:
-        yield f"<h2>{escape(words.erased)}</h2>"
+        erased = "You were erased before. What is left is a mark without name or number"
+        yield f"<h2>{escape(say(erased))}</h2>"
     for stone in export.tombstones:
         erased, until = (_instant(day, zone, language) for day in (stone.erased_at, stone.until))
-        yield _table([(words.when, erased), (words.until, until)])
+        yield _table([(say("When"), erased), (say("The mark goes"), until)])
 
 
 def _told(row: HeldRow, zone: tzinfo, language: Language) -> list[tuple[str, str]]:
@@ -254,13 +216,12 @@ def _told(row: HeldRow, zone: tzinfo, language: Language) -> list[tuple[str, str
 
 
 def _in_words(column: Column, stored: Any, zone: tzinfo, language: Language) -> str:
-    words = _WORDS[language]
     if column.shown is Shown.OF_STAFF:
-        return words.staff
+        return _say(language, "(a member of staff)")
     if stored is None or stored in ("", "[]"):
-        return words.none
+        return _say(language, "(none)")
     if column.shown is Shown.FLAG:
-        return words.yes if stored else words.no
+        return _say(language, "yes" if stored else "no")
     read = value(column, stored, zone)
     if column.shown is Shown.TIME:
         return _instant(datetime.fromisoformat(str(read)), zone, language)
@@ -270,7 +231,8 @@ def _in_words(column: Column, stored: Any, zone: tzinfo, language: Language) -> 
 def of_the_week(column: Column, stored: Any, *, danish: bool) -> str:
     """Return weekdays or a time of day as people read them; empty for any other column."""
     if column.shown is Shown.WEEKDAYS and set(stored) <= set("0123456"):
-        return ", ".join((_DAGE if danish else _DAYS)[int(digit)] for digit in stored)
+        say = _catalogue("da" if danish else "en").gettext
+        return ", ".join(say(_DAYS[int(digit)]) for digit in stored)
     if column.shown is Shown.MINUTE:
         return _of_clock(stored, danish=danish)
     if column.shown is Shown.SPANS:
@@ -284,7 +246,6 @@ def _of_clock(stored: int, *, danish: bool) -> str:
     return f"{hours:02}{'.' if danish else ':'}{minutes:02}"
 
 
-_DAGE = ("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
