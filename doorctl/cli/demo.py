@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from doorctl.demo.evening import complaint, spend
+from doorctl.demo.evening import spend
 from doorctl.demo.paper import Paper
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -37,7 +37,7 @@ def demo(once: bool, port: int) -> None:
         signal.signal(number, _interrupt)
     paper = Paper.fitting(sys.stdout, os.environ)
     if once:
-        _end(complaint(spend(paper)))
+        _end(spend(paper))
         return
     # The evening alone does not need these, so it does not load them.
     from doorctl.demo.open_house import receive

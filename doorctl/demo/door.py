@@ -12,6 +12,7 @@ import threading
 import tty
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -28,10 +29,14 @@ from doorctl.store.door_log import VisitHistory
 
 
 class Plug:
-    """A serial device made of a pty, at a symbolic link as a by-id name would be. One thread."""
+    """A serial device made of a pty, at a symbolic link as a by-id name would be. One thread.
 
-    def __init__(self, name: Path) -> None:
+    `moved` is called with whether it is in, each time that this changes.
+    """
+
+    def __init__(self, name: Path, moved: Callable[[bool], None] = lambda _is_in: None) -> None:
         self.name = name
+        self._moved = moved
         self._master = -1
 
     @property
@@ -40,14 +45,10 @@ class Plug:
         return self._master >= 0
 
     def put_in(self, stored: bytes = b"") -> None:
-        """Make the device appear.
+        """Make the device appear; DeviceError where this machine makes no pseudo-terminals.
 
-        Args:
-            stored: what the device kept while it was out and sends at once, at most 4095 bytes: it
-                lies in the kernel's buffer when the daemon opens the line.
-
-        Raises:
-            DeviceError: this machine makes no pseudo-terminals.
+        It sends at once what it has `stored` while it was out, at most 4095 bytes: they lie in the
+        kernel's buffer when the daemon opens the line.
         """
         try:
             master, slave = os.openpty()
@@ -62,6 +63,7 @@ class Plug:
         fresh = self.name.with_name(f"{self.name.name}.new")
         fresh.symlink_to(terminal)
         fresh.replace(self.name)
+        self._moved(True)
 
     def pull(self) -> None:
         """Make the device vanish; idempotent."""
@@ -69,6 +71,7 @@ class Plug:
             self.name.unlink(missing_ok=True)
             os.close(self._master)
             self._master = -1
+            self._moved(False)
 
     def send(self, data: bytes) -> None:
         """Let the device send bytes; DeviceError while it is out."""
@@ -84,20 +87,17 @@ PIPE = "DOORCTL_DEMO_PIPE"
 ENTRY_POINT = "[gpiozero_mock_pin_classes]\ntold = doorctl.demo.door:ToldPin\n"
 METADATA = "Metadata-Version: 2.1\nName: doorctl-demo-pins\nVersion: 1\n"
 
-Told = Callable[[str, bool], None]
-"""Called with a pin (``GPIO17``) and whether it is high."""
-
 
 class Wires:
     """The demo's end of the pins of one door process after another.
 
-    `told` is called on a thread of its own for each level, in order. The entry point is put into
-    `directory`, which is empty.
+    `driven` is called on a thread of its own for each level, in order: with a pin (``GPIO17``) and
+    whether it is high. The entry point is put into `directory`, which is empty.
     """
 
-    def __init__(self, directory: Path, told: Told) -> None:
+    def __init__(self, directory: Path, driven: Callable[[str, bool], None]) -> None:
         self._directory = directory
-        self._told = told
+        self._driven = driven
         information = directory / "doorctl_demo_pins-1.dist-info"
         information.mkdir(parents=True)
         (information / "METADATA").write_text(METADATA)
@@ -129,7 +129,7 @@ class Wires:
         with os.fdopen(self._reading, encoding="ascii") as lines:
             for line in lines:
                 name, _, level = line.strip().partition(" ")
-                self._told(name, level == "1")
+                self._driven(name, level == "1")
 
 
 Line = dict[str, Any]
@@ -150,7 +150,8 @@ class Stage:
 
     The stage's own paths and ports replace those in the configuration; `directory` is empty and
     gets the databases, the key and the devices. With `with_keypad` the keys come on a line of
-    their own. `heard` is called with each log line, on a thread of its own.
+    their own. `heard` is called with each log line, on a thread of its own; `plugged` with a device
+    and whether it is in.
     """
 
     def __init__(
@@ -162,12 +163,16 @@ class Stage:
         with_keypad: bool = True,
         wires: Wires | None = None,
         heard: Callable[[Line], None] = lambda _line: None,
+        plugged: Callable[[str, bool], None] = lambda _what, _is_in: None,
     ) -> None:
         self.directory = directory
         self._wires = wires
         self._heard = heard
-        self.reader = Plug(directory / "reader")
-        self.keypad = Plug(directory / "keypad") if with_keypad else self.reader
+        self.reader, self.keypad = (
+            Plug(directory / what, partial(plugged, what)) for what in ("reader", "keypad")
+        )
+        if not with_keypad:
+            self.keypad = self.reader
         self.lines: list[Line] = []
         self._unheard: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
@@ -192,9 +197,8 @@ class Stage:
     def command(self, *words: str, module: str = "doorctl") -> list[str]:
         """Return a command line of doorctl for this stage's configuration.
 
-        Args:
-            module: the Python module that runs it: with `tether.MODULE`, and `tether.tether()` as
-                its stdin, it ends with this process, even by SIGKILL.
+        With `tether.MODULE`, and `tether.tether()` as its stdin, it ends with this process, even by
+        SIGKILL.
         """
         return [sys.executable, "-m", module, *words, *self.options]
 
@@ -237,11 +241,7 @@ class Stage:
         return self.wait_for("ready", timeout_s=START_LIMIT_S)
 
     def stop(self) -> int:
-        """Stop the door as systemd does and return its exit code.
-
-        Raises:
-            NotAnsweringError: it does not stop.
-        """
+        """Stop the door as systemd does and return its exit code; NotAnsweringError if it stays."""
         assert self._process is not None  # noqa: S101 - stopped before the start
         self._process.terminate()
         try:
@@ -279,6 +279,27 @@ class Stage:
             if wanted.items() <= line.items():
                 return line
 
+    def send_card(self, data: bytes, *, readable: bool) -> None:
+        """Send a card; if the card is readable, return when the door asks for the PIN."""
+        self.skip()
+        self.reader.send(data)
+        if readable:
+            self.wait_for_attempt()
+
+    def press(self, key: str) -> None:
+        """Press one key."""
+        self.keypad.send(key.encode("utf-8", "surrogateescape"))
+
+    def pull(self) -> None:
+        """Unplug the reader; return when the door has noticed."""
+        self.reader.pull()
+        self.wait_for("reader", state="lost")
+
+    def put_back(self, stored: bytes) -> None:
+        """Plug the reader in, with a stored swipe; return when the door has the reader back."""
+        self.reader.put_in(stored)
+        self.wait_for("reader", state="connected")
+
     def skip(self) -> None:
         """Drop the lines so far: nobody waits for them."""
         with contextlib.suppress(queue.Empty):
@@ -290,9 +311,7 @@ class Stage:
         """Return the number of the attempt that a swipe began, once the door asks for its PIN.
 
         The door ignores keys that come earlier. No log line says when, but the attempt is stored.
-
-        Raises:
-            NotAnsweringError: the door did not notice the swipe in time.
+        NotAnsweringError if it does not come in time.
         """
         last = max(
             (line["attempt"] for line in self.lines if line["event"] == "decision"), default=0
@@ -337,11 +356,7 @@ class Stage:
 
 
 def shipped(name: str) -> Path:
-    """Return a file of ``config/``, from a checkout or from where a wheel put it.
-
-    Raises:
-        StoreError: neither has it.
-    """
+    """Return a file of ``config/``, from a checkout or a wheel; StoreError if neither has it."""
     checkout = Path(doorctl.__file__).parent.parent / "config" / name
     if checkout.exists():
         return checkout

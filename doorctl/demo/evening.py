@@ -1,4 +1,4 @@
-"""A temporary library, the real door, and the evening from its first scene to its last."""
+"""The evening: its scenes as a table, who plays them at a door, and the library made for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -16,26 +16,197 @@ from doorctl.access.patron import SENTENCES, Reason
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.demo.door import EVER, Line, Stage, shipped
-from doorctl.demo.paper import Paper, visible
-from doorctl.demo.patrons import write_feed
-from doorctl.demo.scenes import (
-    EVENING,
-    Act,
-    Answer,
-    Forget,
-    Pull,
-    PutBack,
-    Scene,
-    Silence,
-    Smear,
-    Swipe,
-    Type,
-    Words,
-)
+from doorctl.demo.paper import Paper, Words, visible
+from doorctl.demo.patrons import CAST, Role, write_feed
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.ports import Stamped
 from doorctl.store.door_log import CARD_HEX_DIGITS, VisitHistory
 from doorctl.store.visits import VisitStore
+
+# The table: who comes, what the reader and the keypad send, how the door must answer.
+
+
+@dataclass(frozen=True, slots=True)
+class Swipe:
+    """The reader sends a card; the door then asks for a PIN, if it is `readable`."""
+
+    data: bytes
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Digits on the keypad, one at a time."""
+
+    pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The door must decide with this reason."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The door must not decide anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """The reader's plug comes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """The plug goes in again; the reader sends what it stored meanwhile."""
+
+    stored: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The visit of 31 days ago must be gone."""
+
+
+Act = Swipe | Type | Answer | Silence | Pull | PutBack | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One scene: who comes (`title`), what they do and why it ends as it does (`story`).
+
+    `at` is the evening's time, as Danes write it; `name` is fixed, for the summary.
+    """
+
+    at: str
+    name: str
+    title: Words
+    story: Words
+    acts: tuple[Act, ...]
+
+    @property
+    def expected(self) -> tuple[Reason, ...]:
+        """Every decision of the scene; one more or one less is wrong."""
+        return tuple(act.reason for act in self.acts if isinstance(act, Answer))
+
+
+ANNA, BO, CARL, DORTE, EMIL, FREJA = CAST
+
+WORN_STRIPE = b"%DOE^J#\x00 ?;92081#04\xff11?\r"
+WRONG_PIN = "4712"
+
+
+def comes(role: Role, pin: str = "", reason: Reason | None = None) -> tuple[Act, ...]:
+    """Return what a visitor does and gets: by default their own PIN, and what is expected of it."""
+    return Swipe(role.swipe), Type(pin or role.pin), Answer(reason or role.expected)
+
+
+EVENING = (
+    Scene(
+        "19.02",
+        "granted",
+        Words("Anna kommer med sit sundhedskort", "Anna comes with her health card"),
+        Words(
+            "Hun bor i kommunen og kan sin pinkode. Kun CPR-nummeret læses fra kortet.",
+            "She lives here and knows her PIN. Only the CPR number is read from the card.",
+        ),
+        comes(ANNA),
+    ),
+    Scene(
+        "19.15",
+        "wrong_pin_then_right",
+        Words("Anna har glemt sin paraply", "Anna has left her umbrella behind"),
+        Words(
+            "Hun taster forkert og prøver igen. Tre fejl er gratis; derefter holder kortet pause.",
+            "She mistypes and tries again. Three mistakes are free; then the card has to wait.",
+        ),
+        (*comes(ANNA, WRONG_PIN, Reason.WRONG_PIN), *comes(ANNA)),
+    ),
+    Scene(
+        "19.31",
+        "not_resident",
+        Words("Bo kommer fra nabokommunen", "Bo comes from the next municipality"),
+        Words(
+            "Han er låner her, men om aftenen er døren for kommunens egne.",
+            "He is a patron here, but after hours the door is for residents.",
+        ),
+        comes(BO),
+    ),
+    Scene(
+        "19.48",
+        "stolen",
+        Words("Nogen kommer med Carls stjålne kort", "Somebody comes with Carl's stolen card"),
+        Words(
+            "Pinkoden lå i samme pung, men kortet er meldt stjålet (spærring O).",
+            "The PIN was in the same purse, but the card is reported stolen (block O).",
+        ),
+        comes(CARL),
+    ),
+    Scene(
+        "20.05",
+        "debt_only",
+        Words("Dorte skylder et gebyr", "Dorte owes a fee"),
+        Words(
+            "Gæld (spærring E) lukker for lån, ikke for læsesalen: hun kommer ind.",
+            "A debt (block E) stops loans, not the reading room: she gets in.",
+        ),
+        comes(DORTE),
+    ),
+    Scene(
+        "20.20",
+        "under_age",
+        Words(f"Emil på {EMIL.age} år vil ind alene", f"Emil, aged {EMIL.age}, wants in alone"),
+        Words(
+            "Grænsen er 14 år her; hvert bibliotek sætter sin egen.",
+            "The limit here is 14 years; each library sets its own.",
+        ),
+        comes(EMIL),
+    ),
+    Scene(
+        "20.33",
+        "unknown_card",
+        Words("Freja har et kort, ingen kender", "Freja has a card that nobody knows"),
+        Words(
+            "Hun ser det samme som ved en forkert kode: døren røber ikke, hvilke kort der findes.",
+            "She sees the same as for a wrong PIN: the door does not tell which cards exist.",
+        ),
+        comes(FREJA),
+    ),
+    Scene(
+        "20.47",
+        "worn_stripe",
+        Words("Et kort med slidt magnetstribe", "A card with a worn stripe"),
+        Words(
+            "Læseren sender volapyk. Kun dets art kommer i loggen, ikke tegnene.",
+            "The reader sends gibberish. Only its kind is logged, not what it said.",
+        ),
+        (Swipe(WORN_STRIPE, readable=False), Answer(Reason.CARD_UNREADABLE)),
+    ),
+    Scene(
+        "21.00",
+        "reader_unplugged",
+        Words("Nogen snubler over læserens ledning", "Somebody trips over the reader's cable"),
+        Words(
+            "Læseren afleverer et gemt strøg, når stikket er i igen; et gammelt strøg åbner ikke.",
+            "Back in, the reader hands over a swipe that it kept: an old swipe never opens.",
+        ),
+        (Pull(), PutBack(ANNA.swipe), Type(ANNA.pin), Silence(), *comes(ANNA)),
+    ),
+    Scene(
+        "22.00",
+        "purged",
+        Words("Besøget for 31 dage siden er glemt", "The visit of 31 days ago is forgotten"),
+        Words(
+            "Besøg gemmes i 30 dage. Da døren startede, blev det gamle slettet for alvor.",
+            "Visits are kept for 30 days. When the door started, the old one was deleted for good.",
+        ),
+        (Forget(),),
+    ),
+)
+"""The times are the story's; the door's own lines carry the real time, in UTC."""
+
 
 # A visit of 31 days ago: put into the door log before the evening, looked for after it.
 
@@ -47,12 +218,7 @@ ROW_KEY = b"demo-old-visitor"
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Where the old visit can still be found.
-
-    Args:
-        in_bytes: the database's files hold its row key, in a row or in the remains of one.
-        listed: ``doorctl visits list`` shows it.
-    """
+    """Where the old visit can still be found: in a row, in the files' bytes, in the list."""
 
     in_rows: bool
     in_bytes: bool
@@ -61,12 +227,8 @@ class Traces:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """The old visit, at `at` (UTC), and its traces before the door started and now.
+    """The old visit's traces before the door started and now, and the door's line of its purge."""
 
-    `purge` is the door's own line about the purge at its start, if there was one.
-    """
-
-    at: datetime
     before: Traces
     purge: Line | None
     after: Traces
@@ -74,20 +236,17 @@ class Forgotten:
     @property
     def as_expected(self) -> bool:
         """Whether the visit was there, was never listed, and is gone without a trace."""
-        return self.before == Traces(True, True, False) and self.after == Traces(
-            False, False, False
-        )
+        there, gone = Traces(True, True, False), Traces(False, False, False)
+        return (self.before, self.after) == (there, gone)
 
 
-def plant(visits: Path, now: datetime) -> datetime:
-    """Put the visit into a door log that no process has open; return its time, UTC."""
-    at = now - AGE
-    stamped = Stamped(at, ClockState.TRUSTED, BootTime("a boot 31 days ago", 0))
+def plant(visits: Path, now: datetime) -> None:
+    """Put the visit into a door log that no process has open."""
+    stamped = Stamped(now - AGE, ClockState.TRUSTED, BootTime("a boot 31 days ago", 0))
     with closing(VisitStore(visits)) as store:
         attempt = store.last_attempt() + 1
         store.open_attempt(attempt, stamped, ROW_KEY, None)
         store.close_attempt(attempt, Reason.OK)
-    return at
 
 
 def traces(stage: Stage) -> Traces:
@@ -112,7 +271,7 @@ class Doorway(Protocol):
     def lines(self) -> Sequence[Line]:
         """Every log line so far."""
 
-    def swipe(self, data: bytes, *, readable: bool) -> None:
+    def send_card(self, data: bytes, *, readable: bool) -> None:
         """Send a card; if the card is readable, return when the door asks for the PIN."""
 
     def press(self, key: str) -> None:
@@ -127,25 +286,14 @@ class Doorway(Protocol):
     def wait_for(self, event: str, *, timeout_s: float = ..., **fields: object) -> Line:
         """Return the next line of that name with those fields."""
 
-    def old_visit(self) -> Forgotten:
-        """Look for the visit of 31 days ago."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the story is told: seconds after each key, between two things to see, after a scene.
-
-    Once `enough` is set, all waits end and no other scene begins.
-    """
+    """How fast it goes: seconds after each key, between two things to see, after a scene."""
 
     key_s: float
     beat_s: float
     scene_s: float
-    enough: threading.Event = field(default_factory=threading.Event)
-
-    def rest(self, seconds: float) -> None:
-        """Give the viewer time to read; Ctrl-C ends it."""
-        self.enough.wait(seconds)
 
 
 AT_ONCE = Pace(0.01, 0.0, 0.0)
@@ -171,33 +319,45 @@ class Outcome:
 
 
 class Player:
-    """Plays scenes and writes them down; `follow` is called with each scene as it begins."""
+    """Plays scenes and writes them down.
+
+    `old_visit` looks for the visit of 31 days ago; `follow` is called with each scene as it begins.
+    """
 
     def __init__(
         self,
         door: Doorway,
         paper: Paper,
         pace: Pace,
+        old_visit: Callable[[], Forgotten],
         follow: Callable[[Scene], None] = lambda _scene: None,
     ) -> None:
         self._door = door
+        self._old_visit = old_visit
         self._paper = paper
         self._pace = pace
         self._follow = follow
+        self._enough = threading.Event()
 
-    def play(self, scenes: Sequence[Scene]) -> tuple[Outcome, ...]:
-        """Play the scenes until `enough` is set; a scene that fails does not stop the others."""
+    def play(
+        self, scenes: Sequence[Scene], enough: threading.Event | None = None
+    ) -> tuple[Outcome, ...]:
+        """Play the scenes; a scene that fails does not stop the others.
+
+        Once `enough` is set, all waits end and no other scene begins.
+        """
+        self._enough = enough or threading.Event()
         return tuple(
             self._scene(scene, f"{number}/{len(scenes)}")
             for number, scene in enumerate(scenes, start=1)
-            if not self._pace.enough.is_set()
+            if not self._enough.is_set()
         )
 
     def swipe(self, data: bytes, *, readable: bool = True) -> None:
         """Send a card."""
         self._paper.item("kort/card", visible(data))
-        self._door.swipe(data, readable=readable)
-        self._pace.rest(self._pace.beat_s)
+        self._door.send_card(data, readable=readable)
+        self._beat()
 
     def type(self, pin: str) -> None:
         """Press the keys of a PIN, one at a time."""
@@ -206,7 +366,7 @@ class Player:
             self._door.press(key)
             shown = visible(key.encode("utf-8", "surrogateescape"))
             self._paper.write(f" {shown}" if number else shown, end="")
-            self._pace.rest(self._pace.key_s)
+            self._enough.wait(self._pace.key_s)
         self._paper.write("" if pin else "(ingen / none)")
 
     def answer(self) -> None:
@@ -216,18 +376,20 @@ class Player:
         lamp, shade = ("● TIL / on", "good") if granted else ("○ bliver FRA / stays off", "plain")
         self._paper.item("relæ/relay", lamp, shade)
         danish, english = SENTENCES[Reason(line["reason"])]
-        shade = "good" if granted else "bad"
-        self._paper.item("svar/answer", f"{danish} / {english}", shade)
+        self._paper.item("svar/answer", f"{danish} / {english}", "good" if granted else "bad")
         self._paper.raw("log", as_written(line))
         if granted:
             self._show_locking()
+
+    def _beat(self) -> None:
+        self._enough.wait(self._pace.beat_s)
 
     def _scene(self, scene: Scene, count: str) -> Outcome:
         self._follow(scene)
         self._paper.heading(scene.at, scene.title, count)
         self._paper.tell(scene.story)
         self._paper.write()
-        self._pace.rest(self._pace.beat_s)
+        self._beat()
         start = len(self._door.lines)
         try:
             complaints = [self._act(act) for act in scene.acts]
@@ -235,16 +397,20 @@ class Player:
             wrong: Words | None = Words(str(err), str(err))
         else:
             judged = judge(scene.expected, self._door.lines[start:])
-            wrong = next((said for said in complaints if said is not None), judged)
-        self._conclude(scene, wrong)
+            wrong = next((complaint for complaint in complaints if complaint), judged)
+        if wrong is None:
+            reasons = ", ".join(reason.value for reason in scene.expected)
+            what = f"som ventet / as expected{': ' if reasons else ''}{reasons}"
+            self._paper.item("✓", what, "good")
+        else:
+            self._paper.item("✗", f"{wrong.da} / {wrong.en}", "bad")
+        self._enough.wait(self._pace.scene_s)
         return Outcome(scene, wrong)
 
     def _act(self, act: Act) -> Words | None:
         match act:
-            case Swipe(data=data):
-                self.swipe(data)
-            case Smear(data=data):
-                self.swipe(data, readable=False)
+            case Swipe(data=data, readable=readable):
+                self.swipe(data, readable=readable)
             case Type(pin=pin):
                 self.type(pin)
             case Answer():
@@ -254,16 +420,16 @@ class Player:
             case Pull():
                 self._paper.item("stik/plug", "taget ud / pulled out")
                 self._door.pull()
-                self._pace.rest(self._pace.beat_s)
+                self._beat()
             case PutBack(stored=stored):
                 self._paper.item("kort/card", visible(stored))
                 self._paper.item("", "gemt i læseren / kept in the reader", "quiet")
-                self._pace.rest(self._pace.beat_s)
+                self._beat()
                 self._paper.item("stik/plug", "sat i / put back")
                 self._door.put_back(stored)
-                self._pace.rest(self._pace.beat_s)
+                self._beat()
             case Forget():
-                return self._show_forgotten(self._door.old_visit())
+                return self._show_forgotten(self._old_visit())
         return None
 
     def _hear_nothing(self) -> Words | None:
@@ -288,24 +454,15 @@ class Player:
         self._show_traces("nu/now", case.after)
         return None if case.as_expected else Words("besøget er ikke glemt", "it is not forgotten")
 
-    def _show_traces(self, label: str, traces: Traces) -> None:
-        places = (
-            (traces.in_rows, "i databasen / in the database"),
-            (traces.in_bytes, "i filens bytes / in the file's bytes"),
-            (traces.listed, "i / in doorctl visits list"),
-        )
-        for number, (there, place) in enumerate(places):
+    def _show_traces(self, label: str, found: Traces) -> None:
+        places = {
+            "i databasen / in the database": found.in_rows,
+            "i filens bytes / in the file's bytes": found.in_bytes,
+            "i / in doorctl visits list": found.listed,
+        }
+        for number, (place, there) in enumerate(places.items()):
             self._paper.item("" if number else label, f"{'●' if there else '○'} {place}")
-        self._pace.rest(self._pace.beat_s)
-
-    def _conclude(self, scene: Scene, wrong: Words | None) -> None:
-        if wrong is None:
-            told = ", ".join(reason.value for reason in scene.expected)
-            reasons = f": {told}" if told else ""
-            self._paper.item("✓", f"som ventet / as expected{reasons}", "good")
-        else:
-            self._paper.item("✗", f"{wrong.da} / {wrong.en}", "bad")
-        self._pace.rest(self._pace.scene_s)
+        self._beat()
 
 
 def judge(expected: Sequence[Reason], lines: Iterable[Line]) -> Words | None:
@@ -336,18 +493,14 @@ SEED = 1
 
 TITLE = Words("doorctl demo: en aften ved døren", "an evening at the door")
 OPENING = Words(
-    "Klokken er 19, og personalet er gået hjem. Lånere, kort og klokkeslæt er opfundet; "
-    "programmet er det rigtige, kun læser, tastatur og relæ er efterlignet. Linjerne ved log er "
-    "dørens egne, med den rigtige tid i UTC.",
-    "It is 7 p.m. and the staff have gone home. Patrons, cards and times are invented; the "
-    "program is the real one, only reader, keypad and relay are imitated. The lines at log are the "
-    "door's own, with the real time in UTC.",
+    "Klokken er 19, og personalet er gået hjem. Lånere, kort og klokkeslæt er opfundet; kun læser, "
+    "tastatur og relæ er efterlignet. Linjerne ved log er dørens egne, i UTC.",
+    "It is 7 p.m. and the staff have gone home. Patrons, cards and times are invented; only "
+    "reader, keypad and relay are imitated. The lines at log are the door's own, in UTC.",
 )
 PREPARING = Words(
-    f"Først laves en nøgle og tomme databaser, og {PATRONS} opfundne lånere forsegles, så "
-    "intet CPR-nummer kan læses på disken.",
-    f"First a key and empty databases are made, and {PATRONS} invented patrons are sealed, so "
-    "that no CPR number can be read from the disk.",
+    f"{PATRONS} opfundne lånere forsegles, så intet CPR-nummer kan læses på disken.",
+    f"{PATRONS} invented patrons are sealed, so that no CPR number can be read from the disk.",
 )
 CLOSING = Words(
     "Døren er låst, dens proces standset og den midlertidige mappe slettet.",
@@ -355,64 +508,8 @@ CLOSING = Words(
 )
 
 
-class StagedDoor:
-    """The door on its stage; implements `Doorway`. One thread.
-
-    `before` holds the old visit's traces before the door started.
-    """
-
-    def __init__(
-        self,
-        stage: Stage,
-        old_at: datetime,
-        before: Traces,
-        plugged: Callable[[str, bool], None] = lambda _what, _is_in: None,
-    ) -> None:
-        self._stage = stage
-        self._plugged = plugged
-        self._old_at = old_at
-        self._before = before
-
-    @property
-    def lines(self) -> Sequence[Line]:
-        """Every log line so far."""
-        return self._stage.lines
-
-    def swipe(self, data: bytes, *, readable: bool) -> None:
-        """Send a card."""
-        self._stage.skip()
-        self._stage.reader.send(data)
-        if readable:
-            self._stage.wait_for_attempt()
-
-    def press(self, key: str) -> None:
-        """Press one key."""
-        self._stage.keypad.send(key.encode("utf-8", "surrogateescape"))
-
-    def pull(self) -> None:
-        """Unplug the reader."""
-        self._stage.reader.pull()
-        self._plugged("reader", False)
-        self._stage.wait_for("reader", state="lost")
-
-    def put_back(self, stored: bytes) -> None:
-        """Plug the reader in."""
-        self._stage.reader.put_in(stored)
-        self._plugged("reader", True)
-        self._stage.wait_for("reader", state="connected")
-
-    def wait_for(self, event: str, *, timeout_s: float = 5.0, **fields: object) -> Line:
-        """Return the next line of that name with those fields."""
-        return self._stage.wait_for(event, timeout_s=timeout_s, **fields)
-
-    def old_visit(self) -> Forgotten:
-        """Look for the visit of 31 days ago."""
-        purge = next((line for line in self.lines if line["event"] == "purge"), None)
-        return Forgotten(self._old_at, self._before, purge, traces(self._stage))
-
-
-def spend(paper: Paper) -> tuple[Outcome, ...]:
-    """Play the evening without pauses for a viewer and return how each scene ended.
+def spend(paper: Paper) -> str | None:
+    """Play the evening without pauses; return a line that names the scenes that failed, or None.
 
     Nothing is left behind: the door is stopped and the directory removed, also on Ctrl-C.
 
@@ -422,19 +519,19 @@ def spend(paper: Paper) -> tuple[Outcome, ...]:
     now = utc_now()
     refuse_wrong_clock(now)
     with temporary() as directory, Stage(directory, shipped("demo.toml")) as stage:
-        door = opened(stage, paper, now)
-        outcomes = Player(door, paper, AT_ONCE).play(EVENING)
-        _sum_up(paper, outcomes)
+        outcomes = Player(stage, paper, AT_ONCE, opened(stage, paper, now)).play(EVENING)
+        good = sum(outcome.wrong is None for outcome in outcomes)
+        paper.write()
+        paper.rule()
+        danish = f"{good} af {len(outcomes)} optrin endte som ventet"
+        english = f"{good} of {len(outcomes)} scenes ended as expected"
+        paper.write(f"  {danish} / {english}", "good" if good == len(outcomes) else "bad")
         close(stage, paper)
-    return outcomes
+    return complaint(outcomes)
 
 
 def close(stage: Stage, paper: Paper) -> None:
-    """Stop the door and say so.
-
-    Raises:
-        NotAnsweringError: the door ended with an error.
-    """
+    """Stop the door and say so; NotAnsweringError where it ended with an error."""
     if code := stage.stop():
         raise NotAnsweringError(f"the door ended with exit code {code}: {stage.complaint()}")
     paper.tell(CLOSING)
@@ -466,51 +563,40 @@ def temporary() -> Iterator[Path]:
         yield Path(name)
 
 
-def opened(
-    stage: Stage,
-    paper: Paper,
-    now: datetime,
-    plugged: Callable[[str, bool], None] = lambda _what, _is_in: None,
-) -> StagedDoor:
-    """Make the library and open its door; `now` is aware.
+def opened(stage: Stage, paper: Paper, now: datetime) -> Callable[[], Forgotten]:
+    """Make the library and open its door; `now` is aware. Return what looks for the old visit.
 
     Raises:
         DoorctlError: it can't be done on this machine.
     """
     paper.write(TITLE.da, "heading", end=" / ")
     paper.write(TITLE.en, "quiet")
-    paper.write()
-    paper.tell(OPENING)
-    paper.write()
-    paper.tell(PREPARING)
+    for words in (OPENING, PREPARING):
+        paper.write()
+        paper.tell(words)
     paper.write()
     feed = stage.directory / "patrons.ndjson"
     write_feed(feed, PATRONS, SEED, now.date())
     paper.write("  $ doorctl init")
-    told(stage, "init")
+    printed(stage, "init")
     paper.write("  $ doorctl patrons load patrons.ndjson --full")
-    told(stage, "patrons", "load", str(feed), "--full", aloud=True)
-    old_at = plant(stage.directory / "visits.db", now.astimezone(UTC))
+    printed(stage, "patrons", "load", str(feed), "--full", aloud=True)
+    plant(stage.directory / "visits.db", now.astimezone(UTC))
     before = traces(stage)
     paper.write("  $ doorctl run")
-    ready = stage.start()
-    paper.raw("log", as_written(ready))
-    return StagedDoor(stage, old_at, before, plugged)
+    paper.raw("log", as_written(stage.start()))
+
+    def old_visit() -> Forgotten:
+        purge = next((line for line in stage.lines if line["event"] == "purge"), None)
+        return Forgotten(before, purge, traces(stage))
+
+    return old_visit
 
 
-def told(stage: Stage, *words: str, aloud: bool = False) -> str:
+def printed(stage: Stage, *words: str, aloud: bool = False) -> str:
     """Return what a command printed; it must succeed."""
     done = stage.call(*words, aloud=aloud)
     if done.returncode:
         last = done.stderr.strip().rsplit("\n", 1)[-1]
         raise StoreError(last.removeprefix("doorctl: "))
     return done.stdout or ""
-
-
-def _sum_up(paper: Paper, outcomes: Sequence[Outcome]) -> None:
-    good = sum(outcome.wrong is None for outcome in outcomes)
-    paper.write()
-    paper.rule()
-    shade = "good" if good == len(outcomes) else "bad"
-    danish = f"{good} af {len(outcomes)} optrin endte som ventet"
-    paper.write(f"  {danish} / {good} of {len(outcomes)} scenes ended as expected", shade)

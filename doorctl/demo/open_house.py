@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from zoneinfo import ZoneInfo
 
 from doorctl.access.patron import SENTENCES
-from doorctl.accounts.account import Permission
+from doorctl.accounts.account import Account, Permission, Role
+from doorctl.accounts.passwords import Password
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config, load
 from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
 from doorctl.core.language import languages
-from doorctl.demo.door import EVER, Stage, Wires, shipped
+from doorctl.core.masked import Masked
+from doorctl.demo import tether
+from doorctl.demo.door import EVER, LIMIT_S, Stage, Wires, shipped
 from doorctl.demo.evening import (
     AT_ONCE,
     READABLE,
-    Doorway,
     Player,
-    StagedDoor,
     close,
     opened,
+    printed,
     refuse_wrong_clock,
     temporary,
-    told,
 )
-from doorctl.demo.page import HOST, DemoPage, Door, Site, bound, site
-from doorctl.demo.paper import Paper
-from doorctl.demo.patrons import CAST, Role
-from doorctl.demo.programme import PLUGS, Hands, Programme, Screen, Window
-from doorctl.demo.scenes import EVENING, Words
-from doorctl.demo.staff_pages import StaffPages, signed_in
+from doorctl.demo.page import (
+    HOST,
+    DemoPage,
+    Door,
+    Hands,
+    Programme,
+    Site,
+    Window,
+    bound,
+    follow_screen,
+    site,
+)
+from doorctl.demo.paper import Paper, Words
+from doorctl.demo.patrons import CAST
 from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
 from doorctl.ports import EventLog
-from doorctl.services.app import system_clock
+from doorctl.rpc import deeds
+from doorctl.services.accounts import AccountsService
+from doorctl.services.app import App, system_clock
+from doorctl.services.branch import BranchDesk
 from doorctl.store.door_log import VisitHistory
-from doorctl.web.frame.frame import Frame, House, Person
+from doorctl.web.frame.frame import Frame, Person
+from doorctl.web.frame.frame import House as Branch
 from doorctl.web.frame.pool import Aside
 from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words as Spoken
+from doorctl.web.serving import listen
 
 INVITATION = Words(
     "Prøv døren på siden, eller her: skriv et navn eller et kortnummer fra listen, eller hvad du "
@@ -74,42 +91,33 @@ BUSY = Words(
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What the viewer can use beside the door.
+class House:
+    """All that is there while the demo lasts."""
 
-    Args:
-        visits: returns the door log as ``doorctl visits list`` prints it.
-        turn: yields whether the door is ours for as long as it lasts: the page also acts at it.
-    """
-
-    visits: Callable[[], str]
-    evening: Callable[[], object]
-    turn: Callable[[], AbstractContextManager[bool]]
-    is_in: Callable[[], bool]
+    paper: Paper
+    stage: Stage
+    config: Config
+    window: Window
+    hands: Hands
+    player: Player
+    programme: Programme
 
 
 class Visitor:
     """Lets the viewer act at the real door by typing a line at a time. One thread."""
 
-    def __init__(
-        self, door: Doorway, paper: Paper, player: Player, source: BinaryIO, room: Room
-    ) -> None:
-        self._door = door
-        self._paper = paper
-        self._player = player
+    def __init__(self, house: House, source: BinaryIO) -> None:
+        self._house = house
+        self._paper = house.paper
+        self._player = house.player
         self._source = source
-        self._room = room
         self._ended = False
         self._commands: dict[str, Callable[[], None]] = {
-            "log": self._log,
-            "spil": self._evening,
-            "play": self._evening,
-            "pull": self._pull,
-            "plug": self._plug,
-            "kort": self._list_cards,
-            "cards": self._list_cards,
-            "help": self._list_cards,
-            "?": self._list_cards,
+            "log": lambda: self._paper.quote(printed(house.stage, "visits", "list")),
+            "pull": lambda: self._plug(is_in=False),
+            "plug": lambda: self._plug(is_in=True),
+            **dict.fromkeys(("spil", "play"), house.programme.play),
+            **dict.fromkeys(("kort", "cards", "help", "?"), self._list_cards),
         }
 
     def stay(self) -> None:
@@ -119,19 +127,18 @@ class Visitor:
         self._paper.tell(INVITATION)
         self._list_cards()
         while (typed := self._ask(CARD_PROMPT)) not in {"quit", "exit", "slut"} and not self._ended:
-            self._obey(typed)
+            try:
+                self._obey(typed)
+            except (NotAnsweringError, DeviceError) as err:
+                self._paper.item("✗", str(err), "bad")
 
     def _obey(self, typed: str) -> None:
-        command = self._commands.get(typed.lower())
-        try:
-            if command is not None:
-                command()
-            elif typed and self._room.is_in():
-                self._swipe(typed)
-            elif typed:
-                self._paper.tell(UNPLUGGED)
-        except (NotAnsweringError, DeviceError) as err:
-            self._paper.item("✗", str(err), "bad")
+        if command := self._commands.get(typed.lower()):
+            command()
+        elif typed and self._house.stage.reader.is_in:
+            self._swipe(typed)
+        elif typed:
+            self._paper.tell(UNPLUGGED)
 
     def _swipe(self, typed: str) -> None:
         role = next((role for role in CAST if role.first_name.lower() == typed.lower()), None)
@@ -139,7 +146,7 @@ class Visitor:
         data = role.swipe if role else f"{typed}\r".encode("utf-8", "surrogateescape")
         readable = bool(normalise(data.decode("utf-8", "replace")))
         pin = self._ask(PIN_PROMPT) if readable else ""
-        with self._room.turn() as ours:
+        with self._house.hands.turn() as ours:
             if not ours:
                 self._paper.tell(BUSY)
                 return
@@ -158,37 +165,24 @@ class Visitor:
 
     def _list_cards(self) -> None:
         head = ("navn/name", "kort/card", "pin", "vent/expect")
+        expected = (" / ".join(SENTENCES[role.expected]) for role in CAST)
+        rows = zip(CAST, expected, strict=True)
         self._paper.write()
-        self._paper.table([head, *(_sample(role) for role in CAST)])
+        self._paper.table(
+            [head, *((role.first_name, role.number, role.pin, what) for role, what in rows)]
+        )
         self._paper.write()
         for command, what in COMMANDS:
             self._paper.item(command, what)
 
-    def _log(self) -> None:
-        self._paper.quote(self._room.visits())
-
-    def _evening(self) -> None:
-        self._room.evening()
-
-    def _pull(self) -> None:
-        with self._room.turn() as ours:
-            if ours and self._room.is_in():
-                self._door.pull()
-        self._tell_plug()
-
-    def _plug(self) -> None:
-        with self._room.turn() as ours:
-            if ours and not self._room.is_in():
-                self._door.put_back(b"")
-        self._tell_plug()
-
-    def _tell_plug(self) -> None:
-        self._paper.item("stik/plug", "i / in" if self._room.is_in() else "ude / out")
-
-
-def _sample(role: Role) -> tuple[str, str, str, str]:
-    danish, english = SENTENCES[role.expected]
-    return role.first_name, role.number, role.pin, f"{danish} / {english}"
+    def _plug(self, *, is_in: bool) -> None:
+        reader = self._house.stage.reader
+        with self._house.hands.turn() as ours:
+            if ours and is_in and not reader.is_in:
+                self._house.stage.put_back(b"")
+            elif ours and not is_in and reader.is_in:
+                self._house.stage.pull()
+        self._paper.item("stik/plug", "i / in" if reader.is_in else "ude / out")
 
 
 UNHURRIED = ("door.release_s=4.0", "keypad.digit_timeout_s=15.0", "keypad.total_timeout_s=45.0")
@@ -217,17 +211,6 @@ class NobodySignsIn:
         """Keep no record: no role is ever refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class _House:
-    paper: Paper
-    stage: Stage
-    config: Config
-    window: Window
-    hands: Hands
-    door: StagedDoor
-    programme: Programme
-
-
 def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], None]) -> None:
     """Open the house until the viewer leaves: by ``quit``, Ctrl-D, or Ctrl-C and other signals.
 
@@ -252,26 +235,33 @@ def receive(paper: Paper, source: BinaryIO, port: int, show: Callable[[str], Non
         close(house.stage, paper)
 
 
-def _built(directory: Path, paper: Paper, now: datetime, stack: ExitStack) -> _House:
+def _built(directory: Path, paper: Paper, now: datetime, stack: ExitStack) -> House:
     path = shipped("demo.toml")
     window = Window(load(path, UNHURRIED).gpio, partial(_card_of, directory / "visits.db"))
     wires = stack.enter_context(closing(Wires(directory / "wires", window.pin)))
-    stage = stack.enter_context(Stage(directory, path, UNHURRIED, wires=wires, heard=window.line))
+    stage = stack.enter_context(
+        Stage(
+            *(directory, path, UNHURRIED),
+            wires=wires,
+            heard=window.line,
+            plugged=window.plugged,
+        )
+    )
     hands = Hands(stage, window)
-    door = opened(stage, paper, now, window.plugged)
-    for what in PLUGS:
-        window.plugged(what, is_in=True)
-    programme = Programme(door, paper, READABLE, hands, window)
-    config = load(path, stage.overrides)
-    return _House(paper, stage, config, window, hands, door, programme)
+    old_visit = opened(stage, paper, now)
+    evening = Player(stage, paper, READABLE, old_visit, window.scene)
+    player = Player(stage, paper, READABLE if paper.live else AT_ONCE, old_visit)
+    programme = Programme(evening, hands, window)
+    return House(paper, stage, load(path, stage.overrides), window, hands, player, programme)
 
 
-def _open(house: _House, listener: socket.socket, opening: ExitStack) -> str:
+def _open(house: House, listener: socket.socket, opening: ExitStack) -> str:
     """Start everything around the door and return the page's address."""
     opening.callback(house.programme.close)
-    screen = Screen(house.config.control.socket, house.window)
-    opening.callback(screen.stop)
-    screen.start()
+    ended = threading.Event()
+    opening.callback(ended.set)
+    screen = (house.config.control.socket, house.window, ended)
+    threading.Thread(target=follow_screen, args=screen, name="screen", daemon=True).start()
     account = signed_in(house.config)
     staff_pages = StaffPages(house.stage, house.window)
     opening.callback(staff_pages.stop)
@@ -291,7 +281,7 @@ def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
     clock = system_clock(config)
     nobody = NobodySignsIn()
     return Frame(
-        house=House(
+        house=Branch(
             name=config.branch.name,
             phone=config.branch.phone,
             words_of=lambda code: Spoken(known.chosen(code), zone),
@@ -315,23 +305,99 @@ def _welcome(paper: Paper, address: str, *, asked: int) -> None:
         paper.tell(Words(TAKEN.da.format(port=asked), TAKEN.en.format(port=asked)))
 
 
-def _stay(house: _House, source: BinaryIO) -> None:
-    paper = house.paper
-    pace = READABLE if paper.live else AT_ONCE
-    room = Room(
-        visits=lambda: told(house.stage, "visits", "list"),
-        evening=lambda: house.programme.play(EVENING),
-        turn=house.hands.turn,
-        is_in=lambda: house.stage.reader.is_in,
-    )
-    Visitor(house.door, paper, Player(house.door, paper, pace), source, room).stay()
+def _stay(house: House, source: BinaryIO) -> None:
+    Visitor(house, source).stay()
     if not source.isatty():
-        paper.tell(SERVING)
+        house.paper.tell(SERVING)
         threading.Event().wait()
 
 
 def _card_of(visits: Path, attempt: int) -> str | None:
     """Return what stands for an attempt's card in the door log; None for no card."""
     with suppress(StoreError), closing(VisitHistory(visits)) as history:
-        return next((one.card for one in history.visits(EVER) if one.attempt == attempt), None)
+        return next(
+            (visit.card for visit in history.visits(EVER) if visit.attempt == attempt), None
+        )
     return None
+
+
+# The real staff pages beside the demo, as a process of its own.
+
+
+class StaffPages:
+    """Start and stop the staff pages; the window shows their port or what is wrong. One thread."""
+
+    def __init__(self, stage: Stage, window: Window) -> None:
+        self._stage = stage
+        self._window = window
+        self._errors = stage.directory / "web.stderr"
+        self.port = _free_port()
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start them and return at once."""
+        options = ("--set", f"web.host={HOST}", "--set", f"web.port={self.port}")
+        with closing(self._errors.open("ab")) as errors:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [*self._stage.command("web", module=tether.MODULE), *options],
+                stdin=tether.tether(),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                encoding="utf-8",
+            )
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        listening = (self._process.stdout,)
+        threading.Thread(target=self._listen, args=listening, daemon=True).start()
+
+    def stop(self) -> None:
+        """End them; idempotent."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _listen(self, stdout: IO[str]) -> None:
+        with stdout:
+            for line in stdout:
+                if json.loads(line)["event"] == "ready":
+                    self._window.change(lambda sight: replace(sight, staff_pages=self.port))
+        why = _last_line(self._errors)
+        self._window.change(lambda sight: replace(sight, staff_pages=0, hurdle=why))
+
+
+def _free_port() -> int:
+    with closing(listen(HOST, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _last_line(errors: Path) -> str:
+    written = errors.read_text(errors="replace").strip() if errors.exists() else ""
+    return written.rsplit("\n", 1)[-1].removeprefix("doorctl: ")
+
+
+NAME = "demo"
+
+
+def signed_in(config: Config) -> Masked[str]:
+    """Make a manager's account and return the token of its session.
+
+    Nobody ever learns the password: the browser is given the session. Works only while nothing
+    else writes ``branch.db``.
+
+    Raises:
+        StoreError: it could not be stored.
+    """
+    app = App.of(config)
+    password = Password(secrets.token_urlsafe())
+    with closing(BranchDesk(app)) as branch:
+        branch.open()
+        with closing(AccountsService(app, branch)) as accounts:
+            hashed = accounts.hashed(password, NAME)
+            demo = Account(NAME, "Demo", Role.MANAGER)
+            accounts.change(deeds.add_account(demo, hashed), NAME)
+            return accounts.signing_in.sign_in(NAME, password, HOST)

@@ -1,4 +1,4 @@
-"""The page of the virtual door: reader, keypad and lamps drawn, cards to click, the log beside."""
+"""The virtual door on a page: what can be seen and done at it, the evening on demand, the forms."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -18,19 +21,361 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from doorctl.access.patron import SENTENCES
-from doorctl.core.errors import DeviceError, InputError
+from doorctl.access.panel import Kind, PanelState
+from doorctl.access.patron import SENTENCES, Reason
+from doorctl.config import Gpio
+from doorctl.core.errors import DeviceError, DoorctlError, InputError
 from doorctl.core.language import DANISH
 from doorctl.core.masked import Masked
+from doorctl.demo.door import Line, Plug, Stage
+from doorctl.demo.evening import (
+    EVENING,
+    WORN_STRIPE,
+    Player,
+    Scene,
+    as_written,
+)
 from doorctl.demo.patrons import CAST, Role
-from doorctl.demo.programme import KEYS, PLUGS, Deed, Hands, Programme, Sight, Window
-from doorctl.demo.scenes import EVENING, WORN_STRIPE
+from doorctl.rpc.door import PanelOverSocket
 from doorctl.web.frame.frame import Frame, PageRequest, shared_routes
 from doorctl.web.frame.headers import Headed, SameOrigin
 from doorctl.web.frame.templates import Templates
 from doorctl.web.frame.words import Words
 from doorctl.web.panel_words import Speaker
 from doorctl.web.serving import Server, listen
+
+# All that the drawn door shows comes from the real one: pins, log lines, screen, door log.
+
+MOST_VISITS = 12
+MOST_LINES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One attempt, as staff see it; `card` is the pseudonym in the door log, None for no card."""
+
+    at: datetime
+    reason: Reason
+    attempt: int
+    card: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Everything that can be seen at one moment; visits and lines have the newest first.
+
+    Args:
+        lit: which of green, red, buzzer and relay are on.
+        beeps: how often the buzzer has sounded; most beeps are shorter than a look.
+        screen: what the screen at the door shows; None while the door does not say.
+        plugs: which of reader and keypad are plugged in.
+        scene: the one that is played; None outside an evening.
+        staff_pages: port of the staff pages; 0 while they are not there, and `hurdle` says why.
+    """
+
+    lit: frozenset[str] = frozenset()
+    beeps: int = 0
+    screen: PanelState | None = None
+    plugs: frozenset[str] = frozenset()
+    scene: Scene | None = None
+    visits: tuple[Seen, ...] = ()
+    lines: tuple[str, ...] = ()
+    staff_pages: int = 0
+    hurdle: str = ""
+
+
+class Window:
+    """Holds the sight of this moment and tells its watchers of each change. Thread-safe.
+
+    `card_of` returns the pseudonym of an attempt's card in the door log.
+    """
+
+    def __init__(self, gpio: Gpio, card_of: Callable[[int], str | None]) -> None:
+        names = {
+            gpio.green_pin: "green",
+            gpio.red_pin: "red",
+            gpio.buzzer_pin: "buzzer",
+            gpio.relay_pin: "relay",
+        }
+        self._names = MappingProxyType({f"GPIO{pin}": name for pin, name in names.items()})
+        self._card_of = card_of
+        self._lock = threading.Lock()
+        self._changed: set[Callable[[], None]] = set()
+        self._sight = Sight()
+
+    @property
+    def sight(self) -> Sight:
+        """What can be seen now."""
+        return self._sight
+
+    @contextmanager
+    def watched(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Call `changed` at each change for as long as this lasts, from any thread."""
+        with self._lock:
+            self._changed.add(changed)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._changed.discard(changed)
+
+    def wake(self) -> None:
+        """Call all watchers, though nothing has changed."""
+        with self._lock:
+            watchers = tuple(self._changed)
+        for changed in watchers:
+            changed()
+
+    def change(self, step: Callable[[Sight], Sight]) -> None:
+        """Replace the sight by what `step` makes of it."""
+        with self._lock:
+            before, self._sight = self._sight, step(self._sight)
+        if before != self._sight:
+            self.wake()
+
+    def pin(self, name: str, high: bool) -> None:
+        """Note that the door has set a pin."""
+        if what := self._names.get(name):
+            self.change(lambda sight: _driven(sight, what, high))
+
+    def dark(self) -> None:
+        """Note that the door's process has ended: the kernel releases its pins, and all is off."""
+        self.change(lambda sight: replace(sight, lit=frozenset()))
+
+    def line(self, line: Line) -> None:
+        """Note a log line of the door."""
+        decided = line["event"] == "decision"
+        seen = (self._visit(line),) if decided else ()
+        self.change(
+            lambda sight: replace(
+                sight,
+                lines=(as_written(line), *sight.lines)[:MOST_LINES],
+                visits=(*seen, *sight.visits)[:MOST_VISITS],
+            )
+        )
+
+    def plugged(self, what: str, is_in: bool) -> None:
+        """Note whether the reader or the keypad is plugged in."""
+        self.change(
+            lambda sight: replace(
+                sight, plugs=sight.plugs | {what} if is_in else sight.plugs - {what}
+            )
+        )
+
+    def screen(self, state: PanelState | None) -> None:
+        """Note what the screen at the door shows."""
+        self.change(lambda sight: replace(sight, screen=state))
+
+    def scene(self, scene: Scene | None) -> None:
+        """Note which scene is played."""
+        self.change(lambda sight: replace(sight, scene=scene))
+
+    def _visit(self, line: Line) -> Seen:
+        attempt = line["attempt"]
+        at = datetime.fromisoformat(line["at"])
+        return Seen(at, Reason(line["reason"]), attempt, self._card_of(attempt))
+
+
+def _driven(sight: Sight, what: str, high: bool) -> Sight:
+    if high == (what in sight.lit):
+        return sight
+    lit = sight.lit | {what} if high else sight.lit - {what}
+    return replace(sight, lit=lit, beeps=sight.beeps + (high and what == "buzzer"))
+
+
+ASKED_LIMIT_S = 5.0
+"""Longest wait for the door to ask for a PIN."""
+
+KEY_S = 0.25
+"""Between two keys that the demo types: visible, and as fast as people type."""
+
+DEAD_S = 2.0
+"""How long a killed door stays dead, as in its unit: to be seen."""
+
+PLUGS = ("reader", "keypad")
+KEYS = frozenset("0123456789#*")
+
+
+class Deed(Enum):
+    """How an act at the door ended; the values are the page's own names of a notice."""
+
+    DONE = "done"
+    BUSY = "busy"
+    UNPLUGGED = "unplugged"
+    NOT_ASKED = "not_asked"
+
+
+class Hands:
+    """Acts at the door. Thread-safe; an act during another one is refused, not queued."""
+
+    def __init__(self, stage: Stage, window: Window) -> None:
+        self._stage = stage
+        self._window = window
+        self._turn = threading.Lock()
+
+    def take(self) -> bool:
+        """Take the door for oneself and return whether it is; never wait. `give` it back."""
+        return self._turn.acquire(blocking=False)
+
+    def give(self) -> None:
+        """Let others at the door; from any thread."""
+        self._turn.release()
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Yield whether the door is ours for as long as this lasts; never wait."""
+        ours = self.take()
+        try:
+            yield ours
+        finally:
+            if ours:
+                self.give()
+
+    def swipe(self, data: bytes) -> Deed:
+        """Pull a card through the reader."""
+        return self._alone(lambda: self._send(self._stage.reader, data))
+
+    def swipe_and_type(self, role: Role) -> Deed:
+        """Pull a card through the reader and type its PIN once the door asks for it."""
+        return self._alone(lambda: self._swipe_and_type(role))
+
+    def press(self, key: str) -> Deed:
+        """Press one of :data:`KEYS`."""
+        return self._alone(lambda: self._send(self._stage.keypad, key.encode()))
+
+    def plug(self, what: str, *, is_in: bool) -> Deed:
+        """Pull the reader's or the keypad's plug, or put it in; no change if it is so already."""
+        return self._alone(lambda: self._move(what, is_in=is_in))
+
+    def kill(self) -> Deed:
+        """Kill the door's process and start it again, as systemd would; return when it is ready.
+
+        Raises:
+            NotAnsweringError: the door does not start again.
+        """
+        return self._alone(self._kill)
+
+    def plug_in(self) -> None:
+        """Plug in all that is out; only for the caller who has the turn."""
+        for what in PLUGS:
+            self._move(what, is_in=True)
+
+    def _alone(self, act: Callable[[], Deed]) -> Deed:
+        with self.turn() as ours:
+            return act() if ours else Deed.BUSY
+
+    def _swipe_and_type(self, role: Role) -> Deed:
+        before = _attempt(self._window.sight)
+        done = self._send(self._stage.reader, role.swipe)
+        if done is Deed.DONE and not self._asked(before):
+            return Deed.NOT_ASKED
+        for key in role.pin if done is Deed.DONE else "":
+            done = self._send(self._stage.keypad, key.encode())
+            threading.Event().wait(KEY_S)
+        return done
+
+    def _kill(self) -> Deed:
+        self._stage.cut()
+        self._window.dark()
+        threading.Event().wait(DEAD_S)
+        self._stage.start_door()
+        return Deed.DONE
+
+    def _move(self, what: str, *, is_in: bool) -> Deed:
+        plug = self._stage.reader if what == "reader" else self._stage.keypad
+        if is_in and not plug.is_in:
+            plug.put_in()
+        elif not is_in:
+            plug.pull()
+        return Deed.DONE
+
+    def _send(self, plug: Plug, data: bytes) -> Deed:
+        if not plug.is_in:
+            return Deed.UNPLUGGED
+        plug.send(data)
+        return Deed.DONE
+
+    def _asked(self, before: int) -> bool:
+        """Return whether the door asks for the PIN of a later attempt; wait for it."""
+        news = threading.Event()
+        with self._window.watched(news.set):
+            for _ in range(round(ASKED_LIMIT_S / KEY_S)):
+                screen = self._window.sight.screen
+                if screen is not None and screen.attempt > before and screen.kind is Kind.CARD_READ:
+                    return True
+                news.wait(KEY_S)
+                news.clear()
+        return False
+
+
+def _attempt(sight: Sight) -> int:
+    return 0 if sight.screen is None else sight.screen.attempt
+
+
+class Programme:
+    """Plays the evening, once at a time. Thread-safe; nobody else is at the door meanwhile."""
+
+    def __init__(self, player: Player, hands: Hands, window: Window) -> None:
+        self._player = player
+        self._hands = hands
+        self._window = window
+        self._enough = threading.Event()
+        self._thread = threading.Thread()
+
+    def begin(self) -> Deed:
+        """Play it on a thread of its own."""
+        if not self._hands.take():
+            return Deed.BUSY
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+        return Deed.DONE
+
+    def play(self) -> None:
+        """Play it, and wait for its end; do nothing where somebody is at the door."""
+        if self.begin() is Deed.DONE:
+            self._thread.join()
+
+    def stop(self) -> None:
+        """End the evening after the present scene; do not wait."""
+        self._enough.set()
+
+    def close(self) -> None:
+        """End the evening and wait for its end, while the door is still there."""
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _play(self) -> None:
+        try:
+            self._hands.plug_in()
+            self._player.play(EVENING, self._enough)
+        finally:
+            self._window.scene(None)
+            self._hands.give()
+
+
+# The screen at the door, fetched as the web process fetches it.
+
+RETRY_S = 0.5
+"""Pause between two questions to a door that does not answer."""
+
+
+def follow_screen(socket: Path, window: Window, ended: threading.Event) -> None:
+    """Show the screen at the door in the window, until `ended` is set and the door answers."""
+    door, after = PanelOverSocket(socket), 0
+    while not ended.is_set():
+        state: PanelState | None = None
+        try:
+            view = door.look(after)
+            after, state = view.seq, view.state
+        except DoorctlError:
+            after = 0
+            ended.wait(RETRY_S)
+        window.screen(state)
+
+
+# What is seen goes to browsers as events; what they send comes as forms.
 
 BEAT_S = 10.0
 """Longest silence; then a browser notices that its server is gone."""
@@ -232,7 +577,7 @@ class DemoPage:
         if (await asked.form()).text("stop"):
             self._door.programme.stop()
             return Deed.DONE
-        return await asked.aside(self._door.programme.begin, EVENING)
+        return await asked.aside(self._door.programme.begin)
 
     def _parts(self, sight: Sight, words: Words) -> dict[str, str]:
         """Return the parts that change, each by the id of its element."""

@@ -12,8 +12,6 @@ from typing import TextIO
 
 import click
 
-from doorctl.demo.scenes import Words
-
 LABEL_COLUMNS = 13
 NARROWEST, WIDEST = 60, 120
 """Longer lines than this are hard to read, shorter ones can't hold a scene's title."""
@@ -40,6 +38,14 @@ SHADES: Mapping[str, Mapping[str, object]] = MappingProxyType(
         "plain": {},
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text in both languages."""
+
+    da: str
+    en: str
 
 
 @dataclass(frozen=True, slots=True)

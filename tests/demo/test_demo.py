@@ -15,10 +15,9 @@ from typing import IO
 import pytest
 
 from doorctl.core.errors import DeviceError
-from doorctl.demo.evening import refuse_wrong_clock
+from doorctl.demo.evening import EVENING, refuse_wrong_clock
 from doorctl.demo.paper import visible
 from doorctl.demo.patrons import CAST
-from doorctl.demo.scenes import EVENING
 from tests.e2e.door import LEASH
 
 LIMIT_S = 60

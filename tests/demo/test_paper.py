@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.demo.paper import Paper, visible
+from doorctl.demo.evening import EVENING
+from doorctl.demo.paper import Paper, Words, visible
 from doorctl.demo.patrons import stripe
-from doorctl.demo.scenes import EVENING, Words
 
 
 class Terminal(io.StringIO):

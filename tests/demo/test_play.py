@@ -3,10 +3,23 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 
 from doorctl.access.patron import Reason
-from doorctl.demo.evening import AT_ONCE, Outcome, Player, Traces, complaint, judge
-from doorctl.demo.paper import Paper
+from doorctl.demo.evening import (
+    AT_ONCE,
+    EVENING,
+    Answer,
+    Forget,
+    Outcome,
+    Player,
+    Scene,
+    Silence,
+    Swipe,
+    Traces,
+    Type,
+    complaint,
+    judge,
+)
+from doorctl.demo.paper import Paper, Words
 from doorctl.demo.patrons import CAST
-from doorctl.demo.scenes import EVENING, Answer, Forget, Scene, Silence, Swipe, Type, Words
 from tests.fakes.doorway import GONE, FakeDoorway, Line
 
 SHORT = Words("kort", "short")
@@ -19,7 +32,7 @@ def played(door: FakeDoorway, *scenes: Scene) -> tuple[tuple[Outcome, ...], str]
     """Play scenes and return their outcomes and what the viewer saw."""
     seen = io.StringIO()
     with redirect_stdout(seen):
-        outcomes = Player(door, Paper(), AT_ONCE).play(scenes)
+        outcomes = Player(door, Paper(), AT_ONCE, door.old_visit).play(scenes)
     return outcomes, seen.getvalue()
 
 

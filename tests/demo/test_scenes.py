@@ -3,8 +3,8 @@ import re
 import pytest
 
 from doorctl.access.patron import Reason
+from doorctl.demo.evening import ANNA, EVENING, Forget, Pull, PutBack, Scene, Swipe, Type
 from doorctl.demo.patrons import CAST
-from doorctl.demo.scenes import ANNA, EVENING, Forget, Pull, PutBack, Scene, Swipe, Type
 
 
 def test_the_evening_has_every_scene_in_order() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from doorctl.access.patron import Reason
@@ -36,7 +35,7 @@ class FakeDoorway:
     _unheard: list[Line] = field(default_factory=list)
     _keys: int = 0
 
-    def swipe(self, data: bytes, *, readable: bool) -> None:
+    def send_card(self, data: bytes, *, readable: bool) -> None:
         """Keep the card; an unreadable one is answered at once."""
         self.sent.append(f"card of {len(data)} bytes")
         self._keys = 0 if readable else -1
@@ -71,8 +70,8 @@ class FakeDoorway:
         raise NotAnsweringError(f"no line {wanted} within {timeout_s} s")
 
     def old_visit(self) -> Forgotten:
-        """Return a case that began well."""
-        return Forgotten(datetime(2026, 1, 1, tzinfo=UTC), THERE, None, self.old)
+        """Return what is found of the old visit, which began well."""
+        return Forgotten(THERE, None, self.old)
 
     def _decide(self) -> None:
         if not self.answers:
