@@ -240,9 +240,9 @@ DAY = Written("DAY", dated(_day, "2026-11-25"))
 )
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")
-@with_config
+@with_app
 def statistics(
-    config: Config,
+    app: App,
     since: date | None,
     until: date | None,
     by: str,
@@ -263,12 +263,12 @@ def statistics(
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until lies before --since")
     since, until = widened(since, until)
-    found = log.statistics(config, since, until).table(By(by))
-    note(App.of(config), Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
+    found = log.statistics(app, since, until).table(By(by))
+    note(app, Deed(Action.STATISTICS_READ, details={"cells": len(found.cells)}))
     if as_json:
-        print_json(_counts_as_dict(config, since, until, by, found))
+        print_json(_counts_as_dict(app.config, since, until, by, found))
     elif as_csv:
-        click.echo(_as_csv(config, found), nl=False)
+        click.echo(_as_csv(app.config, found), nl=False)
     else:
         _print(found)
 

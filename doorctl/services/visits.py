@@ -295,7 +295,7 @@ def list_visits(config: Config, since: datetime | None, why: str = "") -> list[V
     return found
 
 
-def statistics(config: Config, since: date | None, until: date | None) -> Gathered:
+def statistics(app: App, since: date | None, until: date | None) -> Gathered:
     """Return how much the door is used; it names nobody, so no look goes on the audit log.
 
     It covers the month or the year that both local days lie in, else all time.
@@ -303,8 +303,8 @@ def statistics(config: Config, since: date | None, until: date | None) -> Gather
     Raises:
         StoreError: the counts can't be read.
     """
-    branch = zone(config)
-    with closing(HourlyHistory(visits_db(config))) as history:
+    branch = zone(app.config)
+    with closing(HourlyHistory(app.visits_db)) as history:
         return gather(history.hours(*period(since, until, branch)), branch)
 
 

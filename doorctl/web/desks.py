@@ -11,25 +11,12 @@ database that can't be read or written, `NotAnsweringError` where the door has t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal, Protocol
 
-from doorctl.privacy.audit import Action, Entry, Head, Verdict
 from doorctl.privacy.letters import Export
-from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
 from doorctl.services.explain import Explanation
-
-
-class StatisticsDesk(Protocol):
-    """How much the door is used; names nobody."""
-
-    def branch(self) -> str:
-        """Return the branch's id, as it stands in what scripts read."""
-
-    def usage(self, since: date | None, until: date | None) -> Gathered:
-        """Return the counts of the month or year that both local days lie in, else all of them."""
-
 
 TakenAs = Literal["card", "cpr"]
 """How a number of ten digits is to be read, where it may be either."""
@@ -76,24 +63,3 @@ class SubjectDesk(Protocol):
 
     def unrestrict(self, named: Named, why: str, by: str) -> None:
         """Use a person's data again."""
-
-
-class AuditDesk(Protocol):
-    """The audit log."""
-
-    def entries(
-        self,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        account: str | None,
-        action: Action | None,
-        by: str,
-    ) -> tuple[Entry, ...]:
-        """Return entries that fit, newest first; reading them adds an entry of its own."""
-
-    def verify(self) -> Verdict:
-        """Return whether the chain is whole."""
-
-    def head(self) -> Head:
-        """Return the chain's end."""

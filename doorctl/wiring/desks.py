@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from doorctl.config import Config
-from doorctl.privacy.audit import Action, Entry, Head, Verdict
 from doorctl.privacy.letters import Export
-from doorctl.privacy.statistics import Gathered
 from doorctl.privacy.subject import Erasure
-from doorctl.services import records, subject, visits
-from doorctl.services.app import App
+from doorctl.services import subject, visits
 from doorctl.services.explain import Explanation
 from doorctl.services.numbers import DoorsNumbers, Numbers, TakenAs
 from doorctl.web.desks import (
-    AuditDesk,
     ExplainDesk,
     Named,
-    StatisticsDesk,
     SubjectDesk,
 )
 
@@ -80,63 +75,12 @@ def _named(named: Named) -> subject.Named:
 # Hours, counts, holds and the audit log at the staff pages.
 
 
-class CountsDesk:
-    """Implements `doorctl.web.desks.StatisticsDesk`. Thread-safe."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-
-    def branch(self) -> str:
-        """Return the branch's id."""
-        return self._config.branch.id
-
-    def usage(self, since: date | None, until: date | None) -> Gathered:
-        """Return the counts of whole local days, gathered."""
-        return visits.statistics(self._config, since, until)
-
-
-class TrailDesk:
-    """Implements `doorctl.web.desks.AuditDesk`. Thread-safe."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-
-    def entries(
-        self,
-        *,
-        since: datetime | None,
-        until: datetime | None,
-        account: str | None,
-        action: Action | None,
-        by: str,
-    ) -> tuple[Entry, ...]:
-        """Return the entries that fit, newest first; this reading goes on the log too."""
-        found = records.entries(App.of(self._config), since, by=by)
-        return tuple(
-            one
-            for one in reversed(found)
-            if (until is None or one.at < until)
-            and account in (None, one.by)
-            and action in (None, one.deed.action)
-        )
-
-    def verify(self) -> Verdict:
-        """Return whether the chain is whole."""
-        return records.verify(App.of(self._config))
-
-    def head(self) -> Head:
-        """Return the chain's end."""
-        return records.head(App.of(self._config))
-
-
 @dataclass(frozen=True, slots=True)
 class Desks:
     """The desks, one for each page."""
 
     explain: ExplainDesk
-    statistics: StatisticsDesk
     subject: SubjectDesk
-    audit: AuditDesk
 
 
 def desks(config: Config) -> Desks:
@@ -144,7 +88,5 @@ def desks(config: Config) -> Desks:
     numbers = DoorsNumbers(config.control.socket)
     return Desks(
         explain=WhyDesk(config, numbers),
-        statistics=CountsDesk(config),
         subject=PeopleDesk(config, numbers),
-        audit=TrailDesk(config),
     )

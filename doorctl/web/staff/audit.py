@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.audit import SYNC, Action, Entry
-from doorctl.web.desks import AuditDesk
+from doorctl.services import records
+from doorctl.services.app import App
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.staff.statistics import read_period
 
@@ -123,9 +124,9 @@ NOBODIES: Mapping[str, str] = MappingProxyType(
 class AuditPages:
     """Show the audit log."""
 
-    def __init__(self, frame: Frame, desk: AuditDesk) -> None:
+    def __init__(self, frame: Frame, app: App) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -143,7 +144,7 @@ class AuditPages:
             return self._shown(asked, (), asked.words.refusal(error))
 
     async def _verify(self, asked: PageRequest) -> Response:
-        verdict = await asked.aside(self._desk.verify)
+        verdict = await asked.aside(records.verify, self._app)
         return asked.page("audit_verdict.html", verdict=verdict)
 
     async def _export(self, asked: PageRequest) -> Response:
@@ -153,14 +154,16 @@ class AuditPages:
         return JSONResponse([_as_dict(one) for one in found], headers=headers)
 
     async def _found(self, asked: PageRequest, said: Any) -> tuple[Entry, ...]:
-        period, action = read_period(said("since"), said("until")), said("action")
-        return await asked.aside(
-            self._desk.entries,
-            since=period.starts(asked.words.zone),
-            until=period.ends(asked.words.zone),
-            account=said("account") or None,
-            action=Action(action) if action in {one.value for one in Action} else None,
-            by=asked.by,
+        period, account = read_period(said("since"), said("until")), said("account")
+        action = {one.value for one in Action} & {said("action")}
+        since, until = period.starts(asked.words.zone), period.ends(asked.words.zone)
+        found = await asked.aside(records.entries, self._app, since, by=asked.by)
+        return tuple(
+            one
+            for one in reversed(found)
+            if (until is None or one.at < until)
+            and account in ("", one.by)
+            and (not action or one.deed.action.value in action)
         )
 
     def _shown(self, asked: PageRequest, found: tuple[Entry, ...], wrong: str = "") -> Response:

@@ -26,7 +26,8 @@ from doorctl.privacy.statistics import (
     Statistics,
     widened,
 )
-from doorctl.web.desks import StatisticsDesk
+from doorctl.services import visits
+from doorctl.services.app import App
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import WEEKDAYS as WEEKDAY_NAMES
 from doorctl.web.frame.words import Words
@@ -267,9 +268,9 @@ class Drawn:
 class StatisticsPages:
     """Show counts."""
 
-    def __init__(self, frame: Frame, desk: StatisticsDesk) -> None:
+    def __init__(self, frame: Frame, app: App) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -306,12 +307,12 @@ class StatisticsPages:
         return Response(written, media_type="text/csv", headers=headers)
 
     def _drawn(self, words: Words, period: Period) -> Drawn:
-        usage = self._desk.usage(period.since, period.until)
+        usage = visits.statistics(self._app, period.since, period.until)
         return Drawn(_charts(words, period, usage), week(words, usage.week()))
 
     def _written(self, period: Period, by: By) -> str:
-        cells = self._desk.usage(period.since, period.until).table(by).cells
-        return _as_csv(self._desk.branch(), cells)
+        found = visits.statistics(self._app, period.since, period.until)
+        return _as_csv(self._app.config.branch.id, found.table(by).cells)
 
 
 def _charts(words: Words, period: Period, usage: Gathered) -> list[Chart]:

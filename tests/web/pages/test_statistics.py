@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import threading
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from doorctl.cli.visits import COLUMNS
 from doorctl.core.language import languages
 from doorctl.ports import ATTEMPT, LEAF, HourCount
 from doorctl.privacy.statistics import By, Gathered
+from doorctl.services import visits
+from doorctl.services.app import App
+from doorctl.store.visits import VisitStore
 from doorctl.web.frame.words import Words
 from doorctl.web.staff.bars import HEIGHT, LEFT, WIDTH, Column, bars, scale_of
 from doorctl.web.staff.log import MARK
 from doorctl.web.staff.statistics import StatisticsPages, chart
-from tests.fakes.statistics_desk import FakeStatisticsDesk
+from tests.web.conftest import Apps
 from tests.web.pages.staging import ZONE, browser
 
 AT = datetime(2026, 3, 2, 18, tzinfo=UTC)
@@ -35,10 +39,22 @@ COUNTS = (
 )
 
 
-def client(language: str = "da", role: Role = Role.VIEWER) -> TestClient:
+@pytest.fixture
+def app(apps: Apps) -> App:
+    """A small branch that counted something."""
+    return counted(apps("branch.id=oest"), *COUNTS)
+
+
+def counted(app: App, *counts: HourCount) -> App:
+    """Have a branch count."""
+    with closing(VisitStore(app.visits_db)) as store:
+        store.add_counts(list(counts))
+    return app
+
+
+def client(app: App, language: str = "da", role: Role = Role.VIEWER) -> TestClient:
     """Return a browser before the page."""
-    desk = FakeStatisticsDesk(COUNTS)
-    return browser(lambda frame: StatisticsPages(frame, desk).routes(), role, language)
+    return browser(lambda frame: StatisticsPages(frame, app).routes(), role, language)
 
 
 @pytest.mark.parametrize(
@@ -48,64 +64,63 @@ def client(language: str = "da", role: Role = Role.VIEWER) -> TestClient:
         ("en", ["1,240", "Monday", "March 2026", "By hour", "Let in"]),
     ],
 )
-def test_pictures_and_the_same_in_tables(language: str, told: list[str]) -> None:
+def test_pictures_and_the_same_in_tables(app: App, language: str, told: list[str]) -> None:
     """Each picture has its table beside it, in words and numbers of the language."""
-    page = client(language).get("/statistics").text
+    page = client(app, language).get("/statistics").text
 
     assert page.count('role="img"') == page.count("<caption") == 4
     for text in told:
         assert text in page
 
 
-class WatchedDesk(FakeStatisticsDesk):
-    """Notes on which thread hours are read and put into tables."""
+@pytest.mark.parametrize("path", ["", ".csv?by=month", "?since=2026-03-01&until=2026-03-31"])
+def test_years_of_hours_keep_no_other_page_waiting(
+    app: App, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is worked out beside the event loop, on the threads that pages have for it."""
+    threads: set[str] = set()
+    gathered = visits.statistics
 
-    def usage(self, since: date | None, until: date | None) -> Gathered:
+    class Watched(Gathered):
+        def __getattribute__(self, name: str) -> Any:
+            threads.add(threading.current_thread().name.partition("_")[0])
+            return super().__getattribute__(name)
+
+    def watched(app: App, since: date | None, until: date | None) -> Gathered:
         """Gather them, and have each further step noted."""
-        threads: set[str] = self.__dict__.setdefault("threads", set())
-
-        class Watched(Gathered):
-            def __getattribute__(self, name: str) -> Any:
-                threads.add(threading.current_thread().name.partition("_")[0])
-                return super().__getattribute__(name)
-
-        found = super().usage(since, until)
+        found = gathered(app, since, until)
         return Watched(found._days, found._hours, found._undated)  # noqa: SLF001 - the same counts
 
+    monkeypatch.setattr(visits, "statistics", watched)
 
-@pytest.mark.parametrize("path", ["", ".csv?by=month", "?since=2026-03-01&until=2026-03-31"])
-def test_years_of_hours_keep_no_other_page_waiting(path: str) -> None:
-    """All of it is worked out beside the event loop, on the threads that pages have for it."""
-    desk = WatchedDesk(COUNTS)
-    asking = browser(lambda frame: StatisticsPages(frame, desk).routes(), Role.VIEWER)
-
-    assert asking.get(f"/statistics{path}").status_code == 200
-    assert desk.__dict__["threads"] == {"pages"}
+    assert client(app).get(f"/statistics{path}").status_code == 200
+    assert threads == {"pages"}
 
 
-def test_small_numbers_are_hidden() -> None:
+def test_small_numbers_are_hidden(app: App) -> None:
     """Below five nobody is counted; what is short by that says so."""
-    page = client().get("/statistics").text
+    page = client(app).get("/statistics").text
 
     assert "&lt;5" in page
     assert ">10+<" in page
     assert ">3<" not in page.replace('x="3', "")
 
 
-def test_nobody_who_is_not_counted_is_said_to_have_stayed_away() -> None:
+def test_nobody_who_is_not_counted_is_said_to_have_stayed_away(apps: Apps) -> None:
     """A branch without a contact has no line of zeros for the people who came in."""
-    desk = FakeStatisticsDesk(COUNTS[:-1])
-    without = browser(lambda frame: StatisticsPages(frame, desk).routes()).get("/statistics")
+    app = counted(apps(), *COUNTS[:-1])
+    before = client(app).get("/statistics").text
+    counted(app, COUNTS[-1])
 
-    assert "Personer, der gik ind" in client().get("/statistics").text
-    assert "Personer, der gik ind" not in without.text
+    assert "Personer, der gik ind" not in before
+    assert "Personer, der gik ind" in client(app).get("/statistics").text
 
 
-def test_days_are_drawn_where_there_are_few() -> None:
+def test_days_are_drawn_where_there_are_few(app: App) -> None:
     """A year of days would be no picture: then the page says how to get one."""
-    short = client().get("/statistics?since=2026-03-02&until=2026-03-02").text
-    year = client().get("/statistics?since=2026-03-02&until=2026-04-02").text
-    whole = client().get("/statistics").text
+    short = client(app).get("/statistics?since=2026-03-02&until=2026-03-02").text
+    year = client(app).get("/statistics?since=2026-03-02&until=2026-04-02").text
+    whole = client(app).get("/statistics").text
 
     assert "Fordelt på dage" in short
     assert "2.3.2026" in short
@@ -128,18 +143,18 @@ def test_days_are_drawn_where_there_are_few() -> None:
         "since=%3Cscript%3Ealert(1)%3C/script%3E",
     ],
 )
-def test_days_that_make_no_sense(asked: str) -> None:
+def test_days_that_make_no_sense(app: App, asked: str) -> None:
     """They are told beside the fields, and nothing of them is markup."""
-    answer = client().get(f"/statistics?{asked}")
+    answer = client(app).get(f"/statistics?{asked}")
 
     assert answer.status_code == 422
     assert "<script>" not in answer.text
-    assert client().get(f"/statistics.csv?{asked}").status_code == 422
+    assert client(app).get(f"/statistics.csv?{asked}").status_code == 422
 
 
-def test_a_spreadsheet_gets_what_the_command_prints() -> None:
+def test_a_spreadsheet_gets_what_the_command_prints(app: App) -> None:
     """The same columns, small numbers hidden there too; a Danish one opens them as columns."""
-    answer = client().get("/statistics.csv?by=weekday")
+    answer = client(app).get("/statistics.csv?by=weekday")
     assert answer.text.startswith(MARK)
     rows = list(csv.reader(io.StringIO(answer.text.removeprefix(MARK)), delimiter=";"))
 
@@ -148,7 +163,7 @@ def test_a_spreadsheet_gets_what_the_command_prints() -> None:
     assert 'filename="doorctl-weekday.csv"' in answer.headers["content-disposition"]
 
 
-def test_a_month_may_be_two_words(tmp_path: Path) -> None:
+def test_a_month_may_be_two_words(app: App, tmp_path: Path) -> None:
     """A language that is dropped in writes its months as it likes, and has the page too."""
     head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
     (tmp_path / "vi.po").write_text(f'{head}msgid "March"\nmsgstr "tháng Ba"\n', "utf-8")
@@ -158,17 +173,16 @@ def test_a_month_may_be_two_words(tmp_path: Path) -> None:
         vietnamese,
         By.MONTH,
         "By month",
-        FakeStatisticsDesk(COUNTS).usage(None, None).table(By.MONTH),
+        visits.statistics(app, None, None).table(By.MONTH),
     )
 
     assert [one.name for one in drawn.groups] == ["tháng Ba 2026"]
     assert [name for _, name in drawn.drawn.names] == ["thá 2026"]
 
 
-def test_nothing_was_counted_yet() -> None:
+def test_nothing_was_counted_yet(apps: Apps) -> None:
     """A new branch has a page, not a fault."""
-    desk = FakeStatisticsDesk()
-    page = browser(lambda frame: StatisticsPages(frame, desk).routes()).get("/statistics")
+    page = client(apps()).get("/statistics")
 
     assert page.status_code == 200
     assert "Intet er talt." in page.text

@@ -1,21 +1,18 @@
-"""Counts: the same of the desk in memory and of the one over a real visits.db."""
+"""How much the door is used, by the counts of a real visits.db."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 
 from doorctl.ports import ATTEMPT, HourCount
 from doorctl.privacy.statistics import By
-from doorctl.services.app import visits_db
+from doorctl.services import visits
+from doorctl.services.app import App
 from doorctl.store.visits import VisitStore
-from doorctl.web.desks import StatisticsDesk
-from doorctl.wiring.desks import CountsDesk
-from tests.bootstrap.branches import initialised
-from tests.fakes.statistics_desk import FakeStatisticsDesk
+from tests.web.conftest import Apps
 
 MONDAY, LATE_MONDAY = date(2026, 3, 2), datetime(2026, 3, 2, 23, tzinfo=UTC)
 
@@ -34,20 +31,18 @@ COUNTS = (
 )
 
 
-@pytest.fixture(params=["fake", "real"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> StatisticsDesk:
-    """Either desk."""
-    if request.param == "fake":
-        return FakeStatisticsDesk(COUNTS)
-    config = initialised(tmp_path, "branch.id=oest")
-    with closing(VisitStore(visits_db(config))) as store:
+@pytest.fixture
+def app(apps: Apps) -> App:
+    """A small branch that counted something."""
+    app = apps()
+    with closing(VisitStore(app.visits_db)) as store:
         store.add_counts(list(COUNTS))
-    return CountsDesk(config)
+    return app
 
 
-def test_days_are_the_branchs_own(desk: StatisticsDesk) -> None:
+def test_days_are_the_branchs_own(app: App) -> None:
     """By local time, each rounded and hidden by itself; a day without counts is not there."""
-    days = desk.usage(MONDAY, date(2026, 3, 31)).by_day()
+    days = visits.statistics(app, MONDAY, date(2026, 3, 31)).by_day()
 
     assert [(day, [cell.count for cell in table.cells]) for day, table in days] == [
         (MONDAY, [10]),
@@ -56,23 +51,23 @@ def test_days_are_the_branchs_own(desk: StatisticsDesk) -> None:
     ]
 
 
-def test_a_week_gathers_the_same_weekdays(desk: StatisticsDesk) -> None:
+def test_a_week_gathers_the_same_weekdays(app: App) -> None:
     """Mondays are counted together before anything is hidden; Monday is first."""
     found = [
-        [(cell.group, cell.count) for cell in day.cells] for day in desk.usage(None, None).week()
+        [(cell.group, cell.count) for cell in day.cells]
+        for day in visits.statistics(app, None, None).week()
     ]
 
     assert found == [[("19", 15)], [("00", 5)], [], [], [], [], []]
 
 
-def test_a_day_stands_for_its_month(desk: StatisticsDesk) -> None:
+def test_a_day_stands_for_its_month(app: App) -> None:
     """Nothing less can be asked for; what has no time is there only where no period is."""
-    one_day = desk.usage(MONDAY, MONDAY).table(By.HOUR)
-    everything = desk.usage(None, None).table(By.MONTH)
+    one_day = visits.statistics(app, MONDAY, MONDAY).table(By.HOUR)
+    everything = visits.statistics(app, None, None).table(By.MONTH)
 
     assert [(cell.group, cell.count) for cell in one_day.cells] == [("00", 5), ("19", 15)]
     assert [(cell.group, cell.count) for cell in everything.cells] == [
         ("2026-03", 20),
         ("no clock", 20),
     ]
-    assert desk.branch() == "oest"
