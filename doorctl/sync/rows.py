@@ -6,7 +6,7 @@ import codecs
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Annotated, Any, BinaryIO, get_args
 
@@ -199,20 +199,12 @@ class RowReader:
             raise ValueError
         return Pin(value)
 
-    def _refusal(self, value: object, wanted: Any) -> str | None:
-        """Return None if `value` fits, else our own sentence on it, which may be empty."""
-        try:
-            msgspec.convert(value, wanted, dec_hook=self._decode)
-        except msgspec.ValidationError as refused:
-            return str(refused.__cause__ or "")
-        return None
-
     def _explain(self, value: object, part: type[Written], path: str) -> Iterator[str]:
         if not isinstance(value, dict):
             yield f"{_name(path)}: found {_found(value)}; give an object"
             return
         problems = [*_unknown(value, part, path), *self._fields(value, part, path)]
-        if not problems and (sentence := self._refusal(value, part)):
+        if not problems and (sentence := _refusal(value, part, self._decode)):
             problems.append(path + sentence)
         yield from problems
 
@@ -225,7 +217,7 @@ class RowReader:
                 yield f"{where}: missing; {self._hint(field.type)}"
 
     def _field(self, value: object, wanted: Any, where: str) -> Iterator[str]:
-        if self._refusal(value, wanted) is None:
+        if _refusal(value, wanted, self._decode) is None:
             return
         if where in OBJECTS and isinstance(value, dict):
             yield from self._explain(value, OBJECTS[where], f"{where}.")
@@ -238,8 +230,7 @@ class RowReader:
     def _hint(self, wanted: Any) -> str:
         few, many = self._shortest, self._longest
         digits = str(many) if few == many else f"{few} to {many}"
-        descriptions = (meta.description for meta in get_args(wanted) if isinstance(meta, Meta))
-        return (next(descriptions) or "").replace("{pin_digits}", digits)
+        return _hint(wanted).replace("{pin_digits}", digits)
 
 
 def _name(path: str) -> str:
@@ -495,10 +486,12 @@ def _problems(value: object, part: type[Struct]) -> Iterator[str]:
         yield sentence
 
 
-def _refusal(value: object, wanted: Any) -> str | None:
+def _refusal(
+    value: object, wanted: Any, decode: Callable[[type, Any], object] | None = None
+) -> str | None:
     """Return None if `value` fits, else our own sentence on it, which may be empty."""
     try:
-        msgspec.convert(value, wanted)
+        msgspec.convert(value, wanted, dec_hook=decode)
     except msgspec.ValidationError as refused:
         return str(refused.__cause__ or "")
     return None

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorctl.core.errors import Problem, PushInvalidError, StoreError
-from doorctl.ports import Clock, EventLog, PatronLookup, PatronWriter
+from doorctl.ports import Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.pushes import PushJournal
 from doorctl.sync.delivery import number_of
 from doorctl.sync.document import SUBJECT, Kind, Manifest
@@ -52,8 +54,8 @@ class Reception:
         self,
         terms: Terms,
         *,
-        writer: PatronWriter,
-        lookup: PatronLookup,
+        writer: PatronCacheWriter,
+        lookup: PatronCache,
         clock: Clock,
         directory: Path,
         journal: PushJournal | None = None,

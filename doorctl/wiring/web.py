@@ -95,7 +95,7 @@ def expiry(
 # What the web process does for a person's rights: it owns the register and ``branch.db``.
 
 
-def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> Answers:
+def webs_answers(desk: BranchDesk, worker: Executor, register: PatronCacheWriter) -> Answers:
     """Return the web process's answers about a person's rights.
 
     `register` belongs to the one thread of `worker`.
@@ -110,7 +110,6 @@ def webs_answers(desk: BranchDesk, worker: Executor, register: PatronWriter) -> 
         return Done(done)
 
     def patron(asked: Asked) -> Done[PartErased]:
-        assert isinstance(register, PatronCacheWriter)  # noqa: S101 - whom web opens
         job = partial(erase_patron, register.path, register.database, asked.subject)
         return Done(worker.submit(job).result())
 
