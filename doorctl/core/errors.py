@@ -110,10 +110,6 @@ class DeviceError(DoorctlError, OSError):
     """The machine's: a device can't be used; the text names it."""
 
 
-class LineLostError(DeviceError):
-    """A serial line was unplugged or could not be opened; trying again may help."""
-
-
 class NotAnsweringError(DoorctlError, ConnectionError):
     """No answer in time from the door, web, a child process of theirs, or a disk."""
 

@@ -7,7 +7,7 @@ from gpiozero.pins.mock import MockFactory
 
 from doorctl.access.patron import Reason
 from doorctl.config.tables import Gpio
-from doorctl.demo.door import PIPE, ToldPin, Wires
+from doorctl.demo.door import PIPE, Plug, ToldPin, Wires
 from doorctl.demo.page import MOST_LINES, MOST_VISITS, Seen, Window
 
 GPIO = Gpio(factory="mock", green_pin=23, red_pin=24, buzzer_pin=25)
@@ -80,3 +80,15 @@ def test_a_pin_says_each_level_down_the_pipe(tmp_path: Path) -> None:
     assert kept == 1
     assert heard[-2:] == [("GPIO17", True), ("GPIO17", False)]
     assert environment["PYTHONPATH"] == f"{tmp_path / 'wires'}{os.pathsep}/elsewhere"
+
+
+def test_a_plug_tells_when_it_is_moved(tmp_path: Path) -> None:
+    """Who watches the door sees it, whoever moved it; what is out already is not pulled again."""
+    moved: list[bool] = []
+    plug = Plug(tmp_path / "reader", moved.append)
+
+    plug.put_in()
+    plug.pull()
+    plug.pull()
+
+    assert moved == [True, False]

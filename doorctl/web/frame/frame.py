@@ -319,10 +319,6 @@ class PageRequest:
         """
         return HTMLResponse(self._frame.rendered(template, self, context), status)
 
-    def fragment(self, template: str, **context: Any) -> str:
-        """Return a part of a page as text; as :meth:`page`."""
-        return self._frame.rendered(template, self, context)
-
     def done(self, path: str, what: str) -> Response:
         """Return the answer to a form that did something: go to `path`, a page that reports it.
 
