@@ -23,6 +23,7 @@ from doorctl.cli.options import (
     take_as_option,
     typed_unseen,
     why_option,
+    with_app,
     with_config,
 )
 from doorctl.config import Config
@@ -31,7 +32,7 @@ from doorctl.privacy.letters import Language, page
 from doorctl.privacy.subject import Erasure, HeldVisit
 from doorctl.services import subject as rights
 from doorctl.services import visits
-from doorctl.services.app import system_clock
+from doorctl.services.app import App, system_clock
 from doorctl.services.explain import Explanation
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
@@ -100,28 +101,26 @@ def renumber(config: Config, number: int, why: str) -> None:
 @click.option("--at", type=ISO_TIME, help="At this local time instead of now.")
 @why_option
 @json_option
-@with_config
-def explain_card(
-    config: Config, identifier: str, at: datetime | None, why: str, as_json: bool
-) -> None:
+@with_app
+def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_json: bool) -> None:
     """Say whether the card IDENTIFIER would get in, which checks pass and which fails.
 
     Give - to type the identifier unseen, so that it stands in no list of processes. It is
     never printed. The PIN is taken to be right.
     """
-    found = visits.explain(config, typed_unseen(IDENTIFIER, identifier), at, why)
+    found = visits.explain(app, typed_unseen(IDENTIFIER, identifier), at, why)
     print_json(found.as_dict()) if as_json else _explained(found)
 
 
 @patrons.command()
 @click.argument("identifier", metavar=IDENTIFIER)
-@with_config
-def unlock(config: Config, identifier: str) -> None:
+@with_app
+def unlock(app: App, identifier: str) -> None:
     """Forget the wrong PINs of the card IDENTIFIER, because staff have seen its owner.
 
     Give - to type the identifier unseen.
     """
-    visits.unlock(config, typed_unseen(IDENTIFIER, identifier))
+    visits.unlock(app, typed_unseen(IDENTIFIER, identifier))
     click.echo("the card may try again")
 
 

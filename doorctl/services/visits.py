@@ -208,7 +208,7 @@ def _note_load(config: Config, loaded: Loaded, *, full: bool, approved_by: str |
 
 
 def explain(
-    config: Config,
+    app: App,
     typed: str,
     at: datetime | None,
     why: str = "",
@@ -226,7 +226,7 @@ def explain(
         InputError: it is no card number and no CPR number.
         DoorctlError: a key or a database can't be read, or the look can't be put on record.
     """
-    clock = system_clock(config)
+    config, clock = app.config, app.clock
     moment = clock.moment()
     if at is not None:
         local = _local(at, config)
@@ -251,12 +251,12 @@ def explain(
         )
         known = filter(None, (patrons.find(one.key) for one in readings))
         whose = next((one.patron_ref for one in known), None)
-    note(App.of(config), Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
+    note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), whose, why), by)
     return found
 
 
 def unlock(
-    config: Config,
+    app: App,
     typed: str,
     *,
     taken_as: TakenAs | None = None,
@@ -267,8 +267,9 @@ def unlock(
 
     Arguments and errors are those of :func:`explain`.
     """
+    config = app.config
     readings = (numbers or own_numbers(config)).readings(typed, taken_as)
-    note(App.of(config), Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
+    note(app, Deed(Action.CARD_UNLOCKED, keys_of(readings)), by)
     for reading in readings:
         question = Question("unlock", {"card": reading.key.hex()})
         asked = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)

@@ -11,30 +11,13 @@ database that can't be read or written, `NotAnsweringError` where the door has t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal, Protocol
 
 from doorctl.privacy.letters import Export
 from doorctl.privacy.subject import Erasure
-from doorctl.services.explain import Explanation
 
 TakenAs = Literal["card", "cpr"]
 """How a number of ten digits is to be read, where it may be either."""
-
-
-class ExplainDesk(Protocol):
-    """Why a card would be refused."""
-
-    def explain(
-        self, typed: str, taken_as: TakenAs | None, at: datetime | None, why: str, by: str
-    ) -> Explanation:
-        """Say whether a card would get in, and why not, at a time; None for now.
-
-        The time is local where it has no offset; `why` is the reason for the look.
-        """
-
-    def unlock(self, typed: str, taken_as: TakenAs | None, by: str) -> None:
-        """Forget a card's wrong PINs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from doorctl.config import Config
 from doorctl.privacy.letters import Export
 from doorctl.privacy.subject import Erasure
-from doorctl.services import subject, visits
-from doorctl.services.explain import Explanation
-from doorctl.services.numbers import DoorsNumbers, Numbers, TakenAs
+from doorctl.services import subject
+from doorctl.services.numbers import DoorsNumbers, Numbers
 from doorctl.web.desks import (
-    ExplainDesk,
     Named,
     SubjectDesk,
 )
 
 # Cards and people at the staff pages: why refused, bans, passes, a person's rights.
-
-
-class WhyDesk:
-    """Implements `doorctl.web.desks.ExplainDesk`. Thread-safe."""
-
-    def __init__(self, config: Config, numbers: Numbers) -> None:
-        self._config = config
-        self._numbers = numbers
-
-    def explain(
-        self, typed: str, taken_as: TakenAs | None, at: datetime | None, why: str, by: str
-    ) -> Explanation:
-        """Say whether a card would get in at a time, and why not; None means now."""
-        return visits.explain(
-            self._config, typed, at, why, taken_as=taken_as, numbers=self._numbers, by=by
-        )
-
-    def unlock(self, typed: str, taken_as: TakenAs | None, by: str) -> None:
-        """Forget a card's wrong PINs."""
-        visits.unlock(self._config, typed, taken_as=taken_as, numbers=self._numbers, by=by)
 
 
 class PeopleDesk:
@@ -79,7 +56,6 @@ def _named(named: Named) -> subject.Named:
 class Desks:
     """The desks, one for each page."""
 
-    explain: ExplainDesk
     subject: SubjectDesk
 
 
@@ -87,6 +63,5 @@ def desks(config: Config) -> Desks:
     """Return the desks of the web process; the door process seals their numbers."""
     numbers = DoorsNumbers(config.control.socket)
     return Desks(
-        explain=WhyDesk(config, numbers),
         subject=PeopleDesk(config, numbers),
     )

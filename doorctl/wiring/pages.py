@@ -215,7 +215,7 @@ def pages(
         *NowPages(frame, app, alarms).routes(),
         *LogPages(frame, door_log).routes(),
         *events.routes(),
-        *WhyPages(frame, stands_on.explain).routes(),
+        *WhyPages(frame, app, numbers).routes(),
         *BansPages(frame, app, numbers).routes(),
         *PassesPages(frame, app, numbers).routes(),
         *CalendarPages(frame, app).routes(),

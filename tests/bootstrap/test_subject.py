@@ -394,13 +394,13 @@ class TestRestrict:
     def test_the_door_refuses_all_cards_until_it_is_ended(self, owned: Config) -> None:
         """Explain says what the door says."""
         rights.restrict(owned, BY_CARD)
-        during = [command_desk.explain(owned, one, None).reason for one in (CARD, CPR)]
-        stranger = command_desk.explain(owned, STRANGER, None).reason
+        during = [command_desk.explain(App.of(owned), one, None).reason for one in (CARD, CPR)]
+        stranger = command_desk.explain(App.of(owned), STRANGER, None).reason
         rights.unrestrict(owned, BY_REF)
 
         assert during == [Reason.RESTRICTED] * 2
         assert stranger is not Reason.RESTRICTED
-        assert command_desk.explain(owned, CARD, None).reason is not Reason.RESTRICTED
+        assert command_desk.explain(App.of(owned), CARD, None).reason is not Reason.RESTRICTED
 
     def test_survives_pushes_and_a_lost_register(self, branch: Config) -> None:
         """It is the branch's own word, which no push knows of."""
@@ -408,7 +408,7 @@ class TestRestrict:
         patrons_db(branch).unlink()
         push(branch, 9)
 
-        assert command_desk.explain(branch, CPR, None).reason is Reason.RESTRICTED
+        assert command_desk.explain(App.of(branch), CPR, None).reason is Reason.RESTRICTED
 
     @pytest.mark.parametrize(
         ("change", "says"), [(rights.restrict, "already"), (rights.unrestrict, "not restricted")]

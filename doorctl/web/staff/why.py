@@ -17,8 +17,10 @@ from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH
 from doorctl.core.staff_text import SHORT_TEXT
+from doorctl.services import visits
+from doorctl.services.app import App
 from doorctl.services.explain import Explanation
-from doorctl.web.desks import ExplainDesk
+from doorctl.services.numbers import Numbers
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import MODES, Words
@@ -222,9 +224,10 @@ class CheckShown:
 class WhyPages:
     """Explain a card, and forget its wrong PINs."""
 
-    def __init__(self, frame: Frame, desk: ExplainDesk) -> None:
+    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
+        self._numbers = numbers
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -244,7 +247,16 @@ class WhyPages:
             why = filled_in.reason(form, REASONS, self._frame.house.words_of(None))
             at = filled_in.moment(form.text("at"))
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-            found = await asked.aside(self._desk.explain, typed, taken_as, at, why, asked.by)
+            found = await asked.aside(
+                visits.explain,
+                self._app,
+                typed,
+                at,
+                why,
+                taken_as=taken_as,
+                numbers=self._numbers,
+                by=asked.by,
+            )
         except InputError as error:
             return _shown(asked, 422, form=form, wrong=asked.words.refusal(error))
         except NotRunningError:
@@ -256,7 +268,14 @@ class WhyPages:
         form = await asked.form()
         try:
             typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-            await asked.aside(self._desk.unlock, typed, taken_as, asked.by)
+            await asked.aside(
+                visits.unlock,
+                self._app,
+                typed,
+                taken_as=taken_as,
+                numbers=self._numbers,
+                by=asked.by,
+            )
         except InputError as error:
             return _shown(asked, 422, unlocking=True, wrong=asked.words.refusal(error))
         return asked.done(PAGE, "unlocked")

@@ -1,62 +1,94 @@
 from __future__ import annotations
 
 import html
+from contextlib import closing
 
 import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
-from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
+from doorctl.access.policy import CHECKS, PASS_CHECKS
+from doorctl.access.rights import Pass, PassKind
+from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
+from doorctl.core.masked import IdentifierKind
+from doorctl.ports import Stamped
+from doorctl.privacy.audit import Action
+from doorctl.services import rights
+from doorctl.services.app import App
+from doorctl.services.numbers import DoorsNumbers, Numbers, own_numbers
+from doorctl.store.visits import VisitStore
 from doorctl.web.staff import why as why_words
 from doorctl.web.staff.why import REASONS, WhyPages
-from tests.fakes.why_desk import FakeWhyDesk
-from tests.web.pages.staging import LANGUAGES, browser
+from tests.bootstrap.branches import key, register
+from tests.fakes.clock import FakeClock
+from tests.web.desk_records import recorded
+from tests.web.pages.staging import LANGUAGES, NOW, browser
 
 CARD = "3000001234"
-WAITS = (Finding("known", None), Finding("throttle", Reason.THROTTLED), Finding("pin", None))
 FORM = {"card": CARD, "reason": "calls", "own_words": "", "at": ""}
 
 
-def client(desk: FakeWhyDesk, role: Role = Role.STAFF, language: str = DANISH) -> TestClient:
+CLUB = Pass(0, PassKind.STAFF, NOW.date(), NOW.date(), needs_pin=False, label="night watch")
+
+
+@pytest.fixture
+def branch(app: App) -> App:
+    """A small branch whose register knows the card."""
+    register(app, (IdentifierKind.CARD, CARD, "1001"))
+    return app
+
+
+def waits(branch: App) -> None:
+    """Have the card wait after wrong PINs."""
+    at = Stamped(NOW, branch.clock.moment().state, branch.clock.boot_time())
+    wrong = CardThrottle(STOP_AT_FAILURES, branch.clock.boot_time())
+    with closing(VisitStore(branch.visits_db)) as store:
+        store.open_attempt(1, at, key(branch, IdentifierKind.CARD, CARD), wrong)
+
+
+def client(
+    app: App, role: Role = Role.STAFF, language: str = DANISH, numbers: Numbers | None = None
+) -> TestClient:
     """Return a browser for the page."""
-    return browser(lambda frame: WhyPages(frame, desk).routes(), role, language)
+    sealing = numbers or own_numbers(app.config)
+    return browser(lambda frame: WhyPages(frame, app, sealing).routes(), role, language)
 
 
-def test_a_card_is_explained_and_its_number_is_nowhere() -> None:
+def test_a_card_is_explained_and_its_number_is_nowhere(branch: App) -> None:
     """The verdict, each check and what to do; the look has its reason in the branch's language."""
-    desk = FakeWhyDesk({CARD: WAITS})
-    answer = client(desk, language="en").post("/why", data={**FORM, "at": "2026-11-26T08:00"})
+    waits(branch)
+    answer = client(branch, language="en").post("/why", data={**FORM, "at": "2026-11-26T08:00"})
 
     assert answer.status_code == 200
     assert CARD not in answer.text
     for said in ("Would be refused", "Too many wrong PINs", "The patron can", "Passed", "Failed"):
         assert said in answer.text
-    assert "3 h 5 min old" in answer.text
-    ((typed, taken_as, at, why, by),) = desk.looks
-    assert (typed, taken_as, why, by) == (CARD, None, "Låneren ringer", "staff")
-    assert str(at) == "2026-11-26 08:00:00"
+    assert " min old" in answer.text
+    assert "26/11/2026" in answer.text
+    assert recorded(branch.config) == [(Action.PATRON_EXPLAINED, "Låneren ringer", "staff")]
 
 
-def test_it_is_said_in_danish_too() -> None:
-    """A card that gets in, by a register of unknown age."""
-    desk = FakeWhyDesk({CARD: (Finding("known", None),)}, data_age=None)
-    answer = client(desk).post("/why", data=FORM)
-
-    assert "Ville blive lukket ind" in answer.text
-    assert "af ukendt alder" in answer.text
-    assert "/why/unlock" not in answer.text
-
-
-def test_a_pass_is_told_apart_from_the_register() -> None:
+def test_a_pass_is_told_apart_from_the_register(branch: App) -> None:
     """It is enough by itself, so what else fails does not make the verdict."""
-    findings = (Finding("known", Reason.UNKNOWN_CARD), Finding("pass_admits", None))
-    answer = client(FakeWhyDesk({CARD: findings}), language="en").post("/why", data=FORM)
+    numbers = own_numbers(branch.config)
+    rights.issue_for_card(branch, CARD, "card", CLUB, None, numbers=numbers, by="anne")
+    answer = client(branch, language="en").post("/why", data=FORM)
 
     assert "Would be let in" in answer.text
     assert "What the pass says" in answer.text
+    assert "Ville blive lukket ind" in client(branch).post("/why", data=FORM).text
+    assert "/why/unlock" not in answer.text
+
+
+def test_a_register_of_unknown_age_is_told_in_danish(branch: App) -> None:
+    """Where nobody vouches for the clock."""
+    clock = FakeClock(wall=NOW, vouched=False)
+    answer = client(App(branch.config, clock)).post("/why", data=FORM)
+
+    assert "af ukendt alder" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -72,14 +104,13 @@ def test_a_pass_is_told_apart_from_the_register() -> None:
         {"own_words": "\x1b[31mred"},
     ],
 )
-def test_what_makes_no_sense_is_told_in_the_form(wrong: dict[str, str]) -> None:
+def test_what_makes_no_sense_is_told_in_the_form(branch: App, wrong: dict[str, str]) -> None:
     """Nothing is looked up, no number comes back, and no tag of anybody's runs."""
-    desk = FakeWhyDesk({CARD: WAITS})
-    answer = client(desk).post("/why", data=FORM | wrong)
+    answer = client(branch).post("/why", data=FORM | wrong)
 
     assert answer.status_code == 422
     assert "form-error-message" in answer.text
-    assert desk.looks == []
+    assert recorded(branch.config) == []
     assert CARD not in answer.text
     assert "<script>alert" not in answer.text
 
@@ -92,10 +123,11 @@ def test_what_makes_no_sense_is_told_in_the_form(wrong: dict[str, str]) -> None:
     ],
 )
 def test_while_the_door_does_not_run_codes_are_looked_up(
-    language: str, said: tuple[str, ...]
+    branch: App, language: str, said: tuple[str, ...]
 ) -> None:
     """It alone has the key; what a patron reads out on the phone says most, the log the rest."""
-    answer = client(FakeWhyDesk(silent=True), language=language).post("/why", data=FORM)
+    silent = DoorsNumbers(branch.config.control.socket)
+    answer = client(branch, language=language, numbers=silent).post("/why", data=FORM)
     meant, _, beside = answer.text.split("<dl>")[1].partition("</dl>")
 
     assert answer.status_code == 503
@@ -109,30 +141,30 @@ def test_while_the_door_does_not_run_codes_are_looked_up(
     assert 'href="/log"' in beside
 
 
-def test_wrong_pins_are_forgotten() -> None:
+def test_wrong_pins_are_forgotten(branch: App) -> None:
     """By a card that is swiped again; without one the form says so."""
-    desk = FakeWhyDesk({CARD: WAITS})
-    asking = client(desk)
+    waits(branch)
+    asking = client(branch)
     shown = asking.post("/why", data=FORM)
     unlocked = asking.post("/why/unlock", data={"card": CARD, "taken_as": "card"})
 
     assert "/why/unlock" in shown.text
     assert unlocked.headers["location"] == "/why?done=unlocked"
     assert "De forkerte pinkoder er glemt" in asking.get("/why?done=unlocked").text
-    assert desk.unlocked == [(CARD, "staff")]
+    assert recorded(branch.config)[-1] == (Action.CARD_UNLOCKED, "", "staff")
+    assert "/why/unlock" not in asking.post("/why", data=FORM).text
     assert asking.post("/why/unlock", data={"card": ""}).status_code == 422
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.DPO, Role.TECHNICIAN])
-def test_who_may_not(role: Role) -> None:
+def test_who_may_not(branch: App, role: Role) -> None:
     """Whoever may not explain a card sees neither the page nor an answer."""
-    desk = FakeWhyDesk()
-    asking = client(desk, role)
+    asking = client(branch, role)
 
     assert asking.get("/why").status_code == 403
     assert asking.post("/why", data=FORM).status_code == 403
     assert asking.post("/why/unlock", data=FORM).status_code == 403
-    assert (desk.looks, desk.unlocked) == ([], [])
+    assert recorded(branch.config) == []
 
 
 def test_every_check_and_reason_has_words_in_danish() -> None:
