@@ -109,7 +109,10 @@ def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_js
     never printed. The PIN is taken to be right.
     """
     found = visits.explain(app, typed_unseen(IDENTIFIER, identifier), at, why)
-    print_json(found.as_dict()) if as_json else _explained(found)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        click.echo(_explained(found))
 
 
 @patrons.command()
