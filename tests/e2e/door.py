@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from typing import Any, Self, TypeVar
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.demo.door import LIMIT_S, Line, Stage
+from tests.e2e.commands import Commands
 from tests.e2e.people import Person
 
 KEY_GAP_S = 0.05
@@ -42,6 +44,7 @@ LEFT_ALONE = {CONTACT: 0, EXIT: 1, FIRE: 0, OTHER_DOOR: 0}
 """The levels of a door that is shut, with nobody at the button, no fire, and the other shut."""
 
 T = TypeVar("T")
+COMMANDS = Commands()
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,28 @@ class Door(Stage):
 
     def command(self, *words: str, module: str = "doorctl") -> list[str]:
         """Return the command line, with the pins' entry point laid over the environment."""
-        path = os.pathsep.join(filter(None, (str(self._pins), os.environ.get("PYTHONPATH"))))
-        environment = (
-            "GPIOZERO_MOCK_PIN_CLASS=recorded",
-            f"RECORDED_PINS={self._pins}",
-            f"OUTSIDE={' '.join(f'{pin}={level}' for pin, level in self._outside.items())}",
-            f"BUSY_PINS={self.busy_pins}",
-            f"PYTHONPATH={path}",
-        )
+        environment = (f"{name}={value}" for name, value in self._environment().items())
         return [*LEASH, "env", *environment, *super().command(*words, module=module)]
+
+    def call(
+        self, *words: str, stdin: str = "", aloud: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end, in a fork of a process that has imported doorctl."""
+        done = None
+        if type(self).command is Door.command and not aloud:
+            environment = {**os.environ, **self._environment()}
+            done = COMMANDS.run([*words, *self.options], environment, stdin)
+        return super().call(*words, stdin=stdin, aloud=aloud) if done is None else done
+
+    def _environment(self) -> dict[str, str]:
+        path = os.pathsep.join(filter(None, (str(self._pins), os.environ.get("PYTHONPATH"))))
+        return {
+            "GPIOZERO_MOCK_PIN_CLASS": "recorded",
+            "RECORDED_PINS": str(self._pins),
+            "OUTSIDE": " ".join(f"{pin}={level}" for pin, level in self._outside.items()),
+            "BUSY_PINS": self.busy_pins,
+            "PYTHONPATH": path,
+        }
 
     def configured(self, *overrides: str) -> Self:
         """Lay more over the configuration, for everything that is started from now on."""
