@@ -61,8 +61,9 @@ class InputError(DoorctlError, ValueError):
     """The caller's: something typed on the command line can't be read.
 
     `text` is English, with a place in braces for each of its `values`, and the key of its
-    translations. Pages write a `date`, a local `datetime` and an `int` as their language does; a
-    value called `day` is such a date, one called `time` such a datetime, in another process too.
+    translations. Pages write a `date`, a local `datetime` and an `int` as their language does; the
+    number of a ban or a hold is a name, and given as `str`. A value called `day` is such a date,
+    one called `time` such a datetime, in another process too.
     """
 
     def __init__(self, text: str, /, **values: object) -> None:

@@ -151,7 +151,7 @@ def chosen(holds: Iterable[Hold], number: int) -> Hold:
     for hold in holds:
         if hold.number == number:
             return hold
-    raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=number)
+    raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=str(number))
 
 
 def _utc(what: str, at: datetime) -> datetime:

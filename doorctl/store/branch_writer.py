@@ -191,7 +191,9 @@ class BranchRecordsWriter:
         with self.together(moment) as connection:
             record = connection.execute(_LIFT, (to_ms(known(moment)), number)).fetchone()
             if record is None:
-                raise InputError("there is no ban {n} that could be lifted; list them", n=number)
+                raise InputError(
+                    "there is no ban {n} that could be lifted; list them", n=str(number)
+                )
         return to_ban(record)
 
     def issue(self, new: Pass, moment: Moment, *, row_key: bytes) -> Pass:
@@ -210,7 +212,9 @@ class BranchRecordsWriter:
         with self.together(moment) as connection:
             record = connection.execute(_REVOKE, (to_ms(known(moment)), number)).fetchone()
             if record is None:
-                raise InputError("there is no pass {n} that could be revoked; list them", n=number)
+                raise InputError(
+                    "there is no pass {n} that could be revoked; list them", n=str(number)
+                )
         return to_pass(record)
 
     def set_days(

@@ -275,7 +275,7 @@ def lift_hold(connection: sqlite3.Connection, number: int) -> Hold:
     """
     found = connection.execute(_LIFT, (number,)).fetchall()
     if not found:
-        raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=number)
+        raise InputError("there is no hold {n}; list them with `doorctl hold list`", n=str(number))
     return to_hold(found[0])
 
 
