@@ -365,8 +365,7 @@ def receive(
             push=Push(manifest.epoch, manifest.sha256),
             approved=approved,
         )
-    warning = None if rehearsed else warnings[-1]
-    return Received(manifest.epoch, manifest.count, unchanged=False, warning=warning)
+    return Received(manifest.epoch, manifest.count, unchanged=False, warning=warnings[-1])
 
 
 def judge(manifest: Manifest, held: Push, terms: Terms, floor: int = 0) -> Received | None:

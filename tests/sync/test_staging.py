@@ -63,7 +63,9 @@ def test_either_of_two_keys_may_have_signed() -> None:
 
 def test_a_push_for_another_branch_is_refused() -> None:
     """Also a rightly signed one: each branch has rows of its own seal."""
-    with pytest.raises(PushUnsignedError, match="for another branch than oest"):
+    with pytest.raises(
+        PushUnsignedError, match=r"for another branch than oest; check the sender's targets$"
+    ):
         stage(Document(ROWS, branch="syd").data())
 
 
