@@ -72,8 +72,8 @@ OWNER_LIMIT_S = 30.0
 class Named:
     """How a person was named on the command line: by what stands on the card, or by number."""
 
-    typed: str | None = field(repr=False)
-    patron_ref: str | None = field(repr=False)
+    typed: str | None = field(default=None, repr=False)
+    patron_ref: str | None = field(default=None, repr=False)
     taken_as: TakenAs | None = None
 
 

@@ -50,7 +50,6 @@ from doorctl.web.staff.passes import PassesPages
 from doorctl.web.staff.people import PeoplePages
 from doorctl.web.staff.statistics import StatisticsPages
 from doorctl.web.staff.why import WhyPages
-from doorctl.wiring.desks import desks
 
 SCREEN: Final = "screen.html"
 """In `storage.directory`: the page that the screen's browser starts with, where it has keys."""
@@ -206,7 +205,6 @@ def pages(
         log=log,
     )
     panel = panel_page(config, spoken, templates)
-    stands_on = desks(config)
     door_log = DoorLog(app, numbers)
     events = LogEvents(frame, door_log, frame.sessions.look)
     routes = (
@@ -220,7 +218,7 @@ def pages(
         *PassesPages(frame, app, numbers).routes(),
         *CalendarPages(frame, app).routes(),
         *StatisticsPages(frame, app).routes(),
-        *PeoplePages(frame, stands_on.subject).routes(),
+        *PeoplePages(frame, app, numbers).routes(),
         *HoldPages(frame, app).routes(),
         *AuditPages(frame, app).routes(),
         *AccountsPages(frame, accounts).routes(),

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from doorctl.core.errors import InputError
 from doorctl.privacy.subject import may_be_cpr
-from doorctl.web.desks import TakenAs
+from doorctl.services.numbers import TakenAs
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import PageRequest
 from doorctl.web.frame.words import Words

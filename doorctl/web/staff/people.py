@@ -8,12 +8,12 @@ page to page; where it is not, the page asks for the card again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -25,7 +25,10 @@ from doorctl.core.staff_text import SHORT_TEXT
 from doorctl.privacy.letters import UNIX_EPOCH, Export, of_the_week, page, value
 from doorctl.privacy.subject import Erasure, HeldRow
 from doorctl.privacy.subject_table import PATRON, Column, Shown, Table
-from doorctl.web.desks import Named, SubjectDesk
+from doorctl.services import subject
+from doorctl.services.app import App
+from doorctl.services.numbers import Numbers
+from doorctl.services.subject import Named
 from doorctl.web.frame.forms import Form
 from doorctl.web.frame.frame import Frame, PageRequest
 from doorctl.web.frame.words import Words
@@ -170,6 +173,7 @@ def _name(words: Words, named: Table | Column) -> str:
 
 
 PAGE: Final = "/people"
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +187,10 @@ class Wrong:
 class PeoplePages:
     """Show, hand out, erase and restrict what is held of a person."""
 
-    def __init__(self, frame: Frame, desk: SubjectDesk) -> None:
+    def __init__(self, frame: Frame, app: App, numbers: Numbers) -> None:
         self._frame = frame
-        self._desk = desk
+        self._app = app
+        self._numbers = numbers
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
@@ -205,6 +210,12 @@ class PeoplePages:
     async def _page(self, asked: PageRequest) -> Response:
         return _shown(asked)
 
+    async def _do(
+        self, asked: PageRequest, deed: Callable[..., ResultT], named: Named, why: str
+    ) -> ResultT:
+        config, numbers = self._app.config, self._numbers
+        return await asked.aside(deed, config, named, why, numbers=numbers, by=asked.by)
+
     async def _find(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
@@ -215,7 +226,7 @@ class PeoplePages:
 
     async def _found(self, asked: PageRequest, form: Form) -> Response:
         named, why = _named(form), _why(form)
-        export = await asked.aside(self._desk.export, named, why, asked.by)
+        export = await self._do(asked, subject.export, named, why)
         held: dict[str, Any] = {
             "empty": export.empty,
             "cases": cases(asked.words, export),
@@ -229,17 +240,17 @@ class PeoplePages:
     async def _export(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            export = await asked.aside(self._desk.export, _named(form), _why(form), asked.by)
+            export = await self._do(asked, subject.export, _named(form), _why(form))
         except InputError as error:
             return _again(asked, form, "export", error)
         if form.text("as") == "json":
-            return as_json(export, self._desk.branch(), asked.now)
+            return as_json(export, self._app.config.branch.id, asked.now)
         return as_page(export, self._frame.house.name, asked.now)
 
     async def _restrict(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            known = await asked.aside(self._desk.restrict, _named(form), _why(form), asked.by)
+            known = await self._do(asked, subject.restrict, _named(form), _why(form))
         except InputError as error:
             return _again(asked, form, "restrict", error)
         return asked.done(PAGE, "restricted" if known else "not_yet")
@@ -247,7 +258,7 @@ class PeoplePages:
     async def _unrestrict(self, asked: PageRequest) -> Response:
         form = await asked.form()
         try:
-            await asked.aside(self._desk.unrestrict, _named(form), _why(form), asked.by)
+            await self._do(asked, subject.unrestrict, _named(form), _why(form))
         except InputError as error:
             return _again(asked, form, "unrestrict", error)
         return asked.done(PAGE, "unrestricted")
@@ -257,7 +268,7 @@ class PeoplePages:
         try:
             named, why = _named(form), _why(form)
             _refuse_unless_understood(form)
-            done = await asked.aside(self._desk.erase, named, why, asked.by)
+            done = await self._do(asked, subject.erase, named, why)
         except InputError as error:
             return _again(asked, form, "erase", error)
         # No redirect: what is left, and why, would have to stand in an address.

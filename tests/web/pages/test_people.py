@@ -5,13 +5,20 @@ from datetime import UTC, datetime
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.rights import Ban
 from doorctl.accounts.account import Role
 from doorctl.core.language import DANISH
-from doorctl.privacy.subject import HeldVisit
-from doorctl.privacy.subject_table import VISITS
-from doorctl.web.desks import Named
+from doorctl.core.masked import IdentifierKind
+from doorctl.privacy.audit import Action
+from doorctl.privacy.subject import ALL_GONE, Erasure, HeldVisit, PartErased
+from doorctl.privacy.subject_table import BRANCH, VISITS
+from doorctl.services import rights, subject
+from doorctl.services.app import App
+from doorctl.services.numbers import own_numbers
 from doorctl.web.staff.people import ACTIONS, PeoplePages
-from tests.fakes.people_desk import FakePeopleDesk, row
+from tests.bootstrap.branches import register
+from tests.web.conftest import Apps
+from tests.web.desk_records import recorded
 from tests.web.pages.staging import LANGUAGES, browser
 
 CARD, UNKNOWN, REF, SCRIPT = "3000001234", "3000009999", "1001", "<script>alert(1)</script>"
@@ -19,25 +26,30 @@ BY_CARD = {"card": CARD, "why": "sag 2026-17"}
 BY_REF = {"patron_ref": REF, "why": "sag 2026-17"}
 
 
-def people() -> FakePeopleDesk:
-    """Return a desk that holds a row of the register and a hostile ban of one person."""
-    rows = [
-        row("patrons", row_key=bytes(16), patron_ref=REF, resident=1, active=0),
-        row("bans", number=7, patron_ref=REF, reason=SCRIPT, since_ms=1_795_000_000_000, by="anne"),
-    ]
-    return FakePeopleDesk({REF: rows}, {CARD: REF})
+BAN = Ban(0, SCRIPT, datetime.fromtimestamp(1_795_000_000, UTC), None, "anne", frozenset({"*"}))
+BEFORE = [(Action.BAN_ADDED, SCRIPT, "anne")]
+"""What is on record before anything is asked."""
 
 
-def client(desk: FakePeopleDesk, role: Role = Role.DPO, language: str = DANISH) -> TestClient:
+@pytest.fixture
+def app(apps: Apps) -> App:
+    """A branch that holds a row of the register and a hostile ban of one person."""
+    app = apps("branch.id=oest")
+    register(app, (IdentifierKind.CARD, CARD, REF))
+    rights.ban_patron(app, REF, BAN, by="anne")
+    return app
+
+
+def client(app: App, role: Role = Role.DPO, language: str = DANISH) -> TestClient:
     """Return a browser for the page."""
-    return browser(lambda frame: PeoplePages(frame, desk).routes(), role, language)
+    numbers = own_numbers(app.config)
+    return browser(lambda frame: PeoplePages(frame, app, numbers).routes(), role, language)
 
 
-def test_a_person_is_found_and_told_of_in_words() -> None:
+def test_a_person_is_found_and_told_of_in_words(app: App) -> None:
     """By a card that is shown nowhere; what goes on is the library system's number."""
-    desk = people()
-    desk.export(Named(CARD), "earlier look", "dpo")
-    found = client(desk).post("/people/find", data=BY_CARD)
+    client(app).post("/people/find", data=BY_CARD | {"why": "earlier look"})
+    found = client(app).post("/people/find", data=BY_CARD)
 
     assert found.status_code == 200
     for said in ("Bor i kommunen", ">ja<", ">nej<", "18.11.2026 kl. 12.06", "(en medarbejder)"):
@@ -47,21 +59,21 @@ def test_a_person_is_found_and_told_of_in_words() -> None:
     assert CARD not in found.text
     assert SCRIPT not in found.text
     assert "&lt;script&gt;" in found.text
-    assert desk.deeds[-1] == ("export", REF, "sag 2026-17", "dpo")
+    assert recorded(app.config)[-1] == (Action.SUBJECT_EXPORTED, "sag 2026-17", "dpo")
 
 
-def test_of_whom_nothing_is_held() -> None:
+def test_of_whom_nothing_is_held(app: App) -> None:
     """It is said so, and each deed asks for the card once more."""
-    found = client(people(), language="en").post("/people/find", data=BY_CARD | {"card": UNKNOWN})
+    found = client(app, language="en").post("/people/find", data=BY_CARD | {"card": UNKNOWN})
 
     assert "Nothing is held of the person here." in found.text
     assert 'id="erase-card"' in found.text
     assert UNKNOWN not in found.text
 
 
-def test_files_are_handed_out_and_not_opened() -> None:
+def test_files_are_handed_out_and_not_opened(app: App) -> None:
     """For programs and for people; neither runs anything, nor says whose it is by its name."""
-    asking = client(people())
+    asking = client(app)
     data = asking.post("/people/export", data={**BY_REF, "as": "json"})
     page = asking.post("/people/export", data={**BY_REF, "as": "page"})
 
@@ -76,10 +88,9 @@ def test_files_are_handed_out_and_not_opened() -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_data_are_restricted_and_used_again() -> None:
+def test_data_are_restricted_and_used_again(app: App) -> None:
     """With a reason each; a second time is refused and told."""
-    desk = people()
-    asking = client(desk)
+    asking = client(app)
 
     assert asking.post("/people/restrict", data=BY_REF).headers["location"].endswith("=restricted")
     assert asking.post("/people/restrict", data=BY_REF).status_code == 422
@@ -87,16 +98,16 @@ def test_data_are_restricted_and_used_again() -> None:
     ended = asking.post("/people/unrestrict", data=BY_CARD)
     assert ended.headers["location"] == "/people?done=unrestricted"
     assert asking.post("/people/unrestrict", data=BY_REF).status_code == 422
-    changes = [one for one in desk.deeds if one[0] != "export"]
-    assert changes == [
-        ("restrict", REF, "sag 2026-17", "dpo"),
-        ("unrestrict", REF, "sag 2026-17", "dpo"),
+    assert [one for one in recorded(app.config) if one[0] is not Action.SUBJECT_EXPORTED] == [
+        *BEFORE,
+        (Action.SUBJECT_RESTRICTED, "sag 2026-17", "dpo"),
+        (Action.SUBJECT_UNRESTRICTED, "sag 2026-17", "dpo"),
     ]
 
 
-def test_a_restriction_of_nobody_known_is_told_as_such() -> None:
+def test_a_restriction_of_nobody_known_is_told_as_such(app: App) -> None:
     """It holds once a push brings a patron of that number."""
-    asking = client(people())
+    asking = client(app)
     done = asking.post("/people/restrict", data={"patron_ref": "1999", "why": "sag 2026-17"})
 
     assert done.headers["location"] == "/people?done=not_yet"
@@ -104,40 +115,39 @@ def test_a_restriction_of_nobody_known_is_told_as_such() -> None:
 
 
 @pytest.mark.parametrize("deed", ["find", "export", "restrict", "unrestrict", "erase"])
-def test_a_cpr_number_is_not_taken_for_the_library_systems(deed: str) -> None:
+def test_a_cpr_number_is_not_taken_for_the_library_systems(app: App, deed: str) -> None:
     """It is said where it belongs; nothing is put on record, and it does not come back."""
-    desk = people()
     data = {"patron_ref": "010170-1234", "why": "sag 2026-17", "understood": "yes"}
-    answer = client(desk).post(f"/people/{deed}", data=data)
+    answer = client(app).post(f"/people/{deed}", data=data)
 
     assert answer.status_code == 422
     assert "Skriv det i feltet til kortet." in answer.text
     assert "010170-1234" not in answer.text
-    assert desk.deeds == []
+    assert recorded(app.config) == BEFORE
 
 
-def test_erasing_takes_a_reason_and_a_tick() -> None:
+def test_erasing_takes_a_reason_and_a_tick(app: App) -> None:
     """Without either nothing is erased; the form comes back, with what is wrong."""
-    desk = people()
-    asking = client(desk)
+    asking = client(app)
     for wrong in (BY_REF, {"patron_ref": REF, "understood": "yes"}):
         answer = asking.post("/people/erase", data=wrong)
         assert answer.status_code == 422
         assert 'action="/people/erase"' in answer.text
-    assert desk.deeds == []
+    assert recorded(app.config) == BEFORE
 
     erased = asking.post("/people/erase", data=BY_CARD | {"understood": "yes"})
-    assert "2 poster er slettet." in erased.text
-    assert desk.held == {}
+    assert "3 poster er slettet." in erased.text
+    assert BEFORE[0] not in recorded(app.config)
     assert CARD not in erased.text
 
 
-def test_what_an_erasure_left_is_told() -> None:
+def test_what_an_erasure_left_is_told(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Why, and which visits stay for a case: escaped, whatever it is called."""
     stays = HeldVisit(17, SCRIPT, datetime(2026, 12, 24, tzinfo=UTC))
-    desk = FakePeopleDesk(left={VISITS: SCRIPT}, stay=(stays,))
+    done = Erasure({BRANCH: PartErased(1, ALL_GONE, held=(stays,))}, {VISITS: SCRIPT})
+    monkeypatch.setattr(subject, "erase", lambda *_named, **_by: done)
     data = BY_CARD | {"understood": "yes"}
-    answer = client(desk, language="en").post("/people/erase", data=data)
+    answer = client(app, language="en").post("/people/erase", data=data)
 
     assert "Erase again" in answer.text
     assert "Visit 17 stays" in answer.text
@@ -156,30 +166,28 @@ def test_what_an_erasure_left_is_told() -> None:
     ],
 )
 @pytest.mark.parametrize("deed", ["find", "export", "restrict", "erase"])
-def test_what_makes_no_sense_does_nothing(wrong: dict[str, str], deed: str) -> None:
+def test_what_makes_no_sense_does_nothing(app: App, wrong: dict[str, str], deed: str) -> None:
     """No deed; no number and no tag comes back."""
-    desk = people()
     data = BY_CARD | {"understood": "yes"} | wrong
-    answer = client(desk).post(f"/people/{deed}", data=data)
+    answer = client(app).post(f"/people/{deed}", data=data)
 
     assert answer.status_code == 422
     assert "Der er ikke gjort noget." in answer.text
-    assert desk.deeds == []
+    assert recorded(app.config) == BEFORE
     assert CARD not in answer.text
     assert SCRIPT not in answer.text
 
 
 @pytest.mark.parametrize("role", [one for one in Role if one is not Role.DPO])
-def test_who_may_not(role: Role) -> None:
+def test_who_may_not(app: App, role: Role) -> None:
     """The data-protection officer alone, and never by an address."""
-    desk = people()
-    asking = client(desk, role)
+    asking = client(app, role)
 
     assert asking.get("/people").status_code == 403
     for deed in ("find", "export", "restrict", "unrestrict", "erase"):
         assert asking.post(f"/people/{deed}", data=BY_REF).status_code == 403
-        assert client(desk).get(f"/people/{deed}?card={CARD}").status_code == 405
-    assert desk.deeds == []
+        assert client(app).get(f"/people/{deed}?card={CARD}").status_code == 405
+    assert recorded(app.config) == BEFORE
 
 
 def test_what_staff_did_is_said_in_danish() -> None:
