@@ -98,7 +98,7 @@ class AttemptMachine(RuleBasedStateMachine):
         self.banned: set[Identifier] = set()
         self.code_digits = ""
         self.code_times = (0.0, 0.0)
-        self.window: tuple[int, int, float] | None = None
+        self.window: tuple[int, int, float, Mode | None] | None = None
         self.accompanied: Counter[int] = Counter()
         self.attempt = Attempt(number=last, last_number=last)
         self.now_s = 100.0
@@ -190,7 +190,8 @@ class AttemptMachine(RuleBasedStateMachine):
         assert concluded.duress == self._is_forced(number, card)
         along = [self.branch.companions_max] * (by_patron and not (by_pass and unasked))
         along += [FREE.companions_max] * by_pass
-        self.window = (number, max(along), self.now_s + COMPANION_S) if max(along) else None
+        opens = (number, max(along), self.now_s + COMPANION_S, self.mode)
+        self.window = opens if max(along) and self.mode is not None else None
         # Nothing waits longer than its own limit: 10 s for a key, 5 s for a row, 5 + 5 s delayed.
         assert self.now_s - self.latest_s < 10.0
 
@@ -278,7 +279,11 @@ class AttemptMachine(RuleBasedStateMachine):
     def _press_idly(self, key: str) -> None:
         """Press a key where no card is at hand: it says who comes along, or it is of a code."""
         window, self.next_delay_s, self.next_throttled = self.window, 0.0, False
-        if window is not None and self.now_s < window[2] and self.mode not in OPEN_MODES:
+        if (
+            window is not None
+            and self.now_s < window[2]
+            and self.mode not in {*OPEN_MODES, window[3]}
+        ):
             self.window = window = None
         if window is not None and self.now_s < window[2]:
             counts = key.isdigit() and 1 <= int(key) <= window[1]
